@@ -1,0 +1,47 @@
+//! The address of record: the key of a presentity, `user@domain` (W:A5.6).
+
+use std::fmt;
+
+/// A presentity's canonical name: the user with escapes resolved (case kept), `@`, the domain in lower case with aliases
+/// resolved. URIs that mean the same presentity give the same `Aor`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Aor(Box<str>);
+
+impl Aor {
+    /// From an unescaped user and a canonical domain.
+    #[must_use]
+    pub fn new(user: &str, domain: &str) -> Self {
+        Self(format!("{user}@{domain}").into())
+    }
+
+    /// From `user@domain`; None when there is no `@` or one side is empty.
+    #[must_use]
+    pub fn from_key(key: &str) -> Option<Self> {
+        let (user, domain) = key.rsplit_once('@')?;
+        (!user.is_empty() && !domain.is_empty()).then(|| Self(key.into()))
+    }
+
+    /// `user@domain`
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part before the last `@`.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.0.rsplit_once('@').map_or(&*self.0, |(user, _)| user)
+    }
+
+    /// The part behind the last `@`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+impl fmt::Display for Aor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

@@ -1,0 +1,88 @@
+//! A call leg as somebody reports it: the `dialog` element of RFC 4235, as a value.
+
+use std::time::Duration;
+
+/// How far a call leg got (RFC 4235 §3.7.1; W:B3.6). Ordered by what a lamp should show first (W:B3.15, C0.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallState {
+    /// Over.
+    Terminated,
+    /// INVITE sent, nothing back.
+    Trying,
+    /// A provisional answer without a tag.
+    Proceeding,
+    /// Answered.
+    Confirmed,
+    /// Ringing.
+    Early,
+}
+
+impl CallState {
+    /// The text of a `state` element.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trying => "trying",
+            Self::Proceeding => "proceeding",
+            Self::Early => "early",
+            Self::Confirmed => "confirmed",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    /// How long a statement of this state is believed without being renewed (DESIGN §3, W:B1.17). None: as long as its
+    /// source says.
+    #[must_use]
+    pub const fn time_to_live_max(self) -> Option<Duration> {
+        match self {
+            Self::Trying | Self::Proceeding => Some(Duration::from_secs(10)),
+            Self::Early => Some(Duration::from_secs(180)),
+            Self::Confirmed | Self::Terminated => None,
+        }
+    }
+}
+
+/// Who called, seen from the presentity (W:C0.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The presentity called.
+    Initiator,
+    /// The presentity is being called.
+    Recipient,
+}
+
+/// One end of a call leg (RFC 4235 §4.1.6).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Party {
+    /// The identity URI; empty when unknown.
+    pub identity: Box<str>,
+    /// The display name; empty when unknown.
+    pub display: Box<str>,
+    /// The target URI; empty when unknown.
+    pub target: Box<str>,
+    /// `+sip.rendering`: Some(false) is hold (W:B3.10).
+    pub rendering: Option<bool>,
+}
+
+/// One call leg, as one source reports it. Immutable; a change is a new value. Shared between shards by reference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CallDialog {
+    /// The `id` attribute, as the source wrote it.
+    pub id: Box<str>,
+    /// Call-ID, local tag and remote tag as seen from the presentity; empty when unknown.
+    pub call_id: Box<str>,
+    /// See `call_id`.
+    pub local_tag: Box<str>,
+    /// See `call_id`.
+    pub remote_tag: Box<str>,
+    /// Who called; None when the source does not say.
+    pub direction: Option<Direction>,
+    /// How far it got.
+    pub state: CallState,
+    /// The presentity's end.
+    pub local: Party,
+    /// The other end.
+    pub remote: Party,
+    /// The other end is told to nobody: CLIR (W:B9.2), or a number whose domain does not reveal it (W:D1.4).
+    pub remote_is_private: bool,
+}

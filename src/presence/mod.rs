@@ -1,0 +1,17 @@
+//! The domain: who is watched, what the sources say, what it adds up to, and how that reads as a document.
+//!
+//! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is [`document`].
+
+pub mod aor;
+pub mod call;
+pub mod composition;
+pub mod contribution;
+pub mod document;
+pub mod presentity;
+pub mod publication;
+pub mod subscription;
+
+pub use aor::Aor;
+pub use call::CallDialog;
+pub use composition::Composed;
+pub use presentity::Presentity;

@@ -1,0 +1,74 @@
+//! A PUBLISH as the domain sees it: what was sent, what is granted, why it is refused (RFC 3903 §6; W:B1).
+
+use std::time::Duration;
+
+use crate::presence::contribution::EntityTag;
+use crate::presence::document::Document;
+use crate::presence::document::DocumentFault;
+use crate::presence::subscription::Package;
+
+/// What SIP-If-Match says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// No SIP-If-Match: an initial publication.
+    None,
+    /// One token that looks like ours.
+    Matches(EntityTag),
+    /// One token that cannot be ours: 412 (W:E3.20).
+    Foreign,
+}
+
+/// A PUBLISH, its body already read. `publisher` tells two sources of the same presentity apart when neither has a tag (W:B1.12):
+/// the authenticated user and the flow, hashed.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// `dialog` or `presence`.
+    pub package: Package,
+    /// The condition.
+    pub condition: Condition,
+    /// Expires in seconds; None when absent.
+    pub expires: Option<u32>,
+    /// The body; None when there was none. A fault is answered only when the condition holds (order of RFC 3903 §6).
+    pub document: Option<Result<Document, DocumentFault>>,
+    /// Who publishes.
+    pub publisher: u64,
+}
+
+/// Bounds on what is granted.
+#[derive(Clone, Copy, Debug)]
+pub struct PublicationLimits {
+    /// Shorter (and not 0) is 423.
+    pub expires_min: Duration,
+    /// Longer is shortened silently.
+    pub expires_max: Duration,
+    /// Granted when the request names none (3600 s).
+    pub expires_default: Duration,
+    /// Publications of one presentity; one more is refused.
+    pub publications_max: usize,
+    /// Call legs of one presentity (W:E4.7).
+    pub calls_max: usize,
+}
+
+/// What the 200 says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// SIP-ETag.
+    pub entity_tag: EntityTag,
+    /// Expires.
+    pub expires: Duration,
+}
+
+/// Why a PUBLISH is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublishRefused {
+    /// 412
+    ConditionFailed,
+    /// 423 with Min-Expires
+    TooBrief(Duration),
+    /// 400: no SIP-If-Match and no body
+    NoBody,
+    /// 400 or 415
+    Document(DocumentFault),
+    /// 503: the presentity has all the publications it may have
+    TooMany,
+}

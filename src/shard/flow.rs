@@ -1,0 +1,28 @@
+//! A flow: how a peer is reached (RFC 5626).
+
+use std::net::SocketAddr;
+
+use crate::sip::Transport;
+
+/// A shard's number: its index in the list of cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u16);
+
+/// Which stream of this shard; 0 for datagrams. Never reused within a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u32);
+
+/// A UDP 4-tuple or one stream connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The index of the listener in the configuration.
+    pub listener: u16,
+    /// The stream, when it is one.
+    pub connection: ConnectionId,
+    /// The local address the peer spoke to (never a wildcard).
+    pub local: SocketAddr,
+    /// The peer.
+    pub peer: SocketAddr,
+}

@@ -1,0 +1,185 @@
+//! What a shard is told: datagrams, mail from other shards, commands of the operator's side; and what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::presence::Aor;
+use crate::presence::CallDialog;
+use crate::presence::Composed;
+use crate::presence::contribution::EntityTag;
+use crate::presence::publication::Publication;
+use crate::presence::publication::PublicationLimits;
+use crate::presence::publication::PublishRefused;
+use crate::presence::publication::Published;
+use crate::shard::directory::Directory;
+use crate::shard::flow::ConnectionId;
+use crate::shard::flow::Flow;
+use crate::shard::flow::ShardId;
+
+/// Names a command so that its reply finds the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub u64);
+
+/// One input of [`crate::shard::Shard::handle`].
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram, or one message cut from a stream.
+    Datagram {
+        /// How it came.
+        flow: Flow,
+        /// The octets.
+        bytes: &'a [u8],
+    },
+    /// A stream ended; what is bound to it has no way out any more (W:A6.8).
+    Closed(ConnectionId),
+    /// From another shard.
+    Mail(Mail),
+    /// From the operator's side: HTTP, command line, signals.
+    Command(Token, Command),
+}
+
+/// Between shards.
+#[derive(Debug)]
+pub enum Mail {
+    /// A message whose To-tag or branch names the receiver (or, for a crowded flow, whose Call-ID does).
+    Misdirected {
+        /// How it came.
+        flow: Flow,
+        /// The octets.
+        bytes: Box<[u8]>,
+    },
+    /// To the owner: the sender has watchers of this presentity and wants its state now and at every change.
+    Watch {
+        /// Of whom.
+        aor: Aor,
+        /// For which shard.
+        watcher: ShardId,
+    },
+    /// To the owner: the sender's last watcher is gone.
+    Unwatch {
+        /// Of whom.
+        aor: Aor,
+        /// For which shard.
+        watcher: ShardId,
+    },
+    /// From the owner: the presentity's state.
+    State {
+        /// Of whom.
+        aor: Aor,
+        /// What all contributions add up to.
+        composed: Arc<Composed>,
+    },
+    /// To the owner: a PUBLISH that arrived elsewhere.
+    Publish {
+        /// Of whom.
+        aor: Aor,
+        /// What it says.
+        publication: Box<Publication>,
+        /// Its tag on success.
+        fresh: EntityTag,
+        /// The domain's limits.
+        limits: PublicationLimits,
+        /// Which request of the sender waits for the outcome.
+        reply_to: (ShardId, u32),
+    },
+    /// From the owner: how it went.
+    PublishOutcome {
+        /// The request that waits.
+        request: u32,
+        /// How it went.
+        outcome: Result<Published, PublishRefused>,
+    },
+}
+
+/// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its owner, see
+/// [`crate::shard::Shard::owner`]; `Watchers` goes to every shard.
+#[derive(Debug)]
+pub enum Command {
+    /// `call_state.htm`: the call somebody is in, or none (W:D1).
+    CallState {
+        /// Who.
+        aor: Aor,
+        /// The call; None clears.
+        call: Option<Arc<CallDialog>>,
+        /// How long it is believed.
+        expires: Duration,
+    },
+    /// Everything known about a presentity: `lamplighter why`.
+    Why(Aor),
+    /// Who watches a presentity from this shard: `lamplighter watchers`.
+    Watchers(Aor),
+    /// New domains and accounts.
+    Reload(Arc<Directory>),
+    /// No new subscriptions from now on; answers how many NOTIFYs are outstanding. Ask again until none is.
+    Drain,
+    /// The counters.
+    Counters,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Done; watchers are being told.
+    Done,
+    /// The answer to `Why`.
+    Why(Why),
+    /// The answer to `Watchers`.
+    Watchers(Vec<WatcherReport>),
+    /// The answer to `Drain`.
+    Outstanding(usize),
+    /// The answer to `Counters`: name and value, in stable order.
+    Counters(Vec<(&'static str, u64)>),
+}
+
+/// Why a lamp is as it is.
+#[derive(Clone, Debug)]
+pub struct Why {
+    /// The composed state in one word.
+    pub availability: String,
+    /// `open` or `closed`.
+    pub basic: &'static str,
+    /// What the lamp of a dialog watcher shows: `confirmed`, `early`, `terminated`.
+    pub lamp: &'static str,
+    /// The rule that decided: `busy: a call is confirmed`.
+    pub because: String,
+    /// Every contribution.
+    pub contributions: Vec<Contribution>,
+}
+
+/// One contribution, with ages instead of instants.
+#[derive(Clone, Debug)]
+pub struct Contribution {
+    /// `publish:5f3c...`
+    pub source: String,
+    /// In words.
+    pub says: String,
+    /// Since it was said.
+    pub age: Duration,
+    /// Until it ends by itself.
+    pub remaining: Duration,
+    /// Whether the composed state follows it.
+    pub decides: bool,
+}
+
+/// One subscription, as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct WatcherReport {
+    /// The shard that holds it.
+    pub shard: u16,
+    /// The watcher's URI.
+    pub watcher: String,
+    /// The package.
+    pub package: &'static str,
+    /// `udp 10.0.0.7:5060`
+    pub flow: String,
+    /// Where NOTIFYs are addressed.
+    pub target: String,
+    /// `active`, `probation`, `waiting` (a NOTIFY is out), `no flow`.
+    pub state: &'static str,
+    /// NOTIFYs sent.
+    pub notifies: u32,
+    /// Until it ends without a refresh.
+    pub remaining: Duration,
+    /// Call-ID.
+    pub call_id: String,
+}

@@ -1,0 +1,60 @@
+//! Every limit of a shard, with its default. What happens beyond a limit is written beside it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::shard::flow::ShardId;
+
+/// The options of one shard. All shards of a node get the same, but for `id` and the seed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This shard.
+    pub id: ShardId,
+    /// How many there are.
+    pub shards: u16,
+    /// The start of time, the same for all shards: nonces count from it.
+    pub epoch: Instant,
+    /// Signs nonces and To-tags; the same for all shards.
+    pub key: [u8; 32],
+    /// Addresses that are ourselves: a Contact there would make us talk to ourselves (W:E2.5).
+    pub local_addresses: Vec<SocketAddr>,
+    /// User-Agent and Server; empty for none.
+    pub product: String,
+
+    // Subscriptions.
+    /// Subscriptions of this shard; beyond it 503 with Retry-After.
+    pub subscriptions_max: usize,
+    /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where their Call-ID says.
+    pub subscriptions_per_flow_home: usize,
+    /// A subscription outlives its granted expiry by this, because phones refresh late (W:A3.9).
+    pub expiry_grace: Duration,
+    /// After a NOTIFY nobody answered, how long until the next try (W:A3.7).
+    pub probation: Duration,
+
+    // NOTIFYs.
+    /// NOTIFYs a second to one phone in the long run (W:A3.13); 0 for no limit.
+    pub notify_rate_per_phone: u32,
+    /// NOTIFYs at once to one phone before the rate holds.
+    pub notify_burst_per_phone: u32,
+    /// NOTIFYs written in one turn; the rest follow in the next.
+    pub notifies_per_turn: usize,
+
+    // Presentities and publications.
+    /// Presentities this shard owns; beyond it PUBLISH and SUBSCRIBE get 503.
+    pub presentities_max: usize,
+    /// Publications of one presentity; one more is 503.
+    pub publications_per_presentity_max: usize,
+    /// Call legs of one presentity; more are not kept (W:E4.7).
+    pub calls_per_presentity_max: usize,
+    /// Octets of a PUBLISH body; beyond it 413.
+    pub body_octets_max: usize,
+
+    // Transactions.
+    /// Octets kept for answering retransmissions.
+    pub response_ring_octets: usize,
+    /// Nonces whose counts are remembered.
+    pub nonces_max: usize,
+    /// Life of a nonce.
+    pub nonce_life: Duration,
+}

@@ -1,0 +1,52 @@
+//! What can be wrong with a message, and the status and reason phrase that answers it.
+
+use crate::sip::HeaderName;
+use crate::sip::Status;
+
+/// The first thing found wrong with a message. Every fault knows its own answer (RFC 3261 §21.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request or status line does not follow the grammar.
+    StartLine,
+    /// SIP-Version is not `SIP/2.0` (E1.29): 505.
+    Version,
+    /// A header field line without a colon, with a NUL or a lone CR in it.
+    HeaderLine,
+    /// A header every request needs is missing (RFC 3261 §8.1.1).
+    Missing(HeaderName),
+    /// A header that may occur once occurs more often (W:A5.4).
+    Repeated(HeaderName),
+    /// A header whose value does not follow its grammar.
+    Invalid(HeaderName),
+    /// The Request-URI does not follow the grammar.
+    RequestUri,
+    /// The CSeq's method is not the request's (E1.30).
+    MethodMismatch,
+    /// Content-Length is larger than what arrived, or on a stream missing (W:A5.9).
+    ContentLength,
+    /// More headers, Vias or Record-Routes than we accept (W:E2.2, E2.3).
+    TooManyHeaders,
+    /// A message larger than the transport's limit: 513.
+    TooLarge,
+    /// A Request-URI larger than its limit: 414.
+    UriTooLong,
+}
+
+impl Fault {
+    /// The status that answers a request with this fault.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Version => Status::VERSION_NOT_SUPPORTED,
+            Self::TooLarge => Status::MESSAGE_TOO_LARGE,
+            Self::UriTooLong => Status::REQUEST_URI_TOO_LONG,
+            _ => Status::BAD_REQUEST,
+        }
+    }
+
+    /// A reason phrase that names the header at fault: `Missing Call-ID` (W:A1.1).
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        todo!()
+    }
+}

@@ -1,0 +1,28 @@
+//! SIP bytes: what a message says and how ours are written (RFC 3261, 6665, 3903, 8760).
+//!
+//! Zero-copy: a [`Message`] is a view over a datagram or a stream frame. Nothing here reads a clock, touches a socket or
+//! knows XML; nothing here panics, whatever the peer sends.
+
+pub mod dialog;
+pub mod digest;
+pub mod emit;
+pub mod fault;
+pub mod framing;
+pub mod header;
+pub mod message;
+pub mod method;
+pub mod name;
+pub mod random;
+pub mod status;
+pub mod transaction;
+pub mod transport;
+pub mod uri;
+
+pub use fault::Fault;
+pub use message::Message;
+pub use message::StartLine;
+pub use method::Method;
+pub use name::HeaderName;
+pub use status::Status;
+pub use transport::Transport;
+pub use uri::Uri;

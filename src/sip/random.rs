@@ -1,0 +1,38 @@
+//! Unguessable tokens from a seeded stream cipher: the same seed gives the same tokens, so a run can be repeated.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// The one source of randomness of a shard. In production its seed comes from the kernel, in the simulator from the run.
+#[derive(Clone, Debug)]
+pub struct Random(ChaCha8Rng);
+
+impl Random {
+    /// A generator that repeats itself exactly for the same seed.
+    #[must_use]
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self(ChaCha8Rng::from_seed(seed))
+    }
+
+    /// 64 unguessable bits.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// A number below `bound`; 0 when `bound` is 0. The bias is below 2^-32 for any bound we use.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        ((self.next_u64() >> 32) * u64::from(bound) >> 32) as u32
+    }
+
+    /// Writes lower-case hexadecimal digits over the whole slice.
+    pub fn fill_hex(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(16) {
+            let mut bits = self.next_u64();
+            for digit in chunk {
+                *digit = b"0123456789abcdef"[(bits & 15) as usize];
+                bits >>= 4;
+            }
+        }
+    }
+}
