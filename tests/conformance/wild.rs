@@ -1,0 +1,1 @@
+//! Requests as real clients sent them, and what each must be answered.
