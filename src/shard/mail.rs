@@ -121,6 +121,8 @@ pub enum Command {
 pub enum Reply {
     /// Done; watchers are being told.
     Done,
+    /// Not done: a table is full.
+    OverLimit,
     /// The answer to `Why`.
     Why(Why),
     /// The answer to `Watchers`.
