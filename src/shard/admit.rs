@@ -20,7 +20,6 @@ use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
-use crate::shard::respond::transmit;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -160,7 +159,7 @@ impl Shard {
                     let start = out.arena.len();
                     out.arena.extend_from_slice(response);
                     let end = out.arena.len();
-                    transmit(out, flow, start..end);
+                    self.transmit(flow, start..end, 0..0, out);
                     return;
                 }
                 Arrival::Merged => {

@@ -49,6 +49,7 @@ pub use outbox::Outbox;
 pub use outbox::Transmit;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -168,7 +169,10 @@ impl Shard {
         self.now = self.now.max(now);
         match input {
             Input::Datagram { flow, bytes } => self.handle_octets(flow, bytes, false, now, out),
-            Input::Closed(connection) => self.handle_closed(connection, now, out),
+            Input::Closed(connection) => {
+                self.tell_closed(connection, out);
+                self.handle_closed(connection, now, out);
+            }
             Input::Mail(mail) => self.handle_mail(mail, now, out),
             Input::Command(token, command) => {
                 let reply = self.handle_command(command, now, out);
@@ -211,6 +215,13 @@ impl Shard {
     fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {
         match mail {
             Mail::Misdirected { flow, bytes } => self.handle_octets(flow, &bytes, true, now, out),
+            Mail::Transmit { flow, bytes } => {
+                let start = out.arena.len();
+                out.arena.extend_from_slice(&bytes);
+                let head = start..out.arena.len();
+                self.transmit(flow, head, 0..0, out);
+            }
+            Mail::Closed(connection) => self.handle_closed(connection, now, out),
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
             Mail::State { aor, composed } => self.handle_state(&aor, composed),
@@ -227,5 +238,22 @@ impl Shard {
                 self.handle_publish_outcome(request, outcome, now, out);
             }
         }
+    }
+
+    /// Sends two pieces of the arena over a flow: by the shard that can.
+    fn transmit(&self, flow: Flow, head: Range<usize>, tail: Range<usize>, out: &mut Outbox) {
+        let transmit = Transmit { flow, head, tail };
+        if flow.transport.is_reliable() && flow.connection.shard != self.options.id {
+            let bytes = out.pieces(&transmit).concat().into();
+            out.mail.push((flow.connection.shard, Mail::Transmit { flow, bytes }));
+        } else {
+            out.transmits.push(transmit);
+        }
+    }
+
+    /// Other shards may have subscriptions on a stream of ours.
+    fn tell_closed(&self, connection: ConnectionId, out: &mut Outbox) {
+        let others = (0..self.options.shards).map(ShardId).filter(|shard| *shard != self.options.id);
+        out.mail.extend(others.map(|shard| (shard, Mail::Closed(connection))));
     }
 }

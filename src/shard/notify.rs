@@ -281,7 +281,7 @@ impl Shard {
         subscription.shown = body.hash;
         subscription.version += 1;
         self.counters.notifies_sent += 1;
-        out.transmits.push(transmit);
+        self.transmit(flow, transmit.head, transmit.tail, out);
     }
 
     /// The subscription's timer: its end, or the end of a pause.

@@ -10,7 +10,6 @@ use crate::shard::flow::Flow;
 use crate::shard::mark::Mark;
 use crate::shard::notify::InFlightId;
 use crate::shard::outbox::Outbox;
-use crate::shard::outbox::Transmit;
 use crate::shard::table::Phase;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
@@ -62,15 +61,12 @@ impl Shard {
                 let start = out.arena.len();
                 out.arena.extend_from_slice(&in_flight.octets);
                 let head = start..out.arena.len();
-                out.transmits.push(Transmit {
-                    flow: in_flight.flow,
-                    head,
-                    tail: 0..0,
-                });
+                let flow = in_flight.flow;
                 in_flight.timer = self
                     .wheel
                     .arm(in_flight.transaction.deadline(), Timer::Notify(id));
                 self.counters.notifies_retransmitted += 1;
+                self.transmit(flow, head, 0..0, out);
             }
             Some(Due::TimedOut) => self.handle_silence(id, now, out),
             None => {

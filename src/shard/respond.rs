@@ -3,7 +3,6 @@
 use std::hash::DefaultHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
-use std::ops::Range;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -12,7 +11,6 @@ use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
 use crate::shard::outbox::Outbox;
-use crate::shard::outbox::Transmit;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -230,7 +228,7 @@ impl Shard {
             self.transactions
                 .complete(key, response, request.flow.transport.is_reliable(), now);
         }
-        transmit(out, request.flow, head);
+        self.transmit(request.flow, head, 0..0, out);
     }
 
     /// Gives up a transaction that is answered without memory.
@@ -254,15 +252,6 @@ impl Shard {
             b"0123456789abcdef"[(bits & 15) as usize]
         })
     }
-}
-
-/// Sends octets of the arena over a flow.
-pub(crate) fn transmit(out: &mut Outbox, flow: Flow, head: Range<usize>) {
-    out.transmits.push(Transmit {
-        flow,
-        head,
-        tail: 0..0,
-    });
 }
 
 /// The option tags of Require that we do not know.
