@@ -248,7 +248,8 @@ impl World {
         let opened = &mut self.connections_opened;
         let (_, connection) = self.connections.entry(address).or_insert_with(|| {
             *opened += 1;
-            (shard, ConnectionId(*opened))
+            let shard_id = ShardId(u16::try_from(shard).unwrap());
+            (shard, ConnectionId { shard: shard_id, number: *opened })
         });
         *connection
     }
@@ -281,26 +282,15 @@ fn hook_call(aor: &Aor, number: &str, reveal: bool) -> CallDialog {
 /// The limits of the suite: small enough to be reached, large enough not to be in the way.
 fn options(epoch: Instant) -> Options {
     Options {
-        id: ShardId(0),
-        shards: 1,
-        epoch,
-        key: [42; 32],
         local_addresses: vec![LOCAL.parse().unwrap()],
         product: String::new(),
         subscriptions_max: 1000,
-        subscriptions_per_flow_home: 1000,
-        expiry_grace: Duration::from_secs(32),
-        probation: Duration::from_secs(30),
         notify_rate_per_phone: 0,
-        notify_burst_per_phone: 0,
-        notifies_per_turn: 64,
         presentities_max: 1000,
         publications_per_presentity_max: 4,
-        calls_per_presentity_max: 50,
-        body_octets_max: 65_536,
         response_ring_octets: 1 << 20,
         nonces_max: 1000,
-        nonce_life: Duration::from_secs(3600),
+        ..Options::new(ShardId(0), 1, epoch, [42; 32])
     }
 }
 
