@@ -56,7 +56,10 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (9, Refused),
         ],
     ),
-    ("blf", &[(1, Refused), (2, Subscribed), (3, NoDialog), (4, Refused)]),
+    (
+        "blf",
+        &[(1, Refused), (2, Subscribed), (3, NoDialog), (4, Refused)],
+    ),
     (
         "finch",
         &[
@@ -73,7 +76,14 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
     // An eventlist in Supported alone makes no list of `rls` (W:B5.2): 4 and its like are served as one presentity.
     (
         "jain",
-        &[(1, Subscribed), (2, NoDialog), (3, NoDialog), (4, Subscribed), (5, NoDialog), (6, NoDialog)],
+        &[
+            (1, Subscribed),
+            (2, NoDialog),
+            (3, NoDialog),
+            (4, Subscribed),
+            (5, NoDialog),
+            (6, NoDialog),
+        ],
     ),
     (
         "jssip",
@@ -88,7 +98,15 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (8, NoDialog),
         ],
     ),
-    ("linphone", &[(1, Refused), (2, Subscribed), (3, Subscribed), (4, Published)]),
+    (
+        "linphone",
+        &[
+            (1, Refused),
+            (2, Subscribed),
+            (3, Subscribed),
+            (4, Published),
+        ],
+    ),
     // 6 and 8 bring their list along and require it to be understood; 2 names a list as if it were a presentity.
     (
         "linrls",
@@ -134,7 +152,14 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
     ),
     (
         "sofia",
-        &[(1, Subscribed), (2, NoDialog), (3, Subscribed), (4, NoDialog), (5, Subscribed), (6, NoDialog)],
+        &[
+            (1, Subscribed),
+            (2, NoDialog),
+            (3, Subscribed),
+            (4, NoDialog),
+            (5, Subscribed),
+            (6, NoDialog),
+        ],
     ),
     (
         "twinkle",
@@ -154,7 +179,9 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
 fn every_wild_request_gets_the_right_answer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wild");
     let mut requests = BTreeMap::new();
-    for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+    for entry in
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "sip") {
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -165,7 +192,10 @@ fn every_wild_request_gets_the_right_answer() {
     for (client, answers) in ANSWERS {
         for (number, answer) in *answers {
             let start = format!("{client}-{number:02}-");
-            let name = requests.keys().find(|name| name.starts_with(&start)).cloned();
+            let name = requests
+                .keys()
+                .find(|name| name.starts_with(&start))
+                .cloned();
             let name = name.unwrap_or_else(|| panic!("{start}... has a row but no file"));
             let request = requests.remove(&name).unwrap();
             if let Err(failure) = answered(&request, *answer) {
@@ -173,34 +203,64 @@ fn every_wild_request_gets_the_right_answer() {
             }
         }
     }
-    assert!(requests.is_empty(), "files without a row: {:?}", requests.keys());
-    assert!(failures.is_empty(), "{} wild requests went wrong\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        requests.is_empty(),
+        "files without a row: {:?}",
+        requests.keys()
+    );
+    assert!(
+        failures.is_empty(),
+        "{} wild requests went wrong\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 /// Gives a request to a fresh engine and looks at all that comes back.
 fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
-    let scene = ["127.0.0.1", "example.test"].map(|domain| ("Domain".to_owned(), domain.to_owned()));
+    let scene =
+        ["127.0.0.1", "example.test"].map(|domain| ("Domain".to_owned(), domain.to_owned()));
     let mut world = World::new(&scene)?;
-    let peer = Peer { address: "127.0.0.1:15099".parse().unwrap(), transport: Transport::Udp };
+    let peer = Peer {
+        address: "127.0.0.1:15099".parse().unwrap(),
+        transport: Transport::Udp,
+    };
     world.receive(peer, 0, request);
-    let sent: Vec<String> = world.sent.iter().map(|sent| String::from_utf8_lossy(&sent.bytes).into_owned()).collect();
+    let sent: Vec<String> = world
+        .sent
+        .iter()
+        .map(|sent| String::from_utf8_lossy(&sent.bytes).into_owned())
+        .collect();
     let (start, header) = match answer {
         Subscribed => ("SIP/2.0 200 OK\r\n", "\r\nContact: "),
         Published => ("SIP/2.0 200 OK\r\n", "\r\nSIP-ETag: "),
         Refused => ("SIP/2.0 405 Method Not Allowed\r\n", "\r\nAllow: "),
         ForeignTag => ("SIP/2.0 412 Conditional Request Failed\r\n", ""),
-        NoLists => ("SIP/2.0 420 Bad Extension\r\n", "\r\nUnsupported: recipient-list-subscribe\r\n"),
+        NoLists => (
+            "SIP/2.0 420 Bad Extension\r\n",
+            "\r\nUnsupported: recipient-list-subscribe\r\n",
+        ),
         NoDialog => ("SIP/2.0 481 Subscription Does Not Exist\r\n", ""),
         NoPackage => ("SIP/2.0 489 Bad Event\r\n", "\r\nAllow-Events: "),
     };
     let expected_count = if answer == Subscribed { 2 } else { 1 };
     let is_notified = |notify: &String| {
-        notify.starts_with("NOTIFY ") && notify.contains("\r\nSubscription-State: active;expires=") && notify.contains("<?xml ")
+        notify.starts_with("NOTIFY ")
+            && notify.contains("\r\nSubscription-State: active;expires=")
+            && notify.contains("<?xml ")
     };
     let holds = sent.len() == expected_count
         && sent[0].starts_with(start)
         && sent[0].contains(header)
         && sent[1..].iter().all(is_notified)
         && world.sent.iter().all(|sent| sent.peer == peer);
-    if holds { Ok(()) } else { Err(format!("{} messages came back\n{}", sent.len(), sent.join("\n"))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} messages came back\n{}",
+            sent.len(),
+            sent.join("\n")
+        ))
+    }
 }

@@ -249,7 +249,13 @@ impl World {
         let (_, connection) = self.connections.entry(address).or_insert_with(|| {
             *opened += 1;
             let shard_id = ShardId(u16::try_from(shard).unwrap());
-            (shard, ConnectionId { shard: shard_id, number: *opened })
+            (
+                shard,
+                ConnectionId {
+                    shard: shard_id,
+                    number: *opened,
+                },
+            )
         });
         *connection
     }
@@ -376,8 +382,9 @@ fn add_account(directory: &mut Directory, text: &str) -> Result<(), String> {
         .split_once(' ')
         .ok_or("an account without a password")?;
     let (user, domain) = aor.split_once('@').ok_or("an account without a domain")?;
-    directory
-        .add_account(user, domain, password.trim())
+    let account = directory.add_account(user, domain, password.trim());
+    account
+        .map(|_| ())
         .ok_or_else(|| format!("{domain} comes before its accounts"))
 }
 
