@@ -6,18 +6,16 @@
 //! What came from the peer stays as it came, but for folds, so that the peer finds its own octets again. Nothing stored can
 //! end a header line. Not here: the Event header, expiry, flows.
 
+mod read;
+
 use subtle::ConstantTimeEq;
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Method;
-use crate::sip::Uri;
 use crate::sip::emit;
-use crate::sip::header::NameAddr;
-use crate::sip::header::list_items;
-use crate::sip::message::RECORD_ROUTES_MAX;
-use crate::sip::uri::Scheme;
+use read::Span;
 
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
 const SEQUENCE_MAX: u32 = (1 << 31) - 1;
@@ -51,13 +49,6 @@ pub struct Dialog {
 
 const _: () = assert!(size_of::<Dialog>() <= 64);
 
-/// A piece of the text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Span {
-    start: u16,
-    end: u16,
-}
-
 /// What an in-dialog request's CSeq means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sequence {
@@ -90,22 +81,22 @@ impl Dialog {
         local_sequence: u32,
     ) -> Result<Self, Fault> {
         let cseq = request.cseq().ok_or(Fault::Missing(HeaderName::CSeq))?;
-        let target = contact(request)?.ok_or(Fault::Missing(HeaderName::Contact))?;
-        let mut text = Vec::with_capacity(text_octets(request, local_tag, target));
-        push_call_id(&mut text, request)?;
-        let call_id_end = end_of(&text)?;
-        let remote = push_address(&mut text, request, HeaderName::From)?;
-        let remote_end = end_of(&text)?;
-        let local = push_address(&mut text, request, HeaderName::To)?;
+        let target = read::contact(request)?.ok_or(Fault::Missing(HeaderName::Contact))?;
+        let mut text = Vec::with_capacity(read::text_octets(request, local_tag, target));
+        read::push_call_id(&mut text, request)?;
+        let call_id_end = read::end_of(&text)?;
+        let remote = read::push_address(&mut text, request, HeaderName::From)?;
+        let remote_end = read::end_of(&text)?;
+        let local = read::push_address(&mut text, request, HeaderName::To)?;
         if local.tag.end > local.tag.start {
             return Err(Fault::Invalid(HeaderName::To));
         }
-        let local_tag = push_tag(&mut text, local_tag)?;
-        let local_end = end_of(&text)?;
-        let routes = push_routes(&mut text, request)?;
-        let routes_end = end_of(&text)?;
+        let local_tag = read::push_tag(&mut text, local_tag)?;
+        let local_end = read::end_of(&text)?;
+        let routes = read::push_routes(&mut text, request)?;
+        let routes_end = read::end_of(&text)?;
         text.extend_from_slice(target);
-        end_of(&text)?;
+        read::end_of(&text)?;
         Ok(Self {
             text: text.into_boxed_slice(),
             call_id_end,
@@ -194,7 +185,7 @@ impl Dialog {
     /// Target refresh (W:A2.8): takes the Contact of a request or of a 2xx. Nothing changes, and nothing is allocated, when
     /// it is the same; an absent Contact changes nothing; an unusable one is the fault.
     pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<(), Fault> {
-        let Some(target) = contact(message)?.filter(|target| *target != self.remote_target())
+        let Some(target) = read::contact(message)?.filter(|target| *target != self.remote_target())
         else {
             return Ok(());
         };
@@ -285,166 +276,6 @@ fn write_via(out: &mut Vec<u8>, origin: &Origin<'_>) {
     out.extend_from_slice(b";branch=");
     out.extend_from_slice(origin.branch);
     out.extend_from_slice(b";rport\r\n");
-}
-
-/// The URI of the only Contact, without the headers that a request line must not have (RFC 3261 §19.1.1). None without a
-/// Contact.
-fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fault> {
-    let mut items = message.headers(HeaderName::Contact).flat_map(list_items);
-    let Some(item) = items.next() else {
-        return Ok(None);
-    };
-    if items.next().is_some() {
-        return Err(Fault::Invalid(HeaderName::Contact));
-    }
-    let uri = NameAddr::parse(item).and_then(|address| request_uri(address.uri));
-    uri.map(Some).ok_or(Fault::Invalid(HeaderName::Contact))
-}
-
-/// The part of a sip or sips URI that can stand in a request line, none of whose octets could end it.
-fn request_uri(text: &[u8]) -> Option<&[u8]> {
-    let uri = Uri::parse(text).ok()?;
-    let is_sip = matches!(uri.scheme, Scheme::Sip | Scheme::Sips);
-    let ends_it = |octet: &u8| octet.is_ascii_control() || matches!(octet, b' ' | b'<' | b'>' | b'"');
-    let is_usable = is_sip && !uri.host.is_empty() && !text.iter().any(ends_it);
-    let text = text.strip_suffix(uri.headers).map(|text| text.strip_suffix(b"?").unwrap_or(text));
-    text.filter(|_| is_usable)
-}
-
-/// Appends the Call-ID. A fold in one is not legal, and would not come back as it came.
-fn push_call_id(text: &mut Vec<u8>, request: &Message<'_>) -> Result<(), Fault> {
-    let call_id = request.call_id();
-    if call_id.is_empty() {
-        return Err(Fault::Missing(HeaderName::CallId));
-    }
-    if call_id.iter().any(u8::is_ascii_control) {
-        return Err(Fault::Invalid(HeaderName::CallId));
-    }
-    text.extend_from_slice(call_id);
-    Ok(())
-}
-
-/// Spans of a From or To.
-struct AddressSpans {
-    uri: Span,
-    tag: Span,
-}
-
-/// Appends a From or To as it came.
-fn push_address(
-    text: &mut Vec<u8>,
-    request: &Message<'_>,
-    name: HeaderName,
-) -> Result<AddressSpans, Fault> {
-    let value = request.header(name).ok_or(Fault::Missing(name))?;
-    let start = text.len();
-    emit::unfolded(text, value);
-    end_of(text)?;
-    let address = text
-        .get(start..)
-        .and_then(NameAddr::parse)
-        .ok_or(Fault::Invalid(name))?;
-    let tag = address.tag().unwrap_or_default();
-    Ok(AddressSpans {
-        uri: Span::of(address.uri, text),
-        tag: Span::of(tag, text),
-    })
-}
-
-/// Appends our tag as a parameter.
-fn push_tag(text: &mut Vec<u8>, tag: &[u8]) -> Result<Span, Fault> {
-    text.extend_from_slice(b";tag=");
-    let start = end_of(text)?;
-    text.extend_from_slice(tag);
-    Ok(Span {
-        start,
-        end: end_of(text)?,
-    })
-}
-
-/// Spans of a route set.
-struct RouteSpans {
-    first: Span,
-    second: u16,
-    first_is_strict: bool,
-}
-
-/// Appends the Record-Routes in their order, which is the route set of a UAS (RFC 3261 §12.1.1).
-fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<RouteSpans, Fault> {
-    let start = end_of(text)?;
-    let mut routes = RouteSpans {
-        first: Span { start, end: start },
-        second: start,
-        first_is_strict: false,
-    };
-    for (position, item) in request
-        .headers(HeaderName::RecordRoute)
-        .flat_map(list_items)
-        .enumerate()
-    {
-        if position >= RECORD_ROUTES_MAX {
-            return Err(Fault::TooManyHeaders);
-        }
-        if position > 0 {
-            text.push(b',');
-        }
-        let item_start = text.len();
-        emit::unfolded(text, item);
-        let end = end_of(text)?;
-        let route = text.get(item_start..).and_then(NameAddr::parse);
-        let route = route.ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
-        let uri = request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
-        match position {
-            0 => {
-                // `Record-Route: sip:p;lr` without brackets is not legal, but plain: lr is meant for the URI.
-                let is_loose = Uri::parse(uri).is_ok_and(|uri| uri.parameter("lr").is_some())
-                    || route.parameters.get("lr").is_some();
-                let first = Span::of(uri, text);
-                routes = RouteSpans {
-                    first,
-                    second: end,
-                    first_is_strict: !is_loose,
-                };
-            }
-            1 => routes.second = item_start as u16,
-            _ => {}
-        }
-    }
-    Ok(routes)
-}
-
-/// Octets a dialog's text will have, or a few more.
-fn text_octets(request: &Message<'_>, local_tag: &[u8], target: &[u8]) -> usize {
-    let address = |name| request.header(name).map_or(0, <[u8]>::len);
-    let routes: usize = request
-        .headers(HeaderName::RecordRoute)
-        .map(|value| value.len() + 1)
-        .sum();
-    let identifiers = request.call_id().len() + address(HeaderName::From) + address(HeaderName::To);
-    identifiers + ";tag=".len() + local_tag.len() + routes + target.len()
-}
-
-fn end_of(text: &[u8]) -> Result<u16, Fault> {
-    u16::try_from(text.len()).map_err(|_| Fault::TooLarge)
-}
-
-impl Span {
-    /// Where `part`, a piece of `text`, lies in it. The text must be below 64 KiB. Empty when it is no piece of it.
-    fn of(part: &[u8], text: &[u8]) -> Self {
-        let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-        let is_piece = !part.is_empty()
-            && start
-                .checked_add(part.len())
-                .is_some_and(|end| end <= text.len());
-        if is_piece {
-            Self {
-                start: start as u16,
-                end: (start + part.len()) as u16,
-            }
-        } else {
-            Self::default()
-        }
-    }
 }
 
 #[cfg(test)]

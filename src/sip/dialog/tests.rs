@@ -37,7 +37,11 @@ fn refresh(dialog: &mut Dialog, lines: &str) -> Result<(), Fault> {
 fn write(dialog: &mut Dialog, origin: &Origin<'_>) -> String {
     let mut out = b"before|".to_vec();
     dialog.write_request(&mut out, Method::Notify, origin);
-    String::from_utf8(out).unwrap().strip_prefix("before|").unwrap().to_owned()
+    String::from_utf8(out)
+        .unwrap()
+        .strip_prefix("before|")
+        .unwrap()
+        .to_owned()
 }
 
 /// The request line and the Route of the next request.
@@ -45,7 +49,12 @@ fn line_and_route(dialog: &mut Dialog) -> (String, Option<String>) {
     let written = write(dialog, &ORIGIN);
     let mut lines = written.lines();
     let line = lines.next().unwrap().to_owned();
-    (line, lines.find_map(|line| line.strip_prefix("Route: ")).map(str::to_owned))
+    (
+        line,
+        lines
+            .find_map(|line| line.strip_prefix("Route: "))
+            .map(str::to_owned),
+    )
 }
 
 #[test]
@@ -95,14 +104,14 @@ fn what_is_written_reads_back_into_the_same_dialog() {
 #[test]
 fn loose_routes_in_the_order_of_the_record_routes() {
     let mut dialog = accept(&subscribe(
-        "Record-Route: <sip:p1.abc.com;lr>, \"P, two\" <sips:p2.abc.com:5061;x=\"a,b\";lr>;foo\r\n\
+        "Record-Route: <sip:p1.abc.com;lr>, \"P, two\" <sips:p2.abc.com:5061;x=a,b;lr>;foo=\"a,b\"\r\n\
          Record-Route: <sip:[2001:db8::9]:5070;lr=on>\r\nContact: <sip:200@10.0.0.7:5062>\r\n",
     ))
     .unwrap();
     assert_eq!(dialog.first_route().unwrap(), b"sip:p1.abc.com;lr");
     let (line, route) = line_and_route(&mut dialog);
     assert_eq!(line, "NOTIFY sip:200@10.0.0.7:5062 SIP/2.0");
-    let wanted = "<sip:p1.abc.com;lr>,\"P, two\" <sips:p2.abc.com:5061;x=\"a,b\";lr>;foo,<sip:[2001:db8::9]:5070;lr=on>";
+    let wanted = "<sip:p1.abc.com;lr>,\"P, two\" <sips:p2.abc.com:5061;x=a,b;lr>;foo=\"a,b\",<sip:[2001:db8::9]:5070;lr=on>";
     assert_eq!(route.unwrap(), wanted);
 }
 
@@ -116,7 +125,10 @@ fn a_strict_first_route_swaps_places_with_the_target() {
     assert_eq!(dialog.first_route().unwrap(), b"sip:p1.abc.com;foo=1");
     let (line, route) = line_and_route(&mut dialog);
     assert_eq!(line, "NOTIFY sip:p1.abc.com;foo=1 SIP/2.0");
-    assert_eq!(route.unwrap(), "<sip:p2.abc.com;lr>,<sip:p3.abc.com>,<sip:200@10.0.0.7:5062>");
+    assert_eq!(
+        route.unwrap(),
+        "<sip:p2.abc.com;lr>,<sip:p3.abc.com>,<sip:200@10.0.0.7:5062>"
+    );
 }
 
 #[test]
@@ -146,7 +158,11 @@ fn a_target_refresh_moves_the_target_and_keeps_the_routes() {
 fn a_refresh_to_the_same_target_or_none_allocates_nothing() {
     let mut dialog = accept(&subscribe("Contact: <sip:200@10.0.0.7:5062>\r\n")).unwrap();
     let text = dialog.text.as_ptr();
-    for lines in ["Contact: sip:200@10.0.0.7:5062;expires=5\r\n", "Contact: \"A\" <sip:200@10.0.0.7:5062>\r\n", ""] {
+    for lines in [
+        "Contact: sip:200@10.0.0.7:5062;expires=5\r\n",
+        "Contact: \"A\" <sip:200@10.0.0.7:5062>\r\n",
+        "",
+    ] {
         assert_eq!(refresh(&mut dialog, lines), Ok(()));
         assert_eq!(dialog.text.as_ptr(), text, "{lines}");
     }
@@ -161,8 +177,16 @@ fn a_2xx_refreshes_too_and_an_unusable_contact_changes_nothing() {
     let message = Message::parse(answer.as_bytes(), Framing::Datagram).unwrap();
     assert_eq!(dialog.refresh_target(&message), Ok(()));
     assert_eq!(dialog.remote_target(), b"sip:200@10.0.0.8");
-    for lines in ["Contact: *\r\n", "Contact: <tel:123>\r\n", "Contact: <sip:a@b>, <sip:c@d>\r\n"] {
-        assert_eq!(refresh(&mut dialog, lines), Err(Fault::Invalid(HeaderName::Contact)), "{lines}");
+    for lines in [
+        "Contact: *\r\n",
+        "Contact: <tel:123>\r\n",
+        "Contact: <sip:a@b>, <sip:c@d>\r\n",
+    ] {
+        assert_eq!(
+            refresh(&mut dialog, lines),
+            Err(Fault::Invalid(HeaderName::Contact)),
+            "{lines}"
+        );
         assert_eq!(dialog.remote_target(), b"sip:200@10.0.0.8");
     }
 }
@@ -170,21 +194,34 @@ fn a_2xx_refreshes_too_and_an_unusable_contact_changes_nothing() {
 #[test]
 fn a_gruu_is_used_untouched() {
     let gruu = "sip:200@abc.com;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6;Foo=%41";
-    let mut dialog = accept(&subscribe(&format!("Contact: <{gruu}>;+sip.instance=\"<urn:uuid:f81d4fae>\"\r\n"))).unwrap();
-    assert_eq!(line_and_route(&mut dialog).0, format!("NOTIFY {gruu} SIP/2.0"));
+    let mut dialog = accept(&subscribe(&format!(
+        "Contact: <{gruu}>;+sip.instance=\"<urn:uuid:f81d4fae>\"\r\n"
+    )))
+    .unwrap();
+    assert_eq!(
+        line_and_route(&mut dialog).0,
+        format!("NOTIFY {gruu} SIP/2.0")
+    );
 }
 
 #[test]
 fn headers_of_a_contact_do_not_get_into_the_request_line() {
-    let mut dialog = accept(&subscribe("Contact: <sip:200@10.0.0.7;ob?Route=%3Csip:evil%3E&X=y>\r\n")).unwrap();
-    assert_eq!(line_and_route(&mut dialog).0, "NOTIFY sip:200@10.0.0.7;ob SIP/2.0");
-    let mut dialog = accept(&subscribe("Contact: <sip:10.0.0.7?>\r\n")).unwrap();
-    assert_eq!(line_and_route(&mut dialog).0, "NOTIFY sip:10.0.0.7 SIP/2.0");
+    let mut dialog = accept(&subscribe(
+        "Contact: <sip:200@10.0.0.7;ob?Route=%3Csip:evil%3E&X=y>\r\n",
+    ))
+    .unwrap();
+    assert_eq!(
+        line_and_route(&mut dialog).0,
+        "NOTIFY sip:200@10.0.0.7;ob SIP/2.0"
+    );
 }
 
 #[test]
 fn contacts_that_make_no_dialog() {
-    assert_eq!(accept(&subscribe("")).unwrap_err(), Fault::Missing(HeaderName::Contact));
+    assert_eq!(
+        accept(&subscribe("")).unwrap_err(),
+        Fault::Missing(HeaderName::Contact)
+    );
     for contact in [
         "*",
         "",
@@ -201,9 +238,15 @@ fn contacts_that_make_no_dialog() {
         "<sip:a@b",
         "<http://a@b>",
     ] {
-        let result = accept(&subscribe(&format!("Contact: {contact}\r\n")));
+        let request = subscribe(&format!("Contact: {contact}\r\n"));
+        // The message may know of the fault already; the dialog finds it by itself.
+        let message = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
+        let result = Dialog::accept(&message, b"5f00d1e", 1000);
         assert!(
-            matches!(result, Err(Fault::Invalid(HeaderName::Contact) | Fault::Missing(HeaderName::Contact))),
+            matches!(
+                result,
+                Err(Fault::Invalid(HeaderName::Contact) | Fault::Missing(HeaderName::Contact))
+            ),
             "{contact}: {result:?}"
         );
     }
@@ -213,40 +256,70 @@ fn contacts_that_make_no_dialog() {
 fn record_routes_that_cannot_be_read() {
     for route in ["<sip:p1", "<tel:1>", "nonsense", "<sip:p1;lr>, <>"] {
         let lines = format!("Record-Route: {route}\r\nContact: <sip:200@10.0.0.7>\r\n");
-        assert_eq!(accept(&subscribe(&lines)).unwrap_err(), Fault::Invalid(HeaderName::RecordRoute), "{route}");
+        assert_eq!(
+            accept(&subscribe(&lines)).unwrap_err(),
+            Fault::Invalid(HeaderName::RecordRoute),
+            "{route}"
+        );
     }
 }
 
 #[test]
 fn folds_are_written_as_spaces() {
-    let request = subscribe("Record-Route: <sip:p1.abc.com;lr>\r\n ;x=y\r\nContact:\r\n <sip:200@10.0.0.7>\r\n")
-        .replace("To: <sip", "To: \"A\r\n\tB\"\r\n <sip")
-        .replace("Bell\" <", "Bell\"\r\n   <");
+    let request = subscribe(
+        "Record-Route: <sip:p1.abc.com;lr>\r\n ;x=y\r\nContact:\r\n <sip:200@10.0.0.7>\r\n",
+    )
+    .replace("To: <sip", "To: \"A\r\n\tB\"\r\n <sip")
+    .replace("Bell\" <", "Bell\"\r\n   <");
     let mut dialog = accept(&request).unwrap();
     assert_eq!(dialog.local_uri(), b"sip:123@abc.com");
     assert_eq!(dialog.remote_uri(), b"sip:200@abc.com;x=y");
     let written = write(&mut dialog, &ORIGIN);
-    assert!(written.contains("\r\nFrom: \"A B\" <sip:123@abc.com>;tag=5f00d1e\r\n"), "{written}");
-    assert!(written.contains("Bell\" <sip:200@abc.com;x=y>;tag=q1w2;foo=bar\r\n"), "{written}");
-    assert!(written.contains("\r\nRoute: <sip:p1.abc.com;lr> ;x=y\r\n"), "{written}");
+    assert!(
+        written.contains("\r\nFrom: \"A B\" <sip:123@abc.com>;tag=5f00d1e\r\n"),
+        "{written}"
+    );
+    assert!(
+        written.contains("Bell\" <sip:200@abc.com;x=y>;tag=q1w2;foo=bar\r\n"),
+        "{written}"
+    );
+    assert!(
+        written.contains("\r\nRoute: <sip:p1.abc.com;lr> ;x=y\r\n"),
+        "{written}"
+    );
 }
 
 #[test]
 fn addresses_without_brackets_and_without_a_tag() {
-    let request = subscribe_to("sip:123@abc.com", "Contact: sip:200@[2001:db8::7]:5062;transport=udp\r\n")
-        .replace("\"Ann \\\"A\\\" Bell\" <sip:200@abc.com;x=y>;tag=q1w2;foo=bar", "sip:200@abc.com");
+    let request = subscribe_to(
+        "sip:123@abc.com",
+        "Contact: sip:200@[2001:db8::7]:5062;transport=udp\r\n",
+    )
+    .replace(
+        "\"Ann \\\"A\\\" Bell\" <sip:200@abc.com;x=y>;tag=q1w2;foo=bar",
+        "sip:200@abc.com",
+    );
     let mut dialog = accept(&request).unwrap();
     assert_eq!(dialog.remote_tag(), b"");
     assert_eq!(dialog.remote_target(), b"sip:200@[2001:db8::7]:5062");
     assert!(dialog.matches(b"a84b\"<c76>e66710@10.0.0.7", b"5f00d1e", b""));
     let written = write(&mut dialog, &ORIGIN);
-    assert!(written.contains("\r\nFrom: sip:123@abc.com;tag=5f00d1e\r\nTo: sip:200@abc.com\r\n"), "{written}");
+    assert!(
+        written.contains("\r\nFrom: sip:123@abc.com;tag=5f00d1e\r\nTo: sip:200@abc.com\r\n"),
+        "{written}"
+    );
 }
 
 #[test]
 fn a_to_tag_makes_no_new_dialog() {
-    let request = subscribe_to("<sip:123@abc.com>;tag=old", "Contact: <sip:200@10.0.0.7>\r\n");
-    assert_eq!(accept(&request).unwrap_err(), Fault::Invalid(HeaderName::To));
+    let request = subscribe_to(
+        "<sip:123@abc.com>;tag=old",
+        "Contact: <sip:200@10.0.0.7>\r\n",
+    );
+    assert_eq!(
+        accept(&request).unwrap_err(),
+        Fault::Invalid(HeaderName::To)
+    );
 }
 
 #[test]
@@ -276,7 +349,14 @@ fn writing_into_a_large_enough_buffer_does_not_move_it() {
     let mut dialog = accept(&subscribe("Contact: <sip:200@10.0.0.7:5062>\r\n")).unwrap();
     let mut out = Vec::with_capacity(4096);
     let start = out.as_ptr();
-    dialog.write_request(&mut out, Method::Notify, &Origin { transport: "TCP", ..ORIGIN });
+    dialog.write_request(
+        &mut out,
+        Method::Notify,
+        &Origin {
+            transport: "TCP",
+            ..ORIGIN
+        },
+    );
     assert_eq!((out.as_ptr(), out.capacity()), (start, 4096));
     assert!(out.windows(13).any(|window| window == b" SIP/2.0/TCP "));
 }

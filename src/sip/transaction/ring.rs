@@ -232,21 +232,41 @@ mod tests {
         let [identity_octets, merge_octets, response_octets] = sizes;
         let state = State::Answered;
         let (hash, merge_hash, offset) = (ticket, 0, 0);
-        let record =
-            Record { hash, merge_hash, ticket, since, state, identity_octets, merge_octets, response_octets, offset };
+        let record = Record {
+            hash,
+            merge_hash,
+            ticket,
+            since,
+            state,
+            identity_octets,
+            merge_octets,
+            response_octets,
+            offset,
+        };
         let identities = vec![ticket as u8; (identity_octets + merge_octets) as usize];
-        (record, identities, vec![!ticket as u8; response_octets as usize])
+        (
+            record,
+            identities,
+            vec![!ticket as u8; response_octets as usize],
+        )
     }
 
     /// Every record still holds its own octets, and none lies on another.
     fn check(ring: &Ring) {
         let mut spans: Vec<_> = ring.records.iter().map(Record::span).collect();
         spans.sort_by_key(|span| span.start);
-        assert!(spans.windows(2).all(|pair| pair[0].end <= pair[1].start), "{spans:?}");
+        assert!(
+            spans.windows(2).all(|pair| pair[0].end <= pair[1].start),
+            "{spans:?}"
+        );
         for record in &ring.records {
             let (ticket, response) = (record.ticket as u8, !record.ticket as u8);
             assert!(ring.identity(record).iter().all(|octet| *octet == ticket));
-            assert!(ring.merge_identity(record).iter().all(|octet| *octet == ticket));
+            assert!(
+                ring.merge_identity(record)
+                    .iter()
+                    .all(|octet| *octet == ticket)
+            );
             assert!(ring.response(record).iter().all(|octet| *octet == response));
             assert_eq!(ring.response(record).len(), record.response_octets as usize);
         }
@@ -258,7 +278,7 @@ mod tests {
         let now = Instant::now();
         let mut ring = Ring::new(10_000);
         let (mut pushed, mut renewed, mut wrapped) = (0, 0, 0);
-        for ticket in 0..50_000 {
+        for ticket in 0..12_000 {
             match random.below(10) {
                 0..5 => {
                     let sizes = [1 + random.below(200), random.below(100), random.below(900)];
@@ -267,7 +287,9 @@ mod tests {
                     let number = ring.push(record, &identities, &response);
                     assert_eq!(number.is_some(), room);
                     pushed += usize::from(room);
-                    wrapped += usize::from(number.is_some_and(|number| ring.get(number).unwrap().offset == 0));
+                    wrapped += usize::from(
+                        number.is_some_and(|number| ring.get(number).unwrap().offset == 0),
+                    );
                 }
                 5..7 => {
                     ring.pop_front();
@@ -282,12 +304,18 @@ mod tests {
                 _ => {
                     let number = ring.first + u64::from(random.below(1 + ring.len() as u32));
                     ring.bury(number);
-                    assert!(ring.get(number).is_none_or(|record| record.state == State::Dead));
+                    assert!(
+                        ring.get(number)
+                            .is_none_or(|record| record.state == State::Dead)
+                    );
                 }
             }
             check(&ring);
         }
-        assert!(pushed > 5000 && renewed > 5000 && wrapped > 100, "{pushed} {renewed} {wrapped}");
+        assert!(
+            pushed > 2000 && renewed > 1000 && wrapped > 100,
+            "{pushed} {renewed} {wrapped}"
+        );
     }
 
     #[test]

@@ -22,7 +22,10 @@ fn request_by(method: &str, via: &str) -> String {
 }
 
 fn subscribe(branch: &str) -> String {
-    request_by("SUBSCRIBE", &format!("SIP/2.0/UDP 10.0.0.7:5060;branch={branch}"))
+    request_by(
+        "SUBSCRIBE",
+        &format!("SIP/2.0/UDP 10.0.0.7:5060;branch={branch}"),
+    )
 }
 
 /// Another request altogether, by its number.
@@ -45,7 +48,11 @@ enum Seen {
     Merged,
 }
 
-fn begin(transactions: &mut ServerTransactions, text: &str, now: Instant) -> (TransactionKey, Seen) {
+fn begin(
+    transactions: &mut ServerTransactions,
+    text: &str,
+    now: Instant,
+) -> (TransactionKey, Seen) {
     let (key, arrival) = transactions.begin(&parse(text), now);
     let seen = match arrival {
         Arrival::New => Seen::New,
@@ -75,9 +82,15 @@ fn a_thousand_copies_get_one_answer() {
     assert_eq!(seen(&mut transactions, &text, now), Seen::UnderWay);
     transactions.complete(key, b"SIP/2.0 200 OK", false, now);
     for _ in 0..1000 {
-        assert_eq!(seen(&mut transactions, &text, now), Seen::Answered(b"SIP/2.0 200 OK".to_vec()));
+        assert_eq!(
+            seen(&mut transactions, &text, now),
+            Seen::Answered(b"SIP/2.0 200 OK".to_vec())
+        );
     }
-    assert_eq!((transactions.entries(), transactions.evicted_early()), (1, 0));
+    assert_eq!(
+        (transactions.entries(), transactions.evicted_early()),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -89,7 +102,11 @@ fn branch_and_host_compare_without_case_and_the_default_port_is_filled_in() {
         "SIP/2.0/UDP phone.ABC.com:5060;branch=Z9HG4BKABC",
         "SIP / 2.0 / UDP  phone.abc.com : 5060 ;rport; branch=z9hG4bKabc",
     ] {
-        assert_eq!(seen(&mut transactions, &request_by("SUBSCRIBE", via), now), Seen::Answered(b"yes".to_vec()), "{via}");
+        assert_eq!(
+            seen(&mut transactions, &request_by("SUBSCRIBE", via), now),
+            Seen::Answered(b"yes".to_vec()),
+            "{via}"
+        );
     }
 }
 
@@ -118,8 +135,14 @@ fn the_same_request_by_another_path_is_merged() {
     let (key, other_path) = begin(&mut transactions, &subscribe("z9hG4bK2"), now);
     assert_eq!(other_path, Seen::Merged);
     transactions.complete(key, b"482", false, now);
-    assert_eq!(seen(&mut transactions, &subscribe("z9hG4bK2"), now), Seen::Merged);
-    assert_eq!(seen(&mut transactions, &subscribe("z9hG4bK1"), now), Seen::Answered(b"yes".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &subscribe("z9hG4bK2"), now),
+        Seen::Merged
+    );
+    assert_eq!(
+        seen(&mut transactions, &subscribe("z9hG4bK1"), now),
+        Seen::Answered(b"yes".to_vec())
+    );
     assert_eq!(transactions.entries(), 1);
 
     let differs = |from: &str, to: &str| subscribe("z9hG4bK3").replace(from, to);
@@ -134,7 +157,11 @@ fn the_same_request_by_another_path_is_merged() {
         assert_eq!(seen(&mut transactions, &text, now), Seen::New, "{text}");
     }
     let later = now + TIMER_J;
-    assert_eq!(seen(&mut transactions, &subscribe("z9hG4bK2"), later), Seen::New, "the first one is past its time");
+    assert_eq!(
+        seen(&mut transactions, &subscribe("z9hG4bK2"), later),
+        Seen::New,
+        "the first one is past its time"
+    );
 }
 
 fn transactions_with(text: &str, now: Instant) -> ServerTransactions {
@@ -147,7 +174,8 @@ fn transactions_with(text: &str, now: Instant) -> ServerTransactions {
 fn requests_within_a_dialog_are_never_merged() {
     let (mut transactions, now) = (transactions(), Instant::now());
     for branch in ["z9hG4bK1", "z9hG4bK2", "z9hG4bK3"] {
-        let text = subscribe(branch).replace("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=ours");
+        let text =
+            subscribe(branch).replace("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=ours");
         answer(&mut transactions, &text, b"yes", now);
     }
 }
@@ -160,9 +188,15 @@ fn timer_j_counts_from_the_response() {
     let answered = now + Duration::from_secs(20);
     transactions.complete(key, b"yes", false, answered);
     let end = answered + TIMER_J;
-    assert_eq!(seen(&mut transactions, &text, end - Duration::from_nanos(1)), Seen::Answered(b"yes".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &text, end - Duration::from_nanos(1)),
+        Seen::Answered(b"yes".to_vec())
+    );
     assert_eq!(seen(&mut transactions, &text, end), Seen::New);
-    assert_eq!((transactions.entries(), transactions.evicted_early()), (1, 0));
+    assert_eq!(
+        (transactions.entries(), transactions.evicted_early()),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -187,6 +221,22 @@ fn a_reliable_transport_keeps_nothing() {
 }
 
 #[test]
+fn what_is_forgotten_is_new_again() {
+    let (mut transactions, now) = (transactions(), Instant::now());
+    let text = subscribe("z9hG4bK1");
+    let (key, _) = begin(&mut transactions, &text, now);
+    transactions.forget(key);
+    transactions.complete(key, b"late", false, now);
+    assert_eq!(transactions.entries(), 0);
+    answer(&mut transactions, &text, b"yes", now);
+    transactions.forget(key);
+    assert_eq!(
+        seen(&mut transactions, &text, now),
+        Seen::Answered(b"yes".to_vec())
+    );
+}
+
+#[test]
 fn completing_twice_or_something_forgotten_does_nothing() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let text = subscribe("z9hG4bK1");
@@ -194,24 +244,37 @@ fn completing_twice_or_something_forgotten_does_nothing() {
     transactions.complete(key, b"first", false, now);
     transactions.complete(key, b"second", false, now);
     transactions.complete(key, b"", true, now);
-    assert_eq!(seen(&mut transactions, &text, now), Seen::Answered(b"first".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &text, now),
+        Seen::Answered(b"first".to_vec())
+    );
     let later = now + TIMER_J;
     let (again, _) = begin(&mut transactions, &text, later);
     transactions.complete(key, b"of the old one", false, later);
     assert_eq!(seen(&mut transactions, &text, later), Seen::UnderWay);
     transactions.complete(again, b"of the new one", false, later);
-    assert_eq!(seen(&mut transactions, &text, later), Seen::Answered(b"of the new one".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &text, later),
+        Seen::Answered(b"of the new one".to_vec())
+    );
 }
 
 #[test]
 fn an_ack_belongs_to_its_invite_and_is_never_remembered() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let via = "SIP/2.0/UDP 10.0.0.7:5060;branch=z9hG4bK1";
-    assert_eq!(seen(&mut transactions, &request_by("ACK", via), now), Seen::New);
+    assert_eq!(
+        seen(&mut transactions, &request_by("ACK", via), now),
+        Seen::New
+    );
     assert_eq!(transactions.entries(), 0);
     answer(&mut transactions, &request_by("INVITE", via), b"405", now);
-    assert_eq!(seen(&mut transactions, &request_by("INVITE", via), now), Seen::Answered(b"405".to_vec()));
-    let ack = request_by("ACK", via).replace("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=ours");
+    assert_eq!(
+        seen(&mut transactions, &request_by("INVITE", via), now),
+        Seen::Answered(b"405".to_vec())
+    );
+    let ack =
+        request_by("ACK", via).replace("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=ours");
     assert_eq!(seen(&mut transactions, &ack, now), Seen::UnderWay);
 }
 
@@ -224,31 +287,50 @@ fn a_cancel_is_another_transaction_that_may_name_one() {
     assert!(transactions.knows_cancelled(&parse(&cancel), now));
     assert!(!transactions.knows_cancelled(&parse(&cancel), now + TIMER_J));
     answer(&mut transactions, &cancel, b"200", now);
-    assert_eq!(seen(&mut transactions, &cancel, now), Seen::Answered(b"200".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &cancel, now),
+        Seen::Answered(b"200".to_vec())
+    );
 }
 
 #[test]
 fn rfc_2543_requests_match_by_everything() {
     let now = Instant::now();
     for parameters in ["", ";branch=1", ";branch=z9hG4bK", ";branch=Z9HG4BK;rport"] {
-        let text = request_by("SUBSCRIBE", &format!("SIP/2.0/UDP 10.0.0.7:5060{parameters}"));
+        let text = request_by(
+            "SUBSCRIBE",
+            &format!("SIP/2.0/UDP 10.0.0.7:5060{parameters}"),
+        );
         let mut transactions = transactions_with(&text, now);
-        assert_eq!(seen(&mut transactions, &text, now), Seen::Answered(b"yes".to_vec()), "{text}");
+        assert_eq!(
+            seen(&mut transactions, &text, now),
+            Seen::Answered(b"yes".to_vec()),
+            "{text}"
+        );
         for (from, to, seen_as) in [
             ("10.0.0.7:5060", "10.0.0.7:5061", Seen::Merged),
             ("SUBSCRIBE sip:123@", "SUBSCRIBE sip:124@", Seen::Merged),
             ("CSeq: 4", "CSeq: 5", Seen::New),
             ("tag=q1", "tag=q2", Seen::New),
             ("Call-ID: c1", "Call-ID: C1", Seen::New),
-            ("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=x", Seen::New),
+            (
+                "To: <sip:123@abc.com>",
+                "To: <sip:123@abc.com>;tag=x",
+                Seen::New,
+            ),
         ] {
             let mut transactions = transactions_with(&text, now);
-            assert_eq!(seen(&mut transactions, &text.replacen(from, to, 1), now), seen_as, "{parameters} {from}");
+            assert_eq!(
+                seen(&mut transactions, &text.replacen(from, to, 1), now),
+                seen_as,
+                "{parameters} {from}"
+            );
         }
     }
     let invite = request_by("INVITE", "SIP/2.0/UDP 10.0.0.7:5060");
     let mut transactions = transactions_with(&invite, now);
-    let ack = request_by("ACK", "SIP/2.0/UDP 10.0.0.7:5060").replace("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=x");
+    let ack = request_by("ACK", "SIP/2.0/UDP 10.0.0.7:5060")
+        .replace("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=x");
     assert_eq!(seen(&mut transactions, &ack, now), Seen::UnderWay);
 }
 
@@ -264,7 +346,10 @@ fn a_collision_of_hashes_never_answers_for_another() {
     transactions.numbers_by_hash.insert(one.hash, number);
     transactions.numbers_by_hash.insert(one.merge_hash, number);
     assert_eq!(seen(&mut transactions, &numbered(1), now), Seen::New);
-    assert_eq!(seen(&mut transactions, &numbered(2), now), Seen::Answered(b"two".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &numbered(2), now),
+        Seen::Answered(b"two".to_vec())
+    );
 }
 
 #[test]
@@ -273,12 +358,22 @@ fn what_is_larger_than_the_ring_is_not_stored() {
     let mut transactions = ServerTransactions::new(1024, KEY);
     answer(&mut transactions, &numbered(1), b"one", now);
     answer(&mut transactions, &numbered(2), &[b'x'; 1024], now);
-    assert_eq!(seen(&mut transactions, &numbered(1), now), Seen::Answered(b"one".to_vec()), "nobody made place in vain");
-    assert_eq!((transactions.entries(), transactions.evicted_early()), (1, 1));
+    assert_eq!(
+        seen(&mut transactions, &numbered(1), now),
+        Seen::Answered(b"one".to_vec()),
+        "nobody made place in vain"
+    );
+    assert_eq!(
+        (transactions.entries(), transactions.evicted_early()),
+        (1, 1)
+    );
     let (key, second) = begin(&mut transactions, &numbered(2), now);
     assert_eq!(second, Seen::New);
     transactions.complete(key, b"two", false, now);
-    assert_eq!(seen(&mut transactions, &numbered(2), now), Seen::Answered(b"two".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &numbered(2), now),
+        Seen::Answered(b"two".to_vec())
+    );
 
     let mut nothing = ServerTransactions::new(0, KEY);
     answer(&mut nothing, &numbered(1), b"one", now);
@@ -296,7 +391,10 @@ fn the_oldest_goes_first_and_is_counted() {
     let kept = transactions.entries();
     assert!((5..=8).contains(&kept), "{kept}");
     assert_eq!(transactions.evicted_early(), 100 - kept as u64);
-    assert_eq!(seen(&mut transactions, &numbered(99), now), Seen::Answered(vec![b'x'; 500]));
+    assert_eq!(
+        seen(&mut transactions, &numbered(99), now),
+        Seen::Answered(vec![b'x'; 500])
+    );
 }
 
 #[test]
@@ -324,7 +422,10 @@ fn an_entry_under_way_outlives_a_storm() {
         assert_eq!(seen(&mut transactions, &other_path, now), Seen::Merged);
     }
     transactions.complete(key, b"done", false, now);
-    assert_eq!(seen(&mut transactions, &publish, now), Seen::Answered(b"done".to_vec()));
+    assert_eq!(
+        seen(&mut transactions, &publish, now),
+        Seen::Answered(b"done".to_vec())
+    );
 }
 
 #[test]
@@ -340,11 +441,18 @@ fn a_ring_full_of_what_is_under_way_refuses_the_next() {
     let remembered = transactions.entries();
     assert_eq!(transactions.evicted_early(), 50 - remembered as u64);
     for number in 0..remembered as u32 {
-        assert_eq!(seen(&mut transactions, &numbered(number), now), Seen::UnderWay);
+        assert_eq!(
+            seen(&mut transactions, &numbered(number), now),
+            Seen::UnderWay
+        );
     }
     for (number, key) in keys.into_iter().enumerate() {
         transactions.complete(key, b"yes", false, now);
-        let wanted = if number < remembered { Seen::Answered(b"yes".to_vec()) } else { Seen::New };
+        let wanted = if number < remembered {
+            Seen::Answered(b"yes".to_vec())
+        } else {
+            Seen::New
+        };
         let (key, arrival) = begin(&mut transactions, &numbered(number as u32), now);
         assert_eq!(arrival, wanted, "{number}");
         transactions.complete(key, b"", true, now);
@@ -366,14 +474,22 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
     let capacity = transactions.numbers_by_hash.capacity();
     let mut known: HashMap<u32, Known> = HashMap::new();
     let (mut now, mut forgotten) = (Instant::now(), 0);
-    for step in 0..20_000 {
+    for step in 0..8_000 {
         now += Duration::from_millis(u64::from(random.below(60)));
         let number = random.below(400);
         let (key, arrival) = begin(&mut transactions, &numbered(number), now);
-        let entry = known.get(&number).filter(|entry| now - entry.since < TIMER_J);
+        let entry = known
+            .get(&number)
+            .filter(|entry| now - entry.since < TIMER_J);
         match (arrival, entry) {
             (Seen::UnderWay, Some(Known { response: None, .. })) => {}
-            (Seen::Answered(octets), Some(Known { response: Some(response), .. })) => assert_eq!(&octets, response),
+            (
+                Seen::Answered(octets),
+                Some(Known {
+                    response: Some(response),
+                    ..
+                }),
+            ) => assert_eq!(&octets, response),
             (Seen::New, entry) => {
                 let is_under_way = entry.is_some_and(|entry| entry.response.is_none());
                 assert!(!is_under_way, "step {step}: lost what was under way");
@@ -381,14 +497,28 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
                 if key == TransactionKey::NONE {
                     known.remove(&number);
                 } else {
-                    known.insert(number, Known { key, since: now, response: None });
+                    known.insert(
+                        number,
+                        Known {
+                            key,
+                            since: now,
+                            response: None,
+                        },
+                    );
                 }
             }
             (seen, entry) => panic!("step {step}: {seen:?}, known: {}", entry.is_some()),
         }
         // Most are answered at once, some later, and some never.
-        let answered = if random.below(4) < 3 { number } else { random.below(400) };
-        if let Some(entry) = known.get_mut(&answered).filter(|entry| entry.response.is_none()) {
+        let answered = if random.below(4) < 3 {
+            number
+        } else {
+            random.below(400)
+        };
+        if let Some(entry) = known
+            .get_mut(&answered)
+            .filter(|entry| entry.response.is_none())
+        {
             let response = vec![random.below(256) as u8; random.below(900) as usize];
             transactions.complete(entry.key, &response, false, now);
             if now - entry.since < TIMER_J {
@@ -398,7 +528,11 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
             }
         }
     }
-    assert_eq!(transactions.numbers_by_hash.capacity(), capacity, "the index never grows");
+    assert_eq!(
+        transactions.numbers_by_hash.capacity(),
+        capacity,
+        "the index never grows"
+    );
     assert!(transactions.evicted_early() >= forgotten);
     transactions
 }
