@@ -29,7 +29,6 @@ use crate::shard::checks::expires_of;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
-use crate::shard::flow::ShardId;
 use crate::shard::mail::ForwardedPublish;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
