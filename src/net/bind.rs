@@ -18,7 +18,6 @@ use socket2::TcpKeepalive;
 use socket2::Type;
 
 use crate::net::kernel_options;
-use crate::sip::Transport;
 
 /// Octets wanted in each socket's buffers: a burst of tens of thousands of datagrams must wait there for a turn, not be lost.
 const DATAGRAM_BUFFER_OCTETS: usize = 8 * 1024 * 1024;
@@ -125,12 +124,6 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// Finds out about peers that vanished without a word, within about five minutes.
 fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(Duration::from_secs(180)).with_interval(Duration::from_secs(30)).with_retries(4)
-}
-
-/// The name of a transport in messages to the operator.
-#[must_use]
-pub const fn transport_name(transport: Transport) -> &'static str {
-    transport.uri_parameter()
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use crate::net::Limits;
 use crate::net::connection::Connection;
 use crate::net::connection::Written;
@@ -19,7 +17,6 @@ use crate::net::tcp::Accepted;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Outbox;
-use crate::shard::Transmit;
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
@@ -165,17 +162,19 @@ fn write_chain(
 ) {
     let mut next = chains.get(first as usize);
     while next.is_some() {
-        let mut pieces: SmallVec<[IoSlice<'_>; PIECES_MAX]> = SmallVec::new();
-        let mut messages = 0;
-        while let Some(link) = next.filter(|_| pieces.len() + 2 <= PIECES_MAX) {
+        let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
+        let (mut used, mut messages) = (0, 0);
+        while let Some(link) = next.filter(|_| used + 2 <= PIECES_MAX) {
             if let Some(transmit) = outbox.transmits.get(link.transmit as usize) {
-                let transmit: &Transmit = transmit;
-                pieces.extend(outbox.pieces(transmit).into_iter().filter(|piece| !piece.is_empty()).map(IoSlice::new));
+                for piece in outbox.pieces(transmit).into_iter().filter(|piece| !piece.is_empty()) {
+                    pieces[used] = IoSlice::new(piece);
+                    used += 1;
+                }
                 messages += 1;
             }
             next = chains.get(link.next as usize);
         }
-        match connection.write(&pieces) {
+        match connection.write(&pieces[..used]) {
             Written::All | Written::Queued => counters.stream_messages_sent.add(messages),
             Written::Stalled => {
                 counters.stream_messages_sent.add(messages);
