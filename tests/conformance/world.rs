@@ -378,14 +378,14 @@ fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
 }
 
 fn add_account(directory: &mut Directory, text: &str) -> Result<(), String> {
-    let (aor, password) = text
-        .split_once(' ')
-        .ok_or("an account without a password")?;
+    let mut words = text.split_whitespace();
+    let aor = words.next().ok_or("an account without a name")?;
+    let password = words.next().ok_or("an account without a password")?;
     let (user, domain) = aor.split_once('@').ok_or("an account without a domain")?;
-    let account = directory.add_account(user, domain, password.trim());
-    account
-        .map(|_| ())
-        .ok_or_else(|| format!("{domain} comes before its accounts"))
+    let account = directory.add_account(user, domain, password);
+    let account = account.ok_or_else(|| format!("{domain} comes before its accounts"))?;
+    account.is_feeder = words.any(|word| word == "feeder=true");
+    Ok(())
 }
 
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
