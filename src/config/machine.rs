@@ -1,25 +1,20 @@
-//! What the configuration must fit to: the CPUs this process may run on, the addresses this machine has.
+//! What the configuration must fit to: the CPUs this process may run on.
 //!
-//! Read from `/proc`, which says the same as `sched_getaffinity` and `getifaddrs` without foreign calls.
+//! Read from `/proc`, which says the same as `sched_getaffinity` without a foreign call.
 
 use std::fs;
 use std::io;
 use std::io::Read;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 
 /// The facts of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The CPUs this process may run on, ascending; at least one.
     pub cpus: Vec<usize>,
-    /// The addresses of its interfaces, for listeners on a wildcard address.
-    pub addresses: Vec<IpAddr>,
 }
 
 impl Machine {
-    /// This machine. Where it does not say, one CPU and the loopback addresses are assumed.
+    /// This machine. Where it does not say, one CPU is assumed.
     #[must_use]
     pub fn inspect() -> Self {
         let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
@@ -27,18 +22,7 @@ impl Machine {
         if cpus.is_empty() {
             cpus.push(0);
         }
-        let mut addresses =
-            ipv4_addresses(&fs::read_to_string("/proc/net/fib_trie").unwrap_or_default());
-        addresses.extend(ipv6_addresses(
-            &fs::read_to_string("/proc/net/if_inet6").unwrap_or_default(),
-        ));
-        addresses.extend([
-            IpAddr::from(Ipv4Addr::LOCALHOST),
-            IpAddr::from(Ipv6Addr::LOCALHOST),
-        ]);
-        addresses.sort_unstable();
-        addresses.dedup();
-        Self { cpus, addresses }
+        Self { cpus }
     }
 }
 
@@ -69,47 +53,14 @@ fn allowed_cpus(status: &str) -> Vec<usize> {
     cpus
 }
 
-/// The local hosts of a routing trie: an address line, then `/32 host LOCAL`.
-fn ipv4_addresses(trie: &str) -> Vec<IpAddr> {
-    let mut found = Vec::new();
-    let mut latest = None;
-    for line in trie.lines().map(str::trim) {
-        if let Some(address) = line.strip_prefix("|-- ") {
-            latest = address.parse::<Ipv4Addr>().ok();
-        } else if line == "/32 host LOCAL" {
-            found.extend(latest.map(IpAddr::from));
-        }
-    }
-    found
-}
-
-/// The first field of each line: 32 hexadecimal digits.
-fn ipv6_addresses(table: &str) -> Vec<IpAddr> {
-    let fields = table
-        .lines()
-        .filter_map(|line| line.split_ascii_whitespace().next());
-    let numbers = fields
-        .filter(|field| field.len() == 32)
-        .filter_map(|field| u128::from_str_radix(field, 16).ok());
-    numbers
-        .map(|number| IpAddr::from(Ipv6Addr::from(number)))
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_has_a_cpu_and_loopback() {
-        let machine = Machine::inspect();
-        assert!(!machine.cpus.is_empty());
-        assert!(
-            machine
-                .addresses
-                .contains(&IpAddr::from(Ipv4Addr::LOCALHOST))
-        );
+    fn this_machine_has_a_cpu() {
+        assert!(!Machine::inspect().cpus.is_empty());
     }
 
     #[test]
@@ -120,17 +71,6 @@ mod tests {
         );
         assert_eq!(allowed_cpus("Cpus_allowed_list:\t3\n"), [3]);
         assert!(allowed_cpus("nothing").is_empty());
-    }
-
-    #[test]
-    fn interface_addresses_are_found() {
-        let trie = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.1.2.0\n        /24 link UNICAST\n     |-- 10.1.2.3\n        /32 host LOCAL\n";
-        assert_eq!(
-            ipv4_addresses(trie),
-            ["10.1.2.3".parse::<IpAddr>().unwrap()]
-        );
-        let table = "00000000000000000000000000000001 01 80 10 80       lo\n";
-        assert_eq!(ipv6_addresses(table), ["::1".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]

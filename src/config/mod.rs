@@ -13,6 +13,7 @@ mod plan;
 mod quantity;
 mod schema;
 mod suggestion;
+mod tenants;
 
 pub use complaint::Complaint;
 pub use complaint::Complaints;

@@ -11,6 +11,7 @@ use crate::config::complaint::Source;
 use crate::config::machine::Machine;
 use crate::config::machine::random_key;
 use crate::config::schema::Config;
+use crate::config::tenants;
 use crate::shard::Directory;
 use crate::shard::Options;
 use crate::shard::ShardId;
@@ -23,7 +24,7 @@ pub struct Listener {
     pub transport: Transport,
     /// The address to bind.
     pub address: SocketAddr,
-    /// `host:port` for Via and Contact instead of the local address.
+    /// `host` or `host:port`: what peers are told instead of the local address.
     pub advertise: Option<String>,
 }
 
@@ -44,7 +45,7 @@ pub struct Plan {
     pub http_listen: Vec<SocketAddr>,
     /// The socket of the operator's commands.
     pub control_socket: PathBuf,
-    /// The options of every shard but for `id`.
+    /// The options of every shard but for `id` and `local_addresses`, which the runtime knows.
     pub options: Options,
     /// Domains and accounts.
     pub directory: Directory,
@@ -64,7 +65,7 @@ impl Plan {
         let listeners = check::sip_listeners(&config.sip, &mut complainer);
         let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
         check::limits(config, &mut complainer);
-        let directory = check::directory(config, &mut complainer, &mut notes);
+        let directory = tenants::directory(config, &mut complainer, &mut notes);
         let key = random_key().unwrap_or_else(|error| {
             complainer.add(
                 0..0,
@@ -77,12 +78,7 @@ impl Plan {
         Ok(Self {
             name: config.node.name.clone(),
             data_dir: config.node.data_dir.clone(),
-            options: options(
-                config,
-                key,
-                shards.len(),
-                local_addresses(&listeners, machine),
-            ),
+            options: options(config, key, shards.len()),
             shards,
             http_cpu,
             listeners,
@@ -94,47 +90,16 @@ impl Plan {
     }
 }
 
-/// Every address a peer could reach one of our listeners at.
-fn local_addresses(listeners: &[Listener], machine: &Machine) -> Vec<SocketAddr> {
-    let mut addresses = Vec::new();
-    for listener in listeners {
-        let port = listener.address.port();
-        let ip = listener.address.ip();
-        if ip.is_unspecified() {
-            let reached = machine
-                .addresses
-                .iter()
-                .filter(|address| ip.is_ipv6() || address.is_ipv4());
-            addresses.extend(reached.map(|address| SocketAddr::new(*address, port)));
-        } else {
-            addresses.push(listener.address);
-        }
-        addresses.extend(
-            listener
-                .advertise
-                .as_ref()
-                .and_then(|advertised| advertised.parse::<SocketAddr>().ok()),
-        );
-    }
-    addresses.sort_unstable();
-    addresses.dedup();
-    addresses
-}
-
 /// The keys of `[limits]`, `[notify]`, `[auth]` under the names the shard gives them.
-fn options(
-    config: &Config,
-    key: [u8; 32],
-    shards: usize,
-    local_addresses: Vec<SocketAddr>,
-) -> Options {
+fn options(config: &Config, key: [u8; 32], shards: usize) -> Options {
     let limits = &config.limits;
     Options {
         id: ShardId(0),
         shards: u16::try_from(shards).unwrap_or(u16::MAX),
         epoch: Instant::now(),
         key,
-        local_addresses,
+        // Known when the listeners are bound.
+        local_addresses: Vec::new(),
         product: config.sip.product.get_ref().clone(),
         subscriptions_max: *limits.subscriptions.get_ref(),
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,

@@ -16,10 +16,8 @@ fn source(text: &str) -> Source {
 }
 
 fn machine(cpus: &[usize]) -> Machine {
-    let addresses = ["127.0.0.1", "192.0.2.9", "::1"].map(|address| address.parse().unwrap());
     Machine {
         cpus: cpus.to_vec(),
-        addresses: addresses.to_vec(),
     }
 }
 
@@ -142,8 +140,8 @@ fn an_operators_file_is_converted() {
     assert_eq!(plan.control_socket, PathBuf::from("/tmp/edge/control.sock"));
     assert_eq!(plan.listeners[0].transport, Transport::Udp);
     assert_eq!(
-        plan.listeners[0].advertise.as_deref(),
-        Some("sip.example.com:5062")
+        plan.listeners[0].advertise,
+        Some("sip.example.com".to_owned())
     );
     assert_eq!(
         plan.listeners[1].address,
@@ -163,11 +161,6 @@ fn an_operators_file_is_converted() {
     );
     assert_eq!(plan.options.probation, Duration::from_secs(5));
     assert_eq!(plan.options.nonce_life, Duration::from_secs(300));
-    assert!(
-        plan.options
-            .local_addresses
-            .contains(&"192.0.2.9:5062".parse().unwrap())
-    );
     let domain = plan.directory.domain("[::1]").unwrap();
     assert_eq!(
         (domain.name.as_str(), domain.auth, domain.sha256),
@@ -325,6 +318,39 @@ password = "y"
 }
 
 #[test]
+fn what_is_advertised_is_a_host_with_or_without_a_port() {
+    let is_taken = |text: &str| {
+        let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"0.0.0.0:5060\"\n";
+        load_from(
+            &source(&format!("{listen}advertise = \"{text}\"\n")),
+            &machine(&[0]),
+        )
+        .is_ok()
+    };
+    for good in [
+        "192.0.2.1",
+        "192.0.2.1:5080",
+        "2001:db8::1",
+        "[2001:db8::1]:5080",
+        "sip.example.com",
+        "sbc:5060",
+    ] {
+        assert!(is_taken(good), "{good}");
+    }
+    for bad in [
+        "0.0.0.0",
+        "0.0.0.0:5060",
+        "192.0.2.1:99999",
+        "192.0.2.1:0",
+        "sip:a@b",
+        "two words",
+        "",
+    ] {
+        assert!(!is_taken(bad), "{bad}");
+    }
+}
+
+#[test]
 fn no_listener_is_a_fault_and_no_domain_a_note() {
     assert!(complaints("[sip]\nlisten = []\n")[0].contains("there is no [[sip.listen]]"));
     assert!(plan("").notes[0].contains("there is no [[domain]]"));
@@ -359,7 +385,7 @@ fn a_reload_knows_what_needs_a_restart() {
 
 #[test]
 fn a_file_that_is_not_there_is_said_so() {
-    let complaints = load(std::path::Path::new("/nonexistent/lamplighter.toml"))
+    let complaints = load(Path::new("/nonexistent/lamplighter.toml"))
         .unwrap_err()
         .to_string();
     assert!(
