@@ -48,6 +48,15 @@ pub enum Mail {
         /// The octets.
         bytes: Box<[u8]>,
     },
+    /// Octets for a stream that the receiver accepted: a phone came back by it to a subscription of the sender.
+    Transmit {
+        /// The stream.
+        flow: Flow,
+        /// The octets.
+        bytes: Box<[u8]>,
+    },
+    /// A stream of the sender ended.
+    Closed(ConnectionId),
     /// To the owner: the sender has watchers of this presentity and wants its state now and at every change.
     Watch {
         /// Of whom.
@@ -121,6 +130,8 @@ pub enum Command {
 pub enum Reply {
     /// Done; watchers are being told.
     Done,
+    /// Not done: a table is full.
+    OverLimit,
     /// The answer to `Why`.
     Why(Why),
     /// The answer to `Watchers`.
