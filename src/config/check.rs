@@ -138,6 +138,11 @@ pub(super) fn limits(config: &Config, complainer: &mut Complainer<'_>) {
     let limits = &config.limits;
     let counts = [
         (&limits.subscriptions, "subscriptions", u32::MAX as usize),
+        (
+            &limits.subscriptions_per_phone,
+            "subscriptions_per_phone",
+            u32::MAX as usize,
+        ),
         (&limits.presentities, "presentities", u32::MAX as usize),
         (
             &limits.publications_per_presentity,

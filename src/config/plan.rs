@@ -78,7 +78,7 @@ impl Plan {
         Ok(Self {
             name: config.node.name.clone(),
             data_dir: config.node.data_dir.clone(),
-            options: options(config, key, shards.len()),
+            options: options(config, key, shards.len(), &listeners),
             shards,
             http_cpu,
             listeners,
@@ -91,18 +91,18 @@ impl Plan {
 }
 
 /// The keys of `[limits]`, `[notify]`, `[auth]` under the names the shard gives them.
-fn options(config: &Config, key: [u8; 32], shards: usize) -> Options {
+fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]) -> Options {
     let limits = &config.limits;
+    let shards = u16::try_from(shards).unwrap_or(u16::MAX);
     Options {
-        id: ShardId(0),
-        shards: u16::try_from(shards).unwrap_or(u16::MAX),
-        epoch: Instant::now(),
-        key,
-        // Known when the listeners are bound.
-        local_addresses: Vec::new(),
+        advertise: listeners
+            .iter()
+            .map(|listener| listener.advertise.clone())
+            .collect(),
         product: config.sip.product.get_ref().clone(),
         subscriptions_max: *limits.subscriptions.get_ref(),
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
+        subscriptions_per_phone_max: *limits.subscriptions_per_phone.get_ref(),
         expiry_grace: limits.expiry_grace.0,
         probation: limits.probation.get_ref().0,
         notify_rate_per_phone: config.notify.rate,
@@ -115,5 +115,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize) -> Options {
         response_ring_octets: limits.response_ring.get_ref().0,
         nonces_max: *limits.nonces.get_ref(),
         nonce_life: config.auth.nonce_life.get_ref().0,
+        // `local_addresses` are known when the listeners are bound.
+        ..Options::new(ShardId(0), shards, Instant::now(), key)
     }
 }

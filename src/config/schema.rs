@@ -138,6 +138,7 @@ pub struct Auth {
 pub struct Limits {
     pub subscriptions: Spanned<usize>,
     pub subscriptions_per_flow_home: usize,
+    pub subscriptions_per_phone: Spanned<usize>,
     pub presentities: Spanned<usize>,
     pub publications_per_presentity: Spanned<usize>,
     pub calls_per_presentity: Spanned<usize>,
@@ -207,6 +208,9 @@ pub struct Account {
     pub domain: Spanned<String>,
     /// The password.
     pub password: Spanned<Password>,
+    /// Whether it may publish for everybody of its domain.
+    #[serde(default)]
+    pub feeder: bool,
 }
 
 /// A password: shown by nothing, neither by `Debug` nor by the parser's complaints.
@@ -257,7 +261,7 @@ impl Default for Sip {
             address: unplaced("0.0.0.0:5060".to_owned()),
             advertise: None,
         };
-        let product = unplaced(concat!("Lamplighter/", env!("CARGO_PKG_VERSION")).to_owned());
+        let product = unplaced("Lamplighter".to_owned());
         Self {
             product,
             listen: vec![listen(TransportKind::Udp), listen(TransportKind::Tcp)],
@@ -294,15 +298,16 @@ impl Default for Auth {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            subscriptions: unplaced(500_000),
-            subscriptions_per_flow_home: 512,
-            presentities: unplaced(500_000),
-            publications_per_presentity: unplaced(16),
+            subscriptions: unplaced(2_000_000),
+            subscriptions_per_flow_home: 1_000,
+            subscriptions_per_phone: unplaced(2_000),
+            presentities: unplaced(1_000_000),
+            publications_per_presentity: unplaced(64),
             calls_per_presentity: unplaced(50),
             body: unplaced(Octets(64 << 10)),
-            response_ring: unplaced(Octets(16 << 20)),
-            nonces: unplaced(100_000),
-            notifies_per_turn: unplaced(256),
+            response_ring: unplaced(Octets(32 << 20)),
+            nonces: unplaced(65_536),
+            notifies_per_turn: unplaced(512),
             expiry_grace: Interval::from_secs(32),
             probation: unplaced(Interval::from_secs(30)),
         }

@@ -232,7 +232,9 @@ fn add_account(
         complainer.add(account.user.span(), what, "remove one of the two");
         return;
     }
-    let _ = directory.add_account(user, &owner, &account.password.get_ref().0);
+    if let Some(added) = directory.add_account(user, &owner, &account.password.get_ref().0) {
+        added.is_feeder = account.feeder;
+    }
 }
 
 /// The place of the first value that stands in the file.

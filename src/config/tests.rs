@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::shard::Options;
 use crate::shard::directory::AuthMode;
 use crate::sip::Transport;
 
@@ -37,6 +38,18 @@ fn the_shipped_file_says_the_defaults() {
     let shipped = Config::parse(&source(DEFAULT_FILE)).unwrap();
     assert_eq!(shipped, Config::default());
     assert_eq!(Config::parse(&source("")).unwrap(), Config::default());
+}
+
+/// One truth: what the shard thinks right is what an empty file gives.
+#[test]
+fn the_defaults_are_the_shards_own() {
+    let options = plan("").options;
+    let own = Options::new(options.id, options.shards, options.epoch, options.key);
+    let own = Options {
+        advertise: vec![None, None],
+        ..own
+    };
+    assert_eq!(format!("{options:?}"), format!("{own:?}"));
 }
 
 /// The parser names the keys it knows when it meets one that it does not: each must stand in the manual.
@@ -131,6 +144,11 @@ fn an_operators_file_is_converted() {
         user = "123"
         domain = "192.0.2.1"
         password = "secret"
+        [[account]]
+        user = "pbx"
+        domain = "abc.com"
+        password = "secret"
+        feeder = true
         "#,
     );
     assert_eq!(
@@ -175,7 +193,8 @@ fn an_operators_file_is_converted() {
         (domain.min_expires, domain.max_expires),
         (Duration::from_secs(60), Duration::from_secs(600))
     );
-    assert!(plan.directory.account("123@abc.com").is_some());
+    assert!(!plan.directory.account("123@abc.com").unwrap().is_feeder);
+    assert!(plan.directory.account("pbx@abc.com").unwrap().is_feeder);
     assert!(
         plan.notes
             .iter()

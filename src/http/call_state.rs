@@ -28,6 +28,7 @@ use crate::presence::call::CallState;
 use crate::presence::call::Party;
 use crate::shard::Command;
 use crate::shard::Directory;
+use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::sip::digest::Secret;
@@ -60,8 +61,8 @@ pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>
         .ask(owner, Command::CallState { aor, call, expires })
         .await
     {
-        Ok(_) => answer::text(StatusCode::OK, "OK\n"),
-        Err(_) => answer::unavailable(),
+        Ok(Reply::Done) => answer::text(StatusCode::OK, "OK\n"),
+        Ok(_) | Err(_) => answer::unavailable(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::http::engine::Engine;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
+use crate::telemetry;
 
 /// The counters of all shards added up, and of the process.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Counted {
     pub(super) silent: Vec<u16>,
 }
 
-/// Asks every shard.
+/// Asks every shard, and adds what the cores count themselves.
 pub(super) async fn count<E: Engine>(engine: &E) -> Counted {
     let mut counted = Counted {
         values: Vec::new(),
@@ -37,6 +38,7 @@ pub(super) async fn count<E: Engine>(engine: &E) -> Counted {
             Ok(_) | Err(_) => counted.silent.push(shard),
         }
     }
+    counted.values.extend(telemetry::totals());
     counted
 }
 

@@ -49,6 +49,7 @@ struct FakeEngine {
     told: Arc<Mutex<Vec<Told>>>,
     is_ready: Arc<AtomicBool>,
     is_silent: Arc<AtomicBool>,
+    is_full: Arc<AtomicBool>,
 }
 
 impl Engine for FakeEngine {
@@ -63,6 +64,7 @@ impl Engine for FakeEngine {
         // An engine answers from another core: not at once.
         sleep(Duration::from_millis(1)).await;
         Ok(match command {
+            Command::CallState { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
             Command::CallState { aor, call, expires } => {
                 let told = Told {
                     shard,
@@ -697,6 +699,13 @@ fn metrics_add_up_the_shards() {
             response.body
         );
     }
+}
+
+#[test]
+fn a_full_engine_is_503() {
+    let server = Server::start();
+    server.engine.is_full.store(true, Ordering::SeqCst);
+    assert_eq!(server.call("&number=5").status, 503);
 }
 
 #[test]
