@@ -279,7 +279,7 @@ fn hook_call(aor: &Aor, number: &str, reveal: bool) -> CallDialog {
         remote_tag: "".into(),
         direction: None,
         state: CallState::Confirmed,
-        local: party(format!("sip:{aor}")),
+        local: Party::default(),
         remote: party(format!("sip:{number}@{}", aor.domain())),
         remote_is_private: !reveal,
     }
