@@ -216,7 +216,7 @@ impl Stage {
                 let bare = line.strip_suffix(b"\r").ok_or("a head line without CRLF")?;
                 in_head = !bare.is_empty();
                 written.push(
-                    self.named_cseq(bare, &sent.bytes)
+                    self.named_number(bare, &sent.bytes)
                         .unwrap_or_else(|| self.bindings.generalize(bare)),
                 );
             } else if !is_last {
@@ -283,9 +283,15 @@ impl Stage {
         }
     }
 
-    /// `CSeq: {cseq1+2} NOTIFY` for a NOTIFY's CSeq; None for any other line.
-    fn named_cseq(&mut self, line: &[u8], message: &[u8]) -> Option<String> {
+    /// `CSeq: {cseq1+2} NOTIFY` or `Retry-After: {number1}`, which are chosen at random; None for any other line.
+    fn named_number(&mut self, line: &[u8], message: &[u8]) -> Option<String> {
         let line = std::str::from_utf8(line).ok()?;
+        if let Some(delay) = line.strip_prefix("Retry-After: ") {
+            return Some(format!(
+                "Retry-After: {{{}}}",
+                self.bindings.name_for("number", delay)
+            ));
+        }
         let text = String::from_utf8_lossy(message);
         let number: u64 = line
             .strip_prefix("CSeq: ")?

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use lamplighter::sip::Transport;
@@ -222,7 +223,7 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
         ["127.0.0.1", "example.test"].map(|domain| ("Domain".to_owned(), domain.to_owned()));
     let mut world = World::new(&scene)?;
     let peer = Peer {
-        address: "127.0.0.1:15099".parse().unwrap(),
+        address: sender(request),
         transport: Transport::Udp,
     };
     world.receive(peer, 0, request);
@@ -263,4 +264,24 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
             sent.join("\n")
         ))
     }
+}
+
+/// Where a recorded request came from: what its topmost Via says, which was true on loopback but for those that did not know.
+fn sender(request: &[u8]) -> SocketAddr {
+    let text = String::from_utf8_lossy(request);
+    let via = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Via: SIP/2.0/UDP "));
+    let sent_by = via
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .replace("0.0.0.0", "127.0.0.1");
+    let with_port = if sent_by.contains(':') {
+        sent_by
+    } else {
+        format!("{sent_by}:5060")
+    };
+    with_port.parse().unwrap()
 }
