@@ -1,7 +1,7 @@
 //! Header field names, long and compact (W:A5.2), compared without case.
 //!
 //! One table names every header we know: its variant, its canonical spelling, and the reason phrases of the faults that
-//! name it. Finding a name costs one comparison of its first eight octets, in one machine word, and of what is left.
+//! name it. Finding a name compares machine words, not octets: a name is at most three of them.
 
 /// Builds the enum, the spellings and the phrases from one list.
 macro_rules! header_names {
@@ -52,6 +52,12 @@ macro_rules! header_names {
             }
         }
 
+        /// The second and third word of every canonical name.
+        const TAILS: [[u64; 2]; HeaderName::COUNT] = [
+            $([word($text.as_bytes(), 8), word($text.as_bytes(), 16)],)*
+            [0; 2],
+        ];
+
         #[cfg(test)]
         const ALL: &[HeaderName] = &[$(HeaderName::$name,)*];
     };
@@ -92,124 +98,137 @@ header_names! {
     WwwAuthenticate "WWW-Authenticate";
 }
 
-/// The first eight octets of a name in lower case, padded with zeros, as a little-endian word.
-const fn word(name: &[u8]) -> u64 {
+/// Octets of the longest name we know, rounded up to whole words.
+const NAME_OCTETS_MAX: usize = 24;
+
+/// Eight octets from `at` on in lower case as a little-endian word, zero behind the end of the name.
+const fn word(name: &[u8], at: usize) -> u64 {
     let mut octets = [0; 8];
     let mut index = 0;
-    while index < name.len() && index < 8 {
-        octets[index] = name[index] | 0x20;
+    while index < 8 && at + index < name.len() {
+        octets[index] = name[at + index] | 0x20;
         index += 1;
     }
     u64::from_le_bytes(octets)
 }
 
-/// Declares one named constant per word, because a `match` takes no function calls.
+/// Declares the words of names as constants, because a `match` takes no function calls.
 macro_rules! words {
-    ($($constant:ident $text:literal)*) => { $(const $constant: u64 = word($text);)* };
+    ($($constant:ident $text:literal $at:literal)*) => {
+        $(const $constant: u64 = word($text, $at);)*
+    };
 }
 
 words! {
-    ACCEPT b"accept"
-    ACCEPT_ENCODING b"accept-encoding"
-    ALLOW_EVENTS b"allow-events"
-    AUTHORIZATION b"authorization"
-    CALL_ID b"call-id"
-    CONTACT b"contact"
-    CONTENT b"content-"
-    CSEQ b"cseq"
-    EVENT b"event"
-    EXPIRES b"expires"
-    FROM b"from"
-    MAX_FORWARDS b"max-forwards"
-    MIN_EXPIRES b"min-expires"
-    P_ASSERTED_IDENTITY b"p-asserted-identity"
-    PRIVACY b"privacy"
-    RECORD_ROUTE b"record-route"
-    REQUIRE b"require"
-    RETRY_AFTER b"retry-after"
-    ROUTE b"route"
-    SIP_ETAG b"sip-etag"
-    SIP_IF_MATCH b"sip-if-match"
-    SUBSCRIPTION_STATE b"subscription-state"
-    SUPPORTED b"supported"
-    SUPPRESS_IF_MATCH b"suppress-if-match"
-    TO b"to"
-    USER_AGENT b"user-agent"
-    VIA b"via"
-    WWW_AUTHENTICATE b"www-authenticate"
-    COMPACT_CONTENT_TYPE b"c"
-    COMPACT_CONTENT_ENCODING b"e"
-    COMPACT_FROM b"f"
-    COMPACT_CALL_ID b"i"
-    COMPACT_SUPPORTED b"k"
-    COMPACT_CONTENT_LENGTH b"l"
-    COMPACT_CONTACT b"m"
-    COMPACT_EVENT b"o"
-    COMPACT_TO b"t"
-    COMPACT_ALLOW_EVENTS b"u"
-    COMPACT_VIA b"v"
+    ACCEPT b"accept" 0
+    ACCEPT_ENCODING b"accept-encoding" 0
+    ALLOW_EVENTS b"allow-events" 0
+    AUTHORIZATION b"authorization" 0
+    CALL_ID b"call-id" 0
+    CONTACT b"contact" 0
+    CONTENT b"content-" 0
+    CONTENT_DISPOSITION b"content-disposition" 8
+    CONTENT_ENCODING b"content-encoding" 8
+    CONTENT_LANGUAGE b"content-language" 8
+    CONTENT_LENGTH b"content-length" 8
+    CONTENT_TYPE b"content-type" 8
+    CSEQ b"cseq" 0
+    EVENT b"event" 0
+    EXPIRES b"expires" 0
+    FROM b"from" 0
+    MAX_FORWARDS b"max-forwards" 0
+    MIN_EXPIRES b"min-expires" 0
+    P_ASSERTED_IDENTITY b"p-asserted-identity" 0
+    PRIVACY b"privacy" 0
+    RECORD_ROUTE b"record-route" 0
+    REQUIRE b"require" 0
+    RETRY_AFTER b"retry-after" 0
+    ROUTE b"route" 0
+    SIP_ETAG b"sip-etag" 0
+    SIP_IF_MATCH b"sip-if-match" 0
+    SUBSCRIPTION_STATE b"subscription-state" 0
+    SUPPORTED b"supported" 0
+    SUPPRESS_IF_MATCH b"suppress-if-match" 0
+    TO b"to" 0
+    USER_AGENT b"user-agent" 0
+    VIA b"via" 0
+    WWW_AUTHENTICATE b"www-authenticate" 0
+    COMPACT_CONTENT_TYPE b"c" 0
+    COMPACT_CONTENT_ENCODING b"e" 0
+    COMPACT_FROM b"f" 0
+    COMPACT_CALL_ID b"i" 0
+    COMPACT_SUPPORTED b"k" 0
+    COMPACT_CONTENT_LENGTH b"l" 0
+    COMPACT_CONTACT b"m" 0
+    COMPACT_EVENT b"o" 0
+    COMPACT_TO b"t" 0
+    COMPACT_ALLOW_EVENTS b"u" 0
+    COMPACT_VIA b"v" 0
 }
 
 impl HeaderName {
     /// The header that `name` (as on the wire, long or compact, any case) means.
     #[must_use]
     pub fn from_wire(name: &[u8]) -> Self {
-        if name.contains(&b'\r') {
-            return Self::Other; // Lower-casing by a bit would take it for a hyphen.
+        // Lower-casing by a bit would take a CR for a hyphen.
+        if name.len() > NAME_OCTETS_MAX || name.contains(&b'\r') {
+            return Self::Other;
         }
-        Self::from_word(word(name), name)
+        Self::from_words([word(name, 0), word(name, 8), word(name, 16)])
     }
 
-    /// The same with the first eight octets at hand: lower-cased by setting bit 5, zero behind the name.
-    /// A CR in the first eight octets passes for a hyphen; the caller excludes it.
+    /// The same for a name of at most 24 octets given as words: little-endian, every octet with bit 5 set, zero behind the
+    /// name. A CR passes for a hyphen; the caller excludes it.
     #[inline]
-    pub(crate) fn from_word(first: u64, name: &[u8]) -> Self {
-        let (rest, candidate): (&[u8], Self) = match first {
-            VIA | COMPACT_VIA => return Self::Via,
-            FROM | COMPACT_FROM => return Self::From,
-            TO | COMPACT_TO => return Self::To,
-            CALL_ID | COMPACT_CALL_ID => return Self::CallId,
-            CSEQ => return Self::CSeq,
-            CONTACT | COMPACT_CONTACT => return Self::Contact,
-            EVENT | COMPACT_EVENT => return Self::Event,
-            EXPIRES => return Self::Expires,
-            ACCEPT => return Self::Accept,
-            ROUTE => return Self::Route,
-            REQUIRE => return Self::Require,
-            PRIVACY => return Self::Privacy,
-            COMPACT_SUPPORTED => return Self::Supported,
-            COMPACT_CONTENT_LENGTH => return Self::ContentLength,
-            COMPACT_CONTENT_TYPE => return Self::ContentType,
-            COMPACT_CONTENT_ENCODING => return Self::ContentEncoding,
-            COMPACT_ALLOW_EVENTS => return Self::AllowEvents,
-            SIP_ETAG => (b"", Self::SipEtag),
-            CONTENT => match name.len() {
-                12 => (b"type", Self::ContentType),
-                14 => (b"length", Self::ContentLength),
-                16 if name[8] | 0x20 == b'e' => (b"encoding", Self::ContentEncoding),
-                16 => (b"language", Self::ContentLanguage),
-                _ => (b"disposition", Self::ContentDisposition),
+    pub(crate) fn from_words(words: [u64; 3]) -> Self {
+        let [first, second, third] = words;
+        let found = match first {
+            VIA | COMPACT_VIA => Self::Via,
+            FROM | COMPACT_FROM => Self::From,
+            TO | COMPACT_TO => Self::To,
+            CALL_ID | COMPACT_CALL_ID => Self::CallId,
+            CSEQ => Self::CSeq,
+            CONTACT | COMPACT_CONTACT => Self::Contact,
+            EVENT | COMPACT_EVENT => Self::Event,
+            EXPIRES => Self::Expires,
+            ACCEPT => Self::Accept,
+            ROUTE => Self::Route,
+            REQUIRE => Self::Require,
+            PRIVACY => Self::Privacy,
+            SIP_ETAG => Self::SipEtag,
+            COMPACT_SUPPORTED => Self::Supported,
+            COMPACT_CONTENT_LENGTH => Self::ContentLength,
+            COMPACT_CONTENT_TYPE => Self::ContentType,
+            COMPACT_CONTENT_ENCODING => Self::ContentEncoding,
+            COMPACT_ALLOW_EVENTS => Self::AllowEvents,
+            CONTENT => match second {
+                CONTENT_LENGTH => Self::ContentLength,
+                CONTENT_TYPE => Self::ContentType,
+                CONTENT_ENCODING => Self::ContentEncoding,
+                CONTENT_LANGUAGE => Self::ContentLanguage,
+                CONTENT_DISPOSITION => Self::ContentDisposition,
+                _ => return Self::Other,
             },
-            MAX_FORWARDS => (b"ards", Self::MaxForwards),
-            USER_AGENT => (b"nt", Self::UserAgent),
-            SUPPORTED => (b"d", Self::Supported),
-            ALLOW_EVENTS => (b"ents", Self::AllowEvents),
-            AUTHORIZATION => (b"ation", Self::Authorization),
-            ACCEPT_ENCODING => (b"ncoding", Self::AcceptEncoding),
-            MIN_EXPIRES => (b"res", Self::MinExpires),
-            P_ASSERTED_IDENTITY => (b"ed-identity", Self::PAssertedIdentity),
-            RECORD_ROUTE => (b"oute", Self::RecordRoute),
-            RETRY_AFTER => (b"ter", Self::RetryAfter),
-            SIP_IF_MATCH => (b"atch", Self::SipIfMatch),
-            SUBSCRIPTION_STATE => (b"tion-state", Self::SubscriptionState),
-            SUPPRESS_IF_MATCH => (b"-if-match", Self::SuppressIfMatch),
-            WWW_AUTHENTICATE => (b"enticate", Self::WwwAuthenticate),
+            MAX_FORWARDS => Self::MaxForwards,
+            USER_AGENT => Self::UserAgent,
+            SUPPORTED => Self::Supported,
+            ALLOW_EVENTS => Self::AllowEvents,
+            AUTHORIZATION => Self::Authorization,
+            ACCEPT_ENCODING => Self::AcceptEncoding,
+            MIN_EXPIRES => Self::MinExpires,
+            P_ASSERTED_IDENTITY => Self::PAssertedIdentity,
+            RECORD_ROUTE => Self::RecordRoute,
+            RETRY_AFTER => Self::RetryAfter,
+            SIP_IF_MATCH => Self::SipIfMatch,
+            SUBSCRIPTION_STATE => Self::SubscriptionState,
+            SUPPRESS_IF_MATCH => Self::SuppressIfMatch,
+            WWW_AUTHENTICATE => Self::WwwAuthenticate,
             _ => return Self::Other,
         };
-        match name.get(8..) {
-            Some(tail) if tail.eq_ignore_ascii_case(rest) => candidate,
-            _ => Self::Other,
-        }
+        // What the first word leaves open. A compact form has no second word, and no name has it empty with eight octets
+        // before it but `SIP-ETag`.
+        let expected = if first >> 56 == 0 { [0; 2] } else { TAILS[found as usize] };
+        if [second, third] == expected { found } else { Self::Other }
     }
 
     /// Whether a second field of this name makes the message malformed (W:A5.4).

@@ -1,5 +1,7 @@
 //! Character classes and cuts that every decoder shares. White space is LWS: CR and LF of a fold count as blanks.
 
+use memchr::memchr;
+
 /// Membership of the 256 octets in one class of the grammar.
 pub(crate) type Class = [bool; 256];
 
@@ -21,14 +23,17 @@ const fn with_alphanumerics(mut class: Class, members: &[u8]) -> Class {
 }
 
 /// `token` of RFC 3261 §25.1.
-pub(crate) const TOKEN: Class = with_alphanumerics([false; 256], b"-.!%*_+`'~");
+pub(crate) static TOKEN: Class = with_alphanumerics([false; 256], b"-.!%*_+`'~");
 
 /// What may stand unescaped in the user part of a URI: unreserved and user-unreserved (RFC 3261 §25.1).
-pub(crate) const USER: Class = with_alphanumerics([false; 256], b"-_.!~*'()&=+$,;?/");
+pub(crate) static USER: Class = with_alphanumerics([false; 256], b"-_.!~*'()&=+$,;?/");
+
+/// Host names and IPv4 addresses (RFC 3261 §25.1), and the underscore that DNS allows.
+pub(crate) static HOST: Class = with_alphanumerics([false; 256], b".-_");
 
 /// What may stand anywhere in a URI that we read. Wider than the grammar, because phones send `#` and raw UTF-8; what
 /// delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
-pub(crate) const URI: Class = {
+pub(crate) static URI: Class = {
     let mut class = [true; 256];
     let mut octet = 0;
     while octet <= b' ' as usize {
@@ -117,6 +122,18 @@ pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
             _ => at += 1,
         }
     }
+}
+
+/// Whether every quoted string ends.
+pub(crate) fn are_quotes_closed(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(open) = memchr(b'"', &text[at..]) {
+        match skip_quoted(text, at + open) {
+            Some(close) => at = close,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// What a quoted string holds, escapes as they came; any other text as it is.
