@@ -1,7 +1,7 @@
 //! Header field names, long and compact (W:A5.2), compared without case.
 //!
 //! One table names every header we know: its variant, its canonical spelling, and the reason phrases of the faults that
-//! name it. Finding a name compares machine words, not octets: a name is at most three of them.
+//! name it. A name is found by one look into a hash table without collisions, made when the server is compiled.
 
 /// Builds the enum, the spellings and the phrases from one list.
 macro_rules! header_names {
@@ -52,13 +52,7 @@ macro_rules! header_names {
             }
         }
 
-        /// The second and third word of every canonical name.
-        const TAILS: [[u64; 2]; HeaderName::COUNT] = [
-            $([word($text.as_bytes(), 8), word($text.as_bytes(), 16)],)*
-            [0; 2],
-        ];
-
-        #[cfg(test)]
+        /// Every name but `Other`.
         const ALL: &[HeaderName] = &[$(HeaderName::$name,)*];
     };
 }
@@ -98,73 +92,69 @@ header_names! {
     WwwAuthenticate "WWW-Authenticate";
 }
 
+/// The compact forms (RFC 3261 §7.3.3, RFC 6665 §8.2).
+const COMPACT: [(&[u8], HeaderName); 11] = [
+    (b"c", HeaderName::ContentType),
+    (b"e", HeaderName::ContentEncoding),
+    (b"f", HeaderName::From),
+    (b"i", HeaderName::CallId),
+    (b"k", HeaderName::Supported),
+    (b"l", HeaderName::ContentLength),
+    (b"m", HeaderName::Contact),
+    (b"o", HeaderName::Event),
+    (b"t", HeaderName::To),
+    (b"u", HeaderName::AllowEvents),
+    (b"v", HeaderName::Via),
+];
+
 /// Octets of the longest name we know, rounded up to whole words.
 const NAME_OCTETS_MAX: usize = 24;
 
-/// Eight octets from `at` on in lower case as a little-endian word, zero behind the end of the name.
-const fn word(name: &[u8], at: usize) -> u64 {
-    let mut octets = [0; 8];
+/// A name of at most [`NAME_OCTETS_MAX`] octets: little-endian words, every octet with bit 5 set, which makes capitals
+/// small, and zeros behind the name.
+pub(crate) type NameWords = [u64; 3];
+
+const fn words(name: &[u8]) -> NameWords {
+    let mut words = [0; 3];
     let mut index = 0;
-    while index < 8 && at + index < name.len() {
-        octets[index] = name[at + index] | 0x20;
+    while index < name.len() && index < NAME_OCTETS_MAX {
+        words[index / 8] |= ((name[index] | 0x20) as u64) << (index % 8 * 8);
         index += 1;
     }
-    u64::from_le_bytes(octets)
+    words
 }
 
-/// Declares the words of names as constants, because a `match` takes no function calls.
-macro_rules! words {
-    ($($constant:ident $text:literal $at:literal)*) => {
-        $(const $constant: u64 = word($text, $at);)*
-    };
+/// Places of the hash table. The multipliers were searched for until no two names met; the table's construction checks it.
+const PLACES: usize = 256;
+
+const FIRST_MULTIPLIER: u64 = 0x7b45_145c_1a81_682d;
+const SECOND_MULTIPLIER: u64 = 0x6683_6886_a260_cd0b;
+
+#[inline]
+const fn place(words: NameWords) -> usize {
+    let mixed = words[0].wrapping_mul(FIRST_MULTIPLIER) ^ words[1].wrapping_mul(SECOND_MULTIPLIER);
+    (mixed >> 56) as usize
 }
 
-words! {
-    ACCEPT b"accept" 0
-    ACCEPT_ENCODING b"accept-encoding" 0
-    ALLOW_EVENTS b"allow-events" 0
-    AUTHORIZATION b"authorization" 0
-    CALL_ID b"call-id" 0
-    CONTACT b"contact" 0
-    CONTENT b"content-" 0
-    CONTENT_DISPOSITION b"content-disposition" 8
-    CONTENT_ENCODING b"content-encoding" 8
-    CONTENT_LANGUAGE b"content-language" 8
-    CONTENT_LENGTH b"content-length" 8
-    CONTENT_TYPE b"content-type" 8
-    CSEQ b"cseq" 0
-    EVENT b"event" 0
-    EXPIRES b"expires" 0
-    FROM b"from" 0
-    MAX_FORWARDS b"max-forwards" 0
-    MIN_EXPIRES b"min-expires" 0
-    P_ASSERTED_IDENTITY b"p-asserted-identity" 0
-    PRIVACY b"privacy" 0
-    RECORD_ROUTE b"record-route" 0
-    REQUIRE b"require" 0
-    RETRY_AFTER b"retry-after" 0
-    ROUTE b"route" 0
-    SIP_ETAG b"sip-etag" 0
-    SIP_IF_MATCH b"sip-if-match" 0
-    SUBSCRIPTION_STATE b"subscription-state" 0
-    SUPPORTED b"supported" 0
-    SUPPRESS_IF_MATCH b"suppress-if-match" 0
-    TO b"to" 0
-    USER_AGENT b"user-agent" 0
-    VIA b"via" 0
-    WWW_AUTHENTICATE b"www-authenticate" 0
-    COMPACT_CONTENT_TYPE b"c" 0
-    COMPACT_CONTENT_ENCODING b"e" 0
-    COMPACT_FROM b"f" 0
-    COMPACT_CALL_ID b"i" 0
-    COMPACT_SUPPORTED b"k" 0
-    COMPACT_CONTENT_LENGTH b"l" 0
-    COMPACT_CONTACT b"m" 0
-    COMPACT_EVENT b"o" 0
-    COMPACT_TO b"t" 0
-    COMPACT_ALLOW_EVENTS b"u" 0
-    COMPACT_VIA b"v" 0
-}
+/// Every spelling at its place; what is empty holds no name's words.
+static TABLE: [(NameWords, HeaderName); PLACES] = {
+    let mut table = [([0; 3], HeaderName::Other); PLACES];
+    let mut index = 0;
+    while index < ALL.len() + COMPACT.len() {
+        let (spelling, name) = if index < ALL.len() {
+            (ALL[index].canonical().as_bytes(), ALL[index])
+        } else {
+            COMPACT[index - ALL.len()]
+        };
+        assert!(spelling.len() <= NAME_OCTETS_MAX);
+        let words = words(spelling);
+        let entry = &mut table[place(words)];
+        assert!(entry.0[0] == 0, "two names meet");
+        *entry = (words, name);
+        index += 1;
+    }
+    table
+};
 
 impl HeaderName {
     /// The header that `name` (as on the wire, long or compact, any case) means.
@@ -174,61 +164,14 @@ impl HeaderName {
         if name.len() > NAME_OCTETS_MAX || name.contains(&b'\r') {
             return Self::Other;
         }
-        Self::from_words([word(name, 0), word(name, 8), word(name, 16)])
+        Self::from_words(words(name))
     }
 
-    /// The same for a name of at most 24 octets given as words: little-endian, every octet with bit 5 set, zero behind the
-    /// name. A CR passes for a hyphen; the caller excludes it.
+    /// The same for a name as words. A CR passes for a hyphen; the caller excludes it.
     #[inline]
-    pub(crate) fn from_words(words: [u64; 3]) -> Self {
-        let [first, second, third] = words;
-        let found = match first {
-            VIA | COMPACT_VIA => Self::Via,
-            FROM | COMPACT_FROM => Self::From,
-            TO | COMPACT_TO => Self::To,
-            CALL_ID | COMPACT_CALL_ID => Self::CallId,
-            CSEQ => Self::CSeq,
-            CONTACT | COMPACT_CONTACT => Self::Contact,
-            EVENT | COMPACT_EVENT => Self::Event,
-            EXPIRES => Self::Expires,
-            ACCEPT => Self::Accept,
-            ROUTE => Self::Route,
-            REQUIRE => Self::Require,
-            PRIVACY => Self::Privacy,
-            SIP_ETAG => Self::SipEtag,
-            COMPACT_SUPPORTED => Self::Supported,
-            COMPACT_CONTENT_LENGTH => Self::ContentLength,
-            COMPACT_CONTENT_TYPE => Self::ContentType,
-            COMPACT_CONTENT_ENCODING => Self::ContentEncoding,
-            COMPACT_ALLOW_EVENTS => Self::AllowEvents,
-            CONTENT => match second {
-                CONTENT_LENGTH => Self::ContentLength,
-                CONTENT_TYPE => Self::ContentType,
-                CONTENT_ENCODING => Self::ContentEncoding,
-                CONTENT_LANGUAGE => Self::ContentLanguage,
-                CONTENT_DISPOSITION => Self::ContentDisposition,
-                _ => return Self::Other,
-            },
-            MAX_FORWARDS => Self::MaxForwards,
-            USER_AGENT => Self::UserAgent,
-            SUPPORTED => Self::Supported,
-            ALLOW_EVENTS => Self::AllowEvents,
-            AUTHORIZATION => Self::Authorization,
-            ACCEPT_ENCODING => Self::AcceptEncoding,
-            MIN_EXPIRES => Self::MinExpires,
-            P_ASSERTED_IDENTITY => Self::PAssertedIdentity,
-            RECORD_ROUTE => Self::RecordRoute,
-            RETRY_AFTER => Self::RetryAfter,
-            SIP_IF_MATCH => Self::SipIfMatch,
-            SUBSCRIPTION_STATE => Self::SubscriptionState,
-            SUPPRESS_IF_MATCH => Self::SuppressIfMatch,
-            WWW_AUTHENTICATE => Self::WwwAuthenticate,
-            _ => return Self::Other,
-        };
-        // What the first word leaves open. A compact form has no second word, and no name has it empty with eight octets
-        // before it but `SIP-ETag`.
-        let expected = if first >> 56 == 0 { [0; 2] } else { TAILS[found as usize] };
-        if [second, third] == expected { found } else { Self::Other }
+    pub(crate) fn from_words(words: NameWords) -> Self {
+        let (spelling, name) = &TABLE[place(words)];
+        if *spelling == words { *name } else { Self::Other }
     }
 
     /// Whether a second field of this name makes the message malformed (W:A5.4).

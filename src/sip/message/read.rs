@@ -1,7 +1,6 @@
 //! Reading a message: one pass over its lines, then the headers that every message is routed and answered by.
 
 use memchr::memchr;
-use memchr::memchr_iter;
 use memchr::memchr2;
 
 use crate::sip::Fault;
@@ -31,10 +30,8 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
     if u32::try_from(bytes.len()).is_err() {
         return Err(Fault::TooLarge);
     }
-    let newline = memchr(b'\n', bytes).ok_or(Fault::StartLine)?;
-    let line = &bytes[..newline];
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let (start_line, fault) = StartLine::parse(line)?;
+    let mut lines = Lines::new(bytes);
+    let (start_line, fault) = StartLine::parse(lines.start_line().ok_or(Fault::StartLine)?)?;
 
     let mut message = Message {
         bytes,
@@ -48,7 +45,7 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
         call_id: b"",
         cseq: None,
     };
-    let head_end = message.read_lines(newline + 1, usize::from(line.len() < newline));
+    message.read_lines(&mut lines);
     message.read_via();
     message.from = message.read_address(HeaderName::From);
     message.to = message.read_address(HeaderName::To);
@@ -56,7 +53,7 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
     message.read_cseq();
     message.read_limits();
     message.read_contacts();
-    message.cut_body(head_end, framing);
+    message.cut_body(lines.position(), framing);
     Ok(message)
 }
 
@@ -67,17 +64,16 @@ impl<'a> Message<'a> {
         self.fault.get_or_insert(fault);
     }
 
-    /// Collects the fields from `at` on; returns where the body starts. `crlf_count` line ends before `at` were CRLF.
+    /// Collects the fields.
     #[inline]
-    fn read_lines(&mut self, at: usize, crlf_count: usize) -> usize {
+    fn read_lines(&mut self, lines: &mut Lines<'a>) {
         let bytes = self.bytes;
-        let mut lines = Lines::new(bytes, at);
         while let Some(line) = lines.next() {
             let Some((name, value)) = line.name(bytes) else {
                 self.blame(Fault::HeaderLine);
                 continue;
             };
-            let start = line.end - octets::trim_start(&bytes[value..line.end]).len();
+            let start = octets::skip_blanks(&bytes[..line.end], value);
             let end = start + octets::trim_end(&bytes[start..line.end]).len();
             if name.is_single() && self.fields.contains(name) {
                 self.blame(Fault::Repeated(name));
@@ -87,13 +83,9 @@ impl<'a> Message<'a> {
                 // The rest of the lines still has to be walked over, to find the body.
             }
         }
-        let head = &bytes[..lines.position()];
-        let is_clean = memchr_iter(b'\r', head).count() == crlf_count + lines.crlf_count()
-            && !has_bare_nul(head);
-        if !lines.is_complete() || !is_clean {
+        if !lines.is_complete() || !lines.is_clean() {
             self.blame(Fault::HeaderLine);
         }
-        lines.position()
     }
 
     fn read_via(&mut self) {
@@ -207,9 +199,4 @@ fn is_sound_contact(value: &[u8]) -> bool {
     let is_lone =
         NameAddr::parse(value).is_some_and(|one| memchr(b',', one.parameters.0).is_none());
     is_lone || value == b"*" || list_items(value).all(|item| NameAddr::parse(item).is_some())
-}
-
-/// A NUL that is no quoted pair (`\` NUL is legal in a quoted string, W:E1.2).
-fn has_bare_nul(head: &[u8]) -> bool {
-    memchr_iter(0, head).any(|at| at == 0 || head[at - 1] != b'\\')
 }
