@@ -155,6 +155,13 @@ impl Exchanges {
         self.slots[ticket.slot as usize].take()
     }
 
+    /// Ends all of them.
+    pub(crate) fn abandon(&mut self) -> Vec<Exchange> {
+        self.queues.iter_mut().for_each(VecDeque::clear);
+        self.free.clear();
+        self.slots.drain(..).flatten().collect()
+    }
+
     /// When a timer fires next.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.queues
