@@ -48,6 +48,15 @@ pub enum Mail {
         /// The octets.
         bytes: Box<[u8]>,
     },
+    /// Octets for a stream that the receiver accepted: a phone came back by it to a subscription of the sender.
+    Transmit {
+        /// The stream.
+        flow: Flow,
+        /// The octets.
+        bytes: Box<[u8]>,
+    },
+    /// A stream of the sender ended.
+    Closed(ConnectionId),
     /// To the owner: the sender has watchers of this presentity and wants its state now and at every change.
     Watch {
         /// Of whom.
@@ -70,18 +79,7 @@ pub enum Mail {
         composed: Arc<Composed>,
     },
     /// To the owner: a PUBLISH that arrived elsewhere.
-    Publish {
-        /// Of whom.
-        aor: Aor,
-        /// What it says.
-        publication: Box<Publication>,
-        /// Its tag on success.
-        fresh: EntityTag,
-        /// The domain's limits.
-        limits: PublicationLimits,
-        /// Which request of the sender waits for the outcome.
-        reply_to: (ShardId, u32),
-    },
+    Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.
     PublishOutcome {
         /// The request that waits.
@@ -89,6 +87,21 @@ pub enum Mail {
         /// How it went.
         outcome: Result<Published, PublishRefused>,
     },
+}
+
+/// A PUBLISH on its way to the presentity's owner.
+#[derive(Debug)]
+pub struct ForwardedPublish {
+    /// Of whom.
+    pub aor: Aor,
+    /// What it says.
+    pub publication: Publication,
+    /// Its tag on success.
+    pub fresh: EntityTag,
+    /// The domain's limits.
+    pub limits: PublicationLimits,
+    /// Which request of the sender waits for the outcome.
+    pub reply_to: (ShardId, u32),
 }
 
 /// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its owner, see
@@ -121,6 +134,8 @@ pub enum Command {
 pub enum Reply {
     /// Done; watchers are being told.
     Done,
+    /// Not done: a table is full.
+    OverLimit,
     /// The answer to `Why`.
     Why(Why),
     /// The answer to `Watchers`.

@@ -1,41 +1,368 @@
 //! Writing our own messages, straight into the caller's buffer, with no allocation of its own.
+//!
+//! No value that goes through here can end its line: what a peer wrote cannot become a header of ours (W:E2.12).
 
+use std::io::Write;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 
+use memchr::memchr3;
+
+use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
+use crate::sip::header::Via;
+use crate::sip::uri::host_ip;
 
 /// Starts a response: status line, all Vias (the topmost with `received`/`rport` filled in from `source`, W:A6.1),
 /// From, To (with `to_tag` added when the request's had none), Call-ID, CSeq. Values are copied unfolded.
 /// Add further headers with [`header`], then end with [`body`].
 /// `reason` overrides the standard phrase when given.
 pub fn response_head(
-    out: &mut Vec<u8>, request: &Message<'_>, status: Status, reason: Option<&str>, to_tag: &[u8], source: SocketAddr,
+    out: &mut Vec<u8>,
+    request: &Message<'_>,
+    status: Status,
+    reason: Option<&str>,
+    to_tag: &[u8],
+    source: SocketAddr,
 ) {
-    todo!()
+    out.extend_from_slice(b"SIP/2.0 ");
+    decimal(out, u64::from(status.0));
+    out.push(b' ');
+    one_line(out, reason.unwrap_or_else(|| status.reason()).as_bytes());
+    out.extend_from_slice(b"\r\n");
+    write_vias(out, request, source);
+    copy(out, request, HeaderName::From);
+    write_to(out, request, to_tag);
+    copy(out, request, HeaderName::CallId);
+    copy(out, request, HeaderName::CSeq);
 }
 
 /// Appends `name: value CRLF`. CR and LF in `value` are written as spaces: a header can never be injected (W:E2.12).
 pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    todo!()
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    one_line(out, value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Appends `name: number CRLF`.
 pub fn header_number(out: &mut Vec<u8>, name: &str, value: u64) {
-    todo!()
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    decimal(out, value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Ends the head and appends the body: Content-Type only when there is a body (W:A3.11, G9), Content-Length always.
 pub fn body(out: &mut Vec<u8>, content_type: &str, body: &[u8]) {
-    todo!()
+    if !body.is_empty() {
+        header(
+            out,
+            HeaderName::ContentType.canonical(),
+            content_type.as_bytes(),
+        );
+    }
+    header_number(
+        out,
+        HeaderName::ContentLength.canonical(),
+        body.len() as u64,
+    );
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
 }
 
 /// Appends a decimal number.
 pub fn decimal(out: &mut Vec<u8>, value: u64) {
-    todo!()
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
-/// Appends a value with folds replaced by one space and other CR, LF, NUL dropped.
+/// Appends a value with folds replaced by one space and other CR and LF dropped. A NUL becomes a space, so that a quoted
+/// pair stays a pair.
 pub fn unfolded(out: &mut Vec<u8>, value: &[u8]) {
-    todo!()
+    let mut rest = value;
+    while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
+        out.extend_from_slice(&rest[..at]);
+        let line_end = match &rest[at..] {
+            [b'\r', b'\n', ..] => 2,
+            _ => 1,
+        };
+        let tail = &rest[at + line_end..];
+        let blanks = tail
+            .iter()
+            .take_while(|octet| matches!(octet, b' ' | b'\t'))
+            .count();
+        let is_fold = rest[at] != b'\r' || line_end == 2;
+        if rest[at] == 0 {
+            out.push(b' ');
+            rest = tail;
+        } else if is_fold && blanks > 0 {
+            out.push(b' ');
+            rest = &tail[blanks..];
+        } else {
+            rest = tail;
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Appends an IP address; IPv6 without brackets, as `received` wants it (RFC 5118 §4.5).
+pub fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                decimal(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(address) => {
+            // Writing to a Vec cannot fail.
+            let _ = write!(out, "{address}");
+        }
+    }
+}
+
+/// Appends text with every CR, LF and NUL as a space.
+fn one_line(out: &mut Vec<u8>, text: &[u8]) {
+    let mut rest = text;
+    while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
+        out.extend_from_slice(&rest[..at]);
+        out.push(b' ');
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Copies every field of that name.
+fn copy(out: &mut Vec<u8>, request: &Message<'_>, name: HeaderName) {
+    for value in request.headers(name) {
+        write_field(out, name, |out| unfolded(out, value));
+    }
+}
+
+fn write_field(out: &mut Vec<u8>, name: HeaderName, write_value: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.canonical().as_bytes());
+    out.extend_from_slice(b": ");
+    write_value(out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_to(out: &mut Vec<u8>, request: &Message<'_>, to_tag: &[u8]) {
+    let Some(value) = request.header(HeaderName::To) else {
+        return;
+    };
+    let has_tag = match request.to() {
+        Some(to) => to.tag().is_some(),
+        // What we cannot read stays as it is.
+        None => true,
+    };
+    write_field(out, HeaderName::To, |out| {
+        unfolded(out, value);
+        if !has_tag && !to_tag.is_empty() {
+            out.extend_from_slice(b";tag=");
+            one_line(out, to_tag);
+        }
+    });
+}
+
+fn write_vias(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
+    for (index, value) in request.headers(HeaderName::Via).enumerate() {
+        write_field(out, HeaderName::Via, |out| match Via::parse_entry(value) {
+            Some((via, end)) if index == 0 => {
+                write_topmost(out, &value[..end], &via, source);
+                unfolded(out, &value[end..]);
+            }
+            _ => unfolded(out, value),
+        });
+    }
+}
+
+/// The topmost Via entry with where it really came from: `rport` filled in when asked for, `received` then too, and when
+/// sent-by is a name or another address (RFC 3261 §18.2.1, RFC 3581 §4). A `received` the peer claims is not believed.
+fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketAddr) {
+    let ip = source.ip().to_canonical();
+    let is_elsewhere = host_ip(via.host).map(|host| host.to_canonical()) != Some(ip);
+    let front = entry.len() - via.parameters.0.len();
+    unfolded(out, &entry[..front]);
+    for (name, value) in via.parameters.iter() {
+        if name.eq_ignore_ascii_case(b"received") {
+            continue;
+        }
+        out.push(b';');
+        out.extend_from_slice(name);
+        if via.wants_rport && name.eq_ignore_ascii_case(b"rport") {
+            out.push(b'=');
+            decimal(out, u64::from(source.port()));
+        } else if !value.is_empty() {
+            out.push(b'=');
+            unfolded(out, value);
+        }
+    }
+    if via.wants_rport || is_elsewhere {
+        out.extend_from_slice(b";received=");
+        address(out, ip);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::sip::message::Framing;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// The response to a request with these Via lines and this To value, from `source`.
+    fn response(vias: &str, to: &str, source: &str) -> String {
+        let text = format!(
+            "OPTIONS sip:a@b SIP/2.0\r\n{vias}\r\nf: \"A\"\r\n <sip:a@b>;tag=1\r\nTo: {to}\r\ni: 1@x\r\nCSeq:\t 7\r\n OPTIONS\r\n\r\n"
+        );
+        let request = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
+        assert_eq!(request.fault(), None);
+        written(|out| {
+            response_head(
+                out,
+                &request,
+                Status::OK,
+                None,
+                b"ours",
+                source.parse().unwrap(),
+            );
+        })
+    }
+
+    #[test]
+    fn the_whole_head() {
+        assert_eq!(
+            response(
+                "Via: SIP/2.0/UDP 192.0.2.1:5062;rport;branch=z9hG4bK1\r\nv: SIP/2.0/TCP p.example.com",
+                "<sip:b@c>",
+                "192.0.2.1:40000",
+            ),
+            "SIP/2.0 200 OK\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1:5062;rport=40000;branch=z9hG4bK1;received=192.0.2.1\r\n\
+             Via: SIP/2.0/TCP p.example.com\r\n\
+             From: \"A\" <sip:a@b>;tag=1\r\n\
+             To: <sip:b@c>;tag=ours\r\n\
+             Call-ID: 1@x\r\n\
+             CSeq: 7 OPTIONS\r\n"
+        );
+    }
+
+    #[track_caller]
+    fn topmost(via: &str, source: &str, expected: &str) {
+        let head = response(&format!("Via: {via}"), "<sip:b@c>", source);
+        let line = head.lines().nth(1).unwrap();
+        assert_eq!(line.strip_prefix("Via: "), Some(expected));
+    }
+
+    #[test]
+    fn where_it_came_from() {
+        topmost(
+            "SIP/2.0/UDP 192.0.2.1;branch=b",
+            "192.0.2.1:5060",
+            "SIP/2.0/UDP 192.0.2.1;branch=b",
+        );
+        topmost(
+            "SIP/2.0/UDP 192.0.2.1",
+            "[::ffff:192.0.2.1]:5060",
+            "SIP/2.0/UDP 192.0.2.1",
+        );
+        topmost(
+            "SIP/2.0/UDP 192.0.2.1;branch=b",
+            "192.0.2.2:9",
+            "SIP/2.0/UDP 192.0.2.1;branch=b;received=192.0.2.2",
+        );
+        topmost(
+            "SIP/2.0/UDP example.com",
+            "192.0.2.2:9",
+            "SIP/2.0/UDP example.com;received=192.0.2.2",
+        );
+        topmost(
+            "SIP/2.0/UDP [2001:DB8::1]:5060",
+            "[2001:db8::1]:9",
+            "SIP/2.0/UDP [2001:DB8::1]:5060",
+        );
+        topmost(
+            "SIP/2.0/UDP [2001:db8::1];rport",
+            "[2001:db8::2]:9",
+            "SIP/2.0/UDP [2001:db8::1];rport=9;received=2001:db8::2",
+        );
+    }
+
+    #[test]
+    fn only_the_topmost_entry_changes_and_lies_are_dropped() {
+        topmost(
+            "SIP/2.0/UDP a;received=192.0.2.9;RPORT ;x=\"1,2\" , SIP/2.0/UDP b;rport",
+            "192.0.2.2:9",
+            "SIP/2.0/UDP a;RPORT=9;x=\"1,2\";received=192.0.2.2 , SIP/2.0/UDP b;rport",
+        );
+        topmost(
+            "SIP/2.0/UDP 192.0.2.1;rport=1",
+            "192.0.2.1:9",
+            "SIP/2.0/UDP 192.0.2.1;rport=1",
+        );
+    }
+
+    #[test]
+    fn a_tag_is_added_only_where_none_is() {
+        let to = |value: &str| {
+            let head = response("Via: SIP/2.0/UDP 192.0.2.1", value, "192.0.2.1:5060");
+            head.lines().nth(3).unwrap().to_owned()
+        };
+        assert_eq!(to("sip:b@c"), "To: sip:b@c;tag=ours");
+        assert_eq!(to("<sip:b@c;tag=uri>"), "To: <sip:b@c;tag=uri>;tag=ours");
+        assert_eq!(
+            to("<sip:b@c> ; TAG = theirs"),
+            "To: <sip:b@c> ; TAG = theirs"
+        );
+    }
+
+    #[test]
+    fn nothing_ends_its_line_early() {
+        assert_eq!(
+            written(|out| header(out, "X", b"a\r\nY: b\0")),
+            "X: a  Y: b \r\n"
+        );
+        assert_eq!(
+            written(|out| unfolded(out, b"a\r\n\t b\n c\rd\ne\r\nf\\\0")),
+            "a b cdef\\ "
+        );
+        assert_eq!(written(|out| unfolded(out, b"\r\n\r\n \r x")), "  x");
+    }
+
+    #[test]
+    fn bodies_and_numbers() {
+        assert_eq!(
+            written(|out| body(out, "a/b", b"")),
+            "Content-Length: 0\r\n\r\n"
+        );
+        assert_eq!(
+            written(|out| body(out, "a/b", b"hi")),
+            "Content-Type: a/b\r\nContent-Length: 2\r\n\r\nhi"
+        );
+        assert_eq!(written(|out| decimal(out, 0)), "0");
+        assert_eq!(written(|out| decimal(out, u64::MAX)), u64::MAX.to_string());
+        assert_eq!(
+            written(|out| header_number(out, "Expires", 60)),
+            "Expires: 60\r\n"
+        );
+    }
 }

@@ -47,6 +47,50 @@ impl Fault {
     /// A reason phrase that names the header at fault: `Missing Call-ID` (W:A1.1).
     #[must_use]
     pub const fn reason(self) -> &'static str {
-        todo!()
+        match self {
+            Self::StartLine => "Invalid Start Line",
+            Self::HeaderLine => "Invalid Header Line",
+            Self::Missing(name) => name.missing_phrase(),
+            Self::Repeated(name) => name.repeated_phrase(),
+            Self::Invalid(name) => name.invalid_phrase(),
+            Self::RequestUri => "Invalid Request-URI",
+            Self::MethodMismatch => "CSeq Method Mismatch",
+            Self::ContentLength => "Content-Length Mismatch",
+            Self::TooManyHeaders => "Too Many Headers",
+            Self::Version | Self::TooLarge | Self::UriTooLong => self.status().reason(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_name_the_header() {
+        assert_eq!(
+            Fault::Missing(HeaderName::CallId).reason(),
+            "Missing Call-ID"
+        );
+        assert_eq!(
+            Fault::Repeated(HeaderName::Event).reason(),
+            "Repeated Event"
+        );
+        assert_eq!(Fault::Invalid(HeaderName::CSeq).reason(), "Invalid CSeq");
+        assert_eq!(Fault::Invalid(HeaderName::Other).reason(), "Invalid Header");
+    }
+
+    #[test]
+    fn statuses_with_a_code_of_their_own_keep_its_phrase() {
+        for (fault, code) in [
+            (Fault::Version, 505),
+            (Fault::TooLarge, 513),
+            (Fault::UriTooLong, 414),
+        ] {
+            assert_eq!(fault.status(), Status(code));
+            assert_eq!(fault.reason(), Status(code).reason());
+            assert!(!fault.reason().is_empty());
+        }
+        assert_eq!(Fault::MethodMismatch.status(), Status::BAD_REQUEST);
     }
 }

@@ -1,6 +1,12 @@
 //! Cutting a byte stream into SIP messages (W:A6.5, A6.7, E2.6, E2.7). Pure: bytes in, a verdict out.
 
+use memchr::memchr;
+
 use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::StartLine;
+use crate::sip::header::octets;
+use crate::sip::message::lines::Lines;
 
 /// What the front of a stream's buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +31,169 @@ pub struct Limits {
 }
 
 /// Looks at the front of `buffer`. `Err` means the stream is out of step or over its limits: answer the fault if the head can
-/// be parsed, then close.
+/// be parsed, then close. What cannot become a SIP message is refused as soon as it shows, so that a body taken for a message
+/// (E2.6) or another protocol does not linger.
 pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
-    todo!()
+    match buffer {
+        [] | [b'\r'] | [b'\r', b'\n', b'\r'] => return Ok(Frame::Incomplete),
+        [b'\r', b'\n', b'\r', b'\n', ..] => return Ok(Frame::Ping(4)),
+        [b'\r', b'\n', ..] => return Ok(Frame::Filler(2)),
+        [b'\n', ..] => return Ok(Frame::Filler(1)),
+        // Every start line begins with a token.
+        [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
+        _ => {}
+    }
+    let Some(newline) = memchr(b'\n', buffer) else {
+        return incomplete(buffer, limits);
+    };
+    let line = &buffer[..newline];
+    StartLine::parse(line.strip_suffix(b"\r").unwrap_or(line))?;
+
+    let mut lines = Lines::new(buffer, newline + 1);
+    let content_length = content_length(buffer, &mut lines)?;
+    if !lines.is_complete() {
+        return incomplete(buffer, limits);
+    }
+    let head = lines.position();
+    if head > limits.head_octets_max {
+        return Err(Fault::TooLarge);
+    }
+    let content_length = content_length.ok_or(Fault::ContentLength)?;
+    let total = usize::try_from(content_length)
+        .ok()
+        .and_then(|body| head.checked_add(body))
+        .filter(|&total| total <= limits.message_octets_max)
+        .ok_or(Fault::TooLarge)?;
+    Ok(if buffer.len() < total {
+        Frame::Incomplete
+    } else {
+        Frame::Message(total)
+    })
+}
+
+/// The head goes on; it may, up to its limit.
+fn incomplete(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
+    if buffer.len() > limits.head_octets_max.min(limits.message_octets_max) {
+        return Err(Fault::TooLarge);
+    }
+    Ok(Frame::Incomplete)
+}
+
+/// The one Content-Length among the lines. Two of them, even equal ones, or anything but digits could make us and a proxy
+/// before us cut the stream at different places (E2.7).
+fn content_length(buffer: &[u8], lines: &mut Lines<'_>) -> Result<Option<u64>, Fault> {
+    let mut found = None;
+    while let Some(line) = lines.next() {
+        let Some((HeaderName::ContentLength, value)) = line.name(buffer) else {
+            continue;
+        };
+        let number = octets::number(octets::trim(&buffer[value..line.end]))
+            .ok_or(Fault::Invalid(HeaderName::ContentLength))?;
+        if found.replace(number).is_some() {
+            return Err(Fault::Repeated(HeaderName::ContentLength));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        head_octets_max: 200,
+        message_octets_max: 300,
+    };
+
+    fn frame(text: &str) -> Result<Frame, Fault> {
+        next_frame(text.as_bytes(), &LIMITS)
+    }
+
+    /// A request with these header lines and this rest.
+    fn request(headers: &str, rest: &str) -> String {
+        format!("OPTIONS sip:a@b SIP/2.0\r\n{headers}\r\n{rest}")
+    }
+
+    #[test]
+    fn between_messages() {
+        assert_eq!(frame(""), Ok(Frame::Incomplete));
+        assert_eq!(frame("\r"), Ok(Frame::Incomplete));
+        assert_eq!(frame("\r\n"), Ok(Frame::Filler(2)));
+        assert_eq!(frame("\r\n\r"), Ok(Frame::Incomplete));
+        assert_eq!(frame("\r\n\r\n\r\n"), Ok(Frame::Ping(4)));
+        assert_eq!(frame("\r\nOPTIONS"), Ok(Frame::Filler(2)));
+        assert_eq!(frame("\n"), Ok(Frame::Filler(1)));
+    }
+
+    #[test]
+    fn content_lengths_in_every_spelling() {
+        for header in [
+            "Content-Length: 4\r\n",
+            "l:4\r\n",
+            "CONTENT-LENGTH \t:\r\n 0004 \r\n",
+            "X: y\nL : 4\n",
+        ] {
+            let text = request(header, "bodyOPTIONS");
+            assert_eq!(frame(&text), Ok(Frame::Message(text.len() - 7)), "{header}");
+        }
+    }
+
+    #[test]
+    fn every_front_part_is_incomplete() {
+        let text = request("Via: x\r\nl: 4\r\n", "body");
+        for end in 0..text.len() {
+            assert_eq!(frame(&text[..end]), Ok(Frame::Incomplete), "{end}");
+        }
+        assert_eq!(frame(&text), Ok(Frame::Message(text.len())));
+    }
+
+    #[test]
+    fn lengths_that_could_smuggle() {
+        assert_eq!(frame(&request("", "body")), Err(Fault::ContentLength));
+        let invalid = Err(Fault::Invalid(HeaderName::ContentLength));
+        for value in ["-1", "+5", "0x5", "5 5", "5,5", "", "5;x", "\u{665}"] {
+            assert_eq!(
+                frame(&request(&format!("l: {value}\r\n"), "bodybody")),
+                invalid,
+                "{value}"
+            );
+        }
+        let repeated = Err(Fault::Repeated(HeaderName::ContentLength));
+        assert_eq!(
+            frame(&request("l: 4\r\nContent-Length: 4\r\n", "body")),
+            repeated
+        );
+        assert_eq!(
+            frame(&request("l: 9223372036854775808\r\n", "")),
+            Err(Fault::TooLarge)
+        );
+        assert_eq!(
+            frame(&request("l: 99999999999999999999999\r\n", "")),
+            Err(Fault::TooLarge)
+        );
+    }
+
+    #[test]
+    fn what_is_no_sip_is_refused_at_once() {
+        for text in [
+            "<?xml",
+            "\u{16}\u{3}\u{1}",
+            " OPTIONS",
+            "GET / HTTP/1.1\r\n",
+            "body\r\n",
+            "SIP/2.0 9 x\r\n",
+        ] {
+            assert_eq!(frame(text), Err(Fault::StartLine), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let long_head = request(&format!("X: {}\r\nl: 0\r\n", "y".repeat(200)), "");
+        assert_eq!(frame(&long_head), Err(Fault::TooLarge));
+        assert_eq!(frame(&long_head[..200]), Ok(Frame::Incomplete));
+        assert_eq!(frame(&long_head[..201]), Err(Fault::TooLarge));
+        assert_eq!(frame(&"A".repeat(201)), Err(Fault::TooLarge));
+        assert_eq!(frame(&request("l: 299\r\n", "")), Err(Fault::TooLarge));
+    }
 }

@@ -3,6 +3,16 @@
 //! Guarantees: linear time, at most [`HEADERS_MAX`] headers, no allocation for messages of up to 40 headers, never a panic.
 //! A message whose start line and header lines can be told apart always gives a view; what is wrong inside is its
 //! [`Message::fault`], so that the receiver can answer 400 with the headers that are intact (W:A1.1).
+//!
+//! Reading is strict where an answer is routed (start line, Via, CSeq, lengths) and where addresses would be guessed
+//! (From, To, Contact); everything else is left to the decoder that wants it.
+
+mod fields;
+pub(crate) mod lines;
+mod read;
+mod start_line;
+
+pub use start_line::StartLine;
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -10,6 +20,7 @@ use crate::sip::Method;
 use crate::sip::header::CSeq;
 use crate::sip::header::NameAddr;
 use crate::sip::header::Via;
+use crate::sip::message::fields::Fields;
 
 /// Header fields in one message (W:E2.2); one more is [`Fault::TooManyHeaders`].
 pub const HEADERS_MAX: usize = 256;
@@ -19,25 +30,6 @@ pub const VIAS_MAX: usize = 70;
 pub const RECORD_ROUTES_MAX: usize = 32;
 /// Octets of a Request-URI (W:A1.23).
 pub const REQUEST_URI_OCTETS_MAX: usize = 8 * 1024;
-
-/// What a message's first line says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartLine<'a> {
-    /// `SUBSCRIBE sip:123@abc.com SIP/2.0`
-    Request {
-        /// The method.
-        method: Method<'a>,
-        /// The Request-URI, undecoded.
-        uri: &'a [u8],
-    },
-    /// `SIP/2.0 200 OK`
-    Response {
-        /// 100 to 699.
-        code: u16,
-        /// May be empty (W:A5.10).
-        reason: &'a [u8],
-    },
-}
 
 /// How the end of a message was found; decides what a missing or short Content-Length means (W:A5.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,38 +44,62 @@ pub enum Framing {
 #[derive(Debug)]
 pub struct Message<'a> {
     bytes: &'a [u8],
-    // private: start line, SmallVec<[Field; 40]>, body span, fault, decoded Via/From/To/Call-ID/CSeq
+    start_line: StartLine<'a>,
+    fields: Fields,
+    body_at: usize,
+    fault: Option<Fault>,
+    //
+    // What routing needs.
+    //
+    via: Option<Via<'a>>,
+    from: Option<NameAddr<'a>>,
+    to: Option<NameAddr<'a>>,
+    call_id: &'a [u8],
+    cseq: Option<CSeq<'a>>,
 }
 
 impl<'a> Message<'a> {
     /// Reads a message. `Err` means it is not SIP at all, or not even the header lines can be told apart: drop it
-    /// (datagram) or close (stream), there is nobody to answer.
+    /// (datagram) or close (stream), there is nobody to answer. Line ends in front of the message are skipped.
     pub fn parse(bytes: &'a [u8], framing: Framing) -> Result<Self, Fault> {
-        todo!()
+        read::message(bytes, framing)
     }
 
     /// The first thing wrong with it, if anything is.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
-        todo!()
+        self.fault
     }
 
     /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there once each (Via at least once).
     #[must_use]
     pub fn is_answerable(&self) -> bool {
-        todo!()
+        const ONCE: [HeaderName; 4] = [
+            HeaderName::From,
+            HeaderName::To,
+            HeaderName::CallId,
+            HeaderName::CSeq,
+        ];
+        self.fields.contains(HeaderName::Via)
+            && ONCE
+                .iter()
+                .all(|&name| self.fields.contains(name) && !self.fields.is_repeated(name))
     }
 
     /// The first line.
     #[must_use]
     pub fn start_line(&self) -> StartLine<'a> {
-        todo!()
+        self.start_line
     }
 
     /// The method of a request or, from CSeq, of the request a response answers.
     #[must_use]
     pub fn method(&self) -> Method<'a> {
-        todo!()
+        match (self.start_line, self.cseq) {
+            (StartLine::Request { method, .. }, _) => method,
+            (StartLine::Response { .. }, Some(cseq)) => cseq.method,
+            (StartLine::Response { .. }, None) => Method::Other(b""),
+        }
     }
 
     /// All octets, body included, without surplus.
@@ -95,55 +111,71 @@ impl<'a> Message<'a> {
     /// The body; empty when there is none.
     #[must_use]
     pub fn body(&self) -> &'a [u8] {
-        todo!()
+        &self.bytes[self.body_at..]
     }
 
     /// The first field of that name: its value without surrounding white space, possibly folded (CRLF + white space inside
     /// counts as a space; every decoder of [`crate::sip::header`] takes it so).
     #[must_use]
     pub fn header(&self, name: HeaderName) -> Option<&'a [u8]> {
-        todo!()
+        Some(self.fields.first(name)?.value(self.bytes))
     }
 
     /// Every field of that name, in order.
     pub fn headers(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
-        let _ = name;
-        std::iter::empty() // replaced by the implementer
+        self.fields.named(name).map(|field| field.value(self.bytes))
     }
 
     /// Every field of a name outside [`HeaderName`], compared without case.
     pub fn other_headers<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
-        let _ = name;
-        std::iter::empty()
+        self.all_headers()
+            .filter(move |(known, spelling, _)| {
+                *known == HeaderName::Other && spelling.eq_ignore_ascii_case(name.as_bytes())
+            })
+            .map(|(_, _, value)| value)
+    }
+
+    /// Every field in order: what it is, its name as spelled, its value.
+    pub fn all_headers(&self) -> impl Iterator<Item = (HeaderName, &'a [u8], &'a [u8])> + '_ {
+        self.fields.iter().map(|field| {
+            (
+                field.name(),
+                field.spelling(self.bytes),
+                field.value(self.bytes),
+            )
+        })
     }
 
     /// The topmost Via, decoded. None only when the message has a fault.
     #[must_use]
     pub fn via(&self) -> Option<&Via<'a>> {
-        todo!()
+        self.via.as_ref()
     }
 
     /// From. None only when the message has a fault.
     #[must_use]
     pub fn from(&self) -> Option<&NameAddr<'a>> {
-        todo!()
+        self.from.as_ref()
     }
 
     /// To. None only when the message has a fault.
     #[must_use]
     pub fn to(&self) -> Option<&NameAddr<'a>> {
-        todo!()
+        self.to.as_ref()
     }
 
     /// Call-ID; empty only when the message has a fault. Opaque octets, case-sensitive.
     #[must_use]
     pub fn call_id(&self) -> &'a [u8] {
-        todo!()
+        self.call_id
     }
 
     /// CSeq. None only when the message has a fault.
     #[must_use]
     pub fn cseq(&self) -> Option<CSeq<'a>> {
-        todo!()
+        self.cseq
     }
 }
+
+#[cfg(test)]
+mod tests;

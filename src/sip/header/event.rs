@@ -1,0 +1,137 @@
+//! Event (RFC 6665 §8.2.1) and CSeq (RFC 3261 §20.16).
+
+use crate::sip::Method;
+use crate::sip::header::Parameters;
+use crate::sip::header::octets;
+
+/// `Event: dialog;id=7;sla`
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// The package as it came; compare without case (W:A1.8).
+    pub package: &'a [u8],
+    /// `id` without quotes, empty when absent.
+    pub id: &'a [u8],
+    /// Everything behind the package, `id` included.
+    pub parameters: Parameters<'a>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads an Event value; None when empty or a list (W:E3.3).
+    #[must_use]
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let value = octets::trim(value);
+        let end = octets::skip_class(&octets::TOKEN, value, 0);
+        let tail = octets::trim_start(&value[end..]);
+        if end == 0 || !matches!(tail.first(), None | Some(b';')) {
+            return None;
+        }
+        if super::list_items(tail).nth(1).is_some() {
+            return None;
+        }
+        let parameters = Parameters(tail);
+        let id = octets::without_quotes(parameters.get("id").unwrap_or_default());
+        Some(Self {
+            package: &value[..end],
+            id,
+            parameters,
+        })
+    }
+}
+
+/// `CSeq: 1 SUBSCRIBE`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CSeq<'a> {
+    /// At most 2^31-1 (W:A5.13).
+    pub number: u32,
+    /// The method it names.
+    pub method: Method<'a>,
+}
+
+impl<'a> CSeq<'a> {
+    /// Reads a CSeq value; None for a number above 2^31-1 too.
+    #[must_use]
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let mut end = 0;
+        while value.get(end).is_some_and(u8::is_ascii_digit) {
+            end += 1;
+        }
+        let number = octets::number(&value[..end])?;
+        let number = u32::try_from(number)
+            .ok()
+            .filter(|&number| number <= i32::MAX as u32)?;
+        let method = octets::skip_blanks(value, end);
+        let token = octets::trim_end(&value[method..]);
+        (method > end && octets::is_token(token)).then(|| Self {
+            number,
+            method: Method::from_token(token),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_packages_and_ids() {
+        let event = Event::parse(b"presence ; id = \"x\"").unwrap();
+        assert_eq!((event.package, event.id), (&b"presence"[..], &b"x"[..]));
+        let event = Event::parse(b"DIALOG").unwrap();
+        assert_eq!((event.package, event.id), (&b"DIALOG"[..], &b""[..]));
+        assert_eq!(
+            Event::parse(b"presence.winfo.winfo").unwrap().package,
+            b"presence.winfo.winfo"
+        );
+        let event = Event::parse(b"dialog;sla;id=7").unwrap();
+        assert_eq!(event.id, b"7");
+        assert_eq!(event.parameters.get("sla"), Some(&b""[..]));
+        let quoted = b"ua-profile;profile-type=\"device\";vendor=\"a, b\";model=\"x\"";
+        assert_eq!(Event::parse(quoted).unwrap().package, b"ua-profile");
+    }
+
+    #[test]
+    fn events_that_are_none() {
+        for value in [
+            "",
+            " ",
+            "presence,dialog",
+            "presence dialog",
+            "a;id=1,b",
+            ";id=1",
+            "pres\"ence",
+        ] {
+            assert!(Event::parse(value.as_bytes()).is_none(), "{value}");
+        }
+    }
+
+    #[test]
+    fn sequence_numbers() {
+        let sequence = CSeq::parse(b"0009\r\n  INVITE").unwrap();
+        assert_eq!(
+            sequence,
+            CSeq {
+                number: 9,
+                method: Method::Invite
+            }
+        );
+        assert_eq!(
+            CSeq::parse(b"2147483647 X").unwrap().number,
+            i32::MAX as u32
+        );
+        for value in [
+            "",
+            "1",
+            "1 ",
+            "INVITE",
+            "2147483648 ACK",
+            "36893488147419103232 ACK",
+            "-1 ACK",
+            "1ACK",
+            "1 A B",
+            "+1 ACK",
+        ] {
+            assert!(CSeq::parse(value.as_bytes()).is_none(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The grammar of single headers, decoded on demand out of a field's value (RFC 3261 §20, §25).
+//!
+//! Every decoder takes folded values, tolerates white space around separators, and returns `None` for what it cannot read.
+//! None of them allocates or panics, and each looks at every octet a bounded number of times.
+
+mod event;
+mod list;
+mod media_range;
+mod name_addr;
+pub(crate) mod octets;
+mod parameters;
+mod via;
+
+pub use event::CSeq;
+pub use event::Event;
+pub use list::delta_seconds;
+pub use list::list_items;
+pub use list::retry_after;
+pub use media_range::MediaRange;
+pub use name_addr::NameAddr;
+pub use parameters::Parameters;
+pub use via::Via;

@@ -1,0 +1,158 @@
+//! name-addr and addr-spec: From, To, Contact, Route, Record-Route (RFC 3261 §20.10).
+
+use memchr::memchr;
+
+use crate::sip::header::Parameters;
+use crate::sip::header::octets;
+
+/// A name-addr or addr-spec with the header's parameters: From, To, Contact, Route.
+#[derive(Clone, Copy, Debug)]
+pub struct NameAddr<'a> {
+    /// The display name as it came, quotes kept; empty when absent.
+    pub display: &'a [u8],
+    /// The URI, without angle brackets.
+    pub uri: &'a [u8],
+    /// Parameters of the header, not of the URI.
+    pub parameters: Parameters<'a>,
+}
+
+impl<'a> NameAddr<'a> {
+    /// One address (the whole value, or one item of a list). The URI is known to have a scheme and no blanks, no more.
+    /// An unquoted display name may hold what is no token (W:E1.28): many phones send it.
+    #[must_use]
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let value = octets::trim(value);
+        let mut at = 0;
+        loop {
+            match value.get(at)? {
+                b'<' => return Self::bracketed(value, at),
+                b'"' => at = octets::skip_quoted(value, at)?,
+                // A colon before any bracket ends a scheme.
+                b':' => return Self::bare(value),
+                b';' => return None,
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// `display <uri>;parameters`
+    fn bracketed(value: &'a [u8], open: usize) -> Option<Self> {
+        let display = octets::trim_end(&value[..open]);
+        let inside = &value[open + 1..];
+        let close = memchr(b'>', inside)?;
+        let uri = &inside[..close];
+        let tail = octets::trim_start(&inside[close + 1..]);
+        let is_whole = matches!(tail.first(), None | Some(b';'));
+        (is_whole && is_uri(uri)).then_some(Self {
+            display,
+            uri,
+            parameters: Parameters(tail),
+        })
+    }
+
+    /// `uri;parameters`: without brackets every semicolon is the header's, and commas and question marks are not allowed
+    /// (RFC 3261 §20, W:E1.26).
+    fn bare(value: &'a [u8]) -> Option<Self> {
+        let end = value
+            .iter()
+            .position(|&octet| octet == b';' || octets::is_blank(octet))
+            .unwrap_or(value.len());
+        let (uri, tail) = value.split_at(end);
+        let tail = octets::trim_start(tail);
+        let is_whole = matches!(tail.first(), None | Some(b';'));
+        let is_plain = !uri.iter().any(|&octet| octet == b'?' || octet == b',');
+        (is_whole && is_plain && is_uri(uri)).then_some(Self {
+            display: b"",
+            uri,
+            parameters: Parameters(tail),
+        })
+    }
+
+    /// The `tag` parameter.
+    #[must_use]
+    pub fn tag(&self) -> Option<&'a [u8]> {
+        self.parameters.get("tag")
+    }
+}
+
+/// A scheme, a colon, something; no octet that delimits URIs.
+#[inline]
+fn is_uri(text: &[u8]) -> bool {
+    let scheme = text
+        .iter()
+        .position(|octet| !(octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.')))
+        .unwrap_or(text.len());
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text.get(scheme) == Some(&b':')
+        && text.len() > scheme + 1
+        && octets::all_in(&octets::URI, text)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn reads(value: &str, display: &str, uri: &str, tag: Option<&str>) {
+        let address = NameAddr::parse(value.as_bytes()).unwrap();
+        assert_eq!(address.display, display.as_bytes());
+        assert_eq!(address.uri, uri.as_bytes());
+        assert_eq!(address.tag(), tag.map(str::as_bytes));
+    }
+
+    #[test]
+    fn both_forms() {
+        reads("<sip:a@b>;tag=1", "", "sip:a@b", Some("1"));
+        reads("sip:a@b;tag=1", "", "sip:a@b", Some("1"));
+        reads(
+            "\"A \\\" <x> B\"<sip:a@b;lr?x=y,z> ; TAG = 1",
+            "\"A \\\" <x> B\"",
+            "sip:a@b;lr?x=y,z",
+            Some("1"),
+        );
+        reads("Alice  <sip:a@b>", "Alice", "sip:a@b", None);
+        reads("caller<sip:a@b>;tag=2", "caller", "sip:a@b", Some("2"));
+        reads(
+            "Bell, Alexander <sip:a@b>",
+            "Bell, Alexander",
+            "sip:a@b",
+            None,
+        );
+        reads(
+            "sip:a@b\r\n ;   tag    = 1918181833n",
+            "",
+            "sip:a@b",
+            Some("1918181833n"),
+        );
+        reads("<name:John_Smith>", "", "name:John_Smith", None);
+        reads("isbn:2983792873", "", "isbn:2983792873", None);
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for value in [
+            "",
+            "*",
+            "<",
+            "<>",
+            "<sip:>",
+            "<sip>",
+            "sip",
+            "\"a <sip:a@b>",
+            "<sip:a@b",
+            "< sip:a@b>",
+            "<sip:a@b >",
+            "<sip:a b@c>",
+            "<sip:a@b> x",
+            "sip:a@b?x=y",
+            "sip:a@b,sip:c@d",
+            "sip:a@b c",
+            "<:a>",
+            "\"a\"",
+            "a;b:c",
+        ] {
+            assert!(NameAddr::parse(value.as_bytes()).is_none(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Character classes and cuts that every decoder shares. White space is LWS: CR and LF of a fold count as blanks.
+
+/// Membership of the 256 octets in one class of the grammar.
+pub(crate) type Class = [bool; 256];
+
+/// Marks every octet of `members`, letters and digits too, on top of `class`.
+const fn with_alphanumerics(mut class: Class, members: &[u8]) -> Class {
+    let mut octet = 0;
+    while octet < 256 {
+        if (octet as u8).is_ascii_alphanumeric() {
+            class[octet] = true;
+        }
+        octet += 1;
+    }
+    let mut index = 0;
+    while index < members.len() {
+        class[members[index] as usize] = true;
+        index += 1;
+    }
+    class
+}
+
+/// `token` of RFC 3261 §25.1.
+pub(crate) const TOKEN: Class = with_alphanumerics([false; 256], b"-.!%*_+`'~");
+
+/// What may stand unescaped in the user part of a URI: unreserved and user-unreserved (RFC 3261 §25.1).
+pub(crate) const USER: Class = with_alphanumerics([false; 256], b"-_.!~*'()&=+$,;?/");
+
+/// What may stand anywhere in a URI that we read. Wider than the grammar, because phones send `#` and raw UTF-8; what
+/// delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
+pub(crate) const URI: Class = {
+    let mut class = [true; 256];
+    let mut octet = 0;
+    while octet <= b' ' as usize {
+        class[octet] = false;
+        octet += 1;
+    }
+    class[0x7f] = false;
+    class[b'<' as usize] = false;
+    class[b'>' as usize] = false;
+    class[b'"' as usize] = false;
+    class
+};
+
+/// Whether every octet is in the class; true for none.
+#[inline]
+pub(crate) fn all_in(class: &Class, text: &[u8]) -> bool {
+    text.iter().all(|&octet| class[octet as usize])
+}
+
+/// Whether it is a token: at least one octet, all of the class.
+#[inline]
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && all_in(&TOKEN, text)
+}
+
+/// Linear white space, folds included.
+#[inline]
+pub(crate) const fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The text without white space in front.
+#[inline]
+pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_blank(*first)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// The text without white space behind.
+#[inline]
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = text
+        && is_blank(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// The text without white space around it.
+#[inline]
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    trim_end(trim_start(text))
+}
+
+/// The first position at or behind `at` that is not white space.
+#[inline]
+pub(crate) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(|&octet| is_blank(octet)) {
+        at += 1;
+    }
+    at
+}
+
+/// The first position at or behind `at` whose octet is not in the class.
+#[inline]
+pub(crate) fn skip_class(class: &Class, text: &[u8], mut at: usize) -> usize {
+    while text.get(at).is_some_and(|&octet| class[octet as usize]) {
+        at += 1;
+    }
+    at
+}
+
+/// The position behind the quoted string that opens at `at`; None when it never closes. A backslash escapes one octet.
+#[inline]
+pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// What a quoted string holds, escapes as they came; any other text as it is.
+#[inline]
+pub(crate) fn without_quotes(text: &[u8]) -> &[u8] {
+    match text {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => text,
+    }
+}
+
+/// A number of decimal digits alone, at least one. Saturates, so that the caller's limit decides about giants.
+#[inline]
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    let mut value = 0_u64;
+    for &octet in text {
+        if !octet.is_ascii_digit() {
+            return None;
+        }
+        value = value
+            .saturating_mul(10)
+            .saturating_add(u64::from(octet - b'0'));
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_strings_end_at_the_unescaped_quote() {
+        assert_eq!(skip_quoted(br#""a\"b"c"#, 0), Some(6));
+        assert_eq!(skip_quoted(br#""""#, 0), Some(2));
+        assert_eq!(skip_quoted(br#""a\"#, 0), None);
+        assert_eq!(skip_quoted(br#"""#, 0), None);
+    }
+
+    #[test]
+    fn numbers_are_digits_alone_and_saturate() {
+        assert_eq!(number(b"0005"), Some(5));
+        assert_eq!(number(b"99999999999999999999999"), Some(u64::MAX));
+        for text in [&b""[..], b"+5", b"-1", b"0x5", b"5 5", b"5,5", b"1e3"] {
+            assert_eq!(number(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn folds_are_blanks() {
+        assert_eq!(trim(b" \r\n\ta b\r\n "), b"a b");
+        assert_eq!(trim(b"\r\n "), b"");
+    }
+}

@@ -1,0 +1,231 @@
+//! Reading a message: one pass over its lines, then the headers that every message is routed and answered by.
+
+use memchr::memchr;
+use memchr::memchr_iter;
+
+use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::header::CSeq;
+use crate::sip::header::NameAddr;
+use crate::sip::header::Via;
+use crate::sip::header::list_items;
+use crate::sip::header::octets;
+use crate::sip::message::Framing;
+use crate::sip::message::Message;
+use crate::sip::message::RECORD_ROUTES_MAX;
+use crate::sip::message::StartLine;
+use crate::sip::message::VIAS_MAX;
+use crate::sip::message::fields::Fields;
+use crate::sip::message::lines::Lines;
+
+/// Highest value of Max-Forwards (RFC 3261 §20.22).
+const MAX_FORWARDS_MAX: u64 = 255;
+
+pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fault> {
+    let surplus = bytes
+        .iter()
+        .take_while(|octet| matches!(octet, b'\r' | b'\n'))
+        .count();
+    let bytes = &bytes[surplus..];
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(Fault::TooLarge);
+    }
+    let newline = memchr(b'\n', bytes).ok_or(Fault::StartLine)?;
+    let line = &bytes[..newline];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let (start_line, fault) = StartLine::parse(line)?;
+
+    let mut message = Message {
+        bytes,
+        start_line,
+        fields: Fields::new(),
+        body_at: bytes.len(),
+        fault,
+        via: None,
+        from: None,
+        to: None,
+        call_id: b"",
+        cseq: None,
+    };
+    let head_end = message.read_lines(newline + 1, usize::from(line.len() < newline));
+    message.read_via();
+    message.from = message.read_address(HeaderName::From);
+    message.to = message.read_address(HeaderName::To);
+    message.read_call_id();
+    message.read_cseq();
+    message.read_limits();
+    message.read_contacts();
+    message.cut_body(head_end, framing);
+    Ok(message)
+}
+
+impl<'a> Message<'a> {
+    /// Keeps the first fault.
+    #[inline]
+    fn blame(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+
+    /// Collects the fields from `at` on; returns where the body starts. `crlf_count` line ends before `at` were CRLF.
+    #[inline]
+    fn read_lines(&mut self, at: usize, crlf_count: usize) -> usize {
+        let bytes = self.bytes;
+        let mut lines = Lines::new(bytes, at);
+        while let Some(line) = lines.next() {
+            let Some((name, value)) = line.name(bytes) else {
+                self.blame(Fault::HeaderLine);
+                continue;
+            };
+            let start = line.end - octets::trim_start(&bytes[value..line.end]).len();
+            let end = start + octets::trim_end(&bytes[start..line.end]).len();
+            if name.is_single() && self.fields.contains(name) {
+                self.blame(Fault::Repeated(name));
+            }
+            if !self.fields.push(name, line.start, start, end) {
+                self.blame(Fault::TooManyHeaders);
+                // The rest of the lines still has to be walked over, to find the body.
+            }
+        }
+        let head = &bytes[..lines.position()];
+        let is_clean = memchr_iter(b'\r', head).count() == crlf_count + lines.crlf_count()
+            && !has_bare_nul(head);
+        if !lines.is_complete() || !is_clean {
+            self.blame(Fault::HeaderLine);
+        }
+        lines.position()
+    }
+
+    fn read_via(&mut self) {
+        let Some(value) = self.header(HeaderName::Via) else {
+            return self.blame(Fault::Missing(HeaderName::Via));
+        };
+        let Some((via, end)) = Via::parse_entry(value) else {
+            return self.blame(Fault::Invalid(HeaderName::Via));
+        };
+        self.via = Some(via);
+        if end < value.len() || self.fields.is_repeated(HeaderName::Via) {
+            self.count_entries(HeaderName::Via, VIAS_MAX);
+        }
+        if self.fields.contains(HeaderName::RecordRoute) {
+            self.count_entries(HeaderName::RecordRoute, RECORD_ROUTES_MAX);
+        }
+    }
+
+    fn count_entries(&mut self, name: HeaderName, limit: usize) {
+        let entries = self
+            .headers(name)
+            .flat_map(list_items)
+            .take(limit + 1)
+            .count();
+        if entries > limit {
+            self.blame(Fault::TooManyHeaders);
+        }
+    }
+
+    /// From or To. A tag is there at most once, and not empty (W:E3.1).
+    #[inline]
+    fn read_address(&mut self, name: HeaderName) -> Option<NameAddr<'a>> {
+        let Some(value) = self.header(name) else {
+            self.blame(Fault::Missing(name));
+            return None;
+        };
+        let address = NameAddr::parse(value).filter(has_sound_parameters);
+        if address.is_none() {
+            self.blame(Fault::Invalid(name));
+        }
+        address
+    }
+
+    #[inline]
+    fn read_call_id(&mut self) {
+        let Some(value) = self.header(HeaderName::CallId) else {
+            return self.blame(Fault::Missing(HeaderName::CallId));
+        };
+        if value.is_empty() || value.iter().any(|&octet| octets::is_blank(octet)) {
+            return self.blame(Fault::Invalid(HeaderName::CallId));
+        }
+        self.call_id = value;
+    }
+
+    #[inline]
+    fn read_cseq(&mut self) {
+        let Some(value) = self.header(HeaderName::CSeq) else {
+            return self.blame(Fault::Missing(HeaderName::CSeq));
+        };
+        let Some(cseq) = CSeq::parse(value) else {
+            return self.blame(Fault::Invalid(HeaderName::CSeq));
+        };
+        self.cseq = Some(cseq);
+        if let StartLine::Request { method, .. } = self.start_line
+            && method != cseq.method
+        {
+            self.blame(Fault::MethodMismatch);
+        }
+    }
+
+    #[inline]
+    fn read_limits(&mut self) {
+        if let Some(value) = self.header(HeaderName::MaxForwards)
+            && octets::number(value).is_none_or(|hops| hops > MAX_FORWARDS_MAX)
+        {
+            self.blame(Fault::Invalid(HeaderName::MaxForwards));
+        }
+    }
+
+    /// Contact: every address can be read, or it is the `*` of REGISTER (W:E1.26).
+    #[inline]
+    fn read_contacts(&mut self) {
+        if !self.fields.contains(HeaderName::Contact) {
+            return;
+        }
+        let is_sound = self.headers(HeaderName::Contact).all(|value| {
+            value == b"*" || list_items(value).all(|item| NameAddr::parse(item).is_some())
+        });
+        if !is_sound {
+            self.blame(Fault::Invalid(HeaderName::Contact));
+        }
+    }
+
+    /// Finds the body, and cuts off what is behind it (W:A5.9, E1.8).
+    #[inline]
+    fn cut_body(&mut self, head_end: usize, framing: Framing) {
+        self.body_at = head_end;
+        let available = self.bytes.len() - head_end;
+        let announced = match self.header(HeaderName::ContentLength).map(octets::number) {
+            Some(Some(announced)) => usize::try_from(announced).unwrap_or(usize::MAX),
+            Some(None) => return self.blame(Fault::Invalid(HeaderName::ContentLength)),
+            None if framing == Framing::Datagram => available,
+            None => return self.blame(Fault::ContentLength),
+        };
+        if announced > available || (announced < available && framing == Framing::Stream) {
+            self.blame(Fault::ContentLength);
+        }
+        self.bytes = &self.bytes[..head_end + announced.min(available)];
+    }
+}
+
+/// Quotes are closed, and there is at most one tag, with a value.
+fn has_sound_parameters(address: &NameAddr<'_>) -> bool {
+    let mut tags = address
+        .parameters
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"tag"));
+    let is_tag_sound = tags.next().is_none_or(|(_, tag)| !tag.is_empty()) && tags.next().is_none();
+    is_tag_sound && are_quotes_closed(address.parameters.0)
+}
+
+fn are_quotes_closed(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(open) = memchr(b'"', &text[at..]) {
+        match octets::skip_quoted(text, at + open) {
+            Some(close) => at = close,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// A NUL that is no quoted pair (`\` NUL is legal in a quoted string, W:E1.2).
+fn has_bare_nul(head: &[u8]) -> bool {
+    memchr_iter(0, head).any(|at| at == 0 || head[at - 1] != b'\\')
+}
