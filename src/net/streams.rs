@@ -17,6 +17,7 @@ use crate::net::tcp::Accepted;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Outbox;
+use crate::shard::ShardId;
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
@@ -30,8 +31,9 @@ const NONE: u32 = u32::MAX;
 pub struct Streams {
     connections: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
     by_address: HashMap<IpAddr, usize>,
+    shard: ShardId,
     limits: Limits,
-    last_name: u32,
+    last_number: u32,
 
     // The messages of this turn: each a transmit's index, chained by connection.
     chains: Vec<Link>,
@@ -72,14 +74,15 @@ impl Hasher for CountingHasher {
 }
 
 impl Streams {
-    /// No connections.
+    /// No connections of that shard.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(shard: ShardId, limits: Limits) -> Self {
         Self {
             connections: HashMap::default(),
             by_address: HashMap::new(),
+            shard,
             limits,
-            last_name: 0,
+            last_number: 0,
             chains: Vec::new(),
             written_to: Vec::new(),
         }
@@ -90,12 +93,12 @@ impl Streams {
         let Accepted { stream, local, peer } = accepted;
         let of_this_address = self.by_address.get(&peer.ip()).copied().unwrap_or(0);
         let is_crowded = of_this_address >= self.limits.connections_per_address_max;
-        if is_crowded || self.connections.len() >= self.limits.connections_max || self.last_name == u32::MAX {
+        if is_crowded || self.connections.len() >= self.limits.connections_max || self.last_number == u32::MAX {
             counters.connections_refused.add(1);
             return None;
         }
-        self.last_name += 1;
-        let name = ConnectionId(self.last_name);
+        self.last_number += 1;
+        let name = ConnectionId { shard: self.shard, number: self.last_number };
         let flow = Flow { transport: Transport::Tcp, listener, connection: name, local, peer };
         let connection = Rc::new(Connection::new(stream, flow, self.limits.outbound_octets_max));
         self.connections.insert(name, Entry { connection: Rc::clone(&connection), first: NONE, last: NONE });

@@ -13,7 +13,6 @@ pub struct TcpPort {
     socket: glommio::net::TcpListener,
     /// The index of the listener in the configuration.
     pub listener: u16,
-    advertised: Option<SocketAddr>,
 }
 
 /// A stream whose two ends are known.
@@ -21,7 +20,7 @@ pub struct TcpPort {
 pub struct Accepted {
     /// The stream.
     pub stream: TcpStream,
-    /// Our end, as the peer sees it.
+    /// Our end.
     pub local: SocketAddr,
     /// The peer.
     pub peer: SocketAddr,
@@ -31,11 +30,11 @@ impl TcpPort {
     /// Takes over a listening socket. Must run inside the executor that will wait on it.
     #[must_use]
     #[allow(unsafe_code, reason = "the executor takes over a descriptor only in its raw form")]
-    pub fn new(socket: std::net::TcpListener, listener: u16, advertised: Option<SocketAddr>) -> Self {
+    pub fn new(socket: std::net::TcpListener, listener: u16) -> Self {
         let descriptor = socket.into_raw_fd();
         // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
         let socket = unsafe { glommio::net::TcpListener::from_raw_fd(descriptor) };
-        Self { socket, listener, advertised }
+        Self { socket, listener }
     }
 
     /// Waits for a connection. `Ok(None)` when the peer was gone before it could be looked at; `Err` when none can be accepted
@@ -47,6 +46,6 @@ impl TcpPort {
             Err(error) => return Err(error),
         };
         let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return Ok(None) };
-        Ok(Some(Accepted { stream, local: self.advertised.unwrap_or(local), peer }))
+        Ok(Some(Accepted { stream, local, peer }))
     }
 }

@@ -31,7 +31,6 @@ pub struct UdpPort {
     socket: glommio::net::UdpSocket,
     listener: u16,
     bound: SocketAddr,
-    advertised: Option<SocketAddr>,
     stalled: RefCell<Stalled>,
 }
 
@@ -44,18 +43,15 @@ struct Stalled {
 }
 
 impl UdpPort {
-    /// Takes over a bound socket. Must run inside the executor that will wait on it. Flows show `advertised` as their local address when
-    /// there is one, for peers that see us through an address translation.
+    /// Takes over a bound socket. Must run inside the executor that will wait on it.
     #[must_use]
     #[allow(unsafe_code, reason = "the executor takes over a descriptor only in its raw form")]
-    pub fn new(
-        socket: std::net::UdpSocket, listener: u16, bound: SocketAddr, advertised: Option<SocketAddr>, stalled_octets_max: usize,
-    ) -> Self {
+    pub fn new(socket: std::net::UdpSocket, listener: u16, bound: SocketAddr, stalled_octets_max: usize) -> Self {
         let descriptor = socket.into_raw_fd();
         // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
         let socket = unsafe { glommio::net::UdpSocket::from_raw_fd(descriptor) };
         let stalled = RefCell::new(Stalled { octets_max: stalled_octets_max, ..Stalled::default() });
-        Self { socket, listener, bound, advertised, stalled }
+        Self { socket, listener, bound, stalled }
     }
 
     /// Receives what is there, without waiting.
@@ -72,11 +68,7 @@ impl UdpPort {
     /// How a datagram's sender is reached.
     #[must_use]
     pub fn flow(&self, received: &Received<'_>) -> Flow {
-        let local = match (self.advertised, received.local) {
-            (Some(advertised), _) => advertised,
-            (None, Some(ip)) => SocketAddr::new(ip, self.bound.port()),
-            (None, None) => self.bound,
-        };
+        let local = received.local.map_or(self.bound, |ip| SocketAddr::new(ip, self.bound.port()));
         let connection = ConnectionId::default();
         Flow { transport: Transport::Udp, listener: self.listener, connection, local, peer: received.peer }
     }
@@ -124,10 +116,9 @@ impl UdpPort {
         sent.settled
     }
 
-    /// A wildcard socket must be told where to answer from: the address the peer spoke to. An advertised address is none of this
-    /// machine's, then the routing table decides.
+    /// A wildcard socket must be told where to answer from: the address the peer spoke to.
     fn source(&self, flow: &Flow) -> Option<IpAddr> {
-        (self.bound.ip().is_unspecified() && self.advertised.is_none()).then_some(flow.local.ip())
+        self.bound.ip().is_unspecified().then_some(flow.local.ip())
     }
 
     #[allow(unsafe_code, reason = "the executor shows its descriptor only in its raw form")]
@@ -179,15 +170,15 @@ mod tests {
         executor.run(test());
     }
 
-    fn port(advertised: Option<SocketAddr>, address: &str) -> (SocketAddr, UdpPort) {
+    fn port(address: &str) -> (SocketAddr, UdpPort) {
         let (bound, sockets) = bind::udp(address.parse().unwrap(), 1).unwrap();
-        (bound, UdpPort::new(sockets.into_iter().next().unwrap(), 3, bound, advertised, 1000))
+        (bound, UdpPort::new(sockets.into_iter().next().unwrap(), 3, bound, 1000))
     }
 
     #[test]
     fn waits_for_datagrams_without_taking_any() {
         run(|| async {
-            let (address, port) = port(None, "127.0.0.1:0");
+            let (address, port) = port("127.0.0.1:0");
             let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let peer = client.local_addr().unwrap();
             let sender = std::thread::spawn(move || {
@@ -201,29 +192,28 @@ mod tests {
             let received = batch.datagrams().next().unwrap();
             let flow = port.flow(&received);
             assert_eq!((flow.local, flow.peer, flow.listener), (address, peer, 3));
-            assert_eq!(flow.connection, ConnectionId(0));
+            assert_eq!(flow.connection, ConnectionId::default());
             sender.join().unwrap();
         });
     }
 
     #[test]
-    fn flows_show_the_advertised_address() {
+    fn a_wildcard_port_shows_and_uses_the_address_that_was_spoken_to() {
         run(|| async {
-            let public = "203.0.113.9:5060".parse().unwrap();
-            let (_, port) = port(Some(public), "0.0.0.0:0");
+            let (bound, port) = port("0.0.0.0:0");
             let peer = "192.0.2.1:5060".parse().unwrap();
             let local = Some("10.0.0.1".parse().unwrap());
             let received = Received { peer, local, lost: None, is_truncated: false, bytes: b"" };
             let flow = port.flow(&received);
-            assert_eq!(flow.local, public);
-            assert_eq!(port.source(&flow), None);
+            assert_eq!(flow.local, SocketAddr::new(local.unwrap(), bound.port()));
+            assert_eq!(port.source(&flow), local);
         });
     }
 
     #[test]
     fn what_waits_is_bounded_and_leaves_in_order() {
         run(|| async {
-            let (_, port) = port(None, "127.0.0.1:0");
+            let (_, port) = port("127.0.0.1:0");
             let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let peer = client.local_addr().unwrap();

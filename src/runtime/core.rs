@@ -104,7 +104,7 @@ impl Core {
         let state = State {
             shard,
             outbox: Outbox::default(),
-            streams: Streams::new(limits.clone()),
+            streams: Streams::new(id, limits.clone()),
             post: Post::new(Arc::clone(&mesh)),
             send_batch: SendBatch::new(),
             repliers: HashMap::new(),

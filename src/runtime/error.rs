@@ -44,14 +44,6 @@ pub enum BootError {
     /// A socket could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// An advertised address means nothing.
-    #[error("cannot advertise `{text}`: {reason}")]
-    Advertise {
-        /// As configured.
-        text: String,
-        /// Why not.
-        reason: String,
-    },
     /// The control socket could not be made.
     #[error("cannot make the control socket {}: {reason}", .path.display())]
     Control {

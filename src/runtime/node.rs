@@ -43,7 +43,6 @@ use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Stop;
 use crate::runtime::mesh::Woken;
 use crate::runtime::plan::NodePlan;
-use crate::runtime::plan::local_addresses;
 use crate::runtime::streams;
 use crate::runtime::timekeeper;
 use crate::shard::Command;
@@ -97,7 +96,6 @@ enum Group {
 struct Share {
     socket: ShareSocket,
     bound: SocketAddr,
-    advertised: Option<SocketAddr>,
 }
 
 enum ShareSocket {
@@ -107,7 +105,7 @@ enum ShareSocket {
 
 /// Everything bound.
 struct Bound {
-    groups: Vec<(Group, SocketAddr, Option<SocketAddr>)>,
+    groups: Vec<(Group, SocketAddr)>,
     http: Vec<std::net::TcpListener>,
     control: Option<UnixListener>,
 }
@@ -126,7 +124,7 @@ impl Node {
         let mut node = Self {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready)),
             directory: Arc::new(RwLock::new(Arc::clone(&plan.directory))),
-            sip_addresses: bound.groups.iter().map(|(group, address, _)| (group.transport(), *address)).collect(),
+            sip_addresses: bound.groups.iter().map(|(group, address)| (group.transport(), *address)).collect(),
             http_addresses: bound.http.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
             control_socket: plan.control_socket.clone(),
             mesh,
@@ -201,11 +199,11 @@ impl Node {
         let options = Self::options(&plan, &bound)?;
         let limits = limits(&options, plan.shards.len());
         let (http, control) = (bound.http, bound.control);
-        let mut groups: Vec<_> = bound.groups.into_iter().map(|(group, bound, advertised)| (group.deal(), bound, advertised)).collect();
+        let mut groups: Vec<_> = bound.groups.into_iter().map(|(group, bound)| (group.deal(), bound)).collect();
         for (index, cpu) in plan.shards.iter().enumerate() {
             let mut shares = Vec::with_capacity(groups.len());
-            for (sockets, bound, advertised) in &mut groups {
-                let share = |socket| Share { socket, bound: *bound, advertised: *advertised };
+            for (sockets, bound) in &mut groups {
+                let share = |socket| Share { socket, bound: *bound };
                 shares.extend(sockets.next().map(share));
             }
             let options = Options { id: ShardId(index as u16), ..options.clone() };
@@ -248,9 +246,10 @@ impl Node {
         if options.key == [0; 32] {
             options.key = kernel::random_octets().map_err(BootError::Random)?;
         }
-        for (_, address, advertised) in &bound.groups {
-            options.local_addresses.extend(local_addresses(*address, *advertised));
+        for (listener, (_, address)) in plan.listeners.iter().zip(&bound.groups) {
+            options.local_addresses.extend(listener.local_addresses(*address));
         }
+        options.advertise = plan.listeners.iter().map(|listener| listener.advertise.clone()).collect();
         options.local_addresses.sort_unstable();
         options.local_addresses.dedup();
         Ok(options)
@@ -286,7 +285,7 @@ impl Bound {
                     (Group::Tcp(sockets), bound)
                 }
             };
-            groups.push((group, bound, listener.advertised(bound)?));
+            groups.push((group, bound));
         }
         let http = plan.http_listen.iter().map(|address| bind::http(*address)).collect::<Result<_, _>>()?;
         let control = plan.control_socket.as_deref().map(bind_control).transpose()?;
@@ -345,13 +344,13 @@ async fn run_shard(shard: Shard, id: ShardId, shares: Vec<Share>, mesh: Arc<Mesh
     let mut udp_ports = Vec::with_capacity(shares.len());
     let mut tcp_ports = Vec::new();
     for (listener, share) in (0u16..).zip(shares) {
-        let Share { socket, bound, advertised } = share;
+        let Share { socket, bound } = share;
         udp_ports.push(match socket {
             ShareSocket::Udp(socket) => {
-                Some(Rc::new(UdpPort::new(socket, listener, bound, advertised, limits.stalled_octets_max)))
+                Some(Rc::new(UdpPort::new(socket, listener, bound, limits.stalled_octets_max)))
             }
             ShareSocket::Tcp(socket) => {
-                tcp_ports.push(TcpPort::new(socket, listener, advertised));
+                tcp_ports.push(TcpPort::new(socket, listener));
                 None
             }
         });

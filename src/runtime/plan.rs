@@ -1,13 +1,10 @@
 //! What a node is to be: the configuration as this room needs it.
 
-use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::net::interfaces;
-use crate::runtime::error::BootError;
 use crate::shard;
 use crate::shard::Directory;
 use crate::sip::Transport;
@@ -19,8 +16,7 @@ pub struct ListenerPlan {
     pub transport: Transport,
     /// The address to bind; a wildcard listens on every address of its family, port 0 takes a free port.
     pub address: SocketAddr,
-    /// `host`, `host:port` or nothing: what peers are told to reach us at, where that is another address than they spoke to (behind an
-    /// address translation). A name is looked up once, at start.
+    /// `host[:port]` that peers are told to reach us at, where that is another than the address they spoke to (behind an address translation).
     pub advertise: Option<String>,
 }
 
@@ -37,7 +33,7 @@ pub struct NodePlan {
     pub http_listen: Vec<SocketAddr>,
     /// The Unix socket of the operator's commands.
     pub control_socket: Option<PathBuf>,
-    /// The options of every shard. `id` and `shards` are filled in, `local_addresses` is added to, a `key` of zeroes is replaced by one
+    /// The options of every shard. `id`, `shards` and `advertise` are filled in, `local_addresses` is added to, a `key` of zeroes is replaced by one
     /// nobody knows.
     pub options: shard::Options,
     /// Domains and accounts.
@@ -45,35 +41,26 @@ pub struct NodePlan {
 }
 
 impl ListenerPlan {
-    /// The advertised address, looked up; its port is the bound one unless it names another.
-    pub(crate) fn advertised(&self, bound: SocketAddr) -> Result<Option<SocketAddr>, BootError> {
-        let Some(text) = self.advertise.as_deref() else { return Ok(None) };
-        let unknown = |reason: String| BootError::Advertise { text: text.to_owned(), reason };
-        if let Ok(ip) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            return Ok(Some(SocketAddr::new(ip, bound.port())));
+    /// Every address a peer could reach this listener at: what is bound, on every interface when that is a wildcard, and what is advertised
+    /// if that is a number (a name is not looked up: start must not wait for a name server).
+    pub(crate) fn local_addresses(&self, bound: SocketAddr) -> Vec<SocketAddr> {
+        let mut addresses: Vec<SocketAddr> = self.advertise.iter().filter_map(|text| numeric(text, bound.port())).collect();
+        if bound.ip().is_unspecified() {
+            // Without the list a Contact that names ourselves is recognised by the advertised address alone; no reason not to start.
+            let ips = interfaces::addresses().unwrap_or_default();
+            let ips = ips.into_iter().filter(|ip| ip.is_ipv4() == bound.is_ipv4());
+            addresses.extend(ips.map(|ip| SocketAddr::new(ip, bound.port())));
+        } else {
+            addresses.push(bound);
         }
-        let has_port = text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let found = if has_port { text.to_socket_addrs() } else { (text, bound.port()).to_socket_addrs() };
-        let mut found = found.map_err(|error| unknown(error.to_string()))?;
-        match found.find(|address| address.is_ipv4() == bound.is_ipv4()) {
-            Some(address) => Ok(Some(address)),
-            None => Err(unknown("it has no address of the listener's family".to_owned())),
-        }
+        addresses
     }
 }
 
-/// Every address a peer could reach a listener at: what is bound, on every interface when that is a wildcard, and what is advertised.
-pub(crate) fn local_addresses(bound: SocketAddr, advertised: Option<SocketAddr>) -> Vec<SocketAddr> {
-    let mut addresses: Vec<SocketAddr> = advertised.into_iter().collect();
-    if bound.ip().is_unspecified() {
-        // Without the list a Contact that names ourselves is recognised by the advertised address alone; no reason not to start.
-        let ips = interfaces::addresses().unwrap_or_default();
-        let ips = ips.into_iter().filter(|ip| ip.is_ipv4() == bound.is_ipv4());
-        addresses.extend(ips.map(|ip| SocketAddr::new(ip, bound.port())));
-    } else {
-        addresses.push(bound);
-    }
-    addresses
+/// `192.0.2.1`, `192.0.2.1:5060`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5060`.
+fn numeric(text: &str, port: u16) -> Option<SocketAddr> {
+    let ip = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    text.parse().ok().or_else(|| Some(SocketAddr::new(ip.parse().ok()?, port)))
 }
 
 #[cfg(test)]
@@ -81,28 +68,22 @@ pub(crate) fn local_addresses(bound: SocketAddr, advertised: Option<SocketAddr>)
 mod tests {
     use super::*;
 
-    fn advertised(text: &str, bound: &str) -> Result<Option<SocketAddr>, BootError> {
-        let address = bound.parse().unwrap();
-        let advertise = Some(text.to_owned());
-        ListenerPlan { transport: Transport::Udp, address, advertise }.advertised(address)
-    }
-
     #[test]
     fn an_advertised_address_has_a_port_of_its_own_or_the_listeners() {
-        let expect = |text, bound, expected: &str| assert_eq!(advertised(text, bound).unwrap(), Some(expected.parse().unwrap()));
-        expect("203.0.113.9", "10.0.0.1:5070", "203.0.113.9:5070");
-        expect("203.0.113.9:5099", "10.0.0.1:5070", "203.0.113.9:5099");
-        expect("2001:db8::1", "[::]:5060", "[2001:db8::1]:5060");
-        expect("[2001:db8::1]", "[::]:5060", "[2001:db8::1]:5060");
-        expect("[2001:db8::1]:5061", "[::]:5060", "[2001:db8::1]:5061");
-        expect("localhost", "0.0.0.0:5060", "127.0.0.1:5060");
-        expect("localhost:5080", "0.0.0.0:5060", "127.0.0.1:5080");
-        assert!(advertised("two words", "0.0.0.0:5060").is_err());
+        let expect = |text, expected: &str| assert_eq!(numeric(text, 5070), Some(expected.parse().unwrap()));
+        expect("203.0.113.9", "203.0.113.9:5070");
+        expect("203.0.113.9:5099", "203.0.113.9:5099");
+        expect("2001:db8::1", "[2001:db8::1]:5070");
+        expect("[2001:db8::1]", "[2001:db8::1]:5070");
+        expect("[2001:db8::1]:5061", "[2001:db8::1]:5061");
+        assert_eq!(numeric("sbc.example.com:5060", 5070), None);
     }
 
     #[test]
     fn a_wildcard_is_reached_at_every_interface() {
-        let addresses = local_addresses("0.0.0.0:5060".parse().unwrap(), Some("203.0.113.9:5060".parse().unwrap()));
+        let address: SocketAddr = "0.0.0.0:5060".parse().unwrap();
+        let advertise = Some("203.0.113.9".to_owned());
+        let addresses = ListenerPlan { transport: Transport::Udp, address, advertise }.local_addresses(address);
         assert!(addresses.contains(&"127.0.0.1:5060".parse().unwrap()));
         assert!(addresses.contains(&"203.0.113.9:5060".parse().unwrap()));
         assert!(addresses.iter().all(|address| address.is_ipv4() && !address.ip().is_unspecified()));
