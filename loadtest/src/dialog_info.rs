@@ -119,8 +119,10 @@ pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 pub(crate) struct PublishedCall<'a> {
     /// `user@domain` of the presentity.
     pub(crate) address: &'a str,
-    /// Which call of this presentity; each gets ids of its own.
+    /// Which call of this presentity, and of which run: a server remembers for a while that a call is over, so that each
+    /// needs ids of its own.
     pub(crate) number: u32,
+    pub(crate) run: &'a str,
     /// The version of the publisher's documents.
     pub(crate) version: u32,
     pub(crate) lamp: Lamp,
@@ -131,6 +133,7 @@ pub(crate) fn write(call: &PublishedCall<'_>) -> Vec<u8> {
     let PublishedCall {
         address,
         number,
+        run,
         version,
         lamp,
     } = call;
@@ -139,7 +142,7 @@ pub(crate) fn write(call: &PublishedCall<'_>) -> Vec<u8> {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"{version}\" \
          state=\"full\" entity=\"sip:{address}\">\n\
-         <dialog id=\"c{number}\" call-id=\"call{number}-{address}\" local-tag=\"l{number}\" \
+         <dialog id=\"c{number}\" call-id=\"call{number}-{run}-{address}\" local-tag=\"l{number}\" \
          remote-tag=\"r{number}\" direction=\"recipient\">\n\
          <state>{state}</state>\n\
          <local><identity>sip:{address}</identity><target uri=\"sip:{address}\"/></local>\n\
@@ -161,6 +164,7 @@ mod tests {
             let call = PublishedCall {
                 address: "1001@abc.com",
                 number: 3,
+                run: "7",
                 version: 9,
                 lamp,
             };
@@ -219,6 +223,7 @@ mod tests {
         let call = PublishedCall {
             address: "1001@abc.com",
             number: 3,
+            run: "7",
             version: 9,
             lamp: Lamp::Busy,
         };

@@ -41,6 +41,11 @@ impl Names {
         format!("sip:{user}@{}", self.domain)
     }
 
+    /// What tells this run from every other.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
+    }
+
     /// The From-tag of a subscription.
     pub(crate) fn tag(&self, subscription: u32) -> String {
         format!("{subscription:x}-{}", self.run)

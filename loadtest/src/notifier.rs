@@ -288,6 +288,7 @@ impl Notifier {
         let call = PublishedCall {
             address,
             number: 1,
+            run: "7",
             version: dialog.version,
             lamp,
         };

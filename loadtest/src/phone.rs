@@ -315,6 +315,7 @@ mod tests {
         let body = dialog_info::write(&PublishedCall {
             address: entity,
             number: 1,
+            run: "7",
             version,
             lamp,
         });

@@ -257,7 +257,7 @@ impl Swarm {
             requests: 0,
             requests_before: 0,
             notifies_before: 0,
-            random: u64::from(run) | 1,
+            random: (u64::from(run) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             messages: 0,
             report: Report::new(u64::from(arguments.subscriptions)),
             names,

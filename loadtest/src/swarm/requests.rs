@@ -185,6 +185,7 @@ impl Swarm {
             dialog_info::write(&PublishedCall {
                 address: &self.names.address(&user),
                 number: presentity.call,
+                run: self.names.run(),
                 version: presentity.version,
                 lamp: presentity.expectation.now,
             })
