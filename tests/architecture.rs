@@ -549,7 +549,7 @@ fn word_positions<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usiz
 
 /// A test module in a file of its own.
 fn is_test_file(file: &str) -> bool {
-    file.ends_with("/tests.rs") || file.contains("/tests/")
+    file.ends_with("tests.rs") || file.contains("/tests/")
 }
 
 /// Lines before the test module; a file that is itself a test module has none.
