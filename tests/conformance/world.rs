@@ -33,7 +33,12 @@ use lamplighter::sip::Transport;
 use crate::dialogue::Peer;
 
 /// Where the server listens.
-pub(crate) const LOCAL: &str = "10.0.0.1:5060";
+const LOCAL: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
+
+/// The listener a peer can reach.
+fn local(peer: SocketAddr) -> SocketAddr {
+    LOCAL[usize::from(peer.is_ipv6())].parse().unwrap()
+}
 
 /// Turns a shard may ask for at one instant before we call it a loop.
 const TURNS_MAX: usize = 10_000;
@@ -108,7 +113,7 @@ impl World {
             Transport::Udp => ConnectionId::default(),
             Transport::Tcp => self.connection(peer.address, shard),
         };
-        let local = LOCAL.parse().unwrap();
+        let local = local(peer.address);
         let flow = Flow {
             transport: peer.transport,
             listener: 0,
@@ -216,7 +221,7 @@ impl World {
             let flow = transmit.flow;
             assert_eq!(
                 flow.local,
-                LOCAL.parse().unwrap(),
+                local(flow.peer),
                 "a message leaves from where the peer spoke to"
             );
             if flow.transport == Transport::Tcp {
@@ -288,7 +293,7 @@ fn hook_call(aor: &Aor, number: &str, reveal: bool) -> CallDialog {
 /// The limits of the suite: small enough to be reached, large enough not to be in the way.
 fn options(epoch: Instant) -> Options {
     Options {
-        local_addresses: vec![LOCAL.parse().unwrap()],
+        local_addresses: LOCAL.iter().map(|local| local.parse().unwrap()).collect(),
         product: String::new(),
         subscriptions_max: 1000,
         notify_rate_per_phone: 0,
