@@ -6,18 +6,18 @@ use clap::Args;
 
 /// How the demonstration runs.
 #[derive(Debug, Args)]
-pub struct DemoArguments {
+pub(super) struct DemoArguments {
     /// Show one call and end.
     #[arg(long)]
-    pub once: bool,
+    pub(super) once: bool,
     /// No colours, no cursor movement.
     #[arg(long)]
-    pub plain: bool,
+    pub(super) plain: bool,
 }
 
 /// Runs the demonstration.
 #[must_use]
-pub fn run(arguments: &DemoArguments) -> ExitCode {
+pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     eprintln!(
         "the demonstration is not part of this build (once: {}, plain: {})",
         arguments.once, arguments.plain

@@ -1,7 +1,7 @@
 //! `call_state.htm` (W:D1): a mobile operator's or an app's word that somebody is in a call, or is no more.
 //!
 //! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=`. What it says becomes one contribution of the
-//! presentity, which ends by itself. The number goes into that contribution and nowhere else: no log, no answer.
+//! presentity, which ends by itself. The number goes into that contribution and nowhere else: no log, no answer to a client.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's questions on a Unix socket.
 //!
-//! Guarantees: query strings, passwords and called numbers reach no log and no answer; nothing a client does holds a connection
+//! Guarantees: query strings, passwords and called numbers reach no log and no public answer; nothing a client does holds a connection
 //! longer than the times in `connection`; connections, heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
 //!
 //! Is not: TLS, which a proxy before it does; a way into the shards other than [`Engine`].

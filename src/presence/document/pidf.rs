@@ -176,10 +176,10 @@ impl Visitor for Reading {
                 };
             }
             ([.., ACTIVITIES], ACTIVITY | (_, NOTE)) => {}
-            ([.., ACTIVITIES], (space, _)) => {
-                if space == Space::Rpid || activity::is_do_not_disturb(element.local) {
-                    self.activity(element.local);
-                }
+            ([.., ACTIVITIES], (space, _))
+                if space == Space::Rpid || activity::is_do_not_disturb(element.local) =>
+            {
+                self.activity(element.local);
             }
             _ => {}
         }
@@ -189,11 +189,7 @@ impl Visitor for Reading {
     fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault> {
         match (parents, name) {
             ([ROOT], TUPLE) => self.end_tuple(),
-            ([ROOT, TUPLE, STATUS], BASIC) => {
-                if self.tuple.open.replace(basic(text)?).is_some() {
-                    return Err(DocumentFault::Malformed);
-                }
-            }
+            ([ROOT, TUPLE, STATUS], BASIC) => self.basic(basic(text)?)?,
             ([.., ACTIVITIES], ACTIVITY) => self.activity(text.trim()),
             ([ROOT, TUPLE, ..], (Space::Pidf, NOTE)) => keep_first(&mut self.tuple_note, text)?,
             (_, (space, NOTE)) if space != Space::Other => keep_first(&mut self.person_note, text)?,
@@ -210,6 +206,13 @@ impl Reading {
             .retain(|other| other.id.is_empty() || other.id != tuple.id);
         if self.tuples.len() < TUPLES_MAX {
             self.tuples.push(tuple);
+        }
+    }
+
+    fn basic(&mut self, open: bool) -> Result<(), DocumentFault> {
+        match self.tuple.open.replace(open) {
+            None => Ok(()),
+            Some(_) => Err(DocumentFault::Malformed),
         }
     }
 
