@@ -4,8 +4,10 @@
 //! [`dialogue`] for the language). The engine runs in virtual time, so a case that waits an hour takes no time, and nothing
 //! but what the case says happens: any message it does not expect fails it.
 //!
-//! `CASE=subscribe/fetch cargo test --test conformance` runs one case, `UPDATE_GOLDEN=1` writes what the engine said into
-//! the `<` blocks of cases that already name every line they insist on, for a human to read in the diff.
+//! `CASE=subscribe/fetch cargo test --test conformance` runs one case. To write a new one, put into each `<` block the lines
+//! the rules insist on (`~text` must, `^text` must not stand somewhere in the message); `UPDATE_GOLDEN=1` then completes the
+//! blocks with the rest of what the engine said, for a human to read in the diff, and refuses when a line does not hold.
+//! `UPDATE_GOLDEN=replace` takes whatever the engine says.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
