@@ -987,7 +987,7 @@ fn every_contribution_is_explained() {
         [
             ("open, lunch: back at one", false),
             ("early recipient from sip:12@abc.com", true),
-            ("confirmed with 123 (private)", false),
+            ("confirmed with a private party", false),
         ]
     );
     assert_eq!(explained[0].source, format!("client:{tag}"));
