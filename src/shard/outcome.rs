@@ -10,6 +10,7 @@ use crate::shard::flow::Flow;
 use crate::shard::mark::Mark;
 use crate::shard::notify::InFlightId;
 use crate::shard::outbox::Outbox;
+use crate::shard::table::DialogId;
 use crate::shard::table::Phase;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
@@ -228,6 +229,26 @@ impl Shard {
                 .unwrap_or_default();
             for usage in usages {
                 self.cut_subscription(usage, now, out);
+            }
+        }
+    }
+
+    /// The phone came by another way: what is under way on the old one would be repeated into the void until Timer F, and hold up
+    /// everything newer. The newest state goes by the new way instead.
+    pub(crate) fn abandon_notifies(&mut self, id: DialogId) {
+        let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
+            return;
+        };
+        for usage in &entry.subscriptions {
+            let Some(subscription) = self.table.subscriptions.get_mut(usage.0 as usize) else {
+                continue;
+            };
+            if let Some(lost) = subscription.in_flight.take()
+                && let Some(lost) = self.notifier.end(lost)
+            {
+                self.wheel.cancel(lost.timer);
+                subscription.shown = 0;
+                subscription.wants = Wants::Notify;
             }
         }
     }
