@@ -12,7 +12,11 @@ pub trait Engine: Clone + 'static {
     fn shards(&self) -> u16;
 
     /// Gives a shard a command and waits for its reply.
-    fn ask(&self, shard: ShardId, command: Command) -> impl Future<Output = Result<Reply, Unavailable>>;
+    fn ask(
+        &self,
+        shard: ShardId,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, Unavailable>>;
 
     /// Whether the node takes new work: every shard runs and nobody asked it to drain.
     fn is_ready(&self) -> bool;
