@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use socket2::Domain;
 use socket2::Protocol;
@@ -23,6 +25,10 @@ use crate::net::kernel_options;
 const DATAGRAM_BUFFER_OCTETS: usize = 8 * 1024 * 1024;
 /// Connections the kernel completes for us before we accept them.
 const ACCEPT_BACKLOG: i32 = 4096;
+/// How long a killed predecessor may take to leave its ports.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_millis(300);
+/// How often is looked whether it did.
+const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
 /// Other ports tried when the one the kernel chose was taken between looking and binding.
 const FREE_PORT_TRIES: usize = 8;
 
@@ -61,7 +67,7 @@ pub fn tcp(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<TcpList
 
 /// Binds the one socket of an HTTP listener.
 pub fn http(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let bound = bind_tcp(address, false).map(TcpListener::from);
+    let bound = bind_patiently(|| bind_tcp(address, false)).map(TcpListener::from);
     bound.map_err(|reason| BindError { transport: "http", address, reason })
 }
 
@@ -71,13 +77,25 @@ fn group<S>(
     let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let alone = bind(address, false)?;
+        let alone = bind_patiently(|| bind(address, false))?;
         let bound = local(&alone)?;
         drop(alone);
         match (0..count).map(|_| bind(bound, true)).collect() {
             Ok(sockets) => return Ok((bound, sockets)),
             Err(error) if tries == 0 || error.kind() != io::ErrorKind::AddrInUse => return Err(error),
             Err(_) => {}
+        }
+    }
+}
+
+/// A process that was killed leaves its ports a moment after its end: the kernel closes what its rings still waited for in the background.
+/// So a port that is taken is looked at again for a while before it is called taken.
+fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
+    let deadline = Instant::now() + PREDECESSOR_PATIENCE;
+    loop {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => thread::sleep(PREDECESSOR_POLL),
+            result => return result,
         }
     }
 }

@@ -123,6 +123,17 @@ impl Streams {
         counters.connections_open.set(self.connections.len() as u64);
     }
 
+    /// Ends all connections; their readers notice and have them removed.
+    pub fn end_all(&self) {
+        self.connections.values().for_each(|entry| entry.connection.end());
+    }
+
+    /// Whether there are no connections.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
     /// Whether nothing waits for [`Streams::flush`].
     #[must_use]
     pub fn is_flushed(&self) -> bool {

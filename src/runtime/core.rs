@@ -146,6 +146,13 @@ impl Core {
         self.state.borrow().post.is_congested()
     }
 
+    /// Ends all stream connections. True when none is left: their readers take a moment to notice.
+    pub(crate) fn end_streams(&self) -> bool {
+        let state = self.state.borrow();
+        state.streams.end_all();
+        state.streams.is_empty()
+    }
+
     /// The timekeeper sleeps until `due`.
     pub(crate) fn arm(&self, due: Option<Instant>) {
         self.armed.set(due);

@@ -58,6 +58,8 @@ use crate::telemetry;
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// How long one command of this room may take before the shard counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the readers of stream connections may take to notice that these have ended.
+const STREAMS_END: Duration = Duration::from_millis(500);
 /// Descriptors kept back from stream connections: rings, listeners, files, HTTP.
 const DESCRIPTORS_RESERVED: u64 = 512;
 
@@ -356,16 +358,26 @@ async fn run_shard(shard: Shard, id: ShardId, shares: Vec<Share>, mesh: Arc<Mesh
         });
     }
     let core = Core::new(id, shard, mesh, telemetry::register(id.0), limits, udp_ports);
-    for port in core.udp_ports.iter().flatten() {
-        glommio::spawn_local(datagrams::serve(Rc::clone(&core), Rc::clone(port))).detach();
-    }
-    for port in tcp_ports {
-        glommio::spawn_local(streams::serve(Rc::clone(&core), port)).detach();
-    }
-    glommio::spawn_local(timekeeper::keep(Rc::clone(&core))).detach();
+    let mut tasks = vec![glommio::spawn_local(timekeeper::keep(Rc::clone(&core)))];
+    let udp = core.udp_ports.iter().flatten();
+    tasks.extend(udp.map(|port| glommio::spawn_local(datagrams::serve(Rc::clone(&core), Rc::clone(port)))));
+    tasks.extend(tcp_ports.into_iter().map(|port| glommio::spawn_local(streams::serve(Rc::clone(&core), port))));
     while poll_fn(|context| core.mesh.poll(id, context)).await == Woken::Work {
         core.turn(|_| ());
         glommio::yield_if_needed().await;
+    }
+    // The tasks hold the core and the core knows how to wake them: unless they are cancelled, neither would ever be freed, nor the ports.
+    for task in tasks {
+        task.cancel().await;
+    }
+    let deadline = Instant::now() + STREAMS_END;
+    loop {
+        let is_done = core.end_streams();
+        // The ring withdraws what the tasks waited for, which else would keep the ports bound beyond the life of the executor.
+        glommio::timer::sleep(Duration::from_millis(1)).await;
+        if is_done || Instant::now() >= deadline {
+            break;
+        }
     }
 }
 
