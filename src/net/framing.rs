@@ -36,12 +36,25 @@ impl Inbound {
     /// A stream at its beginning.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        let framing = framing::Limits { head_octets_max: limits.head_octets_max, message_octets_max: limits.message_octets_max };
-        Self { begun: Vec::new(), begun_at: None, limits: framing, timeout: limits.message_timeout }
+        let framing = framing::Limits {
+            head_octets_max: limits.head_octets_max,
+            message_octets_max: limits.message_octets_max,
+        };
+        Self {
+            begun: Vec::new(),
+            begun_at: None,
+            limits: framing,
+            timeout: limits.message_timeout,
+        }
     }
 
     /// Takes what was read and tells what is complete. After an error the stream is out of step and must be closed.
-    pub fn take(&mut self, fresh: &[u8], now: Instant, mut each: impl FnMut(Arrival<'_>)) -> Result<(), Fault> {
+    pub fn take(
+        &mut self,
+        fresh: &[u8],
+        now: Instant,
+        mut each: impl FnMut(Arrival<'_>),
+    ) -> Result<(), Fault> {
         if self.begun.is_empty() {
             let used = cut(fresh, &self.limits, &mut each)?;
             self.begun.extend_from_slice(&fresh[used..]);
@@ -69,7 +82,11 @@ impl Inbound {
 }
 
 /// Hands on what is whole at the front, gives back how many octets that was.
-fn cut(octets: &[u8], limits: &framing::Limits, each: &mut impl FnMut(Arrival<'_>)) -> Result<usize, Fault> {
+fn cut(
+    octets: &[u8],
+    limits: &framing::Limits,
+    each: &mut impl FnMut(Arrival<'_>),
+) -> Result<usize, Fault> {
     let mut used = 0;
     while let Some(rest) = octets.get(used..).filter(|rest| !rest.is_empty()) {
         let length = match framing::next_frame(rest, limits)? {
