@@ -23,6 +23,8 @@ use clap::Args;
 use crate::cli::demo::screen::Screen;
 use crate::cli::demo::stage::Ending;
 use crate::cli::demo::stage::Stage;
+use crate::cli::demo::stage::StageError;
+use crate::runtime::signals;
 
 /// How the demonstration runs.
 #[derive(Debug, Args)]
@@ -38,32 +40,31 @@ pub(super) struct DemoArguments {
 /// Runs the demonstration, until Ctrl-C or, with `--once`, to the end of a round.
 #[must_use]
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
-    let is_drawn = !arguments.plain && std::io::stdout().is_terminal();
-    let screen = if is_drawn {
-        Screen::drawn()
-    } else {
-        Screen::plain()
-    };
-    let ending = match Stage::open(screen) {
-        Ok(mut stage) => {
-            let ending = if arguments.once {
-                stage.play_once()
-            } else {
-                stage.play_on()
-            };
-            stage.close(ending)
-        }
-        Err(error) => {
-            eprintln!("the demonstration cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match ending {
-        Ending::Good => ExitCode::SUCCESS,
-        Ending::Bad(faults) => {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    let is_drawn = !arguments.plain && !is_dumb && std::io::stdout().is_terminal();
+    let screen = Screen::new(Box::new(std::io::stdout()), is_drawn);
+    match play(screen, arguments.once) {
+        Ok(Ending::Good) => ExitCode::SUCCESS,
+        Ok(Ending::Bad(faults)) => {
             eprintln!("{} lamps or messages were wrong:", faults.len());
             faults.iter().for_each(|fault| eprintln!("  {fault}"));
             ExitCode::FAILURE
         }
+        Err(error) => {
+            eprintln!("the demonstration cannot start: {error}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn play(screen: Screen, once: bool) -> Result<Ending, StageError> {
+    // Before the first thread, so that a Ctrl-C during the start is not lost.
+    let signals = signals::listen()?;
+    let mut stage = Stage::open(screen, signals)?;
+    let ending = if once {
+        stage.play_once()
+    } else {
+        stage.play_on()
+    };
+    Ok(stage.close(ending))
 }

@@ -1,9 +1,8 @@
 //! The picture: three phones with their keys, redrawn in place; or, where there is no terminal, a line for each change.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
-use std::io;
-use std::io::Write as _;
+use std::fmt::Write as _;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -35,8 +34,8 @@ pub(super) struct View {
 }
 
 /// Where it is seen.
-#[derive(Debug)]
 pub(super) struct Screen {
+    out: Box<dyn Write>,
     is_drawn: bool,
     /// Lines that the last picture takes; 0 before the first.
     lines: usize,
@@ -59,16 +58,11 @@ impl View {
 }
 
 impl Screen {
-    pub(super) fn drawn() -> Self {
+    /// A terminal when `is_drawn`, else anything that takes lines.
+    pub(super) fn new(out: Box<dyn Write>, is_drawn: bool) -> Self {
         Self {
-            is_drawn: true,
-            lines: 0,
-        }
-    }
-
-    pub(super) fn plain() -> Self {
-        Self {
-            is_drawn: false,
+            out,
+            is_drawn,
             lines: 0,
         }
     }
@@ -79,7 +73,7 @@ impl Screen {
     }
 
     /// Says what this is and what to try. These lines may be as long as they like: nothing is drawn over them.
-    pub(super) fn open(&self, sip: SocketAddr, http: SocketAddr) {
+    pub(super) fn open(&mut self, sip: SocketAddr, http: SocketAddr) {
         let [bold, dim, plain] = self.styles([BOLD, DIM, PLAIN]);
         let visitor = PEOPLE[VISITOR].name;
         let mut text = format!(
@@ -92,18 +86,24 @@ impl Screen {
         if self.is_drawn {
             text.push_str("\x1b[?25l");
         }
-        print(&text);
+        self.print(&text);
     }
 
     /// A scene begins.
-    pub(super) fn scene(&self, view: &View) {
+    pub(super) fn scene(&mut self, view: &View) {
         if !self.is_drawn {
-            print(&format!("{}  [{}]\n", view.caption, view.by));
+            self.print(&format!("{}  [{}]\n", view.caption, view.by));
         }
     }
 
     /// A lamp changed; `latency` since the server was told, when it was told by us.
-    pub(super) fn changed(&self, view: &mut View, key: Key, lamp: Lamp, latency: Option<Duration>) {
+    pub(super) fn changed(
+        &mut self,
+        view: &mut View,
+        key: Key,
+        lamp: Lamp,
+        latency: Option<Duration>,
+    ) {
         let [watcher, watched] = [key.watcher, key.watched].map(|person| PEOPLE[person].name);
         let after = latency.map_or_else(String::new, |latency| {
             format!("{:8.2} ms", latency.as_secs_f64() * 1000.0)
@@ -116,7 +116,7 @@ impl Screen {
                 view.history.pop_front();
             }
         } else {
-            print(&format!("  {line}\n"));
+            self.print(&format!("  {line}\n"));
         }
     }
 
@@ -134,14 +134,20 @@ impl Screen {
             let _ = writeln!(text, "\r{line}\x1b[K");
         }
         self.lines = picture.len();
-        print(&text);
+        self.print(&text);
     }
 
     /// The last words; gives the cursor back.
-    pub(super) fn close(&self, words: &str) {
+    pub(super) fn close(&mut self, words: &str) {
         let [bold, plain] = self.styles([BOLD, PLAIN]);
         let cursor = if self.is_drawn { "\x1b[?25h" } else { "" };
-        print(&format!("{cursor}{bold}{words}{plain}\n"));
+        self.print(&format!("{cursor}{bold}{words}{plain}\n"));
+    }
+
+    /// Nothing is to be done about an output that is gone.
+    fn print(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
+        let _ = self.out.flush();
     }
 
     fn styles<const N: usize>(&self, styles: [&'static str; N]) -> [&'static str; N] {
@@ -206,13 +212,6 @@ fn drawn_key(key: Key, lamp: Lamp, is_lit: bool) -> String {
     format!("   {colour}{bulb}{PLAIN}  {name:<6}{colour}{meaning:<width$}{PLAIN}")
 }
 
-/// Nothing is to be done about an output that is gone.
-fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +268,8 @@ mod tests {
             watcher: 0,
             watched: 1,
         };
-        (0..50).for_each(|_| Screen::drawn().changed(&mut view, key, Lamp::Off, None));
+        let mut screen = Screen::new(Box::new(std::io::sink()), true);
+        (0..50).for_each(|_| screen.changed(&mut view, key, Lamp::Off, None));
         assert_eq!(view.history.len(), HISTORY_LINES);
     }
 }

@@ -30,7 +30,6 @@ use crate::cli::demo::script::Scene;
 use crate::config::Complaints;
 use crate::runtime::BootError;
 use crate::runtime::Node;
-use crate::runtime::signals;
 use crate::runtime::signals::Request;
 use crate::sip::Transport;
 
@@ -54,7 +53,7 @@ pub(super) enum StageError {
     /// Its configuration is not in order on this machine.
     #[error(transparent)]
     Configuration(#[from] Complaints),
-    /// A phone does not start, or signals cannot be caught.
+    /// A phone does not start.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The server says it listens nowhere.
@@ -72,7 +71,6 @@ pub(super) enum Ending {
 }
 
 /// Everything that runs.
-#[derive(Debug)]
 pub(super) struct Stage {
     screen: Screen,
     view: View,
@@ -93,10 +91,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Starts everything and waits until every phone knows every lamp.
-    pub(super) fn open(screen: Screen) -> Result<Self, StageError> {
-        // Before the first thread, so that none of them is interrupted instead of this one.
-        let signals = signals::listen()?;
+    /// Starts everything and waits until every phone knows every lamp. `signals` says when to end early.
+    pub(super) fn open(screen: Screen, signals: Receiver<Request>) -> Result<Self, StageError> {
         let node = Node::start(cast::node_plan()?)?;
         let is_udp = |(transport, _): &&(Transport, SocketAddr)| *transport == Transport::Udp;
         let sip = node
@@ -331,5 +327,57 @@ impl Stage {
             faults if faults.is_empty() => Ending::Good,
             faults => Ending::Bad(faults),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::mpsc::Sender;
+
+    use super::*;
+
+    fn open() -> (Stage, Sender<Request>) {
+        let (sender, signals) = mpsc::channel();
+        (
+            Stage::open(Screen::new(Box::new(io::sink()), false), signals).unwrap(),
+            sender,
+        )
+    }
+
+    #[test]
+    fn a_round_is_good_and_a_wrong_lamp_is_found() {
+        let (mut stage, _signals) = open();
+        let ending = stage.play_once();
+        assert!(matches!(ending, Ending::Good), "{ending:?}");
+        let mut scene = script::round(2, 0, 1, None).remove(0);
+        scene.lamps = vec![(2, Lamp::Ringing)];
+        stage.play(&scene);
+        assert_eq!(stage.faults.len(), 2, "{:?}", stage.faults);
+        stage.compare(&[]);
+        // Alice, Bob and Carol each have two keys; all of them have shown more than "off".
+        assert_eq!(stage.faults.len(), 2 + 6);
+        assert!(matches!(stage.ending(), Ending::Bad(faults) if faults.len() == 8));
+        assert!(matches!(stage.close(Ending::Good), Ending::Good));
+    }
+
+    #[test]
+    fn an_interrupted_test_of_the_installation_is_none() {
+        let (mut stage, signals) = open();
+        signals.send(Request::Stop).unwrap();
+        let ending = stage.play_once();
+        assert!(
+            matches!(&ending, Ending::Bad(faults) if faults.len() == 1),
+            "{ending:?}"
+        );
+        assert!(matches!(stage.close(ending), Ending::Bad(_)));
+    }
+
+    #[test]
+    fn a_visitor_may_leave_at_any_time() {
+        let (mut stage, signals) = open();
+        signals.send(Request::Stop).unwrap();
+        let ending = stage.play_on();
+        assert!(matches!(stage.close(ending), Ending::Good));
     }
 }
