@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("shard", &["sip", "presence"]),
     ("net", &["shard", "sip", "telemetry"]),
-    ("http", &["shard", "presence", "sip", "telemetry"]),
+    ("http", &["shard", "net", "presence", "sip", "telemetry"]),
     ("config", &["shard", "presence", "sip"]),
     (
         "runtime",

@@ -17,7 +17,10 @@ pub fn listener(socket: impl Into<OwnedFd>) -> io::Result<TcpListener> {
     let descriptor = socket.into_raw_fd();
     // SAFETY: the descriptor is open and was owned by `socket`, which gave it up in the line above; from here the executor's
     // listener alone owns it and closes it once.
-    #[allow(unsafe_code, reason = "the executor takes over a descriptor only in its raw form")]
+    #[allow(
+        unsafe_code,
+        reason = "the executor takes over a descriptor only in its raw form"
+    )]
     let adopted = unsafe { TcpListener::from_raw_fd(descriptor) };
     Ok(adopted)
 }

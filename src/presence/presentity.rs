@@ -162,7 +162,7 @@ impl Presentity {
                 .time_to_live_max()
                 .map_or(until, |life| until.min(now + life));
             match self.call_state.take() {
-                Some(same) if same.call == call => CallStatement { until, ..same },
+                Some(same) if same.call.says_the_same(&call) => CallStatement { until, ..same },
                 _ => CallStatement {
                     call,
                     since: now,

@@ -14,6 +14,7 @@ use crate::sip::Uri;
 use crate::sip::header::Event;
 use crate::sip::header::MediaRange;
 use crate::sip::header::Parameters;
+use crate::sip::header::accepts;
 use crate::sip::header::delta_seconds;
 use crate::sip::header::list_items;
 

@@ -155,13 +155,15 @@ impl Shard {
         {
             return None;
         }
-        let mark = Mark::of_branch(message.via()?.branch?)?;
+        let via = message.via()?;
+        let mark = Mark::of_branch(via.branch?)?;
         let in_flight = self.notifier.in_flight.get(mark.index as usize)?;
         let cseq = message.cseq()?;
         let is_ours = in_flight.mark == mark
             && cseq.number == in_flight.sequence
             && cseq.method == Method::Notify
-            && in_flight.flow.peer.ip() == flow.peer.ip();
+            && in_flight.flow.peer.ip() == flow.peer.ip()
+            && self.origins.is_sent_by(&in_flight.flow, via.host, via.port);
         is_ours.then_some(InFlightId(mark.index))
     }
 

@@ -344,7 +344,11 @@ fn asks_privacy(message: &Message<'_>) -> bool {
     message
         .headers(HeaderName::Privacy)
         .flat_map(|value| value.split(|octet| b";, \t\r\n".contains(octet)))
-        .any(|service| HIDING.iter().any(|hiding| service.eq_ignore_ascii_case(hiding)))
+        .any(|service| {
+            HIDING
+                .iter()
+                .any(|hiding| service.eq_ignore_ascii_case(hiding))
+        })
 }
 
 /// SIP-If-Match: none, one of ours, or one that cannot be (W:B1.4, E3.20).

@@ -208,8 +208,10 @@ impl Shard {
 
     fn check_room<'d>(&self, request: &Request<'_>, dialog: &Dialog) -> Result<(), Refusal<'d>> {
         let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
-        let is_full = self.is_draining
-            || self.table.subscriptions.len() >= self.options.subscriptions_max
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
             || phone >= self.options.subscriptions_per_phone_max;
         if is_full {
             Err(Refusal::OverLimit)

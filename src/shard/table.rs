@@ -208,12 +208,7 @@ impl Table {
     }
 
     /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than before.
-    pub(crate) fn move_flow(
-        &mut self,
-        id: DialogId,
-        flow: Flow,
-        destination: SocketAddr,
-    ) -> bool {
+    pub(crate) fn move_flow(&mut self, id: DialogId, flow: Flow, destination: SocketAddr) -> bool {
         let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
             return false;
         };

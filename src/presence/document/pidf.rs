@@ -139,6 +139,7 @@ struct Reading {
 #[derive(Default)]
 struct Tuple {
     id: Box<str>,
+    has_basic: bool,
     open: Option<bool>,
 }
 
@@ -172,7 +173,7 @@ impl Visitor for Reading {
             ([ROOT], TUPLE) => {
                 self.tuple = Tuple {
                     id: element.attribute("id").unwrap_or_default().into(),
-                    open: None,
+                    ..Tuple::default()
                 };
             }
             ([.., ACTIVITIES], ACTIVITY | (_, NOTE)) => {}
@@ -189,7 +190,7 @@ impl Visitor for Reading {
     fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault> {
         match (parents, name) {
             ([ROOT], TUPLE) => self.end_tuple(),
-            ([ROOT, TUPLE, STATUS], BASIC) => self.basic(basic(text)?)?,
+            ([ROOT, TUPLE, STATUS], BASIC) => self.basic(text)?,
             ([.., ACTIVITIES], ACTIVITY) => self.activity(text.trim()),
             ([ROOT, TUPLE, ..], (Space::Pidf, NOTE)) => keep_first(&mut self.tuple_note, text)?,
             (_, (space, NOTE)) if space != Space::Other => keep_first(&mut self.person_note, text)?,
@@ -209,11 +210,18 @@ impl Reading {
         }
     }
 
-    fn basic(&mut self, open: bool) -> Result<(), DocumentFault> {
-        match self.tuple.open.replace(open) {
-            None => Ok(()),
-            Some(_) => Err(DocumentFault::Malformed),
+    /// Real clients publish `unknown` before their user has said anything (W:G3): whatever is neither word says nothing.
+    fn basic(&mut self, text: &str) -> Result<(), DocumentFault> {
+        let text = text.trim();
+        if std::mem::replace(&mut self.tuple.has_basic, true) {
+            return Err(DocumentFault::Malformed);
         }
+        if text.eq_ignore_ascii_case("open") {
+            self.tuple.open = Some(true);
+        } else if text.eq_ignore_ascii_case("closed") {
+            self.tuple.open = Some(false);
+        }
+        Ok(())
     }
 
     fn activity(&mut self, name: &str) {
@@ -221,17 +229,6 @@ impl Reading {
         if is_new && self.activities.len() < ACTIVITIES_MAX {
             self.activities.push(name.into());
         }
-    }
-}
-
-fn basic(text: &str) -> Result<bool, DocumentFault> {
-    let text = text.trim();
-    if text.eq_ignore_ascii_case("open") {
-        Ok(true)
-    } else if text.eq_ignore_ascii_case("closed") {
-        Ok(false)
-    } else {
-        Err(DocumentFault::Malformed)
     }
 }
 

@@ -58,8 +58,13 @@ impl<'a> MediaRange<'a> {
 
 /// Whether a list of ranges accepts `kind/subtype`: the range that names it most closely decides (RFC 9110 §12.5.1).
 #[must_use]
-pub fn accepts<'a>(ranges: impl Iterator<Item = MediaRange<'a>>, kind: &str, subtype: &str) -> bool {
-    let ranked = ranges.filter_map(|range| Some((range.precision(kind, subtype)?, !range.is_refusal())));
+pub fn accepts<'a>(
+    ranges: impl Iterator<Item = MediaRange<'a>>,
+    kind: &str,
+    subtype: &str,
+) -> bool {
+    let ranked =
+        ranges.filter_map(|range| Some((range.precision(kind, subtype)?, !range.is_refusal())));
     ranked.max().is_some_and(|(_, is_accepted)| is_accepted)
 }
 
@@ -80,7 +85,9 @@ mod tests {
     #[test]
     fn ranges_cover() {
         let covers = |list: &str| {
-            let ranges = list.split(',').filter_map(|range| MediaRange::parse(range.as_bytes()));
+            let ranges = list
+                .split(',')
+                .filter_map(|range| MediaRange::parse(range.as_bytes()));
             accepts(ranges, "application", "pidf+xml")
         };
         for range in [
