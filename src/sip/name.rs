@@ -174,6 +174,19 @@ impl HeaderName {
         if *spelling == words { *name } else { Self::Other }
     }
 
+    /// Bit n: the name with discriminant n [is single](Self::is_single).
+    pub(crate) const SINGLE: u64 = {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < ALL.len() {
+            if ALL[index].is_single() {
+                bits |= 1 << ALL[index] as u8;
+            }
+            index += 1;
+        }
+        bits
+    };
+
     /// Whether a second field of this name makes the message malformed (W:A5.4).
     #[must_use]
     pub const fn is_single(self) -> bool {

@@ -59,9 +59,9 @@ const _: () = assert!(HEADERS_MAX <= 1 << u8::BITS);
 
 impl Fields {
     #[inline]
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            list: SmallVec::new_const(),
+            list: SmallVec::new(),
             present: 0,
             repeated: 0,
             first: [0; HeaderName::COUNT],
@@ -77,11 +77,10 @@ impl Fields {
         }
         let bit = 1 << name as u8;
         if self.present & bit == 0 {
-            self.present |= bit;
             self.first[name as usize] = position as u8;
-        } else {
-            self.repeated |= bit;
         }
+        self.repeated |= self.present & bit;
+        self.present |= bit;
         // A message is never longer than a buffer of ours; `read` refuses one past 4 GiB.
         self.list.push(Field {
             line: line as u32,
@@ -100,6 +99,18 @@ impl Fields {
     #[inline]
     pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
         self.repeated & (1 << name as u8) != 0
+    }
+
+    /// The first header that is there twice though it must not be (W:A5.4).
+    #[inline]
+    pub(super) fn repeated_single(&self) -> Option<HeaderName> {
+        if self.repeated & HeaderName::SINGLE == 0 {
+            return None;
+        }
+        self.list
+            .iter()
+            .map(Field::name)
+            .find(|name| name.is_single() && self.is_repeated(*name))
     }
 
     #[inline]

@@ -40,7 +40,8 @@ impl<'a> Lines<'a> {
     /// The text of the start line, to be called first; None when it does not end.
     #[inline]
     pub(crate) fn start_line(&mut self) -> Option<&'a [u8]> {
-        let end = self.cut()?;
+        let end = next_control(self.bytes, 0)?;
+        let end = self.cut(end)?;
         Some(&self.bytes[..end])
     }
 
@@ -67,37 +68,52 @@ impl<'a> Lines<'a> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Line> {
         let start = self.at;
-        let mut end = self.cut()?;
+        let end = next_control(self.bytes, start)?;
+        // Nearly every line ends in CRLF, is not empty and goes on in no fold.
+        if let Some([b'\r', b'\n', next]) = self.bytes[end..].first_chunk()
+            && !matches!(next, b' ' | b'\t')
+            && end > start
+        {
+            self.at = end + 2;
+            return Some(Line { start, end });
+        }
+        self.next_odd(start, end)
+    }
+
+    /// Any other line: the blank one, one with folds, with other controls, with LF alone, or the last of the buffer.
+    #[cold]
+    fn next_odd(&mut self, start: usize, control: usize) -> Option<Line> {
+        let mut end = self.cut(control)?;
         if end == start {
             self.is_complete = true;
             return None;
         }
         while let Some(b' ' | b'\t') = self.bytes.get(self.at) {
-            end = self.cut()?;
+            let control = next_control(self.bytes, self.at)?;
+            end = self.cut(control)?;
         }
         Some(Line { start, end })
     }
 
-    /// Moves behind the next line end; returns where the line's text ends.
-    #[inline]
-    fn cut(&mut self) -> Option<usize> {
-        let mut from = self.at;
+    /// Moves behind the next line end, which is not in front of `control`, the next octet that may be one; returns where
+    /// the line's text ends.
+    fn cut(&mut self, control: usize) -> Option<usize> {
+        let mut at = control;
         loop {
-            let at = next_control(self.bytes, from)?;
-            match self.bytes[at] {
-                b'\r' if self.bytes.get(at + 1) == Some(&b'\n') => {
+            match self.bytes.get(at..)? {
+                [b'\r', b'\n', ..] => {
                     self.at = at + 2;
                     return Some(at);
                 }
-                b'\n' => {
+                [b'\n', ..] => {
                     self.at = at + 1;
                     return Some(at);
                 }
-                b'\r' => self.is_clean = false,
-                0 => self.is_clean &= at > 0 && self.bytes[at - 1] == b'\\',
+                [b'\r', ..] => self.is_clean = false,
+                [0, ..] => self.is_clean &= self.bytes[..at].last() == Some(&b'\\'),
                 _ => {}
             }
-            from = at + 1;
+            at = next_control(self.bytes, at + 1)?;
         }
     }
 }
@@ -138,24 +154,24 @@ impl Line {
     /// The header it names and where its value starts; None without a colon or a token in front of it.
     #[inline]
     pub(crate) fn name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
-        let text = &bytes[self.start..self.end];
         if let Some((words, colon)) = leading_words(&bytes[self.start..])
-            && colon < text.len()
+            && self.start + colon < self.end
         {
             let name = HeaderName::from_words(words);
             if name != HeaderName::Other {
                 return Some((name, self.start + colon + 1));
             }
         }
-        Self::odd_name(text).map(|(name, colon)| (name, self.start + colon + 1))
+        self.odd_name(bytes)
     }
 
     /// A name we do not know, a very long one, or one with white space in front of its colon.
     #[cold]
-    fn odd_name(text: &[u8]) -> Option<(HeaderName, usize)> {
+    fn odd_name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
+        let text = &bytes[self.start..self.end];
         let colon = memchr(b':', text)?;
         let name = octets::trim_end(&text[..colon]);
-        octets::is_token(name).then(|| (HeaderName::from_wire(name), colon))
+        octets::is_token(name).then(|| (HeaderName::from_wire(name), self.start + colon + 1))
     }
 }
 
@@ -163,27 +179,22 @@ impl Line {
 /// among the first 16 octets, or there are fewer than 16.
 #[inline]
 fn leading_words(text: &[u8]) -> Option<(NameWords, usize)> {
-    let front = text.first_chunk::<16>()?;
-    let (first, second) = (word(front, 0), word(front, 8));
-    let (in_first, in_second) = (colons(first), colons(second));
-    if in_first != 0 {
-        let bits = in_first.trailing_zeros() & !7;
-        let kept = lower(first) & ((1 << bits) - 1);
-        Some(([kept, 0, 0], bits as usize / 8))
-    } else if in_second != 0 {
-        let bits = in_second.trailing_zeros() & !7;
-        let kept = lower(second) & ((1 << bits) - 1);
-        Some(([lower(first), kept, 0], 8 + bits as usize / 8))
-    } else {
-        None
+    let (front, _) = text.split_first_chunk::<16>()?;
+    let (octets, _) = front.as_chunks::<8>();
+    let (first, second) = (u64::from_le_bytes(octets[0]), u64::from_le_bytes(octets[1]));
+    let found = colons(first);
+    if found != 0 {
+        let bits = found.trailing_zeros() & !7;
+        return Some(([lower(first) & ((1 << bits) - 1), 0, 0], bits as usize / 8));
     }
-}
-
-#[inline]
-fn word(front: &[u8; 16], at: usize) -> u64 {
-    front[at..]
-        .first_chunk::<8>()
-        .map_or(0, |octets| u64::from_le_bytes(*octets))
+    let found = colons(second);
+    let bits = found.trailing_zeros() & !7;
+    (found != 0).then(|| {
+        (
+            [lower(first), lower(second) & ((1 << bits) - 1), 0],
+            8 + bits as usize / 8,
+        )
+    })
 }
 
 #[inline]

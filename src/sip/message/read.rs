@@ -75,9 +75,6 @@ impl<'a> Message<'a> {
             };
             let start = octets::skip_blanks(&bytes[..line.end], value);
             let end = start + octets::trim_end(&bytes[start..line.end]).len();
-            if name.is_single() && self.fields.contains(name) {
-                self.blame(Fault::Repeated(name));
-            }
             if !self.fields.push(name, line.start, start, end) {
                 self.blame(Fault::TooManyHeaders);
                 // The rest of the lines still has to be walked over, to find the body.
@@ -85,6 +82,9 @@ impl<'a> Message<'a> {
         }
         if !lines.is_complete() || !lines.is_clean() {
             self.blame(Fault::HeaderLine);
+        }
+        if let Some(name) = self.fields.repeated_single() {
+            self.blame(Fault::Repeated(name));
         }
     }
 
@@ -196,7 +196,7 @@ impl<'a> Message<'a> {
 
 #[inline]
 fn is_sound_contact(value: &[u8]) -> bool {
-    let is_lone =
-        NameAddr::parse(value).is_some_and(|one| memchr(b',', one.parameters.0).is_none());
+    let is_lone = NameAddr::parse(value)
+        .is_some_and(|one| one.parameters.0.is_empty() || memchr(b',', one.parameters.0).is_none());
     is_lone || value == b"*" || list_items(value).all(|item| NameAddr::parse(item).is_some())
 }
