@@ -171,7 +171,10 @@ impl HeaderName {
     #[inline]
     pub(crate) fn from_words(words: NameWords) -> Self {
         let (spelling, name) = &TABLE[place(words)];
-        if *spelling == words { *name } else { Self::Other }
+        // Word by word: comparing the arrays as wholes would have them written to memory first.
+        let differences =
+            (spelling[0] ^ words[0]) | (spelling[1] ^ words[1]) | (spelling[2] ^ words[2]);
+        if differences == 0 { *name } else { Self::Other }
     }
 
     /// Bit n: the name with discriminant n [is single](Self::is_single).

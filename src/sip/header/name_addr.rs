@@ -37,7 +37,7 @@ impl<'a> NameAddr<'a> {
     #[inline]
     fn bracketed(value: &'a [u8], open: usize) -> Option<Self> {
         let start = open + 1;
-        let close = octets::skip_class(&octets::URI, value, start);
+        let close = octets::skip_uri(value, start);
         if value.get(close) != Some(&b'>') {
             return None;
         }

@@ -86,6 +86,13 @@ impl<'a> Via<'a> {
 /// `SIP / 2.0 / UDP` and the white space behind it; returns the transport.
 #[inline]
 fn sent_protocol<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    if let Some(transport) = cursor
+        .take_known(b"SIP/2.0/UDP ")
+        .or(cursor.take_known(b"SIP/2.0/TCP "))
+    {
+        cursor.skip_blanks();
+        return Some(&transport[8..11]);
+    }
     for _ in 0..2 {
         let part = cursor.take(&octets::TOKEN);
         cursor.skip_blanks();

@@ -1,5 +1,6 @@
 //! The header fields of one message as spans, and where the first of each name is.
 
+use memchr::memrchr;
 use smallvec::SmallVec;
 
 use crate::sip::HeaderName;
@@ -12,8 +13,6 @@ const FIELDS_INLINE: usize = 40;
 /// One field: positions in the message's buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// The first octet of the name.
-    line: u32,
     /// The first octet of the value.
     start: u32,
     /// Behind the last octet of the value.
@@ -33,11 +32,12 @@ impl Field {
         &bytes[self.start as usize..self.end as usize]
     }
 
-    /// The name as it came.
+    /// The name as it came: what stands between the line's start and the colon in front of the value.
     pub(super) fn spelling<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let text = &bytes[self.line as usize..self.start as usize];
-        let colon = memchr::memchr(b':', text).unwrap_or(text.len());
-        octets::trim_end(&text[..colon])
+        let text = octets::trim_end(&bytes[..self.start as usize]);
+        let text = octets::trim_end(text.strip_suffix(b":").unwrap_or(text));
+        let line = memrchr(b'\n', text).map_or(0, |newline| newline + 1);
+        &text[line..]
     }
 }
 
@@ -68,9 +68,9 @@ impl Fields {
         }
     }
 
-    /// Adds a field whose name starts at `line` and whose value is `start..end`. False when there is no room for it.
+    /// Adds a field whose value is `start..end`. False when there is no room for it.
     #[inline]
-    pub(super) fn push(&mut self, name: HeaderName, line: usize, start: usize, end: usize) -> bool {
+    pub(super) fn push(&mut self, name: HeaderName, start: usize, end: usize) -> bool {
         let position = self.list.len();
         if position >= HEADERS_MAX {
             return false;
@@ -83,7 +83,6 @@ impl Fields {
         self.present |= bit;
         // A message is never longer than a buffer of ours; `read` refuses one past 4 GiB.
         self.list.push(Field {
-            line: line as u32,
             start: start as u32,
             end: end as u32,
             name,
