@@ -6,6 +6,7 @@ use memchr::memchr;
 use crate::sip::HeaderName;
 use crate::sip::header::octets;
 use crate::sip::name::NameWords;
+use crate::sip::name::fold_case;
 
 /// Walks over the header lines up to and with the blank line.
 #[derive(Debug)]
@@ -191,21 +192,18 @@ fn leading_words(text: &[u8]) -> Option<(NameWords, usize)> {
     let found = colons(first);
     if found != 0 {
         let bits = found.trailing_zeros() & !7;
-        return Some(([lower(first) & ((1 << bits) - 1), 0, 0], bits as usize / 8));
+        let name = fold_case(first & ((1 << bits) - 1));
+        let length = u64::from(bits / 8);
+        return Some(([name, 0, length << 56], length as usize));
     }
     let found = colons(second);
+    if found == 0 {
+        return None;
+    }
     let bits = found.trailing_zeros() & !7;
-    (found != 0).then(|| {
-        (
-            [lower(first), lower(second) & ((1 << bits) - 1), 0],
-            8 + bits as usize / 8,
-        )
-    })
-}
-
-#[inline]
-const fn lower(word: u64) -> u64 {
-    word | (ONES * 0x20)
+    let rest = fold_case(second & ((1 << bits) - 1));
+    let length = u64::from(8 + bits / 8);
+    Some(([fold_case(first), rest, length << 56], length as usize))
 }
 
 /// Marks the highest bit of the first colon, and perhaps of octets above it, where a borrow went.
