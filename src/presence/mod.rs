@@ -2,6 +2,9 @@
 //!
 //! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is [`document`].
 
+mod activity;
+mod call_set;
+
 pub mod aor;
 pub mod call;
 pub mod composition;

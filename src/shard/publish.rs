@@ -166,10 +166,9 @@ impl Shard {
             .presentities
             .get_mut(id)
             .ok_or(PublishRefused::TooMany)?;
-        let applied = owned
-            .presentity
-            .apply_publication(publication, fresh, limits, now);
-        let is_changed = applied.as_ref().is_ok_and(|(_, is_changed)| *is_changed);
+        let has_expired = owned.presentity.expire(now);
+        let applied = owned.presentity.apply_publication(publication, fresh, limits, now);
+        let is_changed = has_expired || applied.as_ref().is_ok_and(|(_, is_changed)| *is_changed);
         self.after_contribution(id, is_changed, now, out);
         applied.map(|(published, _)| published)
     }

@@ -1,1 +1,455 @@
 //! What both document types share: guarded reading with quick-xml, escaping on output (W:C0.10, E4).
+//!
+//! A document is pulled through once, in linear time, with bounds on its size, depth, attributes and namespaces. What is not
+//! well-formed is refused, and so is any DOCTYPE: no entity is ever defined, no external one ever fetched. Elements are matched by
+//! (namespace, local name), with the namespaces of older clients as aliases (W:B2.9).
+
+use std::borrow::Cow;
+
+use quick_xml::Reader;
+use quick_xml::events::BytesStart;
+use quick_xml::events::Event;
+use smallvec::SmallVec;
+
+use crate::presence::document::DocumentFault;
+
+/// Octets of a document.
+pub const DOCUMENT_OCTETS_MAX: usize = 64 * 1024;
+/// Elements within elements.
+const DEPTH_MAX: usize = 32;
+/// Attributes of one element, namespace declarations included.
+const ATTRIBUTES_MAX: usize = 64;
+/// Namespace declarations in scope.
+const BINDINGS_MAX: usize = 64;
+
+/// A namespace we know, under any of its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    /// RFC 4235
+    DialogInfo,
+    /// RFC 3863
+    Pidf,
+    /// RFC 4479
+    DataModel,
+    /// RFC 4480
+    Rpid,
+    /// Another, or none.
+    Other,
+}
+
+/// The names of the namespaces. The first of each is the one in force, the others are of older clients (W:B2.9, B2.10).
+const SPACES: [(&str, Space); 10] = [
+    ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
+    ("urn:ietf:params:xml:ns:pidf", Space::Pidf),
+    ("urn:ietf:params:xml:ns:cpim-pidf", Space::Pidf),
+    ("urn:ietf:params:xml:ns:pidf:data-model", Space::DataModel),
+    ("urn:ietf:params:xml:ns:pidf:person", Space::DataModel),
+    ("urn:ietf:params:xml:ns:pidf:rpid", Space::Rpid),
+    ("urn:ietf:params:xml:ns:pidf:rpid:rpid-person", Space::Rpid),
+    (
+        "urn:ietf:params:xml:ns:pidf:rpid:status:rpid-status",
+        Space::Rpid,
+    ),
+    ("urn:ietf:params:xml:ns:pidf:status:rpid", Space::Rpid),
+    ("urn:cisco:params:xml:ns:pidf:rpid", Space::Rpid),
+];
+
+impl Space {
+    /// The namespace of that name. Blanks do not count: a client in the field has one within the name (W:G3).
+    fn named(uri: &str) -> Self {
+        let is = |name: &str| {
+            uri.chars()
+                .filter(|character| !character.is_ascii_whitespace())
+                .eq(name.chars())
+        };
+        SPACES
+            .iter()
+            .find(|(name, _)| is(name))
+            .map_or(Self::Other, |&(_, space)| space)
+    }
+}
+
+/// The name of an element: its namespace and its local name, empty when the visitor does not know it.
+pub(super) type Name = (Space, &'static str);
+
+/// An element, as its start tag says.
+pub(super) struct Element<'a> {
+    /// Its name, if the visitor knows it.
+    pub(super) name: Name,
+    /// Its local name, whatever it is.
+    pub(super) local: &'a str,
+    attributes: SmallVec<[(&'a str, Cow<'a, str>); 8]>,
+}
+
+impl Element<'_> {
+    /// The value of an attribute without a prefix.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| &**value)
+    }
+}
+
+/// Takes a document's elements in their order.
+pub(super) trait Visitor {
+    /// The local names it knows.
+    const NAMES: &'static [&'static str];
+
+    /// An element begins. `parents` are the elements around it, the root first.
+    fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
+
+    /// An element ends. `text` is what stands between its last inner tag and its end: all of its text when it has no elements.
+    fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault>;
+}
+
+/// Takes a visitor through a document.
+///
+/// # Errors
+/// `TooLarge` over a limit, `UnsupportedType` for an encoding other than UTF-8, US-ASCII and ISO-8859-1, `Malformed` for what is not
+/// well-formed or carries a DOCTYPE, and whatever the visitor says.
+pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
+    let document = decode(body)?;
+    let mut reader = Reader::from_str(&document);
+    reader.config_mut().check_comments = true;
+    let mut walk = Walk {
+        visitor,
+        names: Vec::new(),
+        bindings: Bindings::default(),
+        text: String::new(),
+        has_root: false,
+    };
+    let mut is_first = true;
+    loop {
+        match reader.read_event().map_err(|_| DocumentFault::Malformed)? {
+            Event::Start(start) => walk.start(&start)?,
+            Event::Empty(start) => {
+                walk.start(&start)?;
+                walk.end()?;
+            }
+            Event::End(_) => walk.end()?,
+            Event::Text(text) => walk.text(&text.xml10_content())?,
+            Event::CData(text) => walk.character_data(&text.xml10_content())?,
+            Event::GeneralRef(reference) => walk.reference(&reference)?,
+            Event::Comment(_) => {}
+            Event::Decl(_) if is_first => {}
+            Event::PI(instruction) if !instruction.target().eq_ignore_ascii_case("xml") => {}
+            Event::Eof => break,
+            Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
+                return Err(DocumentFault::Malformed);
+            }
+        }
+        is_first = false;
+    }
+    if walk.has_root && walk.names.is_empty() {
+        Ok(())
+    } else {
+        Err(DocumentFault::Malformed)
+    }
+}
+
+/// The state of a pass.
+struct Walk<'v, V> {
+    visitor: &'v mut V,
+    /// The elements that are open, the root first.
+    names: Vec<Name>,
+    bindings: Bindings,
+    /// Text since the last tag.
+    text: String,
+    has_root: bool,
+}
+
+impl<V: Visitor> Walk<'_, V> {
+    fn start(&mut self, start: &BytesStart<'_>) -> Result<(), DocumentFault> {
+        if self.names.is_empty() && std::mem::replace(&mut self.has_root, true) {
+            return Err(DocumentFault::Malformed);
+        }
+        if self.names.len() >= DEPTH_MAX {
+            return Err(DocumentFault::TooLarge);
+        }
+        let mut attributes: SmallVec<[(&str, Cow<'_, str>); 8]> = SmallVec::new();
+        for attribute in start.attributes() {
+            let attribute = attribute.map_err(|_| DocumentFault::Malformed)?;
+            if attributes.len() >= ATTRIBUTES_MAX {
+                return Err(DocumentFault::TooLarge);
+            }
+            attributes.push((attribute.key.into_inner(), attribute.value));
+        }
+        let depth = self.names.len();
+        for (key, value) in &mut attributes {
+            *value = unescape(std::mem::take(value))?;
+            match key.split_once(':') {
+                None if *key == "xmlns" => self.bindings.declare("", value, depth)?,
+                Some(("xmlns", prefix)) => self.bindings.declare(prefix, value, depth)?,
+                _ => {}
+            }
+        }
+        let name = start.name().into_inner();
+        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+        if local.is_empty() || local.contains(':') {
+            return Err(DocumentFault::Malformed);
+        }
+        let known = V::NAMES
+            .iter()
+            .find(|known| **known == local)
+            .copied()
+            .unwrap_or_default();
+        let element = Element {
+            name: (self.bindings.space(prefix), known),
+            local,
+            attributes,
+        };
+        self.visitor.start(&element, &self.names)?;
+        self.names.push(element.name);
+        self.text.clear();
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), DocumentFault> {
+        let Some(name) = self.names.pop() else {
+            return Err(DocumentFault::Malformed);
+        };
+        self.visitor.end(name, &self.names, &self.text)?;
+        self.bindings.leave(self.names.len());
+        self.text.clear();
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), DocumentFault> {
+        if text.contains("]]>") {
+            return Err(DocumentFault::Malformed);
+        }
+        if self.names.is_empty() && text.bytes().all(|octet| octet.is_ascii_whitespace()) {
+            return Ok(());
+        }
+        self.character_data(text)
+    }
+
+    fn character_data(&mut self, text: &str) -> Result<(), DocumentFault> {
+        if self.names.is_empty() {
+            return Err(DocumentFault::Malformed);
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
+
+    fn reference(&mut self, name: &str) -> Result<(), DocumentFault> {
+        if self.names.is_empty() {
+            return Err(DocumentFault::Malformed);
+        }
+        self.text.push(resolve(name)?);
+        Ok(())
+    }
+}
+
+/// The namespace declarations in scope.
+#[derive(Default)]
+struct Bindings(Vec<Binding>);
+
+struct Binding {
+    prefix: Box<str>,
+    space: Space,
+    /// How many elements are around the one that declares it.
+    depth: usize,
+}
+
+impl Bindings {
+    fn declare(&mut self, prefix: &str, uri: &str, depth: usize) -> Result<(), DocumentFault> {
+        if self.0.len() >= BINDINGS_MAX {
+            return Err(DocumentFault::TooLarge);
+        }
+        self.0.push(Binding {
+            prefix: prefix.into(),
+            space: Space::named(uri),
+            depth,
+        });
+        Ok(())
+    }
+
+    /// An undeclared prefix is a namespace that is not ours: what wears it is passed over.
+    fn space(&self, prefix: &str) -> Space {
+        let binding = self
+            .0
+            .iter()
+            .rev()
+            .find(|binding| *binding.prefix == *prefix);
+        binding.map_or(Space::Other, |binding| binding.space)
+    }
+
+    fn leave(&mut self, depth: usize) {
+        while self.0.pop_if(|binding| binding.depth >= depth).is_some() {}
+    }
+}
+
+/// The document as text: UTF-8 (a byte order mark is passed over) or ISO-8859-1 when it says so.
+fn decode(body: &[u8]) -> Result<Cow<'_, str>, DocumentFault> {
+    if body.len() > DOCUMENT_OCTETS_MAX {
+        return Err(DocumentFault::TooLarge);
+    }
+    if body.starts_with(b"\xfe\xff") || body.starts_with(b"\xff\xfe") {
+        return Err(DocumentFault::UnsupportedType);
+    }
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let document = match declared_encoding(body) {
+        Encoding::Utf8 => std::str::from_utf8(body)
+            .map(Cow::Borrowed)
+            .map_err(|_| DocumentFault::Malformed)?,
+        Encoding::Latin1 => body.iter().copied().map(char::from).collect(),
+        Encoding::Other => return Err(DocumentFault::UnsupportedType),
+    };
+    if document.chars().all(is_xml_char) {
+        Ok(document)
+    } else {
+        Err(DocumentFault::Malformed)
+    }
+}
+
+enum Encoding {
+    Utf8,
+    Latin1,
+    Other,
+}
+
+/// What the XML declaration says, UTF-8 when there is none.
+fn declared_encoding(body: &[u8]) -> Encoding {
+    /// A declaration is not longer, unless it is up to something.
+    const DECLARATION_OCTETS_MAX: usize = 256;
+    let head = &body[..body.len().min(DECLARATION_OCTETS_MAX)];
+    let declaration = head
+        .strip_prefix(b"<?xml")
+        .and_then(|rest| Some(&rest[..memchr::memmem::find(rest, b"?>")?]));
+    let value = declaration.and_then(|declaration| {
+        let rest =
+            &declaration[memchr::memmem::find(declaration, b"encoding")? + b"encoding".len()..];
+        let rest = rest
+            .trim_ascii_start()
+            .strip_prefix(b"=")?
+            .trim_ascii_start();
+        let (quote, rest) = rest.split_first()?;
+        Some(&rest[..memchr::memchr(*quote, rest)?])
+    });
+    let Some(value) = value else {
+        return Encoding::Utf8;
+    };
+    let is_any = |names: &[&str]| {
+        names
+            .iter()
+            .any(|name| value.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if is_any(&["utf-8", "utf8", "us-ascii", "ascii"]) {
+        Encoding::Utf8
+    } else if is_any(&["iso-8859-1", "iso8859-1", "iso_8859-1", "latin1"]) {
+        Encoding::Latin1
+    } else {
+        Encoding::Other
+    }
+}
+
+/// Whether XML 1.0 allows the character (§2.2).
+const fn is_xml_char(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\0'..'\x20' | '\u{fffe}' | '\u{ffff}' => false,
+        _ => true,
+    }
+}
+
+/// The value of an attribute: references resolved, white space made blanks (XML 1.0 §3.3.3).
+fn unescape(raw: Cow<'_, str>) -> Result<Cow<'_, str>, DocumentFault> {
+    if raw.contains('<') {
+        return Err(DocumentFault::Malformed);
+    }
+    if !raw.contains(['&', '\t', '\n', '\r']) {
+        return Ok(raw);
+    }
+    let mut value = String::with_capacity(raw.len());
+    let mut rest = &*raw;
+    while let Some(at) = rest.find(['&', '\t', '\n', '\r']) {
+        value.push_str(&rest[..at]);
+        let from = &rest[at..];
+        if let Some(reference) = from.strip_prefix('&') {
+            let (name, behind) = reference.split_once(';').ok_or(DocumentFault::Malformed)?;
+            value.push(resolve(name)?);
+            rest = behind;
+        } else {
+            value.push(' ');
+            rest = from.strip_prefix("\r\n").unwrap_or(&from[1..]);
+        }
+    }
+    value.push_str(rest);
+    Ok(Cow::Owned(value))
+}
+
+/// The character that `&name;` stands for: one of the five entities, or a character by its number.
+fn resolve(name: &str) -> Result<char, DocumentFault> {
+    let character = match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => name.strip_prefix('#').and_then(|number| {
+            let (digits, radix) = number
+                .strip_prefix('x')
+                .map_or((number, 10), |digits| (digits, 16));
+            let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let code = u32::from_str_radix(digits, radix)
+                .ok()
+                .filter(|_| is_number)?;
+            char::from_u32(code).filter(|&character| is_xml_char(character))
+        }),
+    };
+    character.ok_or(DocumentFault::Malformed)
+}
+
+/// Appends text or an attribute value: escaped, without what XML cannot carry. White space becomes blanks, so that a value stays on its
+/// line; octets that are not UTF-8 become U+FFFD.
+pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
+    for chunk in raw.utf8_chunks() {
+        write_escaped_str(out, chunk.valid());
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
+    let mut written = 0;
+    for (at, character) in raw.char_indices() {
+        let replacement: &[u8] = match character {
+            '&' => b"&amp;",
+            '<' => b"&lt;",
+            '>' => b"&gt;",
+            '"' => b"&quot;",
+            '\'' => b"&apos;",
+            '\t' | '\n' | '\r' => b" ",
+            _ if !is_xml_char(character) => b"",
+            _ => continue,
+        };
+        out.extend_from_slice(&raw.as_bytes()[written..at]);
+        out.extend_from_slice(replacement);
+        written = at + character.len_utf8();
+    }
+    out.extend_from_slice(&raw.as_bytes()[written..]);
+}
+
+/// Appends the SIP URI of an address of record, escaped for SIP (RFC 3261 §25.1) and for XML.
+pub(super) fn write_sip_uri(out: &mut Vec<u8>, user: &str, domain: &str) {
+    const HEXADECIMAL: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(b"sip:");
+    for octet in user.bytes() {
+        match octet {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'\'' => out.extend_from_slice(b"&apos;"),
+            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'(' | b')' => out.push(octet),
+            b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' => out.push(octet),
+            _ if octet.is_ascii_alphanumeric() => out.push(octet),
+            _ => {
+                let digit = |value: u8| HEXADECIMAL[usize::from(value & 0xf)];
+                out.extend_from_slice(&[b'%', digit(octet >> 4), digit(octet)]);
+            }
+        }
+    }
+    out.push(b'@');
+    write_escaped(out, domain.as_bytes());
+}

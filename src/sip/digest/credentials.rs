@@ -406,7 +406,7 @@ mod tests {
                 b"Digest username=\"",
                 name,
                 b"\",",
-                complete[25..].as_bytes(),
+                &complete.as_bytes()[25..],
             ]
             .concat();
             Parameters::read(&value)

@@ -220,3 +220,6 @@ fn write_quotable(out: &mut Vec<u8>, text: &str) {
         out.push(octet);
     }
 }
+
+#[cfg(test)]
+mod tests;

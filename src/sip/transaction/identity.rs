@@ -75,7 +75,7 @@ fn write_branch_match(out: &mut Vec<u8>, via: &Via<'_>, branch: &[u8], method: M
     write_field_without_case(out, via.host);
     out.extend_from_slice(
         &via.port
-            .unwrap_or(default_port(via.transport))
+            .unwrap_or_else(|| default_port(via.transport))
             .to_be_bytes(),
     );
 }

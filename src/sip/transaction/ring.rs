@@ -220,3 +220,133 @@ impl Ring {
         (octets <= read).then_some(0)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::sip::random::Random;
+
+    /// A record of that ticket, whose octets all follow from it.
+    fn record(ticket: u64, sizes: [u32; 3], since: Instant) -> (Record, Vec<u8>, Vec<u8>) {
+        let [identity_octets, merge_octets, response_octets] = sizes;
+        let state = State::Answered;
+        let (hash, merge_hash, offset) = (ticket, 0, 0);
+        let record = Record {
+            hash,
+            merge_hash,
+            ticket,
+            since,
+            state,
+            identity_octets,
+            merge_octets,
+            response_octets,
+            offset,
+        };
+        let identities = vec![ticket as u8; (identity_octets + merge_octets) as usize];
+        (
+            record,
+            identities,
+            vec![!ticket as u8; response_octets as usize],
+        )
+    }
+
+    /// Every record still holds its own octets, and none lies on another.
+    fn check(ring: &Ring) {
+        let mut spans: Vec<_> = ring.records.iter().map(Record::span).collect();
+        spans.sort_by_key(|span| span.start);
+        assert!(
+            spans.windows(2).all(|pair| pair[0].end <= pair[1].start),
+            "{spans:?}"
+        );
+        for record in &ring.records {
+            let (ticket, response) = (record.ticket as u8, !record.ticket as u8);
+            assert!(ring.identity(record).iter().all(|octet| *octet == ticket));
+            assert!(
+                ring.merge_identity(record)
+                    .iter()
+                    .all(|octet| *octet == ticket)
+            );
+            assert!(ring.response(record).iter().all(|octet| *octet == response));
+            assert_eq!(ring.response(record).len(), record.response_octets as usize);
+        }
+    }
+
+    #[test]
+    fn random_use_keeps_every_record_whole() {
+        let mut random = Random::new([9; 32]);
+        let now = Instant::now();
+        let mut ring = Ring::new(10_000);
+        let (mut pushed, mut renewed, mut wrapped) = (0, 0, 0);
+        for ticket in 0..12_000 {
+            match random.below(10) {
+                0..5 => {
+                    let sizes = [1 + random.below(200), random.below(100), random.below(900)];
+                    let (record, identities, response) = record(ticket, sizes, now);
+                    let room = ring.has_room(record.octets());
+                    let number = ring.push(record, &identities, &response);
+                    assert_eq!(number.is_some(), room);
+                    pushed += usize::from(room);
+                    wrapped += usize::from(
+                        number.is_some_and(|number| ring.get(number).unwrap().offset == 0),
+                    );
+                }
+                5..7 => {
+                    ring.pop_front();
+                }
+                7..9 => {
+                    if let Some((_, record)) = ring.pop_front() {
+                        let number = ring.renew(record).expect("its own place is free");
+                        assert_eq!(ring.get(number).unwrap().ticket, record.ticket);
+                        renewed += 1;
+                    }
+                }
+                _ => {
+                    let number = ring.first + u64::from(random.below(1 + ring.len() as u32));
+                    ring.bury(number);
+                    assert!(
+                        ring.get(number)
+                            .is_none_or(|record| record.state == State::Dead)
+                    );
+                }
+            }
+            check(&ring);
+        }
+        assert!(
+            pushed > 2000 && renewed > 1000 && wrapped > 100,
+            "{pushed} {renewed} {wrapped}"
+        );
+    }
+
+    #[test]
+    fn a_ring_is_filled_to_its_last_octet() {
+        let now = Instant::now();
+        let mut ring = Ring::new(1152);
+        for ticket in 0..3 {
+            let (record, identities, response) = record(ticket, [1, 0, 383], now);
+            assert!(ring.push(record, &identities, &response).is_some());
+        }
+        assert!(!ring.has_room(1));
+        ring.pop_front();
+        assert!(ring.has_room(384) && !ring.has_room(385));
+        let (record, identities, response) = record(7, [1, 0, 383], now);
+        assert!(ring.push(record, &identities, &response).is_some());
+        assert!(!ring.has_room(1));
+        check(&ring);
+    }
+
+    #[test]
+    fn numbers_outside_name_nothing() {
+        let now = Instant::now();
+        let mut ring = Ring::new(4096);
+        let (record, identities, response) = record(1, [10, 10, 10], now);
+        let number = ring.push(record, &identities, &response).unwrap();
+        assert!(ring.get(number + 1).is_none());
+        ring.bury(number + 1);
+        assert!(ring.get(number).is_some());
+        ring.pop_front();
+        assert!(ring.get(number).is_none());
+        ring.bury(number);
+        assert_eq!(ring.len(), 0);
+    }
+}

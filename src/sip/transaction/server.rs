@@ -99,6 +99,18 @@ struct Identity {
     merge_octets: usize,
 }
 
+impl Identity {
+    /// That of a record, whose octets the caller keeps.
+    fn of(record: &Record) -> Self {
+        Self {
+            hash: record.hash,
+            octets: record.identity_octets as usize,
+            merge_hash: record.merge_hash,
+            merge_octets: record.merge_octets as usize,
+        }
+    }
+}
+
 impl ServerTransactions {
     /// A ring of `octets` for responses, and a key for hashing what peers choose.
     #[must_use]
@@ -160,25 +172,21 @@ impl ServerTransactions {
     /// Remembers the final response. Reliable transports need none (Timer J = 0): the entry is dropped. A response that comes
     /// after 32 s, a second one, or one larger than the whole ring is not remembered.
     pub fn complete(&mut self, key: TransactionKey, response: &[u8], reliable: bool, now: Instant) {
-        let Some((number, record)) = self.under_way(key) else {
+        if reliable {
+            return self.forget(key);
+        }
+        let Some(record) = self.take_under_way(key) else {
             return;
         };
-        let identity = Identity {
-            hash: record.hash,
-            octets: record.identity_octets as usize,
-            merge_hash: record.merge_hash,
-            merge_octets: record.merge_octets as usize,
-        };
-        self.scratch.clear();
-        self.scratch.extend_from_slice(self.ring.identity(&record));
-        self.scratch
-            .extend_from_slice(self.ring.merge_identity(&record));
-        self.unindex(&record, number);
-        self.ring.bury(number);
-        self.entries -= 1;
-        if !reliable && !is_past(&record, now) {
+        if !is_past(&record, now) {
+            let identity = Identity::of(&record);
             self.insert(&identity, record.ticket, Some(response), now);
         }
+    }
+
+    /// Drops an entry whose response is not to be repeated: a challenge that must cost no memory (W:E3.8).
+    pub fn forget(&mut self, key: TransactionKey) {
+        self.take_under_way(key);
     }
 
     /// Whether a CANCEL names a request we remember (RFC 3261 §9.2): 200, else 481 (W:A2.15). Its own transaction is another.
@@ -255,12 +263,21 @@ impl ServerTransactions {
         Arrival::Answered(self.ring.response(record))
     }
 
-    /// The entry a key names, when it still waits for its response.
-    fn under_way(&self, key: TransactionKey) -> Option<(u64, Record)> {
+    /// Takes out the entry a key names, when it still waits for its response. Its identities go to the scratch buffer.
+    fn take_under_way(&mut self, key: TransactionKey) -> Option<Record> {
         let number = *self.numbers_by_hash.get(&key.hash)?;
-        let record = self.ring.get(number)?;
-        (record.ticket == key.ticket && record.state == State::UnderWay)
-            .then_some((number, *record))
+        let record = *self.ring.get(number)?;
+        if record.ticket != key.ticket || record.state != State::UnderWay {
+            return None;
+        }
+        self.scratch.clear();
+        self.scratch.extend_from_slice(self.ring.identity(&record));
+        self.scratch
+            .extend_from_slice(self.ring.merge_identity(&record));
+        self.unindex(&record, number);
+        self.ring.bury(number);
+        self.entries -= 1;
+        Some(record)
     }
 
     /// Remembers the identities in the scratch buffer, with their response if there is one. False when there is no room.
@@ -329,14 +346,15 @@ impl ServerTransactions {
             return;
         }
         self.unindex(&record, number);
-        if record.state == State::UnderWay && !is_past(&record, now) {
-            if let Some(number) = self.ring.renew(record) {
-                self.index(&record, number);
-                return;
-            }
+        let is_past = is_past(&record, now);
+        if record.state == State::UnderWay
+            && !is_past
+            && let Some(number) = self.ring.renew(record)
+        {
+            return self.index(&record, number);
         }
         self.entries -= 1;
-        self.evicted_early += u64::from(!is_past(&record, now));
+        self.evicted_early += u64::from(!is_past);
     }
 
     fn index(&mut self, record: &Record, number: u64) {
@@ -383,3 +401,6 @@ impl Hasher for AlreadyHashed {
         self.0 = hash;
     }
 }
+
+#[cfg(test)]
+mod tests;
