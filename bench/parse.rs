@@ -51,16 +51,18 @@ const _: () = assert!(SUBSCRIBE.len() == 587);
 const _: () = assert!(OK.len() == 390);
 
 /// Paired ratios of one comparison; odd, so that the median is one of them.
-const PAIRS: usize = 41;
-/// How long one slice of a pair should take.
-const SLICE: Duration = Duration::from_millis(4);
+const PAIRS: usize = 501;
+/// How long one slice of a pair should take: short, so that a busy machine seldom interrupts one.
+const SLICE: Duration = Duration::from_micros(200);
 /// The bars (see the head of this file).
 const HTTPARSE_RATIO_MAX: f64 = 2.5;
 const RSIP_RATIO_MAX: f64 = 0.25;
 
 /// Reads a message and everything the engine decodes of each one.
 fn ours(bytes: &[u8]) -> usize {
-    let Ok(message) = Message::parse(black_box(bytes), Framing::Datagram) else { return 0 };
+    let Ok(message) = Message::parse(black_box(bytes), Framing::Datagram) else {
+        return 0;
+    };
     let octets = |text: Option<&[u8]>| text.map_or(0, <[u8]>::len);
     let branch = octets(message.via().and_then(|via| via.branch));
     let from_tag = octets(message.from().and_then(|from| from.tag()));
@@ -96,7 +98,10 @@ fn rsip(bytes: &[u8]) -> usize {
 
 /// What stands behind the first line.
 fn header_lines(message: &[u8]) -> &[u8] {
-    let end = message.windows(2).position(|window| window == b"\r\n").map_or(0, |at| at + 2);
+    let end = message
+        .windows(2)
+        .position(|window| window == b"\r\n")
+        .map_or(0, |at| at + 2);
     &message[end..]
 }
 
@@ -143,7 +148,10 @@ fn report(name: &str, measured: f64, bar: Option<f64>) {
 fn main() {
     let messages = [("SUBSCRIBE 587", SUBSCRIBE), ("200 OK 390", OK)];
     for (name, message) in messages {
-        assert!(ours(message) > 1 && rsip(message) == 1, "{name} is not read whole");
+        assert!(
+            ours(message) > 1 && rsip(message) == 1,
+            "{name} is not read whole"
+        );
         assert_eq!(httparse(header_lines(message)), header_lines(message).len());
     }
 
@@ -153,8 +161,16 @@ fn main() {
         let is_subscribe = message.len() == SUBSCRIBE.len();
         let to_httparse = ratio(&|| ours(message), &|| httparse(lines));
         let to_rsip = ratio(&|| ours(message), &|| rsip(message));
-        report(&format!("{name}: ours/httparse"), to_httparse, is_subscribe.then_some(HTTPARSE_RATIO_MAX));
-        report(&format!("{name}: ours/rsip"), to_rsip, is_subscribe.then_some(RSIP_RATIO_MAX));
+        report(
+            &format!("{name}: ours/httparse"),
+            to_httparse,
+            is_subscribe.then_some(HTTPARSE_RATIO_MAX),
+        );
+        report(
+            &format!("{name}: ours/rsip"),
+            to_rsip,
+            is_subscribe.then_some(RSIP_RATIO_MAX),
+        );
     }
 
     let mut criterion = Criterion::default()

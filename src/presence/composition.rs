@@ -380,3 +380,7 @@ fn share_activities(rest: ActivitySet, previous: &Composed, composed: &mut Compo
         composed.activities = rest.names().map(Box::from).collect();
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

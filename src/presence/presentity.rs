@@ -356,6 +356,8 @@ impl Presentity {
             return;
         }
         let calls = &mut self.calls;
+        // Legs first: one that nobody restated is no leg its publication could leave a tombstone of.
+        calls.expire(now);
         self.publications.retain(|entity| {
             let lives = now < entity.end();
             if !lives {
@@ -363,7 +365,6 @@ impl Presentity {
             }
             lives
         });
-        calls.expire(now);
         if self
             .call_state
             .as_ref()
@@ -458,3 +459,11 @@ fn operation(
         (None, None) => Err(PublishRefused::NoBody),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod model_tests;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::Presentity;
+use crate::presence::composition::lamp;
 use crate::presence::contribution::Explained;
 use crate::shard::Shard;
 use crate::shard::mail::Command;
@@ -147,7 +148,7 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
     Why {
         availability: composed.availability.to_string(),
         basic: if composed.open { "open" } else { "closed" },
-        lamp: composed.lamp().as_str(),
+        lamp: lamp(composed).as_str(),
         because: presentity.verdict(),
         contributions: presentity.explain(now).into_iter().map(age).collect(),
     }

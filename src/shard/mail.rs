@@ -79,18 +79,7 @@ pub enum Mail {
         composed: Arc<Composed>,
     },
     /// To the owner: a PUBLISH that arrived elsewhere.
-    Publish {
-        /// Of whom.
-        aor: Aor,
-        /// What it says.
-        publication: Box<Publication>,
-        /// Its tag on success.
-        fresh: EntityTag,
-        /// The domain's limits.
-        limits: PublicationLimits,
-        /// Which request of the sender waits for the outcome.
-        reply_to: (ShardId, u32),
-    },
+    Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.
     PublishOutcome {
         /// The request that waits.
@@ -98,6 +87,21 @@ pub enum Mail {
         /// How it went.
         outcome: Result<Published, PublishRefused>,
     },
+}
+
+/// A PUBLISH on its way to the presentity's owner.
+#[derive(Debug)]
+pub struct ForwardedPublish {
+    /// Of whom.
+    pub aor: Aor,
+    /// What it says.
+    pub publication: Publication,
+    /// Its tag on success.
+    pub fresh: EntityTag,
+    /// The domain's limits.
+    pub limits: PublicationLimits,
+    /// Which request of the sender waits for the outcome.
+    pub reply_to: (ShardId, u32),
 }
 
 /// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its owner, see

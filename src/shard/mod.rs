@@ -225,15 +225,7 @@ impl Shard {
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
             Mail::State { aor, composed } => self.handle_state(&aor, composed),
-            Mail::Publish {
-                aor,
-                publication,
-                fresh,
-                limits,
-                reply_to,
-            } => {
-                self.handle_publish_mail(&aor, *publication, fresh, &limits, reply_to, now, out);
-            }
+            Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
             Mail::PublishOutcome { request, outcome } => {
                 self.handle_publish_outcome(request, outcome, now, out);
             }
@@ -245,7 +237,8 @@ impl Shard {
         let transmit = Transmit { flow, head, tail };
         if flow.transport.is_reliable() && flow.connection.shard != self.options.id {
             let bytes = out.pieces(&transmit).concat().into();
-            out.mail.push((flow.connection.shard, Mail::Transmit { flow, bytes }));
+            out.mail
+                .push((flow.connection.shard, Mail::Transmit { flow, bytes }));
         } else {
             out.transmits.push(transmit);
         }
@@ -253,7 +246,10 @@ impl Shard {
 
     /// Other shards may have subscriptions on a stream of ours.
     fn tell_closed(&self, connection: ConnectionId, out: &mut Outbox) {
-        let others = (0..self.options.shards).map(ShardId).filter(|shard| *shard != self.options.id);
-        out.mail.extend(others.map(|shard| (shard, Mail::Closed(connection))));
+        let others = (0..self.options.shards)
+            .map(ShardId)
+            .filter(|shard| *shard != self.options.id);
+        out.mail
+            .extend(others.map(|shard| (shard, Mail::Closed(connection))));
     }
 }

@@ -29,7 +29,7 @@ use crate::shard::checks::expires_of;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
-use crate::shard::flow::ShardId;
+use crate::shard::mail::ForwardedPublish;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
@@ -86,32 +86,32 @@ impl Shard {
         }
         let waiting = self.wait_for_owner(request, package, now)?;
         let reply_to = (self.options.id, waiting);
-        let publication = Box::new(publication);
-        out.mail.push((
-            owner,
-            Mail::Publish {
-                aor,
-                publication,
-                fresh,
-                limits,
-                reply_to,
-            },
-        ));
+        let publish = ForwardedPublish {
+            aor,
+            publication,
+            fresh,
+            limits,
+            reply_to,
+        };
+        out.mail.push((owner, Mail::Publish(Box::new(publish))));
         Ok(())
     }
 
     /// As owner: a PUBLISH that arrived at another shard.
     pub(crate) fn handle_publish_mail(
         &mut self,
-        aor: &Aor,
-        publication: Publication,
-        fresh: EntityTag,
-        limits: &PublicationLimits,
-        reply_to: (ShardId, u32),
+        publish: ForwardedPublish,
         now: Instant,
         out: &mut Outbox,
     ) {
-        let outcome = self.apply_publication(aor, publication, fresh, limits, now, out);
+        let ForwardedPublish {
+            aor,
+            publication,
+            fresh,
+            limits,
+            reply_to,
+        } = publish;
+        let outcome = self.apply_publication(&aor, publication, fresh, &limits, now, out);
         let (shard, request) = reply_to;
         out.mail
             .push((shard, Mail::PublishOutcome { request, outcome }));
@@ -167,7 +167,9 @@ impl Shard {
             .get_mut(id)
             .ok_or(PublishRefused::TooMany)?;
         let has_expired = owned.presentity.expire(now);
-        let applied = owned.presentity.apply_publication(publication, fresh, limits, now);
+        let applied = owned
+            .presentity
+            .apply_publication(publication, fresh, limits, now);
         let is_changed = has_expired || applied.as_ref().is_ok_and(|(_, is_changed)| *is_changed);
         self.after_contribution(id, is_changed, now, out);
         applied.map(|(published, _)| published)

@@ -112,7 +112,7 @@ impl Shard {
         self.write_refusal_headers(request.message, refusal, now, out);
         if matches!(refusal, Refusal::Challenge { .. }) {
             self.counters.requests_challenged += 1;
-            self.forget(request, now);
+            self.forget(request);
             self.end_response(
                 &Request {
                     transaction: None,
@@ -232,9 +232,9 @@ impl Shard {
     }
 
     /// Gives up a transaction that is answered without memory.
-    fn forget(&mut self, request: &Request<'_>, now: Instant) {
+    fn forget(&mut self, request: &Request<'_>) {
         if let Some(key) = request.transaction {
-            self.transactions.complete(key, &[], true, now);
+            self.transactions.forget(key);
         }
     }
 

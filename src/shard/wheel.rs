@@ -18,7 +18,7 @@ const NONE: u32 = u32::MAX;
 
 /// An armed timer; good until it fires or is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimerHandle(u32);
+pub(crate) struct TimerHandle(u32);
 
 #[derive(Debug)]
 struct Node<K> {
@@ -39,7 +39,7 @@ struct Level {
 
 /// The wheel. `K` says whose timer it is.
 #[derive(Debug)]
-pub struct Wheel<K> {
+pub(crate) struct Wheel<K> {
     epoch: Instant,
     /// Everything before this tick has fired.
     current_tick: u64,
@@ -50,7 +50,7 @@ pub struct Wheel<K> {
 impl<K: Copy> Wheel<K> {
     /// An empty wheel whose time begins at `epoch`.
     #[must_use]
-    pub fn new(epoch: Instant) -> Self {
+    pub(crate) fn new(epoch: Instant) -> Self {
         let levels = std::array::from_fn(|_| Level {
             occupied: 0,
             first: [NONE; SLOTS],
@@ -64,7 +64,7 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Fires `key` at `deadline`, or at the next chance when that is past.
-    pub fn arm(&mut self, deadline: Instant, key: K) -> TimerHandle {
+    pub(crate) fn arm(&mut self, deadline: Instant, key: K) -> TimerHandle {
         let deadline_tick = self.tick_at_or_after(deadline);
         let node = Node {
             key,
@@ -80,7 +80,7 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Forgets a timer that has not fired.
-    pub fn cancel(&mut self, handle: TimerHandle) {
+    pub(crate) fn cancel(&mut self, handle: TimerHandle) {
         if self.nodes.contains(handle.0 as usize) {
             self.unlink(handle.0);
             self.nodes.remove(handle.0 as usize);
@@ -88,7 +88,7 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Moves time to `now` and appends to `due` the keys whose deadlines have passed, earliest tick first.
-    pub fn advance(&mut self, now: Instant, due: &mut Vec<K>) {
+    pub(crate) fn advance(&mut self, now: Instant, due: &mut Vec<K>) {
         let now_tick = now.saturating_duration_since(self.epoch).as_millis() as u64;
         while let Some((level, slot, slot_tick)) = self.next_slot() {
             if slot_tick > now_tick {
@@ -102,21 +102,15 @@ impl<K: Copy> Wheel<K> {
 
     /// When [`Self::advance`] has something to do next.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let (_, _, tick) = self.next_slot()?;
         Some(self.epoch + Duration::from_millis(tick))
     }
 
     /// Armed timers.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes.len()
-    }
-
-    /// Whether nothing is armed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
     }
 
     /// Rounded up, so that nothing fires early.
@@ -270,6 +264,6 @@ mod tests {
         assert!(due.is_empty());
         wheel.advance(epoch + Duration::from_millis(2), &mut due);
         assert_eq!(due, ['a']);
-        assert!(wheel.is_empty());
+        assert_eq!(wheel.len(), 0);
     }
 }

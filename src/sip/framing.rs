@@ -1,7 +1,5 @@
 //! Cutting a byte stream into SIP messages (W:A6.5, A6.7, E2.6, E2.7). Pure: bytes in, a verdict out.
 
-use memchr::memchr;
-
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::StartLine;
@@ -43,13 +41,11 @@ pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
         [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
         _ => {}
     }
-    let Some(newline) = memchr(b'\n', buffer) else {
+    let mut lines = Lines::new(buffer);
+    let Some(start_line) = lines.start_line() else {
         return incomplete(buffer, limits);
     };
-    let line = &buffer[..newline];
-    StartLine::parse(line.strip_suffix(b"\r").unwrap_or(line))?;
-
-    let mut lines = Lines::new(buffer, newline + 1);
+    StartLine::parse(start_line)?;
     let content_length = content_length(buffer, &mut lines)?;
     if !lines.is_complete() {
         return incomplete(buffer, limits);

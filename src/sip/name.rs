@@ -1,7 +1,7 @@
 //! Header field names, long and compact (W:A5.2), compared without case.
 //!
 //! One table names every header we know: its variant, its canonical spelling, and the reason phrases of the faults that
-//! name it. Finding a name costs one comparison of its first eight octets, in one machine word, and of what is left.
+//! name it. A name is found by one look into a hash table without collisions, made when the server is compiled.
 
 /// Builds the enum, the spellings and the phrases from one list.
 macro_rules! header_names {
@@ -52,7 +52,7 @@ macro_rules! header_names {
             }
         }
 
-        #[cfg(test)]
+        /// Every name but `Other`.
         const ALL: &[HeaderName] = &[$(HeaderName::$name,)*];
     };
 }
@@ -92,124 +92,86 @@ header_names! {
     WwwAuthenticate "WWW-Authenticate";
 }
 
-/// The first eight octets of a name in lower case, padded with zeros, as a little-endian word.
-const fn word(name: &[u8]) -> u64 {
-    let mut octets = [0; 8];
+/// The compact forms (RFC 3261 §7.3.3, RFC 6665 §8.2).
+const COMPACT: [(&[u8], HeaderName); 11] = [
+    (b"c", HeaderName::ContentType),
+    (b"e", HeaderName::ContentEncoding),
+    (b"f", HeaderName::From),
+    (b"i", HeaderName::CallId),
+    (b"k", HeaderName::Supported),
+    (b"l", HeaderName::ContentLength),
+    (b"m", HeaderName::Contact),
+    (b"o", HeaderName::Event),
+    (b"t", HeaderName::To),
+    (b"u", HeaderName::AllowEvents),
+    (b"v", HeaderName::Via),
+];
+
+/// Octets of the longest name we know, rounded up to whole words.
+const NAME_OCTETS_MAX: usize = 24;
+
+/// A name of at most [`NAME_OCTETS_MAX`] octets: little-endian words, every octet with bit 5 set, which makes capitals
+/// small, and zeros behind the name.
+pub(crate) type NameWords = [u64; 3];
+
+const fn words(name: &[u8]) -> NameWords {
+    let mut words = [0; 3];
     let mut index = 0;
-    while index < name.len() && index < 8 {
-        octets[index] = name[index] | 0x20;
+    while index < name.len() && index < NAME_OCTETS_MAX {
+        words[index / 8] |= ((name[index] | 0x20) as u64) << (index % 8 * 8);
         index += 1;
     }
-    u64::from_le_bytes(octets)
+    words
 }
 
-/// Declares one named constant per word, because a `match` takes no function calls.
-macro_rules! words {
-    ($($constant:ident $text:literal)*) => { $(const $constant: u64 = word($text);)* };
+/// Places of the hash table. The multipliers were searched for until no two names met; the table's construction checks it.
+const PLACES: usize = 256;
+
+const FIRST_MULTIPLIER: u64 = 0x7b45_145c_1a81_682d;
+const SECOND_MULTIPLIER: u64 = 0x6683_6886_a260_cd0b;
+
+#[inline]
+const fn place(words: NameWords) -> usize {
+    let mixed = words[0].wrapping_mul(FIRST_MULTIPLIER) ^ words[1].wrapping_mul(SECOND_MULTIPLIER);
+    (mixed >> 56) as usize
 }
 
-words! {
-    ACCEPT b"accept"
-    ACCEPT_ENCODING b"accept-encoding"
-    ALLOW_EVENTS b"allow-events"
-    AUTHORIZATION b"authorization"
-    CALL_ID b"call-id"
-    CONTACT b"contact"
-    CONTENT b"content-"
-    CSEQ b"cseq"
-    EVENT b"event"
-    EXPIRES b"expires"
-    FROM b"from"
-    MAX_FORWARDS b"max-forwards"
-    MIN_EXPIRES b"min-expires"
-    P_ASSERTED_IDENTITY b"p-asserted-identity"
-    PRIVACY b"privacy"
-    RECORD_ROUTE b"record-route"
-    REQUIRE b"require"
-    RETRY_AFTER b"retry-after"
-    ROUTE b"route"
-    SIP_ETAG b"sip-etag"
-    SIP_IF_MATCH b"sip-if-match"
-    SUBSCRIPTION_STATE b"subscription-state"
-    SUPPORTED b"supported"
-    SUPPRESS_IF_MATCH b"suppress-if-match"
-    TO b"to"
-    USER_AGENT b"user-agent"
-    VIA b"via"
-    WWW_AUTHENTICATE b"www-authenticate"
-    COMPACT_CONTENT_TYPE b"c"
-    COMPACT_CONTENT_ENCODING b"e"
-    COMPACT_FROM b"f"
-    COMPACT_CALL_ID b"i"
-    COMPACT_SUPPORTED b"k"
-    COMPACT_CONTENT_LENGTH b"l"
-    COMPACT_CONTACT b"m"
-    COMPACT_EVENT b"o"
-    COMPACT_TO b"t"
-    COMPACT_ALLOW_EVENTS b"u"
-    COMPACT_VIA b"v"
-}
+/// Every spelling at its place; what is empty holds no name's words.
+static TABLE: [(NameWords, HeaderName); PLACES] = {
+    let mut table = [([0; 3], HeaderName::Other); PLACES];
+    let mut index = 0;
+    while index < ALL.len() + COMPACT.len() {
+        let (spelling, name) = if index < ALL.len() {
+            (ALL[index].canonical().as_bytes(), ALL[index])
+        } else {
+            COMPACT[index - ALL.len()]
+        };
+        assert!(spelling.len() <= NAME_OCTETS_MAX);
+        let words = words(spelling);
+        let entry = &mut table[place(words)];
+        assert!(entry.0[0] == 0, "two names meet");
+        *entry = (words, name);
+        index += 1;
+    }
+    table
+};
 
 impl HeaderName {
     /// The header that `name` (as on the wire, long or compact, any case) means.
     #[must_use]
     pub fn from_wire(name: &[u8]) -> Self {
-        if name.contains(&b'\r') {
-            return Self::Other; // Lower-casing by a bit would take it for a hyphen.
+        // Lower-casing by a bit would take a CR for a hyphen.
+        if name.len() > NAME_OCTETS_MAX || name.contains(&b'\r') {
+            return Self::Other;
         }
-        Self::from_word(word(name), name)
+        Self::from_words(words(name))
     }
 
-    /// The same with the first eight octets at hand: lower-cased by setting bit 5, zero behind the name.
-    /// A CR in the first eight octets passes for a hyphen; the caller excludes it.
+    /// The same for a name as words. A CR passes for a hyphen; the caller excludes it.
     #[inline]
-    pub(crate) fn from_word(first: u64, name: &[u8]) -> Self {
-        let (rest, candidate): (&[u8], Self) = match first {
-            VIA | COMPACT_VIA => return Self::Via,
-            FROM | COMPACT_FROM => return Self::From,
-            TO | COMPACT_TO => return Self::To,
-            CALL_ID | COMPACT_CALL_ID => return Self::CallId,
-            CSEQ => return Self::CSeq,
-            CONTACT | COMPACT_CONTACT => return Self::Contact,
-            EVENT | COMPACT_EVENT => return Self::Event,
-            EXPIRES => return Self::Expires,
-            ACCEPT => return Self::Accept,
-            ROUTE => return Self::Route,
-            REQUIRE => return Self::Require,
-            PRIVACY => return Self::Privacy,
-            COMPACT_SUPPORTED => return Self::Supported,
-            COMPACT_CONTENT_LENGTH => return Self::ContentLength,
-            COMPACT_CONTENT_TYPE => return Self::ContentType,
-            COMPACT_CONTENT_ENCODING => return Self::ContentEncoding,
-            COMPACT_ALLOW_EVENTS => return Self::AllowEvents,
-            SIP_ETAG => (b"", Self::SipEtag),
-            CONTENT => match name.len() {
-                12 => (b"type", Self::ContentType),
-                14 => (b"length", Self::ContentLength),
-                16 if name[8] | 0x20 == b'e' => (b"encoding", Self::ContentEncoding),
-                16 => (b"language", Self::ContentLanguage),
-                _ => (b"disposition", Self::ContentDisposition),
-            },
-            MAX_FORWARDS => (b"ards", Self::MaxForwards),
-            USER_AGENT => (b"nt", Self::UserAgent),
-            SUPPORTED => (b"d", Self::Supported),
-            ALLOW_EVENTS => (b"ents", Self::AllowEvents),
-            AUTHORIZATION => (b"ation", Self::Authorization),
-            ACCEPT_ENCODING => (b"ncoding", Self::AcceptEncoding),
-            MIN_EXPIRES => (b"res", Self::MinExpires),
-            P_ASSERTED_IDENTITY => (b"ed-identity", Self::PAssertedIdentity),
-            RECORD_ROUTE => (b"oute", Self::RecordRoute),
-            RETRY_AFTER => (b"ter", Self::RetryAfter),
-            SIP_IF_MATCH => (b"atch", Self::SipIfMatch),
-            SUBSCRIPTION_STATE => (b"tion-state", Self::SubscriptionState),
-            SUPPRESS_IF_MATCH => (b"-if-match", Self::SuppressIfMatch),
-            WWW_AUTHENTICATE => (b"enticate", Self::WwwAuthenticate),
-            _ => return Self::Other,
-        };
-        match name.get(8..) {
-            Some(tail) if tail.eq_ignore_ascii_case(rest) => candidate,
-            _ => Self::Other,
-        }
+    pub(crate) fn from_words(words: NameWords) -> Self {
+        let (spelling, name) = &TABLE[place(words)];
+        if *spelling == words { *name } else { Self::Other }
     }
 
     /// Whether a second field of this name makes the message malformed (W:A5.4).

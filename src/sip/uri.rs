@@ -52,12 +52,14 @@ impl<'a> Uri<'a> {
     }
 
     fn read(text: &'a [u8]) -> Option<Self> {
-        if !octets::all_in(&octets::URI, text) {
+        let (scheme, rest) = split_scheme(text)?;
+        if matches!(scheme, Scheme::Sip | Scheme::Sips) {
+            return Self::read_sip(scheme, rest);
+        }
+        if !octets::all_in(&octets::URI, rest) {
             return None;
         }
-        let (scheme, rest) = split_scheme(text)?;
         match scheme {
-            Scheme::Sip | Scheme::Sips => Self::read_sip(scheme, rest),
             Scheme::Tel => {
                 let (user, parameters) = split_at_first(rest, b';');
                 (!user.is_empty()).then_some(Self {
@@ -66,7 +68,7 @@ impl<'a> Uri<'a> {
                     ..Self::opaque(scheme)
                 })
             }
-            Scheme::Other => Some(Self::opaque(scheme)),
+            _ => Some(Self::opaque(scheme)),
         }
     }
 
@@ -85,30 +87,30 @@ impl<'a> Uri<'a> {
     /// (W:E1.9).
     fn read_sip(scheme: Scheme, text: &'a [u8]) -> Option<Self> {
         let (user, rest) = match memchr(b'@', text) {
-            Some(at) => (Some(split_at_first(&text[..at], b':').0), &text[at + 1..]),
+            Some(at) => (Some(user_of(&text[..at])?), &text[at + 1..]),
             None => (None, text),
         };
-        if user.is_some_and(<[u8]>::is_empty) {
-            return None;
+        let (host, port, tail) = split_host(rest)?;
+        let mut uri = Self { user, host, port, ..Self::opaque(scheme) };
+        if !tail.is_empty() {
+            uri.take_tail(tail)?;
         }
-        let end = rest
-            .iter()
-            .position(|&octet| matches!(octet, b';' | b'?'))
-            .unwrap_or(rest.len());
-        let (host, port) = host_port(&rest[..end])?;
-        let (parameters, headers) = split_at_first(&rest[end..], b'?');
-        let has_stray_at = memchr(b'@', &rest[end..]).is_some();
-        if has_stray_at || headers.is_some_and(<[u8]>::is_empty) {
-            return None;
-        }
-        Some(Self {
-            scheme,
-            user,
-            host,
-            port,
-            parameters: parameters.strip_prefix(b";").unwrap_or_default(),
-            headers: headers.unwrap_or_default(),
-        })
+        Some(uri)
+    }
+
+    /// `;parameters?headers`
+    fn take_tail(&mut self, tail: &'a [u8]) -> Option<()> {
+        let (parameters, headers) = split_at_first(tail, b'?');
+        self.parameters = match parameters {
+            [] => b"",
+            [b';', parameters @ ..] => parameters,
+            _ => return None,
+        };
+        self.headers = headers.unwrap_or_default();
+        let is_sound = octets::all_in(&octets::URI, tail)
+            && memchr(b'@', tail).is_none()
+            && !headers.is_some_and(<[u8]>::is_empty);
+        is_sound.then_some(())
     }
 
     /// The value of a parameter: None when absent, empty when it has no value. Names compare without case.
@@ -163,20 +165,43 @@ impl<'a> Uri<'a> {
 /// Splits a host from its port; None when either breaks the grammar. `[::1]:5060`, `example.com`.
 #[must_use]
 pub fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    split_host(text).filter(|(_, _, tail)| tail.is_empty()).map(|(host, port, _)| (host, port))
+}
+
+/// A host, its port, and what follows.
+#[inline]
+fn split_host(text: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
     let (host, rest) = if text.first() == Some(&b'[') {
         let (host, rest) = text.split_at(memchr(b']', text)? + 1);
         host_ip(host)?;
         (host, rest)
     } else {
-        let (host, rest) = text.split_at(memchr(b':', text).unwrap_or(text.len()));
-        (is_name(host).then_some(host)?, rest)
+        let end = name_end(text)?;
+        text.split_at(end)
     };
-    let port = match rest {
-        [] => None,
-        [b':', digits @ ..] => Some(u16::try_from(octets::number(digits)?).ok()?),
-        _ => return None,
-    };
-    Some((host, port))
+    let [b':', rest @ ..] = rest else { return Some((host, None, rest)) };
+    let end = rest.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(rest.len());
+    let port = u16::try_from(octets::number(&rest[..end])?).ok()?;
+    Some((host, Some(port), &rest[end..]))
+}
+
+/// Where a host name or IPv4 address ends. Besides the grammar's characters, letters of other alphabets pass, in UTF-8.
+#[inline]
+fn name_end(text: &[u8]) -> Option<usize> {
+    let mut end = octets::skip_class(&octets::HOST, text, 0);
+    if text.get(end).is_some_and(|octet| !octet.is_ascii()) {
+        let is_letter = |octet: u8| octets::HOST[usize::from(octet)] || !octet.is_ascii();
+        end = text.iter().position(|&octet| !is_letter(octet)).unwrap_or(text.len());
+        std::str::from_utf8(&text[..end]).ok()?;
+    }
+    (end > 0 && end <= HOST_OCTETS_MAX && text[..end] != *b".").then_some(end)
+}
+
+/// The user in `user:password`, which must not be empty.
+#[inline]
+fn user_of(userinfo: &[u8]) -> Option<&[u8]> {
+    let user = split_at_first(userinfo, b':').0;
+    (!user.is_empty() && octets::all_in(&octets::URI, userinfo)).then_some(user)
 }
 
 /// An IPv4 address, or an IPv6 address with or without brackets.
@@ -245,18 +270,6 @@ fn split_at_first(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
-}
-
-/// A host name or IPv4 address: letters, digits, `-`, `_`, dots, and the letters of other alphabets.
-fn is_name(host: &[u8]) -> bool {
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_');
-    !host.is_empty()
-        && host.len() <= HOST_OCTETS_MAX
-        && host
-            .iter()
-            .all(|&octet| is_plain(octet) || !octet.is_ascii())
-        && (host.is_ascii() || std::str::from_utf8(host).is_ok())
-        && host != b"."
 }
 
 /// The octet that the two hexadecimal digits at the front spell.

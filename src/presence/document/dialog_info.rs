@@ -414,3 +414,7 @@ fn display(text: &str) -> Box<str> {
         .map_or(text, |(end, _)| &text[..end])
         .into()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

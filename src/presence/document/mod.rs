@@ -87,6 +87,10 @@ pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Documen
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod outline;
+
+#[cfg(test)]
 mod tests {
     use super::DocumentFault;
     use super::accepted;

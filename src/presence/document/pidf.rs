@@ -242,3 +242,7 @@ fn keep_first(note: &mut Option<Box<str>>, text: &str) -> Result<(), DocumentFau
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

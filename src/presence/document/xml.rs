@@ -453,3 +453,7 @@ pub(super) fn write_sip_uri(out: &mut Vec<u8>, user: &str, domain: &str) {
     out.push(b'@');
     write_escaped(out, domain.as_bytes());
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

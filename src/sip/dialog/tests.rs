@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sip::message::Framing;
+use crate::sip::random::Random;
 
 const ORIGIN: Origin<'static> = Origin {
     transport: "UDP",
@@ -368,4 +369,41 @@ fn more_than_64_kib_make_no_dialog() {
         .replace("Call-ID: a84b", &format!("Call-ID: {huge}"))
         .replace("foo=bar", &format!("foo={huge}"));
     assert_eq!(accept(&request).unwrap_err(), Fault::TooLarge);
+}
+
+/// Whatever the peer writes, our request has the lines we wrote and no other.
+#[test]
+fn mutated_requests_never_add_a_line() {
+    let original = subscribe(
+        "Record-Route: <sip:p1.abc.com;lr>, \"P, two\"\r\n <sips:p2.abc.com:5061;x=a>;foo\r\n\
+         Contact: \"A\" <sip:200@[2001:db8::7]:5062;ob?a=b>;expires=5\r\n",
+    );
+    let mut random = Random::new([5; 32]);
+    let mut accepted = 0;
+    for _ in 0..20_000 {
+        let mut octets = original.clone().into_bytes();
+        for _ in 0..=random.below(3) {
+            let position = random.below(octets.len() as u32) as usize;
+            let replacement = b"\r\n\0 <>\"\\;,:?@=%*a1\xff"[random.below(19) as usize];
+            match random.below(3) {
+                0 => octets[position] = replacement,
+                1 => octets.insert(position, replacement),
+                _ => drop(octets.remove(position)),
+            }
+        }
+        let Ok(message) = Message::parse(&octets, Framing::Datagram) else {
+            continue;
+        };
+        let Ok(mut dialog) = Dialog::accept(&message, b"5f00d1e", 1000) else {
+            continue;
+        };
+        accepted += 1;
+        let mut out = Vec::new();
+        dialog.write_request(&mut out, Method::Notify, &ORIGIN);
+        let lines = 8 + usize::from(dialog.first_route().is_some());
+        let ends = |octet| out.iter().filter(|found| **found == octet).count();
+        assert_eq!((ends(b'\r'), ends(b'\n'), ends(0)), (lines, lines, 0));
+        assert_eq!(out.windows(2).filter(|pair| pair == b"\r\n").count(), lines);
+    }
+    assert!(accepted > 5_000, "{accepted}");
 }

@@ -620,3 +620,24 @@ fn folded_credentials_are_read() {
         Ok("200".into())
     );
 }
+
+/// No change of one octet opens the door to anybody else, whatever it breaks.
+#[test]
+fn mutated_credentials_name_nobody_else() {
+    let mut world = World::new();
+    let ours = authorization(&world.attempt()).into_bytes();
+    let mut denied = 0;
+    for position in 0..ours.len() {
+        for octet in [b' ', b'"', b'\\', b',', b'=', b'0', b'Z', 0x7f] {
+            let mut value = ours.clone();
+            value[position] = octet;
+            let lines = format!("Authorization: {}\r\n", String::from_utf8(value).unwrap());
+            world.replay = ReplayWindows::new(8);
+            match world.verify_lines(&lines, "", START) {
+                Ok(user) => assert_eq!(user, "200"),
+                Err(_) => denied += 1,
+            }
+        }
+    }
+    assert!(denied > ours.len() * 5, "{denied} of {}", ours.len() * 8);
+}

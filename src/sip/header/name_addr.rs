@@ -1,7 +1,5 @@
 //! name-addr and addr-spec: From, To, Contact, Route, Record-Route (RFC 3261 §20.10).
 
-use memchr::memchr;
-
 use crate::sip::header::Parameters;
 use crate::sip::header::octets;
 
@@ -36,15 +34,18 @@ impl<'a> NameAddr<'a> {
     }
 
     /// `display <uri>;parameters`
+    #[inline]
     fn bracketed(value: &'a [u8], open: usize) -> Option<Self> {
-        let display = octets::trim_end(&value[..open]);
-        let inside = &value[open + 1..];
-        let close = memchr(b'>', inside)?;
-        let uri = &inside[..close];
-        let tail = octets::trim_start(&inside[close + 1..]);
+        let start = open + 1;
+        let close = octets::skip_class(&octets::URI, value, start);
+        if value.get(close) != Some(&b'>') {
+            return None;
+        }
+        let uri = &value[start..close];
+        let tail = octets::trim_start(&value[close + 1..]);
         let is_whole = matches!(tail.first(), None | Some(b';'));
-        (is_whole && is_uri(uri)).then_some(Self {
-            display,
+        (is_whole && has_scheme(uri)).then(|| Self {
+            display: octets::trim_end(&value[..open]),
             uri,
             parameters: Parameters(tail),
         })
@@ -60,8 +61,9 @@ impl<'a> NameAddr<'a> {
         let (uri, tail) = value.split_at(end);
         let tail = octets::trim_start(tail);
         let is_whole = matches!(tail.first(), None | Some(b';'));
-        let is_plain = !uri.iter().any(|&octet| octet == b'?' || octet == b',');
-        (is_whole && is_plain && is_uri(uri)).then_some(Self {
+        let is_plain = !uri.iter().any(|&octet| octet == b'?' || octet == b',')
+            && octets::all_in(&octets::URI, uri);
+        (is_whole && is_plain && has_scheme(uri)).then_some(Self {
             display: b"",
             uri,
             parameters: Parameters(tail),
@@ -70,22 +72,56 @@ impl<'a> NameAddr<'a> {
 
     /// The `tag` parameter.
     #[must_use]
+    #[inline]
     pub fn tag(&self) -> Option<&'a [u8]> {
-        self.parameters.get("tag")
+        self.lone_tag().or_else(|| self.parameters.get("tag"))
+    }
+
+    /// Whether there is at most one tag, with a value, and every quote is closed (W:E3.1).
+    #[inline]
+    pub(crate) fn is_sound(&self) -> bool {
+        let text = self.parameters.0;
+        if text.is_empty()
+            || self
+                .lone_tag()
+                .is_some_and(|tag| tag.len() + TAG.len() == text.len())
+        {
+            return true;
+        }
+        let mut tags = self
+            .parameters
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(b"tag"));
+        let is_tag_sound =
+            tags.next().is_none_or(|(_, tag)| !tag.is_empty()) && tags.next().is_none();
+        is_tag_sound && octets::are_quotes_closed(text)
+    }
+
+    /// The tag where nearly everybody writes it: first, and the way we do.
+    #[inline]
+    fn lone_tag(&self) -> Option<&'a [u8]> {
+        let text = self.parameters.0.strip_prefix(TAG)?;
+        let end = octets::skip_class(&octets::TOKEN, text, 0);
+        (end > 0 && matches!(text.get(end), None | Some(b';'))).then(|| &text[..end])
     }
 }
 
-/// A scheme, a colon, something; no octet that delimits URIs.
+/// The usual spelling in front of a tag.
+const TAG: &[u8] = b";tag=";
+
+/// A scheme, a colon, something.
 #[inline]
-fn is_uri(text: &[u8]) -> bool {
-    let scheme = text
+fn has_scheme(text: &[u8]) -> bool {
+    if let [b's', b'i', b'p', b':', rest @ ..] = text {
+        return !rest.is_empty();
+    }
+    let end = text
         .iter()
         .position(|octet| !(octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.')))
         .unwrap_or(text.len());
     text.first().is_some_and(u8::is_ascii_alphabetic)
-        && text.get(scheme) == Some(&b':')
-        && text.len() > scheme + 1
-        && octets::all_in(&octets::URI, text)
+        && text.get(end) == Some(&b':')
+        && text.len() > end + 1
 }
 
 #[cfg(test)]
@@ -127,6 +163,36 @@ mod tests {
         );
         reads("<name:John_Smith>", "", "name:John_Smith", None);
         reads("isbn:2983792873", "", "isbn:2983792873", None);
+    }
+
+    #[test]
+    fn soundness() {
+        let is_sound = |tail: &str| {
+            let value = format!("<sip:a@b>{tail}");
+            NameAddr::parse(value.as_bytes()).unwrap().is_sound()
+        };
+        for tail in [
+            "",
+            ";tag=a",
+            ";tag=a;x",
+            ";x;TAG = a",
+            ";x=\"tag=;\";tag=a",
+            ";tag=a=b",
+            ";x",
+        ] {
+            assert!(is_sound(tail), "{tail}");
+        }
+        for tail in [
+            ";tag=",
+            ";tag",
+            ";tag=a;tag=a",
+            ";tag=a;x;Tag=b",
+            ";x=\"",
+            ";tag=\"a",
+            ";tag=a;x=\"\\\"",
+        ] {
+            assert!(!is_sound(tail), "{tail}");
+        }
     }
 
     #[test]

@@ -71,10 +71,12 @@ impl<'a> Via<'a> {
                 parameter = &value[value_at..end];
                 at = octets::skip_blanks(value, end);
             }
-            if name.eq_ignore_ascii_case(b"branch") {
-                self.branch = (!parameter.is_empty()).then_some(parameter);
-            } else if name.eq_ignore_ascii_case(b"rport") {
-                self.wants_rport = parameter.is_empty();
+            match name.len() {
+                6 if name.eq_ignore_ascii_case(b"branch") => {
+                    self.branch = (!parameter.is_empty()).then_some(parameter);
+                }
+                5 if name.eq_ignore_ascii_case(b"rport") => self.wants_rport = parameter.is_empty(),
+                _ => {}
             }
         }
         self.parameters = Parameters(&value[start..end]);

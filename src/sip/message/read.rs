@@ -1,7 +1,7 @@
 //! Reading a message: one pass over its lines, then the headers that every message is routed and answered by.
 
 use memchr::memchr;
-use memchr::memchr_iter;
+use memchr::memchr2;
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -30,10 +30,8 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
     if u32::try_from(bytes.len()).is_err() {
         return Err(Fault::TooLarge);
     }
-    let newline = memchr(b'\n', bytes).ok_or(Fault::StartLine)?;
-    let line = &bytes[..newline];
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let (start_line, fault) = StartLine::parse(line)?;
+    let mut lines = Lines::new(bytes);
+    let (start_line, fault) = StartLine::parse(lines.start_line().ok_or(Fault::StartLine)?)?;
 
     let mut message = Message {
         bytes,
@@ -47,7 +45,7 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
         call_id: b"",
         cseq: None,
     };
-    let head_end = message.read_lines(newline + 1, usize::from(line.len() < newline));
+    message.read_lines(&mut lines);
     message.read_via();
     message.from = message.read_address(HeaderName::From);
     message.to = message.read_address(HeaderName::To);
@@ -55,7 +53,7 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
     message.read_cseq();
     message.read_limits();
     message.read_contacts();
-    message.cut_body(head_end, framing);
+    message.cut_body(lines.position(), framing);
     Ok(message)
 }
 
@@ -66,17 +64,16 @@ impl<'a> Message<'a> {
         self.fault.get_or_insert(fault);
     }
 
-    /// Collects the fields from `at` on; returns where the body starts. `crlf_count` line ends before `at` were CRLF.
+    /// Collects the fields.
     #[inline]
-    fn read_lines(&mut self, at: usize, crlf_count: usize) -> usize {
+    fn read_lines(&mut self, lines: &mut Lines<'a>) {
         let bytes = self.bytes;
-        let mut lines = Lines::new(bytes, at);
         while let Some(line) = lines.next() {
             let Some((name, value)) = line.name(bytes) else {
                 self.blame(Fault::HeaderLine);
                 continue;
             };
-            let start = line.end - octets::trim_start(&bytes[value..line.end]).len();
+            let start = octets::skip_blanks(&bytes[..line.end], value);
             let end = start + octets::trim_end(&bytes[start..line.end]).len();
             if name.is_single() && self.fields.contains(name) {
                 self.blame(Fault::Repeated(name));
@@ -86,13 +83,9 @@ impl<'a> Message<'a> {
                 // The rest of the lines still has to be walked over, to find the body.
             }
         }
-        let head = &bytes[..lines.position()];
-        let is_clean = memchr_iter(b'\r', head).count() == crlf_count + lines.crlf_count()
-            && !has_bare_nul(head);
-        if !lines.is_complete() || !is_clean {
+        if !lines.is_complete() || !lines.is_clean() {
             self.blame(Fault::HeaderLine);
         }
-        lines.position()
     }
 
     fn read_via(&mut self) {
@@ -129,7 +122,7 @@ impl<'a> Message<'a> {
             self.blame(Fault::Missing(name));
             return None;
         };
-        let address = NameAddr::parse(value).filter(has_sound_parameters);
+        let address = NameAddr::parse(value).filter(NameAddr::is_sound);
         if address.is_none() {
             self.blame(Fault::Invalid(name));
         }
@@ -141,7 +134,8 @@ impl<'a> Message<'a> {
         let Some(value) = self.header(HeaderName::CallId) else {
             return self.blame(Fault::Missing(HeaderName::CallId));
         };
-        if value.is_empty() || value.iter().any(|&octet| octets::is_blank(octet)) {
+        // A fold is in front of a blank, so that looking for those two finds it too.
+        if value.is_empty() || memchr2(b' ', b'\t', value).is_some() {
             return self.blame(Fault::Invalid(HeaderName::CallId));
         }
         self.call_id = value;
@@ -175,13 +169,9 @@ impl<'a> Message<'a> {
     /// Contact: every address can be read, or it is the `*` of REGISTER (W:E1.26).
     #[inline]
     fn read_contacts(&mut self) {
-        if !self.fields.contains(HeaderName::Contact) {
-            return;
-        }
-        let is_sound = self.headers(HeaderName::Contact).all(|value| {
-            value == b"*" || list_items(value).all(|item| NameAddr::parse(item).is_some())
-        });
-        if !is_sound {
+        if self.fields.contains(HeaderName::Contact)
+            && !self.headers(HeaderName::Contact).all(is_sound_contact)
+        {
             self.blame(Fault::Invalid(HeaderName::Contact));
         }
     }
@@ -204,28 +194,9 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Quotes are closed, and there is at most one tag, with a value.
-fn has_sound_parameters(address: &NameAddr<'_>) -> bool {
-    let mut tags = address
-        .parameters
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case(b"tag"));
-    let is_tag_sound = tags.next().is_none_or(|(_, tag)| !tag.is_empty()) && tags.next().is_none();
-    is_tag_sound && are_quotes_closed(address.parameters.0)
-}
-
-fn are_quotes_closed(text: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(open) = memchr(b'"', &text[at..]) {
-        match octets::skip_quoted(text, at + open) {
-            Some(close) => at = close,
-            None => return false,
-        }
-    }
-    true
-}
-
-/// A NUL that is no quoted pair (`\` NUL is legal in a quoted string, W:E1.2).
-fn has_bare_nul(head: &[u8]) -> bool {
-    memchr_iter(0, head).any(|at| at == 0 || head[at - 1] != b'\\')
+#[inline]
+fn is_sound_contact(value: &[u8]) -> bool {
+    let is_lone =
+        NameAddr::parse(value).is_some_and(|one| memchr(b',', one.parameters.0).is_none());
+    is_lone || value == b"*" || list_items(value).all(|item| NameAddr::parse(item).is_some())
 }

@@ -33,6 +33,10 @@ const TIMER_J: Duration = TIMER_F;
 /// Entries past their time that one request clears away: more than the one it adds, so that they never pile up.
 const PURGED_PER_REQUEST_MAX: usize = 4;
 
+/// Entries that one request passes over to make room. Only a ring all but full of what is under way comes near it; the next
+/// request goes on where this one stopped.
+const PASSED_PER_REQUEST_MAX: usize = 256;
+
 /// Methods whose transactions a CANCEL may name.
 const CANCELLABLE: [Method<'static>; 12] = [
     Method::Subscribe,
@@ -314,12 +318,12 @@ impl ServerTransactions {
         true
     }
 
-    /// Makes the oldest entries go until there is room for so many octets, or every entry was looked at once.
+    /// Makes the oldest entries go until there is room for so many octets, or enough were looked at.
     fn make_room(&mut self, octets: usize, now: Instant) {
         if !self.ring.could_hold(octets) {
             return;
         }
-        for _ in 0..self.ring.len() {
+        for _ in 0..self.ring.len().min(PASSED_PER_REQUEST_MAX) {
             if self.ring.has_room(octets) {
                 return;
             }
