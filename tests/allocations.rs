@@ -104,7 +104,6 @@ const NODE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
 /// A watcher's side of its subscription.
 struct Phone {
     flow: Flow,
-    number: usize,
     package: &'static str,
     to_tag: String,
     target: String,
@@ -187,7 +186,6 @@ impl Bench {
             let (to_tag, target) = (String::new(), "sip:100@example.com".into());
             bench.phones.push(Phone {
                 flow,
-                number,
                 package,
                 to_tag,
                 target,
@@ -436,6 +434,15 @@ fn changes(package: &'static str) {
         worst, [0; 3],
         "allocations of a change with {WATCHERS} NOTIFYs, of a 200 to NOTIFY, of the timers"
     );
+}
+
+#[test]
+fn the_allocator_counts() {
+    assert_eq!(
+        allocations_of(|| drop(std::hint::black_box(Box::new(1)))),
+        1
+    );
+    assert_eq!(allocations_of(|| ()), 0);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 
 use lamplighter::shard::ConnectionId;
+use lamplighter::shard::Flow;
 
 use crate::documents::Shown;
 use crate::model::Expected;
@@ -69,6 +70,8 @@ enum Outcome {
     Accepted,
     Refused,
     NobodyAnswered,
+    /// The phone came by another way meanwhile: nobody waits for an answer from the old one.
+    Abandoned,
 }
 
 /// The last NOTIFY of a dialog.
@@ -94,6 +97,8 @@ enum End {
 
 #[derive(Debug)]
 struct Dialog {
+    /// For reading in a report.
+    #[allow(dead_code, reason = "read by Debug alone")]
     key: String,
     /// Highest CSeq of a SUBSCRIBE that got a 2xx.
     subscribe_cseq: u32,
@@ -103,7 +108,8 @@ struct Dialog {
     owes_since: Option<Micros>,
     last: Option<Last>,
     end: Option<End>,
-    connection: ConnectionId,
+    /// Of the last 2xx.
+    flow: Flow,
     flow_lost: bool,
     /// An answer came in the very moment Timer F fired: nobody outside can tell what the engine made of it.
     uncertain: bool,
@@ -146,7 +152,7 @@ impl Checker {
         key: &str,
         cseq: u32,
         expires: u64,
-        connection: ConnectionId,
+        flow: &Flow,
     ) {
         let Some(&at) = self.dialogs_by_key.get(key) else {
             self.dialogs_by_key
@@ -159,7 +165,7 @@ impl Checker {
                 owes_since: Some(now),
                 last: None,
                 end: None,
-                connection,
+                flow: *flow,
                 flow_lost: false,
                 uncertain: false,
             });
@@ -173,7 +179,12 @@ impl Checker {
         dialog.deadline = now + expires * SECOND;
         dialog.unsubscribed |= expires == 0;
         dialog.owes_since.get_or_insert(now);
-        dialog.connection = connection;
+        if dialog.flow != *flow
+            && let Some(last) = &mut dialog.last
+        {
+            last.outcome.get_or_insert((now, Outcome::Abandoned));
+        }
+        dialog.flow = *flow;
         dialog.flow_lost = false;
         if dialog.end == Some(End::Told) {
             self.fail(now, "a 2xx after the end", key);
@@ -239,7 +250,7 @@ impl Checker {
         for dialog in self
             .dialogs
             .iter_mut()
-            .filter(|dialog| dialog.connection == connection)
+            .filter(|dialog| dialog.flow.connection == connection)
         {
             dialog.flow_lost = true;
             if let Some(last) = &mut dialog.last {
@@ -251,10 +262,9 @@ impl Checker {
     /// Looks for what should have happened and did not.
     pub(crate) fn sweep(&mut self, now: Micros) {
         let bounds = self.bounds;
-        let late = |dialog: &&mut Dialog| dialog.is_late(now, bounds).is_some();
-        if let Some(dialog) = self.dialogs.iter_mut().find(late) {
-            let invariant = dialog.is_late(now, bounds).unwrap_or_default();
-            let detail = format!("{dialog:?}");
+        let late =
+            |dialog: &mut Dialog| Some((dialog.is_late(now, bounds)?, format!("{dialog:?}")));
+        if let Some((invariant, detail)) = self.dialogs.iter_mut().find_map(late) {
             self.fail(now, invariant, detail);
         }
     }
@@ -406,7 +416,7 @@ impl Dialog {
                     Some((_, Outcome::NobodyAnswered)) => return None,
                     // A refusal may have asked for a pause.
                     Some((at, Outcome::Refused)) => at + 5 * SECOND,
-                    Some((at, Outcome::Accepted)) => at,
+                    Some((at, Outcome::Accepted | Outcome::Abandoned)) => at,
                 }
             }
         };

@@ -1,9 +1,26 @@
 //! The checker can fail: one broken trace for every invariant, and one that is right.
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+
+use lamplighter::sip::Transport;
+
 use super::*;
 use crate::documents::State;
 
 const KEY: &str = "call phone node";
+
+fn flow(port: u16) -> Flow {
+    let [local, peer] = [5060, port].map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    let connection = ConnectionId::default();
+    Flow {
+        transport: Transport::Udp,
+        listener: 0,
+        connection,
+        local,
+        peer,
+    }
+}
 
 fn checker() -> Checker {
     let bounds = Bounds {
@@ -12,7 +29,7 @@ fn checker() -> Checker {
         propagation: 100 * MILLISECOND,
     };
     let mut checker = Checker::new(bounds);
-    checker.subscribe_accepted(0, KEY, 1, 60, ConnectionId::default());
+    checker.subscribe_accepted(0, KEY, 1, 60, &flow(5060));
     checker
 }
 
@@ -54,7 +71,7 @@ fn a_right_trace_passes() {
     checker.notify_answered(600_000, KEY, 10, 200);
     checker.notify_sent(SECOND, &notify(11, 1, 2, 59));
     checker.notify_answered(2 * SECOND, KEY, 11, 200);
-    checker.subscribe_accepted(30 * SECOND, KEY, 2, 0, ConnectionId::default());
+    checker.subscribe_accepted(30 * SECOND, KEY, 2, 0, &flow(5060));
     checker.notify_sent(30 * SECOND, &terminated(12, 2));
     checker.notify_answered(31 * SECOND, KEY, 12, 200);
     checker.sweep(300 * SECOND);
@@ -144,8 +161,17 @@ fn the_same_again_is_right_after_a_refresh() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_answered(2, KEY, 10, 200);
-    checker.subscribe_accepted(3, KEY, 2, 60, ConnectionId::default());
+    checker.subscribe_accepted(3, KEY, 2, 60, &flow(5060));
     checker.notify_sent(4, &notify(11, 1, 1, 60));
+    assert_eq!(broken(&checker), [""; 0]);
+}
+
+#[test]
+fn the_next_may_follow_a_phone_that_moved() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.subscribe_accepted(2, KEY, 2, 60, &flow(5070));
+    checker.notify_sent(3, &notify(11, 1, 1, 60));
     assert_eq!(broken(&checker), [""; 0]);
 }
 
@@ -172,7 +198,7 @@ fn a_notify_out_of_nowhere_is_seen() {
 #[test]
 fn a_notify_after_the_end_is_seen() {
     let mut checker = checker();
-    checker.subscribe_accepted(1, KEY, 2, 0, ConnectionId::default());
+    checker.subscribe_accepted(1, KEY, 2, 0, &flow(5060));
     checker.notify_sent(2, &terminated(10, 0));
     checker.notify_answered(3, KEY, 10, 200);
     checker.notify_sent(4, &terminated(11, 1));

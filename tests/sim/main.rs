@@ -22,6 +22,7 @@ mod trace;
 mod uac;
 mod world;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -90,6 +91,25 @@ fn failure_of(seed: u64) -> Option<String> {
     }
 }
 
+/// How often what failed, and a seed for each.
+fn table_of(failures: &[(u64, String)]) -> String {
+    let mut seeds_by_reason: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (seed, failure) in failures {
+        let reason = failure.lines().next().unwrap_or_default();
+        let reason = reason.split_once(": ").map_or(reason, |(_, reason)| reason);
+        let reason = reason.split(" at ").next().unwrap_or_default();
+        seeds_by_reason.entry(reason).or_default().push(*seed);
+    }
+    let line = |(reason, seeds): (&&str, &Vec<u64>)| {
+        format!(
+            "\n  {} x {reason}: {:?}",
+            seeds.len(),
+            &seeds[..seeds.len().min(5)]
+        )
+    };
+    seeds_by_reason.iter().map(line).collect()
+}
+
 /// Past libtest's capture: how fast it went is worth a line even when all is well.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -150,8 +170,9 @@ fn every_seed_keeps_the_invariants() {
         .collect();
     assert!(
         failures.is_empty(),
-        "{} of {total} seeds fail\n\n{}",
+        "{} of {total} seeds fail{}\n\n{}",
         failures.len(),
+        table_of(&failures),
         shown.join("\n\n")
     );
 }

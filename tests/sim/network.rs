@@ -61,10 +61,7 @@ pub(crate) enum Event {
     /// A peer wanted to be woken.
     Wake { actor: ActorId, wake: Wake },
     /// A peer learns that its stream ended.
-    PeerClosed {
-        actor: ActorId,
-        connection: ConnectionId,
-    },
+    PeerClosed(ActorId),
     /// The invariants that depend on time are looked at.
     Sweep,
     /// The next phase of the run.
@@ -256,13 +253,7 @@ impl Net {
             },
         );
         if !silent {
-            self.schedule(
-                now + delay / 2,
-                Event::PeerClosed {
-                    actor,
-                    connection: id,
-                },
-            );
+            self.schedule(now + delay / 2, Event::PeerClosed(actor));
         }
     }
 

@@ -71,6 +71,8 @@ pub(crate) struct Dialog {
     pub(crate) expires_at: Micros,
     /// When the last 2xx came.
     pub(crate) granted_at: Micros,
+    /// When the SUBSCRIBE that it answers was sent for the first time.
+    pub(crate) asked_at: Micros,
     last_notify: Option<(u32, Option<u32>)>,
     pub(crate) shown: Option<Shown>,
     /// Whether the phone gave it up, and answers its NOTIFYs only to be polite.
@@ -84,6 +86,8 @@ struct Asked {
     serial: u64,
     cseq: u32,
     expires: u64,
+    /// When it was sent for the first time.
+    at: Micros,
 }
 
 /// A phone.
@@ -108,6 +112,8 @@ pub(crate) struct Phone {
     frozen_until: Micros,
     /// When the network around it last changed.
     pub(crate) moved_at: Micros,
+    /// It froze and may have missed something that nobody says again before Timer F.
+    pub(crate) troubled_until: Micros,
     serials: u64,
     /// No mischief any more, and no new subscriptions when `leaving`.
     pub(crate) calm: bool,
@@ -139,10 +145,11 @@ impl Phone {
             } else {
                 5 * MILLISECOND
             },
-            natted: net.rng.chance(500),
+            natted: net.rng.chance(650),
             contact_generation: 0,
             frozen_until: 0,
             moved_at: 0,
+            troubled_until: 0,
             serials: 0,
             calm: false,
             leaving: false,
@@ -281,6 +288,7 @@ impl Phone {
             established: false,
             expires_at: 0,
             granted_at: 0,
+            asked_at: 0,
             last_notify: None,
             shown: None,
             over: false,
@@ -347,6 +355,7 @@ impl Phone {
             serial: dialog.serial,
             cseq: dialog.cseq,
             expires,
+            at: net.now,
         };
         self.uac.start(net, self.access, branch, octets, asked);
     }
@@ -425,6 +434,7 @@ impl Phone {
         dialog.target = target.to_owned();
         dialog.established = true;
         dialog.granted_at = now;
+        dialog.asked_at = asked.at;
         dialog.expires_at = now + granted * SECOND;
         if asked.expires == 0 {
             let dialog = self.keys[asked.key].dialog.take().unwrap();
@@ -640,7 +650,10 @@ impl Phone {
         match bench.net.rng.below(8) {
             0 => self.forget_everything(bench),
             1 | 2 => self.move_away(bench),
-            3 => self.frozen_until = bench.net.now + bench.net.rng.between(1, 50) * SECOND,
+            3 => {
+                self.frozen_until = bench.net.now + bench.net.rng.between(1, 50) * SECOND;
+                self.troubled_until = self.frozen_until + 33 * SECOND;
+            }
             4 => {
                 self.unsubscribe(at, bench);
                 let after = bench.net.rng.below(20 * SECOND);
@@ -679,11 +692,16 @@ impl Phone {
         }
     }
 
-    /// The NAT gives another port, or the stream breaks.
+    /// The NAT gives another port, the stream breaks, or, where there is neither, the phone comes back with another address.
     fn move_away(&mut self, bench: &mut Bench) {
         self.moved_at = bench.net.now;
         match self.access {
-            Access::Udp(old) => self.access = Access::Udp(bench.net.bind(self.id, Some(old))),
+            Access::Udp(old) => {
+                self.access = Access::Udp(bench.net.bind(self.id, Some(old)));
+                if !self.natted {
+                    self.forget_everything(bench);
+                }
+            }
             Access::Tcp(_, connection) => {
                 let silent = bench.net.rng.chance(500);
                 bench.net.break_stream(connection, silent);

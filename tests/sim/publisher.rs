@@ -383,7 +383,7 @@ impl Source {
 
     /// Puts changed legs into the publications they belong to.
     fn tell(&mut self, call: usize, changed: Vec<(usize, Leg)>, bench: &mut Bench) {
-        let mut told = Vec::new();
+        let mut told: Vec<usize> = Vec::new();
         for (presentity, leg) in changed {
             let about = (self.style == Style::PerCall).then_some(call);
             let fits = |known: &Publication| {

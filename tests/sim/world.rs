@@ -14,6 +14,7 @@ use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Party;
+use lamplighter::presence::publication::PublishRefused;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Directory;
@@ -104,7 +105,7 @@ struct Core {
 enum Context {
     Other,
     /// Octets of another shard, to be put on a stream.
-    Relay,
+    Relay(Box<[u8]>),
     /// A PUBLISH, by Call-ID and CSeq.
     Publish((String, u32)),
     /// The same as mail to its owner; the request by which the first shard waits.
@@ -270,7 +271,7 @@ impl World {
                 }
             }
             Event::Wake { actor, wake } => self.wake(actor, wake),
-            Event::PeerClosed { actor, .. } => {
+            Event::PeerClosed(actor) => {
                 self.note(&[], || format!("actor {actor}: stream closed"));
                 if let Actor::Phone(phone) = &mut self.actors[actor] {
                     phone.handle_closed(&mut self.bench);
@@ -346,9 +347,12 @@ impl World {
         });
         let context = match &mail {
             // It was judged when it left the shard that wrote it.
-            Mail::Transmit { .. } => Context::Relay,
-            Mail::Publish { reply_to, .. } => match self.waiting.get(&(reply_to.0.0, reply_to.1)) {
-                Some(request) => Context::PublishMail(request.clone(), reply_to.1),
+            Mail::Transmit { bytes, .. } => Context::Relay(bytes.clone()),
+            Mail::Publish(publish) => match self
+                .waiting
+                .get(&(publish.reply_to.0.0, publish.reply_to.1))
+            {
+                Some(request) => Context::PublishMail(request.clone(), publish.reply_to.1),
                 None => Context::Other,
             },
             Mail::Misdirected { bytes, .. } => match Text::parse(bytes) {
@@ -404,6 +408,7 @@ impl World {
 
     /// Carries out the effects of a turn, the judges looking on.
     fn drain(&mut self, shard: u16, mut outbox: Outbox, context: &Context) {
+        self.observe_decisions(shard, &outbox, context);
         for transmit in &outbox.transmits {
             let octets: Rc<[u8]> = outbox.pieces(transmit).concat().into();
             self.note(&octets, || {
@@ -413,8 +418,8 @@ impl World {
                     transmit.flow.peer
                 )
             });
-            if !matches!(context, Context::Relay) {
-                self.observe(&octets, &transmit.flow, context);
+            if !matches!(context, Context::Relay(relayed) if **relayed == *octets) {
+                self.observe(&octets, &transmit.flow);
             }
             if !self.bench.net.send_from_node(shard, &transmit.flow, octets) {
                 let detail = format!("shard {shard}, {:?}", transmit.flow);
@@ -422,7 +427,9 @@ impl World {
             }
         }
         for (to, mail) in outbox.mail.drain(..) {
-            self.observe_mail(shard, &mail, context);
+            if let Mail::Transmit { flow, bytes } = &mail {
+                self.observe(bytes, flow);
+            }
             self.bench.net.send_mail(shard, to.0, mail);
         }
         for (token, reply) in outbox.replies.drain(..) {
@@ -464,7 +471,7 @@ impl World {
     // The judges.
 
     /// A message leaves the node.
-    fn observe(&mut self, octets: &[u8], flow: &Flow, context: &Context) {
+    fn observe(&mut self, octets: &[u8], flow: &Flow) {
         let now = self.bench.net.now;
         let text = match Text::parse(octets) {
             Ok(text) => text,
@@ -483,62 +490,64 @@ impl World {
                 let expires = text.number("Expires").unwrap_or(0);
                 self.bench
                     .checker
-                    .subscribe_accepted(now, &key, cseq, expires, flow.connection);
-            }
-            (Some(status), "PUBLISH") => {
-                // Another shard's decision is observed at the owner, in its mail.
-                let Context::Publish(request) = context else {
-                    return;
-                };
-                let granted = text.number("Expires").unwrap_or(0);
-                let etag = text.one("SIP-ETag").unwrap_or_default();
-                let verdict = if status < 300 {
-                    self.bench.model.publish_taken(now, request, etag, granted)
-                } else {
-                    self.bench.model.publish_refused(now, request, status)
-                };
-                if let Err(fault) = verdict {
-                    self.fail(fault, format!("{} for {request:?}", text.start));
-                }
+                    .subscribe_accepted(now, &key, cseq, expires, flow);
             }
             _ => {}
         }
     }
 
-    fn observe_mail(&mut self, shard: u16, mail: &Mail, context: &Context) {
-        let now = self.bench.net.now;
-        match (mail, context) {
-            (Mail::Transmit { flow, bytes }, _) => self.observe(bytes, flow, context),
-            (Mail::Publish { reply_to, .. }, Context::Publish(request)) => {
-                debug_assert_eq!(reply_to.0.0, shard);
-                self.waiting.insert((shard, reply_to.1), request.clone());
-            }
-            (
-                Mail::PublishOutcome {
-                    request: number,
-                    outcome,
-                },
-                Context::PublishMail(request, waited),
-            ) if number == waited => {
-                let verdict = match outcome {
-                    Ok(published) => {
-                        let etag = published.entity_tag.to_token();
-                        let etag = String::from_utf8_lossy(&etag).into_owned();
-                        self.bench.model.publish_taken(
-                            now,
-                            request,
-                            &etag,
-                            published.expires.as_secs(),
-                        )
-                    }
-                    // The status is judged by the source; the model must only know that it was not taken.
-                    Err(_) => self.bench.model.publish_refused(now, request, 503),
+    /// What was decided in a turn about a PUBLISH: the model must know it before the NOTIFYs that follow from it are judged. The owner
+    /// decides: at once when the request arrived there, else in mail.
+    fn observe_decisions(&mut self, shard: u16, outbox: &Outbox, context: &Context) {
+        if let Context::Publish(request) = context {
+            for transmit in &outbox.transmits {
+                let octets = outbox.pieces(transmit).concat();
+                let Ok(text) = Text::parse(&octets) else {
+                    continue;
                 };
-                if let Err(fault) = verdict {
-                    self.fail(fault, format!("{request:?}"));
+                if let (Some(status), Some((_, "PUBLISH"))) = (text.status(), text.cseq()) {
+                    let granted = text.number("Expires").unwrap_or(0);
+                    let etag = text.one("SIP-ETag").unwrap_or_default();
+                    self.decided(request, status, etag, granted);
                 }
             }
-            _ => {}
+        }
+        for (_, mail) in &outbox.mail {
+            match (mail, context) {
+                (Mail::Publish(publish), Context::Publish(request)) => {
+                    self.waiting
+                        .insert((shard, publish.reply_to.1), request.clone());
+                }
+                (
+                    Mail::PublishOutcome {
+                        request: number,
+                        outcome,
+                    },
+                    Context::PublishMail(request, waited),
+                ) if number == waited => match outcome {
+                    Ok(published) => {
+                        let etag = published.entity_tag.to_token();
+                        let etag = String::from_utf8_lossy(&etag);
+                        self.decided(request, 200, &etag, published.expires.as_secs());
+                    }
+                    Err(PublishRefused::ConditionFailed) => self.decided(request, 412, "", 0),
+                    Err(PublishRefused::TooBrief(_)) => self.decided(request, 423, "", 0),
+                    Err(_) => self.decided(request, 500, "", 0),
+                },
+                _ => {}
+            }
+        }
+    }
+
+    fn decided(&mut self, request: &(String, u32), status: u16, etag: &str, granted: u64) {
+        let now = self.bench.net.now;
+        let verdict = if status < 300 {
+            self.bench.model.publish_taken(now, request, etag, granted)
+        } else {
+            self.bench.model.publish_refused(now, request, status)
+        };
+        if let Err(fault) = verdict {
+            self.fail(fault, format!("{status} for {request:?}"));
         }
     }
 
@@ -592,7 +601,7 @@ impl World {
         self.bench.checker.sweep(now);
         self.bench.model.prune(now.saturating_sub(120 * SECOND));
         if matches!(self.phase, Phase::Calm | Phase::Silence) {
-            self.judge_watchers(self.phase == Phase::Silence && now > self.calm_since);
+            self.judge_watchers();
         }
         if !self.is_over {
             self.bench.net.schedule(now + SECOND, Event::Sweep);
@@ -600,7 +609,7 @@ impl World {
     }
 
     /// Every watcher that is well shows what is so, or was until a moment ago.
-    fn judge_watchers(&mut self, _settled: bool) {
+    fn judge_watchers(&mut self) {
         let now = self.bench.net.now;
         let plan = &self.bench.net.plan;
         for actor in &self.actors {
@@ -613,7 +622,8 @@ impl World {
                 let Some(dialog) = &key.dialog else { continue };
                 let since = self.calm_since.max(phone.moved_at) + 10 * SECOND;
                 let well = dialog.established
-                    && dialog.granted_at > self.calm_since.max(phone.moved_at)
+                    && now > phone.troubled_until
+                    && dialog.asked_at > self.calm_since.max(phone.moved_at)
                     && now > dialog.granted_at.max(since) + patience
                     && now < dialog.expires_at;
                 if !well {
@@ -923,7 +933,7 @@ fn mail_summary(mail: &Mail) -> String {
         Mail::Watch { aor, .. } => format!("watch {aor}"),
         Mail::Unwatch { aor, .. } => format!("unwatch {aor}"),
         Mail::State { aor, composed } => format!("state {aor} {:?}", composed.availability),
-        Mail::Publish { aor, .. } => format!("publish {aor}"),
+        Mail::Publish(publish) => format!("publish {}", publish.aor),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }
 }
