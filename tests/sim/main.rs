@@ -181,6 +181,10 @@ fn every_seed_keeps_the_invariants() {
 fn a_run_does_something() {
     let outcomes: Vec<Outcome> = (0..8).map(|seed| run(seed, Words::None)).collect();
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
+    assert!(
+        sum(|outcome| outcome.judged) > 1000,
+        "too few watchers were looked at"
+    );
     assert!(sum(|outcome| outcome.notifies) > 1000, "too few NOTIFYs");
     assert!(
         sum(|outcome| outcome.publications) > 200,

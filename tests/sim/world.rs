@@ -37,6 +37,7 @@ use crate::invariants::Notify;
 use crate::invariants::Standing;
 use crate::invariants::Violation;
 use crate::model::EXPIRY_SLACK;
+use crate::model::Expected;
 use crate::model::Model;
 use crate::network::ActorId;
 use crate::network::Event;
@@ -46,6 +47,7 @@ use crate::network::NODE;
 use crate::network::Net;
 use crate::network::SECOND;
 use crate::network::Wake;
+use crate::phone::Dialog;
 use crate::phone::Phone;
 use crate::plan::Plan;
 use crate::publisher::Source;
@@ -127,7 +129,8 @@ enum Phase {
 enum Asked {
     CallState,
     Watchers,
-    Counters,
+    Why(usize),
+    Drain,
 }
 
 /// How a run went.
@@ -138,6 +141,7 @@ pub(crate) struct Outcome {
     pub(crate) notifies: u64,
     pub(crate) publications: u64,
     pub(crate) dialogs: usize,
+    pub(crate) judged: u64,
 }
 
 /// Runs one seed from beginning to end.
@@ -152,13 +156,14 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
             break;
         }
     }
-    let World { bench, .. } = world;
+    let World { bench, judged, .. } = world;
     Outcome {
         hash: bench.net.trace.hash(),
         violation: bench.checker.violations.first().cloned(),
         notifies: bench.checker.notifies,
         publications: bench.model.taken_count,
         dialogs: bench.checker.dialogs(),
+        judged,
     }
 }
 
@@ -174,6 +179,11 @@ struct World {
     /// PUBLISHes that wait for their owner, by the shard that waits and its number for them.
     waiting: HashMap<(u16, u32), (String, u32)>,
     commands: HashMap<Token, Asked>,
+    /// Call-IDs in the reports of watchers, and how often they were there.
+    reported: HashMap<String, u32>,
+    reports_due: Vec<String>,
+    /// How often a watcher's lamp was compared with the model.
+    judged: u64,
     is_over: bool,
 }
 
@@ -204,6 +214,9 @@ impl World {
             calm_since: Micros::MAX,
             waiting: HashMap::new(),
             commands: HashMap::new(),
+            reported: HashMap::new(),
+            reports_due: Vec::new(),
+            judged: 0,
             is_over: false,
         };
         world.populate();
@@ -603,6 +616,9 @@ impl World {
         if matches!(self.phase, Phase::Calm | Phase::Silence) {
             self.judge_watchers();
         }
+        if self.phase == Phase::Farewell && self.commands.is_empty() {
+            self.judge_reports();
+        }
         if !self.is_over {
             self.bench.net.schedule(now + SECOND, Event::Sweep);
         }
@@ -612,46 +628,63 @@ impl World {
     fn judge_watchers(&mut self) {
         let now = self.bench.net.now;
         let plan = &self.bench.net.plan;
+        // Many keys watch the same: what they may show is asked once.
+        let mut allowed: HashMap<(usize, Micros), Vec<Expected>> = HashMap::new();
         for actor in &self.actors {
             let Actor::Phone(phone) = actor else { continue };
-            // State may change while a slow phone thinks about the one before.
-            let patience =
-                2 * SECOND + plan.pace_max() + plan.propagation_max() + 2 * phone.slowness();
-            let from = now.saturating_sub(patience);
+            let from = now.saturating_sub(patience_with(phone, plan));
             for key in &phone.keys {
-                let Some(dialog) = &key.dialog else { continue };
-                let since = self.calm_since.max(phone.moved_at) + 10 * SECOND;
-                let well = dialog.established
-                    && now > phone.troubled_until
-                    && dialog.asked_at > self.calm_since.max(phone.moved_at)
-                    && now > dialog.granted_at.max(since) + patience
-                    && now < dialog.expires_at;
-                if !well {
+                let Some(dialog) = key.dialog.as_ref() else {
+                    continue;
+                };
+                if !self.is_well(phone, dialog) {
                     continue;
                 }
                 let Some(shown) = &dialog.shown else {
-                    self.bench.checker.fail(
-                        now,
-                        "a watcher was never told",
-                        dialog.call_id.clone(),
-                    );
-                    return;
+                    let detail = dialog.call_id.clone();
+                    return self
+                        .bench
+                        .checker
+                        .fail(now, "a watcher was never told", detail);
                 };
-                let allowed = self.bench.model.allowed(key.presentity, from, now);
-                let who = format!(
-                    "{} of {:?} {}",
-                    dialog.call_id,
-                    key.package,
-                    100 + key.presentity
-                );
-                self.bench
-                    .checker
-                    .shown(now, "a watcher does not follow", &who, shown, &allowed);
+                let model = &self.bench.model;
+                let allowed = allowed
+                    .entry((key.presentity, from))
+                    .or_insert_with(|| model.allowed(key.presentity, from, now));
+                self.judged += 1;
+                if !allowed.iter().any(|expected| expected.agrees(shown)) {
+                    let who = format!(
+                        "{} of {:?} {}",
+                        dialog.call_id,
+                        key.package,
+                        100 + key.presentity
+                    );
+                    return self.bench.checker.shown(
+                        now,
+                        "a watcher does not follow",
+                        &who,
+                        shown,
+                        allowed,
+                    );
+                }
             }
         }
     }
 
+    /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had time to be told.
+    fn is_well(&self, phone: &Phone, dialog: &Dialog) -> bool {
+        let now = self.bench.net.now;
+        let since = self.calm_since.max(phone.moved_at);
+        let patience = patience_with(phone, &self.bench.net.plan);
+        dialog.established
+            && now > phone.troubled_until
+            && dialog.asked_at > since
+            && now > dialog.granted_at.max(since + 10 * SECOND) + patience
+            && now < dialog.expires_at
+    }
+
     fn judge_reply(&mut self, token: Token, reply: Reply) {
+        let now = self.bench.net.now;
         match (self.commands.remove(&token), reply) {
             (Some(Asked::CallState), Reply::Done) => {}
             (Some(Asked::Watchers), Reply::Watchers(reports)) => {
@@ -661,14 +694,32 @@ impl World {
                         format!("{reports:?}"),
                     );
                 }
+                for report in reports {
+                    *self.reported.entry(report.call_id).or_default() += 1;
+                }
             }
-            (Some(Asked::Counters), Reply::Counters(counters)) => {
-                self.note(&[], || format!("{counters:?}"));
+            (Some(Asked::Why(presentity)), Reply::Why(why)) => {
+                let allowed = self.bench.model.allowed(presentity, now, now);
+                let agrees = |expected: &Expected| {
+                    expected.lamp.0.text() == why.lamp && expected.open == (why.basic == "open")
+                };
+                if !allowed.iter().any(agrees) {
+                    self.fail(
+                        "the explanation is of another state",
+                        format!("{why:?}\n    allowed: {allowed:?}"),
+                    );
+                }
+                if self.phase == Phase::Audit && !why.contributions.is_empty() {
+                    self.fail("a contribution is left past its time", format!("{why:?}"));
+                }
             }
-            (asked, reply) => self.fail(
-                "a reply to nobody, or of another kind",
-                format!("{asked:?}: {reply:?}"),
-            ),
+            (Some(Asked::Drain), Reply::Outstanding(0)) => {}
+            (asked, reply) => {
+                self.fail(
+                    "a reply to nobody, or of another kind",
+                    format!("{asked:?}: {reply:?}"),
+                );
+            }
         }
     }
 
@@ -692,7 +743,7 @@ impl World {
             Phase::Farewell => (Phase::Audit, SECOND),
             Phase::Audit => {
                 self.is_over = true;
-                return self.judge_unanswered();
+                return self.judge_rest();
             }
         };
         self.phase = phase;
@@ -707,10 +758,18 @@ impl World {
             }
             Phase::Silence => self.each_source(|source| source.silent = true),
             Phase::Farewell => {
+                // The questions reach the shards before anything a phone does now.
+                self.ask_about_everybody();
+                self.expect_reports();
                 self.each_phone(|phone, bench| phone.leave(bench));
                 self.each_source(|source| source.gone = true);
             }
-            Phase::Audit => self.audit(),
+            Phase::Audit => {
+                self.ask_about_everybody();
+                for shard in 0..self.bench.net.plan.shards {
+                    self.ask(shard, 1, Command::Drain, Asked::Drain);
+                }
+            }
             Phase::Chaos => {}
         }
     }
@@ -767,26 +826,62 @@ impl World {
         );
     }
 
-    fn audit(&mut self) {
-        for shard in 0..self.bench.net.plan.shards {
-            for presentity in 0..self.bench.net.plan.presentities {
-                self.ask(
-                    shard,
-                    1,
-                    Command::Watchers(aor_of(presentity)),
-                    Asked::Watchers,
-                );
+    /// Asks every shard who watches, and every owner why a lamp is as it is.
+    fn ask_about_everybody(&mut self) {
+        for presentity in 0..self.bench.net.plan.presentities {
+            let aor = aor_of(presentity);
+            let owner = Shard::owner(&aor, self.bench.net.plan.shards).0;
+            self.ask(owner, 1, Command::Why(aor.clone()), Asked::Why(presentity));
+            for shard in 0..self.bench.net.plan.shards {
+                self.ask(shard, 1, Command::Watchers(aor.clone()), Asked::Watchers);
             }
-            self.ask(shard, 1, Command::Counters, Asked::Counters);
         }
     }
 
-    fn judge_unanswered(&mut self) {
-        if !self.commands.is_empty() {
-            let detail = format!("{} of them", self.commands.len());
-            self.fail("a command without a reply", detail);
+    /// Every watcher that is well must be in the reports that come, once.
+    fn expect_reports(&mut self) {
+        let mut well = Vec::new();
+        for actor in &self.actors {
+            let Actor::Phone(phone) = actor else { continue };
+            let dialogs = phone.keys.iter().filter_map(|key| key.dialog.as_ref());
+            let living = dialogs.filter(|dialog| self.is_well(phone, dialog));
+            well.extend(living.map(|dialog| dialog.call_id.clone()));
+        }
+        self.reported.clear();
+        self.reports_due = well;
+    }
+
+    fn judge_reports(&mut self) {
+        for call_id in std::mem::take(&mut self.reports_due) {
+            let times = self.reported.get(&call_id).copied().unwrap_or(0);
+            if times != 1 {
+                self.fail(
+                    "a live subscription is not reported once",
+                    format!("{call_id}: {times} times"),
+                );
+            }
         }
     }
+
+    /// At the very end: nobody waits for a reply, no timer is left.
+    fn judge_rest(&mut self) {
+        if !self.commands.is_empty() {
+            let detail = format!("{:?}", self.commands.values());
+            self.fail("a command without a reply", detail);
+        }
+        if let Some(at) = self
+            .cores
+            .iter()
+            .position(|core| core.shard.poll_timeout().is_some())
+        {
+            self.fail("a timer is left when nothing is", format!("shard {at}"));
+        }
+    }
+}
+
+/// How long a phone may show what was: its pace and its own slowness, twice, because state may change while it thinks.
+fn patience_with(phone: &Phone, plan: &Plan) -> Micros {
+    2 * SECOND + plan.pace_max() + plan.propagation_max() + 2 * phone.slowness()
 }
 
 fn directory(plan: &Plan) -> Arc<Directory> {
