@@ -44,7 +44,10 @@ pub fn memory_lock_limit() -> Option<ResourceLimit> {
 #[allow(unsafe_code, reason = "setrlimit has no safe wrapper here")]
 pub fn raise_open_files_limit() -> Option<u64> {
     let limit = resource_limit(libc::RLIMIT_NOFILE)?;
-    let wanted = libc::rlimit { rlim_cur: limit.hard, rlim_max: limit.hard };
+    let wanted = libc::rlimit {
+        rlim_cur: limit.hard,
+        rlim_max: limit.hard,
+    };
     // SAFETY: the structure lives through the call, which only reads it.
     let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) } == 0;
     Some(if raised { limit.hard } else { limit.soft })
@@ -60,7 +63,10 @@ fn resource_limit(resource: libc::__rlimit_resource_t) -> Option<ResourceLimit> 
         }
         limit.assume_init()
     };
-    Some(ResourceLimit { soft: limit.rlim_cur, hard: limit.rlim_max })
+    Some(ResourceLimit {
+        soft: limit.rlim_cur,
+        hard: limit.rlim_max,
+    })
 }
 
 /// Octets nobody can guess.

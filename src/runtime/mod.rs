@@ -31,3 +31,7 @@ pub use error::BootError;
 pub use node::Node;
 pub use plan::ListenerPlan;
 pub use plan::NodePlan;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

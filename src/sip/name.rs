@@ -171,7 +171,11 @@ impl HeaderName {
     #[inline]
     pub(crate) fn from_words(words: NameWords) -> Self {
         let (spelling, name) = &TABLE[place(words)];
-        if *spelling == words { *name } else { Self::Other }
+        if *spelling == words {
+            *name
+        } else {
+            Self::Other
+        }
     }
 
     /// Whether a second field of this name makes the message malformed (W:A5.4).
