@@ -317,7 +317,7 @@ fn decode(message: &Message<'_>) {
             let via = Via::parse(item).map(|via| via.parameters.iter().count());
             let event = Event::parse(item).map(|event| event.parameters.iter().count());
             let range =
-                MediaRange::parse(item).map(|range| range.covers("application", "pidf+xml"));
+                MediaRange::parse(item).map(|range| (range.precision("application", "pidf+xml"), range.is_refusal()));
             let _ = (via, event, range, delta_seconds(item), retry_after(item));
             assert!(
                 Parameters(item)
