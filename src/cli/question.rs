@@ -1,6 +1,7 @@
 //! `lamplighter why` and `watchers`: a question to the running server, its answer printed as it is.
 
 use std::io;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,7 +22,8 @@ pub(super) fn run(path: &str, arguments: &QuestionArguments) -> ExitCode {
     };
     match client::get(&socket, path, "aor", &arguments.aor) {
         Ok(response) if response.status == 200 => {
-            print!("{}", response.body);
+            // Whoever reads through a pipe may stop before the end (`| head`); that is no fault.
+            let _ = io::stdout().write_all(response.body.as_bytes());
             ExitCode::SUCCESS
         }
         Ok(response) => {

@@ -45,7 +45,7 @@ pub(super) fn cpus(
         .iter()
         .rev()
         .find(is_free)
-        .or(machine.cpus.last());
+        .or_else(|| machine.cpus.last());
     let http = cores.http.as_ref().map_or_else(
         || last_free.copied().unwrap_or_default(),
         |cpu| *cpu.get_ref(),
@@ -208,29 +208,26 @@ fn socket_address(
     parsed
 }
 
-/// `host` or `host:port`, as given when it can be one. Names are looked up at start, not here: a check needs no network.
+/// `host` or `host:port` in canonical form. Names are not looked up: a check needs no network.
 fn advertised(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
     let given = text.get_ref();
     let (host, port) = match given.rsplit_once(':') {
         Some((host, port)) if !given.ends_with(']') && given.parse::<Ipv6Addr>().is_err() => {
-            (host, port)
+            (host, Some(port))
         }
-        _ => (given.as_str(), "5060"),
+        _ => (given.as_str(), None),
     };
-    let has_port = port.parse::<u16>().is_ok_and(|port| port != 0);
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
     let is_reachable = host
         .parse::<IpAddr>()
         .map_or(true, |ip| !ip.is_unspecified());
-    let is_right = has_port && is_reachable && canonical_domain(host).is_some();
-    if !is_right {
+    let found = canonical_domain(host).filter(|_| is_reachable && port.is_none_or(is_port));
+    if found.is_none() {
         let what = format!("\"{given}\" cannot be advertised");
-        complainer.add(
-            text.span(),
-            what,
-            "write what peers reach, like \"192.0.2.1\" or \"sip.example.com:5060\"",
-        );
+        let remedy = "write what peers reach, like \"192.0.2.1\" or \"sip.example.com:5060\"";
+        complainer.add(text.span(), what, remedy);
     }
-    is_right.then(|| given.clone())
+    found.map(|host| port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
 }
 
 /// Complains of a count outside its bounds.

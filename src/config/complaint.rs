@@ -120,6 +120,11 @@ impl<'a> Complainer<'a> {
         });
     }
 
+    /// A remark about a place that is no fault: `FILE:LINE: what`.
+    pub(super) fn note(&self, place: &Range<usize>, what: &str) -> String {
+        format!("{}:{}: {what}", self.source.name, self.line_of(place))
+    }
+
     /// The line of a place.
     pub(super) fn line_of(&self, place: &Range<usize>) -> usize {
         self.source.line_of(place.start)

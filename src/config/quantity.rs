@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn an_interval_is_seconds_or_a_text() {
         assert_eq!(interval("60"), Ok(Duration::from_secs(60)));
-        assert_eq!(interval("\"60\"").unwrap_err().contains("time span"), true);
+        assert!(interval("\"60\"").unwrap_err().contains("time span"));
         assert_eq!(interval("\"32 s\""), Ok(Duration::from_secs(32)));
         assert_eq!(interval("\"500ms\""), Ok(Duration::from_millis(500)));
         assert_eq!(interval("\"2h\""), Ok(Duration::from_secs(7200)));

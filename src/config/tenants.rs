@@ -59,7 +59,6 @@ fn add_domain(
         .iter()
         .filter_map(|text| network(text, complainer))
         .collect();
-    let line = complainer.line_of(&domain.name.span());
     let name = domain.name.get_ref();
     let auth = match domain.auth {
         AuthKind::Digest => AuthMode::Digest,
@@ -76,9 +75,8 @@ fn add_domain(
         );
     }
     if auth == AuthMode::None {
-        notes.push(format!(
-            "line {line}: domain \"{name}\" believes everybody (auth = \"none\"): for labs only"
-        ));
+        let what = format!("domain \"{name}\" believes everybody (auth = \"none\"): for labs only");
+        notes.push(complainer.note(&domain.name.span(), &what));
     }
     expiries(domain, complainer);
     let mut names = names.into_iter().flatten();

@@ -1,9 +1,11 @@
 //! `call_state.htm` (W:D1): a mobile operator's or an app's word that somebody is in a call, or is no more.
 //!
 //! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=`. What it says becomes one contribution of the
-//! presentity, which ends by itself. The number goes into that contribution and nowhere else: no log, no answer.
+//! presentity, which ends by itself. The number goes into that contribution and nowhere else: no log, no answer to a client.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -40,8 +42,9 @@ const FORM_OCTETS_MAX: usize = 8 << 10;
 const NUMBER_CHARACTERS_MAX: usize = 64;
 /// The names of the fields; their order does not matter (W:D1.1).
 const FIELDS: [&str; 5] = ["domain", "user", "password", "number", "expires"];
-/// The `id` of the call leg that the contribution holds.
-const CALL_ID: &str = "call_state";
+/// Numbers the calls, so that no two of them show watchers the same dialog `id` (W:B3.5). The engine keeps the first as long as
+/// the same call is reported.
+static CALLS: AtomicU64 = AtomicU64::new(1);
 
 /// Answers a request.
 pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer {
@@ -234,7 +237,7 @@ fn call(number: &str, domain: &Domain) -> CallDialog {
     identity.push('@');
     identity.push_str(&domain.name);
     CallDialog {
-        id: CALL_ID.into(),
+        id: format!("call_state-{}", CALLS.fetch_add(1, Ordering::Relaxed)).into(),
         call_id: Box::default(),
         local_tag: Box::default(),
         remote_tag: Box::default(),

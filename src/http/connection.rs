@@ -83,6 +83,8 @@ pub(super) async fn accept<E: Engine>(listener: TcpListener, door: Door, site: R
 }
 
 async fn serve_connection<E: Engine>(stream: TcpStream, door: Door, site: &Site<E>) {
+    // An answer waits for nobody's acknowledgement. A Unix socket knows no such option and needs none.
+    let _ = stream.set_nodelay(true);
     let deadline = Cell::new(Instant::now() + FIRST_HEAD_TIME);
     let service = service_fn(async |request| {
         deadline.set(Instant::now() + ANSWER_TIME);

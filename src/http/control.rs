@@ -7,6 +7,7 @@ use crate::http::Site;
 use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::aor;
+use crate::http::aor::NotAnAor;
 use crate::http::engine::Engine;
 use crate::http::fields::Fields;
 use crate::http::metrics;
@@ -26,7 +27,7 @@ use crate::shard::mail::Why;
 pub(super) async fn why<E: Engine>(query: &str, site: &Site<E>) -> Answer {
     let aor = match asked(query, site) {
         Ok(aor) => aor,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_answer(),
     };
     let owner = Shard::owner(&aor, site.engine.shards());
     match site.engine.ask(owner, Command::Why(aor.clone())).await {
@@ -39,7 +40,7 @@ pub(super) async fn why<E: Engine>(query: &str, site: &Site<E>) -> Answer {
 pub(super) async fn watchers<E: Engine>(query: &str, site: &Site<E>) -> Answer {
     let aor = match asked(query, site) {
         Ok(aor) => aor,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_answer(),
     };
     let mut reports = Vec::new();
     let mut silent = Vec::new();
@@ -76,24 +77,24 @@ pub(super) async fn counters<E: Engine>(engine: &E) -> Answer {
     answer::text(StatusCode::OK, text)
 }
 
-/// The presentity that is asked about.
-fn asked<E>(query: &str, site: &Site<E>) -> Result<Aor, Answer> {
-    let refuse = |status, why: &str| Err(answer::text(status, format!("{why}\n")));
-    let Ok(fields) = Fields::parse(query, b"", &["aor"]) else {
-        return refuse(StatusCode::BAD_REQUEST, "aor is given twice");
-    };
-    let Some(text) = fields.value("aor") else {
-        return refuse(StatusCode::BAD_REQUEST, "aor is missing");
-    };
-    match aor::resolve(text, &site.directory()) {
-        Ok(aor) => Ok(aor),
-        Err(error @ aor::NotAnAor::Unreadable) => {
-            refuse(StatusCode::BAD_REQUEST, &error.to_string())
-        }
-        Err(error @ aor::NotAnAor::UnknownDomain(_)) => {
-            refuse(StatusCode::NOT_FOUND, &error.to_string())
-        }
+/// Why a question is none.
+struct NoQuestion(StatusCode, String);
+
+impl NoQuestion {
+    fn into_answer(self) -> Answer {
+        answer::text(self.0, format!("{}\n", self.1))
     }
+}
+
+/// The presentity that is asked about.
+fn asked<E>(query: &str, site: &Site<E>) -> Result<Aor, NoQuestion> {
+    let bad = |why: &str| NoQuestion(StatusCode::BAD_REQUEST, why.to_owned());
+    let fields = Fields::parse(query, b"", &["aor"]).map_err(|_| bad("aor is given twice"))?;
+    let text = fields.value("aor").ok_or_else(|| bad("aor is missing"))?;
+    aor::resolve(text, &site.directory()).map_err(|error| match error {
+        NotAnAor::Unreadable => bad(&error.to_string()),
+        NotAnAor::UnknownDomain(_) => NoQuestion(StatusCode::NOT_FOUND, error.to_string()),
+    })
 }
 
 fn explanation(aor: &Aor, why: &Why) -> String {

@@ -102,7 +102,15 @@ fn resident_octets(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
     use super::*;
+    use crate::shard::Input;
+    use crate::shard::Options;
+    use crate::shard::Outbox;
+    use crate::shard::Shard;
+    use crate::shard::Token;
 
     #[test]
     fn a_sample_has_a_legal_name() {
@@ -112,6 +120,30 @@ mod tests {
             text,
             "# TYPE lamplighter_notify_sent_2xx untyped\nlamplighter_notify_sent_2xx 7\n"
         );
+    }
+
+    /// A name that stood for two things would make the exposition invalid.
+    #[test]
+    fn every_name_is_exposed_once() {
+        let now = Instant::now();
+        let options = Options::new(ShardId(0), 1, now, [1; 32]);
+        let mut shard = Shard::new(options, Arc::default(), [2; 32]);
+        let mut outbox = Outbox::default();
+        shard.handle(
+            Input::Command(Token(1), Command::Counters),
+            now,
+            &mut outbox,
+        );
+        let [(Token(1), Reply::Counters(engine))] = &outbox.replies[..] else {
+            unreachable!("one command, one reply")
+        };
+        let mut names: Vec<&str> = engine.iter().map(|(name, _)| *name).collect();
+        names.extend(telemetry::totals().iter().map(|(name, _)| *name));
+        names.extend(["shards", "shards_silent", "ready", "resident_memory_bytes"]);
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 
     #[test]

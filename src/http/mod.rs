@@ -1,6 +1,6 @@
 //! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's questions on a Unix socket.
 //!
-//! Guarantees: query strings, passwords and called numbers reach no log and no answer; nothing a client does holds a connection
+//! Guarantees: query strings, passwords and called numbers reach no log and no public answer; nothing a client does holds a connection
 //! longer than the times in `connection`; connections, heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
 //!
 //! Is not: TLS, which a proxy before it does; a way into the shards other than [`Engine`].
@@ -15,12 +15,12 @@ mod fields;
 mod io;
 mod metrics;
 mod router;
-mod socket;
 mod table;
 
 pub use engine::Engine;
 pub use engine::Unavailable;
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -29,6 +29,7 @@ use std::sync::RwLock;
 use futures_util::future::join_all;
 
 use crate::http::connection::Door;
+use crate::net::adopt;
 use crate::shard::Directory;
 use crate::sip::digest::Secret;
 
@@ -79,15 +80,15 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
     let public = plan
         .listeners
         .into_iter()
-        .map(|listener| (Door::Public, listener.into()));
+        .map(|listener| (Door::Public, OwnedFd::from(listener)));
     let control = plan
         .control
         .into_iter()
-        .map(|listener| (Door::Control, listener.into()));
+        .map(|listener| (Door::Control, OwnedFd::from(listener)));
     let doors =
         public
             .chain(control)
-            .filter_map(|(door, listener)| match socket::adopt(listener) {
+            .filter_map(|(door, listener)| match adopt::listener(listener) {
                 Ok(listener) => Some(connection::accept(listener, door, Rc::clone(&site))),
                 Err(error) => {
                     tracing::error!(%error, ?door, "a listening socket cannot be used");

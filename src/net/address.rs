@@ -19,7 +19,10 @@ pub(crate) fn empty() -> sockaddr_storage {
 }
 
 /// Writes an address the way the kernel wants it; gives back its length.
-#[allow(unsafe_code, reason = "sockaddr_storage stands for the structure of whatever family")]
+#[allow(
+    unsafe_code,
+    reason = "sockaddr_storage stands for the structure of whatever family"
+)]
 pub(crate) fn encode(address: SocketAddr, storage: &mut sockaddr_storage) -> libc::socklen_t {
     let place: *mut sockaddr_storage = storage;
     match address {
@@ -27,7 +30,9 @@ pub(crate) fn encode(address: SocketAddr, storage: &mut sockaddr_storage) -> lib
             let value = sockaddr_in {
                 sin_family: libc::AF_INET as libc::sa_family_t,
                 sin_port: address.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(address.ip().octets()),
+                },
                 sin_zero: [0; 8],
             };
             // SAFETY: sockaddr_storage is at least as large and as strictly aligned as every sockaddr of a family.
@@ -39,7 +44,9 @@ pub(crate) fn encode(address: SocketAddr, storage: &mut sockaddr_storage) -> lib
                 sin6_family: libc::AF_INET6 as libc::sa_family_t,
                 sin6_port: address.port().to_be(),
                 sin6_flowinfo: 0,
-                sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+                sin6_addr: libc::in6_addr {
+                    s6_addr: address.ip().octets(),
+                },
                 sin6_scope_id: address.scope_id(),
             };
             // SAFETY: as above.
@@ -50,7 +57,10 @@ pub(crate) fn encode(address: SocketAddr, storage: &mut sockaddr_storage) -> lib
 }
 
 /// Reads an address the kernel wrote; None when it is of another family. The flow label is left out: it is no part of who a peer is.
-#[allow(unsafe_code, reason = "sockaddr_storage stands for the structure of whatever family")]
+#[allow(
+    unsafe_code,
+    reason = "sockaddr_storage stands for the structure of whatever family"
+)]
 pub(crate) fn decode(storage: &sockaddr_storage) -> Option<SocketAddr> {
     let place: *const sockaddr_storage = storage;
     match libc::c_int::from(storage.ss_family) {
@@ -58,14 +68,22 @@ pub(crate) fn decode(storage: &sockaddr_storage) -> Option<SocketAddr> {
             // SAFETY: the family says which structure it is; size and alignment of sockaddr_storage suffice for it.
             let value = unsafe { place.cast::<sockaddr_in>().read() };
             let ip = Ipv4Addr::from(value.sin_addr.s_addr.to_ne_bytes());
-            Some(SocketAddr::V4(SocketAddrV4::new(ip, u16::from_be(value.sin_port))))
+            Some(SocketAddr::V4(SocketAddrV4::new(
+                ip,
+                u16::from_be(value.sin_port),
+            )))
         }
         libc::AF_INET6 => {
             // SAFETY: as above.
             let value = unsafe { place.cast::<sockaddr_in6>().read() };
             let ip = Ipv6Addr::from(value.sin6_addr.s6_addr);
             let port = u16::from_be(value.sin6_port);
-            Some(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, value.sin6_scope_id)))
+            Some(SocketAddr::V6(SocketAddrV6::new(
+                ip,
+                port,
+                0,
+                value.sin6_scope_id,
+            )))
         }
         _ => None,
     }

@@ -46,7 +46,9 @@ pub struct BindError {
 
 fn advice(kind: io::ErrorKind) -> &'static str {
     match kind {
-        io::ErrorKind::AddrInUse => " (another process, or a second lamplighter, has it: `ss -lnp` shows which)",
+        io::ErrorKind::AddrInUse => {
+            " (another process, or a second lamplighter, has it: `ss -lnp` shows which)"
+        }
         io::ErrorKind::PermissionDenied => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
         io::ErrorKind::AddrNotAvailable => " (no interface of this machine has that address)",
         _ => "",
@@ -56,25 +58,44 @@ fn advice(kind: io::ErrorKind) -> &'static str {
 /// Binds `count` UDP sockets to one address. Port 0 takes a free one for all.
 pub fn udp(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<UdpSocket>), BindError> {
     let bind = |address, shared| bind_udp(address, shared).map(UdpSocket::from);
-    group(address, count, bind, UdpSocket::local_addr).map_err(|reason| BindError { transport: "udp", address, reason })
+    group(address, count, bind, UdpSocket::local_addr).map_err(|reason| BindError {
+        transport: "udp",
+        address,
+        reason,
+    })
 }
 
 /// Binds `count` listening TCP sockets to one address. Port 0 takes a free one for all.
 pub fn tcp(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<TcpListener>), BindError> {
     let bind = |address, shared| bind_tcp(address, shared).map(TcpListener::from);
-    group(address, count, bind, TcpListener::local_addr).map_err(|reason| BindError { transport: "tcp", address, reason })
+    group(address, count, bind, TcpListener::local_addr).map_err(|reason| BindError {
+        transport: "tcp",
+        address,
+        reason,
+    })
 }
 
 /// Binds the one socket of an HTTP listener.
 pub fn http(address: SocketAddr) -> Result<TcpListener, BindError> {
     let bound = bind_patiently(|| bind_tcp(address, false)).map(TcpListener::from);
-    bound.map_err(|reason| BindError { transport: "http", address, reason })
+    bound.map_err(|reason| BindError {
+        transport: "http",
+        address,
+        reason,
+    })
 }
 
 fn group<S>(
-    address: SocketAddr, count: usize, bind: impl Fn(SocketAddr, bool) -> io::Result<S>, local: impl Fn(&S) -> io::Result<SocketAddr>,
+    address: SocketAddr,
+    count: usize,
+    bind: impl Fn(SocketAddr, bool) -> io::Result<S>,
+    local: impl Fn(&S) -> io::Result<SocketAddr>,
 ) -> io::Result<(SocketAddr, Vec<S>)> {
-    let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    let mut tries = if address.port() == 0 {
+        FREE_PORT_TRIES
+    } else {
+        1
+    };
     loop {
         tries -= 1;
         let alone = bind_patiently(|| bind(address, false))?;
@@ -82,7 +103,9 @@ fn group<S>(
         drop(alone);
         match (0..count).map(|_| bind(bound, true)).collect() {
             Ok(sockets) => return Ok((bound, sockets)),
-            Err(error) if tries == 0 || error.kind() != io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) if tries == 0 || error.kind() != io::ErrorKind::AddrInUse => {
+                return Err(error);
+            }
             Err(_) => {}
         }
     }
@@ -94,7 +117,9 @@ fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
     let deadline = Instant::now() + PREDECESSOR_PATIENCE;
     loop {
         match bind() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => thread::sleep(PREDECESSOR_POLL),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(PREDECESSOR_POLL)
+            }
             result => return result,
         }
     }
@@ -141,7 +166,10 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 
 /// Finds out about peers that vanished without a word, within about five minutes.
 fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(Duration::from_secs(180)).with_interval(Duration::from_secs(30)).with_retries(4)
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(180))
+        .with_interval(Duration::from_secs(30))
+        .with_retries(4)
 }
 
 #[cfg(test)]
@@ -157,9 +185,17 @@ mod tests {
     fn all_sockets_of_a_listener_share_the_port_that_was_free() {
         let (address, sockets) = udp(loopback(), 3).unwrap();
         assert_ne!(address.port(), 0);
-        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+        assert!(
+            sockets
+                .iter()
+                .all(|socket| socket.local_addr().unwrap() == address)
+        );
         let (address, listeners) = tcp(loopback(), 3).unwrap();
-        assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == address));
+        assert!(
+            listeners
+                .iter()
+                .all(|listener| listener.local_addr().unwrap() == address)
+        );
     }
 
     #[test]
@@ -167,10 +203,19 @@ mod tests {
         let (address, _sockets) = udp(loopback(), 2).unwrap();
         let refused = udp(address, 2).unwrap_err();
         assert_eq!(refused.reason.kind(), io::ErrorKind::AddrInUse);
-        assert!(refused.to_string().contains("second lamplighter"), "{refused}");
+        assert!(
+            refused.to_string().contains("second lamplighter"),
+            "{refused}"
+        );
         let (address, _listeners) = tcp(loopback(), 2).unwrap();
-        assert_eq!(tcp(address, 2).unwrap_err().reason.kind(), io::ErrorKind::AddrInUse);
-        assert_eq!(http(address).unwrap_err().reason.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            tcp(address, 2).unwrap_err().reason.kind(),
+            io::ErrorKind::AddrInUse
+        );
+        assert_eq!(
+            http(address).unwrap_err().reason.kind(),
+            io::ErrorKind::AddrInUse
+        );
     }
 
     #[test]

@@ -52,12 +52,22 @@ impl Connection {
     #[must_use]
     pub fn new(stream: TcpStream, flow: Flow, queue_octets_max: usize) -> Self {
         let queue = RefCell::new(Vec::new());
-        Self { flow, stream: RefCell::new(stream), queue, queue_octets_max, has_ended: Cell::new(false) }
+        Self {
+            flow,
+            stream: RefCell::new(stream),
+            queue,
+            queue_octets_max,
+            has_ended: Cell::new(false),
+        }
     }
 
     /// Reads into `buffer`, which is borrowed only once there is something to read: other connections use it meanwhile. 0 is the end of
     /// the stream. `patience` bounds the wait.
-    pub async fn read(&self, buffer: &RefCell<Box<[u8]>>, patience: Option<Duration>) -> io::Result<usize> {
+    pub async fn read(
+        &self,
+        buffer: &RefCell<Box<[u8]>>,
+        patience: Option<Duration>,
+    ) -> io::Result<usize> {
         let patience = patience.map(|patience| patience.max(Duration::from_millis(1)));
         self.stream.borrow().set_read_timeout(patience)?;
         poll_fn(|context| {
@@ -158,7 +168,10 @@ impl Connection {
     }
 }
 
-#[allow(unsafe_code, reason = "the executor shows its descriptor only in its raw form")]
+#[allow(
+    unsafe_code,
+    reason = "the executor shows its descriptor only in its raw form"
+)]
 fn descriptor(stream: &TcpStream) -> BorrowedFd<'_> {
     // SAFETY: the stream owns the descriptor and lives as long as it is borrowed.
     unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }

@@ -41,12 +41,26 @@ impl Inbound {
     /// A stream at its beginning.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        let framing = framing::Limits { head_octets_max: limits.head_octets_max, message_octets_max: limits.message_octets_max };
-        Self { begun: Vec::new(), begun_at: None, half_ping_at: None, limits: framing, timeout: limits.message_timeout }
+        let framing = framing::Limits {
+            head_octets_max: limits.head_octets_max,
+            message_octets_max: limits.message_octets_max,
+        };
+        Self {
+            begun: Vec::new(),
+            begun_at: None,
+            half_ping_at: None,
+            limits: framing,
+            timeout: limits.message_timeout,
+        }
     }
 
     /// Takes what was read and tells what is complete. After an error the stream is out of step and must be closed.
-    pub fn take(&mut self, fresh: &[u8], now: Instant, mut each: impl FnMut(Arrival<'_>)) -> Result<(), Fault> {
+    pub fn take(
+        &mut self,
+        fresh: &[u8],
+        now: Instant,
+        mut each: impl FnMut(Arrival<'_>),
+    ) -> Result<(), Fault> {
         if self.begun.is_empty() {
             let used = cut(fresh, &self.limits, now, &mut self.half_ping_at, &mut each)?;
             self.begun.extend_from_slice(&fresh[used..]);
@@ -54,7 +68,13 @@ impl Inbound {
             return Ok(());
         }
         self.begun.extend_from_slice(fresh);
-        let used = cut(&self.begun, &self.limits, now, &mut self.half_ping_at, &mut each)?;
+        let used = cut(
+            &self.begun,
+            &self.limits,
+            now,
+            &mut self.half_ping_at,
+            &mut each,
+        )?;
         if used > 0 {
             self.begun.drain(..used);
             self.begun.shrink_to(KEPT_OCTETS);
@@ -75,7 +95,11 @@ impl Inbound {
 
 /// Hands on what is whole at the front, gives back how many octets that was.
 fn cut(
-    octets: &[u8], limits: &framing::Limits, now: Instant, half_ping_at: &mut Option<Instant>, each: &mut impl FnMut(Arrival<'_>),
+    octets: &[u8],
+    limits: &framing::Limits,
+    now: Instant,
+    half_ping_at: &mut Option<Instant>,
+    each: &mut impl FnMut(Arrival<'_>),
 ) -> Result<usize, Fault> {
     let mut used = 0;
     while let Some(rest) = octets.get(used..).filter(|rest| !rest.is_empty()) {
@@ -83,7 +107,9 @@ fn cut(
         if frame == Frame::Incomplete {
             break;
         }
-        let first_half = half_ping_at.take().filter(|first_half| now.saturating_duration_since(*first_half) < SPLIT_PING);
+        let first_half = half_ping_at
+            .take()
+            .filter(|first_half| now.saturating_duration_since(*first_half) < SPLIT_PING);
         let length = match frame {
             Frame::Incomplete => 0,
             Frame::Ping(length) => {
@@ -120,7 +146,9 @@ mod tests {
 
     fn message(number: usize) -> String {
         let body = "b".repeat(number);
-        format!("OPTIONS sip:{number}@example.com SIP/2.0\r\nContent-Length: {number}\r\n\r\n{body}")
+        format!(
+            "OPTIONS sip:{number}@example.com SIP/2.0\r\nContent-Length: {number}\r\n\r\n{body}"
+        )
     }
 
     fn feed(inbound: &mut Inbound, octets: &[u8], now: Instant) -> Vec<String> {
@@ -135,14 +163,28 @@ mod tests {
 
     #[test]
     fn however_a_stream_is_split_the_same_is_cut_from_it() {
-        let expected = [message(0), PING.to_owned(), message(700), message(3), message(1)];
+        let expected = [
+            message(0),
+            PING.to_owned(),
+            message(700),
+            message(3),
+            message(1),
+        ];
         let stream = expected.concat();
         let now = Instant::now();
         for step in [1, 2, 3, 7, 100, 1000, stream.len()] {
             let mut inbound = Inbound::new(&Limits::default());
-            let seen: Vec<String> = stream.as_bytes().chunks(step).flat_map(|part| feed(&mut inbound, part, now)).collect();
+            let seen: Vec<String> = stream
+                .as_bytes()
+                .chunks(step)
+                .flat_map(|part| feed(&mut inbound, part, now))
+                .collect();
             assert_eq!(seen, expected, "in steps of {step}");
-            assert_eq!((inbound.deadline(), inbound.begun.capacity()), (None, 0), "nothing is kept between messages");
+            assert_eq!(
+                (inbound.deadline(), inbound.begun.capacity()),
+                (None, 0),
+                "nothing is kept between messages"
+            );
         }
     }
 
@@ -169,10 +211,23 @@ mod tests {
         let start = Instant::now();
         assert!(feed(&mut inbound, b"\r\n", start).is_empty());
         assert!(feed(&mut inbound, b"\r\n", start + Duration::from_secs(25)).is_empty());
-        assert_eq!(feed(&mut inbound, b"\r\n", start + Duration::from_secs(26)), [PING]);
+        assert_eq!(
+            feed(&mut inbound, b"\r\n", start + Duration::from_secs(26)),
+            [PING]
+        );
         assert!(feed(&mut inbound, b"\r\n", start + Duration::from_secs(27)).is_empty());
-        assert_eq!(feed(&mut inbound, message(0).as_bytes(), start + Duration::from_secs(27)), [message(0)]);
-        assert!(feed(&mut inbound, b"\r\n", start + Duration::from_secs(27)).is_empty(), "a message in between parts them");
+        assert_eq!(
+            feed(
+                &mut inbound,
+                message(0).as_bytes(),
+                start + Duration::from_secs(27)
+            ),
+            [message(0)]
+        );
+        assert!(
+            feed(&mut inbound, b"\r\n", start + Duration::from_secs(27)).is_empty(),
+            "a message in between parts them"
+        );
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub fn addresses() -> io::Result<Vec<IpAddr>> {
         if entry.ifa_flags & libc::IFF_UP as libc::c_uint == 0 {
             continue;
         }
-        if let Some(ip) = read_address(entry.ifa_addr) && !found.contains(&ip) {
+        if let Some(ip) = read_address(entry.ifa_addr)
+            && !found.contains(&ip)
+        {
             found.push(ip);
         }
     }
@@ -32,7 +34,10 @@ pub fn addresses() -> io::Result<Vec<IpAddr>> {
     Ok(found)
 }
 
-#[allow(unsafe_code, reason = "an interface's address has the length of its family")]
+#[allow(
+    unsafe_code,
+    reason = "an interface's address has the length of its family"
+)]
 fn read_address(place: *const libc::sockaddr) -> Option<IpAddr> {
     if place.is_null() {
         return None;
@@ -45,7 +50,9 @@ fn read_address(place: *const libc::sockaddr) -> Option<IpAddr> {
     };
     let mut storage = address::empty();
     // SAFETY: the family's structure is `octets` long at `place`, and sockaddr_storage has room for any; they do not overlap.
-    unsafe { ptr::copy_nonoverlapping(place.cast::<u8>(), (&raw mut storage).cast::<u8>(), octets) };
+    unsafe {
+        ptr::copy_nonoverlapping(place.cast::<u8>(), (&raw mut storage).cast::<u8>(), octets)
+    };
     address::decode(&storage).map(|address| address.ip())
 }
 

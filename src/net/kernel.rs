@@ -11,8 +11,12 @@ const URING_PARAMS_OCTETS: usize = 120;
 /// Sets up a ring of two entries and gives it back. The error is the kernel's (or a seccomp filter's) own: ENOSYS, EPERM, ENOMEM. It is done
 /// by a thread of its own, because the kernel interrupts whatever the thread that made a ring does when it has cleaned up behind it.
 pub fn probe_io_uring() -> io::Result<()> {
-    let probe = thread::Builder::new().name("probe".to_owned()).spawn(set_up_and_close)?;
-    probe.join().unwrap_or_else(|_| Err(io::Error::other("the probing thread panicked")))
+    let probe = thread::Builder::new()
+        .name("probe".to_owned())
+        .spawn(set_up_and_close)?;
+    probe
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the probing thread panicked")))
 }
 
 #[allow(unsafe_code, reason = "io_uring_setup has no wrapper in libc")]
@@ -51,7 +55,10 @@ pub fn memory_lock_limit() -> Option<ResourceLimit> {
 #[allow(unsafe_code, reason = "setrlimit has no safe wrapper here")]
 pub fn raise_open_files_limit() -> Option<u64> {
     let limit = resource_limit(libc::RLIMIT_NOFILE)?;
-    let wanted = libc::rlimit { rlim_cur: limit.hard, rlim_max: limit.hard };
+    let wanted = libc::rlimit {
+        rlim_cur: limit.hard,
+        rlim_max: limit.hard,
+    };
     // SAFETY: the structure lives through the call, which only reads it.
     let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) } == 0;
     Some(if raised { limit.hard } else { limit.soft })
@@ -67,7 +74,10 @@ fn resource_limit(resource: libc::__rlimit_resource_t) -> Option<ResourceLimit> 
         }
         limit.assume_init()
     };
-    Some(ResourceLimit { soft: limit.rlim_cur, hard: limit.rlim_max })
+    Some(ResourceLimit {
+        soft: limit.rlim_cur,
+        hard: limit.rlim_max,
+    })
 }
 
 /// Octets nobody can guess.

@@ -11,15 +11,35 @@ use socket2::Socket;
 /// mean that a burst loses datagrams sooner, which is counted; so it is no error, but said once.
 pub(crate) fn enlarge_buffers(socket: &Socket, octets: usize) {
     let forced = i32::try_from(octets).unwrap_or(i32::MAX);
-    if set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, forced).is_err() {
+    if set(
+        socket.as_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_RCVBUFFORCE,
+        forced,
+    )
+    .is_err()
+    {
         let _ = socket.set_recv_buffer_size(octets);
     }
-    if set(socket.as_fd(), libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, forced).is_err() {
+    if set(
+        socket.as_fd(),
+        libc::SOL_SOCKET,
+        libc::SO_SNDBUFFORCE,
+        forced,
+    )
+    .is_err()
+    {
         let _ = socket.set_send_buffer_size(octets);
     }
     // The kernel doubles what it is asked for, to account for its own overhead.
-    if let Ok(granted) = socket.recv_buffer_size() && granted < octets {
-        tracing::info!(granted, wanted = octets, "small receive buffer: raise net.core.rmem_max, or bursts are lost sooner");
+    if let Ok(granted) = socket.recv_buffer_size()
+        && granted < octets
+    {
+        tracing::info!(
+            granted,
+            wanted = octets,
+            "small receive buffer: raise net.core.rmem_max, or bursts are lost sooner"
+        );
     }
 }
 
@@ -37,8 +57,16 @@ pub(crate) fn report_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Resu
     }
 }
 
-#[allow(unsafe_code, reason = "setsockopt has no safe wrapper for these options")]
-fn set(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+#[allow(
+    unsafe_code,
+    reason = "setsockopt has no safe wrapper for these options"
+)]
+fn set(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let place: *const libc::c_int = &raw const value;
     let octets = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the descriptor is open for as long as it is borrowed; the option is an int that lives through the call.

@@ -6,6 +6,7 @@
 //! Is not: the loop that feeds the engine, that is `runtime`.
 
 pub mod address;
+pub mod adopt;
 pub mod bind;
 pub mod connection;
 pub mod framing;

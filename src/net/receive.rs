@@ -70,7 +70,10 @@ impl Default for ReceiveBatch {
 
 impl std::fmt::Debug for ReceiveBatch {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("ReceiveBatch").field("filled", &self.filled).finish_non_exhaustive()
+        formatter
+            .debug_struct("ReceiveBatch")
+            .field("filled", &self.filled)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,7 +85,13 @@ impl ReceiveBatch {
             buffers: vec![0; STRIDE * BATCH],
             names: vec![address::empty(); BATCH],
             controls: vec![Control([0; 96]); BATCH],
-            parts: vec![iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH],
+            parts: vec![
+                iovec {
+                    iov_base: ptr::null_mut(),
+                    iov_len: 0
+                };
+                BATCH
+            ],
             headers: vec![empty_header(); BATCH],
             filled: 0,
             used: BATCH,
@@ -98,7 +107,13 @@ impl ReceiveBatch {
         // SAFETY: the descriptor is open while borrowed; all BATCH headers point to names, parts, controls and buffers of this pool, which
         // are neither moved nor freed while `self` is borrowed, with their true lengths.
         let count = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), self.headers.as_mut_ptr(), BATCH as libc::c_uint, flags as _, ptr::null_mut())
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                flags as _,
+                ptr::null_mut(),
+            )
         };
         if count >= 0 {
             self.filled = count as usize;
@@ -135,7 +150,12 @@ impl ReceiveBatch {
 
     /// Points the headers the last call used to their places again, with the full lengths.
     fn make_ready(&mut self) {
-        let slots = self.headers.iter_mut().zip(&mut self.parts).zip(&mut self.names).zip(&mut self.controls);
+        let slots = self
+            .headers
+            .iter_mut()
+            .zip(&mut self.parts)
+            .zip(&mut self.names)
+            .zip(&mut self.controls);
         let slots = slots.zip(self.buffers.chunks_exact_mut(STRIDE));
         for ((((header, part), name), control), buffer) in slots.take(self.used) {
             part.iov_base = buffer.as_mut_ptr().cast();
@@ -174,7 +194,9 @@ fn read_control(header: &msghdr) -> (Option<IpAddr>, Option<u32>) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: level and type say what the data is; it may be unaligned.
                 let info = unsafe { ptr::read_unaligned(data.cast::<libc::in_pktinfo>()) };
-                local = Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())));
+                local = Some(IpAddr::V4(Ipv4Addr::from(
+                    info.ipi_spec_dst.s_addr.to_ne_bytes(),
+                )));
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: as above.
@@ -220,7 +242,11 @@ mod tests {
                 let number = u32::from_be_bytes(received.bytes[..4].try_into().unwrap());
                 assert_eq!(received.peer, client.local_addr().unwrap());
                 assert_eq!(received.bytes.len(), 4 + number as usize * 10);
-                assert!(received.bytes[4..].iter().all(|octet| *octet == number as u8));
+                assert!(
+                    received.bytes[4..]
+                        .iter()
+                        .all(|octet| *octet == number as u8)
+                );
                 numbers.push(number);
             }
         }
@@ -236,9 +262,16 @@ mod tests {
         client.send_to(b"", address).unwrap();
         let mut batch = ReceiveBatch::new();
         assert_eq!(batch.receive(sockets[0].as_fd()).unwrap(), 2);
-        let lengths: Vec<usize> = batch.datagrams().map(|received| received.bytes.len()).collect();
+        let lengths: Vec<usize> = batch
+            .datagrams()
+            .map(|received| received.bytes.len())
+            .collect();
         assert_eq!(lengths, [65_507, 0]);
-        assert!(batch.datagrams().all(|received| !received.is_truncated && received.local.is_none()));
+        assert!(
+            batch
+                .datagrams()
+                .all(|received| !received.is_truncated && received.local.is_none())
+        );
         assert_eq!(batch.receive(sockets[0].as_fd()).unwrap(), 0);
         assert_eq!(batch.datagrams().count(), 0);
     }
@@ -248,7 +281,9 @@ mod tests {
         for (wildcard, meant) in [("0.0.0.0:0", "127.0.0.3"), ("[::]:0", "::1")] {
             let (address, sockets) = bind::udp(wildcard.parse().unwrap(), 1).unwrap();
             let meant: IpAddr = meant.parse().unwrap();
-            let Ok(client) = UdpSocket::bind((meant, 0)) else { continue };
+            let Ok(client) = UdpSocket::bind((meant, 0)) else {
+                continue;
+            };
             client.send_to(b"x", (meant, address.port())).unwrap();
             let mut batch = ReceiveBatch::new();
             assert_eq!(batch.receive(sockets[0].as_fd()).unwrap(), 1);

@@ -89,19 +89,51 @@ impl Streams {
     }
 
     /// Takes an accepted stream in, unless a limit or the end of all names is reached; then it is closed.
-    pub fn admit(&mut self, accepted: Accepted, listener: u16, counters: &CoreCounters) -> Option<Rc<Connection>> {
-        let Accepted { stream, local, peer } = accepted;
+    pub fn admit(
+        &mut self,
+        accepted: Accepted,
+        listener: u16,
+        counters: &CoreCounters,
+    ) -> Option<Rc<Connection>> {
+        let Accepted {
+            stream,
+            local,
+            peer,
+        } = accepted;
         let of_this_address = self.by_address.get(&peer.ip()).copied().unwrap_or(0);
         let is_crowded = of_this_address >= self.limits.connections_per_address_max;
-        if is_crowded || self.connections.len() >= self.limits.connections_max || self.last_number == u32::MAX {
+        if is_crowded
+            || self.connections.len() >= self.limits.connections_max
+            || self.last_number == u32::MAX
+        {
             counters.connections_refused.add(1);
             return None;
         }
         self.last_number += 1;
-        let name = ConnectionId { shard: self.shard, number: self.last_number };
-        let flow = Flow { transport: Transport::Tcp, listener, connection: name, local, peer };
-        let connection = Rc::new(Connection::new(stream, flow, self.limits.outbound_octets_max));
-        self.connections.insert(name, Entry { connection: Rc::clone(&connection), first: NONE, last: NONE });
+        let name = ConnectionId {
+            shard: self.shard,
+            number: self.last_number,
+        };
+        let flow = Flow {
+            transport: Transport::Tcp,
+            listener,
+            connection: name,
+            local,
+            peer,
+        };
+        let connection = Rc::new(Connection::new(
+            stream,
+            flow,
+            self.limits.outbound_octets_max,
+        ));
+        self.connections.insert(
+            name,
+            Entry {
+                connection: Rc::clone(&connection),
+                first: NONE,
+                last: NONE,
+            },
+        );
         self.by_address.insert(peer.ip(), of_this_address + 1);
         counters.connections_accepted.add(1);
         counters.connections_open.set(self.connections.len() as u64);
@@ -110,7 +142,9 @@ impl Streams {
 
     /// Forgets a connection that is over.
     pub fn remove(&mut self, name: ConnectionId, counters: &CoreCounters) {
-        let Some(entry) = self.connections.remove(&name) else { return };
+        let Some(entry) = self.connections.remove(&name) else {
+            return;
+        };
         entry.connection.end();
         let address = entry.connection.flow.peer.ip();
         if let Some(count) = self.by_address.get_mut(&address) {
@@ -125,7 +159,9 @@ impl Streams {
 
     /// Ends all connections; their readers notice and have them removed.
     pub fn end_all(&self) {
-        self.connections.values().for_each(|entry| entry.connection.end());
+        self.connections
+            .values()
+            .for_each(|entry| entry.connection.end());
     }
 
     /// Whether there are no connections.
@@ -143,11 +179,18 @@ impl Streams {
     /// Notes that the outbox's message `index` goes to a connection of ours.
     pub fn gather(&mut self, index: usize, flow: &Flow, counters: &CoreCounters) {
         let link = self.chains.len() as u32;
-        let Some(entry) = self.connections.get_mut(&flow.connection).filter(|entry| !entry.connection.has_ended()) else {
+        let Some(entry) = self
+            .connections
+            .get_mut(&flow.connection)
+            .filter(|entry| !entry.connection.has_ended())
+        else {
             counters.stream_messages_dropped.add(1);
             return;
         };
-        self.chains.push(Link { transmit: index as u32, next: NONE });
+        self.chains.push(Link {
+            transmit: index as u32,
+            next: NONE,
+        });
         if entry.first == NONE {
             entry.first = link;
             self.written_to.push(flow.connection);
@@ -159,19 +202,37 @@ impl Streams {
 
     /// Writes the gathered messages, connection by connection. `stalled` is told the connections that [`Connection::drain`] has
     /// to be called for.
-    pub fn flush(&mut self, outbox: &Outbox, counters: &CoreCounters, mut stalled: impl FnMut(&Rc<Connection>)) {
+    pub fn flush(
+        &mut self,
+        outbox: &Outbox,
+        counters: &CoreCounters,
+        mut stalled: impl FnMut(&Rc<Connection>),
+    ) {
         for name in self.written_to.drain(..) {
-            let Some(entry) = self.connections.get_mut(&name) else { continue };
+            let Some(entry) = self.connections.get_mut(&name) else {
+                continue;
+            };
             let first = std::mem::replace(&mut entry.first, NONE);
             entry.last = NONE;
-            write_chain(&entry.connection, &self.chains, first, outbox, counters, &mut stalled);
+            write_chain(
+                &entry.connection,
+                &self.chains,
+                first,
+                outbox,
+                counters,
+                &mut stalled,
+            );
         }
         self.chains.clear();
     }
 }
 
 fn write_chain(
-    connection: &Rc<Connection>, chains: &[Link], first: u32, outbox: &Outbox, counters: &CoreCounters,
+    connection: &Rc<Connection>,
+    chains: &[Link],
+    first: u32,
+    outbox: &Outbox,
+    counters: &CoreCounters,
     stalled: &mut impl FnMut(&Rc<Connection>),
 ) {
     let mut next = chains.get(first as usize);
@@ -180,7 +241,11 @@ fn write_chain(
         let (mut used, mut messages) = (0, 0);
         while let Some(link) = next.filter(|_| used + 2 <= PIECES_MAX) {
             if let Some(transmit) = outbox.transmits.get(link.transmit as usize) {
-                for piece in outbox.pieces(transmit).into_iter().filter(|piece| !piece.is_empty()) {
+                for piece in outbox
+                    .pieces(transmit)
+                    .into_iter()
+                    .filter(|piece| !piece.is_empty())
+                {
                     pieces[used] = IoSlice::new(piece);
                     used += 1;
                 }

@@ -29,7 +29,10 @@ pub struct Accepted {
 impl TcpPort {
     /// Takes over a listening socket. Must run inside the executor that will wait on it.
     #[must_use]
-    #[allow(unsafe_code, reason = "the executor takes over a descriptor only in its raw form")]
+    #[allow(
+        unsafe_code,
+        reason = "the executor takes over a descriptor only in its raw form"
+    )]
     pub fn new(socket: std::net::TcpListener, listener: u16) -> Self {
         let descriptor = socket.into_raw_fd();
         // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
@@ -45,7 +48,13 @@ impl TcpPort {
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
             Err(error) => return Err(error),
         };
-        let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return Ok(None) };
-        Ok(Some(Accepted { stream, local, peer }))
+        let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
+            return Ok(None);
+        };
+        Ok(Some(Accepted {
+            stream,
+            local,
+            peer,
+        }))
     }
 }

@@ -78,13 +78,24 @@ impl SendBatch {
         Self {
             names: vec![address::empty(); BATCH],
             controls: vec![Control([0; 48]); BATCH],
-            parts: vec![[iovec { iov_base: ptr::null_mut(), iov_len: 0 }; 2]; BATCH],
+            parts: vec![
+                [iovec {
+                    iov_base: ptr::null_mut(),
+                    iov_len: 0
+                }; 2];
+                BATCH
+            ],
             headers: vec![empty_header(); BATCH],
         }
     }
 
     /// Sends `count` datagrams, `datagram(0)` first.
-    pub fn send<'a>(&mut self, socket: BorrowedFd<'_>, count: usize, datagram: impl Fn(usize) -> Datagram<'a>) -> Sent {
+    pub fn send<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        count: usize,
+        datagram: impl Fn(usize) -> Datagram<'a>,
+    ) -> Sent {
         let mut sent = Sent::default();
         while sent.settled < count && !sent.is_stalled {
             let batch = (count - sent.settled).min(BATCH);
@@ -102,7 +113,10 @@ impl SendBatch {
         while slot < batch {
             match self.call(socket, slot, batch) {
                 Ok(taken) => {
-                    sent.octets += self.headers[slot..slot + taken].iter().map(|header| header.msg_len as usize).sum::<usize>();
+                    sent.octets += self.headers[slot..slot + taken]
+                        .iter()
+                        .map(|header| header.msg_len as usize)
+                        .sum::<usize>();
                     sent.settled += taken;
                     slot += taken;
                 }
@@ -128,8 +142,19 @@ impl SendBatch {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: the descriptor is open while borrowed. `fill` made every header of the range point to this batch's own names, parts
         // and controls, and to pieces its caller keeps borrowed through `send`; the kernel only reads them.
-        let taken = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as libc::c_uint, flags as _) };
-        if taken < 0 { Err(io::Error::last_os_error()) } else { Ok(taken as usize) }
+        let taken = unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                headers.len() as libc::c_uint,
+                flags as _,
+            )
+        };
+        if taken < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(taken as usize)
+        }
     }
 
     fn fill(&mut self, slot: usize, datagram: &Datagram<'_>) {
@@ -145,8 +170,14 @@ impl SendBatch {
         header.msg_namelen = address::encode(datagram.peer, name);
         header.msg_name = ptr::from_mut(name).cast();
         let control = &mut self.controls[slot];
-        let control_octets = datagram.source.map_or(0, |source| write_source(source, control));
-        header.msg_control = if control_octets == 0 { ptr::null_mut() } else { control.0.as_mut_ptr().cast() };
+        let control_octets = datagram
+            .source
+            .map_or(0, |source| write_source(source, control));
+        header.msg_control = if control_octets == 0 {
+            ptr::null_mut()
+        } else {
+            control.0.as_mut_ptr().cast()
+        };
         header.msg_controllen = control_octets;
     }
 }
@@ -155,24 +186,48 @@ impl SendBatch {
 fn write_source(source: IpAddr, control: &mut Control) -> usize {
     match source {
         IpAddr::V4(ip) => {
-            let ipi_spec_dst = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
-            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst, ipi_addr: libc::in_addr { s_addr: 0 } };
+            let ipi_spec_dst = libc::in_addr {
+                s_addr: u32::from_ne_bytes(ip.octets()),
+            };
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst,
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
             write_control(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
         }
         IpAddr::V6(ip) => {
-            let ipi6_addr = libc::in6_addr { s6_addr: ip.octets() };
-            let info = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 };
+            let ipi6_addr = libc::in6_addr {
+                s6_addr: ip.octets(),
+            };
+            let info = libc::in6_pktinfo {
+                ipi6_addr,
+                ipi6_ifindex: 0,
+            };
             write_control(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
         }
     }
 }
 
 #[allow(unsafe_code, reason = "control messages are laid out by pointer")]
-fn write_control<T>(control: &mut Control, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
+fn write_control<T>(
+    control: &mut Control,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) -> usize {
     let octets = size_of::<T>() as libc::c_uint;
     // SAFETY: these two only compute.
-    let (length, space) = unsafe { (libc::CMSG_LEN(octets) as usize, libc::CMSG_SPACE(octets) as usize) };
-    assert!(space <= size_of::<Control>(), "the room is made for the longer of the two");
+    let (length, space) = unsafe {
+        (
+            libc::CMSG_LEN(octets) as usize,
+            libc::CMSG_SPACE(octets) as usize,
+        )
+    };
+    assert!(
+        space <= size_of::<Control>(),
+        "the room is made for the longer of the two"
+    );
     let place = control.0.as_mut_ptr().cast::<cmsghdr>();
     // SAFETY: `place` is aligned for cmsghdr and has room for it and, checked above, for the value behind it.
     unsafe {
@@ -196,7 +251,9 @@ mod tests {
 
     fn client() -> UdpSocket {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
         client
     }
 
@@ -210,9 +267,15 @@ mod tests {
         let sent = batch.send(sockets[0].as_fd(), heads.len(), |index| Datagram {
             peer,
             source: None,
-            pieces: [heads[index].as_bytes(), if index % 2 == 0 { b"tail" } else { b"" }],
+            pieces: [
+                heads[index].as_bytes(),
+                if index % 2 == 0 { b"tail" } else { b"" },
+            ],
         });
-        assert_eq!((sent.settled, sent.refused, sent.is_stalled), (150, 0, false));
+        assert_eq!(
+            (sent.settled, sent.refused, sent.is_stalled),
+            (150, 0, false)
+        );
         let mut buffer = [0; 64];
         let mut octets = 0;
         for (index, head) in heads.iter().enumerate() {
@@ -233,9 +296,21 @@ mod tests {
         // Too long for UDP, and of a family this socket does not speak.
         let refused: SocketAddr = "[::1]:9".parse().unwrap();
         let sent = SendBatch::new().send(sockets[0].as_fd(), 5, |index| match index {
-            0 | 2 => Datagram { peer, source: None, pieces: [&long, b"y"] },
-            4 => Datagram { peer: refused, source: None, pieces: [b"z", b""] },
-            _ => Datagram { peer, source: None, pieces: [b"good", b""] },
+            0 | 2 => Datagram {
+                peer,
+                source: None,
+                pieces: [&long, b"y"],
+            },
+            4 => Datagram {
+                peer: refused,
+                source: None,
+                pieces: [b"z", b""],
+            },
+            _ => Datagram {
+                peer,
+                source: None,
+                pieces: [b"good", b""],
+            },
         });
         assert_eq!((sent.settled, sent.refused, sent.octets), (5, 3, 8));
         let mut buffer = [0; 16];
@@ -249,11 +324,24 @@ mod tests {
         for (wildcard, source) in [("0.0.0.0:0", "127.0.0.3"), ("[::]:0", "::1")] {
             let (address, sockets) = bind::udp(wildcard.parse().unwrap(), 1).unwrap();
             let source: IpAddr = source.parse().unwrap();
-            let Ok(client) = UdpSocket::bind((source, 0)) else { continue };
+            let Ok(client) = UdpSocket::bind((source, 0)) else {
+                continue;
+            };
             let peer = client.local_addr().unwrap();
-            let datagram = |_| Datagram { peer, source: Some(source), pieces: [b"answer", b""] };
-            assert_eq!(SendBatch::new().send(sockets[0].as_fd(), 1, datagram).refused, 0);
-            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let datagram = |_| Datagram {
+                peer,
+                source: Some(source),
+                pieces: [b"answer", b""],
+            };
+            assert_eq!(
+                SendBatch::new()
+                    .send(sockets[0].as_fd(), 1, datagram)
+                    .refused,
+                0
+            );
+            client
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
             let (_, from) = client.recv_from(&mut [0; 16]).unwrap();
             assert_eq!(from, SocketAddr::new(source, address.port()));
         }

@@ -107,6 +107,30 @@ pub struct CallDialog {
 }
 
 impl CallDialog {
+    /// Whether it reports the same as `other`, whatever `id` either goes by.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            id: _,
+            call_id,
+            local_tag,
+            remote_tag,
+            direction,
+            state,
+            local,
+            remote,
+            remote_is_private,
+        } = self;
+        *call_id == other.call_id
+            && *local_tag == other.local_tag
+            && *remote_tag == other.remote_tag
+            && *direction == other.direction
+            && *state == other.state
+            && *local == other.local
+            && *remote == other.remote
+            && *remote_is_private == other.remote_is_private
+    }
+
     /// What a lamp shows for this leg. A call the presentity makes itself lights the lamp steadily from its first INVITE, because
     /// many phones blink on every `early`, whoever called (W:C0.4, F3). A source that does not say who called is taken to
     /// mean an incoming call (W:C2.4).

@@ -5,7 +5,7 @@
 //!
 //! Guarantees, for legs of equal key:
 //! - The state only goes forward (RFC 4235 §3.7.1); an older statement is ignored.
-//! - What a source called `terminated` stays over for [`TOMBSTONE_LIFE`], whichever publication names it again, however late.
+//! - What a source called `terminated` stays over for 32 s ([`Tombstones`]), whichever publication names it again, however late.
 //! - A statement with other tags is about another leg: a fork's loser never clears the winner. A tag that a statement does not give
 //!   is a wild card only towards legs of the same publication; and a leg of another publication is taken to be the
 //!   same when it is unanswered and the new statement merely knows more tags (`trying` has none yet).
@@ -13,33 +13,17 @@
 //!   refresh without a body states nothing, so it does not prolong them.
 //! - Legs and tombstones are bounded.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call::Party;
-
-/// As long as a delayed or retransmitted statement can be under way: 64 × T1 (RFC 3261 §17.1.2.2).
-pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);
-
-/// The same for legs without a Call-ID. Their sources use one `id` call after call (the extension number, say), so that the
-/// next call must not be taken for an echo of the last.
-pub(crate) const TOMBSTONE_LIFE_WITHOUT_CALL_ID: Duration = Duration::from_secs(4);
-
-/// Tombstones of one presentity; the oldest goes when there is one too many.
-const TOMBSTONES_MAX: usize = 64;
-
-/// The publication a leg belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    /// The publication, by the number the presentity gave it.
-    pub(crate) publication: u64,
-    /// Who publishes.
-    pub(crate) publisher: u64,
-}
+use crate::presence::leg_key::Key;
+use crate::presence::leg_key::Likeness;
+use crate::presence::tombstone::Ending;
+use crate::presence::tombstone::Owner;
+use crate::presence::tombstone::Tombstones;
 
 /// A live leg.
 #[derive(Debug)]
@@ -58,44 +42,11 @@ pub(crate) struct Leg {
     named: bool,
 }
 
-/// How a leg came to be over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// A source said so, or withdrew its publication: final.
-    Terminated,
-    /// A full document did not name it any more. Its own publication may name it again: it did not say `terminated`, and a
-    /// source with one `dialog` element for all branches of a fork names them in turn.
-    Omitted,
-    /// Its publication ran out. That is no news about the call: a publisher that was late publishes its answered calls anew.
-    Expired,
-}
-
-#[derive(Debug)]
-struct Tombstone {
-    owner: Owner,
-    call: Arc<CallDialog>,
-    source_id: Box<str>,
-    ending: Ending,
-    until: Instant,
-}
-
-/// How the keys of two reports compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Likeness {
-    /// The same leg.
-    Equal,
-    /// The same, if tags that one of them does not give are taken as wild cards. `gains`: the new one gives all that the
-    /// old one does.
-    Compatible { gains: bool },
-    /// Another leg.
-    Different,
-}
-
 /// The legs of one presentity and their tombstones.
 #[derive(Debug, Default)]
 pub(crate) struct CallSet {
     legs: Vec<Leg>,
-    tombstones: VecDeque<Tombstone>,
+    tombstones: Tombstones,
 }
 
 impl CallSet {
@@ -146,7 +97,7 @@ impl CallSet {
         dialogs
             .iter()
             .filter(|dialog| dialog.state != CallState::Terminated)
-            .any(|dialog| legs().any(|leg| leg.is_restated_by(publisher, dialog)))
+            .any(|dialog| legs().any(|leg| leg.is_restated_by(Key::of(publisher, dialog))))
     }
 
     /// Whether a publication has live legs.
@@ -156,14 +107,27 @@ impl CallSet {
             .any(|leg| leg.owner.publication == publication)
     }
 
-    /// Gives the legs of a publication to the one that replaces it.
+    /// Gives the legs of a publication to the one that replaces it. Of a leg that the heir has already, the further report stays.
     pub(crate) fn hand_over(&mut self, publication: u64, heir: Owner) {
-        for leg in self
-            .legs
-            .iter_mut()
-            .filter(|leg| leg.owner.publication == publication)
-        {
+        let mut index = 0;
+        while index < self.legs.len() {
+            if self.legs[index].owner.publication != publication {
+                index += 1;
+                continue;
+            }
+            let mut leg = self.legs.remove(index);
             leg.owner = heir;
+            let is_twin = |other: &&mut Leg| {
+                other.owner == heir && other.key().likeness(leg.key()) == Likeness::Equal
+            };
+            match self.legs.iter_mut().find(is_twin) {
+                Some(twin) if twin.call.state.progress() < leg.call.state.progress() => *twin = leg,
+                Some(_) => {}
+                None => {
+                    self.legs.insert(index, leg);
+                    index += 1;
+                }
+            }
         }
     }
 
@@ -185,14 +149,13 @@ impl CallSet {
     pub(crate) fn expire(&mut self, now: Instant) {
         self.legs
             .retain(|leg| leg.until.is_none_or(|until| now < until));
-        self.tombstones.retain(|tombstone| now < tombstone.until);
+        self.tombstones.expire(now);
     }
 
     /// When [`Self::expire`] has something to do next.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let legs = self.legs.iter().filter_map(|leg| leg.until);
-        legs.chain(self.tombstones.iter().map(|tombstone| tombstone.until))
-            .min()
+        legs.chain(self.tombstones.next_expiry()).min()
     }
 
     /// Whether neither legs nor tombstones are left.
@@ -202,27 +165,43 @@ impl CallSet {
 
     fn terminate(&mut self, owner: Owner, dialog: CallDialog, now: Instant) {
         let source_id = dialog.id.clone();
-        let dialog = match self.own_leg(owner, &dialog) {
-            Some(index) => merge(&self.legs.remove(index).call, dialog),
-            None => dialog,
+        let call = match self.own_leg(owner, &dialog) {
+            Some(index) => merge(&self.legs.remove(index).call, dialog.clone()),
+            None => dialog.clone(),
         };
+        // Over by both names: the one the leg was known by, and the one it is ended by.
+        let known = Key::new(owner.publisher, &source_id, &call);
+        let stated = Key::of(owner.publisher, &dialog);
         self.legs
-            .retain(|leg| !leg.is_restated_by(owner.publisher, &dialog));
-        self.bury(owner, Arc::new(dialog), source_id, Ending::Terminated, now);
+            .retain(|leg| !leg.is_restated_by(known) && !leg.is_restated_by(stated));
+        if known.likeness(stated) != Likeness::Equal {
+            let (stated, id) = (Arc::new(dialog), source_id.clone());
+            self.tombstones
+                .add(owner, stated, id, Ending::Terminated, now);
+        }
+        self.tombstones
+            .add(owner, Arc::new(call), source_id, Ending::Terminated, now);
     }
 
     /// Takes a live dialog.
     fn report(&mut self, owner: Owner, dialog: CallDialog, calls_max: usize, now: Instant) {
-        let own = self.own_leg(owner, &dialog);
-        let is_exact = own.is_some_and(|index| {
-            self.legs[index].likeness(owner.publisher, &dialog) == Likeness::Equal
-        });
-        if !is_exact && self.is_over(owner, &dialog, now) {
+        let key = Key::of(owner.publisher, &dialog);
+        let is_over = |key| self.tombstones.cover(owner, key, dialog.state, now);
+        let Some(index) = self.own_leg(owner, &dialog) else {
+            if !is_over(key) {
+                self.insert(owner, dialog, calls_max, now);
+            }
             return;
-        }
-        match own {
-            Some(index) => self.legs[index].evolve(dialog, now),
-            None => self.insert(owner, dialog, calls_max, now),
+        };
+        let leg = &self.legs[index];
+        let likeness = leg.key().likeness(key);
+        let merged = merge(&leg.call, dialog.clone());
+        let merged_key = Key::new(owner.publisher, &leg.source_id, &merged);
+        if likeness == Likeness::Equal || !(is_over(key) || is_over(merged_key)) {
+            self.legs[index].evolve(merged, now);
+        } else if likeness == (Likeness::Compatible { gains: true }) {
+            // The leg turns out to be one that is over.
+            self.legs.remove(index);
         }
     }
 
@@ -230,7 +209,7 @@ impl CallSet {
     /// missing tags allow. Of several the least advanced: when a branch of a fork is reported over without its tag, it
     /// is a loser.
     fn own_leg(&self, owner: Owner, dialog: &CallDialog) -> Option<usize> {
-        let rank = |leg: &Leg| match leg.likeness(owner.publisher, dialog) {
+        let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
             Likeness::Equal => Some(0),
             Likeness::Compatible { .. } if leg.source_id == dialog.id => Some(1),
             Likeness::Compatible { .. } => Some(2),
@@ -246,14 +225,6 @@ impl CallSet {
             .map(|(_, _, index)| index)
     }
 
-    /// Whether `dialog` is a late word about a leg that is over.
-    fn is_over(&self, owner: Owner, dialog: &CallDialog, now: Instant) -> bool {
-        self.tombstones
-            .iter()
-            .filter(|tombstone| now < tombstone.until)
-            .any(|tombstone| tombstone.covers(owner, dialog))
-    }
-
     fn insert(&mut self, owner: Owner, mut dialog: CallDialog, calls_max: usize, now: Instant) {
         if self.legs.len() >= calls_max && !self.make_room_for(&dialog) {
             return;
@@ -262,7 +233,7 @@ impl CallSet {
         let twin = self
             .legs
             .iter()
-            .find(|leg| leg.is_restated_by(owner.publisher, &dialog));
+            .find(|leg| leg.is_restated_by(Key::of(owner.publisher, &dialog)));
         if let Some(twin) = twin {
             // Two publications about one leg: watchers see one `id`, whichever of them is shown.
             dialog.id = twin.call.id.clone();
@@ -307,146 +278,42 @@ impl CallSet {
         while let Some(leg) = self.legs.get(index) {
             if is_over(leg) {
                 let leg = self.legs.remove(index);
-                self.bury(leg.owner, leg.call, leg.source_id, ending, now);
+                self.tombstones
+                    .add(leg.owner, leg.call, leg.source_id, ending, now);
             } else {
                 index += 1;
             }
         }
     }
-
-    fn bury(
-        &mut self,
-        owner: Owner,
-        call: Arc<CallDialog>,
-        source_id: Box<str>,
-        ending: Ending,
-        now: Instant,
-    ) {
-        let life = if call.call_id.is_empty() {
-            TOMBSTONE_LIFE_WITHOUT_CALL_ID
-        } else {
-            TOMBSTONE_LIFE
-        };
-        let tombstone = Tombstone {
-            owner,
-            call,
-            source_id,
-            ending,
-            until: now + life,
-        };
-        self.tombstones.retain(|old| !tombstone.supersedes(old));
-        if self.tombstones.len() >= TOMBSTONES_MAX {
-            self.tombstones.pop_front();
-        }
-        self.tombstones.push_back(tombstone);
-    }
 }
 
 impl Leg {
-    fn likeness(&self, publisher: u64, dialog: &CallDialog) -> Likeness {
-        likeness(
-            &self.call,
-            &self.source_id,
-            self.owner.publisher,
-            dialog,
-            publisher,
-        )
+    fn key(&self) -> Key<'_> {
+        Key::new(self.owner.publisher, &self.source_id, &self.call)
     }
 
     /// Whether a statement of another publication is about this leg.
-    fn is_restated_by(&self, publisher: u64, dialog: &CallDialog) -> bool {
-        match self.likeness(publisher, dialog) {
+    fn is_restated_by(&self, key: Key<'_>) -> bool {
+        match self.key().likeness(key) {
             Likeness::Equal => true,
             Likeness::Compatible { gains } => gains && self.call.state.is_unanswered(),
             Likeness::Different => false,
         }
     }
 
-    fn evolve(&mut self, dialog: CallDialog, now: Instant) {
+    /// Becomes `merged`, which is what is known now, unless that is an older state.
+    fn evolve(&mut self, merged: CallDialog, now: Instant) {
         self.named = true;
-        if dialog.state.progress() < self.call.state.progress() {
+        if merged.state.progress() < self.call.state.progress() {
             return;
         }
-        if dialog.state != self.call.state {
+        if merged.state != self.call.state {
             self.since = now;
         }
-        self.until = end_of(dialog.state, now);
-        let merged = merge(&self.call, dialog);
+        self.until = end_of(merged.state, now);
         if merged != *self.call {
             self.call = Arc::new(merged);
         }
-    }
-}
-
-impl Tombstone {
-    fn likeness(&self, publisher: u64, dialog: &CallDialog) -> Likeness {
-        likeness(
-            &self.call,
-            &self.source_id,
-            self.owner.publisher,
-            dialog,
-            publisher,
-        )
-    }
-
-    /// Whether a live report of `owner` is about this leg and so to be ignored.
-    fn covers(&self, owner: Owner, dialog: &CallDialog) -> bool {
-        let is_own = self.owner.publication == owner.publication;
-        match self.likeness(owner.publisher, dialog) {
-            Likeness::Equal => match self.ending {
-                Ending::Terminated => true,
-                Ending::Omitted => !is_own,
-                Ending::Expired => dialog.state.is_unanswered(),
-            },
-            // An answered call is never doubted because of a missing tag: it may be the winner of the fork.
-            Likeness::Compatible { .. } if !dialog.state.is_unanswered() => false,
-            Likeness::Compatible { .. } if is_own => self.ending == Ending::Terminated,
-            // Before the first tag came; it can only be late.
-            Likeness::Compatible { gains } => {
-                !gains && dialog.state.progress() < CallState::Early.progress()
-            }
-            Likeness::Different => false,
-        }
-    }
-
-    /// Whether `old` says no more than this one.
-    fn supersedes(&self, old: &Self) -> bool {
-        let is_final = self.ending == Ending::Terminated || self.ending == old.ending;
-        let is_own =
-            self.owner.publication == old.owner.publication || self.call.call_id.is_empty();
-        is_final && is_own && old.likeness(self.owner.publisher, &self.call) == Likeness::Equal
-    }
-}
-
-fn likeness(
-    old: &CallDialog,
-    old_id: &str,
-    old_publisher: u64,
-    new: &CallDialog,
-    publisher: u64,
-) -> Likeness {
-    let by_id = old.call_id.is_empty() || new.call_id.is_empty();
-    if by_id {
-        if old_publisher != publisher || *old_id != *new.id {
-            return Likeness::Different;
-        }
-    } else if old.call_id != new.call_id {
-        return Likeness::Different;
-    }
-    let fits = |old: &str, new: &str| old == new || old.is_empty() || new.is_empty();
-    let parts = [
-        (&old.call_id, &new.call_id),
-        (&old.local_tag, &new.local_tag),
-        (&old.remote_tag, &new.remote_tag),
-    ];
-    if !parts.iter().all(|(old, new)| fits(old, new)) {
-        return Likeness::Different;
-    }
-    if parts.iter().all(|(old, new)| old == new) {
-        return Likeness::Equal;
-    }
-    Likeness::Compatible {
-        gains: parts.iter().all(|(old, new)| old.is_empty() || old == new),
     }
 }
 

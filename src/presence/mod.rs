@@ -4,6 +4,8 @@
 
 mod activity;
 mod call_set;
+mod leg_key;
+mod tombstone;
 
 pub mod aor;
 pub mod call;

@@ -13,7 +13,6 @@ use std::time::Instant;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call_set::CallSet;
-use crate::presence::call_set::Owner;
 use crate::presence::composition;
 use crate::presence::composition::Composed;
 use crate::presence::composition::Contributor;
@@ -29,6 +28,7 @@ use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
 use crate::presence::subscription::Package;
+use crate::presence::tombstone::Owner;
 
 mod explain;
 
@@ -162,7 +162,7 @@ impl Presentity {
                 .time_to_live_max()
                 .map_or(until, |life| until.min(now + life));
             match self.call_state.take() {
-                Some(same) if same.call == call => CallStatement { until, ..same },
+                Some(same) if same.call.says_the_same(&call) => CallStatement { until, ..same },
                 _ => CallStatement {
                     call,
                     since: now,

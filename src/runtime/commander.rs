@@ -71,7 +71,11 @@ impl Drop for Replier {
 
 impl Slot {
     fn new() -> Arc<Self> {
-        Arc::new(Self { reply: ArrayQueue::new(1), is_over: AtomicBool::new(false), waker: AtomicWaker::new() })
+        Arc::new(Self {
+            reply: ArrayQueue::new(1),
+            is_over: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        })
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<Result<Reply, Unavailable>> {
@@ -99,20 +103,34 @@ impl Commander {
     }
 
     /// Gives a shard a command and blocks the thread until it replies. Not for a thread that runs an executor.
-    pub fn ask_blocking(&self, shard: ShardId, command: Command, patience: Duration) -> Result<Reply, Unavailable> {
+    pub fn ask_blocking(
+        &self,
+        shard: ShardId,
+        command: Command,
+        patience: Duration,
+    ) -> Result<Reply, Unavailable> {
         let (sender, receiver) = mpsc::channel();
         let replier = Replier(Waiting::Thread(sender));
-        self.mesh.ask(shard, Ask { command, replier }).map_err(|_| Unavailable)?;
+        self.mesh
+            .ask(shard, Ask { command, replier })
+            .map_err(|_| Unavailable)?;
         receiver.recv_timeout(patience).map_err(|_| Unavailable)
     }
 
     /// Gives every shard a command made for it, all at once, and blocks until all have replied or `patience` is over.
-    pub fn ask_all_blocking(&self, patience: Duration, command: impl Fn() -> Command) -> Vec<Result<Reply, Unavailable>> {
+    pub fn ask_all_blocking(
+        &self,
+        patience: Duration,
+        command: impl Fn() -> Command,
+    ) -> Vec<Result<Reply, Unavailable>> {
         let deadline = std::time::Instant::now() + patience;
         let receivers: Vec<_> = (0..self.mesh.shards())
             .map(|shard| {
                 let (sender, receiver) = mpsc::channel();
-                let ask = Ask { command: command(), replier: Replier(Waiting::Thread(sender)) };
+                let ask = Ask {
+                    command: command(),
+                    replier: Replier(Waiting::Thread(sender)),
+                };
                 // Refused, it drops the sender, and the receiver hears of it.
                 let _ = self.mesh.ask(ShardId(shard), ask);
                 receiver
@@ -134,7 +152,9 @@ impl Engine for Commander {
     async fn ask(&self, shard: ShardId, command: Command) -> Result<Reply, Unavailable> {
         let slot = Slot::new();
         let replier = Replier(Waiting::Task(Arc::clone(&slot)));
-        self.mesh.ask(shard, Ask { command, replier }).map_err(|_| Unavailable)?;
+        self.mesh
+            .ask(shard, Ask { command, replier })
+            .map_err(|_| Unavailable)?;
         poll_fn(|context| slot.poll(context)).await
     }
 
@@ -153,7 +173,10 @@ mod tests {
 
     fn commander() -> (Arc<Mesh>, Commander) {
         let mesh = Mesh::new(2);
-        (Arc::clone(&mesh), Commander::new(mesh, Arc::new(AtomicBool::new(true))))
+        (
+            Arc::clone(&mesh),
+            Commander::new(mesh, Arc::new(AtomicBool::new(true))),
+        )
     }
 
     fn serve(mesh: &Mesh, shard: ShardId, commands: usize) {
@@ -181,7 +204,10 @@ mod tests {
     fn a_task_gets_its_replies() {
         let (mesh, commander) = commander();
         let shard = std::thread::spawn(move || serve(&mesh, ShardId(0), 100));
-        let executor = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 * 1024).make().unwrap();
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(64 * 1024)
+            .make()
+            .unwrap();
         executor.run(async move {
             for expected in 0..100 {
                 let reply = commander.ask(ShardId(0), Command::Counters).await;
@@ -194,7 +220,11 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_core_that_has_ended() {
         let (mesh, commander) = commander();
-        assert!(commander.ask_blocking(ShardId(7), Command::Drain, Duration::from_secs(10)).is_err());
+        assert!(
+            commander
+                .ask_blocking(ShardId(7), Command::Drain, Duration::from_secs(10))
+                .is_err()
+        );
         let waiting = std::thread::spawn({
             let commander = commander.clone();
             move || commander.ask_blocking(ShardId(0), Command::Drain, Duration::from_secs(60))
@@ -202,7 +232,11 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         mesh.close(ShardId(0));
         assert!(waiting.join().unwrap().is_err());
-        assert!(commander.ask_blocking(ShardId(0), Command::Drain, Duration::from_secs(60)).is_err());
+        assert!(
+            commander
+                .ask_blocking(ShardId(0), Command::Drain, Duration::from_secs(60))
+                .is_err()
+        );
         // One that gave up in silence counts for the rest: only the silent one is unavailable.
         let shard = std::thread::spawn(move || serve(&mesh, ShardId(1), 1));
         let replies = commander.ask_all_blocking(Duration::from_secs(10), || Command::Drain);

@@ -99,7 +99,12 @@ pub(crate) struct Turn<'c> {
 impl Core {
     /// A core with an engine that has heard nothing yet.
     pub(crate) fn new(
-        id: ShardId, shard: Shard, mesh: Arc<Mesh>, counters: Arc<CoreCounters>, limits: Limits, udp_ports: Vec<Option<Rc<UdpPort>>>,
+        id: ShardId,
+        shard: Shard,
+        mesh: Arc<Mesh>,
+        counters: Arc<CoreCounters>,
+        limits: Limits,
+        udp_ports: Vec<Option<Rc<UdpPort>>>,
     ) -> Rc<Self> {
         let state = State {
             shard,
@@ -128,7 +133,11 @@ impl Core {
 
     /// Runs one turn that `work` starts.
     pub(crate) fn turn<R>(&self, work: impl FnOnce(&mut Turn<'_>) -> R) -> R {
-        let mut turn = Turn { core: self, state: self.state.borrow_mut(), now: Instant::now() };
+        let mut turn = Turn {
+            core: self,
+            state: self.state.borrow_mut(),
+            now: Instant::now(),
+        };
         let result = work(&mut turn);
         turn.finish();
         result
@@ -137,8 +146,14 @@ impl Core {
     /// When a turn is wanted without anything arriving.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let state = self.state.borrow();
-        let retry = state.post.has_backlog().then(|| Instant::now() + BACKLOG_RETRY);
-        [state.shard.poll_timeout(), retry].into_iter().flatten().min()
+        let retry = state
+            .post
+            .has_backlog()
+            .then(|| Instant::now() + BACKLOG_RETRY);
+        [state.shard.poll_timeout(), retry]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether sockets should be left unread for a moment.
@@ -165,7 +180,10 @@ impl Core {
             return true;
         }
         let mut timekeeper = self.timekeeper.borrow_mut();
-        if !timekeeper.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        if !timekeeper
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
             *timekeeper = Some(waker.clone());
         }
         false
@@ -205,14 +223,20 @@ impl Turn<'_> {
         let is_answered = write(&mut outbox.arena);
         if is_answered {
             let end = outbox.arena.len();
-            outbox.transmits.push(Transmit { flow, head: start..end, tail: end..end });
+            outbox.transmits.push(Transmit {
+                flow,
+                head: start..end,
+                tail: end..end,
+            });
         }
         is_answered
     }
 
     /// Takes an accepted stream in, if the limits let it.
     pub(crate) fn admit(&mut self, accepted: Accepted, listener: u16) -> Option<Rc<Connection>> {
-        self.state.streams.admit(accepted, listener, &self.core.counters)
+        self.state
+            .streams
+            .admit(accepted, listener, &self.core.counters)
     }
 
     /// Forgets a stream that has ended, and tells the engine.
@@ -226,7 +250,12 @@ impl Turn<'_> {
     fn finish(mut self) {
         self.take_mail();
         self.take_commands();
-        if self.state.shard.poll_timeout().is_some_and(|due| due <= self.now) {
+        if self
+            .state
+            .shard
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
             let state = &mut *self.state;
             state.shard.handle_timeout(self.now, &mut state.outbox);
         }
@@ -234,15 +263,22 @@ impl Turn<'_> {
         let state = &mut *self.state;
         state.post.retry(&self.core.counters);
         state.post.wake();
-        state.times.record(self.now, Instant::now(), &self.core.counters);
+        state
+            .times
+            .record(self.now, Instant::now(), &self.core.counters);
         let retry = state.post.has_backlog().then(|| self.now + BACKLOG_RETRY);
-        let due = [state.shard.poll_timeout(), retry].into_iter().flatten().min();
+        let due = [state.shard.poll_timeout(), retry]
+            .into_iter()
+            .flatten()
+            .min();
         self.core.wake_timekeeper_if_earlier(due);
     }
 
     fn take_mail(&mut self) {
         for _ in 0..MAIL_PER_TURN {
-            let Some(mail) = self.core.mesh.next_mail(self.core.id) else { break };
+            let Some(mail) = self.core.mesh.next_mail(self.core.id) else {
+                break;
+            };
             self.core.counters.mail_received.add(1);
             self.handle(Input::Mail(mail));
         }
@@ -250,7 +286,9 @@ impl Turn<'_> {
 
     fn take_commands(&mut self) {
         for _ in 0..COMMANDS_PER_TURN {
-            let Some(ask) = self.core.mesh.next_ask(self.core.id) else { break };
+            let Some(ask) = self.core.mesh.next_ask(self.core.id) else {
+                break;
+            };
             self.core.counters.commands.add(1);
             self.state.last_token += 1;
             let token = Token(self.state.last_token);
@@ -261,7 +299,14 @@ impl Turn<'_> {
 
     /// Hands all effects on and forgets them.
     fn empty_outbox(&mut self) {
-        let State { outbox, streams, post, send_batch, repliers, .. } = &mut *self.state;
+        let State {
+            outbox,
+            streams,
+            post,
+            send_batch,
+            repliers,
+            ..
+        } = &mut *self.state;
         if outbox.is_empty() {
             outbox.clear();
             return;
@@ -297,7 +342,8 @@ fn send_datagrams(core: &Core, outbox: &Outbox, streams: &mut Streams, send_batc
             continue;
         }
         let is_next = |transmit: &&Transmit| {
-            transmit.flow.transport == Transport::Udp && transmit.flow.listener == first.flow.listener
+            transmit.flow.transport == Transport::Udp
+                && transmit.flow.listener == first.flow.listener
         };
         let (run, behind) = rest.split_at(rest.iter().take_while(is_next).count());
         rest = behind;

@@ -36,7 +36,9 @@ pub enum DaemonError {
 /// Runs a node until SIGTERM or SIGINT. At SIGHUP `reload` reads the configuration and gives the new domains and accounts, or None when it is
 /// no good (having said why); `started` is called once everything listens.
 pub fn run(
-    plan: NodePlan, started: impl FnOnce(&Node), mut reload: impl FnMut() -> Option<Arc<Directory>>,
+    plan: NodePlan,
+    started: impl FnOnce(&Node),
+    mut reload: impl FnMut() -> Option<Arc<Directory>>,
 ) -> Result<(), DaemonError> {
     // Before the first thread, so that a signal during boot is not lost.
     let requests = signals::listen().map_err(DaemonError::Signals)?;
@@ -50,7 +52,11 @@ pub fn run(
             Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(ended) = node.poll_ended() {
-                    tracing::error!(core = ended.core, panicked = ended.has_panicked, "a core has ended, so the whole node does");
+                    tracing::error!(
+                        core = ended.core,
+                        panicked = ended.has_panicked,
+                        "a core has ended, so the whole node does"
+                    );
                     notify::tell(State::Stopping);
                     node.stop(Duration::ZERO);
                     return Err(DaemonError::CoreEnded(ended.core));

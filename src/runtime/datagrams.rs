@@ -52,16 +52,24 @@ fn receive_batch(core: &Core, port: &UdpPort, lost: &mut u32) -> io::Result<usiz
     if count > 0 {
         core.counters.receive_batches.add(1);
         core.counters.datagrams_received.add(count as u64);
-        core.turn(|turn| batch.datagrams().for_each(|received| take(core, turn, port, &received, lost)));
+        core.turn(|turn| {
+            batch
+                .datagrams()
+                .for_each(|received| take(core, turn, port, &received, lost))
+        });
     }
     Ok(count)
 }
 
 fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_>, lost: &mut u32) {
-    core.counters.datagram_octets_received.add(received.bytes.len() as u64);
+    core.counters
+        .datagram_octets_received
+        .add(received.bytes.len() as u64);
     if let Some(total) = received.lost {
         // The kernel counts from the socket's birth, and wraps.
-        core.counters.datagrams_lost_in_kernel.add(u64::from(total.wrapping_sub(*lost)));
+        core.counters
+            .datagrams_lost_in_kernel
+            .add(u64::from(total.wrapping_sub(*lost)));
         *lost = total;
     }
     if received.is_truncated {
@@ -70,8 +78,13 @@ fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_
     }
     let flow = port.flow(received);
     match junk::classify(received.bytes) {
-        Kind::Sip => turn.handle(Input::Datagram { flow, bytes: received.bytes }),
-        Kind::Stun if turn.answer(flow, |out| stun::answer(received.bytes, received.peer, out)) => core.counters.stun_answered.add(1),
+        Kind::Sip => turn.handle(Input::Datagram {
+            flow,
+            bytes: received.bytes,
+        }),
+        Kind::Stun if turn.answer(flow, |out| stun::answer(received.bytes, received.peer, out)) => {
+            core.counters.stun_answered.add(1)
+        }
         Kind::Stun | Kind::Filler => core.counters.datagrams_junk.add(1),
     }
 }

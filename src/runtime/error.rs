@@ -72,25 +72,44 @@ impl BootError {
     pub(crate) fn check_io_uring(cores: usize) -> Result<(), Self> {
         match kernel::probe_io_uring() {
             Ok(()) => Ok(()),
-            Err(reason) if reason.raw_os_error() == Some(libc::ENOMEM) => Err(Self::memory_lock(cores)),
+            Err(reason) if reason.raw_os_error() == Some(libc::ENOMEM) => {
+                Err(Self::memory_lock(cores))
+            }
             Err(reason) => {
                 let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok();
-                Err(Self::IoUring { reason, disabled: disabled.and_then(|text| text.trim().parse().ok()) })
+                Err(Self::IoUring {
+                    reason,
+                    disabled: disabled.and_then(|text| text.trim().parse().ok()),
+                })
             }
         }
     }
 
     /// The executor's own complaint, told apart.
-    pub(crate) fn from_executor(core: &str, cpu: usize, cores: usize, error: &GlommioError<()>) -> Self {
-        let is_memory_lock = matches!(error, GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)));
+    pub(crate) fn from_executor(
+        core: &str,
+        cpu: usize,
+        cores: usize,
+        error: &GlommioError<()>,
+    ) -> Self {
+        let is_memory_lock = matches!(
+            error,
+            GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..))
+        );
         if is_memory_lock || error.raw_os_error() == Some(libc::ENOMEM) {
             return Self::memory_lock(cores);
         }
         let reason = match error.raw_os_error() {
-            Some(libc::EINVAL) => "this process may not run there (check taskset, cpuset and CPUAffinity)".to_owned(),
+            Some(libc::EINVAL) => {
+                "this process may not run there (check taskset, cpuset and CPUAffinity)".to_owned()
+            }
             _ => error.to_string(),
         };
-        Self::Core { core: core.to_owned(), cpu, reason }
+        Self::Core {
+            core: core.to_owned(),
+            cpu,
+            reason,
+        }
     }
 
     fn memory_lock(cores: usize) -> Self {
@@ -98,13 +117,20 @@ impl BootError {
         let limit = kernel::memory_lock_limit().map_or(0, |limit| limit.soft / 1024);
         // When the limit already is that high, others of the same user hold locked memory: ask for as much again.
         let octets = octets.max(limit * 2 * 1024);
-        Self::MemoryLock { cores, needed: octets / 1024, limit, octets }
+        Self::MemoryLock {
+            cores,
+            needed: octets / 1024,
+            limit,
+            octets,
+        }
     }
 }
 
 fn uring_advice(reason: &io::Error, disabled: Option<u8>) -> String {
     let switched = match disabled {
-        Some(2) => "kernel.io_uring_disabled is 2: set it to 0 (`sysctl kernel.io_uring_disabled=0`)",
+        Some(2) => {
+            "kernel.io_uring_disabled is 2: set it to 0 (`sysctl kernel.io_uring_disabled=0`)"
+        }
         Some(1) => {
             "kernel.io_uring_disabled is 1: set it to 0, or put this user into the group that kernel.io_uring_group names, or give \
              CAP_SYS_ADMIN"
@@ -124,7 +150,11 @@ fn uring_advice(reason: &io::Error, disabled: Option<u8>) -> String {
         }
         _ => "",
     };
-    if cause.is_empty() { String::new() } else { format!(". {cause}") }
+    if cause.is_empty() {
+        String::new()
+    } else {
+        format!(". {cause}")
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +163,13 @@ mod tests {
 
     #[test]
     fn a_forbidden_ring_says_what_to_do() {
-        let text = |code, disabled| BootError::IoUring { reason: io::Error::from_raw_os_error(code), disabled }.to_string();
+        let text = |code, disabled| {
+            BootError::IoUring {
+                reason: io::Error::from_raw_os_error(code),
+                disabled,
+            }
+            .to_string()
+        };
         assert!(text(libc::EPERM, Some(0)).contains("seccomp"));
         assert!(text(libc::ENOSYS, None).contains("5.8"));
         assert!(text(libc::EPERM, Some(2)).contains("sysctl kernel.io_uring_disabled=0"));

@@ -39,14 +39,22 @@ pub(crate) struct Seat {
 
 /// Starts a thread that runs what `main` makes until it is done, then calls `over` with whether that was without a panic. Returns when the
 /// executor stands.
-pub(crate) fn start<M, F>(seat: Seat, main: M, over: impl FnOnce(bool) + Send + 'static) -> Result<JoinHandle<()>, BootError>
+pub(crate) fn start<M, F>(
+    seat: Seat,
+    main: M,
+    over: impl FnOnce(bool) + Send + 'static,
+) -> Result<JoinHandle<()>, BootError>
 where
     M: FnOnce() -> F + Send + 'static,
     F: Future<Output = ()> + 'static,
 {
     let (sender, receiver) = mpsc::sync_channel(1);
     let builder = thread::Builder::new().name(seat.name.clone());
-    let unstartable = |reason: String| BootError::Core { core: seat.name.clone(), cpu: seat.cpu, reason };
+    let unstartable = |reason: String| BootError::Core {
+        core: seat.name.clone(),
+        cpu: seat.cpu,
+        reason,
+    };
     let run = {
         let seat = seat.clone();
         move || {
@@ -59,11 +67,14 @@ where
             };
             let _ = sender.send(Ok(()));
             // The panic was reported by its hook already; what matters here is that nobody waits for this core any more.
-            let is_good = catch_unwind(AssertUnwindSafe(|| executor.run(with_heartbeat(main)))).is_ok();
+            let is_good =
+                catch_unwind(AssertUnwindSafe(|| executor.run(with_heartbeat(main)))).is_ok();
             over(is_good);
         }
     };
-    let thread = builder.spawn(run).map_err(|error| unstartable(error.to_string()))?;
+    let thread = builder
+        .spawn(run)
+        .map_err(|error| unstartable(error.to_string()))?;
     match receiver.recv() {
         Ok(Ok(())) => Ok(thread),
         Ok(Err(error)) => Err(error),

@@ -45,7 +45,11 @@ impl Stop {
     /// Waits to be told.
     pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
         self.waker.register(context.waker());
-        if self.is_set.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_set.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -88,9 +92,16 @@ impl Mesh {
     fn with_capacity(shards: u16, mail_max: usize, asks_max: usize) -> Arc<Self> {
         let inbox = |_| {
             let (mail, asks) = (ArrayQueue::new(mail_max), ArrayQueue::new(asks_max));
-            CachePadded::new(Inbox { mail, asks, is_stopped: AtomicBool::new(false), waker: AtomicWaker::new() })
+            CachePadded::new(Inbox {
+                mail,
+                asks,
+                is_stopped: AtomicBool::new(false),
+                waker: AtomicWaker::new(),
+            })
         };
-        Arc::new(Self { inboxes: (0..shards).map(inbox).collect() })
+        Arc::new(Self {
+            inboxes: (0..shards).map(inbox).collect(),
+        })
     }
 
     /// How many shards there are.
@@ -100,7 +111,12 @@ impl Mesh {
 
     /// Gives a shard a command; it comes back when the shard takes no more (or does not exist).
     pub(crate) fn ask(&self, shard: ShardId, ask: Ask) -> Result<(), Ask> {
-        let Some(inbox) = self.inbox(shard).filter(|inbox| !inbox.is_stopped.load(Ordering::SeqCst)) else { return Err(ask) };
+        let Some(inbox) = self
+            .inbox(shard)
+            .filter(|inbox| !inbox.is_stopped.load(Ordering::SeqCst))
+        else {
+            return Err(ask);
+        };
         inbox.asks.push(ask)?;
         fence(Ordering::SeqCst);
         if inbox.is_stopped.load(Ordering::SeqCst) {
@@ -113,14 +129,18 @@ impl Mesh {
 
     /// Ends a shard's core.
     pub(crate) fn stop(&self, shard: ShardId) {
-        let Some(inbox) = self.inbox(shard) else { return };
+        let Some(inbox) = self.inbox(shard) else {
+            return;
+        };
         inbox.is_stopped.store(true, Ordering::SeqCst);
         inbox.waker.wake();
     }
 
     /// Throws away what waits for a core that has ended, so that askers hear of it.
     pub(crate) fn close(&self, shard: ShardId) {
-        let Some(inbox) = self.inbox(shard) else { return };
+        let Some(inbox) = self.inbox(shard) else {
+            return;
+        };
         inbox.is_stopped.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         inbox.forget_asks();
@@ -128,7 +148,9 @@ impl Mesh {
 
     /// Waits until a shard has something to do.
     pub(crate) fn poll(&self, shard: ShardId, context: &Context<'_>) -> Poll<Woken> {
-        let Some(inbox) = self.inbox(shard) else { return Poll::Ready(Woken::Stop) };
+        let Some(inbox) = self.inbox(shard) else {
+            return Poll::Ready(Woken::Stop);
+        };
         inbox.waker.register(context.waker());
         if inbox.is_stopped.load(Ordering::Acquire) {
             Poll::Ready(Woken::Stop)
@@ -168,17 +190,27 @@ impl Post {
     pub(crate) fn new(mesh: Arc<Mesh>) -> Self {
         let shards = usize::from(mesh.shards());
         let backlogs = std::iter::repeat_with(VecDeque::new).take(shards).collect();
-        Self { mesh, backlogs, is_to_wake: vec![false; shards], waiting: 0 }
+        Self {
+            mesh,
+            backlogs,
+            is_to_wake: vec![false; shards],
+            waiting: 0,
+        }
     }
 
     /// Sends mail, or keeps it until there is room. The receiver is woken by [`Post::wake`].
     pub(crate) fn send(&mut self, to: ShardId, mail: Mail, counters: &CoreCounters) {
         let index = usize::from(to.0);
-        let (Some(inbox), Some(backlog)) = (self.mesh.inbox(to), self.backlogs.get_mut(index)) else {
+        let (Some(inbox), Some(backlog)) = (self.mesh.inbox(to), self.backlogs.get_mut(index))
+        else {
             counters.mail_dropped.add(1);
             return;
         };
-        let refused = if backlog.is_empty() { inbox.mail.push(mail).err() } else { Some(mail) };
+        let refused = if backlog.is_empty() {
+            inbox.mail.push(mail).err()
+        } else {
+            Some(mail)
+        };
         self.is_to_wake[index] = true;
         match refused {
             None => counters.mail_sent.add(1),
@@ -196,7 +228,13 @@ impl Post {
         if self.waiting == 0 {
             return;
         }
-        for ((inbox, backlog), is_to_wake) in self.mesh.inboxes.iter().zip(&mut self.backlogs).zip(&mut self.is_to_wake) {
+        for ((inbox, backlog), is_to_wake) in self
+            .mesh
+            .inboxes
+            .iter()
+            .zip(&mut self.backlogs)
+            .zip(&mut self.is_to_wake)
+        {
             while let Some(mail) = backlog.pop_front() {
                 *is_to_wake = true;
                 if let Err(mail) = inbox.mail.push(mail) {
@@ -244,19 +282,33 @@ mod tests {
     use crate::sip::Transport;
 
     fn numbered(request: u32) -> Mail {
-        Mail::PublishOutcome { request, outcome: Err(PublishRefused::ConditionFailed) }
+        Mail::PublishOutcome {
+            request,
+            outcome: Err(PublishRefused::ConditionFailed),
+        }
     }
 
     fn number(mail: &Mail) -> u32 {
-        let Mail::PublishOutcome { request, .. } = mail else { panic!("not what was sent") };
+        let Mail::PublishOutcome { request, .. } = mail else {
+            panic!("not what was sent")
+        };
         *request
     }
 
     fn misdirected() -> Mail {
         let address = "127.0.0.1:5060".parse().unwrap();
         let connection = ConnectionId::default();
-        let flow = Flow { transport: Transport::Udp, listener: 0, connection, local: address, peer: address };
-        Mail::Misdirected { flow, bytes: Box::default() }
+        let flow = Flow {
+            transport: Transport::Udp,
+            listener: 0,
+            connection,
+            local: address,
+            peer: address,
+        };
+        Mail::Misdirected {
+            flow,
+            bytes: Box::default(),
+        }
     }
 
     #[derive(Default)]
@@ -278,7 +330,14 @@ mod tests {
             post.send(receiver, numbered(request), &counters);
         }
         post.send(receiver, misdirected(), &counters);
-        assert_eq!((counters.mail_sent.value(), counters.mail_backlog.value(), counters.mail_dropped.value()), (4, 6, 1));
+        assert_eq!(
+            (
+                counters.mail_sent.value(),
+                counters.mail_backlog.value(),
+                counters.mail_dropped.value()
+            ),
+            (4, 6, 1)
+        );
         let mut seen = Vec::new();
         while seen.len() < 12 {
             seen.extend(mesh.next_mail(receiver).as_ref().map(number));
@@ -346,6 +405,8 @@ mod tests {
             assert_eq!(next[sender as usize], count);
             next[sender as usize] += 1;
         }
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        senders
+            .into_iter()
+            .for_each(|sender| sender.join().unwrap());
     }
 }

@@ -115,7 +115,9 @@ struct Bound {
 impl Node {
     /// Binds everything, starts every core, and returns when all of them run.
     pub fn start(plan: NodePlan) -> Result<Self, BootError> {
-        let shards = u16::try_from(plan.shards.len()).ok().filter(|shards| *shards > 0);
+        let shards = u16::try_from(plan.shards.len())
+            .ok()
+            .filter(|shards| *shards > 0);
         let shards = shards.ok_or(BootError::Shards(plan.shards.len()))?;
         let cores = plan.shards.len() + 1;
         BootError::check_io_uring(cores)?;
@@ -126,8 +128,16 @@ impl Node {
         let mut node = Self {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready)),
             directory: Arc::new(RwLock::new(Arc::clone(&plan.directory))),
-            sip_addresses: bound.groups.iter().map(|(group, address)| (group.transport(), *address)).collect(),
-            http_addresses: bound.http.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+            sip_addresses: bound
+                .groups
+                .iter()
+                .map(|(group, address)| (group.transport(), *address))
+                .collect(),
+            http_addresses: bound
+                .http
+                .iter()
+                .filter_map(|listener| listener.local_addr().ok())
+                .collect(),
             control_socket: plan.control_socket.clone(),
             mesh,
             is_ready,
@@ -167,8 +177,13 @@ impl Node {
 
     /// Puts new domains and accounts into force, everywhere or, when a shard does not answer, wherever it can.
     pub fn reload(&self, directory: Arc<Directory>) -> Result<(), Unavailable> {
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&directory);
-        let replies = self.commander.ask_all_blocking(PATIENCE, || Command::Reload(Arc::clone(&directory)));
+        *self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&directory);
+        let replies = self
+            .commander
+            .ask_all_blocking(PATIENCE, || Command::Reload(Arc::clone(&directory)));
         replies.into_iter().try_for_each(|reply| reply.map(|_| ()))
     }
 
@@ -196,36 +211,80 @@ impl Node {
         replies.into_iter().map(outstanding).sum()
     }
 
-    fn start_cores(&mut self, plan: NodePlan, bound: Bound, ended: &mpsc::Sender<CoreEnded>) -> Result<(), BootError> {
+    fn start_cores(
+        &mut self,
+        plan: NodePlan,
+        bound: Bound,
+        ended: &mpsc::Sender<CoreEnded>,
+    ) -> Result<(), BootError> {
         let cores = plan.shards.len() + 1;
         let options = Self::options(&plan, &bound)?;
         let limits = limits(&options, plan.shards.len());
         let (http, control) = (bound.http, bound.control);
-        let mut groups: Vec<_> = bound.groups.into_iter().map(|(group, bound)| (group.deal(), bound)).collect();
+        let mut groups: Vec<_> = bound
+            .groups
+            .into_iter()
+            .map(|(group, bound)| (group.deal(), bound))
+            .collect();
         for (index, cpu) in plan.shards.iter().enumerate() {
             let mut shares = Vec::with_capacity(groups.len());
             for (sockets, bound) in &mut groups {
-                let share = |socket| Share { socket, bound: *bound };
+                let share = |socket| Share {
+                    socket,
+                    bound: *bound,
+                };
                 shares.extend(sockets.next().map(share));
             }
-            let options = Options { id: ShardId(index as u16), ..options.clone() };
+            let options = Options {
+                id: ShardId(index as u16),
+                ..options.clone()
+            };
             let seed = kernel::random_octets().map_err(BootError::Random)?;
-            let seat = Seat { name: format!("shard-{index}"), cpu: *cpu, cores };
-            let (mesh, directory, limits) = (Arc::clone(&self.mesh), Arc::clone(&plan.directory), limits.clone());
-            let main = move || run_shard(Shard::new(options.clone(), directory, seed), options.id, shares, mesh, limits);
+            let seat = Seat {
+                name: format!("shard-{index}"),
+                cpu: *cpu,
+                cores,
+            };
+            let (mesh, directory, limits) = (
+                Arc::clone(&self.mesh),
+                Arc::clone(&plan.directory),
+                limits.clone(),
+            );
+            let main = move || {
+                run_shard(
+                    Shard::new(options.clone(), directory, seed),
+                    options.id,
+                    shares,
+                    mesh,
+                    limits,
+                )
+            };
             let mesh = Arc::clone(&self.mesh);
             self.spawn(seat, main, ended, move || mesh.close(ShardId(index as u16)))?;
         }
         let last = plan.shards.last().copied().unwrap_or(0);
-        let seat = Seat { name: "http".to_owned(), cpu: plan.http_cpu.unwrap_or(last), cores };
+        let seat = Seat {
+            name: "http".to_owned(),
+            cpu: plan.http_cpu.unwrap_or(last),
+            cores,
+        };
         let (engine, directory) = (self.commander.clone(), Arc::clone(&self.directory));
-        let plan = HttpPlan { listeners: http, control, engine, directory };
+        let plan = HttpPlan {
+            listeners: http,
+            control,
+            engine,
+            directory,
+        };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(seat, move || run_http(plan, stop), ended, || ())
     }
 
     fn spawn<M, F>(
-        &mut self, seat: Seat, main: M, ended: &mpsc::Sender<CoreEnded>, close: impl FnOnce() + Send + 'static,
+        &mut self,
+        seat: Seat,
+        main: M,
+        ended: &mpsc::Sender<CoreEnded>,
+        close: impl FnOnce() + Send + 'static,
     ) -> Result<(), BootError>
     where
         M: FnOnce() -> F + Send + 'static,
@@ -235,7 +294,10 @@ impl Node {
         let over = move |is_good: bool| {
             close();
             // Nobody listens any more when the node is being stopped.
-            let _ = ended.send(CoreEnded { core, has_panicked: !is_good });
+            let _ = ended.send(CoreEnded {
+                core,
+                has_panicked: !is_good,
+            });
         };
         self.threads.push(executor::start(seat, main, over)?);
         Ok(())
@@ -249,9 +311,15 @@ impl Node {
             options.key = kernel::random_octets().map_err(BootError::Random)?;
         }
         for (listener, (_, address)) in plan.listeners.iter().zip(&bound.groups) {
-            options.local_addresses.extend(listener.local_addresses(*address));
+            options
+                .local_addresses
+                .extend(listener.local_addresses(*address));
         }
-        options.advertise = plan.listeners.iter().map(|listener| listener.advertise.clone()).collect();
+        options.advertise = plan
+            .listeners
+            .iter()
+            .map(|listener| listener.advertise.clone())
+            .collect();
         options.local_addresses.sort_unstable();
         options.local_addresses.dedup();
         Ok(options)
@@ -289,9 +357,21 @@ impl Bound {
             };
             groups.push((group, bound));
         }
-        let http = plan.http_listen.iter().map(|address| bind::http(*address)).collect::<Result<_, _>>()?;
-        let control = plan.control_socket.as_deref().map(bind_control).transpose()?;
-        Ok(Self { groups, http, control })
+        let http = plan
+            .http_listen
+            .iter()
+            .map(|address| bind::http(*address))
+            .collect::<Result<_, _>>()?;
+        let control = plan
+            .control_socket
+            .as_deref()
+            .map(bind_control)
+            .transpose()?;
+        Ok(Self {
+            groups,
+            http,
+            control,
+        })
     }
 }
 
@@ -315,10 +395,14 @@ impl Group {
 /// The limits of a shard's sockets: those of its engine's options, and what the process may open.
 fn limits(options: &Options, shards: usize) -> Limits {
     let mut limits = Limits::default();
-    limits.message_octets_max = limits.message_octets_max.max(limits.head_octets_max + options.body_octets_max);
+    limits.message_octets_max = limits
+        .message_octets_max
+        .max(limits.head_octets_max + options.body_octets_max);
     if let Some(files) = kernel::raise_open_files_limit() {
         let each = files.saturating_sub(DESCRIPTORS_RESERVED) / shards as u64;
-        limits.connections_max = limits.connections_max.min(usize::try_from(each).unwrap_or(usize::MAX));
+        limits.connections_max = limits
+            .connections_max
+            .min(usize::try_from(each).unwrap_or(usize::MAX));
     }
     limits
 }
@@ -327,7 +411,10 @@ fn limits(options: &Options, shards: usize) -> Limits {
 fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
     let bind = || {
         if UnixStream::connect(path).is_ok() {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another lamplighter answers on it"));
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another lamplighter answers on it",
+            ));
         }
         if let Err(error) = std::fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
@@ -338,7 +425,10 @@ fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
         Ok(listener)
     };
-    bind().map_err(|reason| BootError::Control { path: path.to_owned(), reason })
+    bind().map_err(|reason| BootError::Control {
+        path: path.to_owned(),
+        reason,
+    })
 }
 
 /// The main task of a shard's core: until it is told to end, a turn whenever mail or a command waits.
@@ -348,20 +438,36 @@ async fn run_shard(shard: Shard, id: ShardId, shares: Vec<Share>, mesh: Arc<Mesh
     for (listener, share) in (0u16..).zip(shares) {
         let Share { socket, bound } = share;
         udp_ports.push(match socket {
-            ShareSocket::Udp(socket) => {
-                Some(Rc::new(UdpPort::new(socket, listener, bound, limits.stalled_octets_max)))
-            }
+            ShareSocket::Udp(socket) => Some(Rc::new(UdpPort::new(
+                socket,
+                listener,
+                bound,
+                limits.stalled_octets_max,
+            ))),
             ShareSocket::Tcp(socket) => {
                 tcp_ports.push(TcpPort::new(socket, listener));
                 None
             }
         });
     }
-    let core = Core::new(id, shard, mesh, telemetry::register(id.0), limits, udp_ports);
+    let core = Core::new(
+        id,
+        shard,
+        mesh,
+        telemetry::register(id.0),
+        limits,
+        udp_ports,
+    );
     let mut tasks = vec![glommio::spawn_local(timekeeper::keep(Rc::clone(&core)))];
     let udp = core.udp_ports.iter().flatten();
-    tasks.extend(udp.map(|port| glommio::spawn_local(datagrams::serve(Rc::clone(&core), Rc::clone(port)))));
-    tasks.extend(tcp_ports.into_iter().map(|port| glommio::spawn_local(streams::serve(Rc::clone(&core), port))));
+    tasks.extend(
+        udp.map(|port| glommio::spawn_local(datagrams::serve(Rc::clone(&core), Rc::clone(port)))),
+    );
+    tasks.extend(
+        tcp_ports
+            .into_iter()
+            .map(|port| glommio::spawn_local(streams::serve(Rc::clone(&core), port))),
+    );
     while poll_fn(|context| core.mesh.poll(id, context)).await == Woken::Work {
         core.turn(|_| ());
         glommio::yield_if_needed().await;

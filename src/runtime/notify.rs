@@ -21,7 +21,9 @@ pub enum State {
 
 /// Tells the manager, when there is one. That it could not be told is logged and changes nothing.
 pub fn tell(state: State) {
-    let Some(place) = env::var_os(VARIABLE) else { return };
+    let Some(place) = env::var_os(VARIABLE) else {
+        return;
+    };
     let text = match state {
         State::Ready => "READY=1",
         State::Stopping => "STOPPING=1",
@@ -50,7 +52,8 @@ mod tests {
         let name = format!("lamplighter-notify-{}", std::process::id());
         let path = env::temp_dir().join(&name);
         let by_path = UnixDatagram::bind(&path).unwrap();
-        let abstracted = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let abstracted =
+            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         send(path.as_os_str(), "READY=1").unwrap();
         send(format!("@{name}").as_ref(), "STOPPING=1").unwrap();
         for (socket, expected) in [(by_path, "READY=1"), (abstracted, "STOPPING=1")] {

@@ -44,7 +44,11 @@ impl ListenerPlan {
     /// Every address a peer could reach this listener at: what is bound, on every interface when that is a wildcard, and what is advertised
     /// if that is a number (a name is not looked up: start must not wait for a name server).
     pub(crate) fn local_addresses(&self, bound: SocketAddr) -> Vec<SocketAddr> {
-        let mut addresses: Vec<SocketAddr> = self.advertise.iter().filter_map(|text| numeric(text, bound.port())).collect();
+        let mut addresses: Vec<SocketAddr> = self
+            .advertise
+            .iter()
+            .filter_map(|text| numeric(text, bound.port()))
+            .collect();
         if bound.ip().is_unspecified() {
             // Without the list a Contact that names ourselves is recognised by the advertised address alone; no reason not to start.
             let ips = interfaces::addresses().unwrap_or_default();
@@ -59,8 +63,13 @@ impl ListenerPlan {
 
 /// `192.0.2.1`, `192.0.2.1:5060`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5060`.
 fn numeric(text: &str, port: u16) -> Option<SocketAddr> {
-    let ip = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    text.parse().ok().or_else(|| Some(SocketAddr::new(ip.parse().ok()?, port)))
+    let ip = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    text.parse()
+        .ok()
+        .or_else(|| Some(SocketAddr::new(ip.parse().ok()?, port)))
 }
 
 #[cfg(test)]
@@ -70,7 +79,8 @@ mod tests {
 
     #[test]
     fn an_advertised_address_has_a_port_of_its_own_or_the_listeners() {
-        let expect = |text, expected: &str| assert_eq!(numeric(text, 5070), Some(expected.parse().unwrap()));
+        let expect =
+            |text, expected: &str| assert_eq!(numeric(text, 5070), Some(expected.parse().unwrap()));
         expect("203.0.113.9", "203.0.113.9:5070");
         expect("203.0.113.9:5099", "203.0.113.9:5099");
         expect("2001:db8::1", "[2001:db8::1]:5070");
@@ -83,9 +93,18 @@ mod tests {
     fn a_wildcard_is_reached_at_every_interface() {
         let address: SocketAddr = "0.0.0.0:5060".parse().unwrap();
         let advertise = Some("203.0.113.9".to_owned());
-        let addresses = ListenerPlan { transport: Transport::Udp, address, advertise }.local_addresses(address);
+        let addresses = ListenerPlan {
+            transport: Transport::Udp,
+            address,
+            advertise,
+        }
+        .local_addresses(address);
         assert!(addresses.contains(&"127.0.0.1:5060".parse().unwrap()));
         assert!(addresses.contains(&"203.0.113.9:5060".parse().unwrap()));
-        assert!(addresses.iter().all(|address| address.is_ipv4() && !address.ip().is_unspecified()));
+        assert!(
+            addresses
+                .iter()
+                .all(|address| address.is_ipv4() && !address.ip().is_unspecified())
+        );
     }
 }

@@ -33,16 +33,22 @@ pub fn listen() -> io::Result<mpsc::Receiver<Request>> {
         flag::register_conditional_shutdown(signal, IMPATIENT_STATUS, Arc::clone(&is_stopping))?;
     }
     let (sender, receiver) = mpsc::channel();
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            let request = if signal == SIGHUP { Request::Reload } else { Request::Stop };
-            if request == Request::Stop {
-                is_stopping.store(true, Ordering::Relaxed);
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                let request = if signal == SIGHUP {
+                    Request::Reload
+                } else {
+                    Request::Stop
+                };
+                if request == Request::Stop {
+                    is_stopping.store(true, Ordering::Relaxed);
+                }
+                if sender.send(request).is_err() {
+                    break;
+                }
             }
-            if sender.send(request).is_err() {
-                break;
-            }
-        }
-    })?;
+        })?;
     Ok(receiver)
 }

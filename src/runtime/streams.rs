@@ -60,7 +60,9 @@ async fn next_octets(core: &Core, connection: &Connection, inbound: &Inbound) ->
         core.counters.congested.add(1);
         glommio::timer::sleep(CONGESTION_PAUSE).await;
     }
-    let patience = inbound.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let patience = inbound
+        .deadline()
+        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
     match connection.read(&core.scratch, patience).await {
         Ok(0) => None,
         Ok(_) if patience == Some(Duration::ZERO) => {
@@ -79,7 +81,12 @@ async fn next_octets(core: &Core, connection: &Connection, inbound: &Inbound) ->
 }
 
 /// One turn with what was read.
-fn take(core: &Core, connection: &Connection, inbound: &mut Inbound, length: usize) -> Result<(), Fault> {
+fn take(
+    core: &Core,
+    connection: &Connection,
+    inbound: &mut Inbound,
+    length: usize,
+) -> Result<(), Fault> {
     let scratch = core.scratch.borrow();
     let flow = connection.flow;
     core.turn(|turn| {

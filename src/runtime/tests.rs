@@ -53,7 +53,11 @@ fn directory() -> Arc<Directory> {
 fn plan(shards: u16, address: &str) -> NodePlan {
     let address: SocketAddr = address.parse().unwrap();
     let cpus = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let listener = |transport| ListenerPlan { transport, address, advertise: None };
+    let listener = |transport| ListenerPlan {
+        transport,
+        address,
+        advertise: None,
+    };
     NodePlan {
         shards: (0..usize::from(shards)).map(|shard| shard % cpus).collect(),
         http_cpu: None,
@@ -67,7 +71,13 @@ fn plan(shards: u16, address: &str) -> NodePlan {
 
 fn start(shards: u16) -> (Node, SocketAddr, SocketAddr) {
     let node = Node::start(plan(shards, "127.0.0.1:0")).unwrap();
-    let address = |wanted| node.sip_addresses().iter().find(|(transport, _)| *transport == wanted).unwrap().1;
+    let address = |wanted| {
+        node.sip_addresses()
+            .iter()
+            .find(|(transport, _)| *transport == wanted)
+            .unwrap()
+            .1
+    };
     let (udp, tcp) = (address(Transport::Udp), address(Transport::Tcp));
     (node, udp, tcp)
 }
@@ -85,12 +95,22 @@ fn subscribe(user: &str, transport: Transport, local: SocketAddr, number: usize)
 }
 
 fn header<'m>(message: &'m str, name: &str) -> &'m str {
-    let find = |line: &'m str| line.split_once(':').filter(|(known, _)| known.trim().eq_ignore_ascii_case(name));
-    message.lines().find_map(find).unwrap_or_else(|| panic!("no {name} in {message}")).1.trim()
+    let find = |line: &'m str| {
+        line.split_once(':')
+            .filter(|(known, _)| known.trim().eq_ignore_ascii_case(name))
+    };
+    message
+        .lines()
+        .find_map(find)
+        .unwrap_or_else(|| panic!("no {name} in {message}"))
+        .1
+        .trim()
 }
 
 fn ok(notify: &str) -> String {
-    let copied = ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| format!("{name}: {}\r\n", header(notify, name))).concat();
+    let copied = ["Via", "From", "To", "Call-ID", "CSeq"]
+        .map(|name| format!("{name}: {}\r\n", header(notify, name)))
+        .concat();
     format!("SIP/2.0 200 OK\r\n{copied}Content-Length: 0\r\n\r\n")
 }
 
@@ -115,7 +135,10 @@ impl Phone {
     fn receive(&self) -> String {
         let mut buffer = vec![0; 65_536];
         let (length, from) = self.socket.recv_from(&mut buffer).unwrap();
-        assert_eq!(from, self.server, "answers leave from the address that was asked");
+        assert_eq!(
+            from, self.server,
+            "answers leave from the address that was asked"
+        );
         let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
         if text.starts_with("NOTIFY") {
             self.send(&ok(&text));
@@ -125,9 +148,17 @@ impl Phone {
 
     fn subscribed(server: SocketAddr, user: &str, number: usize) -> Self {
         let phone = Self::new(server);
-        phone.send(&subscribe(user, Transport::Udp, phone.socket.local_addr().unwrap(), number));
+        phone.send(&subscribe(
+            user,
+            Transport::Udp,
+            phone.socket.local_addr().unwrap(),
+            number,
+        ));
         let (answer, notify) = (phone.receive(), phone.receive());
-        assert!(answer.starts_with("SIP/2.0 200 ") && notify.starts_with("NOTIFY "), "{answer}{notify}");
+        assert!(
+            answer.starts_with("SIP/2.0 200 ") && notify.starts_with("NOTIFY "),
+            "{answer}{notify}"
+        );
         phone
     }
 }
@@ -162,9 +193,14 @@ fn has_ended(stream: &mut TcpStream) -> bool {
 }
 
 fn counter(node: &Node, name: &str) -> u64 {
-    let replies = node.commander().ask_all_blocking(PATIENCE, || Command::Counters);
+    let replies = node
+        .commander()
+        .ask_all_blocking(PATIENCE, || Command::Counters);
     let value = |reply| match reply {
-        Ok(Reply::Counters(values)) => values.iter().find(|(known, _)| *known == name).map_or(0, |(_, value)| *value),
+        Ok(Reply::Counters(values)) => values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(0, |(_, value)| *value),
         other => panic!("{other:?}"),
     };
     replies.into_iter().map(value).sum()
@@ -187,7 +223,11 @@ fn call(state: CallState) -> CallDialog {
 fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
     let aor = Aor::new(user, "example.com");
     let owner = Shard::owner(&aor, node.commander().shards());
-    let command = Command::CallState { aor, call: call.map(Arc::new), expires: Duration::from_secs(600) };
+    let command = Command::CallState {
+        aor,
+        call: call.map(Arc::new),
+        expires: Duration::from_secs(600),
+    };
     let reply = node.commander().ask_blocking(owner, command, PATIENCE);
     assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");
 }
@@ -196,14 +236,26 @@ fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
 fn a_change_reaches_phones_on_every_shard() {
     let (node, udp, _) = start(2);
     // With this many ports the kernel deals some to each shard.
-    let phones: Vec<Phone> = (0..24).map(|number| Phone::subscribed(udp, "busy", number)).collect();
-    assert!(counter(&node, "mail_sent") > 0, "the shard that does not own the presentity asks the other");
+    let phones: Vec<Phone> = (0..24)
+        .map(|number| Phone::subscribed(udp, "busy", number))
+        .collect();
+    assert!(
+        counter(&node, "mail_sent") > 0,
+        "the shard that does not own the presentity asks the other"
+    );
     for state in [CallState::Confirmed, CallState::Terminated] {
-        set_call(&node, "busy", Some(call(state)).filter(|_| state == CallState::Confirmed));
+        set_call(
+            &node,
+            "busy",
+            Some(call(state)).filter(|_| state == CallState::Confirmed),
+        );
         for phone in &phones {
             let notify = phone.receive();
             assert!(notify.starts_with("NOTIFY "), "{notify}");
-            assert!(notify.contains("<state>confirmed</state>") == (state == CallState::Confirmed), "{notify}");
+            assert!(
+                notify.contains("<state>confirmed</state>") == (state == CallState::Confirmed),
+                "{notify}"
+            );
         }
     }
     assert_eq!(node.stop(PATIENCE), 0, "every NOTIFY was answered");
@@ -213,11 +265,18 @@ fn a_change_reaches_phones_on_every_shard() {
 fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
     let node = Node::start(plan(1, "0.0.0.0:0")).unwrap();
     let port = node.sip_addresses()[0].1.port();
-    let phone = Phone::subscribed(SocketAddr::new("127.0.0.2".parse().unwrap(), port), "somebody", 1);
+    let phone = Phone::subscribed(
+        SocketAddr::new("127.0.0.2".parse().unwrap(), port),
+        "somebody",
+        1,
+    );
     // Via and Contact of what follows name that address too.
     set_call(&node, "somebody", Some(call(CallState::Confirmed)));
     let notify = phone.receive();
-    assert!(header(&notify, "Contact").contains(&format!("127.0.0.2:{port}")), "{notify}");
+    assert!(
+        header(&notify, "Contact").contains(&format!("127.0.0.2:{port}")),
+        "{notify}"
+    );
 }
 
 #[test]
@@ -232,10 +291,19 @@ fn keepalives_never_reach_the_engine() {
     phone.socket.send_to(&request, udp).unwrap();
     let mut answer = [0; 64];
     let length = phone.socket.recv(&mut answer).unwrap();
-    assert_eq!((length, &answer[..2], &answer[4..20]), (32, &[1, 1][..], &request[4..20]));
+    assert_eq!(
+        (length, &answer[..2], &answer[4..20]),
+        (32, &[1, 1][..], &request[4..20])
+    );
     let port = u16::from_be_bytes([answer[26] ^ 0x21, answer[27] ^ 0x12]);
     assert_eq!(port, phone.socket.local_addr().unwrap().port());
-    assert_eq!((counter(&node, "datagrams_junk"), counter(&node, "stun_answered")), (4, 1));
+    assert_eq!(
+        (
+            counter(&node, "datagrams_junk"),
+            counter(&node, "stun_answered")
+        ),
+        (4, 1)
+    );
     assert_eq!(counter(&node, "datagrams_received"), 5);
 }
 
@@ -258,7 +326,13 @@ fn a_stream_split_octet_by_octet_is_served() {
     set_call(&node, "split", Some(call(CallState::Confirmed)));
     let notify = receive_from(&mut stream);
     assert!(notify.contains("<state>confirmed</state>"), "{notify}");
-    assert_eq!((counter(&node, "stream_pings"), counter(&node, "connections_open")), (1, 1));
+    assert_eq!(
+        (
+            counter(&node, "stream_pings"),
+            counter(&node, "connections_open")
+        ),
+        (1, 1)
+    );
     assert_eq!(counter(&node, "stream_messages_received"), 2);
 }
 
@@ -267,7 +341,9 @@ fn many_subscriptions_of_one_stream_are_written_in_order() {
     let (node, _, tcp) = start(1);
     let mut stream = connect(tcp);
     let local = stream.local_addr().unwrap();
-    let requests: String = (0..300).map(|number| subscribe("crowd", Transport::Tcp, local, number)).collect();
+    let requests: String = (0..300)
+        .map(|number| subscribe("crowd", Transport::Tcp, local, number))
+        .collect();
     let mut writer = stream.try_clone().unwrap();
     let writer = thread::spawn(move || writer.write_all(requests.as_bytes()).unwrap());
     let (mut answered, mut notified) = (0, 0);
@@ -295,7 +371,13 @@ fn a_stream_out_of_step_is_closed_and_the_others_are_not() {
     assert!(has_ended(&mut bad));
     good.write_all(b"\r\n\r\n").unwrap();
     good.read_exact(&mut [0; 2]).unwrap();
-    assert_eq!((counter(&node, "connections_out_of_step"), counter(&node, "connections_open")), (1, 1));
+    assert_eq!(
+        (
+            counter(&node, "connections_out_of_step"),
+            counter(&node, "connections_open")
+        ),
+        (1, 1)
+    );
     drop(good);
     let deadline = Instant::now() + PATIENCE;
     while counter(&node, "connections_open") > 0 {
@@ -308,14 +390,20 @@ fn a_stream_out_of_step_is_closed_and_the_others_are_not() {
 fn a_peer_that_does_not_read_costs_its_connection_only() {
     let (node, udp, tcp) = start(1);
     let mut lazy = connect(tcp);
-    lazy.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    lazy.set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
     let local = lazy.local_addr().unwrap();
     // Every request is answered twice, nothing is read; sooner or later either side's patience ends.
     let deadline = Instant::now() + PATIENCE;
     let mut number = 0;
     while counter(&node, "connections_overflowed") == 0 {
-        assert!(Instant::now() < deadline, "the queue of a peer that reads nothing is bounded");
-        let requests: String = (0..200).map(|offset| subscribe("lazy", Transport::Tcp, local, number + offset)).collect();
+        assert!(
+            Instant::now() < deadline,
+            "the queue of a peer that reads nothing is bounded"
+        );
+        let requests: String = (0..200)
+            .map(|offset| subscribe("lazy", Transport::Tcp, local, number + offset))
+            .collect();
         number += 200;
         if lazy.write_all(requests.as_bytes()).is_err() {
             thread::sleep(Duration::from_millis(5));
@@ -335,7 +423,10 @@ fn a_second_node_is_refused_and_a_third_after_the_end_is_not() {
     let mut again = plan(2, &udp.to_string());
     again.listeners.truncate(1);
     let refused = Node::start(again.clone()).unwrap_err();
-    assert!(matches!(&refused, BootError::Bind(error) if error.reason.kind() == ErrorKind::AddrInUse), "{refused}");
+    assert!(
+        matches!(&refused, BootError::Bind(error) if error.reason.kind() == ErrorKind::AddrInUse),
+        "{refused}"
+    );
     assert_eq!(node.stop(PATIENCE), 0);
     let node = Node::start(again).unwrap();
     Phone::subscribed(node.sip_addresses()[0].1, "again", 1);
@@ -343,11 +434,17 @@ fn a_second_node_is_refused_and_a_third_after_the_end_is_not() {
 
 #[test]
 fn a_node_needs_a_shard_and_a_cpu_that_is_there() {
-    assert!(matches!(Node::start(plan(0, "127.0.0.1:0")).unwrap_err(), BootError::Shards(0)));
+    assert!(matches!(
+        Node::start(plan(0, "127.0.0.1:0")).unwrap_err(),
+        BootError::Shards(0)
+    ));
     let mut nowhere = plan(1, "127.0.0.1:0");
     nowhere.shards = vec![4095];
     let refused = Node::start(nowhere).unwrap_err();
-    assert!(matches!(refused, BootError::Core { cpu: 4095, .. }), "{refused}");
+    assert!(
+        matches!(refused, BootError::Core { cpu: 4095, .. }),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -355,12 +452,21 @@ fn the_control_socket_is_ours_alone_and_goes_with_us() {
     let path = std::env::temp_dir().join(format!("lamplighter-control-{}", std::process::id()));
     // One that a dead process left behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let plan = NodePlan { control_socket: Some(path.clone()), ..plan(1, "127.0.0.1:0") };
+    let plan = NodePlan {
+        control_socket: Some(path.clone()),
+        ..plan(1, "127.0.0.1:0")
+    };
     let node = Node::start(plan.clone()).unwrap();
     let listening = std::os::unix::net::UnixStream::connect(&path);
     if listening.is_ok() {
-        assert!(matches!(Node::start(plan).unwrap_err(), BootError::Control { .. }));
-        assert!(path.exists(), "the refused node leaves the other's socket alone");
+        assert!(matches!(
+            Node::start(plan).unwrap_err(),
+            BootError::Control { .. }
+        ));
+        assert!(
+            path.exists(),
+            "the refused node leaves the other's socket alone"
+        );
     }
     drop(node);
     assert!(!path.exists());
@@ -371,11 +477,15 @@ fn new_domains_come_into_force_without_losing_a_subscription() {
     let (node, udp, _) = start(2);
     let phone = Phone::subscribed(udp, "kept", 1);
     let other = Phone::new(udp);
-    let request = subscribe("new", Transport::Udp, other.socket.local_addr().unwrap(), 2).replace("example.com", "example.org");
+    let request = subscribe("new", Transport::Udp, other.socket.local_addr().unwrap(), 2)
+        .replace("example.com", "example.org");
     other.send(&request);
     assert!(!other.receive().starts_with("SIP/2.0 200"));
     let mut directory = (*directory()).clone();
-    let domain = Domain { name: "example.org".to_owned(), ..directory.domains()[0].clone() };
+    let domain = Domain {
+        name: "example.org".to_owned(),
+        ..directory.domains()[0].clone()
+    };
     directory.add_domain(domain, &[]).unwrap();
     node.reload(Arc::new(directory)).unwrap();
     other.send(&request.replace("call-2", "call-3").replace("bK-2", "bK-3"));

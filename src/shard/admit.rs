@@ -202,10 +202,24 @@ impl Shard {
                 Ok(())
             }
             Method::Notify => self.serve_stray_notify(request, now, out),
-            Method::Cancel => Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST)),
+            Method::Cancel => self.serve_cancel(request, now, out),
             Method::Other(_) => Err(Refusal::Method(Status::NOT_IMPLEMENTED)),
             _ => Err(Refusal::Method(Status::METHOD_NOT_ALLOWED)),
         }
+    }
+
+    /// Nothing of ours can be cancelled: what is answered stays so (RFC 3261 §9.2; W:A2.15).
+    fn serve_cancel<'d>(
+        &mut self,
+        request: &Request<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal<'d>> {
+        if !self.transactions.knows_cancelled(request.message, now) {
+            return Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST));
+        }
+        self.respond_ok(request, now, out);
+        Ok(())
     }
 
     /// A NOTIFY for a subscription that we do not have (W:A2.16).
@@ -221,8 +235,7 @@ impl Shard {
             .and_then(Event::parse)
             .ok_or(Refusal::BadEvent)?;
         if event.package.eq_ignore_ascii_case(b"keep-alive") {
-            let head = self.begin_response(request, Status::OK, None, b"", out);
-            self.end_response(request, head, now, out);
+            self.respond_ok(request, now, out);
             return Ok(());
         }
         if Package::from_token(event.package).is_none() {
@@ -246,7 +259,8 @@ impl Shard {
         directory: &'d Directory,
     ) -> Result<Target<'d>, Refusal<'d>> {
         let uri = Uri::parse(uri)?;
-        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+        // `sips:` asks for TLS on every hop (W:A1.19), which we do not offer.
+        if uri.scheme != Scheme::Sip {
             return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
         }
         let mut host = String::new();

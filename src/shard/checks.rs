@@ -14,6 +14,7 @@ use crate::sip::Uri;
 use crate::sip::header::Event;
 use crate::sip::header::MediaRange;
 use crate::sip::header::Parameters;
+use crate::sip::header::accepts;
 use crate::sip::header::delta_seconds;
 use crate::sip::header::list_items;
 
@@ -81,17 +82,10 @@ pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refus
 /// The peer can read what we would send (W:A1.10).
 pub(crate) fn check_accept<'d>(message: &Message<'_>, package: Package) -> Result<(), Refusal<'d>> {
     let (kind, subtype) = package.content_type().split_once('/').unwrap_or_default();
-    let mut is_present = false;
-    for value in message.headers(HeaderName::Accept) {
-        is_present = true;
-        if list_items(value)
-            .filter_map(MediaRange::parse)
-            .any(|range| range.covers(kind, subtype))
-        {
-            return Ok(());
-        }
-    }
-    if is_present {
+    let mut values = message.headers(HeaderName::Accept).peekable();
+    let is_present = values.peek().is_some();
+    let ranges = values.flat_map(list_items).filter_map(MediaRange::parse);
+    if is_present && !accepts(ranges, kind, subtype) {
         Err(Refusal::NotAcceptable(package))
     } else {
         Ok(())

@@ -9,6 +9,7 @@ use crate::presence::CallDialog;
 use crate::presence::Presentity;
 use crate::presence::composition::lamp;
 use crate::presence::contribution::Explained;
+use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::mail::Command;
 use crate::shard::mail::Contribution;
@@ -16,8 +17,13 @@ use crate::shard::mail::Reply;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
 use crate::shard::outbox::Outbox;
+use crate::shard::table::Phase;
 use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Wants;
+
+/// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
+const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
 
 impl Shard {
     pub(crate) fn handle_command(
@@ -38,9 +44,31 @@ impl Shard {
             }
             Command::Drain => {
                 self.is_draining = true;
-                Reply::Outstanding(self.notifier.outstanding())
+                self.deactivate_some();
+                Reply::Outstanding(self.table.subscriptions.len() + self.notifier.outstanding())
             }
             Command::Counters => Reply::Counters(self.count()),
+        }
+    }
+
+    /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows (W:A3.10). Each command takes the next,
+    /// so that the one who drains sets the pace.
+    fn deactivate_some(&mut self) {
+        let from = self.drained.0;
+        let active = self
+            .table
+            .subscriptions
+            .iter()
+            .skip_while(|(id, _)| *id < from as usize);
+        let ids: Vec<SubscriptionId> = active
+            .filter(|(_, subscription)| subscription.phase == Phase::Active)
+            .map(|(id, _)| SubscriptionId(id as u32))
+            .take(DEACTIVATIONS_PER_DRAIN)
+            .collect();
+        for id in ids {
+            self.drained = id;
+            self.end_subscription(id, Termination::Deactivated);
+            self.want(id, Wants::Notify);
         }
     }
 

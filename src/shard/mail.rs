@@ -123,7 +123,8 @@ pub enum Command {
     Watchers(Aor),
     /// New domains and accounts.
     Reload(Arc<Directory>),
-    /// No new subscriptions from now on; answers how many NOTIFYs are outstanding. Ask again until none is.
+    /// No new subscriptions from now on, and those that are end with `deactivated`, some with each command. Answers how many subscriptions
+    /// and NOTIFYs are left: ask again until none is.
     Drain,
     /// The counters.
     Counters,
@@ -140,7 +141,7 @@ pub enum Reply {
     Why(Why),
     /// The answer to `Watchers`.
     Watchers(Vec<WatcherReport>),
-    /// The answer to `Drain`.
+    /// The answer to `Drain`: subscriptions and unanswered NOTIFYs that are left.
     Outstanding(usize),
     /// The answer to `Counters`: name and value, in stable order.
     Counters(Vec<(&'static str, u64)>),

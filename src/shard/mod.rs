@@ -99,6 +99,8 @@ pub struct Shard {
     directory: Arc<Directory>,
     counters: Counters,
     is_draining: bool,
+    /// The last subscription that was told of it.
+    drained: SubscriptionId,
 
     // Chance and secrets.
     random: Random,
@@ -147,6 +149,7 @@ impl Shard {
             directory,
             counters: Counters::default(),
             is_draining: false,
+            drained: SubscriptionId(0),
             random,
             table: Table::default(),
             presentities: Presentities::default(),

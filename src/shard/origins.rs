@@ -38,12 +38,7 @@ impl Origins {
 
     /// Our name towards the peer of that flow.
     pub(crate) fn of(&mut self, flow: &Flow) -> &LocalOrigin {
-        let is_it = |known: &LocalOrigin| {
-            known.local == flow.local
-                && known.listener == flow.listener
-                && known.transport == flow.transport
-        };
-        let index = self.known.iter().position(is_it).unwrap_or_else(|| {
+        let index = self.place_of(flow).unwrap_or_else(|| {
             if self.known.len() >= ORIGINS_MAX {
                 self.known.clear();
             }
@@ -56,6 +51,27 @@ impl Origins {
             self.known.len() - 1
         });
         &self.known[index]
+    }
+
+    /// Whether a Via's sent-by is the one we wrote for that flow: a response with another is none of ours (W:A4.7).
+    pub(crate) fn is_sent_by(&self, flow: &Flow, host: &[u8], port: Option<u16>) -> bool {
+        let Some(known) = self.place_of(flow).map(|place| &self.known[place]) else {
+            return false;
+        };
+        let ours = known.sent_by.as_bytes();
+        let (name, digits) = match known.sent_by.rsplit_once(':') {
+            Some((name, digits)) if !digits.contains(']') => (name.as_bytes(), digits),
+            _ => (ours, "5060"),
+        };
+        host.eq_ignore_ascii_case(name) && digits.parse() == Ok(port.unwrap_or(5060))
+    }
+
+    fn place_of(&self, flow: &Flow) -> Option<usize> {
+        self.known.iter().position(|known| {
+            known.local == flow.local
+                && known.listener == flow.listener
+                && known.transport == flow.transport
+        })
     }
 }
 

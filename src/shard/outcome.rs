@@ -10,6 +10,7 @@ use crate::shard::flow::Flow;
 use crate::shard::mark::Mark;
 use crate::shard::notify::InFlightId;
 use crate::shard::outbox::Outbox;
+use crate::shard::table::DialogId;
 use crate::shard::table::Phase;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
@@ -154,13 +155,15 @@ impl Shard {
         {
             return None;
         }
-        let mark = Mark::of_branch(message.via()?.branch?)?;
+        let via = message.via()?;
+        let mark = Mark::of_branch(via.branch?)?;
         let in_flight = self.notifier.in_flight.get(mark.index as usize)?;
         let cseq = message.cseq()?;
         let is_ours = in_flight.mark == mark
             && cseq.number == in_flight.sequence
             && cseq.method == Method::Notify
-            && in_flight.flow.peer.ip() == flow.peer.ip();
+            && in_flight.flow.peer.ip() == flow.peer.ip()
+            && self.origins.is_sent_by(&in_flight.flow, via.host, via.port);
         is_ours.then_some(InFlightId(mark.index))
     }
 
@@ -228,6 +231,26 @@ impl Shard {
                 .unwrap_or_default();
             for usage in usages {
                 self.cut_subscription(usage, now, out);
+            }
+        }
+    }
+
+    /// The phone came by another way: what is under way on the old one would be repeated into the void until Timer F, and hold up
+    /// everything newer. The newest state goes by the new way instead.
+    pub(crate) fn abandon_notifies(&mut self, id: DialogId) {
+        let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
+            return;
+        };
+        for usage in &entry.subscriptions {
+            let Some(subscription) = self.table.subscriptions.get_mut(usage.0 as usize) else {
+                continue;
+            };
+            if let Some(lost) = subscription.in_flight.take()
+                && let Some(lost) = self.notifier.end(lost)
+            {
+                self.wheel.cancel(lost.timer);
+                subscription.shown = 0;
+                subscription.wants = Wants::Notify;
             }
         }
     }

@@ -251,7 +251,12 @@ impl Shard {
             .concat()
             .to_ascii_lowercase();
         let content_type = String::from_utf8_lossy(&content_type);
-        let document = document::read(package, &content_type, body);
+        let document = document::read(package, &content_type, body).map(|mut document| {
+            if asks_privacy(message) {
+                document.hide_remote_parties();
+            }
+            document
+        });
         Ok(Some(document.and_then(|document| {
             check_entity(document, identity, aor, directory)
         })))
@@ -331,6 +336,19 @@ fn check_entity(
         }
         _ => Ok(document),
     }
+}
+
+/// Whether Privacy names a service that hides parties (RFC 3323 §4.2, RFC 3325 §9.3; W:B9.2).
+fn asks_privacy(message: &Message<'_>) -> bool {
+    const HIDING: [&[u8]; 3] = [b"id", b"user", b"header"];
+    message
+        .headers(HeaderName::Privacy)
+        .flat_map(|value| value.split(|octet| b";, \t\r\n".contains(octet)))
+        .any(|service| {
+            HIDING
+                .iter()
+                .any(|hiding| service.eq_ignore_ascii_case(hiding))
+        })
 }
 
 /// SIP-If-Match: none, one of ours, or one that cannot be (W:B1.4, E3.20).

@@ -65,6 +65,8 @@ pub(crate) enum Refusal<'d> {
     TooBrief(Duration),
     /// 503 with Retry-After (W:A1.21).
     OverLimit,
+    /// 503 with a short Retry-After: another process will be here soon.
+    Draining,
 }
 
 impl From<Fault> for Refusal<'_> {
@@ -84,7 +86,7 @@ impl Refusal<'_> {
             Self::MediaType(_) | Self::Encoding => Status::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
             Self::TooBrief(_) => Status::INTERVAL_TOO_BRIEF,
-            Self::OverLimit => Status::SERVICE_UNAVAILABLE,
+            Self::OverLimit | Self::Draining => Status::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -163,6 +165,9 @@ impl Shard {
                 emit::header(arena, "Accept", package.content_type().as_bytes())
             }
             Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
+            Refusal::Draining => {
+                emit::header_number(arena, "Retry-After", 5 + u64::from(self.random.below(6)));
+            }
             Refusal::OverLimit => {
                 self.counters.requests_over_limit += 1;
                 // Spread over time, so that those who were refused together do not come back together.
@@ -170,6 +175,13 @@ impl Shard {
                 emit::header_number(arena, "Retry-After", seconds);
             }
         }
+    }
+
+    /// 200 and nothing more, without memory.
+    pub(crate) fn respond_ok(&mut self, request: &Request<'_>, now: Instant, out: &mut Outbox) {
+        let tag = self.stateless_tag(request.message);
+        let head = self.begin_response(request, Status::OK, None, &tag, out);
+        self.end_response(request, head, now, out);
     }
 
     /// OPTIONS: what we can do (W:A5.11), without memory.

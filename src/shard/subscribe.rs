@@ -142,6 +142,8 @@ impl Shard {
         } else {
             self.counters.subscriptions_refreshed += 1;
             if let Some(entry) = self.table.subscription_mut(subscription) {
+                // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too late.
+                entry.phase = Phase::Active;
                 entry.expires_at = now + asked.granted;
                 entry.strikes = 0;
                 entry.refusals = 0;
@@ -206,8 +208,10 @@ impl Shard {
 
     fn check_room<'d>(&self, request: &Request<'_>, dialog: &Dialog) -> Result<(), Refusal<'d>> {
         let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
-        let is_full = self.is_draining
-            || self.table.subscriptions.len() >= self.options.subscriptions_max
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
             || phone >= self.options.subscriptions_per_phone_max;
         if is_full {
             Err(Refusal::OverLimit)
@@ -248,7 +252,9 @@ impl Shard {
         }
         entry.dialog.refresh_target(request.message)?;
         let destination = next_hop(&entry.dialog, &request.flow);
-        self.table.move_flow(id, request.flow, destination);
+        if self.table.move_flow(id, request.flow, destination) {
+            self.abandon_notifies(id);
+        }
         Ok(())
     }
 
@@ -257,8 +263,7 @@ impl Shard {
         let usages = &self.table.dialog(id)?.subscriptions;
         usages.iter().copied().find(|usage| {
             self.table.subscription(*usage).is_some_and(|subscription| {
-                subscription.phase == Phase::Active
-                    && subscription.package == asked.package
+                subscription.package == asked.package
                     && event_id(subscription.event()) == event_id(asked.event)
             })
         })

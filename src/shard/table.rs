@@ -207,18 +207,20 @@ impl Table {
         self.dialogs.get_mut(id.0 as usize)
     }
 
-    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it.
-    pub(crate) fn move_flow(&mut self, id: DialogId, flow: Flow, destination: SocketAddr) {
+    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than before.
+    pub(crate) fn move_flow(&mut self, id: DialogId, flow: Flow, destination: SocketAddr) -> bool {
         let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
-            return;
+            return false;
         };
         let before = std::mem::replace(&mut entry.flow, flow);
+        let is_moved = before != flow || entry.destination != destination;
         entry.destination = destination;
         entry.is_cut = false;
         if before != flow {
             self.unbind(before, id);
             self.bind(flow, id);
         }
+        is_moved
     }
 
     /// Dialogs whose SUBSCRIBEs came over that UDP 4-tuple.

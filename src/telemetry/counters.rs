@@ -18,7 +18,10 @@ impl Counter {
     /// Adds; only the owning core may call it, a second writer would lose counts.
     #[inline]
     pub fn add(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Relaxed,
+        );
     }
 
     /// Replaces the value, for gauges.
@@ -139,7 +142,10 @@ core_counters! {
 impl CoreCounters {
     /// The values that make sense when those of several cores are added up, in the order of the declaration.
     pub fn sums(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.values().zip(MERGES).filter(|(_, (_, merge))| *merge == Merge::Sum).map(|(value, _)| value)
+        self.values()
+            .zip(MERGES)
+            .filter(|(_, (_, merge))| *merge == Merge::Sum)
+            .map(|(value, _)| value)
     }
 }
 
@@ -159,7 +165,10 @@ static CORES: Mutex<Vec<Weak<CoreCounters>>> = Mutex::new(Vec::new());
 /// Counters for a core that starts. They are part of every snapshot for as long as the core holds them.
 #[must_use]
 pub fn register(core: u16) -> Arc<CoreCounters> {
-    let counters = Arc::new(CoreCounters { core, ..CoreCounters::default() });
+    let counters = Arc::new(CoreCounters {
+        core,
+        ..CoreCounters::default()
+    });
     let mut cores = CORES.lock().unwrap_or_else(PoisonError::into_inner);
     cores.retain(|core| core.strong_count() > 0);
     cores.push(Arc::downgrade(&counters));
@@ -174,7 +183,10 @@ pub fn snapshot() -> Vec<Sample> {
     alive
         .flat_map(|counters| {
             let core = counters.core;
-            counters.values().map(|(name, value)| Sample { name, core, value }).collect::<Vec<_>>()
+            counters
+                .values()
+                .map(|(name, value)| Sample { name, core, value })
+                .collect::<Vec<_>>()
         })
         .collect()
 }
@@ -187,7 +199,10 @@ pub fn totals() -> Vec<(&'static str, u64)> {
 
 fn merge(samples: &[Sample]) -> Vec<(&'static str, u64)> {
     let total = |(name, merge): &(&'static str, Merge)| {
-        let values = samples.iter().filter(|sample| sample.name == *name).map(|sample| sample.value);
+        let values = samples
+            .iter()
+            .filter(|sample| sample.name == *name)
+            .map(|sample| sample.value);
         match merge {
             Merge::Sum => (*name, values.fold(0, u64::saturating_add)),
             Merge::Largest => (*name, values.max().unwrap_or(0)),
@@ -208,10 +223,26 @@ mod tests {
     #[test]
     fn sums_counts_and_takes_the_longest_turn() {
         let samples = [
-            Sample { name: "datagrams_received", core: 0, value: 2 },
-            Sample { name: "datagrams_received", core: 1, value: 3 },
-            Sample { name: "turn_nanoseconds_max", core: 0, value: 900 },
-            Sample { name: "turn_nanoseconds_max", core: 1, value: 400 },
+            Sample {
+                name: "datagrams_received",
+                core: 0,
+                value: 2,
+            },
+            Sample {
+                name: "datagrams_received",
+                core: 1,
+                value: 3,
+            },
+            Sample {
+                name: "turn_nanoseconds_max",
+                core: 0,
+                value: 900,
+            },
+            Sample {
+                name: "turn_nanoseconds_max",
+                core: 1,
+                value: 400,
+            },
         ];
         let totals = merge(&samples);
         assert_eq!(value(&totals, "datagrams_received"), 5);
@@ -225,7 +256,10 @@ mod tests {
         counters.send_errors.add(4);
         counters.send_errors.add(1);
         let mine = |sample: &Sample| sample.core == 61_234 && sample.name == "send_errors";
-        assert_eq!(snapshot().iter().find(|sample| mine(sample)).unwrap().value, 5);
+        assert_eq!(
+            snapshot().iter().find(|sample| mine(sample)).unwrap().value,
+            5
+        );
         drop(counters);
         assert!(!snapshot().iter().any(|sample| mine(&sample)));
     }

@@ -15,11 +15,20 @@ const FILTER_DEFAULT: &str = "info,glommio=error";
 
 /// Starts logging. A filter that cannot be read is reported and replaced by the default. Calling it twice changes nothing.
 pub fn start() {
-    let wanted = std::env::var(FILTER_VARIABLE).ok().filter(|filter| !filter.trim().is_empty());
+    let wanted = std::env::var(FILTER_VARIABLE)
+        .ok()
+        .filter(|filter| !filter.trim().is_empty());
     let (filter, refused) = filter(wanted.as_deref());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
-    if started.is_ok() && let Some(reason) = refused {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let started = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init();
+    if started.is_ok()
+        && let Some(reason) = refused
+    {
         tracing::warn!(%reason, "{FILTER_VARIABLE} cannot be read, using `{FILTER_DEFAULT}`");
     }
 }

@@ -68,7 +68,8 @@ fn what_calls_add_up_to() {
     use CallState::Early;
     use CallState::Proceeding;
     use CallState::Trying;
-    let table: [(&[(Option<Direction>, CallState)], Availability, CallState); 16] = [
+    type Legs<'a> = &'a [(Option<Direction>, CallState)];
+    let table: [(Legs<'_>, Availability, CallState); 16] = [
         (&[], Offline, CallState::Terminated),
         (&[(IN, Trying)], Ringing, Trying),
         (&[(IN, Proceeding)], Ringing, Proceeding),
@@ -120,9 +121,10 @@ fn what_clients_add_up_to() {
     use Availability::Ringing;
     let ringing = call("x", IN, CallState::Early);
     let now = Instant::now();
-    type Said<'a> = (Option<bool>, &'a [&'a str]);
+    type Said<'a> = &'a [(Option<bool>, &'a [&'a str])];
+    type Outcome = (Availability, bool);
     // What is said; availability and basic without a call; the same while a call rings.
-    let table: [(&[Said<'_>], (Availability, bool), (Availability, bool)); 15] = [
+    let table: [(Said<'_>, Outcome, Outcome); 15] = [
         (&[], (Offline, false), (Ringing, true)),
         (&[(None, &[])], (Offline, false), (Ringing, true)),
         (&[(Some(true), &[])], (Available, true), (Ringing, true)),
@@ -314,7 +316,7 @@ fn of_two_reports_of_a_leg_the_further_and_of_branches_the_answered() {
     ] {
         assert_eq!(
             composed(&calls, &[]).0.calls.as_slice(),
-            [confirmed.clone()]
+            std::slice::from_ref(&confirmed)
         );
     }
     let branch = Arc::new(CallDialog {

@@ -42,6 +42,15 @@ impl Document {
         }
     }
 
+    /// The other party of every call is to be told to nobody: its source asked for that (RFC 3323; W:B9.2).
+    pub fn hide_remote_parties(&mut self) {
+        if let Self::DialogInfo { dialogs, .. } = self {
+            for dialog in dialogs {
+                dialog.remote_is_private = true;
+            }
+        }
+    }
+
     /// Whom the document says it is about.
     #[must_use]
     pub fn entity(&self) -> Option<&str> {

@@ -139,6 +139,7 @@ struct Reading {
 #[derive(Default)]
 struct Tuple {
     id: Box<str>,
+    has_basic: bool,
     open: Option<bool>,
 }
 
@@ -172,14 +173,14 @@ impl Visitor for Reading {
             ([ROOT], TUPLE) => {
                 self.tuple = Tuple {
                     id: element.attribute("id").unwrap_or_default().into(),
-                    open: None,
+                    ..Tuple::default()
                 };
             }
             ([.., ACTIVITIES], ACTIVITY | (_, NOTE)) => {}
-            ([.., ACTIVITIES], (space, _)) => {
-                if space == Space::Rpid || activity::is_do_not_disturb(element.local) {
-                    self.activity(element.local);
-                }
+            ([.., ACTIVITIES], (space, _))
+                if space == Space::Rpid || activity::is_do_not_disturb(element.local) =>
+            {
+                self.activity(element.local);
             }
             _ => {}
         }
@@ -189,11 +190,7 @@ impl Visitor for Reading {
     fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault> {
         match (parents, name) {
             ([ROOT], TUPLE) => self.end_tuple(),
-            ([ROOT, TUPLE, STATUS], BASIC) => {
-                if self.tuple.open.replace(basic(text)?).is_some() {
-                    return Err(DocumentFault::Malformed);
-                }
-            }
+            ([ROOT, TUPLE, STATUS], BASIC) => self.basic(text)?,
             ([.., ACTIVITIES], ACTIVITY) => self.activity(text.trim()),
             ([ROOT, TUPLE, ..], (Space::Pidf, NOTE)) => keep_first(&mut self.tuple_note, text)?,
             (_, (space, NOTE)) if space != Space::Other => keep_first(&mut self.person_note, text)?,
@@ -213,22 +210,25 @@ impl Reading {
         }
     }
 
+    /// Real clients publish `unknown` before their user has said anything (W:G3): whatever is neither word says nothing.
+    fn basic(&mut self, text: &str) -> Result<(), DocumentFault> {
+        let text = text.trim();
+        if std::mem::replace(&mut self.tuple.has_basic, true) {
+            return Err(DocumentFault::Malformed);
+        }
+        if text.eq_ignore_ascii_case("open") {
+            self.tuple.open = Some(true);
+        } else if text.eq_ignore_ascii_case("closed") {
+            self.tuple.open = Some(false);
+        }
+        Ok(())
+    }
+
     fn activity(&mut self, name: &str) {
         let is_new = !name.is_empty() && !self.activities.iter().any(|other| **other == *name);
         if is_new && self.activities.len() < ACTIVITIES_MAX {
             self.activities.push(name.into());
         }
-    }
-}
-
-fn basic(text: &str) -> Result<bool, DocumentFault> {
-    let text = text.trim();
-    if text.eq_ignore_ascii_case("open") {
-        Ok(true)
-    } else if text.eq_ignore_ascii_case("closed") {
-        Ok(false)
-    } else {
-        Err(DocumentFault::Malformed)
     }
 }
 

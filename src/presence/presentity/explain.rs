@@ -72,18 +72,16 @@ fn words_of_call(call: &CallDialog) -> String {
         }
         None => "with",
     };
-    let party = [
+    let names = [
         &call.remote.identity,
         &call.remote.target,
         &call.remote.display,
-    ]
-    .into_iter()
-    .find(|name| !name.is_empty());
-    if let Some(party) = party {
-        words.extend([" ", preposition, " ", party]);
-    }
+    ];
     if call.remote_is_private {
-        words.push_str(" (private)");
+        // Told to nobody, not even here (W:D1.4).
+        words.extend([" ", preposition, " a private party"]);
+    } else if let Some(party) = names.into_iter().find(|name| !name.is_empty()) {
+        words.extend([" ", preposition, " ", party]);
     }
     if call.local.rendering == Some(false) {
         words.push_str(", on hold");

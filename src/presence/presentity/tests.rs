@@ -822,6 +822,35 @@ fn tombstones_are_bounded() {
     assert!(stage.presentity.is_blank());
 }
 
+#[test]
+fn a_first_tag_ends_what_had_none_but_not_an_answered_call() {
+    let mut stage = Stage::new();
+    stage.initial(1, full([leg("x", "l", "-", Trying)]));
+    stage.initial(2, full([leg("x", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Terminated, "it had not got its tag yet");
+    stage.initial(1, full([leg("y", "l", "-", Confirmed)]));
+    stage.initial(2, full([leg("y", "l", "r", Terminated)]));
+    assert_eq!(
+        stage.lamp(),
+        Confirmed,
+        "a branch that another feeder knows of"
+    );
+    // The other way round: a leg that learns its tag turns out to be one that is over.
+    let mut feeder = stage.initial(5, partial([leg("w", "l", "-", Early)]));
+    stage.modify(&mut feeder, partial([leg("y", "l", "-", Terminated)]));
+    assert_eq!(stage.lamp(), Early);
+    stage.initial(6, full([leg("v", "l", "r", Terminated)]));
+    stage.modify(&mut feeder, partial([leg("v", "l", "-", Early)]));
+    stage.modify(&mut feeder, partial([leg("v", "l", "r", Early)]));
+    stage.modify(&mut feeder, partial([leg("w", "l", "-", Terminated)]));
+    assert_eq!(stage.lamp(), Terminated);
+    stage.pass(40.0);
+    // A winner that comes after the loser's end is no echo of it.
+    stage.initial(3, full([leg("z", "-", "-", Terminated)]));
+    stage.initial(4, full([leg("z", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Early);
+}
+
 // W:D1
 
 fn number(digits: &str) -> Arc<CallDialog> {
@@ -958,7 +987,7 @@ fn every_contribution_is_explained() {
         [
             ("open, lunch: back at one", false),
             ("early recipient from sip:12@abc.com", true),
-            ("confirmed with 123 (private)", false),
+            ("confirmed with a private party", false),
         ]
     );
     assert_eq!(explained[0].source, format!("client:{tag}"));

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 
+use super::characters::is_xml_char;
 use super::*;
 
 /// Notes what it sees.
