@@ -22,7 +22,7 @@ impl Random {
 
     /// A number below `bound`; 0 when `bound` is 0. The bias is below 2^-32 for any bound we use.
     pub fn below(&mut self, bound: u32) -> u32 {
-        ((self.next_u64() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next_u64() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     /// Writes lower-case hexadecimal digits over the whole slice.
