@@ -1,1 +1,65 @@
-//! config (to be written)
+//! The configuration: one TOML file, typed, checked as a whole, converted once.
+//!
+//! Three steps, each a file: [`Config`] is the file as its keys stand (`schema`); the plan is what the other rooms are built from
+//! (`plan`); between them lies the check, which finds every fault of a file and says for each where it is, what is wrong and
+//! what to do ([`Complaints`]). `default.toml`, shipped beside this file, is the manual.
+//!
+//! Not here: what a key does. The rooms own their options; this room only fills them.
+
+mod check;
+mod complaint;
+mod machine;
+mod plan;
+mod quantity;
+mod schema;
+mod suggestion;
+mod tenants;
+
+pub use complaint::Complaint;
+pub use complaint::Complaints;
+pub use complaint::Source;
+pub use machine::Machine;
+pub use plan::Listener;
+pub use plan::Plan;
+pub use quantity::Interval;
+pub use quantity::Octets;
+pub use schema::AuthKind;
+pub use schema::Config;
+pub use schema::TransportKind;
+
+use std::path::Path;
+
+/// The shipped default configuration, with every key explained.
+pub const DEFAULT_FILE: &str = include_str!("default.toml");
+
+/// A file that was read, found in order and converted.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The keys as they stand in the file.
+    pub config: Config,
+    /// What is built from them.
+    pub plan: Plan,
+}
+
+/// Reads, checks and converts a configuration file for this machine.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn load(path: &Path) -> Result<Loaded, Complaints> {
+    let source = Source::read(path)?;
+    load_from(&source, &Machine::inspect())
+}
+
+/// [`load`] for a text that was read already and a machine that is given.
+///
+/// # Errors
+/// Everything that is wrong with the text.
+pub fn load_from(source: &Source, machine: &Machine) -> Result<Loaded, Complaints> {
+    let config = Config::parse(source)?;
+    let plan = Plan::new(&config, source, machine)?;
+    Ok(Loaded { config, plan })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -1,1 +1,103 @@
-//! http (to be written)
+//! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's questions on a Unix socket.
+//!
+//! Guarantees: query strings, passwords and called numbers reach no log and no public answer; nothing a client does holds a connection
+//! longer than the times in `connection`; connections, heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
+//!
+//! Is not: TLS, which a proxy before it does; a way into the shards other than [`Engine`].
+
+mod answer;
+mod aor;
+mod call_state;
+mod connection;
+mod control;
+pub mod engine;
+mod fields;
+mod io;
+mod metrics;
+mod router;
+mod table;
+
+pub use engine::Engine;
+pub use engine::Unavailable;
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use futures_util::future::join_all;
+
+use crate::http::connection::Door;
+use crate::net::adopt;
+use crate::shard::Directory;
+use crate::sip::digest::Secret;
+
+/// The directory in force; replaced as a whole when the configuration is read again.
+pub type SharedDirectory = Arc<RwLock<Arc<Directory>>>;
+
+/// What the HTTP core serves.
+#[derive(Debug)]
+pub struct HttpPlan<E> {
+    /// Bound and listening sockets for everybody.
+    pub listeners: Vec<std::net::TcpListener>,
+    /// The bound and listening socket of the operator's commands.
+    pub control: Option<std::os::unix::net::UnixListener>,
+    /// The way to the shards.
+    pub engine: E,
+    /// Domains and accounts.
+    pub directory: SharedDirectory,
+}
+
+/// What every request may look at.
+struct Site<E> {
+    engine: E,
+    directory: SharedDirectory,
+    /// Compared with when there is no account, so that a wrong user costs what a wrong password costs (W:D1.8).
+    decoy: Secret,
+}
+
+impl<E> Site<E> {
+    /// The directory in force now.
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(
+            &self
+                .directory
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+}
+
+/// Serves until it is dropped (at once done when there is no socket). Must be called on a glommio executor.
+pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
+    let decoy = Secret::new("nobody", "invalid", "");
+    let site = Rc::new(Site {
+        engine: plan.engine,
+        directory: plan.directory,
+        decoy,
+    });
+    let public = plan
+        .listeners
+        .into_iter()
+        .map(|listener| (Door::Public, OwnedFd::from(listener)));
+    let control = plan
+        .control
+        .into_iter()
+        .map(|listener| (Door::Control, OwnedFd::from(listener)));
+    let doors =
+        public
+            .chain(control)
+            .filter_map(|(door, listener)| match adopt::listener(listener) {
+                Ok(listener) => Some(connection::accept(listener, door, Rc::clone(&site))),
+                Err(error) => {
+                    tracing::error!(%error, ?door, "a listening socket cannot be used");
+                    None
+                }
+            });
+    join_all(doors.collect::<Vec<_>>()).await;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -40,6 +40,25 @@ impl CallState {
             Self::Confirmed | Self::Terminated => None,
         }
     }
+
+    /// How far along the life of a leg this is (RFC 4235 §3.7.1): a leg never goes back to a smaller number. Not the order of
+    /// [`Ord`], which is what a lamp shows first.
+    #[must_use]
+    pub const fn progress(self) -> u8 {
+        match self {
+            Self::Trying => 0,
+            Self::Proceeding => 1,
+            Self::Early => 2,
+            Self::Confirmed => 3,
+            Self::Terminated => 4,
+        }
+    }
+
+    /// Whether the call is neither answered nor over.
+    #[must_use]
+    pub const fn is_unanswered(self) -> bool {
+        self.progress() < Self::Confirmed.progress()
+    }
 }
 
 /// Who called, seen from the presentity (W:C0.4).
@@ -67,7 +86,7 @@ pub struct Party {
 /// One call leg, as one source reports it. Immutable; a change is a new value. Shared between shards by reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallDialog {
-    /// The `id` attribute, as the source wrote it.
+    /// The `id` attribute, as the source wrote it when it first named the leg. Watchers see only a digest of it.
     pub id: Box<str>,
     /// Call-ID, local tag and remote tag as seen from the presentity; empty when unknown.
     pub call_id: Box<str>,
@@ -85,4 +104,44 @@ pub struct CallDialog {
     pub remote: Party,
     /// The other end is told to nobody: CLIR (W:B9.2), or a number whose domain does not reveal it (W:D1.4).
     pub remote_is_private: bool,
+}
+
+impl CallDialog {
+    /// Whether it reports the same as `other`, whatever `id` either goes by.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let Self {
+            id: _,
+            call_id,
+            local_tag,
+            remote_tag,
+            direction,
+            state,
+            local,
+            remote,
+            remote_is_private,
+        } = self;
+        *call_id == other.call_id
+            && *local_tag == other.local_tag
+            && *remote_tag == other.remote_tag
+            && *direction == other.direction
+            && *state == other.state
+            && *local == other.local
+            && *remote == other.remote
+            && *remote_is_private == other.remote_is_private
+    }
+
+    /// What a lamp shows for this leg. A call the presentity makes itself lights the lamp steadily from its first INVITE, because
+    /// many phones blink on every `early`, whoever called (W:C0.4, F3). A source that does not say who called is taken to
+    /// mean an incoming call (W:C2.4).
+    #[must_use]
+    pub const fn lamp_state(&self) -> CallState {
+        match (self.direction, self.state) {
+            (
+                Some(Direction::Initiator),
+                CallState::Trying | CallState::Proceeding | CallState::Early,
+            ) => CallState::Confirmed,
+            (_, state) => state,
+        }
+    }
 }

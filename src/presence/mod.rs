@@ -2,6 +2,11 @@
 //!
 //! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is [`document`].
 
+mod activity;
+mod call_set;
+mod leg_key;
+mod tombstone;
+
 pub mod aor;
 pub mod call;
 pub mod composition;

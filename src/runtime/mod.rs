@@ -1,1 +1,37 @@
-//! runtime (to be written)
+//! Boot, one core's turn, the mesh between cores, signals, drain: the only room that knows both the executor and the engine, and the
+//! only one that reads the clock for it.
+//!
+//! ```text
+//! Node ── one thread per shard, pinned ── Core { Shard, sockets, timer } ─┐
+//!      ├─ one thread for HTTP, pinned ─── http::serve ── Commander ──────┤ Mesh: bounded queues, one inbox per shard
+//!      └─ the thread that called: signals, reload, drain ─ Commander ────┘
+//! ```
+//!
+//! Invariants worth naming: a shard is touched by its own thread alone; a turn never waits; mail is delivered in the order it was sent, and
+//! none that the engine relies on is lost while the process lives; when more mail waits than a bound, the sockets are left unread until
+//! it is gone.
+
+pub mod commander;
+mod core;
+pub mod daemon;
+mod datagrams;
+mod error;
+mod executor;
+mod mesh;
+pub mod node;
+pub mod notify;
+mod plan;
+pub mod signals;
+mod streams;
+mod timekeeper;
+
+pub use commander::Commander;
+pub use daemon::run;
+pub use error::BootError;
+pub use node::Node;
+pub use plan::ListenerPlan;
+pub use plan::NodePlan;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -47,6 +47,8 @@ pub struct Domain {
 pub struct Account {
     /// H(user:realm:password).
     pub secret: Secret,
+    /// May publish for everybody of its domain: a PBX (W:B1.3).
+    pub is_feeder: bool,
 }
 
 /// Domains and accounts.
@@ -60,9 +62,14 @@ pub struct Directory {
 impl Directory {
     /// Adds a domain with its aliases. A name that is taken is given back.
     pub fn add_domain(&mut self, domain: Domain, aliases: &[String]) -> Result<(), String> {
-        let names = std::iter::once(&domain.name).chain(aliases).map(|name| name.to_ascii_lowercase());
+        let names = std::iter::once(&domain.name)
+            .chain(aliases)
+            .map(|name| name.to_ascii_lowercase());
         let names: Vec<String> = names.collect();
-        if let Some(taken) = names.iter().find(|name| self.domains_by_name.contains_key(name.as_str())) {
+        if let Some(taken) = names
+            .iter()
+            .find(|name| self.domains_by_name.contains_key(name.as_str()))
+        {
             return Err(taken.clone());
         }
         for name in names {
@@ -73,11 +80,20 @@ impl Directory {
     }
 
     /// Adds an account of a domain that was added before; None when the domain is unknown, the account's old secret is replaced.
-    pub fn add_account(&mut self, user: &str, domain: &str, password: &str) -> Option<()> {
+    pub fn add_account(
+        &mut self,
+        user: &str,
+        domain: &str,
+        password: &str,
+    ) -> Option<&mut Account> {
         let domain = self.domain(domain)?.name.clone();
-        let secret = Secret::new(user, &domain, password);
-        self.accounts.insert(format!("{user}@{domain}").into(), Account { secret });
-        Some(())
+        let account = Account {
+            secret: Secret::new(user, &domain, password),
+            is_feeder: false,
+        };
+        let key = format!("{user}@{domain}").into_boxed_str();
+        self.accounts.insert(key.clone(), account);
+        self.accounts.get_mut(&key)
     }
 
     /// The domain of that name or alias (lower case).
@@ -103,6 +119,8 @@ impl Domain {
     /// Whether requests from that address are believed without a digest.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&address.to_canonical()))
+        self.trusted
+            .iter()
+            .any(|network| network.contains(&address.to_canonical()))
     }
 }

@@ -5,12 +5,17 @@ use std::net::SocketAddr;
 use crate::sip::Transport;
 
 /// A shard's number: its index in the list of cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
 
-/// Which stream of this shard; 0 for datagrams. Never reused within a process.
+/// A stream of this node; the default for datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub u32);
+pub struct ConnectionId {
+    /// The shard that accepted it, and alone can write to it.
+    pub shard: ShardId,
+    /// Never reused by that shard within a process.
+    pub number: u32,
+}
 
 /// A UDP 4-tuple or one stream connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

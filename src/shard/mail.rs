@@ -48,6 +48,15 @@ pub enum Mail {
         /// The octets.
         bytes: Box<[u8]>,
     },
+    /// Octets for a stream that the receiver accepted: a phone came back by it to a subscription of the sender.
+    Transmit {
+        /// The stream.
+        flow: Flow,
+        /// The octets.
+        bytes: Box<[u8]>,
+    },
+    /// A stream of the sender ended.
+    Closed(ConnectionId),
     /// To the owner: the sender has watchers of this presentity and wants its state now and at every change.
     Watch {
         /// Of whom.
@@ -70,18 +79,7 @@ pub enum Mail {
         composed: Arc<Composed>,
     },
     /// To the owner: a PUBLISH that arrived elsewhere.
-    Publish {
-        /// Of whom.
-        aor: Aor,
-        /// What it says.
-        publication: Box<Publication>,
-        /// Its tag on success.
-        fresh: EntityTag,
-        /// The domain's limits.
-        limits: PublicationLimits,
-        /// Which request of the sender waits for the outcome.
-        reply_to: (ShardId, u32),
-    },
+    Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.
     PublishOutcome {
         /// The request that waits.
@@ -89,6 +87,21 @@ pub enum Mail {
         /// How it went.
         outcome: Result<Published, PublishRefused>,
     },
+}
+
+/// A PUBLISH on its way to the presentity's owner.
+#[derive(Debug)]
+pub struct ForwardedPublish {
+    /// Of whom.
+    pub aor: Aor,
+    /// What it says.
+    pub publication: Publication,
+    /// Its tag on success.
+    pub fresh: EntityTag,
+    /// The domain's limits.
+    pub limits: PublicationLimits,
+    /// Which request of the sender waits for the outcome.
+    pub reply_to: (ShardId, u32),
 }
 
 /// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its owner, see
@@ -110,7 +123,8 @@ pub enum Command {
     Watchers(Aor),
     /// New domains and accounts.
     Reload(Arc<Directory>),
-    /// No new subscriptions from now on; answers how many NOTIFYs are outstanding. Ask again until none is.
+    /// No new subscriptions from now on, and those that are end with `deactivated`, some with each command. Answers how many subscriptions
+    /// and NOTIFYs are left: ask again until none is.
     Drain,
     /// The counters.
     Counters,
@@ -121,11 +135,13 @@ pub enum Command {
 pub enum Reply {
     /// Done; watchers are being told.
     Done,
+    /// Not done: a table is full.
+    OverLimit,
     /// The answer to `Why`.
     Why(Why),
     /// The answer to `Watchers`.
     Watchers(Vec<WatcherReport>),
-    /// The answer to `Drain`.
+    /// The answer to `Drain`: subscriptions and unanswered NOTIFYs that are left.
     Outstanding(usize),
     /// The answer to `Counters`: name and value, in stable order.
     Counters(Vec<(&'static str, u64)>),

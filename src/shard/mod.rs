@@ -1,4 +1,32 @@
 //! The engine of one core, where SIP and the domain meet. Synchronous, single-owner, deterministic: input and time in, effects out.
+//!
+//! No async, lock, clock, file or socket. One file a verb: `admit` lets a request in or says why not, `subscribe`, `publish` and
+//! `notify` serve it, `respond` writes answers, `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold
+//! what is known.
+//!
+//! Invariants (the simulator checks them, DESIGN §3):
+//! - every live watcher converges to the composed state;
+//! - CSeq and document version of a subscription only ever go up by one; one NOTIFY of a subscription is outstanding at a time;
+//! - a 2xx to SUBSCRIBE leaves before the NOTIFY it owes, on the same flow;
+//! - the same seed and inputs give the same octets.
+
+mod admit;
+mod bodies;
+mod checks;
+mod commands;
+mod counters;
+mod hop;
+mod mark;
+mod notify;
+mod origins;
+mod outcome;
+mod pace;
+mod presentities;
+mod publish;
+mod respond;
+mod subscribe;
+mod table;
+mod wheel;
 
 pub mod directory;
 pub mod flow;
@@ -6,6 +34,7 @@ pub mod mail;
 pub mod options;
 pub mod outbox;
 
+pub use counters::Counters;
 pub use directory::Directory;
 pub use flow::ConnectionId;
 pub use flow::Flow;
@@ -19,45 +48,211 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use outbox::Transmit;
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use slab::Slab;
+
 use crate::presence::Aor;
+use crate::shard::bodies::Bodies;
+use crate::shard::notify::InFlightId;
+use crate::shard::notify::Notifier;
+use crate::shard::origins::Origins;
+use crate::shard::pace::PhoneId;
+use crate::shard::pace::Phones;
+use crate::shard::presentities::Presentities;
+use crate::shard::presentities::PresentityId;
+use crate::shard::publish::Waiting;
+use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
+use crate::shard::wheel::Wheel;
+use crate::sip::digest::Authenticator;
+use crate::sip::digest::ReplayWindows;
+use crate::sip::random::Random;
+use crate::sip::transaction::server::ServerTransactions;
+
+/// Whose timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    /// The end of a subscription, or of its pause.
+    Subscription(SubscriptionId),
+    /// Timer E or F of a NOTIFY.
+    Notify(InFlightId),
+    /// A contribution's end.
+    Presentity(PresentityId),
+    /// A phone can take another NOTIFY.
+    Phone(PhoneId),
+    /// A PUBLISH whose owner does not answer.
+    Waiting(u32),
+}
 
 /// One core's engine.
 ///
-/// Contract: give one input (or a timeout), then drain the outbox before the next. `now` never goes back. The same seed and inputs
-/// give the same octets. [`Shard::poll_timeout`] says when [`Shard::handle_timeout`] wants to be called; it may be at once, when a turn left
+/// Contract: give one input (or a timeout), then drain the outbox; several may be given before the drain, their effects line up. `now`
+/// never goes back. [`Shard::poll_timeout`] says when [`Shard::handle_timeout`] wants to be called; it may be at once, when a turn left
 /// work over.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    options: Options,
+    directory: Arc<Directory>,
+    counters: Counters,
+    is_draining: bool,
+    /// The last subscription that was told of it.
+    drained: SubscriptionId,
+
+    // Chance and secrets.
+    random: Random,
+    authenticator: Authenticator,
+    replay: ReplayWindows,
+
+    // What is known.
+    transactions: ServerTransactions,
+    table: Table,
+    presentities: Presentities,
+    phones: Phones,
+    origins: Origins,
+    /// PUBLISHes that wait for another shard's word.
+    waiting: Slab<Waiting>,
+
+    // What is to be done.
+    notifier: Notifier,
+    bodies: Bodies,
+    /// Subscriptions that may be owed a NOTIFY, in order.
+    queue: VecDeque<SubscriptionId>,
+    wheel: Wheel<Timer>,
+    /// Timers that fired in this turn; empty between turns.
+    due: Vec<Timer>,
+    /// The latest `now`.
+    now: Instant,
+}
 
 impl Shard {
     /// An empty engine.
     #[must_use]
     pub fn new(options: Options, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
-        todo!()
+        let mut random = Random::new(seed);
+        let hash_key = [random.next_u64(), random.next_u64()];
+        Self {
+            authenticator: Authenticator::new(options.key, options.nonce_life),
+            replay: ReplayWindows::new(options.nonces_max),
+            transactions: ServerTransactions::new(options.response_ring_octets, hash_key),
+            phones: Phones::new(
+                options.notify_rate_per_phone,
+                options.notify_burst_per_phone,
+            ),
+            origins: Origins::new(options.advertise.clone()),
+            wheel: Wheel::new(options.epoch),
+            now: options.epoch,
+            options,
+            directory,
+            counters: Counters::default(),
+            is_draining: false,
+            drained: SubscriptionId(0),
+            random,
+            table: Table::default(),
+            presentities: Presentities::default(),
+            waiting: Slab::new(),
+            notifier: Notifier::default(),
+            bodies: Bodies::default(),
+            queue: VecDeque::new(),
+            due: Vec::new(),
+        }
     }
 
     /// The shard that owns a presentity; the same answer on every shard and in every process of a node.
     #[must_use]
     pub fn owner(aor: &Aor, shards: u16) -> ShardId {
-        todo!()
+        ShardId((checks::fnv1a(aor.as_str().as_bytes()) % u64::from(shards.max(1))) as u16)
     }
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Outbox) {
-        todo!()
+        self.now = self.now.max(now);
+        match input {
+            Input::Datagram { flow, bytes } => self.handle_octets(flow, bytes, false, now, out),
+            Input::Closed(connection) => {
+                self.tell_closed(connection, out);
+                self.handle_closed(connection, now, out);
+            }
+            Input::Mail(mail) => self.handle_mail(mail, now, out),
+            Input::Command(token, command) => {
+                let reply = self.handle_command(command, now, out);
+                out.replies.push((token, reply));
+            }
+        }
+        self.send_queued(now, out);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        todo!()
+        self.now = self.now.max(now);
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now, &mut due);
+        for timer in due.drain(..) {
+            match timer {
+                Timer::Subscription(id) => self.handle_subscription_timer(id, now),
+                Timer::Notify(id) => self.handle_notify_timer(id, now, out),
+                Timer::Presentity(id) => self.handle_presentity_timer(id, now, out),
+                Timer::Phone(id) => self.release_phone(id, now, out),
+                Timer::Waiting(place) => {
+                    self.waiting.try_remove(place as usize);
+                }
+            }
+        }
+        self.due = due;
+        self.send_queued(now, out);
     }
 
     /// When something is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        if self.queue.is_empty() {
+            self.wheel.poll_timeout()
+        } else {
+            Some(self.now)
+        }
+    }
+
+    fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {
+        match mail {
+            Mail::Misdirected { flow, bytes } => self.handle_octets(flow, &bytes, true, now, out),
+            Mail::Transmit { flow, bytes } => {
+                let start = out.arena.len();
+                out.arena.extend_from_slice(&bytes);
+                let head = start..out.arena.len();
+                self.transmit(flow, head, 0..0, out);
+            }
+            Mail::Closed(connection) => self.handle_closed(connection, now, out),
+            Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
+            Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
+            Mail::State { aor, composed } => self.handle_state(&aor, composed),
+            Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
+            Mail::PublishOutcome { request, outcome } => {
+                self.handle_publish_outcome(request, outcome, now, out);
+            }
+        }
+    }
+
+    /// Sends two pieces of the arena over a flow: by the shard that can.
+    fn transmit(&self, flow: Flow, head: Range<usize>, tail: Range<usize>, out: &mut Outbox) {
+        let transmit = Transmit { flow, head, tail };
+        if flow.transport.is_reliable() && flow.connection.shard != self.options.id {
+            let bytes = out.pieces(&transmit).concat().into();
+            out.mail
+                .push((flow.connection.shard, Mail::Transmit { flow, bytes }));
+        } else {
+            out.transmits.push(transmit);
+        }
+    }
+
+    /// Other shards may have subscriptions on a stream of ours.
+    fn tell_closed(&self, connection: ConnectionId, out: &mut Outbox) {
+        let others = (0..self.options.shards)
+            .map(ShardId)
+            .filter(|shard| *shard != self.options.id);
+        out.mail
+            .extend(others.map(|shard| (shard, Mail::Closed(connection))));
     }
 }

@@ -19,6 +19,8 @@ pub struct Options {
     pub key: [u8; 32],
     /// Addresses that are ourselves: a Contact there would make us talk to ourselves (W:E2.5).
     pub local_addresses: Vec<SocketAddr>,
+    /// By listener: the `host[:port]` by which peers know us, where it is not the local address.
+    pub advertise: Vec<Option<String>>,
     /// User-Agent and Server; empty for none.
     pub product: String,
 
@@ -27,6 +29,8 @@ pub struct Options {
     pub subscriptions_max: usize,
     /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where their Call-ID says.
     pub subscriptions_per_flow_home: usize,
+    /// Subscriptions of one phone (a flow and a Contact); beyond it 503.
+    pub subscriptions_per_phone_max: usize,
     /// A subscription outlives its granted expiry by this, because phones refresh late (W:A3.9).
     pub expiry_grace: Duration,
     /// After a NOTIFY nobody answered, how long until the next try (W:A3.7).
@@ -57,4 +61,35 @@ pub struct Options {
     pub nonces_max: usize,
     /// Life of a nonce.
     pub nonce_life: Duration,
+}
+
+impl Options {
+    /// The defaults, for shard `id` of `shards`. `key` is secret and the same for all of them, as is `epoch`.
+    #[must_use]
+    pub fn new(id: ShardId, shards: u16, epoch: Instant, key: [u8; 32]) -> Self {
+        Self {
+            id,
+            shards,
+            epoch,
+            key,
+            local_addresses: Vec::new(),
+            advertise: Vec::new(),
+            product: "Lamplighter".to_owned(),
+            subscriptions_max: 2_000_000,
+            subscriptions_per_flow_home: 1_000,
+            subscriptions_per_phone_max: 2_000,
+            expiry_grace: Duration::from_secs(32),
+            probation: Duration::from_secs(30),
+            notify_rate_per_phone: 10,
+            notify_burst_per_phone: 100,
+            notifies_per_turn: 512,
+            presentities_max: 1_000_000,
+            publications_per_presentity_max: 64,
+            calls_per_presentity_max: 50,
+            body_octets_max: 64 * 1024,
+            response_ring_octets: 32 * 1024 * 1024,
+            nonces_max: 65_536,
+            nonce_life: Duration::from_secs(2 * 3600),
+        }
+    }
 }

@@ -30,6 +30,8 @@ pub struct Outbox {
     pub mail: Vec<(ShardId, Mail)>,
     /// Answers to commands.
     pub replies: Vec<(Token, Reply)>,
+    /// How often the arena was cleared.
+    generation: u64,
 }
 
 impl Outbox {
@@ -39,6 +41,12 @@ impl Outbox {
         self.transmits.clear();
         self.mail.clear();
         self.replies.clear();
+        self.generation += 1;
+    }
+
+    /// Tells one filling of the arena from another.
+    pub(crate) const fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Whether there is nothing to do.
@@ -50,6 +58,9 @@ impl Outbox {
     /// The two pieces of a message.
     #[must_use]
     pub fn pieces(&self, transmit: &Transmit) -> [&[u8]; 2] {
-        [self.arena.get(transmit.head.clone()).unwrap_or_default(), self.arena.get(transmit.tail.clone()).unwrap_or_default()]
+        [
+            self.arena.get(transmit.head.clone()).unwrap_or_default(),
+            self.arena.get(transmit.tail.clone()).unwrap_or_default(),
+        ]
     }
 }

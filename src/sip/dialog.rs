@@ -2,18 +2,52 @@
 //!
 //! One allocation holds every octet the dialog must remember: identifiers, URIs, route set. Writing an in-dialog request
 //! copies spans of it and allocates nothing.
+//!
+//! What came from the peer stays as it came, but for folds, so that the peer finds its own octets again. Nothing stored can
+//! end a header line. Not here: the Event header, expiry, flows.
+
+mod read;
+
+use subtle::ConstantTimeEq;
 
 use crate::sip::Fault;
+use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Method;
+use crate::sip::emit;
+use read::Span;
+
+/// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
+const SEQUENCE_MAX: u32 = (1 << 31) - 1;
 
 /// A UAS dialog. CSeq numbers only go up, by one (W:A3.5).
 #[derive(Clone, Debug)]
 pub struct Dialog {
-    text: Box<[u8]>, // + spans and numbers, private
+    /// Call-ID, the peer's From, its To with our tag, the Record-Routes with commas between, the remote target; one behind
+    /// the other, each up to its `*_end`, the last up to the end.
+    text: Box<[u8]>,
+    call_id_end: u16,
+    remote_end: u16,
+    local_end: u16,
+    routes_end: u16,
+
+    // Spans within those.
+    remote_uri: Span,
+    remote_tag: Span,
+    local_uri: Span,
+    local_tag: Span,
+    /// Empty when there is no route set.
+    first_route: Span,
+    /// Where the second route begins; the end of the routes when there is none.
+    second_route: u16,
+    /// The first route has no `lr`: it goes into the request line (RFC 3261 §12.2.1.1).
+    first_route_is_strict: bool,
+
     local_sequence: u32,
     remote_sequence: u32,
 }
+
+const _: () = assert!(size_of::<Dialog>() <= 64);
 
 /// What an in-dialog request's CSeq means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,51 +73,90 @@ pub struct Origin<'a> {
 
 impl Dialog {
     /// The dialog an initial SUBSCRIBE asks for; `local_tag` is the To-tag of our 2xx. Fails when Contact is missing, `*`,
-    /// several, or no sip/sips URI (W:A1.17), or the Record-Routes are unreadable.
-    pub fn accept(request: &Message<'_>, local_tag: &[u8], local_sequence: u32) -> Result<Self, Fault> {
-        todo!()
+    /// several, or no sip/sips URI (W:A1.17), the Record-Routes are unreadable, To has a tag already, or all of it together
+    /// is above 64 KiB.
+    pub fn accept(
+        request: &Message<'_>,
+        local_tag: &[u8],
+        local_sequence: u32,
+    ) -> Result<Self, Fault> {
+        let cseq = request.cseq().ok_or(Fault::Missing(HeaderName::CSeq))?;
+        let target = read::contact(request)?.ok_or(Fault::Missing(HeaderName::Contact))?;
+        let mut text = Vec::with_capacity(read::text_octets(request, local_tag, target));
+        read::push_call_id(&mut text, request)?;
+        let call_id_end = read::end_of(&text)?;
+        let remote = read::push_address(&mut text, request, HeaderName::From)?;
+        let remote_end = read::end_of(&text)?;
+        let local = read::push_address(&mut text, request, HeaderName::To)?;
+        if local.tag.end > local.tag.start {
+            return Err(Fault::Invalid(HeaderName::To));
+        }
+        let local_tag = read::push_tag(&mut text, local_tag)?;
+        let local_end = read::end_of(&text)?;
+        let routes = read::push_routes(&mut text, request)?;
+        let routes_end = read::end_of(&text)?;
+        text.extend_from_slice(target);
+        read::end_of(&text)?;
+        Ok(Self {
+            text: text.into_boxed_slice(),
+            call_id_end,
+            remote_end,
+            local_end,
+            routes_end,
+            remote_uri: remote.uri,
+            remote_tag: remote.tag,
+            local_uri: local.uri,
+            local_tag,
+            first_route: routes.first,
+            second_route: routes.second,
+            first_route_is_strict: routes.first_is_strict,
+            local_sequence,
+            remote_sequence: cseq.number,
+        })
     }
 
     /// Our tag.
     #[must_use]
     pub fn local_tag(&self) -> &[u8] {
-        todo!()
+        self.slice(self.local_tag)
     }
 
-    /// The peer's tag.
+    /// The peer's tag; empty when it has none (RFC 3261 §12.1.1).
     #[must_use]
     pub fn remote_tag(&self) -> &[u8] {
-        todo!()
+        self.slice(self.remote_tag)
     }
 
     /// Call-ID.
     #[must_use]
     pub fn call_id(&self) -> &[u8] {
-        todo!()
+        self.between(0, self.call_id_end)
     }
 
     /// The peer's URI as it stood in From.
     #[must_use]
     pub fn remote_uri(&self) -> &[u8] {
-        todo!()
+        self.slice(self.remote_uri)
     }
 
     /// The URI the peer wrote in To.
     #[must_use]
     pub fn local_uri(&self) -> &[u8] {
-        todo!()
+        self.slice(self.local_uri)
     }
 
     /// Where the peer wants our requests: the URI of its latest Contact.
     #[must_use]
     pub fn remote_target(&self) -> &[u8] {
-        todo!()
+        self.text
+            .get(usize::from(self.routes_end)..)
+            .unwrap_or_default()
     }
 
     /// The first URI of the route set.
     #[must_use]
     pub fn first_route(&self) -> Option<&[u8]> {
-        todo!()
+        Some(self.slice(self.first_route)).filter(|uri| !uri.is_empty())
     }
 
     /// CSeq of the last request we sent.
@@ -92,27 +165,60 @@ impl Dialog {
         self.local_sequence
     }
 
-    /// Whether the request belongs to this dialog: Call-ID and both tags, octet by octet (W:A2.1, A5.15).
+    /// Whether the request belongs to this dialog: Call-ID and both tags, octet by octet (W:A2.1, A5.15). The tags compare in
+    /// constant time: they are what a hijacker guesses (E3.6).
     #[must_use]
     pub fn matches(&self, call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> bool {
-        todo!()
+        let tags_match = self.local_tag().ct_eq(local_tag) & self.remote_tag().ct_eq(remote_tag);
+        self.call_id() == call_id && tags_match.into()
     }
 
     /// Checks an in-dialog request's CSeq and, when it is next, remembers it.
     pub fn take_sequence(&mut self, number: u32) -> Sequence {
-        todo!()
+        if number <= self.remote_sequence {
+            return Sequence::OutOfOrder;
+        }
+        self.remote_sequence = number;
+        Sequence::Next
     }
 
     /// Target refresh (W:A2.8): takes the Contact of a request or of a 2xx. Nothing changes, and nothing is allocated, when
     /// it is the same; an absent Contact changes nothing; an unusable one is the fault.
     pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<(), Fault> {
-        todo!()
+        let Some(target) = read::contact(message)?.filter(|target| *target != self.remote_target())
+        else {
+            return Ok(());
+        };
+        let kept = self.between(0, self.routes_end);
+        let octets = kept.len() + target.len();
+        u16::try_from(octets).map_err(|_| Fault::TooLarge)?;
+        let mut text = Vec::with_capacity(octets);
+        text.extend_from_slice(kept);
+        text.extend_from_slice(target);
+        self.text = text.into_boxed_slice();
+        Ok(())
     }
 
     /// Appends the head of the next in-dialog request: request line, Via, Route set (strict first hop by swap, W:A2.9),
     /// Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The caller adds its headers and the body.
     pub fn write_request(&mut self, out: &mut Vec<u8>, method: Method<'_>, origin: &Origin<'_>) {
-        todo!()
+        self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
+        self.write_request_line(out, method);
+        write_via(out, origin);
+        self.write_routes(out);
+        out.extend_from_slice(b"Max-Forwards: 70\r\nFrom: ");
+        out.extend_from_slice(self.between(self.remote_end, self.local_end));
+        out.extend_from_slice(b"\r\nTo: ");
+        out.extend_from_slice(self.between(self.call_id_end, self.remote_end));
+        out.extend_from_slice(b"\r\nCall-ID: ");
+        out.extend_from_slice(self.call_id());
+        out.extend_from_slice(b"\r\nCSeq: ");
+        emit::decimal(out, u64::from(self.local_sequence));
+        out.push(b' ');
+        out.extend_from_slice(method.token());
+        out.extend_from_slice(b"\r\nContact: ");
+        out.extend_from_slice(origin.contact);
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Octets on the heap, for the memory accounting.
@@ -120,4 +226,57 @@ impl Dialog {
     pub fn heap_octets(&self) -> usize {
         self.text.len()
     }
+
+    fn write_request_line(&self, out: &mut Vec<u8>, method: Method<'_>) {
+        let uri = if self.first_route_is_strict {
+            self.slice(self.first_route)
+        } else {
+            self.remote_target()
+        };
+        out.extend_from_slice(method.token());
+        out.push(b' ');
+        out.extend_from_slice(uri);
+        out.extend_from_slice(b" SIP/2.0\r\n");
+    }
+
+    /// A strict first route stands in the request line, so the rest remains, and the remote target comes last.
+    fn write_routes(&self, out: &mut Vec<u8>) {
+        if self.local_end == self.routes_end {
+            return;
+        }
+        out.extend_from_slice(b"Route: ");
+        if self.first_route_is_strict {
+            let rest = self.between(self.second_route, self.routes_end);
+            out.extend_from_slice(rest);
+            out.extend_from_slice(if rest.is_empty() { b"<" } else { b",<" });
+            out.extend_from_slice(self.remote_target());
+            out.push(b'>');
+        } else {
+            out.extend_from_slice(self.between(self.local_end, self.routes_end));
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn slice(&self, span: Span) -> &[u8] {
+        self.between(span.start, span.end)
+    }
+
+    fn between(&self, start: u16, end: u16) -> &[u8] {
+        self.text
+            .get(usize::from(start)..usize::from(end))
+            .unwrap_or_default()
+    }
 }
+
+fn write_via(out: &mut Vec<u8>, origin: &Origin<'_>) {
+    out.extend_from_slice(b"Via: SIP/2.0/");
+    out.extend_from_slice(origin.transport.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(origin.sent_by.as_bytes());
+    out.extend_from_slice(b";branch=");
+    out.extend_from_slice(origin.branch);
+    out.extend_from_slice(b";rport\r\n");
+}
+
+#[cfg(test)]
+mod tests;

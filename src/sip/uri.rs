@@ -97,7 +97,12 @@ impl<'a> Uri<'a> {
             },
         };
         let (host, port, tail) = split_host(rest)?;
-        let mut uri = Self { user, host, port, ..Self::opaque(scheme) };
+        let mut uri = Self {
+            user,
+            host,
+            port,
+            ..Self::opaque(scheme)
+        };
         if !tail.is_empty() {
             uri.take_tail(tail)?;
         }
@@ -171,7 +176,9 @@ impl<'a> Uri<'a> {
 /// Splits a host from its port; None when either breaks the grammar. `[::1]:5060`, `example.com`.
 #[must_use]
 pub fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    split_host(text).filter(|(_, _, tail)| tail.is_empty()).map(|(host, port, _)| (host, port))
+    split_host(text)
+        .filter(|(_, _, tail)| tail.is_empty())
+        .map(|(host, port, _)| (host, port))
 }
 
 /// A host, its port, and what follows.
@@ -185,8 +192,13 @@ fn split_host(text: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
         let end = name_end(text)?;
         text.split_at(end)
     };
-    let [b':', rest @ ..] = rest else { return Some((host, None, rest)) };
-    let end = rest.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(rest.len());
+    let [b':', rest @ ..] = rest else {
+        return Some((host, None, rest));
+    };
+    let end = rest
+        .iter()
+        .position(|octet| !octet.is_ascii_digit())
+        .unwrap_or(rest.len());
     let port = u16::try_from(octets::number(&rest[..end])?).ok()?;
     Some((host, Some(port), &rest[end..]))
 }
@@ -197,7 +209,10 @@ fn name_end(text: &[u8]) -> Option<usize> {
     let mut end = octets::skip_class(&octets::HOST, text, 0);
     if text.get(end).is_some_and(|octet| !octet.is_ascii()) {
         let is_letter = |octet: u8| octets::HOST[usize::from(octet)] || !octet.is_ascii();
-        end = text.iter().position(|&octet| !is_letter(octet)).unwrap_or(text.len());
+        end = text
+            .iter()
+            .position(|&octet| !is_letter(octet))
+            .unwrap_or(text.len());
         std::str::from_utf8(&text[..end]).ok()?;
     }
     (end > 0 && end <= HOST_OCTETS_MAX && text[..end] != *b".").then_some(end)

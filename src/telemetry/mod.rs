@@ -1,1 +1,15 @@
-//! telemetry (to be written)
+//! What the server says about itself: counters of every core, the length of its turns, logs.
+//!
+//! Guarantees: counting costs one unlocked load and store on a cache line no other core writes; reading never stops a core.
+//! Is not: the engine's own counters, which a shard answers to [`crate::shard::Command::Counters`].
+
+pub mod counters;
+pub mod logs;
+pub mod turns;
+
+pub use counters::CoreCounters;
+pub use counters::Sample;
+pub use counters::register;
+pub use counters::snapshot;
+pub use counters::totals;
+pub use turns::TurnTimes;

@@ -9,19 +9,55 @@ pub mod xml;
 
 use crate::presence::call::CallDialog;
 use crate::presence::contribution::Statement;
+use crate::presence::subscription::Package;
 
 /// A published document, read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Document {
     /// `application/dialog-info+xml`
     DialogInfo {
+        /// Whom the document says it is about, a URI; None when it does not say. The caller compares (W:E4.8).
+        entity: Option<Box<str>>,
         /// `state="full"`: legs it does not name are over.
         full: bool,
         /// Its legs, terminated ones included.
         dialogs: Vec<CallDialog>,
     },
     /// `application/pidf+xml`
-    Pidf(Statement),
+    Pidf {
+        /// Whom the document says it is about, a URI; None when it does not say. The caller compares (W:E4.8).
+        entity: Option<Box<str>>,
+        /// What it says.
+        statement: Statement,
+    },
+}
+
+impl Document {
+    /// The package whose event state this is.
+    #[must_use]
+    pub const fn package(&self) -> Package {
+        match self {
+            Self::DialogInfo { .. } => Package::Dialog,
+            Self::Pidf { .. } => Package::Presence,
+        }
+    }
+
+    /// The other party of every call is to be told to nobody: its source asked for that (RFC 3323; W:B9.2).
+    pub fn hide_remote_parties(&mut self) {
+        if let Self::DialogInfo { dialogs, .. } = self {
+            for dialog in dialogs {
+                dialog.remote_is_private = true;
+            }
+        }
+    }
+
+    /// Whom the document says it is about.
+    #[must_use]
+    pub fn entity(&self) -> Option<&str> {
+        match self {
+            Self::DialogInfo { entity, .. } | Self::Pidf { entity, .. } => entity.as_deref(),
+        }
+    }
 }
 
 /// Why a document cannot be taken.
@@ -35,4 +71,104 @@ pub enum DocumentFault {
     TooLarge,
     /// About somebody else (W:E4.8): 403.
     WrongEntity,
+}
+
+/// The media types a PUBLISH of the package may carry: the Accept of a 415 (W:B1.14).
+#[must_use]
+pub const fn accepted(package: Package) -> &'static str {
+    match package {
+        Package::Dialog => "application/dialog-info+xml",
+        Package::Presence => "application/pidf+xml, application/cpim-pidf+xml",
+    }
+}
+
+/// Reads the body of a PUBLISH of the package. `content_type` is `kind/subtype` in lower case, without parameters.
+///
+/// # Errors
+/// `UnsupportedType` for a type that [`accepted`] does not list; see [`dialog_info::parse`] and [`pidf::parse`] for the others. Never
+/// `WrongEntity`: who publishes for whom is the caller's to judge.
+pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
+    match (package, content_type) {
+        (Package::Dialog, dialog_info::CONTENT_TYPE) => dialog_info::parse(body),
+        (Package::Presence, pidf::CONTENT_TYPE | "application/cpim-pidf+xml") => pidf::parse(body),
+        _ => Err(DocumentFault::UnsupportedType),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod outline;
+
+#[cfg(test)]
+mod tests {
+    use super::DocumentFault;
+    use super::accepted;
+    use super::read;
+    use crate::presence::subscription::Package;
+
+    #[test]
+    fn a_body_is_read_as_what_its_type_says() {
+        let dialog_info = br#"<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info"/>"#;
+        let pidf = br#"<presence xmlns="urn:ietf:params:xml:ns:pidf"/>"#;
+        let table: [(Package, &str, &[u8], Option<DocumentFault>); 8] = [
+            (
+                Package::Dialog,
+                "application/dialog-info+xml",
+                dialog_info,
+                None,
+            ),
+            (
+                Package::Dialog,
+                "application/dialog-info+xml",
+                pidf,
+                Some(DocumentFault::Malformed),
+            ),
+            (
+                Package::Dialog,
+                "application/pidf+xml",
+                pidf,
+                Some(DocumentFault::UnsupportedType),
+            ),
+            (Package::Presence, "application/pidf+xml", pidf, None),
+            (Package::Presence, "application/cpim-pidf+xml", pidf, None),
+            (
+                Package::Presence,
+                "application/pidf+xml",
+                dialog_info,
+                Some(DocumentFault::Malformed),
+            ),
+            (
+                Package::Presence,
+                "application/dialog-info+xml",
+                dialog_info,
+                Some(DocumentFault::UnsupportedType),
+            ),
+            (
+                Package::Presence,
+                "",
+                pidf,
+                Some(DocumentFault::UnsupportedType),
+            ),
+        ];
+        for (package, content_type, body, fault) in table {
+            assert_eq!(
+                read(package, content_type, body).err(),
+                fault,
+                "{package:?} {content_type}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_type_that_is_accepted_can_be_read() {
+        for package in Package::ALL {
+            for content_type in accepted(package).split(", ") {
+                assert_eq!(
+                    read(package, content_type, b"").err(),
+                    Some(DocumentFault::Malformed),
+                    "{content_type}"
+                );
+            }
+        }
+    }
 }

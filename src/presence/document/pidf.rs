@@ -1,26 +1,248 @@
 //! `application/pidf+xml` with the data model and RPID (RFC 3863, 4479, 4480; W:B2).
 //!
-//! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is shared.
+//! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is shared. Tuples come before the person
+//! and nothing carries a time, so that the same state gives the same octets (W:G3, A3.14).
 
 use crate::presence::Aor;
 use crate::presence::Composed;
+use crate::presence::activity;
+use crate::presence::composition::Availability;
+use crate::presence::composition::implied_activity;
+use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
+use crate::presence::document::xml;
+use crate::presence::document::xml::Element;
+use crate::presence::document::xml::Name;
+use crate::presence::document::xml::Space;
+use crate::presence::document::xml::Visitor;
+use crate::presence::document::xml::write_escaped;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
 
-/// Appends everything up to and including the opening `presence` tag.
+/// Characters of a note; a longer one is too large (W:B2.13, E4.8).
+const NOTE_CHARS_MAX: usize = 1024;
+/// Activities that are read; the others are passed over.
+const ACTIVITIES_MAX: usize = 32;
+/// Tuples that are read; the others are passed over.
+const TUPLES_MAX: usize = 64;
+
+/// What is said of a presentity that does not want to be disturbed and does not say why (W:D2.14).
+const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
+
+/// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet XML-escaped.
 pub fn write_prolog(out: &mut Vec<u8>, entity: &[u8]) {
-    todo!()
+    out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    out.extend_from_slice(b"<presence xmlns=\"urn:ietf:params:xml:ns:pidf\"");
+    out.extend_from_slice(b" xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\"");
+    out.extend_from_slice(b" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\" entity=\"");
+    write_escaped(out, entity);
+    out.extend_from_slice(b"\">\n");
 }
 
 /// Appends the tuple, the person with its activities and note, and the closing tag.
 pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
-    todo!()
+    let basic = if composed.open { "open" } else { "closed" };
+    let note = match &composed.note {
+        Some(note) => Some(&**note),
+        None if composed.availability == Availability::DoNotDisturb => Some(DO_NOT_DISTURB_NOTE),
+        None => None,
+    };
+    out.extend_from_slice(b"<tuple id=\"t1\">\n<status>\n<basic>");
+    out.extend_from_slice(basic.as_bytes());
+    out.extend_from_slice(b"</basic>\n</status>\n<contact>");
+    xml::write_sip_uri(out, aor.user(), aor.domain());
+    out.extend_from_slice(b"</contact>\n");
+    write_note(out, "note", note);
+    out.extend_from_slice(b"</tuple>\n");
+    write_person(out, composed, note);
+    out.extend_from_slice(b"</presence>\n");
 }
 
-/// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9).
-pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
-    todo!()
+fn write_person(out: &mut Vec<u8>, composed: &Composed, note: Option<&str>) {
+    let implied = implied_activity(composed);
+    let mut activities = implied
+        .into_iter()
+        .chain(composed.activities.iter().map(|name| &**name))
+        .peekable();
+    if activities.peek().is_none() && note.is_none() {
+        return;
+    }
+    out.extend_from_slice(b"<dm:person id=\"p1\">\n");
+    if activities.peek().is_some() {
+        out.extend_from_slice(b"<rpid:activities>\n");
+        for name in activities {
+            out.extend_from_slice(b"<rpid:");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"/>\n");
+        }
+        out.extend_from_slice(b"</rpid:activities>\n");
+    }
+    write_note(out, "dm:note", note);
+    out.extend_from_slice(b"</dm:person>\n");
 }
+
+fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {
+    let Some(note) = note else { return };
+    out.push(b'<');
+    out.extend_from_slice(element.as_bytes());
+    out.push(b'>');
+    write_escaped(out, note.as_bytes());
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(element.as_bytes());
+    out.extend_from_slice(b">\n");
+}
+
+/// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9); activities count wherever they stand; of
+/// two tuples with one `id` the last counts (W:E4.8).
+///
+/// # Errors
+/// `Malformed` for anything not well-formed, another root, or a `basic` that is neither open nor closed or comes twice in a tuple;
+/// `TooLarge` over a limit.
+pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
+    let mut reading = Reading::default();
+    xml::read(body, &mut reading)?;
+    let Reading {
+        entity,
+        tuples,
+        activities,
+        person_note,
+        tuple_note,
+        ..
+    } = reading;
+    let open = tuples
+        .iter()
+        .filter_map(|tuple| tuple.open)
+        .reduce(|one, other| one || other);
+    Ok(Document::Pidf {
+        entity,
+        statement: Statement {
+            open,
+            activities,
+            note: person_note.or(tuple_note),
+        },
+    })
+}
+
+#[derive(Default)]
+struct Reading {
+    entity: Option<Box<str>>,
+    tuples: Vec<Tuple>,
+    /// The one being read.
+    tuple: Tuple,
+    activities: Vec<Box<str>>,
+    person_note: Option<Box<str>>,
+    tuple_note: Option<Box<str>>,
+}
+
+#[derive(Default)]
+struct Tuple {
+    id: Box<str>,
+    has_basic: bool,
+    open: Option<bool>,
+}
+
+const ROOT: Name = (Space::Pidf, "presence");
+const TUPLE: Name = (Space::Pidf, "tuple");
+const STATUS: Name = (Space::Pidf, "status");
+const BASIC: Name = (Space::Pidf, "basic");
+const ACTIVITIES: Name = (Space::Rpid, "activities");
+/// The element of RPID's drafts, with the activity as its text.
+const ACTIVITY: Name = (Space::Rpid, "activity");
+const NOTE: &str = "note";
+
+impl Visitor for Reading {
+    const NAMES: &'static [&'static str] = &[
+        "presence",
+        "tuple",
+        "status",
+        "basic",
+        "activities",
+        "activity",
+        NOTE,
+    ];
+
+    fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault> {
+        match (parents, element.name) {
+            ([], ROOT) => {
+                let entity = element.attribute("entity").map(str::trim);
+                self.entity = entity.filter(|entity| !entity.is_empty()).map(Box::from);
+            }
+            ([], _) => return Err(DocumentFault::Malformed),
+            ([ROOT], TUPLE) => {
+                self.tuple = Tuple {
+                    id: element.attribute("id").unwrap_or_default().into(),
+                    ..Tuple::default()
+                };
+            }
+            ([.., ACTIVITIES], ACTIVITY | (_, NOTE)) => {}
+            ([.., ACTIVITIES], (space, _))
+                if space == Space::Rpid || activity::is_do_not_disturb(element.local) =>
+            {
+                self.activity(element.local);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault> {
+        match (parents, name) {
+            ([ROOT], TUPLE) => self.end_tuple(),
+            ([ROOT, TUPLE, STATUS], BASIC) => self.basic(text)?,
+            ([.., ACTIVITIES], ACTIVITY) => self.activity(text.trim()),
+            ([ROOT, TUPLE, ..], (Space::Pidf, NOTE)) => keep_first(&mut self.tuple_note, text)?,
+            (_, (space, NOTE)) if space != Space::Other => keep_first(&mut self.person_note, text)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Reading {
+    fn end_tuple(&mut self) {
+        let tuple = std::mem::take(&mut self.tuple);
+        self.tuples
+            .retain(|other| other.id.is_empty() || other.id != tuple.id);
+        if self.tuples.len() < TUPLES_MAX {
+            self.tuples.push(tuple);
+        }
+    }
+
+    /// Real clients publish `unknown` before their user has said anything (W:G3): whatever is neither word says nothing.
+    fn basic(&mut self, text: &str) -> Result<(), DocumentFault> {
+        let text = text.trim();
+        if std::mem::replace(&mut self.tuple.has_basic, true) {
+            return Err(DocumentFault::Malformed);
+        }
+        if text.eq_ignore_ascii_case("open") {
+            self.tuple.open = Some(true);
+        } else if text.eq_ignore_ascii_case("closed") {
+            self.tuple.open = Some(false);
+        }
+        Ok(())
+    }
+
+    fn activity(&mut self, name: &str) {
+        let is_new = !name.is_empty() && !self.activities.iter().any(|other| **other == *name);
+        if is_new && self.activities.len() < ACTIVITIES_MAX {
+            self.activities.push(name.into());
+        }
+    }
+}
+
+fn keep_first(note: &mut Option<Box<str>>, text: &str) -> Result<(), DocumentFault> {
+    let text = text.trim();
+    if text.chars().nth(NOTE_CHARS_MAX).is_some() {
+        return Err(DocumentFault::TooLarge);
+    }
+    if note.is_none() && !text.is_empty() {
+        *note = Some(text.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -1,1 +1,296 @@
 //! What both document types share: guarded reading with quick-xml, escaping on output (W:C0.10, E4).
+//!
+//! A document is pulled through once, in linear time, with bounds on its size, depth, attributes and namespaces. What is not
+//! well-formed is refused, and so is any DOCTYPE: no entity is ever defined, no external one ever fetched. Elements are matched by
+//! (namespace, local name), with the namespaces of older clients as aliases (W:B2.9).
+
+use std::borrow::Cow;
+
+use quick_xml::Reader;
+use quick_xml::events::BytesStart;
+use quick_xml::events::Event;
+use smallvec::SmallVec;
+
+use crate::presence::document::DocumentFault;
+
+mod characters;
+
+pub(super) use characters::write_sip_uri;
+
+pub use characters::write_escaped;
+
+use characters::decode;
+use characters::resolve;
+use characters::unescape;
+
+/// Octets of a document.
+pub const DOCUMENT_OCTETS_MAX: usize = 64 * 1024;
+/// Elements within elements.
+const DEPTH_MAX: usize = 32;
+/// Attributes of one element, namespace declarations included.
+const ATTRIBUTES_MAX: usize = 64;
+/// Namespace declarations in scope.
+const BINDINGS_MAX: usize = 64;
+
+/// A namespace we know, under any of its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    /// RFC 4235
+    DialogInfo,
+    /// RFC 3863
+    Pidf,
+    /// RFC 4479
+    DataModel,
+    /// RFC 4480
+    Rpid,
+    /// Another, or none.
+    Other,
+}
+
+/// The names of the namespaces. The first of each is the one in force, the others are of older clients (W:B2.9, B2.10).
+const SPACES: [(&str, Space); 10] = [
+    ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
+    ("urn:ietf:params:xml:ns:pidf", Space::Pidf),
+    ("urn:ietf:params:xml:ns:cpim-pidf", Space::Pidf),
+    ("urn:ietf:params:xml:ns:pidf:data-model", Space::DataModel),
+    ("urn:ietf:params:xml:ns:pidf:person", Space::DataModel),
+    ("urn:ietf:params:xml:ns:pidf:rpid", Space::Rpid),
+    ("urn:ietf:params:xml:ns:pidf:rpid:rpid-person", Space::Rpid),
+    (
+        "urn:ietf:params:xml:ns:pidf:rpid:status:rpid-status",
+        Space::Rpid,
+    ),
+    ("urn:ietf:params:xml:ns:pidf:status:rpid", Space::Rpid),
+    ("urn:cisco:params:xml:ns:pidf:rpid", Space::Rpid),
+];
+
+impl Space {
+    /// The namespace of that name. Blanks do not count: a client in the field has one within the name (W:G3).
+    fn named(uri: &str) -> Self {
+        let is = |name: &str| {
+            uri.chars()
+                .filter(|character| !character.is_ascii_whitespace())
+                .eq(name.chars())
+        };
+        SPACES
+            .iter()
+            .find(|(name, _)| is(name))
+            .map_or(Self::Other, |&(_, space)| space)
+    }
+}
+
+/// The name of an element: its namespace and its local name, empty when the visitor does not know it.
+pub(super) type Name = (Space, &'static str);
+
+/// An element, as its start tag says.
+pub(super) struct Element<'a> {
+    /// Its name, if the visitor knows it.
+    pub(super) name: Name,
+    /// Its local name, whatever it is.
+    pub(super) local: &'a str,
+    attributes: SmallVec<[(&'a str, Cow<'a, str>); 8]>,
+}
+
+impl Element<'_> {
+    /// The value of an attribute without a prefix.
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| &**value)
+    }
+}
+
+/// Takes a document's elements in their order.
+pub(super) trait Visitor {
+    /// The local names it knows.
+    const NAMES: &'static [&'static str];
+
+    /// An element begins. `parents` are the elements around it, the root first.
+    fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
+
+    /// An element ends. `text` is what stands between its last inner tag and its end: all of its text when it has no elements.
+    fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault>;
+}
+
+/// Takes a visitor through a document.
+///
+/// # Errors
+/// `TooLarge` over a limit, `UnsupportedType` for an encoding other than UTF-8, US-ASCII and ISO-8859-1, `Malformed` for what is not
+/// well-formed or carries a DOCTYPE, and whatever the visitor says.
+pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
+    let document = decode(body)?;
+    let mut reader = Reader::from_str(&document);
+    reader.config_mut().check_comments = true;
+    let mut walk = Walk {
+        visitor,
+        names: Vec::new(),
+        bindings: Bindings::default(),
+        text: String::new(),
+        has_root: false,
+    };
+    let mut is_first = true;
+    loop {
+        match reader.read_event().map_err(|_| DocumentFault::Malformed)? {
+            Event::Start(start) => walk.start(&start)?,
+            Event::Empty(start) => {
+                walk.start(&start)?;
+                walk.end()?;
+            }
+            Event::End(_) => walk.end()?,
+            Event::Text(text) => walk.text(&text.xml10_content())?,
+            Event::CData(text) => walk.character_data(&text.xml10_content())?,
+            Event::GeneralRef(reference) => walk.reference(&reference)?,
+            Event::Comment(_) => {}
+            Event::Decl(_) if is_first => {}
+            Event::PI(instruction) if !instruction.target().eq_ignore_ascii_case("xml") => {}
+            Event::Eof => break,
+            Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
+                return Err(DocumentFault::Malformed);
+            }
+        }
+        is_first = false;
+    }
+    if walk.has_root && walk.names.is_empty() {
+        Ok(())
+    } else {
+        Err(DocumentFault::Malformed)
+    }
+}
+
+/// The state of a pass.
+struct Walk<'v, V> {
+    visitor: &'v mut V,
+    /// The elements that are open, the root first.
+    names: Vec<Name>,
+    bindings: Bindings,
+    /// Text since the last tag.
+    text: String,
+    has_root: bool,
+}
+
+impl<V: Visitor> Walk<'_, V> {
+    fn start(&mut self, start: &BytesStart<'_>) -> Result<(), DocumentFault> {
+        if self.names.is_empty() && std::mem::replace(&mut self.has_root, true) {
+            return Err(DocumentFault::Malformed);
+        }
+        if self.names.len() >= DEPTH_MAX {
+            return Err(DocumentFault::TooLarge);
+        }
+        let mut attributes: SmallVec<[(&str, Cow<'_, str>); 8]> = SmallVec::new();
+        for attribute in start.attributes() {
+            let attribute = attribute.map_err(|_| DocumentFault::Malformed)?;
+            if attributes.len() >= ATTRIBUTES_MAX {
+                return Err(DocumentFault::TooLarge);
+            }
+            attributes.push((attribute.key.into_inner(), attribute.value));
+        }
+        let depth = self.names.len();
+        for (key, value) in &mut attributes {
+            *value = unescape(std::mem::take(value))?;
+            match key.split_once(':') {
+                None if *key == "xmlns" => self.bindings.declare("", value, depth)?,
+                Some(("xmlns", prefix)) => self.bindings.declare(prefix, value, depth)?,
+                _ => {}
+            }
+        }
+        let name = start.name().into_inner();
+        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+        if local.is_empty() || local.contains(':') {
+            return Err(DocumentFault::Malformed);
+        }
+        let known = V::NAMES
+            .iter()
+            .find(|known| **known == local)
+            .copied()
+            .unwrap_or_default();
+        let element = Element {
+            name: (self.bindings.space(prefix), known),
+            local,
+            attributes,
+        };
+        self.visitor.start(&element, &self.names)?;
+        self.names.push(element.name);
+        self.text.clear();
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), DocumentFault> {
+        let Some(name) = self.names.pop() else {
+            return Err(DocumentFault::Malformed);
+        };
+        self.visitor.end(name, &self.names, &self.text)?;
+        self.bindings.leave(self.names.len());
+        self.text.clear();
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), DocumentFault> {
+        if text.contains("]]>") {
+            return Err(DocumentFault::Malformed);
+        }
+        if self.names.is_empty() && text.bytes().all(|octet| octet.is_ascii_whitespace()) {
+            return Ok(());
+        }
+        self.character_data(text)
+    }
+
+    fn character_data(&mut self, text: &str) -> Result<(), DocumentFault> {
+        if self.names.is_empty() {
+            return Err(DocumentFault::Malformed);
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
+
+    fn reference(&mut self, name: &str) -> Result<(), DocumentFault> {
+        if self.names.is_empty() {
+            return Err(DocumentFault::Malformed);
+        }
+        self.text.push(resolve(name)?);
+        Ok(())
+    }
+}
+
+/// The namespace declarations in scope.
+#[derive(Default)]
+struct Bindings(Vec<Binding>);
+
+struct Binding {
+    prefix: Box<str>,
+    space: Space,
+    /// How many elements are around the one that declares it.
+    depth: usize,
+}
+
+impl Bindings {
+    fn declare(&mut self, prefix: &str, uri: &str, depth: usize) -> Result<(), DocumentFault> {
+        if self.0.len() >= BINDINGS_MAX {
+            return Err(DocumentFault::TooLarge);
+        }
+        self.0.push(Binding {
+            prefix: prefix.into(),
+            space: Space::named(uri),
+            depth,
+        });
+        Ok(())
+    }
+
+    /// An undeclared prefix is a namespace that is not ours: what wears it is passed over.
+    fn space(&self, prefix: &str) -> Space {
+        let binding = self
+            .0
+            .iter()
+            .rev()
+            .find(|binding| *binding.prefix == *prefix);
+        binding.map_or(Space::Other, |binding| binding.space)
+    }
+
+    fn leave(&mut self, depth: usize) {
+        while self.0.pop_if(|binding| binding.depth >= depth).is_some() {}
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -37,17 +37,38 @@ impl<'a> MediaRange<'a> {
         })
     }
 
-    /// Whether it names or covers `kind/subtype` (without case) with a q above 0.
+    /// How closely it names `kind/subtype` (without case): 3 by name, 2 as `kind/*`, 1 as `*/*`; None when not at all.
     #[must_use]
-    pub fn covers(&self, kind: &str, subtype: &str) -> bool {
-        let matches = if self.kind == b"*" {
-            self.subtype == b"*"
+    pub fn precision(&self, kind: &str, subtype: &str) -> Option<u8> {
+        let is_kind = self.kind.eq_ignore_ascii_case(kind.as_bytes());
+        if self.kind == b"*" && self.subtype == b"*" {
+            Some(1)
+        } else if is_kind && self.subtype == b"*" {
+            Some(2)
+        } else if is_kind && self.subtype.eq_ignore_ascii_case(subtype.as_bytes()) {
+            Some(3)
         } else {
-            self.kind.eq_ignore_ascii_case(kind.as_bytes())
-                && (self.subtype == b"*" || self.subtype.eq_ignore_ascii_case(subtype.as_bytes()))
-        };
-        matches && !self.parameters.get("q").is_some_and(is_zero)
+            None
+        }
     }
+
+    /// Whether it says that its types are not acceptable: a q of 0.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.parameters.get("q").is_some_and(is_zero)
+    }
+}
+
+/// Whether a list of ranges accepts `kind/subtype`: the range that names it most closely decides (RFC 9110 §12.5.1).
+#[must_use]
+pub fn accepts<'a>(
+    ranges: impl Iterator<Item = MediaRange<'a>>,
+    kind: &str,
+    subtype: &str,
+) -> bool {
+    let ranked =
+        ranges.filter_map(|range| Some((range.precision(kind, subtype)?, !range.is_refusal())));
+    ranked.max().is_some_and(|(_, is_accepted)| is_accepted)
 }
 
 /// `0`, `0.`, `0.000`: not acceptable. What is no number counts as 1, like no q at all.
@@ -66,10 +87,11 @@ mod tests {
 
     #[test]
     fn ranges_cover() {
-        let covers = |range: &str| {
-            MediaRange::parse(range.as_bytes())
-                .unwrap()
-                .covers("application", "pidf+xml")
+        let covers = |list: &str| {
+            let ranges = list
+                .split(',')
+                .filter_map(|range| MediaRange::parse(range.as_bytes()));
+            accepts(ranges, "application", "pidf+xml")
         };
         for range in [
             "application/pidf+xml",

@@ -17,6 +17,7 @@ pub use list::delta_seconds;
 pub use list::list_items;
 pub use list::retry_after;
 pub use media_range::MediaRange;
+pub use media_range::accepts;
 pub use name_addr::NameAddr;
 pub use parameters::Parameters;
 pub use via::Via;

@@ -71,19 +71,17 @@ impl<'a> Message<'a> {
         self.fault
     }
 
-    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there once each (Via at least once).
+    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there. Of several the first is answered.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
-        const ONCE: [HeaderName; 4] = [
+        const NEEDED: [HeaderName; 5] = [
+            HeaderName::Via,
             HeaderName::From,
             HeaderName::To,
             HeaderName::CallId,
             HeaderName::CSeq,
         ];
-        self.fields.contains(HeaderName::Via)
-            && ONCE
-                .iter()
-                .all(|&name| self.fields.contains(name) && !self.fields.is_repeated(name))
+        NEEDED.iter().all(|&name| self.fields.contains(name))
     }
 
     /// The first line.

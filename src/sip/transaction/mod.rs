@@ -1,6 +1,8 @@
 //! Non-INVITE transactions (RFC 3261 §17.1.2, §17.2.2, RFC 4320; W:A4).
 
 pub mod client;
+mod identity;
+mod ring;
 pub mod server;
 
 use std::time::Duration;

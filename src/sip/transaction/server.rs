@@ -3,17 +3,62 @@
 //!
 //! All transactions of a shard share one ring of octets of fixed size and one index: no timer and no allocation each. An
 //! entry lives for Timer J (32 s) or until the ring needs its place, oldest first; evictions before their time are counted.
+//!
+//! Invariants: a response goes to a request only when every octet of its identity is the stored one, whatever the hashes
+//! say; an entry under way never makes place for another while it is within its 32 s.
 
+#[allow(
+    deprecated,
+    reason = "the only keyed hasher of std; its successor cannot be keyed, and runs must repeat"
+)]
+use std::hash::SipHasher;
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
+use std::time::Duration;
 use std::time::Instant;
 
+use super::TIMER_F;
+use super::identity;
+use super::ring::Record;
+use super::ring::Ring;
+use super::ring::State;
 use crate::sip::Message;
+use crate::sip::Method;
+
+/// Timer J: how long a response is kept, and a request waits for one.
+const TIMER_J: Duration = TIMER_F;
+
+/// Entries past their time that one request clears away: more than the one it adds, so that they never pile up.
+const PURGED_PER_REQUEST_MAX: usize = 4;
+
+/// Entries that one request passes over to make room. Only a ring all but full of what is under way comes near it; the next
+/// request goes on where this one stopped.
+const PASSED_PER_REQUEST_MAX: usize = 256;
+
+/// Methods whose transactions a CANCEL may name.
+const CANCELLABLE: [Method<'static>; 12] = [
+    Method::Subscribe,
+    Method::Notify,
+    Method::Publish,
+    Method::Options,
+    Method::Register,
+    Method::Invite,
+    Method::Bye,
+    Method::Message,
+    Method::Info,
+    Method::Refer,
+    Method::Update,
+    Method::Prack,
+];
 
 /// What a request is to us.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival<'r> {
     /// Never seen: handle it, then call [`ServerTransactions::complete`] with the response.
     New,
-    /// Seen, not answered yet: absorb it.
+    /// Seen, not answered yet (or the ACK of an answered INVITE): absorb it.
     UnderWay,
     /// Seen and answered: send these octets again.
     Answered(&'r [u8]),
@@ -23,32 +68,343 @@ pub enum Arrival<'r> {
 
 /// Names a transaction from [`ServerTransactions::begin`] to [`ServerTransactions::complete`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TransactionKey(u64);
+pub struct TransactionKey {
+    hash: u64,
+    /// 0 for a request that is not remembered.
+    ticket: u64,
+}
+
+impl TransactionKey {
+    /// Of a request that is not remembered.
+    const NONE: Self = Self { hash: 0, ticket: 0 };
+}
 
 /// The transactions of one shard.
 #[derive(Debug)]
-pub struct ServerTransactions { /* private */ }
+pub struct ServerTransactions {
+    ring: Ring,
+    /// Numbers of the ring's records by the hashes of their identities and merge identities.
+    numbers_by_hash: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
+    hash_key: [u64; 2],
+    last_ticket: u64,
+    entries: usize,
+    evicted_early: u64,
+    /// The identities of the request at hand; kept for its capacity.
+    scratch: Vec<u8>,
+}
+
+/// The identities of a request; their octets lie one behind the other in the scratch buffer.
+#[derive(Clone, Copy, Debug)]
+struct Identity {
+    hash: u64,
+    octets: usize,
+    merge_hash: u64,
+    /// 0 when the request cannot be merged.
+    merge_octets: usize,
+}
+
+impl Identity {
+    /// That of a record, whose octets the caller keeps.
+    fn of(record: &Record) -> Self {
+        Self {
+            hash: record.hash,
+            octets: record.identity_octets as usize,
+            merge_hash: record.merge_hash,
+            merge_octets: record.merge_octets as usize,
+        }
+    }
+}
 
 impl ServerTransactions {
     /// A ring of `octets` for responses, and a key for hashing what peers choose.
     #[must_use]
     pub fn new(octets: usize, hash_key: [u64; 2]) -> Self {
-        todo!()
+        let ring = Ring::new(octets);
+        // Two hashes an entry. Twice the room a full table needs: so sparse a table neither grows nor rehashes.
+        let numbers_by_hash = HashMap::with_capacity_and_hasher(
+            4 * ring.records_max(),
+            BuildHasherDefault::default(),
+        );
+        Self {
+            ring,
+            numbers_by_hash,
+            hash_key,
+            last_ticket: 0,
+            entries: 0,
+            evicted_early: 0,
+            scratch: Vec::with_capacity(1024),
+        }
     }
 
-    /// Looks a request up and, when it is new, remembers it as under way.
+    /// Looks a request up and, when it is new, remembers it as under way. An ACK is never remembered, nor is a merged request
+    /// or one without Via or CSeq: completing those does nothing.
     pub fn begin(&mut self, request: &Message<'_>, now: Instant) -> (TransactionKey, Arrival<'_>) {
-        todo!()
+        self.purge(now);
+        let Some(identity) = self.identify(request) else {
+            return (TransactionKey::NONE, Arrival::New);
+        };
+        if let Some(record) = self.find(identity.hash, self.scratch.get(..identity.octets), now) {
+            let key = TransactionKey {
+                hash: record.hash,
+                ticket: record.ticket,
+            };
+            // The borrow of the record must end before the response's begins.
+            let record = *record;
+            return (key, self.again(&record, request.method()));
+        }
+        if request.method() == Method::Ack {
+            return (TransactionKey::NONE, Arrival::New);
+        }
+        if self.is_merged(&identity, now) {
+            return (TransactionKey::NONE, Arrival::Merged);
+        }
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        if self.insert(&identity, ticket, None, now) {
+            (
+                TransactionKey {
+                    hash: identity.hash,
+                    ticket,
+                },
+                Arrival::New,
+            )
+        } else {
+            (TransactionKey::NONE, Arrival::New)
+        }
     }
 
-    /// Remembers the final response. Reliable transports need none (Timer J = 0): the entry is dropped.
+    /// Remembers the final response. Reliable transports need none (Timer J = 0): the entry is dropped. A response that comes
+    /// after 32 s, a second one, or one larger than the whole ring is not remembered.
     pub fn complete(&mut self, key: TransactionKey, response: &[u8], reliable: bool, now: Instant) {
-        todo!()
+        if reliable {
+            return self.forget(key);
+        }
+        let Some(record) = self.take_under_way(key) else {
+            return;
+        };
+        if !is_past(&record, now) {
+            let identity = Identity::of(&record);
+            self.insert(&identity, record.ticket, Some(response), now);
+        }
     }
 
-    /// Entries that had to make place before their time.
+    /// Drops an entry whose response is not to be repeated: a challenge that must cost no memory (W:E3.8).
+    pub fn forget(&mut self, key: TransactionKey) {
+        self.take_under_way(key);
+    }
+
+    /// Whether a CANCEL names a request we remember (RFC 3261 §9.2): 200, else 481 (W:A2.15). Its own transaction is another.
+    pub fn knows_cancelled(&mut self, cancel: &Message<'_>, now: Instant) -> bool {
+        CANCELLABLE.into_iter().any(|method| {
+            self.scratch.clear();
+            identity::write_transaction(&mut self.scratch, cancel, method)
+                && self
+                    .find(self.hash(&self.scratch), Some(&self.scratch), now)
+                    .is_some()
+        })
+    }
+
+    /// Entries that had to make place before their time, or found none.
     #[must_use]
     pub fn evicted_early(&self) -> u64 {
-        todo!()
+        self.evicted_early
+    }
+
+    /// Transactions remembered; some of them may be past their time and not yet cleared away.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Writes the request's identities into the scratch buffer. None when it has none.
+    fn identify(&mut self, request: &Message<'_>) -> Option<Identity> {
+        let method = request.method();
+        self.scratch.clear();
+        if !identity::write_transaction(&mut self.scratch, request, method) {
+            return None;
+        }
+        let octets = self.scratch.len();
+        identity::write_merge(&mut self.scratch, request, method);
+        let (own, merge) = self.scratch.split_at_checked(octets)?;
+        let (hash, merge_hash, merge_octets) = (self.hash(own), self.hash(merge), merge.len());
+        Some(Identity {
+            hash,
+            octets,
+            merge_hash,
+            merge_octets,
+        })
+    }
+
+    #[allow(deprecated, reason = "see the import")]
+    fn hash(&self, octets: &[u8]) -> u64 {
+        let [first, second] = self.hash_key;
+        let mut hasher = SipHasher::new_with_keys(first, second);
+        hasher.write(octets);
+        hasher.finish()
+    }
+
+    /// The live record of that identity.
+    fn find(&self, hash: u64, identity: Option<&[u8]>, now: Instant) -> Option<&Record> {
+        let record = self.ring.get(*self.numbers_by_hash.get(&hash)?)?;
+        let is_it = is_live(record, now) && Some(self.ring.identity(record)) == identity;
+        is_it.then_some(record)
+    }
+
+    fn is_merged(&self, identity: &Identity, now: Instant) -> bool {
+        let octets = self.scratch.get(identity.octets..).unwrap_or_default();
+        let number = self.numbers_by_hash.get(&identity.merge_hash);
+        let Some(record) = number.and_then(|number| self.ring.get(*number)) else {
+            return false;
+        };
+        !octets.is_empty() && is_live(record, now) && self.ring.merge_identity(record) == octets
+    }
+
+    /// What a request is whose transaction is there.
+    fn again(&self, record: &Record, method: Method<'_>) -> Arrival<'_> {
+        if method == Method::Ack || record.state == State::UnderWay {
+            return Arrival::UnderWay;
+        }
+        Arrival::Answered(self.ring.response(record))
+    }
+
+    /// Takes out the entry a key names, when it still waits for its response. Its identities go to the scratch buffer.
+    fn take_under_way(&mut self, key: TransactionKey) -> Option<Record> {
+        let number = *self.numbers_by_hash.get(&key.hash)?;
+        let record = *self.ring.get(number)?;
+        if record.ticket != key.ticket || record.state != State::UnderWay {
+            return None;
+        }
+        self.scratch.clear();
+        self.scratch.extend_from_slice(self.ring.identity(&record));
+        self.scratch
+            .extend_from_slice(self.ring.merge_identity(&record));
+        self.unindex(&record, number);
+        self.ring.bury(number);
+        self.entries -= 1;
+        Some(record)
+    }
+
+    /// Remembers the identities in the scratch buffer, with their response if there is one. False when there is no room.
+    fn insert(
+        &mut self,
+        identity: &Identity,
+        ticket: u64,
+        response: Option<&[u8]>,
+        now: Instant,
+    ) -> bool {
+        let octets = response.unwrap_or_default();
+        let record = Record {
+            hash: identity.hash,
+            merge_hash: identity.merge_hash,
+            ticket,
+            since: now,
+            state: if response.is_some() {
+                State::Answered
+            } else {
+                State::UnderWay
+            },
+            identity_octets: identity.octets as u32,
+            merge_octets: identity.merge_octets as u32,
+            response_octets: octets.len() as u32,
+            offset: 0,
+        };
+        self.make_room(self.scratch.len() + octets.len(), now);
+        let Some(number) = self.ring.push(record, &self.scratch, octets) else {
+            self.evicted_early += 1;
+            return false;
+        };
+        self.entries += 1;
+        self.index(&record, number);
+        true
+    }
+
+    /// Makes the oldest entries go until there is room for so many octets, or enough were looked at.
+    fn make_room(&mut self, octets: usize, now: Instant) {
+        if !self.ring.could_hold(octets) {
+            return;
+        }
+        for _ in 0..self.ring.len().min(PASSED_PER_REQUEST_MAX) {
+            if self.ring.has_room(octets) {
+                return;
+            }
+            self.pass_oldest(now);
+        }
+    }
+
+    /// Clears away a few entries past their time.
+    fn purge(&mut self, now: Instant) {
+        for _ in 0..PURGED_PER_REQUEST_MAX {
+            match self.ring.front() {
+                Some(record) if !is_live(record, now) => self.pass_oldest(now),
+                _ => return,
+            }
+        }
+    }
+
+    /// Takes the oldest entry out; one that is under way goes to the end of the queue instead.
+    fn pass_oldest(&mut self, now: Instant) {
+        let Some((number, record)) = self.ring.pop_front() else {
+            return;
+        };
+        if record.state == State::Dead {
+            return;
+        }
+        self.unindex(&record, number);
+        let is_past = is_past(&record, now);
+        if record.state == State::UnderWay
+            && !is_past
+            && let Some(number) = self.ring.renew(record)
+        {
+            return self.index(&record, number);
+        }
+        self.entries -= 1;
+        self.evicted_early += u64::from(!is_past);
+    }
+
+    fn index(&mut self, record: &Record, number: u64) {
+        self.numbers_by_hash.insert(record.hash, number);
+        if record.merge_octets > 0 {
+            self.numbers_by_hash.insert(record.merge_hash, number);
+        }
+    }
+
+    /// Removes what points to the record of that number, not what a later one of the same hash put there.
+    fn unindex(&mut self, record: &Record, number: u64) {
+        for hash in [record.hash, record.merge_hash] {
+            if self.numbers_by_hash.get(&hash) == Some(&number) {
+                self.numbers_by_hash.remove(&hash);
+            }
+        }
     }
 }
+
+fn is_past(record: &Record, now: Instant) -> bool {
+    now.saturating_duration_since(record.since) >= TIMER_J
+}
+
+fn is_live(record: &Record, now: Instant) -> bool {
+    record.state != State::Dead && !is_past(record, now)
+}
+
+/// The hasher of an index whose keys are hashes.
+#[derive(Debug, Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*octet);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests;

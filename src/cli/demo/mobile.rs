@@ -1,0 +1,94 @@
+//! Somebody's mobile, whose operator tells by HTTP that it is in a call: `call_state.htm`.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::cli::demo::cast::DOMAIN;
+use crate::cli::demo::cast::PASSWORD;
+use crate::cli::demo::cast::PEOPLE;
+
+/// How long the server may take.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The number that the mobile is in a call with.
+const NUMBER: &str = "5551234";
+
+/// The path and query that say whether that person is in a call.
+fn path(person: usize, is_busy: bool) -> String {
+    let user = PEOPLE[person].number;
+    let number = if is_busy {
+        format!("&number={NUMBER}")
+    } else {
+        String::new()
+    };
+    format!("/call_state.htm?domain={DOMAIN}&user={user}&password={PASSWORD}{number}")
+}
+
+/// A line to paste into a shell.
+pub(super) fn command(server: SocketAddr, person: usize, is_busy: bool) -> String {
+    format!("curl 'http://{server}{}'", path(person, is_busy))
+}
+
+/// Tells the server; the error is what to tell about it.
+pub(super) fn tell(server: SocketAddr, person: usize, is_busy: bool) -> Result<(), String> {
+    let named = |what: &dyn std::fmt::Display| format!("GET call_state.htm: {what}");
+    match get(server, &path(person, is_busy)) {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => Ok(()),
+        Ok(answer) => Err(named(&format!(
+            "answered {:?}",
+            answer.lines().next().unwrap_or("")
+        ))),
+        Err(error) => Err(named(&error)),
+    }
+}
+
+fn get(server: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn the_line_to_paste_is_whole() {
+        let server = "127.0.0.1:8080".parse().unwrap();
+        assert_eq!(
+            command(server, 2, true),
+            "curl 'http://127.0.0.1:8080/call_state.htm?domain=example.com&user=103\
+             &password=lamp&number=5551234'"
+        );
+        assert!(!command(server, 2, false).contains("number"));
+    }
+
+    #[test]
+    fn only_200_is_good() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let serving = thread::spawn(move || {
+            for status in ["200 OK", "403 Forbidden"] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 1024]).unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").unwrap();
+            }
+        });
+        assert_eq!(tell(server, 2, true), Ok(()));
+        assert!(tell(server, 2, false).unwrap_err().contains("403"));
+        serving.join().unwrap();
+        assert!(tell(server, 2, false).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! `lamplighter serve`: reads the configuration, then hands over to the runtime.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::config;
+use crate::config::Config;
+use crate::config::Loaded;
+use crate::config::Plan;
+use crate::runtime;
+use crate::runtime::ListenerPlan;
+use crate::runtime::NodePlan;
+use crate::shard::Directory;
+use crate::telemetry;
+
+/// Runs until it is told to end.
+pub(super) fn run(file: &Path) -> ExitCode {
+    telemetry::logs::start();
+    let Loaded { config, plan } = match config::load(file) {
+        Ok(loaded) => loaded,
+        Err(complaints) => {
+            eprintln!("{complaints}");
+            return ExitCode::FAILURE;
+        }
+    };
+    note(&plan);
+    if let Err(error) = make_directories(&plan) {
+        eprintln!(
+            "{error}; create it for the user this runs as, or choose another data_dir in {}",
+            file.display()
+        );
+        return ExitCode::FAILURE;
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        name = plan.name,
+        shards = plan.shards.len(),
+        "starting"
+    );
+    match runtime::run(node_plan(plan), |_| (), || reload(file, &config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what is allowed but probably not meant.
+fn note(plan: &Plan) {
+    for note in &plan.notes {
+        tracing::warn!("{note}");
+    }
+}
+
+/// The data directory, and the one the control socket lies in.
+fn make_directories(plan: &Plan) -> io::Result<()> {
+    let directories = [Some(plan.data_dir.as_path()), plan.control_socket.parent()];
+    for directory in directories
+        .into_iter()
+        .flatten()
+        .filter(|path| !path.as_os_str().is_empty())
+    {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", directory.display()))
+        };
+        std::fs::create_dir_all(directory).map_err(named)?;
+    }
+    Ok(())
+}
+
+/// The configuration's plan as the runtime's.
+fn node_plan(plan: Plan) -> NodePlan {
+    let listener = |listener: config::Listener| ListenerPlan {
+        transport: listener.transport,
+        address: listener.address,
+        advertise: listener.advertise,
+    };
+    NodePlan {
+        shards: plan.shards,
+        http_cpu: Some(plan.http_cpu),
+        listeners: plan.listeners.into_iter().map(listener).collect(),
+        http_listen: plan.http_listen,
+        control_socket: Some(plan.control_socket),
+        options: plan.options,
+        directory: Arc::new(plan.directory),
+    }
+}
+
+/// The domains and accounts of the file as it is now; None, with every fault logged, when it is not in order. What else differs
+/// from what runs is said each time, for it still waits for a restart.
+fn reload(file: &Path, running: &Config) -> Option<Arc<Directory>> {
+    match config::load(file) {
+        Ok(Loaded { config, plan }) => {
+            note(&plan);
+            for section in running.needs_restart(&config) {
+                tracing::warn!("{section} has changed: restart to apply it");
+            }
+            Some(Arc::new(plan.directory))
+        }
+        Err(complaints) => {
+            complaints
+                .to_string()
+                .lines()
+                .for_each(|line| tracing::error!("{line}"));
+            None
+        }
+    }
+}

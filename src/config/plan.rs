@@ -1,0 +1,121 @@
+//! What the other rooms are built from: the configuration, converted.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::config::check;
+use crate::config::complaint::Complainer;
+use crate::config::complaint::Complaints;
+use crate::config::complaint::Source;
+use crate::config::machine::Machine;
+use crate::config::machine::random_key;
+use crate::config::schema::Config;
+use crate::config::tenants;
+use crate::shard::Directory;
+use crate::shard::Options;
+use crate::shard::ShardId;
+use crate::sip::Transport;
+
+/// One SIP socket address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// `host` or `host:port`: what peers are told instead of the local address.
+    pub advertise: Option<String>,
+}
+
+/// A node, as the configuration wants it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// Where it keeps files.
+    pub data_dir: PathBuf,
+    /// The CPU of each shard.
+    pub shards: Vec<usize>,
+    /// The CPU of the HTTP core; it may be one of the shards'.
+    pub http_cpu: usize,
+    /// SIP sockets; at least one.
+    pub listeners: Vec<Listener>,
+    /// HTTP sockets.
+    pub http_listen: Vec<SocketAddr>,
+    /// The socket of the operator's commands.
+    pub control_socket: PathBuf,
+    /// The options of every shard but for `id` and `local_addresses`, which the runtime knows.
+    pub options: Options,
+    /// Domains and accounts.
+    pub directory: Directory,
+    /// What is allowed but probably not meant, one line each.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Checks and converts. `source` is where `config` came from.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first.
+    pub fn new(config: &Config, source: &Source, machine: &Machine) -> Result<Self, Complaints> {
+        let mut complainer = Complainer::new(source);
+        let mut notes = Vec::new();
+        let (shards, http_cpu) = check::cpus(&config.cores, machine, &mut complainer);
+        let listeners = check::sip_listeners(&config.sip, &mut complainer);
+        let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
+        check::limits(config, &mut complainer);
+        let directory = tenants::directory(config, &mut complainer, &mut notes);
+        let key = random_key().unwrap_or_else(|error| {
+            complainer.add(
+                0..0,
+                format!("/dev/urandom cannot be read: {error}"),
+                "run where it exists",
+            );
+            [0; 32]
+        });
+        complainer.verdict()?;
+        Ok(Self {
+            name: config.node.name.clone(),
+            data_dir: config.node.data_dir.clone(),
+            options: options(config, key, shards.len(), &listeners),
+            shards,
+            http_cpu,
+            listeners,
+            http_listen,
+            control_socket: config.control_socket(),
+            directory,
+            notes,
+        })
+    }
+}
+
+/// The keys of `[limits]`, `[notify]`, `[auth]` under the names the shard gives them.
+fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]) -> Options {
+    let limits = &config.limits;
+    let shards = u16::try_from(shards).unwrap_or(u16::MAX);
+    Options {
+        advertise: listeners
+            .iter()
+            .map(|listener| listener.advertise.clone())
+            .collect(),
+        product: config.sip.product.get_ref().clone(),
+        subscriptions_max: *limits.subscriptions.get_ref(),
+        subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
+        subscriptions_per_phone_max: *limits.subscriptions_per_phone.get_ref(),
+        expiry_grace: limits.expiry_grace.0,
+        probation: limits.probation.get_ref().0,
+        notify_rate_per_phone: config.notify.rate,
+        notify_burst_per_phone: *config.notify.burst.get_ref(),
+        notifies_per_turn: *limits.notifies_per_turn.get_ref(),
+        presentities_max: *limits.presentities.get_ref(),
+        publications_per_presentity_max: *limits.publications_per_presentity.get_ref(),
+        calls_per_presentity_max: *limits.calls_per_presentity.get_ref(),
+        body_octets_max: limits.body.get_ref().0,
+        response_ring_octets: limits.response_ring.get_ref().0,
+        nonces_max: *limits.nonces.get_ref(),
+        nonce_life: config.auth.nonce_life.get_ref().0,
+        // `local_addresses` are known when the listeners are bound.
+        ..Options::new(ShardId(0), shards, Instant::now(), key)
+    }
+}

@@ -1,0 +1,245 @@
+//! The check of domains and accounts, and the directory they become.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+use std::ops::Range;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use crate::config::check::time_between;
+use crate::config::complaint::Complainer;
+use crate::config::schema;
+use crate::config::schema::AuthKind;
+use crate::config::schema::Config;
+use crate::config::suggestion::nearest;
+use crate::shard::Directory;
+use crate::shard::directory::AuthMode;
+use crate::shard::directory::Domain;
+
+/// Domains, then accounts.
+pub(super) fn directory(
+    config: &Config,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> Directory {
+    let mut directory = Directory::default();
+    let mut taken = HashMap::new();
+    for domain in &config.domain {
+        add_domain(domain, &mut directory, &mut taken, complainer, notes);
+    }
+    let mut accounts = HashSet::new();
+    for account in &config.account {
+        add_account(account, &mut directory, &taken, &mut accounts, complainer);
+    }
+    if config.domain.is_empty() {
+        notes.push("there is no [[domain]]: every request will be answered 404".to_owned());
+    }
+    directory
+}
+
+/// Every name and alias that is taken, with the line that takes it.
+type Taken = HashMap<String, usize>;
+
+fn add_domain(
+    domain: &schema::Domain,
+    directory: &mut Directory,
+    taken: &mut Taken,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) {
+    let names: Vec<Option<String>> = std::iter::once(&domain.name)
+        .chain(&domain.aliases)
+        .map(|name| take_name(name, taken, complainer))
+        .collect();
+    let trusted: Vec<IpNet> = domain
+        .trusted
+        .iter()
+        .filter_map(|text| network(text, complainer))
+        .collect();
+    let name = domain.name.get_ref();
+    let auth = match domain.auth {
+        AuthKind::Digest => AuthMode::Digest,
+        AuthKind::Trusted => AuthMode::Trusted,
+        AuthKind::None => AuthMode::None,
+    };
+    if auth == AuthMode::Trusted && domain.trusted.is_empty() {
+        let what =
+            format!("domain \"{name}\" believes trusted addresses alone, and there are none");
+        complainer.add(
+            domain.name.span(),
+            what,
+            "list them in trusted = [...], or use auth = \"digest\"",
+        );
+    }
+    if auth == AuthMode::None {
+        let what = format!("domain \"{name}\" believes everybody (auth = \"none\"): for labs only");
+        notes.push(complainer.note(&domain.name.span(), &what));
+    }
+    expiries(domain, complainer);
+    let mut names = names.into_iter().flatten();
+    let Some(name) = names.next() else { return };
+    let aliases: Vec<String> = names.collect();
+    let domain = Domain {
+        name,
+        auth,
+        trusted,
+        reveal_number: domain.reveal_number,
+        max_call_duration: domain.max_call_duration.get_ref().0,
+        min_expires: domain.min_expires.get_ref().0,
+        max_expires: domain.max_expires.get_ref().0,
+        open: domain.open,
+        sha256: domain.sha256,
+    };
+    // Names that are taken were complained of already.
+    let _ = directory.add_domain(domain, &aliases);
+}
+
+/// A domain's name in its canonical form, when it is one and nobody has it.
+fn take_name(
+    name: &Spanned<String>,
+    taken: &mut Taken,
+    complainer: &mut Complainer<'_>,
+) -> Option<String> {
+    let Some(canonical) = canonical_domain(name.get_ref()) else {
+        let what = format!("\"{}\" is no domain name", name.get_ref());
+        complainer.add(
+            name.span(),
+            what,
+            "give a DNS name or an IP address, without scheme, user or port",
+        );
+        return None;
+    };
+    if let Some(line) = taken.get(&canonical) {
+        let what = format!("the domain name \"{canonical}\" is taken already (line {line})");
+        complainer.add(
+            name.span(),
+            what,
+            "a name or alias belongs to one domain: remove it from the other",
+        );
+        return None;
+    }
+    taken.insert(canonical.clone(), complainer.line_of(&name.span()));
+    Some(canonical)
+}
+
+/// Lower case, without a trailing dot, IPv6 in brackets. None when it can be no host.
+pub(super) fn canonical_domain(name: &str) -> Option<String> {
+    if let Ok(address) = name.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        let legal = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(legal)
+    };
+    (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
+}
+
+/// A network, or a single address.
+fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<IpNet> {
+    let parsed = text.get_ref().parse::<IpNet>().ok();
+    let parsed = parsed.or_else(|| text.get_ref().parse::<IpAddr>().ok().map(IpNet::from));
+    if parsed.is_none() {
+        let what = format!("\"{}\" is neither a network nor an address", text.get_ref());
+        complainer.add(
+            text.span(),
+            what,
+            "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"",
+        );
+    }
+    parsed
+}
+
+/// The spans of a domain.
+fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
+    // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could never be demanded.
+    time_between(&domain.min_expires, "min_expires", 1, 3600, complainer);
+    time_between(
+        &domain.max_expires,
+        "max_expires",
+        1,
+        30 * 86_400,
+        complainer,
+    );
+    time_between(
+        &domain.max_call_duration,
+        "max_call_duration",
+        1,
+        7 * 86_400,
+        complainer,
+    );
+    let (min, max) = (domain.min_expires.get_ref(), domain.max_expires.get_ref());
+    if max < min {
+        let place = placed([&domain.max_expires, &domain.min_expires]);
+        let what = format!("max_expires ({max}) is less than min_expires ({min})");
+        complainer.add(
+            place,
+            what,
+            "no expiry could be granted: raise the one or lower the other",
+        );
+    }
+}
+
+fn add_account(
+    account: &schema::Account,
+    directory: &mut Directory,
+    taken: &Taken,
+    accounts: &mut HashSet<(String, String)>,
+    complainer: &mut Complainer<'_>,
+) {
+    let user = account.user.get_ref();
+    if user.is_empty() || user.chars().any(char::is_control) || user.len() > 256 {
+        let what = format!("{user:?} is no user");
+        complainer.add(
+            account.user.span(),
+            what,
+            "give the part before the @, at most 256 octets",
+        );
+    }
+    if account.password.get_ref().0.is_empty() {
+        let what = format!("the password of \"{user}\" is empty");
+        complainer.add(
+            account.password.span(),
+            what,
+            "give one, or remove the account",
+        );
+    }
+    let domain = canonical_domain(account.domain.get_ref()).unwrap_or_default();
+    let Some(owner) = directory.domain(&domain).map(|domain| domain.name.clone()) else {
+        // A name that was complained of where it was taken needs no second complaint here.
+        if !taken.contains_key(&domain) {
+            let mut names: Vec<&str> = taken.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            let remedy = nearest(&domain, &names).map_or_else(
+                || "add a [[domain]] of that name".to_owned(),
+                |meant| format!("did you mean \"{meant}\"?"),
+            );
+            let what = format!(
+                "\"{user}\" is of the domain \"{}\", which there is not",
+                account.domain.get_ref()
+            );
+            complainer.add(account.domain.span(), what, remedy);
+        }
+        return;
+    };
+    if !accounts.insert((user.clone(), owner.clone())) {
+        let what = format!("the account \"{user}@{owner}\" is there twice");
+        complainer.add(account.user.span(), what, "remove one of the two");
+        return;
+    }
+    if let Some(added) = directory.add_account(user, &owner, &account.password.get_ref().0) {
+        added.is_feeder = account.feeder;
+    }
+}
+
+/// The place of the first value that stands in the file.
+fn placed<T>(values: [&Spanned<T>; 2]) -> Range<usize> {
+    values
+        .iter()
+        .map(|value| value.span())
+        .find(|place| !place.is_empty())
+        .unwrap_or(0..0)
+}

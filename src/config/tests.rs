@@ -1,0 +1,411 @@
+//! The configuration from the outside: what is taken, what is refused, and with which words.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::shard::Options;
+use crate::shard::directory::AuthMode;
+use crate::sip::Transport;
+
+fn source(text: &str) -> Source {
+    Source {
+        name: "lamplighter.toml".to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+fn machine(cpus: &[usize]) -> Machine {
+    Machine {
+        cpus: cpus.to_vec(),
+    }
+}
+
+fn plan(text: &str) -> Plan {
+    load_from(&source(text), &machine(&[0, 1, 2, 3]))
+        .unwrap()
+        .plan
+}
+
+fn complaints(text: &str) -> Vec<String> {
+    let complaints = load_from(&source(text), &machine(&[0, 1])).unwrap_err();
+    complaints.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_shipped_file_says_the_defaults() {
+    let shipped = Config::parse(&source(DEFAULT_FILE)).unwrap();
+    assert_eq!(shipped, Config::default());
+    assert_eq!(Config::parse(&source("")).unwrap(), Config::default());
+}
+
+/// One truth: what the shard thinks right is what an empty file gives.
+#[test]
+fn the_defaults_are_the_shards_own() {
+    let options = plan("").options;
+    let own = Options::new(options.id, options.shards, options.epoch, options.key);
+    let own = Options {
+        advertise: vec![None, None],
+        ..own
+    };
+    assert_eq!(format!("{options:?}"), format!("{own:?}"));
+}
+
+/// The parser names the keys it knows when it meets one that it does not: each must stand in the manual.
+#[test]
+fn the_shipped_file_explains_every_key() {
+    let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"\"\n";
+    let tables = [
+        "", "[node]", "[cores]", "[sip]", listen, "[http]", "[notify]", "[auth]", "[limits]",
+    ];
+    let tables = tables
+        .into_iter()
+        .chain(["[[domain]]\nname = \"\"", "[[account]]\nuser = \"\""]);
+    for table in tables {
+        let complaint = complaints(&format!("{table}\nqqqqqqqqqq = 1\n")).remove(0);
+        let known = complaint.split_once("known here: ").unwrap().1.to_owned();
+        for key in known.split(", ") {
+            let explained = [
+                format!("\n{key} = "),
+                format!("\n# {key} = "),
+                format!("\n[{key}]"),
+            ];
+            let commented = [format!("\n# [[{key}]]"), format!("[[{key}.")];
+            let all = explained.iter().chain(&commented);
+            assert!(
+                all.into_iter().any(|text| DEFAULT_FILE.contains(text)),
+                "{key} of {table}"
+            );
+        }
+    }
+}
+
+/// The examples in comments are valid too: uncommented, they are a working file.
+#[test]
+fn the_examples_of_the_shipped_file_work() {
+    let start = DEFAULT_FILE.find("# [[domain]]").unwrap();
+    let lines = DEFAULT_FILE[start..]
+        .lines()
+        .filter(|line| !line.starts_with("# Somebody"));
+    let text: String = lines
+        .map(|line| format!("{}\n", line.trim_start_matches(['#', ' '])))
+        .collect();
+    let only_keys: String = text
+        .lines()
+        .filter(|line| line.contains(" = ") || line.starts_with("[["))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let plan = plan(&only_keys);
+    let domain = plan.directory.domain("192.0.2.1").unwrap();
+    assert_eq!(domain.name, "abc.com");
+    assert!(plan.directory.account("123@abc.com").is_some());
+}
+
+const LAB_NOTE: &str =
+    "lamplighter.toml:33: domain \"lab\" believes everybody (auth = \"none\"): for labs only";
+
+#[test]
+fn an_operators_file_is_converted() {
+    let plan = plan(
+        r#"
+        [node]
+        name = "edge-1"
+        data_dir = "/tmp/edge"
+        [cores]
+        shards = [0, 2]
+        http = 3
+        [[sip.listen]]
+        transport = "udp"
+        address = "0.0.0.0:5062"
+        advertise = "sip.example.com"
+        [[sip.listen]]
+        transport = "tcp"
+        address = "127.0.0.1:5062"
+        [http]
+        listen = ["0.0.0.0:8081", "[::1]:8081"]
+        [limits]
+        body = "32 KiB"
+        probation = 5
+        [notify]
+        rate = 0
+        burst = 7
+        [auth]
+        nonce_life = "5min"
+        [[domain]]
+        name = "ABC.com."
+        aliases = ["192.0.2.1", "::1"]
+        trusted = ["10.0.0.0/8", "192.0.2.77"]
+        max_call_duration = "30min"
+        max_expires = 600
+        sha256 = true
+        [[domain]]
+        name = "lab"
+        auth = "none"
+        open = true
+        [[account]]
+        user = "123"
+        domain = "192.0.2.1"
+        password = "secret"
+        [[account]]
+        user = "pbx"
+        domain = "abc.com"
+        password = "secret"
+        feeder = true
+        "#,
+    );
+    assert_eq!(
+        (plan.name.as_str(), plan.shards.as_slice(), plan.http_cpu),
+        ("edge-1", &[0, 2][..], 3)
+    );
+    assert_eq!(plan.control_socket, PathBuf::from("/tmp/edge/control.sock"));
+    assert_eq!(plan.listeners[0].transport, Transport::Udp);
+    assert_eq!(
+        plan.listeners[0].advertise,
+        Some("sip.example.com".to_owned())
+    );
+    assert_eq!(
+        plan.listeners[1].address,
+        "127.0.0.1:5062".parse::<SocketAddr>().unwrap()
+    );
+    assert_eq!(plan.http_listen.len(), 2);
+    assert_eq!(
+        (plan.options.shards, plan.options.body_octets_max),
+        (2, 32 << 10)
+    );
+    assert_eq!(
+        (
+            plan.options.notify_rate_per_phone,
+            plan.options.notify_burst_per_phone
+        ),
+        (0, 7)
+    );
+    assert_eq!(plan.options.probation, Duration::from_secs(5));
+    assert_eq!(plan.options.nonce_life, Duration::from_secs(300));
+    let domain = plan.directory.domain("[::1]").unwrap();
+    assert_eq!(
+        (domain.name.as_str(), domain.auth, domain.sha256),
+        ("abc.com", AuthMode::Digest, true)
+    );
+    assert!(
+        domain.trusts("10.1.2.3".parse().unwrap()) && domain.trusts("192.0.2.77".parse().unwrap())
+    );
+    assert!(!domain.trusts("192.0.2.78".parse().unwrap()));
+    assert_eq!(domain.max_call_duration, Duration::from_secs(1800));
+    assert_eq!(
+        (domain.min_expires, domain.max_expires),
+        (Duration::from_secs(60), Duration::from_secs(600))
+    );
+    assert!(!plan.directory.account("123@abc.com").unwrap().is_feeder);
+    assert!(plan.directory.account("pbx@abc.com").unwrap().is_feeder);
+    assert!(plan.notes.iter().any(|note| note == LAB_NOTE));
+}
+
+#[test]
+fn cpus_are_shared_out_by_default() {
+    let cpus = |text: &str, allowed: &[usize]| {
+        let plan = load_from(&source(text), &machine(allowed)).unwrap().plan;
+        (plan.shards, plan.http_cpu)
+    };
+    assert_eq!(cpus("", &[0, 1, 2, 3]), (vec![0, 1, 2], 3));
+    assert_eq!(cpus("", &[5]), (vec![5], 5));
+    assert_eq!(cpus("[cores]\nhttp = 0", &[0, 1, 2]), (vec![1, 2], 0));
+    assert_eq!(cpus("[cores]\nshards = [1]", &[0, 1]), (vec![1], 0));
+    assert_eq!(cpus("[cores]\nshards = [0, 1]", &[0, 1]), (vec![0, 1], 1));
+    assert_eq!(
+        cpus("[cores]\nshards = [0]\nhttp = 0", &[0, 1]),
+        (vec![0], 0)
+    );
+}
+
+#[test]
+fn the_control_socket_follows_the_data_directory() {
+    let socket = |text: &str| Config::parse(&source(text)).unwrap().control_socket();
+    assert_eq!(socket(""), PathBuf::from("/run/lamplighter/control.sock"));
+    assert_eq!(
+        socket("[node]\ndata_dir = \"/srv/x\""),
+        PathBuf::from("/srv/x/control.sock")
+    );
+    assert_eq!(
+        socket("[http]\ncontrol_socket = \"/tmp/y\""),
+        PathBuf::from("/tmp/y")
+    );
+}
+
+#[test]
+fn a_misspelt_key_has_a_line_and_a_suggestion() {
+    assert_eq!(
+        complaints("[node]\n\nnmae = \"x\"\n"),
+        ["lamplighter.toml:3: unknown key \"nmae\"; did you mean \"name\"?"]
+    );
+    assert_eq!(
+        complaints("[[domain]]\nname = \"a\"\nmax-expires = 5\n"),
+        ["lamplighter.toml:3: unknown key \"max-expires\"; did you mean \"max_expires\"?"]
+    );
+    assert_eq!(
+        complaints("[nodes]\n"),
+        ["lamplighter.toml:1: unknown key \"nodes\"; did you mean \"node\"?"]
+    );
+    assert_eq!(
+        complaints("[[domain]]\nname = \"a\"\nauth = \"digset\"\n"),
+        ["lamplighter.toml:3: unknown value \"digset\"; did you mean \"digest\"?"]
+    );
+}
+
+#[test]
+fn values_of_the_wrong_kind_have_a_line() {
+    assert!(
+        complaints("[node]\nname = 7\n")[0]
+            .starts_with("lamplighter.toml:2: invalid type: integer 7, expected a string")
+    );
+    assert!(
+        complaints("[limits]\nprobation = \"soon\"\n")[0]
+            .contains(":2: invalid value: string \"soon\", expected a time span")
+    );
+    assert!(
+        complaints("[[account]]\nuser = \"1\"\ndomain = \"a\"\n")[0]
+            .contains("the key \"password\" is missing here")
+    );
+    assert!(complaints("[node]\nname = \"a\"\nname = \"b\"\n")[0].contains("lamplighter.toml:3:"));
+    assert!(complaints("[node\n")[0].starts_with("lamplighter.toml:1: this is not TOML"));
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let found = complaints(
+        r#"[cores]
+shards = [0, 0, 64]
+[[sip.listen]]
+transport = "udp"
+address = "everywhere"
+[http]
+listen = ["127.0.0.1:80", "127.0.0.1:80"]
+[limits]
+subscriptions = 0
+[[domain]]
+name = "abc.com"
+aliases = ["ABC.com", "sip:x@y"]
+trusted = ["10.0.0.0/99"]
+min_expires = 600
+max_expires = 60
+[[domain]]
+name = "closed"
+auth = "trusted"
+[[account]]
+user = "1"
+domain = "abc.con"
+password = "x"
+[[account]]
+user = "2"
+domain = "abc.com"
+password = ""
+[[account]]
+user = "2"
+domain = "abc.com"
+password = "y"
+"#,
+    );
+    let expected = [
+        (2, "CPU 0 is given to two shards"),
+        (
+            2,
+            "CPU 64 is not one this process may run on; choose from: 0, 1",
+        ),
+        (5, "\"everywhere\" is no address to listen on"),
+        (7, "tcp 127.0.0.1:80 is listened on twice"),
+        (9, "subscriptions is 0; choose from 1"),
+        (12, "\"abc.com\" is taken already (line 11)"),
+        (12, "\"sip:x@y\" is no domain name"),
+        (13, "\"10.0.0.0/99\" is neither a network nor an address"),
+        (15, "max_expires (1m) is less than min_expires (10m)"),
+        (17, "believes trusted addresses alone"),
+        (21, "which there is not; did you mean \"abc.com\"?"),
+        (26, "the password of \"2\" is empty"),
+        (28, "the account \"2@abc.com\" is there twice"),
+    ];
+    for (line, what) in expected {
+        let place = format!("lamplighter.toml:{line}: ");
+        assert!(
+            found
+                .iter()
+                .any(|text| text.starts_with(&place) && text.contains(what)),
+            "{line} {what}\n{found:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn what_is_advertised_is_a_host_with_or_without_a_port() {
+    let advertised = |text: &str| {
+        let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"0.0.0.0:5060\"\n";
+        let source = source(&format!("{listen}advertise = \"{text}\"\n"));
+        let loaded = load_from(&source, &machine(&[0])).ok()?;
+        loaded.plan.options.advertise[0].clone()
+    };
+    for good in [
+        "192.0.2.1",
+        "192.0.2.1:5080",
+        "[2001:db8::1]:5080",
+        "sip.example.com",
+        "sbc:5060",
+    ] {
+        assert_eq!(advertised(good).as_deref(), Some(good));
+    }
+    assert_eq!(advertised("2001:db8::1").as_deref(), Some("[2001:db8::1]"));
+    for bad in [
+        "0.0.0.0",
+        "0.0.0.0:5060",
+        "192.0.2.1:99999",
+        "192.0.2.1:0",
+        "sip:a@b",
+        "two words",
+        "",
+    ] {
+        assert_eq!(advertised(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn no_listener_is_a_fault_and_no_domain_a_note() {
+    assert!(complaints("[sip]\nlisten = []\n")[0].contains("there is no [[sip.listen]]"));
+    assert!(plan("").notes[0].contains("there is no [[domain]]"));
+}
+
+#[test]
+fn a_password_is_shown_by_nothing() {
+    let text = "[[domain]]\nname = \"a\"\n[[account]]\nuser = \"1\"\ndomain = \"a\"\npassword = \"hunter2\"\n";
+    let config = Config::parse(&source(text)).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let text = "[[account]]\nuser = \"1\"\ndomain = \"a\"\npassword = 271828\n";
+    let complaint = complaints(text).remove(0);
+    assert!(
+        complaint.contains(":4: ") && !complaint.contains("271828"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn a_reload_knows_what_needs_a_restart() {
+    let old = Config::default();
+    let new = Config::parse(&source(
+        "[notify]\nrate = 3\n[[domain]]\nname = \"a\"\n[http]\nlisten = []\n",
+    ))
+    .unwrap();
+    assert_eq!(old.needs_restart(&new), ["[http]", "[notify]"]);
+    assert!(
+        old.needs_restart(&Config::parse(&source("[[domain]]\nname = \"a\"\n")).unwrap())
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_said_so() {
+    let complaints = load(Path::new("/nonexistent/lamplighter.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        complaints.starts_with("/nonexistent/lamplighter.toml: cannot be read"),
+        "{complaints}"
+    );
+}

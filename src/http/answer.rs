@@ -1,0 +1,55 @@
+//! Responses: short plain texts that quote nothing of the request.
+
+use http_body_util::Full;
+use hyper::Response;
+use hyper::StatusCode;
+use hyper::body::Bytes;
+use hyper::header;
+use hyper::header::HeaderValue;
+
+/// A whole response.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// A plain text that no cache keeps (W:D1.9).
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
+}
+
+/// A refusal after which the connection ends, because what follows on it cannot be trusted or is too long to read.
+pub(super) fn last(status: StatusCode, body: &'static str) -> Answer {
+    let mut answer = text(status, body);
+    answer
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// 405 with what is allowed.
+pub(super) fn not_allowed(allow: &'static str) -> Answer {
+    let mut answer = last(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    answer
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+/// 503: ask again in a second.
+pub(super) fn unavailable() -> Answer {
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
+    answer
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}

@@ -1,0 +1,46 @@
+//! The address of record an operator types: `123@abc.com`, `sip:123@abc.com;transport=tcp`, with an alias for the domain.
+
+use crate::presence::Aor;
+use crate::shard::Directory;
+use crate::sip::Uri;
+
+/// Why an address names nobody here, in words for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotAnAor {
+    /// It cannot be read.
+    #[error("this is no address: write it like 123@example.com or sip:123@example.com")]
+    Unreadable,
+    /// The domain is not served.
+    #[error("there is no such domain here; there are: {0}")]
+    UnknownDomain(String),
+}
+
+/// The presentity that `text` names.
+pub(super) fn resolve(text: &str, directory: &Directory) -> Result<Aor, NotAnAor> {
+    let (user, host) = split(text.trim()).ok_or(NotAnAor::Unreadable)?;
+    let domain = directory.domain(&host).ok_or_else(|| {
+        let names: Vec<&str> = directory
+            .domains()
+            .iter()
+            .map(|domain| domain.name.as_str())
+            .collect();
+        NotAnAor::UnknownDomain(names.join(", "))
+    })?;
+    Ok(Aor::new(&user, &domain.name))
+}
+
+/// User (unescaped) and host (lower case).
+fn split(text: &str) -> Option<(String, String)> {
+    let is_uri = |scheme: &str| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    if is_uri("sip:") || is_uri("sips:") {
+        let uri = Uri::parse(text.as_bytes()).ok()?;
+        let (mut user, mut host) = (String::new(), String::new());
+        uri.write_host(&mut host);
+        return (uri.write_user(&mut user) && !user.is_empty()).then_some((user, host));
+    }
+    let (user, host) = text.rsplit_once('@')?;
+    (!user.is_empty() && !host.is_empty()).then(|| (user.to_owned(), host.to_ascii_lowercase()))
+}

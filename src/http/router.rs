@@ -1,0 +1,76 @@
+//! Which page a request is for.
+
+use hyper::Method;
+use hyper::Request;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header;
+
+use crate::http::Site;
+use crate::http::answer;
+use crate::http::answer::Answer;
+use crate::http::call_state;
+use crate::http::connection::Door;
+use crate::http::control;
+use crate::http::engine::Engine;
+use crate::http::metrics;
+
+/// Octets of a query; a longer one is 414 (W:E3.28).
+const QUERY_OCTETS_MAX: usize = 8 << 10;
+
+/// Answers one request.
+pub(super) async fn answer<E: Engine>(
+    request: Request<Incoming>,
+    door: Door,
+    site: &Site<E>,
+) -> Answer {
+    // RFC 9112 §6.1 lets a server refuse any transfer coding. Ours has no use for one, and where none is taken, a request with
+    // Content-Length and Transfer-Encoding cannot hide a second one from a proxy (W:E3.28).
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        return answer::last(StatusCode::LENGTH_REQUIRED, "Length Required\n");
+    }
+    if request
+        .uri()
+        .query()
+        .is_some_and(|query| query.len() > QUERY_OCTETS_MAX)
+    {
+        return answer::last(StatusCode::URI_TOO_LONG, "URI Too Long\n");
+    }
+    match door {
+        Door::Public => public(request, site).await,
+        Door::Control => operator(&request, site).await,
+    }
+}
+
+async fn public<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer {
+    match request.uri().path() {
+        "/call_state.htm" => call_state::answer(request, site).await,
+        "/healthz" | "/readyz" | "/metrics" if !is_read(&request) => {
+            answer::not_allowed("GET, HEAD")
+        }
+        "/healthz" => answer::text(StatusCode::OK, "OK\n"),
+        "/readyz" if site.engine.is_ready() => answer::text(StatusCode::OK, "OK\n"),
+        "/readyz" => answer::unavailable(),
+        "/metrics" => metrics::answer(&site.engine).await,
+        _ => not_found(),
+    }
+}
+
+async fn operator<E: Engine>(request: &Request<Incoming>, site: &Site<E>) -> Answer {
+    let query = request.uri().query().unwrap_or_default();
+    match request.uri().path() {
+        "/why" | "/watchers" | "/counters" if !is_read(request) => answer::not_allowed("GET, HEAD"),
+        "/why" => control::why(query, site).await,
+        "/watchers" => control::watchers(query, site).await,
+        "/counters" => control::counters(&site.engine).await,
+        _ => not_found(),
+    }
+}
+
+fn is_read(request: &Request<Incoming>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+fn not_found() -> Answer {
+    answer::text(StatusCode::NOT_FOUND, "Not Found\n")
+}

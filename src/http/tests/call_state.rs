@@ -1,0 +1,239 @@
+//! call_state.htm: what is taken, what is refused, and what nobody learns by it (W:D1, E3.28).
+
+use super::*;
+
+#[test]
+fn a_number_makes_busy_and_its_absence_clears() {
+    let server = Server::start();
+    let response = server.call("&number=%2B4930123&expires=600");
+    assert_eq!((response.status, response.body.as_str()), (200, "OK\n"));
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert!(
+        response
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain")
+    );
+    let told = server.told();
+    let call = told[0].call.clone().unwrap();
+    assert_eq!(told[0].aor, "123@abc.com");
+    assert_eq!(
+        told[0].shard,
+        Shard::owner(&Aor::new("123", "abc.com"), SHARDS)
+    );
+    assert_eq!(told[0].expires, Duration::from_secs(600));
+    assert!(call.id.starts_with("call_state-"));
+    assert_eq!((call.state.as_str(), call.direction), ("confirmed", None));
+    assert_eq!(&*call.remote.identity, "sip:+4930123@abc.com");
+    assert!(call.remote_is_private && call.remote.display.is_empty());
+
+    for clear in [
+        "",
+        "&number=",
+        "&number=&expires=600",
+        "&number=5&expires=0",
+    ] {
+        assert_eq!(server.call(clear).status, 200);
+        let told = server.told();
+        assert_eq!((told.len(), &told[0].call), (1, &None), "{clear}");
+    }
+}
+
+#[test]
+fn the_same_number_is_the_same_call() {
+    let server = Server::start();
+    server.call("&number=5&expires=10");
+    server.call("&number=5&expires=20");
+    server.call("&number=6");
+    let told = server.told();
+    assert_eq!(told[0].call, told[1].call);
+    assert_ne!(told[1].call, told[2].call);
+}
+
+#[test]
+fn expires_is_bounded_by_the_longest_call() {
+    let server = Server::start();
+    for (rest, seconds) in [
+        ("", 7200),
+        ("&expires=7201", 7200),
+        ("&expires=99999999999999999999999", 7200),
+        ("&expires=1", 1),
+    ] {
+        server.call(&format!("&number=5{rest}"));
+        assert_eq!(
+            server.told()[0].expires,
+            Duration::from_secs(seconds),
+            "{rest}"
+        );
+    }
+    for bad in ["7200.5", "-1", "abc", "", "+5", "1e3"] {
+        assert_eq!(
+            server.call(&format!("&number=5&expires={bad}")).status,
+            400,
+            "{bad}"
+        );
+        assert_eq!(server.call(&format!("&expires={bad}")).status, 400, "{bad}");
+    }
+    assert_eq!(server.told(), []);
+}
+
+#[test]
+fn the_number_is_told_only_where_the_domain_says_so() {
+    let server = Server::start();
+    assert_eq!(
+        server
+            .get("/call_state.htm?domain=Open.Example&user=7&password=x&number=5")
+            .status,
+        200
+    );
+    assert!(!server.told()[0].call.as_ref().unwrap().remote_is_private);
+}
+
+#[test]
+fn an_alias_means_its_domain() {
+    let server = Server::start();
+    assert_eq!(
+        server
+            .get("/call_state.htm?domain=PBX.abc.com&user=123&password=s3cret%20pass&number=5")
+            .status,
+        200
+    );
+    assert_eq!(server.told()[0].aor, "123@abc.com");
+}
+
+#[test]
+fn wrong_credentials_are_all_answered_alike() {
+    let server = Server::start();
+    let wrong = [
+        "domain=nowhere.example&user=123&password=s3cret+pass",
+        "domain=abc.com&user=999&password=s3cret+pass",
+        "domain=abc.com&user=123&password=wrong",
+        "domain=abc.com&user=123&password=",
+        "domain=abc.com&user=&password=",
+        "domain=invalid&user=nobody&password=",
+        "domain=&user=&password=",
+        "domain=abc.com&user=..%2F&password=x",
+        "domain=abc.com&user=123%00&password=s3cret+pass",
+        "domain=abc.com&user=%ff%fe&password=x",
+        "domain=open.example&user=123&password=s3cret+pass",
+    ];
+    let without_date = |response: &Response| -> String {
+        response
+            .head
+            .lines()
+            .filter(|line| !line.starts_with("date:"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let expected = server.get(&format!("/call_state.htm?{}&number=5", wrong[0]));
+    assert_eq!(
+        (expected.status, expected.body.as_str()),
+        (403, "Forbidden\n")
+    );
+    for query in wrong {
+        let response = server.get(&format!("/call_state.htm?{query}&number=5"));
+        assert_eq!(response.body, expected.body, "{query}");
+        assert_eq!(without_date(&response), without_date(&expected), "{query}");
+    }
+    assert_eq!(server.told(), []);
+}
+
+#[test]
+fn a_repeated_parameter_is_refused() {
+    let server = Server::start();
+    for twice in [
+        "&user=123",
+        "&user=b",
+        "&number=1&number=1",
+        "&expires=1&expires=2",
+        "&%64omain=abc.com",
+        "&password=",
+    ] {
+        assert_eq!(server.call(twice).status, 400, "{twice}");
+    }
+    assert_eq!(server.call("&number=5&other=1&other=2").status, 200);
+    assert_eq!(server.told().len(), 1);
+}
+
+#[test]
+fn nasty_numbers_are_refused_and_never_repeated() {
+    let server = Server::start();
+    for number in [
+        "%3Cscript%3E",
+        "<script>",
+        "%0d%0aX:1",
+        "1%00",
+        "%C3%BC",
+        "%FF",
+        "1%262",
+    ] {
+        let response = server.call(&format!("&number={number}"));
+        assert_eq!(response.status, 400, "{number}");
+        assert!(!response.body.contains("script") && !response.head.contains("x:1"));
+    }
+    assert_eq!(
+        server.call(&format!("&number={}", "1".repeat(65))).status,
+        400
+    );
+    assert_eq!(server.told(), []);
+    // A raw `+` is a space, and spaces are nothing.
+    assert_eq!(server.call("&number=+49+30+1").status, 200);
+    assert_eq!(
+        &*server.told()[0].call.as_ref().unwrap().remote.identity,
+        "sip:49301@abc.com"
+    );
+}
+
+#[test]
+fn parameters_that_are_missing_are_said_so() {
+    let server = Server::start();
+    for query in ["", "?", "?domain=abc.com&user=123", "?number=5"] {
+        assert_eq!(
+            server.get(&format!("/call_state.htm{query}")).status,
+            400,
+            "{query}"
+        );
+    }
+    assert_eq!(server.told(), []);
+}
+
+#[test]
+fn a_form_is_as_good_as_a_query() {
+    let server = Server::start();
+    let form = "domain=abc.com&user=123&password=s3cret+pass&number=5";
+    let content_type = "Content-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n";
+    assert_eq!(server.post("", content_type, form).status, 200);
+    assert_eq!(server.post("", "", form).status, 200);
+    assert_eq!(
+        server
+            .post(
+                "?number=5",
+                content_type,
+                "domain=abc.com&user=123&password=s3cret+pass"
+            )
+            .status,
+        200
+    );
+    assert_eq!(server.told().len(), 3);
+    assert_eq!(server.post("?number=5", content_type, form).status, 400);
+    assert_eq!(
+        server
+            .post("", "Content-Type: application/json\r\n", "{}")
+            .status,
+        415
+    );
+    assert_eq!(
+        server
+            .post("", content_type, &"x".repeat((8 << 10) + 1))
+            .status,
+        413
+    );
+    assert_eq!(server.told(), []);
+}
+
+#[test]
+fn a_full_engine_is_503() {
+    let server = Server::start();
+    server.engine.is_full.store(true, Ordering::SeqCst);
+    assert_eq!(server.call("&number=5").status, 503);
+}

@@ -1,0 +1,303 @@
+//! The pages from the outside: real sockets on loopback, a real executor, and an engine that remembers what it was asked.
+
+mod call_state;
+mod operator;
+mod protocol;
+
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::os::unix::net::UnixListener;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::select;
+use glommio::LocalExecutorBuilder;
+use glommio::timer::sleep;
+
+use super::*;
+use crate::presence::Aor;
+use crate::presence::CallDialog;
+use crate::shard::Command;
+use crate::shard::Reply;
+use crate::shard::Shard;
+use crate::shard::ShardId;
+use crate::shard::directory::AuthMode;
+use crate::shard::directory::Domain;
+use crate::shard::mail::Contribution;
+use crate::shard::mail::WatcherReport;
+use crate::shard::mail::Why;
+
+const SHARDS: u16 = 3;
+
+/// What the engine was told by call_state.htm.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    shard: ShardId,
+    aor: String,
+    call: Option<Arc<CallDialog>>,
+    expires: Duration,
+}
+
+#[derive(Clone, Default)]
+struct FakeEngine {
+    told: Arc<Mutex<Vec<Told>>>,
+    is_ready: Arc<AtomicBool>,
+    is_silent: Arc<AtomicBool>,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Engine for FakeEngine {
+    fn shards(&self) -> u16 {
+        SHARDS
+    }
+
+    async fn ask(&self, shard: ShardId, command: Command) -> Result<Reply, Unavailable> {
+        if self.is_silent.load(Ordering::SeqCst) {
+            return Err(Unavailable);
+        }
+        // An engine answers from another core: not at once.
+        sleep(Duration::from_millis(1)).await;
+        Ok(match command {
+            Command::CallState { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
+            Command::CallState { aor, call, expires } => {
+                let told = Told {
+                    shard,
+                    aor: aor.as_str().to_owned(),
+                    call,
+                    expires,
+                };
+                self.told.lock().unwrap().push(told);
+                Reply::Done
+            }
+            Command::Why(_) => Reply::Why(why()),
+            Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
+            Command::Watchers(_) => Reply::Watchers(Vec::new()),
+            Command::Counters => Reply::Counters(vec![
+                ("subscriptions", 2),
+                ("notifies_sent", 10 + u64::from(shard.0)),
+            ]),
+            Command::Reload(_) | Command::Drain => unreachable!("the HTTP core never does that"),
+        })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::SeqCst)
+    }
+}
+
+fn why() -> Why {
+    let contribution = Contribution {
+        source: "publish:5f3c".to_owned(),
+        says: "early recipient from sip:12@abc.com\u{1b}[2J".to_owned(),
+        age: Duration::from_secs(3),
+        remaining: Duration::from_secs(177),
+        decides: true,
+    };
+    Why {
+        availability: "ringing".to_owned(),
+        basic: "open",
+        lamp: "early",
+        because: "ringing: a call is early".to_owned(),
+        contributions: vec![contribution],
+    }
+}
+
+fn watcher() -> WatcherReport {
+    WatcherReport {
+        shard: 1,
+        watcher: "sip:9@abc.com".to_owned(),
+        package: "dialog",
+        flow: "udp 10.0.0.7:5060".to_owned(),
+        target: "sip:9@10.0.0.7".to_owned(),
+        state: "active",
+        notifies: 4,
+        remaining: Duration::from_secs(3599),
+        call_id: "x@10.0.0.7".to_owned(),
+    }
+}
+
+fn directory() -> Directory {
+    let domain = |name: &str, reveal_number| Domain {
+        name: name.to_owned(),
+        auth: AuthMode::Digest,
+        trusted: Vec::new(),
+        reveal_number,
+        max_call_duration: Duration::from_secs(7200),
+        min_expires: Duration::from_secs(60),
+        max_expires: Duration::from_secs(7200),
+        open: false,
+        sha256: false,
+    };
+    let mut directory = Directory::default();
+    directory
+        .add_domain(domain("abc.com", false), &["pbx.abc.com".to_owned()])
+        .unwrap();
+    directory
+        .add_domain(domain("open.example", true), &[])
+        .unwrap();
+    directory
+        .add_account("123", "abc.com", "s3cret pass")
+        .unwrap();
+    directory.add_account("7", "open.example", "x").unwrap();
+    directory
+}
+
+/// A server on loopback, ended when dropped.
+struct Server {
+    address: SocketAddr,
+    control: PathBuf,
+    engine: FakeEngine,
+    is_over: Arc<AtomicBool>,
+    thread: Option<glommio::ExecutorJoinHandle<()>>,
+}
+
+impl Server {
+    fn start() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let control =
+            std::env::temp_dir().join(format!("lamplighter-{}-{number}.sock", std::process::id()));
+        let control_listener = UnixListener::bind(&control).unwrap();
+        let engine = FakeEngine::default();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (served, ended) = (engine.clone(), Arc::clone(&is_over));
+        let builder = LocalExecutorBuilder::default().io_memory(64 << 10);
+        let thread = builder.spawn(move || async move {
+            let directory = Arc::new(RwLock::new(Arc::new(directory())));
+            let plan = HttpPlan {
+                listeners: vec![listener],
+                control: Some(control_listener),
+                engine: served,
+                directory,
+            };
+            let end = async {
+                while !ended.load(Ordering::SeqCst) {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            select(std::pin::pin!(serve(plan)), std::pin::pin!(end)).await;
+        });
+        Self {
+            address,
+            control,
+            engine,
+            is_over,
+            thread: Some(thread.unwrap()),
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
+        stream
+    }
+
+    /// Sends octets on a connection of their own, closes the sending side and reads to the end.
+    fn raw(&self, octets: &[u8]) -> String {
+        let mut stream = self.connect();
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(octets);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut text = Vec::new();
+        let _ = stream.read_to_end(&mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    fn request(&self, method: &str, target: &str) -> Response {
+        Response::new(
+            &self.raw(
+                format!("{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            ),
+        )
+    }
+
+    fn get(&self, target: &str) -> Response {
+        self.request("GET", target)
+    }
+
+    /// A GET of call_state.htm with good credentials.
+    fn call(&self, rest: &str) -> Response {
+        self.get(&format!(
+            "/call_state.htm?domain=abc.com&user=123&password=s3cret+pass{rest}"
+        ))
+    }
+
+    fn post(&self, query: &str, content_type: &str, body: &str) -> Response {
+        let head =
+            format!("POST /call_state.htm{query} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n");
+        let length = body.len();
+        Response::new(
+            &self.raw(
+                format!("{head}{content_type}Content-Length: {length}\r\n\r\n{body}").as_bytes(),
+            ),
+        )
+    }
+
+    fn operator(&self, target: &str) -> Response {
+        let mut stream = UnixStream::connect(&self.control).unwrap();
+        stream
+            .write_all(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        Response::new(&text)
+    }
+
+    fn told(&self) -> Vec<Told> {
+        std::mem::take(&mut self.engine.told.lock().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = std::fs::remove_file(&self.control);
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Response {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Response {
+    fn new(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
+        Self {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}

@@ -1,0 +1,121 @@
+//! Health, metrics and the operator's questions.
+
+use super::*;
+
+#[test]
+fn health_is_always_and_readiness_when_ready() {
+    let server = Server::start();
+    assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(server.get("/readyz").status, 503);
+    server.engine.is_ready.store(true, Ordering::SeqCst);
+    assert_eq!(server.get("/readyz").status, 200);
+    assert_eq!(server.request("HEAD", "/readyz").status, 200);
+    assert_eq!(server.request("POST", "/healthz").status, 405);
+}
+
+#[test]
+fn metrics_add_up_the_shards() {
+    let server = Server::start();
+    let response = server.get("/metrics");
+    assert!(
+        response
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
+    for line in [
+        "lamplighter_subscriptions 6",
+        "lamplighter_notifies_sent 33",
+        "lamplighter_shards 3",
+        "lamplighter_shards_silent 0",
+    ] {
+        assert!(
+            response.body.lines().any(|found| found == line),
+            "{line}\n{}",
+            response.body
+        );
+    }
+}
+
+#[test]
+fn a_silent_engine_is_503() {
+    let server = Server::start();
+    server.engine.is_silent.store(true, Ordering::SeqCst);
+    let response = server.call("&number=5");
+    assert_eq!(
+        (response.status, response.header("retry-after")),
+        (503, Some("1"))
+    );
+    assert_eq!(server.operator("/why?aor=123@abc.com").status, 503);
+    assert!(
+        server
+            .get("/metrics")
+            .body
+            .contains("lamplighter_shards_silent 3\n")
+    );
+    let watchers = server.operator("/watchers?aor=123@abc.com").body;
+    assert!(watchers.contains("Shard 2 does not answer."), "{watchers}");
+}
+
+#[test]
+fn the_operator_is_told_why() {
+    let server = Server::start();
+    for aor in [
+        "123@abc.com",
+        "123@PBX.abc.com",
+        "sip:123@abc.com",
+        "SIP:123@abc.com;transport=tcp",
+        "sips:123@pbx.abc.com:5061",
+    ] {
+        let aor: String = form_urlencoded::byte_serialize(aor.as_bytes()).collect();
+        let response = server.operator(&format!("/why?aor={aor}"));
+        assert_eq!(response.status, 200, "{aor} {}", response.body);
+        assert!(response.body.starts_with(
+            "123@abc.com is ringing (basic open, lamp early)\nbecause ringing: a call is early\n"
+        ));
+        assert!(
+            response.body.contains(
+                "*  publish:5f3c  early recipient from sip:12@abc.com\u{fffd}[2J  3s   2m 57s"
+            ),
+            "{}",
+            response.body
+        );
+    }
+    assert_eq!(server.operator("/why?aor=123@nowhere").status, 404);
+    assert_eq!(server.operator("/why?aor=123").status, 400);
+    assert_eq!(server.operator("/why").status, 400);
+    assert_eq!(
+        server.operator("/why?aor=1@abc.com&aor=2@abc.com").status,
+        400
+    );
+}
+
+#[test]
+fn the_operator_is_told_who_watches_and_what_was_counted() {
+    let server = Server::start();
+    let watchers = server.operator("/watchers?aor=123@abc.com").body;
+    assert!(
+        watchers.starts_with("1 subscription to 123@abc.com\n\nWATCHER "),
+        "{watchers}"
+    );
+    assert!(
+        watchers.contains("sip:9@abc.com  dialog   active  4         59m 59s    udp 10.0.0.7:5060"),
+        "{watchers}"
+    );
+    let counters = server.operator("/counters").body;
+    let mut rows = counters
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert!(rows.any(|row| row == ["notifies_sent", "33"]), "{counters}");
+}
+
+#[test]
+fn the_two_doors_lead_to_different_pages() {
+    let server = Server::start();
+    assert_eq!(
+        server.operator("/call_state.htm?domain=abc.com").status,
+        404
+    );
+    assert_eq!(server.get("/watchers?aor=123@abc.com").status, 404);
+    assert_eq!(server.get("/counters").status, 404);
+}

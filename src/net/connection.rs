@@ -1,0 +1,178 @@
+//! One stream connection: reading into a shared buffer, one gathered write per turn, a bounded queue for a peer that reads slowly.
+//!
+//! Invariants worth naming: octets leave in the order they were handed over; the queue is used only while the socket has no room; an idle
+//! connection holds no buffer. A connection that is over (`end`) sends nothing more, and its reader notices by the socket's end.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::io::IoSlice;
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::io::AsyncRead;
+use futures_util::io::AsyncWrite;
+use glommio::net::TcpStream;
+use socket2::SockRef;
+
+use crate::shard::Flow;
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// All of it is with the kernel.
+    All,
+    /// The rest waits; somebody has to call [`Connection::drain`].
+    Stalled,
+    /// The rest waits behind what waited already.
+    Queued,
+    /// Too much waits; the connection is over.
+    Overflow,
+    /// The connection is over.
+    Failed,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its name to the engine.
+    pub flow: Flow,
+    stream: RefCell<TcpStream>,
+    queue: RefCell<Vec<u8>>,
+    queue_octets_max: usize,
+    has_ended: Cell<bool>,
+}
+
+impl Connection {
+    /// Takes over an accepted stream.
+    #[must_use]
+    pub fn new(stream: TcpStream, flow: Flow, queue_octets_max: usize) -> Self {
+        let queue = RefCell::new(Vec::new());
+        Self {
+            flow,
+            stream: RefCell::new(stream),
+            queue,
+            queue_octets_max,
+            has_ended: Cell::new(false),
+        }
+    }
+
+    /// Reads into `buffer`, which is borrowed only once there is something to read: other connections use it meanwhile. 0 is the end of
+    /// the stream. `patience` bounds the wait.
+    pub async fn read(
+        &self,
+        buffer: &RefCell<Box<[u8]>>,
+        patience: Option<Duration>,
+    ) -> io::Result<usize> {
+        let patience = patience.map(|patience| patience.max(Duration::from_millis(1)));
+        self.stream.borrow().set_read_timeout(patience)?;
+        poll_fn(|context| {
+            let mut stream = self.stream.borrow_mut();
+            Pin::new(&mut *stream).poll_read(context, &mut buffer.borrow_mut())
+        })
+        .await
+    }
+
+    /// Writes the pieces, in order, in one system call if the socket has room.
+    pub fn write(&self, pieces: &[IoSlice<'_>]) -> Written {
+        if self.has_ended.get() {
+            return Written::Failed;
+        }
+        let was_stalled = !self.queue.borrow().is_empty();
+        let mut taken = 0;
+        if !was_stalled {
+            match self.write_now(pieces) {
+                Ok(octets) => taken = octets,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => {
+                    self.end();
+                    return Written::Failed;
+                }
+            }
+        }
+        self.enqueue(pieces, taken, was_stalled)
+    }
+
+    fn write_now(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let stream = self.stream.borrow();
+        let socket = descriptor(&stream);
+        loop {
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            match SockRef::from(&socket).send_vectored_with_flags(pieces, flags) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Keeps what is left after `taken` octets.
+    fn enqueue(&self, pieces: &[IoSlice<'_>], mut taken: usize, was_stalled: bool) -> Written {
+        let mut queue = self.queue.borrow_mut();
+        for piece in pieces {
+            let left = piece.get(taken..).unwrap_or_default();
+            taken = taken.saturating_sub(piece.len());
+            if queue.len() + left.len() > self.queue_octets_max {
+                drop(queue);
+                self.end();
+                return Written::Overflow;
+            }
+            queue.extend_from_slice(left);
+        }
+        match (queue.is_empty(), was_stalled) {
+            (true, _) => Written::All,
+            (false, false) => Written::Stalled,
+            (false, true) => Written::Queued,
+        }
+    }
+
+    /// Writes what waits, whenever there is room, until nothing waits or the connection is over.
+    pub async fn drain(&self) {
+        while !self.has_ended.get() && !self.queue.borrow().is_empty() {
+            let written = poll_fn(|context| {
+                let mut stream = self.stream.borrow_mut();
+                Pin::new(&mut *stream).poll_write(context, &self.queue.borrow())
+            })
+            .await;
+            match written {
+                Ok(octets) if octets > 0 => self.forget(octets),
+                _ => self.end(),
+            }
+        }
+    }
+
+    fn forget(&self, octets: usize) {
+        let mut queue = self.queue.borrow_mut();
+        queue.drain(..octets);
+        if queue.is_empty() {
+            *queue = Vec::new();
+        }
+    }
+
+    /// Ends the connection in both directions; what waits is thrown away.
+    pub fn end(&self) {
+        if !self.has_ended.replace(true) {
+            let stream = self.stream.borrow();
+            // An error only says that the peer was faster.
+            let _ = SockRef::from(&descriptor(&stream)).shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether [`Connection::end`] was called, by whomever.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+}
+
+#[allow(
+    unsafe_code,
+    reason = "the executor shows its descriptor only in its raw form"
+)]
+fn descriptor(stream: &TcpStream) -> BorrowedFd<'_> {
+    // SAFETY: the stream owns the descriptor and lives as long as it is borrowed.
+    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
+}

@@ -1,0 +1,91 @@
+//! What the kernel is asked at boot: whether io_uring is permitted, how many files may be open, random octets.
+
+use std::io;
+use std::io::Read;
+use std::mem::MaybeUninit;
+
+/// Octets of `struct io_uring_params` since it exists.
+const URING_PARAMS_OCTETS: usize = 120;
+
+/// Sets up a ring of two entries and gives it back. The error is the kernel's (or a seccomp filter's) own: ENOSYS, EPERM, ENOMEM.
+#[allow(unsafe_code, reason = "io_uring_setup has no wrapper in libc")]
+pub fn probe_io_uring() -> io::Result<()> {
+    #[repr(C, align(8))]
+    struct Params([u8; URING_PARAMS_OCTETS]);
+    let mut params = Params([0; URING_PARAMS_OCTETS]);
+    let entries: libc::c_uint = 2;
+    // SAFETY: the second argument is a zeroed, aligned io_uring_params that lives through the call.
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, params.0.as_mut_ptr()) };
+    if ring < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just made by the call above, and nobody else knows it.
+    unsafe { libc::close(ring as libc::c_int) };
+    Ok(())
+}
+
+/// A soft and a hard resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceLimit {
+    /// What holds now.
+    pub soft: u64,
+    /// How far an unprivileged process may raise it.
+    pub hard: u64,
+}
+
+/// Octets this process may lock into memory (`ulimit -l`), which the executors' rings count against.
+#[must_use]
+pub fn memory_lock_limit() -> Option<ResourceLimit> {
+    resource_limit(libc::RLIMIT_MEMLOCK)
+}
+
+/// Raises the number of files that may be open as far as an unprivileged process may; gives back what holds then. Every stream
+/// connection is a file.
+#[allow(unsafe_code, reason = "setrlimit has no safe wrapper here")]
+pub fn raise_open_files_limit() -> Option<u64> {
+    let limit = resource_limit(libc::RLIMIT_NOFILE)?;
+    let wanted = libc::rlimit {
+        rlim_cur: limit.hard,
+        rlim_max: limit.hard,
+    };
+    // SAFETY: the structure lives through the call, which only reads it.
+    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) } == 0;
+    Some(if raised { limit.hard } else { limit.soft })
+}
+
+#[allow(unsafe_code, reason = "getrlimit has no safe wrapper here")]
+fn resource_limit(resource: libc::__rlimit_resource_t) -> Option<ResourceLimit> {
+    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: the kernel fills the structure when it returns 0, and only then it is read.
+    let limit = unsafe {
+        if libc::getrlimit(resource, limit.as_mut_ptr()) != 0 {
+            return None;
+        }
+        limit.assume_init()
+    };
+    Some(ResourceLimit {
+        soft: limit.rlim_cur,
+        hard: limit.rlim_max,
+    })
+}
+
+/// Octets nobody can guess.
+pub fn random_octets() -> io::Result<[u8; 32]> {
+    let mut octets = [0; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut octets)?;
+    Ok(octets)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_answers() {
+        assert_ne!(random_octets().unwrap(), random_octets().unwrap());
+        assert!(memory_lock_limit().unwrap().soft > 0);
+        assert!(raise_open_files_limit().unwrap() >= 64);
+        probe_io_uring().unwrap();
+    }
+}

@@ -1,0 +1,269 @@
+//! The stream connections of a shard, and the messages of one turn gathered by connection.
+//!
+//! Invariants worth naming: a name is never given twice; a connection is written to at most once per turn, or once per
+//! [`PIECES_MAX`] pieces; a message for a connection that is gone is counted, not kept.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::net::Limits;
+use crate::net::connection::Connection;
+use crate::net::connection::Written;
+use crate::net::tcp::Accepted;
+use crate::shard::ConnectionId;
+use crate::shard::Flow;
+use crate::shard::Outbox;
+use crate::shard::ShardId;
+use crate::sip::Transport;
+use crate::telemetry::CoreCounters;
+
+/// Pieces of one write: the kernel takes 1024 at most, and that many fit on the stack.
+const PIECES_MAX: usize = 256;
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+
+/// All connections of a shard.
+#[derive(Debug)]
+pub struct Streams {
+    connections: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
+    by_address: HashMap<IpAddr, usize>,
+    shard: ShardId,
+    limits: Limits,
+    last_number: u32,
+
+    // The messages of this turn: each a transmit's index, chained by connection.
+    chains: Vec<Link>,
+    written_to: Vec<ConnectionId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connection: Rc<Connection>,
+    first: u32,
+    last: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    transmit: u32,
+    next: u32,
+}
+
+/// Names count up, so their low bits are spread already: all a table needs is something in the high bits too.
+#[derive(Debug, Default)]
+struct CountingHasher(u64);
+
+impl Hasher for CountingHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Streams {
+    /// No connections of that shard.
+    #[must_use]
+    pub fn new(shard: ShardId, limits: Limits) -> Self {
+        Self {
+            connections: HashMap::default(),
+            by_address: HashMap::new(),
+            shard,
+            limits,
+            last_number: 0,
+            chains: Vec::new(),
+            written_to: Vec::new(),
+        }
+    }
+
+    /// Takes an accepted stream in, unless a limit or the end of all names is reached; then it is closed.
+    pub fn admit(
+        &mut self,
+        accepted: Accepted,
+        listener: u16,
+        counters: &CoreCounters,
+    ) -> Option<Rc<Connection>> {
+        let Accepted {
+            stream,
+            local,
+            peer,
+        } = accepted;
+        let of_this_address = self.by_address.get(&peer.ip()).copied().unwrap_or(0);
+        let is_crowded = of_this_address >= self.limits.connections_per_address_max;
+        if is_crowded
+            || self.connections.len() >= self.limits.connections_max
+            || self.last_number == u32::MAX
+        {
+            counters.connections_refused.add(1);
+            return None;
+        }
+        self.last_number += 1;
+        let name = ConnectionId {
+            shard: self.shard,
+            number: self.last_number,
+        };
+        let flow = Flow {
+            transport: Transport::Tcp,
+            listener,
+            connection: name,
+            local,
+            peer,
+        };
+        let connection = Rc::new(Connection::new(
+            stream,
+            flow,
+            self.limits.outbound_octets_max,
+        ));
+        self.connections.insert(
+            name,
+            Entry {
+                connection: Rc::clone(&connection),
+                first: NONE,
+                last: NONE,
+            },
+        );
+        self.by_address.insert(peer.ip(), of_this_address + 1);
+        counters.connections_accepted.add(1);
+        counters.connections_open.set(self.connections.len() as u64);
+        Some(connection)
+    }
+
+    /// Forgets a connection that is over.
+    pub fn remove(&mut self, name: ConnectionId, counters: &CoreCounters) {
+        let Some(entry) = self.connections.remove(&name) else {
+            return;
+        };
+        entry.connection.end();
+        let address = entry.connection.flow.peer.ip();
+        if let Some(count) = self.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+        counters.connections_closed.add(1);
+        counters.connections_open.set(self.connections.len() as u64);
+    }
+
+    /// Ends all connections; their readers notice and have them removed.
+    pub fn end_all(&self) {
+        self.connections
+            .values()
+            .for_each(|entry| entry.connection.end());
+    }
+
+    /// Whether there are no connections.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Whether nothing waits for [`Streams::flush`].
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.chains.is_empty() && self.written_to.is_empty()
+    }
+
+    /// Notes that the outbox's message `index` goes to a connection of ours.
+    pub fn gather(&mut self, index: usize, flow: &Flow, counters: &CoreCounters) {
+        let link = self.chains.len() as u32;
+        let Some(entry) = self
+            .connections
+            .get_mut(&flow.connection)
+            .filter(|entry| !entry.connection.has_ended())
+        else {
+            counters.stream_messages_dropped.add(1);
+            return;
+        };
+        self.chains.push(Link {
+            transmit: index as u32,
+            next: NONE,
+        });
+        if entry.first == NONE {
+            entry.first = link;
+            self.written_to.push(flow.connection);
+        } else if let Some(last) = self.chains.get_mut(entry.last as usize) {
+            last.next = link;
+        }
+        entry.last = link;
+    }
+
+    /// Writes the gathered messages, connection by connection. `stalled` is told the connections that [`Connection::drain`] has
+    /// to be called for.
+    pub fn flush(
+        &mut self,
+        outbox: &Outbox,
+        counters: &CoreCounters,
+        mut stalled: impl FnMut(&Rc<Connection>),
+    ) {
+        for name in self.written_to.drain(..) {
+            let Some(entry) = self.connections.get_mut(&name) else {
+                continue;
+            };
+            let first = std::mem::replace(&mut entry.first, NONE);
+            entry.last = NONE;
+            write_chain(
+                &entry.connection,
+                &self.chains,
+                first,
+                outbox,
+                counters,
+                &mut stalled,
+            );
+        }
+        self.chains.clear();
+    }
+}
+
+fn write_chain(
+    connection: &Rc<Connection>,
+    chains: &[Link],
+    first: u32,
+    outbox: &Outbox,
+    counters: &CoreCounters,
+    stalled: &mut impl FnMut(&Rc<Connection>),
+) {
+    let mut next = chains.get(first as usize);
+    while next.is_some() {
+        let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
+        let (mut used, mut messages) = (0, 0);
+        while let Some(link) = next.filter(|_| used + 2 <= PIECES_MAX) {
+            if let Some(transmit) = outbox.transmits.get(link.transmit as usize) {
+                for piece in outbox
+                    .pieces(transmit)
+                    .into_iter()
+                    .filter(|piece| !piece.is_empty())
+                {
+                    pieces[used] = IoSlice::new(piece);
+                    used += 1;
+                }
+                messages += 1;
+            }
+            next = chains.get(link.next as usize);
+        }
+        match connection.write(&pieces[..used]) {
+            Written::All | Written::Queued => counters.stream_messages_sent.add(messages),
+            Written::Stalled => {
+                counters.stream_messages_sent.add(messages);
+                stalled(connection);
+            }
+            Written::Overflow => {
+                counters.connections_overflowed.add(1);
+                counters.stream_messages_dropped.add(messages);
+            }
+            Written::Failed => counters.stream_messages_dropped.add(messages),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! RPID activities (RFC 4480 §3.2; W:B2.8, D2.14): which there are, and what each means for availability.
+//!
+//! A set of them is a word, so that composing neither sorts strings nor allocates. The order of the table is the order in which
+//! activities are written. Names outside the table are not written on: there is no element for them in the RPID namespace.
+
+use crate::presence::composition::Availability;
+
+/// One activity: an element name of RPID, and the availability it stands for.
+struct Activity {
+    name: &'static str,
+    means: Option<Availability>,
+}
+
+const fn activity(name: &'static str, means: Option<Availability>) -> Activity {
+    Activity { name, means }
+}
+
+const AWAY: Option<Availability> = Some(Availability::Away);
+const BUSY: Option<Availability> = Some(Availability::Busy);
+
+/// `busy` and its kin make a presentity busy without a call: a presence watcher sees it, the lamp of a dialog watcher shows
+/// calls alone. Only [`ON_THE_PHONE`] claims a call, so only it lights both.
+const ACTIVITIES: [Activity; 27] = [
+    activity("appointment", BUSY),
+    activity("away", AWAY),
+    activity("breakfast", AWAY),
+    activity("busy", BUSY),
+    activity("dinner", AWAY),
+    activity("holiday", AWAY),
+    activity("in-transit", AWAY),
+    activity("looking-for-work", None),
+    activity("lunch", AWAY),
+    activity("meal", AWAY),
+    activity("meeting", BUSY),
+    activity(ON_THE_PHONE, BUSY),
+    activity("other", None),
+    activity("performance", BUSY),
+    activity("permanent-absence", AWAY),
+    activity("playing", None),
+    activity("presentation", BUSY),
+    activity("shopping", AWAY),
+    activity("sleeping", AWAY),
+    activity("spectator", None),
+    activity("steering", BUSY),
+    activity("travel", AWAY),
+    activity("tv", None),
+    activity("unknown", None),
+    activity("vacation", AWAY),
+    activity("working", None),
+    activity("worship", BUSY),
+];
+
+/// The activity that claims a call.
+pub(crate) const ON_THE_PHONE: &str = "on-the-phone";
+
+/// How vendors spell do-not-disturb, for which RPID has no element (W:B2.10). `busy` with a note is not it.
+const DO_NOT_DISTURB: [&str; 3] = ["dnd", "do-not-disturb", "donotdisturb"];
+
+/// Behind the table's bits.
+const DO_NOT_DISTURB_BIT: u32 = 1 << ACTIVITIES.len();
+
+/// Whether a name outside the RPID namespace means do-not-disturb.
+pub(crate) fn is_do_not_disturb(name: &str) -> bool {
+    DO_NOT_DISTURB.contains(&name)
+}
+
+/// A set of known activities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ActivitySet(u32);
+
+impl ActivitySet {
+    /// The known ones of `names`.
+    pub(crate) fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(bit).fold(0, |set, bit| set | bit))
+    }
+
+    /// Both together.
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `name` is in it.
+    pub(crate) fn contains(self, name: &str) -> bool {
+        self.0 & bit(name) != 0
+    }
+
+    /// Without `name`.
+    pub(crate) fn without(self, name: &str) -> Self {
+        Self(self.0 & !bit(name))
+    }
+
+    /// Whether do-not-disturb is declared.
+    pub(crate) const fn declares_do_not_disturb(self) -> bool {
+        self.0 & DO_NOT_DISTURB_BIT != 0
+    }
+
+    /// Whether one of them means `availability`.
+    pub(crate) fn means(self, availability: Availability) -> bool {
+        self.known()
+            .any(|activity| activity.means == Some(availability))
+    }
+
+    /// The names that RPID has an element for, in the order of the table.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        self.known().map(|activity| activity.name)
+    }
+
+    fn known(self) -> impl Iterator<Item = &'static Activity> {
+        ACTIVITIES
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| self.0 & 1 << index != 0)
+            .map(|(_, activity)| activity)
+    }
+}
+
+/// The bit of a name; 0 when it is unknown.
+fn bit(name: &str) -> u32 {
+    if is_do_not_disturb(name) {
+        return DO_NOT_DISTURB_BIT;
+    }
+    ACTIVITIES
+        .iter()
+        .position(|activity| activity.name == name)
+        .map_or(0, |index| 1 << index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ACTIVITIES;
+    use super::ActivitySet;
+    use crate::presence::composition::Availability;
+
+    #[test]
+    fn the_table_is_in_order_and_fits_the_word() {
+        assert!(
+            ACTIVITIES
+                .windows(2)
+                .all(|pair| pair[0].name < pair[1].name)
+        );
+        assert!(ACTIVITIES.len() < u32::BITS as usize);
+    }
+
+    #[test]
+    fn a_set_keeps_what_it_knows_in_table_order() {
+        let set = ActivitySet::from_names(["worship", "lunch", "juggling", "dnd", "lunch"]);
+        assert_eq!(set.names().collect::<Vec<_>>(), ["lunch", "worship"]);
+        assert!(set.declares_do_not_disturb());
+        assert!(set.means(Availability::Busy) && set.means(Availability::Away));
+        assert!(!set.without("worship").means(Availability::Busy));
+        assert!(!set.contains("juggling") && !set.contains("away"));
+    }
+}

@@ -1,0 +1,362 @@
+//! What contributions add up to, as a table.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::call::Party;
+use crate::presence::composition::Availability;
+use crate::presence::composition::Composed;
+use crate::presence::composition::Contributor;
+use crate::presence::composition::Declaration;
+use crate::presence::composition::Verdict;
+use crate::presence::composition::compose;
+use crate::presence::composition::implied_activity;
+use crate::presence::composition::lamp;
+use crate::presence::contribution::Statement;
+
+fn call(id: &str, direction: Option<Direction>, state: CallState) -> Arc<CallDialog> {
+    Arc::new(CallDialog {
+        id: id.into(),
+        call_id: id.into(),
+        local_tag: "l".into(),
+        remote_tag: "r".into(),
+        direction,
+        state,
+        local: Party::default(),
+        remote: Party::default(),
+        remote_is_private: false,
+    })
+}
+
+fn declaration(open: Option<bool>, activities: &[&str], note: &str, since: Instant) -> Declaration {
+    let activities = activities.iter().copied().map(Box::from).collect();
+    Declaration::new(
+        Statement {
+            open,
+            activities,
+            note: Some(note.into()),
+        },
+        since,
+    )
+}
+
+fn composed(calls: &[Arc<CallDialog>], declarations: &[Declaration]) -> (Composed, Verdict) {
+    let mut composed = Composed::default();
+    let calls = calls.iter().map(|call| (Contributor::CallState, call));
+    let declarations = declarations
+        .iter()
+        .enumerate()
+        .map(|(at, said)| (Contributor::Publication(at as u64), said));
+    let verdict = compose(calls, declarations, &Composed::default(), &mut composed);
+    (composed, verdict)
+}
+
+const IN: Option<Direction> = Some(Direction::Recipient);
+const OUT: Option<Direction> = Some(Direction::Initiator);
+
+/// Calls alone: both packages agree in every case.
+#[test]
+fn what_calls_add_up_to() {
+    use Availability::Busy;
+    use Availability::Offline;
+    use Availability::Ringing;
+    use CallState::Confirmed;
+    use CallState::Early;
+    use CallState::Proceeding;
+    use CallState::Trying;
+    type Legs<'a> = &'a [(Option<Direction>, CallState)];
+    let table: [(Legs<'_>, Availability, CallState); 16] = [
+        (&[], Offline, CallState::Terminated),
+        (&[(IN, Trying)], Ringing, Trying),
+        (&[(IN, Proceeding)], Ringing, Proceeding),
+        (&[(IN, Early)], Ringing, Early),
+        (&[(IN, Confirmed)], Busy, Confirmed),
+        (&[(OUT, Trying)], Busy, Confirmed),
+        (&[(OUT, Proceeding)], Busy, Confirmed),
+        (&[(OUT, Early)], Busy, Confirmed),
+        (&[(OUT, Confirmed)], Busy, Confirmed),
+        (&[(None, Early)], Ringing, Early),
+        (&[(None, Confirmed)], Busy, Confirmed),
+        // A second call rings through (W:C0.3).
+        (&[(OUT, Confirmed), (IN, Early)], Ringing, Early),
+        (&[(IN, Early), (IN, Confirmed)], Ringing, Early),
+        (&[(OUT, Early), (IN, Early)], Ringing, Early),
+        // Before it rings it does not.
+        (&[(IN, Confirmed), (IN, Proceeding)], Busy, Confirmed),
+        (&[(IN, Trying), (OUT, Trying)], Busy, Confirmed),
+    ];
+    for (legs, availability, shown) in table {
+        let calls: Vec<_> = legs
+            .iter()
+            .enumerate()
+            .map(|(at, (direction, state))| call(&at.to_string(), *direction, *state))
+            .collect();
+        let (composed, verdict) = composed(&calls, &[]);
+        assert_eq!(
+            (composed.availability, lamp(&composed)),
+            (availability, shown),
+            "{legs:?}"
+        );
+        assert_eq!(composed.open, !legs.is_empty(), "{legs:?}");
+        assert_eq!(
+            verdict.decider == Contributor::CallState,
+            !legs.is_empty(),
+            "{legs:?}"
+        );
+    }
+}
+
+/// Clients alone and beside a call.
+#[test]
+fn what_clients_add_up_to() {
+    use Availability::Available;
+    use Availability::Away;
+    use Availability::Busy;
+    use Availability::DoNotDisturb;
+    use Availability::Offline;
+    use Availability::Ringing;
+    let ringing = call("x", IN, CallState::Early);
+    let now = Instant::now();
+    type Said<'a> = &'a [(Option<bool>, &'a [&'a str])];
+    type Outcome = (Availability, bool);
+    // What is said; availability and basic without a call; the same while a call rings.
+    let table: [(Said<'_>, Outcome, Outcome); 15] = [
+        (&[], (Offline, false), (Ringing, true)),
+        (&[(None, &[])], (Offline, false), (Ringing, true)),
+        (&[(Some(true), &[])], (Available, true), (Ringing, true)),
+        (&[(Some(false), &[])], (Offline, false), (Ringing, false)),
+        (
+            &[(Some(false), &[]), (Some(true), &[])],
+            (Available, true),
+            (Ringing, true),
+        ),
+        (&[(Some(true), &["away"])], (Away, true), (Ringing, true)),
+        (&[(None, &["vacation"])], (Away, false), (Ringing, true)),
+        (
+            &[(Some(true), &["meal"]), (Some(true), &["meeting"])],
+            (Busy, true),
+            (Ringing, true),
+        ),
+        (&[(Some(true), &["busy"])], (Busy, true), (Ringing, true)),
+        (
+            &[(Some(true), &["performance"])],
+            (Busy, true),
+            (Ringing, true),
+        ),
+        (
+            &[(Some(true), &["on-the-phone"])],
+            (Busy, true),
+            (Ringing, true),
+        ),
+        (
+            &[(Some(true), &["working", "playing"])],
+            (Available, true),
+            (Ringing, true),
+        ),
+        (
+            &[(Some(true), &["dnd"])],
+            (DoNotDisturb, false),
+            (DoNotDisturb, false),
+        ),
+        (
+            &[(Some(true), &["busy", "do-not-disturb"])],
+            (DoNotDisturb, false),
+            (DoNotDisturb, false),
+        ),
+        (
+            &[(Some(true), &[]), (None, &["donotdisturb"])],
+            (DoNotDisturb, false),
+            (DoNotDisturb, false),
+        ),
+    ];
+    for (said, alone, beside_a_call) in table {
+        let declarations: Vec<_> = said
+            .iter()
+            .map(|(open, activities)| declaration(*open, activities, "note", now))
+            .collect();
+        for (calls, expected) in [
+            (&[][..], alone),
+            (std::slice::from_ref(&ringing), beside_a_call),
+        ] {
+            let (composed, verdict) = composed(calls, &declarations);
+            assert_eq!(
+                (composed.availability, composed.open),
+                expected,
+                "{said:?} {calls:?}"
+            );
+            assert_eq!(verdict.availability, composed.availability);
+            assert!(!composed.open || composed.availability != Offline);
+        }
+    }
+}
+
+#[test]
+fn on_the_phone_lights_the_lamp_and_busy_does_not() {
+    let now = Instant::now();
+    let on_the_phone = [declaration(Some(true), &["on-the-phone"], "", now)];
+    let (first, verdict) = composed(&[], &on_the_phone);
+    assert_eq!(
+        (first.availability, lamp(&first)),
+        (Availability::Busy, CallState::Confirmed)
+    );
+    assert_eq!(verdict.to_string(), "busy: a client says on-the-phone");
+    assert_eq!(verdict.decider, Contributor::Publication(0));
+    assert_eq!(
+        composed(&[], &on_the_phone).0,
+        first,
+        "the same call each time"
+    );
+    // A known call speaks for itself.
+    let (both, _) = composed(&[call("x", IN, CallState::Confirmed)], &on_the_phone);
+    assert_eq!(both.calls.len(), 1);
+    let (both, _) = composed(&[call("x", IN, CallState::Early)], &on_the_phone);
+    assert_eq!(
+        (both.calls.len(), lamp(&both), both.availability),
+        (2, CallState::Early, Availability::Ringing)
+    );
+
+    let (busy, _) = composed(&[], &[declaration(Some(true), &["busy"], "", now)]);
+    assert_eq!(
+        (busy.availability, lamp(&busy)),
+        (Availability::Busy, CallState::Terminated)
+    );
+}
+
+#[test]
+fn activities_beyond_what_is_implied() {
+    let now = Instant::now();
+    let ringing = call("x", IN, CallState::Early);
+    let activities = |calls: &[Arc<CallDialog>], said: &[&str]| {
+        let (composed, _) = composed(calls, &[declaration(Some(true), said, "", now)]);
+        let names: Vec<&'static str> = implied_activity(&composed).into_iter().collect();
+        (
+            names,
+            composed
+                .activities
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let strings = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(activities(&[], &[]), (vec![], vec![]));
+    assert_eq!(activities(&[], &["away"]), (vec!["away"], vec![]));
+    assert_eq!(
+        activities(&[], &["lunch", "juggling"]),
+        (vec!["away"], strings(&["lunch"]))
+    );
+    assert_eq!(
+        activities(&[], &["meeting", "away"]),
+        (vec!["busy"], strings(&["away", "meeting"]))
+    );
+    assert_eq!(
+        activities(&[], &["on-the-phone"]),
+        (vec!["on-the-phone"], vec![])
+    );
+    assert_eq!(activities(&[], &["dnd", "busy"]), (vec!["busy"], vec![]));
+    assert_eq!(
+        activities(&[ringing], &["meeting"]),
+        (vec!["on-the-phone"], strings(&["meeting"]))
+    );
+}
+
+#[test]
+fn the_note_of_the_strongest_then_the_newest() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(1);
+    let open = declaration(Some(true), &[], "in", now);
+    let newer = declaration(Some(true), &[], "in as well", later);
+    let away = declaration(Some(true), &["away"], "out", now);
+    let silent = declaration(Some(false), &["dnd"], "", later);
+    let note = |said: &[Declaration]| composed(&[], said).0.note;
+    assert_eq!(note(&[]), None);
+    assert_eq!(
+        note(&[open.clone(), newer.clone()]).as_deref(),
+        Some("in as well")
+    );
+    assert_eq!(note(&[newer, away, open, silent]).as_deref(), Some("out"));
+}
+
+#[test]
+fn the_order_of_calls_does_not_depend_on_the_order_of_sources() {
+    let mut calls = [
+        call("c", IN, CallState::Confirmed),
+        call("a", OUT, CallState::Confirmed),
+        call("b", IN, CallState::Confirmed),
+        call("d", IN, CallState::Trying),
+        call("e", OUT, CallState::Early),
+        call("f", None, CallState::Early),
+    ];
+    let ids = |calls: &[Arc<CallDialog>]| -> String {
+        composed(calls, &[])
+            .0
+            .calls
+            .iter()
+            .map(|call| &*call.id)
+            .collect()
+    };
+    assert_eq!(ids(&calls), "fbcaed");
+    calls.reverse();
+    assert_eq!(ids(&calls), "fbcaed");
+    calls.swap(1, 4);
+    assert_eq!(ids(&calls), "fbcaed");
+}
+
+#[test]
+fn of_two_reports_of_a_leg_the_further_and_of_branches_the_answered() {
+    let early = call("x", IN, CallState::Early);
+    let confirmed = call("x", IN, CallState::Confirmed);
+    for calls in [
+        [early.clone(), confirmed.clone()],
+        [confirmed.clone(), early.clone()],
+    ] {
+        assert_eq!(
+            composed(&calls, &[]).0.calls.as_slice(),
+            std::slice::from_ref(&confirmed)
+        );
+    }
+    let branch = Arc::new(CallDialog {
+        remote_tag: "other".into(),
+        ..(*early).clone()
+    });
+    assert_eq!(
+        composed(&[branch.clone(), confirmed.clone()], &[])
+            .0
+            .calls
+            .as_slice(),
+        [confirmed]
+    );
+    assert_eq!(composed(&[branch, early], &[]).0.calls.len(), 2);
+}
+
+#[test]
+fn equal_lists_are_shared_with_the_state_before() {
+    let now = Instant::now();
+    let said = [declaration(Some(true), &["lunch"], "soon", now)];
+    let declarations = || said.iter().map(|said| (Contributor::Publication(0), said));
+    let (before, _) = composed(&[], &said);
+    let busy = call("x", IN, CallState::Confirmed);
+    let mut after = Composed::default();
+    compose(
+        [(Contributor::CallState, &busy)].into_iter(),
+        declarations(),
+        &before,
+        &mut after,
+    );
+    assert!(Arc::ptr_eq(&before.activities, &after.activities));
+    assert!(Arc::ptr_eq(
+        before.note.as_ref().unwrap(),
+        after.note.as_ref().unwrap()
+    ));
+}
+
+#[test]
+fn the_precedence_names_everything_once() {
+    for (place, availability) in Availability::PRECEDENCE.into_iter().enumerate() {
+        assert_eq!(availability.rank(), place);
+    }
+}

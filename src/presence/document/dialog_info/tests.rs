@@ -1,0 +1,631 @@
+//! dialog-info: what phones are sent (W:C0, B3.12) and what is taken from sources (W:E4.7).
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::presence::composition::lamp;
+
+fn aor() -> Aor {
+    Aor::new("123", "abc.com")
+}
+
+fn call() -> CallDialog {
+    CallDialog {
+        id: "d1".into(),
+        call_id: "f81d4fae@10.0.0.1".into(),
+        local_tag: "lt".into(),
+        remote_tag: "rt".into(),
+        direction: Some(Direction::Recipient),
+        state: CallState::Early,
+        local: Party {
+            identity: "sip:123@10.0.0.7".into(),
+            target: "sip:123@10.0.0.7:5062".into(),
+            ..Party::default()
+        },
+        remote: Party {
+            identity: "sip:bob@abc.com".into(),
+            display: "Bob \"<B>\" & Co".into(),
+            target: "sip:bob@10.0.0.9".into(),
+            rendering: None,
+        },
+        remote_is_private: false,
+    }
+}
+
+fn composed(calls: impl IntoIterator<Item = CallDialog>) -> Composed {
+    Composed {
+        calls: calls.into_iter().map(Arc::new).collect(),
+        ..Composed::default()
+    }
+}
+
+fn dialogs(call: CallDialog, privacy: Privacy) -> String {
+    let mut out = Vec::new();
+    write_dialogs(&mut out, &aor(), &composed([call]), privacy);
+    String::from_utf8(out).unwrap()
+}
+
+fn document(composed: &Composed, privacy: Privacy) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_prolog(&mut out, 7, b"sip:123@abc.com");
+    write_dialogs(&mut out, &aor(), composed, privacy);
+    out
+}
+
+fn parsed(body: &str) -> (bool, Vec<CallDialog>) {
+    match parse(body.as_bytes()) {
+        Ok(Document::DialogInfo { full, dialogs, .. }) => (full, dialogs),
+        other => panic!("{other:?}: {body}"),
+    }
+}
+
+/// The digest stands for itself; nothing else of a document depends on it.
+fn without_id(document: &str) -> String {
+    let id = std::str::from_utf8(&shown_id(&aor(), &call()))
+        .unwrap()
+        .to_owned();
+    document.replace(&id, "ID")
+}
+
+#[test]
+fn c0_9_the_idle_document() {
+    let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+        <dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"7\" state=\"full\" entity=\"sip:123@abc.com\">\n\
+        <dialog id=\"idle\">\n<state>terminated</state>\n</dialog>\n</dialog-info>\n";
+    for privacy in [Privacy::StateOnly, Privacy::Pickup] {
+        assert_eq!(
+            String::from_utf8(document(&Composed::default(), privacy)).unwrap(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn b3_12_each_level_adds_to_the_one_before() {
+    let state_only = "<dialog id=\"ID\" direction=\"recipient\">\n<state>early</state>\n</dialog>\n</dialog-info>\n";
+    assert_eq!(without_id(&dialogs(call(), Privacy::StateOnly)), state_only);
+
+    let local = "<local>\n<identity>sip:123@abc.com</identity>\n<target uri=\"sip:123@abc.com\"/>\n</local>\n";
+    let anonymous = format!(
+        "<dialog id=\"ID\" direction=\"recipient\">\n<state>early</state>\n{local}<remote>\n\
+        <identity display=\"Anonymous\">sip:anonymous@anonymous.invalid</identity>\n</remote>\n</dialog>\n</dialog-info>\n"
+    );
+    assert_eq!(
+        without_id(&dialogs(call(), Privacy::AnonymousParty)),
+        anonymous
+    );
+
+    let identity =
+        "<identity display=\"Bob &quot;&lt;B&gt;&quot; &amp; Co\">sip:bob@abc.com</identity>\n";
+    let party = format!(
+        "<dialog id=\"ID\" direction=\"recipient\">\n<state>early</state>\n{local}<remote>\n{identity}</remote>\n\
+        </dialog>\n</dialog-info>\n"
+    );
+    assert_eq!(without_id(&dialogs(call(), Privacy::Party)), party);
+
+    let pickup = format!(
+        "<dialog id=\"ID\" call-id=\"f81d4fae@10.0.0.1\" local-tag=\"lt\" remote-tag=\"rt\" direction=\"recipient\">\n\
+        <state>early</state>\n{local}<remote>\n{identity}<target uri=\"sip:bob@10.0.0.9\"/>\n</remote>\n\
+        </dialog>\n</dialog-info>\n"
+    );
+    assert_eq!(without_id(&dialogs(call(), Privacy::Pickup)), pickup);
+}
+
+#[test]
+fn a_private_party_is_told_to_nobody() {
+    let private = CallDialog {
+        remote_is_private: true,
+        ..call()
+    };
+    for privacy in [
+        Privacy::StateOnly,
+        Privacy::AnonymousParty,
+        Privacy::Party,
+        Privacy::Pickup,
+    ] {
+        let document = dialogs(private.clone(), privacy);
+        assert!(
+            !document.to_lowercase().contains("bob") && !document.contains("10.0.0.9"),
+            "{document}"
+        );
+    }
+    let pickup = dialogs(private, Privacy::Pickup);
+    assert!(pickup.contains("sip:anonymous@anonymous.invalid"));
+    assert!(
+        pickup.contains("remote-tag=\"rt\""),
+        "it can be picked up all the same"
+    );
+}
+
+#[test]
+fn c0_4_ones_own_call_shows_as_confirmed() {
+    for state in [
+        CallState::Trying,
+        CallState::Proceeding,
+        CallState::Early,
+        CallState::Confirmed,
+    ] {
+        let own = CallDialog {
+            direction: Some(Direction::Initiator),
+            state,
+            ..call()
+        };
+        let document = dialogs(own.clone(), Privacy::StateOnly);
+        assert!(
+            document.contains(" direction=\"initiator\">\n<state>confirmed</state>"),
+            "{document}"
+        );
+        assert_eq!(lamp(&composed([own])), CallState::Confirmed);
+    }
+}
+
+#[test]
+fn c0_7_all_three_ids_or_none() {
+    for missing in 0..3 {
+        let mut partial = call();
+        *[
+            &mut partial.call_id,
+            &mut partial.local_tag,
+            &mut partial.remote_tag,
+        ][missing] = Box::default();
+        let document = dialogs(partial, Privacy::Pickup);
+        assert!(
+            !document.contains("call-id") && !document.contains("-tag"),
+            "{document}"
+        );
+    }
+}
+
+#[test]
+fn c0_5_always_a_full_uri() {
+    let table = [
+        ("+4912", "sip:+4912@abc.com"),
+        ("*98#", "sip:*98%23@abc.com"),
+        ("bob@b.com", "sip:bob@b.com"),
+        ("SIP:bob@b.com;x=1", "SIP:bob@b.com;x=1"),
+        ("tel:+4912", "tel:+4912"),
+        ("bob:5", "sip:bob%3A5@abc.com"),
+    ];
+    for (identity, expected) in table {
+        let remote = Party {
+            identity: identity.into(),
+            ..Party::default()
+        };
+        let document = dialogs(CallDialog { remote, ..call() }, Privacy::Pickup);
+        assert!(
+            document.contains(&format!("<identity>{expected}</identity>")),
+            "{document}"
+        );
+    }
+}
+
+#[test]
+fn b3_10_hold() {
+    let held = CallDialog {
+        state: CallState::Confirmed,
+        local: Party {
+            rendering: Some(false),
+            ..Party::default()
+        },
+        ..call()
+    };
+    let param = "<param pname=\"+sip.rendering\" pval=\"no\"/>";
+    assert!(!dialogs(held.clone(), Privacy::StateOnly).contains(param));
+    let document = document(&composed([held]), Privacy::AnonymousParty);
+    assert!(String::from_utf8_lossy(&document).contains(param));
+    let Ok(Document::DialogInfo { dialogs, .. }) = parse(&document) else {
+        panic!()
+    };
+    assert_eq!(dialogs[0].local.rendering, Some(false));
+}
+
+#[test]
+fn b3_5_the_id_is_stable_unique_and_says_nothing() {
+    let id =
+        |call: &CallDialog, aor: &Aor| String::from_utf8(shown_id(aor, call).to_vec()).unwrap();
+    let first = id(&call(), &aor());
+    let later = CallDialog {
+        state: CallState::Confirmed,
+        remote_tag: "rt2".into(),
+        remote_is_private: true,
+        ..call()
+    };
+    assert_eq!(id(&later, &aor()), first);
+    assert_ne!(
+        id(
+            &CallDialog {
+                id: "d2".into(),
+                ..call()
+            },
+            &aor()
+        ),
+        first
+    );
+    assert_ne!(
+        id(
+            &CallDialog {
+                call_id: "other".into(),
+                ..call()
+            },
+            &aor()
+        ),
+        first
+    );
+    assert_ne!(id(&call(), &Aor::new("124", "abc.com")), first);
+    // The parts do not run into each other.
+    let ab_c = CallDialog {
+        id: "ab".into(),
+        call_id: "c".into(),
+        ..call()
+    };
+    let a_bc = CallDialog {
+        id: "a".into(),
+        call_id: "bc".into(),
+        ..call()
+    };
+    assert_ne!(id(&ab_c, &aor()), id(&a_bc, &aor()));
+    assert!(first.len() == 16 && first.bytes().all(|octet| octet.is_ascii_hexdigit()));
+}
+
+#[test]
+fn an_unknown_party_is_not_written() {
+    let unknown = CallDialog {
+        remote: Party::default(),
+        ..call()
+    };
+    assert!(!dialogs(unknown.clone(), Privacy::Party).contains("remote>"));
+    assert!(dialogs(unknown, Privacy::AnonymousParty).contains("anonymous.invalid"));
+}
+
+#[test]
+fn only_the_first_call_is_written_and_the_body_is_small() {
+    let second = CallDialog {
+        id: "d2".into(),
+        call_id: "second".into(),
+        ..call()
+    };
+    let document = document(&composed([call(), second]), Privacy::Pickup);
+    assert_eq!(
+        document
+            .windows(8)
+            .filter(|octets| octets == b"<dialog ")
+            .count(),
+        1
+    );
+    assert!(document.len() < 1024, "{}", document.len());
+}
+
+#[test]
+fn hostile_values_do_not_break_out() {
+    let nasty = "a\"><b>&'\u{0}\u{1b}]]>\n";
+    let remote = Party {
+        identity: format!("sip:{nasty}").into(),
+        display: nasty.into(),
+        target: nasty.into(),
+        rendering: None,
+    };
+    let hostile = CallDialog {
+        call_id: nasty.into(),
+        local_tag: nasty.into(),
+        remote,
+        ..call()
+    };
+    let mut out = Vec::new();
+    write_prolog(&mut out, 0, b"sip:\"><evil/>\xff@h");
+    write_dialogs(&mut out, &aor(), &composed([hostile]), Privacy::Pickup);
+    let Ok(Document::DialogInfo {
+        entity, dialogs, ..
+    }) = parse(&out)
+    else {
+        panic!()
+    };
+    assert_eq!(entity.as_deref(), Some("sip:\"><evil/>\u{fffd}@h"));
+    assert_eq!(&*dialogs[0].remote.display, "a\"><b>&']]>");
+}
+
+/// The order of children and the attributes that the schema of RFC 4235 allows.
+#[test]
+fn b3_11_what_is_written_fits_the_schema() {
+    let held = Party {
+        rendering: Some(false),
+        display: "Me".into(),
+        ..Party::default()
+    };
+    let calls = [
+        call(),
+        CallDialog {
+            local: held,
+            ..call()
+        },
+        CallDialog {
+            remote_is_private: true,
+            ..call()
+        },
+    ];
+    for call in calls {
+        for privacy in [
+            Privacy::StateOnly,
+            Privacy::AnonymousParty,
+            Privacy::Party,
+            Privacy::Pickup,
+        ] {
+            let document = document(&composed([call.clone()]), privacy);
+            for (element, attributes, children) in
+                crate::presence::document::outline::elements(&document)
+            {
+                let (known, order): (&[&str], &[&str]) = match &*element {
+                    "dialog-info" => (&["xmlns", "version", "state", "entity"], &["dialog"]),
+                    "dialog" => (
+                        &["id", "call-id", "local-tag", "remote-tag", "direction"],
+                        &["state", "local", "remote"],
+                    ),
+                    "state" => (&[], &[]),
+                    "local" | "remote" => (&[], &["identity", "target"]),
+                    "identity" => (&["display"], &[]),
+                    "target" => (&["uri"], &["param"]),
+                    "param" => (&["pname", "pval"], &[]),
+                    other => panic!("{other}"),
+                };
+                crate::presence::document::outline::assert_fits(
+                    &element,
+                    &attributes,
+                    known,
+                    &children,
+                    order,
+                );
+            }
+        }
+    }
+}
+
+const HEAD: &str = "<dialog-info xmlns='urn:ietf:params:xml:ns:dialog-info' version='1' state='full' entity='sip:123@abc.com'>";
+
+fn body(dialogs: &str) -> String {
+    format!("{HEAD}{dialogs}</dialog-info>")
+}
+
+#[test]
+fn a_document_as_a_source_writes_it() {
+    let (full, dialogs) = parsed(
+        "<?xml version=\"1.0\"?>\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"3\" state=\"partial\" \
+        entity=\"sip:123@abc.com\">\n <dialog id=\"42\" call-id=\"c@h\" local-tag=\"l\" remote-tag=\"r\" direction=\"initiator\">\n\
+        <state event=\"rejected\" code=\"486\"> Terminated\n</state><duration>-1</duration><x:new xmlns:x='u'><state>early</state></x:new>\n\
+        <local><identity display=\"A &amp; B\"> sip:123@abc.com </identity><target uri=\"sip:123@h\">\
+        <param pname=\"+sip.byeless\" pval=\"true\"/><param pname=\"+sip.rendering\" pvalue=\"no\"/></target></local>\
+        <remote><identity>sip:bob@b.com</identity></remote></dialog></dialog-info>",
+    );
+    assert!(!full);
+    let expected = CallDialog {
+        id: "42".into(),
+        call_id: "c@h".into(),
+        local_tag: "l".into(),
+        remote_tag: "r".into(),
+        direction: Some(Direction::Initiator),
+        state: CallState::Terminated,
+        local: Party {
+            identity: "sip:123@abc.com".into(),
+            display: "A & B".into(),
+            target: "sip:123@h".into(),
+            rendering: Some(false),
+        },
+        remote: Party {
+            identity: "sip:bob@b.com".into(),
+            ..Party::default()
+        },
+        remote_is_private: false,
+    };
+    assert_eq!(dialogs, [expected]);
+}
+
+/// W:E4.7
+#[test]
+fn e4_7_the_root() {
+    let root = |attributes: &str| {
+        format!("<dialog-info xmlns='urn:ietf:params:xml:ns:dialog-info' {attributes}/>")
+    };
+    let table = [
+        ("", true, None),
+        (
+            "version='x' state='full' entity='sip:a@b'",
+            true,
+            Some("sip:a@b"),
+        ),
+        ("state=' PARTIAL '", false, None),
+        ("state='FOO' entity=' '", true, None),
+    ];
+    for (attributes, expected_full, expected_entity) in table {
+        let Ok(Document::DialogInfo {
+            entity,
+            full,
+            dialogs,
+        }) = parse(root(attributes).as_bytes())
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (full, entity.as_deref(), dialogs.len()),
+            (expected_full, expected_entity, 0),
+            "{attributes}"
+        );
+    }
+    let wrong = [
+        "<dialog-info/>",
+        "<x xmlns='urn:ietf:params:xml:ns:dialog-info'/>",
+        "<dialog-info xmlns=''/>",
+    ];
+    for document in wrong {
+        assert_eq!(
+            parse(document.as_bytes()),
+            Err(DocumentFault::Malformed),
+            "{document}"
+        );
+    }
+}
+
+/// W:E4.7
+#[test]
+fn e4_7_dialogs() {
+    let states = |dialogs: &str| {
+        parsed(&body(dialogs))
+            .1
+            .iter()
+            .map(|dialog| format!("{} {:?}", dialog.id, dialog.state))
+            .collect::<Vec<_>>()
+    };
+    let one = "<dialog id='1'><state>early</state></dialog>";
+    assert_eq!(states(one), ["1 Early"]);
+    assert_eq!(
+        states("<dialog id=' 1 '><state>\n CONFIRMED </state></dialog>"),
+        ["1 Confirmed"]
+    );
+    assert_eq!(
+        states("<dialog id='1'><state>ringing</state></dialog>"),
+        [""; 0]
+    );
+    assert_eq!(states("<dialog id='1'/>"), [""; 0]);
+    assert_eq!(
+        states("<dialog id='1'><local><state>early</state></local></dialog>"),
+        [""; 0]
+    );
+    assert_eq!(
+        states("<other><dialog><state>early</state></dialog></other>"),
+        [""; 0]
+    );
+    let twice = format!(
+        "{one}<dialog id='2'><state>trying</state></dialog><dialog id='1'><state>confirmed</state></dialog>"
+    );
+    assert_eq!(states(&twice), ["2 Trying", "1 Confirmed"]);
+    for bad in [
+        "<dialog><state>early</state></dialog>",
+        "<dialog id=''/>",
+        "<dialog id='  '/>",
+    ] {
+        assert_eq!(
+            parse(body(bad).as_bytes()),
+            Err(DocumentFault::Malformed),
+            "{bad}"
+        );
+    }
+    let long = format!("<dialog id='{}'/>", "x".repeat(NAME_OCTETS_MAX + 1));
+    assert_eq!(parse(body(&long).as_bytes()), Err(DocumentFault::TooLarge));
+}
+
+#[test]
+fn e4_7_fifty_dialogs_are_enough() {
+    let many: String = (0..1000)
+        .map(|at| format!("<dialog id='{at}'><state>early</state></dialog>"))
+        .collect();
+    let (_, dialogs) = parsed(&body(&many));
+    assert_eq!(dialogs.len(), DIALOGS_MAX);
+    assert_eq!(&*dialogs[49].id, "49");
+}
+
+#[test]
+fn e4_7_directions() {
+    let of = |attribute: &str| {
+        parsed(&body(&format!(
+            "<dialog id='1' {attribute}><state>early</state></dialog>"
+        )))
+        .1[0]
+            .direction
+    };
+    assert_eq!(of("direction='receiver'"), Some(Direction::Recipient));
+    assert_eq!(of("direction='recipient'"), Some(Direction::Recipient));
+    assert_eq!(of("direction='initiator'"), Some(Direction::Initiator));
+    assert_eq!(of("direction='both'"), None);
+    assert_eq!(of(""), None);
+}
+
+#[test]
+fn long_names_are_cut_at_characters() {
+    let remote = |display: &str, uri: &str| {
+        let remote = format!("<remote><identity display='{display}'>{uri}</identity></remote>");
+        parsed(&body(&format!(
+            "<dialog id='1'><state>early</state>{remote}</dialog>"
+        )))
+        .1[0]
+            .remote
+            .clone()
+    };
+    let long = "\u{1f600}".repeat(DISPLAY_CHARS_MAX + 9);
+    assert_eq!(
+        remote(&long, "sip:a@b").display.chars().count(),
+        DISPLAY_CHARS_MAX
+    );
+    assert_eq!(&*remote("A", &"x".repeat(NAME_OCTETS_MAX + 1)).identity, "");
+}
+
+fn word() -> impl Strategy<Value = Box<str>> {
+    "[a-zA-Z0-9&<>'\" \u{fc}\u{1f600}-]{0,12}".prop_map(|word| word.trim().into())
+}
+
+fn any_party() -> impl Strategy<Value = Party> {
+    (word(), word(), word(), proptest::option::of(Just(false))).prop_map(
+        |(user, display, target, rendering)| Party {
+            identity: format!("sip:{user}@h").into(),
+            display,
+            target: if target.is_empty() {
+                target
+            } else {
+                format!("sip:{target}@h").into()
+            },
+            rendering,
+        },
+    )
+}
+
+prop_compose! {
+    fn any_call()(
+        id in "[a-z0-9]{1,8}", call_id in word(), local_tag in word(), remote_tag in word(),
+        direction in proptest::option::of(prop_oneof![Just(Direction::Initiator), Just(Direction::Recipient)]),
+        state in prop_oneof![
+            Just(CallState::Trying), Just(CallState::Proceeding), Just(CallState::Early), Just(CallState::Confirmed)
+        ],
+        local in any_party(), remote in any_party(), remote_is_private in any::<bool>(),
+    ) -> CallDialog {
+        CallDialog { id: id.into(), call_id, local_tag, remote_tag, direction, state, local, remote, remote_is_private }
+    }
+}
+
+proptest! {
+    /// What is written reads back as what a watcher may know.
+    #[test]
+    fn round_trip(call in any_call()) {
+        let document = document(&composed([call.clone()]), Privacy::Pickup);
+        let Ok(Document::DialogInfo { entity, full, dialogs }) = parse(&document) else {
+            panic!("{}", String::from_utf8_lossy(&document));
+        };
+        prop_assert_eq!((entity.as_deref(), full, dialogs.len()), (Some("sip:123@abc.com"), true, 1));
+        let read = &dialogs[0];
+        prop_assert_eq!((read.state, read.direction), (call.lamp_state(), call.direction));
+        prop_assert_eq!(read.local.rendering, call.local.rendering);
+        prop_assert_eq!(&*read.local.identity, "sip:123@abc.com");
+        let keys = [&call.call_id, &call.local_tag, &call.remote_tag];
+        if keys.iter().all(|key| !key.is_empty()) {
+            prop_assert_eq!([&read.call_id, &read.local_tag, &read.remote_tag], keys);
+        } else {
+            prop_assert_eq!(&*read.call_id, "");
+        }
+        if call.remote_is_private {
+            prop_assert_eq!(&*read.remote.identity, ANONYMOUS_URI);
+        } else {
+            prop_assert_eq!(
+                (&read.remote.identity, &read.remote.display, &read.remote.target),
+                (&call.remote.identity, &call.remote.display, &call.remote.target)
+            );
+        }
+    }
+
+    #[test]
+    fn anything_at_all_is_answered(pieces in proptest::collection::vec(
+        proptest::sample::select(vec![
+            HEAD, "</dialog-info>", "<dialog id='1'>", "<dialog>", "</dialog>", "<state>", "early", "</state>", "<local>", "</local>",
+            "<identity display='x'>", "</identity>", "<target uri='u'>", "</target>", "<param pname='+sip.rendering' pval='no'/>",
+        ]),
+        0..20,
+    )) {
+        let _ = parse(pieces.concat().as_bytes());
+    }
+}

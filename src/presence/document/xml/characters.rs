@@ -1,0 +1,179 @@
+//! Characters on their way into and out of a document: encodings, references, escapes (W:C0.10, E4.5).
+
+use std::borrow::Cow;
+
+use crate::presence::document::DocumentFault;
+use crate::presence::document::xml::DOCUMENT_OCTETS_MAX;
+
+/// The document as text: UTF-8 (a byte order mark is passed over) or ISO-8859-1 when it says so.
+pub(super) fn decode(body: &[u8]) -> Result<Cow<'_, str>, DocumentFault> {
+    if body.len() > DOCUMENT_OCTETS_MAX {
+        return Err(DocumentFault::TooLarge);
+    }
+    if body.starts_with(b"\xfe\xff") || body.starts_with(b"\xff\xfe") {
+        return Err(DocumentFault::UnsupportedType);
+    }
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let document = match declared_encoding(body) {
+        Encoding::Utf8 => std::str::from_utf8(body)
+            .map(Cow::Borrowed)
+            .map_err(|_| DocumentFault::Malformed)?,
+        Encoding::Latin1 => body.iter().copied().map(char::from).collect(),
+        Encoding::Other => return Err(DocumentFault::UnsupportedType),
+    };
+    if document.chars().all(is_xml_char) {
+        Ok(document)
+    } else {
+        Err(DocumentFault::Malformed)
+    }
+}
+
+enum Encoding {
+    Utf8,
+    Latin1,
+    Other,
+}
+
+/// What the XML declaration says, UTF-8 when there is none.
+fn declared_encoding(body: &[u8]) -> Encoding {
+    /// A declaration is not longer, unless it is up to something.
+    const DECLARATION_OCTETS_MAX: usize = 256;
+    let head = &body[..body.len().min(DECLARATION_OCTETS_MAX)];
+    let declaration = head
+        .strip_prefix(b"<?xml")
+        .and_then(|rest| Some(&rest[..memchr::memmem::find(rest, b"?>")?]));
+    let value = declaration.and_then(|declaration| {
+        let rest =
+            &declaration[memchr::memmem::find(declaration, b"encoding")? + b"encoding".len()..];
+        let rest = rest
+            .trim_ascii_start()
+            .strip_prefix(b"=")?
+            .trim_ascii_start();
+        let (quote, rest) = rest.split_first()?;
+        Some(&rest[..memchr::memchr(*quote, rest)?])
+    });
+    let Some(value) = value else {
+        return Encoding::Utf8;
+    };
+    let is_any = |names: &[&str]| {
+        names
+            .iter()
+            .any(|name| value.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    if is_any(&["utf-8", "utf8", "us-ascii", "ascii"]) {
+        Encoding::Utf8
+    } else if is_any(&["iso-8859-1", "iso8859-1", "iso_8859-1", "latin1"]) {
+        Encoding::Latin1
+    } else {
+        Encoding::Other
+    }
+}
+
+/// Whether XML 1.0 allows the character (§2.2).
+pub(super) const fn is_xml_char(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\0'..'\x20' | '\u{fffe}' | '\u{ffff}' => false,
+        _ => true,
+    }
+}
+
+/// The value of an attribute: references resolved, white space made blanks (XML 1.0 §3.3.3).
+pub(super) fn unescape(raw: Cow<'_, str>) -> Result<Cow<'_, str>, DocumentFault> {
+    if raw.contains('<') {
+        return Err(DocumentFault::Malformed);
+    }
+    if !raw.contains(['&', '\t', '\n', '\r']) {
+        return Ok(raw);
+    }
+    let mut value = String::with_capacity(raw.len());
+    let mut rest = &*raw;
+    while let Some(at) = rest.find(['&', '\t', '\n', '\r']) {
+        value.push_str(&rest[..at]);
+        let from = &rest[at..];
+        if let Some(reference) = from.strip_prefix('&') {
+            let (name, behind) = reference.split_once(';').ok_or(DocumentFault::Malformed)?;
+            value.push(resolve(name)?);
+            rest = behind;
+        } else {
+            value.push(' ');
+            rest = from.strip_prefix("\r\n").unwrap_or_else(|| &from[1..]);
+        }
+    }
+    value.push_str(rest);
+    Ok(Cow::Owned(value))
+}
+
+/// The character that `&name;` stands for: one of the five entities, or a character by its number.
+pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
+    let character = match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => name.strip_prefix('#').and_then(|number| {
+            let (digits, radix) = number
+                .strip_prefix('x')
+                .map_or((number, 10), |digits| (digits, 16));
+            let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let code = u32::from_str_radix(digits, radix)
+                .ok()
+                .filter(|_| is_number)?;
+            char::from_u32(code).filter(|&character| is_xml_char(character))
+        }),
+    };
+    character.ok_or(DocumentFault::Malformed)
+}
+
+/// Appends text or an attribute value: escaped, without what XML cannot carry. White space becomes blanks, so that a value stays on its
+/// line; octets that are not UTF-8 become U+FFFD.
+pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
+    for chunk in raw.utf8_chunks() {
+        write_escaped_str(out, chunk.valid());
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
+    let mut written = 0;
+    for (at, character) in raw.char_indices() {
+        let replacement: &[u8] = match character {
+            '&' => b"&amp;",
+            '<' => b"&lt;",
+            '>' => b"&gt;",
+            '"' => b"&quot;",
+            '\'' => b"&apos;",
+            '\t' | '\n' | '\r' => b" ",
+            _ if !is_xml_char(character) => b"",
+            _ => continue,
+        };
+        out.extend_from_slice(&raw.as_bytes()[written..at]);
+        out.extend_from_slice(replacement);
+        written = at + character.len_utf8();
+    }
+    out.extend_from_slice(&raw.as_bytes()[written..]);
+}
+
+/// Appends the SIP URI of an address of record, escaped for SIP (RFC 3261 §25.1) and for XML.
+pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str, domain: &str) {
+    const HEXADECIMAL: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(b"sip:");
+    for octet in user.bytes() {
+        match octet {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'\'' => out.extend_from_slice(b"&apos;"),
+            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'(' | b')' => out.push(octet),
+            b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' => out.push(octet),
+            _ if octet.is_ascii_alphanumeric() => out.push(octet),
+            _ => {
+                let digit = |value: u8| HEXADECIMAL[usize::from(value & 0xf)];
+                out.extend_from_slice(&[b'%', digit(octet >> 4), digit(octet)]);
+            }
+        }
+    }
+    out.push(b'@');
+    write_escaped(out, domain.as_bytes());
+}

@@ -1,0 +1,74 @@
+//! Which leg a report is about: the key of a leg, and how two of them compare.
+//!
+//! A leg is known by (Call-ID, local tag, remote tag), or, when its source gives no Call-ID, by (publisher, `id`): phones number
+//! their calls each for itself. A tag that is not given leaves open what it is.
+
+use crate::presence::call::CallDialog;
+
+/// What a report says which leg it is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Key<'a> {
+    publisher: u64,
+    /// The `id` its source uses.
+    id: &'a str,
+    call_id: &'a str,
+    local_tag: &'a str,
+    remote_tag: &'a str,
+}
+
+impl<'a> Key<'a> {
+    /// Of a leg that its source calls `id`.
+    pub(crate) fn new(publisher: u64, id: &'a str, call: &'a CallDialog) -> Self {
+        Self {
+            publisher,
+            id,
+            call_id: &call.call_id,
+            local_tag: &call.local_tag,
+            remote_tag: &call.remote_tag,
+        }
+    }
+
+    /// Of a dialog as its source wrote it.
+    pub(crate) fn of(publisher: u64, dialog: &'a CallDialog) -> Self {
+        Self::new(publisher, &dialog.id, dialog)
+    }
+
+    /// How a `new` report compares with this one.
+    pub(crate) fn likeness(self, new: Self) -> Likeness {
+        if self.call_id.is_empty() || new.call_id.is_empty() {
+            if self.publisher != new.publisher || self.id != new.id {
+                return Likeness::Different;
+            }
+        } else if self.call_id != new.call_id {
+            return Likeness::Different;
+        }
+        let parts = [
+            (self.call_id, new.call_id),
+            (self.local_tag, new.local_tag),
+            (self.remote_tag, new.remote_tag),
+        ];
+        if parts.iter().all(|(old, new)| old == new) {
+            return Likeness::Equal;
+        }
+        if parts
+            .iter()
+            .any(|(old, new)| old != new && !old.is_empty() && !new.is_empty())
+        {
+            return Likeness::Different;
+        }
+        let gains = parts.iter().all(|(old, new)| old.is_empty() || old == new);
+        Likeness::Compatible { gains }
+    }
+}
+
+/// How the keys of two reports compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    /// The same leg.
+    Equal,
+    /// The same, if tags that one of them does not give are taken as wild cards. `gains`: the new one gives all that the
+    /// old one does.
+    Compatible { gains: bool },
+    /// Another leg.
+    Different,
+}

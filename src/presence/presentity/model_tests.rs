@@ -1,0 +1,512 @@
+//! A presentity against a naive model: lists that are searched, nothing kept that can be worked out.
+//!
+//! The model takes legs whose tags are all known, for wild cards are stories of their own (see the tests beside this one), and knows
+//! each rule once: keys, tombstones, life times, what a full document ends, what an initial PUBLISH replaces.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use crate::presence::call::CallState;
+use crate::presence::composition::Composed;
+use crate::presence::contribution::EntityTag;
+use crate::presence::document::Document;
+use crate::presence::presentity::Presentity;
+use crate::presence::presentity::tests::LIMITS;
+use crate::presence::presentity::tests::full;
+use crate::presence::presentity::tests::leg;
+use crate::presence::publication::Condition;
+use crate::presence::publication::Publication;
+use crate::presence::publication::PublicationLimits;
+use crate::presence::publication::PublishRefused;
+use crate::presence::subscription::Package;
+
+/// Call-ID and remote tag.
+type Key = (u8, u8);
+type Dialogs = BTreeMap<Key, CallState>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Initial {
+        publisher: u64,
+        full: bool,
+        dialogs: Dialogs,
+    },
+    /// `which` counts all publications there ever were.
+    Modify {
+        which: usize,
+        full: bool,
+        dialogs: Dialogs,
+    },
+    Refresh {
+        which: usize,
+    },
+    Remove {
+        which: usize,
+    },
+    CallState {
+        seconds: Option<u64>,
+    },
+    Pass {
+        seconds: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Held {
+    tag: u128,
+    publisher: u64,
+    end: u64,
+    /// State, and when it was last stated.
+    legs: BTreeMap<Key, (CallState, u64)>,
+}
+
+/// What ended a leg: who may name it again, and as what.
+#[derive(Debug)]
+struct Tombstone {
+    key: Key,
+    end: u64,
+    /// Not for everybody: the publication (by its first tag) that merely left it out.
+    omitted_by: Option<u64>,
+    expired: bool,
+}
+
+/// Seconds since the start, and everything that is known.
+#[derive(Debug, Default)]
+struct Model {
+    now: u64,
+    tags: u128,
+    publications: Vec<(u64, Held)>,
+    tombstones: Vec<Tombstone>,
+    call_state: Option<u64>,
+}
+
+const EXPIRES: u64 = 100;
+
+impl Model {
+    fn expire(&mut self) {
+        let now = self.now;
+        for (_, held) in &mut self.publications {
+            held.legs.retain(|_, (state, stated)| match state {
+                CallState::Confirmed => true,
+                CallState::Early => now < *stated + 180,
+                _ => now < *stated + 10,
+            });
+        }
+        self.tombstones.retain(|tombstone| now < tombstone.end);
+        for (_, held) in self
+            .publications
+            .extract_if(.., |(_, held)| held.end + 2 <= now)
+        {
+            for key in held.legs.into_keys() {
+                self.tombstones.push(Tombstone {
+                    key,
+                    end: now + 32,
+                    omitted_by: None,
+                    expired: true,
+                });
+            }
+        }
+        self.call_state = self.call_state.filter(|end| now < *end);
+    }
+
+    fn bury(&mut self, key: Key, omitted_by: Option<u64>) {
+        self.tombstones.push(Tombstone {
+            key,
+            end: self.now + 32,
+            omitted_by,
+            expired: false,
+        });
+    }
+
+    fn say(&mut self, number: u64, is_full: bool, dialogs: &Dialogs) {
+        for (&key, &state) in dialogs {
+            if state == CallState::Terminated {
+                for (_, held) in &mut self.publications {
+                    held.legs.remove(&key);
+                }
+                self.bury(key, None);
+                continue;
+            }
+            let buried = self.tombstones.iter().any(|tombstone| {
+                let is_forgiven = tombstone.omitted_by == Some(number)
+                    || (tombstone.expired && state == CallState::Confirmed);
+                tombstone.key == key && !is_forgiven
+            });
+            let now = self.now;
+            let legs = &mut self
+                .publications
+                .iter_mut()
+                .find(|(other, _)| *other == number)
+                .unwrap()
+                .1
+                .legs;
+            match legs.get_mut(&key) {
+                Some(known) if known.0.progress() <= state.progress() => *known = (state, now),
+                Some(_) => {}
+                None if buried => {}
+                None => {
+                    legs.insert(key, (state, now));
+                }
+            }
+        }
+        if is_full {
+            let legs = &mut self
+                .publications
+                .iter_mut()
+                .find(|(other, _)| *other == number)
+                .unwrap()
+                .1
+                .legs;
+            let gone: Vec<Key> = legs
+                .keys()
+                .copied()
+                .filter(|key| !dialogs.contains_key(key))
+                .collect();
+            legs.retain(|key, _| dialogs.contains_key(key));
+            for key in gone {
+                self.bury(key, Some(number));
+            }
+        }
+    }
+
+    fn initial(&mut self, publisher: u64, is_full: bool, dialogs: &Dialogs) {
+        let number = self.tags as u64;
+        let mut legs = BTreeMap::new();
+        let is_left_over = |held: &Held| {
+            let live = |(key, state): (&Key, &CallState)| {
+                *state != CallState::Terminated && held.legs.contains_key(key)
+            };
+            held.publisher == publisher && dialogs.iter().any(live)
+        };
+        for (_, held) in self
+            .publications
+            .extract_if(.., |(_, held)| is_left_over(held))
+        {
+            for (key, (state, stated)) in held.legs {
+                match legs.get(&key) {
+                    Some((known, _)) if CallState::progress(*known) >= state.progress() => {}
+                    _ => {
+                        legs.insert(key, (state, stated));
+                    }
+                }
+            }
+        }
+        let held = Held {
+            tag: self.tags,
+            publisher,
+            end: self.now + EXPIRES,
+            legs,
+        };
+        self.publications.push((number, held));
+        self.say(number, is_full, dialogs);
+    }
+
+    /// The legs a watcher is told of.
+    fn shown(&self) -> Vec<(String, CallState)> {
+        let mut furthest: BTreeMap<Key, CallState> = BTreeMap::new();
+        for (key, (state, _)) in self.publications.iter().flat_map(|(_, held)| &held.legs) {
+            let known = furthest.entry(*key).or_insert(*state);
+            if known.progress() < state.progress() {
+                *known = *state;
+            }
+        }
+        let answered: Vec<u8> = furthest
+            .iter()
+            .filter(|(_, state)| **state == CallState::Confirmed)
+            .map(|((call, _), _)| *call)
+            .collect();
+        furthest
+            .retain(|(call, _), state| *state == CallState::Confirmed || !answered.contains(call));
+        let mut shown: Vec<_> = furthest
+            .into_iter()
+            .map(|((call, tag), state)| (format!("{call} {tag}"), state))
+            .collect();
+        if self.call_state.is_some() {
+            shown.push(("http ".into(), CallState::Confirmed));
+        }
+        shown.sort();
+        shown
+    }
+}
+
+fn shown(composed: &Composed) -> Vec<(String, CallState)> {
+    let name = |call: &crate::presence::CallDialog| {
+        (format!("{} {}", call.call_id, call.remote_tag), call.state)
+    };
+    let mut shown: Vec<_> = composed.calls.iter().map(|call| name(call)).collect();
+    shown.sort();
+    shown
+}
+
+fn document(is_full: bool, dialogs: &Dialogs) -> Document {
+    let dialogs: Vec<_> = dialogs
+        .iter()
+        .map(|((call, tag), state)| {
+            let mut dialog = leg(&call.to_string(), "l", &tag.to_string(), *state);
+            dialog.id = format!("{call}-{tag}").into();
+            dialog
+        })
+        .collect();
+    match full(dialogs) {
+        Document::DialogInfo {
+            entity, dialogs, ..
+        } => Document::DialogInfo {
+            entity,
+            full: is_full,
+            dialogs,
+        },
+        other => other,
+    }
+}
+
+fn any_dialogs() -> impl Strategy<Value = Dialogs> {
+    let state = prop_oneof![
+        Just(CallState::Trying),
+        Just(CallState::Proceeding),
+        Just(CallState::Early),
+        Just(CallState::Confirmed),
+        Just(CallState::Terminated),
+    ];
+    proptest::collection::btree_map((0u8..3, 0u8..2), state, 0..4)
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (1u64..3, any::<bool>(), any_dialogs())
+            .prop_map(|(publisher, full, dialogs)| Step::Initial { publisher, full, dialogs }),
+        4 => (0usize..6, any::<bool>(), any_dialogs())
+            .prop_map(|(which, full, dialogs)| Step::Modify { which, full, dialogs }),
+        1 => (0usize..6).prop_map(|which| Step::Refresh { which }),
+        1 => (0usize..6).prop_map(|which| Step::Remove { which }),
+        1 => proptest::option::of(0u64..60).prop_map(|seconds| Step::CallState { seconds }),
+        3 => prop_oneof![0u64..4, 5u64..40, 90u64..200].prop_map(|seconds| Step::Pass { seconds }),
+    ]
+}
+
+/// Both of them, and the clock.
+struct Pair {
+    start: Instant,
+    model: Model,
+    presentity: Presentity,
+    limits: PublicationLimits,
+}
+
+impl Pair {
+    fn now(&self) -> Instant {
+        self.start + Duration::from_secs(self.model.now)
+    }
+
+    /// Gives the PUBLISH to the presentity; whether the state changed.
+    fn publish(
+        &mut self,
+        publisher: u64,
+        condition: Condition,
+        expires: u64,
+        document: Option<Document>,
+    ) -> Result<bool, PublishRefused> {
+        self.model.tags += 1;
+        let publication = Publication {
+            package: Package::Dialog,
+            condition,
+            expires: Some(expires as u32),
+            document: document.map(Ok),
+            publisher,
+        };
+        let fresh = EntityTag(self.model.tags);
+        let now = self.now();
+        let outcome = self
+            .presentity
+            .apply_publication(publication, fresh, &self.limits, now);
+        outcome.map(|(published, changed)| {
+            assert_eq!(
+                (published.entity_tag, published.expires.as_secs()),
+                (fresh, expires)
+            );
+            changed
+        })
+    }
+
+    /// Takes a step; whether the presentity says that its state changed.
+    fn step(&mut self, step: Step) -> bool {
+        let held = |model: &Model, which: usize| {
+            let at = which.checked_rem(model.publications.len())?;
+            model
+                .publications
+                .get(at)
+                .map(|(number, held)| (at, *number, EntityTag(held.tag), held.publisher))
+        };
+        match step {
+            Step::Initial {
+                publisher,
+                full,
+                dialogs,
+            } => {
+                let changed = self
+                    .publish(
+                        publisher,
+                        Condition::None,
+                        EXPIRES,
+                        Some(document(full, &dialogs)),
+                    )
+                    .unwrap();
+                self.model.initial(publisher, full, &dialogs);
+                changed
+            }
+            Step::Modify {
+                which,
+                full,
+                dialogs,
+            } => {
+                let Some((at, number, tag, publisher)) = held(&self.model, which) else {
+                    return false;
+                };
+                let condition = Condition::Matches(tag);
+                let changed = self
+                    .publish(
+                        publisher,
+                        condition,
+                        EXPIRES,
+                        Some(document(full, &dialogs)),
+                    )
+                    .unwrap();
+                self.renew(at);
+                self.model.say(number, full, &dialogs);
+                changed
+            }
+            Step::Refresh { which } => {
+                let Some((at, _, tag, publisher)) = held(&self.model, which) else {
+                    return false;
+                };
+                let changed = self
+                    .publish(publisher, Condition::Matches(tag), EXPIRES, None)
+                    .unwrap();
+                self.renew(at);
+                let stale = self.publish(publisher, Condition::Matches(tag), EXPIRES, None);
+                assert_eq!(stale, Err(PublishRefused::ConditionFailed));
+                changed
+            }
+            Step::Remove { which } => {
+                let Some((at, _, tag, publisher)) = held(&self.model, which) else {
+                    return false;
+                };
+                let changed = self
+                    .publish(publisher, Condition::Matches(tag), 0, None)
+                    .unwrap();
+                for key in self.model.publications.remove(at).1.legs.into_keys() {
+                    self.model.bury(key, None);
+                }
+                changed
+            }
+            Step::CallState { seconds } => {
+                let until = self.now() + Duration::from_secs(seconds.unwrap_or_default());
+                let call = seconds.map(|_| Arc::new(leg("http", "-", "-", CallState::Confirmed)));
+                self.model.call_state = seconds
+                    .filter(|seconds| *seconds > 0)
+                    .map(|seconds| self.model.now + seconds);
+                let now = self.now();
+                self.presentity.apply_call_state(call, now, until)
+            }
+            Step::Pass { seconds } => {
+                self.model.now += seconds;
+                self.model.expire();
+                let now = self.now();
+                self.presentity.expire(now)
+            }
+        }
+    }
+
+    fn renew(&mut self, at: usize) {
+        let held = &mut self.model.publications[at].1;
+        held.tag = self.model.tags;
+        held.end = self.model.now + EXPIRES;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_presentity_does_what_the_model_does(steps in proptest::collection::vec(any_step(), 1..30)) {
+        let limits = PublicationLimits { publications_max: 100, calls_max: 100, ..LIMITS };
+        let mut pair = Pair { start: Instant::now(), model: Model::default(), presentity: Presentity::default(), limits };
+        for step in steps {
+            let before = Arc::clone(pair.presentity.composed());
+            let changed = pair.step(step.clone());
+            let after = pair.presentity.composed();
+            prop_assert_eq!(shown(after), pair.model.shown(), "after {:?} with {:?}", step, pair.model);
+            prop_assert_eq!(changed, *before != **after, "{:?}", step);
+            prop_assert!(pair.presentity.next_expiry().is_none_or(|next| pair.now() < next), "{:?}", step);
+            prop_assert_eq!(pair.presentity.is_blank(), pair.presentity.next_expiry().is_none());
+        }
+        // Left alone, everything passes.
+        for _ in 0..3 {
+            pair.step(Step::Pass { seconds: 200 });
+        }
+        prop_assert!(pair.presentity.is_blank());
+        prop_assert_eq!(&**pair.presentity.composed(), &Composed::default());
+    }
+}
+
+/// A tag that may be missing.
+fn any_tag() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("-"), Just("a"), Just("b")]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// With wild cards, ids that are used again and little room: what must hold whatever is said.
+    #[test]
+    fn a_terminated_leg_never_comes_back(
+        statements in proptest::collection::vec(
+            (1u64..4, 0u8..3, any_tag(), any_tag(), 0usize..5, any::<bool>(), any::<bool>(), 0u64..12),
+            1..40,
+        )
+    ) {
+        const STATES: [CallState; 5] = [
+            CallState::Trying, CallState::Proceeding, CallState::Early, CallState::Confirmed, CallState::Terminated,
+        ];
+        let mut now = Instant::now();
+        let mut presentity = Presentity::default();
+        let mut tags: BTreeMap<u64, EntityTag> = BTreeMap::new();
+        let mut over: Vec<(String, String, String, Instant)> = Vec::new();
+        for (at, (publisher, call, local, remote, state, is_full, is_initial, seconds)) in statements.into_iter().enumerate() {
+            now += Duration::from_secs(seconds);
+            let dialog = leg(&format!("call {call}"), local, remote, STATES[state]);
+            let end = now + Duration::from_secs(32);
+            let key = (dialog.call_id.to_string(), dialog.local_tag.to_string(), dialog.remote_tag.to_string(), end);
+            let is_end = dialog.state == CallState::Terminated;
+            let fresh = EntityTag(at as u128);
+            let condition = match tags.get(&publisher) {
+                Some(tag) if !is_initial => Condition::Matches(*tag),
+                _ => Condition::None,
+            };
+            let document = match full([dialog]) {
+                Document::DialogInfo { entity, dialogs, .. } => Document::DialogInfo { entity, full: is_full, dialogs },
+                other => other,
+            };
+            let publication = Publication {
+                package: Package::Dialog, condition, expires: None, document: Some(Ok(document)), publisher,
+            };
+            if presentity.apply_publication(publication, fresh, &LIMITS, now).is_ok() {
+                tags.insert(publisher, fresh);
+                over.extend(is_end.then_some(key));
+            } else {
+                tags.remove(&publisher);
+            }
+            let composed = presentity.composed();
+            prop_assert!(composed.calls.len() <= LIMITS.calls_max);
+            prop_assert!(presentity.explain(now).len() <= LIMITS.publications_max);
+            for call in &composed.calls {
+                let is_it = |(call_id, local, remote, end): &&(String, String, String, Instant)| {
+                    **call_id == *call.call_id && **local == *call.local_tag && **remote == *call.remote_tag && now < *end
+                };
+                prop_assert!(!over.iter().any(|gone| is_it(&gone)), "{:?}", call);
+            }
+        }
+    }
+}

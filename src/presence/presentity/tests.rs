@@ -1,0 +1,1005 @@
+//! What happens to a presentity, as a story each: the races of PEERS 2.1, the rules of W:B1.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::CallState::Confirmed;
+use crate::presence::call::CallState::Early;
+use crate::presence::call::CallState::Proceeding;
+use crate::presence::call::CallState::Terminated;
+use crate::presence::call::CallState::Trying;
+use crate::presence::call::Direction;
+use crate::presence::call::Party;
+use crate::presence::composition::Availability;
+use crate::presence::composition::lamp;
+use crate::presence::contribution::EntityTag;
+use crate::presence::contribution::Statement;
+use crate::presence::document::Document;
+use crate::presence::document::DocumentFault;
+use crate::presence::presentity::Presentity;
+use crate::presence::publication::Condition;
+use crate::presence::publication::Publication;
+use crate::presence::publication::PublicationLimits;
+use crate::presence::publication::PublishRefused;
+use crate::presence::publication::Published;
+use crate::presence::subscription::Package;
+
+pub(super) const LIMITS: PublicationLimits = PublicationLimits {
+    expires_min: Duration::from_secs(60),
+    expires_max: Duration::from_secs(7200),
+    expires_default: Duration::from_secs(3600),
+    publications_max: 4,
+    calls_max: 4,
+};
+
+/// A leg under its own Call-ID as `id`. A tag is `-` when it is not known.
+pub(super) fn leg(
+    call_id: &str,
+    local_tag: &str,
+    remote_tag: &str,
+    state: CallState,
+) -> CallDialog {
+    let tag = |tag: &str| Box::from(tag.trim_matches('-'));
+    CallDialog {
+        id: call_id.into(),
+        call_id: call_id.into(),
+        local_tag: tag(local_tag),
+        remote_tag: tag(remote_tag),
+        direction: Some(Direction::Recipient),
+        state,
+        local: Party::default(),
+        remote: Party::default(),
+        remote_is_private: false,
+    }
+}
+
+/// A leg of a source that gives nothing but an `id`.
+fn leg_by_id(id: &str, state: CallState) -> CallDialog {
+    CallDialog {
+        id: id.into(),
+        ..leg("", "", "", state)
+    }
+}
+
+fn outgoing(leg: CallDialog) -> CallDialog {
+    CallDialog {
+        direction: Some(Direction::Initiator),
+        ..leg
+    }
+}
+
+pub(super) fn full(dialogs: impl Into<Vec<CallDialog>>) -> Document {
+    Document::DialogInfo {
+        entity: None,
+        full: true,
+        dialogs: dialogs.into(),
+    }
+}
+
+fn partial(dialogs: impl Into<Vec<CallDialog>>) -> Document {
+    Document::DialogInfo {
+        entity: None,
+        full: false,
+        dialogs: dialogs.into(),
+    }
+}
+
+fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Document {
+    let activities = activities.iter().copied().map(Box::from).collect();
+    Document::Pidf {
+        entity: None,
+        statement: Statement {
+            open,
+            activities,
+            note: note.map(Box::from),
+        },
+    }
+}
+
+/// A presentity and its clock.
+struct Stage {
+    presentity: Presentity,
+    now: Instant,
+    tags: u128,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            presentity: Presentity::default(),
+            now: Instant::now(),
+            tags: 0,
+        }
+    }
+
+    fn publish(
+        &mut self,
+        publisher: u64,
+        package: Package,
+        condition: Condition,
+        expires: Option<u32>,
+        document: Option<Result<Document, DocumentFault>>,
+    ) -> Result<(Published, bool), PublishRefused> {
+        self.tags += 1;
+        let publication = Publication {
+            package,
+            condition,
+            expires,
+            document,
+            publisher,
+        };
+        self.presentity
+            .apply_publication(publication, EntityTag(self.tags), &LIMITS, self.now)
+    }
+
+    /// An initial PUBLISH; its entity tag.
+    fn initial(&mut self, publisher: u64, document: Document) -> EntityTag {
+        let package = document.package();
+        self.publish(
+            publisher,
+            package,
+            Condition::None,
+            Some(3600),
+            Some(Ok(document)),
+        )
+        .unwrap()
+        .0
+        .entity_tag
+    }
+
+    /// Modifies the publication and keeps its new tag.
+    fn modify(&mut self, entity_tag: &mut EntityTag, document: Document) -> bool {
+        let condition = Condition::Matches(*entity_tag);
+        let (published, changed) = self
+            .publish(
+                1,
+                document.package(),
+                condition,
+                Some(3600),
+                Some(Ok(document)),
+            )
+            .unwrap();
+        *entity_tag = published.entity_tag;
+        changed
+    }
+
+    fn refresh(&mut self, entity_tag: &mut EntityTag, package: Package, expires: u32) -> bool {
+        let (published, changed) = self
+            .publish(
+                1,
+                package,
+                Condition::Matches(*entity_tag),
+                Some(expires),
+                None,
+            )
+            .unwrap();
+        *entity_tag = published.entity_tag;
+        changed
+    }
+
+    /// Lets time pass, as the shard's timers do.
+    fn pass(&mut self, seconds: f64) {
+        self.now += Duration::from_secs_f64(seconds);
+        while self
+            .presentity
+            .next_expiry()
+            .is_some_and(|next| next <= self.now)
+        {
+            self.presentity.expire(self.now);
+        }
+    }
+
+    fn lamp(&self) -> CallState {
+        lamp(self.presentity.composed())
+    }
+
+    fn availability(&self) -> Availability {
+        self.presentity.composed().availability
+    }
+}
+
+// PEERS 2.1, by their numbers.
+
+#[test]
+fn peers_1_early_after_terminated_from_another_publication() {
+    let mut stage = Stage::new();
+    stage.initial(1, full([leg("x", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Early);
+    stage.initial(2, full([leg("x", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Terminated);
+    for state in [Trying, Proceeding, Early, Confirmed] {
+        stage.initial(3, full([leg("x", "l", "r", state)]));
+        assert_eq!(stage.lamp(), Terminated, "a late {state:?}");
+    }
+    // And before its first tag came.
+    stage.initial(4, full([leg("x", "l", "-", Trying)]));
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn peers_1_terminated_overtakes_early_altogether() {
+    let mut stage = Stage::new();
+    stage.initial(1, full([leg("x", "l", "r", Terminated)]));
+    stage.initial(2, full([leg("x", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Terminated);
+    // Another call is another call.
+    stage.initial(2, full([leg("y", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Early);
+}
+
+#[test]
+fn peers_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    assert!(stage.modify(&mut feeder, full([leg("x", "l", "r", Terminated)])));
+    assert!(!stage.modify(&mut feeder, full([leg("x", "l", "r", Early)])));
+    stage.pass(31.9);
+    assert!(!stage.modify(&mut feeder, full([leg("x", "l", "r", Early)])));
+    stage.pass(0.2);
+    assert!(
+        stage.modify(&mut feeder, full([leg("x", "l", "r", Early)])),
+        "it is forgotten after all"
+    );
+}
+
+#[test]
+fn peers_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
+    let mut stage = Stage::new();
+    stage.initial(1, full([outgoing(leg("x", "l", "-", Trying))]));
+    assert_eq!(stage.availability(), Availability::Busy);
+    stage.pass(9.9);
+    assert_eq!(stage.lamp(), Confirmed, "one's own call shows as confirmed");
+    stage.pass(0.2);
+    assert_eq!(stage.lamp(), Terminated);
+    assert_eq!(stage.availability(), Availability::Offline);
+    assert!(!stage.presentity.is_blank(), "the publication lives on");
+}
+
+#[test]
+fn peers_4_early_without_a_final_ends_after_three_minutes() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(1, full([leg("x", "l", "r", Early)]));
+    stage.pass(100.0);
+    // A refresh without a body states nothing.
+    assert!(!stage.refresh(&mut feeder, Package::Dialog, 7200));
+    stage.pass(79.0);
+    assert_eq!(stage.lamp(), Early);
+    stage.pass(2.0);
+    assert_eq!(stage.lamp(), Terminated);
+    // One with a body does.
+    stage.modify(&mut feeder, full([leg("y", "l", "r", Early)]));
+    stage.pass(170.0);
+    assert!(!stage.modify(&mut feeder, full([leg("y", "l", "r", Early)])));
+    stage.pass(170.0);
+    assert_eq!(stage.lamp(), Early);
+}
+
+#[test]
+fn peers_5_attended_transfer_ends_one_call_of_two() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(
+        1,
+        full([leg("x", "l", "r", Confirmed), leg("y", "l", "r", Confirmed)]),
+    );
+    assert_eq!(stage.presentity.composed().calls.len(), 2);
+    stage.modify(&mut feeder, partial([leg("x", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Confirmed);
+    // The same by an initial PUBLISH of the same publisher, full as it may be: it is another publication.
+    stage.initial(1, full([leg("z", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Confirmed);
+    stage.modify(&mut feeder, partial([leg("y", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn peers_5_a_single_terminated_published_apart_spares_the_other_call() {
+    let mut stage = Stage::new();
+    stage.initial(
+        1,
+        full([leg("x", "l", "r", Confirmed), leg("y", "l", "r", Confirmed)]),
+    );
+    stage.initial(1, full([leg("x", "l", "r", Terminated)]));
+    assert_eq!(stage.presentity.composed().calls.len(), 1);
+    assert_eq!(&*stage.presentity.composed().calls[0].call_id, "y");
+}
+
+#[test]
+fn peers_6_a_loser_of_the_fork_never_clears_the_winner() {
+    for loser in [
+        leg("x", "l", "b", Terminated),
+        leg("x", "-", "-", Terminated),
+    ] {
+        let mut stage = Stage::new();
+        stage.initial(1, full([leg("x", "l", "a", Early)]));
+        stage.initial(1, full([leg("x", "l", "b", Early)]));
+        stage.initial(1, full([leg("x", "l", "a", Confirmed)]));
+        assert_eq!(
+            stage.lamp(),
+            Confirmed,
+            "the other branch is no second call"
+        );
+        // By the same feeder, and by another one.
+        for publisher in [1, 2] {
+            stage.initial(publisher, full([loser.clone()]));
+            assert_eq!(stage.lamp(), Confirmed, "{loser:?}");
+        }
+    }
+}
+
+#[test]
+fn peers_6_branches_within_one_publication_under_one_id() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(1, partial([leg("x", "l", "-", Trying)]));
+    stage.modify(&mut feeder, partial([leg("x", "l", "a", Early)]));
+    assert_eq!(
+        stage.presentity.composed().calls.len(),
+        1,
+        "trying became early"
+    );
+    stage.modify(&mut feeder, partial([leg("x", "l", "b", Early)]));
+    let ids: Vec<_> = stage
+        .presentity
+        .composed()
+        .calls
+        .iter()
+        .map(|call| call.id.clone())
+        .collect();
+    assert_eq!(ids.len(), 2);
+    assert_ne!(ids[0], ids[1], "watchers tell the branches apart");
+    stage.modify(&mut feeder, partial([leg("x", "l", "b", Terminated)]));
+    assert_eq!(stage.lamp(), Early);
+    stage.modify(&mut feeder, partial([leg("x", "l", "a", Confirmed)]));
+    assert_eq!(stage.lamp(), Confirmed);
+}
+
+#[test]
+fn peers_6_full_documents_that_name_the_branches_in_turn() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(1, full([leg("x", "l", "a", Early)]));
+    stage.modify(&mut feeder, full([leg("x", "l", "b", Early)]));
+    stage.modify(&mut feeder, full([leg("x", "l", "a", Confirmed)]));
+    assert_eq!(stage.lamp(), Confirmed);
+}
+
+#[test]
+fn peers_7_crossing_calls_leave_nothing_behind() {
+    let mut stage = Stage::new();
+    let mut one = stage.initial(1, full([outgoing(leg("x", "l", "r", Early))]));
+    let mut other = stage.initial(2, full([leg("y", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Early);
+    stage.modify(&mut one, full([leg("x", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Early);
+    stage.modify(&mut other, full([leg("y", "l", "r", Terminated)]));
+    // The hang-up resends what it knew.
+    stage.initial(
+        3,
+        full([
+            leg("y", "l", "r", Early),
+            outgoing(leg("x", "l", "r", Early)),
+        ]),
+    );
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn peers_8_only_confirmed_confirms_and_it_does_not_go_back() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(1, full([leg("x", "l", "-", Proceeding)]));
+    assert_eq!(
+        (stage.lamp(), stage.availability()),
+        (Proceeding, Availability::Ringing)
+    );
+    stage.modify(&mut feeder, full([leg("x", "l", "r", Early)]));
+    assert_eq!(
+        (stage.lamp(), stage.availability()),
+        (Early, Availability::Ringing)
+    );
+    stage.modify(&mut feeder, full([leg("x", "l", "r", Confirmed)]));
+    assert_eq!(
+        (stage.lamp(), stage.availability()),
+        (Confirmed, Availability::Busy)
+    );
+    assert!(!stage.modify(&mut feeder, full([leg("x", "l", "r", Early)])));
+    assert_eq!(stage.lamp(), Confirmed);
+    stage.pass(1000.0);
+    assert_eq!(
+        stage.lamp(),
+        Confirmed,
+        "answered calls last as long as their publication"
+    );
+}
+
+#[test]
+fn peers_9_terminated_at_one_node_holds_at_all() {
+    let mut stage = Stage::new();
+    let mut one = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    let mut other = stage.initial(2, full([leg("x", "l", "r", Confirmed)]));
+    assert_eq!(
+        stage.presentity.composed().calls.len(),
+        1,
+        "one leg, two witnesses"
+    );
+    stage.modify(&mut one, full([leg("x", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Terminated);
+    assert!(!stage.modify(&mut other, full([leg("x", "l", "r", Confirmed)])));
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn peers_11_a_publisher_that_dies_takes_its_calls_along() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    stage.refresh(&mut feeder, Package::Dialog, 60);
+    stage.pass(61.9);
+    assert_eq!(stage.lamp(), Confirmed, "the grace");
+    stage.pass(0.2);
+    assert_eq!(stage.lamp(), Terminated);
+    // It was only late: what it publishes anew is believed, an echo of the ringing is not.
+    stage.initial(1, full([leg("x", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Terminated);
+    stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    assert_eq!(stage.lamp(), Confirmed);
+}
+
+// W:B1
+
+#[test]
+fn b1_4_conditions_that_do_not_hold() {
+    let mut stage = Stage::new();
+    let mut dialog = stage.initial(1, full([leg("x", "l", "r", Early)]));
+    let bad = || Some(Err(DocumentFault::Malformed));
+    for condition in [Condition::Foreign, Condition::Matches(EntityTag(999))] {
+        // The condition comes before everything else.
+        let refused = stage.publish(1, Package::Dialog, condition, Some(1), bad());
+        assert_eq!(refused, Err(PublishRefused::ConditionFailed));
+    }
+    let other_package = stage.publish(1, Package::Presence, Condition::Matches(dialog), None, None);
+    assert_eq!(other_package, Err(PublishRefused::ConditionFailed));
+    // A tag is good once (W:E3.21).
+    let old = dialog;
+    stage.refresh(&mut dialog, Package::Dialog, 60);
+    let again = stage.publish(1, Package::Dialog, Condition::Matches(old), None, None);
+    assert_eq!(again, Err(PublishRefused::ConditionFailed));
+    // And no longer than it lives.
+    stage.now += Duration::from_secs(62);
+    let late = stage.publish(1, Package::Dialog, Condition::Matches(dialog), None, None);
+    assert_eq!(late, Err(PublishRefused::ConditionFailed));
+    assert_eq!(
+        stage.presentity.next_expiry(),
+        Some(stage.now),
+        "the change is still to be told"
+    );
+    assert!(stage.presentity.expire(stage.now));
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn b1_5_what_is_granted() {
+    let table = [
+        (None, Ok(3600)),
+        (Some(0), Ok(0)),
+        (
+            Some(59),
+            Err(PublishRefused::TooBrief(Duration::from_secs(60))),
+        ),
+        (Some(60), Ok(60)),
+        (Some(43_201), Ok(7200)),
+        (Some(u32::MAX), Ok(7200)),
+    ];
+    for (requested, granted) in table {
+        let mut stage = Stage::new();
+        let document = Some(Ok(full([leg("x", "l", "r", Early)])));
+        let outcome = stage.publish(1, Package::Dialog, Condition::None, requested, document);
+        assert_eq!(
+            outcome.map(|(published, _)| published.expires.as_secs()),
+            granted,
+            "{requested:?}"
+        );
+    }
+}
+
+#[test]
+fn b1_6_bodies_that_are_refused() {
+    let mut stage = Stage::new();
+    let initial =
+        |stage: &mut Stage, body| stage.publish(1, Package::Presence, Condition::None, None, body);
+    assert_eq!(initial(&mut stage, None), Err(PublishRefused::NoBody));
+    for fault in [
+        DocumentFault::Malformed,
+        DocumentFault::TooLarge,
+        DocumentFault::WrongEntity,
+    ] {
+        assert_eq!(
+            initial(&mut stage, Some(Err(fault))),
+            Err(PublishRefused::Document(fault))
+        );
+    }
+    let other_package = Some(Ok(full([])));
+    let refused = Err(PublishRefused::Document(DocumentFault::UnsupportedType));
+    assert_eq!(initial(&mut stage, other_package), refused);
+    assert!(stage.presentity.is_blank());
+}
+
+#[test]
+fn b1_7_modify_refresh_remove_and_nothing() {
+    let mut stage = Stage::new();
+    let once = Some(Ok(client(Some(true), &[], None)));
+    let (published, changed) = stage
+        .publish(1, Package::Presence, Condition::None, Some(0), once)
+        .unwrap();
+    assert_eq!(
+        (published.entity_tag, published.expires, changed),
+        (EntityTag(1), Duration::ZERO, false)
+    );
+    assert!(stage.presentity.is_blank());
+
+    let mut tag = stage.initial(1, client(Some(true), &[], None));
+    assert_eq!(stage.availability(), Availability::Available);
+    assert!(
+        !stage.modify(&mut tag, client(Some(true), &[], None)),
+        "the same again is no news"
+    );
+    assert!(stage.modify(&mut tag, client(Some(true), &["lunch"], None)));
+    assert_eq!(stage.availability(), Availability::Away);
+    assert!(!stage.refresh(&mut tag, Package::Presence, 60));
+
+    // A body on removal does not matter, whatever it is.
+    let bad = Some(Err(DocumentFault::Malformed));
+    let (published, changed) = stage
+        .publish(1, Package::Presence, Condition::Matches(tag), Some(0), bad)
+        .unwrap();
+    assert_eq!((published.expires, changed), (Duration::ZERO, true));
+    assert_eq!(stage.availability(), Availability::Offline);
+    assert!(stage.presentity.is_blank());
+}
+
+#[test]
+fn b1_7_a_removed_dialog_publication_leaves_tombstones() {
+    let mut stage = Stage::new();
+    let tag = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    stage
+        .publish(1, Package::Dialog, Condition::Matches(tag), Some(0), None)
+        .unwrap();
+    assert_eq!(stage.lamp(), Terminated);
+    assert!(!stage.presentity.is_blank());
+    stage.initial(2, full([leg("x", "l", "r", Confirmed)]));
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn b1_9_a_publication_ends_two_seconds_late() {
+    let mut stage = Stage::new();
+    let mut tag = stage.initial(1, client(Some(true), &[], None));
+    stage.refresh(&mut tag, Package::Presence, 60);
+    assert_eq!(
+        stage.presentity.next_expiry(),
+        Some(stage.now + Duration::from_secs(62))
+    );
+    stage.pass(61.0);
+    assert!(
+        !stage.refresh(&mut tag, Package::Presence, 60),
+        "in time after all"
+    );
+    stage.pass(62.0);
+    assert!(stage.presentity.is_blank());
+    assert_eq!(stage.presentity.next_expiry(), None);
+}
+
+#[test]
+fn b1_12_a_publisher_without_its_tag_replaces_what_it_left() {
+    let mut stage = Stage::new();
+    let lost = stage.initial(1, client(Some(true), &["dnd"], None));
+    stage.initial(1, client(Some(true), &[], None));
+    assert_eq!(stage.availability(), Availability::Available);
+    let gone = stage.publish(1, Package::Presence, Condition::Matches(lost), None, None);
+    assert_eq!(gone, Err(PublishRefused::ConditionFailed));
+    // Another publisher adds.
+    stage.initial(2, client(Some(false), &["dnd"], None));
+    assert_eq!(stage.availability(), Availability::DoNotDisturb);
+    assert_eq!(stage.presentity.explain(stage.now).len(), 2);
+}
+
+#[test]
+fn b1_12_a_feeder_keeps_its_calls_apart_but_not_its_leftovers() {
+    let mut stage = Stage::new();
+    let one = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    stage.initial(1, full([leg("y", "l", "r", Confirmed)]));
+    assert_eq!(stage.presentity.explain(stage.now).len(), 2);
+    assert_eq!(stage.presentity.composed().calls.len(), 2);
+    stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    assert_eq!(stage.presentity.explain(stage.now).len(), 2);
+    assert_eq!(stage.presentity.composed().calls.len(), 2);
+    let gone = stage.publish(1, Package::Dialog, Condition::Matches(one), None, None);
+    assert_eq!(gone, Err(PublishRefused::ConditionFailed));
+    // An heir does not set a call back, and ends what it does not name.
+    stage.initial(
+        1,
+        full([leg("x", "l", "r", Confirmed), leg("z", "l", "r", Early)]),
+    );
+    stage.initial(1, full([leg("x", "l", "r", Early)]));
+    let calls: Vec<_> = stage
+        .presentity
+        .composed()
+        .calls
+        .iter()
+        .map(|call| (&*call.call_id, call.state))
+        .collect();
+    assert_eq!(calls, [("x", Confirmed), ("y", Confirmed)]);
+}
+
+#[test]
+fn a_publication_too_many_is_refused_and_changes_nothing() {
+    let mut stage = Stage::new();
+    for publisher in 0..4 {
+        stage.initial(publisher, client(Some(true), &[], None));
+    }
+    let one_more = |stage: &mut Stage, publisher| {
+        let document = Some(Ok(client(Some(false), &["dnd"], None)));
+        stage.publish(
+            publisher,
+            Package::Presence,
+            Condition::None,
+            None,
+            document,
+        )
+    };
+    assert_eq!(one_more(&mut stage, 9), Err(PublishRefused::TooMany));
+    assert_eq!(stage.availability(), Availability::Available);
+    assert!(
+        one_more(&mut stage, 3).is_ok(),
+        "one that replaces takes no more room"
+    );
+}
+
+#[test]
+fn publications_without_a_call_make_room() {
+    let mut stage = Stage::new();
+    for call in 0..20 {
+        let name = call.to_string();
+        stage.initial(1, full([leg(&name, "l", "r", Early)]));
+        stage.initial(1, full([leg(&name, "l", "r", Terminated)]));
+    }
+    assert_eq!(stage.lamp(), Terminated);
+    assert!(stage.presentity.explain(stage.now).len() <= LIMITS.publications_max);
+}
+
+// Legs.
+
+#[test]
+fn b3_14_a_full_document_ends_only_its_own_legs() {
+    let mut stage = Stage::new();
+    let mut one = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    stage.initial(2, full([leg("y", "l", "r", Confirmed)]));
+    stage.modify(&mut one, full([]));
+    let calls = |stage: &Stage| {
+        stage
+            .presentity
+            .composed()
+            .calls
+            .iter()
+            .map(|call| call.call_id.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(calls(&stage), ["y".into()]);
+    // What is no longer named is over for the others as well.
+    stage.initial(3, full([leg("x", "l", "r", Early)]));
+    assert_eq!(calls(&stage), ["y".into()]);
+    // A partial one ends nothing.
+    stage.modify(&mut one, partial([]));
+    assert_eq!(calls(&stage), ["y".into()]);
+}
+
+#[test]
+fn the_id_stays_while_the_tags_come() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(
+        1,
+        partial([CallDialog {
+            id: "a".into(),
+            ..leg("x", "-", "-", Trying)
+        }]),
+    );
+    let id = |stage: &Stage| stage.presentity.composed().calls[0].id.clone();
+    for (renamed, local, remote, state) in [
+        ("a", "l", "-", Proceeding),
+        ("b", "l", "r", Early),
+        ("c", "l", "r", Confirmed),
+    ] {
+        stage.modify(
+            &mut feeder,
+            partial([CallDialog {
+                id: renamed.into(),
+                ..leg("x", local, remote, state)
+            }]),
+        );
+        assert_eq!(stage.presentity.composed().calls.len(), 1);
+        assert_eq!(id(&stage), "a".into());
+    }
+    // A statement that knows less about the same leg takes nothing away.
+    stage.modify(&mut feeder, partial([leg("x", "-", "-", Confirmed)]));
+    assert_eq!(&*stage.presentity.composed().calls[0].remote_tag, "r");
+}
+
+#[test]
+fn a_party_that_is_named_once_is_remembered_and_privacy_sticks() {
+    let caller = Party {
+        identity: "sip:12@abc.com".into(),
+        display: "Twelve".into(),
+        ..Party::default()
+    };
+    let held = Party {
+        rendering: Some(false),
+        ..Party::default()
+    };
+    let mut stage = Stage::new();
+    let early = CallDialog {
+        remote: caller.clone(),
+        remote_is_private: true,
+        ..leg("x", "l", "r", Early)
+    };
+    let mut feeder = stage.initial(1, full([early]));
+    stage.modify(
+        &mut feeder,
+        full([CallDialog {
+            local: held,
+            direction: None,
+            ..leg("x", "l", "r", Confirmed)
+        }]),
+    );
+    let call = Arc::clone(&stage.presentity.composed().calls[0]);
+    assert_eq!((&call.remote, call.remote_is_private), (&caller, true));
+    assert_eq!(
+        (call.direction, call.local.rendering),
+        (Some(Direction::Recipient), Some(false))
+    );
+    assert!(
+        stage.modify(&mut feeder, full([leg("x", "l", "r", Confirmed)])),
+        "held no more"
+    );
+    assert_eq!(stage.presentity.composed().calls[0].local.rendering, None);
+}
+
+#[test]
+fn legs_without_a_call_id_go_by_publisher_and_id() {
+    let mut stage = Stage::new();
+    let mut one = stage.initial(1, full([leg_by_id("1", Early)]));
+    let mut other = stage.initial(2, full([leg_by_id("1", Early)]));
+    let calls = stage.presentity.composed().calls.clone();
+    assert_eq!(calls.len(), 2);
+    assert_ne!(calls[0].id, calls[1].id);
+    stage.modify(&mut one, full([leg_by_id("1", Terminated)]));
+    assert_eq!(stage.lamp(), Early, "the other phone still rings");
+    stage.modify(&mut other, full([leg_by_id("1", Confirmed)]));
+    assert_eq!(stage.lamp(), Confirmed);
+    stage.modify(&mut other, full([leg_by_id("1", Terminated)]));
+    assert!(
+        !stage.modify(&mut other, full([leg_by_id("1", Early)])),
+        "an echo"
+    );
+    stage.pass(5.0);
+    assert!(
+        stage.modify(&mut other, full([leg_by_id("1", Early)])),
+        "the next call under the same id"
+    );
+}
+
+#[test]
+fn too_many_legs_keep_the_significant_and_new() {
+    let mut stage = Stage::new();
+    let busy: Vec<_> = (0..6)
+        .map(|call: u32| leg(&call.to_string(), "l", "r", Confirmed))
+        .collect();
+    let mut feeder = stage.initial(1, partial(busy));
+    assert_eq!(stage.presentity.composed().calls.len(), LIMITS.calls_max);
+    assert!(stage.modify(&mut feeder, partial([leg("ring", "l", "r", Early)])));
+    assert_eq!(stage.lamp(), Early);
+    assert_eq!(stage.presentity.composed().calls.len(), LIMITS.calls_max);
+    assert!(
+        !stage.modify(&mut feeder, partial([leg("try", "l", "-", Trying)])),
+        "it is less than all there are"
+    );
+}
+
+#[test]
+fn tombstones_are_bounded() {
+    let mut stage = Stage::new();
+    let mut feeder = stage.initial(1, full([]));
+    for call in 0..1000 {
+        stage.modify(
+            &mut feeder,
+            partial([leg(&call.to_string(), "l", "r", Terminated)]),
+        );
+    }
+    assert!(!stage.modify(&mut feeder, partial([leg("999", "l", "r", Early)])));
+    assert!(
+        stage.modify(&mut feeder, partial([leg("0", "l", "r", Early)])),
+        "the oldest is forgotten"
+    );
+    stage.pass(3700.0);
+    assert!(stage.presentity.is_blank());
+}
+
+#[test]
+fn a_first_tag_ends_what_had_none_but_not_an_answered_call() {
+    let mut stage = Stage::new();
+    stage.initial(1, full([leg("x", "l", "-", Trying)]));
+    stage.initial(2, full([leg("x", "l", "r", Terminated)]));
+    assert_eq!(stage.lamp(), Terminated, "it had not got its tag yet");
+    stage.initial(1, full([leg("y", "l", "-", Confirmed)]));
+    stage.initial(2, full([leg("y", "l", "r", Terminated)]));
+    assert_eq!(
+        stage.lamp(),
+        Confirmed,
+        "a branch that another feeder knows of"
+    );
+    // The other way round: a leg that learns its tag turns out to be one that is over.
+    let mut feeder = stage.initial(5, partial([leg("w", "l", "-", Early)]));
+    stage.modify(&mut feeder, partial([leg("y", "l", "-", Terminated)]));
+    assert_eq!(stage.lamp(), Early);
+    stage.initial(6, full([leg("v", "l", "r", Terminated)]));
+    stage.modify(&mut feeder, partial([leg("v", "l", "-", Early)]));
+    stage.modify(&mut feeder, partial([leg("v", "l", "r", Early)]));
+    stage.modify(&mut feeder, partial([leg("w", "l", "-", Terminated)]));
+    assert_eq!(stage.lamp(), Terminated);
+    stage.pass(40.0);
+    // A winner that comes after the loser's end is no echo of it.
+    stage.initial(3, full([leg("z", "-", "-", Terminated)]));
+    stage.initial(4, full([leg("z", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Early);
+}
+
+// W:D1
+
+fn number(digits: &str) -> Arc<CallDialog> {
+    let remote = Party {
+        identity: digits.into(),
+        ..Party::default()
+    };
+    Arc::new(CallDialog {
+        direction: None,
+        remote,
+        remote_is_private: true,
+        ..leg_by_id("call_state", Confirmed)
+    })
+}
+
+#[test]
+fn d1_call_state() {
+    let mut stage = Stage::new();
+    let until = |stage: &Stage, seconds| stage.now + Duration::from_secs(seconds);
+    let end = until(&stage, 100);
+    assert!(
+        stage
+            .presentity
+            .apply_call_state(Some(number("123")), stage.now, end)
+    );
+    assert_eq!(
+        (stage.lamp(), stage.availability()),
+        (Confirmed, Availability::Busy)
+    );
+    // The same number again only restarts the timer (D1.7).
+    stage.pass(60.0);
+    let since = stage.presentity.explain(stage.now)[0].since;
+    let end = until(&stage, 100);
+    assert!(
+        !stage
+            .presentity
+            .apply_call_state(Some(number("123")), stage.now, end)
+    );
+    assert_eq!(stage.presentity.explain(stage.now)[0].since, since);
+    assert_eq!(stage.presentity.next_expiry(), Some(end));
+    stage.pass(60.0);
+    assert_eq!(stage.lamp(), Confirmed);
+    // Another replaces it.
+    let end = until(&stage, 100);
+    assert!(
+        stage
+            .presentity
+            .apply_call_state(Some(number("456")), stage.now, end)
+    );
+    assert_eq!(stage.presentity.composed().calls.len(), 1);
+    // It combines with what a PBX says (D1.12).
+    let mut pbx = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
+    assert_eq!(stage.presentity.composed().calls.len(), 2);
+    assert!(stage.presentity.apply_call_state(None, stage.now, end));
+    assert_eq!(stage.lamp(), Confirmed);
+    let end = until(&stage, 100);
+    stage
+        .presentity
+        .apply_call_state(Some(number("456")), stage.now, end);
+    stage.modify(&mut pbx, full([]));
+    assert_eq!(stage.lamp(), Confirmed);
+    // It ends by itself (D1.6), and at once when its time is past.
+    stage.pass(100.0);
+    assert_eq!(stage.lamp(), Terminated);
+    let past = stage.now;
+    assert!(
+        !stage
+            .presentity
+            .apply_call_state(Some(number("456")), stage.now, past)
+    );
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
+    let mut stage = Stage::new();
+    stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
+    let call = number("123");
+    let end = stage.now + Duration::from_secs(100);
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        for call in [Some(Arc::clone(&call)), None] {
+            assert!(stage.presentity.apply_call_state(call, stage.now, end));
+            // A watcher's shard holds each state until the next.
+            seen.push(Arc::as_ptr(stage.presentity.composed()));
+        }
+    }
+    assert!(
+        seen.iter().zip(&seen[2..]).all(|(one, later)| one == later),
+        "two are enough"
+    );
+    let held = Arc::clone(stage.presentity.composed());
+    stage
+        .presentity
+        .apply_call_state(Some(call), stage.now, end);
+    let before = (*held).clone();
+    stage.presentity.apply_call_state(None, stage.now, end);
+    assert_eq!(*held, before, "a state that is held never changes");
+}
+
+// Why.
+
+#[test]
+fn every_contribution_is_explained() {
+    let mut stage = Stage::new();
+    assert_eq!(
+        stage.presentity.verdict(),
+        "offline: no source says anything"
+    );
+    let caller = Party {
+        identity: "sip:12@abc.com".into(),
+        ..Party::default()
+    };
+    let tag = stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
+    assert_eq!(stage.presentity.verdict(), "away: a client says so");
+    stage.initial(
+        2,
+        full([CallDialog {
+            remote: caller,
+            ..leg("x", "l", "r", Early)
+        }]),
+    );
+    let end = stage.now + Duration::from_secs(100);
+    stage
+        .presentity
+        .apply_call_state(Some(number("123")), stage.now, end);
+    let explained = stage.presentity.explain(stage.now);
+    let said: Vec<_> = explained
+        .iter()
+        .map(|one| (&*one.says, one.decides))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("open, lunch: back at one", false),
+            ("early recipient from sip:12@abc.com", true),
+            ("confirmed with a private party", false),
+        ]
+    );
+    assert_eq!(explained[0].source, format!("client:{tag}"));
+    assert!(explained[1].source.starts_with("publish:"));
+    assert_eq!(
+        (&*explained[2].source, explained[2].until),
+        ("http:call_state", end)
+    );
+    assert_eq!(
+        stage.presentity.verdict(),
+        "ringing: an incoming call is unanswered"
+    );
+    stage.initial(3, full([]));
+    assert_eq!(stage.presentity.explain(stage.now)[2].says, "no call");
+}

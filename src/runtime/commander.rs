@@ -1,0 +1,246 @@
+//! Commands to the shards and the way their replies come back: to a task of the HTTP core or to a plain thread.
+//!
+//! Guarantees: every command is answered or its asker hears [`Unavailable`]: when the inbox is full, when the core ends, when it panics.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use crossbeam::queue::ArrayQueue;
+use futures_util::task::AtomicWaker;
+
+use crate::http::Engine;
+use crate::http::Unavailable;
+use crate::runtime::mesh::Mesh;
+use crate::shard::Command;
+use crate::shard::Reply;
+use crate::shard::ShardId;
+
+/// A command under way.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    /// What is asked.
+    pub(crate) command: Command,
+    /// Who waits.
+    pub(crate) replier: Replier,
+}
+
+/// Whoever waits for the reply to one command. Dropped without an answer it says so.
+#[derive(Debug)]
+pub(crate) struct Replier(Waiting);
+
+#[derive(Debug)]
+enum Waiting {
+    Task(Arc<Slot>),
+    Thread(mpsc::Sender<Reply>),
+}
+
+/// Where a reply is left for a task.
+#[derive(Debug)]
+struct Slot {
+    reply: ArrayQueue<Reply>,
+    is_over: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Replier {
+    /// Answers.
+    pub(crate) fn answer(self, reply: Reply) {
+        match &self.0 {
+            // There is room: nobody else answers, and this one only once. Dropping `self` wakes the task.
+            Waiting::Task(slot) => drop(slot.reply.push(reply)),
+            // The thread may have lost patience.
+            Waiting::Thread(sender) => drop(sender.send(reply)),
+        }
+    }
+}
+
+impl Drop for Replier {
+    fn drop(&mut self) {
+        if let Waiting::Task(slot) = &self.0 {
+            slot.is_over.store(true, Ordering::Release);
+            slot.waker.wake();
+        }
+    }
+}
+
+impl Slot {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            reply: ArrayQueue::new(1),
+            is_over: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Result<Reply, Unavailable>> {
+        self.waker.register(context.waker());
+        // Looked at in this order, a reply left before the end is never missed.
+        let is_over = self.is_over.load(Ordering::Acquire);
+        match self.reply.pop() {
+            Some(reply) => Poll::Ready(Ok(reply)),
+            None if is_over => Poll::Ready(Err(Unavailable)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// The handle to all shards of a node. Clones are cheap and may go to any thread.
+#[derive(Clone, Debug)]
+pub struct Commander {
+    mesh: Arc<Mesh>,
+    is_ready: Arc<AtomicBool>,
+}
+
+impl Commander {
+    pub(crate) fn new(mesh: Arc<Mesh>, is_ready: Arc<AtomicBool>) -> Self {
+        Self { mesh, is_ready }
+    }
+
+    /// Gives a shard a command and blocks the thread until it replies. Not for a thread that runs an executor.
+    pub fn ask_blocking(
+        &self,
+        shard: ShardId,
+        command: Command,
+        patience: Duration,
+    ) -> Result<Reply, Unavailable> {
+        let (sender, receiver) = mpsc::channel();
+        let replier = Replier(Waiting::Thread(sender));
+        self.mesh
+            .ask(shard, Ask { command, replier })
+            .map_err(|_| Unavailable)?;
+        receiver.recv_timeout(patience).map_err(|_| Unavailable)
+    }
+
+    /// Gives every shard a command made for it, all at once, and blocks until all have replied or `patience` is over.
+    pub fn ask_all_blocking(
+        &self,
+        patience: Duration,
+        command: impl Fn() -> Command,
+    ) -> Vec<Result<Reply, Unavailable>> {
+        let deadline = std::time::Instant::now() + patience;
+        let receivers: Vec<_> = (0..self.mesh.shards())
+            .map(|shard| {
+                let (sender, receiver) = mpsc::channel();
+                let ask = Ask {
+                    command: command(),
+                    replier: Replier(Waiting::Thread(sender)),
+                };
+                // Refused, it drops the sender, and the receiver hears of it.
+                let _ = self.mesh.ask(ShardId(shard), ask);
+                receiver
+            })
+            .collect();
+        let wait = |receiver: mpsc::Receiver<Reply>| {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            receiver.recv_timeout(left).map_err(|_| Unavailable)
+        };
+        receivers.into_iter().map(wait).collect()
+    }
+}
+
+impl Engine for Commander {
+    fn shards(&self) -> u16 {
+        self.mesh.shards()
+    }
+
+    async fn ask(&self, shard: ShardId, command: Command) -> Result<Reply, Unavailable> {
+        let slot = Slot::new();
+        let replier = Replier(Waiting::Task(Arc::clone(&slot)));
+        self.mesh
+            .ask(shard, Ask { command, replier })
+            .map_err(|_| Unavailable)?;
+        poll_fn(|context| slot.poll(context)).await
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use glommio::LocalExecutorBuilder;
+    use glommio::Placement;
+
+    use super::*;
+
+    fn commander() -> (Arc<Mesh>, Commander) {
+        let mesh = Mesh::new(2);
+        (
+            Arc::clone(&mesh),
+            Commander::new(mesh, Arc::new(AtomicBool::new(true))),
+        )
+    }
+
+    fn serve(mesh: &Mesh, shard: ShardId, commands: usize) {
+        let mut answered = 0;
+        while answered < commands {
+            let Some(ask) = mesh.next_ask(shard) else {
+                std::thread::yield_now();
+                continue;
+            };
+            ask.replier.answer(Reply::Outstanding(answered));
+            answered += 1;
+        }
+    }
+
+    #[test]
+    fn a_thread_gets_its_reply() {
+        let (mesh, commander) = commander();
+        let shard = std::thread::spawn(move || serve(&mesh, ShardId(1), 1));
+        let reply = commander.ask_blocking(ShardId(1), Command::Drain, Duration::from_secs(10));
+        assert!(matches!(reply, Ok(Reply::Outstanding(0))));
+        shard.join().unwrap();
+    }
+
+    #[test]
+    fn a_task_gets_its_replies() {
+        let (mesh, commander) = commander();
+        let shard = std::thread::spawn(move || serve(&mesh, ShardId(0), 100));
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(64 * 1024)
+            .make()
+            .unwrap();
+        executor.run(async move {
+            for expected in 0..100 {
+                let reply = commander.ask(ShardId(0), Command::Counters).await;
+                assert!(matches!(reply, Ok(Reply::Outstanding(count)) if count == expected));
+            }
+        });
+        shard.join().unwrap();
+    }
+
+    #[test]
+    fn nobody_waits_for_a_core_that_has_ended() {
+        let (mesh, commander) = commander();
+        assert!(
+            commander
+                .ask_blocking(ShardId(7), Command::Drain, Duration::from_secs(10))
+                .is_err()
+        );
+        let waiting = std::thread::spawn({
+            let commander = commander.clone();
+            move || commander.ask_blocking(ShardId(0), Command::Drain, Duration::from_secs(60))
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        mesh.close(ShardId(0));
+        assert!(waiting.join().unwrap().is_err());
+        assert!(
+            commander
+                .ask_blocking(ShardId(0), Command::Drain, Duration::from_secs(60))
+                .is_err()
+        );
+        // One that gave up in silence counts for the rest: only the silent one is unavailable.
+        let shard = std::thread::spawn(move || serve(&mesh, ShardId(1), 1));
+        let replies = commander.ask_all_blocking(Duration::from_secs(10), || Command::Drain);
+        assert!(replies[0].is_err() && replies[1].is_ok());
+        shard.join().unwrap();
+    }
+}

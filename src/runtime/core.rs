@@ -1,0 +1,370 @@
+//! One core: the engine of a shard, its sockets, its mail, and the turn that joins them.
+//!
+//! A turn is synchronous and has three parts. The work that started it gives the engine inputs (a batch of datagrams, what was read from a
+//! stream, or nothing). Then what is due anyway is done: mail, commands, timers. Then the outbox is emptied into sockets, inboxes and
+//! repliers. The outbox is only added to between the engine's inputs, so that a whole batch leaves in as few system calls as came in.
+//!
+//! Invariants worth naming: no turn runs inside another and none waits; one clock reading per turn is the engine's `now`; the outbox is
+//! empty between turns.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::cell::RefMut;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::net::Limits;
+use crate::net::connection::Connection;
+use crate::net::receive::ReceiveBatch;
+use crate::net::streams::Streams;
+use crate::net::tcp::Accepted;
+use crate::net::transmit::SendBatch;
+use crate::net::udp::UdpPort;
+use crate::runtime::commander::Replier;
+use crate::runtime::mesh::Mesh;
+use crate::runtime::mesh::Post;
+use crate::shard::ConnectionId;
+use crate::shard::Flow;
+use crate::shard::Input;
+use crate::shard::Outbox;
+use crate::shard::Reply;
+use crate::shard::Shard;
+use crate::shard::ShardId;
+use crate::shard::Token;
+use crate::shard::Transmit;
+use crate::sip::Transport;
+use crate::telemetry::CoreCounters;
+use crate::telemetry::TurnTimes;
+
+/// Mail taken in one turn; the rest waits for the next, so that sockets get theirs.
+const MAIL_PER_TURN: usize = 256;
+/// Commands taken in one turn.
+const COMMANDS_PER_TURN: usize = 32;
+/// Octets in the outbox at which it is emptied within a turn: what is written is still in the second-level cache then.
+const OUTBOX_OCTETS: usize = 512 * 1024;
+/// Octets read from a stream at once.
+const SCRATCH_OCTETS: usize = 64 * 1024;
+/// How long mail that found no room waits for the next try, if no turn comes first.
+const BACKLOG_RETRY: Duration = Duration::from_millis(1);
+
+/// Everything of one core.
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// Which shard this is.
+    pub(crate) id: ShardId,
+    /// What it counts.
+    pub(crate) counters: Arc<CoreCounters>,
+    /// Its way to the others.
+    pub(crate) mesh: Arc<Mesh>,
+    /// The limits of its sockets.
+    pub(crate) limits: Limits,
+    /// Its UDP sockets by listener; None where a listener is none of UDP.
+    pub(crate) udp_ports: Vec<Option<Rc<UdpPort>>>,
+    /// Received datagrams; borrowed within a turn only.
+    pub(crate) received: RefCell<ReceiveBatch>,
+    /// Octets read from a stream; borrowed within a turn only.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+
+    state: RefCell<State>,
+    /// When the timekeeper wakes by itself; None: it does not.
+    armed: Cell<Option<Instant>>,
+    is_to_rearm: Cell<bool>,
+    timekeeper: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug)]
+struct State {
+    shard: Shard,
+    outbox: Outbox,
+    streams: Streams,
+    post: Post,
+    send_batch: SendBatch,
+    repliers: HashMap<Token, Replier>,
+    last_token: u64,
+    times: TurnTimes,
+}
+
+/// One turn under way.
+#[derive(Debug)]
+pub(crate) struct Turn<'c> {
+    core: &'c Core,
+    state: RefMut<'c, State>,
+    now: Instant,
+}
+
+impl Core {
+    /// A core with an engine that has heard nothing yet.
+    pub(crate) fn new(
+        id: ShardId,
+        shard: Shard,
+        mesh: Arc<Mesh>,
+        counters: Arc<CoreCounters>,
+        limits: Limits,
+        udp_ports: Vec<Option<Rc<UdpPort>>>,
+    ) -> Rc<Self> {
+        let state = State {
+            shard,
+            outbox: Outbox::default(),
+            streams: Streams::new(id, limits.clone()),
+            post: Post::new(Arc::clone(&mesh)),
+            send_batch: SendBatch::new(),
+            repliers: HashMap::new(),
+            last_token: 0,
+            times: TurnTimes::new(Instant::now()),
+        };
+        Rc::new(Self {
+            id,
+            counters,
+            mesh,
+            limits,
+            udp_ports,
+            received: RefCell::new(ReceiveBatch::new()),
+            scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
+            state: RefCell::new(state),
+            armed: Cell::new(None),
+            is_to_rearm: Cell::new(false),
+            timekeeper: RefCell::new(None),
+        })
+    }
+
+    /// Runs one turn that `work` starts.
+    pub(crate) fn turn<R>(&self, work: impl FnOnce(&mut Turn<'_>) -> R) -> R {
+        let mut turn = Turn {
+            core: self,
+            state: self.state.borrow_mut(),
+            now: Instant::now(),
+        };
+        let result = work(&mut turn);
+        turn.finish();
+        result
+    }
+
+    /// When a turn is wanted without anything arriving.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let state = self.state.borrow();
+        let retry = state
+            .post
+            .has_backlog()
+            .then(|| Instant::now() + BACKLOG_RETRY);
+        [state.shard.poll_timeout(), retry]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether sockets should be left unread for a moment.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.state.borrow().post.is_congested()
+    }
+
+    /// Ends all stream connections. True when none is left: their readers take a moment to notice.
+    pub(crate) fn end_streams(&self) -> bool {
+        let state = self.state.borrow();
+        state.streams.end_all();
+        state.streams.is_empty()
+    }
+
+    /// The timekeeper sleeps until `due`.
+    pub(crate) fn arm(&self, due: Option<Instant>) {
+        self.armed.set(due);
+        self.is_to_rearm.set(false);
+    }
+
+    /// Whether something became due earlier than the timekeeper was told; else it will be woken when that happens.
+    pub(crate) fn poll_rearm(&self, waker: &Waker) -> bool {
+        if self.is_to_rearm.get() {
+            return true;
+        }
+        let mut timekeeper = self.timekeeper.borrow_mut();
+        if !timekeeper
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
+            *timekeeper = Some(waker.clone());
+        }
+        false
+    }
+
+    fn wake_timekeeper_if_earlier(&self, due: Option<Instant>) {
+        let Some(due) = due else { return };
+        if self.armed.get().is_none_or(|armed| due < armed) {
+            self.armed.set(Some(due));
+            self.is_to_rearm.set(true);
+            if let Some(timekeeper) = self.timekeeper.borrow().as_ref() {
+                timekeeper.wake_by_ref();
+            }
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// The time of this turn.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Gives the engine an input.
+    pub(crate) fn handle(&mut self, input: Input<'_>) {
+        let state = &mut *self.state;
+        state.shard.handle(input, self.now, &mut state.outbox);
+        if state.outbox.arena.len() > OUTBOX_OCTETS {
+            self.empty_outbox();
+        }
+    }
+
+    /// Sends something the engine has no part in: the answer to a keepalive. `write` appends it and tells whether there is one.
+    pub(crate) fn answer(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let outbox = &mut self.state.outbox;
+        let start = outbox.arena.len();
+        let is_answered = write(&mut outbox.arena);
+        if is_answered {
+            let end = outbox.arena.len();
+            outbox.transmits.push(Transmit {
+                flow,
+                head: start..end,
+                tail: end..end,
+            });
+        }
+        is_answered
+    }
+
+    /// Takes an accepted stream in, if the limits let it.
+    pub(crate) fn admit(&mut self, accepted: Accepted, listener: u16) -> Option<Rc<Connection>> {
+        self.state
+            .streams
+            .admit(accepted, listener, &self.core.counters)
+    }
+
+    /// Forgets a stream that has ended, and tells the engine.
+    pub(crate) fn closed(&mut self, name: ConnectionId) {
+        // What is written to it in this turn was gathered while it existed and must not meet its absence.
+        self.empty_outbox();
+        self.state.streams.remove(name, &self.core.counters);
+        self.handle(Input::Closed(name));
+    }
+
+    fn finish(mut self) {
+        self.take_mail();
+        self.take_commands();
+        if self
+            .state
+            .shard
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
+            let state = &mut *self.state;
+            state.shard.handle_timeout(self.now, &mut state.outbox);
+        }
+        self.empty_outbox();
+        let state = &mut *self.state;
+        state.post.retry(&self.core.counters);
+        state.post.wake();
+        state
+            .times
+            .record(self.now, Instant::now(), &self.core.counters);
+        let retry = state.post.has_backlog().then(|| self.now + BACKLOG_RETRY);
+        let due = [state.shard.poll_timeout(), retry]
+            .into_iter()
+            .flatten()
+            .min();
+        self.core.wake_timekeeper_if_earlier(due);
+    }
+
+    fn take_mail(&mut self) {
+        for _ in 0..MAIL_PER_TURN {
+            let Some(mail) = self.core.mesh.next_mail(self.core.id) else {
+                break;
+            };
+            self.core.counters.mail_received.add(1);
+            self.handle(Input::Mail(mail));
+        }
+    }
+
+    fn take_commands(&mut self) {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(ask) = self.core.mesh.next_ask(self.core.id) else {
+                break;
+            };
+            self.core.counters.commands.add(1);
+            self.state.last_token += 1;
+            let token = Token(self.state.last_token);
+            self.state.repliers.insert(token, ask.replier);
+            self.handle(Input::Command(token, ask.command));
+        }
+    }
+
+    /// Hands all effects on and forgets them.
+    fn empty_outbox(&mut self) {
+        let State {
+            outbox,
+            streams,
+            post,
+            send_batch,
+            repliers,
+            ..
+        } = &mut *self.state;
+        if outbox.is_empty() {
+            outbox.clear();
+            return;
+        }
+        let counters = &self.core.counters;
+        send_datagrams(self.core, outbox, streams, send_batch);
+        if !streams.is_flushed() {
+            streams.flush(outbox, counters, |connection| {
+                let connection = Rc::clone(connection);
+                glommio::spawn_local(async move { connection.drain().await }).detach();
+            });
+        }
+        for (to, mail) in outbox.mail.drain(..) {
+            post.send(to, mail, counters);
+        }
+        for (token, reply) in outbox.replies.drain(..) {
+            if let Some(replier) = repliers.remove(&token) {
+                replier.answer(with_own_counters(reply, counters));
+            }
+        }
+        outbox.clear();
+    }
+}
+
+/// Sends the datagrams, run by run of one socket, and gathers what goes to streams.
+fn send_datagrams(core: &Core, outbox: &Outbox, streams: &mut Streams, send_batch: &mut SendBatch) {
+    let mut rest = outbox.transmits.as_slice();
+    while let Some(first) = rest.first() {
+        let index = outbox.transmits.len() - rest.len();
+        if first.flow.transport == Transport::Tcp {
+            streams.gather(index, &first.flow, &core.counters);
+            rest = &rest[1..];
+            continue;
+        }
+        let is_next = |transmit: &&Transmit| {
+            transmit.flow.transport == Transport::Udp
+                && transmit.flow.listener == first.flow.listener
+        };
+        let (run, behind) = rest.split_at(rest.iter().take_while(is_next).count());
+        rest = behind;
+        let Some(Some(port)) = core.udp_ports.get(usize::from(first.flow.listener)) else {
+            core.counters.send_errors.add(run.len() as u64);
+            continue;
+        };
+        if port.send(send_batch, outbox, run, &core.counters) {
+            let (port, counters) = (Rc::clone(port), Arc::clone(&core.counters));
+            glommio::spawn_local(async move { port.drain(&counters).await }).detach();
+        }
+    }
+}
+
+/// Whoever asks a shard for its counters gets those of its sockets and mail too.
+fn with_own_counters(reply: Reply, counters: &CoreCounters) -> Reply {
+    match reply {
+        Reply::Counters(mut values) => {
+            values.extend(counters.sums());
+            Reply::Counters(values)
+        }
+        other => other,
+    }
+}

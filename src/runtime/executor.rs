@@ -1,0 +1,91 @@
+//! Threads with an executor, pinned to a CPU each.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::mpsc;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use glommio::LocalExecutor;
+use glommio::LocalExecutorBuilder;
+use glommio::Placement;
+use glommio::PoolPlacement;
+
+use crate::runtime::error::BootError;
+
+/// Octets each executor pins for its own copies, of which there are next to none: the smallest it accepts. The default of 10 MiB would not fit
+/// into the usual memlock limit.
+const IO_MEMORY: usize = 64 * 1024;
+/// How long one task may go on before the others and the rings get their turn.
+const PREEMPT: Duration = Duration::from_millis(1);
+
+/// A thread to be started.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    /// `shard-0`, `http`.
+    pub(crate) name: String,
+    /// Where it runs.
+    pub(crate) cpu: usize,
+    /// Cores of the whole node, for advice on limits.
+    pub(crate) cores: usize,
+}
+
+/// Starts a thread that runs what `main` makes until it is done, then calls `over` with whether that was without a panic. Returns when the
+/// executor stands.
+pub(crate) fn start<M, F>(
+    seat: Seat,
+    main: M,
+    over: impl FnOnce(bool) + Send + 'static,
+) -> Result<JoinHandle<()>, BootError>
+where
+    M: FnOnce() -> F + Send + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let builder = thread::Builder::new().name(seat.name.clone());
+    let unstartable = |reason: String| BootError::Core {
+        core: seat.name.clone(),
+        cpu: seat.cpu,
+        reason,
+    };
+    let run = {
+        let seat = seat.clone();
+        move || {
+            let executor = match make(&seat) {
+                Ok(executor) => executor,
+                Err(error) => {
+                    let _ = sender.send(Err(error));
+                    return;
+                }
+            };
+            let _ = sender.send(Ok(()));
+            // The panic was reported by its hook already; what matters here is that nobody waits for this core any more.
+            let is_good = catch_unwind(AssertUnwindSafe(|| {
+                executor.run(async move { main().await })
+            }))
+            .is_ok();
+            over(is_good);
+        }
+    };
+    let thread = builder
+        .spawn(run)
+        .map_err(|error| unstartable(error.to_string()))?;
+    match receiver.recv() {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(unstartable("its thread ended at once".to_owned())),
+    }
+}
+
+fn make(seat: &Seat) -> Result<LocalExecutor, BootError> {
+    LocalExecutorBuilder::new(Placement::Fixed(seat.cpu))
+        .name(&seat.name)
+        .io_memory(IO_MEMORY)
+        .preempt_timer(PREEMPT)
+        // Its helper thread waits for full send buffers, rarely; not on the CPU it would help.
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+        .make()
+        .map_err(|error| BootError::from_executor(&seat.name, seat.cpu, seat.cores, &error))
+}

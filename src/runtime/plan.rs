@@ -1,0 +1,110 @@
+//! What a node is to be: the configuration as this room needs it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::net::interfaces;
+use crate::shard;
+use crate::shard::Directory;
+use crate::sip::Transport;
+
+/// One address to listen on for SIP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerPlan {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The address to bind; a wildcard listens on every address of its family, port 0 takes a free port.
+    pub address: SocketAddr,
+    /// `host[:port]` that peers are told to reach us at, where that is another than the address they spoke to (behind an address translation).
+    pub advertise: Option<String>,
+}
+
+/// A whole node.
+#[derive(Clone, Debug)]
+pub struct NodePlan {
+    /// The CPU of each shard; as many shards as CPUs.
+    pub shards: Vec<usize>,
+    /// The CPU of the HTTP core; None: the last shard's.
+    pub http_cpu: Option<usize>,
+    /// Where to listen for SIP; the index is a flow's `listener`.
+    pub listeners: Vec<ListenerPlan>,
+    /// Where to listen for HTTP.
+    pub http_listen: Vec<SocketAddr>,
+    /// The Unix socket of the operator's commands.
+    pub control_socket: Option<PathBuf>,
+    /// The options of every shard. `id`, `shards` and `advertise` are filled in, `local_addresses` is added to, a `key` of zeroes is replaced by one
+    /// nobody knows.
+    pub options: shard::Options,
+    /// Domains and accounts.
+    pub directory: Arc<Directory>,
+}
+
+impl ListenerPlan {
+    /// Every address a peer could reach this listener at: what is bound, on every interface when that is a wildcard, and what is advertised
+    /// if that is a number (a name is not looked up: start must not wait for a name server).
+    pub(crate) fn local_addresses(&self, bound: SocketAddr) -> Vec<SocketAddr> {
+        let mut addresses: Vec<SocketAddr> = self
+            .advertise
+            .iter()
+            .filter_map(|text| numeric(text, bound.port()))
+            .collect();
+        if bound.ip().is_unspecified() {
+            // Without the list a Contact that names ourselves is recognised by the advertised address alone; no reason not to start.
+            let ips = interfaces::addresses().unwrap_or_default();
+            let ips = ips.into_iter().filter(|ip| ip.is_ipv4() == bound.is_ipv4());
+            addresses.extend(ips.map(|ip| SocketAddr::new(ip, bound.port())));
+        } else {
+            addresses.push(bound);
+        }
+        addresses
+    }
+}
+
+/// `192.0.2.1`, `192.0.2.1:5060`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5060`.
+fn numeric(text: &str, port: u16) -> Option<SocketAddr> {
+    let ip = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    text.parse()
+        .ok()
+        .or_else(|| Some(SocketAddr::new(ip.parse().ok()?, port)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advertised_address_has_a_port_of_its_own_or_the_listeners() {
+        let expect =
+            |text, expected: &str| assert_eq!(numeric(text, 5070), Some(expected.parse().unwrap()));
+        expect("203.0.113.9", "203.0.113.9:5070");
+        expect("203.0.113.9:5099", "203.0.113.9:5099");
+        expect("2001:db8::1", "[2001:db8::1]:5070");
+        expect("[2001:db8::1]", "[2001:db8::1]:5070");
+        expect("[2001:db8::1]:5061", "[2001:db8::1]:5061");
+        assert_eq!(numeric("sbc.example.com:5060", 5070), None);
+    }
+
+    #[test]
+    fn a_wildcard_is_reached_at_every_interface() {
+        let address: SocketAddr = "0.0.0.0:5060".parse().unwrap();
+        let advertise = Some("203.0.113.9".to_owned());
+        let addresses = ListenerPlan {
+            transport: Transport::Udp,
+            address,
+            advertise,
+        }
+        .local_addresses(address);
+        assert!(addresses.contains(&"127.0.0.1:5060".parse().unwrap()));
+        assert!(addresses.contains(&"203.0.113.9:5060".parse().unwrap()));
+        assert!(
+            addresses
+                .iter()
+                .all(|address| address.is_ipv4() && !address.ip().is_unspecified())
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! Signals, on a plain thread of their own: SIGTERM and SIGINT end the node gently, a second one at once; SIGHUP reads the configuration anew.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+
+use signal_hook::consts::SIGHUP;
+use signal_hook::consts::SIGINT;
+use signal_hook::consts::SIGTERM;
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Drain and end.
+    Stop,
+    /// Read the configuration anew.
+    Reload,
+}
+
+/// The exit status after a second SIGTERM or SIGINT.
+const IMPATIENT_STATUS: i32 = 1;
+
+/// Catches the signals from now on, for the rest of the process's life.
+pub fn listen() -> io::Result<mpsc::Receiver<Request>> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, IMPATIENT_STATUS, Arc::clone(&is_stopping))?;
+    }
+    let (sender, receiver) = mpsc::channel();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                let request = if signal == SIGHUP {
+                    Request::Reload
+                } else {
+                    Request::Stop
+                };
+                if request == Request::Stop {
+                    is_stopping.store(true, Ordering::Relaxed);
+                }
+                if sender.send(request).is_err() {
+                    break;
+                }
+            }
+        })?;
+    Ok(receiver)
+}

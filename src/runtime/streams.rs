@@ -1,0 +1,108 @@
+//! From stream connections to the engine: accepting, reading, and ending them.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::net::connection::Connection;
+use crate::net::framing::Arrival;
+use crate::net::framing::Inbound;
+use crate::net::tcp::TcpPort;
+use crate::runtime::core::Core;
+use crate::shard::Input;
+use crate::sip::Fault;
+
+/// How long nothing is accepted after accepting failed: descriptors do not come back at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a stream is left unread while the core is congested.
+const CONGESTION_PAUSE: Duration = Duration::from_millis(1);
+
+/// Accepts the connections of one listening socket. Never ends.
+pub(crate) async fn serve(core: Rc<Core>, port: TcpPort) {
+    let mut is_failing = false;
+    loop {
+        match port.accept().await {
+            Ok(Some(accepted)) => {
+                is_failing = false;
+                if let Some(connection) = core.turn(|turn| turn.admit(accepted, port.listener)) {
+                    glommio::spawn_local(read(Rc::clone(&core), connection)).detach();
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "no connection can be accepted for now");
+                }
+                glommio::timer::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        glommio::yield_if_needed().await;
+    }
+}
+
+/// Feeds the engine from one connection until it ends.
+async fn read(core: Rc<Core>, connection: Rc<Connection>) {
+    let mut inbound = Inbound::new(&core.limits);
+    while let Some(length) = next_octets(&core, &connection, &inbound).await {
+        if take(&core, &connection, &mut inbound, length).is_err() {
+            core.counters.connections_out_of_step.add(1);
+            break;
+        }
+        glommio::yield_if_needed().await;
+    }
+    core.turn(|turn| turn.closed(connection.flow.connection));
+}
+
+/// Reads into the core's scratch; None at the end of the stream, whatever brought it about.
+async fn next_octets(core: &Core, connection: &Connection, inbound: &Inbound) -> Option<usize> {
+    while core.is_congested() {
+        core.counters.congested.add(1);
+        glommio::timer::sleep(CONGESTION_PAUSE).await;
+    }
+    let patience = inbound
+        .deadline()
+        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    match connection.read(&core.scratch, patience).await {
+        Ok(0) => None,
+        Ok(_) if patience == Some(Duration::ZERO) => {
+            // There always is another octet, and never a message.
+            core.counters.connections_timed_out.add(1);
+            None
+        }
+        Ok(length) => Some(length),
+        Err(error) => {
+            if error.kind() == io::ErrorKind::TimedOut {
+                core.counters.connections_timed_out.add(1);
+            }
+            None
+        }
+    }
+}
+
+/// One turn with what was read.
+fn take(
+    core: &Core,
+    connection: &Connection,
+    inbound: &mut Inbound,
+    length: usize,
+) -> Result<(), Fault> {
+    let scratch = core.scratch.borrow();
+    let flow = connection.flow;
+    core.turn(|turn| {
+        let now = turn.now();
+        inbound.take(&scratch[..length], now, |arrival| match arrival {
+            Arrival::Message(bytes) => {
+                core.counters.stream_messages_received.add(1);
+                turn.handle(Input::Datagram { flow, bytes });
+            }
+            Arrival::Ping => {
+                core.counters.stream_pings.add(1);
+                turn.answer(flow, |out| {
+                    out.extend_from_slice(b"\r\n");
+                    true
+                });
+            }
+        })
+    })
+}

@@ -1,0 +1,492 @@
+//! Whole nodes on loopback: real sockets, real cores, the real engine.
+
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::http::Engine;
+use crate::presence::Aor;
+use crate::presence::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::call::Party;
+use crate::runtime::BootError;
+use crate::runtime::ListenerPlan;
+use crate::runtime::Node;
+use crate::runtime::NodePlan;
+use crate::shard::Command;
+use crate::shard::Directory;
+use crate::shard::Options;
+use crate::shard::Reply;
+use crate::shard::Shard;
+use crate::shard::ShardId;
+use crate::shard::directory::AuthMode;
+use crate::shard::directory::Domain;
+use crate::sip::Transport;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn directory() -> Arc<Directory> {
+    let mut directory = Directory::default();
+    let domain = Domain {
+        name: "example.com".to_owned(),
+        auth: AuthMode::None,
+        trusted: Vec::new(),
+        reveal_number: false,
+        max_call_duration: Duration::from_secs(3600),
+        min_expires: Duration::from_secs(10),
+        max_expires: Duration::from_secs(3600),
+        open: true,
+        sha256: false,
+    };
+    directory.add_domain(domain, &[]).unwrap();
+    Arc::new(directory)
+}
+
+fn plan(shards: u16, address: &str) -> NodePlan {
+    let address: SocketAddr = address.parse().unwrap();
+    let cpus = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let listener = |transport| ListenerPlan {
+        transport,
+        address,
+        advertise: None,
+    };
+    NodePlan {
+        shards: (0..usize::from(shards)).map(|shard| shard % cpus).collect(),
+        http_cpu: None,
+        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+        http_listen: Vec::new(),
+        control_socket: None,
+        options: Options::new(ShardId(0), shards, Instant::now(), [0; 32]),
+        directory: directory(),
+    }
+}
+
+fn start(shards: u16) -> (Node, SocketAddr, SocketAddr) {
+    let node = Node::start(plan(shards, "127.0.0.1:0")).unwrap();
+    let address = |wanted| {
+        node.sip_addresses()
+            .iter()
+            .find(|(transport, _)| *transport == wanted)
+            .unwrap()
+            .1
+    };
+    let (udp, tcp) = (address(Transport::Udp), address(Transport::Tcp));
+    (node, udp, tcp)
+}
+
+fn subscribe(user: &str, transport: Transport, local: SocketAddr, number: usize) -> String {
+    let via = transport.via_token();
+    format!(
+        "SUBSCRIBE sip:{user}@example.com SIP/2.0\r\nVia: SIP/2.0/{via} {local};rport;branch=z9hG4bK-{number}-{port}\r\nMax-Forwards: 70\r\n\
+         From: <sip:phone{number}@example.com>;tag=f{number}\r\nTo: <sip:{user}@example.com>\r\nCall-ID: call-{number}-{port}\r\nCSeq: 1 SUBSCRIBE\r\n\
+         Contact: <sip:phone{number}@{local};transport={parameter}>\r\nEvent: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: 600\r\n\
+         Content-Length: 0\r\n\r\n",
+        port = local.port(),
+        parameter = transport.uri_parameter(),
+    )
+}
+
+fn header<'m>(message: &'m str, name: &str) -> &'m str {
+    let find = |line: &'m str| {
+        line.split_once(':')
+            .filter(|(known, _)| known.trim().eq_ignore_ascii_case(name))
+    };
+    message
+        .lines()
+        .find_map(find)
+        .unwrap_or_else(|| panic!("no {name} in {message}"))
+        .1
+        .trim()
+}
+
+fn ok(notify: &str) -> String {
+    let copied = ["Via", "From", "To", "Call-ID", "CSeq"]
+        .map(|name| format!("{name}: {}\r\n", header(notify, name)))
+        .concat();
+    format!("SIP/2.0 200 OK\r\n{copied}Content-Length: 0\r\n\r\n")
+}
+
+/// A phone on UDP.
+struct Phone {
+    socket: UdpSocket,
+    server: SocketAddr,
+}
+
+impl Phone {
+    fn new(server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((server.ip(), 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, server }
+    }
+
+    fn send(&self, text: &str) {
+        self.socket.send_to(text.as_bytes(), self.server).unwrap();
+    }
+
+    /// The next message; a NOTIFY is answered.
+    fn receive(&self) -> String {
+        let mut buffer = vec![0; 65_536];
+        let (length, from) = self.socket.recv_from(&mut buffer).unwrap();
+        assert_eq!(
+            from, self.server,
+            "answers leave from the address that was asked"
+        );
+        let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        if text.starts_with("NOTIFY") {
+            self.send(&ok(&text));
+        }
+        text
+    }
+
+    fn subscribed(server: SocketAddr, user: &str, number: usize) -> Self {
+        let phone = Self::new(server);
+        phone.send(&subscribe(
+            user,
+            Transport::Udp,
+            phone.socket.local_addr().unwrap(),
+            number,
+        ));
+        assert!(phone.receive().starts_with("SIP/2.0 200 "));
+        assert!(phone.receive().starts_with("NOTIFY "));
+        phone
+    }
+}
+
+/// Reads one message with a body of known length from a stream.
+fn receive_from(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut octet = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut octet).unwrap();
+        text.push(octet[0]);
+    }
+    let head = String::from_utf8(text).unwrap();
+    let mut body = vec![0; header(&head, "Content-Length").parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    head + &String::from_utf8(body).unwrap()
+}
+
+fn connect(server: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+fn has_ended(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1024]) {
+        Ok(0) => true,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        Ok(_) => false,
+    }
+}
+
+fn counter(node: &Node, name: &str) -> u64 {
+    let replies = node
+        .commander()
+        .ask_all_blocking(PATIENCE, || Command::Counters);
+    let value = |reply| match reply {
+        Ok(Reply::Counters(values)) => values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(0, |(_, value)| *value),
+        other => panic!("{other:?}"),
+    };
+    replies.into_iter().map(value).sum()
+}
+
+fn call(state: CallState) -> CallDialog {
+    CallDialog {
+        id: "leg".into(),
+        call_id: "".into(),
+        local_tag: "".into(),
+        remote_tag: "".into(),
+        direction: Some(Direction::Recipient),
+        state,
+        local: Party::default(),
+        remote: Party::default(),
+        remote_is_private: true,
+    }
+}
+
+fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
+    let aor = Aor::new(user, "example.com");
+    let owner = Shard::owner(&aor, node.commander().shards());
+    let command = Command::CallState {
+        aor,
+        call: call.map(Arc::new),
+        expires: Duration::from_secs(600),
+    };
+    let reply = node.commander().ask_blocking(owner, command, PATIENCE);
+    assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");
+}
+
+#[test]
+fn a_change_reaches_phones_on_every_shard() {
+    let (node, udp, _) = start(2);
+    // With this many ports the kernel deals some to each shard.
+    let phones: Vec<Phone> = (0..24)
+        .map(|number| Phone::subscribed(udp, "busy", number))
+        .collect();
+    assert!(
+        counter(&node, "mail_sent") > 0,
+        "the shard that does not own the presentity asks the other"
+    );
+    for state in [CallState::Confirmed, CallState::Terminated] {
+        set_call(
+            &node,
+            "busy",
+            Some(call(state)).filter(|_| state == CallState::Confirmed),
+        );
+        for phone in &phones {
+            let notify = phone.receive();
+            assert!(notify.starts_with("NOTIFY "), "{notify}");
+            assert!(
+                notify.contains("<state>confirmed</state>") == (state == CallState::Confirmed),
+                "{notify}"
+            );
+        }
+    }
+    assert_eq!(node.stop(PATIENCE), 0, "every NOTIFY was answered");
+}
+
+#[test]
+fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
+    let node = Node::start(plan(1, "0.0.0.0:0")).unwrap();
+    let port = node.sip_addresses()[0].1.port();
+    let phone = Phone::subscribed(
+        SocketAddr::new("127.0.0.2".parse().unwrap(), port),
+        "somebody",
+        1,
+    );
+    // Via and Contact of what follows name that address too.
+    set_call(&node, "somebody", Some(call(CallState::Confirmed)));
+    let notify = phone.receive();
+    assert!(
+        header(&notify, "Contact").contains(&format!("127.0.0.2:{port}")),
+        "{notify}"
+    );
+}
+
+#[test]
+fn keepalives_never_reach_the_engine() {
+    let (node, udp, _) = start(1);
+    let phone = Phone::new(udp);
+    for filler in ["\r\n\r\n", "\0\0\0\0", "jaK", ""] {
+        phone.send(filler);
+    }
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    request.extend(*b"transaction!");
+    phone.socket.send_to(&request, udp).unwrap();
+    let mut answer = [0; 64];
+    let length = phone.socket.recv(&mut answer).unwrap();
+    assert_eq!(
+        (length, &answer[..2], &answer[4..20]),
+        (32, &[1, 1][..], &request[4..20])
+    );
+    let port = u16::from_be_bytes([answer[26] ^ 0x21, answer[27] ^ 0x12]);
+    assert_eq!(port, phone.socket.local_addr().unwrap().port());
+    assert_eq!(
+        (
+            counter(&node, "datagrams_junk"),
+            counter(&node, "stun_answered")
+        ),
+        (4, 1)
+    );
+    assert_eq!(counter(&node, "datagrams_received"), 5);
+}
+
+#[test]
+fn a_stream_split_octet_by_octet_is_served() {
+    let (node, _, tcp) = start(2);
+    let mut stream = connect(tcp);
+    let local = stream.local_addr().unwrap();
+    let request = format!("\r\n\r\n{}", subscribe("split", Transport::Tcp, local, 1));
+    for octet in request.as_bytes() {
+        stream.write_all(&[*octet]).unwrap();
+    }
+    let mut pong = [0; 2];
+    stream.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"\r\n");
+    assert!(receive_from(&mut stream).starts_with("SIP/2.0 200 "));
+    let notify = receive_from(&mut stream);
+    assert!(notify.starts_with("NOTIFY "), "{notify}");
+    stream.write_all(ok(&notify).as_bytes()).unwrap();
+    set_call(&node, "split", Some(call(CallState::Confirmed)));
+    let notify = receive_from(&mut stream);
+    assert!(notify.contains("<state>confirmed</state>"), "{notify}");
+    assert_eq!(
+        (
+            counter(&node, "stream_pings"),
+            counter(&node, "connections_open")
+        ),
+        (1, 1)
+    );
+    assert_eq!(counter(&node, "stream_messages_received"), 2);
+}
+
+#[test]
+fn many_subscriptions_of_one_stream_are_written_in_order() {
+    let (node, _, tcp) = start(1);
+    let mut stream = connect(tcp);
+    let local = stream.local_addr().unwrap();
+    let requests: String = (0..300)
+        .map(|number| subscribe("crowd", Transport::Tcp, local, number))
+        .collect();
+    let mut writer = stream.try_clone().unwrap();
+    let writer = thread::spawn(move || writer.write_all(requests.as_bytes()).unwrap());
+    let (mut answered, mut notified) = (0, 0);
+    while answered + notified < 600 {
+        let text = receive_from(&mut stream);
+        if text.starts_with("SIP/2.0 200 ") {
+            assert!(header(&text, "Call-ID").starts_with(&format!("call-{answered}-")));
+            answered += 1;
+        } else {
+            stream.write_all(ok(&text).as_bytes()).unwrap();
+            notified += 1;
+        }
+    }
+    writer.join().unwrap();
+    assert_eq!((answered, notified), (300, 300));
+    assert_eq!(counter(&node, "stream_messages_sent"), 600);
+}
+
+#[test]
+fn a_stream_out_of_step_is_closed_and_the_others_are_not() {
+    let (node, _, tcp) = start(1);
+    let mut good = connect(tcp);
+    let mut bad = connect(tcp);
+    bad.write_all(b"<html></html>\r\n\r\n").unwrap();
+    assert!(has_ended(&mut bad));
+    good.write_all(b"\r\n\r\n").unwrap();
+    good.read_exact(&mut [0; 2]).unwrap();
+    assert_eq!(
+        (
+            counter(&node, "connections_out_of_step"),
+            counter(&node, "connections_open")
+        ),
+        (1, 1)
+    );
+    drop(good);
+    let deadline = Instant::now() + PATIENCE;
+    while counter(&node, "connections_open") > 0 {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_costs_its_connection_only() {
+    let (node, udp, tcp) = start(1);
+    let mut lazy = connect(tcp);
+    lazy.set_write_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let local = lazy.local_addr().unwrap();
+    // Every request is answered twice, nothing is read; sooner or later either side's patience ends.
+    let deadline = Instant::now() + PATIENCE;
+    let mut number = 0;
+    while counter(&node, "connections_overflowed") == 0 {
+        assert!(
+            Instant::now() < deadline,
+            "the queue of a peer that reads nothing is bounded"
+        );
+        let requests: String = (0..200)
+            .map(|offset| subscribe("lazy", Transport::Tcp, local, number + offset))
+            .collect();
+        number += 200;
+        if lazy.write_all(requests.as_bytes()).is_err() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    Phone::subscribed(udp, "lazy", 1_000_000);
+    let deadline = Instant::now() + PATIENCE;
+    while counter(&node, "connections_open") > 0 {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_second_node_is_refused_and_a_third_after_the_end_is_not() {
+    let (node, udp, _) = start(2);
+    let mut again = plan(2, &udp.to_string());
+    again.listeners.truncate(1);
+    let refused = Node::start(again.clone()).unwrap_err();
+    assert!(
+        matches!(&refused, BootError::Bind(error) if error.reason.kind() == ErrorKind::AddrInUse),
+        "{refused}"
+    );
+    assert_eq!(node.stop(PATIENCE), 0);
+    let node = Node::start(again).unwrap();
+    Phone::subscribed(node.sip_addresses()[0].1, "again", 1);
+}
+
+#[test]
+fn a_node_needs_a_shard_and_a_cpu_that_is_there() {
+    assert!(matches!(
+        Node::start(plan(0, "127.0.0.1:0")).unwrap_err(),
+        BootError::Shards(0)
+    ));
+    let mut nowhere = plan(1, "127.0.0.1:0");
+    nowhere.shards = vec![4095];
+    let refused = Node::start(nowhere).unwrap_err();
+    assert!(
+        matches!(refused, BootError::Core { cpu: 4095, .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_control_socket_is_ours_alone_and_goes_with_us() {
+    let path = std::env::temp_dir().join(format!("lamplighter-control-{}", std::process::id()));
+    // One that a dead process left behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let plan = NodePlan {
+        control_socket: Some(path.clone()),
+        ..plan(1, "127.0.0.1:0")
+    };
+    let node = Node::start(plan.clone()).unwrap();
+    let listening = std::os::unix::net::UnixStream::connect(&path);
+    if listening.is_ok() {
+        assert!(matches!(
+            Node::start(plan).unwrap_err(),
+            BootError::Control { .. }
+        ));
+        assert!(
+            path.exists(),
+            "the refused node leaves the other's socket alone"
+        );
+    }
+    drop(node);
+    assert!(!path.exists());
+}
+
+#[test]
+fn new_domains_come_into_force_without_losing_a_subscription() {
+    let (node, udp, _) = start(2);
+    let phone = Phone::subscribed(udp, "kept", 1);
+    let other = Phone::new(udp);
+    let request = subscribe("new", Transport::Udp, other.socket.local_addr().unwrap(), 2)
+        .replace("example.com", "example.org");
+    other.send(&request);
+    assert!(!other.receive().starts_with("SIP/2.0 200"));
+    let mut directory = (*directory()).clone();
+    let domain = Domain {
+        name: "example.org".to_owned(),
+        ..directory.domains()[0].clone()
+    };
+    directory.add_domain(domain, &[]).unwrap();
+    node.reload(Arc::new(directory)).unwrap();
+    other.send(&request.replace("call-2", "call-3").replace("bK-2", "bK-3"));
+    assert!(other.receive().starts_with("SIP/2.0 200"));
+    set_call(&node, "kept", Some(call(CallState::Confirmed)));
+    assert!(phone.receive().contains("<state>confirmed</state>"));
+}

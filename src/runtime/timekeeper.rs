@@ -1,0 +1,52 @@
+//! The one timer of a core: sleeps until the engine wants a turn, and again.
+//!
+//! The executor's timers are dear (PERF: half a microsecond to arm), so there is this one, and it is set anew only when something becomes
+//! due earlier than it would fire. When that turns out to be superfluous it fires once for nothing and is set right.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
+
+use glommio::timer::Timer;
+
+use crate::runtime::core::Core;
+
+/// Gives the core a turn whenever one is due. Never ends.
+pub(crate) async fn keep(core: Rc<Core>) {
+    // The first sleep in an executor takes ten milliseconds and more whatever is asked for; so it is slept before it matters.
+    glommio::timer::sleep(Duration::from_millis(1)).await;
+    let mut timer = Timer::new(Duration::ZERO);
+    loop {
+        let due = core.next_due();
+        core.arm(due);
+        if wait(&core, due, &mut timer).await {
+            core.turn(|_| ());
+            // The engine may have left work over for the next turn; sockets come in between.
+            glommio::executor().yield_task_queue_now().await;
+        }
+    }
+}
+
+/// True at `due`; false as soon as something is due before that.
+async fn wait(core: &Core, due: Option<Instant>, timer: &mut Timer) -> bool {
+    if let Some(due) = due {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        timer.reset(left);
+    }
+    poll_fn(|context| {
+        if core.poll_rearm(context.waker()) {
+            return Poll::Ready(false);
+        }
+        match due {
+            Some(_) => Pin::new(&mut *timer).poll(context).map(|_| true),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

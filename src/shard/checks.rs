@@ -1,0 +1,128 @@
+//! The checks admission is made of: each reads one header and says whether the request may go on (W:A1).
+
+use crate::presence::Aor;
+use crate::presence::subscription::Package;
+use crate::shard::directory::Directory;
+use crate::shard::directory::Domain;
+use crate::shard::respond::Refusal;
+use crate::shard::respond::unsupported_option_tags;
+use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::Uri;
+use crate::sip::header::Event;
+use crate::sip::header::MediaRange;
+use crate::sip::header::Parameters;
+use crate::sip::header::accepts;
+use crate::sip::header::delta_seconds;
+use crate::sip::header::list_items;
+
+/// The address of record a URI means, when it is of a domain we serve.
+pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
+    let uri = Uri::parse(uri).ok()?;
+    let mut host = String::new();
+    uri.write_host(&mut host);
+    let domain = directory.domain(&host)?;
+    let mut user = String::new();
+    uri.write_user(&mut user)
+        .then(|| Aor::new(&user, &domain.name))
+}
+
+/// Whether somebody of that name exists (W:A1.18).
+pub(crate) fn check_exists<'d>(
+    aor: &Aor,
+    domain: &Domain,
+    directory: &Directory,
+) -> Result<(), Refusal<'d>> {
+    let exists =
+        !aor.user().is_empty() && (domain.open || directory.account(aor.as_str()).is_some());
+    if exists {
+        Ok(())
+    } else {
+        Err(Refusal::Plain(Status::NOT_FOUND))
+    }
+}
+
+/// Require names nothing we do not know (W:A1.5).
+pub(crate) fn check_extensions<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
+    if unsupported_option_tags(message).next().is_some() {
+        Err(Refusal::Extension)
+    } else {
+        Ok(())
+    }
+}
+
+/// The event package of a request (W:A1.7).
+pub(crate) fn event_of<'m, 'd>(
+    message: &Message<'m>,
+) -> Result<(Package, Event<'m>, &'m [u8]), Refusal<'d>> {
+    let value = message.header(HeaderName::Event).ok_or(Refusal::BadEvent)?;
+    let event = Event::parse(value).ok_or(Fault::Invalid(HeaderName::Event))?;
+    if value.len() > EVENT_OCTETS_MAX {
+        return Err(Fault::Invalid(HeaderName::Event).into());
+    }
+    let package = Package::from_token(event.package).ok_or(Refusal::BadEvent)?;
+    Ok((package, event, value))
+}
+
+/// Octets of an Event header, which is stored and echoed.
+const EVENT_OCTETS_MAX: usize = 255;
+
+/// Expires in seconds; None when absent (W:A1.12).
+pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refusal<'d>> {
+    let Some(value) = message.header(HeaderName::Expires) else {
+        return Ok(None);
+    };
+    delta_seconds(value)
+        .map(Some)
+        .ok_or(Refusal::Fault(Fault::Invalid(HeaderName::Expires)))
+}
+
+/// The peer can read what we would send (W:A1.10).
+pub(crate) fn check_accept<'d>(message: &Message<'_>, package: Package) -> Result<(), Refusal<'d>> {
+    let (kind, subtype) = package.content_type().split_once('/').unwrap_or_default();
+    let mut values = message.headers(HeaderName::Accept).peekable();
+    let is_present = values.peek().is_some();
+    let ranges = values.flat_map(list_items).filter_map(MediaRange::parse);
+    if is_present && !accepts(ranges, kind, subtype) {
+        Err(Refusal::NotAcceptable(package))
+    } else {
+        Ok(())
+    }
+}
+
+/// No encoding of the body but identity (W:A1.9).
+pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
+    let mut codings = message
+        .headers(HeaderName::ContentEncoding)
+        .flat_map(list_items);
+    if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        Err(Refusal::Encoding)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a body that we do not understand may be ignored: `Content-Disposition: ...;handling=optional` (W:A1.9).
+pub(crate) fn is_body_optional(message: &Message<'_>) -> bool {
+    message
+        .header(HeaderName::ContentDisposition)
+        .is_some_and(|value| {
+            let parameters = value
+                .iter()
+                .position(|octet| *octet == b';')
+                .and_then(|at| value.get(at + 1..));
+            let parameters = Parameters(parameters.unwrap_or_default());
+            parameters
+                .get("handling")
+                .is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
+        })
+}
+
+/// A fixed hash, so that every shard and every process names the same shard.
+pub(crate) fn fnv1a(octets: &[u8]) -> u64 {
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

@@ -1,0 +1,183 @@
+//! The operator's side: call_state.htm, `why`, `watchers`, reload, drain, counters.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::Aor;
+use crate::presence::CallDialog;
+use crate::presence::Presentity;
+use crate::presence::composition::lamp;
+use crate::presence::contribution::Explained;
+use crate::presence::subscription::Termination;
+use crate::shard::Shard;
+use crate::shard::mail::Command;
+use crate::shard::mail::Contribution;
+use crate::shard::mail::Reply;
+use crate::shard::mail::WatcherReport;
+use crate::shard::mail::Why;
+use crate::shard::outbox::Outbox;
+use crate::shard::table::Phase;
+use crate::shard::table::Subscription;
+use crate::shard::table::SubscriptionId;
+use crate::shard::table::Wants;
+
+/// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
+const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
+
+impl Shard {
+    pub(crate) fn handle_command(
+        &mut self,
+        command: Command,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Reply {
+        match command {
+            Command::CallState { aor, call, expires } => {
+                self.handle_call_state(&aor, call, expires, now, out)
+            }
+            Command::Why(aor) => Reply::Why(self.why(&aor, now)),
+            Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
+            Command::Reload(directory) => {
+                self.directory = directory;
+                Reply::Done
+            }
+            Command::Drain => {
+                self.is_draining = true;
+                self.deactivate_some();
+                Reply::Outstanding(self.table.subscriptions.len() + self.notifier.outstanding())
+            }
+            Command::Counters => Reply::Counters(self.count()),
+        }
+    }
+
+    /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows (W:A3.10). Each command takes the next,
+    /// so that the one who drains sets the pace.
+    fn deactivate_some(&mut self) {
+        let from = self.drained.0;
+        let active = self
+            .table
+            .subscriptions
+            .iter()
+            .skip_while(|(id, _)| *id < from as usize);
+        let ids: Vec<SubscriptionId> = active
+            .filter(|(_, subscription)| subscription.phase == Phase::Active)
+            .map(|(id, _)| SubscriptionId(id as u32))
+            .take(DEACTIVATIONS_PER_DRAIN)
+            .collect();
+        for id in ids {
+            self.drained = id;
+            self.end_subscription(id, Termination::Deactivated);
+            self.want(id, Wants::Notify);
+        }
+    }
+
+    fn handle_call_state(
+        &mut self,
+        aor: &Aor,
+        call: Option<Arc<CallDialog>>,
+        expires: Duration,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Reply {
+        if self.presentities.find(aor).is_none()
+            && self.presentities.len() >= self.options.presentities_max
+        {
+            self.counters.requests_over_limit += 1;
+            return Reply::OverLimit;
+        }
+        let id = self.presentities.find_or_add(aor);
+        self.counters.call_states_accepted += 1;
+        if let Some(owned) = self.presentities.get_mut(id) {
+            let is_changed = owned.presentity.apply_call_state(call, now, now + expires);
+            self.after_contribution(id, is_changed, now, out);
+        }
+        Reply::Done
+    }
+
+    fn why(&mut self, aor: &Aor, now: Instant) -> Why {
+        let id = self.presentities.find(aor);
+        match id.and_then(|id| self.presentities.get_mut(id)) {
+            Some(owned) => explain(&owned.presentity, now),
+            None => explain(&Presentity::default(), now),
+        }
+    }
+
+    fn watchers(&self, aor: &Aor, now: Instant) -> Vec<WatcherReport> {
+        let Some(watched) = self.table.watched_by_aor(aor) else {
+            return Vec::new();
+        };
+        watched
+            .watchers
+            .iter()
+            .filter_map(|id| self.report(*id, now))
+            .collect()
+    }
+
+    fn report(&self, id: SubscriptionId, now: Instant) -> Option<WatcherReport> {
+        let subscription = self.table.subscription(id)?;
+        let entry = self.table.dialog(subscription.dialog)?;
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        Some(WatcherReport {
+            shard: self.options.id.0,
+            watcher: text(entry.dialog.remote_uri()),
+            package: subscription.package.token(),
+            flow: format!(
+                "{} {}",
+                entry.flow.transport.uri_parameter(),
+                entry.flow.peer
+            ),
+            target: text(entry.dialog.remote_target()),
+            state: if entry.is_cut {
+                "no flow"
+            } else {
+                standing(subscription)
+            },
+            notifies: subscription.version,
+            remaining: subscription.expires_at.saturating_duration_since(now),
+            call_id: text(entry.dialog.call_id()),
+        })
+    }
+
+    /// The counters, and how full the tables are.
+    fn count(&self) -> Vec<(&'static str, u64)> {
+        let mut counters = self.counters.snapshot();
+        counters.extend([
+            ("responses_evicted_early", self.transactions.evicted_early()),
+            ("subscriptions", self.table.subscriptions.len() as u64),
+            ("presentities", self.presentities.len() as u64),
+            ("notifies_outstanding", self.notifier.outstanding() as u64),
+            ("notifies_queued", self.queue.len() as u64),
+            ("timers", self.wheel.len() as u64),
+        ]);
+        counters
+    }
+}
+
+fn standing(subscription: &Subscription) -> &'static str {
+    if subscription.strikes > 0 || subscription.not_before.is_some() {
+        "probation"
+    } else if subscription.in_flight.is_some() {
+        "waiting"
+    } else {
+        "active"
+    }
+}
+
+fn explain(presentity: &Presentity, now: Instant) -> Why {
+    let composed = presentity.composed();
+    let age = |contribution: Explained| Contribution {
+        source: contribution.source,
+        says: contribution.says,
+        age: now.saturating_duration_since(contribution.since),
+        remaining: contribution.until.saturating_duration_since(now),
+        decides: contribution.decides,
+    };
+    Why {
+        availability: composed.availability.to_string(),
+        basic: if composed.open { "open" } else { "closed" },
+        lamp: lamp(composed).as_str(),
+        because: presentity.verdict(),
+        contributions: presentity.explain(now).into_iter().map(age).collect(),
+    }
+}

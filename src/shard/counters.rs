@@ -1,0 +1,78 @@
+//! What a shard counts. Every limit and every refusal has a counter here.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the start of the process.
+        #[derive(Clone, Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Names and values, in the order of declaration.
+            #[must_use]
+            pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests and responses that could be read.
+    messages_received,
+    /// Octets that were no SIP and nobody could be answered.
+    messages_unreadable,
+    /// Handed on to the shard they belong to.
+    messages_misdirected,
+    /// Requests seen before and answered from memory.
+    requests_retransmitted,
+    /// Requests refused, all reasons together.
+    requests_refused,
+    /// 401s.
+    requests_challenged,
+    /// 503s because a limit was reached.
+    requests_over_limit,
+    /// Initial SUBSCRIBEs accepted.
+    subscriptions_created,
+    /// SUBSCRIBEs that prolonged a subscription.
+    subscriptions_refreshed,
+    /// Fetches: one NOTIFY, no subscription.
+    subscriptions_fetched,
+    /// Ended by the subscriber.
+    subscriptions_ended,
+    /// Ended by time.
+    subscriptions_expired,
+    /// Removed because of the answer to a NOTIFY (W:A3.6).
+    subscriptions_rejected,
+    /// Removed because nobody answered (W:A3.7).
+    subscriptions_unanswered,
+    /// PUBLISHes accepted.
+    publications_accepted,
+    /// PUBLISHes whose SIP-If-Match named nothing here.
+    publications_unmatched,
+    /// State changes of presentities that nobody watches.
+    publications_without_watchers,
+    /// Statements taken from call_state.htm.
+    call_states_accepted,
+    /// Changes of composed state.
+    state_changes,
+    /// NOTIFYs sent, retransmissions not counted.
+    notifies_sent,
+    /// NOTIFYs sent again because nobody had answered yet.
+    notifies_retransmitted,
+    /// NOTIFYs answered with 2xx.
+    notifies_confirmed,
+    /// NOTIFYs answered otherwise.
+    notifies_refused,
+    /// NOTIFYs nobody answered within 32 s.
+    notifies_unanswered,
+    /// NOTIFYs not sent because the watcher had been shown the same already.
+    notifies_suppressed,
+    /// NOTIFYs held back by the rate of a phone.
+    notifies_paced,
+    /// Responses that belong to no request of ours.
+    responses_unmatched,
+    /// NOTIFYs larger than 1,300 octets that went by UDP (W:A6.3).
+    udp_oversize,
+}

@@ -1,0 +1,106 @@
+//! The way to a phone, out of what its SUBSCRIBE says: where NOTIFYs go, which phone it is, what it calls the presentity.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use crate::presence::Aor;
+use crate::shard::checks::fnv1a;
+use crate::shard::flow::Flow;
+use crate::sip::Message;
+use crate::sip::Uri;
+use crate::sip::dialog::Dialog;
+use crate::sip::emit;
+use crate::sip::header::Event;
+use crate::sip::uri::Scheme;
+use crate::sip::uri::write_escaped_user;
+
+/// The presentity as the phone wrote it, without parameters: soft clients match on it (W:C0.8).
+pub(crate) fn entity_uri(message: &Message<'_>, aor: &Aor) -> Vec<u8> {
+    let to = message.to().and_then(|to| Uri::parse(to.uri).ok());
+    let mut user = String::new();
+    let (scheme, raw_user, host) = match to {
+        Some(uri) if uri.write_user(&mut user) && user == aor.user() => {
+            (uri.scheme, uri.user, host_port(uri))
+        }
+        _ => {
+            let mut escaped = String::new();
+            write_escaped_user(aor.user(), &mut escaped);
+            return format!("sip:{escaped}@{}", aor.domain()).into_bytes();
+        }
+    };
+    let scheme: &[u8] = if scheme == Scheme::Sips {
+        b"sips:"
+    } else {
+        b"sip:"
+    };
+    [scheme, raw_user.unwrap_or_default(), b"@", &host].concat()
+}
+
+fn host_port(uri: Uri<'_>) -> Vec<u8> {
+    let mut host = uri.host.to_vec();
+    if let Some(port) = uri.port {
+        host.push(b':');
+        emit::decimal(&mut host, u64::from(port));
+    }
+    host
+}
+
+/// The `id` parameter of an Event value.
+pub(crate) fn event_id(value: &[u8]) -> &[u8] {
+    Event::parse(value)
+        .map(|event| event.id)
+        .unwrap_or_default()
+}
+
+/// A phone: where its requests come from, and its Contact's address.
+pub(crate) fn phone_key(flow: &Flow, dialog: &Dialog) -> u64 {
+    let target = dialog.remote_target();
+    let address = Uri::parse(target).map_or(target, |uri| uri.host);
+    let port = Uri::parse(target)
+        .ok()
+        .and_then(|uri| uri.port)
+        .unwrap_or_default();
+    let user = Uri::parse(target)
+        .ok()
+        .and_then(|uri| uri.user)
+        .unwrap_or_default();
+    let peer = match flow.peer.ip() {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    fnv1a(
+        &[
+            &peer.to_le_bytes()[..],
+            &flow.peer.port().to_le_bytes(),
+            &port.to_le_bytes(),
+            address,
+            b"/",
+            user,
+        ]
+        .concat(),
+    )
+}
+
+/// Where NOTIFYs go: back where the SUBSCRIBE came from, but to the port the first hop names when it is on that very host: a phone
+/// may listen on another port than it sends from (W:A2.10). Never to a third party (W:E2.5).
+pub(crate) fn next_hop(dialog: &Dialog, flow: &Flow) -> SocketAddr {
+    let hop = dialog
+        .first_route()
+        .unwrap_or_else(|| dialog.remote_target());
+    let is_flow_bound = Uri::parse(hop).is_ok_and(|uri| uri.parameter("ob").is_some());
+    match numeric_address(hop) {
+        Some(address)
+            if address.ip() == flow.peer.ip()
+                && !is_flow_bound
+                && !flow.transport.is_reliable() =>
+        {
+            address
+        }
+        _ => flow.peer,
+    }
+}
+
+pub(crate) fn numeric_address(uri: &[u8]) -> Option<SocketAddr> {
+    let uri = Uri::parse(uri).ok()?;
+    Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060)))
+}

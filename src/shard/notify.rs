@@ -1,0 +1,363 @@
+//! NOTIFY: when one is due, and how it is written (RFC 6665 §4.2.2; W:A3). What becomes of it is `outcome`'s.
+//!
+//! Invariants: one NOTIFY of a subscription at a time (W:A3.4); what a NOTIFY says is the state of the moment it is written; CSeq and
+//! document version go up by one with every NOTIFY; the octets sent again are the octets sent.
+
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::presence::subscription::Termination;
+use crate::shard::Shard;
+use crate::shard::Timer;
+use crate::shard::bodies;
+use crate::shard::bodies::Body;
+use crate::shard::flow::Flow;
+use crate::shard::mark::BRANCH_COOKIE;
+use crate::shard::mark::Mark;
+use crate::shard::outbox::Outbox;
+use crate::shard::outbox::Transmit;
+use crate::shard::pace::Admitted;
+use crate::shard::pace::PhoneId;
+use crate::shard::pace::Release;
+use crate::shard::table::Phase;
+use crate::shard::table::SubscriptionId;
+use crate::shard::table::Wants;
+use crate::shard::wheel::TimerHandle;
+use crate::sip::Method;
+use crate::sip::dialog::Origin;
+use crate::sip::emit;
+use crate::sip::transaction::client::ClientTransaction;
+
+/// Buffers kept for the next NOTIFYs.
+const BUFFERS_KEPT_MAX: usize = 4096;
+/// Beyond it a datagram may be cut into fragments (W:A6.3).
+const UDP_OCTETS_ADVISED: usize = 1300;
+
+/// A NOTIFY's place among those that are not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct InFlightId(pub(crate) u32);
+
+/// A NOTIFY on its way.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub(crate) mark: Mark,
+    pub(crate) sequence: u32,
+    /// None when the subscription is gone: this was its last NOTIFY.
+    pub(crate) subscription: Option<SubscriptionId>,
+    pub(crate) flow: Flow,
+    pub(crate) transaction: ClientTransaction,
+    pub(crate) timer: TimerHandle,
+    /// For sending again; empty on a stream, which does that itself.
+    pub(crate) octets: Vec<u8>,
+}
+
+/// NOTIFYs on their way, and the buffers for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Notifier {
+    pub(crate) in_flight: Slab<InFlight>,
+    buffers: Vec<Vec<u8>>,
+    prolog: Vec<u8>,
+}
+
+impl Notifier {
+    /// NOTIFYs that are not answered yet.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The subscription is gone; its NOTIFY goes on alone.
+    pub(crate) fn orphan(&mut self, id: InFlightId) {
+        if let Some(in_flight) = self.in_flight.get_mut(id.0 as usize) {
+            in_flight.subscription = None;
+        }
+    }
+
+    /// A NOTIFY is answered, or never will be; its buffer is kept for the next.
+    pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
+        let mut in_flight = self.in_flight.try_remove(id.0 as usize)?;
+        if self.buffers.len() < BUFFERS_KEPT_MAX {
+            let mut buffer = std::mem::take(&mut in_flight.octets);
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+        Some(in_flight)
+    }
+}
+
+impl Shard {
+    /// Wants a NOTIFY, and queues for it.
+    pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
+        if let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) {
+            subscription.want(wants, id, &mut self.queue);
+        }
+    }
+
+    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next.
+    pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
+        for _ in 0..self.options.notifies_per_turn {
+            let Some(id) = self.queue.pop_front() else {
+                return;
+            };
+            if let Some(subscription) = self.table.subscription_mut(id) {
+                subscription.is_queued = false;
+            }
+            self.notify(id, false, now, out);
+        }
+    }
+
+    /// A phone that was paced may take more.
+    pub(crate) fn release_phone(&mut self, phone: PhoneId, now: Instant, out: &mut Outbox) {
+        loop {
+            match self.phones.release(phone, now) {
+                Release::Next(id) => {
+                    if let Some(subscription) = self.table.subscription_mut(id) {
+                        subscription.is_queued = false;
+                    }
+                    self.notify(id, true, now, out);
+                }
+                Release::Later(at) => {
+                    self.wheel.arm(at, Timer::Phone(phone));
+                    return;
+                }
+                Release::Empty => return,
+            }
+        }
+    }
+
+    /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about later: the answer to the one under way, the
+    /// owner's word, the next SUBSCRIBE, a timer.
+    fn notify(&mut self, id: SubscriptionId, has_token: bool, now: Instant, out: &mut Outbox) {
+        let Some(subscription) = self.table.subscription(id) else {
+            return;
+        };
+        if subscription.wants == Wants::Nothing || subscription.in_flight.is_some() {
+            return;
+        }
+        let is_ending = matches!(subscription.phase, Phase::Ending(_));
+        let Some(entry) = self.table.dialog(subscription.dialog) else {
+            return;
+        };
+        if entry.is_cut {
+            if is_ending {
+                self.remove_subscription(id, now, out);
+            }
+            return;
+        }
+        if subscription.not_before.is_some_and(|at| at > now) {
+            return;
+        }
+        let Some(watched) = self.table.watched(subscription.watched) else {
+            return;
+        };
+        let Some(composed) = watched.composed.as_deref() else {
+            return;
+        };
+        let body = self.bodies.of(
+            watched,
+            composed,
+            subscription.package,
+            subscription.privacy,
+            out,
+        );
+        let is_told =
+            subscription.wants == Wants::Change && subscription.shown == body.hash && !is_ending;
+        let phone = entry.phone;
+        if is_told {
+            self.counters.notifies_suppressed += 1;
+            if let Some(subscription) = self.table.subscription_mut(id) {
+                subscription.wants = Wants::Nothing;
+            }
+            return;
+        }
+        if !has_token && !self.take_token(id, phone, now) {
+            return;
+        }
+        self.write_notify(id, &body, now, out);
+        if is_ending {
+            self.remove_subscription(id, now, out);
+        }
+    }
+
+    fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, now: Instant) -> bool {
+        let admitted = self.phones.admit(phone, id, now);
+        if admitted == Admitted::Now {
+            return true;
+        }
+        self.counters.notifies_paced += 1;
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.is_queued = true;
+        }
+        if let Admitted::WaitFirst(at) = admitted {
+            self.wheel.arm(at, Timer::Phone(phone));
+        }
+        false
+    }
+
+    fn write_notify(&mut self, id: SubscriptionId, body: &Body, now: Instant, out: &mut Outbox) {
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) else {
+            return;
+        };
+        let flow = Flow {
+            peer: entry.destination,
+            ..entry.flow
+        };
+        let place = self.notifier.in_flight.vacant_key() as u32;
+        let mark = Mark::mint(self.options.id, place, &mut self.random);
+        let mut branch = [0; BRANCH_COOKIE.len() + crate::shard::mark::OCTETS];
+        branch[..BRANCH_COOKIE.len()].copy_from_slice(BRANCH_COOKIE);
+        branch[BRANCH_COOKIE.len()..].copy_from_slice(&mark.octets());
+        let local = self.origins.of(&flow);
+        let origin = Origin {
+            transport: flow.transport.via_token(),
+            sent_by: &local.sent_by,
+            branch: &branch,
+            contact: &local.contact,
+        };
+
+        let start = out.arena.len();
+        let arena = &mut out.arena;
+        entry.dialog.write_request(arena, Method::Notify, &origin);
+        emit::header(arena, "Event", subscription.event());
+        write_subscription_state(arena, subscription.phase, subscription.expires_at, now);
+        if !self.options.product.is_empty() {
+            emit::header(arena, "User-Agent", self.options.product.as_bytes());
+        }
+        let prolog = &mut self.notifier.prolog;
+        prolog.clear();
+        bodies::write_prolog(
+            prolog,
+            subscription.package,
+            subscription.version,
+            subscription.entity(),
+        );
+        emit::header(
+            arena,
+            "Content-Type",
+            subscription.package.content_type().as_bytes(),
+        );
+        emit::header_number(
+            arena,
+            "Content-Length",
+            (prolog.len() + body.octets.len()) as u64,
+        );
+        arena.extend_from_slice(b"\r\n");
+        arena.extend_from_slice(prolog);
+        let transmit = Transmit {
+            flow,
+            head: start..arena.len(),
+            tail: body.octets.clone(),
+        };
+
+        let is_reliable = flow.transport.is_reliable();
+        let mut octets = self.notifier.buffers.pop().unwrap_or_default();
+        if !is_reliable {
+            for piece in out.pieces(&transmit) {
+                octets.extend_from_slice(piece);
+            }
+            self.counters.udp_oversize += u64::from(octets.len() > UDP_OCTETS_ADVISED);
+        }
+        let transaction = ClientTransaction::new(now, is_reliable);
+        let in_flight_id = InFlightId(place);
+        let timer = self
+            .wheel
+            .arm(transaction.deadline(), Timer::Notify(in_flight_id));
+        let sequence = entry.dialog.local_sequence();
+        let subscription_id = Some(id);
+        self.notifier.in_flight.insert(InFlight {
+            mark,
+            sequence,
+            subscription: subscription_id,
+            flow,
+            transaction,
+            timer,
+            octets,
+        });
+        subscription.in_flight = Some(in_flight_id);
+        subscription.wants = Wants::Nothing;
+        subscription.shown = body.hash;
+        subscription.version += 1;
+        self.counters.notifies_sent += 1;
+        self.transmit(flow, transmit.head, transmit.tail, out);
+    }
+
+    /// The subscription's timer: its end, or the end of a pause.
+    pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, now: Instant) {
+        let grace = self.options.expiry_grace;
+        let Some(subscription) = self.table.subscription_mut(id) else {
+            return;
+        };
+        subscription.timer = None;
+        if subscription.not_before.is_some_and(|at| at <= now) {
+            subscription.not_before = None;
+        }
+        if subscription.expires_at + grace <= now {
+            self.counters.subscriptions_expired += 1;
+            self.end_subscription(id, Termination::Timeout);
+            self.want(id, Wants::Notify);
+        } else {
+            let is_owed = subscription.wants > Wants::Nothing;
+            self.arm_subscription(id);
+            if is_owed {
+                self.want(id, Wants::Change);
+            }
+        }
+    }
+
+    /// Sets the timer to the end of the subscription or of its pause, whichever is first.
+    pub(crate) fn arm_subscription(&mut self, id: SubscriptionId) {
+        let grace = self.options.expiry_grace;
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let end = subscription.expires_at + grace;
+        let at = subscription.not_before.map_or(end, |pause| pause.min(end));
+        if let Some(timer) = subscription.timer.take() {
+            self.wheel.cancel(timer);
+        }
+        subscription.timer = Some(self.wheel.arm(at, Timer::Subscription(id)));
+    }
+
+    /// Forgets a subscription, and what nobody needs any more with it.
+    pub(crate) fn remove_subscription(
+        &mut self,
+        id: SubscriptionId,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Some(removed) = self.table.remove_subscription(id) else {
+            return;
+        };
+        if let Some(timer) = removed.subscription.timer {
+            self.wheel.cancel(timer);
+        }
+        if let Some(in_flight) = removed.subscription.in_flight {
+            self.notifier.orphan(in_flight);
+        }
+        if let Some(entry) = removed.dialog {
+            self.phones.leave(entry.phone);
+        }
+        if let Some(watched) = removed.unwatched {
+            self.end_watch(&watched.aor, now, out);
+        }
+    }
+}
+
+fn write_subscription_state(arena: &mut Vec<u8>, phase: Phase, expires_at: Instant, now: Instant) {
+    arena.extend_from_slice(b"Subscription-State: ");
+    match phase {
+        Phase::Active => {
+            arena.extend_from_slice(b"active;expires=");
+            let remaining = expires_at.saturating_duration_since(now);
+            emit::decimal(arena, remaining.as_millis().div_ceil(1000) as u64);
+        }
+        Phase::Ending(reason) => {
+            arena.extend_from_slice(b"terminated;reason=");
+            arena.extend_from_slice(reason.reason().as_bytes());
+        }
+    }
+    arena.extend_from_slice(b"\r\n");
+}

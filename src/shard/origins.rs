@@ -1,0 +1,95 @@
+//! Who we say we are: Via sent-by and Contact for each local address a peer speaks to, written once and kept.
+
+use std::net::SocketAddr;
+
+use crate::shard::flow::Flow;
+use crate::sip::Transport;
+
+/// Local addresses remembered; a host with more starts over.
+const ORIGINS_MAX: usize = 64;
+
+/// Our name on one local address.
+#[derive(Debug)]
+pub(crate) struct LocalOrigin {
+    transport: Transport,
+    listener: u16,
+    local: SocketAddr,
+    /// `host:port`
+    pub(crate) sent_by: String,
+    /// Our Contact, with angle brackets: the same for the life of every subscription (W:A2.11).
+    pub(crate) contact: Vec<u8>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    /// By listener: the `host[:port]` to use instead of the local address.
+    advertise: Vec<Option<String>>,
+    known: Vec<LocalOrigin>,
+}
+
+impl Origins {
+    pub(crate) fn new(advertise: Vec<Option<String>>) -> Self {
+        Self {
+            advertise,
+            known: Vec::new(),
+        }
+    }
+
+    /// Our name towards the peer of that flow.
+    pub(crate) fn of(&mut self, flow: &Flow) -> &LocalOrigin {
+        let index = self.place_of(flow).unwrap_or_else(|| {
+            if self.known.len() >= ORIGINS_MAX {
+                self.known.clear();
+            }
+            let advertised = self
+                .advertise
+                .get(usize::from(flow.listener))
+                .cloned()
+                .flatten();
+            self.known.push(LocalOrigin::new(flow, advertised));
+            self.known.len() - 1
+        });
+        &self.known[index]
+    }
+
+    /// Whether a Via's sent-by is the one we wrote for that flow: a response with another is none of ours (W:A4.7).
+    pub(crate) fn is_sent_by(&self, flow: &Flow, host: &[u8], port: Option<u16>) -> bool {
+        let Some(known) = self.place_of(flow).map(|place| &self.known[place]) else {
+            return false;
+        };
+        let ours = known.sent_by.as_bytes();
+        let (name, digits) = match known.sent_by.rsplit_once(':') {
+            Some((name, digits)) if !digits.contains(']') => (name.as_bytes(), digits),
+            _ => (ours, "5060"),
+        };
+        host.eq_ignore_ascii_case(name) && digits.parse() == Ok(port.unwrap_or(5060))
+    }
+
+    fn place_of(&self, flow: &Flow) -> Option<usize> {
+        self.known.iter().position(|known| {
+            known.local == flow.local
+                && known.listener == flow.listener
+                && known.transport == flow.transport
+        })
+    }
+}
+
+impl LocalOrigin {
+    fn new(flow: &Flow, advertised: Option<String>) -> Self {
+        let sent_by = advertised.unwrap_or_else(|| flow.local.to_string());
+        let parameter = if flow.transport == Transport::Udp {
+            ""
+        } else {
+            ";transport=tcp"
+        };
+        let contact = format!("<sip:{sent_by}{parameter}>").into_bytes();
+        Self {
+            transport: flow.transport,
+            listener: flow.listener,
+            local: flow.local,
+            sent_by,
+            contact,
+        }
+    }
+}

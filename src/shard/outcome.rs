@@ -1,0 +1,273 @@
+//! What becomes of a NOTIFY: sent again, answered, unanswered, cut off (RFC 6665 §4.2.2, RFC 5057; W:A3.6, A3.7).
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::shard::Shard;
+use crate::shard::Timer;
+use crate::shard::flow::ConnectionId;
+use crate::shard::flow::Flow;
+use crate::shard::mark::Mark;
+use crate::shard::notify::InFlightId;
+use crate::shard::outbox::Outbox;
+use crate::shard::table::DialogId;
+use crate::shard::table::Phase;
+use crate::shard::table::SubscriptionId;
+use crate::shard::table::Wants;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Method;
+use crate::sip::header::list_items;
+use crate::sip::header::retry_after;
+use crate::sip::transaction::client::Due;
+
+/// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes (W:A3.6).
+const REFUSALS_MAX: u8 = 5;
+/// NOTIFYs in a row that may stay unanswered (W:A3.7).
+const STRIKES_MAX: u8 = 2;
+
+/// What an answer means for the subscription (W:A3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The phone has it.
+    Delivered,
+    /// The subscription is over, silently.
+    Gone,
+    /// Not now, but then.
+    Later(Duration),
+    /// This one failed; the subscription stays, the phone may show something old.
+    Failed,
+}
+
+impl Outcome {
+    fn of(code: u16, retry_after: Option<Duration>) -> Self {
+        match (code, retry_after) {
+            (200..=299, _) => Self::Delivered,
+            (481, _) => Self::Gone,
+            (_, Some(delay)) => Self::Later(delay),
+            (403 | 404 | 405 | 410 | 416 | 484 | 485 | 489 | 501 | 604, None) => Self::Gone,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl Shard {
+    /// Timer E or F of a NOTIFY.
+    pub(crate) fn handle_notify_timer(&mut self, id: InFlightId, now: Instant, out: &mut Outbox) {
+        let Some(in_flight) = self.notifier.in_flight.get_mut(id.0 as usize) else {
+            return;
+        };
+        match in_flight.transaction.handle_timeout(now) {
+            Some(Due::Retransmit) => {
+                let start = out.arena.len();
+                out.arena.extend_from_slice(&in_flight.octets);
+                let head = start..out.arena.len();
+                let flow = in_flight.flow;
+                in_flight.timer = self
+                    .wheel
+                    .arm(in_flight.transaction.deadline(), Timer::Notify(id));
+                self.counters.notifies_retransmitted += 1;
+                self.transmit(flow, head, 0..0, out);
+            }
+            Some(Due::TimedOut) => self.handle_silence(id, now, out),
+            None => {
+                in_flight.timer = self
+                    .wheel
+                    .arm(in_flight.transaction.deadline(), Timer::Notify(id))
+            }
+        }
+    }
+
+    /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as gone (W:A3.7).
+    fn handle_silence(&mut self, id: InFlightId, now: Instant, out: &mut Outbox) {
+        self.counters.notifies_unanswered += 1;
+        let Some(ended) = self
+            .notifier
+            .end(id)
+            .and_then(|in_flight| in_flight.subscription)
+        else {
+            return;
+        };
+        let not_before = now + self.options.probation;
+        let Some(subscription) = self.table.subscription_mut(ended) else {
+            return;
+        };
+        subscription.in_flight = None;
+        subscription.shown = 0;
+        subscription.strikes += 1;
+        if subscription.strikes >= STRIKES_MAX {
+            self.counters.subscriptions_unanswered += 1;
+            self.remove_subscription(ended, now, out);
+        } else if matches!(subscription.phase, Phase::Ending(_))
+            || subscription.wants == Wants::Notify
+        {
+            // A SUBSCRIBE came meanwhile, or the end: that is owed at once.
+            self.want(ended, Wants::Notify);
+        } else {
+            subscription.not_before = Some(not_before);
+            subscription.wants = Wants::Notify;
+            self.arm_subscription(ended);
+        }
+    }
+
+    /// A response: to a NOTIFY of ours, or to nothing (W:A4.7, E3.15).
+    pub(crate) fn handle_response(
+        &mut self,
+        message: &Message<'_>,
+        code: u16,
+        flow: &Flow,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Some(id) = self.match_response(message, flow) else {
+            self.counters.responses_unmatched += 1;
+            return;
+        };
+        if code < 200 {
+            if let Some(in_flight) = self.notifier.in_flight.get_mut(id.0 as usize) {
+                in_flight.transaction.handle_provisional();
+            }
+            return;
+        }
+        let Some(in_flight) = self.notifier.end(id) else {
+            return;
+        };
+        self.wheel.cancel(in_flight.timer);
+        let delay = message.header(HeaderName::RetryAfter).and_then(retry_after);
+        let outcome = Outcome::of(code, delay);
+        if outcome == Outcome::Delivered {
+            self.counters.notifies_confirmed += 1;
+        } else {
+            self.counters.notifies_refused += 1;
+        }
+        if let Some(subscription) = in_flight.subscription {
+            self.settle(subscription, outcome, message, now, out);
+        }
+    }
+
+    fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
+        if message.fault().is_some()
+            || message
+                .headers(HeaderName::Via)
+                .flat_map(list_items)
+                .count()
+                != 1
+        {
+            return None;
+        }
+        let via = message.via()?;
+        let mark = Mark::of_branch(via.branch?)?;
+        let in_flight = self.notifier.in_flight.get(mark.index as usize)?;
+        let cseq = message.cseq()?;
+        let is_ours = in_flight.mark == mark
+            && cseq.number == in_flight.sequence
+            && cseq.method == Method::Notify
+            && in_flight.flow.peer.ip() == flow.peer.ip()
+            && self.origins.is_sent_by(&in_flight.flow, via.host, via.port);
+        is_ours.then_some(InFlightId(mark.index))
+    }
+
+    fn settle(
+        &mut self,
+        id: SubscriptionId,
+        outcome: Outcome,
+        message: &Message<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        subscription.in_flight = None;
+        subscription.strikes = 0;
+        match outcome {
+            Outcome::Delivered => {
+                subscription.refusals = 0;
+                if let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) {
+                    // The answer may move the target (W:A2.8); one that makes no sense moves nothing.
+                    let _ = entry.dialog.refresh_target(message);
+                }
+            }
+            Outcome::Gone => {
+                self.counters.subscriptions_rejected += 1;
+                return self.remove_subscription(id, now, out);
+            }
+            Outcome::Later(delay) => {
+                subscription.shown = 0;
+                subscription.not_before = Some(now + delay);
+                subscription.wants = Wants::Notify;
+                self.arm_subscription(id);
+            }
+            Outcome::Failed => {
+                subscription.shown = 0;
+                subscription.refusals += 1;
+                if subscription.refusals >= REFUSALS_MAX {
+                    self.counters.subscriptions_rejected += 1;
+                    return self.remove_subscription(id, now, out);
+                }
+            }
+        }
+        if self
+            .table
+            .subscription(id)
+            .is_some_and(|subscription| subscription.wants > Wants::Nothing)
+        {
+            self.want(id, Wants::Change);
+        }
+    }
+
+    /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE (W:A6.8).
+    pub(crate) fn handle_closed(
+        &mut self,
+        connection: ConnectionId,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        for id in self.table.cut(connection) {
+            let usages = self
+                .table
+                .dialog(id)
+                .map(|entry| entry.subscriptions.clone())
+                .unwrap_or_default();
+            for usage in usages {
+                self.cut_subscription(usage, now, out);
+            }
+        }
+    }
+
+    /// The phone came by another way: what is under way on the old one would be repeated into the void until Timer F, and hold up
+    /// everything newer. The newest state goes by the new way instead.
+    pub(crate) fn abandon_notifies(&mut self, id: DialogId) {
+        let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
+            return;
+        };
+        for usage in &entry.subscriptions {
+            let Some(subscription) = self.table.subscriptions.get_mut(usage.0 as usize) else {
+                continue;
+            };
+            if let Some(lost) = subscription.in_flight.take()
+                && let Some(lost) = self.notifier.end(lost)
+            {
+                self.wheel.cancel(lost.timer);
+                subscription.shown = 0;
+                subscription.wants = Wants::Notify;
+            }
+        }
+    }
+
+    fn cut_subscription(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        subscription.shown = 0;
+        if let Some(lost) = subscription.in_flight.take()
+            && let Some(lost) = self.notifier.end(lost)
+        {
+            self.wheel.cancel(lost.timer);
+            subscription.wants = Wants::Notify;
+        }
+        if matches!(subscription.phase, Phase::Ending(_)) {
+            self.remove_subscription(id, now, out);
+        }
+    }
+}

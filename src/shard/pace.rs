@@ -1,0 +1,222 @@
+//! Pacing: how many NOTIFYs a phone can take (W:A3.13). A token bucket a phone, the first edge at once.
+//!
+//! A phone is a flow and a Contact, so that thousands of phones behind one SBC are not paced as one. A subscription whose phone has no
+//! token waits in the phone's queue; what it is sent when its turn comes is the state of that moment.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::shard::table::SubscriptionId;
+
+/// Names a phone of this shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PhoneId(u32);
+
+#[derive(Debug)]
+struct Phone {
+    key: u64,
+    dialogs: u32,
+    tokens: u32,
+    refilled: Instant,
+    waiting: VecDeque<SubscriptionId>,
+}
+
+/// All phones of a shard.
+#[derive(Debug)]
+pub(crate) struct Phones {
+    interval: Option<Duration>,
+    burst: u32,
+    phones: Slab<Phone>,
+    phones_by_key: HashMap<u64, PhoneId>,
+}
+
+impl Phones {
+    /// `rate` NOTIFYs a second in the long run, 0 for no limit; `burst` at once.
+    pub(crate) fn new(rate: u32, burst: u32) -> Self {
+        let interval = (rate > 0).then(|| Duration::from_secs(1) / rate);
+        Self {
+            interval,
+            burst: burst.max(1),
+            phones: Slab::new(),
+            phones_by_key: HashMap::new(),
+        }
+    }
+
+    /// A dialog of the phone named by `key` begins.
+    pub(crate) fn join(&mut self, key: u64, now: Instant) -> PhoneId {
+        let id = *self.phones_by_key.entry(key).or_insert_with(|| {
+            let phone = Phone {
+                key,
+                dialogs: 0,
+                tokens: self.burst,
+                refilled: now,
+                waiting: VecDeque::new(),
+            };
+            PhoneId(self.phones.insert(phone) as u32)
+        });
+        if let Some(phone) = self.phones.get_mut(id.0 as usize) {
+            phone.dialogs += 1;
+        }
+        id
+    }
+
+    /// A dialog of the phone ends; a phone without dialogs is forgotten.
+    pub(crate) fn leave(&mut self, id: PhoneId) {
+        let Some(phone) = self.phones.get_mut(id.0 as usize) else {
+            return;
+        };
+        phone.dialogs -= 1;
+        if phone.dialogs == 0 {
+            let phone = self.phones.remove(id.0 as usize);
+            self.phones_by_key.remove(&phone.key);
+        }
+    }
+
+    /// How many dialogs the phone has.
+    pub(crate) fn dialogs_of(&self, key: u64) -> u32 {
+        self.phones_by_key
+            .get(&key)
+            .and_then(|id| self.phones.get(id.0 as usize))
+            .map_or(0, |phone| phone.dialogs)
+    }
+
+    /// Takes a token. Without one, the subscription waits and the answer is when to ask [`Self::release`], if it is the first to wait.
+    pub(crate) fn admit(
+        &mut self,
+        id: PhoneId,
+        subscription: SubscriptionId,
+        now: Instant,
+    ) -> Admitted {
+        let (Some(interval), Some(phone)) = (self.interval, self.phones.get_mut(id.0 as usize))
+        else {
+            return Admitted::Now;
+        };
+        phone.refill(interval, self.burst, now);
+        if phone.tokens > 0 && phone.waiting.is_empty() {
+            phone.tokens -= 1;
+            return Admitted::Now;
+        }
+        phone.waiting.push_back(subscription);
+        if phone.waiting.len() == 1 {
+            Admitted::WaitFirst(phone.refilled + interval)
+        } else {
+            Admitted::Wait
+        }
+    }
+
+    /// The next waiting subscription with its token, or when to ask again, or nothing more.
+    pub(crate) fn release(&mut self, id: PhoneId, now: Instant) -> Release {
+        let (Some(interval), Some(phone)) = (self.interval, self.phones.get_mut(id.0 as usize))
+        else {
+            return Release::Empty;
+        };
+        phone.refill(interval, self.burst, now);
+        if phone.waiting.is_empty() {
+            return Release::Empty;
+        }
+        if phone.tokens == 0 {
+            return Release::Later(phone.refilled + interval);
+        }
+        phone.tokens -= 1;
+        phone
+            .waiting
+            .pop_front()
+            .map_or(Release::Empty, Release::Next)
+    }
+}
+
+/// Whether a NOTIFY may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// At once.
+    Now,
+    /// Behind others.
+    Wait,
+    /// First to wait: a timer is needed for that moment.
+    WaitFirst(Instant),
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// This one may go now.
+    Next(SubscriptionId),
+    /// Somebody waits until then.
+    Later(Instant),
+    /// Nobody waits.
+    Empty,
+}
+
+impl Phone {
+    fn refill(&mut self, interval: Duration, burst: u32, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.refilled);
+        let earned =
+            (elapsed.as_nanos() / interval.as_nanos().max(1)).min(u128::from(burst)) as u32;
+        if self.tokens + earned >= burst {
+            self.tokens = burst;
+            self.refilled = now;
+        } else {
+            self.tokens += earned;
+            self.refilled += interval * earned;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let start = Instant::now();
+        let mut phones = Phones::new(10, 3);
+        let phone = phones.join(1, start);
+        for id in 0..3 {
+            assert_eq!(
+                phones.admit(phone, SubscriptionId(id), start),
+                Admitted::Now
+            );
+        }
+        let due = start + Duration::from_millis(100);
+        assert_eq!(
+            phones.admit(phone, SubscriptionId(3), start),
+            Admitted::WaitFirst(due)
+        );
+        assert_eq!(
+            phones.admit(phone, SubscriptionId(4), start),
+            Admitted::Wait
+        );
+        assert_eq!(
+            phones.release(phone, start + Duration::from_millis(99)),
+            Release::Later(due)
+        );
+        assert_eq!(phones.release(phone, due), Release::Next(SubscriptionId(3)));
+        assert_eq!(
+            phones.release(phone, due),
+            Release::Later(due + Duration::from_millis(100))
+        );
+        let later = due + Duration::from_secs(5);
+        assert_eq!(
+            phones.release(phone, later),
+            Release::Next(SubscriptionId(4))
+        );
+        assert_eq!(phones.release(phone, later), Release::Empty);
+    }
+
+    #[test]
+    fn a_phone_is_forgotten_with_its_last_dialog() {
+        let start = Instant::now();
+        let mut phones = Phones::new(10, 1);
+        let phone = phones.join(1, start);
+        assert_eq!(phones.join(1, start), phone);
+        assert_eq!(phones.dialogs_of(1), 2);
+        phones.leave(phone);
+        phones.leave(phone);
+        assert_eq!(phones.dialogs_of(1), 0);
+        assert!(phones.phones.is_empty());
+    }
+}

@@ -1,0 +1,287 @@
+//! Answers: the one place a response is written, and every reason a request can be refused for (W:A1).
+
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::subscription::Package;
+use crate::shard::Shard;
+use crate::shard::directory::Domain;
+use crate::shard::flow::Flow;
+use crate::shard::outbox::Outbox;
+use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::digest::Algorithm;
+use crate::sip::emit;
+use crate::sip::header::list_items;
+use crate::sip::transaction::server::TransactionKey;
+
+/// The methods we serve.
+pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
+/// The packages we serve.
+pub(crate) const ALLOW_EVENTS: &[u8] = b"dialog, presence";
+/// The bodies we take and give.
+const ACCEPT: &[u8] = b"application/dialog-info+xml, application/pidf+xml";
+/// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do anyway.
+const KNOWN_OPTION_TAGS: [&[u8]; 3] = [b"path", b"gruu", b"outbound"];
+
+/// A request on its way through admission.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) message: &'a Message<'a>,
+    pub(crate) flow: Flow,
+    /// The transaction that waits for the answer; None for what is answered without memory.
+    pub(crate) transaction: Option<TransactionKey>,
+}
+
+/// Why a request is refused, with what its answer has to carry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal<'d> {
+    /// Malformed.
+    Fault(Fault),
+    /// A status that needs no further header.
+    Plain(Status),
+    /// The same, with a reason phrase that says more.
+    Because(Status, &'static str),
+    /// 405 or 501 with Allow (W:A1.2).
+    Method(Status),
+    /// 420 with Unsupported (W:A1.5).
+    Extension,
+    /// 401 with challenges of the domain (W:A1.6).
+    Challenge { domain: &'d Domain, stale: bool },
+    /// 489 with Allow-Events (W:A1.7).
+    BadEvent,
+    /// 415 with Accept (W:A1.9).
+    MediaType(&'static str),
+    /// 415 with Accept-Encoding (W:A1.9).
+    Encoding,
+    /// 406 with Accept (W:A1.10).
+    NotAcceptable(Package),
+    /// 423 with Min-Expires (W:A1.13).
+    TooBrief(Duration),
+    /// 503 with Retry-After (W:A1.21).
+    OverLimit,
+    /// 503 with a short Retry-After: another process will be here soon.
+    Draining,
+}
+
+impl From<Fault> for Refusal<'_> {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Refusal<'_> {
+    fn status(&self) -> Status {
+        match self {
+            Self::Fault(fault) => fault.status(),
+            Self::Plain(status) | Self::Because(status, _) | Self::Method(status) => *status,
+            Self::Extension => Status::BAD_EXTENSION,
+            Self::Challenge { .. } => Status::UNAUTHORIZED,
+            Self::BadEvent => Status::BAD_EVENT,
+            Self::MediaType(_) | Self::Encoding => Status::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
+            Self::TooBrief(_) => Status::INTERVAL_TOO_BRIEF,
+            Self::OverLimit | Self::Draining => Status::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Fault(fault) => Some(fault.reason()),
+            Self::Because(_, reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+impl Shard {
+    /// Refuses a request. A challenge is not remembered, so that nobody unknown fills our memory (W:E3.8).
+    pub(crate) fn refuse(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.counters.requests_refused += 1;
+        let tag = self.stateless_tag(request.message);
+        let head = self.begin_response(request, refusal.status(), refusal.reason(), &tag, out);
+        self.write_refusal_headers(request.message, refusal, now, out);
+        if matches!(refusal, Refusal::Challenge { .. }) {
+            self.counters.requests_challenged += 1;
+            self.forget(request);
+            self.end_response(
+                &Request {
+                    transaction: None,
+                    ..*request
+                },
+                head,
+                now,
+                out,
+            );
+        } else {
+            self.end_response(request, head, now, out);
+        }
+    }
+
+    fn write_refusal_headers(
+        &mut self,
+        message: &Message<'_>,
+        refusal: &Refusal<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let arena = &mut out.arena;
+        match refusal {
+            Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) => {}
+            Refusal::Method(_) => emit::header(arena, "Allow", ALLOW),
+            Refusal::Extension => write_unsupported(arena, message),
+            Refusal::Challenge { domain, stale } => {
+                let algorithms: &[Algorithm] = if domain.sha256 {
+                    &[Algorithm::Sha256, Algorithm::Md5]
+                } else {
+                    &[Algorithm::Md5]
+                };
+                let uptime = now.saturating_duration_since(self.options.epoch);
+                let salt = self.random.next_u64();
+                self.authenticator.write_challenge(
+                    arena,
+                    &domain.name,
+                    algorithms,
+                    *stale,
+                    uptime,
+                    salt,
+                );
+            }
+            Refusal::BadEvent => emit::header(arena, "Allow-Events", ALLOW_EVENTS),
+            Refusal::MediaType(accept) => emit::header(arena, "Accept", accept.as_bytes()),
+            Refusal::Encoding => emit::header(arena, "Accept-Encoding", b"identity"),
+            Refusal::NotAcceptable(package) => {
+                emit::header(arena, "Accept", package.content_type().as_bytes())
+            }
+            Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
+            Refusal::Draining => {
+                emit::header_number(arena, "Retry-After", 5 + u64::from(self.random.below(6)));
+            }
+            Refusal::OverLimit => {
+                self.counters.requests_over_limit += 1;
+                // Spread over time, so that those who were refused together do not come back together.
+                let seconds = 10 + u64::from(self.random.below(51));
+                emit::header_number(arena, "Retry-After", seconds);
+            }
+        }
+    }
+
+    /// 200 and nothing more, without memory.
+    pub(crate) fn respond_ok(&mut self, request: &Request<'_>, now: Instant, out: &mut Outbox) {
+        let tag = self.stateless_tag(request.message);
+        let head = self.begin_response(request, Status::OK, None, &tag, out);
+        self.end_response(request, head, now, out);
+    }
+
+    /// OPTIONS: what we can do (W:A5.11), without memory.
+    pub(crate) fn respond_options(
+        &mut self,
+        request: &Request<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let tag = self.stateless_tag(request.message);
+        let head = self.begin_response(request, Status::OK, None, &tag, out);
+        emit::header(&mut out.arena, "Allow", ALLOW);
+        emit::header(&mut out.arena, "Allow-Events", ALLOW_EVENTS);
+        emit::header(&mut out.arena, "Accept", ACCEPT);
+        emit::header(&mut out.arena, "Accept-Encoding", b"identity");
+        emit::header(&mut out.arena, "Accept-Language", b"en");
+        emit::header(&mut out.arena, "Supported", b"");
+        self.end_response(request, head, now, out);
+    }
+
+    /// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this returns.
+    pub(crate) fn begin_response(
+        &self,
+        request: &Request<'_>,
+        status: Status,
+        reason: Option<&str>,
+        tag: &[u8],
+        out: &mut Outbox,
+    ) -> usize {
+        let start = out.arena.len();
+        emit::response_head(
+            &mut out.arena,
+            request.message,
+            status,
+            reason,
+            tag,
+            request.flow.peer,
+        );
+        if !self.options.product.is_empty() {
+            emit::header(&mut out.arena, "Server", self.options.product.as_bytes());
+        }
+        start
+    }
+
+    /// Ends a response, sends it, and remembers it for retransmissions.
+    pub(crate) fn end_response(
+        &mut self,
+        request: &Request<'_>,
+        start: usize,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        emit::body(&mut out.arena, "", b"");
+        let head = start..out.arena.len();
+        if let (Some(key), Some(response)) = (request.transaction, out.arena.get(head.clone())) {
+            self.transactions
+                .complete(key, response, request.flow.transport.is_reliable(), now);
+        }
+        self.transmit(request.flow, head, 0..0, out);
+    }
+
+    /// Gives up a transaction that is answered without memory.
+    fn forget(&mut self, request: &Request<'_>) {
+        if let Some(key) = request.transaction {
+            self.transactions.forget(key);
+        }
+    }
+
+    /// A To-tag for answers without memory: the same for every retransmission (W:A4.12).
+    fn stateless_tag(&self, message: &Message<'_>) -> [u8; 16] {
+        let mut hasher = DefaultHasher::new();
+        self.options.key.hash(&mut hasher);
+        message.call_id().hash(&mut hasher);
+        message.from().and_then(|from| from.tag()).hash(&mut hasher);
+        message.via().and_then(|via| via.branch).hash(&mut hasher);
+        message.cseq().map(|cseq| cseq.number).hash(&mut hasher);
+        let mut bits = hasher.finish();
+        std::array::from_fn(|_| {
+            bits = bits.rotate_left(4);
+            b"0123456789abcdef"[(bits & 15) as usize]
+        })
+    }
+}
+
+/// The option tags of Require that we do not know.
+pub(crate) fn unsupported_option_tags<'a>(
+    message: &'a Message<'_>,
+) -> impl Iterator<Item = &'a [u8]> {
+    let known = |tag: &&[u8]| {
+        KNOWN_OPTION_TAGS
+            .iter()
+            .any(|known| tag.eq_ignore_ascii_case(known))
+    };
+    message
+        .headers(HeaderName::Require)
+        .flat_map(list_items)
+        .filter(move |tag| !known(tag))
+}
+
+fn write_unsupported(arena: &mut Vec<u8>, message: &Message<'_>) {
+    let tags: Vec<&[u8]> = unsupported_option_tags(message).collect();
+    emit::header(arena, "Unsupported", &tags.join(&b", "[..]));
+}

@@ -1,0 +1,362 @@
+//! SUBSCRIBE: new subscriptions, refreshes, ends and fetches (RFC 6665 §4.2.1; W:A1, A2).
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::Aor;
+use crate::presence::subscription::ExpiryLimits;
+use crate::presence::subscription::Package;
+use crate::presence::subscription::Privacy;
+use crate::presence::subscription::Termination;
+use crate::presence::subscription::TooBrief;
+use crate::shard::Shard;
+use crate::shard::admit::Target;
+use crate::shard::checks::check_accept;
+use crate::shard::checks::check_encoding;
+use crate::shard::checks::check_exists;
+use crate::shard::checks::check_extensions;
+use crate::shard::checks::event_of;
+use crate::shard::checks::expires_of;
+use crate::shard::checks::is_body_optional;
+use crate::shard::directory::Directory;
+use crate::shard::directory::Domain;
+use crate::shard::flow::Flow;
+use crate::shard::hop::entity_uri;
+use crate::shard::hop::event_id;
+use crate::shard::hop::next_hop;
+use crate::shard::hop::numeric_address;
+use crate::shard::hop::phone_key;
+use crate::shard::mark::Mark;
+use crate::shard::outbox::Outbox;
+use crate::shard::respond::Refusal;
+use crate::shard::respond::Request;
+use crate::shard::table::DialogId;
+use crate::shard::table::NewSubscription;
+use crate::shard::table::Phase;
+use crate::shard::table::SubscriptionId;
+use crate::shard::table::Wants;
+use crate::shard::table::WatchedId;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::dialog::Dialog;
+use crate::sip::dialog::Sequence;
+use crate::sip::emit;
+
+/// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
+const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
+
+/// What a SUBSCRIBE asks for, checked.
+struct Asked<'m> {
+    package: Package,
+    event: &'m [u8],
+    granted: Duration,
+}
+
+impl Shard {
+    /// A SUBSCRIBE without To-tag: a new subscription, or a fetch when it expires at once.
+    pub(crate) fn serve_subscribe<'d>(
+        &mut self,
+        request: &Request<'_>,
+        target: Target<'d>,
+        directory: &'d Directory,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal<'d>> {
+        let Target::Presentity { aor, domain } = target else {
+            return Err(Refusal::Plain(Status::NOT_FOUND));
+        };
+        check_extensions(request.message)?;
+        let identity = self.authenticate(request, domain, directory, now)?;
+        self.check_from(request, &identity, domain, directory)?;
+        let asked = self.read_subscribe(request.message, domain)?;
+        let (dialog, mark) = self.accept_dialog(request)?;
+        check_exists(&aor, domain, directory)?;
+        self.check_room(request, &dialog)?;
+
+        let privacy = self.privacy_for(request, &aor, directory);
+        let entity = entity_uri(request.message, &aor);
+        let (watched, is_new) = self.table.watch(&aor);
+        let id = self.add_dialog(dialog, mark, &request.flow, now);
+        let new = NewSubscription {
+            package: asked.package,
+            privacy,
+            event: asked.event,
+            entity: &entity,
+            expires_at: now + asked.granted,
+        };
+        let subscription = self.table.add_subscription(id, watched, &new);
+        if asked.granted.is_zero() {
+            self.counters.subscriptions_fetched += 1;
+            self.end_subscription(subscription, Termination::Timeout);
+        } else {
+            self.counters.subscriptions_created += 1;
+            self.arm_subscription(subscription);
+        }
+        self.accept(request, subscription, asked.granted, now, out);
+        if is_new {
+            self.begin_watch(&aor, out);
+        }
+        Ok(())
+    }
+
+    /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog (W:A2.2-A2.8).
+    pub(crate) fn serve_in_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+        tag: &[u8],
+        directory: &'d Directory,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal<'d>> {
+        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+        check_extensions(request.message)?;
+        let id = self.find_dialog(request.message, tag).ok_or(GONE)?;
+        let first = self
+            .table
+            .dialog(id)
+            .and_then(|entry| entry.subscriptions.first().copied())
+            .ok_or(GONE)?;
+        let watched = self
+            .table
+            .subscription(first)
+            .map(|subscription| subscription.watched)
+            .ok_or(GONE)?;
+        let aor = &self.table.watched(watched).ok_or(GONE)?.aor;
+        // A domain that is configured no longer takes its subscriptions with it.
+        let domain = directory
+            .domain(aor.domain())
+            .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
+        let identity = self.authenticate(request, domain, directory, now)?;
+        self.check_from(request, &identity, domain, directory)?;
+        let asked = self.read_subscribe(request.message, domain)?;
+        self.take_target(request, id)?;
+        let subscription = match self.usage_of(id, &asked) {
+            Some(subscription) => subscription,
+            None if asked.granted.is_zero() => return Err(GONE),
+            None => self.add_usage(id, watched, first, &asked, now),
+        };
+        if asked.granted.is_zero() {
+            self.counters.subscriptions_ended += 1;
+            self.end_subscription(subscription, Termination::Timeout);
+        } else {
+            self.counters.subscriptions_refreshed += 1;
+            if let Some(entry) = self.table.subscription_mut(subscription) {
+                // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too late.
+                entry.phase = Phase::Active;
+                entry.expires_at = now + asked.granted;
+                entry.strikes = 0;
+                entry.refusals = 0;
+                entry.not_before = None;
+            }
+            self.arm_subscription(subscription);
+        }
+        self.accept(request, subscription, asked.granted, now, out);
+        self.wake_siblings(id, subscription);
+        Ok(())
+    }
+
+    fn read_subscribe<'m, 'd>(
+        &self,
+        message: &Message<'m>,
+        domain: &Domain,
+    ) -> Result<Asked<'m>, Refusal<'d>> {
+        let (package, _, event) = event_of(message)?;
+        // No package of ours takes a body in SUBSCRIBE: filters and lists are answered as types we do not know.
+        if !message.body().is_empty() && !is_body_optional(message) {
+            check_encoding(message)?;
+            return Err(Refusal::MediaType(""));
+        }
+        check_accept(message, package)?;
+        let limits = ExpiryLimits {
+            min: domain.min_expires,
+            max: domain.max_expires,
+        };
+        let granted = limits.grant(expires_of(message)?, package.expires_default());
+        let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
+        Ok(Asked {
+            package,
+            event,
+            granted,
+        })
+    }
+
+    /// The dialog, with the To-tag that names the place it will take.
+    fn accept_dialog<'d>(&mut self, request: &Request<'_>) -> Result<(Dialog, Mark), Refusal<'d>> {
+        let mark = Mark::mint(
+            self.options.id,
+            self.table.next_dialog().0,
+            &mut self.random,
+        );
+        let sequence = 1 + self.random.below(INITIAL_SEQUENCE_MAX);
+        let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
+        self.check_not_ourselves(&dialog, &request.flow)?;
+        Ok((dialog, mark))
+    }
+
+    /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
+    fn check_not_ourselves<'d>(&self, dialog: &Dialog, flow: &Flow) -> Result<(), Refusal<'d>> {
+        let address = numeric_address(dialog.remote_target());
+        if address.is_some_and(|address| self.is_local(address, flow)) {
+            return Err(Refusal::Because(
+                Status::BAD_REQUEST,
+                "Contact Is This Server",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_room<'d>(&self, request: &Request<'_>, dialog: &Dialog) -> Result<(), Refusal<'d>> {
+        let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
+            || phone >= self.options.subscriptions_per_phone_max;
+        if is_full {
+            Err(Refusal::OverLimit)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn add_dialog(&mut self, dialog: Dialog, mark: Mark, flow: &Flow, now: Instant) -> DialogId {
+        let phone = self.phones.join(phone_key(flow, &dialog), now);
+        let destination = next_hop(&dialog, flow);
+        let id = self.table.add_dialog(dialog, *flow, destination, phone);
+        debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
+        id
+    }
+
+    /// Our tag names the place; the octets decide (W:E3.6).
+    fn find_dialog(&self, message: &Message<'_>, tag: &[u8]) -> Option<DialogId> {
+        let mark = Mark::of_tag(tag)?;
+        let id = DialogId(mark.index);
+        let remote_tag = message.from()?.tag()?;
+        let dialog = &self.table.dialog(id)?.dialog;
+        (mark.shard == self.options.id && dialog.matches(message.call_id(), tag, remote_tag))
+            .then_some(id)
+    }
+
+    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8).
+    fn take_target<'d>(&mut self, request: &Request<'_>, id: DialogId) -> Result<(), Refusal<'d>> {
+        let number = request.message.cseq().map_or(0, |cseq| cseq.number);
+        let Some(entry) = self.table.dialog_mut(id) else {
+            return Ok(());
+        };
+        if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
+            return Err(Refusal::Because(
+                Status::SERVER_INTERNAL_ERROR,
+                "CSeq Out Of Order",
+            ));
+        }
+        entry.dialog.refresh_target(request.message)?;
+        let destination = next_hop(&entry.dialog, &request.flow);
+        if self.table.move_flow(id, request.flow, destination) {
+            self.abandon_notifies(id);
+        }
+        Ok(())
+    }
+
+    /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
+    fn usage_of(&self, id: DialogId, asked: &Asked<'_>) -> Option<SubscriptionId> {
+        let usages = &self.table.dialog(id)?.subscriptions;
+        usages.iter().copied().find(|usage| {
+            self.table.subscription(*usage).is_some_and(|subscription| {
+                subscription.package == asked.package
+                    && event_id(subscription.event()) == event_id(asked.event)
+            })
+        })
+    }
+
+    /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
+    fn add_usage(
+        &mut self,
+        id: DialogId,
+        watched: WatchedId,
+        first: SubscriptionId,
+        asked: &Asked<'_>,
+        now: Instant,
+    ) -> SubscriptionId {
+        let sibling = self.table.subscription(first);
+        let privacy = sibling.map_or(Privacy::StateOnly, |sibling| sibling.privacy);
+        let entity = sibling
+            .map(|sibling| sibling.entity().to_vec())
+            .unwrap_or_default();
+        let new = NewSubscription {
+            package: asked.package,
+            privacy,
+            event: asked.event,
+            entity: &entity,
+            expires_at: now + asked.granted,
+        };
+        self.counters.subscriptions_created += 1;
+        self.table.add_subscription(id, watched, &new)
+    }
+
+    /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16, A2.5).
+    fn accept(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Some(subscription) = self.table.subscription(id) else {
+            return;
+        };
+        let Some(entry) = self.table.dialog(subscription.dialog) else {
+            return;
+        };
+        let head = self.begin_response(request, Status::OK, None, entry.dialog.local_tag(), out);
+        for route in request.message.headers(HeaderName::RecordRoute) {
+            emit::header(&mut out.arena, "Record-Route", route);
+        }
+        emit::header(
+            &mut out.arena,
+            "Contact",
+            &self.origins.of(&request.flow).contact,
+        );
+        emit::header_number(&mut out.arena, "Expires", granted.as_secs());
+        self.end_response(request, head, now, out);
+        self.want(id, Wants::Notify);
+    }
+
+    /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
+    fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
+        let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
+            return;
+        };
+        for usage in entry.subscriptions.iter().filter(|usage| **usage != awake) {
+            if let Some(subscription) = self.table.subscriptions.get_mut(usage.0 as usize)
+                && subscription.wants > Wants::Nothing
+            {
+                subscription.want(Wants::Change, *usage, &mut self.queue);
+            }
+        }
+    }
+
+    /// One last NOTIFY, then nothing.
+    pub(crate) fn end_subscription(&mut self, id: SubscriptionId, reason: Termination) {
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.phase = Phase::Ending(reason);
+            subscription.not_before = None;
+            if let Some(timer) = subscription.timer.take() {
+                self.wheel.cancel(timer);
+            }
+        }
+    }
+
+    /// How much of the calls a watcher is shown: all inside its own domain, the bare state outside (W:B3.12).
+    fn privacy_for(&self, request: &Request<'_>, aor: &Aor, directory: &Directory) -> Privacy {
+        let is_same_domain = self
+            .sender(request, directory)
+            .is_some_and(|sender| sender.domain() == aor.domain());
+        if is_same_domain {
+            Privacy::Pickup
+        } else {
+            Privacy::StateOnly
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The subscription table of a shard: dialogs, their subscriptions, and who watches what here.
+//!
+//! Invariants: a subscription has one dialog and one watched presentity, and both know it; a dialog lives while it has a subscription; a
+//! watched presentity lives while it has a watcher. Our To-tag names the dialog's place, so a lookup is one index and one compare of
+//! octets: there is no map of dialogs that a peer could fill with collisions.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::presence::Aor;
+use crate::presence::Composed;
+use crate::presence::subscription::Package;
+use crate::presence::subscription::Privacy;
+use crate::presence::subscription::Termination;
+use crate::shard::flow::ConnectionId;
+use crate::shard::flow::Flow;
+use crate::shard::notify::InFlightId;
+use crate::shard::pace::PhoneId;
+use crate::shard::wheel::TimerHandle;
+use crate::sip::dialog::Dialog;
+
+/// A subscription's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SubscriptionId(pub(crate) u32);
+
+/// A dialog's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct DialogId(pub(crate) u32);
+
+/// A watched presentity's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WatchedId(pub(crate) u32);
+
+/// One dialog and what its subscriptions have in common: the way to the phone.
+#[derive(Debug)]
+pub(crate) struct DialogEntry {
+    pub(crate) dialog: Dialog,
+    /// How the last SUBSCRIBE came.
+    pub(crate) flow: Flow,
+    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another port than it sends from.
+    pub(crate) destination: SocketAddr,
+    /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
+    pub(crate) is_cut: bool,
+    pub(crate) phone: PhoneId,
+    /// More than one only for peers of RFC 3265 (W:A2.4).
+    pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
+}
+
+/// Whether a NOTIFY is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wants {
+    /// The phone has been told.
+    Nothing,
+    /// The state changed: a NOTIFY unless the phone was shown the same already (W:A3.14).
+    Change,
+    /// A NOTIFY in any case: one is owed after every SUBSCRIBE (W:A2.5).
+    Notify,
+}
+
+/// How far a subscription's life got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It is told of changes.
+    Active,
+    /// One last NOTIFY is owed.
+    Ending(Termination),
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) dialog: DialogId,
+    pub(crate) watched: WatchedId,
+    /// Its place in the list of the watched presentity.
+    watcher_index: u32,
+
+    // What was asked for.
+    pub(crate) package: Package,
+    pub(crate) privacy: Privacy,
+    /// The Event header's value to echo, then the entity URI of its documents (W:A3.15, C0.8).
+    text: Box<[u8]>,
+    event_octets: u16,
+
+    // Its life.
+    pub(crate) phase: Phase,
+    /// The end the phone was told.
+    pub(crate) expires_at: Instant,
+    pub(crate) timer: Option<TimerHandle>,
+
+    // Its NOTIFYs.
+    pub(crate) wants: Wants,
+    pub(crate) is_queued: bool,
+    pub(crate) in_flight: Option<InFlightId>,
+    /// The version of the next document (W:B3.4).
+    pub(crate) version: u32,
+    /// A hash of the body last sent, 0 when the phone may not have it.
+    pub(crate) shown: u64,
+    /// NOTIFYs in a row that nobody answered.
+    pub(crate) strikes: u8,
+    /// NOTIFYs in a row that were refused.
+    pub(crate) refusals: u8,
+    /// Nothing is sent before.
+    pub(crate) not_before: Option<Instant>,
+}
+
+/// What a new subscription is made of.
+#[derive(Debug)]
+pub(crate) struct NewSubscription<'a> {
+    pub(crate) package: Package,
+    pub(crate) privacy: Privacy,
+    pub(crate) event: &'a [u8],
+    pub(crate) entity: &'a [u8],
+    pub(crate) expires_at: Instant,
+}
+
+impl Subscription {
+    /// Wants a NOTIFY at least as much as before, and queues for it.
+    pub(crate) fn want(
+        &mut self,
+        wants: Wants,
+        own: SubscriptionId,
+        queue: &mut VecDeque<SubscriptionId>,
+    ) {
+        self.wants = self.wants.max(wants);
+        if !self.is_queued {
+            self.is_queued = true;
+            queue.push_back(own);
+        }
+    }
+
+    /// The Event header's value.
+    pub(crate) fn event(&self) -> &[u8] {
+        self.text
+            .get(..usize::from(self.event_octets))
+            .unwrap_or_default()
+    }
+
+    /// The entity of its documents.
+    pub(crate) fn entity(&self) -> &[u8] {
+        self.text
+            .get(usize::from(self.event_octets)..)
+            .unwrap_or_default()
+    }
+}
+
+/// A presentity that somebody watches from this shard.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) aor: Aor,
+    /// None until the owner's first word.
+    pub(crate) composed: Option<Arc<Composed>>,
+    /// Differs for every state of every presentity.
+    pub(crate) revision: u64,
+    pub(crate) watchers: Vec<SubscriptionId>,
+}
+
+/// The tables.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) dialogs: Slab<DialogEntry>,
+    pub(crate) subscriptions: Slab<Subscription>,
+    watched: Slab<Watched>,
+    watched_by_aor: HashMap<Aor, WatchedId>,
+    revisions: u64,
+    dialogs_by_connection: HashMap<ConnectionId, Vec<DialogId>>,
+    dialogs_by_peer: HashMap<SocketAddr, u32>,
+}
+
+impl Table {
+    /// The place the next dialog will take; its To-tag must name it.
+    pub(crate) fn next_dialog(&self) -> DialogId {
+        DialogId(self.dialogs.vacant_key() as u32)
+    }
+
+    pub(crate) fn add_dialog(
+        &mut self,
+        dialog: Dialog,
+        flow: Flow,
+        destination: SocketAddr,
+        phone: PhoneId,
+    ) -> DialogId {
+        let subscriptions = SmallVec::new();
+        let entry = DialogEntry {
+            dialog,
+            flow,
+            destination,
+            is_cut: false,
+            phone,
+            subscriptions,
+        };
+        let id = DialogId(self.dialogs.insert(entry) as u32);
+        self.bind(flow, id);
+        id
+    }
+
+    pub(crate) fn dialog(&self, id: DialogId) -> Option<&DialogEntry> {
+        self.dialogs.get(id.0 as usize)
+    }
+
+    pub(crate) fn dialog_mut(&mut self, id: DialogId) -> Option<&mut DialogEntry> {
+        self.dialogs.get_mut(id.0 as usize)
+    }
+
+    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than before.
+    pub(crate) fn move_flow(&mut self, id: DialogId, flow: Flow, destination: SocketAddr) -> bool {
+        let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut entry.flow, flow);
+        let is_moved = before != flow || entry.destination != destination;
+        entry.destination = destination;
+        entry.is_cut = false;
+        if before != flow {
+            self.unbind(before, id);
+            self.bind(flow, id);
+        }
+        is_moved
+    }
+
+    /// Dialogs whose SUBSCRIBEs came over that UDP 4-tuple.
+    pub(crate) fn dialogs_of_peer(&self, peer: SocketAddr) -> usize {
+        self.dialogs_by_peer
+            .get(&peer)
+            .map_or(0, |count| *count as usize)
+    }
+
+    /// The dialogs of a stream that ended; they are marked cut.
+    pub(crate) fn cut(&mut self, connection: ConnectionId) -> Vec<DialogId> {
+        let dialogs = self
+            .dialogs_by_connection
+            .remove(&connection)
+            .unwrap_or_default();
+        for id in &dialogs {
+            if let Some(entry) = self.dialogs.get_mut(id.0 as usize) {
+                entry.is_cut = true;
+            }
+        }
+        dialogs
+    }
+
+    pub(crate) fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {
+        self.subscriptions.get(id.0 as usize)
+    }
+
+    pub(crate) fn subscription_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(id.0 as usize)
+    }
+
+    pub(crate) fn add_subscription(
+        &mut self,
+        dialog: DialogId,
+        watched: WatchedId,
+        new: &NewSubscription<'_>,
+    ) -> SubscriptionId {
+        let id = SubscriptionId(self.subscriptions.vacant_key() as u32);
+        let watchers = &mut self.watched[watched.0 as usize].watchers;
+        let watcher_index = watchers.len() as u32;
+        watchers.push(id);
+        if let Some(entry) = self.dialogs.get_mut(dialog.0 as usize) {
+            entry.subscriptions.push(id);
+        }
+        self.subscriptions.insert(Subscription {
+            dialog,
+            watched,
+            watcher_index,
+            package: new.package,
+            privacy: new.privacy,
+            text: [new.event, new.entity].concat().into(),
+            event_octets: new.event.len() as u16,
+            phase: Phase::Active,
+            expires_at: new.expires_at,
+            timer: None,
+            wants: Wants::Nothing,
+            is_queued: false,
+            in_flight: None,
+            version: 0,
+            shown: 0,
+            strikes: 0,
+            refusals: 0,
+            not_before: None,
+        });
+        id
+    }
+
+    /// Removes a subscription; with the last one of its dialog or of its presentity, those go too.
+    pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
+        let subscription = self.subscriptions.try_remove(id.0 as usize)?;
+        let unwatched = self.forget_watcher(&subscription);
+        let dialog = self.forget_usage(subscription.dialog, id);
+        Some(Removed {
+            subscription,
+            dialog,
+            unwatched,
+        })
+    }
+
+    /// The watched presentity, with whether it is new here.
+    pub(crate) fn watch(&mut self, aor: &Aor) -> (WatchedId, bool) {
+        if let Some(&id) = self.watched_by_aor.get(aor) {
+            return (id, false);
+        }
+        let watched = Watched {
+            aor: aor.clone(),
+            composed: None,
+            revision: 0,
+            watchers: Vec::new(),
+        };
+        let id = WatchedId(self.watched.insert(watched) as u32);
+        self.watched_by_aor.insert(aor.clone(), id);
+        (id, true)
+    }
+
+    pub(crate) fn watched(&self, id: WatchedId) -> Option<&Watched> {
+        self.watched.get(id.0 as usize)
+    }
+
+    pub(crate) fn watched_by_aor(&self, aor: &Aor) -> Option<&Watched> {
+        self.watched(*self.watched_by_aor.get(aor)?)
+    }
+
+    /// Takes a presentity's new state and queues everybody who watches it. False when nobody does.
+    pub(crate) fn take_state(
+        &mut self,
+        aor: &Aor,
+        composed: Arc<Composed>,
+        queue: &mut VecDeque<SubscriptionId>,
+    ) -> bool {
+        let Some(&id) = self.watched_by_aor.get(aor) else {
+            return false;
+        };
+        let watched = &mut self.watched[id.0 as usize];
+        self.revisions += 1;
+        watched.composed = Some(composed);
+        watched.revision = self.revisions;
+        for watcher in &watched.watchers {
+            self.subscriptions[watcher.0 as usize].want(Wants::Change, *watcher, queue);
+        }
+        true
+    }
+
+    fn forget_watcher(&mut self, subscription: &Subscription) -> Option<Watched> {
+        let watched = self.watched.get_mut(subscription.watched.0 as usize)?;
+        let index = subscription.watcher_index as usize;
+        watched.watchers.swap_remove(index);
+        if let Some(moved) = watched.watchers.get(index) {
+            self.subscriptions[moved.0 as usize].watcher_index = index as u32;
+        }
+        if !watched.watchers.is_empty() {
+            return None;
+        }
+        let watched = self.watched.remove(subscription.watched.0 as usize);
+        self.watched_by_aor.remove(&watched.aor);
+        Some(watched)
+    }
+
+    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<DialogEntry> {
+        let entry = self.dialogs.get_mut(id.0 as usize)?;
+        entry.subscriptions.retain(|usage| *usage != subscription);
+        if !entry.subscriptions.is_empty() {
+            return None;
+        }
+        let entry = self.dialogs.remove(id.0 as usize);
+        self.unbind(entry.flow, id);
+        Some(entry)
+    }
+
+    fn bind(&mut self, flow: Flow, id: DialogId) {
+        if flow.transport.is_reliable() {
+            self.dialogs_by_connection
+                .entry(flow.connection)
+                .or_default()
+                .push(id);
+        } else {
+            *self.dialogs_by_peer.entry(flow.peer).or_default() += 1;
+        }
+    }
+
+    fn unbind(&mut self, flow: Flow, id: DialogId) {
+        if flow.transport.is_reliable() {
+            if let Some(dialogs) = self.dialogs_by_connection.get_mut(&flow.connection) {
+                dialogs.retain(|bound| *bound != id);
+                if dialogs.is_empty() {
+                    self.dialogs_by_connection.remove(&flow.connection);
+                }
+            }
+        } else if let Some(count) = self.dialogs_by_peer.get_mut(&flow.peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.dialogs_by_peer.remove(&flow.peer);
+            }
+        }
+    }
+}
+
+/// What went with a subscription.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    pub(crate) subscription: Subscription,
+    /// The dialog, when this was its last subscription.
+    pub(crate) dialog: Option<DialogEntry>,
+    /// The presentity, when this was its last watcher here.
+    pub(crate) unwatched: Option<Watched>,
+}

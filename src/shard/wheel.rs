@@ -1,0 +1,269 @@
+//! The timers of a shard: one hierarchical wheel, O(1) to arm and to cancel, 1 ms ticks.
+//!
+//! Six levels of 64 slots cover 2^36 ms, more than two years; a later deadline fires early, at the horizon, and its owner
+//! arms it again. A timer never fires before its deadline, and [`Wheel::poll_timeout`] is never later than the next one: it may name
+//! the moment a coarse slot has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use slab::Slab;
+
+const LEVEL_BITS: u32 = 6;
+const SLOTS: usize = 1 << LEVEL_BITS;
+const LEVELS: usize = 6;
+const HORIZON_TICKS: u64 = (1 << (LEVEL_BITS * LEVELS as u32)) - 1;
+/// No neighbour, or an empty slot.
+const NONE: u32 = u32::MAX;
+
+/// An armed timer; good until it fires or is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimerHandle(u32);
+
+#[derive(Debug)]
+struct Node<K> {
+    key: K,
+    deadline_tick: u64,
+    previous: u32,
+    next: u32,
+    /// Where it is linked.
+    level: u8,
+    slot: u8,
+}
+
+#[derive(Debug)]
+struct Level {
+    occupied: u64,
+    first: [u32; SLOTS],
+}
+
+/// The wheel. `K` says whose timer it is.
+#[derive(Debug)]
+pub(crate) struct Wheel<K> {
+    epoch: Instant,
+    /// Everything before this tick has fired.
+    current_tick: u64,
+    levels: [Level; LEVELS],
+    nodes: Slab<Node<K>>,
+}
+
+impl<K: Copy> Wheel<K> {
+    /// An empty wheel whose time begins at `epoch`.
+    #[must_use]
+    pub(crate) fn new(epoch: Instant) -> Self {
+        let levels = std::array::from_fn(|_| Level {
+            occupied: 0,
+            first: [NONE; SLOTS],
+        });
+        Self {
+            epoch,
+            current_tick: 0,
+            levels,
+            nodes: Slab::new(),
+        }
+    }
+
+    /// Fires `key` at `deadline`, or at the next chance when that is past.
+    pub(crate) fn arm(&mut self, deadline: Instant, key: K) -> TimerHandle {
+        let deadline_tick = self.tick_at_or_after(deadline);
+        let node = Node {
+            key,
+            deadline_tick,
+            previous: NONE,
+            next: NONE,
+            level: 0,
+            slot: 0,
+        };
+        let index = self.nodes.insert(node) as u32;
+        self.link(index);
+        TimerHandle(index)
+    }
+
+    /// Forgets a timer that has not fired.
+    pub(crate) fn cancel(&mut self, handle: TimerHandle) {
+        if self.nodes.contains(handle.0 as usize) {
+            self.unlink(handle.0);
+            self.nodes.remove(handle.0 as usize);
+        }
+    }
+
+    /// Moves time to `now` and appends to `due` the keys whose deadlines have passed, earliest tick first.
+    pub(crate) fn advance(&mut self, now: Instant, due: &mut Vec<K>) {
+        let now_tick = now.saturating_duration_since(self.epoch).as_millis() as u64;
+        while let Some((level, slot, slot_tick)) = self.next_slot() {
+            if slot_tick > now_tick {
+                break;
+            }
+            self.current_tick = self.current_tick.max(slot_tick);
+            self.spread(level, slot, due);
+        }
+        self.current_tick = self.current_tick.max(now_tick);
+    }
+
+    /// When [`Self::advance`] has something to do next.
+    #[must_use]
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let (_, _, tick) = self.next_slot()?;
+        Some(self.epoch + Duration::from_millis(tick))
+    }
+
+    /// Armed timers.
+    #[must_use]
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Rounded up, so that nothing fires early.
+    fn tick_at_or_after(&self, deadline: Instant) -> u64 {
+        let nanos = deadline.saturating_duration_since(self.epoch).as_nanos();
+        (nanos.div_ceil(1_000_000) as u64).min(self.current_tick + HORIZON_TICKS)
+    }
+
+    /// The level is that of the highest bit in which the deadline differs from now; a past deadline goes into the current slot.
+    fn place(&self, deadline_tick: u64) -> (usize, usize) {
+        let tick = deadline_tick.max(self.current_tick);
+        let differing = (tick ^ self.current_tick) | 1;
+        let level = ((63 - differing.leading_zeros()) / LEVEL_BITS) as usize;
+        let level = level.min(LEVELS - 1);
+        let slot = (tick >> (LEVEL_BITS * level as u32)) as usize % SLOTS;
+        (level, slot)
+    }
+
+    fn link(&mut self, index: u32) {
+        let (level, slot) = self.place(self.nodes[index as usize].deadline_tick);
+        let head = self.levels[level].first[slot];
+        if head != NONE {
+            self.nodes[head as usize].previous = index;
+        }
+        let node = &mut self.nodes[index as usize];
+        node.previous = NONE;
+        node.next = head;
+        node.level = level as u8;
+        node.slot = slot as u8;
+        self.levels[level].first[slot] = index;
+        self.levels[level].occupied |= 1 << slot;
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Node {
+            previous,
+            next,
+            level,
+            slot,
+            ..
+        } = self.nodes[index as usize];
+        if next != NONE {
+            self.nodes[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.nodes[previous as usize].next = next;
+            return;
+        }
+        let (level, slot) = (usize::from(level), usize::from(slot));
+        self.levels[level].first[slot] = next;
+        if next == NONE {
+            self.levels[level].occupied &= !(1 << slot);
+        }
+    }
+
+    /// The occupied slot that comes first, and the tick at which it begins.
+    fn next_slot(&self) -> Option<(usize, usize, u64)> {
+        self.levels.iter().enumerate().find_map(|(level, slots)| {
+            if slots.occupied == 0 {
+                return None;
+            }
+            let shift = LEVEL_BITS * level as u32;
+            let here = (self.current_tick >> shift) as u32 % SLOTS as u32;
+            let ahead = slots.occupied.rotate_right(here).trailing_zeros();
+            let tick = ((self.current_tick >> shift) + u64::from(ahead)) << shift;
+            Some((
+                level,
+                ((here + ahead) as usize) % SLOTS,
+                tick.max(self.current_tick),
+            ))
+        })
+    }
+
+    /// Empties a slot: what is due fires, the rest finds a finer slot.
+    fn spread(&mut self, level: usize, slot: usize, due: &mut Vec<K>) {
+        let mut index = std::mem::replace(&mut self.levels[level].first[slot], NONE);
+        self.levels[level].occupied &= !(1 << slot);
+        while index != NONE {
+            let Node {
+                key,
+                deadline_tick,
+                next,
+                ..
+            } = self.nodes[index as usize];
+            if deadline_tick <= self.current_tick {
+                self.nodes.remove(index as usize);
+                due.push(key);
+            } else {
+                self.link(index);
+            }
+            index = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::random::Random;
+
+    /// Against a sorted list: whatever is armed and cancelled, keys fire in their millisecond, none early, none lost.
+    #[test]
+    fn fires_what_a_sorted_list_would() {
+        let epoch = Instant::now();
+        let mut random = Random::new([7; 32]);
+        let mut wheel = Wheel::new(epoch);
+        let mut expected: Vec<(u64, u64, TimerHandle)> = Vec::new();
+        let mut now_ms = 0_u64;
+        for round in 0..20_000_u64 {
+            let span = [3, 70, 5_000, 300_000, 20_000_000][random.below(5) as usize];
+            let deadline_ms = now_ms + u64::from(random.below(span));
+            let handle = wheel.arm(epoch + Duration::from_millis(deadline_ms), round);
+            expected.push((deadline_ms, round, handle));
+            if random.below(3) == 0 {
+                let (_, _, handle) =
+                    expected.swap_remove(random.below(expected.len() as u32) as usize);
+                wheel.cancel(handle);
+            }
+            if random.below(4) == 0 {
+                now_ms += u64::from(random.below(span));
+                let mut due = Vec::new();
+                wheel.advance(epoch + Duration::from_millis(now_ms), &mut due);
+                due.sort_unstable();
+                let mut should: Vec<u64> = expected
+                    .iter()
+                    .filter(|(ms, ..)| *ms <= now_ms)
+                    .map(|(_, key, _)| *key)
+                    .collect();
+                should.sort_unstable();
+                assert_eq!(due, should, "at {now_ms} ms");
+                expected.retain(|(ms, ..)| *ms > now_ms);
+                assert_eq!(wheel.len(), expected.len());
+            }
+            if let Some(next) = expected.iter().map(|(ms, ..)| *ms).min() {
+                let polled = wheel.poll_timeout().expect("something is armed");
+                assert!(
+                    polled <= epoch + Duration::from_millis(next.max(now_ms)),
+                    "polled too late"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_a_millisecond_is_not_early() {
+        let epoch = Instant::now();
+        let mut wheel = Wheel::new(epoch);
+        wheel.arm(epoch + Duration::from_micros(1_500), 'a');
+        let mut due = Vec::new();
+        wheel.advance(epoch + Duration::from_micros(1_999), &mut due);
+        assert!(due.is_empty());
+        wheel.advance(epoch + Duration::from_millis(2), &mut due);
+        assert_eq!(due, ['a']);
+        assert_eq!(wheel.len(), 0);
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading what a dialog keeps out of a message: the one Contact, the addresses, the route set. Each is appended to the
+//! dialog's text, and what is needed of it later is found there as spans.
+
+use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Uri;
+use crate::sip::emit;
+use crate::sip::header::NameAddr;
+use crate::sip::header::list_items;
+use crate::sip::message::RECORD_ROUTES_MAX;
+use crate::sip::uri::Scheme;
+
+/// A piece of the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u16,
+    pub(super) end: u16,
+}
+
+impl Span {
+    /// Where `part`, a piece of `text`, lies in it. The text must be below 64 KiB. Empty when it is no piece of it.
+    fn of(part: &[u8], text: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+        let is_piece = !part.is_empty()
+            && start
+                .checked_add(part.len())
+                .is_some_and(|end| end <= text.len());
+        if is_piece {
+            Self {
+                start: start as u16,
+                end: (start + part.len()) as u16,
+            }
+        } else {
+            Self::default()
+        }
+    }
+}
+
+/// The URI of the only Contact, without the headers that a request line must not have (RFC 3261 §19.1.1). None without a
+/// Contact.
+pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fault> {
+    let mut items = message.headers(HeaderName::Contact).flat_map(list_items);
+    let Some(item) = items.next() else {
+        return Ok(None);
+    };
+    if items.next().is_some() {
+        return Err(Fault::Invalid(HeaderName::Contact));
+    }
+    let uri = NameAddr::parse(item).and_then(|address| request_uri(address.uri));
+    uri.map(Some).ok_or(Fault::Invalid(HeaderName::Contact))
+}
+
+/// The part of a sip or sips URI that can stand in a request line. No URI that can be read holds an octet that could end
+/// the line, or the angle brackets it may be put in.
+fn request_uri(text: &[u8]) -> Option<&[u8]> {
+    let uri = Uri::parse(text).ok()?;
+    if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+        return None;
+    }
+    let text = text.strip_suffix(uri.headers)?;
+    Some(text.strip_suffix(b"?").unwrap_or(text))
+}
+
+/// Appends the Call-ID. A fold in one is not legal, and would not come back as it came.
+pub(super) fn push_call_id(text: &mut Vec<u8>, request: &Message<'_>) -> Result<(), Fault> {
+    let call_id = request.call_id();
+    if call_id.is_empty() {
+        return Err(Fault::Missing(HeaderName::CallId));
+    }
+    if call_id.iter().any(u8::is_ascii_control) {
+        return Err(Fault::Invalid(HeaderName::CallId));
+    }
+    text.extend_from_slice(call_id);
+    Ok(())
+}
+
+/// Spans of a From or To.
+pub(super) struct AddressSpans {
+    pub(super) uri: Span,
+    pub(super) tag: Span,
+}
+
+/// Appends a From or To as it came.
+pub(super) fn push_address(
+    text: &mut Vec<u8>,
+    request: &Message<'_>,
+    name: HeaderName,
+) -> Result<AddressSpans, Fault> {
+    let value = request.header(name).ok_or(Fault::Missing(name))?;
+    let start = text.len();
+    emit::unfolded(text, value);
+    end_of(text)?;
+    let address = text
+        .get(start..)
+        .and_then(NameAddr::parse)
+        .ok_or(Fault::Invalid(name))?;
+    let tag = address.tag().unwrap_or_default();
+    Ok(AddressSpans {
+        uri: Span::of(address.uri, text),
+        tag: Span::of(tag, text),
+    })
+}
+
+/// Appends our tag as a parameter.
+pub(super) fn push_tag(text: &mut Vec<u8>, tag: &[u8]) -> Result<Span, Fault> {
+    text.extend_from_slice(b";tag=");
+    let start = end_of(text)?;
+    text.extend_from_slice(tag);
+    Ok(Span {
+        start,
+        end: end_of(text)?,
+    })
+}
+
+/// Spans of a route set.
+pub(super) struct RouteSpans {
+    pub(super) first: Span,
+    pub(super) second: u16,
+    pub(super) first_is_strict: bool,
+}
+
+/// Appends the Record-Routes in their order, which is the route set of a UAS (RFC 3261 §12.1.1).
+pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<RouteSpans, Fault> {
+    let start = end_of(text)?;
+    let mut routes = RouteSpans {
+        first: Span { start, end: start },
+        second: start,
+        first_is_strict: false,
+    };
+    for (position, item) in request
+        .headers(HeaderName::RecordRoute)
+        .flat_map(list_items)
+        .enumerate()
+    {
+        if position >= RECORD_ROUTES_MAX {
+            return Err(Fault::TooManyHeaders);
+        }
+        if position > 0 {
+            text.push(b',');
+        }
+        let item_start = text.len();
+        emit::unfolded(text, item);
+        let end = end_of(text)?;
+        let route = text.get(item_start..).and_then(NameAddr::parse);
+        let route = route.ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
+        let uri = request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
+        match position {
+            0 => {
+                // `Record-Route: sip:p;lr` without brackets is not legal, but plain: lr is meant for the URI.
+                let is_loose = Uri::parse(uri).is_ok_and(|uri| uri.parameter("lr").is_some())
+                    || route.parameters.get("lr").is_some();
+                let first = Span::of(uri, text);
+                routes = RouteSpans {
+                    first,
+                    second: end,
+                    first_is_strict: !is_loose,
+                };
+            }
+            1 => routes.second = item_start as u16,
+            _ => {}
+        }
+    }
+    Ok(routes)
+}
+
+/// Octets a dialog's text will have, or a few more.
+pub(super) fn text_octets(request: &Message<'_>, local_tag: &[u8], target: &[u8]) -> usize {
+    let address = |name| request.header(name).map_or(0, <[u8]>::len);
+    let routes: usize = request
+        .headers(HeaderName::RecordRoute)
+        .map(|value| value.len() + 1)
+        .sum();
+    let identifiers = request.call_id().len() + address(HeaderName::From) + address(HeaderName::To);
+    identifiers + ";tag=".len() + local_tag.len() + routes + target.len()
+}
+
+pub(super) fn end_of(text: &[u8]) -> Result<u16, Fault> {
+    u16::try_from(text.len()).map_err(|_| Fault::TooLarge)
+}

@@ -1,0 +1,424 @@
+//! The Authorization header (RFC 3261 §20.7, RFC 7616 §3.4; W:A7.3), read and checked for completeness.
+//!
+//! Tolerant where phones differ: parameters in any order, unknown ones ignored, quoted or not, white space and folds around
+//! separators, empty list items. Strict where two readings would differ: a parameter twice, an open quote. Values stay as
+//! they came, because the response was computed over them.
+
+use super::Algorithm;
+use super::hash::HexHash;
+use super::hash::hash;
+use super::secret::Secret;
+use crate::sip::message::REQUEST_URI_OCTETS_MAX;
+
+/// Octets of a user name; a longer one is malformed (E3.10).
+const USERNAME_OCTETS_MAX: usize = 256;
+/// Octets of any other parameter we use, but for the URI.
+const VALUE_OCTETS_MAX: usize = 1024;
+
+/// Why an Authorization gives no credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// A scheme other than Digest.
+    OtherScheme,
+    /// Not the grammar.
+    Syntax,
+}
+
+/// The parameters of one Authorization: what stands between the quotes, escapes kept. None when absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Parameters<'a> {
+    pub(super) username: Option<&'a [u8]>,
+    pub(super) realm: Option<&'a [u8]>,
+    pub(super) nonce: Option<&'a [u8]>,
+    pub(super) uri: Option<&'a [u8]>,
+    pub(super) response: Option<&'a [u8]>,
+    pub(super) cnonce: Option<&'a [u8]>,
+    pub(super) nonce_count: Option<&'a [u8]>,
+    pub(super) qop: Option<&'a [u8]>,
+    pub(super) algorithm: Option<&'a [u8]>,
+}
+
+/// A complete set of parameters that follows the grammar.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credentials<'a> {
+    pub(super) algorithm: Algorithm,
+    /// `-sess`: the user's hash is bound to nonce and cnonce.
+    pub(super) session: bool,
+    /// `auth-int`: the body is hashed too.
+    pub(super) integrity: bool,
+    pub(super) username: &'a [u8],
+    pub(super) nonce: &'a [u8],
+    pub(super) uri: &'a [u8],
+    pub(super) response: &'a [u8],
+    pub(super) cnonce: &'a [u8],
+    /// nc as a number, at least 1.
+    pub(super) count: u32,
+    /// nc and qop as they came.
+    pub(super) count_text: &'a [u8],
+    pub(super) qop: &'a [u8],
+}
+
+impl<'a> Parameters<'a> {
+    /// Reads the value of an Authorization.
+    pub(super) fn read(value: &'a [u8]) -> Result<Self, Unreadable> {
+        let value = skip_space(value);
+        let (scheme, mut rest) = split_while(value, |octet| !is_space(octet));
+        if !scheme.eq_ignore_ascii_case(b"Digest") {
+            return Err(Unreadable::OtherScheme);
+        }
+        let mut parameters = Self::default();
+        loop {
+            rest = split_while(rest, |octet| is_space(octet) || octet == b',').1;
+            if rest.is_empty() {
+                return Ok(parameters);
+            }
+            let (name, value, behind) = split_parameter(rest).ok_or(Unreadable::Syntax)?;
+            parameters.set(name, value).ok_or(Unreadable::Syntax)?;
+            rest = behind;
+        }
+    }
+
+    /// The algorithm with its `-sess`; MD5 when none is named. None when we do not know it.
+    pub(super) fn algorithm(&self) -> Option<(Algorithm, bool)> {
+        let names: [(&[u8], _); 4] = [
+            (b"MD5", (Algorithm::Md5, false)),
+            (b"MD5-sess", (Algorithm::Md5, true)),
+            (b"SHA-256", (Algorithm::Sha256, false)),
+            (b"SHA-256-sess", (Algorithm::Sha256, true)),
+        ];
+        let Some(wanted) = self.algorithm else {
+            return Some((Algorithm::Md5, false));
+        };
+        names
+            .into_iter()
+            .find(|(name, _)| wanted.eq_ignore_ascii_case(name))
+            .map(|(_, algorithm)| algorithm)
+    }
+
+    /// Whether they are for that realm.
+    pub(super) fn is_for(&self, realm: &str) -> bool {
+        self.realm
+            .is_some_and(|value| unescape(value).eq(realm.bytes()))
+    }
+
+    /// The credentials when all is there and follows the grammar. `qop` must be there: the caller tells its absence apart.
+    pub(super) fn credentials(&self) -> Option<Credentials<'a>> {
+        let (algorithm, session) = self.algorithm()?;
+        let qop = self.qop?;
+        let integrity = qop.eq_ignore_ascii_case(b"auth-int");
+        if !integrity && !qop.eq_ignore_ascii_case(b"auth") {
+            return None;
+        }
+        let count_text = self.nonce_count?;
+        Some(Credentials {
+            algorithm,
+            session,
+            integrity,
+            username: self.username?,
+            nonce: self.nonce?,
+            uri: self.uri?,
+            response: self.response?,
+            cnonce: self.cnonce?,
+            count: nonce_count(count_text)?,
+            count_text,
+            qop,
+        })
+    }
+
+    /// None when the parameter was there before, or is larger than we take.
+    fn set(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
+        let (slot, octets_max) = match name.to_ascii_lowercase().as_slice() {
+            b"username" => (&mut self.username, 2 * USERNAME_OCTETS_MAX),
+            b"realm" => (&mut self.realm, VALUE_OCTETS_MAX),
+            b"nonce" => (&mut self.nonce, VALUE_OCTETS_MAX),
+            b"uri" => (&mut self.uri, REQUEST_URI_OCTETS_MAX),
+            b"response" => (&mut self.response, VALUE_OCTETS_MAX),
+            b"cnonce" => (&mut self.cnonce, VALUE_OCTETS_MAX),
+            b"nc" => (&mut self.nonce_count, VALUE_OCTETS_MAX),
+            b"qop" => (&mut self.qop, VALUE_OCTETS_MAX),
+            b"algorithm" => (&mut self.algorithm, VALUE_OCTETS_MAX),
+            _ => return Some(()),
+        };
+        (slot.replace(value).is_none() && value.len() <= octets_max).then_some(())
+    }
+}
+
+impl Credentials<'_> {
+    /// The user name without its escapes. None when it is too long or not UTF-8.
+    pub(super) fn user(&self) -> Option<String> {
+        let name = String::from_utf8(unescape(self.username).collect()).ok()?;
+        (name.len() <= USERNAME_OCTETS_MAX).then_some(name)
+    }
+
+    /// The response of somebody who knows the secret (RFC 7616 §3.4.1). A session is bound to the nonce and cnonce of this
+    /// request, as none is kept; a client that changes its cnonce within a session is challenged once more.
+    pub(super) fn expected_response(&self, secret: &Secret, method: &[u8], body: &[u8]) -> HexHash {
+        let hash = |parts: &[&[u8]]| hash(self.algorithm, parts);
+        let request = if self.integrity {
+            hash(&[method, self.uri, hash(&[body]).as_bytes()])
+        } else {
+            hash(&[method, self.uri])
+        };
+        let user = secret.of(self.algorithm);
+        let session = self.session.then(|| hash(&[user, self.nonce, self.cnonce]));
+        let user = session.as_ref().map_or(user, HexHash::as_bytes);
+        hash(&[
+            user,
+            self.nonce,
+            self.count_text,
+            self.cnonce,
+            self.qop,
+            request.as_bytes(),
+        ])
+    }
+}
+
+/// `name = value` at the front: the name, the value without quotes, and what is behind.
+fn split_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, rest) = split_while(text, |octet| {
+        !is_space(octet) && octet != b'=' && octet != b','
+    });
+    let rest = skip_space(skip_space(rest).strip_prefix(b"=")?);
+    let (value, rest) = match rest.strip_prefix(b"\"") {
+        Some(quoted) => split_quoted(quoted)?,
+        None => split_while(rest, |octet| !is_space(octet) && octet != b','),
+    };
+    let rest = skip_space(rest);
+    let ends = rest.is_empty() || rest.starts_with(b",");
+    (!name.is_empty() && ends).then_some((name, value, rest))
+}
+
+/// What stands before the closing quote, and what behind it.
+fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut escaped = false;
+    let end = text.iter().position(|&octet| {
+        let closes = octet == b'"' && !escaped;
+        escaped = octet == b'\\' && !escaped;
+        closes
+    })?;
+    Some((text.get(..end)?, text.get(end + 1..)?))
+}
+
+/// The octets a quoted string means (RFC 3261 §25.1).
+fn unescape(quoted: &[u8]) -> impl Iterator<Item = u8> {
+    let mut escaped = false;
+    quoted.iter().copied().filter(move |&octet| {
+        escaped = octet == b'\\' && !escaped;
+        !escaped
+    })
+}
+
+/// Eight hexadecimal digits by the grammar; some write fewer.
+fn nonce_count(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > 8 {
+        return None;
+    }
+    let digit = |octet: &u8| char::from(*octet).to_digit(16);
+    let count = text
+        .iter()
+        .try_fold(0, |count, octet| Some(count << 4 | digit(octet)?))?;
+    (count > 0).then_some(count)
+}
+
+fn split_while(text: &[u8], belongs: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = text
+        .iter()
+        .position(|octet| !belongs(*octet))
+        .unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, b""))
+}
+
+fn skip_space(text: &[u8]) -> &[u8] {
+    split_while(text, is_space).1
+}
+
+/// White space; CR and LF only occur in folds.
+fn is_space(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Parameters<'_> {
+        Parameters::read(value.as_bytes()).unwrap()
+    }
+
+    fn expected(value: &str, password: &str, method: &str, body: &str) -> String {
+        let parameters = read(value);
+        let credentials = parameters.credentials().unwrap();
+        let realm = String::from_utf8(unescape(parameters.realm.unwrap()).collect()).unwrap();
+        let secret = Secret::new(&credentials.user().unwrap(), &realm, password);
+        let response = credentials.expected_response(&secret, method.as_bytes(), body.as_bytes());
+        String::from_utf8(response.as_bytes().to_vec()).unwrap()
+    }
+
+    fn rfc7616(algorithm: &str) -> String {
+        format!(
+            r#"Digest username="Mufasa", realm="http-auth@example.org", uri="/dir/index.html", algorithm={algorithm},
+             nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001,
+             cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", qop=auth, response="",
+             opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS""#
+        )
+    }
+
+    #[test]
+    fn rfc_7616_section_3_9_1() {
+        let md5 = expected(&rfc7616("MD5"), "Circle of Life", "GET", "");
+        assert_eq!(md5, "8ca523f5e9506fed4657c9700eebdbec");
+        let sha256 = expected(&rfc7616("SHA-256"), "Circle of Life", "GET", "");
+        assert_eq!(
+            sha256,
+            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"
+        );
+    }
+
+    #[test]
+    fn rfc_2617_section_3_5() {
+        let value = r#"Digest username="Mufasa",realm="testrealm@host.com",nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",
+            uri="/dir/index.html",qop=auth,nc=00000001,cnonce="0a4f113b",response="x""#;
+        assert_eq!(
+            expected(value, "Circle Of Life", "GET", ""),
+            "6629fae49393a05397450978507c4ef1"
+        );
+    }
+
+    #[test]
+    fn sessions_and_integrity_chain_as_the_rfc_says() {
+        let value = rfc7616("MD5-sess").replace("qop=auth", "qop=\"auth-int\"");
+        let nonce: &[u8] = b"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+        let cnonce: &[u8] = b"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        let md5 = |parts: &[&[u8]]| hash(Algorithm::Md5, parts);
+        let user = md5(&[b"Mufasa", b"http-auth@example.org", b"Circle of Life"]);
+        let user = md5(&[user.as_bytes(), nonce, cnonce]);
+        let request = md5(&[b"PUBLISH", b"/dir/index.html", md5(&[b"body"]).as_bytes()]);
+        let wanted = md5(&[
+            user.as_bytes(),
+            nonce,
+            b"00000001",
+            cnonce,
+            b"auth-int",
+            request.as_bytes(),
+        ]);
+        assert_eq!(
+            expected(&value, "Circle of Life", "PUBLISH", "body").as_bytes(),
+            wanted.as_bytes()
+        );
+    }
+
+    #[test]
+    fn order_quotes_space_and_strangers_do_not_matter() {
+        let value = "DIGEST  ,, algorit=MD5 , NC = \"0000000a\",\r\n qop=\"auth\" ,username=plain,foo=\"a,\\\"b\",\
+                     realm=\"abc.com\",nonce=\"n\",uri=sip:123@abc.com;x=y,cnonce=c , response=\"r\",algorithm=\"md5\",";
+        let credentials = read(value).credentials().unwrap();
+        assert_eq!(credentials.count, 10);
+        assert_eq!(credentials.username, b"plain");
+        assert_eq!(credentials.uri, b"sip:123@abc.com;x=y");
+        assert_eq!(
+            (credentials.algorithm, credentials.session),
+            (Algorithm::Md5, false)
+        );
+        assert!(read(value).is_for("abc.com"));
+        assert!(!read(value).is_for("abc.co"));
+    }
+
+    #[test]
+    fn escapes_in_user_and_realm() {
+        let value = rfc7616("MD5").replace("\"Mufasa\"", r#""Mu\"fa\\sa@abc.com""#);
+        assert_eq!(
+            read(&value).credentials().unwrap().user().unwrap(),
+            r#"Mu"fa\sa@abc.com"#
+        );
+        let value = r#"Digest realm="a\"b\\""#;
+        assert!(read(value).is_for(r#"a"b\"#));
+    }
+
+    #[test]
+    fn what_does_not_follow_the_grammar() {
+        for value in [
+            "Digest username=\"open",
+            "Digest username=\"open\\\"",
+            "Digest username",
+            "Digest =x",
+            "Digest a b=c",
+            "Digest a=\"b\"c=d",
+            "Digest nonce=\"a\", nonce=\"b\"",
+        ] {
+            assert_eq!(
+                Parameters::read(value.as_bytes()).unwrap_err(),
+                Unreadable::Syntax,
+                "{value}"
+            );
+        }
+        for value in [
+            "",
+            "   ",
+            "Basic QWxhZGRpbg==",
+            "NoOneKnowsThisScheme opaque-data=here",
+            "Digestive a=b",
+        ] {
+            assert_eq!(
+                Parameters::read(value.as_bytes()).unwrap_err(),
+                Unreadable::OtherScheme,
+                "{value}"
+            );
+        }
+        let huge = format!("Digest username=\"{}\"", "a".repeat(4096));
+        assert_eq!(
+            Parameters::read(huge.as_bytes()).unwrap_err(),
+            Unreadable::Syntax
+        );
+    }
+
+    #[test]
+    fn incomplete_credentials_are_none() {
+        let complete = rfc7616("MD5");
+        assert!(read(&complete).credentials().is_some());
+        for (there, instead) in [
+            ("username=", "user="),
+            ("uri=", "url="),
+            ("nonce=\"7", "n=\"7"),
+            ("cnonce=", "c="),
+            ("response=", "r="),
+            ("nc=00000001", "nc=00000000"),
+            ("nc=00000001", "nc=000000001"),
+            ("nc=00000001", "nc=-1"),
+            ("nc=00000001", "nc=\"\""),
+            ("nc=00000001", "mc=00000001"),
+            ("qop=auth", "qop=token"),
+            ("qop=auth", "pop=auth"),
+            ("=MD5", "=SHA-512-256"),
+            ("=MD5", "=\"\""),
+        ] {
+            let value = complete.replace(there, instead);
+            assert_ne!(value, complete);
+            assert!(read(&value).credentials().is_none(), "{instead}");
+        }
+    }
+
+    #[test]
+    fn user_names_have_a_limit_and_an_encoding() {
+        let user = |name: &[u8]| {
+            let complete = rfc7616("MD5");
+            let value = [
+                b"Digest username=\"",
+                name,
+                b"\",",
+                &complete.as_bytes()[25..],
+            ]
+            .concat();
+            Parameters::read(&value)
+                .unwrap()
+                .credentials()
+                .unwrap()
+                .user()
+        };
+        assert_eq!(user(b"").unwrap(), "");
+        assert_eq!(user(&[b'a'; 256]).unwrap().len(), 256);
+        assert_eq!(user(&[b'a'; 257]), None);
+        assert_eq!(user(&[b'\\'; 512]).unwrap().len(), 256);
+        assert_eq!(user(b"\xff"), None);
+    }
+}

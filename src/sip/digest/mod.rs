@@ -1,0 +1,225 @@
+//! Digest access authentication as a server (RFC 7616, 8760, RFC 3261 §22; W:A7). Nonces are stateless: a time, a MAC.
+//! The nonce counts already seen are kept by [`ReplayWindows`].
+//!
+//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. Not served: the form without qop of RFC 2069, which
+//! has no defence against replay (it counts as no credentials), and `userhash`.
+//!
+//! An unknown user takes the path of a known one with a wrong password, and every comparison of a secret takes the same
+//! time, so that nobody learns which users exist.
+
+mod credentials;
+mod hash;
+mod nonce;
+mod replay;
+mod secret;
+
+pub use replay::ReplayWindows;
+pub use secret::Secret;
+
+use std::time::Duration;
+
+use subtle::Choice;
+use subtle::ConstantTimeEq;
+
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::StartLine;
+use crate::sip::Uri;
+use credentials::Parameters;
+use credentials::Unreadable;
+use hash::HexHash;
+use nonce::NonceId;
+use nonce::NonceKey;
+
+/// How far the times of two shards may lie apart: a nonce from that near a future is taken.
+const SKEW_MAX: Duration = Duration::from_secs(1);
+
+/// A hash algorithm of RFC 7616.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// `MD5`, what every phone knows.
+    Md5,
+    /// `SHA-256`.
+    Sha256,
+}
+
+impl Algorithm {
+    /// The token of the `algorithm` parameter.
+    #[must_use]
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha256 => "SHA-256",
+        }
+    }
+}
+
+/// Why a request is not authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// No Authorization for this realm, or of a scheme or algorithm we do not know, or without qop: challenge.
+    NoCredentials,
+    /// The response is right, but the nonce is too old or not ours (E3.9: of another realm, node or time before a restart), or
+    /// its count was used before: challenge with stale=true, which says "your password is right" (RFC 7616 §3.3).
+    Stale,
+    /// Wrong response or unknown user: challenge.
+    Wrong,
+    /// The credentials cannot be read, or their uri is not the request's (W:A7.5).
+    Malformed,
+}
+
+/// The keys and limits of a server's challenges; the same on every shard, so that any of them can verify.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    nonce_key: NonceKey,
+    nonce_life: Duration,
+    /// The secret of everybody who is not there.
+    nobody: Secret,
+}
+
+impl Authenticator {
+    /// `key` signs the nonces; `nonce_life` should not be shorter than the longest granted expiry (W: PEERS 31).
+    #[must_use]
+    pub fn new(key: [u8; 32], nonce_life: Duration) -> Self {
+        Self {
+            nonce_key: NonceKey::new(key),
+            nonce_life,
+            nobody: Secret::new("", "", ""),
+        }
+    }
+
+    /// Appends the WWW-Authenticate header lines of a 401, one per algorithm, most preferred first. `uptime` is the time since the
+    /// server's epoch, `salt` makes two nonces of one instant differ. `realm` must be without control characters.
+    pub fn write_challenge(
+        &self,
+        out: &mut Vec<u8>,
+        realm: &str,
+        algorithms: &[Algorithm],
+        stale: bool,
+        uptime: Duration,
+        salt: u64,
+    ) {
+        let nonce = self.nonce_key.write(NonceId::new(uptime, salt), realm);
+        for algorithm in algorithms {
+            out.extend_from_slice(b"WWW-Authenticate: Digest realm=\"");
+            write_quotable(out, realm);
+            out.extend_from_slice(b"\", nonce=\"");
+            out.extend_from_slice(&nonce);
+            out.extend_from_slice(b"\", qop=\"auth\", algorithm=");
+            out.extend_from_slice(algorithm.token().as_bytes());
+            if stale {
+                out.extend_from_slice(b", stale=true");
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Verifies the request's Authorization for `realm`. `secret_of` looks up the user; an unknown one takes the same path and time.
+    /// Returns the authenticated user name (unescaped).
+    pub fn verify<'s>(
+        &self,
+        request: &Message<'_>,
+        realm: &str,
+        secret_of: impl FnOnce(&str) -> Option<&'s Secret>,
+        replay: &mut ReplayWindows,
+        uptime: Duration,
+    ) -> Result<String, Denied> {
+        let parameters = select(request, realm)?;
+        if parameters.qop.is_none() {
+            return Err(Denied::NoCredentials);
+        }
+        let credentials = parameters.credentials().ok_or(Denied::Malformed)?;
+        let user = credentials.user().ok_or(Denied::Malformed)?;
+        if !is_aimed_at(credentials.uri, request) {
+            return Err(Denied::Malformed);
+        }
+        let known = secret_of(&user);
+        let secret = known.unwrap_or(&self.nobody);
+        let expected =
+            credentials.expected_response(secret, request.method().token(), request.body());
+        let right =
+            is_response(&expected, credentials.response) & Choice::from(u8::from(known.is_some()));
+        if !bool::from(right) {
+            return Err(Denied::Wrong);
+        }
+        let nonce = self
+            .fresh_nonce(credentials.nonce, realm, uptime)
+            .ok_or(Denied::Stale)?;
+        replay.forget_before(NonceId::new(uptime.saturating_sub(self.nonce_life), 0));
+        if !replay.take(nonce, credentials.count) {
+            return Err(Denied::Stale);
+        }
+        Ok(user)
+    }
+
+    /// The nonce, when it is one of ours for that realm and within its life.
+    fn fresh_nonce(&self, nonce: &[u8], realm: &str, uptime: Duration) -> Option<NonceId> {
+        let (nonce, is_ours) = self.nonce_key.read(nonce, realm)?;
+        let issued = Duration::from_micros(nonce.issued_micros);
+        let is_fresh = issued.saturating_sub(uptime) <= SKEW_MAX
+            && uptime.saturating_sub(issued) <= self.nonce_life;
+        (bool::from(is_ours) && is_fresh).then_some(nonce)
+    }
+}
+
+/// The first Authorization for our realm whose algorithm we know.
+fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Denied> {
+    let mut denied = Denied::NoCredentials;
+    for value in request.headers(HeaderName::Authorization) {
+        match Parameters::read(value) {
+            Ok(parameters) if parameters.is_for(realm) && parameters.algorithm().is_some() => {
+                return Ok(parameters);
+            }
+            Ok(_) | Err(Unreadable::OtherScheme) => {}
+            Err(Unreadable::Syntax) => denied = Denied::Malformed,
+        }
+    }
+    Err(denied)
+}
+
+/// Whether the credentials' uri means what the Request-URI means: the same octets, or the same user at the same host. Port
+/// and parameters may differ, because proxies and phones add and drop them (W:A7.5).
+fn is_aimed_at(uri: &[u8], request: &Message<'_>) -> bool {
+    let StartLine::Request {
+        uri: request_uri, ..
+    } = request.start_line()
+    else {
+        return false;
+    };
+    uri == request_uri
+        || address(uri).is_some_and(|address_of| Some(address_of) == address(request_uri))
+}
+
+/// User and host of a URI, in the form they compare in.
+fn address(uri: &[u8]) -> Option<(String, String)> {
+    let uri = Uri::parse(uri).ok()?;
+    let (mut user, mut host) = (String::new(), String::new());
+    uri.write_host(&mut host);
+    uri.user
+        .is_none_or(|_| uri.write_user(&mut user))
+        .then_some((user, host))
+}
+
+/// Compares in constant time, hexadecimal digits without case.
+fn is_response(expected: &HexHash, response: &[u8]) -> Choice {
+    let mut digits = [0; 64];
+    let Some(lower) = digits.get_mut(..response.len()) else {
+        return Choice::from(0);
+    };
+    lower.copy_from_slice(response);
+    lower.make_ascii_lowercase();
+    expected.as_bytes().ct_eq(lower)
+}
+
+/// Appends what stands between quotes.
+fn write_quotable(out: &mut Vec<u8>, text: &str) {
+    for octet in text.bytes() {
+        if matches!(octet, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(octet);
+    }
+}
+
+#[cfg(test)]
+mod tests;

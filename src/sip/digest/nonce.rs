@@ -1,0 +1,179 @@
+//! Stateless nonces (RFC 7616 §5.4; W:A7.6): a time and a salt in the clear, and a MAC that binds both to the realm. Any
+//! shard that has the key can check them.
+
+use std::time::Duration;
+
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
+use sha2::Sha256;
+use subtle::Choice;
+use subtle::ConstantTimeEq;
+
+/// Octets of the time of issue: microseconds, for almost nine years.
+const ISSUED_OCTETS: usize = 6;
+const SALT_OCTETS: usize = 8;
+const MAC_OCTETS: usize = 16;
+const NONCE_OCTETS: usize = ISSUED_OCTETS + SALT_OCTETS + MAC_OCTETS;
+
+/// Hexadecimal digits of a nonce.
+pub(super) const NONCE_DIGITS: usize = 2 * NONCE_OCTETS;
+
+/// A nonce's own part: what makes it another than all others. Ordered by the time of issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NonceId {
+    /// Microseconds since the server's epoch.
+    pub(super) issued_micros: u64,
+    pub(super) salt: u64,
+}
+
+/// Makes nonces and tells ours from others.
+#[derive(Clone, Debug)]
+pub(super) struct NonceKey(Hmac<Sha256>);
+
+impl NonceId {
+    /// The nonce of that salt at that time.
+    pub(super) fn new(uptime: Duration, salt: u64) -> Self {
+        let micros_max = (1 << (8 * ISSUED_OCTETS)) - 1;
+        Self {
+            issued_micros: u64::try_from(uptime.as_micros())
+                .unwrap_or(micros_max)
+                .min(micros_max),
+            salt,
+        }
+    }
+
+    fn clear_part(self) -> [u8; ISSUED_OCTETS + SALT_OCTETS] {
+        let mut octets = [0; ISSUED_OCTETS + SALT_OCTETS];
+        let (issued, salt) = octets.split_at_mut(ISSUED_OCTETS);
+        issued.copy_from_slice(&self.issued_micros.to_be_bytes()[8 - ISSUED_OCTETS..]);
+        salt.copy_from_slice(&self.salt.to_be_bytes());
+        octets
+    }
+}
+
+impl NonceKey {
+    /// A key of 256 bits; HMAC fills it up to its block with zeros.
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&key);
+        Self(Hmac::new(&block.into()))
+    }
+
+    /// The nonce as it goes over the wire.
+    pub(super) fn write(&self, id: NonceId, realm: &str) -> [u8; NONCE_DIGITS] {
+        let mut octets = [0; NONCE_OCTETS];
+        let (clear, mac) = octets.split_at_mut(ISSUED_OCTETS + SALT_OCTETS);
+        clear.copy_from_slice(&id.clear_part());
+        mac.copy_from_slice(&self.mac(id, realm));
+        let mut digits = [0; NONCE_DIGITS];
+        super::hash::write_hex(&octets, &mut digits);
+        digits
+    }
+
+    /// Reads a nonce, and whether it is one of ours for that realm. None when it does not even look like one.
+    pub(super) fn read(&self, nonce: &[u8], realm: &str) -> Option<(NonceId, Choice)> {
+        let octets = from_hex(nonce)?;
+        let (clear, mac) = octets.split_at_checked(ISSUED_OCTETS + SALT_OCTETS)?;
+        let (issued, salt) = clear.split_at_checked(ISSUED_OCTETS)?;
+        let id = NonceId {
+            issued_micros: big_endian(issued),
+            salt: big_endian(salt),
+        };
+        Some((id, self.mac(id, realm).ct_eq(mac)))
+    }
+
+    fn mac(&self, id: NonceId, realm: &str) -> [u8; MAC_OCTETS] {
+        let mac = self
+            .0
+            .clone()
+            .chain_update(id.clear_part())
+            .chain_update(realm)
+            .finalize()
+            .into_bytes();
+        let mut octets = [0; MAC_OCTETS];
+        octets.copy_from_slice(&mac[..MAC_OCTETS]);
+        octets
+    }
+}
+
+fn big_endian(octets: &[u8]) -> u64 {
+    octets
+        .iter()
+        .fold(0, |number, octet| number << 8 | u64::from(*octet))
+}
+
+fn from_hex(digits: &[u8]) -> Option<[u8; NONCE_OCTETS]> {
+    if digits.len() != NONCE_DIGITS {
+        return None;
+    }
+    let mut octets = [0; NONCE_OCTETS];
+    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            *octet = *octet << 4 | char::from(*digit).to_digit(16)? as u8;
+        }
+    }
+    Some(octets)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn is_ours(key: &NonceKey, nonce: &[u8], realm: &str) -> bool {
+        key.read(nonce, realm)
+            .is_some_and(|(_, ours)| bool::from(ours))
+    }
+
+    #[test]
+    fn a_nonce_comes_back_as_it_was() {
+        let key = NonceKey::new([3; 32]);
+        let id = NonceId::new(
+            Duration::from_micros(0x1234_5678_9abc),
+            0xfedc_ba98_7654_3210,
+        );
+        let nonce = key.write(id, "abc.com");
+        assert!(nonce.starts_with(b"123456789abcfedcba9876543210"));
+        let (read, ours) = key.read(&nonce, "abc.com").unwrap();
+        assert_eq!(read, id);
+        assert!(bool::from(ours));
+    }
+
+    #[test]
+    fn a_changed_digit_another_realm_or_key_is_not_ours() {
+        let key = NonceKey::new([3; 32]);
+        let nonce = key.write(NonceId::new(Duration::from_secs(9), 77), "abc.com");
+        for position in 0..nonce.len() {
+            let mut changed = nonce;
+            changed[position] = if changed[position] == b'0' {
+                b'1'
+            } else {
+                b'0'
+            };
+            assert!(!is_ours(&key, &changed, "abc.com"), "digit {position}");
+        }
+        assert!(!is_ours(&key, &nonce, "abc.org"));
+        assert!(!is_ours(&NonceKey::new([4; 32]), &nonce, "abc.com"));
+    }
+
+    #[test]
+    fn rubbish_is_not_ours() {
+        let key = NonceKey::new([3; 32]);
+        for nonce in [
+            &b""[..],
+            b"00",
+            &[b'g'; NONCE_DIGITS],
+            &[0xff; NONCE_DIGITS],
+            &[b'0'; NONCE_DIGITS + 1],
+        ] {
+            assert!(key.read(nonce, "abc.com").is_none());
+        }
+        assert!(!is_ours(&key, &[b'0'; NONCE_DIGITS], "abc.com"));
+    }
+
+    #[test]
+    fn a_time_beyond_the_field_is_clamped() {
+        assert_eq!(NonceId::new(Duration::MAX, 0).issued_micros, (1 << 48) - 1);
+    }
+}

@@ -1,0 +1,217 @@
+//! The nonce counts already seen (RFC 7616 §3.3, §3.4; W:A7.4).
+//!
+//! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every forgotten one is accepted
+//! at its first use. The price of the bound is a challenge with stale=true, never a wrong answer. Each shard keeps its own: a
+//! count is good once per shard, and a phone stays with one.
+
+use std::collections::BTreeMap;
+
+use super::nonce::NonceId;
+
+/// Counts below the highest that are told apart, because datagrams overtake each other.
+const WINDOW_COUNTS: u32 = 64;
+
+/// The nonce counts seen, a window of 64 per nonce (W:A7.4); bounded, the oldest nonce is forgotten first, and a forgotten
+/// nonce counts as stale.
+#[derive(Debug)]
+pub struct ReplayWindows {
+    nonces_max: usize,
+    /// Ordered by the time of issue.
+    windows_by_nonce: BTreeMap<NonceId, Window>,
+    /// The latest forgotten nonce. Whatever was issued before it may have been forgotten as well.
+    floor: Option<NonceId>,
+}
+
+/// The counts seen of one nonce.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    highest: u32,
+    /// Bit i: `highest - i` was seen.
+    seen: u64,
+}
+
+impl ReplayWindows {
+    /// Room for `nonces_max` nonces (at least one).
+    #[must_use]
+    pub fn new(nonces_max: usize) -> Self {
+        Self {
+            nonces_max: nonces_max.max(1),
+            windows_by_nonce: BTreeMap::new(),
+            floor: None,
+        }
+    }
+
+    /// Takes a nonce's count: true when it was not used before, as far as is remembered. The nonce must be one of ours and
+    /// the response right, or anybody could fill the table.
+    pub(super) fn take(&mut self, nonce: NonceId, count: u32) -> bool {
+        if let Some(window) = self.windows_by_nonce.get_mut(&nonce) {
+            return window.take(count);
+        }
+        if self.floor.is_some_and(|floor| nonce <= floor) {
+            return false;
+        }
+        if self.windows_by_nonce.len() >= self.nonces_max {
+            self.floor = self
+                .windows_by_nonce
+                .pop_first()
+                .map(|(oldest, _)| oldest)
+                .max(self.floor);
+        }
+        self.windows_by_nonce.insert(
+            nonce,
+            Window {
+                highest: count,
+                seen: 1,
+            },
+        );
+        true
+    }
+
+    /// Forgets nonces issued before `issued_min`, which are too old to be accepted anyway.
+    pub(super) fn forget_before(&mut self, issued_min: NonceId) {
+        while let Some(oldest) = self.windows_by_nonce.first_entry() {
+            if *oldest.key() >= issued_min {
+                return;
+            }
+            oldest.remove();
+        }
+    }
+}
+
+impl Window {
+    fn take(&mut self, count: u32) -> bool {
+        if count > self.highest {
+            self.seen = self.seen.checked_shl(count - self.highest).unwrap_or(0) | 1;
+            self.highest = count;
+            return true;
+        }
+        let below = self.highest - count;
+        if below >= WINDOW_COUNTS || self.seen >> below & 1 == 1 {
+            return false;
+        }
+        self.seen |= 1 << below;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::sip::random::Random;
+
+    fn nonce(issued_micros: u64) -> NonceId {
+        NonceId {
+            issued_micros,
+            salt: 1,
+        }
+    }
+
+    #[test]
+    fn a_count_is_accepted_once() {
+        let mut windows = ReplayWindows::new(4);
+        assert!(windows.take(nonce(1), 1));
+        assert!(!windows.take(nonce(1), 1));
+        assert!(windows.take(nonce(1), 3));
+        assert!(windows.take(nonce(1), 2));
+        assert!(!windows.take(nonce(1), 2));
+        assert!(!windows.take(nonce(1), 3));
+    }
+
+    #[test]
+    fn counts_64_below_the_highest_are_gone() {
+        let mut windows = ReplayWindows::new(4);
+        assert!(windows.take(nonce(1), 100));
+        assert!(windows.take(nonce(1), 37));
+        assert!(!windows.take(nonce(1), 36));
+        assert!(windows.take(nonce(1), 163));
+        assert!(!windows.take(nonce(1), 100));
+        assert!(windows.take(nonce(1), u32::MAX));
+        assert!(!windows.take(nonce(1), 163));
+        assert!(!windows.take(nonce(1), u32::MAX));
+        assert!(windows.take(nonce(1), u32::MAX - 63));
+    }
+
+    #[test]
+    fn a_forgotten_nonce_is_stale_and_a_fresh_one_is_not() {
+        let mut windows = ReplayWindows::new(2);
+        assert!(windows.take(nonce(10), 1));
+        assert!(windows.take(nonce(20), 1));
+        assert!(windows.take(nonce(30), 1));
+        assert!(!windows.take(nonce(10), 2), "forgotten");
+        assert!(!windows.take(nonce(5), 1), "issued before a forgotten one");
+        assert!(windows.take(nonce(20), 2));
+        assert!(
+            windows.take(nonce(25), 1),
+            "issued after every forgotten one"
+        );
+        assert!(!windows.take(nonce(20), 3), "made place");
+        assert!(windows.take(nonce(30), 2));
+    }
+
+    #[test]
+    fn equal_times_are_told_apart_by_salt() {
+        let mut windows = ReplayWindows::new(8);
+        assert!(windows.take(
+            NonceId {
+                issued_micros: 7,
+                salt: 1
+            },
+            1
+        ));
+        assert!(windows.take(
+            NonceId {
+                issued_micros: 7,
+                salt: 2
+            },
+            1
+        ));
+        assert!(!windows.take(
+            NonceId {
+                issued_micros: 7,
+                salt: 1
+            },
+            1
+        ));
+    }
+
+    #[test]
+    fn expired_nonces_leave() {
+        let mut windows = ReplayWindows::new(8);
+        assert!(windows.take(nonce(1), 1));
+        assert!(windows.take(nonce(2), 1));
+        windows.forget_before(nonce(2));
+        assert_eq!(windows.windows_by_nonce.len(), 1);
+        assert!(!windows.take(nonce(2), 1));
+    }
+
+    /// Whatever happens, no pair is accepted twice, the table stays within its limit, and a nonce younger than all others
+    /// is accepted.
+    #[test]
+    fn random_use_against_a_set_of_all_pairs() {
+        let mut random = Random::new([7; 32]);
+        let mut windows = ReplayWindows::new(16);
+        let mut accepted = BTreeSet::new();
+        let mut latest = 0;
+        for _ in 0..50_000 {
+            let fresh = random.below(20) == 0;
+            latest += u64::from(fresh);
+            let id = if fresh {
+                latest
+            } else {
+                latest.saturating_sub(u64::from(random.below(24)))
+            };
+            let count = if fresh { 1 } else { 1 + random.below(200) };
+            let first_use = accepted.range((id, 0)..=(id, u32::MAX)).next().is_none();
+            let taken = windows.take(nonce(id), count);
+            assert!(
+                !taken || accepted.insert((id, count)),
+                "{id} {count} taken twice"
+            );
+            assert!(taken || !fresh || !first_use, "fresh {id} refused");
+            assert!(windows.windows_by_nonce.len() <= 16);
+        }
+        assert!(accepted.len() > 10_000);
+    }
+}

@@ -1,0 +1,352 @@
+//! The place where server transactions keep their octets: a ring of fixed size, and beside it a queue of records that say
+//! what lies where. Oldest first out; no allocation after [`Ring::new`].
+//!
+//! Invariants: records lie in the ring in the order of the queue, each in one piece; the octets a record spans belong to it
+//! alone. Knows neither SIP nor time beyond what a record carries.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+use std::time::Instant;
+
+/// A ring has one record for so many octets. A response to a SUBSCRIBE with its identity is about 700 octets; a ring full
+/// of smaller ones runs out of records before it runs out of octets.
+const OCTETS_PER_RECORD: usize = 384;
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// No response yet.
+    UnderWay,
+    /// The final response is stored.
+    Answered,
+    /// Forgotten; its octets wait for their turn.
+    Dead,
+}
+
+/// One transaction: its identities, then its response, in one piece of the ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    /// Hash of the transaction's identity.
+    pub(super) hash: u64,
+    /// Hash of the merge identity; without meaning when `merge_octets` is 0.
+    pub(super) merge_hash: u64,
+    /// Tells this transaction from any other of this process.
+    pub(super) ticket: u64,
+    /// When it began or, once answered, was answered.
+    pub(super) since: Instant,
+    pub(super) state: State,
+    pub(super) identity_octets: u32,
+    pub(super) merge_octets: u32,
+    pub(super) response_octets: u32,
+    /// Where its octets begin; set by the ring.
+    pub(super) offset: u32,
+}
+
+const _: () = assert!(size_of::<Record>() <= 64);
+
+impl Record {
+    /// Octets in the ring.
+    pub(super) fn octets(&self) -> usize {
+        self.identity_octets as usize + self.merge_octets as usize + self.response_octets as usize
+    }
+
+    fn span(&self) -> Range<usize> {
+        self.offset as usize..self.offset as usize + self.octets()
+    }
+}
+
+/// See the module.
+pub(super) struct Ring {
+    octets: Box<[u8]>,
+    records: VecDeque<Record>,
+    records_max: usize,
+    /// The number of the oldest record; numbers count up by one and are never reused, but for a record that was the newest
+    /// when it was taken back.
+    first: u64,
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Ring")
+            .field("octets", &self.octets.len())
+            .field("records", &self.records.len())
+            .field("records_max", &self.records_max)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ring {
+    /// A ring of so many octets (at most 4 GiB).
+    pub(super) fn new(octets: usize) -> Self {
+        let octets = octets.min(u32::MAX as usize);
+        let records_max = (octets / OCTETS_PER_RECORD).max(1);
+        Self {
+            octets: vec![0; octets].into_boxed_slice(),
+            records: VecDeque::with_capacity(records_max),
+            records_max,
+            first: 0,
+        }
+    }
+
+    /// Records there can be.
+    pub(super) fn records_max(&self) -> usize {
+        self.records_max
+    }
+
+    /// Records there are, dead ones included.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether a record of so many octets could ever have a place.
+    pub(super) fn could_hold(&self, octets: usize) -> bool {
+        octets <= self.octets.len()
+    }
+
+    /// Whether there is a place for one more record of so many octets.
+    pub(super) fn has_room(&self, octets: usize) -> bool {
+        self.records.len() < self.records_max && self.place(octets).is_some()
+    }
+
+    /// The record of that number.
+    pub(super) fn get(&self, number: u64) -> Option<&Record> {
+        self.records
+            .get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The oldest record.
+    pub(super) fn front(&self) -> Option<&Record> {
+        self.records.front()
+    }
+
+    /// The identity of a record.
+    pub(super) fn identity(&self, record: &Record) -> &[u8] {
+        let start = record.offset as usize;
+        self.slice(start..start + record.identity_octets as usize)
+    }
+
+    /// The merge identity of a record; empty when it has none.
+    pub(super) fn merge_identity(&self, record: &Record) -> &[u8] {
+        let start = record.offset as usize + record.identity_octets as usize;
+        self.slice(start..start + record.merge_octets as usize)
+    }
+
+    /// The response of a record; empty while it is under way.
+    pub(super) fn response(&self, record: &Record) -> &[u8] {
+        let end = record.span().end;
+        self.slice(end - record.response_octets as usize..end)
+    }
+
+    /// Appends a record whose octets are `identities` (both), then `response`. Gives its number; None when there is no room.
+    pub(super) fn push(
+        &mut self,
+        mut record: Record,
+        identities: &[u8],
+        response: &[u8],
+    ) -> Option<u64> {
+        debug_assert_eq!(
+            record.octets(),
+            identities.len() + response.len(),
+            "a record says what it spans"
+        );
+        if self.records.len() >= self.records_max {
+            return None;
+        }
+        let offset = self.place(record.octets())?;
+        let place = self.octets.get_mut(offset..offset + record.octets())?;
+        let (front, back) = place.split_at_mut_checked(identities.len())?;
+        front.copy_from_slice(identities);
+        back.copy_from_slice(response);
+        record.offset = offset as u32;
+        Some(self.append(record))
+    }
+
+    /// Takes the oldest record out, with its number. Its octets stay untouched until the next `push` or `renew`.
+    pub(super) fn pop_front(&mut self) -> Option<(u64, Record)> {
+        let record = self.records.pop_front()?;
+        self.first += 1;
+        Some((self.first - 1, record))
+    }
+
+    /// Puts a record back that [`Self::pop_front`] has just taken out, as the newest. Always has room: its old place is free,
+    /// and the octets move even onto a part of it.
+    pub(super) fn renew(&mut self, mut record: Record) -> Option<u64> {
+        let offset = self.place(record.octets())?;
+        self.octets.copy_within(record.span(), offset);
+        record.offset = offset as u32;
+        Some(self.append(record))
+    }
+
+    /// Marks a record dead. The newest gives its place back at once.
+    pub(super) fn bury(&mut self, number: u64) {
+        let Some(index) = number
+            .checked_sub(self.first)
+            .and_then(|index| usize::try_from(index).ok())
+        else {
+            return;
+        };
+        if index + 1 == self.records.len() {
+            self.records.pop_back();
+        } else if let Some(record) = self.records.get_mut(index) {
+            record.state = State::Dead;
+        }
+    }
+
+    fn append(&mut self, record: Record) -> u64 {
+        self.records.push_back(record);
+        self.first + self.records.len() as u64 - 1
+    }
+
+    fn slice(&self, span: Range<usize>) -> &[u8] {
+        self.octets.get(span).unwrap_or_default()
+    }
+
+    /// Where the next so many octets can lie in one piece: behind the newest record, or at the start when the end of the
+    /// ring is too near.
+    fn place(&self, octets: usize) -> Option<usize> {
+        let (Some(oldest), Some(newest)) = (self.records.front(), self.records.back()) else {
+            return (octets <= self.octets.len()).then_some(0);
+        };
+        let (read, write) = (oldest.offset as usize, newest.span().end);
+        // No record is empty: where both meet the ring is full.
+        if write <= read {
+            return (octets <= read - write).then_some(write);
+        }
+        if octets <= self.octets.len() - write {
+            return Some(write);
+        }
+        (octets <= read).then_some(0)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::sip::random::Random;
+
+    /// A record of that ticket, whose octets all follow from it.
+    fn record(ticket: u64, sizes: [u32; 3], since: Instant) -> (Record, Vec<u8>, Vec<u8>) {
+        let [identity_octets, merge_octets, response_octets] = sizes;
+        let state = State::Answered;
+        let (hash, merge_hash, offset) = (ticket, 0, 0);
+        let record = Record {
+            hash,
+            merge_hash,
+            ticket,
+            since,
+            state,
+            identity_octets,
+            merge_octets,
+            response_octets,
+            offset,
+        };
+        let identities = vec![ticket as u8; (identity_octets + merge_octets) as usize];
+        (
+            record,
+            identities,
+            vec![!ticket as u8; response_octets as usize],
+        )
+    }
+
+    /// Every record still holds its own octets, and none lies on another.
+    fn check(ring: &Ring) {
+        let mut spans: Vec<_> = ring.records.iter().map(Record::span).collect();
+        spans.sort_by_key(|span| span.start);
+        assert!(
+            spans.windows(2).all(|pair| pair[0].end <= pair[1].start),
+            "{spans:?}"
+        );
+        for record in &ring.records {
+            let (ticket, response) = (record.ticket as u8, !record.ticket as u8);
+            assert!(ring.identity(record).iter().all(|octet| *octet == ticket));
+            assert!(
+                ring.merge_identity(record)
+                    .iter()
+                    .all(|octet| *octet == ticket)
+            );
+            assert!(ring.response(record).iter().all(|octet| *octet == response));
+            assert_eq!(ring.response(record).len(), record.response_octets as usize);
+        }
+    }
+
+    #[test]
+    fn random_use_keeps_every_record_whole() {
+        let mut random = Random::new([9; 32]);
+        let now = Instant::now();
+        let mut ring = Ring::new(10_000);
+        let (mut pushed, mut renewed, mut wrapped) = (0, 0, 0);
+        for ticket in 0..12_000 {
+            match random.below(10) {
+                0..5 => {
+                    let sizes = [1 + random.below(200), random.below(100), random.below(900)];
+                    let (record, identities, response) = record(ticket, sizes, now);
+                    let room = ring.has_room(record.octets());
+                    let number = ring.push(record, &identities, &response);
+                    assert_eq!(number.is_some(), room);
+                    pushed += usize::from(room);
+                    wrapped += usize::from(
+                        number.is_some_and(|number| ring.get(number).unwrap().offset == 0),
+                    );
+                }
+                5..7 => {
+                    ring.pop_front();
+                }
+                7..9 => {
+                    if let Some((_, record)) = ring.pop_front() {
+                        let number = ring.renew(record).expect("its own place is free");
+                        assert_eq!(ring.get(number).unwrap().ticket, record.ticket);
+                        renewed += 1;
+                    }
+                }
+                _ => {
+                    let number = ring.first + u64::from(random.below(1 + ring.len() as u32));
+                    ring.bury(number);
+                    assert!(
+                        ring.get(number)
+                            .is_none_or(|record| record.state == State::Dead)
+                    );
+                }
+            }
+            check(&ring);
+        }
+        assert!(
+            pushed > 2000 && renewed > 1000 && wrapped > 100,
+            "{pushed} {renewed} {wrapped}"
+        );
+    }
+
+    #[test]
+    fn a_ring_is_filled_to_its_last_octet() {
+        let now = Instant::now();
+        let mut ring = Ring::new(1152);
+        for ticket in 0..3 {
+            let (record, identities, response) = record(ticket, [1, 0, 383], now);
+            assert!(ring.push(record, &identities, &response).is_some());
+        }
+        assert!(!ring.has_room(1));
+        ring.pop_front();
+        assert!(ring.has_room(384) && !ring.has_room(385));
+        let (record, identities, response) = record(7, [1, 0, 383], now);
+        assert!(ring.push(record, &identities, &response).is_some());
+        assert!(!ring.has_room(1));
+        check(&ring);
+    }
+
+    #[test]
+    fn numbers_outside_name_nothing() {
+        let now = Instant::now();
+        let mut ring = Ring::new(4096);
+        let (record, identities, response) = record(1, [10, 10, 10], now);
+        let number = ring.push(record, &identities, &response).unwrap();
+        assert!(ring.get(number + 1).is_none());
+        ring.bury(number + 1);
+        assert!(ring.get(number).is_some());
+        ring.pop_front();
+        assert!(ring.get(number).is_none());
+        ring.bury(number);
+        assert_eq!(ring.len(), 0);
+    }
+}

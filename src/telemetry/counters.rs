@@ -1,0 +1,272 @@
+//! The counters of a core's sockets and mail, and the list of all cores that are alive.
+//!
+//! A counter has one writer, the core it belongs to, so that counting is a plain load and store without a lock prefix. Readers see
+//! every counter on its own, up to date within nanoseconds, not a consistent cut over all of them.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+/// A number only one thread writes and every thread may read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the owning core may call it, a second writer would lose counts.
+    #[inline]
+    pub fn add(&self, count: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(count),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Replaces the value, for gauges.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value now.
+    #[inline]
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How values of different cores come together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Merge {
+    Sum,
+    Largest,
+}
+
+macro_rules! core_counters {
+    ($($(#[$doc:meta])* $name:ident: $merge:ident,)*) => {
+        /// Everything one core counts. Aligned so that no two cores share a cache line (128: neighbouring lines are fetched in pairs).
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub struct CoreCounters {
+            core: u16,
+            $($(#[$doc])* pub $name: Counter,)*
+        }
+
+        const MERGES: &[(&str, Merge)] = &[$((stringify!($name), Merge::$merge),)*];
+
+        impl CoreCounters {
+            /// All values with their names, in the order of the declaration.
+            pub fn values(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name.value()),)*].into_iter()
+            }
+        }
+    };
+}
+
+core_counters! {
+    /// Datagrams received, junk included.
+    datagrams_received: Sum,
+    /// Octets in them.
+    datagram_octets_received: Sum,
+    /// Calls of recvmmsg that brought something; received by batches gives the batch length.
+    receive_batches: Sum,
+    /// Keepalives and scanner noise dropped before the engine (W:A6.7).
+    datagrams_junk: Sum,
+    /// STUN Binding requests answered (W:A6.7).
+    stun_answered: Sum,
+    /// Datagrams cut off by the kernel because no buffer was long enough.
+    datagrams_truncated: Sum,
+    /// Datagrams the kernel threw away because the receive buffer was full.
+    datagrams_lost_in_kernel: Sum,
+    /// Errors of the receiving sockets.
+    receive_errors: Sum,
+    /// Datagrams handed to the kernel.
+    datagrams_sent: Sum,
+    /// Octets in them.
+    datagram_octets_sent: Sum,
+    /// Datagrams the kernel refused, each skipped on its own.
+    send_errors: Sum,
+    /// Datagrams that had to wait because the send buffer was full.
+    datagrams_stalled: Sum,
+    /// Datagrams thrown away because too many were waiting already.
+    datagrams_dropped: Sum,
+    /// Stream connections accepted.
+    connections_accepted: Sum,
+    /// Stream connections refused: over the limit for the shard or for their address.
+    connections_refused: Sum,
+    /// Stream connections that ended, whatever the reason.
+    connections_closed: Sum,
+    /// Of these: the peer sent no complete message in time (W:E2.8).
+    connections_timed_out: Sum,
+    /// Of these: the stream was out of step or over its limits (W:E2.6).
+    connections_out_of_step: Sum,
+    /// Of these: the peer did not read and its queue was full.
+    connections_overflowed: Sum,
+    /// Stream connections open now.
+    connections_open: Sum,
+    /// Messages cut from streams.
+    stream_messages_received: Sum,
+    /// Messages handed to streams.
+    stream_messages_sent: Sum,
+    /// Messages for a stream that is gone.
+    stream_messages_dropped: Sum,
+    /// Keepalive pings on streams answered.
+    stream_pings: Sum,
+    /// Mail sent to other shards.
+    mail_sent: Sum,
+    /// Mail received from other shards.
+    mail_received: Sum,
+    /// Mail that waits at its sender because the receiver's queue is full.
+    mail_backlog: Sum,
+    /// Misdirected messages dropped because the receiver's queue was full.
+    mail_dropped: Sum,
+    /// Times a socket was left unread because too much mail was waiting.
+    congested: Sum,
+    /// Commands taken.
+    commands: Sum,
+    /// Turns: passes of the core's loop that gave the engine something.
+    turns: Sum,
+    /// Median length of a turn in nanoseconds, of the last second that had turns.
+    turn_nanoseconds_p50: Largest,
+    /// 99th percentile of the same.
+    turn_nanoseconds_p99: Largest,
+    /// 99.9th percentile of the same.
+    turn_nanoseconds_p999: Largest,
+    /// The longest turn of the same second.
+    turn_nanoseconds_max: Largest,
+}
+
+impl CoreCounters {
+    /// The values that make sense when those of several cores are added up, in the order of the declaration.
+    pub fn sums(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.values()
+            .zip(MERGES)
+            .filter(|(_, (_, merge))| *merge == Merge::Sum)
+            .map(|(value, _)| value)
+    }
+}
+
+/// One value of one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// What is counted.
+    pub name: &'static str,
+    /// The shard's number.
+    pub core: u16,
+    /// The value.
+    pub value: u64,
+}
+
+static CORES: Mutex<Vec<Weak<CoreCounters>>> = Mutex::new(Vec::new());
+
+/// Counters for a core that starts. They are part of every snapshot for as long as the core holds them.
+#[must_use]
+pub fn register(core: u16) -> Arc<CoreCounters> {
+    let counters = Arc::new(CoreCounters {
+        core,
+        ..CoreCounters::default()
+    });
+    let mut cores = CORES.lock().unwrap_or_else(PoisonError::into_inner);
+    cores.retain(|core| core.strong_count() > 0);
+    cores.push(Arc::downgrade(&counters));
+    counters
+}
+
+/// Every value of every core of this process.
+#[must_use]
+pub fn snapshot() -> Vec<Sample> {
+    let cores = CORES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let alive = cores.iter().filter_map(Weak::upgrade);
+    alive
+        .flat_map(|counters| {
+            let core = counters.core;
+            counters
+                .values()
+                .map(|(name, value)| Sample { name, core, value })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Every value over all cores: counters added up, lengths of turns the longest of any core. In stable order.
+#[must_use]
+pub fn totals() -> Vec<(&'static str, u64)> {
+    merge(&snapshot())
+}
+
+fn merge(samples: &[Sample]) -> Vec<(&'static str, u64)> {
+    let total = |(name, merge): &(&'static str, Merge)| {
+        let values = samples
+            .iter()
+            .filter(|sample| sample.name == *name)
+            .map(|sample| sample.value);
+        match merge {
+            Merge::Sum => (*name, values.fold(0, u64::saturating_add)),
+            Merge::Largest => (*name, values.max().unwrap_or(0)),
+        }
+    };
+    MERGES.iter().map(total).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn value(values: &[(&str, u64)], name: &str) -> u64 {
+        values.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    #[test]
+    fn sums_counts_and_takes_the_longest_turn() {
+        let samples = [
+            Sample {
+                name: "datagrams_received",
+                core: 0,
+                value: 2,
+            },
+            Sample {
+                name: "datagrams_received",
+                core: 1,
+                value: 3,
+            },
+            Sample {
+                name: "turn_nanoseconds_max",
+                core: 0,
+                value: 900,
+            },
+            Sample {
+                name: "turn_nanoseconds_max",
+                core: 1,
+                value: 400,
+            },
+        ];
+        let totals = merge(&samples);
+        assert_eq!(value(&totals, "datagrams_received"), 5);
+        assert_eq!(value(&totals, "turn_nanoseconds_max"), 900);
+        assert_eq!(value(&totals, "mail_sent"), 0);
+    }
+
+    #[test]
+    fn a_core_is_counted_while_it_lives() {
+        let counters = register(61_234);
+        counters.send_errors.add(4);
+        counters.send_errors.add(1);
+        let mine = |sample: &Sample| sample.core == 61_234 && sample.name == "send_errors";
+        assert_eq!(
+            snapshot().iter().find(|sample| mine(sample)).unwrap().value,
+            5
+        );
+        drop(counters);
+        assert!(!snapshot().iter().any(|sample| mine(&sample)));
+    }
+
+    #[test]
+    fn cores_share_no_cache_line() {
+        assert_eq!(align_of::<CoreCounters>(), 128);
+        assert_eq!(size_of::<CoreCounters>() % 128, 0);
+    }
+}

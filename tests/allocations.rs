@@ -1,0 +1,557 @@
+//! The steady state allocates nothing: refreshes, answers, timers and state changes run in the room that earlier ones left.
+//!
+//! A counting allocator proves it: it counts for the thread at hand, and only while a test measures, so that writing the phones' messages
+//! does not count. What is not part of the promise: a new subscription (its dialog is one allocation), a digest (the domain here believes
+//! everybody), a PUBLISH (the XML decoder makes values; how many is bounded below), and mail between shards (a node of one shard has none).
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(unsafe_code, reason = "a global allocator cannot be written without")]
+
+use std::alloc::GlobalAlloc;
+use std::alloc::Layout;
+use std::alloc::System;
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use lamplighter::presence::Aor;
+use lamplighter::presence::CallDialog;
+use lamplighter::presence::call::CallState;
+use lamplighter::presence::call::Direction;
+use lamplighter::presence::call::Party;
+use lamplighter::shard::Command;
+use lamplighter::shard::ConnectionId;
+use lamplighter::shard::Directory;
+use lamplighter::shard::Flow;
+use lamplighter::shard::Input;
+use lamplighter::shard::Options;
+use lamplighter::shard::Outbox;
+use lamplighter::shard::Shard;
+use lamplighter::shard::ShardId;
+use lamplighter::shard::Token;
+use lamplighter::shard::directory::AuthMode;
+use lamplighter::shard::directory::Domain;
+use lamplighter::sip::Transport;
+
+// The counting allocator.
+
+thread_local! {
+    static MEASURING: Cell<bool> = const { Cell::new(false) };
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    if MEASURING.get() {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches constant-initialized cells without destructors,
+// which never allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations `work` makes.
+fn allocations_of(work: impl FnOnce()) -> u64 {
+    ALLOCATIONS.set(0);
+    MEASURING.set(true);
+    work();
+    MEASURING.set(false);
+    ALLOCATIONS.get()
+}
+
+// One shard and its phones.
+
+const WATCHERS: usize = 100;
+/// Longer than Timer J and than the tombstones of calls: what they hold is part of the steady state.
+const WARM_UP_ROUNDS: u32 = 60;
+const MEASURED_ROUNDS: u32 = 40;
+const ROUND: Duration = Duration::from_secs(2);
+
+const NODE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
+
+/// A watcher's side of its subscription.
+struct Phone {
+    flow: Flow,
+    package: &'static str,
+    to_tag: String,
+    target: String,
+    cseq: u32,
+}
+
+struct Bench {
+    shard: Shard,
+    outbox: Outbox,
+    now: Instant,
+    phones: Vec<Phone>,
+    requests: u32,
+}
+
+fn options(epoch: Instant) -> Options {
+    Options {
+        id: ShardId(0),
+        shards: 1,
+        epoch,
+        key: [7; 32],
+        local_addresses: vec![NODE],
+        advertise: Vec::new(),
+        product: "Lamplighter".into(),
+        subscriptions_max: 10_000,
+        subscriptions_per_phone_max: 1000,
+        subscriptions_per_flow_home: 1000,
+        expiry_grace: Duration::from_secs(32),
+        probation: Duration::from_secs(60),
+        notify_rate_per_phone: 10,
+        notify_burst_per_phone: 20,
+        notifies_per_turn: 64,
+        presentities_max: 1000,
+        publications_per_presentity_max: 32,
+        calls_per_presentity_max: 50,
+        body_octets_max: 65_536,
+        response_ring_octets: 1 << 16,
+        nonces_max: 64,
+        nonce_life: Duration::from_secs(3600),
+    }
+}
+
+fn directory() -> Directory {
+    let domain = Domain {
+        name: "example.com".into(),
+        auth: AuthMode::None,
+        trusted: Vec::new(),
+        reveal_number: true,
+        max_call_duration: Duration::from_secs(7200),
+        min_expires: Duration::from_secs(60),
+        max_expires: Duration::from_secs(7200),
+        open: true,
+        sha256: false,
+    };
+    let mut directory = Directory::default();
+    directory.add_domain(domain, &[]).unwrap();
+    directory
+}
+
+impl Bench {
+    /// A shard on which so many phones watch 100@example.com, all of them up to date.
+    fn new(watchers: usize, package: &'static str) -> Self {
+        let now = Instant::now();
+        let shard = Shard::new(options(now), Arc::new(directory()), [1; 32]);
+        let mut bench = Self {
+            shard,
+            outbox: Outbox::default(),
+            now,
+            phones: Vec::new(),
+            requests: 0,
+        };
+        for number in 0..watchers {
+            let address = Ipv4Addr::new(10, 0, (number >> 8) as u8, number as u8);
+            let flow = Flow {
+                transport: Transport::Udp,
+                listener: 0,
+                connection: ConnectionId::default(),
+                local: NODE,
+                peer: SocketAddr::new(address.into(), 5060),
+            };
+            let (to_tag, target) = (String::new(), "sip:100@example.com".into());
+            bench.phones.push(Phone {
+                flow,
+                package,
+                to_tag,
+                target,
+                cseq: 0,
+            });
+            let request = bench.subscribe(number);
+            bench.give(flow, &request);
+            let answer = bench.sent().remove(0);
+            let phone = &mut bench.phones[number];
+            phone.to_tag = header(&answer, "To")
+                .split(";tag=")
+                .nth(1)
+                .unwrap()
+                .to_owned();
+            phone.target = header(&answer, "Contact")
+                .trim_matches(['<', '>'])
+                .to_owned();
+            bench.answer_all();
+        }
+        bench
+    }
+
+    fn subscribe(&mut self, number: usize) -> Vec<u8> {
+        self.requests += 1;
+        let phone = &mut self.phones[number];
+        phone.cseq += 1;
+        let Phone {
+            flow,
+            package,
+            to_tag,
+            target,
+            cseq,
+            ..
+        } = phone;
+        let tag = if to_tag.is_empty() {
+            String::new()
+        } else {
+            format!(";tag={to_tag}")
+        };
+        let peer = flow.peer;
+        format!(
+            "SUBSCRIBE {target} SIP/2.0\r\nVia: SIP/2.0/UDP {peer};branch=z9hG4bK{};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:w{number}@example.com>;tag=w\r\nTo: <sip:100@example.com>{tag}\r\nCall-ID: {number}@phone\r\n\
+             CSeq: {cseq} SUBSCRIBE\r\nContact: <sip:w{number}@{peer}>\r\nEvent: {package}\r\nExpires: 3600\r\n\
+             Content-Length: 0\r\n\r\n",
+            self.requests
+        )
+        .into_bytes()
+    }
+
+    /// One input, not measured.
+    fn give(&mut self, flow: Flow, octets: &[u8]) {
+        self.shard.handle(
+            Input::Datagram {
+                flow,
+                bytes: octets,
+            },
+            self.now,
+            &mut self.outbox,
+        );
+        self.turn();
+    }
+
+    /// Everything that is due now.
+    fn turn(&mut self) {
+        while self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.shard.handle_timeout(self.now, &mut self.outbox);
+        }
+    }
+
+    /// The messages in the outbox.
+    fn sent(&self) -> Vec<String> {
+        let text = |transmit| String::from_utf8(self.outbox.pieces(transmit).concat()).unwrap();
+        self.outbox.transmits.iter().map(text).collect()
+    }
+
+    /// The 200s to the NOTIFYs in the outbox, each with its flow; empties the outbox.
+    fn answers(&mut self) -> Vec<(Flow, Vec<u8>)> {
+        let sent = self.sent();
+        let flows = self.outbox.transmits.iter().map(|transmit| transmit.flow);
+        let notifies = flows
+            .zip(&sent)
+            .filter(|(_, text)| text.starts_with("NOTIFY"));
+        let answers = notifies.map(|(flow, text)| (flow, ok(text))).collect();
+        self.outbox.clear();
+        answers
+    }
+
+    /// The 200s to all NOTIFYs there are.
+    fn answer_all(&mut self) {
+        loop {
+            let answers = self.answers();
+            if answers.is_empty() {
+                return;
+            }
+            for (flow, octets) in answers {
+                self.give(flow, &octets);
+            }
+        }
+    }
+
+    /// Measures one input and the turns it takes.
+    fn measure(&mut self, input: Input<'_>) -> u64 {
+        let Self {
+            shard, outbox, now, ..
+        } = self;
+        allocations_of(|| {
+            shard.handle(input, *now, outbox);
+            while shard.poll_timeout().is_some_and(|at| at <= *now) {
+                shard.handle_timeout(*now, outbox);
+            }
+        })
+    }
+
+    /// Measures what is due until the next round.
+    fn measure_time(&mut self) -> u64 {
+        let end = self.now + ROUND;
+        let Self {
+            shard, outbox, now, ..
+        } = self;
+        let allocations = allocations_of(|| {
+            while let Some(at) = shard.poll_timeout().filter(|at| *at <= end) {
+                *now = at.max(*now);
+                shard.handle_timeout(*now, outbox);
+            }
+        });
+        self.now = end;
+        allocations
+    }
+
+    fn notifies_sent(&self) -> usize {
+        self.sent()
+            .iter()
+            .filter(|text| text.starts_with("NOTIFY"))
+            .count()
+    }
+}
+
+fn header<'a>(text: &'a str, name: &str) -> &'a str {
+    let line = text
+        .split("\r\n")
+        .find(|line| line.starts_with(&format!("{name}: ")));
+    &line.unwrap_or_else(|| panic!("no {name} in {text}"))[name.len() + 2..]
+}
+
+fn ok(notify: &str) -> Vec<u8> {
+    let copied = ["Via", "From", "To", "Call-ID", "CSeq"]
+        .map(|name| format!("{name}: {}\r\n", header(notify, name)));
+    format!(
+        "SIP/2.0 200 OK\r\n{}Content-Length: 0\r\n\r\n",
+        copied.concat()
+    )
+    .into_bytes()
+}
+
+fn call(remote: &str) -> Arc<CallDialog> {
+    Arc::new(CallDialog {
+        id: "call".into(),
+        call_id: "call@pbx".into(),
+        local_tag: "l".into(),
+        remote_tag: "r".into(),
+        direction: Some(Direction::Recipient),
+        state: CallState::Confirmed,
+        local: Party::default(),
+        remote: Party {
+            identity: remote.into(),
+            ..Party::default()
+        },
+        remote_is_private: false,
+    })
+}
+
+fn refreshes(package: &'static str) {
+    let mut bench = Bench::new(1, package);
+    let flow = bench.phones[0].flow;
+    let mut worst = [0; 3];
+    for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
+        let request = bench.subscribe(0);
+        let refresh = bench.measure(Input::Datagram {
+            flow,
+            bytes: &request,
+        });
+        assert!(
+            bench.sent()[0].starts_with("SIP/2.0 200 "),
+            "{}",
+            bench.sent()[0]
+        );
+        assert_eq!(bench.notifies_sent(), 1);
+        let answers = bench.answers();
+        let answer = bench.measure(Input::Datagram {
+            flow,
+            bytes: &answers[0].1,
+        });
+        assert_eq!(bench.notifies_sent(), 0);
+        let time = bench.measure_time();
+        assert_eq!(bench.notifies_sent(), 0, "the answer was not taken");
+        if round >= WARM_UP_ROUNDS {
+            worst = std::array::from_fn(|at| worst[at].max([refresh, answer, time][at]));
+        }
+    }
+    assert_eq!(
+        worst, [0; 3],
+        "allocations of a refresh with its NOTIFY, of a 200 to NOTIFY, of the timers"
+    );
+}
+
+fn changes(package: &'static str) {
+    let mut bench = Bench::new(WATCHERS, package);
+    let aor = Aor::new("100", "example.com");
+    let calls = [
+        Some(call("sip:200@example.com")),
+        None,
+        Some(call("sip:300@example.com")),
+        None,
+    ];
+    let (mut worst, mut notifies) = ([0; 3], 0);
+    for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
+        let call = calls[round as usize % calls.len()].clone();
+        let expires = Duration::from_secs(60);
+        let command = Command::CallState {
+            aor: aor.clone(),
+            call,
+            expires,
+        };
+        let change = bench.measure(Input::Command(Token(u64::from(round)), command));
+        notifies += bench.notifies_sent();
+        assert_eq!(bench.notifies_sent(), WATCHERS, "round {round}");
+        let mut answer = 0;
+        for (flow, octets) in bench.answers() {
+            answer = answer.max(bench.measure(Input::Datagram {
+                flow,
+                bytes: &octets,
+            }));
+        }
+        let time = bench.measure_time();
+        if round >= WARM_UP_ROUNDS {
+            worst = std::array::from_fn(|at| worst[at].max([change, answer, time][at]));
+        }
+        bench.outbox.clear();
+    }
+    assert_eq!(
+        notifies,
+        WATCHERS * (WARM_UP_ROUNDS + MEASURED_ROUNDS) as usize
+    );
+    assert_eq!(
+        worst, [0; 3],
+        "allocations of a change with {WATCHERS} NOTIFYs, of a 200 to NOTIFY, of the timers"
+    );
+}
+
+#[test]
+fn the_allocator_counts() {
+    assert_eq!(
+        allocations_of(|| drop(std::hint::black_box(Box::new(1)))),
+        1
+    );
+    assert_eq!(allocations_of(|| ()), 0);
+}
+
+#[test]
+fn a_refresh_of_a_dialog_watcher_allocates_nothing() {
+    refreshes("dialog");
+}
+
+#[test]
+fn a_refresh_of_a_presence_watcher_allocates_nothing() {
+    refreshes("presence");
+}
+
+#[test]
+fn a_change_for_a_hundred_dialog_watchers_allocates_nothing() {
+    changes("dialog");
+}
+
+#[test]
+fn a_change_for_a_hundred_presence_watchers_allocates_nothing() {
+    changes("presence");
+}
+
+#[test]
+fn sending_a_notify_again_allocates_nothing() {
+    let mut bench = Bench::new(WATCHERS, "dialog");
+    let aor = Aor::new("100", "example.com");
+    let mut worst = 0;
+    for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
+        let call = (round % 2 == 0).then(|| call("sip:200@example.com"));
+        let command = Command::CallState {
+            aor: aor.clone(),
+            call,
+            expires: Duration::from_secs(60),
+        };
+        bench.measure(Input::Command(Token(1), command));
+        let answers = bench.answers();
+        let time = bench.measure_time();
+        // Timer E fires at 0.5 s and at 1.5 s.
+        assert_eq!(bench.notifies_sent(), 2 * WATCHERS);
+        for (flow, octets) in answers {
+            bench.give(flow, &octets);
+        }
+        bench.outbox.clear();
+        if round >= WARM_UP_ROUNDS {
+            worst = worst.max(time);
+        }
+    }
+    assert_eq!(worst, 0, "allocations of {} retransmissions", 2 * WATCHERS);
+}
+
+/// What a PUBLISH with one call costs: the decoder makes values of the body, the presentity keeps one of them. None of it grows with the number
+/// of watchers.
+const PUBLISH_ALLOCATIONS_MAX: u64 = 40;
+
+#[test]
+fn a_publish_costs_what_its_document_costs() {
+    let mut bench = Bench::new(WATCHERS, "dialog");
+    let flow = Flow {
+        peer: SocketAddr::new(Ipv4Addr::new(10, 9, 9, 9).into(), 5060),
+        ..bench.phones[0].flow
+    };
+    let (mut etag, mut worst) = (String::new(), 0);
+    for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
+        let state = ["early", "confirmed", "terminated"][round as usize % 3];
+        let request = publish(round, state, &etag);
+        let allocations = bench.measure(Input::Datagram {
+            flow,
+            bytes: &request,
+        });
+        let sent = bench.sent();
+        let answer = sent
+            .iter()
+            .find(|text| text.starts_with("SIP/2.0"))
+            .unwrap();
+        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+        etag = format!("SIP-If-Match: {}\r\n", header(answer, "SIP-ETag"));
+        assert_eq!(bench.notifies_sent(), WATCHERS, "{state}");
+        bench.answer_all();
+        bench.now += ROUND;
+        bench.turn();
+        bench.outbox.clear();
+        if round >= WARM_UP_ROUNDS {
+            worst = worst.max(allocations);
+        }
+    }
+    println!("a PUBLISH of one call with {WATCHERS} watchers: at most {worst} allocations");
+    assert!(
+        worst <= PUBLISH_ALLOCATIONS_MAX,
+        "{worst} allocations of a PUBLISH"
+    );
+}
+
+fn publish(round: u32, state: &str, condition: &str) -> Vec<u8> {
+    // Every call has a Call-ID of its own.
+    let call = round / 3;
+    let body = format!(
+        "<?xml version=\"1.0\"?>\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"{round}\" \
+         state=\"full\" entity=\"sip:100@example.com\">\n<dialog id=\"d{call}\" call-id=\"c{call}@pbx\" local-tag=\"l\" \
+         remote-tag=\"r\" direction=\"recipient\">\n<state>{state}</state>\n\
+         <local><identity>sip:100@example.com</identity></local>\n\
+         <remote><identity display=\"Bob\">sip:200@example.com</identity></remote>\n</dialog>\n</dialog-info>\n"
+    );
+    format!(
+        "PUBLISH sip:100@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9:5060;branch=z9hG4bKp{round};rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:100@example.com>;tag=p\r\nTo: <sip:100@example.com>\r\nCall-ID: p@pbx\r\n\
+         CSeq: {} PUBLISH\r\nEvent: dialog\r\nExpires: 3600\r\n{condition}Content-Type: application/dialog-info+xml\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        round + 1,
+        body.len()
+    )
+    .into_bytes()
+}

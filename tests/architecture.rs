@@ -1,0 +1,723 @@
+//! The architecture, stated as tables and checked on every run: which room may use which, where a crate is at home, what the
+//! pure rooms must not touch, how long a file may get, what lies at the top of the repository.
+//!
+//! It reads the sources as text, after blanking comments and literals, so it needs no compiler and no crate. It is not a
+//! style checker: rustfmt and clippy do that.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A room of `src`, and the rooms it may name. Its own name is always allowed.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("sip", &[]),
+    ("presence", &[]),
+    ("telemetry", &[]),
+    ("shard", &["sip", "presence"]),
+    ("net", &["shard", "sip", "telemetry"]),
+    ("http", &["net", "shard", "presence", "sip", "telemetry"]),
+    ("config", &["shard", "presence", "sip"]),
+    (
+        "runtime",
+        &["shard", "net", "http", "telemetry", "sip", "presence"],
+    ),
+    (
+        "cli",
+        &[
+            "config",
+            "http",
+            "net",
+            "presence",
+            "runtime",
+            "shard",
+            "sip",
+            "telemetry",
+        ],
+    ),
+    ("main", &["cli"]),
+    // The map itself: declares the rooms, uses none.
+    ("lib", &[]),
+];
+
+/// Rooms without a clock, a socket, a file, a lock or a thread.
+const PURE_ROOMS: &[&str] = &["sip", "presence", "shard"];
+
+/// Where each crate may be named: path prefixes below `src`. Every dependency in Cargo.toml has a row.
+const CRATE_HOMES: &[(&str, &[&str])] = &[
+    ("clap", &["cli"]),
+    ("crossbeam", &["runtime", "http"]),
+    ("form_urlencoded", &["http", "cli"]),
+    ("futures_util", &["http", "net", "runtime"]),
+    ("glommio", &["runtime", "net", "http"]),
+    ("hdrhistogram", &["telemetry"]),
+    ("hmac", &["sip/digest"]),
+    ("http_body_util", &["http"]),
+    ("humantime", &["cli", "config", "http"]),
+    ("hyper", &["http"]),
+    ("ipnet", &["shard", "config"]),
+    ("libc", &["net", "config", "runtime"]),
+    ("md5", &["sip/digest"]),
+    ("memchr", &["sip", "presence", "config"]),
+    ("mimalloc", &["main"]),
+    ("quick_xml", &["presence/document"]),
+    ("rand_chacha", &["sip/random"]),
+    ("serde", &["config"]),
+    ("sha2", &["sip/digest", "presence/document"]),
+    ("signal_hook", &["runtime"]),
+    ("slab", &["shard", "sip"]),
+    ("smallvec", &["sip", "presence", "shard"]),
+    ("socket2", &["net", "config", "runtime", "http"]),
+    ("subtle", &["sip", "http"]),
+    (
+        "thiserror",
+        &[
+            "sip",
+            "presence",
+            "shard",
+            "net",
+            "http",
+            "config",
+            "runtime",
+            "telemetry",
+            "cli",
+        ],
+    ),
+    ("toml", &["config"]),
+    (
+        "tracing",
+        &["net", "http", "config", "runtime", "telemetry", "cli"],
+    ),
+    ("tracing_subscriber", &["telemetry"]),
+];
+
+/// Crates that must never be named in `src`: a second opinion is worth nothing when both ends share it.
+const BANNED_CRATES: &[&str] = &["rsip", "httparse", "criterion", "tokio"];
+
+/// Crates that only test modules may name.
+const TEST_CRATES: &[&str] = &["proptest"];
+
+/// Words a pure room must not contain outside its tests, and why.
+const IMPURITIES: &[(&str, &str)] = &[
+    ("Instant::now", "time is an argument"),
+    ("SystemTime", "time is an argument"),
+    ("std::fs", "the pure half touches no file"),
+    (
+        "std::env",
+        "the pure half is told everything by its options",
+    ),
+    ("UdpSocket", "the pure half touches no socket"),
+    ("TcpStream", "the pure half touches no socket"),
+    ("TcpListener", "the pure half touches no socket"),
+    ("std::thread", "one owner, no threads"),
+    ("async", "the pure half is synchronous"),
+    ("Mutex", "one owner, no locks"),
+    ("RwLock", "one owner, no locks"),
+    ("println", "effects are data"),
+    ("eprintln", "effects are data"),
+    ("dbg", "effects are data"),
+];
+
+/// The only room that may say `unsafe`.
+const UNSAFE_HOME: &str = "net";
+
+/// Lines of a file, without its test module.
+const LINES_MAX: usize = 600;
+
+/// What may lie at the top of the repository, besides dot-files.
+const TOP_LEVEL: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "bench",
+    "clippy.toml",
+    "loadtest",
+    "rustfmt.toml",
+    "src",
+    "systemd",
+    "target",
+    "tests",
+];
+
+/// One rule broken in one place.
+#[derive(Debug, PartialEq, Eq)]
+struct Breach {
+    /// Path below `src`.
+    file: String,
+    /// Counted from 1; 0 for the file as a whole.
+    line: usize,
+    /// What is wrong, and what to do.
+    what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "src/{}:{}: {}", self.file, self.line, self.what)
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------- the tests
+
+#[test]
+fn sources_keep_to_the_architecture() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut breaches = Vec::new();
+    let files = rust_files(&root);
+    assert!(
+        files.len() > 30,
+        "found only {} source files below {}",
+        files.len(),
+        root.display()
+    );
+    for path in files {
+        let text = fs::read_to_string(&path).expect("a readable source file");
+        let name = path
+            .strip_prefix(&root)
+            .expect("below src")
+            .to_string_lossy()
+            .replace('\\', "/");
+        breaches.extend(check(&name, &text));
+    }
+    assert!(breaches.is_empty(), "\n{}\n", listed(&breaches));
+}
+
+#[test]
+fn every_dependency_has_a_home() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    let dependencies = dependencies(&manifest.expect("a readable Cargo.toml"));
+    assert!(dependencies.len() > 5, "found only {dependencies:?}");
+    for name in dependencies {
+        // The one package whose library has another name.
+        let name = if name == "md-5" {
+            "md5".to_owned()
+        } else {
+            name.replace('-', "_")
+        };
+        let known = CRATE_HOMES.iter().any(|(home, _)| *home == name);
+        assert!(
+            known,
+            "Cargo.toml names {name}: give it a row in CRATE_HOMES that says where it is at home"
+        );
+    }
+}
+
+#[test]
+fn the_top_of_the_repository_is_what_the_readme_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in fs::read_dir(root).expect("a readable repository") {
+        let name = entry
+            .expect("a directory entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
+        let known = name.starts_with('.') || TOP_LEVEL.contains(&name.as_str());
+        assert!(
+            known,
+            "{name} lies at the top of the repository; put it into one of {TOP_LEVEL:?}"
+        );
+    }
+}
+
+#[test]
+fn the_rooms_depend_on_each_other_in_one_direction_only() {
+    let table: BTreeMap<&str, &[&str]> = ROOMS.iter().copied().collect();
+    for (room, uses) in ROOMS {
+        for used in *uses {
+            let back = table
+                .get(used)
+                .unwrap_or_else(|| panic!("{room} uses {used}, which is no room"));
+            assert!(!back.contains(room), "{room} and {used} use each other");
+        }
+    }
+}
+
+#[test]
+fn the_checker_catches_breaches() {
+    let cases: &[(&str, &str, &str)] = &[
+        (
+            "sip/uri.rs",
+            "use crate::presence::Aor;",
+            "sip must not use presence",
+        ),
+        (
+            "presence/aor.rs",
+            "fn f() { crate::sip::Status::OK; }",
+            "presence must not use sip",
+        ),
+        (
+            "shard/mod.rs",
+            "use crate::net::Socket;",
+            "shard must not use net",
+        ),
+        (
+            "presence/call.rs",
+            "use super::super::sip::Uri;",
+            "presence must not use sip",
+        ),
+        (
+            "net/udp.rs",
+            "use crate::presence::Aor;",
+            "net must not use presence",
+        ),
+        (
+            "main.rs",
+            "fn main() { lamplighter::runtime::run(); }",
+            "main must not use runtime",
+        ),
+        (
+            "http/mod.rs",
+            "use crate::surprise::X;",
+            "surprise is no room",
+        ),
+        (
+            "sip/xml.rs",
+            "use quick_xml::Reader;",
+            "quick_xml is at home in presence/document",
+        ),
+        (
+            "presence/xml.rs",
+            "let r = quick_xml::Reader::new();",
+            "quick_xml is at home in presence/document",
+        ),
+        (
+            "shard/turn.rs",
+            "use glommio::Task;",
+            "glommio is at home in",
+        ),
+        (
+            "config/mod.rs",
+            "#[derive(clap::Parser)] struct A;",
+            "clap is at home in cli",
+        ),
+        (
+            "sip/message.rs",
+            "use rsip::Request;",
+            "rsip must not be used",
+        ),
+        (
+            "shard/turn.rs",
+            "let now = Instant::now();",
+            "time is an argument",
+        ),
+        ("sip/uri.rs", "async fn f() {}", "synchronous"),
+        (
+            "presence/aor.rs",
+            "static A: std::sync::Mutex<u8>;",
+            "no locks",
+        ),
+        (
+            "shard/turn.rs",
+            "fn f() { println!(\"x\") }",
+            "effects are data",
+        ),
+        ("shard/turn.rs", "unsafe { f() }", "unsafe belongs to net"),
+        ("http/mod.rs", "use std::{fs, io};", "one item per use"),
+        ("http/mod.rs", "fn f() {}", "opens with what it is"),
+        ("", "", "in a room"),
+    ];
+    for (file, text, expected) in cases {
+        if file.is_empty() {
+            let breaches = check("stray.rs", "//! A stray.\n");
+            assert!(
+                listed(&breaches).contains(expected),
+                "a stray file: {breaches:?}"
+            );
+            continue;
+        }
+        let headed = if *expected == "opens with what it is" {
+            text.to_string()
+        } else {
+            format!("//! A.\n{text}\n")
+        };
+        let breaches = check(file, &headed);
+        assert!(
+            listed(&breaches).contains(expected),
+            "{file}: {text}\ngave {breaches:?}"
+        );
+    }
+}
+
+#[test]
+fn the_checker_bounds_the_length_of_a_file() {
+    let long = format!("//! A.\n{}", "fn f() {}\n".repeat(LINES_MAX));
+    assert!(listed(&check("sip/uri.rs", &long)).contains("lines without its tests"));
+    let tested = format!(
+        "//! A.\n#[cfg(test)]\nmod tests {{\n{}}}\n",
+        "fn f() {}\n".repeat(LINES_MAX)
+    );
+    assert_eq!(check("sip/uri.rs", &tested), []);
+}
+
+#[test]
+fn the_checker_lets_the_permitted_pass() {
+    let cases: &[(&str, &str)] = &[
+        (
+            "shard/mod.rs",
+            "use crate::sip::Message;\nuse crate::presence::Aor;\nuse crate::shard::Flow;",
+        ),
+        (
+            "presence/document/pidf.rs",
+            "use quick_xml::Reader;\nuse super::xml::Limits;",
+        ),
+        (
+            "sip/uri.rs",
+            "// crate::shard is told, Instant::now() never\nlet a = \"use crate::shard::X; async\";",
+        ),
+        (
+            "sip/uri.rs",
+            "/* unsafe /* nested */ Mutex */ let c = '\"'; let life: &'static str = r#\"println!\"#;",
+        ),
+        (
+            "sip/uri.rs",
+            "fn f() {}\n#[cfg(test)]\nmod tests {\n let now = std::time::Instant::now();\n}",
+        ),
+        (
+            "net/udp.rs",
+            "#[allow(unsafe_code)]\nfn f() { unsafe { libc::close(3) }; }",
+        ),
+        ("main.rs", "fn main() { lamplighter::cli::main() }"),
+        (
+            "http/mod.rs",
+            "let hyper = 3; let a = x.hyper::<u8>(); self::clap::f();",
+        ),
+    ];
+    for (file, text) in cases {
+        assert_eq!(
+            check(file, &format!("//! A.\n{text}\n")),
+            [],
+            "{file}: {text}"
+        );
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------------- the checker
+
+/// Every breach of one source file; `file` is its path below `src`.
+fn check(file: &str, text: &str) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let mut breach = |line: usize, what: String| {
+        breaches.push(Breach {
+            file: file.to_owned(),
+            line,
+            what,
+        })
+    };
+
+    let room = room_of(file);
+    let Some((_, uses)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+        breach(0, format!("every file lives in a room, and {room} is none"));
+        return breaches;
+    };
+    if !text.starts_with("//!") && !is_test_file(file) {
+        breach(
+            1,
+            "a file opens with what it is, in a //! comment".to_owned(),
+        );
+    }
+    let code = blank_comments_and_literals(text);
+    let untested = lines_without_tests(file, &code);
+    if untested > LINES_MAX {
+        breach(
+            0,
+            format!(
+                "{untested} lines without its tests; split it by RFC noun or verb below {LINES_MAX}"
+            ),
+        );
+    }
+    for (index, line) in code.lines().enumerate() {
+        let number = index + 1;
+        for used in rooms_named(line) {
+            if !ROOMS.iter().any(|(name, _)| *name == used) {
+                // `crate::Something` would be an item of lib.rs, which has none.
+                breach(number, format!("{used} is no room"));
+            } else if used != room && !uses.contains(&used) {
+                breach(
+                    number,
+                    format!("{room} must not use {used}; it may use {uses:?}"),
+                );
+            }
+        }
+        for (name, homes) in CRATE_HOMES {
+            if names_crate(line, name) && !homes.iter().any(|home| is_below(file, home)) {
+                breach(number, format!("{name} is at home in {}", homes.join(", ")));
+            }
+        }
+        for name in BANNED_CRATES {
+            if names_crate(line, name) {
+                breach(number, format!("{name} must not be used in src"));
+            }
+        }
+        for name in TEST_CRATES {
+            if index < untested && names_crate(line, name) {
+                breach(number, format!("{name} is for test modules"));
+            }
+        }
+        if index < untested && PURE_ROOMS.contains(&room) {
+            for (word, why) in IMPURITIES {
+                if word_positions(line, word).next().is_some() {
+                    breach(number, format!("{word} in a pure room: {why}"));
+                }
+            }
+        }
+        if room != UNSAFE_HOME && word_positions(line, "unsafe").next().is_some() {
+            breach(number, format!("unsafe belongs to {UNSAFE_HOME}"));
+        }
+    }
+    for (number, statement) in use_statements(&code) {
+        if statement.contains('{') {
+            breach(
+                number,
+                "one item per use: braces hide who uses whom".to_owned(),
+            );
+        }
+    }
+    breaches
+}
+
+/// `sip/uri.rs` is in `sip`, `main.rs` is in `main`.
+fn room_of(file: &str) -> &str {
+    file.split_once('/')
+        .map_or_else(|| file.trim_end_matches(".rs"), |(room, _)| room)
+}
+
+/// Whether a file is the home itself (`main` for `main.rs`, `sip/digest` for `sip/digest.rs`) or lies below it.
+fn is_below(file: &str, home: &str) -> bool {
+    file.strip_prefix(home)
+        .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+/// The rooms a line names by `crate::room`, `lamplighter::room` or by climbing with `super::`.
+fn rooms_named(line: &str) -> Vec<&str> {
+    let mut rooms = Vec::new();
+    for prefix in ["crate", "lamplighter"] {
+        for position in word_positions(line, prefix) {
+            let rest = &line[position + prefix.len()..];
+            rooms.extend(rest.strip_prefix("::").map(leading_word));
+        }
+    }
+    for position in word_positions(line, "super") {
+        let rest = line[position + "super".len()..]
+            .strip_prefix("::")
+            .map(leading_word);
+        // A child may have any name but that of a room, so a room's name behind `super` is a climb to it.
+        rooms.extend(rest.filter(|word| ROOMS.iter().any(|(room, _)| room == word)));
+    }
+    rooms.retain(|word| !word.is_empty());
+    rooms
+}
+
+/// Whether a line names a crate: at the start of a path, or as the whole of a `use`.
+fn names_crate(line: &str, name: &str) -> bool {
+    word_positions(line, name).any(|position| {
+        let before = &line[..position];
+        let after = &line[position + name.len()..];
+        let starts_path = !before.ends_with("::") || before.trim_start() == "::";
+        let is_method = before.ends_with('.');
+        let is_use =
+            before.trim_end().ends_with("use") || before.trim_end().ends_with("extern crate");
+        starts_path && !is_method && (after.starts_with("::") || is_use)
+    })
+}
+
+fn is_word_character(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+fn leading_word(text: &str) -> &str {
+    let end = text
+        .find(|character| !is_word_character(character))
+        .unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Where `word` stands in `line` with no letter, digit or underscore around it.
+fn word_positions<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    line.match_indices(word)
+        .map(|(position, _)| position)
+        .filter(move |position| {
+            let before = line[..*position].chars().next_back();
+            let after = line[position + word.len()..].chars().next();
+            !before.is_some_and(is_word_character) && !after.is_some_and(is_word_character)
+        })
+}
+
+/// A test module in a file of its own.
+fn is_test_file(file: &str) -> bool {
+    file.ends_with("tests.rs") || file.contains("/tests/")
+}
+
+/// Lines before the test module; a file that is itself a test module has none.
+fn lines_without_tests(file: &str, code: &str) -> usize {
+    if is_test_file(file) {
+        return 0;
+    }
+    let lines: Vec<&str> = code.lines().collect();
+    let start = lines.windows(2).position(|pair| {
+        pair[0].trim() == "#[cfg(test)]"
+            && (pair[1].contains("mod ") || pair[1].trim_start().starts_with("#["))
+    });
+    start.unwrap_or(lines.len())
+}
+
+/// Every `use` statement with its first line's number.
+fn use_statements(code: &str) -> Vec<(usize, String)> {
+    let lines: Vec<&str> = code.lines().collect();
+    let mut statements = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let bare = line.trim_start();
+        let bare = match bare.strip_prefix("pub") {
+            Some(rest) => rest
+                .trim_start_matches("(crate)")
+                .trim_start_matches("(super)")
+                .trim_start(),
+            None => bare,
+        };
+        if bare.starts_with("use ") {
+            let rest = lines[index..].join("\n");
+            statements.push((
+                index + 1,
+                rest.split(';').next().unwrap_or_default().to_owned(),
+            ));
+        }
+    }
+    statements
+}
+
+/// The keys of `[dependencies]`.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let section = manifest
+        .split("\n[dependencies]\n")
+        .nth(1)
+        .unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let entries = section
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    entries
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name.trim().to_owned())
+        .collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a directory entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+fn listed(breaches: &[Breach]) -> String {
+    breaches
+        .iter()
+        .map(|breach| format!("{breach}\n"))
+        .collect()
+}
+
+/// Replaces comments and the insides of string and character literals by spaces; line numbers stay as they are.
+fn blank_comments_and_literals(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    let mut code = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < characters.len() {
+        let end = skipped_until(&characters, at);
+        if end == at {
+            code.push(characters[at]);
+            at += 1;
+        } else {
+            code.extend(
+                characters[at..end]
+                    .iter()
+                    .map(|character| if *character == '\n' { '\n' } else { ' ' }),
+            );
+            at = end;
+        }
+    }
+    code
+}
+
+/// Where the comment or literal that starts at `at` ends; `at` itself when none starts there.
+fn skipped_until(text: &[char], at: usize) -> usize {
+    let next = text.get(at + 1).copied().unwrap_or_default();
+    let in_word = at > 0 && is_word_character(text[at - 1]);
+    match text[at] {
+        '/' if next == '/' => line_end(text, at),
+        '/' if next == '*' => block_comment_end(text, at),
+        '"' => string_end(text, at + 1),
+        'r' if !in_word || text[at - 1] == 'b' => raw_string_end(text, at).unwrap_or(at),
+        '\'' => character_end(text, at).unwrap_or(at),
+        _ => at,
+    }
+}
+
+fn line_end(text: &[char], at: usize) -> usize {
+    text[at..]
+        .iter()
+        .position(|character| *character == '\n')
+        .map_or(text.len(), |length| at + length)
+}
+
+fn block_comment_end(text: &[char], mut at: usize) -> usize {
+    let mut depth = 0;
+    while at < text.len() {
+        match (text[at], text.get(at + 1)) {
+            ('/', Some('*')) => (depth, at) = (depth + 1, at + 2),
+            ('*', Some('/')) => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    at.min(text.len())
+}
+
+fn string_end(text: &[char], mut at: usize) -> usize {
+    while at < text.len() && text[at] != '"' {
+        at += if text[at] == '\\' { 2 } else { 1 };
+    }
+    (at + 1).min(text.len())
+}
+
+/// `r"..."`, `r#"..."#`.
+fn raw_string_end(text: &[char], at: usize) -> Option<usize> {
+    let hashes = text[at + 1..]
+        .iter()
+        .take_while(|character| **character == '#')
+        .count();
+    let open = at + 1 + hashes;
+    if text.get(open) != Some(&'"') {
+        return None;
+    }
+    let closes = |from: usize| {
+        text[from] == '"'
+            && text[from + 1..]
+                .iter()
+                .take(hashes)
+                .filter(|character| **character == '#')
+                .count()
+                == hashes
+    };
+    let close = (open + 1..text.len()).find(|from| closes(*from));
+    Some(close.map_or(text.len(), |close| close + 1 + hashes))
+}
+
+/// `'x'`, `'\n'`, `'\u{1F4A1}'`; None for a lifetime.
+fn character_end(text: &[char], at: usize) -> Option<usize> {
+    if text.get(at + 1) == Some(&'\\') {
+        let close = text[at + 3..]
+            .iter()
+            .take(8)
+            .position(|character| *character == '\'')?;
+        return Some(at + 3 + close + 1);
+    }
+    (text.get(at + 2) == Some(&'\'')).then_some(at + 3)
+}

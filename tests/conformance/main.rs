@@ -1,0 +1,132 @@
+//! Conformance: what the engine answers, octet for octet, told as dialogues between a peer and the server.
+//!
+//! One folder is one case; its `dialogue.txt` cites the rules it proves (`W:`), sets the scene and lists the steps (see
+//! [`dialogue`] for the language). The engine runs in virtual time, so a case that waits an hour takes no time, and nothing
+//! but what the case says happens: any message it does not expect fails it.
+//!
+//! `CASE=subscribe/fetch cargo test --test conformance` runs one case. To write a new one, put into each `<` block the lines
+//! the rules insist on (`~text` must, `^text` must not stand somewhere in the message); `UPDATE_GOLDEN=1` then completes the
+//! blocks with the rest of what the engine said, for a human to read in the diff, and refuses when a line does not hold.
+//! `UPDATE_GOLDEN=replace` takes whatever the engine says.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod dialogue;
+mod digest;
+mod placeholder;
+mod play;
+mod wild;
+mod world;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use dialogue::Dialogue;
+use play::Golden;
+
+/// A folder that disappears must not make the suite greener.
+const CASES_MIN: usize = 250;
+
+#[test]
+fn every_dialogue_goes_as_written() {
+    let only = std::env::var("CASE").unwrap_or_default();
+    let golden = Golden::from_environment();
+    let mut failures = Vec::new();
+    let mut played = 0;
+    for path in cases() {
+        let name = case_name(&path);
+        if !name.contains(&only) {
+            continue;
+        }
+        played += 1;
+        if let Err(failure) = play::case(&path, golden) {
+            failures.push(format!("=== {name}\n{failure}"));
+        }
+    }
+    println!("{played} dialogues played, {} failed", failures.len());
+    assert!(
+        failures.is_empty(),
+        "{} of {played} dialogues failed\n\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn every_case_is_about_something_and_none_is_lost() {
+    let mut rules = BTreeSet::new();
+    let cases = cases();
+    for path in &cases {
+        let dialogue = read(path).unwrap_or_else(|fault| panic!("{}: {fault}", case_name(path)));
+        assert!(
+            !dialogue.rules.is_empty(),
+            "{} proves no rule: it has no W: line",
+            case_name(path)
+        );
+        assert!(
+            !dialogue.about.is_empty(),
+            "{} does not say what it is about",
+            case_name(path)
+        );
+        assert!(
+            dialogue.expects_something(),
+            "{} expects nothing at all",
+            case_name(path)
+        );
+        rules.extend(dialogue.rules);
+    }
+    println!("{} cases prove {} rules:", cases.len(), rules.len());
+    println!(
+        "{}",
+        rules
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
+    );
+    assert!(
+        cases.len() >= CASES_MIN,
+        "{} cases, there were {CASES_MIN}",
+        cases.len()
+    );
+}
+
+/// Every `dialogue.txt`, in stable order.
+fn cases() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    collect(&folder(), &mut found);
+    found.sort();
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.file_name().is_some_and(|name| name == "dialogue.txt") {
+            found.push(path);
+        }
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
+}
+
+/// `subscribe/fetch`
+fn case_name(path: &Path) -> String {
+    let folder = path.parent().unwrap();
+    folder
+        .strip_prefix(self::folder())
+        .unwrap_or(folder)
+        .display()
+        .to_string()
+}
+
+fn read(path: &Path) -> Result<Dialogue, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    Dialogue::parse(&text)
+}

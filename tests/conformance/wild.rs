@@ -1,0 +1,287 @@
+//! Requests as ten real clients sent them on loopback (`tests/wild`), each given to a fresh engine, and what it must be answered.
+//!
+//! The table is written from the rules, not from what the engine says. A file without a row fails, and so does a row without a
+//! file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use lamplighter::sip::Transport;
+
+use crate::dialogue::Peer;
+use crate::world::World;
+
+/// What a request must get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// 200, and a NOTIFY with the state at once (W:A2.5).
+    Subscribed,
+    /// 200 with SIP-ETag (W:B1.8).
+    Published,
+    /// 405 with Allow: we are no registrar (W:A1.2).
+    Refused,
+    /// 412: a tag of the server the client spoke to that day (W:B1.4).
+    ForeignTag,
+    /// 420: lists in a request are not served, and the client insists (W:A1.5, B5.14).
+    NoLists,
+    /// 481: a dialog of the server the client spoke to that day (W:A2.2).
+    NoDialog,
+    /// 489 with Allow-Events: a package we do not serve (W:A1.7).
+    NoPackage,
+}
+
+use Answer::ForeignTag;
+use Answer::NoDialog;
+use Answer::NoLists;
+use Answer::NoPackage;
+use Answer::Published;
+use Answer::Refused;
+use Answer::Subscribed;
+
+/// By client and number in the file's name.
+const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
+    ("asyncsip", &[(1, Subscribed)]),
+    (
+        "baresip",
+        &[
+            (1, Refused),
+            (2, Published),
+            (3, Subscribed),
+            (4, Subscribed),
+            (5, ForeignTag),
+            (6, ForeignTag),
+            (7, NoDialog),
+            (8, NoDialog),
+            (9, Refused),
+        ],
+    ),
+    (
+        "blf",
+        &[(1, Refused), (2, Subscribed), (3, NoDialog), (4, Refused)],
+    ),
+    (
+        "finch",
+        &[
+            (1, Refused),
+            (2, Published),
+            (3, Subscribed),
+            (4, Subscribed),
+            (5, NoDialog),
+            (6, NoDialog),
+            (7, ForeignTag),
+            (8, Refused),
+        ],
+    ),
+    // An eventlist in Supported alone makes no list of `rls` (W:B5.2): 4 and its like are served as one presentity.
+    (
+        "jain",
+        &[
+            (1, Subscribed),
+            (2, NoDialog),
+            (3, NoDialog),
+            (4, Subscribed),
+            (5, NoDialog),
+            (6, NoDialog),
+        ],
+    ),
+    (
+        "jssip",
+        &[
+            (1, Subscribed),
+            (2, NoDialog),
+            (3, Subscribed),
+            (4, NoDialog),
+            (5, NoPackage),
+            (6, NoDialog),
+            (7, Subscribed),
+            (8, NoDialog),
+        ],
+    ),
+    (
+        "linphone",
+        &[
+            (1, Refused),
+            (2, Subscribed),
+            (3, Subscribed),
+            (4, Published),
+        ],
+    ),
+    // 6 and 8 bring their list along and require it to be understood; 2 names a list as if it were a presentity.
+    (
+        "linrls",
+        &[
+            (1, Refused),
+            (2, Subscribed),
+            (3, Published),
+            (4, NoDialog),
+            (5, Refused),
+            (6, NoLists),
+            (7, Published),
+            (8, NoLists),
+        ],
+    ),
+    (
+        "pjsua",
+        &[
+            (1, Refused),
+            (2, Published),
+            (3, NoPackage),
+            (4, Subscribed),
+            (5, Subscribed),
+            (6, ForeignTag),
+            (7, NoDialog),
+            (8, ForeignTag),
+            (9, NoDialog),
+            (10, Refused),
+        ],
+    ),
+    (
+        "sipjs",
+        &[
+            (1, Subscribed),
+            (2, NoDialog),
+            (3, Subscribed),
+            (4, NoDialog),
+            (5, Subscribed),
+            (6, NoDialog),
+            (7, Published),
+            (8, ForeignTag),
+            (9, ForeignTag),
+        ],
+    ),
+    (
+        "sofia",
+        &[
+            (1, Subscribed),
+            (2, NoDialog),
+            (3, Subscribed),
+            (4, NoDialog),
+            (5, Subscribed),
+            (6, NoDialog),
+        ],
+    ),
+    (
+        "twinkle",
+        &[
+            (1, Refused),
+            (2, NoPackage),
+            (3, Published),
+            (4, ForeignTag),
+            (5, NoDialog),
+            (6, ForeignTag),
+            (7, Refused),
+        ],
+    ),
+];
+
+#[test]
+fn every_wild_request_gets_the_right_answer() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wild");
+    let mut requests = BTreeMap::new();
+    for entry in
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "sip") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            requests.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    let mut failures = Vec::new();
+    for (client, answers) in ANSWERS {
+        for (number, answer) in *answers {
+            let start = format!("{client}-{number:02}-");
+            let name = requests
+                .keys()
+                .find(|name| name.starts_with(&start))
+                .cloned();
+            let name = name.unwrap_or_else(|| panic!("{start}... has a row but no file"));
+            let request = requests.remove(&name).unwrap();
+            if let Err(failure) = answered(&request, *answer) {
+                failures.push(format!("{name} must be {answer:?}: {failure}"));
+            }
+        }
+    }
+    assert!(
+        requests.is_empty(),
+        "files without a row: {:?}",
+        requests.keys()
+    );
+    assert!(
+        failures.is_empty(),
+        "{} wild requests went wrong\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+/// Gives a request to a fresh engine and looks at all that comes back.
+fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
+    let scene =
+        ["127.0.0.1", "example.test"].map(|domain| ("Domain".to_owned(), domain.to_owned()));
+    let mut world = World::new(&scene)?;
+    let peer = Peer {
+        address: sender(request),
+        transport: Transport::Udp,
+    };
+    world.receive(peer, 0, request);
+    let sent: Vec<String> = world
+        .sent
+        .iter()
+        .map(|sent| String::from_utf8_lossy(&sent.bytes).into_owned())
+        .collect();
+    let (start, header) = match answer {
+        Subscribed => ("SIP/2.0 200 OK\r\n", "\r\nContact: "),
+        Published => ("SIP/2.0 200 OK\r\n", "\r\nSIP-ETag: "),
+        Refused => ("SIP/2.0 405 Method Not Allowed\r\n", "\r\nAllow: "),
+        ForeignTag => ("SIP/2.0 412 Conditional Request Failed\r\n", ""),
+        NoLists => (
+            "SIP/2.0 420 Bad Extension\r\n",
+            "\r\nUnsupported: recipient-list-subscribe\r\n",
+        ),
+        NoDialog => ("SIP/2.0 481 Subscription Does Not Exist\r\n", ""),
+        NoPackage => ("SIP/2.0 489 Bad Event\r\n", "\r\nAllow-Events: "),
+    };
+    let expected_count = if answer == Subscribed { 2 } else { 1 };
+    let is_notified = |notify: &String| {
+        notify.starts_with("NOTIFY ")
+            && notify.contains("\r\nSubscription-State: active;expires=")
+            && notify.contains("<?xml ")
+    };
+    let holds = sent.len() == expected_count
+        && sent[0].starts_with(start)
+        && sent[0].contains(header)
+        && sent[1..].iter().all(is_notified)
+        && world.sent.iter().all(|sent| sent.peer == peer);
+    if holds {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} messages came back\n{}",
+            sent.len(),
+            sent.join("\n")
+        ))
+    }
+}
+
+/// Where a recorded request came from: what its topmost Via says, which was true on loopback but for those that did not know.
+fn sender(request: &[u8]) -> SocketAddr {
+    let text = String::from_utf8_lossy(request);
+    let via = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Via: SIP/2.0/UDP "));
+    let sent_by = via
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .replace("0.0.0.0", "127.0.0.1");
+    let with_port = if sent_by.contains(':') {
+        sent_by
+    } else {
+        format!("{sent_by}:5060")
+    };
+    with_port.parse().unwrap()
+}

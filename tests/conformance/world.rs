@@ -1,0 +1,399 @@
+//! The engine in virtual time: shards, the mail between them, the streams of the peers, and what was sent.
+//!
+//! It does what a driver has to do by the contract of [`Shard`]: one input, then drain; timeouts when they are due; mail delivered
+//! in order, at once. Nothing is lost and nothing takes time here; that is the simulator's business.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use lamplighter::presence::Aor;
+use lamplighter::presence::CallDialog;
+use lamplighter::presence::call::CallState;
+use lamplighter::presence::call::Party;
+use lamplighter::shard::Command;
+use lamplighter::shard::ConnectionId;
+use lamplighter::shard::Directory;
+use lamplighter::shard::Flow;
+use lamplighter::shard::Input;
+use lamplighter::shard::Mail;
+use lamplighter::shard::Options;
+use lamplighter::shard::Outbox;
+use lamplighter::shard::Reply;
+use lamplighter::shard::Shard;
+use lamplighter::shard::ShardId;
+use lamplighter::shard::Token;
+use lamplighter::shard::directory::AuthMode;
+use lamplighter::shard::directory::Domain;
+use lamplighter::sip::Transport;
+
+use crate::dialogue::Peer;
+
+/// Where the server listens.
+const LOCAL: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
+
+/// The listener a peer can reach.
+fn local(peer: SocketAddr) -> SocketAddr {
+    LOCAL[usize::from(peer.is_ipv6())].parse().unwrap()
+}
+
+/// Turns a shard may ask for at one instant before we call it a loop.
+const TURNS_MAX: usize = 10_000;
+
+/// A message the server sent.
+pub(crate) struct Sent {
+    /// To whom.
+    pub(crate) peer: Peer,
+    /// Its octets.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The engine and its surroundings.
+pub(crate) struct World {
+    shards: Vec<Shard>,
+    now: Instant,
+    outbox: Outbox,
+    mail: VecDeque<(ShardId, Mail)>,
+    /// What was sent and not looked at yet.
+    pub(crate) sent: VecDeque<Sent>,
+    /// The answers to commands, in order.
+    pub(crate) replies: Vec<(Token, Reply)>,
+    commands: u64,
+    connections: BTreeMap<SocketAddr, (usize, ConnectionId)>,
+    connections_opened: u32,
+}
+
+impl World {
+    /// An engine as the header lines of a case describe it.
+    pub(crate) fn new(scene: &[(String, String)]) -> Result<Self, String> {
+        let mut directory = Directory::default();
+        let mut shards = 1;
+        let epoch = Instant::now();
+        let mut options = options(epoch);
+        for (key, value) in scene {
+            match key.as_str() {
+                "Domain" => add_domain(&mut directory, value)?,
+                "Account" => add_account(&mut directory, value)?,
+                "Options" => set_options(&mut options, value)?,
+                _ => shards = value.parse().map_err(|_| "Shards is a number")?,
+            }
+        }
+        options.shards = shards;
+        let directory = Arc::new(directory);
+        let shard = |index: u16| {
+            let options = Options {
+                id: ShardId(index),
+                ..options.clone()
+            };
+            Shard::new(
+                options,
+                Arc::clone(&directory),
+                [7 + index.to_le_bytes()[0]; 32],
+            )
+        };
+        Ok(Self {
+            shards: (0..shards).map(shard).collect(),
+            now: epoch,
+            outbox: Outbox::default(),
+            mail: VecDeque::new(),
+            sent: VecDeque::new(),
+            replies: Vec::new(),
+            commands: 0,
+            connections: BTreeMap::new(),
+            connections_opened: 0,
+        })
+    }
+
+    /// A peer's message arrives on a shard.
+    pub(crate) fn receive(&mut self, peer: Peer, shard: usize, bytes: &[u8]) {
+        let connection = match peer.transport {
+            Transport::Udp => ConnectionId::default(),
+            Transport::Tcp => self.connection(peer.address, shard),
+        };
+        let local = local(peer.address);
+        let flow = Flow {
+            transport: peer.transport,
+            listener: 0,
+            connection,
+            local,
+            peer: peer.address,
+        };
+        self.input(shard, Input::Datagram { flow, bytes });
+        self.settle();
+    }
+
+    /// A peer's stream ends.
+    pub(crate) fn close(&mut self, address: SocketAddr) -> Result<(), String> {
+        let (shard, connection) = self
+            .connections
+            .remove(&address)
+            .ok_or("that peer has no stream")?;
+        self.input(shard, Input::Closed(connection));
+        self.settle();
+        Ok(())
+    }
+
+    /// The HTTP hook says something.
+    pub(crate) fn call_state(
+        &mut self,
+        aor: &str,
+        number: Option<&str>,
+        expires: Duration,
+        reveal: bool,
+    ) -> Result<(), String> {
+        let aor = Aor::from_key(aor).ok_or("not an address of record")?;
+        let owner = Shard::owner(&aor, u16::try_from(self.shards.len()).unwrap());
+        let call = number
+            .filter(|number| !number.is_empty())
+            .map(|number| Arc::new(hook_call(&aor, number, reveal)));
+        let token = self.token();
+        self.input(
+            usize::from(owner.0),
+            Input::Command(token, Command::CallState { aor, call, expires }),
+        );
+        self.settle();
+        match self.replies.pop() {
+            Some((answered, Reply::Done)) if answered == token => Ok(()),
+            other => Err(format!("the command was answered {other:?}")),
+        }
+    }
+
+    /// The operator drains every shard; how many NOTIFYs are out.
+    pub(crate) fn drain(&mut self) -> Result<usize, String> {
+        let mut outstanding = 0;
+        for shard in 0..self.shards.len() {
+            let token = self.token();
+            self.input(shard, Input::Command(token, Command::Drain));
+            self.settle();
+            match self.replies.pop() {
+                Some((answered, Reply::Outstanding(count))) if answered == token => {
+                    outstanding += count
+                }
+                other => return Err(format!("the command was answered {other:?}")),
+            }
+        }
+        Ok(outstanding)
+    }
+
+    /// Time passes; what becomes due on the way happens when it is due.
+    pub(crate) fn advance(&mut self, duration: Duration) {
+        let target = self.now + duration;
+        while let Some(due) = self
+            .shards
+            .iter()
+            .filter_map(Shard::poll_timeout)
+            .min()
+            .filter(|due| *due <= target)
+        {
+            self.now = self.now.max(due);
+            self.settle();
+        }
+        self.now = target;
+        self.settle();
+    }
+
+    /// Delivers mail and calls due timeouts until nothing is left to do at this instant.
+    fn settle(&mut self) {
+        for _ in 0..TURNS_MAX {
+            while let Some((to, mail)) = self.mail.pop_front() {
+                self.input(usize::from(to.0), Input::Mail(mail));
+            }
+            let due = |shard: &Shard| shard.poll_timeout().is_some_and(|due| due <= self.now);
+            let Some(shard) = self.shards.iter().position(due) else {
+                return;
+            };
+            self.shards[shard].handle_timeout(self.now, &mut self.outbox);
+            self.drain_outbox();
+        }
+        panic!("the engine asked for {TURNS_MAX} turns at one instant");
+    }
+
+    fn input(&mut self, shard: usize, input: Input<'_>) {
+        self.shards[shard].handle(input, self.now, &mut self.outbox);
+        self.drain_outbox();
+    }
+
+    fn drain_outbox(&mut self) {
+        for transmit in &self.outbox.transmits {
+            let flow = transmit.flow;
+            assert_eq!(
+                flow.local,
+                local(flow.peer),
+                "a message leaves from where the peer spoke to"
+            );
+            if flow.transport == Transport::Tcp {
+                let known = self
+                    .connections
+                    .get(&flow.peer)
+                    .map(|(_, connection)| *connection);
+                assert_eq!(
+                    known,
+                    Some(flow.connection),
+                    "a message leaves on the stream of its peer"
+                );
+            }
+            let peer = Peer {
+                address: flow.peer,
+                transport: flow.transport,
+            };
+            self.sent.push_back(Sent {
+                peer,
+                bytes: self.outbox.pieces(transmit).concat(),
+            });
+        }
+        self.mail.extend(self.outbox.mail.drain(..));
+        self.replies.append(&mut self.outbox.replies);
+        self.outbox.clear();
+    }
+
+    fn connection(&mut self, address: SocketAddr, shard: usize) -> ConnectionId {
+        let opened = &mut self.connections_opened;
+        let (_, connection) = self.connections.entry(address).or_insert_with(|| {
+            *opened += 1;
+            let shard_id = ShardId(u16::try_from(shard).unwrap());
+            (
+                shard,
+                ConnectionId {
+                    shard: shard_id,
+                    number: *opened,
+                },
+            )
+        });
+        *connection
+    }
+
+    fn token(&mut self) -> Token {
+        self.commands += 1;
+        Token(self.commands)
+    }
+}
+
+/// What the HTTP room makes of `number=`: an answered call whose other end is told to nobody unless the domain says so.
+fn hook_call(aor: &Aor, number: &str, reveal: bool) -> CallDialog {
+    let party = |identity: String| Party {
+        identity: identity.into(),
+        ..Party::default()
+    };
+    CallDialog {
+        id: "call_state".into(),
+        call_id: "".into(),
+        local_tag: "".into(),
+        remote_tag: "".into(),
+        direction: None,
+        state: CallState::Confirmed,
+        local: Party::default(),
+        remote: party(format!("sip:{number}@{}", aor.domain())),
+        remote_is_private: !reveal,
+    }
+}
+
+/// The limits of the suite: small enough to be reached, large enough not to be in the way.
+fn options(epoch: Instant) -> Options {
+    Options {
+        local_addresses: LOCAL.iter().map(|local| local.parse().unwrap()).collect(),
+        product: String::new(),
+        subscriptions_max: 1000,
+        notify_rate_per_phone: 0,
+        presentities_max: 1000,
+        publications_per_presentity_max: 4,
+        response_ring_octets: 1 << 20,
+        nonces_max: 1000,
+        ..Options::new(ShardId(0), 1, epoch, [42; 32])
+    }
+}
+
+fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
+    for (key, value) in pairs(text) {
+        let number: usize = value
+            .trim_end_matches('s')
+            .parse()
+            .map_err(|_| format!("{key}: not a number"))?;
+        let seconds = Duration::from_secs(number as u64);
+        match key {
+            "subscriptions_max" => options.subscriptions_max = number,
+            "subscriptions_per_flow_home" => options.subscriptions_per_flow_home = number,
+            "expiry_grace" => options.expiry_grace = seconds,
+            "probation" => options.probation = seconds,
+            "notify_rate_per_phone" => {
+                options.notify_rate_per_phone = u32::try_from(number).unwrap()
+            }
+            "notify_burst_per_phone" => {
+                options.notify_burst_per_phone = u32::try_from(number).unwrap()
+            }
+            "notifies_per_turn" => options.notifies_per_turn = number,
+            "presentities_max" => options.presentities_max = number,
+            "publications_per_presentity_max" => options.publications_per_presentity_max = number,
+            "calls_per_presentity_max" => options.calls_per_presentity_max = number,
+            "body_octets_max" => options.body_octets_max = number,
+            "nonces_max" => options.nonces_max = number,
+            "nonce_life" => options.nonce_life = seconds,
+            _ => return Err(format!("{key}: unknown option")),
+        }
+    }
+    Ok(())
+}
+
+/// `abc.com open=true auth=none|digest|trusted trusted=10.0.0.0/8 alias=b.com min_expires=60 max_expires=7200 sha256=true
+/// reveal=true max_call=7200`
+fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
+    let name = text
+        .split_whitespace()
+        .next()
+        .ok_or("a domain without a name")?;
+    let mut domain = Domain {
+        name: name.to_owned(),
+        auth: AuthMode::None,
+        trusted: Vec::new(),
+        reveal_number: false,
+        max_call_duration: Duration::from_secs(7200),
+        min_expires: Duration::from_secs(60),
+        max_expires: Duration::from_secs(7200),
+        open: true,
+        sha256: false,
+    };
+    let mut aliases = Vec::new();
+    for (key, value) in pairs(text) {
+        let seconds = || {
+            value
+                .parse()
+                .map(Duration::from_secs)
+                .map_err(|_| format!("{key}: not a number"))
+        };
+        match (key, value) {
+            ("auth", "none") => domain.auth = AuthMode::None,
+            ("auth", "digest") => domain.auth = AuthMode::Digest,
+            ("auth", "trusted") => domain.auth = AuthMode::Trusted,
+            ("open", _) => domain.open = value == "true",
+            ("sha256", _) => domain.sha256 = value == "true",
+            ("reveal", _) => domain.reveal_number = value == "true",
+            ("alias", _) => aliases.push(value.to_owned()),
+            ("trusted", _) => domain
+                .trusted
+                .push(value.parse().map_err(|_| "not a network")?),
+            ("min_expires", _) => domain.min_expires = seconds()?,
+            ("max_expires", _) => domain.max_expires = seconds()?,
+            ("max_call", _) => domain.max_call_duration = seconds()?,
+            _ => return Err(format!("{key}={value}: unknown key of a domain")),
+        }
+    }
+    directory.add_domain(domain, &aliases)
+}
+
+fn add_account(directory: &mut Directory, text: &str) -> Result<(), String> {
+    let mut words = text.split_whitespace();
+    let aor = words.next().ok_or("an account without a name")?;
+    let password = words.next().ok_or("an account without a password")?;
+    let (user, domain) = aor.split_once('@').ok_or("an account without a domain")?;
+    let account = directory.add_account(user, domain, password);
+    let account = account.ok_or_else(|| format!("{domain} comes before its accounts"))?;
+    account.is_feeder = words.any(|word| word == "feeder=true");
+    Ok(())
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split_whitespace()
+        .filter_map(|word| word.split_once('='))
+}

@@ -1,0 +1,437 @@
+//! What must hold of every subscription at every moment, checked on the octets as they leave the node, before the network can lose them.
+//!
+//! The checker knows nothing of how the engine works. It is told what left and what came back, and remembers per dialog:
+//! - a 2xx to SUBSCRIBE comes first and is followed by a NOTIFY within a bound (W:A2.1, A2.5);
+//! - CSeq and document version go up by exactly one per new NOTIFY, retransmissions are the same octets at Timer E's times;
+//! - no new NOTIFY before the last one got its answer or timed out (W:A3.4);
+//! - no NOTIFY that says the same again, unless a SUBSCRIBE asked (W:A3.14);
+//! - `expires` of Subscription-State is what is left (W:A1.14);
+//! - the end comes when it is due, not before, is told once, and nothing follows (W:A2.6, A3.9).
+
+use std::collections::HashMap;
+
+use lamplighter::shard::ConnectionId;
+use lamplighter::shard::Flow;
+
+use crate::documents::Shown;
+use crate::model::Expected;
+use crate::network::MILLISECOND;
+use crate::network::Micros;
+use crate::network::SECOND;
+
+/// Timer F.
+const TIMER_F: Micros = 32 * SECOND;
+
+/// A broken invariant.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) at: Micros,
+    pub(crate) invariant: &'static str,
+    pub(crate) detail: String,
+}
+
+/// How long things may take; depends on the run's options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// A subscription outlives its expiry by this.
+    pub(crate) grace: Micros,
+    /// Longest wait of a NOTIFY for its phone's pace.
+    pub(crate) pace: Micros,
+    /// Longest way through the shards.
+    pub(crate) propagation: Micros,
+}
+
+/// What Subscription-State says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Active { expires: u64 },
+    Terminated { reason: String },
+}
+
+/// A NOTIFY that leaves the node.
+#[derive(Clone, Debug)]
+pub(crate) struct Notify {
+    /// Call-ID, the phone's tag, our tag.
+    pub(crate) key: String,
+    pub(crate) cseq: u32,
+    /// Of the whole message.
+    pub(crate) octets_hash: u64,
+    /// Of the document but for its version.
+    pub(crate) essence_hash: u64,
+    /// Of a dialog-info.
+    pub(crate) version: Option<u32>,
+    pub(crate) standing: Standing,
+    /// 0 for datagrams.
+    pub(crate) connection: ConnectionId,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Accepted,
+    Refused,
+    NobodyAnswered,
+    /// The phone came by another way meanwhile: nobody waits for an answer from the old one.
+    Abandoned,
+}
+
+/// The last NOTIFY of a dialog.
+#[derive(Debug)]
+struct Last {
+    cseq: u32,
+    version: Option<u32>,
+    octets_hash: u64,
+    essence_hash: u64,
+    first_at: Micros,
+    latest_at: Micros,
+    transmissions: u32,
+    outcome: Option<(Micros, Outcome)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The terminated NOTIFY left.
+    Told,
+    /// The phone said 481.
+    Refused,
+}
+
+#[derive(Debug)]
+struct Dialog {
+    /// For reading in a report.
+    #[allow(dead_code, reason = "read by Debug alone")]
+    key: String,
+    /// Highest CSeq of a SUBSCRIBE that got a 2xx.
+    subscribe_cseq: u32,
+    deadline: Micros,
+    unsubscribed: bool,
+    /// Since when a NOTIFY is owed for a 2xx.
+    owes_since: Option<Micros>,
+    last: Option<Last>,
+    end: Option<End>,
+    /// Of the last 2xx.
+    flow: Flow,
+    flow_lost: bool,
+    /// An answer came in the very moment Timer F fired: nobody outside can tell what the engine made of it.
+    uncertain: bool,
+}
+
+/// The checker of one run.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    bounds: Bounds,
+    dialogs: Vec<Dialog>,
+    dialogs_by_key: HashMap<String, usize>,
+    pub(crate) violations: Vec<Violation>,
+    /// NOTIFYs that were not retransmissions.
+    pub(crate) notifies: u64,
+}
+
+impl Checker {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            dialogs: Vec::new(),
+            dialogs_by_key: HashMap::new(),
+            violations: Vec::new(),
+            notifies: 0,
+        }
+    }
+
+    pub(crate) fn fail(&mut self, at: Micros, invariant: &'static str, detail: impl Into<String>) {
+        self.violations.push(Violation {
+            at,
+            invariant,
+            detail: detail.into(),
+        });
+    }
+
+    /// A 2xx to a SUBSCRIBE leaves; copies of an old one are told too.
+    pub(crate) fn subscribe_accepted(
+        &mut self,
+        now: Micros,
+        key: &str,
+        cseq: u32,
+        expires: u64,
+        flow: &Flow,
+    ) {
+        let Some(&at) = self.dialogs_by_key.get(key) else {
+            self.dialogs_by_key
+                .insert(key.to_owned(), self.dialogs.len());
+            self.dialogs.push(Dialog {
+                key: key.to_owned(),
+                subscribe_cseq: cseq,
+                deadline: now + expires * SECOND,
+                unsubscribed: expires == 0,
+                owes_since: Some(now),
+                last: None,
+                end: None,
+                flow: *flow,
+                flow_lost: false,
+                uncertain: false,
+            });
+            return;
+        };
+        let dialog = &mut self.dialogs[at];
+        if cseq <= dialog.subscribe_cseq {
+            return;
+        }
+        dialog.subscribe_cseq = cseq;
+        dialog.deadline = now + expires * SECOND;
+        dialog.unsubscribed |= expires == 0;
+        dialog.owes_since.get_or_insert(now);
+        if dialog.flow != *flow
+            && let Some(last) = &mut dialog.last
+        {
+            last.outcome.get_or_insert((now, Outcome::Abandoned));
+        }
+        dialog.flow = *flow;
+        dialog.flow_lost = false;
+        if dialog.end == Some(End::Told) {
+            self.fail(now, "a 2xx after the end", key);
+        }
+    }
+
+    /// A NOTIFY leaves.
+    pub(crate) fn notify_sent(&mut self, now: Micros, notify: &Notify) {
+        let Some(&at) = self.dialogs_by_key.get(&notify.key) else {
+            return self.fail(now, "a NOTIFY before any 2xx", format!("{notify:?}"));
+        };
+        let bounds = self.bounds;
+        let dialog = &mut self.dialogs[at];
+        let is_copy = dialog
+            .last
+            .as_ref()
+            .is_some_and(|last| last.cseq == notify.cseq);
+        let verdict = if is_copy {
+            dialog.check_copy(now, notify, bounds)
+        } else {
+            self.notifies += 1;
+            dialog.check_new(now, notify)
+        };
+        if let Err(invariant) = verdict {
+            let detail = format!("{notify:?}\n    after {dialog:?}");
+            self.fail(now, invariant, detail);
+        }
+        if !is_copy {
+            self.dialogs[at].remember(now, notify);
+        }
+    }
+
+    /// An answer to a NOTIFY reached the node. Only the first one counts.
+    pub(crate) fn notify_answered(&mut self, now: Micros, key: &str, cseq: u32, status: u16) {
+        let Some(&at) = self.dialogs_by_key.get(key) else {
+            return;
+        };
+        let dialog = &mut self.dialogs[at];
+        let Some(last) = dialog.last.as_mut().filter(|last| last.cseq == cseq) else {
+            return;
+        };
+        if last.outcome.is_some() || status < 200 {
+            return;
+        }
+        let waited = now - last.first_at;
+        dialog.uncertain |= waited.abs_diff(TIMER_F) < SECOND;
+        if waited > TIMER_F {
+            return;
+        }
+        let outcome = if status < 300 {
+            Outcome::Accepted
+        } else {
+            Outcome::Refused
+        };
+        last.outcome = Some((now, outcome));
+        if status == 481 {
+            dialog.end.get_or_insert(End::Refused);
+        }
+    }
+
+    /// A stream ended: what was under way on it is lost.
+    pub(crate) fn stream_closed(&mut self, now: Micros, connection: ConnectionId) {
+        for dialog in self
+            .dialogs
+            .iter_mut()
+            .filter(|dialog| dialog.flow.connection == connection)
+        {
+            dialog.flow_lost = true;
+            if let Some(last) = &mut dialog.last {
+                last.outcome.get_or_insert((now, Outcome::NobodyAnswered));
+            }
+        }
+    }
+
+    /// Looks for what should have happened and did not.
+    pub(crate) fn sweep(&mut self, now: Micros) {
+        let bounds = self.bounds;
+        let late =
+            |dialog: &mut Dialog| Some((dialog.is_late(now, bounds)?, format!("{dialog:?}")));
+        if let Some((invariant, detail)) = self.dialogs.iter_mut().find_map(late) {
+            self.fail(now, invariant, detail);
+        }
+    }
+
+    /// What a watcher is shown must be something the presentity was a moment ago.
+    pub(crate) fn shown(
+        &mut self,
+        now: Micros,
+        what: &'static str,
+        who: &str,
+        shown: &Shown,
+        allowed: &[Expected],
+    ) {
+        if !allowed.iter().any(|expected| expected.agrees(shown)) {
+            self.fail(
+                now,
+                what,
+                format!("{who} is shown {shown:?}\n    allowed: {allowed:?}"),
+            );
+        }
+    }
+
+    /// Dialogs that had a 2xx.
+    pub(crate) fn dialogs(&self) -> usize {
+        self.dialogs.len()
+    }
+}
+
+impl Dialog {
+    fn check_copy(
+        &mut self,
+        now: Micros,
+        notify: &Notify,
+        bounds: Bounds,
+    ) -> Result<(), &'static str> {
+        let Some(last) = &mut self.last else {
+            return Ok(());
+        };
+        let gap = now - last.latest_at;
+        last.latest_at = now;
+        last.transmissions += 1;
+        if notify.octets_hash != last.octets_hash {
+            return Err("a retransmission with other octets");
+        }
+        if notify.connection != ConnectionId::default() {
+            return Err("a retransmission over a stream");
+        }
+        if gap < 490 * MILLISECOND
+            || last.transmissions > 11
+            || now - last.first_at > TIMER_F + SECOND
+        {
+            return Err("a retransmission out of Timer E's time");
+        }
+        match last.outcome {
+            Some((answered, _)) if now > answered + bounds.propagation => {
+                Err("a retransmission after the answer")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_new(&self, now: Micros, notify: &Notify) -> Result<(), &'static str> {
+        if let Some(last) = &self.last {
+            if notify.cseq != last.cseq.wrapping_add(1) {
+                return Err("CSeq does not go up by one");
+            }
+            if notify.version != last.version.map(|version| version + 1) {
+                return Err("the version does not go up by one");
+            }
+        } else if notify.version.is_some_and(|version| version != 0) {
+            return Err("the first version is not 0");
+        }
+        if self.uncertain {
+            return Ok(());
+        }
+        match self.end {
+            Some(End::Told) => return Err("a NOTIFY after the terminated one"),
+            Some(End::Refused) => return Err("a NOTIFY after 481"),
+            None => {}
+        }
+        if let Some(last) = &self.last {
+            if last.outcome.is_none() && now < last.first_at + TIMER_F - 10 * MILLISECOND {
+                return Err("a NOTIFY while another is outstanding");
+            }
+            let delivered = matches!(last.outcome, Some((_, Outcome::Accepted)));
+            let repeats = notify.essence_hash == last.essence_hash && self.owes_since.is_none();
+            if repeats && delivered && matches!(notify.standing, Standing::Active { .. }) {
+                return Err("a NOTIFY without a change and without a SUBSCRIBE");
+            }
+        }
+        self.check_standing(now, &notify.standing)
+    }
+
+    fn check_standing(&self, now: Micros, standing: &Standing) -> Result<(), &'static str> {
+        match standing {
+            Standing::Active { .. } if self.unsubscribed => Err("active after the unsubscribe"),
+            Standing::Active { expires } => {
+                let stated = expires * SECOND;
+                let left = self.deadline.saturating_sub(now);
+                let sane = stated <= left + 1500 * MILLISECOND && stated + 2 * SECOND >= left;
+                if sane {
+                    Ok(())
+                } else {
+                    Err("Subscription-State expires is not what is left")
+                }
+            }
+            Standing::Terminated { .. } if !self.unsubscribed && now + SECOND < self.deadline => {
+                Err("terminated before its time")
+            }
+            Standing::Terminated { reason } if reason != "timeout" => {
+                Err("terminated for another reason than timeout")
+            }
+            Standing::Terminated { .. } => Ok(()),
+        }
+    }
+
+    fn remember(&mut self, now: Micros, notify: &Notify) {
+        self.owes_since = None;
+        if matches!(notify.standing, Standing::Terminated { .. }) {
+            self.end = Some(End::Told);
+        }
+        self.last = Some(Last {
+            cseq: notify.cseq,
+            version: notify.version,
+            octets_hash: notify.octets_hash,
+            essence_hash: notify.essence_hash,
+            first_at: now,
+            latest_at: now,
+            transmissions: 1,
+            // On a stream that ended there is nobody to wait for.
+            outcome: self.flow_lost.then_some((now, Outcome::NobodyAnswered)),
+        });
+    }
+
+    /// What is overdue, if anything is.
+    fn is_late(&mut self, now: Micros, bounds: Bounds) -> Option<&'static str> {
+        if self.end.is_some() || self.flow_lost || self.uncertain {
+            return None;
+        }
+        let resolved_at = match &mut self.last {
+            None => 0,
+            Some(last) => {
+                if last.outcome.is_none() && now >= last.first_at + TIMER_F {
+                    last.outcome = Some((last.first_at + TIMER_F, Outcome::NobodyAnswered));
+                }
+                match last.outcome {
+                    None => return None,
+                    // Probation: the engine tries again when it sees fit, and may give up.
+                    Some((_, Outcome::NobodyAnswered)) => return None,
+                    // A refusal may have asked for a pause.
+                    Some((at, Outcome::Refused)) => at + 5 * SECOND,
+                    Some((at, Outcome::Accepted | Outcome::Abandoned)) => at,
+                }
+            }
+        };
+        let slack = 2 * SECOND + bounds.pace + bounds.propagation;
+        if self
+            .owes_since
+            .is_some_and(|owes| now > owes.max(resolved_at) + slack)
+        {
+            return Some("no NOTIFY after a 2xx");
+        }
+        (now > (self.deadline + bounds.grace).max(resolved_at) + slack + SECOND)
+            .then_some("expired and not told")
+    }
+}
+
+#[cfg(test)]
+#[path = "invariants_tests.rs"]
+mod tests;

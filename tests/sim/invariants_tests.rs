@@ -1,0 +1,255 @@
+//! The checker can fail: one broken trace for every invariant, and one that is right.
+
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+
+use lamplighter::sip::Transport;
+
+use super::*;
+use crate::documents::State;
+
+const KEY: &str = "call phone node";
+
+fn flow(port: u16) -> Flow {
+    let [local, peer] = [5060, port].map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    let connection = ConnectionId::default();
+    Flow {
+        transport: Transport::Udp,
+        listener: 0,
+        connection,
+        local,
+        peer,
+    }
+}
+
+fn checker() -> Checker {
+    let bounds = Bounds {
+        grace: 10 * SECOND,
+        pace: 0,
+        propagation: 100 * MILLISECOND,
+    };
+    let mut checker = Checker::new(bounds);
+    checker.subscribe_accepted(0, KEY, 1, 60, &flow(5060));
+    checker
+}
+
+fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
+    Notify {
+        key: KEY.into(),
+        cseq,
+        octets_hash: u64::from(cseq) << 32 | essence,
+        essence_hash: essence,
+        version: Some(version),
+        standing: Standing::Active { expires: left },
+        connection: ConnectionId::default(),
+    }
+}
+
+fn terminated(cseq: u32, version: u32) -> Notify {
+    Notify {
+        standing: Standing::Terminated {
+            reason: "timeout".into(),
+        },
+        ..notify(cseq, version, 9, 0)
+    }
+}
+
+/// The names of what was broken.
+fn broken(checker: &Checker) -> Vec<&'static str> {
+    checker
+        .violations
+        .iter()
+        .map(|violation| violation.invariant)
+        .collect()
+}
+
+#[test]
+fn a_right_trace_passes() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_sent(500_001, &notify(10, 0, 1, 60));
+    checker.notify_answered(600_000, KEY, 10, 200);
+    checker.notify_sent(SECOND, &notify(11, 1, 2, 59));
+    checker.notify_answered(2 * SECOND, KEY, 11, 200);
+    checker.subscribe_accepted(30 * SECOND, KEY, 2, 0, &flow(5060));
+    checker.notify_sent(30 * SECOND, &terminated(12, 2));
+    checker.notify_answered(31 * SECOND, KEY, 12, 200);
+    checker.sweep(300 * SECOND);
+    assert_eq!(broken(&checker), [""; 0]);
+}
+
+#[test]
+fn a_skipped_version_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_sent(3, &notify(11, 2, 2, 60));
+    assert_eq!(broken(&checker), ["the version does not go up by one"]);
+}
+
+#[test]
+fn a_first_version_above_zero_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 1, 1, 60));
+    assert_eq!(broken(&checker), ["the first version is not 0"]);
+}
+
+#[test]
+fn a_sequence_that_goes_back_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_sent(3, &notify(9, 1, 2, 60));
+    assert_eq!(broken(&checker), ["CSeq does not go up by one"]);
+}
+
+#[test]
+fn two_outstanding_notifies_are_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_sent(SECOND, &notify(11, 1, 2, 59));
+    assert_eq!(broken(&checker), ["a NOTIFY while another is outstanding"]);
+}
+
+#[test]
+fn the_next_may_follow_timer_f() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_sent(33 * SECOND, &notify(11, 1, 1, 27));
+    assert_eq!(broken(&checker), [""; 0]);
+}
+
+#[test]
+fn a_retransmission_with_other_octets_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_sent(600_000, &notify(10, 0, 2, 60));
+    assert_eq!(broken(&checker), ["a retransmission with other octets"]);
+}
+
+#[test]
+fn a_hasty_retransmission_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_sent(100_000, &notify(10, 0, 1, 60));
+    assert_eq!(broken(&checker), ["a retransmission out of Timer E's time"]);
+}
+
+#[test]
+fn a_retransmission_after_the_answer_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_sent(SECOND, &notify(10, 0, 1, 60));
+    assert_eq!(broken(&checker), ["a retransmission after the answer"]);
+}
+
+#[test]
+fn the_same_again_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_sent(3, &notify(11, 1, 1, 60));
+    assert_eq!(
+        broken(&checker),
+        ["a NOTIFY without a change and without a SUBSCRIBE"]
+    );
+}
+
+#[test]
+fn the_same_again_is_right_after_a_refresh() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.subscribe_accepted(3, KEY, 2, 60, &flow(5060));
+    checker.notify_sent(4, &notify(11, 1, 1, 60));
+    assert_eq!(broken(&checker), [""; 0]);
+}
+
+#[test]
+fn the_next_may_follow_a_phone_that_moved() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.subscribe_accepted(2, KEY, 2, 60, &flow(5070));
+    checker.notify_sent(3, &notify(11, 1, 1, 60));
+    assert_eq!(broken(&checker), [""; 0]);
+}
+
+#[test]
+fn a_forgotten_notify_is_seen() {
+    let mut checker = checker();
+    checker.sweep(5 * SECOND);
+    assert_eq!(broken(&checker), ["no NOTIFY after a 2xx"]);
+}
+
+#[test]
+fn a_notify_out_of_nowhere_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(
+        1,
+        &Notify {
+            key: "other".into(),
+            ..notify(1, 0, 1, 60)
+        },
+    );
+    assert_eq!(broken(&checker), ["a NOTIFY before any 2xx"]);
+}
+
+#[test]
+fn a_notify_after_the_end_is_seen() {
+    let mut checker = checker();
+    checker.subscribe_accepted(1, KEY, 2, 0, &flow(5060));
+    checker.notify_sent(2, &terminated(10, 0));
+    checker.notify_answered(3, KEY, 10, 200);
+    checker.notify_sent(4, &terminated(11, 1));
+    assert_eq!(broken(&checker), ["a NOTIFY after the terminated one"]);
+}
+
+#[test]
+fn an_early_end_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(30 * SECOND, &terminated(10, 0));
+    assert_eq!(broken(&checker), ["terminated before its time"]);
+}
+
+#[test]
+fn an_end_that_nobody_is_told_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.sweep(69 * SECOND);
+    assert_eq!(broken(&checker), [""; 0]);
+    checker.sweep(90 * SECOND);
+    assert_eq!(broken(&checker), ["expired and not told"]);
+}
+
+#[test]
+fn an_expiry_that_is_not_what_is_left_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(20 * SECOND, &notify(10, 0, 1, 60));
+    assert_eq!(
+        broken(&checker),
+        ["Subscription-State expires is not what is left"]
+    );
+}
+
+#[test]
+fn a_notify_after_481_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 481);
+    checker.notify_sent(3, &notify(11, 1, 2, 60));
+    assert_eq!(broken(&checker), ["a NOTIFY after 481"]);
+}
+
+#[test]
+fn a_stale_lamp_is_seen() {
+    let mut checker = checker();
+    let idle = Expected::default();
+    let shown = Shown::Lamp {
+        state: State::Early,
+        call_id: None,
+    };
+    checker.shown(1, "a stale lamp", "100", &shown, &[idle]);
+    assert_eq!(broken(&checker), ["a stale lamp"]);
+}

@@ -1,0 +1,197 @@
+//! The deterministic simulator: whole engines in virtual time, from one number.
+//!
+//! A seed is a run: how many shards, phones and sources there are, how bad the network is, who does what when. The octets that leave the
+//! node are judged as they leave ([`invariants`]), and what watchers are shown is compared with a naive model of what they must be
+//! shown ([`model`]). A failing run prints its seed, what was broken, and the last events.
+//!
+//! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50).
+//! - `LAMPLIGHTER_SEED=N`: that seed alone, every event in words.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod documents;
+mod invariants;
+mod model;
+mod network;
+mod phone;
+mod plan;
+mod publisher;
+mod random;
+mod sip_text;
+mod trace;
+mod uac;
+mod world;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use crate::trace::Words;
+use crate::world::Outcome;
+use crate::world::run;
+
+/// Seeds that are always run, from 0.
+const FIXED_SEEDS: u64 = 200;
+/// Fresh seeds when nobody says how many.
+const FRESH_SEEDS: u64 = 50;
+/// One seed of so many is run twice, to see that it repeats itself.
+const REPEATED: u64 = 16;
+/// Failures that are told in full.
+const FAILURES_SHOWN: usize = 3;
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// The report of a failed seed; None when it is well.
+fn failure_of(seed: u64) -> Option<String> {
+    let report = |what: String| {
+        let lines = trace::last_lines().join("\n");
+        Some(format!(
+            "seed {seed}: {what}\nthe last events:\n{lines}\nagain with LAMPLIGHTER_SEED={seed}"
+        ))
+    };
+    match catch_unwind(AssertUnwindSafe(|| run(seed, Words::None))) {
+        Ok(Outcome {
+            violation: None,
+            hash,
+            ..
+        }) => {
+            if seed % REPEATED == 0 && run(seed, Words::None).hash != hash {
+                return report("the same seed gives another trace".into());
+            }
+            None
+        }
+        Ok(Outcome {
+            violation: Some(_), ..
+        }) => {
+            let violation = run(seed, Words::Last).violation;
+            report(
+                violation.map_or("fails once and not again".into(), |violation| {
+                    format!(
+                        "{} at {:.3} s\n  {}",
+                        violation.invariant,
+                        violation.at as f64 / 1e6,
+                        violation.detail
+                    )
+                }),
+            )
+        }
+        Err(_) => {
+            let _ = catch_unwind(AssertUnwindSafe(|| run(seed, Words::Last)));
+            report("the engine panics".into())
+        }
+    }
+}
+
+/// How often what failed, and a seed for each.
+fn table_of(failures: &[(u64, String)]) -> String {
+    let mut seeds_by_reason: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (seed, failure) in failures {
+        let reason = failure.lines().next().unwrap_or_default();
+        let reason = reason.split_once(": ").map_or(reason, |(_, reason)| reason);
+        let reason = reason.split(" at ").next().unwrap_or_default();
+        seeds_by_reason.entry(reason).or_default().push(*seed);
+    }
+    let line = |(reason, seeds): (&&str, &Vec<u64>)| {
+        format!(
+            "\n  {} x {reason}: {:?}",
+            seeds.len(),
+            &seeds[..seeds.len().min(5)]
+        )
+    };
+    seeds_by_reason.iter().map(line).collect()
+}
+
+/// Past libtest's capture: how fast it went is worth a line even when all is well.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+#[test]
+fn every_seed_keeps_the_invariants() {
+    if let Some(seed) = number_from("LAMPLIGHTER_SEED") {
+        let outcome = run(seed, Words::All);
+        assert!(
+            outcome.violation.is_none(),
+            "seed {seed}: {:#?}",
+            outcome.violation
+        );
+        return;
+    }
+    let fresh = number_from("LAMPLIGHTER_SEEDS").unwrap_or(FRESH_SEEDS);
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_nanos() as u64;
+    let next = AtomicU64::new(0);
+    let failures = Mutex::new(Vec::new());
+    let started = Instant::now();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= FIXED_SEEDS + fresh {
+                        return;
+                    }
+                    let seed = if number < FIXED_SEEDS {
+                        number
+                    } else {
+                        random::scramble(clock + number)
+                    };
+                    if let Some(failure) = failure_of(seed) {
+                        failures.lock().unwrap().push((seed, failure));
+                    }
+                }
+            });
+        }
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    let total = FIXED_SEEDS + fresh;
+    say(&format!(
+        "{total} seeds in {seconds:.1} s: {:.0} seeds a minute",
+        total as f64 * 60.0 / seconds
+    ));
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    let shown: Vec<&str> = failures
+        .iter()
+        .take(FAILURES_SHOWN)
+        .map(|(_, failure)| failure.as_str())
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {total} seeds fail{}\n\n{}",
+        failures.len(),
+        table_of(&failures),
+        shown.join("\n\n")
+    );
+}
+
+#[test]
+fn a_run_does_something() {
+    let outcomes: Vec<Outcome> = (0..8).map(|seed| run(seed, Words::None)).collect();
+    let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
+    assert!(
+        sum(|outcome| outcome.judged) > 1000,
+        "too few watchers were looked at"
+    );
+    assert!(sum(|outcome| outcome.notifies) > 1000, "too few NOTIFYs");
+    assert!(
+        sum(|outcome| outcome.publications) > 200,
+        "too few publications"
+    );
+    assert!(
+        sum(|outcome| outcome.dialogs as u64) > 100,
+        "too few subscriptions"
+    );
+}

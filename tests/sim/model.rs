@@ -1,0 +1,599 @@
+//! The naive reference model: per presentity a list of who said what and until when, and what a lamp must show for it.
+//!
+//! No indexes, no sharing, no events: every question walks the lists. A statement counts from the moment the owning shard took it (the
+//! run sees that moment, so there is no guessing what is in flight). Statements that run out may be believed a little longer than they
+//! say, because timers tick; within that time both answers are right.
+//!
+//! The rules: DESIGN §3; the lamp shows early > confirmed > proceeding > trying > terminated (W:B3.15, C0.3); the presentity's own
+//! calls are shown as confirmed from the start (W:C0.4); trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
+//! publication's legs only (W:B3.14); a leg that is over stays so against older news for 32 s, and never goes back; the branches of a fork
+//! that is answered are not shown; `on-the-phone`, said by a client, is a call (DESIGN §3, W:D2).
+
+use std::collections::HashMap;
+
+use crate::documents::Document;
+use crate::documents::Leg;
+use crate::documents::Shown;
+use crate::documents::State;
+use crate::network::ActorId;
+use crate::network::Micros;
+use crate::network::SECOND;
+
+/// How much longer than it says a statement may be believed (W:B1.9: 2 s).
+pub(crate) const EXPIRY_SLACK: Micros = 3 * SECOND;
+/// A publication outlives its expiry by this (W:B1.9).
+const PUBLICATION_GRACE: Micros = 2 * SECOND;
+/// A leg that is over is remembered that long.
+const TOMBSTONE: Micros = 32 * SECOND;
+
+/// What a watcher must be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) lamp: Lamp,
+    pub(crate) open: bool,
+    /// Whether these are among the activities.
+    pub(crate) on_the_phone: bool,
+    pub(crate) away: bool,
+    pub(crate) busy: bool,
+}
+
+/// The lamp of a dialog watcher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lamp(pub(crate) State);
+
+impl Default for Lamp {
+    fn default() -> Self {
+        Self(State::Terminated)
+    }
+}
+
+impl Expected {
+    pub(crate) fn agrees(&self, shown: &Shown) -> bool {
+        match shown {
+            Shown::Lamp { state, .. } => *state == self.lamp.0,
+            Shown::Presence {
+                open, activities, ..
+            } => {
+                let has = |name: &str| activities.iter().any(|activity| activity == name);
+                *open == self.open
+                    && has("on-the-phone") == self.on_the_phone
+                    && has("away") == self.away
+                    && has("busy") == self.busy
+            }
+        }
+    }
+}
+
+/// A PUBLISH that a source sends: the run remembers it until the owner took or refused it.
+#[derive(Clone, Debug)]
+pub(crate) struct Intent {
+    pub(crate) presentity: usize,
+    pub(crate) publisher: ActorId,
+    /// SIP-If-Match.
+    pub(crate) condition: Option<String>,
+    pub(crate) expires: u64,
+    pub(crate) document: Option<Document>,
+}
+
+/// One thing somebody says, as composition sees it.
+#[derive(Clone, Debug)]
+struct Claim {
+    until: Micros,
+    says: Says,
+}
+
+#[derive(Clone, Debug)]
+enum Says {
+    Leg {
+        key: LegKey,
+        state: State,
+        recipient: bool,
+    },
+    /// `call_state.htm`: in a call.
+    Call,
+    Statement {
+        open: bool,
+        activity: Option<&'static str>,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Publication {
+    /// Stays the same while its tag changes.
+    number: u64,
+    etag: String,
+    publisher: ActorId,
+    until: Micros,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    /// Each leg with the end of its own life.
+    Legs(Vec<(Leg, Micros)>),
+    Statement {
+        open: bool,
+        activity: Option<&'static str>,
+    },
+}
+
+/// How a leg came to be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// A source said so, or withdrew its publication: nobody can bring it back.
+    Said,
+    /// A full document does not name it any more: its own publication may, others may not.
+    Omitted,
+    /// Its publication ran out: only an answered call comes back.
+    RanOut,
+}
+
+/// A leg that is over, so that late news about it are known as such.
+#[derive(Clone, Debug)]
+struct Tombstone {
+    key: LegKey,
+    ending: Ending,
+    publication: u64,
+    until: Micros,
+}
+
+/// What was claimed from a time on.
+#[derive(Clone, Debug)]
+struct Snapshot {
+    at: Micros,
+    claims: Vec<Claim>,
+}
+
+#[derive(Debug, Default)]
+struct Presentity {
+    publications: Vec<Publication>,
+    numbers: u64,
+    call_until: Option<Micros>,
+    tombstones: Vec<Tombstone>,
+    history: Vec<Snapshot>,
+}
+
+/// Call-ID, local tag, remote tag.
+type LegKey = (String, String, String);
+
+fn key_of(leg: &Leg) -> LegKey {
+    (
+        leg.call_id.clone(),
+        leg.local_tag.clone(),
+        leg.remote_tag.clone(),
+    )
+}
+
+/// All presentities of a run.
+#[derive(Debug)]
+pub(crate) struct Model {
+    presentities: Vec<Presentity>,
+    /// PUBLISH requests by Call-ID and CSeq, until the owner decides.
+    pub(crate) intents: HashMap<(String, u32), Intent>,
+    /// Requests that were taken, with the tag they got.
+    taken: HashMap<(String, u32), String>,
+    pub(crate) taken_count: u64,
+}
+
+impl Model {
+    pub(crate) fn new(presentities: usize) -> Self {
+        let empty = || Presentity {
+            history: vec![Snapshot {
+                at: 0,
+                claims: Vec::new(),
+            }],
+            ..Presentity::default()
+        };
+        Self {
+            presentities: (0..presentities).map(|_| empty()).collect(),
+            intents: HashMap::new(),
+            taken: HashMap::new(),
+            taken_count: 0,
+        }
+    }
+
+    /// The owner took a PUBLISH; copies of the answer are told too. The error names what is wrong with taking it.
+    pub(crate) fn publish_taken(
+        &mut self,
+        now: Micros,
+        request: &(String, u32),
+        etag: &str,
+        granted: u64,
+    ) -> Result<(), &'static str> {
+        let Some(intent) = self.intents.remove(request) else {
+            return match self.taken.get(request) {
+                Some(known) if known != etag => Err("one PUBLISH was taken twice"),
+                _ => Ok(()),
+            };
+        };
+        self.taken.insert(request.clone(), etag.to_owned());
+        self.taken_count += 1;
+        if granted > intent.expires {
+            return Err("more was granted than asked");
+        }
+        let presentity = &mut self.presentities[intent.presentity];
+        let verdict = presentity.publish(now, &intent, etag, granted);
+        presentity.remember(now);
+        verdict
+    }
+
+    /// The owner refused a PUBLISH with this status.
+    pub(crate) fn publish_refused(
+        &mut self,
+        now: Micros,
+        request: &(String, u32),
+        status: u16,
+    ) -> Result<(), &'static str> {
+        let Some(intent) = self.intents.remove(request) else {
+            return Ok(());
+        };
+        let presentity = &self.presentities[intent.presentity];
+        let live = presentity.publications.iter().any(|publication| {
+            Some(&publication.etag) == intent.condition.as_ref() && publication.until > now + SECOND
+        });
+        match status {
+            412 if live => Err("412 for a publication that lives"),
+            412 if intent.condition.is_none() => Err("412 without a condition"),
+            412 | 423 | 503 => Ok(()),
+            _ => Err("a PUBLISH is refused for no reason"),
+        }
+    }
+
+    /// `call_state.htm` was taken.
+    pub(crate) fn call_state(&mut self, now: Micros, presentity: usize, until: Option<Micros>) {
+        self.presentities[presentity].call_until = until;
+        self.presentities[presentity].remember(now);
+    }
+
+    /// Everything a watcher may rightly have been shown at some time from `from` to `to`.
+    pub(crate) fn allowed(&self, presentity: usize, from: Micros, to: Micros) -> Vec<Expected> {
+        let history = &self.presentities[presentity].history;
+        let mut allowed = Vec::new();
+        for (at, snapshot) in history.iter().enumerate() {
+            let end = history
+                .get(at + 1)
+                .map_or(Micros::MAX, |next| next.at)
+                .min(to);
+            let start = snapshot.at.max(from);
+            if snapshot.at <= to && start <= end {
+                snapshot.states(start, end, &mut allowed);
+            }
+        }
+        allowed
+    }
+
+    /// Forgets what nobody will ask for again.
+    pub(crate) fn prune(&mut self, before: Micros) {
+        for presentity in &mut self.presentities {
+            let keep = presentity
+                .history
+                .iter()
+                .rposition(|snapshot| snapshot.at <= before);
+            presentity.history.drain(..keep.unwrap_or(0));
+        }
+    }
+}
+
+impl Presentity {
+    fn publish(
+        &mut self,
+        now: Micros,
+        intent: &Intent,
+        etag: &str,
+        granted: u64,
+    ) -> Result<(), &'static str> {
+        self.expire(now);
+        let until = now + granted * SECOND;
+        let mut publication = match &intent.condition {
+            Some(condition) => {
+                let at = self
+                    .publications
+                    .iter()
+                    .position(|known| known.etag == *condition);
+                let old = self
+                    .publications
+                    .remove(at.ok_or("a condition holds that should not")?);
+                Publication {
+                    etag: etag.to_owned(),
+                    until,
+                    ..old
+                }
+            }
+            None => self.initial(intent, etag, until),
+        };
+        if intent.expires == 0 {
+            self.bury(publication, Ending::Said, now);
+            return Ok(());
+        }
+        let number = publication.number;
+        self.publications.push(publication.clone());
+        match (&intent.document, &mut publication.content) {
+            (Some(Document::Dialogs { full, legs }), _) => self.take_legs(number, *full, legs, now),
+            (Some(Document::Presence { open, activity, .. }), content) => {
+                *content = Content::Statement {
+                    open: *open,
+                    activity: *activity,
+                };
+                self.publications.pop();
+                self.publications.push(publication);
+            }
+            // A refresh says nothing about calls, so it does not prolong what is believed of them.
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    /// What is past its time goes, with its grace.
+    fn expire(&mut self, now: Micros) {
+        self.tombstones.retain(|tombstone| tombstone.until > now);
+        let ends = |known: &Publication| known.until + PUBLICATION_GRACE;
+        while let Some(at) = self
+            .publications
+            .iter()
+            .position(|known| ends(known) <= now)
+        {
+            let publication = self.publications.remove(at);
+            let end = ends(&publication);
+            self.bury(publication, Ending::RanOut, end);
+        }
+        for publication in &mut self.publications {
+            if let Content::Legs(legs) = &mut publication.content {
+                legs.retain(|(_, until)| *until > now);
+            }
+        }
+    }
+
+    fn bury(&mut self, publication: Publication, ending: Ending, at: Micros) {
+        if let Content::Legs(legs) = publication.content {
+            let live = legs.iter().filter(|(_, until)| *until > at);
+            self.tombstones.extend(live.map(|(leg, _)| Tombstone {
+                key: key_of(leg),
+                ending,
+                publication: publication.number,
+                until: at + TOMBSTONE,
+            }));
+        }
+    }
+
+    /// A publication without a condition. A source that lost its tag does not leave its old one behind (W:B1.12): the new one inherits.
+    fn initial(&mut self, intent: &Intent, etag: &str, until: Micros) -> Publication {
+        self.numbers += 1;
+        let mut content = Content::Statement {
+            open: false,
+            activity: None,
+        };
+        let mut inherited = Vec::new();
+        if let Some(Document::Dialogs { legs, .. }) = &intent.document {
+            let live = legs.iter().filter(|leg| leg.state != State::Terminated);
+            let named: Vec<LegKey> = live.map(key_of).collect();
+            self.publications
+                .retain_mut(|known| match &mut known.content {
+                    Content::Legs(old) if known.publisher == intent.publisher => {
+                        let overlaps = old.iter().any(|(leg, _)| named.contains(&key_of(leg)));
+                        if overlaps {
+                            inherited.append(old);
+                        }
+                        !overlaps
+                    }
+                    _ => true,
+                });
+            content = Content::Legs(inherited);
+        } else {
+            self.publications.retain(|known| {
+                matches!(known.content, Content::Legs(_)) || known.publisher != intent.publisher
+            });
+        }
+        let publisher = intent.publisher;
+        Publication {
+            number: self.numbers,
+            etag: etag.to_owned(),
+            publisher,
+            until,
+            content,
+        }
+    }
+
+    /// Takes the legs of a document of a publication.
+    fn take_legs(&mut self, number: u64, full: bool, legs: &[Leg], now: Micros) {
+        for leg in legs {
+            let key = key_of(leg);
+            if leg.state == State::Terminated {
+                // Whoever reports it: it is over.
+                for publication in &mut self.publications {
+                    if let Content::Legs(known) = &mut publication.content {
+                        known.retain(|(old, _)| key_of(old) != key);
+                    }
+                }
+                let until = now + TOMBSTONE;
+                self.tombstones.push(Tombstone {
+                    key,
+                    ending: Ending::Said,
+                    publication: number,
+                    until,
+                });
+                continue;
+            }
+            let is_over = self
+                .tombstones
+                .iter()
+                .any(|tombstone| tombstone.covers(number, leg));
+            let Some(known) = self.legs_of(number) else {
+                return;
+            };
+            let until = now + time_to_live(leg.state);
+            match known.iter_mut().find(|(old, _)| key_of(old) == key) {
+                Some((old, _)) if progress(old.state) > progress(leg.state) => {}
+                Some(old) => *old = (leg.clone(), until),
+                None if is_over => {}
+                None => known.push((leg.clone(), until)),
+            }
+        }
+        if full {
+            let named: Vec<LegKey> = legs.iter().map(key_of).collect();
+            let Some(known) = self.legs_of(number) else {
+                return;
+            };
+            let omitted: Vec<LegKey> = known
+                .iter()
+                .map(|(leg, _)| key_of(leg))
+                .filter(|key| !named.contains(key))
+                .collect();
+            known.retain(|(leg, _)| named.contains(&key_of(leg)));
+            let until = now + TOMBSTONE;
+            self.tombstones
+                .extend(omitted.into_iter().map(|key| Tombstone {
+                    key,
+                    ending: Ending::Omitted,
+                    publication: number,
+                    until,
+                }));
+        }
+    }
+
+    fn legs_of(&mut self, number: u64) -> Option<&mut Vec<(Leg, Micros)>> {
+        let publication = self
+            .publications
+            .iter_mut()
+            .find(|known| known.number == number)?;
+        match &mut publication.content {
+            Content::Legs(legs) => Some(legs),
+            Content::Statement { .. } => None,
+        }
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for publication in &self.publications {
+            match &publication.content {
+                Content::Legs(legs) => claims.extend(legs.iter().map(|(leg, until)| Claim {
+                    until: publication.until.min(*until),
+                    says: Says::Leg {
+                        key: key_of(leg),
+                        state: leg.state,
+                        recipient: leg.recipient,
+                    },
+                })),
+                Content::Statement { open, activity } => claims.push(Claim {
+                    until: publication.until,
+                    says: Says::Statement {
+                        open: *open,
+                        activity: *activity,
+                    },
+                }),
+            }
+        }
+        claims.extend(self.call_until.map(|until| Claim {
+            until,
+            says: Says::Call,
+        }));
+        claims
+    }
+
+    fn remember(&mut self, now: Micros) {
+        let claims = self.claims();
+        self.history.push(Snapshot { at: now, claims });
+    }
+}
+
+impl Tombstone {
+    fn covers(&self, publication: u64, leg: &Leg) -> bool {
+        let applies = match self.ending {
+            Ending::Said => true,
+            Ending::Omitted => self.publication != publication,
+            Ending::RanOut => progress(leg.state) < progress(State::Confirmed),
+        };
+        applies && self.key == key_of(leg)
+    }
+}
+
+fn time_to_live(state: State) -> Micros {
+    match state {
+        State::Trying | State::Proceeding => 10 * SECOND,
+        State::Early => 180 * SECOND,
+        State::Confirmed | State::Terminated => u64::from(u32::MAX) * SECOND,
+    }
+}
+
+/// How far along its life a leg is: it never goes back (RFC 4235 §3.7.1).
+fn progress(state: State) -> u8 {
+    match state {
+        State::Trying => 0,
+        State::Proceeding => 1,
+        State::Early => 2,
+        State::Confirmed => 3,
+        State::Terminated => 4,
+    }
+}
+
+impl Snapshot {
+    /// Every state the claims could add up to between two times: those that run out in between, or did within the slack before, count or not.
+    fn states(&self, start: Micros, end: Micros, states: &mut Vec<Expected>) {
+        let live = self
+            .claims
+            .iter()
+            .filter(|claim| claim.until + EXPIRY_SLACK > start);
+        let (sure, maybe): (Vec<&Claim>, Vec<&Claim>) = live.partition(|claim| claim.until > end);
+        let maybe = &maybe[..maybe.len().min(8)];
+        for subset in 0..1u32 << maybe.len() {
+            let chosen = maybe
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| subset >> at & 1 == 1);
+            let claims = sure.iter().copied().chain(chosen.map(|(_, claim)| *claim));
+            let state = compose(claims);
+            if !states.contains(&state) {
+                states.push(state);
+            }
+        }
+    }
+}
+
+/// What claims add up to.
+fn compose<'a>(claims: impl Iterator<Item = &'a Claim>) -> Expected {
+    let mut legs: Vec<(&LegKey, State, bool)> = Vec::new();
+    let mut lamps = Vec::new();
+    let mut said_open = None;
+    let mut activities = Vec::new();
+    for claim in claims {
+        match &claim.says {
+            Says::Leg {
+                key,
+                state,
+                recipient,
+            } => legs.push((key, *state, *recipient)),
+            Says::Call => lamps.push(State::Confirmed),
+            Says::Statement { open, activity } => {
+                said_open = Some(said_open.unwrap_or(false) || *open);
+                activities.extend(*activity);
+            }
+        }
+    }
+    for (key, state, recipient) in &legs {
+        let unanswered = progress(*state) < progress(State::Confirmed);
+        let answered_branch = legs
+            .iter()
+            .any(|(other, state, _)| other.0 == key.0 && *state == State::Confirmed);
+        if !(unanswered && answered_branch) {
+            // A call the presentity makes lights the lamp steadily from the start (W:C0.4).
+            lamps.push(if unanswered && !recipient {
+                State::Confirmed
+            } else {
+                *state
+            });
+        }
+    }
+    if activities.contains(&"on-the-phone") && !lamps.contains(&State::Confirmed) {
+        lamps.push(State::Confirmed);
+    }
+    Expected {
+        lamp: Lamp(lamps.iter().copied().max().unwrap_or(State::Terminated)),
+        open: said_open.unwrap_or(!lamps.is_empty()),
+        on_the_phone: !lamps.is_empty(),
+        away: activities.contains(&"away"),
+        busy: activities.contains(&"busy"),
+    }
+}
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

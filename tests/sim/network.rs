@@ -1,0 +1,456 @@
+//! Virtual time and the wires: a heap of events, datagrams that get lost, doubled, late and out of order, streams that break,
+//! NATs that give a phone another port, and mail between shards that always arrives, in order.
+//!
+//! Events of one instant come in an order drawn from the seed.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use lamplighter::shard::Command;
+use lamplighter::shard::ConnectionId;
+use lamplighter::shard::Flow;
+use lamplighter::shard::Mail;
+use lamplighter::shard::ShardId;
+use lamplighter::shard::Token;
+use lamplighter::sip::Transport;
+
+use crate::plan::Plan;
+use crate::random::Rng;
+use crate::random::scramble;
+use crate::trace::Trace;
+
+/// Virtual time: microseconds since the start of the run.
+pub(crate) type Micros = u64;
+pub(crate) const MILLISECOND: Micros = 1000;
+pub(crate) const SECOND: Micros = 1_000_000;
+
+/// Which peer.
+pub(crate) type ActorId = usize;
+
+/// What happens to somebody at a time.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Octets reach the node.
+    ToShard {
+        shard: u16,
+        flow: Flow,
+        octets: Rc<[u8]>,
+    },
+    /// The node learns that a stream ended.
+    Closed {
+        shard: u16,
+        connection: ConnectionId,
+    },
+    /// Octets reach a peer.
+    ToPeer { to: Destination, octets: Rc<[u8]> },
+    /// Mail reaches a shard.
+    Mail { from: u16, to: u16, mail: Mail },
+    /// A command reaches a shard.
+    Command {
+        shard: u16,
+        token: Token,
+        command: Command,
+    },
+    /// A shard's timer; ignored when the shard was armed anew since.
+    ShardTimer { shard: u16, generation: u64 },
+    /// A peer wanted to be woken.
+    Wake { actor: ActorId, wake: Wake },
+    /// A peer learns that its stream ended.
+    PeerClosed(ActorId),
+    /// The invariants that depend on time are looked at.
+    Sweep,
+    /// The next phase of the run.
+    Phase,
+}
+
+/// Where the node's octets go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Destination {
+    Address(SocketAddr),
+    Connection(ConnectionId),
+}
+
+/// Why a peer wanted to be woken.
+#[derive(Clone, Debug)]
+pub(crate) enum Wake {
+    /// Timer E or F of one of its transactions.
+    Transaction(u64),
+    /// A phone: subscribe with this key when it has no subscription.
+    Subscribe(usize),
+    /// A phone: refresh the subscription of this key, if it is still that one.
+    Refresh { key: usize, serial: u64 },
+    /// A phone: send this answer.
+    Answer(Rc<[u8]>),
+    /// A phone: do something unkind. A source: say something new.
+    Act,
+    /// A source: its publication with that number wants a refresh, if nothing else was said since.
+    Renew { publication: usize, turn: u64 },
+    /// A call of a feeder gets on.
+    Call(usize),
+}
+
+/// How a peer reaches the node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Access {
+    Udp(SocketAddr),
+    Tcp(SocketAddr, ConnectionId),
+}
+
+impl Access {
+    pub(crate) fn is_reliable(&self) -> bool {
+        matches!(self, Self::Tcp(..))
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    actor: ActorId,
+    peer: SocketAddr,
+    shard: u16,
+    open: bool,
+    /// When the last octets of each direction arrive: a stream keeps its order.
+    last: [Micros; 2],
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    /// Time, then a tie-break of the seed, then the order of scheduling.
+    key: (Micros, u64, u64),
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+/// The node's address, the same for all shards.
+pub(crate) const NODE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
+
+const TO_NODE: usize = 0;
+const FROM_NODE: usize = 1;
+
+/// Time, chance and the wires.
+#[derive(Debug)]
+pub(crate) struct Net {
+    pub(crate) now: Micros,
+    pub(crate) rng: Rng,
+    pub(crate) plan: Plan,
+    pub(crate) trace: Trace,
+    /// Nothing is lost or late any more.
+    pub(crate) calm: bool,
+    heap: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+    actors_by_address: HashMap<SocketAddr, ActorId>,
+    connections: Vec<Connection>,
+    last_mail: HashMap<(u16, u16), Micros>,
+    ports: u16,
+    tokens: u64,
+}
+
+impl Net {
+    pub(crate) fn new(plan: Plan, trace: Trace) -> Self {
+        Self {
+            now: 0,
+            rng: Rng::new(plan.seed),
+            trace,
+            plan,
+            calm: false,
+            heap: BinaryHeap::new(),
+            scheduled: 0,
+            actors_by_address: HashMap::new(),
+            connections: Vec::new(),
+            last_mail: HashMap::new(),
+            ports: 20_000,
+            tokens: 0,
+        }
+    }
+
+    /// The next event; time moves there.
+    pub(crate) fn next(&mut self) -> Option<Event> {
+        let Reverse(Scheduled { key, event }) = self.heap.pop()?;
+        self.now = key.0;
+        Some(event)
+    }
+
+    pub(crate) fn schedule(&mut self, at: Micros, event: Event) {
+        self.scheduled += 1;
+        let key = (at.max(self.now), self.rng.next() >> 32, self.scheduled);
+        self.heap.push(Reverse(Scheduled { key, event }));
+    }
+
+    pub(crate) fn wake(&mut self, actor: ActorId, after: Micros, wake: Wake) {
+        self.schedule(self.now + after, Event::Wake { actor, wake });
+    }
+
+    /// Gives a peer an address on the node's side of its NAT; an old one leads nowhere from now on.
+    pub(crate) fn bind(&mut self, actor: ActorId, old: Option<SocketAddr>) -> SocketAddr {
+        if let Some(old) = old {
+            self.actors_by_address.remove(&old);
+        }
+        self.ports += 1;
+        let address = SocketAddr::new(Ipv4Addr::new(10, 0, 0, actor as u8 + 1).into(), self.ports);
+        self.actors_by_address.insert(address, actor);
+        address
+    }
+
+    /// Opens a stream. The kernel gives it to any shard.
+    pub(crate) fn connect(&mut self, actor: ActorId, peer: SocketAddr) -> ConnectionId {
+        let shard = self.rng.below(u64::from(self.plan.shards)) as u16;
+        self.connections.push(Connection {
+            actor,
+            peer,
+            shard,
+            open: true,
+            last: [self.now; 2],
+        });
+        ConnectionId {
+            shard: ShardId(shard),
+            number: self.connections.len() as u32,
+        }
+    }
+
+    /// A stream breaks. A silent break is known to the node a while later, to the peer never.
+    pub(crate) fn break_stream(&mut self, id: ConnectionId, silent: bool) {
+        let delay = self.rng.between(
+            0,
+            if silent {
+                30 * SECOND
+            } else {
+                50 * MILLISECOND
+            },
+        );
+        let (now, connection) = (self.now, &mut self.connections[id.number as usize - 1]);
+        if !std::mem::replace(&mut connection.open, false) {
+            return;
+        }
+        let (shard, actor) = (connection.shard, connection.actor);
+        self.schedule(
+            now + delay,
+            Event::Closed {
+                shard,
+                connection: id,
+            },
+        );
+        if !silent {
+            self.schedule(now + delay / 2, Event::PeerClosed(actor));
+        }
+    }
+
+    pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
+        self.connections[id.number as usize - 1].open
+    }
+
+    /// A peer sends one message to the node.
+    pub(crate) fn send(&mut self, access: Access, octets: Rc<[u8]>) {
+        match access {
+            Access::Udp(peer) => {
+                let flow = Flow {
+                    transport: Transport::Udp,
+                    listener: 0,
+                    connection: ConnectionId::default(),
+                    local: NODE,
+                    peer,
+                };
+                // The kernel spreads 4-tuples over the sockets of the shards.
+                let tuple = scramble(self.plan.seed ^ u64::from(peer.port()));
+                let shard = (tuple % u64::from(self.plan.shards)) as u16;
+                for delay in self.datagram_copies(TO_NODE) {
+                    let octets = Rc::clone(&octets);
+                    self.schedule(
+                        self.now + delay,
+                        Event::ToShard {
+                            shard,
+                            flow,
+                            octets,
+                        },
+                    );
+                }
+            }
+            Access::Tcp(peer, connection) => {
+                let flow = Flow {
+                    transport: Transport::Tcp,
+                    listener: 1,
+                    connection,
+                    local: NODE,
+                    peer,
+                };
+                if let Some((at, shard)) = self.stream_arrival(connection, TO_NODE) {
+                    self.schedule(
+                        at,
+                        Event::ToShard {
+                            shard,
+                            flow,
+                            octets,
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    /// The node sends one message to a peer. False when the stream is gone or another shard's.
+    pub(crate) fn send_from_node(&mut self, shard: u16, flow: &Flow, octets: Rc<[u8]>) -> bool {
+        if flow.transport == Transport::Udp {
+            for delay in self.datagram_copies(FROM_NODE) {
+                let octets = Rc::clone(&octets);
+                let to = Destination::Address(flow.peer);
+                self.schedule(self.now + delay, Event::ToPeer { to, octets });
+            }
+            return true;
+        }
+        if flow.connection.shard.0 != shard {
+            return false;
+        }
+        if let Some((at, _)) = self.stream_arrival(flow.connection, FROM_NODE) {
+            let to = Destination::Connection(flow.connection);
+            self.schedule(at, Event::ToPeer { to, octets });
+        }
+        true
+    }
+
+    /// Mail between shards: never lost, in order between any two.
+    pub(crate) fn send_mail(&mut self, from: u16, to: u16, mail: Mail) {
+        let delay = self.rng.between(0, self.plan.mail_delay_max);
+        let last = self.last_mail.entry((from, to)).or_insert(0);
+        // One microsecond apart, so that no tie-break can swap two.
+        *last = (self.now + delay).max(*last + 1);
+        let at = *last;
+        self.schedule(at, Event::Mail { from, to, mail });
+    }
+
+    /// A fresh name for a command.
+    pub(crate) fn token(&mut self) -> Token {
+        self.tokens += 1;
+        Token(self.tokens)
+    }
+
+    /// Who is there now; octets to nobody are lost.
+    pub(crate) fn receiver(&self, to: Destination) -> Option<ActorId> {
+        match to {
+            Destination::Address(address) => self.actors_by_address.get(&address).copied(),
+            Destination::Connection(id) => {
+                let connection = &self.connections[id.number as usize - 1];
+                connection.open.then_some(connection.actor)
+            }
+        }
+    }
+
+    /// The delays of the copies of a datagram that arrive.
+    fn datagram_copies(&mut self, direction: usize) -> impl Iterator<Item = Micros> + use<> {
+        let delay_max = self.plan.delay_max[direction];
+        let mut delays = [None, None];
+        if self.calm {
+            delays[0] = Some(self.rng.between(100, 2 * MILLISECOND));
+            return delays.into_iter().flatten();
+        }
+        let copies = if self.rng.chance(self.plan.loss[direction]) {
+            0
+        } else {
+            1 + usize::from(self.rng.chance(self.plan.duplication[direction]))
+        };
+        for delay in delays.iter_mut().take(copies) {
+            // Usually near the shortest, sometimes long enough to be overtaken by the next.
+            let late = self.rng.chance(self.plan.reordering[direction]);
+            let bound = if late { delay_max } else { delay_max / 20 };
+            *delay = Some(200 + self.rng.below(bound.max(1)));
+        }
+        delays.into_iter().flatten()
+    }
+
+    /// When the next octets of a stream arrive, and on which shard; None when it is broken.
+    fn stream_arrival(&mut self, id: ConnectionId, direction: usize) -> Option<(Micros, u16)> {
+        let delay_max = if self.calm {
+            2 * MILLISECOND
+        } else {
+            self.plan.delay_max[direction]
+        };
+        let delay = self.rng.between(100, delay_max.max(101));
+        let connection = &mut self.connections[id.number as usize - 1];
+        let last = &mut connection.last[direction];
+        *last = (self.now + delay).max(*last + 1);
+        connection.open.then_some((*last, connection.shard))
+    }
+
+    /// The peer's address of a stream.
+    pub(crate) fn peer_of(&self, id: ConnectionId) -> SocketAddr {
+        self.connections[id.number as usize - 1].peer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Words;
+
+    fn net(seed: u64) -> Net {
+        Net::new(Plan::new(seed), Trace::new(Words::None))
+    }
+
+    #[test]
+    fn time_never_goes_back() {
+        let mut net = net(1);
+        for at in [5, 3, 9, 3] {
+            net.schedule(at, Event::Sweep);
+        }
+        let mut times = Vec::new();
+        while net.next().is_some() {
+            times.push(net.now);
+        }
+        assert_eq!(times, [3, 3, 5, 9]);
+    }
+
+    #[test]
+    fn a_stream_keeps_its_order() {
+        let mut net = net(2);
+        let peer = net.bind(0, None);
+        let connection = net.connect(0, peer);
+        for number in 0..50u8 {
+            net.send(Access::Tcp(peer, connection), Rc::from([number]));
+        }
+        let mut seen = Vec::new();
+        while let Some(Event::ToShard { octets, .. }) = net.next() {
+            seen.push(octets[0]);
+        }
+        assert_eq!(seen, (0..50).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_lossy_network_loses_and_doubles() {
+        let mut net = net(3);
+        net.plan.loss = [500, 0];
+        net.plan.duplication = [500, 0];
+        let peer = net.bind(0, None);
+        for _ in 0..1000 {
+            net.send(Access::Udp(peer), Rc::from([0u8]));
+        }
+        let mut arrived = 0;
+        while net.next().is_some() {
+            arrived += 1;
+        }
+        assert!(
+            (650..850).contains(&arrived),
+            "{arrived} of 1000 with half lost and half of the rest doubled"
+        );
+    }
+}

@@ -1,0 +1,762 @@
+//! A watcher: a phone with its keys, or an SBC with those of a whole office on one source port.
+//!
+//! Subscribes, refreshes (late at times), unsubscribes, fetches, answers NOTIFYs (slowly or wrongly at times), is moved by its NAT, loses
+//! its stream, freezes, reboots and forgets. What it is told must make sense to it: that is checked here, seen from the far end.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::documents::Shown;
+use crate::documents::read;
+use crate::network::Access;
+use crate::network::ActorId;
+use crate::network::MILLISECOND;
+use crate::network::Micros;
+use crate::network::SECOND;
+use crate::network::Wake;
+use crate::sip_text::Request;
+use crate::sip_text::Text;
+use crate::sip_text::parameter;
+use crate::sip_text::response;
+use crate::uac::Uac;
+use crate::world::Bench;
+use crate::world::presentity_uri;
+
+/// What a key watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Package {
+    Dialog,
+    Presence,
+}
+
+impl Package {
+    fn token(self) -> &'static str {
+        match self {
+            Self::Dialog => "dialog",
+            Self::Presence => "presence",
+        }
+    }
+
+    fn accept(self) -> &'static str {
+        match self {
+            Self::Dialog => "application/dialog-info+xml",
+            Self::Presence => "application/pidf+xml",
+        }
+    }
+}
+
+/// One key: what it watches, and the subscription it has, if any.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) presentity: usize,
+    pub(crate) package: Package,
+    /// Only asks, once in a while.
+    fetches: bool,
+    /// Whether it wants a subscription now.
+    wanted: bool,
+    pub(crate) dialog: Option<Dialog>,
+}
+
+/// A subscription as the phone knows it.
+#[derive(Debug)]
+pub(crate) struct Dialog {
+    serial: u64,
+    pub(crate) call_id: String,
+    tag: String,
+    remote_tag: Option<String>,
+    target: String,
+    cseq: u32,
+    /// Whether a 2xx came.
+    pub(crate) established: bool,
+    pub(crate) expires_at: Micros,
+    /// When the last 2xx came.
+    pub(crate) granted_at: Micros,
+    /// When the SUBSCRIBE that it answers was sent for the first time.
+    pub(crate) asked_at: Micros,
+    last_notify: Option<(u32, Option<u32>)>,
+    pub(crate) shown: Option<Shown>,
+    /// Whether the phone gave it up, and answers its NOTIFYs only to be polite.
+    over: bool,
+}
+
+/// What a SUBSCRIBE was for.
+#[derive(Debug)]
+struct Asked {
+    key: usize,
+    serial: u64,
+    cseq: u32,
+    expires: u64,
+    /// When it was sent for the first time.
+    at: Micros,
+}
+
+/// A phone.
+#[derive(Debug)]
+pub(crate) struct Phone {
+    id: ActorId,
+    user: String,
+    access: Access,
+    uac: Uac<Asked>,
+    pub(crate) keys: Vec<Key>,
+    /// Dialogs that were ended and may still see a NOTIFY.
+    ended: VecDeque<Dialog>,
+    /// Answers by branch, for retransmitted NOTIFYs; None while the answer is being thought about.
+    answers: VecDeque<(String, Option<Rc<[u8]>>)>,
+
+    expires: u64,
+    /// How long it thinks before it answers.
+    slowness: Micros,
+    /// Behind a NAT the Contact is an address nobody can reach.
+    natted: bool,
+    contact_generation: u32,
+    frozen_until: Micros,
+    /// When the network around it last changed.
+    pub(crate) moved_at: Micros,
+    /// It froze and may have missed something that nobody says again before Timer F.
+    pub(crate) troubled_until: Micros,
+    serials: u64,
+    /// No mischief any more, and no new subscriptions when `leaving`.
+    pub(crate) calm: bool,
+    leaving: bool,
+}
+
+impl Phone {
+    /// A phone with so many keys; it subscribes over the next seconds.
+    pub(crate) fn new(id: ActorId, keys: usize, is_sbc: bool, bench: &mut Bench) -> Self {
+        let net = &mut bench.net;
+        let address = net.bind(id, None);
+        let tcp = !is_sbc && net.rng.chance(net.plan.tcp);
+        let access = if tcp {
+            Access::Tcp(address, net.connect(id, address))
+        } else {
+            Access::Udp(address)
+        };
+        let mut phone = Self {
+            id,
+            user: format!("w{id}"),
+            access,
+            uac: Uac::new(id),
+            keys: Vec::new(),
+            ended: VecDeque::new(),
+            answers: VecDeque::new(),
+            expires: net.rng.between(30, net.plan.expires_max),
+            slowness: if net.rng.chance(150) {
+                net.rng.between(1, 4) * SECOND
+            } else {
+                5 * MILLISECOND
+            },
+            natted: net.rng.chance(650),
+            contact_generation: 0,
+            frozen_until: 0,
+            moved_at: 0,
+            troubled_until: 0,
+            serials: 0,
+            calm: false,
+            leaving: false,
+        };
+        let spread = if is_sbc {
+            100 * MILLISECOND
+        } else {
+            5 * SECOND
+        };
+        for at in 0..keys {
+            let package = if net.rng.chance(700) {
+                Package::Dialog
+            } else {
+                Package::Presence
+            };
+            let presentity = net.rng.below(net.plan.presentities as u64) as usize;
+            let fetches = net.rng.chance(80);
+            phone.keys.push(Key {
+                presentity,
+                package,
+                fetches,
+                wanted: true,
+                dialog: None,
+            });
+            let after = net.rng.below(spread);
+            net.wake(id, after, Wake::Subscribe(at));
+        }
+        let after = net.rng.below(2 * net.plan.mischief_every);
+        net.wake(id, after, Wake::Act);
+        phone
+    }
+
+    /// Answers within this time, when it answers.
+    pub(crate) fn slowness(&self) -> Micros {
+        self.slowness
+    }
+
+    pub(crate) fn handle_wake(&mut self, wake: Wake, bench: &mut Bench) {
+        let now = bench.net.now;
+        if now < self.frozen_until {
+            // Nothing is lost of what it meant to do; it does so when it thaws.
+            if !matches!(wake, Wake::Answer(_)) {
+                let after = self.frozen_until - now + bench.net.rng.below(SECOND);
+                bench.net.wake(self.id, after, wake);
+            }
+            return;
+        }
+        match wake {
+            Wake::Transaction(number) => {
+                if let Some(exchange) = self.uac.wake(&mut bench.net, self.access, number) {
+                    self.handle_silence(exchange.purpose, bench);
+                }
+            }
+            Wake::Subscribe(key) => self.subscribe(key, bench),
+            Wake::Refresh { key, serial } => self.refresh(key, serial, bench),
+            Wake::Answer(octets) => self.send(octets, bench),
+            Wake::Act => self.mischief(bench),
+            Wake::Renew { .. } | Wake::Call(_) => {}
+        }
+    }
+
+    pub(crate) fn handle_message(&mut self, octets: &[u8], bench: &mut Bench) {
+        if bench.net.now < self.frozen_until {
+            return;
+        }
+        let text = match Text::parse(octets) {
+            Ok(text) => text,
+            Err(fault) => {
+                let detail = format!("{fault}: {}", String::from_utf8_lossy(octets));
+                return bench
+                    .checker
+                    .fail(bench.net.now, "a malformed message", detail);
+            }
+        };
+        match text.method() {
+            Some("NOTIFY") => self.handle_notify(&text, bench),
+            Some(_) => bench
+                .checker
+                .fail(bench.net.now, "an unexpected request", text.start),
+            None => self.handle_response(&text, bench),
+        }
+    }
+
+    /// The stream ended: connect again, and subscribe anew when the phone is of that kind.
+    pub(crate) fn handle_closed(&mut self, bench: &mut Bench) {
+        self.reconnect(bench);
+        if bench.net.rng.chance(500) {
+            self.forget_everything(bench);
+        } else {
+            for key in 0..self.keys.len() {
+                if let Some(dialog) = &self.keys[key].dialog {
+                    let (serial, after) = (dialog.serial, bench.net.rng.below(2 * SECOND));
+                    bench
+                        .net
+                        .wake(self.id, after, Wake::Refresh { key, serial });
+                }
+            }
+        }
+    }
+
+    /// The run ends: some phones say goodbye, some just go dark, some stay and let everything run out.
+    pub(crate) fn leave(&mut self, bench: &mut Bench) {
+        self.leaving = true;
+        match bench.net.rng.below(3) {
+            0 => {
+                for key in 0..self.keys.len() {
+                    self.unsubscribe(key, bench);
+                }
+            }
+            1 => self.frozen_until = Micros::MAX / 2,
+            _ => {}
+        }
+        for key in &mut self.keys {
+            key.wanted = false;
+        }
+    }
+
+    // Subscribing.
+
+    fn subscribe(&mut self, at: usize, bench: &mut Bench) {
+        let key = &mut self.keys[at];
+        let alive = key.dialog.is_some() || self.uac.any(|asked| asked.key == at);
+        if !key.wanted || self.leaving || alive {
+            return;
+        }
+        self.serials += 1;
+        let (serial, random) = (self.serials, bench.net.rng.next());
+        let uri = presentity_uri(key.presentity, random & 7 == 0);
+        key.dialog = Some(Dialog {
+            serial,
+            call_id: format!("{:x}.{serial}@w{}", random >> 16, self.id),
+            tag: format!("p{:x}", random >> 32),
+            remote_tag: None,
+            target: uri,
+            cseq: (random & 0xffff) as u32,
+            established: false,
+            expires_at: 0,
+            granted_at: 0,
+            asked_at: 0,
+            last_notify: None,
+            shown: None,
+            over: false,
+        });
+        let expires = if key.fetches { 0 } else { self.expires };
+        self.ask(at, expires, bench);
+    }
+
+    fn refresh(&mut self, at: usize, serial: u64, bench: &mut Bench) {
+        let established = |dialog: &Dialog| dialog.serial == serial && dialog.established;
+        let lives = self.keys[at].dialog.as_ref().is_some_and(established);
+        let waiting = self.uac.any(|asked| asked.serial == serial);
+        if lives && !waiting && !self.leaving {
+            self.ask(at, self.expires, bench);
+        }
+    }
+
+    fn unsubscribe(&mut self, at: usize, bench: &mut Bench) {
+        let key = &mut self.keys[at];
+        if key.dialog.as_ref().is_some_and(|dialog| dialog.established) {
+            self.ask(at, 0, bench);
+            let key = &mut self.keys[at];
+            let mut dialog = key.dialog.take().unwrap();
+            dialog.over = true;
+            self.bury(dialog);
+        }
+    }
+
+    /// Sends a SUBSCRIBE in the key's dialog.
+    fn ask(&mut self, at: usize, expires: u64, bench: &mut Bench) {
+        let net = &mut bench.net;
+        self.repair_stream(net);
+        let (contact, via) = (self.contact(), self.via());
+        let key = &mut self.keys[at];
+        let Some(dialog) = &mut key.dialog else {
+            return;
+        };
+        dialog.cseq += 1;
+        let to = presentity_uri(key.presentity, false);
+        let headers = format!(
+            "Contact: <{contact}>\r\nEvent: {}\r\nAccept: {}\r\nExpires: {expires}\r\nUser-Agent: Simulated\r\n",
+            key.package.token(),
+            key.package.accept(),
+        );
+        let branch = self.uac.branch(net);
+        let request = Request {
+            method: "SUBSCRIBE",
+            uri: &dialog.target,
+            via: &via,
+            branch: &branch,
+            from: &format!("sip:{}@example.com", self.user),
+            from_tag: &dialog.tag,
+            to: &to,
+            to_tag: dialog.remote_tag.as_deref().filter(|_| dialog.established),
+            call_id: &dialog.call_id,
+            cseq: dialog.cseq,
+            headers: &headers,
+            content_type: "",
+            body: "",
+        };
+        let octets = request.write();
+        let asked = Asked {
+            key: at,
+            serial: dialog.serial,
+            cseq: dialog.cseq,
+            expires,
+            at: net.now,
+        };
+        self.uac.start(net, self.access, branch, octets, asked);
+    }
+
+    fn handle_response(&mut self, text: &Text<'_>, bench: &mut Bench) {
+        let (now, status) = (bench.net.now, text.status().unwrap_or(0));
+        if status < 200 {
+            return;
+        }
+        let Some(exchange) = self.uac.answer(text.branch().unwrap_or_default()) else {
+            return;
+        };
+        let asked = exchange.purpose;
+        if text.cseq() != Some((asked.cseq, "SUBSCRIBE")) {
+            return bench
+                .checker
+                .fail(now, "an answer with another CSeq", text.start);
+        }
+        match status {
+            200..=299 => self.handle_granted(&asked, text, bench),
+            423 => {
+                let min = text
+                    .number("Min-Expires")
+                    .filter(|min| *min > asked.expires);
+                let Some(min) = min else {
+                    return bench.checker.fail(
+                        now,
+                        "423 without a greater Min-Expires",
+                        text.start,
+                    );
+                };
+                self.expires = self.expires.max(min);
+                self.restart(&asked, 10 * MILLISECOND, bench);
+            }
+            481 => self.restart(&asked, 200 * MILLISECOND, bench),
+            // A refresh that was overtaken by the next, or a node with too much to do.
+            500 | 503 => self.retry(&asked, bench),
+            482 => self.restart(&asked, SECOND, bench),
+            _ => bench
+                .checker
+                .fail(now, "a SUBSCRIBE is refused for no reason", text.start),
+        }
+    }
+
+    fn handle_granted(&mut self, asked: &Asked, text: &Text<'_>, bench: &mut Bench) {
+        let now = bench.net.now;
+        let Some(granted) = text.number("Expires") else {
+            return bench.checker.fail(now, "a 2xx without Expires", text.start);
+        };
+        let (Some(tag), Some(target)) = (text.tag("To"), text.uri("Contact")) else {
+            return bench
+                .checker
+                .fail(now, "a 2xx without To-tag or Contact", text.start);
+        };
+        if granted > asked.expires {
+            return bench
+                .checker
+                .fail(now, "more was granted than asked", text.start);
+        }
+        let Some(dialog) = self.keys[asked.key]
+            .dialog
+            .as_mut()
+            .filter(|dialog| dialog.serial == asked.serial)
+        else {
+            return;
+        };
+        if dialog
+            .remote_tag
+            .as_deref()
+            .is_some_and(|known| known != tag)
+        {
+            // Another fork of a SUBSCRIBE that reached the node twice; its NOTIFYs get 481.
+            return;
+        }
+        dialog.remote_tag = Some(tag.to_owned());
+        dialog.target = target.to_owned();
+        dialog.established = true;
+        dialog.granted_at = now;
+        dialog.asked_at = asked.at;
+        dialog.expires_at = now + granted * SECOND;
+        if asked.expires == 0 {
+            let dialog = self.keys[asked.key].dialog.take().unwrap();
+            self.bury(dialog);
+            if !self.calm {
+                let after = bench.net.rng.between(5, 30) * SECOND;
+                bench.net.wake(self.id, after, Wake::Subscribe(asked.key));
+            }
+            return;
+        }
+        let rng = &mut bench.net.rng;
+        // Some refresh in good time, some in the last moment, some too late.
+        let late = !self.calm && rng.chance(50);
+        let after = if late {
+            granted * SECOND + rng.below(bench.net.plan.expiry_grace + 5 * SECOND)
+        } else {
+            granted * SECOND * rng.between(50, 90) / 100
+        };
+        bench.net.wake(
+            self.id,
+            after,
+            Wake::Refresh {
+                key: asked.key,
+                serial: asked.serial,
+            },
+        );
+    }
+
+    /// Nobody answered a SUBSCRIBE.
+    fn handle_silence(&mut self, asked: Asked, bench: &mut Bench) {
+        let now = bench.net.now;
+        let key = &mut self.keys[asked.key];
+        match &mut key.dialog {
+            Some(dialog) if dialog.serial == asked.serial => {
+                if dialog.established && now < dialog.expires_at {
+                    bench.net.wake(
+                        self.id,
+                        2 * SECOND,
+                        Wake::Refresh {
+                            key: asked.key,
+                            serial: asked.serial,
+                        },
+                    );
+                } else {
+                    self.restart(&asked, 2 * SECOND, bench);
+                }
+            }
+            _ => bench
+                .net
+                .wake(self.id, 2 * SECOND, Wake::Subscribe(asked.key)),
+        }
+    }
+
+    /// The dialog is no good: a new one after a while.
+    fn restart(&mut self, asked: &Asked, after: Micros, bench: &mut Bench) {
+        let key = &mut self.keys[asked.key];
+        if key
+            .dialog
+            .as_ref()
+            .is_some_and(|dialog| dialog.serial == asked.serial)
+        {
+            key.dialog = None;
+        }
+        bench.net.wake(self.id, after, Wake::Subscribe(asked.key));
+    }
+
+    fn retry(&mut self, asked: &Asked, bench: &mut Bench) {
+        let Some(dialog) = &self.keys[asked.key].dialog else {
+            return;
+        };
+        if dialog.established {
+            bench.net.wake(
+                self.id,
+                SECOND,
+                Wake::Refresh {
+                    key: asked.key,
+                    serial: asked.serial,
+                },
+            );
+        } else {
+            self.restart(asked, SECOND, bench);
+        }
+    }
+
+    fn bury(&mut self, dialog: Dialog) {
+        self.ended.push_back(dialog);
+        if self.ended.len() > 64 {
+            self.ended.pop_front();
+        }
+    }
+
+    // Being notified.
+
+    fn handle_notify(&mut self, text: &Text<'_>, bench: &mut Bench) {
+        let now = bench.net.now;
+        let branch = text.branch().unwrap_or_default();
+        if let Some((_, answer)) = self.answers.iter().find(|(known, _)| known == branch) {
+            if let Some(octets) = answer.clone() {
+                self.send(octets, bench);
+            }
+            return;
+        }
+        let (call_id, tag, remote) = (text.call_id(), text.tag("To"), text.tag("From"));
+        let package = text.one("Event").unwrap_or_default();
+        let living = self.keys.iter_mut().filter_map(|key| {
+            let known = key.package.token() == package;
+            key.dialog.as_mut().filter(|_| known)
+        });
+        let found = living.chain(self.ended.iter_mut()).find(|dialog| {
+            let same = dialog.remote_tag.is_none() || dialog.remote_tag.as_deref() == remote;
+            dialog.call_id == call_id && Some(dialog.tag.as_str()) == tag && same
+        });
+        let Some(dialog) = found else {
+            return self.answer(text, 481, "", bench);
+        };
+        dialog.remote_tag = remote.map(str::to_owned);
+        let sequence = text.cseq().map_or(0, |(number, _)| number);
+        if dialog.last_notify.is_some_and(|(last, _)| sequence <= last) {
+            bench
+                .checker
+                .fail(now, "CSeq goes back, seen by the phone", text.start);
+        }
+        // Now and then a phone with a fault of its own.
+        let mood = if self.calm {
+            999
+        } else {
+            bench.net.rng.below(1000)
+        };
+        match mood {
+            0..5 => {
+                let serial = dialog.serial;
+                self.answer(text, 481, "", bench);
+                self.lose(serial, bench);
+            }
+            5..10 => self.answer(text, 503, "Retry-After: 2\r\n", bench),
+            _ => {
+                let status = if mood < 15 { 500 } else { 200 };
+                let serial = dialog.serial;
+                match take_notify(dialog, text, sequence) {
+                    Ok(()) => {}
+                    Err(fault) => bench.checker.fail(now, fault, text.body),
+                }
+                self.answer(text, status, "", bench);
+                let standing = text.one("Subscription-State").unwrap_or_default();
+                if standing.starts_with("terminated") {
+                    self.handle_terminated(serial, standing, bench);
+                }
+            }
+        }
+    }
+
+    fn handle_terminated(&mut self, serial: u64, standing: &str, bench: &mut Bench) {
+        if parameter(standing, "reason").is_none() {
+            bench
+                .checker
+                .fail(bench.net.now, "terminated without a reason", standing);
+        }
+        self.lose(serial, bench);
+    }
+
+    /// The subscription is over on the other side.
+    fn lose(&mut self, serial: u64, bench: &mut Bench) {
+        for at in 0..self.keys.len() {
+            if self.keys[at]
+                .dialog
+                .as_ref()
+                .is_some_and(|dialog| dialog.serial == serial)
+            {
+                let fetches = self.keys[at].fetches;
+                self.keys[at].dialog = None;
+                if !(fetches && self.calm) {
+                    let after = if fetches {
+                        5 * SECOND
+                    } else {
+                        300 * MILLISECOND
+                    };
+                    bench.net.wake(self.id, after, Wake::Subscribe(at));
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, text: &Text<'_>, status: u16, headers: &str, bench: &mut Bench) {
+        let contact = format!("{headers}Contact: <{}>\r\n", self.contact());
+        let octets: Rc<[u8]> = response(text, status, "none", &contact).into();
+        let branch = text.branch().unwrap_or_default().to_owned();
+        let after = bench.net.rng.below(self.slowness);
+        bench
+            .net
+            .wake(self.id, after, Wake::Answer(Rc::clone(&octets)));
+        self.answers.push_back((branch, Some(octets)));
+        if self.answers.len() > 128 {
+            self.answers.pop_front();
+        }
+    }
+
+    fn send(&mut self, octets: Rc<[u8]>, bench: &mut Bench) {
+        bench.net.send(self.access, octets);
+    }
+
+    // Mischief.
+
+    fn mischief(&mut self, bench: &mut Bench) {
+        if self.calm {
+            return;
+        }
+        let after = bench
+            .net
+            .rng
+            .between(SECOND, 2 * bench.net.plan.mischief_every);
+        bench.net.wake(self.id, after, Wake::Act);
+        let at = bench.net.rng.below(self.keys.len() as u64) as usize;
+        match bench.net.rng.below(8) {
+            0 => self.forget_everything(bench),
+            1 | 2 => self.move_away(bench),
+            3 => {
+                self.frozen_until = bench.net.now + bench.net.rng.between(1, 50) * SECOND;
+                self.troubled_until = self.frozen_until + 33 * SECOND;
+            }
+            4 => {
+                self.unsubscribe(at, bench);
+                let after = bench.net.rng.below(20 * SECOND);
+                bench.net.wake(self.id, after, Wake::Subscribe(at));
+            }
+            5 => {
+                self.contact_generation += 1;
+                self.refresh_now(at, bench);
+            }
+            6 => self.refresh_now(at, bench),
+            _ => {
+                // Refresh and unsubscribe on each other's heels, to be swapped by the network.
+                self.refresh_now(at, bench);
+                self.unsubscribe(at, bench);
+                bench.net.wake(self.id, 3 * SECOND, Wake::Subscribe(at));
+            }
+        }
+    }
+
+    fn refresh_now(&mut self, at: usize, bench: &mut Bench) {
+        if let Some(dialog) = &self.keys[at].dialog {
+            let serial = dialog.serial;
+            self.refresh(at, serial, bench);
+        }
+    }
+
+    /// A reboot: nothing is remembered, nobody is told.
+    fn forget_everything(&mut self, bench: &mut Bench) {
+        self.uac.forget();
+        self.answers.clear();
+        self.ended.clear();
+        for at in 0..self.keys.len() {
+            self.keys[at].dialog = None;
+            let after = bench.net.rng.between(SECOND, 4 * SECOND);
+            bench.net.wake(self.id, after, Wake::Subscribe(at));
+        }
+    }
+
+    /// The NAT gives another port, the stream breaks, or, where there is neither, the phone comes back with another address.
+    fn move_away(&mut self, bench: &mut Bench) {
+        self.moved_at = bench.net.now;
+        match self.access {
+            Access::Udp(old) => {
+                self.access = Access::Udp(bench.net.bind(self.id, Some(old)));
+                if !self.natted {
+                    self.forget_everything(bench);
+                }
+            }
+            Access::Tcp(_, connection) => {
+                let silent = bench.net.rng.chance(500);
+                bench.net.break_stream(connection, silent);
+            }
+        }
+    }
+
+    /// Before a request leaves over a stream: is there one?
+    fn repair_stream(&mut self, net: &mut crate::network::Net) {
+        if let Access::Tcp(_, connection) = self.access
+            && !net.is_open(connection)
+        {
+            let address = net.bind(self.id, Some(net.peer_of(connection)));
+            self.access = Access::Tcp(address, net.connect(self.id, address));
+            self.moved_at = net.now;
+        }
+    }
+
+    fn reconnect(&mut self, bench: &mut Bench) {
+        self.repair_stream(&mut bench.net);
+    }
+
+    fn contact(&self) -> String {
+        let (address, transport) = match self.access {
+            Access::Udp(address) => (address, ""),
+            Access::Tcp(address, _) => (address, ";transport=tcp"),
+        };
+        let host = if self.natted {
+            format!("192.168.1.{}:5060", self.id)
+        } else {
+            address.to_string()
+        };
+        let generation = self.contact_generation;
+        format!("sip:{}@{host};line={generation}{transport}", self.user)
+    }
+
+    fn via(&self) -> String {
+        match self.access {
+            Access::Udp(_) => format!("UDP 192.168.1.{}:5060", self.id),
+            Access::Tcp(..) => format!("TCP 192.168.1.{}:5060", self.id),
+        }
+    }
+}
+
+/// Takes what a NOTIFY says; the error is what a phone would choke on.
+fn take_notify(dialog: &mut Dialog, text: &Text<'_>, sequence: u32) -> Result<(), &'static str> {
+    let notified = read(text.body)?;
+    let before = dialog.last_notify.and_then(|(_, version)| version);
+    if before.is_some() && notified.version <= before {
+        return Err("the version goes back, seen by the phone");
+    }
+    if !notified.entity.starts_with("sip:") {
+        return Err("the entity is no URI");
+    }
+    dialog.last_notify = Some((sequence, notified.version));
+    dialog.shown = Some(notified.shown);
+    Ok(())
+}

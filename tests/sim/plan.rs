@@ -1,0 +1,107 @@
+//! What a seed means: how many of everything there are, how bad the network is, how long the chaos lasts.
+
+use crate::network::MILLISECOND;
+use crate::network::Micros;
+use crate::network::SECOND;
+use crate::random::Rng;
+
+/// Everything drawn from the seed before the run begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) shards: u16,
+    pub(crate) presentities: usize,
+    pub(crate) phones: usize,
+    pub(crate) keys_per_phone_max: u64,
+    /// Subscriptions of one SBC on one source port; 0 for no SBC.
+    pub(crate) storm: usize,
+
+    // The network, in events of a thousand; index 0 to the node, 1 from it.
+    pub(crate) loss: [u64; 2],
+    pub(crate) duplication: [u64; 2],
+    pub(crate) reordering: [u64; 2],
+    pub(crate) delay_max: [Micros; 2],
+    pub(crate) mail_delay_max: Micros,
+    pub(crate) timer_lateness_max: Micros,
+    /// Phones of a thousand that speak TCP.
+    pub(crate) tcp: u64,
+    /// How often a phone does something unkind, on average.
+    pub(crate) mischief_every: Micros,
+    /// How often a source says something new, on average.
+    pub(crate) change_every: Micros,
+
+    // Times.
+    pub(crate) chaos: Micros,
+    pub(crate) expires_max: u64,
+
+    // The node's options.
+    pub(crate) subscriptions_per_flow_home: usize,
+    pub(crate) expiry_grace: Micros,
+    pub(crate) probation: Micros,
+    pub(crate) expires_min: u64,
+    pub(crate) notify_rate: u32,
+    pub(crate) notify_burst: u32,
+    pub(crate) notifies_per_turn: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x7069_6c6f_7421);
+        let rng = &mut rng;
+        // A third of the seeds have a good network: faults of the engine alone are easier to read there.
+        let bad = u64::from(!rng.chance(333));
+        let mut rates = |max: u64| [bad * rng.below(max), bad * rng.below(max)];
+        let (loss, duplication, reordering) = (rates(250), rates(100), rates(200));
+        Self {
+            seed,
+            shards: rng.between(1, 3) as u16,
+            presentities: rng.between(2, 6) as usize,
+            phones: rng.between(2, 6) as usize,
+            keys_per_phone_max: rng.between(1, 5),
+            storm: if rng.chance(250) {
+                rng.between(8, 30) as usize
+            } else {
+                0
+            },
+            loss,
+            duplication,
+            reordering,
+            delay_max: [
+                rng.between(1, 150) * MILLISECOND,
+                rng.between(1, 150) * MILLISECOND,
+            ],
+            mail_delay_max: rng.pick(&[10, MILLISECOND, 10 * MILLISECOND, 50 * MILLISECOND]),
+            timer_lateness_max: rng.pick(&[0, 0, MILLISECOND, 5 * MILLISECOND]),
+            tcp: rng.pick(&[0, 300, 300, 700]),
+            mischief_every: rng.between(10, 60) * SECOND,
+            change_every: rng.between(2, 20) * SECOND,
+            chaos: rng.between(60, 180) * SECOND,
+            expires_max: rng.between(60, 150),
+            subscriptions_per_flow_home: rng.pick(&[1, 4, 16, 1000]),
+            expiry_grace: rng.between(0, 32) * SECOND,
+            probation: rng.between(10, 60) * SECOND,
+            expires_min: rng.between(10, 50),
+            notify_rate: rng.pick(&[0, 10, 10, 20]),
+            notify_burst: rng.pick(&[1, 10, 20]),
+            notifies_per_turn: rng.pick(&[1, 3, 64, 1000]),
+        }
+    }
+
+    /// The most subscriptions one peer has.
+    pub(crate) fn keys_max(&self) -> usize {
+        self.storm.max(self.keys_per_phone_max as usize)
+    }
+
+    /// How long a NOTIFY that is due may wait for its phone's pace.
+    pub(crate) fn pace_max(&self) -> Micros {
+        match u64::from(self.notify_rate) {
+            0 => 0,
+            rate => 2 * self.keys_max() as u64 * SECOND / rate,
+        }
+    }
+
+    /// Longest way of a change from its owner to the octets of a NOTIFY: two hops of mail, late timers, work left for next turns.
+    pub(crate) fn propagation_max(&self) -> Micros {
+        3 * self.mail_delay_max + 4 * self.timer_lateness_max + 100 * MILLISECOND
+    }
+}
