@@ -23,6 +23,7 @@ use lamplighter::sip::header::MediaRange;
 use lamplighter::sip::header::NameAddr;
 use lamplighter::sip::header::Parameters;
 use lamplighter::sip::header::Via;
+use lamplighter::sip::header::accepts;
 use lamplighter::sip::header::delta_seconds;
 use lamplighter::sip::header::list_items;
 use lamplighter::sip::header::retry_after;
@@ -316,8 +317,11 @@ fn decode(message: &Message<'_>) {
             }
             let via = Via::parse(item).map(|via| via.parameters.iter().count());
             let event = Event::parse(item).map(|event| event.parameters.iter().count());
-            let range =
-                MediaRange::parse(item).map(|range| (range.precision("application", "pidf+xml"), range.is_refusal()));
+            let range = accepts(
+                MediaRange::parse(item).into_iter(),
+                "application",
+                "pidf+xml",
+            );
             let _ = (via, event, range, delta_seconds(item), retry_after(item));
             assert!(
                 Parameters(item)
