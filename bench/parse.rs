@@ -60,16 +60,15 @@ const RSIP_RATIO_MAX: f64 = 0.25;
 
 /// Reads a message and everything the engine decodes of each one.
 fn ours(bytes: &[u8]) -> usize {
-    let Ok(message) = Message::parse(black_box(bytes), Framing::Datagram) else {
-        return 0;
-    };
+    let parsed = Message::parse(black_box(bytes), Framing::Datagram);
+    let Ok(message) = &parsed else { return 0 };
     let octets = |text: Option<&[u8]>| text.map_or(0, <[u8]>::len);
     let branch = octets(message.via().and_then(|via| via.branch));
     let from_tag = octets(message.from().and_then(|from| from.tag()));
     let to_tag = octets(message.to().and_then(|to| to.tag()));
     let sequence = message.cseq().map_or(0, |cseq| cseq.number as usize);
     let sum = branch + from_tag + to_tag + sequence + message.call_id().len();
-    black_box(&message);
+    black_box(message);
     sum + usize::from(message.fault().is_none())
 }
 

@@ -147,8 +147,9 @@ fn one_line(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Copies every field of that name.
+/// Of a header that a malformed request repeats, the first is answered.
 fn copy(out: &mut Vec<u8>, request: &Message<'_>, name: HeaderName) {
-    for value in request.headers(name) {
+    if let Some(value) = request.header(name) {
         write_field(out, name, |out| unfolded(out, value));
     }
 }

@@ -41,7 +41,7 @@ pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
         [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
         _ => {}
     }
-    let mut lines = Lines::new(buffer);
+    let mut lines = Lines::new(buffer, 0);
     let Some(start_line) = lines.start_line() else {
         return incomplete(buffer, limits);
     };

@@ -107,21 +107,31 @@ const COMPACT: [(&[u8], HeaderName); 11] = [
     (b"v", HeaderName::Via),
 ];
 
-/// Octets of the longest name we know, rounded up to whole words.
-const NAME_OCTETS_MAX: usize = 24;
+/// Octets of the longest name that fits [`NameWords`].
+const NAME_OCTETS_MAX: usize = 23;
 
-/// A name of at most [`NAME_OCTETS_MAX`] octets: little-endian words, every octet with bit 5 set, which makes capitals
-/// small, and zeros behind the name.
+/// A name of at most [`NAME_OCTETS_MAX`] octets as little-endian words, [folded](fold_case), with its length in the last octet.
 pub(crate) type NameWords = [u64; 3];
 
 const fn words(name: &[u8]) -> NameWords {
     let mut words = [0; 3];
     let mut index = 0;
     while index < name.len() && index < NAME_OCTETS_MAX {
-        words[index / 8] |= ((name[index] | 0x20) as u64) << (index % 8 * 8);
+        words[index / 8] |= (name[index] as u64) << (index % 8 * 8);
         index += 1;
     }
-    words
+    [
+        fold_case(words[0]),
+        fold_case(words[1]),
+        fold_case(words[2]) | (name.len() as u64) << 56,
+    ]
+}
+
+/// Makes the capitals among eight octets small: bit 5 becomes set where bit 6 is. Of other octets only `@[\\]^_` change, into
+/// what no known name holds either.
+#[inline]
+pub(crate) const fn fold_case(word: u64) -> u64 {
+    word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
 /// Places of the hash table. The multipliers were searched for until no two names met; the table's construction checks it.
@@ -160,23 +170,34 @@ impl HeaderName {
     /// The header that `name` (as on the wire, long or compact, any case) means.
     #[must_use]
     pub fn from_wire(name: &[u8]) -> Self {
-        // Lower-casing by a bit would take a CR for a hyphen.
-        if name.len() > NAME_OCTETS_MAX || name.contains(&b'\r') {
+        if name.len() > NAME_OCTETS_MAX {
             return Self::Other;
         }
         Self::from_words(words(name))
     }
 
-    /// The same for a name as words. A CR passes for a hyphen; the caller excludes it.
+    /// The same for a name as words.
     #[inline]
     pub(crate) fn from_words(words: NameWords) -> Self {
         let (spelling, name) = &TABLE[place(words)];
-        if *spelling == words {
-            *name
-        } else {
-            Self::Other
-        }
+        // Word by word: comparing the arrays as wholes would have them written to memory first.
+        let differences =
+            (spelling[0] ^ words[0]) | (spelling[1] ^ words[1]) | (spelling[2] ^ words[2]);
+        if differences == 0 { *name } else { Self::Other }
     }
+
+    /// Bit n: the name with discriminant n [is single](Self::is_single).
+    pub(crate) const SINGLE: u64 = {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < ALL.len() {
+            if ALL[index].is_single() {
+                bits |= 1 << ALL[index] as u8;
+            }
+            index += 1;
+        }
+        bits
+    };
 
     /// Whether a second field of this name makes the message malformed (W:A5.4).
     #[must_use]

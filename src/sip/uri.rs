@@ -86,9 +86,15 @@ impl<'a> Uri<'a> {
     /// `user:password@host:port;parameters?headers`. Semicolons and question marks in front of the `@` belong to the user
     /// (W:E1.9).
     fn read_sip(scheme: Scheme, text: &'a [u8]) -> Option<Self> {
-        let (user, rest) = match memchr(b'@', text) {
-            Some(at) => (Some(user_of(&text[..at])?), &text[at + 1..]),
+        let front = octets::skip_class(&octets::URI_FRONT, text, 0);
+        let (user, rest) = match text.get(front) {
+            Some(b'@') if front > 0 => (Some(&text[..front]), &text[front + 1..]),
             None => (None, text),
+            // A password, or a user with a semicolon in it, or no user at all.
+            _ => match memchr(b'@', text) {
+                Some(at) => (Some(user_of(&text[..at])?), &text[at + 1..]),
+                None => (None, text),
+            },
         };
         let (host, port, tail) = split_host(rest)?;
         let mut uri = Self {

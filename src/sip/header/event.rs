@@ -2,7 +2,9 @@
 
 use crate::sip::Method;
 use crate::sip::header::Parameters;
+use crate::sip::header::list_items;
 use crate::sip::header::octets;
+use crate::sip::header::octets::Cursor;
 
 /// `Event: dialog;id=7;sla`
 #[derive(Clone, Copy, Debug)]
@@ -19,19 +21,18 @@ impl<'a> Event<'a> {
     /// Reads an Event value; None when empty or a list (W:E3.3).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let value = octets::trim(value);
-        let end = octets::skip_class(&octets::TOKEN, value, 0);
-        let tail = octets::trim_start(&value[end..]);
-        if end == 0 || !matches!(tail.first(), None | Some(b';')) {
-            return None;
-        }
-        if super::list_items(tail).nth(1).is_some() {
+        let mut cursor = Cursor::new(octets::trim(value));
+        let package = cursor.take(&octets::TOKEN);
+        cursor.skip_blanks();
+        let tail = cursor.rest();
+        let is_whole = !package.is_empty() && matches!(tail.first(), None | Some(b';'));
+        if !is_whole || list_items(tail).nth(1).is_some() {
             return None;
         }
         let parameters = Parameters(tail);
         let id = octets::without_quotes(parameters.get("id").unwrap_or_default());
         Some(Self {
-            package: &value[..end],
+            package,
             id,
             parameters,
         })
@@ -51,19 +52,15 @@ impl<'a> CSeq<'a> {
     /// Reads a CSeq value; None for a number above 2^31-1 too.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let mut end = 0;
-        while value.get(end).is_some_and(u8::is_ascii_digit) {
-            end += 1;
-        }
-        let number = octets::number(&value[..end])?;
-        let number = u32::try_from(number)
-            .ok()
-            .filter(|&number| number <= i32::MAX as u32)?;
-        let method = octets::skip_blanks(value, end);
-        let token = octets::trim_end(&value[method..]);
-        (method > end && octets::is_token(token)).then(|| Self {
-            number,
-            method: Method::from_token(token),
+        let mut cursor = Cursor::new(value);
+        let number = octets::number(cursor.take(&octets::DIGIT))?;
+        let is_apart = cursor.skip_blanks();
+        let method = cursor.take(&octets::TOKEN);
+        cursor.skip_blanks();
+        let is_whole = is_apart && !method.is_empty() && cursor.rest().is_empty();
+        (is_whole && number <= i32::MAX as u64).then(|| Self {
+            number: number as u32,
+            method: Method::from_token(method),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::sip::header::Parameters;
 use crate::sip::header::octets;
+use crate::sip::header::octets::Cursor;
 
 /// `application/pidf+xml;q=0.5`
 #[derive(Clone, Copy, Debug)]
@@ -18,18 +19,20 @@ impl<'a> MediaRange<'a> {
     /// Reads one media type or range.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let value = octets::trim(value);
-        let kind_end = octets::skip_class(&octets::TOKEN, value, 0);
-        let slash = octets::skip_blanks(value, kind_end);
-        if kind_end == 0 || value.get(slash) != Some(&b'/') {
+        let mut cursor = Cursor::new(octets::trim(value));
+        let kind = cursor.take(&octets::TOKEN);
+        cursor.skip_blanks();
+        if kind.is_empty() || !cursor.eat(b'/') {
             return None;
         }
-        let subtype_at = octets::skip_blanks(value, slash + 1);
-        let subtype_end = octets::skip_class(&octets::TOKEN, value, subtype_at);
-        let tail = octets::trim_start(&value[subtype_end..]);
-        (subtype_end > subtype_at && matches!(tail.first(), None | Some(b';'))).then(|| Self {
-            kind: &value[..kind_end],
-            subtype: &value[subtype_at..subtype_end],
+        cursor.skip_blanks();
+        let subtype = cursor.take(&octets::TOKEN);
+        cursor.skip_blanks();
+        let tail = cursor.rest();
+        let is_whole = !subtype.is_empty() && matches!(tail.first(), None | Some(b';'));
+        is_whole.then_some(Self {
+            kind,
+            subtype,
             parameters: Parameters(tail),
         })
     }

@@ -37,7 +37,7 @@ impl<'a> NameAddr<'a> {
     #[inline]
     fn bracketed(value: &'a [u8], open: usize) -> Option<Self> {
         let start = open + 1;
-        let close = octets::skip_class(&octets::URI, value, start);
+        let close = octets::skip_uri(value, start);
         if value.get(close) != Some(&b'>') {
             return None;
         }
@@ -77,7 +77,7 @@ impl<'a> NameAddr<'a> {
         self.lone_tag().or_else(|| self.parameters.get("tag"))
     }
 
-    /// Whether there is at most one tag, with a value, and every quote is closed (W:E3.1).
+    /// Whether there is at most one tag, of octets without blanks, and every quote is closed (W:E3.1).
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
         let text = self.parameters.0;
@@ -92,8 +92,8 @@ impl<'a> NameAddr<'a> {
             .parameters
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case(b"tag"));
-        let is_tag_sound =
-            tags.next().is_none_or(|(_, tag)| !tag.is_empty()) && tags.next().is_none();
+        let is_tag = |tag: &[u8]| !tag.is_empty() && !tag.iter().copied().any(octets::is_blank);
+        let is_tag_sound = tags.next().is_none_or(|(_, tag)| is_tag(tag)) && tags.next().is_none();
         is_tag_sound && octets::are_quotes_closed(text)
     }
 
@@ -183,6 +183,7 @@ mod tests {
             assert!(is_sound(tail), "{tail}");
         }
         for tail in [
+            ";tag=a b",
             ";tag=",
             ";tag",
             ";tag=a;tag=a",

@@ -5,15 +5,8 @@ use memchr::memchr;
 /// Membership of the 256 octets in one class of the grammar.
 pub(crate) type Class = [bool; 256];
 
-/// Marks every octet of `members`, letters and digits too, on top of `class`.
-const fn with_alphanumerics(mut class: Class, members: &[u8]) -> Class {
-    let mut octet = 0;
-    while octet < 256 {
-        if (octet as u8).is_ascii_alphanumeric() {
-            class[octet] = true;
-        }
-        octet += 1;
-    }
+/// The class and some octets more.
+const fn with(mut class: Class, members: &[u8]) -> Class {
     let mut index = 0;
     while index < members.len() {
         class[members[index] as usize] = true;
@@ -22,18 +15,42 @@ const fn with_alphanumerics(mut class: Class, members: &[u8]) -> Class {
     class
 }
 
+/// The class without some octets.
+const fn without(mut class: Class, members: &[u8]) -> Class {
+    let mut index = 0;
+    while index < members.len() {
+        class[members[index] as usize] = false;
+        index += 1;
+    }
+    class
+}
+
+/// Letters and digits.
+const ALPHANUMERIC: Class = with(
+    [false; 256],
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+);
+
 /// `token` of RFC 3261 §25.1.
-pub(crate) static TOKEN: Class = with_alphanumerics([false; 256], b"-.!%*_+`'~");
+pub(crate) static TOKEN: Class = with(ALPHANUMERIC, b"-.!%*_+`'~");
+
+/// Decimal digits.
+pub(crate) static DIGIT: Class = with([false; 256], b"0123456789");
+
+/// What an IPv6 address is written in, the last four octets perhaps as IPv4.
+pub(crate) static IPV6: Class = with([false; 256], b"0123456789abcdefABCDEF:.");
 
 /// What may stand unescaped in the user part of a URI: unreserved and user-unreserved (RFC 3261 §25.1).
-pub(crate) static USER: Class = with_alphanumerics([false; 256], b"-_.!~*'()&=+$,;?/");
+pub(crate) static USER: Class = with(ALPHANUMERIC, b"-_.!~*'()&=+$,;?/");
 
 /// Host names and IPv4 addresses (RFC 3261 §25.1), and the underscore that DNS allows.
-pub(crate) static HOST: Class = with_alphanumerics([false; 256], b".-_");
+pub(crate) static HOST: Class = with(ALPHANUMERIC, b".-_");
 
 /// What may stand anywhere in a URI that we read. Wider than the grammar, because phones send `#` and raw UTF-8; what
 /// delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
-pub(crate) static URI: Class = {
+pub(crate) static URI: Class = URI_CLASS;
+
+const URI_CLASS: Class = {
     let mut class = [true; 256];
     let mut octet = 0;
     while octet <= b' ' as usize {
@@ -46,6 +63,15 @@ pub(crate) static URI: Class = {
     class[b'"' as usize] = false;
     class
 };
+
+/// What stands for itself in a quoted string.
+static PLAIN_QUOTED: Class = without([true; 256], b"\"\\");
+
+/// The value of a parameter up to what ends it, unless it is quoted.
+pub(crate) static PARAMETER: Class = without([true; 256], b";,\" \t\r\n");
+
+/// The front of a URI up to what may end its user or host.
+pub(crate) static URI_FRONT: Class = without(URI_CLASS, b"@:;?");
 
 /// Whether every octet is in the class; true for none.
 #[inline]
@@ -130,15 +156,34 @@ pub(crate) fn skip_class(class: &Class, text: &[u8], at: usize) -> usize {
     text.len() - rest.len() + inside
 }
 
+/// [`skip_class`] for [`URI`], sixteen octets at a time as long as nothing ends it.
+#[inline]
+pub(crate) fn skip_uri(text: &[u8], at: usize) -> usize {
+    let mut rest = &text[at..];
+    while let Some((octets, behind)) = rest.split_first_chunk::<16>() {
+        // One plain test a pass: together they would not become comparisons of sixteen octets.
+        let any = |test: fn(u8) -> bool| octets.iter().fold(false, |any, &octet| any | test(octet));
+        let is_ended = any(|octet| octet <= b' ')
+            | any(|octet| octet | 2 == b'>') // or `<`
+            | any(|octet| octet == b'"')
+            | any(|octet| octet == 0x7f);
+        if is_ended {
+            break;
+        }
+        rest = behind;
+    }
+    skip_class(&URI, text, text.len() - rest.len())
+}
+
 /// The position behind the quoted string that opens at `at`; None when it never closes. A backslash escapes one octet.
 #[inline]
 pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
-    let mut at = at + 1;
+    let mut at = skip_class(&PLAIN_QUOTED, text, at + 1);
     loop {
         match text.get(at)? {
             b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+            // The escaped octet may be missing.
+            _ => at = skip_class(&PLAIN_QUOTED, text, (at + 2).min(text.len())),
         }
     }
 }
@@ -153,6 +198,87 @@ pub(crate) fn are_quotes_closed(text: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// A place in a value that moves on as it is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    pub(crate) const fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Octets read.
+    #[inline]
+    pub(crate) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The next octet, which stays.
+    #[inline]
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// Takes the next octet if it is this one.
+    #[inline]
+    pub(crate) fn eat(&mut self, octet: u8) -> bool {
+        let is_there = self.peek() == Some(octet);
+        self.at += usize::from(is_there);
+        is_there
+    }
+
+    /// Takes exactly this text if it is next.
+    #[inline]
+    pub(crate) fn take_known(&mut self, text: &[u8]) -> Option<&'a [u8]> {
+        let found = self
+            .rest()
+            .get(..text.len())
+            .filter(|found| *found == text)?;
+        self.at += text.len();
+        Some(found)
+    }
+
+    /// Takes octets of the class as long as there are any.
+    #[inline]
+    pub(crate) fn take(&mut self, class: &Class) -> &'a [u8] {
+        let start = self.at;
+        self.at = skip_class(class, self.text, start);
+        &self.text[start..self.at]
+    }
+
+    /// Takes a quoted string, quotes included; None when it does not end.
+    #[inline]
+    pub(crate) fn take_quoted(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        self.at = skip_quoted(self.text, start)?;
+        Some(&self.text[start..self.at])
+    }
+
+    /// Takes white space; whether there was any.
+    #[inline]
+    pub(crate) fn skip_blanks(&mut self) -> bool {
+        let start = self.at;
+        self.at = skip_blanks(self.text, start);
+        self.at > start
+    }
+
+    /// Everything read since `start`.
+    #[inline]
+    pub(crate) fn since(&self, start: usize) -> &'a [u8] {
+        &self.text[start..self.at]
+    }
+
+    /// Everything not read yet.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.text[self.at..]
+    }
 }
 
 /// What a quoted string holds, escapes as they came; any other text as it is.
@@ -192,6 +318,27 @@ mod tests {
         assert_eq!(skip_quoted(br#""""#, 0), Some(2));
         assert_eq!(skip_quoted(br#""a\"#, 0), None);
         assert_eq!(skip_quoted(br#"""#, 0), None);
+    }
+
+    #[test]
+    fn uris_end_where_their_class_says() {
+        for octet in 0..=u8::MAX {
+            for at in 0..40 {
+                let mut text = [b'a'; 48];
+                text[at] = octet;
+                text[47] = b'>';
+                assert_eq!(
+                    skip_uri(&text, 0),
+                    skip_class(&URI, &text, 0),
+                    "{octet} {at}"
+                );
+                assert_eq!(
+                    skip_uri(&text, at),
+                    skip_class(&URI, &text, at),
+                    "{octet} {at}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use crate::sip::header::Parameters;
 use crate::sip::header::octets;
+use crate::sip::header::octets::Cursor;
+use crate::sip::uri::host_ip;
 
 /// The topmost Via (RFC 3261 §20.42).
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +33,11 @@ impl<'a> Via<'a> {
     /// The first entry and how many octets of `value` it takes, without the comma behind it.
     #[inline]
     pub(crate) fn parse_entry(value: &'a [u8]) -> Option<(Self, usize)> {
-        let (transport, at) = sent_protocol(value)?;
-        let (host, at) = host(value, at)?;
-        let (port, at) = port(value, at)?;
+        let mut cursor = Cursor::new(value);
+        let transport = sent_protocol(&mut cursor)?;
+        let host = host(&mut cursor)?;
+        let port = port(&mut cursor)?;
+        let start = cursor.position();
         let mut via = Self {
             transport,
             host,
@@ -42,120 +46,90 @@ impl<'a> Via<'a> {
             wants_rport: false,
             parameters: Parameters(b""),
         };
-        let end = via.take_parameters(value, at)?;
-        Some((via, end))
+        let mut end = start;
+        while cursor.eat(b';') {
+            end = via.take_parameter(&mut cursor)?;
+            cursor.skip_blanks();
+        }
+        via.parameters = Parameters(&value[start..end]);
+        matches!(cursor.peek(), None | Some(b',')).then_some((via, end))
     }
 
-    /// Reads `;name=value` up to the end of the entry, which it returns.
-    fn take_parameters(&mut self, value: &'a [u8], start: usize) -> Option<usize> {
-        let mut at = start;
-        let mut end = start;
-        loop {
-            match value.get(at) {
-                None | Some(b',') => break,
-                Some(b';') => {}
-                Some(_) => return None,
-            }
-            let name_at = octets::skip_blanks(value, at + 1);
-            let name_end = octets::skip_class(&octets::TOKEN, value, name_at);
-            let name = &value[name_at..name_end];
-            if name.is_empty() {
-                return None;
-            }
-            end = name_end;
-            at = octets::skip_blanks(value, name_end);
-            let mut parameter: &[u8] = b"";
-            if value.get(at) == Some(&b'=') {
-                let value_at = octets::skip_blanks(value, at + 1);
-                end = parameter_end(value, value_at)?;
-                parameter = &value[value_at..end];
-                at = octets::skip_blanks(value, end);
-            }
-            match name.len() {
-                6 if name.eq_ignore_ascii_case(b"branch") => {
-                    self.branch = (!parameter.is_empty()).then_some(parameter);
-                }
-                5 if name.eq_ignore_ascii_case(b"rport") => self.wants_rport = parameter.is_empty(),
-                _ => {}
-            }
+    /// Reads `name=value`; returns where it ends.
+    #[inline]
+    fn take_parameter(&mut self, cursor: &mut Cursor<'a>) -> Option<usize> {
+        cursor.skip_blanks();
+        let name = cursor.take(&octets::TOKEN);
+        let mut end = cursor.position();
+        cursor.skip_blanks();
+        let mut value: &[u8] = b"";
+        if cursor.eat(b'=') {
+            cursor.skip_blanks();
+            value = match cursor.peek() {
+                Some(b'"') => cursor.take_quoted()?,
+                _ => cursor.take(&octets::PARAMETER),
+            };
+            end = cursor.position();
         }
-        self.parameters = Parameters(&value[start..end]);
+        match name.len() {
+            0 => return None,
+            6 if name.eq_ignore_ascii_case(b"branch") => {
+                self.branch = (!value.is_empty()).then_some(value);
+            }
+            5 if name.eq_ignore_ascii_case(b"rport") => self.wants_rport = value.is_empty(),
+            _ => {}
+        }
         Some(end)
     }
 }
 
-/// `SIP / 2.0 / UDP` and the white space behind it: the transport and where sent-by starts.
+/// `SIP / 2.0 / UDP` and the white space behind it; returns the transport.
 #[inline]
-fn sent_protocol(value: &[u8]) -> Option<(&[u8], usize)> {
-    let mut at = 0;
-    if value.starts_with(b"SIP/2.0/") {
-        at = 8;
-    } else {
-        for _ in 0..2 {
-            let end = octets::skip_class(&octets::TOKEN, value, at);
-            let slash = octets::skip_blanks(value, end);
-            if end == at || value.get(slash) != Some(&b'/') {
-                return None;
-            }
-            at = octets::skip_blanks(value, slash + 1);
-        }
-    }
-    let end = octets::skip_class(&octets::TOKEN, value, at);
-    let sent_by = octets::skip_blanks(value, end);
-    (end > at && sent_by > end).then(|| (&value[at..end], sent_by))
-}
-
-/// A name, an IPv4 address or an IPv6 address in brackets, and where it ends.
-#[inline]
-fn host(value: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    let end = if value.get(at) == Some(&b'[') {
-        let end = at + memchr::memchr(b']', &value[at..])? + 1;
-        let address = std::str::from_utf8(&value[at + 1..end - 1]).ok()?;
-        address.parse::<std::net::Ipv6Addr>().ok()?;
-        end
-    } else {
-        let is_host =
-            |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_');
-        let mut end = at;
-        while value.get(end).is_some_and(|&octet| is_host(octet)) {
-            end += 1;
-        }
-        end
-    };
-    (end > at).then(|| (&value[at..end], end))
-}
-
-/// `: 5060` if it is there, and where what follows starts.
-#[inline]
-fn port(value: &[u8], at: usize) -> Option<(Option<u16>, usize)> {
-    let at = octets::skip_blanks(value, at);
-    if value.get(at) != Some(&b':') {
-        return Some((None, at));
-    }
-    let start = octets::skip_blanks(value, at + 1);
-    let mut end = start;
-    while value.get(end).is_some_and(u8::is_ascii_digit) {
-        end += 1;
-    }
-    let port = u16::try_from(octets::number(&value[start..end])?).ok()?;
-    Some((Some(port), octets::skip_blanks(value, end)))
-}
-
-/// Where a parameter's value ends: a quoted string, or everything up to a separator or white space.
-#[inline]
-fn parameter_end(value: &[u8], at: usize) -> Option<usize> {
-    if value.get(at) == Some(&b'"') {
-        return octets::skip_quoted(value, at);
-    }
-    let mut end = at;
-    while let Some(&octet) = value.get(end)
-        && octet != b';'
-        && octet != b','
-        && !octets::is_blank(octet)
+fn sent_protocol<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    if let Some(transport) = cursor
+        .take_known(b"SIP/2.0/UDP ")
+        .or(cursor.take_known(b"SIP/2.0/TCP "))
     {
-        end += 1;
+        cursor.skip_blanks();
+        return Some(&transport[8..11]);
     }
-    Some(end)
+    for _ in 0..2 {
+        let part = cursor.take(&octets::TOKEN);
+        cursor.skip_blanks();
+        if part.is_empty() || !cursor.eat(b'/') {
+            return None;
+        }
+        cursor.skip_blanks();
+    }
+    let transport = cursor.take(&octets::TOKEN);
+    (!transport.is_empty() && cursor.skip_blanks()).then_some(transport)
+}
+
+/// A name, an IPv4 address or an IPv6 address in brackets.
+#[inline]
+fn host<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+    if cursor.peek() != Some(b'[') {
+        let name = cursor.take(&octets::HOST);
+        return (!name.is_empty()).then_some(name);
+    }
+    let start = cursor.position();
+    cursor.eat(b'[');
+    cursor.take(&octets::IPV6);
+    let address = cursor.eat(b']').then(|| cursor.since(start))?;
+    host_ip(address).map(|_| address)
+}
+
+/// `: 5060` if it is there, and the white space around it.
+#[inline]
+fn port(cursor: &mut Cursor<'_>) -> Option<Option<u16>> {
+    cursor.skip_blanks();
+    if !cursor.eat(b':') {
+        return Some(None);
+    }
+    cursor.skip_blanks();
+    let port = u16::try_from(octets::number(cursor.take(&octets::DIGIT))?).ok()?;
+    cursor.skip_blanks();
+    Some(Some(port))
 }
 
 #[cfg(test)]

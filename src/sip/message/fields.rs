@@ -1,5 +1,6 @@
 //! The header fields of one message as spans, and where the first of each name is.
 
+use memchr::memrchr;
 use smallvec::SmallVec;
 
 use crate::sip::HeaderName;
@@ -12,8 +13,6 @@ const FIELDS_INLINE: usize = 40;
 /// One field: positions in the message's buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// The first octet of the name.
-    line: u32,
     /// The first octet of the value.
     start: u32,
     /// Behind the last octet of the value.
@@ -33,11 +32,12 @@ impl Field {
         &bytes[self.start as usize..self.end as usize]
     }
 
-    /// The name as it came.
+    /// The name as it came: what stands between the line's start and the colon in front of the value.
     pub(super) fn spelling<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let text = &bytes[self.line as usize..self.start as usize];
-        let colon = memchr::memchr(b':', text).unwrap_or(text.len());
-        octets::trim_end(&text[..colon])
+        let text = octets::trim_end(&bytes[..self.start as usize]);
+        let text = octets::trim_end(text.strip_suffix(b":").unwrap_or(text));
+        let line = memrchr(b'\n', text).map_or(0, |newline| newline + 1);
+        &text[line..]
     }
 }
 
@@ -59,32 +59,30 @@ const _: () = assert!(HEADERS_MAX <= 1 << u8::BITS);
 
 impl Fields {
     #[inline]
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            list: SmallVec::new_const(),
+            list: SmallVec::new(),
             present: 0,
             repeated: 0,
             first: [0; HeaderName::COUNT],
         }
     }
 
-    /// Adds a field whose name starts at `line` and whose value is `start..end`. False when there is no room for it.
+    /// Adds a field whose value is `start..end`. False when there is no room for it.
     #[inline]
-    pub(super) fn push(&mut self, name: HeaderName, line: usize, start: usize, end: usize) -> bool {
+    pub(super) fn push(&mut self, name: HeaderName, start: usize, end: usize) -> bool {
         let position = self.list.len();
         if position >= HEADERS_MAX {
             return false;
         }
         let bit = 1 << name as u8;
         if self.present & bit == 0 {
-            self.present |= bit;
             self.first[name as usize] = position as u8;
-        } else {
-            self.repeated |= bit;
         }
+        self.repeated |= self.present & bit;
+        self.present |= bit;
         // A message is never longer than a buffer of ours; `read` refuses one past 4 GiB.
         self.list.push(Field {
-            line: line as u32,
             start: start as u32,
             end: end as u32,
             name,
@@ -100,6 +98,18 @@ impl Fields {
     #[inline]
     pub(super) const fn is_repeated(&self, name: HeaderName) -> bool {
         self.repeated & (1 << name as u8) != 0
+    }
+
+    /// The first header that is there twice though it must not be (W:A5.4).
+    #[inline]
+    pub(super) fn repeated_single(&self) -> Option<HeaderName> {
+        if self.repeated & HeaderName::SINGLE == 0 {
+            return None;
+        }
+        self.list
+            .iter()
+            .map(Field::name)
+            .find(|name| name.is_single() && self.is_repeated(*name))
     }
 
     #[inline]

@@ -6,6 +6,7 @@ use memchr::memchr;
 use crate::sip::HeaderName;
 use crate::sip::header::octets;
 use crate::sip::name::NameWords;
+use crate::sip::name::fold_case;
 
 /// Walks over the header lines up to and with the blank line.
 #[derive(Debug)]
@@ -26,22 +27,24 @@ pub(crate) struct Line {
 }
 
 impl<'a> Lines<'a> {
-    /// Starts at the front of `bytes`, with the start line.
+    /// Starts at `at`, where a line starts.
     #[inline]
-    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8], at: usize) -> Self {
         Self {
             bytes,
-            at: 0,
+            at,
             is_complete: false,
             is_clean: true,
         }
     }
 
-    /// The text of the start line, to be called first; None when it does not end.
+    /// The next line by itself, as the start line is; None when it does not end.
     #[inline]
     pub(crate) fn start_line(&mut self) -> Option<&'a [u8]> {
-        let end = self.cut()?;
-        Some(&self.bytes[..end])
+        let start = self.at;
+        let control = next_control(self.bytes, start)?;
+        let end = self.cut(control)?;
+        Some(&self.bytes[start..end])
     }
 
     /// Where the next line starts; behind the blank line, once that has been seen.
@@ -67,37 +70,52 @@ impl<'a> Lines<'a> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Line> {
         let start = self.at;
-        let mut end = self.cut()?;
+        let end = next_control(self.bytes, start)?;
+        // Nearly every line ends in CRLF, is not empty and goes on in no fold.
+        if let Some([b'\r', b'\n', next]) = self.bytes[end..].first_chunk()
+            && !matches!(next, b' ' | b'\t')
+            && end > start
+        {
+            self.at = end + 2;
+            return Some(Line { start, end });
+        }
+        self.next_odd(start, end)
+    }
+
+    /// Any other line: the blank one, one with folds, with other controls, with LF alone, or the last of the buffer.
+    #[cold]
+    fn next_odd(&mut self, start: usize, control: usize) -> Option<Line> {
+        let mut end = self.cut(control)?;
         if end == start {
             self.is_complete = true;
             return None;
         }
         while let Some(b' ' | b'\t') = self.bytes.get(self.at) {
-            end = self.cut()?;
+            let control = next_control(self.bytes, self.at)?;
+            end = self.cut(control)?;
         }
         Some(Line { start, end })
     }
 
-    /// Moves behind the next line end; returns where the line's text ends.
-    #[inline]
-    fn cut(&mut self) -> Option<usize> {
-        let mut from = self.at;
+    /// Moves behind the next line end, which is not in front of `control`, the next octet that may be one; returns where
+    /// the line's text ends.
+    fn cut(&mut self, control: usize) -> Option<usize> {
+        let mut at = control;
         loop {
-            let at = next_control(self.bytes, from)?;
-            match self.bytes[at] {
-                b'\r' if self.bytes.get(at + 1) == Some(&b'\n') => {
+            match self.bytes.get(at..)? {
+                [b'\r', b'\n', ..] => {
                     self.at = at + 2;
                     return Some(at);
                 }
-                b'\n' => {
+                [b'\n', ..] => {
                     self.at = at + 1;
                     return Some(at);
                 }
-                b'\r' => self.is_clean = false,
-                0 => self.is_clean &= at > 0 && self.bytes[at - 1] == b'\\',
+                [b'\r', ..] => self.is_clean = false,
+                [0, ..] => self.is_clean &= self.bytes[..at].last() == Some(&b'\\'),
                 _ => {}
             }
-            from = at + 1;
+            at = next_control(self.bytes, at + 1)?;
         }
     }
 }
@@ -117,45 +135,50 @@ const fn controls(octets: [u8; 8]) -> u64 {
     !(above | octets) & HIGHS
 }
 
-/// The first octet at or behind `from` that may end a line. Looks at eight octets at once.
+/// The first octet at or behind `from` that may end a line. Looks at sixteen octets at once.
 #[inline]
 fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    while let Some(octets) = bytes.get(at..)?.first_chunk::<8>() {
-        let marked = controls(*octets);
-        if marked != 0 {
-            return Some(at + marked.trailing_zeros() as usize / 8);
+    let mut rest = bytes.get(from..)?;
+    while let Some((octets, behind)) = rest.split_first_chunk::<16>() {
+        // Without an early exit, so that it becomes one comparison of sixteen octets.
+        if octets
+            .iter()
+            .fold(false, |any, &octet| any | (octet <= b'\r'))
+        {
+            let (halves, _) = octets.as_chunks::<8>();
+            let (first, second) = (controls(halves[0]), controls(halves[1]));
+            let (marked, skipped) = if first != 0 { (first, 0) } else { (second, 8) };
+            let found = skipped + marked.trailing_zeros() as usize / 8;
+            return Some(bytes.len() - rest.len() + found);
         }
-        at += 8;
+        rest = behind;
     }
-    bytes[at..]
-        .iter()
-        .position(|&octet| octet <= b'\r')
-        .map(|found| at + found)
+    let found = rest.iter().position(|&octet| octet <= b'\r')?;
+    Some(bytes.len() - rest.len() + found)
 }
 
 impl Line {
     /// The header it names and where its value starts; None without a colon or a token in front of it.
     #[inline]
     pub(crate) fn name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
-        let text = &bytes[self.start..self.end];
         if let Some((words, colon)) = leading_words(&bytes[self.start..])
-            && colon < text.len()
+            && self.start + colon < self.end
         {
             let name = HeaderName::from_words(words);
             if name != HeaderName::Other {
                 return Some((name, self.start + colon + 1));
             }
         }
-        Self::odd_name(text).map(|(name, colon)| (name, self.start + colon + 1))
+        self.odd_name(bytes)
     }
 
     /// A name we do not know, a very long one, or one with white space in front of its colon.
     #[cold]
-    fn odd_name(text: &[u8]) -> Option<(HeaderName, usize)> {
+    fn odd_name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
+        let text = &bytes[self.start..self.end];
         let colon = memchr(b':', text)?;
         let name = octets::trim_end(&text[..colon]);
-        octets::is_token(name).then(|| (HeaderName::from_wire(name), colon))
+        octets::is_token(name).then(|| (HeaderName::from_wire(name), self.start + colon + 1))
     }
 }
 
@@ -163,32 +186,24 @@ impl Line {
 /// among the first 16 octets, or there are fewer than 16.
 #[inline]
 fn leading_words(text: &[u8]) -> Option<(NameWords, usize)> {
-    let front = text.first_chunk::<16>()?;
-    let (first, second) = (word(front, 0), word(front, 8));
-    let (in_first, in_second) = (colons(first), colons(second));
-    if in_first != 0 {
-        let bits = in_first.trailing_zeros() & !7;
-        let kept = lower(first) & ((1 << bits) - 1);
-        Some(([kept, 0, 0], bits as usize / 8))
-    } else if in_second != 0 {
-        let bits = in_second.trailing_zeros() & !7;
-        let kept = lower(second) & ((1 << bits) - 1);
-        Some(([lower(first), kept, 0], 8 + bits as usize / 8))
-    } else {
-        None
+    let (front, _) = text.split_first_chunk::<16>()?;
+    let (octets, _) = front.as_chunks::<8>();
+    let (first, second) = (u64::from_le_bytes(octets[0]), u64::from_le_bytes(octets[1]));
+    let found = colons(first);
+    if found != 0 {
+        let bits = found.trailing_zeros() & !7;
+        let name = fold_case(first & ((1 << bits) - 1));
+        let length = u64::from(bits / 8);
+        return Some(([name, 0, length << 56], length as usize));
     }
-}
-
-#[inline]
-fn word(front: &[u8; 16], at: usize) -> u64 {
-    front[at..]
-        .first_chunk::<8>()
-        .map_or(0, |octets| u64::from_le_bytes(*octets))
-}
-
-#[inline]
-const fn lower(word: u64) -> u64 {
-    word | (ONES * 0x20)
+    let found = colons(second);
+    if found == 0 {
+        return None;
+    }
+    let bits = found.trailing_zeros() & !7;
+    let rest = fold_case(second & ((1 << bits) - 1));
+    let length = u64::from(8 + bits / 8);
+    Some(([fold_case(first), rest, length << 56], length as usize))
 }
 
 /// Marks the highest bit of the first colon, and perhaps of octets above it, where a borrow went.
@@ -204,7 +219,7 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> Option<(HeaderName, &str)> {
-        let line = Lines::new(text.as_bytes()).next().unwrap();
+        let line = Lines::new(text.as_bytes(), 0).next().unwrap();
         let (name, value) = line.name(text.as_bytes())?;
         Some((name, &text[value..line.end]))
     }
@@ -246,7 +261,7 @@ mod tests {
     #[test]
     fn folds_belong_to_their_line() {
         let text = "X\r\nA: b\r\n c\n\td\r\nE: f\n\r\nbody";
-        let mut lines = Lines::new(text.as_bytes());
+        let mut lines = Lines::new(text.as_bytes(), 0);
         assert_eq!(lines.start_line(), Some(&b"X"[..]));
         let line = lines.next().unwrap();
         assert_eq!(&text[line.start..line.end], "A: b\r\n c\n\td");
@@ -281,7 +296,7 @@ mod tests {
     #[test]
     fn what_no_line_should_hold() {
         let is_clean = |text: &str| {
-            let mut lines = Lines::new(text.as_bytes());
+            let mut lines = Lines::new(text.as_bytes(), 0);
             while lines.next().is_some() {}
             lines.is_clean()
         };

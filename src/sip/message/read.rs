@@ -21,7 +21,17 @@ use crate::sip::message::lines::Lines;
 /// Highest value of Max-Forwards (RFC 3261 §20.22).
 const MAX_FORWARDS_MAX: u64 = 255;
 
+/// Reads a message. Filled in where it will be returned: moving it afterwards would copy the better part of a kilobyte.
 pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fault> {
+    let mut parsed = begin(bytes);
+    if let Ok(message) = &mut parsed {
+        message.read(framing);
+    }
+    parsed
+}
+
+/// The start line; what is behind it still counts as body.
+fn begin(bytes: &[u8]) -> Result<Message<'_>, Fault> {
     let surplus = bytes
         .iter()
         .take_while(|octet| matches!(octet, b'\r' | b'\n'))
@@ -30,44 +40,47 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
     if u32::try_from(bytes.len()).is_err() {
         return Err(Fault::TooLarge);
     }
-    let mut lines = Lines::new(bytes);
+    let mut lines = Lines::new(bytes, 0);
     let (start_line, fault) = StartLine::parse(lines.start_line().ok_or(Fault::StartLine)?)?;
-
-    let mut message = Message {
+    Ok(Message {
         bytes,
         start_line,
         fields: Fields::new(),
-        body_at: bytes.len(),
+        body_at: lines.position(),
         fault,
         via: None,
         from: None,
         to: None,
         call_id: b"",
         cseq: None,
-    };
-    message.read_lines(&mut lines);
-    message.read_via();
-    message.from = message.read_address(HeaderName::From);
-    message.to = message.read_address(HeaderName::To);
-    message.read_call_id();
-    message.read_cseq();
-    message.read_limits();
-    message.read_contacts();
-    message.cut_body(lines.position(), framing);
-    Ok(message)
+    })
 }
 
 impl<'a> Message<'a> {
+    #[inline]
+    fn read(&mut self, framing: Framing) {
+        self.read_lines();
+        self.read_via();
+        self.from = self.read_address(HeaderName::From);
+        self.to = self.read_address(HeaderName::To);
+        self.read_call_id();
+        self.read_cseq();
+        self.read_limits();
+        self.read_contacts();
+        self.cut_body(framing);
+    }
+
     /// Keeps the first fault.
     #[inline]
     fn blame(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
 
-    /// Collects the fields.
+    /// Collects the fields, and finds where the body starts.
     #[inline]
-    fn read_lines(&mut self, lines: &mut Lines<'a>) {
+    fn read_lines(&mut self) {
         let bytes = self.bytes;
+        let mut lines = Lines::new(bytes, self.body_at);
         while let Some(line) = lines.next() {
             let Some((name, value)) = line.name(bytes) else {
                 self.blame(Fault::HeaderLine);
@@ -75,16 +88,17 @@ impl<'a> Message<'a> {
             };
             let start = octets::skip_blanks(&bytes[..line.end], value);
             let end = start + octets::trim_end(&bytes[start..line.end]).len();
-            if name.is_single() && self.fields.contains(name) {
-                self.blame(Fault::Repeated(name));
-            }
-            if !self.fields.push(name, line.start, start, end) {
+            if !self.fields.push(name, start, end) {
                 self.blame(Fault::TooManyHeaders);
                 // The rest of the lines still has to be walked over, to find the body.
             }
         }
+        self.body_at = lines.position();
         if !lines.is_complete() || !lines.is_clean() {
             self.blame(Fault::HeaderLine);
+        }
+        if let Some(name) = self.fields.repeated_single() {
+            self.blame(Fault::Repeated(name));
         }
     }
 
@@ -176,11 +190,10 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Finds the body, and cuts off what is behind it (W:A5.9, E1.8).
+    /// Cuts off what is behind the body (W:A5.9, E1.8).
     #[inline]
-    fn cut_body(&mut self, head_end: usize, framing: Framing) {
-        self.body_at = head_end;
-        let available = self.bytes.len() - head_end;
+    fn cut_body(&mut self, framing: Framing) {
+        let available = self.bytes.len() - self.body_at;
         let announced = match self.header(HeaderName::ContentLength).map(octets::number) {
             Some(Some(announced)) => usize::try_from(announced).unwrap_or(usize::MAX),
             Some(None) => return self.blame(Fault::Invalid(HeaderName::ContentLength)),
@@ -190,13 +203,13 @@ impl<'a> Message<'a> {
         if announced > available || (announced < available && framing == Framing::Stream) {
             self.blame(Fault::ContentLength);
         }
-        self.bytes = &self.bytes[..head_end + announced.min(available)];
+        self.bytes = &self.bytes[..self.body_at + announced.min(available)];
     }
 }
 
 #[inline]
 fn is_sound_contact(value: &[u8]) -> bool {
-    let is_lone =
-        NameAddr::parse(value).is_some_and(|one| memchr(b',', one.parameters.0).is_none());
+    let is_lone = NameAddr::parse(value)
+        .is_some_and(|one| one.parameters.0.is_empty() || memchr(b',', one.parameters.0).is_none());
     is_lone || value == b"*" || list_items(value).all(|item| NameAddr::parse(item).is_some())
 }

@@ -44,9 +44,8 @@ impl<'a> StartLine<'a> {
 }
 
 fn request_line(line: &[u8]) -> Result<(StartLine<'_>, Option<Fault>), Fault> {
-    let space = memchr(b' ', line).ok_or(Fault::StartLine)?;
-    let (token, rest) = line.split_at(space);
-    if !octets::is_token(token) {
+    let (token, rest) = line.split_at(octets::skip_class(&octets::TOKEN, line, 0));
+    if token.is_empty() || rest.first() != Some(&b' ') {
         return Err(Fault::StartLine);
     }
     let method = Method::from_token(token);
