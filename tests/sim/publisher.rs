@@ -374,7 +374,7 @@ impl Source {
         }
         call.legs.retain(|(_, leg)| leg.state != State::Terminated);
         // A PBX that crashes now and then never says how a call ended.
-        let goes_on = !call.legs.is_empty() && !(!self.calm && rng.chance(20));
+        let goes_on = !call.legs.is_empty() && (self.calm || !rng.chance(20));
         if goes_on {
             bench.net.wake(self.id, next, Wake::Call(at));
         }

@@ -1,14 +1,11 @@
 //! What real clients send is read whole, without a fault and without loss; and no damage done to it, or to the torture
 //! messages, makes reading, framing or answering panic or disagree with each other.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod corpus;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use corpus::TORTURES;
+use crate::corpus::TORTURES;
 use lamplighter::sip::HeaderName;
 use lamplighter::sip::Message;
 use lamplighter::sip::StartLine;

@@ -1,12 +1,9 @@
 //! The torture messages of RFC 4475 and RFC 5118 are read as they must be (W:E1). What an element does with a sound message
 //! (405, 416, 420 ...) is decided elsewhere; here it gets what it decides by.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod corpus;
-
-use corpus::Outcome;
-use corpus::TORTURES;
-use corpus::Torture;
+use crate::corpus::Outcome;
+use crate::corpus::TORTURES;
+use crate::corpus::Torture;
 use lamplighter::sip::Fault;
 use lamplighter::sip::HeaderName;
 use lamplighter::sip::Message;
