@@ -64,7 +64,7 @@ fn failure_of(seed: u64) -> Option<String> {
             hash,
             ..
         }) => {
-            if seed % REPEATED == 0 && run(seed, Words::None).hash != hash {
+            if seed.is_multiple_of(REPEATED) && run(seed, Words::None).hash != hash {
                 return report("the same seed gives another trace".into());
             }
             None
@@ -72,17 +72,14 @@ fn failure_of(seed: u64) -> Option<String> {
         Ok(Outcome {
             violation: Some(_), ..
         }) => {
-            let violation = run(seed, Words::Last).violation;
-            report(
-                violation.map_or("fails once and not again".into(), |violation| {
-                    format!(
-                        "{} at {:.3} s\n  {}",
-                        violation.invariant,
-                        violation.at as f64 / 1e6,
-                        violation.detail
-                    )
-                }),
-            )
+            let Some(violation) = run(seed, Words::Last).violation else {
+                return report("fails once and not again".into());
+            };
+            let seconds = violation.at as f64 / 1e6;
+            report(format!(
+                "{} at {seconds:.3} s\n  {}",
+                violation.invariant, violation.detail
+            ))
         }
         Err(_) => {
             let _ = catch_unwind(AssertUnwindSafe(|| run(seed, Words::Last)));
