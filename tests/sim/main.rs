@@ -72,17 +72,13 @@ fn failure_of(seed: u64) -> Option<String> {
         Ok(Outcome {
             violation: Some(_), ..
         }) => {
-            let violation = run(seed, Words::Last).violation;
-            report(violation.map_or_else(
-                || "fails once and not again".into(),
-                |violation| {
-                    format!(
-                        "{} at {:.3} s\n  {}",
-                        violation.invariant,
-                        violation.at as f64 / 1e6,
-                        violation.detail
-                    )
-                },
+            let Some(violation) = run(seed, Words::Last).violation else {
+                return report("fails once and not again".into());
+            };
+            let seconds = violation.at as f64 / 1e6;
+            report(format!(
+                "{} at {seconds:.3} s\n  {}",
+                violation.invariant, violation.detail
             ))
         }
         Err(_) => {
