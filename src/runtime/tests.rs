@@ -258,7 +258,12 @@ fn a_change_reaches_phones_on_every_shard() {
             );
         }
     }
+    let told = thread::spawn(move || {
+        let is_told = |phone: &Phone| phone.receive().contains("terminated;reason=deactivated");
+        phones.iter().all(is_told)
+    });
     assert_eq!(node.stop(PATIENCE), 0, "every NOTIFY was answered");
+    assert!(told.join().unwrap(), "every phone is to subscribe anew");
 }
 
 #[test]
