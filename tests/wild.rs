@@ -8,6 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use corpus::Outcome;
 use corpus::TORTURES;
 use lamplighter::sip::HeaderName;
 use lamplighter::sip::Message;
@@ -187,7 +188,18 @@ fn damage_is_survived_and_judged_alike() {
     let rounds =
         std::env::var("LAMPLIGHTER_FUZZ").map_or(MUTATIONS, |rounds| rounds.parse().unwrap());
     let mut seeds: Vec<Vec<u8>> = wild().into_iter().map(|(_, octets)| octets).collect();
-    seeds.extend(TORTURES.iter().map(|torture| torture.octets()));
+    for torture in TORTURES {
+        let octets = torture.octets();
+        let is_refused = Message::parse(&octets, Framing::Datagram).is_err();
+        assert_eq!(
+            is_refused,
+            torture.outcome == Outcome::Refused,
+            "{}",
+            torture.name
+        );
+        judge(&octets);
+        seeds.push(octets);
+    }
     let mut random = XorShift(0x1a3b_5c7d);
     for _ in 0..rounds {
         let mut octets = seeds[random.below(seeds.len())].clone();
