@@ -3,13 +3,24 @@
 use std::io;
 use std::io::Read;
 use std::mem::MaybeUninit;
+use std::thread;
 
 /// Octets of `struct io_uring_params` since it exists.
 const URING_PARAMS_OCTETS: usize = 120;
 
-/// Sets up a ring of two entries and gives it back. The error is the kernel's (or a seccomp filter's) own: ENOSYS, EPERM, ENOMEM.
-#[allow(unsafe_code, reason = "io_uring_setup has no wrapper in libc")]
+/// Sets up a ring of two entries and gives it back. The error is the kernel's (or a seccomp filter's) own: ENOSYS, EPERM, ENOMEM. It is done
+/// by a thread of its own, because the kernel interrupts whatever the thread that made a ring does when it has cleaned up behind it.
 pub fn probe_io_uring() -> io::Result<()> {
+    let probe = thread::Builder::new()
+        .name("probe".to_owned())
+        .spawn(set_up_and_close)?;
+    probe
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the probing thread panicked")))
+}
+
+#[allow(unsafe_code, reason = "io_uring_setup has no wrapper in libc")]
+fn set_up_and_close() -> io::Result<()> {
     #[repr(C, align(8))]
     struct Params([u8; URING_PARAMS_OCTETS]);
     let mut params = Params([0; URING_PARAMS_OCTETS]);

@@ -18,8 +18,13 @@ use crate::runtime::error::BootError;
 /// Octets each executor pins for its own copies, of which there are next to none: the smallest it accepts. The default of 10 MiB would not fit
 /// into the usual memlock limit.
 const IO_MEMORY: usize = 64 * 1024;
-/// How long one task may go on before the others and the rings get their turn.
-const PREEMPT: Duration = Duration::from_millis(1);
+/// How long one task may go on, with nothing new in the rings, before they are looked at anyway. Not short: see [`HEARTBEAT`]. A shard does not
+/// depend on it, since each of its turns takes mail, commands and timers along.
+const PREEMPT: Duration = Duration::from_millis(100);
+/// How often an executor wakes for nothing. glommio 0.9 can fall asleep with a task ready to run: when the preemption timer, or the event that
+/// ended its last sleep, completes between its look at the rings and its first look at the tasks, it takes the tasks for done. Only the next
+/// event wakes it then. This bounds the wait for that event; it costs less than a thousandth of the core.
+const HEARTBEAT: Duration = Duration::from_millis(20);
 
 /// A thread to be started.
 #[derive(Clone, Debug)]
@@ -62,10 +67,8 @@ where
             };
             let _ = sender.send(Ok(()));
             // The panic was reported by its hook already; what matters here is that nobody waits for this core any more.
-            let is_good = catch_unwind(AssertUnwindSafe(|| {
-                executor.run(async move { main().await })
-            }))
-            .is_ok();
+            let is_good =
+                catch_unwind(AssertUnwindSafe(|| executor.run(with_heartbeat(main)))).is_ok();
             over(is_good);
         }
     };
@@ -77,6 +80,17 @@ where
         Ok(Err(error)) => Err(error),
         Err(_) => Err(unstartable("its thread ended at once".to_owned())),
     }
+}
+
+async fn with_heartbeat<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
+    let heartbeat = glommio::spawn_local(async {
+        loop {
+            glommio::timer::sleep(HEARTBEAT).await;
+        }
+    });
+    main().await;
+    // Still wanted: the executor must wake once more to see that this is over.
+    heartbeat.detach();
 }
 
 fn make(seat: &Seat) -> Result<LocalExecutor, BootError> {

@@ -154,8 +154,11 @@ impl Phone {
             phone.socket.local_addr().unwrap(),
             number,
         ));
-        assert!(phone.receive().starts_with("SIP/2.0 200 "));
-        assert!(phone.receive().starts_with("NOTIFY "));
+        let (answer, notify) = (phone.receive(), phone.receive());
+        assert!(
+            answer.starts_with("SIP/2.0 200 ") && notify.starts_with("NOTIFY "),
+            "{answer}{notify}"
+        );
         phone
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::presence::Aor;
 use crate::shard::checks::fnv1a;
 use crate::shard::flow::Flow;
+use crate::shard::respond::Request;
 use crate::sip::Message;
 use crate::sip::Uri;
 use crate::sip::dialog::Dialog;
@@ -81,23 +82,22 @@ pub(crate) fn phone_key(flow: &Flow, dialog: &Dialog) -> u64 {
     )
 }
 
-/// Where NOTIFYs go: back where the SUBSCRIBE came from, but to the port the first hop names when it is on that very host: a phone
-/// may listen on another port than it sends from (W:A2.10). Never to a third party (W:E2.5).
-pub(crate) fn next_hop(dialog: &Dialog, flow: &Flow) -> SocketAddr {
+/// Where NOTIFYs go: back where the SUBSCRIBE came from; only a phone on UDP that does not say `rport` may listen on another port than
+/// it sends from, the one its first hop names on that very host (W:A2.10). Never to a third party (W:E2.5).
+pub(crate) fn next_hop(request: &Request<'_>, dialog: &Dialog) -> SocketAddr {
+    let flow = &request.flow;
+    // RFC 3581: who asks for answers to the port it sends from listens there, whatever its Contact says behind a NAT.
+    let is_symmetric = request.message.via().is_none_or(|via| via.wants_rport);
     let hop = dialog
         .first_route()
         .unwrap_or_else(|| dialog.remote_target());
-    let is_flow_bound = Uri::parse(hop).is_ok_and(|uri| uri.parameter("ob").is_some());
-    match numeric_address(hop) {
-        Some(address)
-            if address.ip() == flow.peer.ip()
-                && !is_flow_bound
-                && !flow.transport.is_reliable() =>
-        {
-            address
-        }
-        _ => flow.peer,
+    let is_bound = Uri::parse(hop).is_ok_and(|uri| uri.parameter("ob").is_some());
+    if is_symmetric || is_bound || flow.transport.is_reliable() {
+        return flow.peer;
     }
+    numeric_address(hop)
+        .filter(|address| address.ip() == flow.peer.ip())
+        .unwrap_or(flow.peer)
 }
 
 pub(crate) fn numeric_address(uri: &[u8]) -> Option<SocketAddr> {

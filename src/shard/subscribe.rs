@@ -77,7 +77,7 @@ impl Shard {
         let privacy = self.privacy_for(request, &aor, directory);
         let entity = entity_uri(request.message, &aor);
         let (watched, is_new) = self.table.watch(&aor);
-        let id = self.add_dialog(dialog, mark, &request.flow, now);
+        let id = self.add_dialog(request, dialog, mark, now);
         let new = NewSubscription {
             package: asked.package,
             privacy,
@@ -220,10 +220,17 @@ impl Shard {
         }
     }
 
-    fn add_dialog(&mut self, dialog: Dialog, mark: Mark, flow: &Flow, now: Instant) -> DialogId {
-        let phone = self.phones.join(phone_key(flow, &dialog), now);
-        let destination = next_hop(&dialog, flow);
-        let id = self.table.add_dialog(dialog, *flow, destination, phone);
+    fn add_dialog(
+        &mut self,
+        request: &Request<'_>,
+        dialog: Dialog,
+        mark: Mark,
+        now: Instant,
+    ) -> DialogId {
+        let flow = request.flow;
+        let phone = self.phones.join(phone_key(&flow, &dialog), now);
+        let destination = next_hop(request, &dialog);
+        let id = self.table.add_dialog(dialog, flow, destination, phone);
         debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
         id
     }
@@ -251,7 +258,7 @@ impl Shard {
             ));
         }
         entry.dialog.refresh_target(request.message)?;
-        let destination = next_hop(&entry.dialog, &request.flow);
+        let destination = next_hop(request, &entry.dialog);
         if self.table.move_flow(id, request.flow, destination) {
             self.abandon_notifies(id);
         }

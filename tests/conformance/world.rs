@@ -148,7 +148,7 @@ impl World {
         let owner = Shard::owner(&aor, u16::try_from(self.shards.len()).unwrap());
         let call = number
             .filter(|number| !number.is_empty())
-            .map(|number| Arc::new(hook_call(&aor, number, reveal)));
+            .map(|number| Arc::new(hook_call(&aor, number, reveal, self.commands)));
         let token = self.token();
         self.input(
             usize::from(owner.0),
@@ -271,14 +271,15 @@ impl World {
     }
 }
 
-/// What the HTTP room makes of `number=`: an answered call whose other end is told to nobody unless the domain says so.
-fn hook_call(aor: &Aor, number: &str, reveal: bool) -> CallDialog {
+/// What the HTTP room makes of `number=`: an answered call of a name of its own, whose other end is told to nobody unless the
+/// domain says so.
+fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
     let party = |identity: String| Party {
         identity: identity.into(),
         ..Party::default()
     };
     CallDialog {
-        id: "call_state".into(),
+        id: format!("call_state-{call}").into(),
         call_id: "".into(),
         local_tag: "".into(),
         remote_tag: "".into(),

@@ -374,8 +374,8 @@ impl Source {
         }
         call.legs.retain(|(_, leg)| leg.state != State::Terminated);
         // A PBX that crashes now and then never says how a call ended.
-        let goes_on = !call.legs.is_empty() && !(!self.calm && rng.chance(20));
-        if goes_on {
+        let crashes = !self.calm && rng.chance(20);
+        if !call.legs.is_empty() && !crashes {
             bench.net.wake(self.id, next, Wake::Call(at));
         }
         self.tell(at, changed, bench);

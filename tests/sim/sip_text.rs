@@ -15,18 +15,21 @@ impl<'a> Text<'a> {
     /// Reads a message; the error says what is wrong with its form.
     pub(crate) fn parse(octets: &'a [u8]) -> Result<Self, &'static str> {
         let text = std::str::from_utf8(octets).map_err(|_| "not UTF-8")?;
-        let (head, body) = text
-            .split_once("\r\n\r\n")
-            .ok_or("no empty line behind the headers")?;
-        let (start, rest) = head.split_once("\r\n").ok_or("no headers")?;
+        let (start, mut rest) = line_of(text).ok_or("no start line")?;
         let mut headers = Vec::with_capacity(16);
-        for line in rest.split("\r\n") {
+        loop {
+            let (line, behind) = line_of(rest).ok_or("no empty line behind the headers")?;
+            rest = behind;
+            if line.is_empty() {
+                break;
+            }
             let (name, value) = line.split_once(':').ok_or("a header without a colon")?;
-            if name.is_empty() || name.trim() != name || line.contains(['\r', '\n', '\0']) {
+            if name.is_empty() || name.trim() != name || line.contains(['\r', '\0']) {
                 return Err("a broken header line");
             }
             headers.push((name, value.trim()));
         }
+        let body = rest;
         let message = Self {
             start,
             headers,
@@ -104,6 +107,12 @@ impl<'a> Text<'a> {
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
         self.one(name)?.split([';', ' ']).next()?.parse().ok()
     }
+}
+
+/// The first line, without its CRLF, and what follows. A lone LF is no line end.
+fn line_of(text: &str) -> Option<(&str, &str)> {
+    let (line, rest) = text.split_once('\n')?;
+    Some((line.strip_suffix('\r')?, rest))
 }
 
 /// The value of `;name=value` in a tail of parameters.

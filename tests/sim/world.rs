@@ -256,7 +256,7 @@ impl World {
                 shard,
                 flow,
                 octets,
-            } => self.to_shard(shard, flow, &octets),
+            } => self.reach_shard(shard, flow, &octets),
             Event::Closed { shard, connection } => {
                 self.note(&[], || {
                     format!("shard {shard}: stream {} closed", connection.number)
@@ -315,7 +315,7 @@ impl World {
 
     // The shards.
 
-    fn to_shard(&mut self, shard: u16, flow: Flow, octets: &Rc<[u8]>) {
+    fn reach_shard(&mut self, shard: u16, flow: Flow, octets: &Rc<[u8]>) {
         self.note(octets, || {
             format!("shard {shard} <- {} from {}", summary(octets), flow.peer)
         });

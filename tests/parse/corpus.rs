@@ -6,7 +6,7 @@ use lamplighter::sip::HeaderName;
 
 /// What reading finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing wrong.
     Sound,
     /// This fault, in a view of the rest.
@@ -20,15 +20,15 @@ use Outcome::Refused;
 use Outcome::Sound;
 
 /// One torture message.
-pub struct Torture {
-    pub name: &'static str,
-    pub outcome: Outcome,
+pub(crate) struct Torture {
+    pub(crate) name: &'static str,
+    pub(crate) outcome: Outcome,
     text: &'static str,
 }
 
 impl Torture {
     /// The octets as on the wire.
-    pub fn octets(&self) -> Vec<u8> {
+    pub(crate) fn octets(&self) -> Vec<u8> {
         let text = self.text.replace('\n', "\r\n");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let head = head.replace("{length}", &body.len().to_string());
@@ -52,7 +52,7 @@ macro_rules! sdp {
 }
 
 /// All of them, in the order of the RFCs.
-pub const TORTURES: &[Torture] = &[
+pub(crate) const TORTURES: &[Torture] = &[
     //
     // RFC 4475 §3.1.1: valid messages.
     //
