@@ -11,7 +11,9 @@ impl Aor {
     /// From an unescaped user and a canonical domain.
     #[must_use]
     pub fn new(user: &str, domain: &str) -> Self {
-        Self(format!("{user}@{domain}").into())
+        let mut key = String::with_capacity(user.len() + 1 + domain.len());
+        key.extend([user, "@", domain]);
+        Self(key.into())
     }
 
     /// From `user@domain`; None when there is no `@` or one side is empty.

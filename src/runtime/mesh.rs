@@ -358,9 +358,9 @@ mod tests {
         let mesh = Mesh::with_capacity(2, 8, 4);
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
-        let mut context = Context::from_waker(&waker);
+        let context = Context::from_waker(&waker);
         let receiver = ShardId(1);
-        assert_eq!(mesh.poll(receiver, &mut context), Poll::Pending);
+        assert_eq!(mesh.poll(receiver, &context), Poll::Pending);
         let counters = CoreCounters::default();
         let mut post = Post::new(Arc::clone(&mesh));
         post.send(receiver, numbered(1), &counters);
@@ -369,9 +369,9 @@ mod tests {
         post.wake();
         post.wake();
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(mesh.poll(receiver, &mut context), Poll::Ready(Woken::Work));
+        assert_eq!(mesh.poll(receiver, &context), Poll::Ready(Woken::Work));
         mesh.stop(receiver);
-        assert_eq!(mesh.poll(receiver, &mut context), Poll::Ready(Woken::Stop));
+        assert_eq!(mesh.poll(receiver, &context), Poll::Ready(Woken::Stop));
     }
 
     #[test]

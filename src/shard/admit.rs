@@ -263,10 +263,10 @@ impl Shard {
         if uri.scheme != Scheme::Sip {
             return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
         }
-        let mut host = String::new();
+        let mut host = String::with_capacity(uri.host.len());
         uri.write_host(&mut host);
         if let Some(domain) = directory.domain(&host) {
-            let mut user = String::new();
+            let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
             if !uri.write_user(&mut user) {
                 return Err(Fault::RequestUri.into());
             }

@@ -21,10 +21,10 @@ use crate::sip::header::list_items;
 /// The address of record a URI means, when it is of a domain we serve.
 pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
     let uri = Uri::parse(uri).ok()?;
-    let mut host = String::new();
+    let mut host = String::with_capacity(uri.host.len());
     uri.write_host(&mut host);
     let domain = directory.domain(&host)?;
-    let mut user = String::new();
+    let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
     uri.write_user(&mut user)
         .then(|| Aor::new(&user, &domain.name))
 }

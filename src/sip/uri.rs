@@ -47,10 +47,12 @@ pub struct Uri<'a> {
 
 impl<'a> Uri<'a> {
     /// Reads a URI that stands alone (no angle brackets, no white space around it).
+    #[inline]
     pub fn parse(text: &'a [u8]) -> Result<Self, Fault> {
         Self::read(text).ok_or(Fault::RequestUri)
     }
 
+    #[inline]
     fn read(text: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = split_scheme(text)?;
         if matches!(scheme, Scheme::Sip | Scheme::Sips) {
@@ -85,6 +87,7 @@ impl<'a> Uri<'a> {
 
     /// `user:password@host:port;parameters?headers`. Semicolons and question marks in front of the `@` belong to the user
     /// (W:E1.9).
+    #[inline]
     fn read_sip(scheme: Scheme, text: &'a [u8]) -> Option<Self> {
         let front = octets::skip_class(&octets::URI_FRONT, text, 0);
         let (user, rest) = match text.get(front) {

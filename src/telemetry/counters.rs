@@ -261,7 +261,7 @@ mod tests {
             5
         );
         drop(counters);
-        assert!(!snapshot().iter().any(|sample| mine(&sample)));
+        assert!(!snapshot().iter().any(mine));
     }
 
     #[test]

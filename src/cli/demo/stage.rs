@@ -262,7 +262,7 @@ impl Stage {
     /// Waits for one event, or for the next time to draw, whichever is first, and draws.
     fn wait(&mut self, until: Instant) {
         let blinks = (self.started.elapsed().as_millis() / BLINK.as_millis()) as u32;
-        self.screen.draw(&self.view, blinks % 2 == 0);
+        self.screen.draw(&self.view, blinks.is_multiple_of(2));
         let next = (self.started + BLINK * (blinks + 1)).min(until);
         let timeout = next.saturating_duration_since(Instant::now());
         if let Ok(event) = self.events.recv_timeout(timeout) {

@@ -94,6 +94,10 @@ fn comment_end(text: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use proptest::proptest;
+
     use super::*;
 
     #[test]
@@ -133,6 +137,28 @@ mod tests {
         assert_eq!(seconds("4294967295"), Some(3600));
         for value in ["", "-5", "5 busy", "5 (busy", "(busy)", "1.5"] {
             assert_eq!(seconds(value), None, "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joined_items_come_back(items in vec("[a-z;=]{1,8}|\"([^\"\\\\]|\\\\.){0,8}\"|<[^>]{0,8}>", 0..8)) {
+            let joined = items.join(" ,\r\n ");
+            let found: Vec<&[u8]> = list_items(joined.as_bytes()).collect();
+            let expected: Vec<&[u8]> = items.iter().map(String::as_bytes).collect();
+            assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn seconds_are_their_number_or_the_most(seconds in any::<u64>()) {
+            let clamped = u32::try_from(seconds).unwrap_or(u32::MAX);
+            assert_eq!(delta_seconds(seconds.to_string().as_bytes()), Some(clamped));
+        }
+
+        #[test]
+        fn anything_is_survived(value in vec(any::<u8>(), 0..60)) {
+            assert!(list_items(&value).all(|item| !item.is_empty()));
+            let _ = (delta_seconds(&value), retry_after(&value));
         }
     }
 }

@@ -293,19 +293,27 @@ pub(crate) fn without_quotes(text: &[u8]) -> &[u8] {
 /// A number of decimal digits alone, at least one. Saturates, so that the caller's limit decides about giants.
 #[inline]
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
+    /// Digits of which no number overflows.
+    const SAFE_DIGITS: usize = 19;
+    let (front, rest) = text.split_at(text.len().min(SAFE_DIGITS));
+    let mut value = 0;
+    for &octet in front {
+        value = value * 10 + u64::from(digit(octet)?);
     }
-    let mut value = 0_u64;
-    for &octet in text {
-        if !octet.is_ascii_digit() {
-            return None;
-        }
+    for &octet in rest {
         value = value
             .saturating_mul(10)
-            .saturating_add(u64::from(octet - b'0'));
+            .saturating_add(u64::from(digit(octet)?));
     }
-    Some(value)
+    (!text.is_empty()).then_some(value)
+}
+
+#[inline]
+const fn digit(octet: u8) -> Option<u8> {
+    match octet.wrapping_sub(b'0') {
+        digit @ 0..=9 => Some(digit),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -344,7 +352,15 @@ mod tests {
     #[test]
     fn numbers_are_digits_alone_and_saturate() {
         assert_eq!(number(b"0005"), Some(5));
+        assert_eq!(
+            number(b"9999999999999999999"),
+            Some(9_999_999_999_999_999_999)
+        );
+        assert_eq!(number(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(number(b"18446744073709551616"), Some(u64::MAX));
+        assert_eq!(number(b"000000000000000000000000000007"), Some(7));
         assert_eq!(number(b"99999999999999999999999"), Some(u64::MAX));
+        assert_eq!(number(b"99999999999999999999999x"), None);
         for text in [&b""[..], b"+5", b"-1", b"0x5", b"5 5", b"5,5", b"1e3"] {
             assert_eq!(number(text), None, "{text:?}");
         }

@@ -86,12 +86,12 @@ impl<'a> Via<'a> {
 /// `SIP / 2.0 / UDP` and the white space behind it; returns the transport.
 #[inline]
 fn sent_protocol<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    if let Some(transport) = cursor
-        .take_known(b"SIP/2.0/UDP ")
-        .or(cursor.take_known(b"SIP/2.0/TCP "))
-    {
-        cursor.skip_blanks();
-        return Some(&transport[8..11]);
+    // What nearly everybody writes.
+    for known in [b"SIP/2.0/UDP ", b"SIP/2.0/TCP "] {
+        if let Some(found) = cursor.take_known(known) {
+            cursor.skip_blanks();
+            return Some(&found[8..11]);
+        }
     }
     for _ in 0..2 {
         let part = cursor.take(&octets::TOKEN);
@@ -188,6 +188,7 @@ mod tests {
             "SIP/2.0/UDP",
             "SIP/2.0/UDP ",
             "SIP/2.0 UDP h",
+            "SIP/2.0/UDP SIP/2.0/TCP h",
             "SIP/2.0/UDP h;;branch=x",
             "SIP/2.0/UDP h;",
             "SIP/2.0/UDP h;=x",

@@ -183,9 +183,13 @@ impl<'a> Message<'a> {
     /// Contact: every address can be read, or it is the `*` of REGISTER (W:E1.26).
     #[inline]
     fn read_contacts(&mut self) {
-        if self.fields.contains(HeaderName::Contact)
-            && !self.headers(HeaderName::Contact).all(is_sound_contact)
-        {
+        let Some(first) = self.header(HeaderName::Contact) else {
+            return;
+        };
+        let is_sound = is_sound_contact(first)
+            && (!self.fields.is_repeated(HeaderName::Contact)
+                || self.headers(HeaderName::Contact).all(is_sound_contact));
+        if !is_sound {
             self.blame(Fault::Invalid(HeaderName::Contact));
         }
     }

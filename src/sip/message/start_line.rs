@@ -104,9 +104,10 @@ fn status_line(line: &[u8]) -> Result<(StartLine<'_>, Option<Fault>), Fault> {
     let space = memchr(b' ', line).ok_or(Fault::StartLine)?;
     let (version, rest) = line.split_at(space);
     let fault = version_fault(version)?;
-    let (digits, reason) = match &rest[1..] {
-        [digits @ ..] if digits.len() == 3 => (digits, &b""[..]),
-        [first, second, third, b' ', reason @ ..] => (&[*first, *second, *third][..], reason),
+    let (digits, tail) = rest[1..].split_first_chunk::<3>().ok_or(Fault::StartLine)?;
+    let reason = match tail {
+        [] => tail,
+        [b' ', reason @ ..] => reason,
         _ => return Err(Fault::StartLine),
     };
     let code = octets::number(digits).ok_or(Fault::StartLine)?;

@@ -1,14 +1,11 @@
 //! What real clients send is read whole, without a fault and without loss; and no damage done to it, or to the torture
 //! messages, makes reading, framing or answering panic or disagree with each other.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod corpus;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use corpus::TORTURES;
+use crate::corpus::TORTURES;
 use lamplighter::sip::HeaderName;
 use lamplighter::sip::Message;
 use lamplighter::sip::StartLine;
@@ -23,6 +20,7 @@ use lamplighter::sip::header::MediaRange;
 use lamplighter::sip::header::NameAddr;
 use lamplighter::sip::header::Parameters;
 use lamplighter::sip::header::Via;
+use lamplighter::sip::header::accepts;
 use lamplighter::sip::header::delta_seconds;
 use lamplighter::sip::header::list_items;
 use lamplighter::sip::header::retry_after;
@@ -316,8 +314,11 @@ fn decode(message: &Message<'_>) {
             }
             let via = Via::parse(item).map(|via| via.parameters.iter().count());
             let event = Event::parse(item).map(|event| event.parameters.iter().count());
-            let range =
-                MediaRange::parse(item).map(|range| (range.precision("application", "pidf+xml"), range.is_refusal()));
+            let range = accepts(
+                MediaRange::parse(item).into_iter(),
+                "application",
+                "pidf+xml",
+            );
             let _ = (via, event, range, delta_seconds(item), retry_after(item));
             assert!(
                 Parameters(item)

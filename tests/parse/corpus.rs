@@ -21,8 +21,8 @@ use Outcome::Sound;
 
 /// One torture message.
 pub(crate) struct Torture {
-    pub name: &'static str,
-    pub outcome: Outcome,
+    pub(crate) name: &'static str,
+    pub(crate) outcome: Outcome,
     text: &'static str,
 }
 

@@ -1,0 +1,6 @@
+//! Reading SIP: the torture messages of the RFCs, what real clients send, and damage done to both.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod corpus;
+mod torture;
+mod wild;
