@@ -1,0 +1,81 @@
+//! What phones and the networks around them do to a node: reboots, rebinding NATs, broken streams, silence, haste.
+
+use super::Phone;
+use crate::network::Access;
+use crate::network::SECOND;
+use crate::network::Wake;
+use crate::world::Bench;
+
+impl Phone {
+    pub(super) fn mischief(&mut self, bench: &mut Bench) {
+        if self.calm {
+            return;
+        }
+        let after = bench
+            .net
+            .rng
+            .between(SECOND, 2 * bench.net.plan.mischief_every);
+        bench.net.wake(self.id, after, Wake::Act);
+        let at = bench.net.rng.below(self.keys.len() as u64) as usize;
+        match bench.net.rng.below(8) {
+            0 => self.forget_everything(bench),
+            1 | 2 => self.move_away(bench),
+            3 => {
+                self.frozen_until = bench.net.now + bench.net.rng.between(1, 50) * SECOND;
+                self.troubled_until = self.frozen_until + 33 * SECOND;
+            }
+            4 => {
+                self.unsubscribe(at, bench);
+                let after = bench.net.rng.below(20 * SECOND);
+                bench.net.wake(self.id, after, Wake::Subscribe(at));
+            }
+            5 => {
+                self.contact_generation += 1;
+                self.refresh_now(at, bench);
+            }
+            6 => self.refresh_now(at, bench),
+            _ => {
+                // Refresh and unsubscribe on each other's heels, to be swapped by the network.
+                self.refresh_now(at, bench);
+                self.unsubscribe(at, bench);
+                bench.net.wake(self.id, 3 * SECOND, Wake::Subscribe(at));
+            }
+        }
+    }
+
+    pub(super) fn refresh_now(&mut self, at: usize, bench: &mut Bench) {
+        if let Some(dialog) = &self.keys[at].dialog {
+            let serial = dialog.serial;
+            self.refresh(at, serial, bench);
+        }
+    }
+
+    /// A reboot: nothing is remembered, nobody is told.
+    pub(super) fn forget_everything(&mut self, bench: &mut Bench) {
+        self.uac.forget();
+        self.answers.clear();
+        self.ended.clear();
+        for at in 0..self.keys.len() {
+            self.keys[at].dialog = None;
+            let after = bench.net.rng.between(SECOND, 4 * SECOND);
+            bench.net.wake(self.id, after, Wake::Subscribe(at));
+        }
+    }
+
+    /// The NAT gives another port, the stream breaks, or, where there is neither, the phone comes back with another address.
+    pub(super) fn move_away(&mut self, bench: &mut Bench) {
+        self.moved_at = bench.net.now;
+        match self.access {
+            Access::Udp(old) => {
+                self.access = Access::Udp(bench.net.bind(self.id, Some(old)));
+                if !self.natted {
+                    self.forget_everything(bench);
+                }
+            }
+            Access::Tcp(_, connection) => {
+                let silent = bench.net.rng.chance(500);
+                bench.net.break_stream(connection, silent);
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A phone that is notified: what it takes, how it answers, what it makes of an end.
+
+use super::Dialog;
+use super::Phone;
+use crate::documents::read;
+use crate::network::MILLISECOND;
+use crate::network::SECOND;
+use crate::network::Wake;
+use crate::sip_text::Text;
+use crate::sip_text::parameter;
+use crate::sip_text::response;
+use crate::world::Bench;
+use std::rc::Rc;
+
+impl Phone {
+    pub(super) fn handle_notify(&mut self, text: &Text<'_>, bench: &mut Bench) {
+        let now = bench.net.now;
+        let branch = text.branch().unwrap_or_default();
+        if let Some((_, answer)) = self.answers.iter().find(|(known, _)| known == branch) {
+            if let Some(octets) = answer.clone() {
+                self.send(octets, bench);
+            }
+            return;
+        }
+        let (call_id, tag, remote) = (text.call_id(), text.tag("To"), text.tag("From"));
+        let package = text.one("Event").unwrap_or_default();
+        let living = self.keys.iter_mut().filter_map(|key| {
+            let known = key.package.token() == package;
+            key.dialog.as_mut().filter(|_| known)
+        });
+        let found = living.chain(self.ended.iter_mut()).find(|dialog| {
+            let same = dialog.remote_tag.is_none() || dialog.remote_tag.as_deref() == remote;
+            dialog.call_id == call_id && Some(dialog.tag.as_str()) == tag && same
+        });
+        let Some(dialog) = found else {
+            return self.answer(text, 481, "", bench);
+        };
+        dialog.remote_tag = remote.map(str::to_owned);
+        let sequence = text.cseq().map_or(0, |(number, _)| number);
+        if dialog.last_notify.is_some_and(|(last, _)| sequence <= last) {
+            bench
+                .checker
+                .fail(now, "CSeq goes back, seen by the phone", text.start);
+        }
+        // Now and then a phone with a fault of its own.
+        let mood = if self.calm {
+            999
+        } else {
+            bench.net.rng.below(1000)
+        };
+        match mood {
+            0..5 => {
+                let serial = dialog.serial;
+                self.answer(text, 481, "", bench);
+                self.lose(serial, bench);
+            }
+            5..10 => self.answer(text, 503, "Retry-After: 2\r\n", bench),
+            _ => {
+                let status = if mood < 15 { 500 } else { 200 };
+                let serial = dialog.serial;
+                match take_notify(dialog, text, sequence) {
+                    Ok(()) => {}
+                    Err(fault) => bench.checker.fail(now, fault, text.body),
+                }
+                self.answer(text, status, "", bench);
+                let standing = text.one("Subscription-State").unwrap_or_default();
+                if standing.starts_with("terminated") {
+                    self.handle_terminated(serial, standing, bench);
+                }
+            }
+        }
+    }
+
+    pub(super) fn handle_terminated(&mut self, serial: u64, standing: &str, bench: &mut Bench) {
+        if parameter(standing, "reason").is_none() {
+            bench
+                .checker
+                .fail(bench.net.now, "terminated without a reason", standing);
+        }
+        self.lose(serial, bench);
+    }
+
+    /// The subscription is over on the other side.
+    pub(super) fn lose(&mut self, serial: u64, bench: &mut Bench) {
+        for at in 0..self.keys.len() {
+            if self.keys[at]
+                .dialog
+                .as_ref()
+                .is_some_and(|dialog| dialog.serial == serial)
+            {
+                let fetches = self.keys[at].fetches;
+                self.keys[at].dialog = None;
+                if !(fetches && self.calm) {
+                    let after = if fetches {
+                        5 * SECOND
+                    } else {
+                        300 * MILLISECOND
+                    };
+                    bench.net.wake(self.id, after, Wake::Subscribe(at));
+                }
+            }
+        }
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        text: &Text<'_>,
+        status: u16,
+        headers: &str,
+        bench: &mut Bench,
+    ) {
+        let contact = format!("{headers}Contact: <{}>\r\n", self.contact());
+        let octets: Rc<[u8]> = response(text, status, "none", &contact).into();
+        let branch = text.branch().unwrap_or_default().to_owned();
+        let after = bench.net.rng.below(self.slowness);
+        bench
+            .net
+            .wake(self.id, after, Wake::Answer(Rc::clone(&octets)));
+        self.answers.push_back((branch, Some(octets)));
+        if self.answers.len() > 128 {
+            self.answers.pop_front();
+        }
+    }
+
+    pub(super) fn send(&mut self, octets: Rc<[u8]>, bench: &mut Bench) {
+        bench.net.send(self.access, octets);
+    }
+}
+
+/// Takes what a NOTIFY says; the error is what a phone would choke on.
+fn take_notify(dialog: &mut Dialog, text: &Text<'_>, sequence: u32) -> Result<(), &'static str> {
+    let notified = read(text.body)?;
+    let before = dialog.last_notify.and_then(|(_, version)| version);
+    if before.is_some() && notified.version <= before {
+        return Err("the version goes back, seen by the phone");
+    }
+    if !notified.entity.starts_with("sip:") {
+        return Err("the entity is no URI");
+    }
+    dialog.last_notify = Some((sequence, notified.version));
+    dialog.shown = Some(notified.shown);
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The node of a run: its domain, its options, its shards.
+
+use super::Core;
+use super::DOMAIN;
+use crate::network::NODE;
+use crate::plan::Plan;
+use crate::random::Rng;
+use lamplighter::shard::Directory;
+use lamplighter::shard::Options;
+use lamplighter::shard::Shard;
+use lamplighter::shard::ShardId;
+use lamplighter::shard::directory::AuthMode;
+use lamplighter::shard::directory::Domain;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+pub(super) fn directory(plan: &Plan) -> Arc<Directory> {
+    let domain = Domain {
+        name: DOMAIN.into(),
+        auth: AuthMode::None,
+        trusted: Vec::new(),
+        reveal_number: false,
+        max_call_duration: Duration::from_secs(7200),
+        min_expires: Duration::from_secs(plan.expires_min),
+        max_expires: Duration::from_secs(7200),
+        open: true,
+        sha256: false,
+    };
+    let mut directory = Directory::default();
+    directory.add_domain(domain, &[]).unwrap();
+    Arc::new(directory)
+}
+
+pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directory>) -> Core {
+    let options = Options {
+        id: ShardId(id),
+        shards: plan.shards,
+        epoch: start,
+        key: [7; 32],
+        local_addresses: vec![NODE],
+        advertise: Vec::new(),
+        product: "Lamplighter".into(),
+        subscriptions_max: 10_000,
+        subscriptions_per_phone_max: 1000,
+        subscriptions_per_flow_home: plan.subscriptions_per_flow_home,
+        expiry_grace: Duration::from_micros(plan.expiry_grace),
+        probation: Duration::from_micros(plan.probation),
+        notify_rate_per_phone: plan.notify_rate,
+        notify_burst_per_phone: plan.notify_burst,
+        notifies_per_turn: plan.notifies_per_turn,
+        presentities_max: 1000,
+        publications_per_presentity_max: 1000,
+        calls_per_presentity_max: 1000,
+        body_octets_max: 65_536,
+        response_ring_octets: 1 << 22,
+        nonces_max: 64,
+        nonce_life: Duration::from_secs(3600),
+    };
+    let mut seed = [0; 32];
+    let mut rng = Rng::new(plan.seed ^ u64::from(id) << 48);
+    for chunk in seed.chunks_mut(8) {
+        chunk.copy_from_slice(&rng.next().to_le_bytes());
+    }
+    let shard = Shard::new(options, Arc::clone(directory), seed);
+    Core {
+        shard,
+        generation: 0,
+        armed_at: None,
+        spins: (0, 0),
+    }
+}

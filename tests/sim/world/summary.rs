@@ -1,0 +1,57 @@
+//! Messages and mail in a line each, for the trace.
+
+use crate::sip_text::Text;
+use lamplighter::shard::Mail;
+
+/// A message in a line.
+pub(super) fn summary(octets: &[u8]) -> String {
+    let Ok(text) = Text::parse(octets) else {
+        return String::from_utf8_lossy(octets).into_owned();
+    };
+    let mut line = format!(
+        "{} [{}] {}",
+        text.start,
+        text.one("CSeq").unwrap_or_default(),
+        text.call_id()
+    );
+    for name in [
+        "Event",
+        "Subscription-State",
+        "Expires",
+        "SIP-If-Match",
+        "SIP-ETag",
+        "Retry-After",
+    ] {
+        if let Some(value) = text.one(name) {
+            line.push_str(&format!(" {name}: {value}"));
+        }
+    }
+    let version = text
+        .body
+        .split(" version=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    if let Some(version) = version {
+        line.push_str(&format!(" v{version}"));
+    }
+    for state in text.body.split("<state>").skip(1) {
+        line.push_str(&format!(
+            " <{}>",
+            state.split('<').next().unwrap_or_default()
+        ));
+    }
+    line
+}
+
+pub(super) fn mail_summary(mail: &Mail) -> String {
+    match mail {
+        Mail::Misdirected { bytes, .. } => format!("misdirected {}", summary(bytes)),
+        Mail::Transmit { bytes, .. } => format!("transmit {}", summary(bytes)),
+        Mail::Closed(connection) => format!("closed {}", connection.number),
+        Mail::Watch { aor, .. } => format!("watch {aor}"),
+        Mail::Unwatch { aor, .. } => format!("unwatch {aor}"),
+        Mail::State { aor, composed } => format!("state {aor} {:?}", composed.availability),
+        Mail::Publish(publish) => format!("publish {}", publish.aor),
+        Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
+    }
+}
