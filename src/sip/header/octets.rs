@@ -204,80 +204,83 @@ pub(crate) fn are_quotes_closed(text: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) const fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, rest: text }
     }
 
     /// Octets read.
     #[inline]
     pub(crate) const fn position(&self) -> usize {
-        self.at
+        self.text.len() - self.rest.len()
+    }
+
+    /// Everything not read yet.
+    #[inline]
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next octet, which stays.
     #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+        self.rest.first().copied()
     }
 
     /// Takes the next octet if it is this one.
     #[inline]
     pub(crate) fn eat(&mut self, octet: u8) -> bool {
-        let is_there = self.peek() == Some(octet);
-        self.at += usize::from(is_there);
-        is_there
+        match self.rest {
+            [first, rest @ ..] if *first == octet => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes exactly this text if it is next.
     #[inline]
     pub(crate) fn take_known(&mut self, text: &[u8]) -> Option<&'a [u8]> {
-        let found = self
-            .rest()
-            .get(..text.len())
-            .filter(|found| *found == text)?;
-        self.at += text.len();
-        Some(found)
+        let (found, rest) = self.rest.split_at_checked(text.len())?;
+        (found == text).then(|| {
+            self.rest = rest;
+            found
+        })
     }
 
     /// Takes octets of the class as long as there are any.
     #[inline]
     pub(crate) fn take(&mut self, class: &Class) -> &'a [u8] {
-        let start = self.at;
-        self.at = skip_class(class, self.text, start);
-        &self.text[start..self.at]
+        let (taken, rest) = self.rest.split_at(skip_class(class, self.rest, 0));
+        self.rest = rest;
+        taken
     }
 
     /// Takes a quoted string, quotes included; None when it does not end.
     #[inline]
     pub(crate) fn take_quoted(&mut self) -> Option<&'a [u8]> {
-        let start = self.at;
-        self.at = skip_quoted(self.text, start)?;
-        Some(&self.text[start..self.at])
+        let (taken, rest) = self.rest.split_at(skip_quoted(self.rest, 0)?);
+        self.rest = rest;
+        Some(taken)
     }
 
     /// Takes white space; whether there was any.
     #[inline]
     pub(crate) fn skip_blanks(&mut self) -> bool {
-        let start = self.at;
-        self.at = skip_blanks(self.text, start);
-        self.at > start
+        let before = self.rest.len();
+        self.rest = trim_start(self.rest);
+        self.rest.len() < before
     }
 
     /// Everything read since `start`.
     #[inline]
     pub(crate) fn since(&self, start: usize) -> &'a [u8] {
-        &self.text[start..self.at]
-    }
-
-    /// Everything not read yet.
-    #[inline]
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        &self.text[self.at..]
+        &self.text[start..self.position()]
     }
 }
 

@@ -159,7 +159,7 @@ fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
 
 impl Line {
     /// The header it names and where its value starts; None without a colon or a token in front of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
         if let Some((words, colon)) = leading_words(&bytes[self.start..])
             && self.start + colon < self.end
@@ -184,7 +184,7 @@ impl Line {
 
 /// What stands in front of the first colon as [`HeaderName::from_words`] takes it, and where the colon is; None when it is not
 /// among the first 16 octets, or there are fewer than 16.
-#[inline]
+#[inline(always)]
 fn leading_words(text: &[u8]) -> Option<(NameWords, usize)> {
     let (front, _) = text.split_first_chunk::<16>()?;
     let (octets, _) = front.as_chunks::<8>();
