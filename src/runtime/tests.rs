@@ -270,7 +270,14 @@ fn a_change_reaches_phones_on_every_shard() {
             );
         }
     }
-    assert_eq!(node.stop(PATIENCE), 0, "every NOTIFY was answered");
+    let stopping = thread::spawn(move || node.stop(PATIENCE));
+    for phone in &phones {
+        assert!(
+            header(&phone.receive(), "Subscription-State").contains("deactivated"),
+            "they are sent elsewhere before the node ends"
+        );
+    }
+    assert_eq!(stopping.join().unwrap(), 0, "every NOTIFY was answered");
 }
 
 #[test]
