@@ -498,7 +498,7 @@ fn sending_a_notify_again_allocates_nothing() {
 /// What reading a document of one call costs: its values, and the document they stand in.
 const DECODER_ALLOCATIONS_MAX: u64 = 21;
 /// What a PUBLISH with one call costs, the decoder included. It does not grow with the number of watchers.
-const PUBLISH_ALLOCATIONS_MAX: u64 = 46;
+const PUBLISH_ALLOCATIONS_MAX: u64 = 40;
 
 #[test]
 fn reading_a_document_costs_its_values() {

@@ -187,8 +187,8 @@ impl Node {
         replies.into_iter().try_for_each(|reply| reply.map(|_| ()))
     }
 
-    /// Ends the node: takes no new subscriptions, waits until no NOTIFY is outstanding or `patience` is over, then ends all cores. Gives back
-    /// how many NOTIFYs were still outstanding.
+    /// Ends the node: takes no new subscriptions, ends those there are (the engine tells their phones to subscribe anew), waits until every
+    /// phone has answered or `patience` is over, then ends all cores. Gives back how many subscriptions and NOTIFYs were left.
     pub fn stop(self, patience: Duration) -> usize {
         self.is_ready.store(false, Ordering::Release);
         let deadline = Instant::now() + patience;
