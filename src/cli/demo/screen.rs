@@ -137,11 +137,17 @@ impl Screen {
         self.print(&text);
     }
 
-    /// The last words; gives the cursor back.
+    /// Gives the cursor back. What ends the demonstration may take a moment, and a second Ctrl-C ends it at once.
+    pub(super) fn release(&mut self) {
+        if self.is_drawn {
+            self.print("\x1b[?25h");
+        }
+    }
+
+    /// The last words.
     pub(super) fn close(&mut self, words: &str) {
         let [bold, plain] = self.styles([BOLD, PLAIN]);
-        let cursor = if self.is_drawn { "\x1b[?25h" } else { "" };
-        self.print(&format!("{cursor}{bold}{words}{plain}\n"));
+        self.print(&format!("{bold}{words}{plain}\n"));
     }
 
     /// Nothing is to be done about an output that is gone.

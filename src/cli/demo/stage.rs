@@ -172,6 +172,7 @@ impl Stage {
 
     /// Says good-bye and ends everything that runs.
     pub(super) fn close(mut self, ending: Ending) -> Ending {
+        self.screen.release();
         self.is_over.store(true, Ordering::Relaxed);
         for phone in self.phones.drain(..) {
             if phone.join().is_err() {
