@@ -511,6 +511,11 @@ fn a_challenge_is_answered() {
     assert_eq!(report.answers[&("SUBSCRIBE", 401)], 40);
     let report = swarm(Habit::Challenges, &["--password", "wrong"]);
     assert_eq!((report.established, report.failed), (0, 20));
+    assert_eq!(
+        report.phases.len(),
+        1,
+        "nobody subscribed, so nothing else is tried"
+    );
     assert!(!report.is_clean());
 }
 

@@ -376,7 +376,13 @@ impl Swarm {
         self.report.phases.push(report);
         self.requests_before = self.requests;
         self.notifies_before = self.report.notifies;
-        self.phase += 1;
+        // With nobody subscribed there is nothing left to see.
+        let is_hopeless = *phase == Phase::Subscribe && self.report.established == 0;
+        self.phase = if is_hopeless {
+            self.phases.len()
+        } else {
+            self.phase + 1
+        };
         self.starts = 0;
         self.started = now;
         self.progress = now;

@@ -127,7 +127,7 @@ const fn words(name: &[u8]) -> NameWords {
     ]
 }
 
-/// Makes the capitals among eight octets small: bit 5 becomes set where bit 6 is. Of other ASCII only `@[\\]^_` change, into
+/// Makes the capitals among eight octets small: bit 5 becomes set where bit 6 is. Of other ASCII only `@[\]^_` change, into
 /// what no known name holds either.
 #[inline]
 pub(crate) const fn fold_case(word: u64) -> u64 {

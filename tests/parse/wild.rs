@@ -1,10 +1,12 @@
 //! What real clients send is read whole, without a fault and without loss; and no damage done to it, or to the torture
 //! messages, makes reading, framing or answering panic or disagree with each other.
 
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::corpus::Outcome;
 use crate::corpus::TORTURES;
 use lamplighter::sip::HeaderName;
 use lamplighter::sip::Message;
@@ -184,7 +186,18 @@ fn damage_is_survived_and_judged_alike() {
     let rounds =
         std::env::var("LAMPLIGHTER_FUZZ").map_or(MUTATIONS, |rounds| rounds.parse().unwrap());
     let mut seeds: Vec<Vec<u8>> = wild().into_iter().map(|(_, octets)| octets).collect();
-    seeds.extend(TORTURES.iter().map(|torture| torture.octets()));
+    for torture in TORTURES {
+        let octets = torture.octets();
+        let is_refused = Message::parse(&octets, Framing::Datagram).is_err();
+        assert_eq!(
+            is_refused,
+            torture.outcome == Outcome::Refused,
+            "{}",
+            torture.name
+        );
+        judge(&octets);
+        seeds.push(octets);
+    }
     let mut random = XorShift(0x1a3b_5c7d);
     for _ in 0..rounds {
         let mut octets = seeds[random.below(seeds.len())].clone();
