@@ -99,8 +99,8 @@ pub(crate) struct Phone {
     pub(crate) keys: Vec<Key>,
     /// Dialogs that were ended and may still see a NOTIFY.
     ended: VecDeque<Dialog>,
-    /// Answers by branch, for retransmitted NOTIFYs; None while the answer is being thought about.
-    answers: VecDeque<(String, Option<Rc<[u8]>>)>,
+    /// Answers by branch, with their time, for NOTIFYs that come again.
+    answers: VecDeque<(Micros, String, Rc<[u8]>)>,
 
     expires: u64,
     /// How long it thinks before it answers.

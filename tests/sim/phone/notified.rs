@@ -16,11 +16,8 @@ impl Phone {
     pub(super) fn handle_notify(&mut self, text: &Text<'_>, bench: &mut Bench) {
         let now = bench.net.now;
         let branch = text.branch().unwrap_or_default();
-        if let Some((_, answer)) = self.answers.iter().find(|(known, _)| known == branch) {
-            if let Some(octets) = answer.clone() {
-                self.send(octets, bench);
-            }
-            return;
+        if let Some((.., answer)) = self.answers.iter().find(|(_, known, _)| known == branch) {
+            return self.send(Rc::clone(answer), bench);
         }
         let (call_id, tag, remote) = (text.call_id(), text.tag("To"), text.tag("From"));
         let package = text.one("Event").unwrap_or_default();
@@ -116,8 +113,14 @@ impl Phone {
         bench
             .net
             .wake(self.id, after, Wake::Answer(Rc::clone(&octets)));
-        self.answers.push_back((branch, Some(octets)));
-        if self.answers.len() > 128 {
+        let now = bench.net.now;
+        self.answers.push_back((now, branch, octets));
+        // Timer J: as long as the node may send it again, and the way takes.
+        while self
+            .answers
+            .front()
+            .is_some_and(|(at, ..)| at + 40 * SECOND < now)
+        {
             self.answers.pop_front();
         }
     }
