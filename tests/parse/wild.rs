@@ -1,7 +1,6 @@
 //! What real clients send is read whole, without a fault and without loss; and no damage done to it, or to the torture
 //! messages, makes reading, framing or answering panic or disagree with each other.
 
-
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
