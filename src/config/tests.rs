@@ -106,6 +106,17 @@ const LAB_NOTE: &str =
     "lamplighter.toml:33: domain \"lab\" believes everybody (auth = \"none\"): for labs only";
 
 #[test]
+fn the_readme_shows_a_file_that_works() {
+    let readme = include_str!("../../README.md");
+    let (_, file) = readme.split_once("```toml\n").unwrap();
+    let (file, _) = file.split_once("```").unwrap();
+    let plan = plan(file);
+    assert!(plan.notes.is_empty(), "{:?}", plan.notes);
+    assert_eq!(plan.directory.domains().len(), 1);
+    assert!(plan.directory.account("123@abc.com").is_some());
+}
+
+#[test]
 fn an_operators_file_is_converted() {
     let plan = plan(
         r#"
