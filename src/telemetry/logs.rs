@@ -3,6 +3,8 @@
 //! Rules for who writes them: one line per message is TRACE; who subscribes to whom is DEBUG at most; INFO and above name addresses of
 //! listeners, numbers and reasons, never people.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -21,7 +23,8 @@ pub fn start() {
     let (filter, refused) = filter(wanted.as_deref());
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_target(false);
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = tracing_subscriber::registry()
         .with(filter)
         .with(lines)
