@@ -31,7 +31,6 @@ use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Input;
 use crate::shard::Outbox;
-use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
 use crate::shard::Token;
@@ -324,7 +323,7 @@ impl Turn<'_> {
         }
         for (token, reply) in outbox.replies.drain(..) {
             if let Some(replier) = repliers.remove(&token) {
-                replier.answer(with_own_counters(reply, counters));
+                replier.answer(reply);
             }
         }
         outbox.clear();
@@ -355,16 +354,5 @@ fn send_datagrams(core: &Core, outbox: &Outbox, streams: &mut Streams, send_batc
             let (port, counters) = (Rc::clone(port), Arc::clone(&core.counters));
             glommio::spawn_local(async move { port.drain(&counters).await }).detach();
         }
-    }
-}
-
-/// Whoever asks a shard for its counters gets those of its sockets and mail too.
-fn with_own_counters(reply: Reply, counters: &CoreCounters) -> Reply {
-    match reply {
-        Reply::Counters(mut values) => {
-            values.extend(counters.sums());
-            Reply::Counters(values)
-        }
-        other => other,
     }
 }

@@ -23,8 +23,8 @@ const IO_MEMORY: usize = 64 * 1024;
 const PREEMPT: Duration = Duration::from_millis(100);
 /// How often an executor wakes for nothing. glommio 0.9 can fall asleep with a task ready to run: when the preemption timer, or the event that
 /// ended its last sleep, completes between its look at the rings and its first look at the tasks, it takes the tasks for done. Only the next
-/// event wakes it then. This bounds the wait for that event; it costs less than a thousandth of the core.
-const HEARTBEAT: Duration = Duration::from_millis(20);
+/// event wakes it then. It takes a core that stood still for as long as [`PREEMPT`] at the worst moment; this bounds what follows.
+const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// A thread to be started.
 #[derive(Clone, Debug)]

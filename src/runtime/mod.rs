@@ -11,6 +11,7 @@
 //! none that the engine relies on is lost while the process lives; when more mail waits than a bound, the sockets are left unread until
 //! it is gone.
 
+mod boot;
 pub mod commander;
 mod core;
 pub mod daemon;
@@ -21,6 +22,7 @@ mod mesh;
 pub mod node;
 pub mod notify;
 mod plan;
+mod shard_core;
 pub mod signals;
 mod streams;
 mod timekeeper;

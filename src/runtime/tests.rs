@@ -31,6 +31,7 @@ use crate::shard::ShardId;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Domain;
 use crate::sip::Transport;
+use crate::telemetry::CoreCounters;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -205,17 +206,14 @@ fn has_ended(stream: &mut TcpStream) -> bool {
 }
 
 fn counter(node: &Node, name: &str) -> u64 {
+    // What a core counted before it answered is seen after.
     let replies = node
         .commander()
         .ask_all_blocking(PATIENCE, || Command::Counters);
-    let value = |reply| match reply {
-        Ok(Reply::Counters(values)) => values
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or(0, |(_, value)| *value),
-        other => panic!("{other:?}"),
-    };
-    replies.into_iter().map(value).sum()
+    assert!(replies.iter().all(Result::is_ok), "{replies:?}");
+    let value = |core: &Arc<CoreCounters>| core.values().find(|(known, _)| *known == name);
+    let values = node.counters().iter().map(|core| value(core).unwrap().1);
+    values.sum()
 }
 
 fn call(state: CallState) -> CallDialog {

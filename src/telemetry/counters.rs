@@ -139,16 +139,6 @@ core_counters! {
     turn_nanoseconds_max: Largest,
 }
 
-impl CoreCounters {
-    /// The values that make sense when those of several cores are added up, in the order of the declaration.
-    pub fn sums(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.values()
-            .zip(MERGES)
-            .filter(|(_, (_, merge))| *merge == Merge::Sum)
-            .map(|(value, _)| value)
-    }
-}
-
 /// One value of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {

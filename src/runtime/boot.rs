@@ -1,0 +1,157 @@
+//! What a node binds before it starts any core, and how the sockets are dealt out to the shards.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use crate::net::Limits;
+use crate::net::bind;
+use crate::net::kernel;
+use crate::runtime::error::BootError;
+use crate::runtime::plan::NodePlan;
+use crate::shard::Options;
+use crate::sip::Transport;
+
+/// Descriptors kept back from stream connections: rings, listeners, files, HTTP.
+const DESCRIPTORS_RESERVED: u64 = 512;
+
+/// The sockets of one SIP listener, one per shard.
+#[derive(Debug)]
+enum Group {
+    Udp(Vec<std::net::UdpSocket>),
+    Tcp(Vec<std::net::TcpListener>),
+}
+
+/// One shard's socket of one listener.
+#[derive(Debug)]
+pub(crate) enum Share {
+    /// UDP, with the address it is bound to.
+    Udp(std::net::UdpSocket, SocketAddr),
+    /// TCP, listening.
+    Tcp(std::net::TcpListener),
+}
+
+/// Everything bound.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    groups: Vec<(Group, SocketAddr)>,
+    http: Vec<std::net::TcpListener>,
+    control: Option<UnixListener>,
+}
+
+impl Bound {
+    /// Binds all that is planned, or nothing.
+    pub(crate) fn new(plan: &NodePlan) -> Result<Self, BootError> {
+        let shards = plan.shards.len();
+        let mut groups = Vec::with_capacity(plan.listeners.len());
+        for listener in &plan.listeners {
+            groups.push(match listener.transport {
+                Transport::Udp => {
+                    let (bound, sockets) = bind::udp(listener.address, shards)?;
+                    (Group::Udp(sockets), bound)
+                }
+                Transport::Tcp => {
+                    let (bound, sockets) = bind::tcp(listener.address, shards)?;
+                    (Group::Tcp(sockets), bound)
+                }
+            });
+        }
+        let http = plan
+            .http_listen
+            .iter()
+            .map(|address| bind::http(*address))
+            .collect::<Result<_, _>>()?;
+        // The last, so that no refusal comes after it and leaves it lying about.
+        let control = plan
+            .control_socket
+            .as_deref()
+            .map(bind_control)
+            .transpose()?;
+        Ok(Self {
+            groups,
+            http,
+            control,
+        })
+    }
+
+    /// Where SIP is listened on, by listener.
+    pub(crate) fn sip_addresses(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
+        self.groups.iter().map(|(group, address)| match group {
+            Group::Udp(_) => (Transport::Udp, *address),
+            Group::Tcp(_) => (Transport::Tcp, *address),
+        })
+    }
+
+    /// Where HTTP is listened on.
+    pub(crate) fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.http
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+    }
+
+    /// The SIP sockets by shard and listener, those of HTTP, and the control socket.
+    pub(crate) fn deal(
+        self,
+        shards: usize,
+    ) -> (
+        Vec<Vec<Share>>,
+        Vec<std::net::TcpListener>,
+        Option<UnixListener>,
+    ) {
+        let mut shares: Vec<Vec<Share>> = std::iter::repeat_with(Vec::new).take(shards).collect();
+        for (group, bound) in self.groups {
+            match group {
+                Group::Udp(sockets) => {
+                    let dealt = shares.iter_mut().zip(sockets);
+                    dealt.for_each(|(shard, socket)| shard.push(Share::Udp(socket, bound)));
+                }
+                Group::Tcp(sockets) => {
+                    let dealt = shares.iter_mut().zip(sockets);
+                    dealt.for_each(|(shard, socket)| shard.push(Share::Tcp(socket)));
+                }
+            }
+        }
+        (shares, self.http, self.control)
+    }
+}
+
+/// The limits of a shard's sockets: those of its engine's options, and what the process may open.
+pub(crate) fn limits(options: &Options, shards: usize) -> Limits {
+    let mut limits = Limits::default();
+    limits.message_octets_max = limits
+        .message_octets_max
+        .max(limits.head_octets_max + options.body_octets_max);
+    if let Some(files) = kernel::raise_open_files_limit() {
+        let each = files.saturating_sub(DESCRIPTORS_RESERVED) / shards as u64;
+        limits.connections_max = limits
+            .connections_max
+            .min(usize::try_from(each).unwrap_or(usize::MAX));
+    }
+    limits
+}
+
+/// Binds the control socket for this user and group alone. One that a dead process left behind is replaced; one that answers is not, nor
+/// is anything that is no socket.
+fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
+    let bind = || {
+        if UnixStream::connect(path).is_ok() {
+            let reason = "another lamplighter answers on it";
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, reason));
+        }
+        if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+            fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+        Ok(listener)
+    };
+    bind().map_err(|reason| BootError::Control {
+        path: path.to_owned(),
+        reason,
+    })
+}
