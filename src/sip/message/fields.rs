@@ -1,7 +1,6 @@
 //! The header fields of one message as spans, and where the first of each name is.
 
 use memchr::memrchr;
-use smallvec::SmallVec;
 
 use crate::sip::HeaderName;
 use crate::sip::header::octets;
@@ -10,58 +9,64 @@ use crate::sip::message::HEADERS_MAX;
 /// Fields that need no allocation.
 const FIELDS_INLINE: usize = 40;
 
-/// One field: positions in the message's buffer.
+/// One field: the positions of its value in the message's buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// The first octet of the value.
-    start: u32,
-    /// Behind the last octet of the value.
-    end: u32,
-    name: HeaderName,
+    pub(super) name: HeaderName,
+    span: Span,
 }
 
-impl Field {
-    #[inline]
-    pub(super) fn name(&self) -> HeaderName {
-        self.name
-    }
+/// First octet, and the one behind the last.
+type Span = (u32, u32);
 
+impl Field {
     /// The value without white space around it.
     #[inline]
     pub(super) fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        &bytes[self.start as usize..self.end as usize]
+        &bytes[self.span.0 as usize..self.span.1 as usize]
     }
 
     /// The name as it came: what stands between the line's start and the colon in front of the value.
     pub(super) fn spelling<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let text = octets::trim_end(&bytes[..self.start as usize]);
+        let text = octets::trim_end(&bytes[..self.span.0 as usize]);
         let text = octets::trim_end(text.strip_suffix(b":").unwrap_or(text));
         let line = memrchr(b'\n', text).map_or(0, |newline| newline + 1);
         &text[line..]
     }
 }
 
-/// All fields in order.
+/// All fields in order. Names and spans of the first ones lie apart from each other, so that emptiness is zeros.
 #[derive(Debug)]
 pub(super) struct Fields {
-    list: SmallVec<[Field; FIELDS_INLINE]>,
+    names: [HeaderName; FIELDS_INLINE],
+    spans: [Span; FIELDS_INLINE],
+    /// How many of the places are taken.
+    count: usize,
+    /// Those that found no place.
+    spilled: Vec<Field>,
+    //
+    // By name.
+    //
     /// Bit n: the header with discriminant n is there.
     present: u64,
     /// Bit n: it is there again.
     repeated: u64,
-    /// Where in the list the first field of each name is, if it is there.
+    /// The number of the first field of each name, if it is there.
     first: [u8; HeaderName::COUNT],
 }
 
-// A bit per name, and an octet per position.
+// A bit per name, and an octet per number of a field.
 const _: () = assert!(HeaderName::COUNT <= u64::BITS as usize);
 const _: () = assert!(HEADERS_MAX <= 1 << u8::BITS);
 
 impl Fields {
     #[inline]
-    pub(super) fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            list: SmallVec::new(),
+            names: [HeaderName::Other; FIELDS_INLINE],
+            spans: [(0, 0); FIELDS_INLINE],
+            count: 0,
+            spilled: Vec::new(),
             present: 0,
             repeated: 0,
             first: [0; HeaderName::COUNT],
@@ -71,23 +76,38 @@ impl Fields {
     /// Adds a field whose value is `start..end`. False when there is no room for it.
     #[inline]
     pub(super) fn push(&mut self, name: HeaderName, start: usize, end: usize) -> bool {
-        let position = self.list.len();
-        if position >= HEADERS_MAX {
+        // A message is never longer than a buffer of ours; `read` refuses one past 4 GiB.
+        let span = (start as u32, end as u32);
+        let number = self.count;
+        if number < FIELDS_INLINE {
+            self.names[number] = name;
+            self.spans[number] = span;
+            self.count += 1;
+            self.index(name, number);
+            return true;
+        }
+        self.spill(Field { name, span })
+    }
+
+    #[cold]
+    fn spill(&mut self, field: Field) -> bool {
+        let number = self.count + self.spilled.len();
+        if number >= HEADERS_MAX {
             return false;
         }
+        self.spilled.push(field);
+        self.index(field.name, number);
+        true
+    }
+
+    #[inline]
+    fn index(&mut self, name: HeaderName, number: usize) {
         let bit = 1 << name as u8;
         if self.present & bit == 0 {
-            self.first[name as usize] = position as u8;
+            self.first[name as usize] = number as u8;
         }
         self.repeated |= self.present & bit;
         self.present |= bit;
-        // A message is never longer than a buffer of ours; `read` refuses one past 4 GiB.
-        self.list.push(Field {
-            start: start as u32,
-            end: end as u32,
-            name,
-        });
-        true
     }
 
     #[inline]
@@ -106,34 +126,30 @@ impl Fields {
         if self.repeated & HeaderName::SINGLE == 0 {
             return None;
         }
-        self.list
-            .iter()
-            .map(Field::name)
-            .find(|name| name.is_single() && self.is_repeated(*name))
+        self.iter().map(|field| field.name).find(|name| name.is_single() && self.is_repeated(*name))
     }
 
     #[inline]
-    pub(super) fn first(&self, name: HeaderName) -> Option<&Field> {
+    pub(super) fn first(&self, name: HeaderName) -> Option<Field> {
         if !self.contains(name) {
             return None;
         }
-        self.list.get(usize::from(self.first[name as usize]))
+        let number = usize::from(self.first[name as usize]);
+        match self.spans.get(number) {
+            Some(&span) => Some(Field { name, span }),
+            None => self.spilled.get(number - FIELDS_INLINE).copied(),
+        }
     }
 
     /// Every field of that name, in order.
-    #[inline]
-    pub(super) fn named(&self, name: HeaderName) -> impl Iterator<Item = &Field> {
-        let range = if self.contains(name) {
-            usize::from(self.first[name as usize])..
-        } else {
-            self.list.len()..
-        };
-        self.list[range]
-            .iter()
-            .filter(move |field| field.name == name)
+    pub(super) fn named(&self, name: HeaderName) -> impl Iterator<Item = Field> {
+        let fields = if self.contains(name) { self.count + self.spilled.len() } else { 0 };
+        let before = usize::from(self.first[name as usize]);
+        self.iter().take(fields).skip(before).filter(move |field| field.name == name)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Field> {
-        self.list.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = Field> {
+        let places = self.names.iter().zip(&self.spans).take(self.count);
+        places.map(|(&name, &span)| Field { name, span }).chain(self.spilled.iter().copied())
     }
 }

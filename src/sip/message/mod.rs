@@ -137,7 +137,7 @@ impl<'a> Message<'a> {
     pub fn all_headers(&self) -> impl Iterator<Item = (HeaderName, &'a [u8], &'a [u8])> + '_ {
         self.fields.iter().map(|field| {
             (
-                field.name(),
+                field.name,
                 field.spelling(self.bytes),
                 field.value(self.bytes),
             )
