@@ -1,7 +1,7 @@
 //! The stream connections of a shard, and the messages of one turn gathered by connection.
 //!
 //! Invariants worth naming: a name is never given twice; a connection is written to at most once per turn, or once per
-//! [`PIECES_MAX`] pieces; a message for a connection that is gone is counted, not kept.
+//! `PIECES_MAX` pieces; a message for a connection that is gone is counted, not kept.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
