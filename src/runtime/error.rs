@@ -70,6 +70,11 @@ pub enum BootError {
 impl BootError {
     /// Asks the kernel for a ring before any executor does, whose own complaint would not say what to do.
     pub(crate) fn check_io_uring(cores: usize) -> Result<(), Self> {
+        // What the executor itself insists on, whatever the kernel counts.
+        let is_low = |limit: kernel::ResourceLimit| limit.soft < MEMORY_LOCK_PER_CORE;
+        if kernel::memory_lock_limit().is_some_and(is_low) {
+            return Err(Self::memory_lock(cores));
+        }
         match kernel::probe_io_uring() {
             Ok(()) => Ok(()),
             Err(reason) if reason.raw_os_error() == Some(libc::ENOMEM) => {
