@@ -126,7 +126,9 @@ impl Fields {
         if self.repeated & HeaderName::SINGLE == 0 {
             return None;
         }
-        self.iter().map(|field| field.name).find(|name| name.is_single() && self.is_repeated(*name))
+        self.iter()
+            .map(|field| field.name)
+            .find(|name| name.is_single() && self.is_repeated(*name))
     }
 
     #[inline]
@@ -143,13 +145,22 @@ impl Fields {
 
     /// Every field of that name, in order.
     pub(super) fn named(&self, name: HeaderName) -> impl Iterator<Item = Field> {
-        let fields = if self.contains(name) { self.count + self.spilled.len() } else { 0 };
+        let fields = if self.contains(name) {
+            self.count + self.spilled.len()
+        } else {
+            0
+        };
         let before = usize::from(self.first[name as usize]);
-        self.iter().take(fields).skip(before).filter(move |field| field.name == name)
+        self.iter()
+            .take(fields)
+            .skip(before)
+            .filter(move |field| field.name == name)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Field> {
         let places = self.names.iter().zip(&self.spans).take(self.count);
-        places.map(|(&name, &span)| Field { name, span }).chain(self.spilled.iter().copied())
+        places
+            .map(|(&name, &span)| Field { name, span })
+            .chain(self.spilled.iter().copied())
     }
 }
