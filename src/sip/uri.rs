@@ -52,7 +52,7 @@ impl<'a> Uri<'a> {
         Self::read(text).ok_or(Fault::RequestUri)
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(text: &'a [u8]) -> Option<Self> {
         let (scheme, rest) = split_scheme(text)?;
         if matches!(scheme, Scheme::Sip | Scheme::Sips) {
@@ -87,7 +87,7 @@ impl<'a> Uri<'a> {
 
     /// `user:password@host:port;parameters?headers`. Semicolons and question marks in front of the `@` belong to the user
     /// (W:E1.9).
-    #[inline]
+    #[inline(always)]
     fn read_sip(scheme: Scheme, text: &'a [u8]) -> Option<Self> {
         let front = octets::skip_class(&octets::URI_FRONT, text, 0);
         let (user, rest) = match text.get(front) {

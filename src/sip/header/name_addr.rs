@@ -12,6 +12,18 @@ pub struct NameAddr<'a> {
     pub uri: &'a [u8],
     /// Parameters of the header, not of the URI.
     pub parameters: Parameters<'a>,
+    tag: Tag<'a>,
+}
+
+/// What is known of the tag once the parameters have been looked at.
+#[derive(Clone, Copy, Debug)]
+enum Tag<'a> {
+    /// There are no parameters.
+    Absent,
+    /// The parameters are a tag, which is a token, and nothing else: what nearly everybody sends.
+    Lone(&'a [u8]),
+    /// There is something else.
+    Among(Option<&'a [u8]>),
 }
 
 impl<'a> NameAddr<'a> {
@@ -19,7 +31,11 @@ impl<'a> NameAddr<'a> {
     /// An unquoted display name may hold what is no token (W:E1.28): many phones send it.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let value = octets::trim(value);
+        Self::parse_trimmed(octets::trim(value))
+    }
+
+    /// The same for a value without white space around it.
+    pub(crate) fn parse_trimmed(value: &'a [u8]) -> Option<Self> {
         let mut at = 0;
         loop {
             match value.get(at)? {
@@ -48,6 +64,7 @@ impl<'a> NameAddr<'a> {
             display: octets::trim_end(&value[..open]),
             uri,
             parameters: Parameters(tail),
+            tag: Tag::find(tail),
         })
     }
 
@@ -63,10 +80,11 @@ impl<'a> NameAddr<'a> {
         let is_whole = matches!(tail.first(), None | Some(b';'));
         let is_plain = !uri.iter().any(|&octet| octet == b'?' || octet == b',')
             && octets::all_in(&octets::URI, uri);
-        (is_whole && is_plain && has_scheme(uri)).then_some(Self {
+        (is_whole && is_plain && has_scheme(uri)).then(|| Self {
             display: b"",
             uri,
             parameters: Parameters(tail),
+            tag: Tag::find(tail),
         })
     }
 
@@ -74,40 +92,39 @@ impl<'a> NameAddr<'a> {
     #[must_use]
     #[inline]
     pub fn tag(&self) -> Option<&'a [u8]> {
-        self.lone_tag().or_else(|| self.parameters.get("tag"))
+        match self.tag {
+            Tag::Absent => None,
+            Tag::Lone(tag) => Some(tag),
+            Tag::Among(tag) => tag,
+        }
     }
 
     /// Whether there is at most one tag, of octets without blanks, and every quote is closed (W:E3.1).
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
-        let text = self.parameters.0;
-        if text.is_empty()
-            || self
-                .lone_tag()
-                .is_some_and(|tag| tag.len() + TAG.len() == text.len())
-        {
+        let Tag::Among(tag) = self.tag else {
             return true;
-        }
-        let mut tags = self
-            .parameters
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(b"tag"));
-        let is_tag = |tag: &[u8]| !tag.is_empty() && !tag.iter().copied().any(octets::is_blank);
-        let is_tag_sound = tags.next().is_none_or(|(_, tag)| is_tag(tag)) && tags.next().is_none();
-        is_tag_sound && octets::are_quotes_closed(text)
-    }
-
-    /// The tag where nearly everybody writes it: first, and the way we do.
-    #[inline]
-    fn lone_tag(&self) -> Option<&'a [u8]> {
-        let text = self.parameters.0.strip_prefix(TAG)?;
-        let end = octets::skip_class(&octets::TOKEN, text, 0);
-        (end > 0 && matches!(text.get(end), None | Some(b';'))).then(|| &text[..end])
+        };
+        let is_sound_tag =
+            |tag: &[u8]| !tag.is_empty() && !tag.iter().copied().any(octets::is_blank);
+        tag.is_none_or(is_sound_tag)
+            && self.parameters.count("tag") < 2
+            && octets::are_quotes_closed(self.parameters.0)
     }
 }
 
-/// The usual spelling in front of a tag.
-const TAG: &[u8] = b";tag=";
+impl<'a> Tag<'a> {
+    #[inline]
+    fn find(parameters: &'a [u8]) -> Self {
+        if parameters.is_empty() {
+            return Self::Absent;
+        }
+        match parameters.strip_prefix(b";tag=") {
+            Some(tag) if octets::is_token(tag) => Self::Lone(tag),
+            _ => Self::Among(Parameters(parameters).get("tag")),
+        }
+    }
+}
 
 /// A scheme, a colon, something.
 #[inline]

@@ -53,6 +53,11 @@ impl<'a> Lines<'a> {
         self.at
     }
 
+    /// Goes on at `at`, where a line starts.
+    pub(crate) fn skip_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// Whether the blank line has been seen.
     #[inline]
     pub(crate) const fn is_complete(&self) -> bool {
@@ -67,24 +72,9 @@ impl<'a> Lines<'a> {
     }
 
     /// The next header field line; None at the blank line, and where the buffer ends in the middle of a line.
-    #[inline]
     pub(crate) fn next(&mut self) -> Option<Line> {
         let start = self.at;
-        let end = next_control(self.bytes, start)?;
-        // Nearly every line ends in CRLF, is not empty and goes on in no fold.
-        if let Some([b'\r', b'\n', next]) = self.bytes[end..].first_chunk()
-            && !matches!(next, b' ' | b'\t')
-            && end > start
-        {
-            self.at = end + 2;
-            return Some(Line { start, end });
-        }
-        self.next_odd(start, end)
-    }
-
-    /// Any other line: the blank one, one with folds, with other controls, with LF alone, or the last of the buffer.
-    #[cold]
-    fn next_odd(&mut self, start: usize, control: usize) -> Option<Line> {
+        let control = next_control(self.bytes, start)?;
         let mut end = self.cut(control)?;
         if end == start {
             self.is_complete = true;
@@ -135,8 +125,9 @@ const fn controls(octets: [u8; 8]) -> u64 {
     !(above | octets) & HIGHS
 }
 
-/// The first octet at or behind `from` that may end a line. Looks at sixteen octets at once.
-#[inline]
+/// The first octet at or behind `from` that may end a line. Looks at sixteen octets at once. By itself, because inside the
+/// loop that calls it for every line it leaves too few registers for the rest (measured).
+#[inline(never)]
 fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
     let mut rest = bytes.get(from..)?;
     while let Some((octets, behind)) = rest.split_first_chunk::<16>() {
@@ -159,22 +150,7 @@ fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
 
 impl Line {
     /// The header it names and where its value starts; None without a colon or a token in front of it.
-    #[inline(always)]
     pub(crate) fn name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
-        if let Some((words, colon)) = leading_words(&bytes[self.start..])
-            && self.start + colon < self.end
-        {
-            let name = HeaderName::from_words(words);
-            if name != HeaderName::Other {
-                return Some((name, self.start + colon + 1));
-            }
-        }
-        self.odd_name(bytes)
-    }
-
-    /// A name we do not know, a very long one, or one with white space in front of its colon.
-    #[cold]
-    fn odd_name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
         let text = &bytes[self.start..self.end];
         let colon = memchr(b':', text)?;
         let name = octets::trim_end(&text[..colon]);
@@ -182,9 +158,49 @@ impl Line {
     }
 }
 
+/// A line like nearly all lines: a name we know, a colon, perhaps a space, a value, CRLF, no fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlainLine {
+    pub(crate) name: HeaderName,
+    /// The first octet of the value.
+    pub(crate) start: usize,
+    /// Behind the last octet of the value.
+    pub(crate) end: usize,
+}
+
+impl PlainLine {
+    /// Reads the line that starts at `at`; None when it is not plain. [`Lines`] reads the same out of a plain line, later.
+    #[inline(always)]
+    pub(crate) fn read(bytes: &[u8], at: usize) -> Option<Self> {
+        let (words, colon) = leading_words(bytes.get(at..)?)?;
+        let end = next_control(bytes, at)?;
+        let [b'\r', b'\n', next] = bytes[end..].first_chunk()? else {
+            return None;
+        };
+        if matches!(next, b' ' | b'\t') {
+            return None;
+        }
+        let name = HeaderName::from_words(words);
+        let value = bytes.get(at + colon + 1..end)?;
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        let is_trimmed = *value.first()? > b' ' && *value.last()? > b' ';
+        (is_trimmed && name != HeaderName::Other).then(|| Self {
+            name,
+            start: end - value.len(),
+            end,
+        })
+    }
+
+    /// Where the next line starts.
+    #[inline]
+    pub(crate) const fn next(&self) -> usize {
+        self.end + 2
+    }
+}
+
 /// What stands in front of the first colon as [`HeaderName::from_words`] takes it, and where the colon is; None when it is not
 /// among the first 16 octets, or there are fewer than 16.
-#[inline(always)]
+#[inline]
 fn leading_words(text: &[u8]) -> Option<(NameWords, usize)> {
     let (front, _) = text.split_first_chunk::<16>()?;
     let (octets, _) = front.as_chunks::<8>();
@@ -256,6 +272,61 @@ mod tests {
         }
         // The colon of the next line is none of this one.
         assert_eq!(name("Event\r\nTo: a line of its own, long enough"), None);
+    }
+
+    #[test]
+    fn plain_lines_are_what_any_line_is() {
+        let behind = "To: a line of its own, long enough\r\n\r\n";
+        for line in [
+            "v:x",
+            "Via: x",
+            "CALL-ID: a b",
+            "Content-Length: 0",
+            "Max-Forwards:7:8",
+            "Via:  x",
+            "Via: x ",
+            "Via:",
+            "Via: ",
+            "Via : x",
+            "X-Other: x",
+            "Subscription-State: active",
+            "Via: x\ty",
+            "Via: x\r\n y",
+            "Via: \0",
+            "Via: x\ry",
+            "Via",
+        ] {
+            for line_end in ["\r\n", "\n"] {
+                let text = format!("{line}{line_end}{behind}");
+                let bytes = text.as_bytes();
+                let Some(plain) = PlainLine::read(bytes, 0) else {
+                    continue;
+                };
+                let mut lines = Lines::new(bytes, 0);
+                let any = lines.next().unwrap();
+                let (name, value) = any.name(bytes).unwrap();
+                assert_eq!(plain.name, name, "{text}");
+                assert_eq!(plain.next(), lines.position(), "{text}");
+                assert_eq!(
+                    &bytes[plain.start..plain.end],
+                    octets::trim(&bytes[value..any.end]),
+                    "{text}"
+                );
+            }
+        }
+        let is_plain =
+            |line: &str| PlainLine::read(format!("{line}{behind}").as_bytes(), 0).is_some();
+        assert!(
+            is_plain("v:x\r\n")
+                && is_plain("Content-Length: 0\r\n")
+                && is_plain("Call-ID: a b\r\n")
+        );
+        assert!(
+            !is_plain("v:x\n")
+                && !is_plain("v: x \r\n")
+                && !is_plain("v: x\r\n y\r\n")
+                && !is_plain("v: \r\n")
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::sip::message::StartLine;
 use crate::sip::message::VIAS_MAX;
 use crate::sip::message::fields::Fields;
 use crate::sip::message::lines::Lines;
+use crate::sip::message::lines::PlainLine;
 
 /// Highest value of Max-Forwards (RFC 3261 §20.22).
 const MAX_FORWARDS_MAX: u64 = 255;
@@ -81,7 +82,9 @@ impl<'a> Message<'a> {
     fn read_lines(&mut self) {
         let bytes = self.bytes;
         let mut lines = Lines::new(bytes, self.body_at);
-        while let Some(line) = lines.next() {
+        loop {
+            lines.skip_to(take_plain_lines(bytes, lines.position(), &mut self.fields));
+            let Some(line) = lines.next() else { break };
             let Some((name, value)) = line.name(bytes) else {
                 self.blame(Fault::HeaderLine);
                 continue;
@@ -136,7 +139,7 @@ impl<'a> Message<'a> {
             self.blame(Fault::Missing(name));
             return None;
         };
-        let address = NameAddr::parse(value).filter(NameAddr::is_sound);
+        let address = NameAddr::parse_trimmed(value).filter(NameAddr::is_sound);
         if address.is_none() {
             self.blame(Fault::Invalid(name));
         }
@@ -213,7 +216,20 @@ impl<'a> Message<'a> {
 
 #[inline]
 fn is_sound_contact(value: &[u8]) -> bool {
-    let is_lone = NameAddr::parse(value)
+    let is_lone = NameAddr::parse_trimmed(value)
         .is_some_and(|one| one.parameters.0.is_empty() || memchr(b',', one.parameters.0).is_none());
-    is_lone || value == b"*" || list_items(value).all(|item| NameAddr::parse(item).is_some())
+    is_lone
+        || value == b"*"
+        || list_items(value).all(|item| NameAddr::parse_trimmed(item).is_some())
+}
+
+/// Takes plain lines from `at` on as long as there are any and room for them; returns where the first other line starts.
+/// Nearly all lines of nearly all messages go this way.
+fn take_plain_lines(bytes: &[u8], mut at: usize, fields: &mut Fields) -> usize {
+    while let Some(line) = PlainLine::read(bytes, at)
+        && fields.push(line.name, line.start, line.end)
+    {
+        at = line.next();
+    }
+    at
 }
