@@ -1,10 +1,12 @@
-//! What reading a message costs, next to a header splitter for HTTP (`httparse`) and another SIP library (`rsip`).
+//! What reading a message costs, next to a header splitter for HTTP (`httparse`) and another SIP
+//! library (`rsip`).
 //!
-//! Prints, from one interleaved run, the ratios that the project holds itself to: a SUBSCRIBE of 587 octets costs at most
-//! 2.5 times what `httparse` takes for splitting the same header lines, and at most a quarter of what `rsip` takes for the
-//! message. Ours reads the request line, checks the message, and decodes what the engine needs of Via, From, To, Call-ID and
-//! CSeq; `httparse` is given the header lines alone, because it cannot read a SIP request line, and `rsip` leaves the values
-//! undecoded. Then criterion measures each of them for itself.
+//! Prints, from one interleaved run, the ratios that the project holds itself to: a SUBSCRIBE of
+//! 587 octets costs at most 2.5 times what `httparse` takes for splitting the same header lines,
+//! and at most a quarter of what `rsip` takes for the message. Ours reads the request line, checks
+//! the message, and decodes what the engine needs of Via, From, To, Call-ID and CSeq; `httparse` is
+//! given the header lines alone, because it cannot read a SIP request line, and `rsip` leaves the
+//! values undecoded. Then criterion measures each of them for itself.
 //!
 //! `cargo bench --bench parse`, with or without `--no-default-features`; under a minute.
 
@@ -113,8 +115,8 @@ fn slice(rounds: u32, work: &dyn Fn() -> usize) -> Duration {
     start.elapsed()
 }
 
-/// The median over [`PAIRS`] of what `left` costs in terms of `right`, each pair run as left, right, right, left, so that a
-/// clock that drifts hits both alike.
+/// The median over [`PAIRS`] of what `left` costs in terms of `right`, each pair run as left,
+/// right, right, left, so that a clock that drifts hits both alike.
 fn ratio(left: &dyn Fn() -> usize, right: &dyn Fn() -> usize) -> f64 {
     let rounds = |work: &dyn Fn() -> usize| {
         let probe = slice(2000, work).max(Duration::from_micros(1));

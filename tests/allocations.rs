@@ -1,8 +1,11 @@
-//! The steady state allocates nothing: refreshes, answers, timers and state changes run in the room that earlier ones left.
+//! The steady state allocates nothing: refreshes, answers, timers and state changes run in the room
+//! that earlier ones left.
 //!
-//! A counting allocator proves it: it counts for the thread at hand, and only while a test measures, so that writing the phones' messages
-//! does not count. What is not part of the promise: a new subscription (its dialog is one allocation), a digest (the domain here believes
-//! everybody), a PUBLISH (the XML decoder makes values; how many is bounded below), and mail between shards (a node of one shard has none).
+//! A counting allocator proves it: it counts for the thread at hand, and only while a test
+//! measures, so that writing the phones' messages does not count. What is not part of the promise:
+//! a new subscription (its dialog is one allocation), a digest (the domain here believes
+//! everybody), a PUBLISH (the XML decoder makes values; how many is bounded below), and mail
+//! between shards (a node of one shard has none).
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
@@ -54,8 +57,8 @@ fn count() {
     }
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; counting touches constant-initialized cells without destructors,
-// which never allocate.
+// SAFETY: every call goes to the system's allocator unchanged; counting touches
+// constant-initialized cells without destructors, which never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -96,7 +99,8 @@ fn allocations_of(work: impl FnOnce()) -> u64 {
 // One shard and its phones.
 
 const WATCHERS: usize = 100;
-/// Longer than Timer J and than the tombstones of calls: what they hold is part of the steady state.
+/// Longer than Timer J and than the tombstones of calls: what they hold is part of the steady
+/// state.
 const WARM_UP_ROUNDS: u32 = 60;
 const MEASURED_ROUNDS: u32 = 40;
 const ROUND: Duration = Duration::from_secs(2);
@@ -497,7 +501,8 @@ fn sending_a_notify_again_allocates_nothing() {
 
 /// What reading a document of one call costs: its values, and the document they stand in.
 const DECODER_ALLOCATIONS_MAX: u64 = 21;
-/// What a PUBLISH with one call costs, the decoder included. It does not grow with the number of watchers.
+/// What a PUBLISH with one call costs, the decoder included. It does not grow with the number of
+/// watchers.
 const PUBLISH_ALLOCATIONS_MAX: u64 = 40;
 
 #[test]

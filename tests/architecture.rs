@@ -1,8 +1,9 @@
-//! The architecture, stated as tables and checked on every run: which room may use which, where a crate is at home, what the
-//! pure rooms must not touch, how long a file may get, what lies at the top of the repository.
+//! The architecture, stated as tables and checked on every run: which room may use which, where a
+//! crate is at home, what the pure rooms must not touch, how long a file may get, what lies at the
+//! top of the repository.
 //!
-//! It reads the sources as text, after blanking comments and literals, so it needs no compiler and no crate. It is not a
-//! style checker: rustfmt and clippy do that.
+//! It reads the sources as text, after blanking comments and literals, so it needs no compiler and
+//! no crate. It is not a style checker: rustfmt and clippy do that.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,7 +45,8 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Rooms without a clock, a socket, a file, a lock or a thread.
 const PURE_ROOMS: &[&str] = &["sip", "presence", "shard"];
 
-/// Where each crate may be named: path prefixes below `src`. Every dependency in Cargo.toml has a row.
+/// Where each crate may be named: path prefixes below `src`. Every dependency in Cargo.toml has a
+/// row.
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("crossbeam", &["runtime", "http"]),
@@ -92,7 +94,8 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry"]),
 ];
 
-/// Crates that must never be named in `src`: a second opinion is worth nothing when both ends share it.
+/// Crates that must never be named in `src`: a second opinion is worth nothing when both ends share
+/// it.
 const BANNED_CRATES: &[&str] = &["rsip", "httparse", "criterion", "tokio"];
 
 /// Crates that only test modules may name.
@@ -158,7 +161,8 @@ impl fmt::Display for Breach {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------- the tests
+// ----------------------------------------------------------------------------------------------------------------
+// the tests
 
 #[test]
 fn sources_keep_to_the_architecture() {
@@ -392,7 +396,8 @@ fn the_checker_lets_the_permitted_pass() {
     }
 }
 
-// -------------------------------------------------------------------------------------------------------------- the checker
+// --------------------------------------------------------------------------------------------------------------
+// the checker
 
 /// Every breach of one source file; `file` is its path below `src`.
 fn check(file: &str, text: &str) -> Vec<Breach> {
@@ -482,7 +487,8 @@ fn room_of(file: &str) -> &str {
         .map_or_else(|| file.trim_end_matches(".rs"), |(room, _)| room)
 }
 
-/// Whether a file is the home itself (`main` for `main.rs`, `sip/digest` for `sip/digest.rs`) or lies below it.
+/// Whether a file is the home itself (`main` for `main.rs`, `sip/digest` for `sip/digest.rs`) or
+/// lies below it.
 fn is_below(file: &str, home: &str) -> bool {
     file.strip_prefix(home)
         .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
@@ -501,7 +507,8 @@ fn rooms_named(line: &str) -> Vec<&str> {
         let rest = line[position + "super".len()..]
             .strip_prefix("::")
             .map(leading_word);
-        // A child may have any name but that of a room, so a room's name behind `super` is a climb to it.
+        // A child may have any name but that of a room, so a room's name behind `super` is a climb
+        // to it.
         rooms.extend(rest.filter(|word| ROOMS.iter().any(|(room, _)| room == word)));
     }
     rooms.retain(|word| !word.is_empty());
@@ -622,7 +629,8 @@ fn listed(breaches: &[Breach]) -> String {
         .collect()
 }
 
-/// Replaces comments and the insides of string and character literals by spaces; line numbers stay as they are.
+/// Replaces comments and the insides of string and character literals by spaces; line numbers stay
+/// as they are.
 fn blank_comments_and_literals(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut code = String::with_capacity(text.len());

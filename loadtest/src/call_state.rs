@@ -1,4 +1,5 @@
-//! Call states by HTTP: `GET /call_state.htm` over a few kept connections, one request at a time on each.
+//! Call states by HTTP: `GET /call_state.htm` over a few kept connections, one request at a time on
+//! each.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,8 @@
-//! `application/dialog-info+xml` (RFC 4235), as far as a lamp needs it: scanned from a NOTIFY, written for a PUBLISH.
+//! `application/dialog-info+xml` (RFC 4235), as far as a lamp needs it: scanned from a NOTIFY,
+//! written for a PUBLISH.
 //!
-//! The scan wants what a simple phone wants: no namespace prefix, one `dialog` element at the most, the state as text.
+//! The scan wants what a simple phone wants: no namespace prefix, one `dialog` element at the most,
+//! the state as text.
 
 use crate::message::number;
 
@@ -41,7 +43,8 @@ pub(crate) struct DialogInfo<'a> {
     pub(crate) lamp: Lamp,
 }
 
-/// Reads a document; None when it is none, or shows more than one dialog, or a state that does not exist.
+/// Reads a document; None when it is none, or shows more than one dialog, or a state that does not
+/// exist.
 pub(crate) fn scan(body: &[u8]) -> Option<DialogInfo<'_>> {
     let start = find(body, b"<dialog-info")? + b"<dialog-info".len();
     let rest = &body[start..];
@@ -119,8 +122,8 @@ pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 pub(crate) struct PublishedCall<'a> {
     /// `user@domain` of the presentity.
     pub(crate) address: &'a str,
-    /// Which call of this presentity, and of which run: a server remembers for a while that a call is over, so that each
-    /// needs ids of its own.
+    /// Which call of this presentity, and of which run: a server remembers for a while that a call
+    /// is over, so that each needs ids of its own.
     pub(crate) number: u32,
     pub(crate) run: &'a str,
     /// The version of the publisher's documents.

@@ -1,6 +1,7 @@
 //! Digest access authentication as a phone does it (RFC 7616 with MD5, `qop=auth` or none).
 //!
-//! Every request that is challenged is answered with a fresh client nonce and a count of 1; no nonce is kept.
+//! Every request that is challenged is answered with a fresh client nonce and a count of 1; no
+//! nonce is kept.
 
 use std::fmt::Write;
 
@@ -84,7 +85,8 @@ impl Challenge {
     }
 }
 
-/// The value of `name=value` or `name="value"`. Quoted pairs are not resolved: realm and nonce go back as they came.
+/// The value of `name=value` or `name="value"`. Quoted pairs are not resolved: realm and nonce go
+/// back as they came.
 fn directive<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = parameters.trim_start_matches([' ', ',', '\t']);
     while !rest.is_empty() {

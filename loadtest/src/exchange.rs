@@ -1,6 +1,8 @@
-//! Client transactions of SUBSCRIBE and PUBLISH (RFC 3261 §17.1.2): Timer E, Timer F, and finding one by its branch.
+//! Client transactions of SUBSCRIBE and PUBLISH (RFC 3261 §17.1.2): Timer E, Timer F, and finding
+//! one by its branch.
 //!
-//! All retransmission intervals are the same for everybody, so the timers are one queue per interval, each in order of time.
+//! All retransmission intervals are the same for everybody, so the timers are one queue per
+//! interval, each in order of time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,7 +38,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Exchange {
     pub(crate) purpose: Purpose,
     pub(crate) port: u32,
-    /// When it should have been sent: latencies count from here, so that a late sender hides nothing.
+    /// When it should have been sent: latencies count from here, so that a late sender hides
+    /// nothing.
     pub(crate) scheduled: Instant,
     /// Whether it carries credentials.
     pub(crate) authorized: bool,

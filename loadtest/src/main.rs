@@ -1,7 +1,9 @@
-//! A load generator for SIP presence servers: phones that subscribe, publish and check every lamp they see.
+//! A load generator for SIP presence servers: phones that subscribe, publish and check every lamp
+//! they see.
 //!
-//! It shares no code with the server it is pointed at: requests are made with `rsip`, what comes back is scanned by
-//! [`message`] and, in samples, read in full by `rsip` again, so that one bug cannot hide at both ends.
+//! It shares no code with the server it is pointed at: requests are made with `rsip`, what comes
+//! back is scanned by [`message`] and, in samples, read in full by `rsip` again, so that one bug
+//! cannot hide at both ends.
 //!
 //! ```text
 //! main ── swarm ── phone, exchange, call_state      what happens: no socket, time as an argument
@@ -45,7 +47,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Subscribe many phones, change what they watch, check every NOTIFY; ends with 0 only if all was right.
+    /// Subscribe many phones, change what they watch, check every NOTIFY; ends with 0 only if all
+    /// was right.
     Swarm(SwarmArguments),
 }
 

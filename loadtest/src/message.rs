@@ -1,7 +1,9 @@
-//! Plain scans of what a server sends: the few fields the checks need, as slices of the received bytes.
+//! Plain scans of what a server sends: the few fields the checks need, as slices of the received
+//! bytes.
 //!
-//! Guarantees: linear time, no allocation, never a panic. It is not a SIP parser: `rsip` reads a sample of the same
-//! bytes in full (see [`crate::second_opinion`]), and this scan carries the rest.
+//! Guarantees: linear time, no allocation, never a panic. It is not a SIP parser: `rsip` reads a
+//! sample of the same bytes in full (see [`crate::second_opinion`]), and this scan carries the
+//! rest.
 
 /// Lines a response must repeat: every Via, then From, To, Call-ID and CSeq.
 const ECHO_LINES_MAX: usize = 16;
@@ -96,8 +98,9 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Incoming<'_>, Unreadable> {
     Ok(message)
 }
 
-/// The length of the message at the front of a stream's buffer: `Ok(None)` asks for more bytes, `Err` means that the
-/// stream cannot be followed any further. Leading line ends are for the caller to skip.
+/// The length of the message at the front of a stream's buffer: `Ok(None)` asks for more bytes,
+/// `Err` means that the stream cannot be followed any further. Leading line ends are for the caller
+/// to skip.
 pub(crate) fn frame(buffer: &[u8]) -> Result<Option<usize>, Unreadable> {
     let mut rest = buffer;
     let mut content_length = None;
@@ -121,7 +124,8 @@ pub(crate) fn frame(buffer: &[u8]) -> Result<Option<usize>, Unreadable> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Appends the response to this request: `status_line` without its line end, the echoed lines, no body.
+    /// Appends the response to this request: `status_line` without its line end, the echoed lines,
+    /// no body.
     pub(crate) fn answer(&self, status_line: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(status_line.as_bytes());
         out.extend_from_slice(b"\r\n");

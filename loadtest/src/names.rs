@@ -1,4 +1,5 @@
-//! The names of a run: users, tags and Call-IDs, made so that the subscription's number can be read back out of them.
+//! The names of a run: users, tags and Call-IDs, made so that the subscription's number can be read
+//! back out of them.
 
 /// Who is called what.
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
-//! A naive notifier for the tests, on loopback, that can misbehave on purpose: the checks must be able to fail.
+//! A naive notifier for the tests, on loopback, that can misbehave on purpose: the checks must be
+//! able to fail.
 //!
-//! It reads and writes with `rsip` and `format!`, sends every NOTIFY once, and waits for nobody. It is no server.
+//! It reads and writes with `rsip` and `format!`, sends every NOTIFY once, and waits for nobody. It
+//! is no server.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -593,7 +595,8 @@ fn streams_and_call_states_work() {
 
 #[test]
 fn loss_on_arrival_is_made_good_by_retransmission_of_requests() {
-    // The notifier never repeats a NOTIFY, so those that are thrown away are lost: the report must say so.
+    // The notifier never repeats a NOTIFY, so those that are thrown away are lost: the report must
+    // say so.
     let report = swarm(Habit::Good, &["--loss", "20"]);
     assert!(
         report.dropped > 0 && report.lost > 0 && !report.is_clean(),

@@ -1,8 +1,9 @@
 //! One subscription as its phone sees it, and the checks that every NOTIFY must pass.
 //!
-//! What is checked: tags, CSeq one higher than the last, document version one higher than the last and 0 at first, the
-//! entity, a full document, a lamp that may be shown now, one NOTIFY per change, and an end only when it was asked for.
-//! A NOTIFY with the CSeq and the branch of the last one is its retransmission: it is answered again and not judged.
+//! What is checked: tags, CSeq one higher than the last, document version one higher than the last
+//! and 0 at first, the entity, a full document, a lamp that may be shown now, one NOTIFY per
+//! change, and an end only when it was asked for. A NOTIFY with the CSeq and the branch of the last
+//! one is its retransmission: it is answered again and not judged.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -61,7 +62,8 @@ struct Seen {
     version: u32,
 }
 
-/// What a watcher may be shown: the state of the running step, and the one before while the change is under way.
+/// What a watcher may be shown: the state of the running step, and the one before while the change
+/// is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Expectation {
     pub(crate) now: Lamp,
@@ -134,7 +136,8 @@ impl Subscription {
         self.seen.is_some()
     }
 
-    /// Judges a NOTIFY. `entity` is the presentity's URI; `ours` says whether its To-tag is this phone's.
+    /// Judges a NOTIFY. `entity` is the presentity's URI; `ours` says whether its To-tag is this
+    /// phone's.
     pub(crate) fn handle_notify(
         &mut self,
         notify: &Incoming<'_>,
@@ -178,7 +181,8 @@ impl Subscription {
         findings
     }
 
-    /// Everything behind the dialog's own numbers; returns the version, or the old one when there is none.
+    /// Everything behind the dialog's own numbers; returns the version, or the old one when there
+    /// is none.
     fn judge(
         &mut self,
         notify: &Incoming<'_>,
@@ -252,7 +256,8 @@ impl Subscription {
         }
     }
 
-    /// The notifier's tag comes with the 2xx or with the first NOTIFY, whichever is first; it must stay the same.
+    /// The notifier's tag comes with the 2xx or with the first NOTIFY, whichever is first; it must
+    /// stay the same.
     pub(crate) fn learn_tag(&mut self, tag: &[u8]) -> bool {
         if self.remote_tag.is_empty()
             && let Ok(tag) = std::str::from_utf8(tag)

@@ -1,4 +1,5 @@
-//! The phones' side of the network: many UDP ports, or many TCP connections, behind one interface, on one thread.
+//! The phones' side of the network: many UDP ports, or many TCP connections, behind one interface,
+//! on one thread.
 
 use std::io;
 use std::io::Read;
@@ -19,7 +20,8 @@ use crate::sockets::Poller;
 use crate::sockets::Ready;
 use crate::sockets::ReceiveBatch;
 
-/// Octets asked for as the receive buffer of each UDP port: a burst for all phones behind it must fit.
+/// Octets asked for as the receive buffer of each UDP port: a burst for all phones behind it must
+/// fit.
 const RECEIVE_BUFFER_OCTETS: i32 = 4 << 20;
 /// Octets of a stream's unfinished message; more means that we are out of step.
 const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;

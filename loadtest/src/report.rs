@@ -1,4 +1,5 @@
-//! What a run found: counters, latencies, the verdict; as a table for people and as JSON for machines.
+//! What a run found: counters, latencies, the verdict; as a table for people and as JSON for
+//! machines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,7 +50,8 @@ pub(crate) struct Report {
     pub(crate) stale: u64,
     pub(crate) out_of_order: u64,
     pub(crate) wrong: u64,
-    /// Messages that could not be read, that no subscription or request belongs to, or that `rsip` found at fault.
+    /// Messages that could not be read, that no subscription or request belongs to, or that `rsip`
+    /// found at fault.
     pub(crate) foreign: u64,
     /// Messages read in full by `rsip`.
     pub(crate) sampled: u64,
@@ -256,7 +258,8 @@ impl Latency {
     const MICROSECONDS_MAX: u64 = 60_000_000;
 
     fn new() -> Self {
-        // The bounds are constants that hdrhistogram accepts; without a histogram nothing would be recorded.
+        // The bounds are constants that hdrhistogram accepts; without a histogram nothing would be
+        // recorded.
         Self(Histogram::new_with_bounds(1, Self::MICROSECONDS_MAX, 3).ok())
     }
 

@@ -1,7 +1,8 @@
-//! The system calls that the standard library does not offer: epoll, batches of datagrams, socket buffers, descriptor limits.
+//! The system calls that the standard library does not offer: epoll, batches of datagrams, socket
+//! buffers, descriptor limits.
 //!
-//! The only file of this crate with `unsafe` in it. Every function is safe to call with any arguments: the pointers given
-//! to the kernel are to slices borrowed for the length of the call.
+//! The only file of this crate with `unsafe` in it. Every function is safe to call with any
+//! arguments: the pointers given to the kernel are to slices borrowed for the length of the call.
 #![allow(
     unsafe_code,
     reason = "recvmmsg, sendmmsg and epoll have no safe form in std"
@@ -112,7 +113,8 @@ impl Poller {
 
     fn collect(&self, ready: &mut Vec<Ready>) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
-        // SAFETY: the kernel writes at most EVENTS_MAX events into the array, which outlives the call.
+        // SAFETY: the kernel writes at most EVENTS_MAX events into the array, which outlives the
+        // call.
         let count = unsafe {
             libc::epoll_wait(
                 self.epoll.as_raw_fd(),
@@ -149,8 +151,8 @@ impl ReceiveBatch {
         }
     }
 
-    /// Takes what waits at a connected socket, without blocking. An error of the socket (nobody listens at the other end)
-    /// counts as nothing.
+    /// Takes what waits at a connected socket, without blocking. An error of the socket (nobody
+    /// listens at the other end) counts as nothing.
     pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
         self.lengths.clear();
         // SAFETY: all-zero is a valid mmsghdr: null pointers, zero lengths.
@@ -165,8 +167,8 @@ impl ReceiveBatch {
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
         }
-        // SAFETY: each header points to one iovec, each iovec to a buffer of its length of its own; arrays and buffers
-        // outlive the call, and nothing else touches them meanwhile.
+        // SAFETY: each header points to one iovec, each iovec to a buffer of its length of its own;
+        // arrays and buffers outlive the call, and nothing else touches them meanwhile.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -197,7 +199,8 @@ impl ReceiveBatch {
     }
 }
 
-/// Sends up to [`BATCH`] datagrams over a connected socket, without blocking; returns how many were taken.
+/// Sends up to [`BATCH`] datagrams over a connected socket, without blocking; returns how many were
+/// taken.
 pub(crate) fn send_batch(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<usize> {
     let count = datagrams.len().min(BATCH);
     // SAFETY: all-zero is a valid mmsghdr: null pointers, zero lengths.
@@ -212,8 +215,8 @@ pub(crate) fn send_batch(socket: &UdpSocket, datagrams: &[&[u8]]) -> io::Result<
         header.msg_hdr.msg_iov = vector;
         header.msg_hdr.msg_iovlen = 1;
     }
-    // SAFETY: `count` headers, each pointing to one iovec, each to a datagram the kernel only reads; all of them outlive
-    // the call.
+    // SAFETY: `count` headers, each pointing to one iovec, each to a datagram the kernel only
+    // reads; all of them outlive the call.
     let sent = unsafe {
         libc::sendmmsg(
             socket.as_raw_fd(),

@@ -1,10 +1,13 @@
-//! The swarm: many phones on one thread that subscribe, watch every lamp change, and unsubscribe, in phases.
+//! The swarm: many phones on one thread that subscribe, watch every lamp change, and unsubscribe,
+//! in phases.
 //!
-//! A phase starts its requests at the given rate whether or not answers come (open loop), then waits until every watcher
-//! has what the phase is about, then listens a little longer for what should not come. When nothing new arrives for as
-//! long as patience lasts, what is still missing counts as lost.
+//! A phase starts its requests at the given rate whether or not answers come (open loop), then
+//! waits until every watcher has what the phase is about, then listens a little longer for what
+//! should not come. When nothing new arrives for as long as patience lasts, what is still missing
+//! counts as lost.
 //!
-//! [`Swarm`] itself has no socket: messages and time in, messages out. [`run`] connects it to [`crate::ports`].
+//! [`Swarm`] itself has no socket: messages and time in, messages out. [`run`] connects it to
+//! [`crate::ports`].
 
 mod incoming;
 mod requests;
@@ -82,13 +85,15 @@ pub(crate) struct SwarmArguments {
     /// How often each user rings, talks and hangs up.
     #[arg(long, default_value_t = 1)]
     pub(crate) rounds: u32,
-    /// Expires of the SUBSCRIBEs and PUBLISHes, in seconds; the run must be shorter, nothing is refreshed.
+    /// Expires of the SUBSCRIBEs and PUBLISHes, in seconds; the run must be shorter, nothing is
+    /// refreshed.
     #[arg(long, default_value_t = 3_600)]
     pub(crate) expires: u32,
     /// Percent of what the server sends that is thrown away on arrival.
     #[arg(long, default_value_t = 0.0, value_parser = percent)]
     pub(crate) loss: f64,
-    /// One of so many messages is read in full by a second parser, and the first NOTIFY of every subscription.
+    /// One of so many messages is read in full by a second parser, and the first NOTIFY of every
+    /// subscription.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) sample: u32,
     /// Seconds without anything new after which what is missing counts as lost.

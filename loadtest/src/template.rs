@@ -1,4 +1,5 @@
-//! Requests made once with `rsip`, then filled: the text is cut at marks, and a request is its pieces with values between.
+//! Requests made once with `rsip`, then filled: the text is cut at marks, and a request is its
+//! pieces with values between.
 
 use rsip::Header;
 use rsip::Headers;
@@ -7,7 +8,8 @@ use rsip::Param;
 use rsip::Uri;
 use rsip::param::OtherParam;
 
-/// Opens and closes the name of a hole in the text that `rsip` writes; no header value of ours holds it.
+/// Opens and closes the name of a hole in the text that `rsip` writes; no header value of ours
+/// holds it.
 const MARK: char = '\u{1}';
 
 /// What goes into a request.
@@ -128,7 +130,8 @@ impl Template {
         out.extend_from_slice(values.body);
     }
 
-    /// Cuts the text at its marks. The optional lines go before Content-Length, which is the last header.
+    /// Cuts the text at its marks. The optional lines go before Content-Length, which is the last
+    /// header.
     fn cut(text: &str) -> Self {
         let lines = format!("{}Content-Length", hole(Hole::Lines));
         let text = text.replace("Content-Length", &lines);

@@ -1,4 +1,5 @@
-//! A client for the running server's control socket: one HTTP/1.0 request, one response to the end of the stream.
+//! A client for the running server's control socket: one HTTP/1.0 request, one response to the end
+//! of the stream.
 
 use std::io;
 use std::io::Read;

@@ -1,10 +1,13 @@
-//! `lamplighter demo`: a whole server, three phones and a telephone exchange in one process, to look at.
+//! `lamplighter demo`: a whole server, three phones and a telephone exchange in one process, to
+//! look at.
 //!
-//! The phones subscribe to each other over real UDP on loopback, the exchange publishes calls, somebody's mobile speaks HTTP, and the
-//! lamps on the phones are drawn as they change. With `--once` the demonstration is a test of the installation: it ends by itself,
-//! with 0 only if every key of every phone showed exactly what it should have, in order, and nothing else.
+//! The phones subscribe to each other over real UDP on loopback, the exchange publishes calls,
+//! somebody's mobile speaks HTTP, and the lamps on the phones are drawn as they change. With
+//! `--once` the demonstration is a test of the installation: it ends by itself, with 0 only if
+//! every key of every phone showed exactly what it should have, in order, and nothing else.
 //!
-//! Nothing here is used by the server. Nothing leaves the machine: all sockets are bound to 127.0.0.1, on free ports.
+//! Nothing here is used by the server. Nothing leaves the machine: all sockets are bound to
+//! 127.0.0.1, on free ports.
 
 mod cast;
 mod exchange;

@@ -1,4 +1,5 @@
-//! The command line: what the daemon and its tools are called with. Each command is a file; none holds anything the rooms do.
+//! The command line: what the daemon and its tools are called with. Each command is a file; none
+//! holds anything the rooms do.
 
 mod check;
 mod client;
@@ -62,7 +63,8 @@ struct QuestionArguments {
     config: Option<PathBuf>,
 }
 
-/// Does what the command line says. 0 when it went well, 1 when not, 2 when the command line is not understood.
+/// Does what the command line says. 0 when it went well, 1 when not, 2 when the command line is not
+/// understood.
 #[must_use]
 pub fn main() -> ExitCode {
     match Arguments::parse().command {

@@ -37,8 +37,8 @@ pub(super) fn run(path: &str, arguments: &QuestionArguments) -> ExitCode {
     }
 }
 
-/// The control socket: as given, else as the given configuration says, else the default one. A configuration with faults the
-/// parser does not see still says where its server is.
+/// The control socket: as given, else as the given configuration says, else the default one. A
+/// configuration with faults the parser does not see still says where its server is.
 fn socket(arguments: &QuestionArguments) -> Result<PathBuf, Complaints> {
     match (&arguments.socket, &arguments.config) {
         (Some(socket), _) => Ok(socket.clone()),

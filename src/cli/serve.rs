@@ -89,8 +89,8 @@ fn node_plan(plan: Plan) -> NodePlan {
     }
 }
 
-/// The domains and accounts of the file as it is now; None, with every fault logged, when it is not in order. What else differs
-/// from what runs is said each time, for it still waits for a restart.
+/// The domains and accounts of the file as it is now; None, with every fault logged, when it is not
+/// in order. What else differs from what runs is said each time, for it still waits for a restart.
 fn reload(file: &Path, running: &Config) -> Option<Arc<Directory>> {
     match config::load(file) {
         Ok(Loaded { config, plan }) => {

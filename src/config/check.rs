@@ -1,5 +1,6 @@
-//! The check of the whole file but for its tenants: what single values cannot show. Each function converts its part and complains of everything
-//! that is wrong with it; what it returns is used only when nobody complained.
+//! The check of the whole file but for its tenants: what single values cannot show. Each function
+//! converts its part and complains of everything that is wrong with it; what it returns is used
+//! only when nobody complained.
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;

@@ -105,7 +105,8 @@ impl<'a> Complainer<'a> {
         }
     }
 
-    /// A fault at a place in the file; an empty place (a default, which stands nowhere) has no line.
+    /// A fault at a place in the file; an empty place (a default, which stands nowhere) has no
+    /// line.
     pub(super) fn add(
         &mut self,
         place: Range<usize>,
@@ -173,8 +174,8 @@ pub(super) fn from_parser(error: &toml::de::Error, source: &Source) -> Complaint
     }
 }
 
-/// ``unknown field `nmae`, expected one of `name`, `data_dir` ``: the first word in backticks is the offender, the others
-/// are what is known.
+/// ``unknown field `nmae`, expected one of `name`, `data_dir` ``: the first word in backticks is
+/// the offender, the others are what is known.
 fn misspelt(message: &str, kind: &str) -> (String, String) {
     let mut words = message.split('`').skip(1).step_by(2);
     let offender = words.next().unwrap_or_default();

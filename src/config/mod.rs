@@ -1,8 +1,9 @@
 //! The configuration: one TOML file, typed, checked as a whole, converted once.
 //!
-//! Three steps, each a file: [`Config`] is the file as its keys stand (`schema`); the plan is what the other rooms are built from
-//! (`plan`); between them lies the check, which finds every fault of a file and says for each where it is, what is wrong and
-//! what to do ([`Complaints`]). `default.toml`, shipped beside this file, is the manual.
+//! Three steps, each a file: [`Config`] is the file as its keys stand (`schema`); the plan is what
+//! the other rooms are built from (`plan`); between them lies the check, which finds every fault of
+//! a file and says for each where it is, what is wrong and what to do ([`Complaints`]).
+//! `default.toml`, shipped beside this file, is the manual.
 //!
 //! Not here: what a key does. The rooms own their options; this room only fills them.
 

@@ -60,7 +60,8 @@ impl<'de> Deserialize<'de> for Interval {
     }
 }
 
-/// An amount of memory: a whole number of octets, or a text with a unit (`"64 KiB"`, `"4 MiB"`, `"1500 B"`).
+/// An amount of memory: a whole number of octets, or a text with a unit (`"64 KiB"`, `"4 MiB"`,
+/// `"1500 B"`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Octets(pub usize);
 

@@ -1,7 +1,8 @@
-//! The file as its keys stand: the types serde fills, and their defaults. `default.toml` is the manual; a test proves that it
-//! says the same as [`Config::default`].
+//! The file as its keys stand: the types serde fills, and their defaults. `default.toml` is the
+//! manual; a test proves that it says the same as [`Config::default`].
 //!
-//! Values that can be wrong in a way only the check sees keep their place ([`Spanned`]), so that the complaint has a line.
+//! Values that can be wrong in a way only the check sees keep their place ([`Spanned`]), so that
+//! the complaint has a line.
 
 use std::fmt;
 use std::path::Path;
@@ -321,7 +322,8 @@ const DATA_DIR: &str = "/var/lib/lamplighter";
 pub(crate) const CONTROL_SOCKET: &str = "/run/lamplighter/control.sock";
 
 impl Config {
-    /// Reads a text. What only the whole file shows is not checked yet, see [`crate::config::Plan::new`].
+    /// Reads a text. What only the whole file shows is not checked yet, see
+    /// [`crate::config::Plan::new`].
     ///
     /// # Errors
     /// The first key or value that is not understood.
@@ -329,8 +331,8 @@ impl Config {
         toml::from_str(&source.text).map_err(|error| from_parser(&error, source))
     }
 
-    /// The socket of the operator's commands: as given; else `control.sock` in the data directory; else, with the default
-    /// data directory, in `/run/lamplighter`.
+    /// The socket of the operator's commands: as given; else `control.sock` in the data directory;
+    /// else, with the default data directory, in `/run/lamplighter`.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         match &self.http.control_socket {
@@ -340,7 +342,8 @@ impl Config {
         }
     }
 
-    /// The sections in which `new` differs and that only a restart can apply: all but domains and accounts.
+    /// The sections in which `new` differs and that only a restart can apply: all but domains and
+    /// accounts.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let sections = [

@@ -1,6 +1,7 @@
 //! "Did you mean": the known word nearest to a misspelt one.
 
-/// The candidate that `word` most likely means: at most a third of its letters differ. None when none is that near.
+/// The candidate that `word` most likely means: at most a third of its letters differ. None when
+/// none is that near.
 pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     let distance_max = (word.chars().count() / 3).max(1);
@@ -12,7 +13,8 @@ pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that make `left` of `right` (optimal string alignment).
+/// Insertions, deletions, replacements and swaps of neighbours that make `left` of `right` (optimal
+/// string alignment).
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();

@@ -155,7 +155,8 @@ fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<Ip
 
 /// The spans of a domain.
 fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
-    // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could never be demanded.
+    // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could never be
+    // demanded.
     time_between(&domain.min_expires, "min_expires", 1, 3600, complainer);
     time_between(
         &domain.max_expires,

@@ -52,7 +52,8 @@ fn the_defaults_are_the_shards_own() {
     assert_eq!(format!("{options:?}"), format!("{own:?}"));
 }
 
-/// The parser names the keys it knows when it meets one that it does not: each must stand in the manual.
+/// The parser names the keys it knows when it meets one that it does not: each must stand in the
+/// manual.
 #[test]
 fn the_shipped_file_explains_every_key() {
     let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"\"\n";

@@ -27,7 +27,8 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
-/// A refusal after which the connection ends, because what follows on it cannot be trusted or is too long to read.
+/// A refusal after which the connection ends, because what follows on it cannot be trusted or is
+/// too long to read.
 pub(super) fn last(status: StatusCode, body: &'static str) -> Answer {
     let mut answer = text(status, body);
     answer

@@ -1,4 +1,5 @@
-//! The address of record an operator types: `123@abc.com`, `sip:123@abc.com;transport=tcp`, with an alias for the domain.
+//! The address of record an operator types: `123@abc.com`, `sip:123@abc.com;transport=tcp`, with an
+//! alias for the domain.
 
 use crate::presence::Aor;
 use crate::shard::Directory;

@@ -1,7 +1,9 @@
-//! `call_state.htm` (W:D1): a mobile operator's or an app's word that somebody is in a call, or is no more.
+//! `call_state.htm` (W:D1): a mobile operator's or an app's word that somebody is in a call, or is
+//! no more.
 //!
-//! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=`. What it says becomes one contribution of the
-//! presentity, which ends by itself. The number goes into that contribution and nowhere else: no log, no answer to a client.
+//! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=`. What it says becomes one
+//! contribution of the presentity, which ends by itself. The number goes into that contribution and
+//! nowhere else: no log, no answer to a client.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -42,8 +44,8 @@ const FORM_OCTETS_MAX: usize = 8 << 10;
 const NUMBER_CHARACTERS_MAX: usize = 64;
 /// The names of the fields; their order does not matter (W:D1.1).
 const FIELDS: [&str; 5] = ["domain", "user", "password", "number", "expires"];
-/// Numbers the calls, so that no two of them show watchers the same dialog `id` (W:B3.5). The engine keeps the first as long as
-/// the same call is reported.
+/// Numbers the calls, so that no two of them show watchers the same dialog `id` (W:B3.5). The
+/// engine keeps the first as long as the same call is reported.
 static CALLS: AtomicU64 = AtomicU64::new(1);
 
 /// Answers a request.
@@ -149,7 +151,8 @@ struct Statement {
 }
 
 impl Statement {
-    /// What is malformed is told before anybody is looked up, so that it tells nothing about who exists.
+    /// What is malformed is told before anybody is looked up, so that it tells nothing about who
+    /// exists.
     fn new(fields: &Fields, directory: &Directory, decoy: &Secret) -> Result<Self, Refusal> {
         let missing = Refusal::Malformed("domain, user and password are needed\n");
         let domain = fields.value("domain").ok_or(missing)?;
@@ -162,7 +165,8 @@ impl Statement {
         let (aor, domain) = opened.ok_or(Refusal::Forbidden)?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));
-        // No number, and a number for no time at all, both say that the call is over (W:D1.3, D1.5).
+        // No number, and a number for no time at all, both say that the call is over (W:D1.3,
+        // D1.5).
         let call = number
             .filter(|_| !expires.is_zero())
             .map(|number| Arc::new(call(&number, domain)));
@@ -175,8 +179,8 @@ impl Statement {
     }
 }
 
-/// What a password is held against. There is always something: the account's secret, or the decoy's where domain or user are
-/// unknown, so that the same work is done whatever is wrong (W:D1.8).
+/// What a password is held against. There is always something: the account's secret, or the decoy's
+/// where domain or user are unknown, so that the same work is done whatever is wrong (W:D1.8).
 struct Lock<'d> {
     aor: Aor,
     realm: &'d str,
@@ -200,7 +204,8 @@ impl<'d> Lock<'d> {
         }
     }
 
-    /// The presentity and its domain when the password is right. The comparison comes first: nothing ends before it.
+    /// The presentity and its domain when the password is right. The comparison comes first:
+    /// nothing ends before it.
     fn open(self, user: &str, password: &str) -> Option<(Aor, &'d Domain)> {
         let is_right = self.secret.matches(user, self.realm, password);
         self.domain
@@ -209,8 +214,9 @@ impl<'d> Lock<'d> {
     }
 }
 
-/// A number without its spaces; None when nothing is left (W:D1.3, D1.11). Numbers and SIP users are made of fewer characters than
-/// HTML, headers or shells give a meaning to, and those alone are taken (W:E3.28).
+/// A number without its spaces; None when nothing is left (W:D1.3, D1.11). Numbers and SIP users
+/// are made of fewer characters than HTML, headers or shells give a meaning to, and those alone are
+/// taken (W:E3.28).
 fn number(text: &str) -> Result<Option<String>, Refusal> {
     let number: String = text.chars().filter(|character| *character != ' ').collect();
     let is_dialled = |character: char| {
@@ -258,7 +264,8 @@ mod tests {
     use super::*;
     use crate::shard::directory::AuthMode;
 
-    /// The way is the same for everybody: one comparison, with the account's secret or with the decoy's.
+    /// The way is the same for everybody: one comparison, with the account's secret or with the
+    /// decoy's.
     #[test]
     fn there_is_always_a_secret_to_compare_with() {
         let mut directory = Directory::default();

@@ -1,7 +1,8 @@
 //! Connections: accepting, their number, and how long each may take.
 //!
-//! A connection has one deadline. It is set when the connection begins, when a request's head is complete and when its answer
-//! is ready, and never by octets trickling in: who sends a byte now and then is cut off all the same (W:E2.8).
+//! A connection has one deadline. It is set when the connection begins, when a request's head is
+//! complete and when its answer is ready, and never by octets trickling in: who sends a byte now
+//! and then is cut off all the same (W:E2.8).
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -33,8 +34,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(15);
 const NEXT_HEAD_TIME: Duration = Duration::from_secs(30);
 /// After accepting failed (descriptors ran out), until it is tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Octets of a request's head. Longer than the longest request line hyper knows, so that a query of any length is told that it is
-/// too long (414) before the head is (431).
+/// Octets of a request's head. Longer than the longest request line hyper knows, so that a query of
+/// any length is told that it is too long (414) before the head is (431).
 const HEAD_OCTETS_MAX: usize = 80 << 10;
 /// Header fields of a request.
 const HEADERS_MAX: usize = 64;
@@ -83,7 +84,8 @@ pub(super) async fn accept<E: Engine>(listener: TcpListener, door: Door, site: R
 }
 
 async fn serve_connection<E: Engine>(stream: TcpStream, door: Door, site: &Site<E>) {
-    // An answer waits for nobody's acknowledgement. A Unix socket knows no such option and needs none.
+    // An answer waits for nobody's acknowledgement. A Unix socket knows no such option and needs
+    // none.
     let _ = stream.set_nodelay(true);
     let deadline = Cell::new(Instant::now() + FIRST_HEAD_TIME);
     let service = service_fn(async |request| {

@@ -1,5 +1,5 @@
-//! The operator's questions: why a lamp is as it is, who watches it, what was counted. The answers are text for a terminal, which
-//! the command line prints as they are.
+//! The operator's questions: why a lamp is as it is, who watches it, what was counted. The answers
+//! are text for a terminal, which the command line prints as they are.
 
 use hyper::StatusCode;
 

@@ -1,4 +1,5 @@
-//! What this room needs of the engine: somebody who carries a command to a shard and brings the reply.
+//! What this room needs of the engine: somebody who carries a command to a shard and brings the
+//! reply.
 
 use std::future::Future;
 

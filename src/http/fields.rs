@@ -1,6 +1,7 @@
 //! The fields of a query and a form (`application/x-www-form-urlencoded`).
 
-/// The fields a page knows, each at most once. Unknown ones are not kept. Not `Debug`: a password may be among them.
+/// The fields a page knows, each at most once. Unknown ones are not kept. Not `Debug`: a password
+/// may be among them.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(&'static str, String)>);
 

@@ -14,7 +14,8 @@ use hyper::rt::ReadBufCursor;
 /// Octets read at once.
 const READ_OCTETS_MAX: usize = 8 << 10;
 
-/// One connection's stream. Octets pass through a buffer of its own, because hyper's may hold uninitialised memory.
+/// One connection's stream. Octets pass through a buffer of its own, because hyper's may hold
+/// uninitialised memory.
 pub(super) struct Io {
     stream: TcpStream,
     buffer: Box<[u8]>,

@@ -74,7 +74,8 @@ pub(super) async fn answer<E: Engine>(engine: &E) -> Answer {
     answer
 }
 
-/// One value with its type. Counters and gauges come under one list of names, so that all are untyped.
+/// One value with its type. Counters and gauges come under one list of names, so that all are
+/// untyped.
 fn sample(text: &mut String, name: &str, value: u64) {
     let legal = |letter: char| {
         if letter.is_ascii_alphanumeric() {

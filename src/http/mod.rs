@@ -1,7 +1,9 @@
-//! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's questions on a Unix socket.
+//! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's
+//! questions on a Unix socket.
 //!
-//! Guarantees: query strings, passwords and called numbers reach no log and no public answer; nothing a client does holds a connection
-//! longer than the times in `connection`; connections, heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
+//! Guarantees: query strings, passwords and called numbers reach no log and no public answer;
+//! nothing a client does holds a connection longer than the times in `connection`; connections,
+//! heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
 //!
 //! Is not: TLS, which a proxy before it does; a way into the shards other than [`Engine`].
 
@@ -53,7 +55,8 @@ pub struct HttpPlan<E> {
 struct Site<E> {
     engine: E,
     directory: SharedDirectory,
-    /// Compared with when there is no account, so that a wrong user costs what a wrong password costs (W:D1.8).
+    /// Compared with when there is no account, so that a wrong user costs what a wrong password
+    /// costs (W:D1.8).
     decoy: Secret,
 }
 
@@ -69,7 +72,8 @@ impl<E> Site<E> {
     }
 }
 
-/// Serves until it is dropped (at once done when there is no socket). Must be called on a glommio executor.
+/// Serves until it is dropped (at once done when there is no socket). Must be called on a glommio
+/// executor.
 pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
     let decoy = Secret::new("nobody", "invalid", "");
     let site = Rc::new(Site {

@@ -24,8 +24,9 @@ pub(super) async fn answer<E: Engine>(
     door: Door,
     site: &Site<E>,
 ) -> Answer {
-    // RFC 9112 §6.1 lets a server refuse any transfer coding. Ours has no use for one, and where none is taken, a request with
-    // Content-Length and Transfer-Encoding cannot hide a second one from a proxy (W:E3.28).
+    // RFC 9112 §6.1 lets a server refuse any transfer coding. Ours has no use for one, and where
+    // none is taken, a request with Content-Length and Transfer-Encoding cannot hide a second one
+    // from a proxy (W:E3.28).
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
         return answer::last(StatusCode::LENGTH_REQUIRED, "Length Required\n");
     }

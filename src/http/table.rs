@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Rows under headings, each column as wide as its widest cell. Numbers look after themselves: every cell stands left.
+/// Rows under headings, each column as wide as its widest cell. Numbers look after themselves:
+/// every cell stands left.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,

@@ -35,7 +35,8 @@ pub(crate) fn encode(address: SocketAddr, storage: &mut sockaddr_storage) -> lib
                 },
                 sin_zero: [0; 8],
             };
-            // SAFETY: sockaddr_storage is at least as large and as strictly aligned as every sockaddr of a family.
+            // SAFETY: sockaddr_storage is at least as large and as strictly aligned as every
+            // sockaddr of a family.
             unsafe { place.cast::<sockaddr_in>().write(value) };
             size_of::<sockaddr_in>() as libc::socklen_t
         }
@@ -56,7 +57,8 @@ pub(crate) fn encode(address: SocketAddr, storage: &mut sockaddr_storage) -> lib
     }
 }
 
-/// Reads an address the kernel wrote; None when it is of another family. The flow label is left out: it is no part of who a peer is.
+/// Reads an address the kernel wrote; None when it is of another family. The flow label is left
+/// out: it is no part of who a peer is.
 #[allow(
     unsafe_code,
     reason = "sockaddr_storage stands for the structure of whatever family"
@@ -65,7 +67,8 @@ pub(crate) fn decode(storage: &sockaddr_storage) -> Option<SocketAddr> {
     let place: *const sockaddr_storage = storage;
     match libc::c_int::from(storage.ss_family) {
         libc::AF_INET => {
-            // SAFETY: the family says which structure it is; size and alignment of sockaddr_storage suffice for it.
+            // SAFETY: the family says which structure it is; size and alignment of sockaddr_storage
+            // suffice for it.
             let value = unsafe { place.cast::<sockaddr_in>().read() };
             let ip = Ipv4Addr::from(value.sin_addr.s_addr.to_ne_bytes());
             Some(SocketAddr::V4(SocketAddrV4::new(

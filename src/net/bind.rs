@@ -1,8 +1,9 @@
 //! Binding: one socket per shard on the same address, refused when anybody else has it.
 //!
-//! The sockets of a listener share their port (SO_REUSEPORT), and the kernel deals peers out to them by 4-tuple. That option would also let a
-//! second daemon of the same user join in silently and take half the phones; so the port is first bound without it, which fails when it is
-//! taken. All sockets are bound before any core starts: the kernel's dealing changes when the group does.
+//! The sockets of a listener share their port (SO_REUSEPORT), and the kernel deals peers out to
+//! them by 4-tuple. That option would also let a second daemon of the same user join in silently
+//! and take half the phones; so the port is first bound without it, which fails when it is taken.
+//! All sockets are bound before any core starts: the kernel's dealing changes when the group does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +22,8 @@ use socket2::Type;
 
 use crate::net::kernel_options;
 
-/// Octets wanted in each socket's buffers: a burst of tens of thousands of datagrams must wait there for a turn, not be lost.
+/// Octets wanted in each socket's buffers: a burst of tens of thousands of datagrams must wait
+/// there for a turn, not be lost.
 const DATAGRAM_BUFFER_OCTETS: usize = 8 * 1024 * 1024;
 /// Connections the kernel completes for us before we accept them.
 const ACCEPT_BACKLOG: i32 = 4096;
@@ -111,8 +113,9 @@ fn group<S>(
     }
 }
 
-/// A process that was killed leaves its ports a moment after its end: the kernel closes what its rings still waited for in the background.
-/// So a port that is taken is looked at again for a while before it is called taken.
+/// A process that was killed leaves its ports a moment after its end: the kernel closes what its
+/// rings still waited for in the background. So a port that is taken is looked at again for a while
+/// before it is called taken.
 fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
     let deadline = Instant::now() + PREDECESSOR_PATIENCE;
     loop {
@@ -128,7 +131,8 @@ fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // One family per listener: a peer has one spelling, and 0.0.0.0 and [::] can be listened on side by side.
+        // One family per listener: a peer has one spelling, and 0.0.0.0 and [::] can be listened on
+        // side by side.
         socket.set_only_v6(true)?;
     }
     Ok(socket)
@@ -150,7 +154,8 @@ fn bind_udp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 
 fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
-    // Connections of an earlier process that linger in TIME_WAIT are no obstacle; a socket that listens still is.
+    // Connections of an earlier process that linger in TIME_WAIT are no obstacle; a socket that
+    // listens still is.
     socket.set_reuse_address(true)?;
     if shared {
         socket.set_reuse_port(true)?;

@@ -1,7 +1,9 @@
-//! One stream connection: reading into a shared buffer, one gathered write per turn, a bounded queue for a peer that reads slowly.
+//! One stream connection: reading into a shared buffer, one gathered write per turn, a bounded
+//! queue for a peer that reads slowly.
 //!
-//! Invariants worth naming: octets leave in the order they were handed over; the queue is used only while the socket has no room; an idle
-//! connection holds no buffer. A connection that is over (`end`) sends nothing more, and its reader notices by the socket's end.
+//! Invariants worth naming: octets leave in the order they were handed over; the queue is used only
+//! while the socket has no room; an idle connection holds no buffer. A connection that is over
+//! (`end`) sends nothing more, and its reader notices by the socket's end.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -61,8 +63,8 @@ impl Connection {
         }
     }
 
-    /// Reads into `buffer`, which is borrowed only once there is something to read: other connections use it meanwhile. 0 is the end of
-    /// the stream. `patience` bounds the wait.
+    /// Reads into `buffer`, which is borrowed only once there is something to read: other
+    /// connections use it meanwhile. 0 is the end of the stream. `patience` bounds the wait.
     pub async fn read(
         &self,
         buffer: &RefCell<Box<[u8]>>,

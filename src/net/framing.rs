@@ -1,7 +1,8 @@
 //! What arrives on a stream, cut into messages with as little copying as can be.
 //!
-//! Octets come in a buffer all connections of a shard share. Messages that are whole there are handed on from there; only the beginning of one
-//! that is not whole is kept. A connection with nothing begun keeps nothing.
+//! Octets come in a buffer all connections of a shard share. Messages that are whole there are
+//! handed on from there; only the beginning of one that is not whole is kept. A connection with
+//! nothing begun keeps nothing.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -11,8 +12,8 @@ use crate::sip::Fault;
 use crate::sip::framing;
 use crate::sip::framing::Frame;
 
-/// Two lone CRLFs this close together are one keepalive that was split on its way; further apart they are two of the single kind, which
-/// want no answer.
+/// Two lone CRLFs this close together are one keepalive that was split on its way; further apart
+/// they are two of the single kind, which want no answer.
 const SPLIT_PING: Duration = Duration::from_secs(2);
 /// Room that is kept for the next message; more is given back.
 const KEPT_OCTETS: usize = 4 * 1024;
@@ -54,7 +55,8 @@ impl Inbound {
         }
     }
 
-    /// Takes what was read and tells what is complete. After an error the stream is out of step and must be closed.
+    /// Takes what was read and tells what is complete. After an error the stream is out of step and
+    /// must be closed.
     pub fn take(
         &mut self,
         fresh: &[u8],

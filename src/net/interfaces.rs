@@ -49,7 +49,8 @@ fn read_address(place: *const libc::sockaddr) -> Option<IpAddr> {
         _ => return None,
     };
     let mut storage = address::empty();
-    // SAFETY: the family's structure is `octets` long at `place`, and sockaddr_storage has room for any; they do not overlap.
+    // SAFETY: the family's structure is `octets` long at `place`, and sockaddr_storage has room for
+    // any; they do not overlap.
     unsafe {
         ptr::copy_nonoverlapping(place.cast::<u8>(), (&raw mut storage).cast::<u8>(), octets)
     };

@@ -9,7 +9,8 @@ pub(crate) enum Kind {
     Sip,
     /// STUN: a phone asks for its address to keep its NAT binding open.
     Stun,
-    /// Something that keeps a NAT binding open and wants no answer: nothing, line ends, zeros, `jaK`.
+    /// Something that keeps a NAT binding open and wants no answer: nothing, line ends, zeros,
+    /// `jaK`.
     Filler,
 }
 

@@ -1,4 +1,5 @@
-//! What the kernel is asked at boot: whether io_uring is permitted, how many files may be open, random octets.
+//! What the kernel is asked at boot: whether io_uring is permitted, how many files may be open,
+//! random octets.
 
 use std::io;
 use std::io::Read;
@@ -8,8 +9,9 @@ use std::thread;
 /// Octets of `struct io_uring_params` since it exists.
 const URING_PARAMS_OCTETS: usize = 120;
 
-/// Sets up a ring of two entries and gives it back. The error is the kernel's (or a seccomp filter's) own: ENOSYS, EPERM, ENOMEM. It is done
-/// by a thread of its own, because the kernel interrupts whatever the thread that made a ring does when it has cleaned up behind it.
+/// Sets up a ring of two entries and gives it back. The error is the kernel's (or a seccomp
+/// filter's) own: ENOSYS, EPERM, ENOMEM. It is done by a thread of its own, because the kernel
+/// interrupts whatever the thread that made a ring does when it has cleaned up behind it.
 pub fn probe_io_uring() -> io::Result<()> {
     let probe = thread::Builder::new()
         .name("probe".to_owned())
@@ -44,14 +46,15 @@ pub struct ResourceLimit {
     pub hard: u64,
 }
 
-/// Octets this process may lock into memory (`ulimit -l`), which the executors' rings count against.
+/// Octets this process may lock into memory (`ulimit -l`), which the executors' rings count
+/// against.
 #[must_use]
 pub fn memory_lock_limit() -> Option<ResourceLimit> {
     resource_limit(libc::RLIMIT_MEMLOCK)
 }
 
-/// Raises the number of files that may be open as far as an unprivileged process may; gives back what holds then. Every stream
-/// connection is a file.
+/// Raises the number of files that may be open as far as an unprivileged process may; gives back
+/// what holds then. Every stream connection is a file.
 #[allow(unsafe_code, reason = "setrlimit has no safe wrapper here")]
 pub fn raise_open_files_limit() -> Option<u64> {
     let limit = resource_limit(libc::RLIMIT_NOFILE)?;

@@ -7,8 +7,9 @@ use std::os::fd::BorrowedFd;
 
 use socket2::Socket;
 
-/// Asks for larger buffers: past the system's limit when we may (CAP_NET_ADMIN), else as far as it goes. Smaller ones only
-/// mean that a burst loses datagrams sooner, which is counted; so it is no error, but said once.
+/// Asks for larger buffers: past the system's limit when we may (CAP_NET_ADMIN), else as far as it
+/// goes. Smaller ones only mean that a burst loses datagrams sooner, which is counted; so it is no
+/// error, but said once.
 pub(crate) fn enlarge_buffers(socket: &Socket, octets: usize) {
     let forced = i32::try_from(octets).unwrap_or(i32::MAX);
     if set(
@@ -69,7 +70,8 @@ fn set(
 ) -> io::Result<()> {
     let place: *const libc::c_int = &raw const value;
     let octets = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: the descriptor is open for as long as it is borrowed; the option is an int that lives through the call.
+    // SAFETY: the descriptor is open for as long as it is borrowed; the option is an int that lives
+    // through the call.
     match unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, place.cast(), octets) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

@@ -1,9 +1,11 @@
-//! The sockets of a shard: datagrams in batches, stream connections, and what the kernel must be asked by hand.
+//! The sockets of a shard: datagrams in batches, stream connections, and what the kernel must be
+//! asked by hand.
 //!
-//! Guarantees: a datagram is received into a fixed pool and sent from the outbox's arena; neither copies nor allocates. An error of one
-//! datagram costs that datagram alone. Every queue is bounded, what exceeds it is counted. This is the only room with `unsafe`: the
-//! system calls that have no safe wrapper, each beside its reason.
-//! Is not: the loop that feeds the engine, that is `runtime`.
+//! Guarantees: a datagram is received into a fixed pool and sent from the outbox's arena; neither
+//! copies nor allocates. An error of one datagram costs that datagram alone. Every queue is
+//! bounded, what exceeds it is counted. This is the only room with `unsafe`: the system calls that
+//! have no safe wrapper, each beside its reason. Is not: the loop that feeds the engine, that is
+//! `runtime`.
 
 pub mod address;
 pub mod adopt;
@@ -26,7 +28,8 @@ use std::time::Duration;
 /// The limits of one shard's sockets. What happens beyond a limit is written beside it.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Octets of datagrams waiting for room in a socket's send buffer; more are dropped and counted, the peer's timers recover.
+    /// Octets of datagrams waiting for room in a socket's send buffer; more are dropped and
+    /// counted, the peer's timers recover.
     pub stalled_octets_max: usize,
     /// Stream connections of one shard; one more is closed at once.
     pub connections_max: usize,
@@ -34,7 +37,8 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// Octets waiting for a peer that does not read; beyond it the connection is closed.
     pub outbound_octets_max: usize,
-    /// A message that has begun on a stream must be complete after this, or the connection is closed (W:E2.8).
+    /// A message that has begun on a stream must be complete after this, or the connection is
+    /// closed (W:E2.8).
     pub message_timeout: Duration,
     /// Octets of start line and headers on a stream; beyond it the connection is closed (W:A6.5).
     pub head_octets_max: usize,

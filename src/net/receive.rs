@@ -1,7 +1,8 @@
 //! Receiving datagrams: up to 64 at a time into a pool of buffers that is allocated once per shard.
 //!
-//! Guarantees: every datagram UDP can carry fits (W:A6.4); receiving never blocks and never allocates. The pool is address space, not memory:
-//! pages behind a buffer's first few exist only once a datagram was that long.
+//! Guarantees: every datagram UDP can carry fits (W:A6.4); receiving never blocks and never
+//! allocates. The pool is address space, not memory: pages behind a buffer's first few exist only
+//! once a datagram was that long.
 
 use std::io;
 use std::mem;
@@ -25,10 +26,12 @@ use crate::net::address;
 pub const BATCH: usize = 64;
 /// Octets of the longest datagram there is, rounded up.
 const DATAGRAM_OCTETS_MAX: usize = 64 * 1024;
-/// From one buffer to the next. Not a power of two: else the first lines of all buffers would fight for the same few places of the cache.
+/// From one buffer to the next. Not a power of two: else the first lines of all buffers would fight
+/// for the same few places of the cache.
 const STRIDE: usize = DATAGRAM_OCTETS_MAX + 17 * 64;
 
-/// Room for the control messages of one datagram: its local address and the count of lost ones, with space to spare.
+/// Room for the control messages of one datagram: its local address and the count of lost ones,
+/// with space to spare.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; 96]);
@@ -98,14 +101,16 @@ impl ReceiveBatch {
         }
     }
 
-    /// Receives what is there, up to [`BATCH`] datagrams; 0 when nothing is. What the last call brought is gone.
+    /// Receives what is there, up to [`BATCH`] datagrams; 0 when nothing is. What the last call
+    /// brought is gone.
     #[allow(unsafe_code, reason = "recvmmsg has no safe wrapper here")]
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.filled = 0;
         self.make_ready();
         let flags = libc::MSG_DONTWAIT;
-        // SAFETY: the descriptor is open while borrowed; all BATCH headers point to names, parts, controls and buffers of this pool, which
-        // are neither moved nor freed while `self` is borrowed, with their true lengths.
+        // SAFETY: the descriptor is open while borrowed; all BATCH headers point to names, parts,
+        // controls and buffers of this pool, which are neither moved nor freed while `self` is
+        // borrowed, with their true lengths.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -182,8 +187,8 @@ pub(crate) fn empty_header() -> mmsghdr {
 #[allow(unsafe_code, reason = "control messages are walked by pointer")]
 fn read_control(header: &msghdr) -> (Option<IpAddr>, Option<u32>) {
     let (mut local, mut lost) = (None, None);
-    // SAFETY: msg_control and msg_controllen were set by the kernel to what it wrote into this slot's Control, which is aligned for
-    // cmsghdr; CMSG_NXTHDR stays within that length.
+    // SAFETY: msg_control and msg_controllen were set by the kernel to what it wrote into this
+    // slot's Control, which is aligned for cmsghdr; CMSG_NXTHDR stays within that length.
     let mut next: *const cmsghdr = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !next.is_null() {
         // SAFETY: `next` is a whole control message in this slot.

@@ -1,7 +1,8 @@
 //! The stream connections of a shard, and the messages of one turn gathered by connection.
 //!
-//! Invariants worth naming: a name is never given twice; a connection is written to at most once per turn, or once per
-//! `PIECES_MAX` pieces; a message for a connection that is gone is counted, not kept.
+//! Invariants worth naming: a name is never given twice; a connection is written to at most once
+//! per turn, or once per `PIECES_MAX` pieces; a message for a connection that is gone is counted,
+//! not kept.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -53,7 +54,8 @@ struct Link {
     next: u32,
 }
 
-/// Names count up, so their low bits are spread already: all a table needs is something in the high bits too.
+/// Names count up, so their low bits are spread already: all a table needs is something in the high
+/// bits too.
 #[derive(Debug, Default)]
 struct CountingHasher(u64);
 
@@ -88,7 +90,8 @@ impl Streams {
         }
     }
 
-    /// Takes an accepted stream in, unless a limit or the end of all names is reached; then it is closed.
+    /// Takes an accepted stream in, unless a limit or the end of all names is reached; then it is
+    /// closed.
     pub fn admit(
         &mut self,
         accepted: Accepted,
@@ -200,8 +203,8 @@ impl Streams {
         entry.last = link;
     }
 
-    /// Writes the gathered messages, connection by connection. `stalled` is told the connections that [`Connection::drain`] has
-    /// to be called for.
+    /// Writes the gathered messages, connection by connection. `stalled` is told the connections
+    /// that [`Connection::drain`] has to be called for.
     pub fn flush(
         &mut self,
         outbox: &Outbox,

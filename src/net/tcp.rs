@@ -40,8 +40,8 @@ impl TcpPort {
         Self { socket, listener }
     }
 
-    /// Waits for a connection. `Ok(None)` when the peer was gone before it could be looked at; `Err` when none can be accepted
-    /// for now (no more descriptors): wait a little, then go on.
+    /// Waits for a connection. `Ok(None)` when the peer was gone before it could be looked at;
+    /// `Err` when none can be accepted for now (no more descriptors): wait a little, then go on.
     pub async fn accept(&self) -> io::Result<Option<Accepted>> {
         let stream = match self.socket.accept().await.map_err(io::Error::from) {
             Ok(stream) => stream,

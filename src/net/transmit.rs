@@ -1,8 +1,8 @@
 //! Sending datagrams: up to 64 at a time, each gathered from two pieces of the outbox's arena.
 //!
-//! Guarantees: order is kept; payload is not copied in user space; nothing is allocated. A datagram the kernel refuses (its peer's
-//! network is gone, it is too long) is counted and skipped, the rest of the batch goes out. When the send buffer is full, sending stops
-//! and says where.
+//! Guarantees: order is kept; payload is not copied in user space; nothing is allocated. A datagram
+//! the kernel refuses (its peer's network is gone, it is too long) is counted and skipped, the rest
+//! of the batch goes out. When the send buffer is full, sending stops and says where.
 
 use std::io;
 use std::net::IpAddr;
@@ -135,13 +135,15 @@ impl SendBatch {
         }
     }
 
-    /// One system call for the slots from `first` up to `end`. An error is that of the slot `first`; later ones end the call early.
+    /// One system call for the slots from `first` up to `end`. An error is that of the slot
+    /// `first`; later ones end the call early.
     #[allow(unsafe_code, reason = "sendmmsg has no safe wrapper here")]
     fn call(&mut self, socket: BorrowedFd<'_>, first: usize, end: usize) -> io::Result<usize> {
         let headers = &mut self.headers[first..end];
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: the descriptor is open while borrowed. `fill` made every header of the range point to this batch's own names, parts
-        // and controls, and to pieces its caller keeps borrowed through `send`; the kernel only reads them.
+        // SAFETY: the descriptor is open while borrowed. `fill` made every header of the range
+        // point to this batch's own names, parts and controls, and to pieces its caller keeps
+        // borrowed through `send`; the kernel only reads them.
         let taken = unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
@@ -229,7 +231,8 @@ fn write_control<T>(
         "the room is made for the longer of the two"
     );
     let place = control.0.as_mut_ptr().cast::<cmsghdr>();
-    // SAFETY: `place` is aligned for cmsghdr and has room for it and, checked above, for the value behind it.
+    // SAFETY: `place` is aligned for cmsghdr and has room for it and, checked above, for the value
+    // behind it.
     unsafe {
         (*place).cmsg_len = length as _;
         (*place).cmsg_level = level;

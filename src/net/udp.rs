@@ -1,4 +1,5 @@
-//! A shard's UDP socket of one listener: flows in, datagrams out, and what waits while the send buffer is full.
+//! A shard's UDP socket of one listener: flows in, datagrams out, and what waits while the send
+//! buffer is full.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -97,8 +98,9 @@ impl UdpPort {
         }
     }
 
-    /// Sends messages of the outbox that are all for this socket. True when the send buffer is full and, now, somebody has to
-    /// call [`UdpPort::drain`]; the messages behind keep their place in the queue.
+    /// Sends messages of the outbox that are all for this socket. True when the send buffer is full
+    /// and, now, somebody has to call [`UdpPort::drain`]; the messages behind keep their place in
+    /// the queue.
     pub fn send(
         &self,
         batch: &mut SendBatch,
@@ -131,7 +133,8 @@ impl UdpPort {
     pub async fn drain(&self, counters: &CoreCounters) {
         let mut batch = SendBatch::new();
         while !self.stalled.borrow().datagrams.is_empty() {
-            // The kernel tells only a thread of its own: the executor has no way to wait for room in a socket that is not connected.
+            // The kernel tells only a thread of its own: the executor has no way to wait for room
+            // in a socket that is not connected.
             if let Ok(socket) = self.descriptor().try_clone_to_owned() {
                 glommio::executor()
                     .spawn_blocking(move || wait_for_room(&socket))
@@ -217,8 +220,9 @@ fn wait_for_room(socket: &OwnedFd) {
         events: libc::POLLOUT,
         revents: 0,
     };
-    // SAFETY: one pollfd that lives through the call; the descriptor is open as long as `socket` is borrowed. Whatever it returns,
-    // the caller tries to send and waits again if that was too early.
+    // SAFETY: one pollfd that lives through the call; the descriptor is open as long as `socket` is
+    // borrowed. Whatever it returns, the caller tries to send and waits again if that was too
+    // early.
     unsafe { libc::poll(&raw mut wanted, 1, WRITABLE_WAIT_MILLISECONDS) };
 }
 

@@ -1,7 +1,9 @@
-//! RPID activities (RFC 4480 §3.2; W:B2.8, D2.14): which there are, and what each means for availability.
+//! RPID activities (RFC 4480 §3.2; W:B2.8, D2.14): which there are, and what each means for
+//! availability.
 //!
-//! A set of them is a word, so that composing neither sorts strings nor allocates. The order of the table is the order in which
-//! activities are written. Names outside the table are not written on: there is no element for them in the RPID namespace.
+//! A set of them is a word, so that composing neither sorts strings nor allocates. The order of the
+//! table is the order in which activities are written. Names outside the table are not written on:
+//! there is no element for them in the RPID namespace.
 
 use crate::presence::composition::Availability;
 
@@ -18,8 +20,9 @@ const fn activity(name: &'static str, means: Option<Availability>) -> Activity {
 const AWAY: Option<Availability> = Some(Availability::Away);
 const BUSY: Option<Availability> = Some(Availability::Busy);
 
-/// `busy` and its kin make a presentity busy without a call: a presence watcher sees it, the lamp of a dialog watcher shows
-/// calls alone. Only [`ON_THE_PHONE`] claims a call, so only it lights both.
+/// `busy` and its kin make a presentity busy without a call: a presence watcher sees it, the lamp
+/// of a dialog watcher shows calls alone. Only [`ON_THE_PHONE`] claims a call, so only it lights
+/// both.
 const ACTIVITIES: [Activity; 27] = [
     activity("appointment", BUSY),
     activity("away", AWAY),
@@ -53,7 +56,8 @@ const ACTIVITIES: [Activity; 27] = [
 /// The activity that claims a call.
 pub(crate) const ON_THE_PHONE: &str = "on-the-phone";
 
-/// How vendors spell do-not-disturb, for which RPID has no element (W:B2.10). `busy` with a note is not it.
+/// How vendors spell do-not-disturb, for which RPID has no element (W:B2.10). `busy` with a note is
+/// not it.
 const DO_NOT_DISTURB: [&str; 3] = ["dnd", "do-not-disturb", "donotdisturb"];
 
 /// Behind the table's bits.

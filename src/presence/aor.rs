@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A presentity's canonical name: the user with escapes resolved (case kept), `@`, the domain in lower case with aliases
-/// resolved. URIs that mean the same presentity give the same `Aor`.
+/// A presentity's canonical name: the user with escapes resolved (case kept), `@`, the domain in
+/// lower case with aliases resolved. URIs that mean the same presentity give the same `Aor`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Aor(Box<str>);
 

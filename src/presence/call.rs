@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How far a call leg got (RFC 4235 §3.7.1; W:B3.6). Ordered by what a lamp should show first (W:B3.15, C0.3).
+/// How far a call leg got (RFC 4235 §3.7.1; W:B3.6). Ordered by what a lamp should show first
+/// (W:B3.15, C0.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallState {
     /// Over.
@@ -30,8 +31,8 @@ impl CallState {
         }
     }
 
-    /// How long a statement of this state is believed without being renewed (DESIGN §3, W:B1.17). None: as long as its
-    /// source says.
+    /// How long a statement of this state is believed without being renewed (DESIGN §3, W:B1.17).
+    /// None: as long as its source says.
     #[must_use]
     pub const fn time_to_live_max(self) -> Option<Duration> {
         match self {
@@ -41,8 +42,8 @@ impl CallState {
         }
     }
 
-    /// How far along the life of a leg this is (RFC 4235 §3.7.1): a leg never goes back to a smaller number. Not the order of
-    /// [`Ord`], which is what a lamp shows first.
+    /// How far along the life of a leg this is (RFC 4235 §3.7.1): a leg never goes back to a
+    /// smaller number. Not the order of [`Ord`], which is what a lamp shows first.
     #[must_use]
     pub const fn progress(self) -> u8 {
         match self {
@@ -83,10 +84,12 @@ pub struct Party {
     pub rendering: Option<bool>,
 }
 
-/// One call leg, as one source reports it. Immutable; a change is a new value. Shared between shards by reference.
+/// One call leg, as one source reports it. Immutable; a change is a new value. Shared between
+/// shards by reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallDialog {
-    /// The `id` attribute, as the source wrote it when it first named the leg. Watchers see only a digest of it.
+    /// The `id` attribute, as the source wrote it when it first named the leg. Watchers see only a
+    /// digest of it.
     pub id: Box<str>,
     /// Call-ID, local tag and remote tag as seen from the presentity; empty when unknown.
     pub call_id: Box<str>,
@@ -102,7 +105,8 @@ pub struct CallDialog {
     pub local: Party,
     /// The other end.
     pub remote: Party,
-    /// The other end is told to nobody: CLIR (W:B9.2), or a number whose domain does not reveal it (W:D1.4).
+    /// The other end is told to nobody: CLIR (W:B9.2), or a number whose domain does not reveal it
+    /// (W:D1.4).
     pub remote_is_private: bool,
 }
 
@@ -131,9 +135,9 @@ impl CallDialog {
             && *remote_is_private == other.remote_is_private
     }
 
-    /// What a lamp shows for this leg. A call the presentity makes itself lights the lamp steadily from its first INVITE, because
-    /// many phones blink on every `early`, whoever called (W:C0.4, F3). A source that does not say who called is taken to
-    /// mean an incoming call (W:C2.4).
+    /// What a lamp shows for this leg. A call the presentity makes itself lights the lamp steadily
+    /// from its first INVITE, because many phones blink on every `early`, whoever called (W:C0.4,
+    /// F3). A source that does not say who called is taken to mean an incoming call (W:C2.4).
     #[must_use]
     pub const fn lamp_state(&self) -> CallState {
         match (self.direction, self.state) {

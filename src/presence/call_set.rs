@@ -1,16 +1,21 @@
-//! The call legs that publications report about one presentity, and the memory of those that are over.
+//! The call legs that publications report about one presentity, and the memory of those that are
+//! over.
 //!
-//! A leg belongs to the publication that reports it and is known by (Call-ID, local tag, remote tag), or, when the source gives no
-//! Call-ID, by (publisher, `id`). Call state is this set of legs, never a whole document: a statement touches one leg.
+//! A leg belongs to the publication that reports it and is known by (Call-ID, local tag, remote
+//! tag), or, when the source gives no Call-ID, by (publisher, `id`). Call state is this set of
+//! legs, never a whole document: a statement touches one leg.
 //!
 //! Guarantees, for legs of equal key:
 //! - The state only goes forward (RFC 4235 §3.7.1); an older statement is ignored.
-//! - What a source called `terminated` stays over for 32 s ([`Tombstones`]), whichever publication names it again, however late.
-//! - A statement with other tags is about another leg: a fork's loser never clears the winner. A tag that a statement does not give
-//!   is a wild card only towards legs of the same publication; and a leg of another publication is taken to be the
-//!   same when it is unanswered and the new statement merely knows more tags (`trying` has none yet).
-//! - `trying`, `proceeding` and `early` are believed for [`CallState::time_to_live_max`] after they were last stated in a body. A
-//!   refresh without a body states nothing, so it does not prolong them.
+//! - What a source called `terminated` stays over for 32 s ([`Tombstones`]), whichever publication
+//!   names it again, however late.
+//! - A statement with other tags is about another leg: a fork's loser never clears the winner. A
+//!   tag that a statement does not give is a wild card only towards legs of the same publication;
+//!   and a leg of another publication is taken to be the same when it is unanswered and the new
+//!   statement merely knows more tags (`trying` has none yet).
+//! - `trying`, `proceeding` and `early` are believed for [`CallState::time_to_live_max`] after they
+//!   were last stated in a body. A refresh without a body states nothing, so it does not prolong
+//!   them.
 //! - Legs and tombstones are bounded.
 
 use std::sync::Arc;
@@ -55,7 +60,8 @@ impl CallSet {
         &self.legs
     }
 
-    /// Takes what a document of `owner` says. `full`: its legs that the document does not name are over.
+    /// Takes what a document of `owner` says. `full`: its legs that the document does not name are
+    /// over.
     pub(crate) fn apply(
         &mut self,
         owner: Owner,
@@ -81,8 +87,8 @@ impl CallSet {
         }
     }
 
-    /// Whether a live dialog of a new document is a leg of that publication, so that the new one stands for the old.
-    /// A `terminated` one says something about its own leg alone.
+    /// Whether a live dialog of a new document is a leg of that publication, so that the new one
+    /// stands for the old. A `terminated` one says something about its own leg alone.
     pub(crate) fn overlaps(
         &self,
         publication: u64,
@@ -107,7 +113,8 @@ impl CallSet {
             .any(|leg| leg.owner.publication == publication)
     }
 
-    /// Gives the legs of a publication to the one that replaces it. Of a leg that the heir has already, the further report stays.
+    /// Gives the legs of a publication to the one that replaces it. Of a leg that the heir has
+    /// already, the further report stays.
     pub(crate) fn hand_over(&mut self, publication: u64, heir: Owner) {
         let mut index = 0;
         while index < self.legs.len() {
@@ -205,9 +212,9 @@ impl CallSet {
         }
     }
 
-    /// The leg of the same publication that `dialog` is about: the one of equal key, else of equal `id`, else any that its
-    /// missing tags allow. Of several the least advanced: when a branch of a fork is reported over without its tag, it
-    /// is a loser.
+    /// The leg of the same publication that `dialog` is about: the one of equal key, else of equal
+    /// `id`, else any that its missing tags allow. Of several the least advanced: when a branch of
+    /// a fork is reported over without its tag, it is a loser.
     fn own_leg(&self, owner: Owner, dialog: &CallDialog) -> Option<usize> {
         let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
             Likeness::Equal => Some(0),
@@ -260,7 +267,8 @@ impl CallSet {
         });
     }
 
-    /// Lets the least significant leg go, the oldest of equals, unless `dialog` is less significant still.
+    /// Lets the least significant leg go, the oldest of equals, unless `dialog` is less significant
+    /// still.
     fn make_room_for(&mut self, dialog: &CallDialog) -> bool {
         let significance = |(_, leg): &(usize, &Leg)| (leg.call.lamp_state(), leg.since);
         let Some((index, least)) = self.legs.iter().enumerate().min_by_key(significance) else {
@@ -321,8 +329,9 @@ fn end_of(state: CallState, now: Instant) -> Option<Instant> {
     state.time_to_live_max().map(|life| now + life)
 }
 
-/// What is known after `new`: sources say some things only once (Asterisk names the caller only while it rings). The rendering
-/// is not among them, for an end of hold is said by not saying `no`. Once private, a party stays private.
+/// What is known after `new`: sources say some things only once (Asterisk names the caller only
+/// while it rings). The rendering is not among them, for an end of hold is said by not saying `no`.
+/// Once private, a party stays private.
 fn merge(old: &CallDialog, new: CallDialog) -> CallDialog {
     let either = |new: Box<str>, old: &str| if new.is_empty() { Box::from(old) } else { new };
     let party = |new: Party, old: &Party| {

@@ -1,14 +1,19 @@
-//! Composition: all contributions of a presentity made one state, with the explanation of what decided (DESIGN §3, W:D2.13).
+//! Composition: all contributions of a presentity made one state, with the explanation of what
+//! decided (DESIGN §3, W:D2.13).
 //!
-//! One pure function decides for every package: a phone on `presence` and a phone on `dialog` always agree. What the lamp of a
-//! dialog watcher shows ([`lamp`]) is also what the availability follows, with one exception that is meant: a client may be `busy`,
-//! `away` or `do-not-disturb` without a call, and a lamp shows calls alone.
+//! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
+//! always agree. What the lamp of a dialog watcher shows ([`lamp`]) is also what the availability
+//! follows, with one exception that is meant: a client may be `busy`, `away` or `do-not-disturb`
+//! without a call, and a lamp shows calls alone.
 //!
-//! - A call is ringing as long as it is incoming (or its direction is unknown) and unanswered, `trying` and `proceeding`
-//!   included; a call the presentity makes is busy from its first INVITE (W:C0.4).
+//! - A call is ringing as long as it is incoming (or its direction is unknown) and unanswered,
+//!   `trying` and `proceeding` included; a call the presentity makes is busy from its first INVITE
+//!   (W:C0.4).
 //! - `on-the-phone`, said by a client, is a call without a party: the lamp lights as well.
-//! - Branches of one call (equal Call-ID): once one is answered, those that are not are no longer shown.
-//! - `basic` is open iff a client says open; when none says either, iff there is a call. Do-not-disturb is closed.
+//! - Branches of one call (equal Call-ID): once one is answered, those that are not are no longer
+//!   shown.
+//! - `basic` is open iff a client says open; when none says either, iff there is a call.
+//!   Do-not-disturb is closed.
 
 use std::cmp::Ordering;
 use std::cmp::Reverse;
@@ -26,8 +31,8 @@ use crate::presence::call::Party;
 use crate::presence::contribution::Calls;
 use crate::presence::contribution::Statement;
 
-/// What a presentity is, most important first: do-not-disturb > ringing > busy > away > available, and `Offline` when no
-/// source says anything about reachability.
+/// What a presentity is, most important first: do-not-disturb > ringing > busy > away > available,
+/// and `Offline` when no source says anything about reachability.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Availability {
     /// Declared unavailable.
@@ -46,7 +51,8 @@ pub enum Availability {
 }
 
 impl Availability {
-    /// What decides when several apply, the strongest first (W:D2.13). The one place to change the order.
+    /// What decides when several apply, the strongest first (W:D2.13). The one place to change the
+    /// order.
     const PRECEDENCE: [Self; 6] = [
         Self::DoNotDisturb,
         Self::Ringing,
@@ -78,7 +84,8 @@ impl fmt::Display for Availability {
     }
 }
 
-/// The one state every document about a presentity is made of. Equality is what decides whether watchers are told (W:A3.14).
+/// The one state every document about a presentity is made of. Equality is what decides whether
+/// watchers are told (W:A3.14).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Composed {
     /// The verdict.
@@ -194,8 +201,8 @@ static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
     })
 });
 
-/// Composes what the sources say into `composed`, whose old content does not matter but whose room is used again. `previous` is
-/// the state before; what is equal in it is shared, not built anew.
+/// Composes what the sources say into `composed`, whose old content does not matter but whose room
+/// is used again. `previous` is the state before; what is equal in it is shared, not built anew.
 pub(crate) fn compose<'a>(
     calls: impl Iterator<Item = (Contributor, &'a Arc<CallDialog>)> + Clone,
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
@@ -234,7 +241,8 @@ pub(crate) fn compose<'a>(
             .into_iter()
             .find(|(_, call)| Arc::ptr_eq(call, first))
             .map(|(owner, _)| owner);
-        // A call is a fact where `busy` is a word: it also decides among equals. Nobody's call is what `on-the-phone` claims.
+        // A call is a fact where `busy` is a word: it also decides among equals. Nobody's call is
+        // what `on-the-phone` claims.
         if let Some(decider) = owner
             && availability.rank() <= verdict.availability.rank()
         {
@@ -270,7 +278,8 @@ pub fn lamp(composed: &Composed) -> CallState {
         .map_or(CallState::Terminated, |call| call.lamp_state())
 }
 
-/// The RPID activity that says what `availability` says (W:D2.14); the others are in [`Composed::activities`].
+/// The RPID activity that says what `availability` says (W:D2.14); the others are in
+/// [`Composed::activities`].
 pub(crate) fn implied_activity(composed: &Composed) -> Option<&'static str> {
     match composed.availability {
         Availability::Ringing | Availability::Busy if !composed.calls.is_empty() => {
@@ -282,8 +291,9 @@ pub(crate) fn implied_activity(composed: &Composed) -> Option<&'static str> {
     }
 }
 
-/// Puts every call once into `kept`: of two reports of one leg the further one, of a call's branches only answered ones when
-/// there are any. A presentity has few calls, and their number is bounded.
+/// Puts every call once into `kept`: of two reports of one leg the further one, of a call's
+/// branches only answered ones when there are any. A presentity has few calls, and their number is
+/// bounded.
 fn gather<'a>(calls: impl Iterator<Item = &'a Arc<CallDialog>>, kept: &mut Calls) {
     kept.clear();
     for call in calls {
@@ -315,7 +325,8 @@ fn is_same_leg(one: &CallDialog, other: &CallDialog) -> bool {
         && one.remote_tag == other.remote_tag
 }
 
-/// What a lamp shows first, comes first (W:B3.15, C0.3); among equals an incoming call, then whatever is stable.
+/// What a lamp shows first, comes first (W:B3.15, C0.3); among equals an incoming call, then
+/// whatever is stable.
 fn lamp_order(one: &CallDialog, other: &CallDialog) -> Ordering {
     let key = |call: &CallDialog| {
         (
@@ -362,7 +373,8 @@ fn note<'a>(declarations: impl Iterator<Item = &'a Declaration>) -> Option<Arc<s
         .and_then(|said| said.note.clone())
 }
 
-/// Takes the list of `previous` when it is the same: a busy lamp must not cost a new list for a client that is at lunch.
+/// Takes the list of `previous` when it is the same: a busy lamp must not cost a new list for a
+/// client that is at lunch.
 fn share_activities(rest: ActivitySet, previous: &Composed, composed: &mut Composed) {
     if previous
         .activities

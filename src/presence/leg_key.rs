@@ -1,7 +1,8 @@
 //! Which leg a report is about: the key of a leg, and how two of them compare.
 //!
-//! A leg is known by (Call-ID, local tag, remote tag), or, when its source gives no Call-ID, by (publisher, `id`): phones number
-//! their calls each for itself. A tag that is not given leaves open what it is.
+//! A leg is known by (Call-ID, local tag, remote tag), or, when its source gives no Call-ID, by
+//! (publisher, `id`): phones number their calls each for itself. A tag that is not given leaves
+//! open what it is.
 
 use crate::presence::call::CallDialog;
 
@@ -66,8 +67,8 @@ impl<'a> Key<'a> {
 pub(crate) enum Likeness {
     /// The same leg.
     Equal,
-    /// The same, if tags that one of them does not give are taken as wild cards. `gains`: the new one gives all that the
-    /// old one does.
+    /// The same, if tags that one of them does not give are taken as wild cards. `gains`: the new
+    /// one gives all that the old one does.
     Compatible { gains: bool },
     /// Another leg.
     Different,

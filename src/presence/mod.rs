@@ -1,6 +1,8 @@
-//! The domain: who is watched, what the sources say, what it adds up to, and how that reads as a document.
+//! The domain: who is watched, what the sources say, what it adds up to, and how that reads as a
+//! document.
 //!
-//! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is [`document`].
+//! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is
+//! [`document`].
 
 mod activity;
 mod call_set;

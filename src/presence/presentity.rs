@@ -1,10 +1,12 @@
 //! A presentity: every contribution to it, in one order, and the state they add up to.
 //!
-//! Invariants: a terminated leg is never overtaken by an older `early` (tombstones, 32 s); a forked loser never clears the
-//! winner; a contribution past its expiry is gone; a full document ends only its own publication's legs (W:B3.14).
+//! Invariants: a terminated leg is never overtaken by an older `early` (tombstones, 32 s); a forked
+//! loser never clears the winner; a contribution past its expiry is gone; a full document ends only
+//! its own publication's legs (W:B3.14).
 //!
-//! The state is changed by the `apply_*` and [`Presentity::expire`] calls; each first drops what is past its time, and
-//! returns whether the composed state changed. Nothing here depends on the order of a hash map: the same calls give the same state.
+//! The state is changed by the `apply_*` and [`Presentity::expire`] calls; each first drops what is
+//! past its time, and returns whether the composed state changed. Nothing here depends on the order
+//! of a hash map: the same calls give the same state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +42,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Presentity {
     /// What watchers are told.
     composed: Arc<Composed>,
-    /// The state before, kept for its room: as soon as no watcher's shard holds it any more, the next state is composed in
-    /// it. So a lamp that goes on and off allocates nothing.
+    /// The state before, kept for its room: as soon as no watcher's shard holds it any more, the
+    /// next state is composed in it. So a lamp that goes on and off allocates nothing.
     spare: Arc<Composed>,
     verdict: Verdict,
     /// Since when something was dropped without being composed.
@@ -66,7 +68,8 @@ struct Entity {
     since: Instant,
     /// When what was granted ends, without the grace.
     until: Instant,
-    /// What it declares, when the package is presence; a dialog publication's legs are in the call set.
+    /// What it declares, when the package is presence; a dialog publication's legs are in the call
+    /// set.
     declaration: Option<Declaration>,
 }
 
@@ -99,10 +102,11 @@ impl Presentity {
         &self.composed
     }
 
-    /// A PUBLISH (RFC 3903 §6; W:B1). `fresh` becomes the entity tag on success. Answers what goes into the 200, and whether the composed
-    /// state changed.
+    /// A PUBLISH (RFC 3903 §6; W:B1). `fresh` becomes the entity tag on success. Answers what goes
+    /// into the 200, and whether the composed state changed.
     ///
-    /// A refused one changes nothing. (What was past its time when it came is left to [`Self::expire`] to tell of, which is then due.)
+    /// A refused one changes nothing. (What was past its time when it came is left to
+    /// [`Self::expire`] to tell of, which is then due.)
     ///
     /// # Errors
     /// See [`PublishRefused`]; checked in its order.
@@ -145,9 +149,11 @@ impl Presentity {
         Ok((published, self.recompose()))
     }
 
-    /// `call_state.htm` (W:D1): the call the presentity is in until `until`, or none. The same call again only moves `until`.
+    /// `call_state.htm` (W:D1): the call the presentity is in until `until`, or none. The same call
+    /// again only moves `until`.
     ///
-    /// Watchers see a digest of the call's `id`; where the number is private, the `id` must not be made of it.
+    /// Watchers see a digest of the call's `id`; where the number is private, the `id` must not be
+    /// made of it.
     pub fn apply_call_state(
         &mut self,
         call: Option<Arc<CallDialog>>,
@@ -179,7 +185,8 @@ impl Presentity {
         self.stale_since.is_some() && self.recompose()
     }
 
-    /// When [`Self::expire`] has something to do next. Tombstones count: they too are forgotten in time.
+    /// When [`Self::expire`] has something to do next. Tombstones count: they too are forgotten in
+    /// time.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
         let publications = self.publications.iter().map(Entity::end);
@@ -191,8 +198,8 @@ impl Presentity {
             .min()
     }
 
-    /// Whether nothing is known any more, so that the presentity can be forgotten when nobody watches. While a tombstone stands,
-    /// something is known.
+    /// Whether nothing is known any more, so that the presentity can be forgotten when nobody
+    /// watches. While a tombstone stands, something is known.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         self.publications.is_empty() && self.call_state.is_none() && self.calls.is_empty()
@@ -275,8 +282,8 @@ impl Presentity {
         Ok(())
     }
 
-    /// Whether `old` is what the publisher of a new publication left behind when it lost its entity tag (W:B1.12). A feeder that
-    /// publishes each call of a presentity by itself keeps them apart.
+    /// Whether `old` is what the publisher of a new publication left behind when it lost its entity
+    /// tag (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
     fn is_replaced(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
         let is_same_source = old.publisher == new.publisher && old.package == new.package;
         is_same_source
@@ -288,8 +295,9 @@ impl Presentity {
             }
     }
 
-    /// Makes room by forgetting the oldest dialog publication that reports no call; its publisher will be told 412 and publish anew. A
-    /// feeder that ends every call with an initial PUBLISH must not shut itself out.
+    /// Makes room by forgetting the oldest dialog publication that reports no call; its publisher
+    /// will be told 412 and publish anew. A feeder that ends every call with an initial PUBLISH
+    /// must not shut itself out.
     fn forget_idle(&mut self, but: &[u64]) -> bool {
         let is_idle = |entity: &Entity| {
             entity.package == Package::Dialog
@@ -356,7 +364,8 @@ impl Presentity {
             return;
         }
         let calls = &mut self.calls;
-        // Legs first: one that nobody restated is no leg its publication could leave a tombstone of.
+        // Legs first: one that nobody restated is no leg its publication could leave a tombstone
+        // of.
         calls.expire(now);
         self.publications.retain(|entity| {
             let lives = now < entity.end();

@@ -1,4 +1,5 @@
-//! A PUBLISH as the domain sees it: what was sent, what is granted, why it is refused (RFC 3903 §6; W:B1).
+//! A PUBLISH as the domain sees it: what was sent, what is granted, why it is refused (RFC 3903 §6;
+//! W:B1).
 
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ pub enum Condition {
     Foreign,
 }
 
-/// A PUBLISH, its body already read. `publisher` tells two sources of the same presentity apart when neither has a tag (W:B1.12):
-/// the authenticated user and the flow, hashed.
+/// A PUBLISH, its body already read. `publisher` tells two sources of the same presentity apart
+/// when neither has a tag (W:B1.12): the authenticated user and the flow, hashed.
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// `dialog` or `presence`.
@@ -28,7 +29,8 @@ pub struct Publication {
     pub condition: Condition,
     /// Expires in seconds; None when absent.
     pub expires: Option<u32>,
-    /// The body; None when there was none. A fault is answered only when the condition holds (order of RFC 3903 §6).
+    /// The body; None when there was none. A fault is answered only when the condition holds (order
+    /// of RFC 3903 §6).
     pub document: Option<Result<Document, DocumentFault>>,
     /// Who publishes.
     pub publisher: u64,

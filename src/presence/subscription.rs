@@ -1,4 +1,5 @@
-//! What a subscription is to the domain: the package, what it is granted, how it stands, how it ends (RFC 6665; W:A1, A3).
+//! What a subscription is to the domain: the package, what it is granted, how it stands, how it
+//! ends (RFC 6665; W:A1, A3).
 
 use std::time::Duration;
 
@@ -88,8 +89,8 @@ pub struct ExpiryLimits {
 pub struct TooBrief(pub Duration);
 
 impl ExpiryLimits {
-    /// What is granted for `requested` seconds (None: no Expires header): never more than asked, never 423 for 0 or for an
-    /// hour and more (W:A1.12-A1.14).
+    /// What is granted for `requested` seconds (None: no Expires header): never more than asked,
+    /// never 423 for 0 or for an hour and more (W:A1.12-A1.14).
     pub fn grant(&self, requested: Option<u32>, default: Duration) -> Result<Duration, TooBrief> {
         /// Asked for as long as this, a subscription is never too brief (RFC 6665 §4.2.1.1).
         const NEVER_TOO_BRIEF: Duration = Duration::from_secs(3600);
@@ -104,7 +105,8 @@ impl ExpiryLimits {
     }
 }
 
-/// How much of a presentity's calls a watcher is shown (W:B3.12). Each level adds to the one before.
+/// How much of a presentity's calls a watcher is shown (W:B3.12). Each level adds to the one
+/// before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Privacy {
     /// State, id and direction only.

@@ -15,8 +15,8 @@ use crate::presence::leg_key::Likeness;
 /// As long as a delayed or retransmitted statement can be under way: 64 × T1 (RFC 3261 §17.1.2.2).
 pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);
 
-/// The same for legs without a Call-ID. Their sources use one `id` call after call (the extension number, say), so that the
-/// next call must not be taken for an echo of the last.
+/// The same for legs without a Call-ID. Their sources use one `id` call after call (the extension
+/// number, say), so that the next call must not be taken for an echo of the last.
 pub(crate) const TOMBSTONE_LIFE_WITHOUT_CALL_ID: Duration = Duration::from_secs(4);
 
 /// Tombstones of one presentity; the oldest goes when there is one too many.
@@ -36,10 +36,12 @@ pub(crate) struct Owner {
 pub(crate) enum Ending {
     /// A source said so, or withdrew its publication: final.
     Terminated,
-    /// A full document did not name it any more. Its own publication may name it again: it did not say `terminated`, and a
-    /// source with one `dialog` element for all branches of a fork names them in turn.
+    /// A full document did not name it any more. Its own publication may name it again: it did not
+    /// say `terminated`, and a source with one `dialog` element for all branches of a fork names
+    /// them in turn.
     Omitted,
-    /// Its publication ran out. That is no news about the call: a publisher that was late publishes its answered calls anew.
+    /// Its publication ran out. That is no news about the call: a publisher that was late publishes
+    /// its answered calls anew.
     Expired,
 }
 
@@ -121,7 +123,8 @@ impl Tombstone {
                 Ending::Omitted => !is_own,
                 Ending::Expired => state.is_unanswered(),
             },
-            // An answered call is never doubted because of a missing tag: it may be the winner of the fork.
+            // An answered call is never doubted because of a missing tag: it may be the winner of
+            // the fork.
             Likeness::Compatible { .. } if !state.is_unanswered() => false,
             Likeness::Compatible { .. } if is_own => self.ending == Ending::Terminated,
             // Before the first tag came; it can only be late.

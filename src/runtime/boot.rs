@@ -135,8 +135,8 @@ pub(crate) fn limits(options: &Options, shards: usize) -> Limits {
     limits
 }
 
-/// Binds the control socket for this user and group alone. One that a dead process left behind is replaced; one that answers is not, nor
-/// is anything that is no socket.
+/// Binds the control socket for this user and group alone. One that a dead process left behind is
+/// replaced; one that answers is not, nor is anything that is no socket.
 fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
     let bind = || {
         if UnixStream::connect(path).is_ok() {

@@ -1,6 +1,8 @@
-//! Commands to the shards and the way their replies come back: to a task of the HTTP core or to a plain thread.
+//! Commands to the shards and the way their replies come back: to a task of the HTTP core or to a
+//! plain thread.
 //!
-//! Guarantees: every command is answered or its asker hears [`Unavailable`]: when the inbox is full, when the core ends, when it panics.
+//! Guarantees: every command is answered or its asker hears [`Unavailable`]: when the inbox is
+//! full, when the core ends, when it panics.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -52,7 +54,8 @@ impl Replier {
     /// Answers.
     pub(crate) fn answer(self, reply: Reply) {
         match &self.0 {
-            // There is room: nobody else answers, and this one only once. Dropping `self` wakes the task.
+            // There is room: nobody else answers, and this one only once. Dropping `self` wakes the
+            // task.
             Waiting::Task(slot) => drop(slot.reply.push(reply)),
             // The thread may have lost patience.
             Waiting::Thread(sender) => drop(sender.send(reply)),
@@ -102,7 +105,8 @@ impl Commander {
         Self { mesh, is_ready }
     }
 
-    /// Gives a shard a command and blocks the thread until it replies. Not for a thread that runs an executor.
+    /// Gives a shard a command and blocks the thread until it replies. Not for a thread that runs
+    /// an executor.
     pub fn ask_blocking(
         &self,
         shard: ShardId,
@@ -117,7 +121,8 @@ impl Commander {
         receiver.recv_timeout(patience).map_err(|_| Unavailable)
     }
 
-    /// Gives every shard a command made for it, all at once, and blocks until all have replied or `patience` is over.
+    /// Gives every shard a command made for it, all at once, and blocks until all have replied or
+    /// `patience` is over.
     pub fn ask_all_blocking(
         &self,
         patience: Duration,

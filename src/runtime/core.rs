@@ -1,11 +1,13 @@
 //! One core: the engine of a shard, its sockets, its mail, and the turn that joins them.
 //!
-//! A turn is synchronous and has three parts. The work that started it gives the engine inputs (a batch of datagrams, what was read from a
-//! stream, or nothing). Then what is due anyway is done: mail, commands, timers. Then the outbox is emptied into sockets, inboxes and
-//! repliers. The outbox is only added to between the engine's inputs, so that a whole batch leaves in as few system calls as came in.
+//! A turn is synchronous and has three parts. The work that started it gives the engine inputs (a
+//! batch of datagrams, what was read from a stream, or nothing). Then what is due anyway is done:
+//! mail, commands, timers. Then the outbox is emptied into sockets, inboxes and repliers. The
+//! outbox is only added to between the engine's inputs, so that a whole batch leaves in as few
+//! system calls as came in.
 //!
-//! Invariants worth naming: no turn runs inside another and none waits; one clock reading per turn is the engine's `now`; the outbox is
-//! empty between turns.
+//! Invariants worth naming: no turn runs inside another and none waits; one clock reading per turn
+//! is the engine's `now`; the outbox is empty between turns.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -43,7 +45,8 @@ use crate::telemetry::TurnTimes;
 const MAIL_PER_TURN: usize = 256;
 /// Commands taken in one turn.
 const COMMANDS_PER_TURN: usize = 32;
-/// Octets in the outbox at which it is emptied within a turn: what is written is still in the second-level cache then.
+/// Octets in the outbox at which it is emptied within a turn: what is written is still in the
+/// second-level cache then.
 const OUTBOX_OCTETS: usize = 512 * 1024;
 /// Octets read from a stream at once.
 const SCRATCH_OCTETS: usize = 64 * 1024;
@@ -173,7 +176,8 @@ impl Core {
         self.is_to_rearm.set(false);
     }
 
-    /// Whether something became due earlier than the timekeeper was told; else it will be woken when that happens.
+    /// Whether something became due earlier than the timekeeper was told; else it will be woken
+    /// when that happens.
     pub(crate) fn poll_rearm(&self, waker: &Waker) -> bool {
         if self.is_to_rearm.get() {
             return true;
@@ -215,7 +219,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends something the engine has no part in: the answer to a keepalive. `write` appends it and tells whether there is one.
+    /// Sends something the engine has no part in: the answer to a keepalive. `write` appends it and
+    /// tells whether there is one.
     pub(crate) fn answer(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let outbox = &mut self.state.outbox;
         let start = outbox.arena.len();
@@ -240,7 +245,8 @@ impl Turn<'_> {
 
     /// Forgets a stream that has ended, and tells the engine.
     pub(crate) fn closed(&mut self, name: ConnectionId) {
-        // What is written to it in this turn was gathered while it existed and must not meet its absence.
+        // What is written to it in this turn was gathered while it existed and must not meet its
+        // absence.
         self.empty_outbox();
         self.state.streams.remove(name, &self.core.counters);
         self.handle(Input::Closed(name));

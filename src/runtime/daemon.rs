@@ -33,8 +33,9 @@ pub enum DaemonError {
     CoreEnded(String),
 }
 
-/// Runs a node until SIGTERM or SIGINT. At SIGHUP `reload` reads the configuration and gives the new domains and accounts, or None when it is
-/// no good (having said why); `started` is called once everything listens.
+/// Runs a node until SIGTERM or SIGINT. At SIGHUP `reload` reads the configuration and gives the
+/// new domains and accounts, or None when it is no good (having said why); `started` is called once
+/// everything listens.
 pub fn run(
     plan: NodePlan,
     started: impl FnOnce(&Node),

@@ -9,7 +9,8 @@ use glommio::ReactorErrorKind;
 use crate::net::bind::BindError;
 use crate::net::kernel;
 
-/// Octets of locked memory one core's rings may need on kernels that count them (before 5.12), rounded up.
+/// Octets of locked memory one core's rings may need on kernels that count them (before 5.12),
+/// rounded up.
 const MEMORY_LOCK_PER_CORE: u64 = 512 * 1024;
 
 /// Why a node does not start.
@@ -68,7 +69,8 @@ pub enum BootError {
 }
 
 impl BootError {
-    /// Asks the kernel for a ring before any executor does, whose own complaint would not say what to do.
+    /// Asks the kernel for a ring before any executor does, whose own complaint would not say what
+    /// to do.
     pub(crate) fn check_io_uring(cores: usize) -> Result<(), Self> {
         // What the executor itself insists on, whatever the kernel counts.
         let is_low = |limit: kernel::ResourceLimit| limit.soft < MEMORY_LOCK_PER_CORE;
@@ -120,7 +122,8 @@ impl BootError {
     fn memory_lock(cores: usize) -> Self {
         let octets = MEMORY_LOCK_PER_CORE * cores as u64;
         let limit = kernel::memory_lock_limit().map_or(0, |limit| limit.soft / 1024);
-        // When the limit already is that high, others of the same user hold locked memory: ask for as much again.
+        // When the limit already is that high, others of the same user hold locked memory: ask for
+        // as much again.
         let octets = octets.max(limit * 2 * 1024);
         Self::MemoryLock {
             cores,

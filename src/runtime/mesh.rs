@@ -1,8 +1,10 @@
 //! The mesh: one inbox per shard for mail of the other shards and commands of everybody else.
 //!
-//! Invariants worth naming: mail between two shards arrives in the order it was sent. Mail that finds the receiver's queue full waits at its
-//! sender and goes first at the next try; only misdirected messages are dropped then, since their peers send again. Commands that find
-//! the queue full are refused, the asker hears of it. A receiver is woken once per turn of a sender, not per mail.
+//! Invariants worth naming: mail between two shards arrives in the order it was sent. Mail that
+//! finds the receiver's queue full waits at its sender and goes first at the next try; only
+//! misdirected messages are dropped then, since their peers send again. Commands that find the
+//! queue full are refused, the asker hears of it. A receiver is woken once per turn of a sender,
+//! not per mail.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -120,7 +122,8 @@ impl Mesh {
         inbox.asks.push(ask)?;
         fence(Ordering::SeqCst);
         if inbox.is_stopped.load(Ordering::SeqCst) {
-            // The core may have ended in between and nobody would look again: then its askers are told from here.
+            // The core may have ended in between and nobody would look again: then its askers are
+            // told from here.
             inbox.forget_asks();
         }
         inbox.waker.wake();
@@ -343,7 +346,8 @@ mod tests {
             seen.extend(mesh.next_mail(receiver).as_ref().map(number));
             post.retry(&counters);
             if seen.len() == 5 {
-                // Later mail does not overtake what waits, though there is room for it now and then.
+                // Later mail does not overtake what waits, though there is room for it now and
+                // then.
                 post.send(receiver, numbered(10), &counters);
                 post.send(receiver, numbered(11), &counters);
             }

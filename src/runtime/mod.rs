@@ -1,5 +1,5 @@
-//! Boot, one core's turn, the mesh between cores, signals, drain: the only room that knows both the executor and the engine, and the
-//! only one that reads the clock for it.
+//! Boot, one core's turn, the mesh between cores, signals, drain: the only room that knows both the
+//! executor and the engine, and the only one that reads the clock for it.
 //!
 //! ```text
 //! Node ── one thread per shard, pinned ── Core { Shard, sockets, timer } ─┐
@@ -7,9 +7,9 @@
 //!      └─ the thread that called: signals, reload, drain ─ Commander ────┘
 //! ```
 //!
-//! Invariants worth naming: a shard is touched by its own thread alone; a turn never waits; mail is delivered in the order it was sent, and
-//! none that the engine relies on is lost while the process lives; when more mail waits than a bound, the sockets are left unread until
-//! it is gone.
+//! Invariants worth naming: a shard is touched by its own thread alone; a turn never waits; mail is
+//! delivered in the order it was sent, and none that the engine relies on is lost while the process
+//! lives; when more mail waits than a bound, the sockets are left unread until it is gone.
 
 mod boot;
 pub mod commander;

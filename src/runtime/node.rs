@@ -1,6 +1,7 @@
 //! A node: all cores of this process, from the first socket to the last thread.
 //!
-//! Boot goes from what may be refused to what may not: io_uring, sockets, then threads. A node that does not start leaves nothing behind.
+//! Boot goes from what may be refused to what may not: io_uring, sockets, then threads. A node that
+//! does not start leaves nothing behind.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -46,7 +47,8 @@ use crate::telemetry::CoreCounters;
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// How long one command of this room may take before the shard counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the ring of the HTTP core may take to withdraw what was waited for, which else would keep its ports bound.
+/// How long the ring of the HTTP core may take to withdraw what was waited for, which else would
+/// keep its ports bound.
 const RINGS_SETTLE: Duration = Duration::from_millis(1);
 
 /// A running node. Dropped without [`Node::stop`] it ends at once.
@@ -131,13 +133,15 @@ impl Node {
         &self.counters
     }
 
-    /// Whether a core has ended by itself: then the node is broken, and should be stopped and the process ended.
+    /// Whether a core has ended by itself: then the node is broken, and should be stopped and the
+    /// process ended.
     #[must_use]
     pub fn poll_ended(&self) -> Option<CoreEnded> {
         self.ended.try_recv().ok()
     }
 
-    /// Puts new domains and accounts into force, everywhere or, when a shard does not answer, wherever it can.
+    /// Puts new domains and accounts into force, everywhere or, when a shard does not answer,
+    /// wherever it can.
     pub fn reload(&self, directory: Arc<Directory>) -> Result<(), Unavailable> {
         *self
             .directory
@@ -149,8 +153,9 @@ impl Node {
         replies.into_iter().try_for_each(|reply| reply.map(|_| ()))
     }
 
-    /// Ends the node: takes no new subscriptions, ends those there are (the engine tells their phones to subscribe anew), waits until every
-    /// phone has answered or `patience` is over, then ends all cores. Gives back how many subscriptions and NOTIFYs were left.
+    /// Ends the node: takes no new subscriptions, ends those there are (the engine tells their
+    /// phones to subscribe anew), waits until every phone has answered or `patience` is over, then
+    /// ends all cores. Gives back how many subscriptions and NOTIFYs were left.
     pub fn stop(self, patience: Duration) -> usize {
         self.is_ready.store(false, Ordering::Release);
         let deadline = Instant::now() + patience;
@@ -292,7 +297,8 @@ async fn run_http(plan: HttpPlan<Commander>, stop: Arc<Stop>) {
         future::pending::<()>().await;
     };
     let stopped = poll_fn(|context| stop.poll(context));
-    // Boxed, so that it can be dropped while there still is an executor to withdraw what it waited for.
+    // Boxed, so that it can be dropped while there still is an executor to withdraw what it waited
+    // for.
     drop(future::select(Box::pin(serve), pin!(stopped)).await);
     glommio::timer::sleep(RINGS_SETTLE).await;
 }

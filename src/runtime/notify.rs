@@ -1,4 +1,5 @@
-//! Telling the service manager how it stands (sd_notify(3)): one datagram to the socket `NOTIFY_SOCKET` names, nothing without it.
+//! Telling the service manager how it stands (sd_notify(3)): one datagram to the socket
+//! `NOTIFY_SOCKET` names, nothing without it.
 
 use std::env;
 use std::ffi::OsStr;

@@ -14,9 +14,11 @@ use crate::sip::Transport;
 pub struct ListenerPlan {
     /// UDP or TCP.
     pub transport: Transport,
-    /// The address to bind; a wildcard listens on every address of its family, port 0 takes a free port.
+    /// The address to bind; a wildcard listens on every address of its family, port 0 takes a free
+    /// port.
     pub address: SocketAddr,
-    /// `host[:port]` that peers are told to reach us at, where that is another than the address they spoke to (behind an address translation).
+    /// `host[:port]` that peers are told to reach us at, where that is another than the address
+    /// they spoke to (behind an address translation).
     pub advertise: Option<String>,
 }
 
@@ -33,16 +35,17 @@ pub struct NodePlan {
     pub http_listen: Vec<SocketAddr>,
     /// The Unix socket of the operator's commands.
     pub control_socket: Option<PathBuf>,
-    /// The options of every shard. `id`, `shards` and `advertise` are filled in, `local_addresses` is added to, a `key` of zeroes is replaced by one
-    /// nobody knows.
+    /// The options of every shard. `id`, `shards` and `advertise` are filled in, `local_addresses`
+    /// is added to, a `key` of zeroes is replaced by one nobody knows.
     pub options: shard::Options,
     /// Domains and accounts.
     pub directory: Arc<Directory>,
 }
 
 impl ListenerPlan {
-    /// Every address a peer could reach this listener at: what is bound, on every interface when that is a wildcard, and what is advertised
-    /// if that is a number (a name is not looked up: start must not wait for a name server).
+    /// Every address a peer could reach this listener at: what is bound, on every interface when
+    /// that is a wildcard, and what is advertised if that is a number (a name is not looked up:
+    /// start must not wait for a name server).
     pub(crate) fn local_addresses(&self, bound: SocketAddr) -> Vec<SocketAddr> {
         let mut addresses: Vec<SocketAddr> = self
             .advertise
@@ -50,7 +53,8 @@ impl ListenerPlan {
             .filter_map(|text| numeric(text, bound.port()))
             .collect();
         if bound.ip().is_unspecified() {
-            // Without the list a Contact that names ourselves is recognised by the advertised address alone; no reason not to start.
+            // Without the list a Contact that names ourselves is recognised by the advertised
+            // address alone; no reason not to start.
             let ips = interfaces::addresses().unwrap_or_default();
             let ips = ips.into_iter().filter(|ip| ip.is_ipv4() == bound.is_ipv4());
             addresses.extend(ips.map(|ip| SocketAddr::new(ip, bound.port())));

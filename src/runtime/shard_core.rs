@@ -46,7 +46,8 @@ pub(crate) struct ShardCore {
 }
 
 impl ShardCore {
-    /// Serves until it is told to end: a turn whenever mail or a command waits, and other tasks for the sockets and the timer.
+    /// Serves until it is told to end: a turn whenever mail or a command waits, and other tasks for
+    /// the sockets and the timer.
     pub(crate) async fn run(self) {
         let id = self.options.id;
         let (core, tcp_ports) = self.assemble();
@@ -55,7 +56,8 @@ impl ShardCore {
             core.turn(|_| ());
             glommio::yield_if_needed().await;
         }
-        // The tasks hold the core and the core knows how to wake them: unless they are cancelled, neither would ever be freed, nor the ports.
+        // The tasks hold the core and the core knows how to wake them: unless they are cancelled,
+        // neither would ever be freed, nor the ports.
         for task in tasks {
             task.cancel().await;
         }
@@ -100,7 +102,8 @@ async fn end_streams(core: &Core) {
     let deadline = Instant::now() + STREAMS_END;
     loop {
         let is_done = core.end_streams();
-        // The ring withdraws what the tasks waited for, which else would keep the ports bound beyond the life of the executor.
+        // The ring withdraws what the tasks waited for, which else would keep the ports bound
+        // beyond the life of the executor.
         glommio::timer::sleep(Duration::from_millis(1)).await;
         if is_done || Instant::now() >= deadline {
             break;

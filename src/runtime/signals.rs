@@ -1,4 +1,5 @@
-//! Signals, on a plain thread of their own: SIGTERM and SIGINT end the node gently, a second one at once; SIGHUP reads the configuration anew.
+//! Signals, on a plain thread of their own: SIGTERM and SIGINT end the node gently, a second one at
+//! once; SIGHUP reads the configuration anew.
 
 use std::io;
 use std::sync::Arc;

@@ -138,7 +138,8 @@ impl Phone {
         self.socket.send_to(text.as_bytes(), self.server).unwrap();
     }
 
-    /// The next message; a NOTIFY is answered, and passed over when it is a retransmission (a busy machine may be late with the answer).
+    /// The next message; a NOTIFY is answered, and passed over when it is a retransmission (a busy
+    /// machine may be late with the answer).
     fn receive(&self) -> String {
         let mut buffer = vec![0; 65_536];
         loop {
@@ -410,7 +411,8 @@ fn a_peer_that_does_not_read_costs_its_connection_only() {
     lazy.set_write_timeout(Some(Duration::from_millis(500)))
         .unwrap();
     let local = lazy.local_addr().unwrap();
-    // Every request is answered twice, nothing is read; sooner or later either side's patience ends.
+    // Every request is answered twice, nothing is read; sooner or later either side's patience
+    // ends.
     let deadline = Instant::now() + PATIENCE;
     let mut number = 0;
     while counter(&node, "connections_overflowed") == 0 {

@@ -1,7 +1,8 @@
 //! The one timer of a core: sleeps until the engine wants a turn, and again.
 //!
-//! The executor's timers are dear (PERF: half a microsecond to arm), so there is this one, and it is set anew only when something becomes
-//! due earlier than it would fire. When that turns out to be superfluous it fires once for nothing and is set right.
+//! The executor's timers are dear (PERF: half a microsecond to arm), so there is this one, and it
+//! is set anew only when something becomes due earlier than it would fire. When that turns out to
+//! be superfluous it fires once for nothing and is set right.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,7 +17,8 @@ use crate::runtime::core::Core;
 
 /// Gives the core a turn whenever one is due. Never ends.
 pub(crate) async fn keep(core: Rc<Core>) {
-    // The first sleep in an executor takes ten milliseconds and more whatever is asked for; so it is slept before it matters.
+    // The first sleep in an executor takes ten milliseconds and more whatever is asked for; so it
+    // is slept before it matters.
     glommio::timer::sleep(Duration::from_millis(1)).await;
     let mut timer = Timer::new(Duration::ZERO);
     loop {

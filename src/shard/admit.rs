@@ -1,4 +1,5 @@
-//! Admission: from octets to a request that may be served (W:A1, evaluated top-down, the first failure answers).
+//! Admission: from octets to a request that may be served (W:A1, evaluated top-down, the first
+//! failure answers).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -92,8 +93,8 @@ impl Shard {
         }
     }
 
-    /// The other shard a message belongs to: the one that minted its branch or To-tag, or, on a crowded flow, the one its
-    /// Call-ID names.
+    /// The other shard a message belongs to: the one that minted its branch or To-tag, or, on a
+    /// crowded flow, the one its Call-ID names.
     fn home_of(&self, message: &Message<'_>, flow: &Flow) -> Option<ShardId> {
         if self.options.shards < 2 {
             return None;

@@ -34,7 +34,8 @@ struct Rendered {
 /// Views of one package.
 const VIEWS: usize = 4;
 
-/// What was rendered last, by package and view. A presentity's watchers are told one after the other, so one place each is enough.
+/// What was rendered last, by package and view. A presentity's watchers are told one after the
+/// other, so one place each is enough.
 #[derive(Debug, Default)]
 pub(crate) struct Bodies {
     rendered: [Option<Rendered>; Package::ALL.len() * VIEWS],

@@ -1,4 +1,5 @@
-//! The checks admission is made of: each reads one header and says whether the request may go on (W:A1).
+//! The checks admission is made of: each reads one header and says whether the request may go on
+//! (W:A1).
 
 use crate::presence::Aor;
 use crate::presence::subscription::Package;
@@ -104,7 +105,8 @@ pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d
     }
 }
 
-/// Whether a body that we do not understand may be ignored: `Content-Disposition: ...;handling=optional` (W:A1.9).
+/// Whether a body that we do not understand may be ignored: `Content-Disposition:
+/// ...;handling=optional` (W:A1.9).
 pub(crate) fn is_body_optional(message: &Message<'_>) -> bool {
     message
         .header(HeaderName::ContentDisposition)

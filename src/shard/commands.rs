@@ -51,8 +51,8 @@ impl Shard {
         }
     }
 
-    /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows (W:A3.10). Each command takes the next,
-    /// so that the one who drains sets the pace.
+    /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows
+    /// (W:A3.10). Each command takes the next, so that the one who drains sets the pace.
     fn deactivate_some(&mut self) {
         let from = self.drained.0;
         let active = self

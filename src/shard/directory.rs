@@ -1,4 +1,5 @@
-//! Who is served: domains with their rules, accounts with their secrets. Read-only, shared by all cores, replaced as a whole.
+//! Who is served: domains with their rules, accounts with their secrets. Read-only, shared by all
+//! cores, replaced as a whole.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -79,7 +80,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Adds an account of a domain that was added before; None when the domain is unknown, the account's old secret is replaced.
+    /// Adds an account of a domain that was added before; None when the domain is unknown, the
+    /// account's old secret is replaced.
     pub fn add_account(
         &mut self,
         user: &str,

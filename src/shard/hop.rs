@@ -1,4 +1,5 @@
-//! The way to a phone, out of what its SUBSCRIBE says: where NOTIFYs go, which phone it is, what it calls the presentity.
+//! The way to a phone, out of what its SUBSCRIBE says: where NOTIFYs go, which phone it is, what it
+//! calls the presentity.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -82,11 +83,13 @@ pub(crate) fn phone_key(flow: &Flow, dialog: &Dialog) -> u64 {
     )
 }
 
-/// Where NOTIFYs go: back where the SUBSCRIBE came from; only a phone on UDP that does not say `rport` may listen on another port than
-/// it sends from, the one its first hop names on that very host (W:A2.10). Never to a third party (W:E2.5).
+/// Where NOTIFYs go: back where the SUBSCRIBE came from; only a phone on UDP that does not say
+/// `rport` may listen on another port than it sends from, the one its first hop names on that very
+/// host (W:A2.10). Never to a third party (W:E2.5).
 pub(crate) fn next_hop(request: &Request<'_>, dialog: &Dialog) -> SocketAddr {
     let flow = &request.flow;
-    // RFC 3581: who asks for answers to the port it sends from listens there, whatever its Contact says behind a NAT.
+    // RFC 3581: who asks for answers to the port it sends from listens there, whatever its Contact
+    // says behind a NAT.
     let is_symmetric = request.message.via().is_none_or(|via| via.wants_rport);
     let hop = dialog
         .first_route()

@@ -1,4 +1,5 @@
-//! What a shard is told: datagrams, mail from other shards, commands of the operator's side; and what it answers.
+//! What a shard is told: datagrams, mail from other shards, commands of the operator's side; and
+//! what it answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,14 +42,16 @@ pub enum Input<'a> {
 /// Between shards.
 #[derive(Debug)]
 pub enum Mail {
-    /// A message whose To-tag or branch names the receiver (or, for a crowded flow, whose Call-ID does).
+    /// A message whose To-tag or branch names the receiver (or, for a crowded flow, whose Call-ID
+    /// does).
     Misdirected {
         /// How it came.
         flow: Flow,
         /// The octets.
         bytes: Box<[u8]>,
     },
-    /// Octets for a stream that the receiver accepted: a phone came back by it to a subscription of the sender.
+    /// Octets for a stream that the receiver accepted: a phone came back by it to a subscription of
+    /// the sender.
     Transmit {
         /// The stream.
         flow: Flow,
@@ -57,7 +60,8 @@ pub enum Mail {
     },
     /// A stream of the sender ended.
     Closed(ConnectionId),
-    /// To the owner: the sender has watchers of this presentity and wants its state now and at every change.
+    /// To the owner: the sender has watchers of this presentity and wants its state now and at
+    /// every change.
     Watch {
         /// Of whom.
         aor: Aor,
@@ -104,8 +108,8 @@ pub struct ForwardedPublish {
     pub reply_to: (ShardId, u32),
 }
 
-/// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its owner, see
-/// [`crate::shard::Shard::owner`]; `Watchers` goes to every shard.
+/// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its
+/// owner, see [`crate::shard::Shard::owner`]; `Watchers` goes to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// `call_state.htm`: the call somebody is in, or none (W:D1).
@@ -123,8 +127,8 @@ pub enum Command {
     Watchers(Aor),
     /// New domains and accounts.
     Reload(Arc<Directory>),
-    /// No new subscriptions from now on, and those that are end with `deactivated`, some with each command. Answers how many subscriptions
-    /// and NOTIFYs are left: ask again until none is.
+    /// No new subscriptions from now on, and those that are end with `deactivated`, some with each
+    /// command. Answers how many subscriptions and NOTIFYs are left: ask again until none is.
     Drain,
     /// The counters.
     Counters,

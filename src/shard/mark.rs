@@ -1,5 +1,6 @@
-//! The marks in what we mint: every To-tag and Via branch of ours names its shard and place, so that any shard can hand a message on
-//! and the right one finds its record by index. 64 random bits beside it make a mark unguessable and a stale one harmless.
+//! The marks in what we mint: every To-tag and Via branch of ours names its shard and place, so
+//! that any shard can hand a message on and the right one finds its record by index. 64 random bits
+//! beside it make a mark unguessable and a stale one harmless.
 
 use crate::shard::flow::ShardId;
 use crate::sip::random::Random;

@@ -1,12 +1,14 @@
-//! The engine of one core, where SIP and the domain meet. Synchronous, single-owner, deterministic: input and time in, effects out.
+//! The engine of one core, where SIP and the domain meet. Synchronous, single-owner, deterministic:
+//! input and time in, effects out.
 //!
-//! No async, lock, clock, file or socket. One file a verb: `admit` lets a request in or says why not, `subscribe`, `publish` and
-//! `notify` serve it, `respond` writes answers, `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold
-//! what is known.
+//! No async, lock, clock, file or socket. One file a verb: `admit` lets a request in or says why
+//! not, `subscribe`, `publish` and `notify` serve it, `respond` writes answers, `commands` serves
+//! the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
 //!
 //! Invariants (the simulator checks them, DESIGN §3):
 //! - every live watcher converges to the composed state;
-//! - CSeq and document version of a subscription only ever go up by one; one NOTIFY of a subscription is outstanding at a time;
+//! - CSeq and document version of a subscription only ever go up by one; one NOTIFY of a
+//!   subscription is outstanding at a time;
 //! - a 2xx to SUBSCRIBE leaves before the NOTIFY it owes, on the same flow;
 //! - the same seed and inputs give the same octets.
 
@@ -90,9 +92,9 @@ enum Timer {
 
 /// One core's engine.
 ///
-/// Contract: give one input (or a timeout), then drain the outbox; several may be given before the drain, their effects line up. `now`
-/// never goes back. [`Shard::poll_timeout`] says when [`Shard::handle_timeout`] wants to be called; it may be at once, when a turn left
-/// work over.
+/// Contract: give one input (or a timeout), then drain the outbox; several may be given before the
+/// drain, their effects line up. `now` never goes back. [`Shard::poll_timeout`] says when
+/// [`Shard::handle_timeout`] wants to be called; it may be at once, when a turn left work over.
 #[derive(Debug)]
 pub struct Shard {
     options: Options,
@@ -161,7 +163,8 @@ impl Shard {
         }
     }
 
-    /// The shard that owns a presentity; the same answer on every shard and in every process of a node.
+    /// The shard that owns a presentity; the same answer on every shard and in every process of a
+    /// node.
     #[must_use]
     pub fn owner(aor: &Aor, shards: u16) -> ShardId {
         ShardId((checks::fnv1a(aor.as_str().as_bytes()) % u64::from(shards.max(1))) as u16)

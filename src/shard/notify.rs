@@ -1,7 +1,9 @@
-//! NOTIFY: when one is due, and how it is written (RFC 6665 §4.2.2; W:A3). What becomes of it is `outcome`'s.
+//! NOTIFY: when one is due, and how it is written (RFC 6665 §4.2.2; W:A3). What becomes of it is
+//! `outcome`'s.
 //!
-//! Invariants: one NOTIFY of a subscription at a time (W:A3.4); what a NOTIFY says is the state of the moment it is written; CSeq and
-//! document version go up by one with every NOTIFY; the octets sent again are the octets sent.
+//! Invariants: one NOTIFY of a subscription at a time (W:A3.4); what a NOTIFY says is the state of
+//! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
+//! sent again are the octets sent.
 
 use std::time::Instant;
 
@@ -125,8 +127,8 @@ impl Shard {
         }
     }
 
-    /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about later: the answer to the one under way, the
-    /// owner's word, the next SUBSCRIBE, a timer.
+    /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
+    /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
     fn notify(&mut self, id: SubscriptionId, has_token: bool, now: Instant, out: &mut Outbox) {
         let Some(subscription) = self.table.subscription(id) else {
             return;

@@ -27,7 +27,8 @@ pub struct Options {
     // Subscriptions.
     /// Subscriptions of this shard; beyond it 503 with Retry-After.
     pub subscriptions_max: usize,
-    /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where their Call-ID says.
+    /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where
+    /// their Call-ID says.
     pub subscriptions_per_flow_home: usize,
     /// Subscriptions of one phone (a flow and a Contact); beyond it 503.
     pub subscriptions_per_phone_max: usize,
@@ -64,7 +65,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults, for shard `id` of `shards`. `key` is secret and the same for all of them, as is `epoch`.
+    /// The defaults, for shard `id` of `shards`. `key` is secret and the same for all of them, as
+    /// is `epoch`.
     #[must_use]
     pub fn new(id: ShardId, shards: u16, epoch: Instant, key: [u8; 32]) -> Self {
         Self {

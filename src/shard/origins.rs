@@ -1,4 +1,5 @@
-//! Who we say we are: Via sent-by and Contact for each local address a peer speaks to, written once and kept.
+//! Who we say we are: Via sent-by and Contact for each local address a peer speaks to, written once
+//! and kept.
 
 use std::net::SocketAddr;
 
@@ -53,7 +54,8 @@ impl Origins {
         &self.known[index]
     }
 
-    /// Whether a Via's sent-by is the one we wrote for that flow: a response with another is none of ours (W:A4.7).
+    /// Whether a Via's sent-by is the one we wrote for that flow: a response with another is none
+    /// of ours (W:A4.7).
     pub(crate) fn is_sent_by(&self, flow: &Flow, host: &[u8], port: Option<u16>) -> bool {
         let Some(known) = self.place_of(flow).map(|place| &self.known[place]) else {
             return false;

@@ -1,4 +1,5 @@
-//! The effects of a turn: octets to send, mail, replies. Cleared by the driver, never freed: the steady state allocates nothing.
+//! The effects of a turn: octets to send, mail, replies. Cleared by the driver, never freed: the
+//! steady state allocates nothing.
 
 use std::ops::Range;
 
@@ -8,7 +9,8 @@ use crate::shard::mail::Mail;
 use crate::shard::mail::Reply;
 use crate::shard::mail::Token;
 
-/// One message to send: two pieces of the arena, one after the other (the second is shared between watchers and may be empty).
+/// One message to send: two pieces of the arena, one after the other (the second is shared between
+/// watchers and may be empty).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
     /// Where to.

@@ -1,4 +1,5 @@
-//! What becomes of a NOTIFY: sent again, answered, unanswered, cut off (RFC 6665 §4.2.2, RFC 5057; W:A3.6, A3.7).
+//! What becomes of a NOTIFY: sent again, answered, unanswered, cut off (RFC 6665 §4.2.2, RFC 5057;
+//! W:A3.6, A3.7).
 
 use std::time::Duration;
 use std::time::Instant;
@@ -21,7 +22,8 @@ use crate::sip::header::list_items;
 use crate::sip::header::retry_after;
 use crate::sip::transaction::client::Due;
 
-/// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes (W:A3.6).
+/// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes
+/// (W:A3.6).
 const REFUSALS_MAX: u8 = 5;
 /// NOTIFYs in a row that may stay unanswered (W:A3.7).
 const STRIKES_MAX: u8 = 2;
@@ -78,7 +80,8 @@ impl Shard {
         }
     }
 
-    /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as gone (W:A3.7).
+    /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as
+    /// gone (W:A3.7).
     fn handle_silence(&mut self, id: InFlightId, now: Instant, out: &mut Outbox) {
         self.counters.notifies_unanswered += 1;
         let Some(ended) = self
@@ -184,7 +187,8 @@ impl Shard {
             Outcome::Delivered => {
                 subscription.refusals = 0;
                 if let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) {
-                    // The answer may move the target (W:A2.8); one that makes no sense moves nothing.
+                    // The answer may move the target (W:A2.8); one that makes no sense moves
+                    // nothing.
                     let _ = entry.dialog.refresh_target(message);
                 }
             }
@@ -216,7 +220,8 @@ impl Shard {
         }
     }
 
-    /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE (W:A6.8).
+    /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE
+    /// (W:A6.8).
     pub(crate) fn handle_closed(
         &mut self,
         connection: ConnectionId,
@@ -235,8 +240,9 @@ impl Shard {
         }
     }
 
-    /// The phone came by another way: what is under way on the old one would be repeated into the void until Timer F, and hold up
-    /// everything newer. The newest state goes by the new way instead.
+    /// The phone came by another way: what is under way on the old one would be repeated into the
+    /// void until Timer F, and hold up everything newer. The newest state goes by the new way
+    /// instead.
     pub(crate) fn abandon_notifies(&mut self, id: DialogId) {
         let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
             return;

@@ -1,7 +1,9 @@
-//! Pacing: how many NOTIFYs a phone can take (W:A3.13). A token bucket a phone, the first edge at once.
+//! Pacing: how many NOTIFYs a phone can take (W:A3.13). A token bucket a phone, the first edge at
+//! once.
 //!
-//! A phone is a flow and a Contact, so that thousands of phones behind one SBC are not paced as one. A subscription whose phone has no
-//! token waits in the phone's queue; what it is sent when its turn comes is the state of that moment.
+//! A phone is a flow and a Contact, so that thousands of phones behind one SBC are not paced as
+//! one. A subscription whose phone has no token waits in the phone's queue; what it is sent when
+//! its turn comes is the state of that moment.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -84,7 +86,8 @@ impl Phones {
             .map_or(0, |phone| phone.dialogs)
     }
 
-    /// Takes a token. Without one, the subscription waits and the answer is when to ask [`Self::release`], if it is the first to wait.
+    /// Takes a token. Without one, the subscription waits and the answer is when to ask
+    /// [`Self::release`], if it is the first to wait.
     pub(crate) fn admit(
         &mut self,
         id: PhoneId,

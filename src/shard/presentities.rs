@@ -69,7 +69,8 @@ impl Presentities {
 }
 
 impl Shard {
-    /// The first watcher of a presentity here: its owner tells us its state, now and at every change.
+    /// The first watcher of a presentity here: its owner tells us its state, now and at every
+    /// change.
     pub(crate) fn begin_watch(&mut self, aor: &Aor, out: &mut Outbox) {
         let owner = Self::owner(aor, self.options.shards);
         if owner == self.options.id {
@@ -130,7 +131,8 @@ impl Shard {
         self.table.take_state(aor, composed, &mut self.queue);
     }
 
-    /// After a contribution to a presentity: tells the watching shards when the composed state changed, and sets its timer.
+    /// After a contribution to a presentity: tells the watching shards when the composed state
+    /// changed, and sets its timer.
     pub(crate) fn after_contribution(
         &mut self,
         id: PresentityId,
@@ -197,7 +199,8 @@ impl Shard {
         }
     }
 
-    /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that nobody watches.
+    /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that
+    /// nobody watches.
     fn tend(&mut self, id: PresentityId, now: Instant) {
         let Some(owned) = self.presentities.owned.get_mut(id.0 as usize) else {
             return;

@@ -300,7 +300,8 @@ impl Shard {
     }
 }
 
-/// Who proved to be a user may publish for that user, or for anybody when the account is a feeder (W:B1.3).
+/// Who proved to be a user may publish for that user, or for anybody when the account is a feeder
+/// (W:B1.3).
 fn check_publisher<'d>(
     identity: &Identity,
     aor: &Aor,

@@ -1,4 +1,5 @@
-//! Answers: the one place a response is written, and every reason a request can be refused for (W:A1).
+//! Answers: the one place a response is written, and every reason a request can be refused for
+//! (W:A1).
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -26,7 +27,8 @@ pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
 pub(crate) const ALLOW_EVENTS: &[u8] = b"dialog, presence";
 /// The bodies we take and give.
 const ACCEPT: &[u8] = b"application/dialog-info+xml, application/pidf+xml";
-/// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do anyway.
+/// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
+/// anyway.
 const KNOWN_OPTION_TAGS: [&[u8]; 3] = [b"path", b"gruu", b"outbound"];
 
 /// A request on its way through admission.
@@ -100,7 +102,8 @@ impl Refusal<'_> {
 }
 
 impl Shard {
-    /// Refuses a request. A challenge is not remembered, so that nobody unknown fills our memory (W:E3.8).
+    /// Refuses a request. A challenge is not remembered, so that nobody unknown fills our memory
+    /// (W:E3.8).
     pub(crate) fn refuse(
         &mut self,
         request: &Request<'_>,
@@ -170,7 +173,8 @@ impl Shard {
             }
             Refusal::OverLimit => {
                 self.counters.requests_over_limit += 1;
-                // Spread over time, so that those who were refused together do not come back together.
+                // Spread over time, so that those who were refused together do not come back
+                // together.
                 let seconds = 10 + u64::from(self.random.below(51));
                 emit::header_number(arena, "Retry-After", seconds);
             }
@@ -202,7 +206,8 @@ impl Shard {
         self.end_response(request, head, now, out);
     }
 
-    /// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this returns.
+    /// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this
+    /// returns.
     pub(crate) fn begin_response(
         &self,
         request: &Request<'_>,

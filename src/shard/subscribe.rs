@@ -100,7 +100,8 @@ impl Shard {
         Ok(())
     }
 
-    /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog (W:A2.2-A2.8).
+    /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
+    /// (W:A2.2-A2.8).
     pub(crate) fn serve_in_dialog<'d>(
         &mut self,
         request: &Request<'_>,
@@ -142,7 +143,8 @@ impl Shard {
         } else {
             self.counters.subscriptions_refreshed += 1;
             if let Some(entry) = self.table.subscription_mut(subscription) {
-                // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too late.
+                // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
+                // late.
                 entry.phase = Phase::Active;
                 entry.expires_at = now + asked.granted;
                 entry.strikes = 0;
@@ -162,7 +164,8 @@ impl Shard {
         domain: &Domain,
     ) -> Result<Asked<'m>, Refusal<'d>> {
         let (package, _, event) = event_of(message)?;
-        // No package of ours takes a body in SUBSCRIBE: filters and lists are answered as types we do not know.
+        // No package of ours takes a body in SUBSCRIBE: filters and lists are answered as types we
+        // do not know.
         if !message.body().is_empty() && !is_body_optional(message) {
             check_encoding(message)?;
             return Err(Refusal::MediaType(""));
@@ -301,7 +304,8 @@ impl Shard {
         self.table.add_subscription(id, watched, &new)
     }
 
-    /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16, A2.5).
+    /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
+    /// A2.5).
     fn accept(
         &mut self,
         request: &Request<'_>,
@@ -355,7 +359,8 @@ impl Shard {
         }
     }
 
-    /// How much of the calls a watcher is shown: all inside its own domain, the bare state outside (W:B3.12).
+    /// How much of the calls a watcher is shown: all inside its own domain, the bare state outside
+    /// (W:B3.12).
     fn privacy_for(&self, request: &Request<'_>, aor: &Aor, directory: &Directory) -> Privacy {
         let is_same_domain = self
             .sender(request, directory)

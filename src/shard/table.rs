@@ -1,8 +1,9 @@
 //! The subscription table of a shard: dialogs, their subscriptions, and who watches what here.
 //!
-//! Invariants: a subscription has one dialog and one watched presentity, and both know it; a dialog lives while it has a subscription; a
-//! watched presentity lives while it has a watcher. Our To-tag names the dialog's place, so a lookup is one index and one compare of
-//! octets: there is no map of dialogs that a peer could fill with collisions.
+//! Invariants: a subscription has one dialog and one watched presentity, and both know it; a dialog
+//! lives while it has a subscription; a watched presentity lives while it has a watcher. Our To-tag
+//! names the dialog's place, so a lookup is one index and one compare of octets: there is no map of
+//! dialogs that a peer could fill with collisions.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -43,7 +44,8 @@ pub(crate) struct DialogEntry {
     pub(crate) dialog: Dialog,
     /// How the last SUBSCRIBE came.
     pub(crate) flow: Flow,
-    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another port than it sends from.
+    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another
+    /// port than it sends from.
     pub(crate) destination: SocketAddr,
     /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
     pub(crate) is_cut: bool,
@@ -207,7 +209,8 @@ impl Table {
         self.dialogs.get_mut(id.0 as usize)
     }
 
-    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than before.
+    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
+    /// before.
     pub(crate) fn move_flow(&mut self, id: DialogId, flow: Flow, destination: SocketAddr) -> bool {
         let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
             return false;

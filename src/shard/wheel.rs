@@ -1,8 +1,9 @@
 //! The timers of a shard: one hierarchical wheel, O(1) to arm and to cancel, 1 ms ticks.
 //!
-//! Six levels of 64 slots cover 2^36 ms, more than two years; a later deadline fires early, at the horizon, and its owner
-//! arms it again. A timer never fires before its deadline, and [`Wheel::poll_timeout`] is never later than the next one: it may name
-//! the moment a coarse slot has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
+//! Six levels of 64 slots cover 2^36 ms, more than two years; a later deadline fires early, at the
+//! horizon, and its owner arms it again. A timer never fires before its deadline, and
+//! [`Wheel::poll_timeout`] is never later than the next one: it may name the moment a coarse slot
+//! has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -87,7 +88,8 @@ impl<K: Copy> Wheel<K> {
         }
     }
 
-    /// Moves time to `now` and appends to `due` the keys whose deadlines have passed, earliest tick first.
+    /// Moves time to `now` and appends to `due` the keys whose deadlines have passed, earliest tick
+    /// first.
     pub(crate) fn advance(&mut self, now: Instant, due: &mut Vec<K>) {
         let now_tick = now.saturating_duration_since(self.epoch).as_millis() as u64;
         while let Some((level, slot, slot_tick)) = self.next_slot() {
@@ -119,7 +121,8 @@ impl<K: Copy> Wheel<K> {
         (nanos.div_ceil(1_000_000) as u64).min(self.current_tick + HORIZON_TICKS)
     }
 
-    /// The level is that of the highest bit in which the deadline differs from now; a past deadline goes into the current slot.
+    /// The level is that of the highest bit in which the deadline differs from now; a past deadline
+    /// goes into the current slot.
     fn place(&self, deadline_tick: u64) -> (usize, usize) {
         let tick = deadline_tick.max(self.current_tick);
         let differing = (tick ^ self.current_tick) | 1;
@@ -211,7 +214,8 @@ mod tests {
     use super::*;
     use crate::sip::random::Random;
 
-    /// Against a sorted list: whatever is armed and cancelled, keys fire in their millisecond, none early, none lost.
+    /// Against a sorted list: whatever is armed and cancelled, keys fire in their millisecond, none
+    /// early, none lost.
     #[test]
     fn fires_what_a_sorted_list_would() {
         let epoch = Instant::now();

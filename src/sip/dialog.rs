@@ -1,10 +1,10 @@
 //! The dialog a SUBSCRIBE creates, as its notifier keeps it (RFC 3261 §12, RFC 6665 §4.4.1; W:A2).
 //!
-//! One allocation holds every octet the dialog must remember: identifiers, URIs, route set. Writing an in-dialog request
-//! copies spans of it and allocates nothing.
+//! One allocation holds every octet the dialog must remember: identifiers, URIs, route set. Writing
+//! an in-dialog request copies spans of it and allocates nothing.
 //!
-//! What came from the peer stays as it came, but for folds, so that the peer finds its own octets again. Nothing stored can
-//! end a header line. Not here: the Event header, expiry, flows.
+//! What came from the peer stays as it came, but for folds, so that the peer finds its own octets
+//! again. Nothing stored can end a header line. Not here: the Event header, expiry, flows.
 
 mod read;
 
@@ -23,8 +23,8 @@ const SEQUENCE_MAX: u32 = (1 << 31) - 1;
 /// A UAS dialog. CSeq numbers only go up, by one (W:A3.5).
 #[derive(Clone, Debug)]
 pub struct Dialog {
-    /// Call-ID, the peer's From, its To with our tag, the Record-Routes with commas between, the remote target; one behind
-    /// the other, each up to its `*_end`, the last up to the end.
+    /// Call-ID, the peer's From, its To with our tag, the Record-Routes with commas between, the
+    /// remote target; one behind the other, each up to its `*_end`, the last up to the end.
     text: Box<[u8]>,
     call_id_end: u16,
     remote_end: u16,
@@ -72,9 +72,9 @@ pub struct Origin<'a> {
 }
 
 impl Dialog {
-    /// The dialog an initial SUBSCRIBE asks for; `local_tag` is the To-tag of our 2xx. Fails when Contact is missing, `*`,
-    /// several, or no sip/sips URI (W:A1.17), the Record-Routes are unreadable, To has a tag already, or all of it together
-    /// is above 64 KiB.
+    /// The dialog an initial SUBSCRIBE asks for; `local_tag` is the To-tag of our 2xx. Fails when
+    /// Contact is missing, `*`, several, or no sip/sips URI (W:A1.17), the Record-Routes are
+    /// unreadable, To has a tag already, or all of it together is above 64 KiB.
     pub fn accept(
         request: &Message<'_>,
         local_tag: &[u8],
@@ -165,8 +165,8 @@ impl Dialog {
         self.local_sequence
     }
 
-    /// Whether the request belongs to this dialog: Call-ID and both tags, octet by octet (W:A2.1, A5.15). The tags compare in
-    /// constant time: they are what a hijacker guesses (E3.6).
+    /// Whether the request belongs to this dialog: Call-ID and both tags, octet by octet (W:A2.1,
+    /// A5.15). The tags compare in constant time: they are what a hijacker guesses (E3.6).
     #[must_use]
     pub fn matches(&self, call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> bool {
         let tags_match = self.local_tag().ct_eq(local_tag) & self.remote_tag().ct_eq(remote_tag);
@@ -182,8 +182,9 @@ impl Dialog {
         Sequence::Next
     }
 
-    /// Target refresh (W:A2.8): takes the Contact of a request or of a 2xx. Nothing changes, and nothing is allocated, when
-    /// it is the same; an absent Contact changes nothing; an unusable one is the fault.
+    /// Target refresh (W:A2.8): takes the Contact of a request or of a 2xx. Nothing changes, and
+    /// nothing is allocated, when it is the same; an absent Contact changes nothing; an unusable
+    /// one is the fault.
     pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<(), Fault> {
         let Some(target) = read::contact(message)?.filter(|target| *target != self.remote_target())
         else {
@@ -199,8 +200,9 @@ impl Dialog {
         Ok(())
     }
 
-    /// Appends the head of the next in-dialog request: request line, Via, Route set (strict first hop by swap, W:A2.9),
-    /// Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The caller adds its headers and the body.
+    /// Appends the head of the next in-dialog request: request line, Via, Route set (strict first
+    /// hop by swap, W:A2.9), Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The
+    /// caller adds its headers and the body.
     pub fn write_request(&mut self, out: &mut Vec<u8>, method: Method<'_>, origin: &Origin<'_>) {
         self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
         self.write_request_line(out, method);
@@ -239,7 +241,8 @@ impl Dialog {
         out.extend_from_slice(b" SIP/2.0\r\n");
     }
 
-    /// A strict first route stands in the request line, so the rest remains, and the remote target comes last.
+    /// A strict first route stands in the request line, so the rest remains, and the remote target
+    /// comes last.
     fn write_routes(&self, out: &mut Vec<u8>) {
         if self.local_end == self.routes_end {
             return;

@@ -1,6 +1,7 @@
 //! Writing our own messages, straight into the caller's buffer, with no allocation of its own.
 //!
-//! No value that goes through here can end its line: what a peer wrote cannot become a header of ours (W:E2.12).
+//! No value that goes through here can end its line: what a peer wrote cannot become a header of
+//! ours (W:E2.12).
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -14,9 +15,9 @@ use crate::sip::Status;
 use crate::sip::header::Via;
 use crate::sip::uri::host_ip;
 
-/// Starts a response: status line, all Vias (the topmost with `received`/`rport` filled in from `source`, W:A6.1),
-/// From, To (with `to_tag` added when the request's had none), Call-ID, CSeq. Values are copied unfolded.
-/// Add further headers with [`header`], then end with [`body`].
+/// Starts a response: status line, all Vias (the topmost with `received`/`rport` filled in from
+/// `source`, W:A6.1), From, To (with `to_tag` added when the request's had none), Call-ID, CSeq.
+/// Values are copied unfolded. Add further headers with [`header`], then end with [`body`].
 /// `reason` overrides the standard phrase when given.
 pub fn response_head(
     out: &mut Vec<u8>,
@@ -38,7 +39,8 @@ pub fn response_head(
     copy(out, request, HeaderName::CSeq);
 }
 
-/// Appends `name: value CRLF`. CR and LF in `value` are written as spaces: a header can never be injected (W:E2.12).
+/// Appends `name: value CRLF`. CR and LF in `value` are written as spaces: a header can never be
+/// injected (W:E2.12).
 pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -54,7 +56,8 @@ pub fn header_number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Ends the head and appends the body: Content-Type only when there is a body (W:A3.11, G9), Content-Length always.
+/// Ends the head and appends the body: Content-Type only when there is a body (W:A3.11, G9),
+/// Content-Length always.
 pub fn body(out: &mut Vec<u8>, content_type: &str, body: &[u8]) {
     if !body.is_empty() {
         header(
@@ -88,8 +91,8 @@ pub fn decimal(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Appends a value with folds replaced by one space and other CR and LF dropped. A NUL becomes a space, so that a quoted
-/// pair stays a pair.
+/// Appends a value with folds replaced by one space and other CR and LF dropped. A NUL becomes a
+/// space, so that a quoted pair stays a pair.
 pub fn unfolded(out: &mut Vec<u8>, value: &[u8]) {
     let mut rest = value;
     while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
@@ -191,8 +194,9 @@ fn write_vias(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
     }
 }
 
-/// The topmost Via entry with where it really came from: `rport` filled in when asked for, `received` then too, and when
-/// sent-by is a name or another address (RFC 3261 §18.2.1, RFC 3581 §4). A `received` the peer claims is not believed.
+/// The topmost Via entry with where it really came from: `rport` filled in when asked for,
+/// `received` then too, and when sent-by is a name or another address (RFC 3261 §18.2.1, RFC 3581
+/// §4). A `received` the peer claims is not believed.
 fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketAddr) {
     let ip = source.ip().to_canonical();
     let is_elsewhere = host_ip(via.host).map(|host| host.to_canonical()) != Some(ip);

@@ -1,4 +1,5 @@
-//! Cutting a byte stream into SIP messages (W:A6.5, A6.7, E2.6, E2.7). Pure: bytes in, a verdict out.
+//! Cutting a byte stream into SIP messages (W:A6.5, A6.7, E2.6, E2.7). Pure: bytes in, a verdict
+//! out.
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -11,7 +12,8 @@ use crate::sip::message::lines::Lines;
 pub enum Frame {
     /// Nothing complete yet; read more.
     Incomplete,
-    /// `\r\n\r\n` between messages: a keepalive, answer one CRLF (RFC 5626 §4.4.1). Drop that many octets.
+    /// `\r\n\r\n` between messages: a keepalive, answer one CRLF (RFC 5626 §4.4.1). Drop that many
+    /// octets.
     Ping(usize),
     /// A lone CRLF (the answer to our ping, or filler): drop that many octets.
     Filler(usize),
@@ -28,9 +30,9 @@ pub struct Limits {
     pub message_octets_max: usize,
 }
 
-/// Looks at the front of `buffer`. `Err` means the stream is out of step or over its limits: answer the fault if the head can
-/// be parsed, then close. What cannot become a SIP message is refused as soon as it shows, so that a body taken for a message
-/// (E2.6) or another protocol does not linger.
+/// Looks at the front of `buffer`. `Err` means the stream is out of step or over its limits: answer
+/// the fault if the head can be parsed, then close. What cannot become a SIP message is refused as
+/// soon as it shows, so that a body taken for a message (E2.6) or another protocol does not linger.
 pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
     match buffer {
         [] | [b'\r'] | [b'\r', b'\n', b'\r'] => return Ok(Frame::Incomplete),
@@ -75,8 +77,8 @@ fn incomplete(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
     Ok(Frame::Incomplete)
 }
 
-/// The one Content-Length among the lines. Two of them, even equal ones, or anything but digits could make us and a proxy
-/// before us cut the stream at different places (E2.7).
+/// The one Content-Length among the lines. Two of them, even equal ones, or anything but digits
+/// could make us and a proxy before us cut the stream at different places (E2.7).
 fn content_length(buffer: &[u8], lines: &mut Lines<'_>) -> Result<Option<u64>, Fault> {
     let mut found = None;
     while let Some(line) = lines.next() {

@@ -1,12 +1,14 @@
 //! Header field names, long and compact (W:A5.2), compared without case.
 //!
-//! One table names every header we know: its variant, its canonical spelling, and the reason phrases of the faults that
-//! name it. A name is found by one look into a hash table without collisions, made when the server is compiled.
+//! One table names every header we know: its variant, its canonical spelling, and the reason
+//! phrases of the faults that name it. A name is found by one look into a hash table without
+//! collisions, made when the server is compiled.
 
 /// Builds the enum, the spellings and the phrases from one list.
 macro_rules! header_names {
     ($($name:ident $text:literal;)*) => {
-        /// A header we know by name. Names we do not know survive as [`HeaderName::Other`]; their spelling stays in the buffer.
+        /// A header we know by name. Names we do not know survive as [`HeaderName::Other`]; their
+        /// spelling stays in the buffer.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each variant is the header of that name")]
         pub enum HeaderName {
@@ -110,7 +112,8 @@ const COMPACT: [(&[u8], HeaderName); 11] = [
 /// Octets of the longest name that fits [`NameWords`].
 const NAME_OCTETS_MAX: usize = 23;
 
-/// A name of at most [`NAME_OCTETS_MAX`] octets as little-endian words, [folded](fold_case), with its length in the last octet.
+/// A name of at most [`NAME_OCTETS_MAX`] octets as little-endian words, [folded](fold_case), with
+/// its length in the last octet.
 pub(crate) type NameWords = [u64; 3];
 
 const fn words(name: &[u8]) -> NameWords {
@@ -127,14 +130,15 @@ const fn words(name: &[u8]) -> NameWords {
     ]
 }
 
-/// Makes the capitals among eight octets small: bit 5 becomes set where bit 6 is. Of other ASCII only `@[\]^_` change, into
-/// what no known name holds either.
+/// Makes the capitals among eight octets small: bit 5 becomes set where bit 6 is. Of other ASCII
+/// only `@[\]^_` change, into what no known name holds either.
 #[inline]
 pub(crate) const fn fold_case(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
-/// Places of the hash table. The multipliers were searched for until no two names met; the table's construction checks it.
+/// Places of the hash table. The multipliers were searched for until no two names met; the table's
+/// construction checks it.
 const PLACES: usize = 256;
 
 const FIRST_MULTIPLIER: u64 = 0x7b45_145c_1a81_682d;

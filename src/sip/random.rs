@@ -1,10 +1,12 @@
-//! Unguessable tokens from a seeded stream cipher: the same seed gives the same tokens, so a run can be repeated.
+//! Unguessable tokens from a seeded stream cipher: the same seed gives the same tokens, so a run
+//! can be repeated.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// The one source of randomness of a shard. In production its seed comes from the kernel, in the simulator from the run.
+/// The one source of randomness of a shard. In production its seed comes from the kernel, in the
+/// simulator from the run.
 #[derive(Clone, Debug)]
 pub struct Random(ChaCha8Rng);
 

@@ -24,7 +24,8 @@ pub enum Scheme {
     Sips,
     /// `tel:`: everything behind the colon up to the parameters is the user, the host is empty.
     Tel,
-    /// Any other scheme: 416 in a Request-URI. Nothing behind its colon is taken apart; user, host and the rest are empty.
+    /// Any other scheme: 416 in a Request-URI. Nothing behind its colon is taken apart; user, host
+    /// and the rest are empty.
     Other,
 }
 
@@ -85,8 +86,8 @@ impl<'a> Uri<'a> {
         }
     }
 
-    /// `user:password@host:port;parameters?headers`. Semicolons and question marks in front of the `@` belong to the user
-    /// (W:E1.9).
+    /// `user:password@host:port;parameters?headers`. Semicolons and question marks in front of the
+    /// `@` belong to the user (W:E1.9).
     #[inline(always)]
     fn read_sip(scheme: Scheme, text: &'a [u8]) -> Option<Self> {
         let front = octets::skip_class(&octets::URI_FRONT, text, 0);
@@ -127,7 +128,8 @@ impl<'a> Uri<'a> {
         is_sound.then_some(())
     }
 
-    /// The value of a parameter: None when absent, empty when it has no value. Names compare without case.
+    /// The value of a parameter: None when absent, empty when it has no value. Names compare
+    /// without case.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'a [u8]> {
         Parameters(self.parameters).get(name)
@@ -139,8 +141,9 @@ impl<'a> Uri<'a> {
         host_ip(self.host)
     }
 
-    /// Appends the user with its escapes resolved. False (and nothing appended) when an escape is broken or the result is
-    /// not UTF-8 or holds a control character: such a URI names nobody here. Without a user nothing is appended.
+    /// Appends the user with its escapes resolved. False (and nothing appended) when an escape is
+    /// broken or the result is not UTF-8 or holds a control character: such a URI names nobody
+    /// here. Without a user nothing is appended.
     pub fn write_user(&self, out: &mut String) -> bool {
         let Some(user) = self.user else { return true };
         let mut octets = SmallVec::<[u8; 128]>::new();
@@ -163,7 +166,8 @@ impl<'a> Uri<'a> {
         }
     }
 
-    /// Appends the host in lower case without a trailing dot; an IPv6 address in its canonical form, with brackets.
+    /// Appends the host in lower case without a trailing dot; an IPv6 address in its canonical
+    /// form, with brackets.
     pub fn write_host(&self, out: &mut String) {
         if let Some(IpAddr::V6(address)) = self.ip() {
             let _ = write!(out, "[{address}]");
@@ -206,7 +210,8 @@ fn split_host(text: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
     Some((host, Some(port), &rest[end..]))
 }
 
-/// Where a host name or IPv4 address ends. Besides the grammar's characters, letters of other alphabets pass, in UTF-8.
+/// Where a host name or IPv4 address ends. Besides the grammar's characters, letters of other
+/// alphabets pass, in UTF-8.
 #[inline]
 fn name_end(text: &[u8]) -> Option<usize> {
     let mut end = octets::skip_class(&octets::HOST, text, 0);
@@ -251,8 +256,8 @@ pub fn host_ip(host: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Appends `user` so that it can stand as the user part of a URI: everything outside the unreserved and user-unreserved
-/// characters of RFC 3261 §25.1 is percent-encoded (`#` becomes `%23`, W:A5.7).
+/// Appends `user` so that it can stand as the user part of a URI: everything outside the unreserved
+/// and user-unreserved characters of RFC 3261 §25.1 is percent-encoded (`#` becomes `%23`, W:A5.7).
 pub fn write_escaped_user(user: &str, out: &mut String) {
     for &octet in user.as_bytes() {
         if octets::USER[usize::from(octet)] {

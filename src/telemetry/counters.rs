@@ -1,7 +1,8 @@
 //! The counters of a core's sockets and mail, and the list of all cores that are alive.
 //!
-//! A counter has one writer, the core it belongs to, so that counting is a plain load and store without a lock prefix. Readers see
-//! every counter on its own, up to date within nanoseconds, not a consistent cut over all of them.
+//! A counter has one writer, the core it belongs to, so that counting is a plain load and store
+//! without a lock prefix. Readers see every counter on its own, up to date within nanoseconds, not
+//! a consistent cut over all of them.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -47,7 +48,8 @@ enum Merge {
 
 macro_rules! core_counters {
     ($($(#[$doc:meta])* $name:ident: $merge:ident,)*) => {
-        /// Everything one core counts. Aligned so that no two cores share a cache line (128: neighbouring lines are fetched in pairs).
+        /// Everything one core counts. Aligned so that no two cores share a cache line (128:
+        /// neighbouring lines are fetched in pairs).
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub struct CoreCounters {
@@ -152,7 +154,8 @@ pub struct Sample {
 
 static CORES: Mutex<Vec<Weak<CoreCounters>>> = Mutex::new(Vec::new());
 
-/// Counters for a core that starts. They are part of every snapshot for as long as the core holds them.
+/// Counters for a core that starts. They are part of every snapshot for as long as the core holds
+/// them.
 #[must_use]
 pub fn register(core: u16) -> Arc<CoreCounters> {
     let counters = Arc::new(CoreCounters {
@@ -181,7 +184,8 @@ pub fn snapshot() -> Vec<Sample> {
         .collect()
 }
 
-/// Every value over all cores: counters added up, lengths of turns the longest of any core. In stable order.
+/// Every value over all cores: counters added up, lengths of turns the longest of any core. In
+/// stable order.
 #[must_use]
 pub fn totals() -> Vec<(&'static str, u64)> {
     merge(&snapshot())

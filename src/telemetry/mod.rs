@@ -1,7 +1,8 @@
 //! What the server says about itself: counters of every core, the length of its turns, logs.
 //!
-//! Guarantees: counting costs one unlocked load and store on a cache line no other core writes; reading never stops a core.
-//! Is not: the engine's own counters, which a shard answers to [`crate::shard::Command::Counters`].
+//! Guarantees: counting costs one unlocked load and store on a cache line no other core writes;
+//! reading never stops a core. Is not: the engine's own counters, which a shard answers to
+//! [`crate::shard::Command::Counters`].
 
 pub mod counters;
 pub mod logs;

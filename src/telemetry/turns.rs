@@ -1,6 +1,8 @@
-//! How long a core's turns take: a histogram the core keeps to itself, published once a second as percentiles.
+//! How long a core's turns take: a histogram the core keeps to itself, published once a second as
+//! percentiles.
 //!
-//! A turn that is long delays everything else on its core, so the far end of this histogram is the latency a lamp may see.
+//! A turn that is long delays everything else on its core, so the far end of this histogram is the
+//! latency a lamp may see.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -25,7 +27,8 @@ impl TurnTimes {
     /// An empty histogram: values from 1 ns to a minute, within one percent.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        // The bounds are constants the histogram accepts; should it ever not, the core runs without one rather than not at all.
+        // The bounds are constants the histogram accepts; should it ever not, the core runs without
+        // one rather than not at all.
         let histogram = Histogram::new_with_bounds(1, TURN_NANOSECONDS_MAX, 2).ok();
         Self {
             histogram,
@@ -33,7 +36,8 @@ impl TurnTimes {
         }
     }
 
-    /// Takes a turn from `start` to `end`, and publishes when a second has passed since the last time.
+    /// Takes a turn from `start` to `end`, and publishes when a second has passed since the last
+    /// time.
     pub fn record(&mut self, start: Instant, end: Instant, counters: &CoreCounters) {
         counters.turns.add(1);
         let Some(histogram) = &mut self.histogram else {

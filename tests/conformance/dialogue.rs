@@ -20,8 +20,9 @@
 //! ! drain                             the operator asks the server to finish
 //! ```
 //!
-//! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing). `{xHH}` is an octet. `{tag1}`
-//! and the like stand for what the server chose, see [`crate::placeholder`].
+//! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).
+//! `{xHH}` is an octet. `{tag1}` and the like stand for what the server chose, see
+//! [`crate::placeholder`].
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -35,7 +36,8 @@ pub(crate) struct Dialogue {
     pub(crate) rules: Vec<Rule>,
     /// One sentence.
     pub(crate) about: String,
-    /// The header lines that set the scene: `Domain`, `Account`, `Options`, `Shards`, as key and value.
+    /// The header lines that set the scene: `Domain`, `Account`, `Options`, `Shards`, as key and
+    /// value.
     pub(crate) scene: Vec<(String, String)>,
     /// What happens.
     pub(crate) steps: Vec<Step>,

@@ -1,9 +1,9 @@
-//! The client's side of digest authentication (RFC 7616), written apart from the server's: a dialogue says
-//! `{digest user=123 password=secret}` where the header's value belongs.
+//! The client's side of digest authentication (RFC 7616), written apart from the server's: a
+//! dialogue says `{digest user=123 password=secret}` where the header's value belongs.
 //!
-//! Further keys: `realm`, `nonce`, `uri`, `algorithm` (default: those of the last challenge seen for that algorithm, MD5 unless
-//! told otherwise), `nc` (default 1), `cnonce`, `qop` (`none` for RFC 2069), `response` (to send a wrong one). A blank in a
-//! password is written `%20`.
+//! Further keys: `realm`, `nonce`, `uri`, `algorithm` (default: those of the last challenge seen
+//! for that algorithm, MD5 unless told otherwise), `nc` (default 1), `cnonce`, `qop` (`none` for
+//! RFC 2069), `response` (to send a wrong one). A blank in a password is written `%20`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

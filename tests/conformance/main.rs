@@ -1,13 +1,16 @@
-//! Conformance: what the engine answers, octet for octet, told as dialogues between a peer and the server.
+//! Conformance: what the engine answers, octet for octet, told as dialogues between a peer and the
+//! server.
 //!
-//! One folder is one case; its `dialogue.txt` cites the rules it proves (`W:`), sets the scene and lists the steps (see
-//! [`dialogue`] for the language). The engine runs in virtual time, so a case that waits an hour takes no time, and nothing
-//! but what the case says happens: any message it does not expect fails it.
+//! One folder is one case; its `dialogue.txt` cites the rules it proves (`W:`), sets the scene and
+//! lists the steps (see [`dialogue`] for the language). The engine runs in virtual time, so a case
+//! that waits an hour takes no time, and nothing but what the case says happens: any message it
+//! does not expect fails it.
 //!
-//! `CASE=subscribe/fetch cargo test --test conformance` runs one case. To write a new one, put into each `<` block the lines
-//! the rules insist on (`~text` must, `^text` must not stand somewhere in the message); `UPDATE_GOLDEN=1` then completes the
-//! blocks with the rest of what the engine said, for a human to read in the diff, and refuses when a line does not hold.
-//! `UPDATE_GOLDEN=replace` takes whatever the engine says.
+//! `CASE=subscribe/fetch cargo test --test conformance` runs one case. To write a new one, put into
+//! each `<` block the lines the rules insist on (`~text` must, `^text` must not stand somewhere in
+//! the message); `UPDATE_GOLDEN=1` then completes the blocks with the rest of what the engine said,
+//! for a human to read in the diff, and refuses when a line does not hold. `UPDATE_GOLDEN=replace`
+//! takes whatever the engine says.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

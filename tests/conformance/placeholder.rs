@@ -1,8 +1,9 @@
-//! Placeholders: names for what the server chooses at random, so that a dialogue can be written before it is run.
+//! Placeholders: names for what the server chooses at random, so that a dialogue can be written
+//! before it is run.
 //!
-//! `{tag1}` matches any token where it is first seen and the same octets ever after; the peer may use it in what it sends.
-//! `{cseq1}` matches a number, and `{cseq1+2}` that number plus two: a name that begins with `cseq` or `number` is numeric.
-//! `{x00}` is an octet, `{ab*3}` is `ababab`.
+//! `{tag1}` matches any token where it is first seen and the same octets ever after; the peer may
+//! use it in what it sends. `{cseq1}` matches a number, and `{cseq1+2}` that number plus two: a
+//! name that begins with `cseq` or `number` is numeric. `{x00}` is an octet, `{ab*3}` is `ababab`.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,8 @@ impl Bindings {
         self.values.get(name).map(String::as_str)
     }
 
-    /// Replaces the names in a line by what they stand for; the error is a name that was not seen yet.
+    /// Replaces the names in a line by what they stand for; the error is a name that was not seen
+    /// yet.
     pub(crate) fn expand(&self, line: &str) -> Result<Vec<u8>, String> {
         let mut octets = Vec::new();
         for piece in pieces(line) {
@@ -39,7 +41,8 @@ impl Bindings {
         Ok(octets)
     }
 
-    /// Whether `actual` is the line `expected`; learns the names seen for the first time when it is.
+    /// Whether `actual` is the line `expected`; learns the names seen for the first time when it
+    /// is.
     pub(crate) fn matches(&mut self, expected: &str, actual: &[u8]) -> bool {
         let mut learned = self.clone();
         let mut rest = actual;
@@ -65,10 +68,12 @@ impl Bindings {
         rest.is_empty()
     }
 
-    /// The line as a dialogue would write it: values with a name replaced by it, octets that are not text escaped.
+    /// The line as a dialogue would write it: values with a name replaced by it, octets that are
+    /// not text escaped.
     pub(crate) fn generalize(&self, line: &[u8]) -> String {
         let mut text = escape(line);
-        // Longest first, so that no value is cut by a shorter one inside it; short ones could be anything.
+        // Longest first, so that no value is cut by a shorter one inside it; short ones could be
+        // anything.
         let mut named: Vec<_> = self
             .values
             .iter()

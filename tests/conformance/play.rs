@@ -232,8 +232,8 @@ impl Stage {
         Ok(())
     }
 
-    /// The lines a human wrote must be among those that came, in any order; `~text` must stand somewhere in the message, `^text`
-    /// nowhere.
+    /// The lines a human wrote must be among those that came, in any order; `~text` must stand
+    /// somewhere in the message, `^text` nowhere.
     fn insist(&mut self, actual: &[&[u8]], message: &Block) -> Result<(), String> {
         let whole = escaped(actual);
         let insisted = expected_lines(&message.lines);
@@ -283,7 +283,8 @@ impl Stage {
         }
     }
 
-    /// `CSeq: {cseq1+2} NOTIFY` or `Retry-After: {number1}`, which are chosen at random; None for any other line.
+    /// `CSeq: {cseq1+2} NOTIFY` or `Retry-After: {number1}`, which are chosen at random; None for
+    /// any other line.
     fn named_number(&mut self, line: &[u8], message: &[u8]) -> Option<String> {
         let line = std::str::from_utf8(line).ok()?;
         if let Some(delay) = line.strip_prefix("Retry-After: ") {

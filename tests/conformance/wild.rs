@@ -1,7 +1,8 @@
-//! Requests as ten real clients sent them on loopback (`tests/wild`), each given to a fresh engine, and what it must be answered.
+//! Requests as ten real clients sent them on loopback (`tests/wild`), each given to a fresh engine,
+//! and what it must be answered.
 //!
-//! The table is written from the rules, not from what the engine says. A file without a row fails, and so does a row without a
-//! file.
+//! The table is written from the rules, not from what the engine says. A file without a row fails,
+//! and so does a row without a file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,7 +75,8 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (8, Refused),
         ],
     ),
-    // An eventlist in Supported alone makes no list of `rls` (W:B5.2): 4 and its like are served as one presentity.
+    // An eventlist in Supported alone makes no list of `rls` (W:B5.2): 4 and its like are served as
+    // one presentity.
     (
         "jain",
         &[
@@ -108,7 +110,8 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (4, Published),
         ],
     ),
-    // 6 and 8 bring their list along and require it to be understood; 2 names a list as if it were a presentity.
+    // 6 and 8 bring their list along and require it to be understood; 2 names a list as if it were
+    // a presentity.
     (
         "linrls",
         &[
@@ -266,7 +269,8 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
     }
 }
 
-/// Where a recorded request came from: what its topmost Via says, which was true on loopback but for those that did not know.
+/// Where a recorded request came from: what its topmost Via says, which was true on loopback but
+/// for those that did not know.
 fn sender(request: &[u8]) -> SocketAddr {
     let text = String::from_utf8_lossy(request);
     let via = text

@@ -1,7 +1,9 @@
-//! The engine in virtual time: shards, the mail between them, the streams of the peers, and what was sent.
+//! The engine in virtual time: shards, the mail between them, the streams of the peers, and what
+//! was sent.
 //!
-//! It does what a driver has to do by the contract of [`Shard`]: one input, then drain; timeouts when they are due; mail delivered
-//! in order, at once. Nothing is lost and nothing takes time here; that is the simulator's business.
+//! It does what a driver has to do by the contract of [`Shard`]: one input, then drain; timeouts
+//! when they are due; mail delivered in order, at once. Nothing is lost and nothing takes time
+//! here; that is the simulator's business.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -271,8 +273,8 @@ impl World {
     }
 }
 
-/// What the HTTP room makes of `number=`: an answered call of a name of its own, whose other end is told to nobody unless the
-/// domain says so.
+/// What the HTTP room makes of `number=`: an answered call of a name of its own, whose other end is
+/// told to nobody unless the domain says so.
 fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
     let party = |identity: String| Party {
         identity: identity.into(),
@@ -337,8 +339,8 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `abc.com open=true auth=none|digest|trusted trusted=10.0.0.0/8 alias=b.com min_expires=60 max_expires=7200 sha256=true
-/// reveal=true max_call=7200`
+/// `abc.com open=true auth=none|digest|trusted trusted=10.0.0.0/8 alias=b.com min_expires=60
+/// max_expires=7200 sha256=true reveal=true max_call=7200`
 fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
     let name = text
         .split_whitespace()

@@ -1,5 +1,6 @@
-//! The torture messages of RFC 4475 and RFC 5118, by the names their archives give them, with what reading them must find.
-//! Line ends are written as LF and become CRLF; `{length}` becomes the length of the body where it is not the point.
+//! The torture messages of RFC 4475 and RFC 5118, by the names their archives give them, with what
+//! reading them must find. Line ends are written as LF and become CRLF; `{length}` becomes the
+//! length of the body where it is not the point.
 
 use lamplighter::sip::Fault;
 use lamplighter::sip::HeaderName;
@@ -580,7 +581,8 @@ pub(crate) const TORTURES: &[Torture] = &[
          Contact: <sip:user@host105.example.com>\n\n",
     ),
     //
-    // RFC 4475 §3.2 and §3.3: for the transaction layer and the application; the syntax is sound unless noted.
+    // RFC 4475 §3.2 and §3.3: for the transaction layer and the application; the syntax is sound
+    // unless noted.
     //
     torture(
         "badbranch",

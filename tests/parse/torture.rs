@@ -1,5 +1,6 @@
-//! The torture messages of RFC 4475 and RFC 5118 are read as they must be (W:E1). What an element does with a sound message
-//! (405, 416, 420 ...) is decided elsewhere; here it gets what it decides by.
+//! The torture messages of RFC 4475 and RFC 5118 are read as they must be (W:E1). What an element
+//! does with a sound message (405, 416, 420 ...) is decided elsewhere; here it gets what it decides
+//! by.
 
 use crate::corpus::Outcome;
 use crate::corpus::TORTURES;

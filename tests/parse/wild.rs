@@ -1,5 +1,6 @@
-//! What real clients send is read whole, without a fault and without loss; and no damage done to it, or to the torture
-//! messages, makes reading, framing or answering panic or disagree with each other.
+//! What real clients send is read whole, without a fault and without loss; and no damage done to
+//! it, or to the torture messages, makes reading, framing or answering panic or disagree with each
+//! other.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -122,7 +123,8 @@ fn nothing_is_lost_in_reading() {
     }
 }
 
-/// The message with exactly one space behind every header's colon and none behind its value: all that reading may change.
+/// The message with exactly one space behind every header's colon and none behind its value: all
+/// that reading may change.
 fn one_space(octets: &[u8]) -> Vec<u8> {
     let head_end = octets
         .windows(4)
@@ -343,7 +345,8 @@ fn decode(message: &Message<'_>) {
     assert!(is_inside(message.body()) && message.bytes().ends_with(message.body()));
 }
 
-/// Answers, whatever it is: no line of the answer is anybody's but ours. A sound request's answer is sound, and says the same.
+/// Answers, whatever it is: no line of the answer is anybody's but ours. A sound request's answer
+/// is sound, and says the same.
 fn answer(message: &Message<'_>) {
     let source: SocketAddr = "192.0.2.77:5099".parse().unwrap();
     let mut out = Vec::new();

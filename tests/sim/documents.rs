@@ -1,8 +1,10 @@
-//! Documents as the peers of the simulation write and read them: plain text, nothing of the engine's own code.
+//! Documents as the peers of the simulation write and read them: plain text, nothing of the
+//! engine's own code.
 
 use std::fmt::Write as _;
 
-/// How far a call leg got, in the order a lamp shows them: the highest wins (RFC 4235 §3.7.1; W:B3.15, C0.3).
+/// How far a call leg got, in the order a lamp shows them: the highest wins (RFC 4235 §3.7.1;
+/// W:B3.15, C0.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum State {
     Terminated,

@@ -1,8 +1,11 @@
-//! What must hold of every subscription at every moment, checked on the octets as they leave the node, before the network can lose them.
+//! What must hold of every subscription at every moment, checked on the octets as they leave the
+//! node, before the network can lose them.
 //!
-//! The checker knows nothing of how the engine works. It is told what left and what came back, and remembers per dialog:
+//! The checker knows nothing of how the engine works. It is told what left and what came back, and
+//! remembers per dialog:
 //! - a 2xx to SUBSCRIBE comes first and is followed by a NOTIFY within a bound (W:A2.1, A2.5);
-//! - CSeq and document version go up by exactly one per new NOTIFY, retransmissions are the same octets at Timer E's times;
+//! - CSeq and document version go up by exactly one per new NOTIFY, retransmissions are the same
+//!   octets at Timer E's times;
 //! - no new NOTIFY before the last one got its answer or timed out (W:A3.4);
 //! - no NOTIFY that says the same again, unless a SUBSCRIBE asked (W:A3.14);
 //! - `expires` of Subscription-State is what is left (W:A1.14);
@@ -111,7 +114,8 @@ struct Dialog {
     /// Of the last 2xx.
     flow: Flow,
     flow_lost: bool,
-    /// An answer came in the very moment Timer F fired: nobody outside can tell what the engine made of it.
+    /// An answer came in the very moment Timer F fired: nobody outside can tell what the engine
+    /// made of it.
     uncertain: bool,
 }
 

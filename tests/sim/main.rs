@@ -1,10 +1,12 @@
 //! The deterministic simulator: whole engines in virtual time, from one number.
 //!
-//! A seed is a run: how many shards, phones and sources there are, how bad the network is, who does what when. The octets that leave the
-//! node are judged as they leave ([`invariants`]), and what watchers are shown is compared with a naive model of what they must be
-//! shown ([`model`]). A failing run prints its seed, what was broken, and the last events.
+//! A seed is a run: how many shards, phones and sources there are, how bad the network is, who does
+//! what when. The octets that leave the node are judged as they leave ([`invariants`]), and what
+//! watchers are shown is compared with a naive model of what they must be shown ([`model`]). A
+//! failing run prints its seed, what was broken, and the last events.
 //!
-//! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50, without optimization 20).
+//! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50, without
+//!   optimization 20).
 //! - `LAMPLIGHTER_SEED=N`: that seed alone, every event in words.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -37,7 +39,8 @@ use crate::trace::Words;
 use crate::world::Outcome;
 use crate::world::run;
 
-/// Seeds that are always run, from 0; fewer where the compiler does not optimize, which is ten times slower.
+/// Seeds that are always run, from 0; fewer where the compiler does not optimize, which is ten
+/// times slower.
 const FIXED_SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 200 };
 /// Fresh seeds when nobody says how many.
 const FRESH_SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 50 };

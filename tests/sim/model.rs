@@ -1,13 +1,17 @@
-//! The naive reference model: per presentity a list of who said what and until when, and what a lamp must show for it.
+//! The naive reference model: per presentity a list of who said what and until when, and what a
+//! lamp must show for it.
 //!
-//! No indexes, no sharing, no events: every question walks the lists. A statement counts from the moment the owning shard took it (the
-//! run sees that moment, so there is no guessing what is in flight). Statements that run out may be believed a little longer than they
-//! say, because timers tick; within that time both answers are right.
+//! No indexes, no sharing, no events: every question walks the lists. A statement counts from the
+//! moment the owning shard took it (the run sees that moment, so there is no guessing what is in
+//! flight). Statements that run out may be believed a little longer than they say, because timers
+//! tick; within that time both answers are right.
 //!
-//! The rules: DESIGN §3; the lamp shows early > confirmed > proceeding > trying > terminated (W:B3.15, C0.3); the presentity's own
-//! calls are shown as confirmed from the start (W:C0.4); trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
-//! publication's legs only (W:B3.14); a leg that is over stays so against older news for 32 s, and never goes back; the branches of a fork
-//! that is answered are not shown; `on-the-phone`, said by a client, is a call (DESIGN §3, W:D2).
+//! The rules: DESIGN §3; the lamp shows early > confirmed > proceeding > trying > terminated
+//! (W:B3.15, C0.3); the presentity's own calls are shown as confirmed from the start (W:C0.4);
+//! trying lives 10 s, early 180 s (W:B1.17); a full document ends its own publication's legs only
+//! (W:B3.14); a leg that is over stays so against older news for 32 s, and never goes back; the
+//! branches of a fork that is answered are not shown; `on-the-phone`, said by a client, is a call
+//! (DESIGN §3, W:D2).
 
 use std::collections::HashMap;
 
@@ -192,7 +196,8 @@ impl Model {
         }
     }
 
-    /// The owner took a PUBLISH; copies of the answer are told too. The error names what is wrong with taking it.
+    /// The owner took a PUBLISH; copies of the answer are told too. The error names what is wrong
+    /// with taking it.
     pub(crate) fn publish_taken(
         &mut self,
         now: Micros,
@@ -355,7 +360,8 @@ impl Presentity {
         }
     }
 
-    /// A publication without a condition. A source that lost its tag does not leave its old one behind (W:B1.12): the new one inherits.
+    /// A publication without a condition. A source that lost its tag does not leave its old one
+    /// behind (W:B1.12): the new one inherits.
     fn initial(&mut self, intent: &Intent, etag: &str, until: Micros) -> Publication {
         self.numbers += 1;
         let mut content = Content::Statement {
@@ -526,7 +532,8 @@ fn progress(state: State) -> u8 {
 }
 
 impl Snapshot {
-    /// Every state the claims could add up to between two times: those that run out in between, or did within the slack before, count or not.
+    /// Every state the claims could add up to between two times: those that run out in between, or
+    /// did within the slack before, count or not.
     fn states(&self, start: Micros, end: Micros, states: &mut Vec<Expected>) {
         let live = self
             .claims

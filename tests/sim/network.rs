@@ -1,5 +1,6 @@
-//! Virtual time and the wires: a heap of events, datagrams that get lost, doubled, late and out of order, streams that break,
-//! NATs that give a phone another port, and mail between shards that always arrives, in order.
+//! Virtual time and the wires: a heap of events, datagrams that get lost, doubled, late and out of
+//! order, streams that break, NATs that give a phone another port, and mail between shards that
+//! always arrives, in order.
 //!
 //! Events of one instant come in an order drawn from the seed.
 

@@ -1,7 +1,8 @@
 //! A watcher: a phone with its keys, or an SBC with those of a whole office on one source port.
 //!
-//! Subscribes, refreshes (late at times), unsubscribes, fetches, answers NOTIFYs (slowly or wrongly at times), is moved by its NAT, loses
-//! its stream, freezes, reboots and forgets. What it is told must make sense to it: that is checked here, seen from the far end.
+//! Subscribes, refreshes (late at times), unsubscribes, fetches, answers NOTIFYs (slowly or wrongly
+//! at times), is moved by its NAT, loses its stream, freezes, reboots and forgets. What it is told
+//! must make sense to it: that is checked here, seen from the far end.
 
 mod mischief;
 mod notified;
@@ -249,7 +250,8 @@ impl Phone {
         }
     }
 
-    /// The run ends: some phones say goodbye, some just go dark, some stay and let everything run out.
+    /// The run ends: some phones say goodbye, some just go dark, some stay and let everything run
+    /// out.
     pub(crate) fn leave(&mut self, bench: &mut Bench) {
         self.leaving = true;
         match bench.net.rng.below(3) {

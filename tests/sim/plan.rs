@@ -1,4 +1,5 @@
-//! What a seed means: how many of everything there are, how bad the network is, how long the chaos lasts.
+//! What a seed means: how many of everything there are, how bad the network is, how long the chaos
+//! lasts.
 
 use crate::network::MILLISECOND;
 use crate::network::Micros;
@@ -48,7 +49,8 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x7069_6c6f_7421);
         let rng = &mut rng;
-        // A third of the seeds have a good network: faults of the engine alone are easier to read there.
+        // A third of the seeds have a good network: faults of the engine alone are easier to read
+        // there.
         let bad = u64::from(!rng.chance(333));
         let mut rates = |max: u64| [bad * rng.below(max), bad * rng.below(max)];
         let (loss, duplication, reordering) = (rates(250), rates(100), rates(200));
@@ -100,7 +102,8 @@ impl Plan {
         }
     }
 
-    /// Longest way of a change from its owner to the octets of a NOTIFY: two hops of mail, late timers, work left for next turns.
+    /// Longest way of a change from its owner to the octets of a NOTIFY: two hops of mail, late
+    /// timers, work left for next turns.
     pub(crate) fn propagation_max(&self) -> Micros {
         3 * self.mail_delay_max + 4 * self.timer_lateness_max + 100 * MILLISECOND
     }

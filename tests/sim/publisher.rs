@@ -1,8 +1,10 @@
-//! Sources of state that speak SIP: clients with a PIDF of their own, and PBXs that publish the calls of whole offices.
+//! Sources of state that speak SIP: clients with a PIDF of their own, and PBXs that publish the
+//! calls of whole offices.
 //!
-//! A feeder publishes in one of the styles found in the field: one publication for all calls of an extension (full or partial documents),
-//! one publication a call, or, like two workers that do not know of each other, every step of a call as a publication of its own, where
-//! the network may swap `early` and `terminated`.
+//! A feeder publishes in one of the styles found in the field: one publication for all calls of an
+//! extension (full or partial documents), one publication a call, or, like two workers that do not
+//! know of each other, every step of a call as a publication of its own, where the network may swap
+//! `early` and `terminated`.
 
 use crate::documents::Document;
 use crate::documents::Leg;
@@ -316,7 +318,8 @@ impl Source {
         self.advance(self.calls.len() - 1, bench);
     }
 
-    /// The next step of a call: rings, gets further at the caller's end, is answered or given up, ends.
+    /// The next step of a call: rings, gets further at the caller's end, is answered or given up,
+    /// ends.
     fn advance(&mut self, at: usize, bench: &mut Bench) {
         let rng = &mut bench.net.rng;
         let call_id = format!("c{at}.{}@pbx", self.id);

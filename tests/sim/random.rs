@@ -1,4 +1,5 @@
-//! The one source of chance of a run: SplitMix64. Not the engine's generator, so that a fault there cannot hide here.
+//! The one source of chance of a run: SplitMix64. Not the engine's generator, so that a fault there
+//! cannot hide here.
 
 /// A generator that repeats itself exactly for the same seed.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
-//! SIP as the peers of the simulation read and write it: plain scanning of text, on purpose nothing of the engine's own code,
-//! so that one fault cannot hide at both ends. Strict about what the engine sends.
+//! SIP as the peers of the simulation read and write it: plain scanning of text, on purpose nothing
+//! of the engine's own code, so that one fault cannot hide at both ends. Strict about what the
+//! engine sends.
 
 use std::fmt::Write as _;
 

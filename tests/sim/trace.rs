@@ -1,6 +1,8 @@
-//! The trace of a run: always a hash (two runs of one seed must agree), and the last lines in words when somebody wants to read.
+//! The trace of a run: always a hash (two runs of one seed must agree), and the last lines in words
+//! when somebody wants to read.
 //!
-//! Lines are built only on demand: a failing seed is run a second time with words, which is possible because runs repeat.
+//! Lines are built only on demand: a failing seed is run a second time with words, which is
+//! possible because runs repeat.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -1,4 +1,5 @@
-//! The client transactions of a peer: Timer E and Timer F over datagrams, Timer F alone over streams (RFC 3261 §17.1.2).
+//! The client transactions of a peer: Timer E and Timer F over datagrams, Timer F alone over
+//! streams (RFC 3261 §17.1.2).
 
 use std::rc::Rc;
 

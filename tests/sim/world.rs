@@ -1,8 +1,9 @@
 //! One run: shards of one node, their peers, the wires between, and the judges.
 //!
-//! Phases: chaos (everything goes wrong) · calm (the network is good, phones behave, sources go on: every watcher that is well must follow
-//! within seconds) · silence (nothing new is said: every live watcher shows the composed state) · farewell (all leave in their various
-//! ways, and the node must forget them all).
+//! Phases: chaos (everything goes wrong) · calm (the network is good, phones behave, sources go on:
+//! every watcher that is well must follow within seconds) · silence (nothing new is said: every
+//! live watcher shows the composed state) · farewell (all leave in their various ways, and the node
+//! must forget them all).
 
 mod judge;
 mod node;

@@ -1,4 +1,5 @@
-//! What a swarm receives: NOTIFYs to check and to answer, responses to its own requests, answers of call_state.htm.
+//! What a swarm receives: NOTIFYs to check and to answer, responses to its own requests, answers of
+//! call_state.htm.
 
 use std::time::Duration;
 use std::time::Instant;

@@ -1,4 +1,5 @@
-//! What a swarm sends: SUBSCRIBE, un-SUBSCRIBE, PUBLISH, call states, and all of them again when it must be.
+//! What a swarm sends: SUBSCRIBE, un-SUBSCRIBE, PUBLISH, call states, and all of them again when it
+//! must be.
 
 use std::time::Duration;
 use std::time::Instant;

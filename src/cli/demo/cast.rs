@@ -69,7 +69,8 @@ impl Key {
     }
 }
 
-/// The server's configuration, as it could stand in a file: everything on loopback, ports the system chooses.
+/// The server's configuration, as it could stand in a file: everything on loopback, ports the
+/// system chooses.
 fn configuration() -> String {
     let accounts = PEOPLE.map(|person| {
         let number = person.number;

@@ -1,7 +1,9 @@
-//! A phone: a thread with a UDP socket that subscribes to the others, answers NOTIFYs and tells what its lamps show.
+//! A phone: a thread with a UDP socket that subscribes to the others, answers NOTIFYs and tells
+//! what its lamps show.
 //!
-//! It does what a phone must (Timer E, refreshes, tags, CSeq) and reports what it finds wrong. It reads and writes with the
-//! server's own `sip` room; the load tester, which must not, has a phone of its own.
+//! It does what a phone must (Timer E, refreshes, tags, CSeq) and reports what it finds wrong. It
+//! reads and writes with the server's own `sip` room; the load tester, which must not, has a phone
+//! of its own.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! The picture: three phones with their keys, redrawn in place; or, where there is no terminal, a line for each change.
+//! The picture: three phones with their keys, redrawn in place; or, where there is no terminal, a
+//! line for each change.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -72,7 +73,8 @@ impl Screen {
         self.is_drawn
     }
 
-    /// Says what this is and what to try. These lines may be as long as they like: nothing is drawn over them.
+    /// Says what this is and what to try. These lines may be as long as they like: nothing is drawn
+    /// over them.
     pub(super) fn open(&mut self, sip: SocketAddr, http: SocketAddr) {
         let [bold, dim, plain] = self.styles([BOLD, DIM, PLAIN]);
         let visitor = PEOPLE[VISITOR].name;
@@ -137,7 +139,8 @@ impl Screen {
         self.print(&text);
     }
 
-    /// Gives the cursor back. What ends the demonstration may take a moment, and a second Ctrl-C ends it at once.
+    /// Gives the cursor back. What ends the demonstration may take a moment, and a second Ctrl-C
+    /// ends it at once.
     pub(super) fn release(&mut self) {
         if self.is_drawn {
             self.print("\x1b[?25h");

@@ -33,13 +33,15 @@ pub(super) struct Scene {
     /// How the server is told.
     pub(super) by: &'static str,
     pub(super) acts: Vec<Act>,
-    /// What everybody's key for each person must show in the end; persons not named keep what they have.
+    /// What everybody's key for each person must show in the end; persons not named keep what they
+    /// have.
     pub(super) lamps: Vec<(usize, Lamp)>,
     /// How long it is worth looking at.
     pub(super) hold: Duration,
 }
 
-/// A round: the caller calls the callee, who answers, and they hang up; and, if somebody has one, a mobile has a call.
+/// A round: the caller calls the callee, who answers, and they hang up; and, if somebody has one, a
+/// mobile has a call.
 pub(super) fn round(call: u32, caller: usize, callee: usize, mobile: Option<usize>) -> Vec<Scene> {
     let name = |person: usize| format!("{} ({})", PEOPLE[person].name, PEOPLE[person].number);
     let ends = |caller_state, callee_state| {

@@ -91,7 +91,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Starts everything and waits until every phone knows every lamp. `signals` says when to end early.
+    /// Starts everything and waits until every phone knows every lamp. `signals` says when to end
+    /// early.
     pub(super) fn open(screen: Screen, signals: Receiver<Request>) -> Result<Self, StageError> {
         let node = Node::start(cast::node_plan()?)?;
         let is_udp = |(transport, _): &&(Transport, SocketAddr)| *transport == Transport::Udp;
@@ -147,7 +148,8 @@ impl Stage {
         self.ending()
     }
 
-    /// Round after round until Ctrl-C. The visitor may do what they like, so lamps are shown but not judged.
+    /// Round after round until Ctrl-C. The visitor may do what they like, so lamps are shown but
+    /// not judged.
     pub(super) fn play_on(&mut self) -> Ending {
         let mut call = 1;
         while !self.is_interrupted {

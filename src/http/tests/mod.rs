@@ -1,4 +1,5 @@
-//! The pages from the outside: real sockets on loopback, a real executor, and an engine that remembers what it was asked.
+//! The pages from the outside: real sockets on loopback, a real executor, and an engine that
+//! remembers what it was asked.
 
 mod call_state;
 mod operator;

@@ -1,10 +1,12 @@
 //! `application/dialog-info+xml` (RFC 4235; W:B3, C0).
 //!
-//! A body is written in two pieces: the prolog differs per subscription (version, entity as the phone wrote it), the rest is
-//! the same octets for every watcher with the same privacy view, so it is rendered once per change.
+//! A body is written in two pieces: the prolog differs per subscription (version, entity as the
+//! phone wrote it), the rest is the same octets for every watcher with the same privacy view, so it
+//! is rendered once per change.
 //!
-//! Exactly one `dialog` is written, the one a lamp should show, for many phones read no further than the first (W:B3.15, C0.3). Its
-//! `id` is a digest that stays the same for the life of the call and tells nothing.
+//! Exactly one `dialog` is written, the one a lamp should show, for many phones read no further
+//! than the first (W:B3.15, C0.3). Its `id` is a digest that stays the same for the life of the
+//! call and tells nothing.
 
 use std::io::Write;
 
@@ -41,7 +43,8 @@ const DISPLAY_CHARS_MAX: usize = 256;
 const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
 const ANONYMOUS_DISPLAY: &str = "Anonymous";
 
-/// Appends everything up to and including the opening `dialog-info` tag. `entity` is a URI, not yet XML-escaped (W:C0.8).
+/// Appends everything up to and including the opening `dialog-info` tag. `entity` is a URI, not yet
+/// XML-escaped (W:C0.8).
 pub fn write_prolog(out: &mut Vec<u8>, version: u32, entity: &[u8]) {
     out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     out.extend_from_slice(b"<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"");
@@ -52,7 +55,8 @@ pub fn write_prolog(out: &mut Vec<u8>, version: u32, entity: &[u8]) {
     out.extend_from_slice(b"\">\n");
 }
 
-/// Appends the rest: exactly one `dialog` element (W:C0.3), the idle one when there is no call (W:C0.2), and the closing tag.
+/// Appends the rest: exactly one `dialog` element (W:C0.3), the idle one when there is no call
+/// (W:C0.2), and the closing tag.
 pub fn write_dialogs(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
     match composed.calls.first() {
         Some(call) => write_dialog(out, aor, call, privacy),
@@ -94,7 +98,8 @@ fn write_dialog(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
     out.extend_from_slice(b"</dialog>\n");
 }
 
-/// Identity and target are both the address that is watched (W:C0.5, B9.4): not the device, which is nobody's business.
+/// Identity and target are both the address that is watched (W:C0.5, B9.4): not the device, which
+/// is nobody's business.
 fn write_local(out: &mut Vec<u8>, aor: &Aor, party: &Party, privacy: Privacy) {
     out.extend_from_slice(b"<local>\n<identity");
     if privacy >= Privacy::Party && !party.display.is_empty() {
@@ -144,7 +149,8 @@ fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
     out.extend_from_slice(b"</remote>\n");
 }
 
-/// Appends a party's URI, always a full one: a bare number or a URI without a host breaks phones (W:C0.5).
+/// Appends a party's URI, always a full one: a bare number or a URI without a host breaks phones
+/// (W:C0.5).
 fn write_full_uri(out: &mut Vec<u8>, aor: &Aor, uri: &str) {
     const SCHEMES: [&str; 5] = ["sip", "sips", "tel", "pres", "im"];
     let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
@@ -170,7 +176,8 @@ fn write_attribute(out: &mut Vec<u8>, name: &str, value: &str) {
     out.push(b'"');
 }
 
-/// The `id` that watchers see: 16 hexadecimal digits of a digest over what does not change while the call lives.
+/// The `id` that watchers see: 16 hexadecimal digits of a digest over what does not change while
+/// the call lives.
 fn shown_id(aor: &Aor, call: &CallDialog) -> [u8; 16] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digest = Sha256::new();
@@ -189,11 +196,13 @@ fn shown_id(aor: &Aor, call: &CallDialog) -> [u8; 16] {
     })
 }
 
-/// Reads a published document. A missing `version`, `state` (taken as full) or `entity` is tolerated, `receiver` is taken as
-/// `recipient`, a dialog without a state we know is passed over, of two with one `id` the last counts (W:E4.7).
+/// Reads a published document. A missing `version`, `state` (taken as full) or `entity` is
+/// tolerated, `receiver` is taken as `recipient`, a dialog without a state we know is passed over,
+/// of two with one `id` the last counts (W:E4.7).
 ///
 /// # Errors
-/// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge` over a limit.
+/// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge`
+/// over a limit.
 pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
     let mut reading = Reading {
         entity: None,

@@ -1,7 +1,9 @@
-//! Documents: how composed state reads for a watcher, and what a source's document says. The only home of XML.
+//! Documents: how composed state reads for a watcher, and what a source's document says. The only
+//! home of XML.
 //!
-//! Reading is lenient where real clients are (W:G3) and strict where it protects: no DOCTYPE, bounded size, depth and attribute
-//! count, linear time (W:E4). Writing is strict, canonical (the same state gives the same octets) and allocates nothing.
+//! Reading is lenient where real clients are (W:G3) and strict where it protects: no DOCTYPE,
+//! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (the
+//! same state gives the same octets) and allocates nothing.
 
 pub mod dialog_info;
 pub mod pidf;
@@ -16,7 +18,8 @@ use crate::presence::subscription::Package;
 pub enum Document {
     /// `application/dialog-info+xml`
     DialogInfo {
-        /// Whom the document says it is about, a URI; None when it does not say. The caller compares (W:E4.8).
+        /// Whom the document says it is about, a URI; None when it does not say. The caller
+        /// compares (W:E4.8).
         entity: Option<Box<str>>,
         /// `state="full"`: legs it does not name are over.
         full: bool,
@@ -25,7 +28,8 @@ pub enum Document {
     },
     /// `application/pidf+xml`
     Pidf {
-        /// Whom the document says it is about, a URI; None when it does not say. The caller compares (W:E4.8).
+        /// Whom the document says it is about, a URI; None when it does not say. The caller
+        /// compares (W:E4.8).
         entity: Option<Box<str>>,
         /// What it says.
         statement: Statement,
@@ -42,7 +46,8 @@ impl Document {
         }
     }
 
-    /// The other party of every call is to be told to nobody: its source asked for that (RFC 3323; W:B9.2).
+    /// The other party of every call is to be told to nobody: its source asked for that (RFC 3323;
+    /// W:B9.2).
     pub fn hide_remote_parties(&mut self) {
         if let Self::DialogInfo { dialogs, .. } = self {
             for dialog in dialogs {
@@ -82,11 +87,13 @@ pub const fn accepted(package: Package) -> &'static str {
     }
 }
 
-/// Reads the body of a PUBLISH of the package. `content_type` is `kind/subtype` in lower case, without parameters.
+/// Reads the body of a PUBLISH of the package. `content_type` is `kind/subtype` in lower case,
+/// without parameters.
 ///
 /// # Errors
-/// `UnsupportedType` for a type that [`accepted`] does not list; see [`dialog_info::parse`] and [`pidf::parse`] for the others. Never
-/// `WrongEntity`: who publishes for whom is the caller's to judge.
+/// `UnsupportedType` for a type that [`accepted`] does not list; see [`dialog_info::parse`] and
+/// [`pidf::parse`] for the others. Never `WrongEntity`: who publishes for whom is the caller's to
+/// judge.
 pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
     match (package, content_type) {
         (Package::Dialog, dialog_info::CONTENT_TYPE) => dialog_info::parse(body),

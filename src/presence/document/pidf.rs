@@ -1,7 +1,8 @@
 //! `application/pidf+xml` with the data model and RPID (RFC 3863, 4479, 4480; W:B2).
 //!
-//! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is shared. Tuples come before the person
-//! and nothing carries a time, so that the same state gives the same octets (W:G3, A3.14).
+//! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is
+//! shared. Tuples come before the person and nothing carries a time, so that the same state gives
+//! the same octets (W:G3, A3.14).
 
 use crate::presence::Aor;
 use crate::presence::Composed;
@@ -31,7 +32,8 @@ const TUPLES_MAX: usize = 64;
 /// What is said of a presentity that does not want to be disturbed and does not say why (W:D2.14).
 const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
 
-/// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet XML-escaped.
+/// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet
+/// XML-escaped.
 pub fn write_prolog(out: &mut Vec<u8>, entity: &[u8]) {
     out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     out.extend_from_slice(b"<presence xmlns=\"urn:ietf:params:xml:ns:pidf\"");
@@ -94,12 +96,12 @@ fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {
     out.extend_from_slice(b">\n");
 }
 
-/// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9); activities count wherever they stand; of
-/// two tuples with one `id` the last counts (W:E4.8).
+/// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9);
+/// activities count wherever they stand; of two tuples with one `id` the last counts (W:E4.8).
 ///
 /// # Errors
-/// `Malformed` for anything not well-formed, another root, or a `basic` that is neither open nor closed or comes twice in a tuple;
-/// `TooLarge` over a limit.
+/// `Malformed` for anything not well-formed, another root, or a `basic` that is neither open nor
+/// closed or comes twice in a tuple; `TooLarge` over a limit.
 pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
     let mut reading = Reading::default();
     xml::read(body, &mut reading)?;
@@ -210,7 +212,8 @@ impl Reading {
         }
     }
 
-    /// Real clients publish `unknown` before their user has said anything (W:G3): whatever is neither word says nothing.
+    /// Real clients publish `unknown` before their user has said anything (W:G3): whatever is
+    /// neither word says nothing.
     fn basic(&mut self, text: &str) -> Result<(), DocumentFault> {
         let text = text.trim();
         if std::mem::replace(&mut self.tuple.has_basic, true) {

@@ -1,8 +1,10 @@
-//! What both document types share: guarded reading with quick-xml, escaping on output (W:C0.10, E4).
+//! What both document types share: guarded reading with quick-xml, escaping on output (W:C0.10,
+//! E4).
 //!
-//! A document is pulled through once, in linear time, with bounds on its size, depth, attributes and namespaces. What is not
-//! well-formed is refused, and so is any DOCTYPE: no entity is ever defined, no external one ever fetched. Elements are matched by
-//! (namespace, local name), with the namespaces of older clients as aliases (W:B2.9).
+//! A document is pulled through once, in linear time, with bounds on its size, depth, attributes
+//! and namespaces. What is not well-formed is refused, and so is any DOCTYPE: no entity is ever
+//! defined, no external one ever fetched. Elements are matched by (namespace, local name), with the
+//! namespaces of older clients as aliases (W:B2.9).
 
 use std::borrow::Cow;
 
@@ -47,7 +49,8 @@ pub(super) enum Space {
     Other,
 }
 
-/// The names of the namespaces. The first of each is the one in force, the others are of older clients (W:B2.9, B2.10).
+/// The names of the namespaces. The first of each is the one in force, the others are of older
+/// clients (W:B2.9, B2.10).
 const SPACES: [(&str, Space); 10] = [
     ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
     ("urn:ietf:params:xml:ns:pidf", Space::Pidf),
@@ -65,7 +68,8 @@ const SPACES: [(&str, Space); 10] = [
 ];
 
 impl Space {
-    /// The namespace of that name. Blanks do not count: a client in the field has one within the name (W:G3).
+    /// The namespace of that name. Blanks do not count: a client in the field has one within the
+    /// name (W:G3).
     fn named(uri: &str) -> Self {
         let is = |name: &str| {
             uri.chars()
@@ -79,7 +83,8 @@ impl Space {
     }
 }
 
-/// The name of an element: its namespace and its local name, empty when the visitor does not know it.
+/// The name of an element: its namespace and its local name, empty when the visitor does not know
+/// it.
 pub(super) type Name = (Space, &'static str);
 
 /// An element, as its start tag says.
@@ -109,15 +114,17 @@ pub(super) trait Visitor {
     /// An element begins. `parents` are the elements around it, the root first.
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
 
-    /// An element ends. `text` is what stands between its last inner tag and its end: all of its text when it has no elements.
+    /// An element ends. `text` is what stands between its last inner tag and its end: all of its
+    /// text when it has no elements.
     fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault>;
 }
 
 /// Takes a visitor through a document.
 ///
 /// # Errors
-/// `TooLarge` over a limit, `UnsupportedType` for an encoding other than UTF-8, US-ASCII and ISO-8859-1, `Malformed` for what is not
-/// well-formed or carries a DOCTYPE, and whatever the visitor says.
+/// `TooLarge` over a limit, `UnsupportedType` for an encoding other than UTF-8, US-ASCII and
+/// ISO-8859-1, `Malformed` for what is not well-formed or carries a DOCTYPE, and whatever the
+/// visitor says.
 pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
     let document = decode(body)?;
     let mut reader = Reader::from_str(&document);

@@ -1,7 +1,9 @@
-//! A presentity against a naive model: lists that are searched, nothing kept that can be worked out.
+//! A presentity against a naive model: lists that are searched, nothing kept that can be worked
+//! out.
 //!
-//! The model takes legs whose tags are all known, for wild cards are stories of their own (see the tests beside this one), and knows
-//! each rule once: keys, tombstones, life times, what a full document ends, what an initial PUBLISH replaces.
+//! The model takes legs whose tags are all known, for wild cards are stories of their own (see the
+//! tests beside this one), and knows each rule once: keys, tombstones, life times, what a full
+//! document ends, what an initial PUBLISH replaces.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

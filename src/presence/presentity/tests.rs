@@ -287,7 +287,8 @@ fn peers_5_attended_transfer_ends_one_call_of_two() {
     assert_eq!(stage.presentity.composed().calls.len(), 2);
     stage.modify(&mut feeder, partial([leg("x", "l", "r", Terminated)]));
     assert_eq!(stage.lamp(), Confirmed);
-    // The same by an initial PUBLISH of the same publisher, full as it may be: it is another publication.
+    // The same by an initial PUBLISH of the same publisher, full as it may be: it is another
+    // publication.
     stage.initial(1, full([leg("z", "l", "r", Terminated)]));
     assert_eq!(stage.lamp(), Confirmed);
     stage.modify(&mut feeder, partial([leg("y", "l", "r", Terminated)]));

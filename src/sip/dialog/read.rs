@@ -1,5 +1,5 @@
-//! Reading what a dialog keeps out of a message: the one Contact, the addresses, the route set. Each is appended to the
-//! dialog's text, and what is needed of it later is found there as spans.
+//! Reading what a dialog keeps out of a message: the one Contact, the addresses, the route set.
+//! Each is appended to the dialog's text, and what is needed of it later is found there as spans.
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -19,7 +19,8 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Where `part`, a piece of `text`, lies in it. The text must be below 64 KiB. Empty when it is no piece of it.
+    /// Where `part`, a piece of `text`, lies in it. The text must be below 64 KiB. Empty when it is
+    /// no piece of it.
     fn of(part: &[u8], text: &[u8]) -> Self {
         let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
         let is_piece = !part.is_empty()
@@ -37,8 +38,8 @@ impl Span {
     }
 }
 
-/// The URI of the only Contact, without the headers that a request line must not have (RFC 3261 §19.1.1). None without a
-/// Contact.
+/// The URI of the only Contact, without the headers that a request line must not have (RFC 3261
+/// §19.1.1). None without a Contact.
 pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fault> {
     let mut items = message.headers(HeaderName::Contact).flat_map(list_items);
     let Some(item) = items.next() else {
@@ -51,8 +52,8 @@ pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fau
     uri.map(Some).ok_or(Fault::Invalid(HeaderName::Contact))
 }
 
-/// The part of a sip or sips URI that can stand in a request line. No URI that can be read holds an octet that could end
-/// the line, or the angle brackets it may be put in.
+/// The part of a sip or sips URI that can stand in a request line. No URI that can be read holds an
+/// octet that could end the line, or the angle brackets it may be put in.
 fn request_uri(text: &[u8]) -> Option<&[u8]> {
     let uri = Uri::parse(text).ok()?;
     if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
@@ -147,7 +148,8 @@ pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<R
         let uri = request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
         match position {
             0 => {
-                // `Record-Route: sip:p;lr` without brackets is not legal, but plain: lr is meant for the URI.
+                // `Record-Route: sip:p;lr` without brackets is not legal, but plain: lr is meant
+                // for the URI.
                 let is_loose = Uri::parse(uri).is_ok_and(|uri| uri.parameter("lr").is_some())
                     || route.parameters.get("lr").is_some();
                 let first = Span::of(uri, text);

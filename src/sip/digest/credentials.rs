@@ -1,8 +1,10 @@
-//! The Authorization header (RFC 3261 §20.7, RFC 7616 §3.4; W:A7.3), read and checked for completeness.
+//! The Authorization header (RFC 3261 §20.7, RFC 7616 §3.4; W:A7.3), read and checked for
+//! completeness.
 //!
-//! Tolerant where phones differ: parameters in any order, unknown ones ignored, quoted or not, white space and folds around
-//! separators, empty list items. Strict where two readings would differ: a parameter twice, an open quote. Values stay as
-//! they came, because the response was computed over them.
+//! Tolerant where phones differ: parameters in any order, unknown ones ignored, quoted or not,
+//! white space and folds around separators, empty list items. Strict where two readings would
+//! differ: a parameter twice, an open quote. Values stay as they came, because the response was
+//! computed over them.
 
 use super::Algorithm;
 use super::hash::HexHash;
@@ -24,7 +26,8 @@ pub(super) enum Unreadable {
     Syntax,
 }
 
-/// The parameters of one Authorization: what stands between the quotes, escapes kept. None when absent.
+/// The parameters of one Authorization: what stands between the quotes, escapes kept. None when
+/// absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Parameters<'a> {
     pub(super) username: Option<&'a [u8]>,
@@ -101,7 +104,8 @@ impl<'a> Parameters<'a> {
             .is_some_and(|value| unescape(value).eq(realm.bytes()))
     }
 
-    /// The credentials when all is there and follows the grammar. `qop` must be there: the caller tells its absence apart.
+    /// The credentials when all is there and follows the grammar. `qop` must be there: the caller
+    /// tells its absence apart.
     pub(super) fn credentials(&self) -> Option<Credentials<'a>> {
         let (algorithm, session) = self.algorithm()?;
         let qop = self.qop?;
@@ -150,8 +154,9 @@ impl Credentials<'_> {
         (name.len() <= USERNAME_OCTETS_MAX).then_some(name)
     }
 
-    /// The response of somebody who knows the secret (RFC 7616 §3.4.1). A session is bound to the nonce and cnonce of this
-    /// request, as none is kept; a client that changes its cnonce within a session is challenged once more.
+    /// The response of somebody who knows the secret (RFC 7616 §3.4.1). A session is bound to the
+    /// nonce and cnonce of this request, as none is kept; a client that changes its cnonce within a
+    /// session is challenged once more.
     pub(super) fn expected_response(&self, secret: &Secret, method: &[u8], body: &[u8]) -> HexHash {
         let hash = |parts: &[&[u8]]| hash(self.algorithm, parts);
         let request = if self.integrity {

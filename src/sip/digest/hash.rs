@@ -1,4 +1,5 @@
-//! The hashes of digest authentication (RFC 7616 §3.4), always as lower-case hexadecimal digits, as the RFC chains them.
+//! The hashes of digest authentication (RFC 7616 §3.4), always as lower-case hexadecimal digits, as
+//! the RFC chains them.
 
 use md5::Digest;
 use md5::Md5;

@@ -1,11 +1,12 @@
-//! Digest access authentication as a server (RFC 7616, 8760, RFC 3261 §22; W:A7). Nonces are stateless: a time, a MAC.
-//! The nonce counts already seen are kept by [`ReplayWindows`].
+//! Digest access authentication as a server (RFC 7616, 8760, RFC 3261 §22; W:A7). Nonces are
+//! stateless: a time, a MAC. The nonce counts already seen are kept by [`ReplayWindows`].
 //!
-//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. Not served: the form without qop of RFC 2069, which
-//! has no defence against replay (it counts as no credentials), and `userhash`.
+//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. Not served: the form without
+//! qop of RFC 2069, which has no defence against replay (it counts as no credentials), and
+//! `userhash`.
 //!
-//! An unknown user takes the path of a known one with a wrong password, and every comparison of a secret takes the same
-//! time, so that nobody learns which users exist.
+//! An unknown user takes the path of a known one with a wrong password, and every comparison of a
+//! secret takes the same time, so that nobody learns which users exist.
 
 mod credentials;
 mod hash;
@@ -57,10 +58,12 @@ impl Algorithm {
 /// Why a request is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// No Authorization for this realm, or of a scheme or algorithm we do not know, or without qop: challenge.
+    /// No Authorization for this realm, or of a scheme or algorithm we do not know, or without qop:
+    /// challenge.
     NoCredentials,
-    /// The response is right, but the nonce is too old or not ours (E3.9: of another realm, node or time before a restart), or
-    /// its count was used before: challenge with stale=true, which says "your password is right" (RFC 7616 §3.3).
+    /// The response is right, but the nonce is too old or not ours (E3.9: of another realm, node or
+    /// time before a restart), or its count was used before: challenge with stale=true, which says
+    /// "your password is right" (RFC 7616 §3.3).
     Stale,
     /// Wrong response or unknown user: challenge.
     Wrong,
@@ -68,7 +71,8 @@ pub enum Denied {
     Malformed,
 }
 
-/// The keys and limits of a server's challenges; the same on every shard, so that any of them can verify.
+/// The keys and limits of a server's challenges; the same on every shard, so that any of them can
+/// verify.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     nonce_key: NonceKey,
@@ -78,7 +82,8 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// `key` signs the nonces; `nonce_life` should not be shorter than the longest granted expiry (W: PEERS 31).
+    /// `key` signs the nonces; `nonce_life` should not be shorter than the longest granted expiry
+    /// (W: PEERS 31).
     #[must_use]
     pub fn new(key: [u8; 32], nonce_life: Duration) -> Self {
         Self {
@@ -88,8 +93,9 @@ impl Authenticator {
         }
     }
 
-    /// Appends the WWW-Authenticate header lines of a 401, one per algorithm, most preferred first. `uptime` is the time since the
-    /// server's epoch, `salt` makes two nonces of one instant differ. `realm` must be without control characters.
+    /// Appends the WWW-Authenticate header lines of a 401, one per algorithm, most preferred first.
+    /// `uptime` is the time since the server's epoch, `salt` makes two nonces of one instant
+    /// differ. `realm` must be without control characters.
     pub fn write_challenge(
         &self,
         out: &mut Vec<u8>,
@@ -114,8 +120,8 @@ impl Authenticator {
         }
     }
 
-    /// Verifies the request's Authorization for `realm`. `secret_of` looks up the user; an unknown one takes the same path and time.
-    /// Returns the authenticated user name (unescaped).
+    /// Verifies the request's Authorization for `realm`. `secret_of` looks up the user; an unknown
+    /// one takes the same path and time. Returns the authenticated user name (unescaped).
     pub fn verify<'s>(
         &self,
         request: &Message<'_>,
@@ -177,8 +183,9 @@ fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Deni
     Err(denied)
 }
 
-/// Whether the credentials' uri means what the Request-URI means: the same octets, or the same user at the same host. Port
-/// and parameters may differ, because proxies and phones add and drop them (W:A7.5).
+/// Whether the credentials' uri means what the Request-URI means: the same octets, or the same user
+/// at the same host. Port and parameters may differ, because proxies and phones add and drop them
+/// (W:A7.5).
 fn is_aimed_at(uri: &[u8], request: &Message<'_>) -> bool {
     let StartLine::Request {
         uri: request_uri, ..

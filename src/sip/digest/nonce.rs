@@ -1,5 +1,5 @@
-//! Stateless nonces (RFC 7616 §5.4; W:A7.6): a time and a salt in the clear, and a MAC that binds both to the realm. Any
-//! shard that has the key can check them.
+//! Stateless nonces (RFC 7616 §5.4; W:A7.6): a time and a salt in the clear, and a MAC that binds
+//! both to the realm. Any shard that has the key can check them.
 
 use std::time::Duration;
 
@@ -71,7 +71,8 @@ impl NonceKey {
         digits
     }
 
-    /// Reads a nonce, and whether it is one of ours for that realm. None when it does not even look like one.
+    /// Reads a nonce, and whether it is one of ours for that realm. None when it does not even look
+    /// like one.
     pub(super) fn read(&self, nonce: &[u8], realm: &str) -> Option<(NonceId, Choice)> {
         let octets = from_hex(nonce)?;
         let (clear, mac) = octets.split_at_checked(ISSUED_OCTETS + SALT_OCTETS)?;

@@ -1,8 +1,9 @@
 //! The nonce counts already seen (RFC 7616 §3.3, §3.4; W:A7.4).
 //!
-//! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every forgotten one is accepted
-//! at its first use. The price of the bound is a challenge with stale=true, never a wrong answer. Each shard keeps its own: a
-//! count is good once per shard, and a phone stays with one.
+//! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every
+//! forgotten one is accepted at its first use. The price of the bound is a challenge with
+//! stale=true, never a wrong answer. Each shard keeps its own: a count is good once per shard, and
+//! a phone stays with one.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ use super::nonce::NonceId;
 /// Counts below the highest that are told apart, because datagrams overtake each other.
 const WINDOW_COUNTS: u32 = 64;
 
-/// The nonce counts seen, a window of 64 per nonce (W:A7.4); bounded, the oldest nonce is forgotten first, and a forgotten
-/// nonce counts as stale.
+/// The nonce counts seen, a window of 64 per nonce (W:A7.4); bounded, the oldest nonce is forgotten
+/// first, and a forgotten nonce counts as stale.
 #[derive(Debug)]
 pub struct ReplayWindows {
     nonces_max: usize,
@@ -41,8 +42,8 @@ impl ReplayWindows {
         }
     }
 
-    /// Takes a nonce's count: true when it was not used before, as far as is remembered. The nonce must be one of ours and
-    /// the response right, or anybody could fill the table.
+    /// Takes a nonce's count: true when it was not used before, as far as is remembered. The nonce
+    /// must be one of ours and the response right, or anybody could fill the table.
     pub(super) fn take(&mut self, nonce: NonceId, count: u32) -> bool {
         if let Some(window) = self.windows_by_nonce.get_mut(&nonce) {
             return window.take(count);
@@ -186,8 +187,8 @@ mod tests {
         assert!(!windows.take(nonce(2), 1));
     }
 
-    /// Whatever happens, no pair is accepted twice, the table stays within its limit, and a nonce younger than all others
-    /// is accepted.
+    /// Whatever happens, no pair is accepted twice, the table stays within its limit, and a nonce
+    /// younger than all others is accepted.
     #[test]
     fn random_use_against_a_set_of_all_pairs() {
         let mut random = Random::new([7; 32]);

@@ -7,8 +7,8 @@ use subtle::ConstantTimeEq;
 use super::Algorithm;
 use super::hash::hash;
 
-/// H(user:realm:password) for each algorithm, so that no password stays in memory. As good as the password within its
-/// realm, so it never prints.
+/// H(user:realm:password) for each algorithm, so that no password stays in memory. As good as the
+/// password within its realm, so it never prints.
 #[derive(Clone)]
 pub struct Secret {
     md5: [u8; 32],

@@ -119,7 +119,8 @@ fn challenge_nonce(
         .to_owned()
 }
 
-/// What a client answers: computed anew here, so that the server's own arithmetic is not its only witness.
+/// What a client answers: computed anew here, so that the server's own arithmetic is not its only
+/// witness.
 fn authorization(attempt: &Attempt) -> String {
     let Attempt {
         algorithm,

@@ -1,4 +1,5 @@
-//! Comma-separated values and the numbers of Expires and Retry-After (RFC 3261 §7.3.1, §20.19, §20.33).
+//! Comma-separated values and the numbers of Expires and Retry-After (RFC 3261 §7.3.1, §20.19,
+//! §20.33).
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use crate::sip::header::octets;
 /// The longest Retry-After we heed.
 const RETRY_AFTER_SECS_MAX: u64 = 3600;
 
-/// The items of a comma-separated value: commas inside quotes and angle brackets do not split. Empty items are skipped.
+/// The items of a comma-separated value: commas inside quotes and angle brackets do not split.
+/// Empty items are skipped.
 pub fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     Items { rest: value }
 }
@@ -49,7 +51,8 @@ fn item_end(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Expires, Min-Expires: `3600`, `3600;foo` (W:E3.4). Too large clamps to `u32::MAX` (W:A5.14); anything else is None.
+/// Expires, Min-Expires: `3600`, `3600;foo` (W:E3.4). Too large clamps to `u32::MAX` (W:A5.14);
+/// anything else is None.
 #[must_use]
 pub fn delta_seconds(value: &[u8]) -> Option<u32> {
     let digits = memchr::memchr(b';', value).map_or(value, |end| &value[..end]);
@@ -57,7 +60,8 @@ pub fn delta_seconds(value: &[u8]) -> Option<u32> {
     Some(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
-/// Retry-After: `18000;duration=3600`, `5 (busy)`; clamped to 3600 s; None when malformed (W:E3.19).
+/// Retry-After: `18000;duration=3600`, `5 (busy)`; clamped to 3600 s; None when malformed
+/// (W:E3.19).
 #[must_use]
 pub fn retry_after(value: &[u8]) -> Option<Duration> {
     let value = octets::trim(value);

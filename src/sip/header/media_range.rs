@@ -37,7 +37,8 @@ impl<'a> MediaRange<'a> {
         })
     }
 
-    /// How closely it names `kind/subtype` (without case): 3 by name, 2 as `kind/*`, 1 as `*/*`; None when not at all.
+    /// How closely it names `kind/subtype` (without case): 3 by name, 2 as `kind/*`, 1 as `*/*`;
+    /// None when not at all.
     #[must_use]
     pub fn precision(&self, kind: &str, subtype: &str) -> Option<u8> {
         let is_kind = self.kind.eq_ignore_ascii_case(kind.as_bytes());
@@ -59,7 +60,8 @@ impl<'a> MediaRange<'a> {
     }
 }
 
-/// Whether a list of ranges accepts `kind/subtype`: the range that names it most closely decides (RFC 9110 §12.5.1).
+/// Whether a list of ranges accepts `kind/subtype`: the range that names it most closely decides
+/// (RFC 9110 §12.5.1).
 #[must_use]
 pub fn accepts<'a>(
     ranges: impl Iterator<Item = MediaRange<'a>>,

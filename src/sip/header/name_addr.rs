@@ -27,8 +27,9 @@ enum Tag<'a> {
 }
 
 impl<'a> NameAddr<'a> {
-    /// One address (the whole value, or one item of a list). The URI is known to have a scheme and no blanks, no more.
-    /// An unquoted display name may hold what is no token (W:E1.28): many phones send it.
+    /// One address (the whole value, or one item of a list). The URI is known to have a scheme and
+    /// no blanks, no more. An unquoted display name may hold what is no token (W:E1.28): many
+    /// phones send it.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         Self::parse_trimmed(octets::trim(value))
@@ -68,8 +69,8 @@ impl<'a> NameAddr<'a> {
         })
     }
 
-    /// `uri;parameters`: without brackets every semicolon is the header's, and commas and question marks are not allowed
-    /// (RFC 3261 §20, W:E1.26).
+    /// `uri;parameters`: without brackets every semicolon is the header's, and commas and question
+    /// marks are not allowed (RFC 3261 §20, W:E1.26).
     fn bare(value: &'a [u8]) -> Option<Self> {
         let end = value
             .iter()
@@ -99,7 +100,8 @@ impl<'a> NameAddr<'a> {
         }
     }
 
-    /// Whether there is at most one tag, of octets without blanks, and every quote is closed (W:E3.1).
+    /// Whether there is at most one tag, of octets without blanks, and every quote is closed
+    /// (W:E3.1).
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
         let Tag::Among(tag) = self.tag else {

@@ -1,4 +1,5 @@
-//! Character classes and cuts that every decoder shares. White space is LWS: CR and LF of a fold count as blanks.
+//! Character classes and cuts that every decoder shares. White space is LWS: CR and LF of a fold
+//! count as blanks.
 
 use memchr::memchr;
 
@@ -40,14 +41,15 @@ pub(crate) static DIGIT: Class = with([false; 256], b"0123456789");
 /// What an IPv6 address is written in, the last four octets perhaps as IPv4.
 pub(crate) static IPV6: Class = with([false; 256], b"0123456789abcdefABCDEF:.");
 
-/// What may stand unescaped in the user part of a URI: unreserved and user-unreserved (RFC 3261 §25.1).
+/// What may stand unescaped in the user part of a URI: unreserved and user-unreserved (RFC 3261
+/// §25.1).
 pub(crate) static USER: Class = with(ALPHANUMERIC, b"-_.!~*'()&=+$,;?/");
 
 /// Host names and IPv4 addresses (RFC 3261 §25.1), and the underscore that DNS allows.
 pub(crate) static HOST: Class = with(ALPHANUMERIC, b".-_");
 
-/// What may stand anywhere in a URI that we read. Wider than the grammar, because phones send `#` and raw UTF-8; what
-/// delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
+/// What may stand anywhere in a URI that we read. Wider than the grammar, because phones send `#`
+/// and raw UTF-8; what delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
 pub(crate) static URI: Class = URI_CLASS;
 
 const URI_CLASS: Class = {
@@ -128,8 +130,8 @@ pub(crate) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The first position at or behind `at` whose octet is not in the class; `at` is not behind the end. Four octets a round,
-/// because most of a message's octets pass through here.
+/// The first position at or behind `at` whose octet is not in the class; `at` is not behind the
+/// end. Four octets a round, because most of a message's octets pass through here.
 #[inline]
 pub(crate) fn skip_class(class: &Class, text: &[u8], at: usize) -> usize {
     let mut rest = &text[at..];
@@ -175,7 +177,8 @@ pub(crate) fn skip_uri(text: &[u8], at: usize) -> usize {
     skip_class(&URI, text, text.len() - rest.len())
 }
 
-/// The position behind the quoted string that opens at `at`; None when it never closes. A backslash escapes one octet.
+/// The position behind the quoted string that opens at `at`; None when it never closes. A backslash
+/// escapes one octet.
 #[inline]
 pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
     let mut at = skip_class(&PLAIN_QUOTED, text, at + 1);
@@ -293,7 +296,8 @@ pub(crate) fn without_quotes(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A number of decimal digits alone, at least one. Saturates, so that the caller's limit decides about giants.
+/// A number of decimal digits alone, at least one. Saturates, so that the caller's limit decides
+/// about giants.
 #[inline]
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
     /// Digits of which no number overflows.

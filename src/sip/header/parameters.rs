@@ -2,13 +2,14 @@
 
 use crate::sip::header::octets;
 
-/// `;name=value;flag` behind a header value or URI: an unparsed tail, read on demand. The first semicolon may be missing,
-/// as it is in [`crate::sip::Uri::parameters`].
+/// `;name=value;flag` behind a header value or URI: an unparsed tail, read on demand. The first
+/// semicolon may be missing, as it is in [`crate::sip::Uri::parameters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parameters<'a>(pub &'a [u8]);
 
 impl<'a> Parameters<'a> {
-    /// A parameter's value, quotes kept: None when absent, empty for a flag. Names compare without case.
+    /// A parameter's value, quotes kept: None when absent, empty for a flag. Names compare without
+    /// case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.named(name).next()

@@ -23,8 +23,8 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// The first entry of a Via value. Stricter than the other decoders, because answers are routed by it: an empty entry or
-    /// parameter makes it unreadable (W:E1.14).
+    /// The first entry of a Via value. Stricter than the other decoders, because answers are routed
+    /// by it: an empty entry or parameter makes it unreadable (W:E1.14).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         Self::parse_entry(value).map(|(via, _)| via)

@@ -26,7 +26,8 @@ impl Field {
         &bytes[self.span.0 as usize..self.span.1 as usize]
     }
 
-    /// The name as it came: what stands between the line's start and the colon in front of the value.
+    /// The name as it came: what stands between the line's start and the colon in front of the
+    /// value.
     pub(super) fn spelling<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let text = octets::trim_end(&bytes[..self.span.0 as usize]);
         let text = octets::trim_end(text.strip_suffix(b":").unwrap_or(text));
@@ -35,7 +36,8 @@ impl Field {
     }
 }
 
-/// All fields in order. Names and spans of the first ones lie apart from each other, so that emptiness is zeros.
+/// All fields in order. Names and spans of the first ones lie apart from each other, so that
+/// emptiness is zeros.
 #[derive(Debug)]
 pub(super) struct Fields {
     names: [HeaderName; FIELDS_INLINE],

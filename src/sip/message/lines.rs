@@ -1,5 +1,6 @@
-//! Telling the header lines of a head apart: the one place that knows line ends and folds, for messages and for framing, so
-//! that both always agree on where a header ends (W:A5.1, E2.6, E2.12).
+//! Telling the header lines of a head apart: the one place that knows line ends and folds, for
+//! messages and for framing, so that both always agree on where a header ends (W:A5.1, E2.6,
+//! E2.12).
 
 use memchr::memchr;
 
@@ -64,14 +65,15 @@ impl<'a> Lines<'a> {
         self.is_complete
     }
 
-    /// Whether no line so far had a CR that ends no line, or a NUL (W:E2.9, E2.12). A NUL behind a backslash passes: as a
-    /// quoted pair it is legal in a quoted string (W:E1.2).
+    /// Whether no line so far had a CR that ends no line, or a NUL (W:E2.9, E2.12). A NUL behind a
+    /// backslash passes: as a quoted pair it is legal in a quoted string (W:E1.2).
     #[inline]
     pub(crate) const fn is_clean(&self) -> bool {
         self.is_clean
     }
 
-    /// The next header field line; None at the blank line, and where the buffer ends in the middle of a line.
+    /// The next header field line; None at the blank line, and where the buffer ends in the middle
+    /// of a line.
     pub(crate) fn next(&mut self) -> Option<Line> {
         let start = self.at;
         let control = next_control(self.bytes, start)?;
@@ -87,8 +89,8 @@ impl<'a> Lines<'a> {
         Some(Line { start, end })
     }
 
-    /// Moves behind the next line end, which is not in front of `control`, the next octet that may be one; returns where
-    /// the line's text ends.
+    /// Moves behind the next line end, which is not in front of `control`, the next octet that may
+    /// be one; returns where the line's text ends.
     fn cut(&mut self, control: usize) -> Option<usize> {
         let mut at = control;
         loop {
@@ -116,8 +118,8 @@ const ONES: u64 = u64::from_le_bytes([1; 8]);
 /// The highest bit of every octet of a word.
 const HIGHS: u64 = ONES << 7;
 
-/// Marks the highest bit of every octet that is not above CR: NUL, HT, LF, CR and the controls between them. Exact, because
-/// no sum carries into the next octet.
+/// Marks the highest bit of every octet that is not above CR: NUL, HT, LF, CR and the controls
+/// between them. Exact, because no sum carries into the next octet.
 #[inline]
 const fn controls(octets: [u8; 8]) -> u64 {
     let octets = u64::from_le_bytes(octets);
@@ -125,8 +127,9 @@ const fn controls(octets: [u8; 8]) -> u64 {
     !(above | octets) & HIGHS
 }
 
-/// The first octet at or behind `from` that may end a line. Looks at sixteen octets at once. By itself, because inside the
-/// loop that calls it for every line it leaves too few registers for the rest (measured).
+/// The first octet at or behind `from` that may end a line. Looks at sixteen octets at once. By
+/// itself, because inside the loop that calls it for every line it leaves too few registers for the
+/// rest (measured).
 #[inline(never)]
 fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
     let mut rest = bytes.get(from..)?;
@@ -149,7 +152,8 @@ fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 impl Line {
-    /// The header it names and where its value starts; None without a colon or a token in front of it.
+    /// The header it names and where its value starts; None without a colon or a token in front of
+    /// it.
     pub(crate) fn name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
         let text = &bytes[self.start..self.end];
         let colon = memchr(b':', text)?;
@@ -169,7 +173,8 @@ pub(crate) struct PlainLine {
 }
 
 impl PlainLine {
-    /// Reads the line that starts at `at`; None when it is not plain. [`Lines`] reads the same out of a plain line, later.
+    /// Reads the line that starts at `at`; None when it is not plain. [`Lines`] reads the same out
+    /// of a plain line, later.
     #[inline(always)]
     pub(crate) fn read(bytes: &[u8], at: usize) -> Option<Self> {
         let (words, colon) = leading_words(bytes.get(at..)?)?;
@@ -198,8 +203,8 @@ impl PlainLine {
     }
 }
 
-/// What stands in front of the first colon as [`HeaderName::from_words`] takes it, and where the colon is; None when it is not
-/// among the first 16 octets, or there are fewer than 16.
+/// What stands in front of the first colon as [`HeaderName::from_words`] takes it, and where the
+/// colon is; None when it is not among the first 16 octets, or there are fewer than 16.
 #[inline]
 fn leading_words(text: &[u8]) -> Option<(NameWords, usize)> {
     let (front, _) = text.split_first_chunk::<16>()?;

@@ -1,11 +1,13 @@
-//! A zero-copy view of one SIP message: spans into the buffer, the headers routing needs decoded once, the rest on demand.
+//! A zero-copy view of one SIP message: spans into the buffer, the headers routing needs decoded
+//! once, the rest on demand.
 //!
-//! Guarantees: linear time, at most [`HEADERS_MAX`] headers, no allocation for messages of up to 40 headers, never a panic.
-//! A message whose start line and header lines can be told apart always gives a view; what is wrong inside is its
-//! [`Message::fault`], so that the receiver can answer 400 with the headers that are intact (W:A1.1).
+//! Guarantees: linear time, at most [`HEADERS_MAX`] headers, no allocation for messages of up to 40
+//! headers, never a panic. A message whose start line and header lines can be told apart always
+//! gives a view; what is wrong inside is its [`Message::fault`], so that the receiver can answer
+//! 400 with the headers that are intact (W:A1.1).
 //!
-//! Reading is strict where an answer is routed (start line, Via, CSeq, lengths) and where addresses would be guessed
-//! (From, To, Contact); everything else is left to the decoder that wants it.
+//! Reading is strict where an answer is routed (start line, Via, CSeq, lengths) and where addresses
+//! would be guessed (From, To, Contact); everything else is left to the decoder that wants it.
 
 mod fields;
 pub(crate) mod lines;
@@ -31,7 +33,8 @@ pub const RECORD_ROUTES_MAX: usize = 32;
 /// Octets of a Request-URI (W:A1.23).
 pub const REQUEST_URI_OCTETS_MAX: usize = 8 * 1024;
 
-/// How the end of a message was found; decides what a missing or short Content-Length means (W:A5.9).
+/// How the end of a message was found; decides what a missing or short Content-Length means
+/// (W:A5.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// The datagram is the message: surplus octets are ignored, no Content-Length means "the rest".
@@ -59,8 +62,9 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message. `Err` means it is not SIP at all, or not even the header lines can be told apart: drop it
-    /// (datagram) or close (stream), there is nobody to answer. Line ends in front of the message are skipped.
+    /// Reads a message. `Err` means it is not SIP at all, or not even the header lines can be told
+    /// apart: drop it (datagram) or close (stream), there is nobody to answer. Line ends in front
+    /// of the message are skipped.
     pub fn parse(bytes: &'a [u8], framing: Framing) -> Result<Self, Fault> {
         read::message(bytes, framing)
     }
@@ -71,7 +75,8 @@ impl<'a> Message<'a> {
         self.fault
     }
 
-    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there. Of several the first is answered.
+    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there. Of
+    /// several the first is answered.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
         const NEEDED: [HeaderName; 5] = [
@@ -112,8 +117,9 @@ impl<'a> Message<'a> {
         &self.bytes[self.body_at..]
     }
 
-    /// The first field of that name: its value without surrounding white space, possibly folded (CRLF + white space inside
-    /// counts as a space; every decoder of [`crate::sip::header`] takes it so).
+    /// The first field of that name: its value without surrounding white space, possibly folded
+    /// (CRLF + white space inside counts as a space; every decoder of [`crate::sip::header`] takes
+    /// it so).
     #[must_use]
     pub fn header(&self, name: HeaderName) -> Option<&'a [u8]> {
         Some(self.fields.first(name)?.value(self.bytes))

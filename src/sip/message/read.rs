@@ -1,4 +1,5 @@
-//! Reading a message: one pass over its lines, then the headers that every message is routed and answered by.
+//! Reading a message: one pass over its lines, then the headers that every message is routed and
+//! answered by.
 
 use memchr::memchr;
 use memchr::memchr2;
@@ -22,7 +23,8 @@ use crate::sip::message::lines::PlainLine;
 /// Highest value of Max-Forwards (RFC 3261 §20.22).
 const MAX_FORWARDS_MAX: u64 = 255;
 
-/// Reads a message. Filled in where it will be returned: moving it afterwards would copy the better part of a kilobyte.
+/// Reads a message. Filled in where it will be returned: moving it afterwards would copy the better
+/// part of a kilobyte.
 pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fault> {
     let mut parsed = begin(bytes);
     if let Ok(message) = &mut parsed {
@@ -223,8 +225,8 @@ fn is_sound_contact(value: &[u8]) -> bool {
         || list_items(value).all(|item| NameAddr::parse_trimmed(item).is_some())
 }
 
-/// Takes plain lines from `at` on as long as there are any and room for them; returns where the first other line starts.
-/// Nearly all lines of nearly all messages go this way.
+/// Takes plain lines from `at` on as long as there are any and room for them; returns where the
+/// first other line starts. Nearly all lines of nearly all messages go this way.
 fn take_plain_lines(bytes: &[u8], mut at: usize, fields: &mut Fields) -> usize {
     while let Some(line) = PlainLine::read(bytes, at)
         && fields.push(line.name, line.start, line.end)

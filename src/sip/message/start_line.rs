@@ -28,8 +28,8 @@ pub enum StartLine<'a> {
 }
 
 impl<'a> StartLine<'a> {
-    /// Reads a first line without its line end. `Err` when it is no SIP at all; a line that is meant as a request but breaks
-    /// the grammar comes with its fault, so that it can be answered.
+    /// Reads a first line without its line end. `Err` when it is no SIP at all; a line that is
+    /// meant as a request but breaks the grammar comes with its fault, so that it can be answered.
     #[inline]
     pub(crate) fn parse(line: &'a [u8]) -> Result<(Self, Option<Fault>), Fault> {
         if line
@@ -63,7 +63,8 @@ fn request_line(line: &[u8]) -> Result<(StartLine<'_>, Option<Fault>), Fault> {
     ))
 }
 
-/// A request line that does not end in ` SIP/2.0`: another version, another case, white space behind it, or no SIP.
+/// A request line that does not end in ` SIP/2.0`: another version, another case, white space
+/// behind it, or no SIP.
 fn odd_request_line<'a>(
     method: Method<'a>,
     rest: &'a [u8],
@@ -87,7 +88,8 @@ fn odd_request_line<'a>(
     ))
 }
 
-/// What is wrong with a Request-URI. Surplus blanks around it are the line's fault, those inside its own (W:E1.21, E1.22).
+/// What is wrong with a Request-URI. Surplus blanks around it are the line's fault, those inside
+/// its own (W:E1.21, E1.22).
 fn request_uri_fault(uri: &[u8]) -> Option<Fault> {
     if uri.len() > REQUEST_URI_OCTETS_MAX {
         return Some(Fault::UriTooLong);
@@ -123,7 +125,8 @@ fn status_line(line: &[u8]) -> Result<(StartLine<'_>, Option<Fault>), Fault> {
     ))
 }
 
-/// None for `SIP/2.0` in any case (W:A5.8), 505 for another SIP version, `Err` for what is no SIP version.
+/// None for `SIP/2.0` in any case (W:A5.8), 505 for another SIP version, `Err` for what is no SIP
+/// version.
 fn version_fault(text: &[u8]) -> Result<Option<Fault>, Fault> {
     if text.eq_ignore_ascii_case(b"SIP/2.0") {
         return Ok(None);

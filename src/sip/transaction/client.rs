@@ -1,7 +1,9 @@
-//! The client side: when to send a request again and when to give up (W:A4.1). A state machine without a clock or a buffer.
+//! The client side: when to send a request again and when to give up (W:A4.1). A state machine
+//! without a clock or a buffer.
 //!
-//! The schedule is anchored to the first transmission, so a late call does not push the later ones back; a call so late that
-//! the next one is already due as well sends once, not twice. Matching a response to its request is the caller's.
+//! The schedule is anchored to the first transmission, so a late call does not push the later ones
+//! back; a call so late that the next one is already due as well sends once, not twice. Matching a
+//! response to its request is the caller's.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -51,14 +53,14 @@ impl ClientTransaction {
         }
     }
 
-    /// A 1xx came: from now on retransmit every T2 (W:A4.1). The Timer E that is running is not touched (RFC 3261
-    /// §17.1.2.2: it is reset to T2 when it fires).
+    /// A 1xx came: from now on retransmit every T2 (W:A4.1). The Timer E that is running is not
+    /// touched (RFC 3261 §17.1.2.2: it is reset to T2 when it fires).
     pub fn handle_provisional(&mut self) {
         self.interval_ms = T2_MS;
     }
 
-    /// When [`Self::handle_timeout`] wants to be called next. After [`Due::TimedOut`] it stays in the past: the transaction
-    /// is over.
+    /// When [`Self::handle_timeout`] wants to be called next. After [`Due::TimedOut`] it stays in
+    /// the past: the transaction is over.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.started + milliseconds(self.retransmit_at_ms.min(TIMER_F_MS))
@@ -98,8 +100,8 @@ fn milliseconds(count: u16) -> Duration {
 mod tests {
     use super::*;
 
-    /// Calls the transaction at each of its deadlines, `late` after it, and returns the times of all transmissions and of
-    /// the timeout, in milliseconds.
+    /// Calls the transaction at each of its deadlines, `late` after it, and returns the times of
+    /// all transmissions and of the timeout, in milliseconds.
     fn run(
         mut transaction: ClientTransaction,
         start: Instant,

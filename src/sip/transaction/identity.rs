@@ -1,8 +1,8 @@
-//! What tells one server transaction from another, as octets that can be hashed, stored and compared (RFC 3261 §17.2.3,
-//! §8.2.2.2; W:A4.5, A4.6, A1.4).
+//! What tells one server transaction from another, as octets that can be hashed, stored and
+//! compared (RFC 3261 §17.2.3, §8.2.2.2; W:A4.5, A4.6, A1.4).
 //!
-//! Fields are written with their length in front, so no two different requests write the same octets. What compares
-//! without case is written in lower case.
+//! Fields are written with their length in front, so no two different requests write the same
+//! octets. What compares without case is written in lower case.
 
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -26,8 +26,9 @@ enum Rule {
     Merge = 3,
 }
 
-/// Appends the identity of the request's transaction as if its method were `method` (its own, or that of the request a
-/// CANCEL names). False, with nothing appended, when the message has no Via or CSeq.
+/// Appends the identity of the request's transaction as if its method were `method` (its own, or
+/// that of the request a CANCEL names). False, with nothing appended, when the message has no Via
+/// or CSeq.
 pub(super) fn write_transaction(
     out: &mut Vec<u8>,
     request: &Message<'_>,
@@ -43,8 +44,9 @@ pub(super) fn write_transaction(
     true
 }
 
-/// Appends what the copies of one request have in common that came by different paths. False, with nothing appended, when
-/// the request is within a dialog (or has no From or CSeq): it cannot be merged.
+/// Appends what the copies of one request have in common that came by different paths. False, with
+/// nothing appended, when the request is within a dialog (or has no From or CSeq): it cannot be
+/// merged.
 pub(super) fn write_merge(out: &mut Vec<u8>, request: &Message<'_>, method: Method<'_>) -> bool {
     let (Some(from), Some(to), Some(cseq)) = (request.from(), request.to(), request.cseq()) else {
         return false;
@@ -80,7 +82,8 @@ fn write_branch_match(out: &mut Vec<u8>, via: &Via<'_>, branch: &[u8], method: M
     );
 }
 
-/// The To-tag of an ACK is that of our response and not that of its INVITE, so it does not count for these two.
+/// The To-tag of an ACK is that of our response and not that of its INVITE, so it does not count
+/// for these two.
 fn write_rfc2543_match(out: &mut Vec<u8>, request: &Message<'_>, method: Method<'_>) -> bool {
     let (Some(from), Some(to), Some(cseq)) = (request.from(), request.to(), request.cseq()) else {
         return false;

@@ -1,16 +1,16 @@
-//! The place where server transactions keep their octets: a ring of fixed size, and beside it a queue of records that say
-//! what lies where. Oldest first out; no allocation after [`Ring::new`].
+//! The place where server transactions keep their octets: a ring of fixed size, and beside it a
+//! queue of records that say what lies where. Oldest first out; no allocation after [`Ring::new`].
 //!
-//! Invariants: records lie in the ring in the order of the queue, each in one piece; the octets a record spans belong to it
-//! alone. Knows neither SIP nor time beyond what a record carries.
+//! Invariants: records lie in the ring in the order of the queue, each in one piece; the octets a
+//! record spans belong to it alone. Knows neither SIP nor time beyond what a record carries.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::time::Instant;
 
-/// A ring has one record for so many octets. A response to a SUBSCRIBE with its identity is about 700 octets; a ring full
-/// of smaller ones runs out of records before it runs out of octets.
+/// A ring has one record for so many octets. A response to a SUBSCRIBE with its identity is about
+/// 700 octets; a ring full of smaller ones runs out of records before it runs out of octets.
 const OCTETS_PER_RECORD: usize = 384;
 
 /// What became of a transaction.
@@ -61,8 +61,8 @@ pub(super) struct Ring {
     octets: Box<[u8]>,
     records: VecDeque<Record>,
     records_max: usize,
-    /// The number of the oldest record; numbers count up by one and are never reused, but for a record that was the newest
-    /// when it was taken back.
+    /// The number of the oldest record; numbers count up by one and are never reused, but for a
+    /// record that was the newest when it was taken back.
     first: u64,
 }
 
@@ -139,7 +139,8 @@ impl Ring {
         self.slice(end - record.response_octets as usize..end)
     }
 
-    /// Appends a record whose octets are `identities` (both), then `response`. Gives its number; None when there is no room.
+    /// Appends a record whose octets are `identities` (both), then `response`. Gives its number;
+    /// None when there is no room.
     pub(super) fn push(
         &mut self,
         mut record: Record,
@@ -163,15 +164,16 @@ impl Ring {
         Some(self.append(record))
     }
 
-    /// Takes the oldest record out, with its number. Its octets stay untouched until the next `push` or `renew`.
+    /// Takes the oldest record out, with its number. Its octets stay untouched until the next
+    /// `push` or `renew`.
     pub(super) fn pop_front(&mut self) -> Option<(u64, Record)> {
         let record = self.records.pop_front()?;
         self.first += 1;
         Some((self.first - 1, record))
     }
 
-    /// Puts a record back that [`Self::pop_front`] has just taken out, as the newest. Always has room: its old place is free,
-    /// and the octets move even onto a part of it.
+    /// Puts a record back that [`Self::pop_front`] has just taken out, as the newest. Always has
+    /// room: its old place is free, and the octets move even onto a part of it.
     pub(super) fn renew(&mut self, mut record: Record) -> Option<u64> {
         let offset = self.place(record.octets())?;
         self.octets.copy_within(record.span(), offset);
@@ -203,8 +205,8 @@ impl Ring {
         self.octets.get(span).unwrap_or_default()
     }
 
-    /// Where the next so many octets can lie in one piece: behind the newest record, or at the start when the end of the
-    /// ring is too near.
+    /// Where the next so many octets can lie in one piece: behind the newest record, or at the
+    /// start when the end of the ring is too near.
     fn place(&self, octets: usize) -> Option<usize> {
         let (Some(oldest), Some(newest)) = (self.records.front(), self.records.back()) else {
             return (octets <= self.octets.len()).then_some(0);

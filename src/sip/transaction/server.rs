@@ -1,11 +1,13 @@
-//! The server side: a request seen before gets the same final response again, a request under way is absorbed, the same
-//! request by another path is a loop (W:A4.3, A4.5, A4.6, A1.4).
+//! The server side: a request seen before gets the same final response again, a request under way
+//! is absorbed, the same request by another path is a loop (W:A4.3, A4.5, A4.6, A1.4).
 //!
-//! All transactions of a shard share one ring of octets of fixed size and one index: no timer and no allocation each. An
-//! entry lives for Timer J (32 s) or until the ring needs its place, oldest first; evictions before their time are counted.
+//! All transactions of a shard share one ring of octets of fixed size and one index: no timer and
+//! no allocation each. An entry lives for Timer J (32 s) or until the ring needs its place, oldest
+//! first; evictions before their time are counted.
 //!
-//! Invariants: a response goes to a request only when every octet of its identity is the stored one, whatever the hashes
-//! say; an entry under way never makes place for another while it is within its 32 s.
+//! Invariants: a response goes to a request only when every octet of its identity is the stored
+//! one, whatever the hashes say; an entry under way never makes place for another while it is
+//! within its 32 s.
 
 #[allow(
     deprecated,
@@ -30,11 +32,12 @@ use crate::sip::Method;
 /// Timer J: how long a response is kept, and a request waits for one.
 const TIMER_J: Duration = TIMER_F;
 
-/// Entries past their time that one request clears away: more than the one it adds, so that they never pile up.
+/// Entries past their time that one request clears away: more than the one it adds, so that they
+/// never pile up.
 const PURGED_PER_REQUEST_MAX: usize = 4;
 
-/// Entries that one request passes over to make room. Only a ring all but full of what is under way comes near it; the next
-/// request goes on where this one stopped.
+/// Entries that one request passes over to make room. Only a ring all but full of what is under way
+/// comes near it; the next request goes on where this one stopped.
 const PASSED_PER_REQUEST_MAX: usize = 256;
 
 /// Methods whose transactions a CANCEL may name.
@@ -120,7 +123,8 @@ impl ServerTransactions {
     #[must_use]
     pub fn new(octets: usize, hash_key: [u64; 2]) -> Self {
         let ring = Ring::new(octets);
-        // Two hashes an entry. Twice the room a full table needs: so sparse a table neither grows nor rehashes.
+        // Two hashes an entry. Twice the room a full table needs: so sparse a table neither grows
+        // nor rehashes.
         let numbers_by_hash = HashMap::with_capacity_and_hasher(
             4 * ring.records_max(),
             BuildHasherDefault::default(),
@@ -136,8 +140,9 @@ impl ServerTransactions {
         }
     }
 
-    /// Looks a request up and, when it is new, remembers it as under way. An ACK is never remembered, nor is a merged request
-    /// or one without Via or CSeq: completing those does nothing.
+    /// Looks a request up and, when it is new, remembers it as under way. An ACK is never
+    /// remembered, nor is a merged request or one without Via or CSeq: completing those does
+    /// nothing.
     pub fn begin(&mut self, request: &Message<'_>, now: Instant) -> (TransactionKey, Arrival<'_>) {
         self.purge(now);
         let Some(identity) = self.identify(request) else {
@@ -173,8 +178,9 @@ impl ServerTransactions {
         }
     }
 
-    /// Remembers the final response. Reliable transports need none (Timer J = 0): the entry is dropped. A response that comes
-    /// after 32 s, a second one, or one larger than the whole ring is not remembered.
+    /// Remembers the final response. Reliable transports need none (Timer J = 0): the entry is
+    /// dropped. A response that comes after 32 s, a second one, or one larger than the whole ring
+    /// is not remembered.
     pub fn complete(&mut self, key: TransactionKey, response: &[u8], reliable: bool, now: Instant) {
         if reliable {
             return self.forget(key);
@@ -188,12 +194,14 @@ impl ServerTransactions {
         }
     }
 
-    /// Drops an entry whose response is not to be repeated: a challenge that must cost no memory (W:E3.8).
+    /// Drops an entry whose response is not to be repeated: a challenge that must cost no memory
+    /// (W:E3.8).
     pub fn forget(&mut self, key: TransactionKey) {
         self.take_under_way(key);
     }
 
-    /// Whether a CANCEL names a request we remember (RFC 3261 §9.2): 200, else 481 (W:A2.15). Its own transaction is another.
+    /// Whether a CANCEL names a request we remember (RFC 3261 §9.2): 200, else 481 (W:A2.15). Its
+    /// own transaction is another.
     pub fn knows_cancelled(&mut self, cancel: &Message<'_>, now: Instant) -> bool {
         CANCELLABLE.into_iter().any(|method| {
             self.scratch.clear();
@@ -267,7 +275,8 @@ impl ServerTransactions {
         Arrival::Answered(self.ring.response(record))
     }
 
-    /// Takes out the entry a key names, when it still waits for its response. Its identities go to the scratch buffer.
+    /// Takes out the entry a key names, when it still waits for its response. Its identities go to
+    /// the scratch buffer.
     fn take_under_way(&mut self, key: TransactionKey) -> Option<Record> {
         let number = *self.numbers_by_hash.get(&key.hash)?;
         let record = *self.ring.get(number)?;
@@ -284,7 +293,8 @@ impl ServerTransactions {
         Some(record)
     }
 
-    /// Remembers the identities in the scratch buffer, with their response if there is one. False when there is no room.
+    /// Remembers the identities in the scratch buffer, with their response if there is one. False
+    /// when there is no room.
     fn insert(
         &mut self,
         identity: &Identity,
@@ -318,7 +328,8 @@ impl ServerTransactions {
         true
     }
 
-    /// Makes the oldest entries go until there is room for so many octets, or enough were looked at.
+    /// Makes the oldest entries go until there is room for so many octets, or enough were looked
+    /// at.
     fn make_room(&mut self, octets: usize, now: Instant) {
         if !self.ring.could_hold(octets) {
             return;
@@ -368,7 +379,8 @@ impl ServerTransactions {
         }
     }
 
-    /// Removes what points to the record of that number, not what a later one of the same hash put there.
+    /// Removes what points to the record of that number, not what a later one of the same hash put
+    /// there.
     fn unindex(&mut self, record: &Record, number: u64) {
         for hash in [record.hash, record.merge_hash] {
             if self.numbers_by_hash.get(&hash) == Some(&number) {

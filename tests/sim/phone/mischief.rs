@@ -1,4 +1,5 @@
-//! What phones and the networks around them do to a node: reboots, rebinding NATs, broken streams, silence, haste.
+//! What phones and the networks around them do to a node: reboots, rebinding NATs, broken streams,
+//! silence, haste.
 
 use super::Phone;
 use crate::network::Access;
@@ -62,7 +63,8 @@ impl Phone {
         }
     }
 
-    /// The NAT gives another port, the stream breaks, or, where there is neither, the phone comes back with another address.
+    /// The NAT gives another port, the stream breaks, or, where there is neither, the phone comes
+    /// back with another address.
     pub(super) fn move_away(&mut self, bench: &mut Bench) {
         self.moved_at = bench.net.now;
         match self.access {

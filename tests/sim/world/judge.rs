@@ -1,4 +1,5 @@
-//! The judges of a run: what leaves the node, what watchers show, what shards answer, what is left at the end.
+//! The judges of a run: what leaves the node, what watchers show, what shards answer, what is left
+//! at the end.
 
 use super::Actor;
 use super::Asked;
@@ -54,8 +55,9 @@ impl World {
         }
     }
 
-    /// What was decided in a turn about a PUBLISH: the model must know it before the NOTIFYs that follow from it are judged. The owner
-    /// decides: at once when the request arrived there, else in mail.
+    /// What was decided in a turn about a PUBLISH: the model must know it before the NOTIFYs that
+    /// follow from it are judged. The owner decides: at once when the request arrived there, else
+    /// in mail.
     pub(super) fn observe_decisions(&mut self, shard: u16, outbox: &Outbox, context: &Context) {
         if let Context::Publish(request) = context {
             for transmit in &outbox.transmits {
@@ -222,7 +224,8 @@ impl World {
         }
     }
 
-    /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had time to be told.
+    /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had
+    /// time to be told.
     pub(super) fn is_well(&self, phone: &Phone, dialog: &Dialog) -> bool {
         let now = self.bench.net.now;
         let since = self.calm_since.max(phone.moved_at);
@@ -315,7 +318,8 @@ impl World {
     }
 }
 
-/// How long a phone may show what was: its pace and its own slowness, twice, because state may change while it thinks.
+/// How long a phone may show what was: its pace and its own slowness, twice, because state may
+/// change while it thinks.
 fn patience_with(phone: &Phone, plan: &Plan) -> Micros {
     2 * SECOND + plan.pace_max() + plan.propagation_max() + 2 * phone.slowness()
 }

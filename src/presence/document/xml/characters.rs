@@ -1,4 +1,5 @@
-//! Characters on their way into and out of a document: encodings, references, escapes (W:C0.10, E4.5).
+//! Characters on their way into and out of a document: encodings, references, escapes (W:C0.10,
+//! E4.5).
 
 use std::borrow::Cow;
 
@@ -126,8 +127,8 @@ pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
     character.ok_or(DocumentFault::Malformed)
 }
 
-/// Appends text or an attribute value: escaped, without what XML cannot carry. White space becomes blanks, so that a value stays on its
-/// line; octets that are not UTF-8 become U+FFFD.
+/// Appends text or an attribute value: escaped, without what XML cannot carry. White space becomes
+/// blanks, so that a value stays on its line; octets that are not UTF-8 become U+FFFD.
 pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
     for chunk in raw.utf8_chunks() {
         write_escaped_str(out, chunk.valid());

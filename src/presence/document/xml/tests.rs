@@ -182,7 +182,8 @@ fn e4_3_limits() {
     assert!(seen(format!("<r>{many}</r>")).is_ok());
 }
 
-/// The worst we know of: as many elements as fit, each looked up behind as many declarations as are allowed.
+/// The worst we know of: as many elements as fit, each looked up behind as many declarations as are
+/// allowed.
 #[test]
 fn e4_3_the_worst_case_takes_no_time_to_speak_of() {
     let declarations: String = (0..63).map(|at| format!(" xmlns:n{at}='u'")).collect();

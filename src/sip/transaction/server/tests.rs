@@ -466,8 +466,9 @@ struct Known {
     response: Option<Vec<u8>>,
 }
 
-/// Random load against a map that never forgets. Sound at any size: no answer but the right one, nothing under way is lost
-/// while it lives, nothing past its time is found. Complete when the ring is large enough: nothing is forgotten at all.
+/// Random load against a map that never forgets. Sound at any size: no answer but the right one,
+/// nothing under way is lost while it lives, nothing past its time is found. Complete when the ring
+/// is large enough: nothing is forgotten at all.
 fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
     let mut random = Random::new([seed; 32]);
     let mut transactions = ServerTransactions::new(octets, KEY);
