@@ -291,6 +291,23 @@ impl Shard {
         address == flow.local || self.options.local_addresses.contains(&address)
     }
 
+    /// What every request about somebody must pass: it is about somebody, it requires nothing that
+    /// we do not know, and it says who it is from.
+    pub(crate) fn admit<'d>(
+        &mut self,
+        request: &Request<'_>,
+        target: Target<'d>,
+        directory: &'d Directory,
+        now: Instant,
+    ) -> Result<(Aor, &'d Domain, Identity), Refusal<'d>> {
+        let Target::Presentity { aor, domain } = target else {
+            return Err(Refusal::Plain(Status::NOT_FOUND));
+        };
+        check_extensions(request.message)?;
+        let identity = self.authenticate(request, domain, directory, now)?;
+        Ok((aor, domain, identity))
+    }
+
     /// Who sends it, by the rules of the domain (W:A1.6, A7).
     pub(crate) fn authenticate<'d>(
         &mut self,

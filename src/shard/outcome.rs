@@ -244,34 +244,33 @@ impl Shard {
     /// void until Timer F, and hold up everything newer. The newest state goes by the new way
     /// instead.
     pub(crate) fn abandon_notifies(&mut self, id: DialogId) {
-        let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
-            return;
-        };
-        for usage in &entry.subscriptions {
-            let Some(subscription) = self.table.subscriptions.get_mut(usage.0 as usize) else {
-                continue;
-            };
-            if let Some(lost) = subscription.in_flight.take()
-                && let Some(lost) = self.notifier.end(lost)
-            {
-                self.wheel.cancel(lost.timer);
-                subscription.shown = 0;
-                subscription.wants = Wants::Notify;
-            }
+        let entry = self.table.dialog(id);
+        let usages = entry.map(|entry| entry.subscriptions.clone());
+        for usage in usages.unwrap_or_default() {
+            self.abandon_notify(usage);
         }
     }
 
-    fn cut_subscription(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+    /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
+    fn abandon_notify(&mut self, id: SubscriptionId) {
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
-        subscription.shown = 0;
         if let Some(lost) = subscription.in_flight.take()
             && let Some(lost) = self.notifier.end(lost)
         {
             self.wheel.cancel(lost.timer);
+            subscription.shown = 0;
             subscription.wants = Wants::Notify;
         }
+    }
+
+    fn cut_subscription(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+        self.abandon_notify(id);
+        let Some(subscription) = self.table.subscription_mut(id) else {
+            return;
+        };
+        subscription.shown = 0;
         if matches!(subscription.phase, Phase::Ending(_)) {
             self.remove_subscription(id, now, out);
         }

@@ -23,7 +23,6 @@ use crate::shard::admit::Target;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::check_encoding;
 use crate::shard::checks::check_exists;
-use crate::shard::checks::check_extensions;
 use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
 use crate::shard::directory::Directory;
@@ -68,11 +67,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
-        let Target::Presentity { aor, domain } = target else {
-            return Err(Refusal::Plain(Status::NOT_FOUND));
-        };
-        check_extensions(request.message)?;
-        let identity = self.authenticate(request, domain, directory, now)?;
+        let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         check_publisher(&identity, &aor, directory)?;
         check_exists(&aor, domain, directory)?;
         let (package, ..) = event_of(request.message)?;

@@ -63,11 +63,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
-        let Target::Presentity { aor, domain } = target else {
-            return Err(Refusal::Plain(Status::NOT_FOUND));
-        };
-        check_extensions(request.message)?;
-        let identity = self.authenticate(request, domain, directory, now)?;
+        let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain)?;
         let (dialog, mark) = self.accept_dialog(request)?;
