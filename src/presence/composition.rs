@@ -24,12 +24,16 @@ use std::time::Instant;
 
 use crate::presence::activity::ActivitySet;
 use crate::presence::activity::ON_THE_PHONE;
+use crate::presence::appearance::Appearance;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call::Direction;
 use crate::presence::call::Party;
 use crate::presence::contribution::Calls;
 use crate::presence::contribution::Statement;
+use crate::presence::features::Features;
+use crate::presence::messages::Messages;
+use crate::presence::registration::RegisteredContact;
 
 /// What a presentity is, most important first: do-not-disturb > ringing > busy > away > available,
 /// and `Offline` when no source says anything about reachability.
@@ -98,6 +102,23 @@ pub struct Composed {
     pub activities: Arc<[Box<str>]>,
     /// The note.
     pub note: Option<Arc<str>>,
+    /// What is not about calls or presence; shared with the state before as long as it is the same.
+    pub extras: Arc<Extras>,
+}
+
+/// The parts of a state that change seldom: what the packages beside `dialog` and `presence` tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Do-not-disturb and forwarding, as switched on.
+    pub features: Features,
+    /// The mailbox; None when nobody says anything about one.
+    pub messages: Option<Messages>,
+    /// The contacts that are registered, in the order of their `id`.
+    pub contacts: Vec<RegisteredContact>,
+    /// The appearances that are not idle, in the order of their index.
+    pub appearances: Vec<Appearance>,
+    /// The user's name.
+    pub display: Option<Box<str>>,
 }
 
 /// Whose contribution it is.
@@ -254,6 +275,7 @@ pub(crate) fn compose<'a>(
         }
     }
 
+    composed.extras = Arc::clone(&previous.extras);
     composed.availability = verdict.availability;
     composed.open = is_open(
         verdict.availability,

@@ -10,12 +10,20 @@ mod leg_key;
 mod tombstone;
 
 pub mod aor;
+pub mod appearance;
 pub mod call;
 pub mod composition;
 pub mod contribution;
 pub mod document;
+pub mod features;
+pub mod messages;
+pub mod policy;
 pub mod presentity;
+pub mod profile;
 pub mod publication;
+pub mod registration;
+pub mod rules;
+pub mod statement;
 pub mod subscription;
 
 pub use aor::Aor;

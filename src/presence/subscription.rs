@@ -33,15 +33,6 @@ impl Package {
         }
     }
 
-    /// The media type of its bodies.
-    #[must_use]
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Dialog => "application/dialog-info+xml",
-            Self::Presence => "application/pidf+xml",
-        }
-    }
-
     /// Granted when the SUBSCRIBE names no Expires.
     #[must_use]
     pub const fn expires_default(self) -> Duration {

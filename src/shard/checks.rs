@@ -2,6 +2,7 @@
 //! (W:A1).
 
 use crate::presence::Aor;
+use crate::presence::document::Format;
 use crate::presence::subscription::Package;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
@@ -80,17 +81,27 @@ pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refus
         .ok_or(Refusal::Fault(Fault::Invalid(HeaderName::Expires)))
 }
 
-/// The peer can read what we would send (W:A1.10).
-pub(crate) fn check_accept<'d>(message: &Message<'_>, package: Package) -> Result<(), Refusal<'d>> {
-    let (kind, subtype) = package.content_type().split_once('/').unwrap_or_default();
-    let mut values = message.headers(HeaderName::Accept).peekable();
-    let is_present = values.peek().is_some();
-    let ranges = values.flat_map(list_items).filter_map(MediaRange::parse);
-    if is_present && !accepts(ranges, kind, subtype) {
-        Err(Refusal::NotAcceptable(package))
+/// The first of the package's documents that the peer can read (W:A1.10).
+pub(crate) fn accepted_format<'d>(
+    message: &Message<'_>,
+    package: Package,
+) -> Result<Format, Refusal<'d>> {
+    let offered = Format::of(package);
+    let is_present = message.header(HeaderName::Accept).is_some();
+    let is_accepted = |format: &&Format| {
+        let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
+        let ranges = message
+            .headers(HeaderName::Accept)
+            .flat_map(list_items)
+            .filter_map(MediaRange::parse);
+        accepts(ranges, kind, subtype)
+    };
+    let format = if is_present {
+        offered.iter().find(is_accepted)
     } else {
-        Ok(())
-    }
+        offered.first()
+    };
+    format.copied().ok_or(Refusal::NotAcceptable(package))
 }
 
 /// No encoding of the body but identity (W:A1.9).

@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use crate::presence::document;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
-use crate::shard::bodies;
 use crate::shard::bodies::Body;
 use crate::shard::flow::Flow;
 use crate::shard::mark::BRANCH_COOKIE;
@@ -155,13 +155,8 @@ impl Shard {
         let Some(composed) = watched.composed.as_deref() else {
             return;
         };
-        let body = self.bodies.of(
-            watched,
-            composed,
-            subscription.package,
-            subscription.privacy,
-            out,
-        );
+        let (aor, revision, view) = (&watched.aor, watched.revision, subscription.view);
+        let body = self.bodies.of(aor, revision, composed, view, out);
         let is_told =
             subscription.wants == Wants::Change && subscription.shown == body.hash && !is_ending;
         let phone = entry.phone;
@@ -230,17 +225,9 @@ impl Shard {
         }
         let prolog = &mut self.notifier.prolog;
         prolog.clear();
-        bodies::write_prolog(
-            prolog,
-            subscription.package,
-            subscription.version,
-            subscription.entity(),
-        );
-        emit::header(
-            arena,
-            "Content-Type",
-            subscription.package.content_type().as_bytes(),
-        );
+        let view = subscription.view;
+        document::write_prolog(prolog, view, subscription.version, subscription.entity());
+        emit::header(arena, "Content-Type", view.format.content_type().as_bytes());
         emit::header_number(
             arena,
             "Content-Length",

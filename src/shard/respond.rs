@@ -7,6 +7,7 @@ use std::hash::Hasher;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::presence::document::Format;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Domain;
@@ -165,7 +166,9 @@ impl Shard {
             Refusal::MediaType(accept) => emit::header(arena, "Accept", accept.as_bytes()),
             Refusal::Encoding => emit::header(arena, "Accept-Encoding", b"identity"),
             Refusal::NotAcceptable(package) => {
-                emit::header(arena, "Accept", package.content_type().as_bytes())
+                let offered = Format::of(*package).iter();
+                let types: Vec<&str> = offered.map(|format| format.content_type()).collect();
+                emit::header(arena, "Accept", types.join(", ").as_bytes());
             }
             Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
             Refusal::Draining => {

@@ -4,6 +4,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::document::Format;
+use crate::presence::document::View;
+use crate::presence::profile::Rendering;
 use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Privacy;
@@ -11,7 +14,7 @@ use crate::presence::subscription::Termination;
 use crate::presence::subscription::TooBrief;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
-use crate::shard::checks::check_accept;
+use crate::shard::checks::accepted_format;
 use crate::shard::checks::check_encoding;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
@@ -49,6 +52,7 @@ const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 /// What a SUBSCRIBE asks for, checked.
 struct Asked<'m> {
     package: Package,
+    format: Format,
     event: &'m [u8],
     granted: Duration,
 }
@@ -70,13 +74,17 @@ impl Shard {
         check_exists(&aor, domain, directory)?;
         self.check_room(request, &dialog)?;
 
-        let privacy = self.privacy_for(request, &aor, directory);
+        let view = View {
+            format: asked.format,
+            privacy: self.privacy_for(request, &aor, directory),
+            rendering: Rendering::GENERIC,
+        };
         let entity = entity_uri(request.message, &aor);
         let (watched, is_new) = self.table.watch(&aor);
         let id = self.add_dialog(request, dialog, mark, now);
         let new = NewSubscription {
             package: asked.package,
-            privacy,
+            view,
             event: asked.event,
             entity: &entity,
             expires_at: now + asked.granted,
@@ -166,7 +174,7 @@ impl Shard {
             check_encoding(message)?;
             return Err(Refusal::MediaType(""));
         }
-        check_accept(message, package)?;
+        let format = accepted_format(message, package)?;
         let limits = ExpiryLimits {
             min: domain.min_expires,
             max: domain.max_expires,
@@ -175,6 +183,7 @@ impl Shard {
         let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
         Ok(Asked {
             package,
+            format,
             event,
             granted,
         })
@@ -285,13 +294,18 @@ impl Shard {
         now: Instant,
     ) -> SubscriptionId {
         let sibling = self.table.subscription(first);
-        let privacy = sibling.map_or(Privacy::StateOnly, |sibling| sibling.privacy);
+        let privacy = sibling.map_or(Privacy::StateOnly, |sibling| sibling.view.privacy);
+        let view = View {
+            format: asked.format,
+            privacy,
+            rendering: Rendering::GENERIC,
+        };
         let entity = sibling
             .map(|sibling| sibling.entity().to_vec())
             .unwrap_or_default();
         let new = NewSubscription {
             package: asked.package,
-            privacy,
+            view,
             event: asked.event,
             entity: &entity,
             expires_at: now + asked.granted,

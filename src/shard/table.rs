@@ -16,8 +16,8 @@ use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::Composed;
+use crate::presence::document::View;
 use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 use crate::presence::subscription::Termination;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
@@ -84,7 +84,7 @@ pub(crate) struct Subscription {
 
     // What was asked for.
     pub(crate) package: Package,
-    pub(crate) privacy: Privacy,
+    pub(crate) view: View,
     /// The Event header's value to echo, then the entity URI of its documents (W:A3.15, C0.8).
     text: Box<[u8]>,
     event_octets: u16,
@@ -115,7 +115,7 @@ pub(crate) struct Subscription {
 #[derive(Debug)]
 pub(crate) struct NewSubscription<'a> {
     pub(crate) package: Package,
-    pub(crate) privacy: Privacy,
+    pub(crate) view: View,
     pub(crate) event: &'a [u8],
     pub(crate) entity: &'a [u8],
     pub(crate) expires_at: Instant,
@@ -273,7 +273,7 @@ impl Table {
             watched,
             watcher_index,
             package: new.package,
-            privacy: new.privacy,
+            view: new.view,
             text: [new.event, new.entity].concat().into(),
             event_octets: new.event.len() as u16,
             phase: Phase::Active,

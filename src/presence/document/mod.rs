@@ -7,8 +7,14 @@
 
 pub mod dialog_info;
 pub mod pidf;
+pub mod view;
 pub mod xml;
 
+pub use view::Format;
+pub use view::View;
+
+use crate::presence::Aor;
+use crate::presence::Composed;
 use crate::presence::call::CallDialog;
 use crate::presence::contribution::Statement;
 use crate::presence::subscription::Package;
@@ -62,6 +68,23 @@ impl Document {
         match self {
             Self::DialogInfo { entity, .. } | Self::Pidf { entity, .. } => entity.as_deref(),
         }
+    }
+}
+
+/// Appends the part of a document that is its subscription's own: everything up to and including
+/// the root's opening tag. `entity` is a URI, not yet XML-escaped (W:C0.8).
+pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) {
+    match view.format {
+        Format::DialogInfo => dialog_info::write_prolog(out, version, entity),
+        Format::Pidf => pidf::write_prolog(out, entity),
+    }
+}
+
+/// Appends the rest, which all watchers with that view share.
+pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed) {
+    match view.format {
+        Format::DialogInfo => dialog_info::write_dialogs(out, aor, composed, view.privacy),
+        Format::Pidf => pidf::write_state(out, aor, composed),
     }
 }
 
