@@ -288,7 +288,9 @@ impl Presentity {
         let is_same_source = old.publisher == new.publisher && old.package == new.package;
         is_same_source
             && match document {
-                Document::Pidf { .. } => true,
+                Document::Pidf { .. }
+                | Document::Messages { .. }
+                | Document::Registrations { .. } => true,
                 Document::DialogInfo { dialogs, .. } => {
                     self.calls.overlaps(old.number, new.publisher, dialogs)
                 }
@@ -356,6 +358,7 @@ impl Presentity {
             Document::Pidf { statement, .. } => {
                 entity.declaration = Some(Declaration::new(statement, now))
             }
+            Document::Messages { .. } | Document::Registrations { .. } => {}
         }
     }
 

@@ -10,11 +10,35 @@ pub enum Package {
     Dialog,
     /// RFC 3856
     Presence,
+    /// RFC 3842
+    MessageSummary,
+    /// RFC 3680
+    Reg,
+    /// RFC 3857, about `presence`
+    PresenceWinfo,
+    /// RFC 3857, about `dialog`
+    DialogWinfo,
+    /// Do-not-disturb and forwarding from the phone (W:C9)
+    AsFeatureEvent,
+    /// The appearances of a shared line (W:C10.1)
+    CallInfo,
+    /// Taking an appearance of a shared line (W:C10.2)
+    LineSeize,
 }
 
 impl Package {
     /// All of them, in the order of Allow-Events.
-    pub const ALL: [Self; 2] = [Self::Dialog, Self::Presence];
+    pub const ALL: [Self; 9] = [
+        Self::Dialog,
+        Self::Presence,
+        Self::MessageSummary,
+        Self::Reg,
+        Self::PresenceWinfo,
+        Self::DialogWinfo,
+        Self::AsFeatureEvent,
+        Self::CallInfo,
+        Self::LineSeize,
+    ];
 
     /// The package a token names, without case (W:A1.8).
     #[must_use]
@@ -30,13 +54,30 @@ impl Package {
         match self {
             Self::Dialog => "dialog",
             Self::Presence => "presence",
+            Self::MessageSummary => "message-summary",
+            Self::Reg => "reg",
+            Self::PresenceWinfo => "presence.winfo",
+            Self::DialogWinfo => "dialog.winfo",
+            Self::AsFeatureEvent => "as-feature-event",
+            Self::CallInfo => "call-info",
+            Self::LineSeize => "line-seize",
         }
     }
 
-    /// Granted when the SUBSCRIBE names no Expires.
+    /// Granted when the SUBSCRIBE names no Expires (W:B2.1, B3.1, B4.1, B7.1, B7.4, C10.1-2).
     #[must_use]
     pub const fn expires_default(self) -> Duration {
-        Duration::from_secs(3600)
+        Duration::from_secs(match self {
+            Self::Reg => 3761,
+            Self::LineSeize => 15,
+            Self::Dialog
+            | Self::Presence
+            | Self::MessageSummary
+            | Self::PresenceWinfo
+            | Self::DialogWinfo
+            | Self::AsFeatureEvent
+            | Self::CallInfo => 3600,
+        })
     }
 }
 
@@ -170,7 +211,20 @@ mod tests {
     fn a_package_is_named_without_case() {
         assert_eq!(Package::from_token(b"DIALOG"), Some(Package::Dialog));
         assert_eq!(Package::from_token(b"presence"), Some(Package::Presence));
-        assert_eq!(Package::from_token(b"presence.winfo"), None);
+        assert_eq!(Package::from_token(b"presence.winfo.winfo"), None);
         assert_eq!(Package::from_token(b""), None);
+        for package in Package::ALL {
+            let token = package.token().to_ascii_uppercase();
+            assert_eq!(Package::from_token(token.as_bytes()), Some(package));
+        }
+    }
+
+    #[test]
+    fn each_package_has_its_default_expiry() {
+        let seconds = Package::ALL.map(|package| package.expires_default().as_secs());
+        assert_eq!(
+            seconds,
+            [3600, 3600, 3600, 3761, 3600, 3600, 3600, 3600, 15]
+        );
     }
 }

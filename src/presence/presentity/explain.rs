@@ -17,8 +17,8 @@ use crate::presence::subscription::Package;
 impl Entity {
     pub(super) fn explain(&self, calls: &CallSet, verdict: &Verdict) -> Explained {
         let source = match self.package {
-            Package::Dialog => Source::Publish(self.entity_tag),
             Package::Presence => Source::Client(self.entity_tag),
+            _ => Source::Publish(self.entity_tag),
         };
         let says = match &self.declaration {
             Some(declaration) => words_of_declaration(declaration),

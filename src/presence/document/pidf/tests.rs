@@ -206,7 +206,7 @@ fn e4_8_basic() {
     let open_of = |content: &str| {
         parse(body(content).as_bytes()).map(|document| match document {
             Document::Pidf { statement, .. } => statement.open,
-            Document::DialogInfo { .. } => panic!(),
+            other => panic!("{other:?}"),
         })
     };
     assert_eq!(open_of(""), Ok(None));
