@@ -105,7 +105,7 @@ pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) 
 /// Appends the rest, which all watchers with that view share.
 pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed) {
     match view.format {
-        Format::DialogInfo => dialog_info::write_dialogs(out, aor, composed, view.privacy),
+        Format::DialogInfo => dialog_info::write_dialogs(out, aor, composed, view),
         Format::Pidf | Format::CpimPidf => pidf::write_state(out, aor, composed),
         _ => {}
     }

@@ -35,7 +35,7 @@ const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
 /// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet
 /// XML-escaped.
 pub fn write_prolog(out: &mut Vec<u8>, entity: &[u8]) {
-    out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    out.extend_from_slice(xml::DECLARATION);
     out.extend_from_slice(b"<presence xmlns=\"urn:ietf:params:xml:ns:pidf\"");
     out.extend_from_slice(b" xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\"");
     out.extend_from_slice(b" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\" entity=\"");
@@ -86,14 +86,9 @@ fn write_person(out: &mut Vec<u8>, composed: &Composed, note: Option<&str>) {
 }
 
 fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {
-    let Some(note) = note else { return };
-    out.push(b'<');
-    out.extend_from_slice(element.as_bytes());
-    out.push(b'>');
-    write_escaped(out, note.as_bytes());
-    out.extend_from_slice(b"</");
-    out.extend_from_slice(element.as_bytes());
-    out.extend_from_slice(b">\n");
+    if let Some(note) = note {
+        xml::write_text_element(out, element, note);
+    }
 }
 
 /// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9);
