@@ -6,7 +6,9 @@
 //! same state gives the same octets) and allocates nothing.
 
 pub mod dialog_info;
+pub mod multipart;
 pub mod pidf;
+pub mod rlmi;
 pub mod view;
 pub mod xml;
 
