@@ -50,6 +50,7 @@ const PURE_ROOMS: &[&str] = &["sip", "presence", "shard"];
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("crossbeam", &["runtime", "http"]),
+    ("flate2", &["presence/document"]),
     ("form_urlencoded", &["http", "cli"]),
     ("futures_util", &["http", "net", "runtime"]),
     ("glommio", &["runtime", "net", "http"]),

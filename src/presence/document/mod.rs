@@ -5,9 +5,11 @@
 //! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (the
 //! same state gives the same octets) and allocates nothing.
 
+pub mod deflate;
 pub mod dialog_info;
 pub mod multipart;
 pub mod pidf;
+pub mod resource_lists;
 pub mod rlmi;
 pub mod view;
 pub mod xml;

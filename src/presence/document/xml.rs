@@ -52,13 +52,21 @@ pub(super) enum Space {
     DataModel,
     /// RFC 4480
     Rpid,
+    /// RFC 4826
+    ResourceLists,
+    /// RFC 3680
+    RegInfo,
+    /// RFC 4745
+    CommonPolicy,
+    /// RFC 5025
+    PresRules,
     /// Another, or none.
     Other,
 }
 
 /// The names of the namespaces. The first of each is the one in force, the others are of older
 /// clients (W:B2.9, B2.10).
-const SPACES: [(&str, Space); 10] = [
+const SPACES: [(&str, Space); 14] = [
     ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
     ("urn:ietf:params:xml:ns:pidf", Space::Pidf),
     ("urn:ietf:params:xml:ns:cpim-pidf", Space::Pidf),
@@ -72,6 +80,13 @@ const SPACES: [(&str, Space); 10] = [
     ),
     ("urn:ietf:params:xml:ns:pidf:status:rpid", Space::Rpid),
     ("urn:cisco:params:xml:ns:pidf:rpid", Space::Rpid),
+    (
+        "urn:ietf:params:xml:ns:resource-lists",
+        Space::ResourceLists,
+    ),
+    ("urn:ietf:params:xml:ns:reginfo", Space::RegInfo),
+    ("urn:ietf:params:xml:ns:common-policy", Space::CommonPolicy),
+    ("urn:ietf:params:xml:ns:pres-rules", Space::PresRules),
 ];
 
 impl Space {
@@ -180,6 +195,14 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     } else {
         Err(DocumentFault::Malformed)
     }
+}
+
+/// Text as a name to show: trimmed, cut at a character, None when nothing is left.
+pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
+    let text = text.trim();
+    let end = text.char_indices().nth(chars_max).map(|(end, _)| end);
+    let text = end.map_or(text, |end| &text[..end]);
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// Whether a DOCTYPE is `name PUBLIC "id" "uri"` or `name SYSTEM "uri"` and nothing more: no

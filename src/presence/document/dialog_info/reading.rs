@@ -85,7 +85,7 @@ impl Visitor for Reading {
                 if let Some(party) = self.party(side) {
                     party.display = element
                         .attribute("display")
-                        .map(display)
+                        .and_then(|display| xml::name(display, DISPLAY_CHARS_MAX))
                         .unwrap_or_default();
                 }
             }
@@ -237,12 +237,4 @@ fn uri(text: &str) -> Box<str> {
     } else {
         Box::default()
     }
-}
-
-fn display(text: &str) -> Box<str> {
-    let text = text.trim();
-    text.char_indices()
-        .nth(DISPLAY_CHARS_MAX)
-        .map_or(text, |(end, _)| &text[..end])
-        .into()
 }
