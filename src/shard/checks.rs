@@ -3,9 +3,9 @@
 
 use crate::presence::Aor;
 use crate::presence::document::Format;
+use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::directory::Directory;
-use crate::shard::directory::Domain;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::unsupported_option_tags;
 use crate::sip::Fault;
@@ -110,6 +110,7 @@ pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refus
 pub(crate) fn accepted_format<'d>(
     message: &Message<'_>,
     package: Package,
+    profile: &Profile,
 ) -> Result<Format, Refusal<'d>> {
     let offered = Format::of(package);
     let is_present = message.header(HeaderName::Accept).is_some();
@@ -121,8 +122,11 @@ pub(crate) fn accepted_format<'d>(
             .filter_map(MediaRange::parse);
         accepts(ranges, kind, subtype)
     };
+    let xpidf = offered.iter().find(|format| **format == Format::Xpidf);
     let format = if is_present {
-        offered.iter().find(is_accepted)
+        xpidf
+            .filter(|format| profile.prefers_xpidf && is_accepted(format))
+            .or_else(|| offered.iter().find(is_accepted))
     } else {
         offered.first()
     };

@@ -1,14 +1,12 @@
 //! The operator's side: call_state.htm, `why`, `watchers`, reload, drain, counters.
 
-use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::Aor;
-use crate::presence::CallDialog;
 use crate::presence::Presentity;
 use crate::presence::composition::lamp;
 use crate::presence::contribution::Explained;
+use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::mail::Command;
@@ -18,9 +16,11 @@ use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
 use crate::shard::outbox::Outbox;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
 use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
+use crate::shard::table::Watcher;
 
 /// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
 const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
@@ -163,7 +163,9 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
         source: contribution.source,
         says: contribution.says,
         age: now.saturating_duration_since(contribution.since),
-        remaining: contribution.until.saturating_duration_since(now),
+        remaining: contribution
+            .until
+            .map(|until| until.saturating_duration_since(now)),
         decides: contribution.decides,
     };
     Why {

@@ -13,7 +13,7 @@ use crate::shard::Shard;
 use crate::shard::checks::any_address_of_record;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Directory;
-use crate::shard::directory::Watcher;
+use crate::shard::directory::decide::Watcher;
 
 /// A watcher of a presentity of one domain.
 #[derive(Debug)]

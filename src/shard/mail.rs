@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::presence::Aor;
-use crate::presence::CallDialog;
 use crate::presence::Composed;
 use crate::presence::contribution::EntityTag;
 use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::statement::Said;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
@@ -205,8 +205,8 @@ pub struct Contribution {
     pub says: String,
     /// Since it was said.
     pub age: Duration,
-    /// Until it ends by itself.
-    pub remaining: Duration,
+    /// Until it ends by itself; None when only another word of its source ends it.
+    pub remaining: Option<Duration>,
     /// Whether the composed state follows it.
     pub decides: bool,
 }

@@ -25,6 +25,7 @@ use crate::presence::subscription::Termination;
 use crate::shard::conditions::Terms;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
+use crate::shard::lists::Encoding;
 use crate::shard::lists::ListState;
 use crate::shard::notify::InFlightId;
 use crate::shard::pace::PhoneId;
@@ -175,6 +176,11 @@ impl Subscription {
             self.is_queued = true;
             queue.push_back(own);
         }
+    }
+
+    /// Whether it is told as a list (RFC 4662).
+    pub(crate) fn is_multipart(&self) -> bool {
+        matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
     }
 
     /// The phone may not have what it was sent last: it is told everything again.
@@ -437,7 +443,7 @@ impl Table {
     }
 
     /// Whom or what a subscription is to.
-    pub(crate) fn aor_of(&self, subscription: &Subscription) -> Option<&Aor> {
+    pub(crate) fn aor_of<'a>(&'a self, subscription: &'a Subscription) -> Option<&'a Aor> {
         match &subscription.subject {
             Subject::Presentity(post) => Some(&self.watched(post.watched)?.aor),
             Subject::List(list) => Some(list.aor()),

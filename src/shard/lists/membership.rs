@@ -35,8 +35,17 @@ pub(crate) struct ListPlan {
     pub(crate) is_of_body: bool,
 }
 
-/// Resources of one subscription; what is more is not shown (W:B5.12).
-pub(crate) const RESOURCES_MAX: usize = 1_000;
+/// Resources of one subscription, those of rosters included; what is more is not shown (W:B5.12,
+/// E3.23).
+const RESOURCES_MAX: usize = 10_000;
+
+impl ListPlan {
+    /// Whether it is everybody of a domain, for which one needs permission (W:D4.9).
+    pub(crate) fn is_of_everybody(&self) -> bool {
+        let rosters = &self.resolved.rosters;
+        rosters.iter().any(|roster| roster.kind == RosterKind::AnyDn)
+    }
+}
 
 impl Shard {
     /// Adds a subscription to a list, with a watcher for each of its resources.

@@ -9,6 +9,7 @@ use crate::presence::document::DocumentFault;
 use crate::presence::document::deflate;
 use crate::presence::document::resource_lists;
 use crate::presence::list::ListStyle;
+use crate::presence::list::MEMBERS_MAX;
 use crate::presence::list::Member;
 use crate::presence::list::Resolved;
 use crate::presence::profile::Profile;
@@ -22,7 +23,6 @@ use crate::shard::checks::is_body_optional;
 use crate::shard::directory::Directory;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::ListPlan;
-use crate::shard::lists::membership::RESOURCES_MAX;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::table::Subject;
@@ -55,7 +55,7 @@ impl Shard {
             return Err(Refusal::MediaType(resource_lists::CONTENT_TYPE));
         }
         let body = decoded_body(message)?;
-        let entries = resource_lists::read(&body).map_err(|fault| match fault {
+        let entries = resource_lists::parse(&body).map_err(|fault| match fault {
             DocumentFault::TooLarge => Refusal::Because(Status::FORBIDDEN, "Too Many Resources"),
             _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
         })?;
@@ -66,7 +66,7 @@ impl Shard {
             match nested {
                 Some(nested) => members.extend(nested.members.iter().cloned()),
                 None => {
-                    let name = match (&entry.display_name, &aor) {
+                    let name = match (&entry.display, &aor) {
                         (Some(name), _) => name.clone(),
                         (None, Some(aor)) => directory.name_of(aor).into(),
                         (None, None) => entry.uri.clone(),
@@ -81,11 +81,11 @@ impl Shard {
             let key = member.aor.as_ref().map_or(&*member.uri, Aor::as_str);
             seen.insert(key.to_owned())
         });
-        if members.len() > RESOURCES_MAX {
+        if members.len() > MEMBERS_MAX {
             return Err(Refusal::Because(Status::FORBIDDEN, "Too Many Resources"));
         }
         Ok(Some(Arc::new(Resolved {
-            name: None,
+            name: "".into(),
             style: ListStyle::Rfc,
             members,
             rosters: Vec::new(),
@@ -170,7 +170,7 @@ fn decoded_body<'d>(message: &Message<'_>) -> Result<Vec<u8>, Refusal<'d>> {
     if !is_single {
         return Err(Refusal::Encoding);
     }
-    deflate::inflate(message.body()).map_err(|fault| match fault {
+    deflate::inflate(message.body(), deflate::InflateLimits::default()).map_err(|fault| match fault {
         DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
         _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
     })
