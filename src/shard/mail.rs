@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::presence::Aor;
+use crate::presence::CallDialog;
 use crate::presence::Composed;
 use crate::presence::contribution::EntityTag;
 use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::statement::CallSource;
 use crate::presence::statement::Said;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
@@ -162,6 +164,19 @@ pub enum Command {
     Drain,
     /// The counters.
     Counters,
+}
+
+impl Command {
+    /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
+    #[must_use]
+    pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
+        let said = Said::Call {
+            source: CallSource::CallState,
+            call,
+            expires: Some(expires),
+        };
+        Self::Say { aor, said }
+    }
 }
 
 /// The answer to a command.

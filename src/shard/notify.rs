@@ -19,6 +19,7 @@ use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::bodies::Body;
+use crate::shard::conditions::entity_tag;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
@@ -28,7 +29,6 @@ use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
 use crate::shard::pace::PhoneId;
 use crate::shard::pace::Release;
-use crate::shard::conditions::entity_tag;
 use crate::shard::table::Phase;
 use crate::shard::table::Subject;
 use crate::shard::table::Subscription;
@@ -246,8 +246,7 @@ impl Shard {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return true;
         };
-        let is_change =
-            subscription.wants == Wants::Change && subscription.phase == Phase::Active;
+        let is_change = subscription.wants == Wants::Change && subscription.phase == Phase::Active;
         let terms = subscription.terms.as_ref();
         let at = terms.and_then(|terms| terms.not_before());
         let Some(at) = at.filter(|at| is_change && *at > now) else {
@@ -417,7 +416,9 @@ impl Shard {
             subscription.not_before = None;
         }
         let terms = subscription.terms.as_ref();
-        let is_due = terms.and_then(|terms| terms.due()).is_some_and(|at| at <= now);
+        let is_due = terms
+            .and_then(|terms| terms.due())
+            .is_some_and(|at| at <= now);
         if subscription.expires_at + grace <= now {
             self.counters.subscriptions_expired += 1;
             self.end_subscription(id, Termination::Timeout);

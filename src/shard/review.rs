@@ -104,7 +104,9 @@ impl Shard {
             return;
         }
         let profile = directory.profile_named(&entry.profile.name);
-        let profile = profile.filter(|profile| **profile != entry.profile).cloned();
+        let profile = profile
+            .filter(|profile| **profile != entry.profile)
+            .cloned();
         let (is_of_body, is_list) = match &subscription.subject {
             Subject::List(list) => (list.is_of_body, true),
             _ => (false, false),
@@ -124,7 +126,11 @@ impl Shard {
         }
     }
 
-    fn take_profile(&mut self, id: SubscriptionId, profile: Arc<crate::presence::profile::Profile>) {
+    fn take_profile(
+        &mut self,
+        id: SubscriptionId,
+        profile: Arc<crate::presence::profile::Profile>,
+    ) {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
@@ -141,8 +147,7 @@ impl Shard {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
-        let is_of_body =
-            matches!(&subscription.subject, Subject::List(list) if list.is_of_body);
+        let is_of_body = matches!(&subscription.subject, Subject::List(list) if list.is_of_body);
         let (Some(identity), Some(aor)) = (
             self.identity_of(id, directory),
             self.table.aor_of(subscription),

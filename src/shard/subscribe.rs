@@ -87,8 +87,7 @@ impl Shard {
         let (dialog, mark) = self.accept_dialog(request)?;
         let (package, profile) = (asked.package, &asked.profile);
         let of_body = asked.list.as_ref();
-        let plan =
-            self.plan_list(request.message, &aor, package, profile, of_body, directory)?;
+        let plan = self.plan_list(request.message, &aor, package, profile, of_body, directory)?;
         if plan.is_none() {
             check_exists(&aor, directory)?;
         }
@@ -111,8 +110,17 @@ impl Shard {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, &aor),
         };
-        let subscription =
-            self.begin(id, &aor, plan, decision, &asked, &entity, request.message, now, out);
+        let subscription = self.begin(
+            id,
+            &aor,
+            plan,
+            decision,
+            &asked,
+            &entity,
+            request.message,
+            now,
+            out,
+        );
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -165,7 +173,8 @@ impl Shard {
             None => self.add_usage(id, &aor, first, &asked, request.message, now, out),
         };
         self.decide_anew(subscription, directory, now);
-        let has_changed_list = self.replace_list(subscription, asked.list.as_ref(), directory, now, out);
+        let has_changed_list =
+            self.replace_list(subscription, asked.list.as_ref(), directory, now, out);
         let is_known = !has_changed_list && self.is_suppressed(subscription, request.message, out);
         if asked.granted.is_zero() {
             self.counters.subscriptions_ended += 1;
@@ -256,7 +265,10 @@ impl Shard {
     }
 
     /// The subscription itself, with its watchers.
-    #[allow(clippy::too_many_arguments, reason = "everything a subscription is made of")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything a subscription is made of"
+    )]
     fn begin(
         &mut self,
         dialog: DialogId,
@@ -401,7 +413,10 @@ impl Shard {
     }
 
     /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
-    #[allow(clippy::too_many_arguments, reason = "everything a subscription is made of")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything a subscription is made of"
+    )]
     fn add_usage(
         &mut self,
         id: DialogId,

@@ -321,7 +321,13 @@ impl Table {
     ) -> SubscriptionId {
         let subscription = self.next_subscription();
         let resource = Watcher::WHOLE;
-        let post = self.join(watched, Watcher { subscription, resource });
+        let post = self.join(
+            watched,
+            Watcher {
+                subscription,
+                resource,
+            },
+        );
         self.insert_subscription(dialog, Subject::Presentity(post), new)
     }
 
@@ -366,14 +372,6 @@ impl Table {
         id
     }
 
-    /// A resource of a list has another place in it.
-    pub(crate) fn move_resource(&mut self, post: Post, place: u32) {
-        let watched = self.watched.get_mut(post.watched.0 as usize);
-        if let Some(watcher) = watched.and_then(|it| it.watchers.get_mut(post.index as usize)) {
-            watcher.resource = place;
-        }
-    }
-
     /// A watcher joins those of a presentity.
     pub(crate) fn join(&mut self, watched: WatchedId, watcher: Watcher) -> Post {
         let watchers = &mut self.watched[watched.0 as usize].watchers;
@@ -410,10 +408,7 @@ impl Table {
         let dialog = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
             Subject::Presentity(post) => self.leave(*post).into_iter().collect(),
-            Subject::List(list) => list
-                .posts()
-                .filter_map(|post| self.leave(post))
-                .collect(),
+            Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
         };
         Some(Removed {
             subscription,

@@ -367,7 +367,12 @@ impl World {
     fn command(&mut self, shard: u16, token: Token, command: Command) {
         self.note(&[], || format!("shard {shard} <- {command:?}"));
         let now = self.bench.net.now;
-        if let Command::CallState { aor, call, expires } = &command
+        if let Command::Say { aor, said } = &command
+            && let Said::Call {
+                call,
+                expires: Some(expires),
+                ..
+            } = said
             && let Some(presentity) = presentity_of(&format!("sip:{aor}"))
         {
             let until = call.as_ref().map(|_| now + expires.as_micros() as Micros);

@@ -89,7 +89,9 @@ impl Shard {
         let profile = &entry.profile;
         let octets_max = match (is_last, entry.flow.transport.is_reliable()) {
             (true, _) | (_, true) => BODY_OCTETS_MAX,
-            (false, false) => profile.list_octets.map_or(UDP_OCTETS, |octets| octets as usize),
+            (false, false) => profile
+                .list_octets
+                .map_or(UDP_OCTETS, |octets| octets as usize),
         };
         let resources_max = match list.encoding {
             Encoding::Series => 1,
@@ -98,8 +100,13 @@ impl Shard {
         };
         let mut octets = 0;
         if selection.is_full {
-            let live = list.resources.iter().filter(|resource| resource.standing != Standing::Gone);
-            octets = live.map(|resource| resource.uri.len() + resource.name.len() + 50).sum();
+            let live = list
+                .resources
+                .iter()
+                .filter(|resource| resource.standing != Standing::Gone);
+            octets = live
+                .map(|resource| resource.uri.len() + resource.name.len() + 50)
+                .sum();
         }
         for (place, resource) in list.resources.iter_mut().enumerate() {
             if resource.standing == Standing::Leaving && selection.is_full {
@@ -109,13 +116,20 @@ impl Shard {
             if resource.standing == Standing::Gone || !(resource.is_marked || is_consolidated) {
                 continue;
             }
-            let view = View { privacy: resource.decision.privacy, ..subscription.view };
-            let watched = resource.post.and_then(|post| self.table.watched.get(post.watched.0 as usize));
+            let view = View {
+                privacy: resource.decision.privacy,
+                ..subscription.view
+            };
+            let watched = resource
+                .post
+                .and_then(|post| self.table.watched.get(post.watched.0 as usize));
             let body = match (resource.standing, resource.decision.handling, watched) {
-                (Standing::Live, Handling::Allow, Some(watched)) => watched
-                    .composed
-                    .as_deref()
-                    .map(|composed| self.bodies.of(&watched.aor, watched.revision, composed, view, out)),
+                (Standing::Live, Handling::Allow, Some(watched)) => {
+                    watched.composed.as_deref().map(|composed| {
+                        self.bodies
+                            .of(&watched.aor, watched.revision, composed, view, out)
+                    })
+                }
                 (Standing::Live, Handling::PoliteBlock, Some(watched)) => {
                     Some(self.bodies.of_blank(&watched.aor, view, out))
                 }
@@ -130,7 +144,9 @@ impl Shard {
                 resource.is_marked = false;
                 continue;
             }
-            let part = PART_OCTETS + 2 * resource.uri.len() + resource.name.len()
+            let part = PART_OCTETS
+                + 2 * resource.uri.len()
+                + resource.name.len()
                 + body.as_ref().map_or(0, |body| body.octets.len());
             let is_first = selection.parts.is_empty() && !selection.is_full;
             if selection.parts.len() >= resources_max || (octets + part > octets_max && !is_first) {
@@ -142,7 +158,11 @@ impl Shard {
     }
 
     /// Writes what was selected.
-    pub(crate) fn write_resources(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<ListBody> {
+    pub(crate) fn write_resources(
+        &mut self,
+        id: SubscriptionId,
+        out: &mut Outbox,
+    ) -> Option<ListBody> {
         let selection = &mut self.notifier.selection;
         let subscription = self.table.subscriptions.get_mut(id.0 as usize)?;
         let version = subscription.version;
@@ -183,7 +203,11 @@ impl Shard {
                     privacy: resource.decision.privacy,
                     ..view
                 };
-                let own = if is_multipart { resource.version } else { version };
+                let own = if is_multipart {
+                    resource.version
+                } else {
+                    version
+                };
                 if is_multipart {
                     let id = ContentId(resource.number);
                     begin_part(arena, id, view.format.content_type());

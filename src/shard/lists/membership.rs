@@ -43,7 +43,9 @@ impl ListPlan {
     /// Whether it is everybody of a domain, for which one needs permission (W:D4.9).
     pub(crate) fn is_of_everybody(&self) -> bool {
         let rosters = &self.resolved.rosters;
-        rosters.iter().any(|roster| roster.kind == RosterKind::AnyDn)
+        rosters
+            .iter()
+            .any(|roster| roster.kind == RosterKind::AnyDn)
     }
 }
 
@@ -155,13 +157,7 @@ impl Shard {
         }
     }
 
-    fn watch_resource(
-        &mut self,
-        id: SubscriptionId,
-        place: u32,
-        aor: &Aor,
-        out: &mut Outbox,
-    ) {
+    fn watch_resource(&mut self, id: SubscriptionId, place: u32, aor: &Aor, out: &mut Outbox) {
         let (watched, is_new) = self.table.watch(aor);
         let watcher = Watcher {
             subscription: id,
@@ -205,7 +201,12 @@ impl Shard {
         let entry = self.table.dialog(subscription.dialog)?;
         let domain = self.table.aor_of(subscription)?.domain();
         let peer = entry.flow.peer.ip();
-        Some(Identity::new(entry.dialog.remote_uri(), peer, domain, directory))
+        Some(Identity::new(
+            entry.dialog.remote_uri(),
+            peer,
+            domain,
+            directory,
+        ))
     }
 
     /// The rules may be others: resources are decided anew.
@@ -213,7 +214,9 @@ impl Shard {
         let places = self.list_mut(id).map_or(0, |list| list.resources.len());
         let mut is_changed = false;
         for place in 0..places {
-            let aor = self.list_mut(id).and_then(|list| list.resources[place].post);
+            let aor = self
+                .list_mut(id)
+                .and_then(|list| list.resources[place].post);
             let aor = aor
                 .and_then(|post| self.table.watched(post.watched))
                 .map(|watched| watched.aor.clone());

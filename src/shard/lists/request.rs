@@ -143,9 +143,9 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        let is_replaceable = self.table.subscription(id).is_some_and(|subscription| {
-            matches!(&subscription.subject, Subject::List(list) if list.is_of_body)
-        });
+        let is_replaceable = self.table.subscription(id).is_some_and(
+            |subscription| matches!(&subscription.subject, Subject::List(list) if list.is_of_body),
+        );
         match list {
             Some(resolved) if is_replaceable => {
                 self.refill(id, resolved, directory, now, out);
@@ -170,7 +170,8 @@ fn decoded_body<'d>(message: &Message<'_>) -> Result<Vec<u8>, Refusal<'d>> {
     if !is_single {
         return Err(Refusal::Encoding);
     }
-    deflate::inflate(message.body(), deflate::InflateLimits::default()).map_err(|fault| match fault {
+    deflate::inflate(message.body(), deflate::InflateLimits::default()).map_err(|fault| match fault
+    {
         DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
         _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
     })

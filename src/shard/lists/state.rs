@@ -222,9 +222,8 @@ impl ListState {
     /// The watchers of those who went.
     pub(crate) fn take_gone_posts(&mut self) -> Vec<Post> {
         let places = 0..self.resources.len() as u32;
-        let is_gone = |list: &Self, place: u32| {
-            list.resources[place as usize].standing == Standing::Gone
-        };
+        let is_gone =
+            |list: &Self, place: u32| list.resources[place as usize].standing == Standing::Gone;
         places
             .filter_map(|place| is_gone(self, place).then(|| self.take_post(place))?)
             .collect()
@@ -233,9 +232,8 @@ impl ListState {
     /// Makes room for one more by forgetting the place of one that went. False when nobody did.
     pub(crate) fn reuse_gone(&mut self) -> bool {
         // Only the last can go without moving others.
-        let is_free = |resource: &Resource| {
-            resource.standing == Standing::Gone && resource.post.is_none()
-        };
+        let is_free =
+            |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
         self.resources.pop_if(|last| is_free(last)).is_some()
     }
 
