@@ -153,15 +153,10 @@ fn options(epoch: Instant) -> Options {
 
 fn directory() -> Directory {
     let domain = Domain {
-        name: "example.com".into(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
         reveal_number: true,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(60),
-        max_expires: Duration::from_secs(7200),
         open: true,
-        sha256: false,
+        ..Domain::new("example.com")
     };
     let mut directory = Directory::default();
     directory.add_domain(domain, &[]).unwrap();

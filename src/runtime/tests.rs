@@ -38,15 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn directory() -> Arc<Directory> {
     let mut directory = Directory::default();
     let domain = Domain {
-        name: "example.com".to_owned(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
         max_call_duration: Duration::from_secs(3600),
         min_expires: Duration::from_secs(10),
         max_expires: Duration::from_secs(3600),
         open: true,
-        sha256: false,
+        ..Domain::new("example.com")
     };
     directory.add_domain(domain, &[]).unwrap();
     Arc::new(directory)

@@ -32,7 +32,6 @@ use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::directory::AuthMode;
 use crate::shard::directory::Domain;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
@@ -129,15 +128,8 @@ fn watcher() -> WatcherReport {
 
 fn directory() -> Directory {
     let domain = |name: &str, reveal_number| Domain {
-        name: name.to_owned(),
-        auth: AuthMode::Digest,
-        trusted: Vec::new(),
         reveal_number,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(60),
-        max_expires: Duration::from_secs(7200),
-        open: false,
-        sha256: false,
+        ..Domain::new(name)
     };
     let mut directory = Directory::default();
     directory

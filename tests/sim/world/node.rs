@@ -17,15 +17,10 @@ use std::time::Instant;
 
 pub(super) fn directory(plan: &Plan) -> Arc<Directory> {
     let domain = Domain {
-        name: DOMAIN.into(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
-        max_call_duration: Duration::from_secs(7200),
         min_expires: Duration::from_secs(plan.expires_min),
-        max_expires: Duration::from_secs(7200),
         open: true,
-        sha256: false,
+        ..Domain::new(DOMAIN)
     };
     let mut directory = Directory::default();
     directory.add_domain(domain, &[]).unwrap();
