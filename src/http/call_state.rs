@@ -262,7 +262,6 @@ fn call(number: &str, domain: &Domain) -> CallDialog {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::shard::directory::AuthMode;
 
     /// The way is the same for everybody: one comparison, with the account's secret or with the
     /// decoy's.

@@ -34,7 +34,6 @@ use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::directory::AuthMode;
 use crate::shard::directory::Domain;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
