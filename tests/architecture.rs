@@ -64,6 +64,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("md5", &["sip/digest"]),
     ("memchr", &["sip", "presence", "config"]),
     ("mimalloc", &["main"]),
+    ("percent_encoding", &["presence/rules"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
     ("serde", &["config"]),

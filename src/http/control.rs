@@ -124,7 +124,7 @@ fn explanation(aor: &Aor, why: &Why) -> String {
             source.clone(),
             says.clone(),
             span(*age),
-            span(*remaining),
+            remaining.map_or_else(|| "-".to_owned(), span),
         ]);
     }
     table.write(&mut text);

@@ -9,6 +9,8 @@ use crate::presence::CallDialog;
 use crate::presence::Presentity;
 use crate::presence::composition::lamp;
 use crate::presence::contribution::Explained;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::mail::Command;
@@ -89,7 +91,12 @@ impl Shard {
         let id = self.presentities.find_or_add(aor);
         self.counters.call_states_accepted += 1;
         if let Some(owned) = self.presentities.get_mut(id) {
-            let is_changed = owned.presentity.apply_call_state(call, now, now + expires);
+            let said = Said::Call {
+                source: CallSource::CallState,
+                call,
+                expires: Some(expires),
+            };
+            let is_changed = owned.presentity.apply(said, now);
             self.after_contribution(id, is_changed, now, out);
         }
         Reply::Done
@@ -170,7 +177,9 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
         source: contribution.source,
         says: contribution.says,
         age: now.saturating_duration_since(contribution.since),
-        remaining: contribution.until.saturating_duration_since(now),
+        remaining: contribution
+            .until
+            .map(|until| until.saturating_duration_since(now)),
         decides: contribution.decides,
     };
     Why {

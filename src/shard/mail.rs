@@ -175,8 +175,8 @@ pub struct Contribution {
     pub says: String,
     /// Since it was said.
     pub age: Duration,
-    /// Until it ends by itself.
-    pub remaining: Duration,
+    /// Until it ends by itself; None when only another word of its source ends it.
+    pub remaining: Option<Duration>,
     /// Whether the composed state follows it.
     pub decides: bool,
 }

@@ -101,7 +101,7 @@ fn why() -> Why {
         source: "publish:5f3c".to_owned(),
         says: "early recipient from sip:12@abc.com\u{1b}[2J".to_owned(),
         age: Duration::from_secs(3),
-        remaining: Duration::from_secs(177),
+        remaining: Some(Duration::from_secs(177)),
         decides: true,
     };
     Why {

@@ -157,6 +157,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
             open,
             activities,
             note: person_note.or(tuple_note),
+            alternative: None,
         },
     })
 }

@@ -24,6 +24,8 @@ use crate::presence::publication::Condition;
 use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
 
 /// Call-ID and remote tag.
@@ -332,6 +334,11 @@ impl Pair {
         })
     }
 
+    fn say(&mut self, said: Said) -> bool {
+        let now = self.now();
+        self.presentity.apply(said, now)
+    }
+
     /// Takes a step; whether the presentity says that its state changed.
     fn step(&mut self, step: Step) -> bool {
         let held = |model: &Model, which: usize| {
@@ -404,13 +411,15 @@ impl Pair {
                 changed
             }
             Step::CallState { seconds } => {
-                let until = self.now() + Duration::from_secs(seconds.unwrap_or_default());
                 let call = seconds.map(|_| Arc::new(leg("http", "-", "-", CallState::Confirmed)));
                 self.model.call_state = seconds
                     .filter(|seconds| *seconds > 0)
                     .map(|seconds| self.model.now + seconds);
-                let now = self.now();
-                self.presentity.apply_call_state(call, now, until)
+                self.say(Said::Call {
+                    source: CallSource::CallState,
+                    call,
+                    expires: seconds.map(Duration::from_secs),
+                })
             }
             Step::Pass { seconds } => {
                 self.model.now += seconds;

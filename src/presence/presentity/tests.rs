@@ -25,6 +25,8 @@ use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
 
 pub(super) const LIMITS: PublicationLimits = PublicationLimits {
@@ -95,6 +97,7 @@ fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Docume
             open,
             activities,
             note: note.map(Box::from),
+            alternative: None,
         },
     }
 }
@@ -178,6 +181,10 @@ impl Stage {
             .unwrap();
         *entity_tag = published.entity_tag;
         changed
+    }
+
+    fn say(&mut self, said: Said) -> bool {
+        self.presentity.apply(said, self.now)
     }
 
     /// Lets time pass, as the shard's timers do.
@@ -867,16 +874,19 @@ fn number(digits: &str) -> Arc<CallDialog> {
     })
 }
 
+/// `call_state.htm`, believed for that many seconds.
+fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> Said {
+    Said::Call {
+        source: CallSource::CallState,
+        call,
+        expires: Some(Duration::from_secs(seconds)),
+    }
+}
+
 #[test]
 fn d1_call_state() {
     let mut stage = Stage::new();
-    let until = |stage: &Stage, seconds| stage.now + Duration::from_secs(seconds);
-    let end = until(&stage, 100);
-    assert!(
-        stage
-            .presentity
-            .apply_call_state(Some(number("123")), stage.now, end)
-    );
+    assert!(stage.say(call_state(Some(number("123")), 100)));
     assert_eq!(
         (stage.lamp(), stage.availability()),
         (Confirmed, Availability::Busy)
@@ -884,44 +894,27 @@ fn d1_call_state() {
     // The same number again only restarts the timer (D1.7).
     stage.pass(60.0);
     let since = stage.presentity.explain(stage.now)[0].since;
-    let end = until(&stage, 100);
-    assert!(
-        !stage
-            .presentity
-            .apply_call_state(Some(number("123")), stage.now, end)
-    );
+    assert!(!stage.say(call_state(Some(number("123")), 100)));
     assert_eq!(stage.presentity.explain(stage.now)[0].since, since);
+    let end = stage.now + Duration::from_secs(100);
     assert_eq!(stage.presentity.next_expiry(), Some(end));
     stage.pass(60.0);
     assert_eq!(stage.lamp(), Confirmed);
     // Another replaces it.
-    let end = until(&stage, 100);
-    assert!(
-        stage
-            .presentity
-            .apply_call_state(Some(number("456")), stage.now, end)
-    );
+    assert!(stage.say(call_state(Some(number("456")), 100)));
     assert_eq!(stage.presentity.composed().calls.len(), 1);
     // It combines with what a PBX says (D1.12).
     let mut pbx = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     assert_eq!(stage.presentity.composed().calls.len(), 2);
-    assert!(stage.presentity.apply_call_state(None, stage.now, end));
+    assert!(stage.say(call_state(None, 100)));
     assert_eq!(stage.lamp(), Confirmed);
-    let end = until(&stage, 100);
-    stage
-        .presentity
-        .apply_call_state(Some(number("456")), stage.now, end);
+    stage.say(call_state(Some(number("456")), 100));
     stage.modify(&mut pbx, full([]));
     assert_eq!(stage.lamp(), Confirmed);
     // It ends by itself (D1.6), and at once when its time is past.
     stage.pass(100.0);
     assert_eq!(stage.lamp(), Terminated);
-    let past = stage.now;
-    assert!(
-        !stage
-            .presentity
-            .apply_call_state(Some(number("456")), stage.now, past)
-    );
+    assert!(!stage.say(call_state(Some(number("456")), 0)));
     assert_eq!(stage.lamp(), Terminated);
 }
 
@@ -930,11 +923,10 @@ fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
     let mut stage = Stage::new();
     stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
     let call = number("123");
-    let end = stage.now + Duration::from_secs(100);
     let mut seen = Vec::new();
     for _ in 0..4 {
         for call in [Some(Arc::clone(&call)), None] {
-            assert!(stage.presentity.apply_call_state(call, stage.now, end));
+            assert!(stage.say(call_state(call, 100)));
             // A watcher's shard holds each state until the next.
             seen.push(Arc::as_ptr(stage.presentity.composed()));
         }
@@ -944,11 +936,9 @@ fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
         "two are enough"
     );
     let held = Arc::clone(stage.presentity.composed());
-    stage
-        .presentity
-        .apply_call_state(Some(call), stage.now, end);
+    stage.say(call_state(Some(call), 100));
     let before = (*held).clone();
-    stage.presentity.apply_call_state(None, stage.now, end);
+    stage.say(call_state(None, 100));
     assert_eq!(*held, before, "a state that is held never changes");
 }
 
@@ -975,9 +965,7 @@ fn every_contribution_is_explained() {
         }]),
     );
     let end = stage.now + Duration::from_secs(100);
-    stage
-        .presentity
-        .apply_call_state(Some(number("123")), stage.now, end);
+    stage.say(call_state(Some(number("123")), 100));
     let explained = stage.presentity.explain(stage.now);
     let said: Vec<_> = explained
         .iter()
@@ -995,7 +983,7 @@ fn every_contribution_is_explained() {
     assert!(explained[1].source.starts_with("publish:"));
     assert_eq!(
         (&*explained[2].source, explained[2].until),
-        ("http:call_state", end)
+        ("http:call_state", Some(end))
     );
     assert_eq!(
         stage.presentity.verdict(),

@@ -52,6 +52,7 @@ fn said(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Statemen
         open,
         activities,
         note: note.map(Box::from),
+        ..Statement::default()
     }
 }
 
