@@ -38,7 +38,6 @@ use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::emit;
-use crate::sip::header::MediaRange;
 use crate::sip::header::list_items;
 use crate::sip::message::Framing;
 use crate::sip::transaction::TIMER_F;
@@ -231,16 +230,8 @@ impl Shard {
         if body.len() > self.options.body_octets_max {
             return Ok(Some(Err(DocumentFault::TooLarge)));
         }
-        let Some(range) = message
-            .header(HeaderName::ContentType)
-            .and_then(MediaRange::parse)
-        else {
-            return Ok(Some(Err(DocumentFault::UnsupportedType)));
-        };
-        let content_type = [range.kind, b"/", range.subtype]
-            .concat()
-            .to_ascii_lowercase();
-        let content_type = String::from_utf8_lossy(&content_type);
+        let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
+        let content_type = String::from_utf8_lossy(content_type);
         let document = document::read(package, &content_type, body).map(|mut document| {
             if asks_privacy(message) {
                 document.hide_remote_parties();

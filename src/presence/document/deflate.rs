@@ -195,7 +195,7 @@ mod tests {
                 "{end}"
             );
         }
-        let mut damaged = whole.clone();
+        let mut damaged = whole;
         *damaged.last_mut().unwrap() ^= 1;
         assert_eq!(inflate(&damaged, limits), Err(DocumentFault::Malformed));
         assert_eq!(

@@ -18,6 +18,7 @@ use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
 use crate::presence::document::xml::write_escaped;
+use crate::presence::profile::Rendering;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
@@ -34,55 +35,93 @@ const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
 
 /// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet
 /// XML-escaped.
-pub fn write_prolog(out: &mut Vec<u8>, entity: &[u8]) {
+pub fn write_prolog(out: &mut Vec<u8>, rendering: Rendering, entity: &[u8]) {
     out.extend_from_slice(xml::DECLARATION);
     out.extend_from_slice(b"<presence xmlns=\"urn:ietf:params:xml:ns:pidf\"");
     out.extend_from_slice(b" xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\"");
-    out.extend_from_slice(b" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\" entity=\"");
+    out.extend_from_slice(b" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\"");
+    if rendering.legacy_namespaces {
+        out.extend_from_slice(b" xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\"");
+        out.extend_from_slice(b" xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\"");
+    }
+    out.extend_from_slice(b" entity=\"");
     write_escaped(out, entity);
     out.extend_from_slice(b"\">\n");
 }
 
 /// Appends the tuple, the person with its activities and note, and the closing tag.
-pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
+pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering: Rendering) {
+    write_tuple(out, aor, composed);
+    write_person(out, composed);
+    if rendering.legacy_namespaces {
+        write_legacy_person(out, composed);
+    }
+    out.extend_from_slice(b"</presence>\n");
+}
+
+fn write_tuple(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
     let basic = if composed.open { "open" } else { "closed" };
-    let note = match &composed.note {
-        Some(note) => Some(&**note),
-        None if composed.availability == Availability::DoNotDisturb => Some(DO_NOT_DISTURB_NOTE),
-        None => None,
-    };
     out.extend_from_slice(b"<tuple id=\"t1\">\n<status>\n<basic>");
     out.extend_from_slice(basic.as_bytes());
     out.extend_from_slice(b"</basic>\n</status>\n<contact>");
     xml::write_sip_uri(out, aor.user(), aor.domain());
     out.extend_from_slice(b"</contact>\n");
-    write_note(out, "note", note);
+    write_note(out, "note", note(composed));
     out.extend_from_slice(b"</tuple>\n");
-    write_person(out, composed, note);
-    out.extend_from_slice(b"</presence>\n");
 }
 
-fn write_person(out: &mut Vec<u8>, composed: &Composed, note: Option<&str>) {
-    let implied = implied_activity(composed);
-    let mut activities = implied
-        .into_iter()
-        .chain(composed.activities.iter().map(|name| &**name))
-        .peekable();
-    if activities.peek().is_none() && note.is_none() {
+/// What is said of a presentity that does not say it itself (W:D2.14).
+fn note(composed: &Composed) -> Option<&str> {
+    match &composed.note {
+        Some(note) => Some(&**note),
+        None if composed.availability == Availability::DoNotDisturb => Some(DO_NOT_DISTURB_NOTE),
+        None => None,
+    }
+}
+
+/// The activities in the order they are written: the one that says what the availability says,
+/// then the others.
+fn activities(composed: &Composed) -> impl Iterator<Item = &str> {
+    let others = composed.activities.iter().map(|name| &**name);
+    implied_activity(composed).into_iter().chain(others)
+}
+
+fn write_person(out: &mut Vec<u8>, composed: &Composed) {
+    let note = note(composed);
+    let has_activities = activities(composed).next().is_some();
+    if !has_activities && note.is_none() {
         return;
     }
     out.extend_from_slice(b"<dm:person id=\"p1\">\n");
-    if activities.peek().is_some() {
-        out.extend_from_slice(b"<rpid:activities>\n");
-        for name in activities {
-            out.extend_from_slice(b"<rpid:");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"/>\n");
-        }
-        out.extend_from_slice(b"</rpid:activities>\n");
+    if has_activities {
+        write_activities(out, "rpid", composed);
     }
     write_note(out, "dm:note", note);
     out.extend_from_slice(b"</dm:person>\n");
+}
+
+/// The person once more, as the drafts had it (W:B2.9).
+fn write_legacy_person(out: &mut Vec<u8>, composed: &Composed) {
+    if activities(composed).next().is_some() {
+        out.extend_from_slice(b"<pp:person>\n<status>\n");
+        write_activities(out, "ep", composed);
+        out.extend_from_slice(b"</status>\n</pp:person>\n");
+    }
+}
+
+fn write_activities(out: &mut Vec<u8>, prefix: &str, composed: &Composed) {
+    let mut write_tag = |before: &[u8], name: &str, behind: &[u8]| {
+        out.extend_from_slice(before);
+        out.extend_from_slice(prefix.as_bytes());
+        out.push(b':');
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(behind);
+    };
+    write_tag(b"<", "activities", b">\n");
+    for name in activities(composed) {
+        write_tag(b"<", name, b"/>\n");
+    }
+    write_tag(b"</", "activities", b">\n");
 }
 
 fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {

@@ -13,14 +13,14 @@ fn aor() -> Aor {
 
 fn state(composed: &Composed) -> String {
     let mut out = Vec::new();
-    write_state(&mut out, &aor(), composed);
+    write_state(&mut out, &aor(), composed, Rendering::GENERIC);
     String::from_utf8(out).unwrap()
 }
 
 fn document(composed: &Composed) -> Vec<u8> {
     let mut out = Vec::new();
-    write_prolog(&mut out, b"sip:123@abc.com");
-    write_state(&mut out, &aor(), composed);
+    write_prolog(&mut out, Rendering::GENERIC, b"sip:123@abc.com");
+    write_state(&mut out, &aor(), composed, Rendering::GENERIC);
     out
 }
 
@@ -164,6 +164,32 @@ fn what_is_written_fits_the_schema() {
             }
         }
     }
+}
+
+/// W:B2.9: what eyeBeam reads stands beside what is in force.
+#[test]
+fn b2_9_legacy_namespaces() {
+    let legacy = Rendering {
+        legacy_namespaces: true,
+        ..Rendering::GENERIC
+    };
+    let busy = composed(Availability::Busy, true, &["meeting"], None);
+    let mut out = Vec::new();
+    write_prolog(&mut out, legacy, b"sip:123@abc.com");
+    write_state(&mut out, &aor(), &busy, legacy);
+    outline::elements(&out);
+    let text = String::from_utf8(out).unwrap();
+    let person = "<dm:person id=\"p1\">\n<rpid:activities>\n<rpid:busy/>\n<rpid:meeting/>\n</rpid:activities>\n</dm:person>\n\
+        <pp:person>\n<status>\n<ep:activities>\n<ep:busy/>\n<ep:meeting/>\n</ep:activities>\n</status>\n</pp:person>\n";
+    assert!(text.contains(person), "{text}");
+    assert!(
+        text.contains(
+            " xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\" \
+            xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\" entity="
+        ),
+        "{text}"
+    );
+    assert_eq!(parsed(&text), said(Some(true), &["busy", "meeting"], None));
 }
 
 /// As ten real stacks publish it (W:G3).

@@ -160,12 +160,27 @@ fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
 
 /// Appends the SIP URI of an address of record, escaped for SIP (RFC 3261 §25.1) and for XML.
 pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str, domain: &str) {
+    write_user(out, user, [b"&amp;", b"&apos;"]);
+    write_escaped(out, domain.as_bytes());
+}
+
+/// The same for text that is no XML.
+pub(in crate::presence::document) fn write_plain_sip_uri(
+    out: &mut Vec<u8>,
+    user: &str,
+    domain: &str,
+) {
+    write_user(out, user, [b"&", b"'"]);
+    out.extend(domain.bytes().filter(|octet| !octet.is_ascii_control()));
+}
+
+fn write_user(out: &mut Vec<u8>, user: &str, [ampersand, apostrophe]: [&[u8]; 2]) {
     const HEXADECIMAL: &[u8; 16] = b"0123456789ABCDEF";
     out.extend_from_slice(b"sip:");
     for octet in user.bytes() {
         match octet {
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'\'' => out.extend_from_slice(b"&apos;"),
+            b'&' => out.extend_from_slice(ampersand),
+            b'\'' => out.extend_from_slice(apostrophe),
             b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'(' | b')' => out.push(octet),
             b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' => out.push(octet),
             _ if octet.is_ascii_alphanumeric() => out.push(octet),
@@ -176,7 +191,6 @@ pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str
         }
     }
     out.push(b'@');
-    write_escaped(out, domain.as_bytes());
 }
 
 /// Appends a party's URI, always a full one: a bare number or a URI without a host breaks phones
