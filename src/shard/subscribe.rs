@@ -154,25 +154,29 @@ impl Shard {
             .table
             .subscription(first)
             .and_then(|subscription| self.table.aor_of(subscription))
-            .cloned()
             .ok_or(GONE)?;
         // A domain that is configured no longer takes its subscriptions with it.
         let domain = directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
+        let is_ruled_anew = directory.has_rules_document(aor);
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
-        self.take_target(request, id)?;
+        let is_moved = self.take_target(request, id)?;
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }
         let subscription = match self.usage_of(id, &asked) {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, &aor, first, &asked, request.message, now, out),
+            None => self.add_usage(id, first, &asked, request.message, now, out),
         };
-        self.decide_anew(subscription, directory, now);
+        // What the operator's rules say was decided when they were read; a rule of the presentity's
+        // own may hold for a time, and one about addresses for the old one.
+        if is_ruled_anew || is_moved {
+            self.decide_anew(subscription, directory, now);
+        }
         let has_changed_list =
             self.replace_list(subscription, asked.list.as_ref(), directory, now, out);
         let is_known = !has_changed_list && self.is_suppressed(subscription, request.message, out);
@@ -381,11 +385,15 @@ impl Shard {
             .then_some(id)
     }
 
-    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8).
-    fn take_target<'d>(&mut self, request: &Request<'_>, id: DialogId) -> Result<(), Refusal<'d>> {
+    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
+    fn take_target<'d>(
+        &mut self,
+        request: &Request<'_>,
+        id: DialogId,
+    ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
         let Some(entry) = self.table.dialog_mut(id) else {
-            return Ok(());
+            return Ok(false);
         };
         if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
             return Err(Refusal::Because(
@@ -395,10 +403,11 @@ impl Shard {
         }
         entry.dialog.refresh_target(request.message)?;
         let destination = next_hop(request, &entry.dialog);
-        if self.table.move_flow(id, request.flow, destination) {
+        let is_moved = self.table.move_flow(id, request.flow, destination);
+        if is_moved {
             self.abandon_notifies(id);
         }
-        Ok(())
+        Ok(is_moved)
     }
 
     /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
@@ -420,7 +429,6 @@ impl Shard {
     fn add_usage(
         &mut self,
         id: DialogId,
-        aor: &Aor,
         first: SubscriptionId,
         asked: &Asked<'_>,
         message: &Message<'_>,
@@ -433,13 +441,18 @@ impl Shard {
             .map(|sibling| sibling.entity().to_vec())
             .unwrap_or_default();
         let directory = Arc::clone(&self.directory);
+        let aor = self
+            .table
+            .subscription(first)
+            .and_then(|sibling| self.table.aor_of(sibling).cloned())
+            .unwrap_or_else(|| Aor::new("", ""));
         let decision = self
             .identity_of(first, &directory)
             .map_or(Decision::NOTHING, |watcher| {
-                self.decide(&watcher, aor, asked.package, &directory, now)
+                self.decide(&watcher, &aor, asked.package, &directory, now)
             });
         self.counters.subscriptions_created += 1;
-        self.begin(id, aor, None, decision, asked, &entity, message, now, out)
+        self.begin(id, &aor, None, decision, asked, &entity, message, now, out)
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,

@@ -28,6 +28,7 @@ use crate::trace::Trace;
 use crate::trace::Words;
 use judge::dialog_key;
 use lamplighter::presence::Aor;
+use lamplighter::presence::statement::Said;
 use lamplighter::shard::Command;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
