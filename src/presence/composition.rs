@@ -170,9 +170,10 @@ pub(crate) fn compose<'a>(
     previous: &Composed,
     composed: &mut Composed,
 ) -> Verdict {
+    let believes_claims = circumstances.believes_claims();
     let on_the_phone = declarations
         .clone()
-        .find(|(_, said)| said.is_on_the_phone() && circumstances.hears_on_the_phone())
+        .find(|(_, said)| believes_claims && said.is_on_the_phone())
         .map(|(by, _)| by);
     let legs = calls.clone().map(|(_, call)| call);
     calls::show(legs, on_the_phone.is_some(), &mut composed.calls);
@@ -218,8 +219,9 @@ pub(crate) fn compose<'a>(
     let activities = declarations.fold(ActivitySet::default(), |set, (_, said)| {
         set.union(said.activities)
     });
-    let implied = implied_activity(composed);
-    let rest = implied.map_or(activities, |implied| activities.without(implied));
+    let disbelieved = (!believes_claims).then_some(ON_THE_PHONE);
+    let unsaid = implied_activity(composed).into_iter().chain(disbelieved);
+    let rest = unsaid.fold(activities, ActivitySet::without);
     share_activities(rest, previous, composed);
     verdict
 }

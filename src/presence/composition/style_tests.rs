@@ -106,7 +106,7 @@ fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
         alternative_by: Contributor::Account,
         note: note.as_ref(),
         has_registrar,
-        call_source: call_source.or(calls.first().map(|(by, _)| *by)),
+        call_source: call_source.or_else(|| calls.first().map(|(by, _)| *by)),
     };
     let mut composed = Composed::default();
     let calls = calls.iter().map(|(by, call)| (*by, call));
@@ -500,6 +500,8 @@ fn a_claim_beside_a_better_source_lights_no_lamp() {
     ] {
         assert_eq!(lamp(&composed(style, facts).0), shown, "{style:?} {facts}");
     }
+    let disbelieved = composed(Style::Imagicle, "feed on-the-phone").0;
+    assert!(disbelieved.activities.is_empty() && implied_activity(&disbelieved).is_none());
 }
 
 /// Who decides, and why.

@@ -127,7 +127,7 @@ impl Circumstances<'_> {
     }
 
     /// Whether a client that claims a call is believed (W:D3.18).
-    pub(super) fn hears_on_the_phone(&self) -> bool {
+    pub(super) fn believes_claims(&self) -> bool {
         self.rules.style != Style::Imagicle || self.call_source.is_none()
     }
 
@@ -242,7 +242,9 @@ pub(super) fn of_tracks(telephony: Option<Verdict>, rich: Option<Verdict>) -> Ve
 pub(super) fn heard<'a>(
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
 ) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
-    let operator_alone = declarations.clone().any(|(by, _)| by.is_operator());
+    let operator_alone = declarations
+        .clone()
+        .any(|(by, said)| by.is_operator() && said.says_something());
     declarations.filter(move |(by, _)| !operator_alone || by.is_operator())
 }
 

@@ -402,8 +402,16 @@ fn the_operators_word_stands_for_the_clients() {
     assert_eq!(stage.presentity.verdict(), "busy: the operator says so");
     assert!(stage.presentity.composed().open);
     assert_eq!(explained(&stage)[1].0, "operator:presence");
-    assert!(stage.say(Said::Presence(None)));
-    assert_eq!(stage.availability(), Availability::DoNotDisturb);
+    assert!(stage.say(Said::Presence(Some(Statement::default()))));
+    assert_eq!(
+        stage.availability(),
+        Availability::DoNotDisturb,
+        "no word of his"
+    );
+    assert!(!stage.say(Said::Presence(None)));
+    let forever = Duration::MAX;
+    stage.say(Said::Registered(vec![("sip:a".into(), forever)]));
+    assert_eq!(contacts(&stage).len(), 1, "no end is beyond the clock's");
 }
 
 /// W:C8.2: a night key shines until it is put out, a queue blinks as long as it is told to.
