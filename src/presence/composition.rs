@@ -18,7 +18,8 @@
 //! - `basic` is open iff a client says open; when none says either, iff there is reach.
 //!   Do-not-disturb is closed. In the other styles it follows the verdict: closed for
 //!   do-not-disturb, unreachable and offline (W:D2.7-D2.12).
-//! - The operator's note goes before any other (W:D3.4).
+//! - The operator's note goes before any other (W:D3.4); his word on availability stands for
+//!   whatever the clients declare, but for `open`, where he may leave the word to them.
 
 mod calls;
 mod declaration;
@@ -169,18 +170,22 @@ pub(crate) fn compose<'a>(
     previous: &Composed,
     composed: &mut Composed,
 ) -> Verdict {
+    let believes_claims = circumstances.believes_claims();
     let on_the_phone = declarations
         .clone()
-        .find(|(_, said)| said.is_on_the_phone() && circumstances.hears_on_the_phone())
+        .find(|(_, said)| believes_claims && said.is_on_the_phone())
         .map(|(by, _)| by);
     let legs = calls.clone().map(|(_, call)| call);
     calls::show(legs, on_the_phone.is_some(), &mut composed.calls);
 
-    let declared_open = verdict::declared_open(declarations.clone());
+    let all = declarations;
+    let declarations = verdict::heard(all.clone());
+    let declared_open =
+        verdict::declared_open(declarations.clone()).or_else(|| verdict::declared_open(all));
     let understood = circumstances.understanding(declared_open);
     let called = verdict::of_first_call(&composed.calls, calls, on_the_phone);
     let telephony = circumstances.telephony(called, declared_open);
-    let rich = circumstances.rich(declarations.clone(), understood);
+    let rich = Circumstances::rich(declarations.clone(), understood);
     let verdict = verdict::of_tracks(telephony, rich);
 
     let style = circumstances.rules.style;
@@ -211,10 +216,12 @@ pub(crate) fn compose<'a>(
     // Of the declarations' notes that of the strongest; of the newest among equals.
     composed.note = circumstances.note.cloned().or_else(declared_note);
     composed.extras = Arc::clone(circumstances.extras);
-    let all = declarations.fold(ActivitySet::default(), |set, (_, said)| {
+    let activities = declarations.fold(ActivitySet::default(), |set, (_, said)| {
         set.union(said.activities)
     });
-    let rest = implied_activity(composed).map_or(all, |implied| all.without(implied));
+    let disbelieved = (!believes_claims).then_some(ON_THE_PHONE);
+    let unsaid = implied_activity(composed).into_iter().chain(disbelieved);
+    let rest = unsaid.fold(activities, ActivitySet::without);
     share_activities(rest, previous, composed);
     verdict
 }
@@ -269,3 +276,6 @@ fn share_activities(rest: ActivitySet, previous: &Composed, composed: &mut Compo
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
+
+#[cfg(test)]
+mod style_tests;

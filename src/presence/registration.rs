@@ -60,7 +60,7 @@ pub(crate) struct Registration {
     pub(crate) teller: Teller,
     /// Since when it is registered.
     pub(crate) since: Instant,
-    /// When it ends unless said again; None when its publication ends it.
+    /// When it ends unless said again; None when only its publication ends it.
     pub(crate) until: Option<Instant>,
 }
 
@@ -97,7 +97,7 @@ impl Registrations {
             if expires.is_zero() {
                 self.end_where(now, |registration| registration.contact.uri == uri);
             } else {
-                self.add(Teller::Register, uri, Some(now + expires), now);
+                self.add(Teller::Register, uri, now.checked_add(expires), now);
             }
         }
     }
@@ -128,7 +128,8 @@ impl Registrations {
         }
         for (uri, is_active, expires) in contacts {
             if is_active && expires != Some(0) {
-                let until = expires.map(|seconds| now + Duration::from_secs(seconds.into()));
+                let expires = expires.map(|seconds| Duration::from_secs(seconds.into()));
+                let until = expires.and_then(|expires| now.checked_add(expires));
                 self.add(Teller::Publication(publication), uri, until, now);
             } else {
                 self.end_where(now, |registration| registration.contact.uri == uri);

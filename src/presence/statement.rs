@@ -44,8 +44,8 @@ pub enum Said {
     Forward(Forward),
     /// The operator's note, which goes before any other; None takes it away: `operator:note`.
     Note(Option<Arc<str>>),
-    /// The operator's word on availability, by RPID activity names and `open`; None takes it away:
-    /// `operator:presence`.
+    /// The operator's word on availability, by RPID activity names and `open`. It stands for what
+    /// the clients declare, until None takes it away: `operator:presence`.
     Presence(Option<Statement>),
     /// What waits in the mailbox; None takes it away: `operator:messages`.
     Messages(Option<Messages>),

@@ -51,6 +51,11 @@ impl Declaration {
         }
     }
 
+    /// Whether it has a word on availability.
+    pub(super) fn says_something(&self) -> bool {
+        self.open.is_some() || self.activities != ActivitySet::default()
+    }
+
     /// Whether it claims a call.
     pub(super) fn is_on_the_phone(&self) -> bool {
         self.activities.contains(ON_THE_PHONE)

@@ -127,7 +127,7 @@ impl Circumstances<'_> {
     }
 
     /// Whether a client that claims a call is believed (W:D3.18).
-    pub(super) fn hears_on_the_phone(&self) -> bool {
+    pub(super) fn believes_claims(&self) -> bool {
         self.rules.style != Style::Imagicle || self.call_source.is_none()
     }
 
@@ -214,26 +214,20 @@ impl Circumstances<'_> {
             .map(available)
     }
 
-    /// The strongest reason of what the user declares; None when nothing is declared. Where there
-    /// is a track for it, the operator's word is heard before the clients' (W:D3.18).
+    /// The strongest reason of what the user declares; None when nothing is declared.
     pub(super) fn rich<'a>(
-        &self,
-        declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
+        declarations: impl Iterator<Item = (Contributor, &'a Declaration)>,
         understood: Understanding,
     ) -> Option<Verdict> {
-        let operator_alone = self.rules.style == Style::Imagicle
-            && declarations.clone().any(|(by, _)| by.is_operator());
-        declarations
-            .filter(|(by, _)| !operator_alone || by.is_operator())
-            .map(|(decider, said)| {
-                let (availability, rule) = said.verdict(understood);
-                Verdict {
-                    availability,
-                    rule: decider.rule(rule),
-                    decider,
-                }
-            })
-            .reduce(Verdict::or_stronger)
+        let verdicts = declarations.map(|(decider, said)| {
+            let (availability, rule) = said.verdict(understood);
+            Verdict {
+                availability,
+                rule: decider.rule(rule),
+                decider,
+            }
+        });
+        verdicts.reduce(Verdict::or_stronger)
     }
 }
 
@@ -243,20 +237,24 @@ pub(super) fn of_tracks(telephony: Option<Verdict>, rich: Option<Verdict>) -> Ve
     tracks.reduce(Verdict::or_stronger).unwrap_or_default()
 }
 
-/// `basic` as the clients declare it: open iff any says so, None when none says either. The
-/// operator's word goes before theirs.
-pub(super) fn declared_open<'a>(
+/// The declarations that count: the operator's word stands for what the clients declare, as long
+/// as it is there (W:D3.18).
+pub(super) fn heard<'a>(
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
-) -> Option<bool> {
-    let operator = declarations
+) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
+    let operator_alone = declarations
         .clone()
-        .find(|(by, _)| by.is_operator())
-        .and_then(|(_, said)| said.open);
-    operator.or_else(|| {
-        declarations
-            .filter_map(|(_, said)| said.open)
-            .reduce(|one, other| one || other)
-    })
+        .any(|(by, said)| by.is_operator() && said.says_something());
+    declarations.filter(move |(by, _)| !operator_alone || by.is_operator())
+}
+
+/// `basic` as it is declared: open iff anybody says so, None when nobody says either.
+pub(super) fn declared_open<'a>(
+    declarations: impl Iterator<Item = (Contributor, &'a Declaration)>,
+) -> Option<bool> {
+    declarations
+        .filter_map(|(_, said)| said.open)
+        .reduce(|one, other| one || other)
 }
 
 /// What the call that is shown first says, and whose it is; None when there is none.

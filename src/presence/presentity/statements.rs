@@ -58,7 +58,7 @@ impl Statements {
                 call,
                 expires,
             } => {
-                let until = expires.map(|expires| now + expires);
+                let until = expires.and_then(|expires| now.checked_add(expires));
                 match source {
                     CallSource::CallState => {
                         let life = call.as_ref().and_then(|call| call.state.time_to_live_max());

@@ -89,7 +89,7 @@ fn partial(dialogs: impl Into<Vec<CallDialog>>) -> Document {
     }
 }
 
-fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Document {
+pub(super) fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Document {
     let activities = activities.iter().copied().map(Box::from).collect();
     Document::Pidf {
         entity: None,
@@ -103,14 +103,14 @@ fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Docume
 }
 
 /// A presentity and its clock.
-struct Stage {
-    presentity: Presentity,
-    now: Instant,
+pub(super) struct Stage {
+    pub(super) presentity: Presentity,
+    pub(super) now: Instant,
     tags: u128,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             presentity: Presentity::default(),
             now: Instant::now(),
@@ -118,7 +118,7 @@ impl Stage {
         }
     }
 
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         publisher: u64,
         package: Package,
@@ -139,7 +139,7 @@ impl Stage {
     }
 
     /// An initial PUBLISH; its entity tag.
-    fn initial(&mut self, publisher: u64, document: Document) -> EntityTag {
+    pub(super) fn initial(&mut self, publisher: u64, document: Document) -> EntityTag {
         let package = document.package();
         self.publish(
             publisher,
@@ -154,7 +154,7 @@ impl Stage {
     }
 
     /// Modifies the publication and keeps its new tag.
-    fn modify(&mut self, entity_tag: &mut EntityTag, document: Document) -> bool {
+    pub(super) fn modify(&mut self, entity_tag: &mut EntityTag, document: Document) -> bool {
         let condition = Condition::Matches(*entity_tag);
         let (published, changed) = self
             .publish(
@@ -169,7 +169,12 @@ impl Stage {
         changed
     }
 
-    fn refresh(&mut self, entity_tag: &mut EntityTag, package: Package, expires: u32) -> bool {
+    pub(super) fn refresh(
+        &mut self,
+        entity_tag: &mut EntityTag,
+        package: Package,
+        expires: u32,
+    ) -> bool {
         let (published, changed) = self
             .publish(
                 1,
@@ -183,12 +188,12 @@ impl Stage {
         changed
     }
 
-    fn say(&mut self, said: Said) -> bool {
+    pub(super) fn say(&mut self, said: Said) -> bool {
         self.presentity.apply(said, self.now)
     }
 
     /// Lets time pass, as the shard's timers do.
-    fn pass(&mut self, seconds: f64) {
+    pub(super) fn pass(&mut self, seconds: f64) {
         self.now += Duration::from_secs_f64(seconds);
         while self
             .presentity
@@ -199,11 +204,11 @@ impl Stage {
         }
     }
 
-    fn lamp(&self) -> CallState {
+    pub(super) fn lamp(&self) -> CallState {
         lamp(self.presentity.composed())
     }
 
-    fn availability(&self) -> Availability {
+    pub(super) fn availability(&self) -> Availability {
         self.presentity.composed().availability
     }
 }
@@ -861,7 +866,7 @@ fn a_first_tag_ends_what_had_none_but_not_an_answered_call() {
 
 // W:D1
 
-fn number(digits: &str) -> Arc<CallDialog> {
+pub(super) fn number(digits: &str) -> Arc<CallDialog> {
     let remote = Party {
         identity: digits.into(),
         ..Party::default()
@@ -875,7 +880,7 @@ fn number(digits: &str) -> Arc<CallDialog> {
 }
 
 /// `call_state.htm`, believed for that many seconds.
-fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> Said {
+pub(super) fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> Said {
     Said::Call {
         source: CallSource::CallState,
         call,
