@@ -133,7 +133,9 @@ fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
 
 /// Whether nobody knows where the user is (W:C0.12).
 fn is_lost(composed: &Composed) -> bool {
-    composed.availability == Availability::Offline && composed.extras.contacts.is_empty()
+    let is_silent = composed.availability == Availability::Offline;
+    composed.availability == Availability::Unreachable
+        || is_silent && composed.extras.contacts.is_empty()
 }
 
 /// Child order as in the schema: state, local, remote (W:B3.11).

@@ -26,7 +26,6 @@ fn contact(uri: &str, id: u64, event: ContactEvent) -> RegisteredContact {
         uri: uri.into(),
         id,
         event,
-        until: std::time::Instant::now(),
     }
 }
 
