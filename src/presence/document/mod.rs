@@ -5,8 +5,10 @@
 //! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (the
 //! same state gives the same octets) and allocates nothing.
 
+pub mod call_info;
 pub mod deflate;
 pub mod dialog_info;
+pub mod feature_event;
 pub mod message_summary;
 pub mod multipart;
 pub mod pidf;
@@ -14,6 +16,7 @@ pub mod reginfo;
 pub mod resource_lists;
 pub mod rlmi;
 pub mod view;
+pub mod watcherinfo;
 pub mod xml;
 pub mod xpidf;
 
@@ -120,6 +123,8 @@ pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed
         Format::Xpidf => xpidf::write_state(out, aor, composed),
         Format::MessageSummary => message_summary::write_state(out, aor, composed, rendering),
         Format::RegInfo => reginfo::write_state(out, aor, composed, view.privacy),
+        Format::FeatureEvent => feature_event::write_events(out, composed),
+        Format::CallPark => call_info::write_call_park(out, aor, composed, view.privacy),
         _ => {}
     }
 }
