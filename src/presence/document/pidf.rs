@@ -47,26 +47,55 @@ const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
 /// XML-escaped.
 pub fn write_prolog(out: &mut Vec<u8>, rendering: Rendering, entity: &[u8]) {
     out.extend_from_slice(xml::DECLARATION);
-    out.extend_from_slice(b"<presence xmlns=\"urn:ietf:params:xml:ns:pidf\"");
+    out.extend_from_slice(b"<presence");
+    write_namespaces(out, rendering);
+    out.extend_from_slice(b" entity=\"");
+    write_escaped(out, entity);
+    out.extend_from_slice(b"\">\n");
+}
+
+/// Appends the namespaces that [`write_pieces`] needs, as attributes.
+pub(super) fn write_namespaces(out: &mut Vec<u8>, rendering: Rendering) {
+    out.extend_from_slice(b" xmlns=\"urn:ietf:params:xml:ns:pidf\"");
     out.extend_from_slice(b" xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\"");
     out.extend_from_slice(b" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\"");
     if rendering.legacy_namespaces {
         out.extend_from_slice(b" xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\"");
         out.extend_from_slice(b" xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\"");
     }
-    out.extend_from_slice(b" entity=\"");
-    write_escaped(out, entity);
-    out.extend_from_slice(b"\">\n");
 }
 
 /// Appends the tuple, the person with its activities and note, and the closing tag.
 pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering: Rendering) {
-    write_tuple(out, aor, composed);
-    write_person(out, composed);
-    if rendering.legacy_namespaces {
-        write_legacy_person(out, composed);
-    }
+    write_pieces(out, aor, composed, rendering);
     out.extend_from_slice(b"</presence>\n");
+}
+
+/// An element below the root: how it is selected (RFC 5261), and what appends it, or nothing when
+/// the state has none.
+pub(super) type Piece = (&'static str, fn(&mut Vec<u8>, &Aor, &Composed));
+
+/// The pieces of a document, in their order.
+pub(super) fn pieces(rendering: Rendering) -> impl Iterator<Item = Piece> {
+    const PIECES: [Piece; 3] = [
+        ("*/tuple", write_tuple),
+        ("*/dm:person", write_person),
+        ("*/pp:person", write_legacy_person),
+    ];
+    let count = if rendering.legacy_namespaces { 3 } else { 2 };
+    PIECES.into_iter().take(count)
+}
+
+/// Appends all pieces.
+pub(super) fn write_pieces(
+    out: &mut Vec<u8>,
+    aor: &Aor,
+    composed: &Composed,
+    rendering: Rendering,
+) {
+    for (_, write) in pieces(rendering) {
+        write(out, aor, composed);
+    }
 }
 
 fn write_tuple(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
@@ -120,7 +149,7 @@ fn activities(composed: &Composed) -> impl Iterator<Item = &str> {
     implied_activity(composed).into_iter().chain(others)
 }
 
-fn write_person(out: &mut Vec<u8>, composed: &Composed) {
+fn write_person(out: &mut Vec<u8>, _: &Aor, composed: &Composed) {
     let note = note(composed);
     let has_activities = activities(composed).next().is_some();
     if !has_activities && note.is_none() {
@@ -135,7 +164,7 @@ fn write_person(out: &mut Vec<u8>, composed: &Composed) {
 }
 
 /// The person once more, as the drafts had it (W:B2.9).
-fn write_legacy_person(out: &mut Vec<u8>, composed: &Composed) {
+fn write_legacy_person(out: &mut Vec<u8>, _: &Aor, composed: &Composed) {
     if activities(composed).next().is_some() {
         out.extend_from_slice(b"<pp:person>\n<status>\n");
         write_activities(out, "ep", composed);
