@@ -83,7 +83,6 @@ fn add_domain(
     let Some(name) = names.next() else { return };
     let aliases: Vec<String> = names.collect();
     let domain = Domain {
-        name,
         auth,
         trusted,
         reveal_number: domain.reveal_number,
@@ -92,6 +91,7 @@ fn add_domain(
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
         sha256: domain.sha256,
+        ..Domain::new(&name)
     };
     // Names that are taken were complained of already.
     let _ = directory.add_domain(domain, &aliases);

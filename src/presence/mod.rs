@@ -16,6 +16,7 @@ pub mod composition;
 pub mod contribution;
 pub mod document;
 pub mod features;
+pub mod list;
 pub mod messages;
 pub mod policy;
 pub mod presentity;

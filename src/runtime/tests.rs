@@ -38,15 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn directory() -> Arc<Directory> {
     let mut directory = Directory::default();
     let domain = Domain {
-        name: "example.com".to_owned(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
         max_call_duration: Duration::from_secs(3600),
         min_expires: Duration::from_secs(10),
         max_expires: Duration::from_secs(3600),
         open: true,
-        sha256: false,
+        ..Domain::new("example.com")
     };
     directory.add_domain(domain, &[]).unwrap();
     Arc::new(directory)
@@ -234,11 +231,7 @@ fn call(state: CallState) -> CallDialog {
 fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
     let aor = Aor::new(user, "example.com");
     let owner = Shard::owner(&aor, node.commander().shards());
-    let command = Command::CallState {
-        aor,
-        call: call.map(Arc::new),
-        expires: Duration::from_secs(600),
-    };
+    let command = Command::call_state(aor, call.map(Arc::new), Duration::from_secs(600));
     let reply = node.commander().ask_blocking(owner, command, PATIENCE);
     assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");
 }

@@ -68,7 +68,7 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         check_publisher(&identity, &aor, directory)?;
-        check_exists(&aor, domain, directory)?;
+        check_exists(&aor, directory)?;
         let (package, ..) = event_of(request.message)?;
         let publication = self.read_publication(request, package, &identity, &aor, directory)?;
         let fresh = self.mint_entity_tag();
@@ -150,12 +150,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Published, PublishRefused> {
-        if self.presentities.find(aor).is_none()
-            && self.presentities.len() >= self.options.presentities_max
-        {
-            return Err(PublishRefused::TooMany);
-        }
-        let id = self.presentities.find_or_add(aor);
+        let id = self.own(aor, now).ok_or(PublishRefused::TooMany)?;
         let owned = self
             .presentities
             .get_mut(id)

@@ -154,7 +154,7 @@ impl World {
         let token = self.token();
         self.input(
             usize::from(owner.0),
-            Input::Command(token, Command::CallState { aor, call, expires }),
+            Input::Command(token, Command::call_state(aor, call, expires)),
         );
         self.settle();
         match self.replies.pop() {
@@ -347,15 +347,9 @@ fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
         .next()
         .ok_or("a domain without a name")?;
     let mut domain = Domain {
-        name: name.to_owned(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(60),
-        max_expires: Duration::from_secs(7200),
         open: true,
-        sha256: false,
+        ..Domain::new(name)
     };
     let mut aliases = Vec::new();
     for (key, value) in pairs(text) {

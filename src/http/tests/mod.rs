@@ -28,11 +28,12 @@ use glommio::timer::sleep;
 use super::*;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::directory::AuthMode;
 use crate::shard::directory::Domain;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
@@ -69,8 +70,16 @@ impl Engine for FakeEngine {
         // An engine answers from another core: not at once.
         sleep(Duration::from_millis(1)).await;
         Ok(match command {
-            Command::CallState { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
-            Command::CallState { aor, call, expires } => {
+            Command::Say { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
+            Command::Say {
+                aor,
+                said:
+                    Said::Call {
+                        source: CallSource::CallState,
+                        call,
+                        expires: Some(expires),
+                    },
+            } => {
                 let told = Told {
                     shard,
                     aor: aor.as_str().to_owned(),
@@ -80,6 +89,7 @@ impl Engine for FakeEngine {
                 self.told.lock().unwrap().push(told);
                 Reply::Done
             }
+            Command::Say { .. } => unreachable!("nothing else is said by HTTP"),
             Command::Why(_) => Reply::Why(why()),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
@@ -121,6 +131,10 @@ fn watcher() -> WatcherReport {
         flow: "udp 10.0.0.7:5060".to_owned(),
         target: "sip:9@10.0.0.7".to_owned(),
         state: "active",
+        list: None,
+        rule: "default".to_owned(),
+        privacy: 3,
+        profile: "yealink".to_owned(),
         notifies: 4,
         remaining: Duration::from_secs(3599),
         call_id: "x@10.0.0.7".to_owned(),
@@ -129,15 +143,8 @@ fn watcher() -> WatcherReport {
 
 fn directory() -> Directory {
     let domain = |name: &str, reveal_number| Domain {
-        name: name.to_owned(),
-        auth: AuthMode::Digest,
-        trusted: Vec::new(),
         reveal_number,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(60),
-        max_expires: Duration::from_secs(7200),
-        open: false,
-        sha256: false,
+        ..Domain::new(name)
     };
     let mut directory = Directory::default();
     directory

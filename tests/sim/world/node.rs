@@ -17,15 +17,10 @@ use std::time::Instant;
 
 pub(super) fn directory(plan: &Plan) -> Arc<Directory> {
     let domain = Domain {
-        name: DOMAIN.into(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
-        max_call_duration: Duration::from_secs(7200),
         min_expires: Duration::from_secs(plan.expires_min),
-        max_expires: Duration::from_secs(7200),
         open: true,
-        sha256: false,
+        ..Domain::new(DOMAIN)
     };
     let mut directory = Directory::default();
     directory.add_domain(domain, &[]).unwrap();
@@ -34,6 +29,7 @@ pub(super) fn directory(plan: &Plan) -> Arc<Directory> {
 
 pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directory>) -> Core {
     let options = Options {
+        epoch_unix: 0,
         id: ShardId(id),
         shards: plan.shards,
         epoch: start,
