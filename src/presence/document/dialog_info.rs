@@ -41,8 +41,8 @@ pub use reading::parse;
 pub const CONTENT_TYPE: &str = "application/dialog-info+xml";
 
 /// Who is shown when somebody may not be (W:B3.12).
-const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
-const ANONYMOUS_DISPLAY: &str = "Anonymous";
+pub(super) const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
+pub(super) const ANONYMOUS_DISPLAY: &str = "Anonymous";
 
 /// Appends everything up to and including the opening `dialog-info` tag. `entity` is a URI, not yet
 /// XML-escaped (W:C0.8).
@@ -103,26 +103,13 @@ fn rank(state: CallState, rendering: Rendering) -> (bool, Reverse<CallState>) {
 
 /// The state a call is shown in (W:C0.4, C8.1).
 fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState {
-    if rendering.parked_is_early && is_parked(aor, call) {
+    if rendering.parked_is_early && call.is_parked_at(aor) {
         CallState::Early
     } else if rendering.caller_early_is_confirmed {
         call.lamp_state()
     } else {
         call.state
     }
-}
-
-/// Whether the call waits in an orbit: it is on hold, and whoever calls the orbit takes it (W:C8.1).
-/// A user's own call on hold is taken nowhere else.
-fn is_parked(aor: &Aor, call: &CallDialog) -> bool {
-    let target = &*call.remote.target;
-    let address = target
-        .split_once(':')
-        .map_or(target, |(_, address)| address);
-    let address = address.split([';', '?', '>']).next().unwrap_or_default();
-    call.state == CallState::Confirmed
-        && call.local.rendering == Some(false)
-        && (address.eq_ignore_ascii_case(aor.as_str()) || address == aor.user())
 }
 
 /// Whether a dialog stands for having none.
@@ -133,7 +120,9 @@ fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
 
 /// Whether nobody knows where the user is (W:C0.12).
 fn is_lost(composed: &Composed) -> bool {
-    composed.availability == Availability::Offline && composed.extras.contacts.is_empty()
+    let is_silent = composed.availability == Availability::Offline;
+    composed.availability == Availability::Unreachable
+        || is_silent && composed.extras.contacts.is_empty()
 }
 
 /// Child order as in the schema: state, local, remote (W:B3.11).

@@ -5,15 +5,20 @@
 //! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (the
 //! same state gives the same octets) and allocates nothing.
 
+pub mod call_info;
 pub mod deflate;
 pub mod dialog_info;
+pub mod feature_event;
 pub mod message_summary;
 pub mod multipart;
 pub mod pidf;
+pub mod pidf_diff;
+pub mod pres_rules;
 pub mod reginfo;
 pub mod resource_lists;
 pub mod rlmi;
 pub mod view;
+pub mod watcherinfo;
 pub mod xml;
 pub mod xpidf;
 
@@ -100,27 +105,38 @@ impl Document {
 }
 
 /// Appends the part of a document that is its subscription's own: everything up to and including
-/// the root's opening tag. `entity` is a URI, not yet XML-escaped (W:C0.8).
+/// the root's opening tag, for those that have one. `entity` is a URI, not yet XML-escaped
+/// (W:C0.8).
 pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) {
+    let rendering = view.rendering;
     match view.format {
         Format::DialogInfo => dialog_info::write_prolog(out, version, entity),
-        Format::Pidf | Format::CpimPidf => pidf::write_prolog(out, view.rendering, entity),
+        Format::Pidf | Format::CpimPidf => pidf::write_prolog(out, rendering, entity),
+        Format::PidfDiff => pidf_diff::write_prolog(out, rendering, version, entity),
         Format::Xpidf => xpidf::write_prolog(out, entity),
         Format::RegInfo => reginfo::write_prolog(out, version),
-        _ => {}
+        Format::MessageSummary
+        | Format::WatcherInfo
+        | Format::FeatureEvent
+        | Format::CallPark
+        | Format::Nothing => {}
     }
 }
 
-/// Appends the rest, which all watchers with that view share.
+/// Appends the rest, which all watchers with that view share. Nothing for [`Format::WatcherInfo`]:
+/// who watches is no part of the state, see [`watcherinfo::write`].
 pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed) {
     let rendering = view.rendering;
     match view.format {
         Format::DialogInfo => dialog_info::write_dialogs(out, aor, composed, view),
         Format::Pidf | Format::CpimPidf => pidf::write_state(out, aor, composed, rendering),
+        Format::PidfDiff => pidf_diff::write_state(out, aor, composed, rendering),
         Format::Xpidf => xpidf::write_state(out, aor, composed),
         Format::MessageSummary => message_summary::write_state(out, aor, composed, rendering),
         Format::RegInfo => reginfo::write_state(out, aor, composed, view.privacy),
-        _ => {}
+        Format::FeatureEvent => feature_event::write_events(out, composed),
+        Format::CallPark => call_info::write_call_park(out, aor, composed, view.privacy),
+        Format::WatcherInfo | Format::Nothing => {}
     }
 }
 

@@ -452,6 +452,12 @@ fn c0_2_the_idle_forms() {
     assert_eq!(shown(&available, empty), [""; 0]);
     assert_eq!(shown(&offline, dark), [""; 0]);
     assert_eq!(shown(&available, dark), ["idle"]);
+    let unreachable = Composed {
+        availability: Availability::Unreachable,
+        ..Composed::default()
+    };
+    assert_eq!(shown(&unreachable, dark), [""; 0]);
+    assert_eq!(shown(&unreachable, Rendering::GENERIC), ["idle"]);
     assert_eq!(shown(&composed([call()]), dark), ["early"]);
 }
 
