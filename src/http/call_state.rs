@@ -63,7 +63,7 @@ pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>
     let owner = Shard::owner(&aor, site.engine.shards());
     match site
         .engine
-        .ask(owner, Command::CallState { aor, call, expires })
+        .ask(owner, Command::call_state(aor, call, expires))
         .await
     {
         Ok(Reply::Done) => answer::text(StatusCode::OK, "OK\n"),

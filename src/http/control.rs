@@ -124,7 +124,7 @@ fn explanation(aor: &Aor, why: &Why) -> String {
             source.clone(),
             says.clone(),
             span(*age),
-            span(*remaining),
+            remaining.map_or_else(|| "-".to_owned(), span),
         ]);
     }
     table.write(&mut text);
@@ -142,6 +142,10 @@ fn watcher_table(aor: &Aor, reports: &[WatcherReport], silent: &[u16]) -> String
             "WATCHER",
             "PACKAGE",
             "STATE",
+            "LIST",
+            "PRIVACY",
+            "RULE",
+            "PROFILE",
             "NOTIFIES",
             "REMAINING",
             "FLOW",
@@ -155,6 +159,10 @@ fn watcher_table(aor: &Aor, reports: &[WatcherReport], silent: &[u16]) -> String
                 report.watcher.clone(),
                 report.package.to_owned(),
                 report.state.to_owned(),
+                report.list.clone().unwrap_or_else(|| "-".to_owned()),
+                report.privacy.to_string(),
+                report.rule.clone(),
+                report.profile.clone(),
                 report.notifies.to_string(),
                 span(report.remaining),
                 report.flow.clone(),

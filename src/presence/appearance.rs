@@ -1,5 +1,10 @@
 //! The appearances of a shared line (W:C10): which of its keys does what.
 
+use std::ops::RangeInclusive;
+
+/// The indexes that an appearance may have.
+pub const INDEXES: RangeInclusive<u8> = 1..=32;
+
 /// What an appearance does (W:C10.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AppearanceState {
@@ -22,6 +27,24 @@ pub enum AppearanceState {
     BridgeActive,
     /// Bridged and on hold.
     BridgeHeld,
+}
+
+impl AppearanceState {
+    /// The value of `appearance-state`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Seized => "seized",
+            Self::Progressing => "progressing",
+            Self::Alerting => "alerting",
+            Self::Active => "active",
+            Self::Held => "held",
+            Self::HeldPrivate => "held-private",
+            Self::BridgeActive => "bridge-active",
+            Self::BridgeHeld => "bridge-held",
+        }
+    }
 }
 
 /// One appearance that is not idle.

@@ -26,6 +26,7 @@ pub mod registration;
 pub mod rules;
 pub mod statement;
 pub mod subscription;
+pub mod watcher;
 
 pub use aor::Aor;
 pub use call::CallDialog;

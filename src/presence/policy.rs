@@ -39,6 +39,19 @@ impl Decision {
     pub const BY_DEFAULT: u16 = 0;
     /// The presentity's own document spoke ([`ImportedRule`]).
     pub const BY_DOCUMENT: u16 = u16::MAX;
+
+    /// All, without a rule: where the rules of each resource decide.
+    pub const ALLOW: Self = Self {
+        handling: Handling::Allow,
+        privacy: Privacy::Pickup,
+        rule: Self::BY_DEFAULT,
+    };
+    /// Nothing, without a rule: nobody is there to be decided about.
+    pub const NOTHING: Self = Self {
+        handling: Handling::Allow,
+        privacy: Privacy::StateOnly,
+        rule: Self::BY_DEFAULT,
+    };
 }
 
 /// One rule of the operator (`[[policy]]`). The first that matches decides.

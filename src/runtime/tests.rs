@@ -231,11 +231,7 @@ fn call(state: CallState) -> CallDialog {
 fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
     let aor = Aor::new(user, "example.com");
     let owner = Shard::owner(&aor, node.commander().shards());
-    let command = Command::CallState {
-        aor,
-        call: call.map(Arc::new),
-        expires: Duration::from_secs(600),
-    };
+    let command = Command::call_state(aor, call.map(Arc::new), Duration::from_secs(600));
     let reply = node.commander().ask_blocking(owner, command, PATIENCE);
     assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");
 }

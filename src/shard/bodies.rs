@@ -39,6 +39,8 @@ const REMEMBERED_MAX: usize = 16;
 pub(crate) struct Bodies {
     rendered: Vec<Rendered>,
     oldest: usize,
+    /// The state of somebody of whom nothing is known.
+    blank: Composed,
 }
 
 impl Bodies {
@@ -79,6 +81,16 @@ impl Bodies {
             self.oldest = (self.oldest + 1) % REMEMBERED_MAX;
         }
         body
+    }
+
+    /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3).
+    pub(crate) fn of_blank(&self, aor: &Aor, view: View, out: &mut Outbox) -> Body {
+        let start = out.arena.len();
+        document::write_state(&mut out.arena, view, aor, &self.blank);
+        Body {
+            octets: start..out.arena.len(),
+            hash: hash_of(&out.arena[start..]),
+        }
     }
 }
 

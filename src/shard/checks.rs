@@ -3,9 +3,9 @@
 
 use crate::presence::Aor;
 use crate::presence::document::Format;
+use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::directory::Directory;
-use crate::shard::directory::Domain;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::unsupported_option_tags;
 use crate::sip::Fault;
@@ -31,19 +31,44 @@ pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor
         .then(|| Aor::new(&user, &domain.name))
 }
 
+/// The address of record a URI means, of whatever domain; of ours by its own name.
+pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
+    if let Some(aor) = address_of_record(uri, directory) {
+        return Some(aor);
+    }
+    let uri = Uri::parse(uri).ok()?;
+    let mut host = String::with_capacity(uri.host.len());
+    uri.write_host(&mut host);
+    let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
+    uri.write_user(&mut user).then(|| Aor::new(&user, &host))
+}
+
 /// Whether somebody of that name exists (W:A1.18).
-pub(crate) fn check_exists<'d>(
-    aor: &Aor,
-    domain: &Domain,
-    directory: &Directory,
-) -> Result<(), Refusal<'d>> {
-    let exists =
-        !aor.user().is_empty() && (domain.open || directory.account(aor.as_str()).is_some());
-    if exists {
+pub(crate) fn check_exists<'d>(aor: &Aor, directory: &Directory) -> Result<(), Refusal<'d>> {
+    if directory.exists(aor) {
         Ok(())
     } else {
         Err(Refusal::Plain(Status::NOT_FOUND))
     }
+}
+
+/// Whether a header that lists tokens names one, without case.
+pub(crate) fn has_token(message: &Message<'_>, name: HeaderName, token: &[u8]) -> bool {
+    message
+        .headers(name)
+        .flat_map(list_items)
+        .any(|item| item.eq_ignore_ascii_case(token))
+}
+
+/// The media type of the body, `kind/subtype` in lower case; empty when there is none.
+pub(crate) fn content_type(message: &Message<'_>) -> String {
+    let range = message
+        .header(HeaderName::ContentType)
+        .and_then(MediaRange::parse);
+    range.map_or_else(String::new, |range| {
+        let octets = [range.kind, b"/", range.subtype].concat();
+        String::from_utf8_lossy(&octets.to_ascii_lowercase()).into_owned()
+    })
 }
 
 /// Require names nothing we do not know (W:A1.5).
@@ -85,6 +110,7 @@ pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refus
 pub(crate) fn accepted_format<'d>(
     message: &Message<'_>,
     package: Package,
+    profile: &Profile,
 ) -> Result<Format, Refusal<'d>> {
     let offered = Format::of(package);
     let is_present = message.header(HeaderName::Accept).is_some();
@@ -96,8 +122,11 @@ pub(crate) fn accepted_format<'d>(
             .filter_map(MediaRange::parse);
         accepts(ranges, kind, subtype)
     };
+    let xpidf = offered.iter().find(|format| **format == Format::Xpidf);
     let format = if is_present {
-        offered.iter().find(is_accepted)
+        xpidf
+            .filter(|format| profile.prefers_xpidf && is_accepted(format))
+            .or_else(|| offered.iter().find(is_accepted))
     } else {
         offered.first()
     };

@@ -53,8 +53,10 @@ counters! {
     publications_unmatched,
     /// State changes of presentities that nobody watches.
     publications_without_watchers,
-    /// Statements taken from call_state.htm.
-    call_states_accepted,
+    /// Statements taken that are no PUBLISH: call_state.htm, the operator's commands, features.
+    statements_accepted,
+    /// Resources of a list that were not shown because there are too many (W:B5.12).
+    resources_over_limit,
     /// Changes of composed state.
     state_changes,
     /// NOTIFYs sent, retransmissions not counted.

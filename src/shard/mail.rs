@@ -12,6 +12,8 @@ use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
@@ -82,6 +84,38 @@ pub enum Mail {
         /// What all contributions add up to.
         composed: Arc<Composed>,
     },
+    /// To every shard: the sender has somebody who watches everybody of a domain.
+    WatchDomain {
+        /// Of which domain.
+        domain: Box<str>,
+        /// For which shard.
+        watcher: ShardId,
+    },
+    /// To every shard: the sender has nobody any more who watches everybody of a domain.
+    UnwatchDomain {
+        /// Of which domain.
+        domain: Box<str>,
+        /// For which shard.
+        watcher: ShardId,
+    },
+    /// From the owner: who is there in a domain, came, or went.
+    Roster {
+        /// Of which domain.
+        domain: Box<str>,
+        /// Who.
+        aors: Vec<Aor>,
+        /// Whether they are there.
+        is_present: bool,
+        /// The answer to `WatchDomain`: all there are.
+        is_first: bool,
+    },
+    /// To the owner: what somebody says about a presentity, that arrived elsewhere.
+    Say {
+        /// About whom.
+        aor: Aor,
+        /// What.
+        said: Box<Said>,
+    },
     /// To the owner: a PUBLISH that arrived elsewhere.
     Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.
@@ -112,14 +146,12 @@ pub struct ForwardedPublish {
 /// owner, see [`crate::shard::Shard::owner`]; `Watchers` goes to every shard.
 #[derive(Debug)]
 pub enum Command {
-    /// `call_state.htm`: the call somebody is in, or none (W:D1).
-    CallState {
-        /// Who.
+    /// What somebody says about a presentity: `call_state.htm`, the operator's commands.
+    Say {
+        /// About whom.
         aor: Aor,
-        /// The call; None clears.
-        call: Option<Arc<CallDialog>>,
-        /// How long it is believed.
-        expires: Duration,
+        /// What.
+        said: Said,
     },
     /// Everything known about a presentity: `lamplighter why`.
     Why(Aor),
@@ -132,6 +164,19 @@ pub enum Command {
     Drain,
     /// The counters.
     Counters,
+}
+
+impl Command {
+    /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
+    #[must_use]
+    pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
+        let said = Said::Call {
+            source: CallSource::CallState,
+            call,
+            expires: Some(expires),
+        };
+        Self::Say { aor, said }
+    }
 }
 
 /// The answer to a command.
@@ -175,8 +220,8 @@ pub struct Contribution {
     pub says: String,
     /// Since it was said.
     pub age: Duration,
-    /// Until it ends by itself.
-    pub remaining: Duration,
+    /// Until it ends by itself; None when only another word of its source ends it.
+    pub remaining: Option<Duration>,
     /// Whether the composed state follows it.
     pub decides: bool,
 }
@@ -194,8 +239,16 @@ pub struct WatcherReport {
     pub flow: String,
     /// Where NOTIFYs are addressed.
     pub target: String,
-    /// `active`, `probation`, `waiting` (a NOTIFY is out), `no flow`.
+    /// `active`, `pending`, `probation`, `waiting` (a NOTIFY is out), `no flow`.
     pub state: &'static str,
+    /// The list it watches by; None for the presentity itself.
+    pub list: Option<String>,
+    /// The rule that decided, in words.
+    pub rule: String,
+    /// What it is shown: 0 to 3.
+    pub privacy: u8,
+    /// The profile of its User-Agent.
+    pub profile: String,
     /// NOTIFYs sent.
     pub notifies: u32,
     /// Until it ends without a refresh.

@@ -16,8 +16,11 @@ mod admit;
 mod bodies;
 mod checks;
 mod commands;
+mod conditions;
 mod counters;
 mod hop;
+mod identity;
+mod lists;
 mod mark;
 mod notify;
 mod origins;
@@ -26,6 +29,7 @@ mod pace;
 mod presentities;
 mod publish;
 mod respond;
+mod review;
 mod subscribe;
 mod table;
 mod wheel;
@@ -59,6 +63,7 @@ use slab::Slab;
 
 use crate::presence::Aor;
 use crate::shard::bodies::Bodies;
+use crate::shard::lists::roster::Rosters;
 use crate::shard::notify::InFlightId;
 use crate::shard::notify::Notifier;
 use crate::shard::origins::Origins;
@@ -67,6 +72,7 @@ use crate::shard::pace::Phones;
 use crate::shard::presentities::Presentities;
 use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
+use crate::shard::review::Review;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
 use crate::shard::wheel::Wheel;
@@ -101,6 +107,8 @@ pub struct Shard {
     directory: Arc<Directory>,
     counters: Counters,
     is_draining: bool,
+    /// What is yet to be looked at since the configuration changed.
+    review: Review,
     /// The last subscription that was told of it.
     drained: SubscriptionId,
 
@@ -113,6 +121,7 @@ pub struct Shard {
     transactions: ServerTransactions,
     table: Table,
     presentities: Presentities,
+    rosters: Rosters,
     phones: Phones,
     origins: Origins,
     /// PUBLISHes that wait for another shard's word.
@@ -151,10 +160,12 @@ impl Shard {
             directory,
             counters: Counters::default(),
             is_draining: false,
+            review: Review::default(),
             drained: SubscriptionId(0),
             random,
             table: Table::default(),
             presentities: Presentities::default(),
+            rosters: Rosters::default(),
             waiting: Slab::new(),
             notifier: Notifier::default(),
             bodies: Bodies::default(),
@@ -205,13 +216,14 @@ impl Shard {
             }
         }
         self.due = due;
+        self.go_on_reviewing(now, out);
         self.send_queued(now, out);
     }
 
     /// When something is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.review.is_over() {
             self.wheel.poll_timeout()
         } else {
             Some(self.now)
@@ -231,6 +243,17 @@ impl Shard {
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
             Mail::State { aor, composed } => self.handle_state(&aor, composed),
+            Mail::WatchDomain { domain, watcher } => self.handle_watch_domain(domain, watcher, out),
+            Mail::UnwatchDomain { domain, watcher } => self.handle_unwatch_domain(&domain, watcher),
+            Mail::Roster {
+                domain,
+                aors,
+                is_present,
+                is_first,
+            } => self.handle_roster(&domain, aors, is_present, is_first, out),
+            Mail::Say { aor, said } => {
+                self.take_statement(&aor, *said, now, out);
+            }
             Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
             Mail::PublishOutcome { request, outcome } => {
                 self.handle_publish_outcome(request, outcome, now, out);

@@ -10,11 +10,18 @@ use std::time::Instant;
 use slab::Slab;
 
 use crate::presence::document;
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::Boundary;
+use crate::presence::document::multipart::ContentId;
+use crate::presence::document::rlmi;
+use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::bodies::Body;
+use crate::shard::conditions::entity_tag;
 use crate::shard::flow::Flow;
+use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
@@ -23,6 +30,8 @@ use crate::shard::pace::Admitted;
 use crate::shard::pace::PhoneId;
 use crate::shard::pace::Release;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
+use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
 use crate::shard::wheel::TimerHandle;
@@ -60,7 +69,24 @@ pub(crate) struct Notifier {
     pub(crate) in_flight: Slab<InFlight>,
     buffers: Vec<Vec<u8>>,
     prolog: Vec<u8>,
+    /// What of a list the NOTIFY at hand tells.
+    pub(crate) selection: Selection,
 }
+
+/// What a NOTIFY carries.
+#[derive(Debug)]
+enum Content {
+    /// No body: the watcher has to wait (W:A3.3), may not know (RFC 6665 §4.2.2), or has the state
+    /// already (RFC 5839 §4), whose hash it is.
+    Empty(u64),
+    /// A document; its prolog is the subscription's own.
+    Document(Body),
+    /// What is selected of a list.
+    Resources,
+}
+
+/// What [`Subscription::shown`] is when a NOTIFY without a body was sent.
+const SHOWN_EMPTY: u64 = 2;
 
 impl Notifier {
     /// NOTIFYs that are not answered yet.
@@ -149,31 +175,99 @@ impl Shard {
         if subscription.not_before.is_some_and(|at| at > now) {
             return;
         }
-        let Some(watched) = self.table.watched(subscription.watched) else {
-            return;
-        };
-        let Some(composed) = watched.composed.as_deref() else {
-            return;
-        };
-        let (aor, revision, view) = (&watched.aor, watched.revision, subscription.view);
-        let body = self.bodies.of(aor, revision, composed, view, out);
-        let is_told =
-            subscription.wants == Wants::Change && subscription.shown == body.hash && !is_ending;
         let phone = entry.phone;
-        if is_told {
+        let Some(content) = self.content_of(id, out) else {
+            return;
+        };
+        if self.is_told(id, &content) {
             self.counters.notifies_suppressed += 1;
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.wants = Wants::Nothing;
             }
             return;
         }
-        if !has_token && !self.take_token(id, phone, now) {
+        if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
             return;
         }
-        self.write_notify(id, &body, now, out);
+        self.write_notify(id, &content, now, out);
+        self.release_gone(id, now, out);
         if is_ending {
             self.remove_subscription(id, now, out);
         }
+    }
+
+    /// What a NOTIFY of this moment says; None while an owner has not spoken.
+    fn content_of(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Content> {
+        let subscription = self.table.subscription(id)?;
+        if subscription.phase == Phase::Ending(Termination::Rejected) {
+            return Some(Content::Empty(SHOWN_EMPTY));
+        }
+        let post = match &subscription.subject {
+            Subject::List(list)
+                if !list.is_complete() || !self.rosters.is_complete(list.aor().domain()) =>
+            {
+                return None;
+            }
+            Subject::List(_) => {
+                self.select_resources(id, out);
+                return Some(Content::Resources);
+            }
+            Subject::Presentity(post) => *post,
+        };
+        let watched = self.table.watched(post.watched)?;
+        let composed = watched.composed.as_deref()?;
+        let (aor, view) = (&watched.aor, subscription.view);
+        let body = match subscription.decision.handling {
+            Handling::Block | Handling::Confirm => return Some(Content::Empty(SHOWN_EMPTY)),
+            Handling::PoliteBlock => self.bodies.of_blank(aor, view, out),
+            Handling::Allow => self.bodies.of(aor, watched.revision, composed, view, out),
+        };
+        if subscription.wants == Wants::Notify && subscription.suppresses(body.hash) {
+            return Some(Content::Empty(body.hash));
+        }
+        Some(Content::Document(body))
+    }
+
+    /// The hash of what a NOTIFY of this moment would say; None for a list, and when it would say
+    /// nothing.
+    pub(crate) fn state_hash(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<u64> {
+        match self.table.subscription(id)?.subject {
+            Subject::List(_) => None,
+            Subject::Presentity(_) => match self.content_of(id, out)? {
+                Content::Document(body) => Some(body.hash),
+                Content::Empty(_) | Content::Resources => None,
+            },
+        }
+    }
+
+    /// Whether the rate its SUBSCRIBE asked for holds this NOTIFY back (RFC 6446 §5.2); a timer
+    /// brings it then.
+    fn is_too_soon(&mut self, id: SubscriptionId, now: Instant) -> bool {
+        let Some(subscription) = self.table.subscription_mut(id) else {
+            return true;
+        };
+        let is_change = subscription.wants == Wants::Change && subscription.phase == Phase::Active;
+        let terms = subscription.terms.as_ref();
+        let at = terms.and_then(|terms| terms.not_before());
+        let Some(at) = at.filter(|at| is_change && *at > now) else {
+            return false;
+        };
+        subscription.not_before = Some(at);
+        self.arm_subscription(id);
+        true
+    }
+
+    /// Whether the phone knows all that `content` says and is owed nothing (W:A3.14).
+    fn is_told(&self, id: SubscriptionId, content: &Content) -> bool {
+        let Some(subscription) = self.table.subscription(id) else {
+            return true;
+        };
+        let knows = match content {
+            Content::Empty(hash) => subscription.shown == *hash,
+            Content::Document(body) => subscription.shown == body.hash,
+            Content::Resources => self.notifier.selection.is_empty(),
+        };
+        knows && subscription.wants == Wants::Change && subscription.phase == Phase::Active
     }
 
     fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, now: Instant) -> bool {
@@ -191,7 +285,17 @@ impl Shard {
         false
     }
 
-    fn write_notify(&mut self, id: SubscriptionId, body: &Body, now: Instant, out: &mut Outbox) {
+    fn write_notify(
+        &mut self,
+        id: SubscriptionId,
+        content: &Content,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let list = match content {
+            Content::Resources => self.write_resources(id, out),
+            Content::Empty(_) | Content::Document(_) => None,
+        };
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
@@ -219,26 +323,47 @@ impl Shard {
         let arena = &mut out.arena;
         entry.dialog.write_request(arena, Method::Notify, &origin);
         emit::header(arena, "Event", subscription.event());
-        write_subscription_state(arena, subscription.phase, subscription.expires_at, now);
+        write_subscription_state(arena, subscription, now);
         if !self.options.product.is_empty() {
             emit::header(arena, "User-Agent", self.options.product.as_bytes());
         }
         let prolog = &mut self.notifier.prolog;
         prolog.clear();
         let view = subscription.view;
-        document::write_prolog(prolog, view, subscription.version, subscription.entity());
-        emit::header(arena, "Content-Type", view.format.content_type().as_bytes());
-        emit::header_number(
-            arena,
-            "Content-Length",
-            (prolog.len() + body.octets.len()) as u64,
-        );
+        let mut tail = 0..0;
+        match (content, list) {
+            (Content::Document(body), _) => {
+                document::write_prolog(prolog, view, subscription.version, subscription.entity());
+                emit::header(arena, "Content-Type", view.format.content_type().as_bytes());
+                if entry.profile.entity_tags {
+                    write_entity_tag(arena, body.hash);
+                }
+                tail = body.octets.clone();
+                subscription.shown = body.hash;
+            }
+            (Content::Resources, Some(list)) if list.is_multipart => {
+                emit::header(arena, "Require", b"eventlist");
+                arena.extend_from_slice(b"Content-Type: ");
+                let root = ContentId::ROOT;
+                multipart::write_related(arena, Boundary::OUTER, root, rlmi::CONTENT_TYPE);
+                arena.extend_from_slice(b"\r\n");
+                tail = list.octets;
+            }
+            (Content::Resources, Some(list)) => {
+                emit::header(arena, "Content-Type", list.format.content_type().as_bytes());
+                tail = list.octets;
+            }
+            (Content::Empty(hash), _) => subscription.shown = *hash,
+            (Content::Resources, None) => {}
+        }
+        let octets = (prolog.len() + tail.len()) as u64;
+        emit::header_number(arena, "Content-Length", octets);
         arena.extend_from_slice(b"\r\n");
         arena.extend_from_slice(prolog);
         let transmit = Transmit {
             flow,
             head: start..arena.len(),
-            tail: body.octets.clone(),
+            tail,
         };
 
         let is_reliable = flow.transport.is_reliable();
@@ -266,10 +391,17 @@ impl Shard {
             octets,
         });
         subscription.in_flight = Some(in_flight_id);
-        subscription.wants = Wants::Nothing;
-        subscription.shown = body.hash;
+        // What of a list did not fit is told next.
+        subscription.wants = match &subscription.subject {
+            Subject::List(list) if list.is_marked() => Wants::Change,
+            Subject::List(_) | Subject::Presentity(_) => Wants::Nothing,
+        };
         subscription.version += 1;
+        let has_period = subscription.sent(now);
         self.counters.notifies_sent += 1;
+        if has_period {
+            self.arm_subscription(id);
+        }
         self.transmit(flow, transmit.head, transmit.tail, out);
     }
 
@@ -283,6 +415,10 @@ impl Shard {
         if subscription.not_before.is_some_and(|at| at <= now) {
             subscription.not_before = None;
         }
+        let terms = subscription.terms.as_ref();
+        let is_due = terms
+            .and_then(|terms| terms.due())
+            .is_some_and(|at| at <= now);
         if subscription.expires_at + grace <= now {
             self.counters.subscriptions_expired += 1;
             self.end_subscription(id, Termination::Timeout);
@@ -290,20 +426,25 @@ impl Shard {
         } else {
             let is_owed = subscription.wants > Wants::Nothing;
             self.arm_subscription(id);
-            if is_owed {
+            if is_due {
+                self.want(id, Wants::Notify);
+            } else if is_owed {
                 self.want(id, Wants::Change);
             }
         }
     }
 
-    /// Sets the timer to the end of the subscription or of its pause, whichever is first.
+    /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
+    /// silent, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId) {
         let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         let end = subscription.expires_at + grace;
-        let at = subscription.not_before.map_or(end, |pause| pause.min(end));
+        let due = subscription.terms.as_ref().and_then(|terms| terms.due());
+        let sooner = [subscription.not_before, due];
+        let at = sooner.into_iter().flatten().fold(end, Instant::min);
         if let Some(timer) = subscription.timer.take() {
             self.wheel.cancel(timer);
         }
@@ -329,18 +470,24 @@ impl Shard {
         if let Some(entry) = removed.dialog {
             self.phones.leave(entry.phone);
         }
-        if let Some(watched) = removed.unwatched {
+        if matches!(removed.subscription.subject, Subject::List(_)) {
+            self.abandon_rosters(id, out);
+        }
+        for watched in removed.unwatched {
             self.end_watch(&watched.aor, now, out);
         }
     }
 }
 
-fn write_subscription_state(arena: &mut Vec<u8>, phase: Phase, expires_at: Instant, now: Instant) {
+fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, now: Instant) {
     arena.extend_from_slice(b"Subscription-State: ");
-    match phase {
+    match subscription.phase {
         Phase::Active => {
-            arena.extend_from_slice(b"active;expires=");
-            let remaining = expires_at.saturating_duration_since(now);
+            let is_pending = subscription.decision.handling == Handling::Confirm;
+            let state: &[u8] = if is_pending { b"pending" } else { b"active" };
+            arena.extend_from_slice(state);
+            arena.extend_from_slice(b";expires=");
+            let remaining = subscription.expires_at.saturating_duration_since(now);
             emit::decimal(arena, remaining.as_millis().div_ceil(1000) as u64);
         }
         Phase::Ending(reason) => {
@@ -348,5 +495,13 @@ fn write_subscription_state(arena: &mut Vec<u8>, phase: Phase, expires_at: Insta
             arena.extend_from_slice(reason.reason().as_bytes());
         }
     }
+    arena.extend_from_slice(b"\r\n");
+}
+
+/// The hash of a body is its entity tag (RFC 5839 §3): the same state reads the same in every
+/// process.
+fn write_entity_tag(arena: &mut Vec<u8>, hash: u64) {
+    arena.extend_from_slice(b"SIP-ETag: ");
+    arena.extend_from_slice(&entity_tag(hash));
     arena.extend_from_slice(b"\r\n");
 }

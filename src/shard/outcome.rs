@@ -92,13 +92,15 @@ impl Shard {
             return;
         };
         let not_before = now + self.options.probation;
-        let Some(subscription) = self.table.subscription_mut(ended) else {
+        let Some(subscription) = self.table.subscriptions.get_mut(ended.0 as usize) else {
             return;
         };
         subscription.in_flight = None;
-        subscription.shown = 0;
+        subscription.forget_shown();
         subscription.strikes += 1;
-        if subscription.strikes >= STRIKES_MAX {
+        let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
+        let strikes_max = entry.and_then(|entry| entry.profile.strikes);
+        if subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX) {
             self.counters.subscriptions_unanswered += 1;
             self.remove_subscription(ended, now, out);
         } else if matches!(subscription.phase, Phase::Ending(_))
@@ -197,13 +199,13 @@ impl Shard {
                 return self.remove_subscription(id, now, out);
             }
             Outcome::Later(delay) => {
-                subscription.shown = 0;
+                subscription.forget_shown();
                 subscription.not_before = Some(now + delay);
                 subscription.wants = Wants::Notify;
                 self.arm_subscription(id);
             }
             Outcome::Failed => {
-                subscription.shown = 0;
+                subscription.forget_shown();
                 subscription.refusals += 1;
                 if subscription.refusals >= REFUSALS_MAX {
                     self.counters.subscriptions_rejected += 1;
@@ -260,7 +262,7 @@ impl Shard {
             && let Some(lost) = self.notifier.end(lost)
         {
             self.wheel.cancel(lost.timer);
-            subscription.shown = 0;
+            subscription.forget_shown();
             subscription.wants = Wants::Notify;
         }
     }
@@ -270,7 +272,7 @@ impl Shard {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
-        subscription.shown = 0;
+        subscription.forget_shown();
         if matches!(subscription.phase, Phase::Ending(_)) {
             self.remove_subscription(id, now, out);
         }

@@ -38,7 +38,6 @@ use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::emit;
-use crate::sip::header::MediaRange;
 use crate::sip::header::list_items;
 use crate::sip::message::Framing;
 use crate::sip::transaction::TIMER_F;
@@ -69,7 +68,7 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         check_publisher(&identity, &aor, directory)?;
-        check_exists(&aor, domain, directory)?;
+        check_exists(&aor, directory)?;
         let (package, ..) = event_of(request.message)?;
         let publication = self.read_publication(request, package, &identity, &aor, directory)?;
         let fresh = self.mint_entity_tag();
@@ -151,12 +150,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Published, PublishRefused> {
-        if self.presentities.find(aor).is_none()
-            && self.presentities.len() >= self.options.presentities_max
-        {
-            return Err(PublishRefused::TooMany);
-        }
-        let id = self.presentities.find_or_add(aor);
+        let id = self.own(aor, now).ok_or(PublishRefused::TooMany)?;
         let owned = self
             .presentities
             .get_mut(id)
@@ -236,16 +230,8 @@ impl Shard {
         if body.len() > self.options.body_octets_max {
             return Ok(Some(Err(DocumentFault::TooLarge)));
         }
-        let Some(range) = message
-            .header(HeaderName::ContentType)
-            .and_then(MediaRange::parse)
-        else {
-            return Ok(Some(Err(DocumentFault::UnsupportedType)));
-        };
-        let content_type = [range.kind, b"/", range.subtype]
-            .concat()
-            .to_ascii_lowercase();
-        let content_type = String::from_utf8_lossy(&content_type);
+        let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
+        let content_type = String::from_utf8_lossy(content_type);
         let document = document::read(package, &content_type, body).map(|mut document| {
             if asks_privacy(message) {
                 document.hide_remote_parties();

@@ -30,7 +30,13 @@ pub(crate) const ALLOW_EVENTS: &[u8] = b"dialog, presence";
 const ACCEPT: &[u8] = b"application/dialog-info+xml, application/pidf+xml";
 /// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
 /// anyway.
-const KNOWN_OPTION_TAGS: [&[u8]; 3] = [b"path", b"gruu", b"outbound"];
+const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
+    b"eventlist",
+    b"recipient-list-subscribe",
+    b"path",
+    b"gruu",
+    b"outbound",
+];
 
 /// A request on its way through admission.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +70,8 @@ pub(crate) enum Refusal<'d> {
     Encoding,
     /// 406 with Accept (W:A1.10).
     NotAcceptable(Package),
+    /// 421 with Require: a list, and the peer does not say that it knows them (W:A1.11).
+    ListRequired,
     /// 423 with Min-Expires (W:A1.13).
     TooBrief(Duration),
     /// 503 with Retry-After (W:A1.21).
@@ -88,6 +96,7 @@ impl Refusal<'_> {
             Self::BadEvent => Status::BAD_EVENT,
             Self::MediaType(_) | Self::Encoding => Status::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
+            Self::ListRequired => Status::EXTENSION_REQUIRED,
             Self::TooBrief(_) => Status::INTERVAL_TOO_BRIEF,
             Self::OverLimit | Self::Draining => Status::SERVICE_UNAVAILABLE,
         }
@@ -170,6 +179,7 @@ impl Shard {
                 let types: Vec<&str> = offered.map(|format| format.content_type()).collect();
                 emit::header(arena, "Accept", types.join(", ").as_bytes());
             }
+            Refusal::ListRequired => emit::header(arena, "Require", b"eventlist"),
             Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
             Refusal::Draining => {
                 emit::header_number(arena, "Retry-After", 5 + u64::from(self.random.below(6)));

@@ -1,26 +1,31 @@
 //! SUBSCRIBE: new subscriptions, refreshes, ends and fetches (RFC 6665 §4.2.1; W:A1, A2).
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::document::Format;
 use crate::presence::document::View;
+use crate::presence::list::ListStyle;
+use crate::presence::list::Resolved;
+use crate::presence::policy::Decision;
+use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
 use crate::presence::profile::Rendering;
 use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 use crate::presence::subscription::Termination;
 use crate::presence::subscription::TooBrief;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::checks::accepted_format;
-use crate::shard::checks::check_encoding;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
 use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
-use crate::shard::checks::is_body_optional;
+use crate::shard::conditions::Suppress;
+use crate::shard::conditions::Terms;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
@@ -29,6 +34,10 @@ use crate::shard::hop::event_id;
 use crate::shard::hop::next_hop;
 use crate::shard::hop::numeric_address;
 use crate::shard::hop::phone_key;
+use crate::shard::hop::request_uri;
+use crate::shard::identity::Identity;
+use crate::shard::lists::ListPlan;
+use crate::shard::lists::requires_list;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
@@ -38,7 +47,6 @@ use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
-use crate::shard::table::WatchedId;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
@@ -55,6 +63,9 @@ struct Asked<'m> {
     format: Format,
     event: &'m [u8],
     granted: Duration,
+    /// The list in its body (RFC 5367).
+    list: Option<Arc<Resolved>>,
+    profile: Arc<Profile>,
 }
 
 impl Shard {
@@ -69,27 +80,47 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
-        let asked = self.read_subscribe(request.message, domain)?;
+        let asked = self.read_subscribe(request.message, domain, directory)?;
+        if requires_list(request.message) && asked.list.is_none() {
+            return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
+        }
         let (dialog, mark) = self.accept_dialog(request)?;
-        check_exists(&aor, domain, directory)?;
+        let (package, profile) = (asked.package, &asked.profile);
+        let of_body = asked.list.as_ref();
+        let plan = self.plan_list(request.message, &aor, package, profile, of_body, directory)?;
+        if plan.is_none() {
+            check_exists(&aor, directory)?;
+        }
         self.check_room(request, &dialog)?;
+        let peer = request.flow.peer.ip();
+        let watcher = Identity::new(dialog.remote_uri(), peer, &domain.name, directory);
+        let decision = match &plan {
+            Some(plan) if plan.is_of_body => Decision::ALLOW,
+            _ => self.decide(&watcher, &aor, package, directory, now),
+        };
+        let is_forbidden = decision.handling == Handling::Block
+            || plan.as_ref().is_some_and(ListPlan::is_of_everybody)
+                && !watcher.may_any_dn(&domain.name, directory);
+        if is_forbidden {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
 
-        let view = View {
-            format: asked.format,
-            privacy: self.privacy_for(request, &aor, directory),
-            rendering: Rendering::GENERIC,
+        let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
+        let entity = match plan {
+            Some(_) => request_uri(request.message).to_vec(),
+            None => entity_uri(request.message, &aor),
         };
-        let entity = entity_uri(request.message, &aor);
-        let (watched, is_new) = self.table.watch(&aor);
-        let id = self.add_dialog(request, dialog, mark, now);
-        let new = NewSubscription {
-            package: asked.package,
-            view,
-            event: asked.event,
-            entity: &entity,
-            expires_at: now + asked.granted,
-        };
-        let subscription = self.table.add_subscription(id, watched, &new);
+        let subscription = self.begin(
+            id,
+            &aor,
+            plan,
+            decision,
+            &asked,
+            &entity,
+            request.message,
+            now,
+            out,
+        );
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -98,9 +129,6 @@ impl Shard {
             self.arm_subscription(subscription);
         }
         self.accept(request, subscription, asked.granted, now, out);
-        if is_new {
-            self.begin_watch(&aor, out);
-        }
         Ok(())
     }
 
@@ -122,61 +150,110 @@ impl Shard {
             .dialog(id)
             .and_then(|entry| entry.subscriptions.first().copied())
             .ok_or(GONE)?;
-        let watched = self
+        let aor = self
             .table
             .subscription(first)
-            .map(|subscription| subscription.watched)
+            .and_then(|subscription| self.table.aor_of(subscription))
             .ok_or(GONE)?;
-        let aor = &self.table.watched(watched).ok_or(GONE)?.aor;
         // A domain that is configured no longer takes its subscriptions with it.
         let domain = directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
+        let is_ruled_anew = directory.has_rules_document(aor);
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
-        let asked = self.read_subscribe(request.message, domain)?;
-        self.take_target(request, id)?;
+        let asked = self.read_subscribe(request.message, domain, directory)?;
+        let is_moved = self.take_target(request, id)?;
+        if let Some(entry) = self.table.dialog_mut(id) {
+            entry.profile = Arc::clone(&asked.profile);
+        }
         let subscription = match self.usage_of(id, &asked) {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, watched, first, &asked, now),
+            None => self.add_usage(id, first, &asked, request.message, now, out),
         };
+        // What the operator's rules say was decided when they were read; a rule of the presentity's
+        // own may hold for a time, and one about addresses for the old one.
+        if is_ruled_anew || is_moved {
+            self.decide_anew(subscription, directory, now);
+        }
+        let has_changed_list =
+            self.replace_list(subscription, asked.list.as_ref(), directory, now, out);
+        let is_known = !has_changed_list && self.is_suppressed(subscription, request.message, out);
         if asked.granted.is_zero() {
             self.counters.subscriptions_ended += 1;
             self.end_subscription(subscription, Termination::Timeout);
         } else {
             self.counters.subscriptions_refreshed += 1;
-            if let Some(entry) = self.table.subscription_mut(subscription) {
-                // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
-                // late.
-                entry.phase = Phase::Active;
-                entry.expires_at = now + asked.granted;
-                entry.strikes = 0;
-                entry.refusals = 0;
-                entry.not_before = None;
-            }
-            self.arm_subscription(subscription);
+            self.renew(subscription, &asked, request.message, now);
         }
-        self.accept(request, subscription, asked.granted, now, out);
+        if is_known {
+            self.accept_silently(request, subscription, asked.granted, now, out);
+        } else {
+            self.accept(request, subscription, asked.granted, now, out);
+        }
         self.wake_siblings(id, subscription);
         Ok(())
+    }
+
+    /// Whether the phone has the state of this moment by its own word (RFC 5839 §4.2).
+    fn is_suppressed(
+        &mut self,
+        id: SubscriptionId,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) -> bool {
+        let Some(suppress) = Suppress::of(message) else {
+            return false;
+        };
+        let Some(hash) = self.state_hash(id, out) else {
+            return false;
+        };
+        let is_known = suppress.matches(hash);
+        if is_known && let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.shown = hash;
+        }
+        is_known
+    }
+
+    fn renew(
+        &mut self,
+        id: SubscriptionId,
+        asked: &Asked<'_>,
+        message: &Message<'_>,
+        now: Instant,
+    ) {
+        if let Some(entry) = self.table.subscription_mut(id) {
+            // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
+            // late.
+            entry.phase = Phase::Active;
+            entry.expires_at = now + asked.granted;
+            entry.strikes = 0;
+            entry.refusals = 0;
+            entry.not_before = None;
+            entry.view.rendering = asked.profile.rendering;
+            entry.terms = Terms::of(message, asked.event);
+            // What was suppressed is answered with 204; what was not is told.
+            if let Some(terms) = &mut entry.terms {
+                terms.suppress = None;
+            }
+        }
+        self.arm_subscription(id);
     }
 
     fn read_subscribe<'m, 'd>(
         &self,
         message: &Message<'m>,
         domain: &Domain,
+        directory: &Directory,
     ) -> Result<Asked<'m>, Refusal<'d>> {
         let (package, _, event) = event_of(message)?;
-        // No package of ours takes a body in SUBSCRIBE: filters and lists are answered as types we
-        // do not know.
-        if !message.body().is_empty() && !is_body_optional(message) {
-            check_encoding(message)?;
-            return Err(Refusal::MediaType(""));
-        }
-        let format = accepted_format(message, package)?;
+        let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
+        let profile = Arc::clone(directory.profile(user_agent));
+        let list = self.read_list(message, directory)?;
+        let format = accepted_format(message, package, &profile)?;
         let limits = ExpiryLimits {
-            min: domain.min_expires,
+            min: profile.min_expires.unwrap_or(domain.min_expires),
             max: domain.max_expires,
         };
         let granted = limits.grant(expires_of(message)?, package.expires_default());
@@ -186,7 +263,58 @@ impl Shard {
             format,
             event,
             granted,
+            list,
+            profile,
         })
+    }
+
+    /// The subscription itself, with its watchers.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything a subscription is made of"
+    )]
+    fn begin(
+        &mut self,
+        dialog: DialogId,
+        aor: &Aor,
+        plan: Option<ListPlan>,
+        decision: Decision,
+        asked: &Asked<'_>,
+        entity: &[u8],
+        message: &Message<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> SubscriptionId {
+        let rendering = match &plan {
+            Some(plan) if plan.resolved.style == ListStyle::Broadworks => Rendering {
+                all_dialogs: true,
+                ..asked.profile.rendering
+            },
+            _ => asked.profile.rendering,
+        };
+        let new = NewSubscription {
+            package: asked.package,
+            view: View {
+                format: asked.format,
+                privacy: decision.privacy,
+                rendering,
+            },
+            decision,
+            terms: Terms::of(message, asked.event),
+            event: asked.event,
+            entity,
+            expires_at: now + asked.granted,
+        };
+        if let Some(plan) = plan {
+            let directory = Arc::clone(&self.directory);
+            return self.add_list(dialog, aor, &plan, new, &directory, out);
+        }
+        let (watched, is_new) = self.table.watch(aor);
+        let id = self.table.add_subscription(dialog, watched, new);
+        if is_new {
+            self.begin_watch(aor, out);
+        }
+        id
     }
 
     /// The dialog, with the To-tag that names the place it will take.
@@ -233,12 +361,16 @@ impl Shard {
         request: &Request<'_>,
         dialog: Dialog,
         mark: Mark,
+        profile: Arc<Profile>,
         now: Instant,
     ) -> DialogId {
         let flow = request.flow;
-        let phone = self.phones.join(phone_key(&flow, &dialog), now);
+        let rate = profile.notify_rate;
+        let phone = self.phones.join(phone_key(&flow, &dialog), rate, now);
         let destination = next_hop(request, &dialog);
-        let id = self.table.add_dialog(dialog, flow, destination, phone);
+        let id = self
+            .table
+            .add_dialog(dialog, flow, destination, phone, profile);
         debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
         id
     }
@@ -253,11 +385,15 @@ impl Shard {
             .then_some(id)
     }
 
-    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8).
-    fn take_target<'d>(&mut self, request: &Request<'_>, id: DialogId) -> Result<(), Refusal<'d>> {
+    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
+    fn take_target<'d>(
+        &mut self,
+        request: &Request<'_>,
+        id: DialogId,
+    ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
         let Some(entry) = self.table.dialog_mut(id) else {
-            return Ok(());
+            return Ok(false);
         };
         if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
             return Err(Refusal::Because(
@@ -267,10 +403,11 @@ impl Shard {
         }
         entry.dialog.refresh_target(request.message)?;
         let destination = next_hop(request, &entry.dialog);
-        if self.table.move_flow(id, request.flow, destination) {
+        let is_moved = self.table.move_flow(id, request.flow, destination);
+        if is_moved {
             self.abandon_notifies(id);
         }
-        Ok(())
+        Ok(is_moved)
     }
 
     /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
@@ -285,33 +422,37 @@ impl Shard {
     }
 
     /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything a subscription is made of"
+    )]
     fn add_usage(
         &mut self,
         id: DialogId,
-        watched: WatchedId,
         first: SubscriptionId,
         asked: &Asked<'_>,
+        message: &Message<'_>,
         now: Instant,
+        out: &mut Outbox,
     ) -> SubscriptionId {
-        let sibling = self.table.subscription(first);
-        let privacy = sibling.map_or(Privacy::StateOnly, |sibling| sibling.view.privacy);
-        let view = View {
-            format: asked.format,
-            privacy,
-            rendering: Rendering::GENERIC,
-        };
-        let entity = sibling
+        let entity = self
+            .table
+            .subscription(first)
             .map(|sibling| sibling.entity().to_vec())
             .unwrap_or_default();
-        let new = NewSubscription {
-            package: asked.package,
-            view,
-            event: asked.event,
-            entity: &entity,
-            expires_at: now + asked.granted,
-        };
+        let directory = Arc::clone(&self.directory);
+        let aor = self
+            .table
+            .subscription(first)
+            .and_then(|sibling| self.table.aor_of(sibling).cloned())
+            .unwrap_or_else(|| Aor::new("", ""));
+        let decision = self
+            .identity_of(first, &directory)
+            .map_or(Decision::NOTHING, |watcher| {
+                self.decide(&watcher, &aor, asked.package, &directory, now)
+            });
         self.counters.subscriptions_created += 1;
-        self.table.add_subscription(id, watched, &new)
+        self.begin(id, &aor, None, decision, asked, &entity, message, now, out)
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
@@ -324,13 +465,46 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        self.respond_subscribed(request, Status::OK, id, granted, now, out);
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.forget_shown();
+        }
+        self.want(id, Wants::Notify);
+    }
+
+    /// 204: nothing is new, no NOTIFY follows (RFC 5839 §4.2; W:B6.1).
+    fn accept_silently(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.counters.notifies_suppressed += 1;
+        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, now, out);
+        if granted.is_zero() {
+            self.remove_subscription(id, now, out);
+        }
+    }
+
+    fn respond_subscribed(
+        &mut self,
+        request: &Request<'_>,
+        status: Status,
+        id: SubscriptionId,
+        granted: Duration,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
         let Some(entry) = self.table.dialog(subscription.dialog) else {
             return;
         };
-        let head = self.begin_response(request, Status::OK, None, entry.dialog.local_tag(), out);
+        let is_list = subscription.is_multipart();
+        let head = self.begin_response(request, status, None, entry.dialog.local_tag(), out);
         for route in request.message.headers(HeaderName::RecordRoute) {
             emit::header(&mut out.arena, "Record-Route", route);
         }
@@ -340,8 +514,10 @@ impl Shard {
             &self.origins.of(&request.flow).contact,
         );
         emit::header_number(&mut out.arena, "Expires", granted.as_secs());
+        if is_list {
+            emit::header(&mut out.arena, "Require", b"eventlist");
+        }
         self.end_response(request, head, now, out);
-        self.want(id, Wants::Notify);
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
@@ -366,19 +542,6 @@ impl Shard {
             if let Some(timer) = subscription.timer.take() {
                 self.wheel.cancel(timer);
             }
-        }
-    }
-
-    /// How much of the calls a watcher is shown: all inside its own domain, the bare state outside
-    /// (W:B3.12).
-    fn privacy_for(&self, request: &Request<'_>, aor: &Aor, directory: &Directory) -> Privacy {
-        let is_same_domain = self
-            .sender(request, directory)
-            .is_some_and(|sender| sender.domain() == aor.domain());
-        if is_same_domain {
-            Privacy::Pickup
-        } else {
-            Privacy::StateOnly
         }
     }
 }

@@ -267,7 +267,8 @@ impl Stage {
             let (name, value) = line.split_once(": ").unwrap_or((line, ""));
             let found = match name {
                 "Via" if is_request => value.split("branch=").nth(1).map(|rest| ("branch", rest)),
-                "SIP-ETag" => Some(("etag", value)),
+                // That of a NOTIFY is a hash of what it says (RFC 5839), not chosen at random.
+                "SIP-ETag" if !is_request => Some(("etag", value)),
                 "WWW-Authenticate" => value.split("nonce=\"").nth(1).map(|rest| ("nonce", rest)),
                 "Retry-After" => Some(("number", value)),
                 _ if name == ours => value.split(";tag=").nth(1).map(|rest| ("tag", rest)),

@@ -154,7 +154,7 @@ impl World {
         let token = self.token();
         self.input(
             usize::from(owner.0),
-            Input::Command(token, Command::CallState { aor, call, expires }),
+            Input::Command(token, Command::call_state(aor, call, expires)),
         );
         self.settle();
         match self.replies.pop() {

@@ -28,6 +28,7 @@ use crate::trace::Trace;
 use crate::trace::Words;
 use judge::dialog_key;
 use lamplighter::presence::Aor;
+use lamplighter::presence::statement::Said;
 use lamplighter::shard::Command;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
@@ -367,7 +368,12 @@ impl World {
     fn command(&mut self, shard: u16, token: Token, command: Command) {
         self.note(&[], || format!("shard {shard} <- {command:?}"));
         let now = self.bench.net.now;
-        if let Command::CallState { aor, call, expires } = &command
+        if let Command::Say { aor, said } = &command
+            && let Said::Call {
+                call,
+                expires: Some(expires),
+                ..
+            } = said
             && let Some(presentity) = presentity_of(&format!("sip:{aor}"))
         {
             let until = call.as_ref().map(|_| now + expires.as_micros() as Micros);

@@ -28,6 +28,8 @@ use glommio::timer::sleep;
 use super::*;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
@@ -68,8 +70,16 @@ impl Engine for FakeEngine {
         // An engine answers from another core: not at once.
         sleep(Duration::from_millis(1)).await;
         Ok(match command {
-            Command::CallState { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
-            Command::CallState { aor, call, expires } => {
+            Command::Say { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
+            Command::Say {
+                aor,
+                said:
+                    Said::Call {
+                        source: CallSource::CallState,
+                        call,
+                        expires: Some(expires),
+                    },
+            } => {
                 let told = Told {
                     shard,
                     aor: aor.as_str().to_owned(),
@@ -79,6 +89,7 @@ impl Engine for FakeEngine {
                 self.told.lock().unwrap().push(told);
                 Reply::Done
             }
+            Command::Say { .. } => unreachable!("nothing else is said by HTTP"),
             Command::Why(_) => Reply::Why(why()),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
@@ -100,7 +111,7 @@ fn why() -> Why {
         source: "publish:5f3c".to_owned(),
         says: "early recipient from sip:12@abc.com\u{1b}[2J".to_owned(),
         age: Duration::from_secs(3),
-        remaining: Duration::from_secs(177),
+        remaining: Some(Duration::from_secs(177)),
         decides: true,
     };
     Why {
@@ -120,6 +131,10 @@ fn watcher() -> WatcherReport {
         flow: "udp 10.0.0.7:5060".to_owned(),
         target: "sip:9@10.0.0.7".to_owned(),
         state: "active",
+        list: None,
+        rule: "default".to_owned(),
+        privacy: 3,
+        profile: "yealink".to_owned(),
         notifies: 4,
         remaining: Duration::from_secs(3599),
         call_id: "x@10.0.0.7".to_owned(),

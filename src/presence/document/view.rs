@@ -1,6 +1,8 @@
 //! A view: what decides how a state reads, besides the state. Watchers with equal views share a
 //! body.
 
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::Boundary;
 use crate::presence::profile::Rendering;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Privacy;
@@ -25,7 +27,7 @@ pub enum Format {
     RegInfo,
     /// `application/watcherinfo+xml` (RFC 3858)
     WatcherInfo,
-    /// `application/x-as-feature-event+xml` (W:C9)
+    /// `application/x-as-feature-event+xml`, several in a `multipart/mixed` (W:C9)
     FeatureEvent,
     /// `application/x-broadworks-callpark-info+xml` (W:C10.4)
     CallPark,
@@ -64,6 +66,15 @@ impl Format {
             Self::FeatureEvent => "application/x-as-feature-event+xml",
             Self::CallPark => "application/x-broadworks-callpark-info+xml",
             Self::Nothing => "",
+        }
+    }
+
+    /// Appends the value of the Content-Type it is sent with.
+    pub fn write_content_type(self, out: &mut Vec<u8>) {
+        if self == Self::FeatureEvent {
+            multipart::write_mixed(out, Boundary::OUTER);
+        } else {
+            out.extend_from_slice(self.content_type().as_bytes());
         }
     }
 }

@@ -98,6 +98,12 @@ impl Directory {
         }
     }
 
+    /// Whether somebody has rules of his own.
+    #[must_use]
+    pub fn has_rules_document(&self, aor: &Aor) -> bool {
+        !self.documents.is_empty() && self.documents.contains_key(aor)
+    }
+
     /// This directory with the own rules of all presentities as another has them: a configuration
     /// that is read again says nothing about them.
     #[must_use]

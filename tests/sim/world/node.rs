@@ -29,6 +29,7 @@ pub(super) fn directory(plan: &Plan) -> Arc<Directory> {
 
 pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directory>) -> Core {
     let options = Options {
+        epoch_unix: 0,
         id: ShardId(id),
         shards: plan.shards,
         epoch: start,

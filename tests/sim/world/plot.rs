@@ -102,11 +102,7 @@ impl World {
         let number = net.rng.chance(600).then(|| net.rng.below(3));
         let expires = Duration::from_secs(net.rng.between(2, 120));
         let aor = aor_of(presentity);
-        let command = Command::CallState {
-            aor: aor.clone(),
-            call: number.map(call_state_dialog),
-            expires,
-        };
+        let command = Command::call_state(aor.clone(), number.map(call_state_dialog), expires);
         let delay = net.rng.below(20 * MILLISECOND);
         let shard = Shard::owner(&aor, net.plan.shards).0;
         self.ask(shard, delay, command, Asked::CallState);

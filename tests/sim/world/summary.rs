@@ -51,6 +51,10 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Watch { aor, .. } => format!("watch {aor}"),
         Mail::Unwatch { aor, .. } => format!("unwatch {aor}"),
         Mail::State { aor, composed } => format!("state {aor} {:?}", composed.availability),
+        Mail::WatchDomain { domain, .. } => format!("watch domain {domain}"),
+        Mail::UnwatchDomain { domain, .. } => format!("unwatch domain {domain}"),
+        Mail::Roster { domain, aors, .. } => format!("roster {domain} {}", aors.len()),
+        Mail::Say { aor, said } => format!("say {aor} {said:?}"),
         Mail::Publish(publish) => format!("publish {}", publish.aor),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }

@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
+use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
-use crate::presence::document::xml::DOCUMENT_OCTETS_MAX;
 
 /// The document as text: UTF-8 (a byte order mark is passed over) or ISO-8859-1 when it says so.
-pub(super) fn decode(body: &[u8]) -> Result<Cow<'_, str>, DocumentFault> {
-    if body.len() > DOCUMENT_OCTETS_MAX {
+pub(super) fn decode(body: &[u8], octets_max: usize) -> Result<Cow<'_, str>, DocumentFault> {
+    if body.len() > octets_max {
         return Err(DocumentFault::TooLarge);
     }
     if body.starts_with(b"\xfe\xff") || body.starts_with(b"\xff\xfe") {
@@ -160,12 +160,27 @@ fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
 
 /// Appends the SIP URI of an address of record, escaped for SIP (RFC 3261 §25.1) and for XML.
 pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str, domain: &str) {
+    write_user(out, user, [b"&amp;", b"&apos;"]);
+    write_escaped(out, domain.as_bytes());
+}
+
+/// The same for text that is no XML.
+pub(in crate::presence::document) fn write_plain_sip_uri(
+    out: &mut Vec<u8>,
+    user: &str,
+    domain: &str,
+) {
+    write_user(out, user, [b"&", b"'"]);
+    out.extend(domain.bytes().filter(|octet| !octet.is_ascii_control()));
+}
+
+fn write_user(out: &mut Vec<u8>, user: &str, [ampersand, apostrophe]: [&[u8]; 2]) {
     const HEXADECIMAL: &[u8; 16] = b"0123456789ABCDEF";
     out.extend_from_slice(b"sip:");
     for octet in user.bytes() {
         match octet {
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'\'' => out.extend_from_slice(b"&apos;"),
+            b'&' => out.extend_from_slice(ampersand),
+            b'\'' => out.extend_from_slice(apostrophe),
             b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'(' | b')' => out.push(octet),
             b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' => out.push(octet),
             _ if octet.is_ascii_alphanumeric() => out.push(octet),
@@ -176,5 +191,43 @@ pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str
         }
     }
     out.push(b'@');
-    write_escaped(out, domain.as_bytes());
+}
+
+/// Appends a party's URI, always a full one: a bare number or a URI without a host breaks phones
+/// (W:C0.5). The domain is that of `aor`.
+pub(in crate::presence::document) fn write_full_uri(out: &mut Vec<u8>, aor: &Aor, uri: &str) {
+    const SCHEMES: [&str; 5] = ["sip", "sips", "tel", "pres", "im"];
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| {
+        SCHEMES
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    }) {
+        write_escaped(out, uri.as_bytes());
+    } else if uri.contains('@') {
+        out.extend_from_slice(b"sip:");
+        write_escaped(out, uri.as_bytes());
+    } else {
+        write_sip_uri(out, uri, aor.domain());
+    }
+}
+
+/// Appends ` name="value"`.
+pub(in crate::presence::document) fn write_attribute(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.push(b' ');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    write_escaped(out, value.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends `<name>text</name>` and a line end.
+pub(in crate::presence::document) fn write_text_element(out: &mut Vec<u8>, name: &str, text: &str) {
+    out.push(b'<');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'>');
+    write_escaped(out, text.as_bytes());
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b">\n");
 }
