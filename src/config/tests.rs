@@ -55,6 +55,7 @@ fn the_defaults_are_the_shards_own() {
     let own = Options::new(options.id, options.shards, options.epoch, options.key);
     let own = Options {
         advertise: vec![None, None],
+        epoch_unix: options.epoch_unix,
         ..own
     };
     assert_eq!(format!("{options:?}"), format!("{own:?}"));
