@@ -21,8 +21,8 @@ use crate::shard::Timer;
 use crate::shard::admit::Identity;
 use crate::shard::admit::Target;
 use crate::shard::checks::address_of_record;
-use crate::shard::checks::check_encoding;
 use crate::shard::checks::check_exists;
+use crate::shard::checks::decoded_body;
 use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
 use crate::shard::directory::Directory;
@@ -226,13 +226,13 @@ impl Shard {
         if body.is_empty() {
             return Ok(None);
         }
-        check_encoding(message)?;
+        let body = decoded_body(message)?;
         if body.len() > self.options.body_octets_max {
             return Ok(Some(Err(DocumentFault::TooLarge)));
         }
         let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
         let content_type = String::from_utf8_lossy(content_type);
-        let document = document::read(package, &content_type, body).map(|mut document| {
+        let document = document::read(package, &content_type, &body).map(|mut document| {
             if asks_privacy(message) {
                 document.hide_remote_parties();
             }

@@ -46,8 +46,11 @@ use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::table::Wants;
+use crate::shard::table::Watcher;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
@@ -122,6 +125,9 @@ impl Shard {
             now,
             out,
         );
+        if asked.profile.replaces_same_contact {
+            self.replace_older(subscription, now, out);
+        }
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -131,6 +137,37 @@ impl Shard {
         }
         self.accept(request, subscription, asked.granted, now, out);
         Ok(())
+    }
+
+    /// The phone starts anew without having ended what it had: older subscriptions of its Contact
+    /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
+    fn replace_older(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+        let phone_of = |table: &Table, id: SubscriptionId| {
+            let subscription = table.subscription(id)?;
+            Some((
+                table.dialog(subscription.dialog)?.phone,
+                subscription.package,
+            ))
+        };
+        let Some(own) = phone_of(&self.table, id) else {
+            return;
+        };
+        let Some(Subject::Presentity(post)) = self.table.subscription(id).map(|own| &own.subject)
+        else {
+            return;
+        };
+        let watched = self.table.watched(post.watched);
+        let older: Vec<SubscriptionId> = watched
+            .iter()
+            .flat_map(|watched| &watched.watchers)
+            .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
+            .map(|watcher| watcher.subscription)
+            .filter(|other| phone_of(&self.table, *other) == Some(own))
+            .collect();
+        for other in older {
+            self.counters.subscriptions_replaced += 1;
+            self.remove_subscription(other, now, out);
+        }
     }
 
     /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
@@ -287,7 +324,7 @@ impl Shard {
         out: &mut Outbox,
     ) -> SubscriptionId {
         let rendering = match &plan {
-            Some(plan) if plan.resolved.style == ListStyle::Broadworks => Rendering {
+            Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
                 all_dialogs: true,
                 ..asked.profile.rendering
             },
@@ -372,8 +409,7 @@ impl Shard {
         now: Instant,
     ) -> DialogId {
         let flow = request.flow;
-        let rate = profile.notify_rate;
-        let phone = self.phones.join(phone_key(&flow, &dialog), rate, now);
+        let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
         let destination = next_hop(request, &dialog);
         let id = self
             .table
