@@ -69,8 +69,12 @@ impl Shard {
         directory: &Directory,
         now: Instant,
     ) -> Decision {
+        directory.decide(identity.as_watcher(), aor, package, self.wall_clock(now))
+    }
+
+    /// What the wall clock says, in seconds since 1970 UTC.
+    pub(crate) fn wall_clock(&self, now: Instant) -> u64 {
         let uptime = now.saturating_duration_since(self.options.epoch);
-        let at = self.options.epoch_unix + uptime.as_secs();
-        directory.decide(identity.as_watcher(), aor, package, at)
+        self.options.epoch_unix + uptime.as_secs()
     }
 }

@@ -76,6 +76,7 @@ use crate::shard::publish::Waiting;
 use crate::shard::review::Review;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
+use crate::shard::wheel::TimerHandle;
 use crate::shard::wheel::Wheel;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::ReplayWindows;
@@ -95,6 +96,8 @@ enum Timer {
     Phone(PhoneId),
     /// A PUBLISH whose owner does not answer.
     Waiting(u32),
+    /// A rule begins or ceases to hold.
+    Review,
 }
 
 /// One core's engine.
@@ -110,6 +113,7 @@ pub struct Shard {
     is_draining: bool,
     /// What is yet to be looked at since the configuration changed.
     review: Review,
+    review_timer: Option<TimerHandle>,
     /// The last subscription that was told of it.
     drained: SubscriptionId,
 
@@ -162,6 +166,7 @@ impl Shard {
             counters: Counters::default(),
             is_draining: false,
             review: Review::default(),
+            review_timer: None,
             drained: SubscriptionId(0),
             random,
             table: Table::default(),
@@ -211,6 +216,10 @@ impl Shard {
                 Timer::Notify(id) => self.handle_notify_timer(id, now, out),
                 Timer::Presentity(id) => self.handle_presentity_timer(id, now, out),
                 Timer::Phone(id) => self.release_phone(id, now, out),
+                Timer::Review => {
+                    self.review_timer = None;
+                    self.begin_review(now);
+                }
                 Timer::Waiting(place) => {
                     self.waiting.try_remove(place as usize);
                 }
