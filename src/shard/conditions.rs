@@ -1,9 +1,10 @@
-//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839; W:B6.1), and a
-//! rate (RFC 6446; W:B6.2).
+//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839; W:B6.1), a rate
+//! (RFC 6446; W:B6.2), deflated bodies.
 
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::shard::checks::inflates;
 use crate::shard::table::Subscription;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -61,6 +62,8 @@ pub(crate) struct Terms {
     pub(crate) gap: Option<Duration>,
     /// The most time between two NOTIFYs (`min-rate`).
     pub(crate) period: Option<Duration>,
+    /// The phone can read deflated bodies (W:B5.17).
+    pub(crate) inflates: bool,
     /// When the last NOTIFY was sent.
     sent_at: Option<Instant>,
 }
@@ -78,6 +81,7 @@ impl Terms {
             suppress: Suppress::of(message),
             gap,
             period,
+            inflates: inflates(message),
             sent_at: None,
         };
         (terms != Self::default()).then(|| Box::new(terms))

@@ -17,6 +17,7 @@ mod bodies;
 mod checks;
 mod commands;
 mod conditions;
+mod content;
 mod counters;
 mod hop;
 mod identity;

@@ -28,6 +28,8 @@ pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
 pub(crate) const ALLOW_EVENTS: &[u8] = b"dialog, presence";
 /// The bodies we take and give.
 const ACCEPT: &[u8] = b"application/dialog-info+xml, application/pidf+xml";
+/// The codings of bodies we take.
+const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 /// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
 /// anyway.
 const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
@@ -173,10 +175,11 @@ impl Shard {
             }
             Refusal::BadEvent => emit::header(arena, "Allow-Events", ALLOW_EVENTS),
             Refusal::MediaType(accept) => emit::header(arena, "Accept", accept.as_bytes()),
-            Refusal::Encoding => emit::header(arena, "Accept-Encoding", b"identity"),
+            Refusal::Encoding => emit::header(arena, "Accept-Encoding", ACCEPT_ENCODING),
             Refusal::NotAcceptable(package) => {
                 let offered = Format::of(*package).iter();
-                let types: Vec<&str> = offered.map(|format| format.content_type()).collect();
+                let types = offered.map(|format| format.content_type());
+                let types: Vec<&str> = types.filter(|name| !name.is_empty()).collect();
                 emit::header(arena, "Accept", types.join(", ").as_bytes());
             }
             Refusal::ListRequired => emit::header(arena, "Require", b"eventlist"),
@@ -213,9 +216,13 @@ impl Shard {
         emit::header(&mut out.arena, "Allow", ALLOW);
         emit::header(&mut out.arena, "Allow-Events", ALLOW_EVENTS);
         emit::header(&mut out.arena, "Accept", ACCEPT);
-        emit::header(&mut out.arena, "Accept-Encoding", b"identity");
+        emit::header(&mut out.arena, "Accept-Encoding", ACCEPT_ENCODING);
         emit::header(&mut out.arena, "Accept-Language", b"en");
-        emit::header(&mut out.arena, "Supported", b"");
+        emit::header(
+            &mut out.arena,
+            "Supported",
+            b"eventlist, recipient-list-subscribe",
+        );
         self.end_response(request, head, now, out);
     }
 

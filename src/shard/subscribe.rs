@@ -26,6 +26,7 @@ use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
 use crate::shard::conditions::Suppress;
 use crate::shard::conditions::Terms;
+use crate::shard::content::Shown;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
@@ -292,15 +293,21 @@ impl Shard {
             },
             _ => asked.profile.rendering,
         };
+        // Each resource of a list is told whole.
+        let format = match asked.format {
+            Format::PidfDiff if plan.is_some() => Format::Pidf,
+            format => format,
+        };
         let new = NewSubscription {
             package: asked.package,
             view: View {
-                format: asked.format,
+                format,
                 privacy: decision.privacy,
                 rendering,
             },
             decision,
             terms: Terms::of(message, asked.event),
+            history: Shown::of(format, asked.profile.partial_dialog_info),
             event: asked.event,
             entity,
             expires_at: now + asked.granted,

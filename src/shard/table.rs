@@ -23,6 +23,7 @@ use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::conditions::Terms;
+use crate::shard::content::Shown;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Encoding;
@@ -125,6 +126,8 @@ pub(crate) struct Subscription {
     pub(crate) decision: Decision,
     /// What else its SUBSCRIBE asked for; None for nothing.
     pub(crate) terms: Option<Box<Terms>>,
+    /// What it was shown, when it is told changes alone.
+    pub(crate) history: Option<Box<Shown>>,
     /// The Event header's value to echo, then the entity URI of its documents (W:A3.15, C0.8).
     pub(crate) text: Box<[u8]>,
     pub(crate) event_octets: u16,
@@ -158,6 +161,7 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) view: View,
     pub(crate) decision: Decision,
     pub(crate) terms: Option<Box<Terms>>,
+    pub(crate) history: Option<Box<Shown>>,
     pub(crate) event: &'a [u8],
     pub(crate) entity: &'a [u8],
     pub(crate) expires_at: Instant,
@@ -355,6 +359,7 @@ impl Table {
             view: new.view,
             decision: new.decision,
             terms: new.terms,
+            history: new.history,
             text: [new.event, new.entity].concat().into(),
             event_octets: new.event.len() as u16,
             phase: Phase::Active,

@@ -3,7 +3,10 @@
 //! ```text
 //! W: A1.10, A2.5                      the rules it proves; mandatory
 //! About: One sentence.                mandatory
-//! Domain: abc.com open=true auth=none a tenant; more keys in `world::domain`
+//! Config:                             tenants and profiles as in an operator's file; comes first
+//!     [[domain]]                      four spaces, then a line of it
+//!     name = "abc.com"
+//! Domain: abc.com open=true auth=none a tenant in short; more keys in `world::domain`
 //! Account: 123@abc.com secret         with its password
 //! Options: subscriptions_max=2        limits that differ from the suite's defaults
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
@@ -40,8 +43,8 @@ pub(crate) struct Dialogue {
     pub(crate) rules: Vec<Rule>,
     /// One sentence.
     pub(crate) about: String,
-    /// The header lines that set the scene: `Domain`, `Account`, `Options`, `Shards`, as key and
-    /// value.
+    /// The header lines that set the scene: `Config`, `Domain`, `Account`, `Options`, `Shards`, as
+    /// key and value.
     pub(crate) scene: Vec<(String, String)>,
     /// What happens.
     pub(crate) steps: Vec<Step>,
@@ -166,6 +169,8 @@ impl Dialogue {
                 Ok(1)
             } else if line.starts_with(['>', '<', '=', '+', '!']) {
                 dialogue.step(&lines, at)
+            } else if line == "Config:" {
+                Ok(dialogue.config(&lines, at))
             } else {
                 dialogue.header(line).map(|()| 1)
             };
@@ -198,6 +203,15 @@ impl Dialogue {
             _ => return Err("unknown header".to_owned()),
         }
         Ok(())
+    }
+
+    /// Reads the configuration at `at` and says how many lines it takes. Lines above it are left
+    /// empty, so that a complaint names the line of the case.
+    fn config(&mut self, lines: &[&str], at: usize) -> usize {
+        let block = block(lines, at + 1);
+        let text = "\n".repeat(at + 1) + &block.lines.join("\n");
+        self.scene.push(("Config".to_owned(), text));
+        block.range.end - at
     }
 
     /// Reads the step at `at` and says how many lines it takes.
@@ -366,6 +380,11 @@ fn a_dialogue_reads_back() {
         panic!("not a message")
     };
     assert_eq!(message.lines, ["A", "", "b"]);
+    let text = "W: A1\nConfig:\n    [[domain]]\n    name = \"a\"\n\nShards: 2\n";
+    let scene = Dialogue::parse(text).unwrap().scene;
+    let config = "\n\n[[domain]]\nname = \"a\"".to_owned();
+    assert_eq!(scene[0], ("Config".to_owned(), config));
+    assert_eq!(scene[1], ("Shards".to_owned(), "2".to_owned()));
     assert!(Dialogue::parse("X: y\n").is_err());
     assert!(Dialogue::parse("> nowhere udp\n").is_err());
 }

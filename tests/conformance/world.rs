@@ -12,6 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use lamplighter::config;
+use lamplighter::config::Config;
+use lamplighter::config::Machine;
+use lamplighter::config::Source;
 use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
@@ -72,12 +76,14 @@ pub(crate) struct World {
 impl World {
     /// An engine as the header lines of a case describe it.
     pub(crate) fn new(scene: &[(String, String)]) -> Result<Self, String> {
-        let mut directory = Directory::default();
+        let config = scene.iter().find(|(key, _)| key == "Config");
+        let mut directory = configured(config.map_or("", |(_, text)| text))?;
         let mut shards = 1;
         let epoch = Instant::now();
         let mut options = options(epoch);
         for (key, value) in scene {
             match key.as_str() {
+                "Config" => {}
                 "Domain" => add_domain(&mut directory, value)?,
                 "Account" => add_account(&mut directory, value)?,
                 "Options" => set_options(&mut options, value)?,
@@ -300,6 +306,22 @@ fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
         remote: party(format!("sip:{number}@{}", aor.domain())),
         remote_is_private: !reveal,
     }
+}
+
+/// The tenants of a configuration, read as the daemon reads its file. The shipped profiles are in
+/// force in every case, as they are everywhere.
+fn configured(text: &str) -> Result<Directory, String> {
+    let source = Source {
+        name: "dialogue.txt".to_owned(),
+        text: text.to_owned(),
+    };
+    let machine = Machine { cpus: vec![0] };
+    let loaded = config::load_from(&source, &machine).map_err(|fault| fault.to_string())?;
+    let ignored = Config::default().needs_restart(&loaded.config);
+    if !ignored.is_empty() {
+        return Err(format!("{ignored:?} mean nothing here: write Options"));
+    }
+    Ok(loaded.plan.directory)
 }
 
 /// The limits of the suite: small enough to be reached, large enough not to be in the way.
