@@ -51,6 +51,16 @@ impl Identity {
         }
     }
 
+    /// Whether this is the presentity itself.
+    pub(crate) fn is(&self, aor: &Aor) -> bool {
+        self.aor.as_ref() == Some(aor)
+    }
+
+    /// Whether this one speaks for everybody of a domain: a trusted address, a feeder account.
+    pub(crate) fn is_feeder(&self, domain: &str, directory: &Directory) -> bool {
+        self.is_trusted_peer || directory.is_feeder(self.aor.as_ref(), domain)
+    }
+
     /// Whether this one may watch everything of a domain at once (W:D4.9).
     pub(crate) fn may_any_dn(&self, domain: &str, directory: &Directory) -> bool {
         self.aor

@@ -2,8 +2,8 @@
 //! input and time in, effects out.
 //!
 //! No async, lock, clock, file or socket. One file a verb: `admit` lets a request in or says why
-//! not, `subscribe`, `publish` and `notify` serve it, `respond` writes answers, `commands` serves
-//! the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
+//! not, `subscribe`, `publish`, `register` and `notify` serve it, `respond` writes answers,
+//! `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
 //!
 //! Invariants (the simulator checks them, DESIGN §3):
 //! - every live watcher converges to the composed state;
@@ -19,9 +19,12 @@ mod commands;
 mod conditions;
 mod content;
 mod counters;
+mod enclosed;
+mod features;
 mod hop;
 mod identity;
 mod lists;
+mod mailbox;
 mod mark;
 mod notify;
 mod origins;
@@ -29,6 +32,7 @@ mod outcome;
 mod pace;
 mod presentities;
 mod publish;
+mod register;
 mod respond;
 mod review;
 mod subscribe;
@@ -263,6 +267,14 @@ impl Shard {
             } => self.handle_roster(&domain, aors, is_present, is_first, out),
             Mail::Say { aor, said } => {
                 self.take_statement(&aor, *said, now, out);
+            }
+            Mail::Switch {
+                aor,
+                said,
+                reply_to,
+            } => self.handle_switch(aor, *said, reply_to, now, out),
+            Mail::Switched { aor, subscription } => {
+                self.handle_switched(&aor, SubscriptionId(subscription));
             }
             Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
             Mail::PublishOutcome { request, outcome } => {
