@@ -19,6 +19,7 @@
 //! = nothing                           and nothing else is waiting
 //! + 500ms                             time passes (ms, s, m, h)
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
+//! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
 //! ! closed 10.0.0.7:5060              the peer's stream ends
 //! ! drain                             the operator asks the server to finish
 //! ```
@@ -31,7 +32,10 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use lamplighter::presence::statement::Said;
 use lamplighter::sip::Transport;
+
+use crate::said;
 
 /// One case.
 pub(crate) struct Dialogue {
@@ -95,6 +99,13 @@ pub(crate) enum Action {
         expires: Duration,
         /// Whether the domain tells the number.
         reveal: bool,
+    },
+    /// The operator says something about somebody.
+    Say {
+        /// About whom.
+        aor: String,
+        /// What.
+        said: Said,
     },
     /// A stream ends.
     Closed(SocketAddr),
@@ -256,6 +267,10 @@ fn command(words: &[&str]) -> Result<Action, String> {
             address.parse().map_err(|_| "not an address")?,
         )),
         ["drain"] => Ok(Action::Drain),
+        ["say", aor, rest @ ..] => Ok(Action::Say {
+            aor: (*aor).to_owned(),
+            said: said::parse(rest)?,
+        }),
         ["call_state", aor, rest @ ..] => {
             let (mut number, mut expires, mut reveal) = (None, Duration::from_secs(7200), false);
             for word in rest {

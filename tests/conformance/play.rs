@@ -111,6 +111,7 @@ impl Stage {
             } => self
                 .world
                 .call_state(aor, number.as_deref(), *expires, *reveal),
+            Action::Say { aor, said } => self.world.say(aor, said.clone()),
             Action::Closed(address) => self.world.close(*address),
             Action::Drain => self.world.drain().map(|_| ()),
             Action::Nothing | Action::Expect { .. } => Ok(()),

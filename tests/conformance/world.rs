@@ -20,6 +20,7 @@ use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Party;
+use lamplighter::presence::statement::Said;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Directory;
@@ -153,15 +154,23 @@ impl World {
         reveal: bool,
     ) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        let owner = Shard::owner(&aor, u16::try_from(self.shards.len()).unwrap());
         let call = number
             .filter(|number| !number.is_empty())
             .map(|number| Arc::new(hook_call(&aor, number, reveal, self.commands)));
+        self.command(&aor.clone(), Command::call_state(aor, call, expires))
+    }
+
+    /// The operator says something about somebody.
+    pub(crate) fn say(&mut self, aor: &str, said: Said) -> Result<(), String> {
+        let aor = Aor::from_key(aor).ok_or("not an address of record")?;
+        self.command(&aor.clone(), Command::Say { aor, said })
+    }
+
+    /// A command to the owner of a presentity, which does it.
+    fn command(&mut self, aor: &Aor, command: Command) -> Result<(), String> {
+        let owner = Shard::owner(aor, u16::try_from(self.shards.len()).unwrap());
         let token = self.token();
-        self.input(
-            usize::from(owner.0),
-            Input::Command(token, Command::call_state(aor, call, expires)),
-        );
+        self.input(usize::from(owner.0), Input::Command(token, command));
         self.settle();
         match self.replies.pop() {
             Some((answered, Reply::Done)) if answered == token => Ok(()),
