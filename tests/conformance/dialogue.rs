@@ -21,6 +21,9 @@
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
 //! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
 //! ! closed 10.0.0.7:5060              the peer's stream ends
+//! ! config                            the operator reloads a file that now says this and no more
+//!     [[domain]]                      four spaces, then a line of it
+//!     name = "abc.com"
 //! ! drain                             the operator asks the server to finish
 //! ```
 //!
@@ -107,6 +110,8 @@ pub(crate) enum Action {
         /// What.
         said: Said,
     },
+    /// The operator reloads the configuration, which is this text now.
+    Reload(String),
     /// A stream ends.
     Closed(SocketAddr),
     /// The operator drains the server.
@@ -205,12 +210,11 @@ impl Dialogue {
         Ok(())
     }
 
-    /// Reads the configuration at `at` and says how many lines it takes. Lines above it are left
-    /// empty, so that a complaint names the line of the case.
+    /// Reads the configuration at `at` and says how many lines it takes.
     fn config(&mut self, lines: &[&str], at: usize) -> usize {
         let block = block(lines, at + 1);
-        let text = "\n".repeat(at + 1) + &block.lines.join("\n");
-        self.scene.push(("Config".to_owned(), text));
+        self.scene
+            .push(("Config".to_owned(), block.configuration()));
         block.range.end - at
     }
 
@@ -219,7 +223,8 @@ impl Dialogue {
         let (sign, rest) = lines[at].split_at(1);
         let words: Vec<&str> = rest.split_whitespace().collect();
         let block = block(lines, at + 1);
-        let consumed = if matches!(sign, ">" | "<") {
+        let is_reload = sign == "!" && words == ["config"];
+        let consumed = if is_reload || matches!(sign, ">" | "<") {
             block.range.end - at
         } else {
             1
@@ -232,6 +237,7 @@ impl Dialogue {
             },
             "=" if words == ["nothing"] => Action::Nothing,
             "+" => Action::Advance(duration(words.first().ok_or("how long?")?)?),
+            "!" if is_reload => Action::Reload(block.configuration()),
             "!" => command(&words)?,
             _ => return Err("not a step".to_owned()),
         };
@@ -339,6 +345,14 @@ fn block(lines: &[&str], start: usize) -> Block {
     }
 }
 
+impl Block {
+    /// The lines as a configuration. Those above it in the file are left empty, so that a complaint
+    /// names the line of the case.
+    fn configuration(&self) -> String {
+        "\n".repeat(self.range.start) + &self.lines.join("\n")
+    }
+}
+
 impl Rule {
     fn parse(text: &str) -> Option<Self> {
         let section = text.chars().next().filter(char::is_ascii_uppercase)?;
@@ -385,6 +399,11 @@ fn a_dialogue_reads_back() {
     let config = "\n\n[[domain]]\nname = \"a\"".to_owned();
     assert_eq!(scene[0], ("Config".to_owned(), config));
     assert_eq!(scene[1], ("Shards".to_owned(), "2".to_owned()));
+    let steps = Dialogue::parse("! config\n    [node]\n\n= nothing\n")
+        .unwrap()
+        .steps;
+    assert!(matches!(&steps[0].action, Action::Reload(text) if text == "\n[node]"));
+    assert!(matches!(steps[1].action, Action::Nothing));
     assert!(Dialogue::parse("X: y\n").is_err());
     assert!(Dialogue::parse("> nowhere udp\n").is_err());
 }

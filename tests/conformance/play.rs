@@ -112,6 +112,7 @@ impl Stage {
                 .world
                 .call_state(aor, number.as_deref(), *expires, *reveal),
             Action::Say { aor, said } => self.world.say(aor, said.clone()),
+            Action::Reload(text) => self.world.reload(text),
             Action::Closed(address) => self.world.close(*address),
             Action::Drain => self.world.drain().map(|_| ()),
             Action::Nothing | Action::Expect { .. } => Ok(()),

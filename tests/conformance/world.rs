@@ -178,6 +178,22 @@ impl World {
         }
     }
 
+    /// The operator's file says something else now, and every shard is told.
+    pub(crate) fn reload(&mut self, text: &str) -> Result<(), String> {
+        let directory = Arc::new(configured(text)?);
+        for shard in 0..self.shards.len() {
+            let token = self.token();
+            let command = Command::Reload(Arc::clone(&directory));
+            self.input(shard, Input::Command(token, command));
+            match self.replies.pop() {
+                Some((answered, Reply::Done)) if answered == token => {}
+                other => return Err(format!("the command was answered {other:?}")),
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
     /// The operator drains every shard; how many NOTIFYs are out.
     pub(crate) fn drain(&mut self) -> Result<usize, String> {
         let mut outstanding = 0;
