@@ -12,10 +12,13 @@
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
 //!
 //! # a comment
-//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060 or [2001:db8::1]:5060); `shard=1`, `lf` or `raw` may follow
+//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060 or [2001:db8::1]:5060); `shard=1`, `lf`, `raw` or `deflate` may follow
 //!     OPTIONS sip:abc.com SIP/2.0     four spaces, then a line of the message
 //! < 10.0.0.7:5060 udp                 the server must send exactly this
 //!     SIP/2.0 200 OK
+//! < 10.0.0.7:5060 tcp partly          the server must send something of which this is true; for what is too long to be read
+//!     SIP/2.0 200 OK                  a line of it, wherever
+//!     ~<name>Alice</name>             text that must, or with ^ must not, stand in it
 //! = nothing                           and nothing else is waiting
 //! + 500ms                             time passes (ms, s, m, h)
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
@@ -28,7 +31,8 @@
 //! ```
 //!
 //! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).
-//! `{xHH}` is an octet. `{tag1}` and the like stand for what the server chose, see
+//! `{xHH}` is an octet; `{length}` is that of the body. A deflated body of the server is written as it
+//! was before, under the Content-Length it has; `deflate` does so to one of the peer. `{tag1}` and the like stand for what the server chose, see
 //! [`crate::placeholder`].
 
 use std::net::SocketAddr;
@@ -78,6 +82,8 @@ pub(crate) enum Action {
         shard: usize,
         /// How lines become octets.
         ending: Ending,
+        /// The body is deflated.
+        deflate: bool,
         /// The message, unexpanded.
         message: Block,
     },
@@ -85,6 +91,8 @@ pub(crate) enum Action {
     Expect {
         /// To where.
         peer: Peer,
+        /// The message has more lines than these.
+        partly: bool,
         /// The message, unexpanded.
         message: Block,
     },
@@ -233,6 +241,7 @@ impl Dialogue {
             ">" => receive(&words, block)?,
             "<" => Action::Expect {
                 peer: peer(&words)?,
+                partly: words.get(2) == Some(&"partly"),
                 message: block,
             },
             "=" if words == ["nothing"] => Action::Nothing,
@@ -250,12 +259,13 @@ impl Dialogue {
 }
 
 fn receive(words: &[&str], message: Block) -> Result<Action, String> {
-    let (mut shard, mut ending) = (0, Ending::CrLf);
+    let (mut shard, mut ending, mut deflate) = (0, Ending::CrLf, false);
     for word in words.iter().skip(2) {
         match word.split_once('=') {
             Some(("shard", number)) => shard = number.parse().map_err(|_| "not a shard")?,
             None if *word == "lf" => ending = Ending::Lf,
             None if *word == "raw" => ending = Ending::Raw,
+            None if *word == "deflate" => deflate = true,
             _ => return Err(format!("unknown word {word}")),
         }
     }
@@ -263,6 +273,7 @@ fn receive(words: &[&str], message: Block) -> Result<Action, String> {
         peer: peer(words)?,
         shard,
         ending,
+        deflate,
         message,
     })
 }

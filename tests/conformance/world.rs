@@ -50,6 +50,9 @@ fn local(peer: SocketAddr) -> SocketAddr {
 /// Turns a shard may ask for at one instant before we call it a loop.
 const TURNS_MAX: usize = 10_000;
 
+/// What a UDP datagram over IPv4 can carry.
+const DATAGRAM_OCTETS_MAX: usize = 65_507;
+
 /// A message the server sent.
 pub(crate) struct Sent {
     /// To whom.
@@ -272,10 +275,13 @@ impl World {
                 address: flow.peer,
                 transport: flow.transport,
             };
-            self.sent.push_back(Sent {
-                peer,
-                bytes: self.outbox.pieces(transmit).concat(),
-            });
+            let bytes = self.outbox.pieces(transmit).concat();
+            assert!(
+                flow.transport != Transport::Udp || bytes.len() <= DATAGRAM_OCTETS_MAX,
+                "a datagram does not hold {} octets",
+                bytes.len()
+            );
+            self.sent.push_back(Sent { peer, bytes });
         }
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);
