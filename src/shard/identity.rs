@@ -51,6 +51,11 @@ impl Identity {
         }
     }
 
+    /// The name of its account.
+    pub(crate) fn display(&self, directory: &Directory) -> Option<Box<str>> {
+        directory.rules_of(self.aor.as_ref()?).display.clone()
+    }
+
     /// Whether this one may watch everything of a domain at once (W:D4.9).
     pub(crate) fn may_any_dn(&self, domain: &str, directory: &Directory) -> bool {
         self.aor

@@ -39,6 +39,7 @@ impl Review {
 impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn begin_review(&mut self, directory: Arc<Directory>) {
+        self.review_waiting(&directory, self.now);
         self.directory = directory;
         self.review = Review {
             presentity: 0,
@@ -174,6 +175,7 @@ impl Shard {
         if decision.handling == Handling::Block {
             self.end_subscription(id, Termination::Rejected);
         }
+        self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.
         let wants = if before.handling == decision.handling {
             Wants::Change
