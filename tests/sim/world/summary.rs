@@ -61,6 +61,8 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::SeizeOutcome { outcome, .. } => format!("seized {outcome:?}"),
         Mail::Release(claim) => format!("release {} of {}", claim.index, claim.aor),
         Mail::Say { aor, said } => format!("say {aor} {said:?}"),
+        Mail::Switch { aor, said, .. } => format!("switch {aor} {said:?}"),
+        Mail::Switched { aor, .. } => format!("switched {aor}"),
         Mail::Publish(publish) => format!("publish {}", publish.aor),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }
