@@ -40,6 +40,7 @@ use crate::shard::hop::request_uri;
 use crate::shard::identity::Identity;
 use crate::shard::lists::ListPlan;
 use crate::shard::lists::requires_list;
+use crate::shard::mail::Claim;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
@@ -84,46 +85,70 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
+        let aor = match event_of(request.message)? {
+            (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
+            _ => aor,
+        };
+        self.subscribe(request, &aor, domain, None, directory, now, out)
+    }
+
+    /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
+    /// one was.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything a subscription is made of"
+    )]
+    pub(crate) fn subscribe<'d>(
+        &mut self,
+        request: &Request<'_>,
+        aor: &Aor,
+        domain: &'d Domain,
+        claim: Option<&Claim>,
+        directory: &'d Directory,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal<'d>> {
         let asked = self.read_subscribe(request.message, domain, directory)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
-        let aor = match asked.package {
-            Package::MessageSummary => self.mailbox(aor, request, &identity, directory),
-            _ => aor,
-        };
         let (dialog, mark) = self.accept_dialog(request)?;
         let (package, profile) = (asked.package, &asked.profile);
         let of_body = asked.enclosed.list();
-        let plan = self.plan_list(request.message, &aor, package, profile, of_body, directory)?;
+        let plan = self.plan_list(request.message, aor, package, profile, of_body, directory)?;
         if plan.is_none() {
-            check_exists(&aor, directory)?;
+            check_exists(aor, directory)?;
         }
         self.check_room(request, &dialog)?;
         let peer = request.flow.peer.ip();
         let watcher = Identity::new(dialog.remote_uri(), peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
-            _ => self.decide(&watcher, &aor, package, directory, now),
+            _ => self.decide(&watcher, aor, package, directory, now),
         };
         let is_forbidden = decision.handling == Handling::Block
+            || package == Package::LineSeize && decision.handling != Handling::Allow
             || plan.as_ref().is_some_and(ListPlan::is_of_everybody)
                 && !watcher.may_any_dn(&domain.name, directory);
         if is_forbidden {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         if asked.enclosed.is_switch() {
-            check_may_switch(&watcher, &aor, directory)?;
+            check_may_switch(&watcher, aor, directory)?;
+        }
+
+        if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
+            return self.seize(request, aor, domain, directory, now, out);
         }
 
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
-            None => entity_uri(request.message, &aor),
+            None => entity_uri(request.message, aor),
         };
         let subscription = self.begin(
             id,
-            &aor,
+            aor,
             plan,
             decision,
             &asked,
@@ -132,6 +157,9 @@ impl Shard {
             now,
             out,
         );
+        if let Some(claim) = claim {
+            self.hold(subscription, claim);
+        }
         if asked.profile.replaces_same_contact {
             self.replace_older(subscription, now, out);
         }
@@ -219,9 +247,10 @@ impl Shard {
             entry.profile = Arc::clone(&asked.profile);
         }
         let subscription = match self.usage_of(id, &asked) {
+            Some(subscription) if self.is_released(subscription) => return Err(GONE),
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, first, &asked, request.message, now, out),
+            None => self.add_usage(id, first, &asked, request.message, now, out)?,
         };
         // What the operator's rules say was decided when they were read; a rule of the presentity's
         // own may hold for a time, and one about addresses for the old one.
@@ -281,7 +310,7 @@ impl Shard {
         if let Some(entry) = self.table.subscription_mut(id) {
             // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
             // late.
-            entry.phase = Phase::Active;
+            let is_back = std::mem::replace(&mut entry.phase, Phase::Active) != Phase::Active;
             entry.expires_at = now + asked.granted;
             entry.strikes = 0;
             entry.refusals = 0;
@@ -291,6 +320,9 @@ impl Shard {
             // What was suppressed is answered with 204; what was not is told.
             if let Some(terms) = &mut entry.terms {
                 terms.suppress = None;
+            }
+            if is_back {
+                self.note_watcher(id);
             }
         }
         self.arm_subscription(id);
@@ -307,9 +339,13 @@ impl Shard {
         let profile = Arc::clone(directory.profile(user_agent));
         let enclosed = self.read_enclosed(message, package, directory)?;
         let format = accepted_format(message, package, &profile)?;
+        let package_max = package.expires_max().unwrap_or(domain.max_expires);
         let limits = ExpiryLimits {
-            min: profile.min_expires.unwrap_or(domain.min_expires),
-            max: domain.max_expires,
+            min: profile
+                .min_expires
+                .unwrap_or(domain.min_expires)
+                .min(package_max),
+            max: domain.max_expires.min(package_max),
         };
         let granted = limits.grant(expires_of(message)?, package.expires_default());
         let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
@@ -370,11 +406,15 @@ impl Shard {
             let directory = Arc::clone(&self.directory);
             return self.add_list(dialog, aor, &plan, new, &directory, out);
         }
+        if let Some(package) = asked.package.of_watchers() {
+            return self.add_audience(dialog, (aor.clone(), package), new, out);
+        }
         let (watched, is_new) = self.table.watch(aor);
         let id = self.table.add_subscription(dialog, watched, new);
         if is_new {
             self.begin_watch(aor, out);
         }
+        self.note_watcher(id);
         id
     }
 
@@ -486,7 +526,7 @@ impl Shard {
         clippy::too_many_arguments,
         reason = "everything a subscription is made of"
     )]
-    fn add_usage(
+    fn add_usage<'d>(
         &mut self,
         id: DialogId,
         first: SubscriptionId,
@@ -494,7 +534,13 @@ impl Shard {
         message: &Message<'_>,
         now: Instant,
         out: &mut Outbox,
-    ) -> SubscriptionId {
+    ) -> Result<SubscriptionId, Refusal<'d>> {
+        if asked.package == Package::LineSeize {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "Seize In A Dialog Of Its Own",
+            ));
+        }
         let entity = self
             .table
             .subscription(first)
@@ -511,8 +557,11 @@ impl Shard {
             .map_or(Decision::NOTHING, |watcher| {
                 self.decide(&watcher, &aor, asked.package, &directory, now)
             });
+        if decision.handling == Handling::Block {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
         self.counters.subscriptions_created += 1;
-        self.begin(id, &aor, None, decision, asked, &entity, message, now, out)
+        Ok(self.begin(id, &aor, None, decision, asked, &entity, message, now, out))
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
@@ -596,6 +645,8 @@ impl Shard {
 
     /// One last NOTIFY, then nothing.
     pub(crate) fn end_subscription(&mut self, id: SubscriptionId, reason: Termination) {
+        self.note_watcher_end(id, reason);
+        self.give_back(id);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.phase = Phase::Ending(reason);
             subscription.not_before = None;
