@@ -43,7 +43,7 @@ impl Shard {
             Command::Why(aor) => Reply::Why(self.why(&aor, now)),
             Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
             Command::Reload(directory) => {
-                self.begin_review(directory);
+                self.take_directory(directory, now);
                 Reply::Done
             }
             Command::Drain => {

@@ -45,6 +45,8 @@ counters! {
     subscriptions_expired,
     /// Removed because of the answer to a NOTIFY (W:A3.6).
     subscriptions_rejected,
+    /// Removed because their phone started anew (W:A2.19).
+    subscriptions_replaced,
     /// Removed because nobody answered (W:A3.7).
     subscriptions_unanswered,
     /// PUBLISHes accepted.

@@ -116,6 +116,22 @@ pub enum Mail {
         /// What.
         said: Box<Said>,
     },
+    /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
+    Switch {
+        /// Whose.
+        aor: Aor,
+        /// What.
+        said: Box<Said>,
+        /// Which subscription of the sender waits for it.
+        reply_to: (ShardId, u32),
+    },
+    /// From the owner, after the state it made: what was switched is done.
+    Switched {
+        /// Whose.
+        aor: Aor,
+        /// The subscription that waits.
+        subscription: u32,
+    },
     /// To the owner: a PUBLISH that arrived elsewhere.
     Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.

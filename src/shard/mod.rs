@@ -2,8 +2,8 @@
 //! input and time in, effects out.
 //!
 //! No async, lock, clock, file or socket. One file a verb: `admit` lets a request in or says why
-//! not, `subscribe`, `publish` and `notify` serve it, `respond` writes answers, `commands` serves
-//! the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
+//! not, `subscribe`, `publish`, `register` and `notify` serve it, `respond` writes answers,
+//! `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
 //!
 //! Invariants (the simulator checks them, DESIGN §3):
 //! - every live watcher converges to the composed state;
@@ -19,9 +19,12 @@ mod commands;
 mod conditions;
 mod content;
 mod counters;
+mod enclosed;
+mod features;
 mod hop;
 mod identity;
 mod lists;
+mod mailbox;
 mod mark;
 mod notify;
 mod origins;
@@ -29,6 +32,7 @@ mod outcome;
 mod pace;
 mod presentities;
 mod publish;
+mod register;
 mod respond;
 mod review;
 mod subscribe;
@@ -76,6 +80,7 @@ use crate::shard::publish::Waiting;
 use crate::shard::review::Review;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
+use crate::shard::wheel::TimerHandle;
 use crate::shard::wheel::Wheel;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::ReplayWindows;
@@ -95,6 +100,8 @@ enum Timer {
     Phone(PhoneId),
     /// A PUBLISH whose owner does not answer.
     Waiting(u32),
+    /// A rule begins or ceases to hold.
+    Review,
 }
 
 /// One core's engine.
@@ -110,6 +117,7 @@ pub struct Shard {
     is_draining: bool,
     /// What is yet to be looked at since the configuration changed.
     review: Review,
+    review_timer: Option<TimerHandle>,
     /// The last subscription that was told of it.
     drained: SubscriptionId,
 
@@ -162,6 +170,7 @@ impl Shard {
             counters: Counters::default(),
             is_draining: false,
             review: Review::default(),
+            review_timer: None,
             drained: SubscriptionId(0),
             random,
             table: Table::default(),
@@ -211,6 +220,10 @@ impl Shard {
                 Timer::Notify(id) => self.handle_notify_timer(id, now, out),
                 Timer::Presentity(id) => self.handle_presentity_timer(id, now, out),
                 Timer::Phone(id) => self.release_phone(id, now, out),
+                Timer::Review => {
+                    self.review_timer = None;
+                    self.begin_review(now);
+                }
                 Timer::Waiting(place) => {
                     self.waiting.try_remove(place as usize);
                 }
@@ -254,6 +267,14 @@ impl Shard {
             } => self.handle_roster(&domain, aors, is_present, is_first, out),
             Mail::Say { aor, said } => {
                 self.take_statement(&aor, *said, now, out);
+            }
+            Mail::Switch {
+                aor,
+                said,
+                reply_to,
+            } => self.handle_switch(aor, *said, reply_to, now, out),
+            Mail::Switched { aor, subscription } => {
+                self.handle_switched(&aor, SubscriptionId(subscription));
             }
             Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
             Mail::PublishOutcome { request, outcome } => {

@@ -21,8 +21,8 @@ use crate::shard::Timer;
 use crate::shard::admit::Identity;
 use crate::shard::admit::Target;
 use crate::shard::checks::address_of_record;
-use crate::shard::checks::check_encoding;
 use crate::shard::checks::check_exists;
+use crate::shard::checks::decoded_body;
 use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
 use crate::shard::directory::Directory;
@@ -67,9 +67,12 @@ impl Shard {
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
-        check_publisher(&identity, &aor, directory)?;
-        check_exists(&aor, directory)?;
         let (package, ..) = event_of(request.message)?;
+        if document::accepted(package).is_empty() {
+            return Err(Refusal::BadEvent);
+        }
+        check_publisher(&identity, &aor, package, directory)?;
+        check_exists(&aor, directory)?;
         let publication = self.read_publication(request, package, &identity, &aor, directory)?;
         let fresh = self.mint_entity_tag();
         let limits = self.publication_limits(package, domain);
@@ -226,13 +229,13 @@ impl Shard {
         if body.is_empty() {
             return Ok(None);
         }
-        check_encoding(message)?;
+        let body = decoded_body(message)?;
         if body.len() > self.options.body_octets_max {
             return Ok(Some(Err(DocumentFault::TooLarge)));
         }
         let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
         let content_type = String::from_utf8_lossy(content_type);
-        let document = document::read(package, &content_type, body).map(|mut document| {
+        let document = document::read(package, &content_type, &body).map(|mut document| {
             if asks_privacy(message) {
                 document.hide_remote_parties();
             }
@@ -282,19 +285,20 @@ impl Shard {
 }
 
 /// Who proved to be a user may publish for that user, or for anybody when the account is a feeder
-/// (W:B1.3).
+/// (W:B1.3). What only a mailbox or a registrar knows is no user's to say (W:B1.14).
 fn check_publisher<'d>(
     identity: &Identity,
     aor: &Aor,
+    package: Package,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
     let Identity::User(user) = identity else {
         return Ok(());
     };
-    let may = user == aor.user()
-        || directory
-            .account(&format!("{user}@{}", aor.domain()))
-            .is_some_and(|account| account.is_feeder);
+    let is_users_own = !matches!(package, Package::MessageSummary | Package::Reg);
+    let publisher = Aor::new(user, aor.domain());
+    let may =
+        is_users_own && publisher == *aor || directory.is_feeder(Some(&publisher), aor.domain());
     if may {
         Ok(())
     } else {

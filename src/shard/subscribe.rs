@@ -8,7 +8,6 @@ use crate::presence::Aor;
 use crate::presence::document::Format;
 use crate::presence::document::View;
 use crate::presence::list::ListStyle;
-use crate::presence::list::Resolved;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
@@ -29,6 +28,8 @@ use crate::shard::conditions::Terms;
 use crate::shard::content::Shown;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::enclosed::Enclosed;
+use crate::shard::features::check_may_switch;
 use crate::shard::flow::Flow;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
@@ -46,8 +47,11 @@ use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::table::Wants;
+use crate::shard::table::Watcher;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
@@ -64,8 +68,7 @@ struct Asked<'m> {
     format: Format,
     event: &'m [u8],
     granted: Duration,
-    /// The list in its body (RFC 5367).
-    list: Option<Arc<Resolved>>,
+    enclosed: Enclosed,
     profile: Arc<Profile>,
 }
 
@@ -82,12 +85,16 @@ impl Shard {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
-        if requires_list(request.message) && asked.list.is_none() {
+        if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
+        let aor = match asked.package {
+            Package::MessageSummary => self.mailbox(aor, request, &identity, directory),
+            _ => aor,
+        };
         let (dialog, mark) = self.accept_dialog(request)?;
         let (package, profile) = (asked.package, &asked.profile);
-        let of_body = asked.list.as_ref();
+        let of_body = asked.enclosed.list();
         let plan = self.plan_list(request.message, &aor, package, profile, of_body, directory)?;
         if plan.is_none() {
             check_exists(&aor, directory)?;
@@ -104,6 +111,9 @@ impl Shard {
                 && !watcher.may_any_dn(&domain.name, directory);
         if is_forbidden {
             return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
+        if asked.enclosed.is_switch() {
+            check_may_switch(&watcher, &aor, directory)?;
         }
 
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
@@ -122,6 +132,9 @@ impl Shard {
             now,
             out,
         );
+        if asked.profile.replaces_same_contact {
+            self.replace_older(subscription, now, out);
+        }
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -130,7 +143,41 @@ impl Shard {
             self.arm_subscription(subscription);
         }
         self.accept(request, subscription, asked.granted, now, out);
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
+        }
         Ok(())
+    }
+
+    /// The phone starts anew without having ended what it had: older subscriptions of its Contact
+    /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
+    fn replace_older(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+        let phone_of = |table: &Table, id: SubscriptionId| {
+            let subscription = table.subscription(id)?;
+            Some((
+                table.dialog(subscription.dialog)?.phone,
+                subscription.package,
+            ))
+        };
+        let Some(own) = phone_of(&self.table, id) else {
+            return;
+        };
+        let Some(Subject::Presentity(post)) = self.table.subscription(id).map(|own| &own.subject)
+        else {
+            return;
+        };
+        let watched = self.table.watched(post.watched);
+        let older: Vec<SubscriptionId> = watched
+            .iter()
+            .flat_map(|watched| &watched.watchers)
+            .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
+            .map(|watcher| watcher.subscription)
+            .filter(|other| phone_of(&self.table, *other) == Some(own))
+            .collect();
+        for other in older {
+            self.counters.subscriptions_replaced += 1;
+            self.remove_subscription(other, now, out);
+        }
     }
 
     /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
@@ -164,6 +211,9 @@ impl Shard {
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
+        if asked.enclosed.is_switch() {
+            self.check_switch_in_dialog(request, first, directory)?;
+        }
         let is_moved = self.take_target(request, id)?;
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
@@ -179,8 +229,9 @@ impl Shard {
             self.decide_anew(subscription, directory, now);
         }
         let has_changed_list =
-            self.replace_list(subscription, asked.list.as_ref(), directory, now, out);
-        let is_known = !has_changed_list && self.is_suppressed(subscription, request.message, out);
+            self.replace_list(subscription, asked.enclosed.list(), directory, now, out);
+        let is_new = has_changed_list || asked.enclosed.is_switch();
+        let is_known = !is_new && self.is_suppressed(subscription, request.message, out);
         if asked.granted.is_zero() {
             self.counters.subscriptions_ended += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -192,6 +243,9 @@ impl Shard {
             self.accept_silently(request, subscription, asked.granted, now, out);
         } else {
             self.accept(request, subscription, asked.granted, now, out);
+        }
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
         }
         self.wake_siblings(id, subscription);
         Ok(())
@@ -251,7 +305,7 @@ impl Shard {
         let (package, _, event) = event_of(message)?;
         let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
         let profile = Arc::clone(directory.profile(user_agent));
-        let list = self.read_list(message, directory)?;
+        let enclosed = self.read_enclosed(message, package, directory)?;
         let format = accepted_format(message, package, &profile)?;
         let limits = ExpiryLimits {
             min: profile.min_expires.unwrap_or(domain.min_expires),
@@ -264,7 +318,7 @@ impl Shard {
             format,
             event,
             granted,
-            list,
+            enclosed,
             profile,
         })
     }
@@ -287,7 +341,7 @@ impl Shard {
         out: &mut Outbox,
     ) -> SubscriptionId {
         let rendering = match &plan {
-            Some(plan) if plan.resolved.style == ListStyle::Broadworks => Rendering {
+            Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
                 all_dialogs: true,
                 ..asked.profile.rendering
             },
@@ -372,8 +426,7 @@ impl Shard {
         now: Instant,
     ) -> DialogId {
         let flow = request.flow;
-        let rate = profile.notify_rate;
-        let phone = self.phones.join(phone_key(&flow, &dialog), rate, now);
+        let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
         let destination = next_hop(request, &dialog);
         let id = self
             .table

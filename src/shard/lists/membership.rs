@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::list::ListStyle;
 use crate::presence::list::Member;
 use crate::presence::list::Resolved;
 use crate::presence::list::Roster;
 use crate::presence::list::RosterKind;
 use crate::presence::policy::Decision;
+use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Directory;
@@ -40,12 +42,26 @@ pub(crate) struct ListPlan {
 const RESOURCES_MAX: usize = 10_000;
 
 impl ListPlan {
+    /// How it is told to a family of phones (W:B5.19).
+    pub(crate) fn style(&self, profile: &Profile) -> ListStyle {
+        style(&self.resolved, profile)
+    }
+
     /// Whether it is everybody of a domain, for which one needs permission (W:D4.9).
     pub(crate) fn is_of_everybody(&self) -> bool {
         let rosters = &self.resolved.rosters;
         rosters
             .iter()
             .any(|roster| roster.kind == RosterKind::AnyDn)
+    }
+}
+
+/// A family that needs one style gets it, whatever the list says.
+fn style(resolved: &Resolved, profile: &Profile) -> ListStyle {
+    match profile.list_is_broadworks {
+        Some(true) => ListStyle::Broadworks,
+        Some(false) => ListStyle::Rfc,
+        None => resolved.style,
     }
 }
 
@@ -60,7 +76,12 @@ impl Shard {
         directory: &Directory,
         out: &mut Outbox,
     ) -> SubscriptionId {
-        let style = plan.resolved.style;
+        let style = self
+            .table
+            .dialog(dialog)
+            .map_or(plan.resolved.style, |entry| {
+                style(&plan.resolved, &entry.profile)
+            });
         let list = ListState::new(aor.clone(), plan.encoding, style, plan.is_of_body);
         let package = new.package;
         let id = self
@@ -80,19 +101,21 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let Some(subscription) = self.table.subscription_mut(id) else {
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         let package = subscription.package;
+        let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
+        let style = entry.map_or(resolved.style, |entry| style(resolved, &entry.profile));
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
         let members = resolved.members.iter().map(|member| &*member.uri);
-        let is_same = list.style == resolved.style && list.fixed_uris().eq(members);
+        let is_same = list.style == style && list.fixed_uris().eq(members);
         if is_same {
             return self.review_resources(id, package, directory);
         }
-        list.style = resolved.style;
+        list.style = style;
         let old = list.empty();
         let old_posts: Vec<_> = old.iter().filter_map(|resource| resource.post).collect();
         self.fill(id, resolved, package, directory, out);

@@ -55,6 +55,8 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::UnwatchDomain { domain, .. } => format!("unwatch domain {domain}"),
         Mail::Roster { domain, aors, .. } => format!("roster {domain} {}", aors.len()),
         Mail::Say { aor, said } => format!("say {aor} {said:?}"),
+        Mail::Switch { aor, said, .. } => format!("switch {aor} {said:?}"),
+        Mail::Switched { aor, .. } => format!("switched {aor}"),
         Mail::Publish(publish) => format!("publish {}", publish.aor),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }
