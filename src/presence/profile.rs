@@ -88,6 +88,8 @@ pub struct Profile {
     pub partial_dialog_info: bool,
     /// xpidf to whoever asks for it, even when PIDF is accepted too (W:C2.2).
     pub prefers_xpidf: bool,
+    /// An empty Accept counts as none at all (W:A1.10).
+    pub empty_accept_is_absent: bool,
     /// A list is served to it although it does not say `Supported: eventlist` (W:A1.11).
     pub assumes_eventlist: bool,
     /// Octets of one NOTIFY's list body on UDP; None for what fits the path (W:B5.10).
@@ -98,10 +100,15 @@ pub struct Profile {
     pub list_is_broadworks: Option<bool>,
     /// NOTIFYs a second in the long run; None for the server's own.
     pub notify_rate: Option<u32>,
+    /// NOTIFYs at once before that rate holds; None for the server's own (W:A3.13).
+    pub notify_burst: Option<u32>,
     /// NOTIFYs in a row that may stay unanswered (W:A3.7).
     pub strikes: Option<u8>,
     /// Shortest expiry; None for the domain's.
     pub min_expires: Option<Duration>,
+    /// A new subscription ends the older one of the same Contact, presentity and package: it starts
+    /// anew without having ended what it had (W:A2.19).
+    pub replaces_same_contact: bool,
     /// SIP-ETag in NOTIFYs (RFC 5839).
     pub entity_tags: bool,
 }
@@ -113,13 +120,16 @@ impl Default for Profile {
             rendering: Rendering::GENERIC,
             partial_dialog_info: false,
             prefers_xpidf: false,
+            empty_accept_is_absent: false,
             assumes_eventlist: false,
             list_octets: None,
             list_resources: None,
             list_is_broadworks: None,
             notify_rate: None,
+            notify_burst: None,
             strikes: None,
             min_expires: None,
+            replaces_same_contact: false,
             entity_tags: true,
         }
     }

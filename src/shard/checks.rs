@@ -1,8 +1,12 @@
 //! The checks admission is made of: each reads one header and says whether the request may go on
 //! (W:A1).
 
+use std::borrow::Cow;
+
 use crate::presence::Aor;
+use crate::presence::document::DocumentFault;
 use crate::presence::document::Format;
+use crate::presence::document::deflate;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::directory::Directory;
@@ -106,31 +110,69 @@ pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refus
         .ok_or(Refusal::Fault(Fault::Invalid(HeaderName::Expires)))
 }
 
-/// The first of the package's documents that the peer can read (W:A1.10).
+/// The document of the package that the peer is told in (W:A1.10): the one it asks for by name
+/// where that is a saving or its family needs it, else the first it can read.
 pub(crate) fn accepted_format<'d>(
     message: &Message<'_>,
     package: Package,
     profile: &Profile,
 ) -> Result<Format, Refusal<'d>> {
     let offered = Format::of(package);
-    let is_present = message.header(HeaderName::Accept).is_some();
-    let is_accepted = |format: &&Format| {
+    let mut values = message.headers(HeaderName::Accept).peekable();
+    let is_absent = values.peek().is_none()
+        || profile.empty_accept_is_absent && values.all(|value| value.trim_ascii().is_empty());
+    if is_absent {
+        return offered.first().copied().ok_or(Refusal::BadEvent);
+    }
+    let is_named = |format: &&Format| {
         let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
-        let ranges = message
-            .headers(HeaderName::Accept)
-            .flat_map(list_items)
-            .filter_map(MediaRange::parse);
-        accepts(ranges, kind, subtype)
+        accept_ranges(message)
+            .any(|range| range.precision(kind, subtype) == Some(3) && !range.is_refusal())
     };
-    let xpidf = offered.iter().find(|format| **format == Format::Xpidf);
-    let format = if is_present {
-        xpidf
-            .filter(|format| profile.prefers_xpidf && is_accepted(format))
-            .or_else(|| offered.iter().find(is_accepted))
-    } else {
-        offered.first()
+    let is_meant = |format: &&Format| match format {
+        // RFC 5263 §4.2: whoever names it wants it.
+        Format::PidfDiff | Format::CallPark => true,
+        Format::Xpidf => profile.prefers_xpidf,
+        _ => false,
     };
-    format.copied().ok_or(Refusal::NotAcceptable(package))
+    let is_readable = |format: &&Format| {
+        let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
+        **format == Format::Nothing || accepts(accept_ranges(message), kind, subtype)
+    };
+    // Phones that ask for a list name its types, and not always those of its parts (W:B5.1).
+    let reads_lists = accept_ranges(message)
+        .any(|range| range.precision("multipart", "related") == Some(3) && !range.is_refusal());
+    let mut meant = offered.iter().filter(is_meant);
+    let mut plain = offered.iter().filter(|format| **format != Format::PidfDiff);
+    meant
+        .find(is_named)
+        .or_else(|| plain.find(is_readable))
+        .or_else(|| offered.first().filter(|_| reads_lists))
+        .copied()
+        .ok_or(Refusal::NotAcceptable(package))
+}
+
+fn accept_ranges<'a>(message: &'a Message<'_>) -> impl Iterator<Item = MediaRange<'a>> {
+    message
+        .headers(HeaderName::Accept)
+        .flat_map(list_items)
+        .filter_map(MediaRange::parse)
+}
+
+/// Whether the peer can read deflated bodies.
+pub(crate) fn inflates(message: &Message<'_>) -> bool {
+    message
+        .headers(HeaderName::AcceptEncoding)
+        .flat_map(list_items)
+        .any(|item| {
+            let (coding, parameters) = match item.iter().position(|octet| *octet == b';') {
+                Some(at) => item.split_at(at),
+                None => (item, &b""[..]),
+            };
+            let q = Parameters(parameters).get("q").unwrap_or(b"1");
+            let is_zero = q.iter().all(|octet| matches!(octet, b'0' | b'.'));
+            coding.trim_ascii().eq_ignore_ascii_case(b"deflate") && !is_zero
+        })
 }
 
 /// No encoding of the body but identity (W:A1.9).
@@ -143,6 +185,27 @@ pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d
     } else {
         Ok(())
     }
+}
+
+/// The body as it was before it was encoded: `deflate` within limits, anything else is 415 (W:B5.17,
+/// E2.16).
+pub(crate) fn decoded_body<'m, 'd>(message: &Message<'m>) -> Result<Cow<'m, [u8]>, Refusal<'d>> {
+    if !has_token(message, HeaderName::ContentEncoding, b"deflate") {
+        check_encoding(message)?;
+        return Ok(message.body().into());
+    }
+    let is_single = message.headers(HeaderName::ContentEncoding).count() == 1
+        && message
+            .header(HeaderName::ContentEncoding)
+            .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"deflate"));
+    if !is_single {
+        return Err(Refusal::Encoding);
+    }
+    let inflated = deflate::inflate(message.body(), deflate::InflateLimits::default());
+    inflated.map(Cow::Owned).map_err(|fault| match fault {
+        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
+        _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
+    })
 }
 
 /// Whether a body that we do not understand may be ignored: `Content-Disposition:

@@ -1,9 +1,11 @@
-//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839; W:B6.1), and a
-//! rate (RFC 6446; W:B6.2).
+//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839; W:B6.1), a rate
+//! (RFC 6446; W:B6.2), deflated bodies.
 
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::presence::subscription::Package;
+use crate::shard::checks::inflates;
 use crate::shard::table::Subscription;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -61,6 +63,8 @@ pub(crate) struct Terms {
     pub(crate) gap: Option<Duration>,
     /// The most time between two NOTIFYs (`min-rate`).
     pub(crate) period: Option<Duration>,
+    /// The phone can read deflated bodies (W:B5.17).
+    pub(crate) inflates: bool,
     /// When the last NOTIFY was sent.
     sent_at: Option<Instant>,
 }
@@ -68,8 +72,12 @@ pub(crate) struct Terms {
 impl Terms {
     /// What a SUBSCRIBE asks for; None when for nothing.
     pub(crate) fn of(message: &Message<'_>, event: &[u8]) -> Option<Box<Self>> {
-        let parameters = Event::parse(event).map_or(Parameters(b""), |event| event.parameters);
+        let event = Event::parse(event);
+        let parameters = event.map_or(Parameters(b""), |event| event.parameters);
         let gap = rate(parameters.get("max-rate")).map(|gap| gap.min(GAP_MAX));
+        // The package may have a rate of its own, which nobody exceeds.
+        let package = event.and_then(|event| Package::from_token(event.package));
+        let gap = gap.max(package.and_then(Package::notify_gap));
         let period = rate(parameters.get("min-rate"))
             .map(|period| period.max(PERIOD_MIN))
             // A least rate above the greatest is none (RFC 6446 §5.2).
@@ -78,6 +86,7 @@ impl Terms {
             suppress: Suppress::of(message),
             gap,
             period,
+            inflates: inflates(message),
             sent_at: None,
         };
         (terms != Self::default()).then(|| Box::new(terms))

@@ -5,25 +5,22 @@
 //! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
 //! sent again are the octets sent.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use slab::Slab;
 
-use crate::presence::document;
-use crate::presence::document::multipart;
-use crate::presence::document::multipart::Boundary;
-use crate::presence::document::multipart::ContentId;
-use crate::presence::document::rlmi;
+use crate::presence::document::deflate::Deflater;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
-use crate::shard::bodies::Body;
-use crate::shard::conditions::entity_tag;
+use crate::shard::content::Content;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
 use crate::shard::mark::Mark;
+use crate::shard::options::Options;
 use crate::shard::outbox::Outbox;
 use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
@@ -68,25 +65,12 @@ pub(crate) struct InFlight {
 pub(crate) struct Notifier {
     pub(crate) in_flight: Slab<InFlight>,
     buffers: Vec<Vec<u8>>,
-    prolog: Vec<u8>,
+    /// What of the body at hand is its subscription's own.
+    pub(crate) prolog: Vec<u8>,
+    pub(crate) deflater: Deflater,
     /// What of a list the NOTIFY at hand tells.
     pub(crate) selection: Selection,
 }
-
-/// What a NOTIFY carries.
-#[derive(Debug)]
-enum Content {
-    /// No body: the watcher has to wait (W:A3.3), may not know (RFC 6665 §4.2.2), or has the state
-    /// already (RFC 5839 §4), whose hash it is.
-    Empty(u64),
-    /// A document; its prolog is the subscription's own.
-    Document(Body),
-    /// What is selected of a list.
-    Resources,
-}
-
-/// What [`Subscription::shown`] is when a NOTIFY without a body was sent.
-const SHOWN_EMPTY: u64 = 2;
 
 impl Notifier {
     /// NOTIFYs that are not answered yet.
@@ -156,6 +140,7 @@ impl Shard {
     /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
     /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
     fn notify(&mut self, id: SubscriptionId, has_token: bool, now: Instant, out: &mut Outbox) {
+        self.end_seizure_that_went_on(id);
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -196,50 +181,6 @@ impl Shard {
         }
     }
 
-    /// What a NOTIFY of this moment says; None while an owner has not spoken.
-    fn content_of(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Content> {
-        let subscription = self.table.subscription(id)?;
-        if subscription.phase == Phase::Ending(Termination::Rejected) {
-            return Some(Content::Empty(SHOWN_EMPTY));
-        }
-        let post = match &subscription.subject {
-            Subject::List(list)
-                if !list.is_complete() || !self.rosters.is_complete(list.aor().domain()) =>
-            {
-                return None;
-            }
-            Subject::List(_) => {
-                self.select_resources(id, out);
-                return Some(Content::Resources);
-            }
-            Subject::Presentity(post) => *post,
-        };
-        let watched = self.table.watched(post.watched)?;
-        let composed = watched.composed.as_deref()?;
-        let (aor, view) = (&watched.aor, subscription.view);
-        let body = match subscription.decision.handling {
-            Handling::Block | Handling::Confirm => return Some(Content::Empty(SHOWN_EMPTY)),
-            Handling::PoliteBlock => self.bodies.of_blank(aor, view, out),
-            Handling::Allow => self.bodies.of(aor, watched.revision, composed, view, out),
-        };
-        if subscription.wants == Wants::Notify && subscription.suppresses(body.hash) {
-            return Some(Content::Empty(body.hash));
-        }
-        Some(Content::Document(body))
-    }
-
-    /// The hash of what a NOTIFY of this moment would say; None for a list, and when it would say
-    /// nothing.
-    pub(crate) fn state_hash(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<u64> {
-        match self.table.subscription(id)?.subject {
-            Subject::List(_) => None,
-            Subject::Presentity(_) => match self.content_of(id, out)? {
-                Content::Document(body) => Some(body.hash),
-                Content::Empty(_) | Content::Resources => None,
-            },
-        }
-    }
-
     /// Whether the rate its SUBSCRIBE asked for holds this NOTIFY back (RFC 6446 §5.2); a timer
     /// brings it then.
     fn is_too_soon(&mut self, id: SubscriptionId, now: Instant) -> bool {
@@ -255,19 +196,6 @@ impl Shard {
         subscription.not_before = Some(at);
         self.arm_subscription(id);
         true
-    }
-
-    /// Whether the phone knows all that `content` says and is owed nothing (W:A3.14).
-    fn is_told(&self, id: SubscriptionId, content: &Content) -> bool {
-        let Some(subscription) = self.table.subscription(id) else {
-            return true;
-        };
-        let knows = match content {
-            Content::Empty(hash) => subscription.shown == *hash,
-            Content::Document(body) => subscription.shown == body.hash,
-            Content::Resources => self.notifier.selection.is_empty(),
-        };
-        knows && subscription.wants == Wants::Change && subscription.phase == Phase::Active
     }
 
     fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, now: Instant) -> bool {
@@ -292,10 +220,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let list = match content {
-            Content::Resources => self.write_resources(id, out),
-            Content::Empty(_) | Content::Document(_) => None,
-        };
+        let body = self.write_body(id, content, out);
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
@@ -327,35 +252,11 @@ impl Shard {
         if !self.options.product.is_empty() {
             emit::header(arena, "User-Agent", self.options.product.as_bytes());
         }
-        let prolog = &mut self.notifier.prolog;
-        prolog.clear();
-        let view = subscription.view;
-        let mut tail = 0..0;
-        match (content, list) {
-            (Content::Document(body), _) => {
-                document::write_prolog(prolog, view, subscription.version, subscription.entity());
-                emit::header(arena, "Content-Type", view.format.content_type().as_bytes());
-                if entry.profile.entity_tags {
-                    write_entity_tag(arena, body.hash);
-                }
-                tail = body.octets.clone();
-                subscription.shown = body.hash;
-            }
-            (Content::Resources, Some(list)) if list.is_multipart => {
-                emit::header(arena, "Require", b"eventlist");
-                arena.extend_from_slice(b"Content-Type: ");
-                let root = ContentId::ROOT;
-                multipart::write_related(arena, Boundary::OUTER, root, rlmi::CONTENT_TYPE);
-                arena.extend_from_slice(b"\r\n");
-                tail = list.octets;
-            }
-            (Content::Resources, Some(list)) => {
-                emit::header(arena, "Content-Type", list.format.content_type().as_bytes());
-                tail = list.octets;
-            }
-            (Content::Empty(hash), _) => subscription.shown = *hash,
-            (Content::Resources, None) => {}
+        let prolog = &self.notifier.prolog;
+        if let Some(body) = &body {
+            body.write_headers(arena, entry.profile.entity_tags);
         }
+        let tail = body.map_or(0..0, |body| body.octets);
         let octets = (prolog.len() + tail.len()) as u64;
         emit::header_number(arena, "Content-Length", octets);
         arena.extend_from_slice(b"\r\n");
@@ -392,9 +293,13 @@ impl Shard {
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.
-        subscription.wants = match &subscription.subject {
+        subscription.wants = match &mut subscription.subject {
             Subject::List(list) if list.is_marked() => Wants::Change,
-            Subject::List(_) | Subject::Presentity(_) => Wants::Nothing,
+            Subject::Watchers(audience) => {
+                audience.told();
+                Wants::Nothing
+            }
+            Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
         };
         subscription.version += 1;
         let has_period = subscription.sent(now);
@@ -407,10 +312,10 @@ impl Shard {
 
     /// The subscription's timer: its end, or the end of a pause.
     pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, now: Instant) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         subscription.timer = None;
         if subscription.not_before.is_some_and(|at| at <= now) {
             subscription.not_before = None;
@@ -437,10 +342,10 @@ impl Shard {
     /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
     /// silent, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         let end = subscription.expires_at + grace;
         let due = subscription.terms.as_ref().and_then(|terms| terms.due());
         let sooner = [subscription.not_before, due];
@@ -458,6 +363,10 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        let subscription = self.table.subscription(id);
+        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
+            self.end_subscription(id, Termination::Timeout);
+        }
         let Some(removed) = self.table.remove_subscription(id) else {
             return;
         };
@@ -470,12 +379,23 @@ impl Shard {
         if let Some(entry) = removed.dialog {
             self.phones.leave(entry.phone);
         }
-        if matches!(removed.subscription.subject, Subject::List(_)) {
-            self.abandon_rosters(id, out);
+        match removed.subscription.subject {
+            Subject::List(_) => self.abandon_rosters(id, out),
+            Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
+            Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
         for watched in removed.unwatched {
             self.end_watch(&watched.aor, now, out);
         }
+    }
+}
+
+/// How much longer than granted a subscription lives: phones refresh late (W:A3.9), but nobody holds
+/// an appearance for longer than he may (W:C10.2).
+fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
+    match subscription.subject {
+        Subject::Seizure(_) => Duration::ZERO,
+        _ => options.expiry_grace,
     }
 }
 
@@ -495,13 +415,5 @@ fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, no
             arena.extend_from_slice(reason.reason().as_bytes());
         }
     }
-    arena.extend_from_slice(b"\r\n");
-}
-
-/// The hash of a body is its entity tag (RFC 5839 §3): the same state reads the same in every
-/// process.
-fn write_entity_tag(arena: &mut Vec<u8>, hash: u64) {
-    arena.extend_from_slice(b"SIP-ETag: ");
-    arena.extend_from_slice(&entity_tag(hash));
     arena.extend_from_slice(b"\r\n");
 }

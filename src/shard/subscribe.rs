@@ -8,7 +8,6 @@ use crate::presence::Aor;
 use crate::presence::document::Format;
 use crate::presence::document::View;
 use crate::presence::list::ListStyle;
-use crate::presence::list::Resolved;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
@@ -26,8 +25,11 @@ use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
 use crate::shard::conditions::Suppress;
 use crate::shard::conditions::Terms;
+use crate::shard::content::Shown;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::enclosed::Enclosed;
+use crate::shard::features::check_may_switch;
 use crate::shard::flow::Flow;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
@@ -38,6 +40,7 @@ use crate::shard::hop::request_uri;
 use crate::shard::identity::Identity;
 use crate::shard::lists::ListPlan;
 use crate::shard::lists::requires_list;
+use crate::shard::mail::Claim;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
@@ -45,8 +48,11 @@ use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::table::Wants;
+use crate::shard::table::Watcher;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
@@ -63,8 +69,7 @@ struct Asked<'m> {
     format: Format,
     event: &'m [u8],
     granted: Duration,
-    /// The list in its body (RFC 5367).
-    list: Option<Arc<Resolved>>,
+    enclosed: Enclosed,
     profile: Arc<Profile>,
 }
 
@@ -80,39 +85,70 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
+        let aor = match event_of(request.message)? {
+            (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
+            _ => aor,
+        };
+        self.subscribe(request, &aor, domain, None, directory, now, out)
+    }
+
+    /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
+    /// one was.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything a subscription is made of"
+    )]
+    pub(crate) fn subscribe<'d>(
+        &mut self,
+        request: &Request<'_>,
+        aor: &Aor,
+        domain: &'d Domain,
+        claim: Option<&Claim>,
+        directory: &'d Directory,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal<'d>> {
         let asked = self.read_subscribe(request.message, domain, directory)?;
-        if requires_list(request.message) && asked.list.is_none() {
+        if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
         let (dialog, mark) = self.accept_dialog(request)?;
         let (package, profile) = (asked.package, &asked.profile);
-        let of_body = asked.list.as_ref();
-        let plan = self.plan_list(request.message, &aor, package, profile, of_body, directory)?;
+        let of_body = asked.enclosed.list();
+        let plan = self.plan_list(request.message, aor, package, profile, of_body, directory)?;
         if plan.is_none() {
-            check_exists(&aor, directory)?;
+            check_exists(aor, directory)?;
         }
         self.check_room(request, &dialog)?;
         let peer = request.flow.peer.ip();
         let watcher = Identity::new(dialog.remote_uri(), peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
-            _ => self.decide(&watcher, &aor, package, directory, now),
+            _ => self.decide(&watcher, aor, package, directory, now),
         };
         let is_forbidden = decision.handling == Handling::Block
+            || package == Package::LineSeize && decision.handling != Handling::Allow
             || plan.as_ref().is_some_and(ListPlan::is_of_everybody)
                 && !watcher.may_any_dn(&domain.name, directory);
         if is_forbidden {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
+        if asked.enclosed.is_switch() {
+            check_may_switch(&watcher, aor, directory)?;
+        }
+
+        if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
+            return self.seize(request, aor, domain, directory, now, out);
+        }
 
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
-            None => entity_uri(request.message, &aor),
+            None => entity_uri(request.message, aor),
         };
         let subscription = self.begin(
             id,
-            &aor,
+            aor,
             plan,
             decision,
             &asked,
@@ -121,6 +157,12 @@ impl Shard {
             now,
             out,
         );
+        if let Some(claim) = claim {
+            self.hold(subscription, claim);
+        }
+        if asked.profile.replaces_same_contact {
+            self.replace_older(subscription, now, out);
+        }
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -129,7 +171,41 @@ impl Shard {
             self.arm_subscription(subscription);
         }
         self.accept(request, subscription, asked.granted, now, out);
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
+        }
         Ok(())
+    }
+
+    /// The phone starts anew without having ended what it had: older subscriptions of its Contact
+    /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
+    fn replace_older(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+        let phone_of = |table: &Table, id: SubscriptionId| {
+            let subscription = table.subscription(id)?;
+            Some((
+                table.dialog(subscription.dialog)?.phone,
+                subscription.package,
+            ))
+        };
+        let Some(own) = phone_of(&self.table, id) else {
+            return;
+        };
+        let Some(Subject::Presentity(post)) = self.table.subscription(id).map(|own| &own.subject)
+        else {
+            return;
+        };
+        let watched = self.table.watched(post.watched);
+        let older: Vec<SubscriptionId> = watched
+            .iter()
+            .flat_map(|watched| &watched.watchers)
+            .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
+            .map(|watcher| watcher.subscription)
+            .filter(|other| phone_of(&self.table, *other) == Some(own))
+            .collect();
+        for other in older {
+            self.counters.subscriptions_replaced += 1;
+            self.remove_subscription(other, now, out);
+        }
     }
 
     /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
@@ -163,14 +239,18 @@ impl Shard {
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
+        if asked.enclosed.is_switch() {
+            self.check_switch_in_dialog(request, first, directory)?;
+        }
         let is_moved = self.take_target(request, id)?;
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }
         let subscription = match self.usage_of(id, &asked) {
+            Some(subscription) if self.is_released(subscription) => return Err(GONE),
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, first, &asked, request.message, now, out),
+            None => self.add_usage(id, first, &asked, request.message, now, out)?,
         };
         // What the operator's rules say was decided when they were read; a rule of the presentity's
         // own may hold for a time, and one about addresses for the old one.
@@ -178,8 +258,9 @@ impl Shard {
             self.decide_anew(subscription, directory, now);
         }
         let has_changed_list =
-            self.replace_list(subscription, asked.list.as_ref(), directory, now, out);
-        let is_known = !has_changed_list && self.is_suppressed(subscription, request.message, out);
+            self.replace_list(subscription, asked.enclosed.list(), directory, now, out);
+        let is_new = has_changed_list || asked.enclosed.is_switch();
+        let is_known = !is_new && self.is_suppressed(subscription, request.message, out);
         if asked.granted.is_zero() {
             self.counters.subscriptions_ended += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -191,6 +272,9 @@ impl Shard {
             self.accept_silently(request, subscription, asked.granted, now, out);
         } else {
             self.accept(request, subscription, asked.granted, now, out);
+        }
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
         }
         self.wake_siblings(id, subscription);
         Ok(())
@@ -226,7 +310,7 @@ impl Shard {
         if let Some(entry) = self.table.subscription_mut(id) {
             // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
             // late.
-            entry.phase = Phase::Active;
+            let is_back = std::mem::replace(&mut entry.phase, Phase::Active) != Phase::Active;
             entry.expires_at = now + asked.granted;
             entry.strikes = 0;
             entry.refusals = 0;
@@ -236,6 +320,9 @@ impl Shard {
             // What was suppressed is answered with 204; what was not is told.
             if let Some(terms) = &mut entry.terms {
                 terms.suppress = None;
+            }
+            if is_back {
+                self.note_watcher(id);
             }
         }
         self.arm_subscription(id);
@@ -250,11 +337,15 @@ impl Shard {
         let (package, _, event) = event_of(message)?;
         let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
         let profile = Arc::clone(directory.profile(user_agent));
-        let list = self.read_list(message, directory)?;
+        let enclosed = self.read_enclosed(message, package, directory)?;
         let format = accepted_format(message, package, &profile)?;
+        let package_max = package.expires_max().unwrap_or(domain.max_expires);
         let limits = ExpiryLimits {
-            min: profile.min_expires.unwrap_or(domain.min_expires),
-            max: domain.max_expires,
+            min: profile
+                .min_expires
+                .unwrap_or(domain.min_expires)
+                .min(package_max),
+            max: domain.max_expires.min(package_max),
         };
         let granted = limits.grant(expires_of(message)?, package.expires_default());
         let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
@@ -263,7 +354,7 @@ impl Shard {
             format,
             event,
             granted,
-            list,
+            enclosed,
             profile,
         })
     }
@@ -286,21 +377,27 @@ impl Shard {
         out: &mut Outbox,
     ) -> SubscriptionId {
         let rendering = match &plan {
-            Some(plan) if plan.resolved.style == ListStyle::Broadworks => Rendering {
+            Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
                 all_dialogs: true,
                 ..asked.profile.rendering
             },
             _ => asked.profile.rendering,
         };
+        // Each resource of a list is told whole.
+        let format = match asked.format {
+            Format::PidfDiff if plan.is_some() => Format::Pidf,
+            format => format,
+        };
         let new = NewSubscription {
             package: asked.package,
             view: View {
-                format: asked.format,
+                format,
                 privacy: decision.privacy,
                 rendering,
             },
             decision,
             terms: Terms::of(message, asked.event),
+            history: Shown::of(format, asked.profile.partial_dialog_info),
             event: asked.event,
             entity,
             expires_at: now + asked.granted,
@@ -309,11 +406,15 @@ impl Shard {
             let directory = Arc::clone(&self.directory);
             return self.add_list(dialog, aor, &plan, new, &directory, out);
         }
+        if let Some(package) = asked.package.of_watchers() {
+            return self.add_audience(dialog, (aor.clone(), package), new, out);
+        }
         let (watched, is_new) = self.table.watch(aor);
         let id = self.table.add_subscription(dialog, watched, new);
         if is_new {
             self.begin_watch(aor, out);
         }
+        self.note_watcher(id);
         id
     }
 
@@ -365,8 +466,7 @@ impl Shard {
         now: Instant,
     ) -> DialogId {
         let flow = request.flow;
-        let rate = profile.notify_rate;
-        let phone = self.phones.join(phone_key(&flow, &dialog), rate, now);
+        let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
         let destination = next_hop(request, &dialog);
         let id = self
             .table
@@ -426,7 +526,7 @@ impl Shard {
         clippy::too_many_arguments,
         reason = "everything a subscription is made of"
     )]
-    fn add_usage(
+    fn add_usage<'d>(
         &mut self,
         id: DialogId,
         first: SubscriptionId,
@@ -434,7 +534,13 @@ impl Shard {
         message: &Message<'_>,
         now: Instant,
         out: &mut Outbox,
-    ) -> SubscriptionId {
+    ) -> Result<SubscriptionId, Refusal<'d>> {
+        if asked.package == Package::LineSeize {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "Seize In A Dialog Of Its Own",
+            ));
+        }
         let entity = self
             .table
             .subscription(first)
@@ -451,8 +557,11 @@ impl Shard {
             .map_or(Decision::NOTHING, |watcher| {
                 self.decide(&watcher, &aor, asked.package, &directory, now)
             });
+        if decision.handling == Handling::Block {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
         self.counters.subscriptions_created += 1;
-        self.begin(id, &aor, None, decision, asked, &entity, message, now, out)
+        Ok(self.begin(id, &aor, None, decision, asked, &entity, message, now, out))
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
@@ -536,6 +645,8 @@ impl Shard {
 
     /// One last NOTIFY, then nothing.
     pub(crate) fn end_subscription(&mut self, id: SubscriptionId, reason: Termination) {
+        self.note_watcher_end(id, reason);
+        self.give_back(id);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.phase = Phase::Ending(reason);
             subscription.not_before = None;

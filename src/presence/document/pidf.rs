@@ -143,10 +143,19 @@ fn note(composed: &Composed) -> Option<&str> {
 }
 
 /// The activities in the order they are written: the one that says what the availability says,
-/// then the others.
+/// then the others. The schema of RFC 4480 forgot `lunch`, which is a `meal`, and takes `unknown`
+/// alone.
 fn activities(composed: &Composed) -> impl Iterator<Item = &str> {
+    let implied = implied_activity(composed);
     let others = composed.activities.iter().map(|name| &**name);
-    implied_activity(composed).into_iter().chain(others)
+    let is_alone = implied.is_none() && composed.activities.len() == 1;
+    let has_meal = others.clone().any(|name| name == "meal");
+    let others = others.filter_map(move |name| match name {
+        "lunch" => (!has_meal).then_some("meal"),
+        "unknown" => is_alone.then_some(name),
+        _ => Some(name),
+    });
+    implied.into_iter().chain(others)
 }
 
 fn write_person(out: &mut Vec<u8>, _: &Aor, composed: &Composed) {

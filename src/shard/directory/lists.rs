@@ -83,12 +83,12 @@ pub enum ListFault {
     /// Its members are too many, nested lists counted in.
     #[error("the list {0} has more than {MEMBERS_MAX} members")]
     TooManyMembers(Aor),
-    /// It contains itself.
-    #[error("lists contain each other: {0}")]
-    Cycle(Box<str>),
-    /// Lists within lists within lists.
-    #[error("lists are nested more than {DEPTH_MAX} deep: {0}")]
-    TooDeep(Box<str>),
+    /// It contains itself, or leads to one that does: the way there, the last one twice.
+    #[error("lists contain each other: {}", .0.join(" -> "))]
+    Cycle(Vec<Box<str>>),
+    /// Lists within lists within lists: the way there.
+    #[error("lists are nested more than {DEPTH_MAX} deep: {}", .0.join(" -> "))]
+    TooDeep(Vec<Box<str>>),
     /// Whoever may watch a list must not see everything by it.
     #[error("the list {0} contains any-dn, which is subscribed by itself alone")]
     AnyDnWithin(Aor),
@@ -299,11 +299,16 @@ impl Directory {
     pub fn with_list(&self, aor: &Aor, list: StoredList) -> Result<Self, ListFault> {
         let mut new = self.clone();
         new.add_list(aor, list)?;
+        new.check_list(aor)?;
         let lists = new.lists_of(aor).into_iter();
-        for (user, list) in lists.flat_map(|lists| &lists.by_user) {
-            if matches!(list.definition, Definition::Stored(_)) {
-                new.check_list(&Aor::new(user, aor.domain()))?;
-            }
+        let mut others: Vec<&str> = lists
+            .flat_map(|lists| &lists.by_user)
+            .filter(|(_, other)| matches!(other.definition, Definition::Stored(_)))
+            .map(|(user, _)| &**user)
+            .collect();
+        others.sort_unstable();
+        for user in others {
+            new.check_list(&Aor::new(user, aor.domain()))?;
         }
         Ok(new)
     }

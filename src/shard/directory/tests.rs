@@ -176,7 +176,10 @@ fn lists_within_lists_are_unfolded() {
     let fault = |directory: &Directory| directory.check_list(&aor("a@abc.com")).unwrap_err();
     let mut cyclic = directory.clone();
     add(&mut cyclic, "c", &["a"]);
-    assert_eq!(fault(&cyclic), ListFault::Cycle("a -> b -> c -> a".into()));
+    assert_eq!(
+        fault(&cyclic).to_string(),
+        "lists contain each other: a -> b -> c -> a"
+    );
     let _ = cyclic.list(&aor("a@abc.com"));
     let mut deep = directory.clone();
     add(&mut deep, "c", &["d"]);
@@ -185,8 +188,8 @@ fn lists_within_lists_are_unfolded() {
     add(&mut deep, "d", &["e"]);
     add(&mut deep, "e", &["9"]);
     assert_eq!(
-        fault(&deep),
-        ListFault::TooDeep("a -> b -> c -> d -> e".into())
+        fault(&deep).to_string(),
+        "lists are nested more than 4 deep: a -> b -> c -> d -> e"
     );
     let mut greedy = directory.clone();
     add(&mut greedy, "c", &["any-dn"]);

@@ -97,7 +97,7 @@ fn the_documents_of_each_availability() {
         )),
         tuple("open", "<note>back at 1 &lt;pm&gt;</note>\n")
             + &person(
-                "<rpid:away/>\n<rpid:lunch/>\n",
+                "<rpid:away/>\n<rpid:meal/>\n",
                 "<dm:note>back at 1 &lt;pm&gt;</dm:note>\n"
             )
             + end
@@ -112,6 +112,24 @@ fn the_documents_of_each_availability() {
             + &person("<rpid:busy/>\n", "<dm:note>Do not disturb</dm:note>\n")
             + end
     );
+}
+
+#[test]
+fn activities_that_the_schema_has_not() {
+    let written = |availability, activities: &[&str]| {
+        let text = state(&composed(availability, true, activities, None));
+        let names = text.lines().filter_map(|line| {
+            let name = line.strip_prefix("<rpid:")?.strip_suffix("/>")?;
+            Some(name.to_owned())
+        });
+        names.collect::<Vec<_>>()
+    };
+    let available = Availability::Available;
+    assert_eq!(written(available, &["lunch"]), ["meal"]);
+    assert_eq!(written(available, &["lunch", "meal", "tv"]), ["meal", "tv"]);
+    assert_eq!(written(available, &["unknown"]), ["unknown"]);
+    assert_eq!(written(available, &["tv", "unknown"]), ["tv"]);
+    assert_eq!(written(Availability::Away, &["unknown"]), ["away"]);
 }
 
 #[test]

@@ -155,12 +155,17 @@ impl<'d> Unfolding<'d> {
         let is_cycle = self.chain.contains(&user);
         self.chain.push(user);
         if is_cycle {
-            return Err(ListFault::Cycle(self.chain.join(" -> ").into()));
+            return Err(ListFault::Cycle(self.way()));
         }
         if self.chain.len() > DEPTH_MAX {
-            return Err(ListFault::TooDeep(self.chain.join(" -> ").into()));
+            return Err(ListFault::TooDeep(self.way()));
         }
         Ok(())
+    }
+
+    /// The lists we came through.
+    fn way(&self) -> Vec<Box<str>> {
+        self.chain.iter().map(|user| (*user).into()).collect()
     }
 
     /// The list a member is, when it is one of the same domain: what another tenant's list
