@@ -247,8 +247,8 @@ impl Stage {
                 Some(("~", text)) => whole.contains(text),
                 Some(("^", text)) => !whole.contains(text),
                 _ => actual.iter().any(|line| {
-                    self.bindings
-                        .matches(expected, line.strip_suffix(b"\r").unwrap_or(line))
+                    let bare = line.strip_suffix(b"\r").unwrap_or(line);
+                    self.bindings.matches(expected, bare) || self.bindings.matches(expected, line)
                 }),
             };
             if !holds {
