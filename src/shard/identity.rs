@@ -51,6 +51,11 @@ impl Identity {
         }
     }
 
+    /// The name of its account.
+    pub(crate) fn display(&self, directory: &Directory) -> Option<Box<str>> {
+        directory.rules_of(self.aor.as_ref()?).display.clone()
+    }
+
     /// Whether this is the presentity itself.
     pub(crate) fn is(&self, aor: &Aor) -> bool {
         self.aor.as_ref() == Some(aor)
@@ -79,8 +84,12 @@ impl Shard {
         directory: &Directory,
         now: Instant,
     ) -> Decision {
+        directory.decide(identity.as_watcher(), aor, package, self.wall_clock(now))
+    }
+
+    /// What the wall clock says, in seconds since 1970 UTC.
+    pub(crate) fn wall_clock(&self, now: Instant) -> u64 {
         let uptime = now.saturating_duration_since(self.options.epoch);
-        let at = self.options.epoch_unix + uptime.as_secs();
-        directory.decide(identity.as_watcher(), aor, package, at)
+        self.options.epoch_unix + uptime.as_secs()
     }
 }

@@ -50,6 +50,9 @@ fn local(peer: SocketAddr) -> SocketAddr {
 /// Turns a shard may ask for at one instant before we call it a loop.
 const TURNS_MAX: usize = 10_000;
 
+/// What a UDP datagram over IPv4 can carry.
+const DATAGRAM_OCTETS_MAX: usize = 65_507;
+
 /// A message the server sent.
 pub(crate) struct Sent {
     /// To whom.
@@ -178,6 +181,22 @@ impl World {
         }
     }
 
+    /// The operator's file says something else now, and every shard is told.
+    pub(crate) fn reload(&mut self, text: &str) -> Result<(), String> {
+        let directory = Arc::new(configured(text)?);
+        for shard in 0..self.shards.len() {
+            let token = self.token();
+            let command = Command::Reload(Arc::clone(&directory));
+            self.input(shard, Input::Command(token, command));
+            match self.replies.pop() {
+                Some((answered, Reply::Done)) if answered == token => {}
+                other => return Err(format!("the command was answered {other:?}")),
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
     /// The operator drains every shard; how many NOTIFYs are out.
     pub(crate) fn drain(&mut self) -> Result<usize, String> {
         let mut outstanding = 0;
@@ -256,10 +275,13 @@ impl World {
                 address: flow.peer,
                 transport: flow.transport,
             };
-            self.sent.push_back(Sent {
-                peer,
-                bytes: self.outbox.pieces(transmit).concat(),
-            });
+            let bytes = self.outbox.pieces(transmit).concat();
+            assert!(
+                flow.transport != Transport::Udp || bytes.len() <= DATAGRAM_OCTETS_MAX,
+                "a datagram does not hold {} octets",
+                bytes.len()
+            );
+            self.sent.push_back(Sent { peer, bytes });
         }
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);

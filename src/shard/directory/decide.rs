@@ -105,6 +105,18 @@ impl Directory {
         !self.documents.is_empty() && self.documents.contains_key(aor)
     }
 
+    /// When a rule begins or ceases to hold next, in seconds since 1970 UTC.
+    #[must_use]
+    pub fn next_rule_change(&self, at: u64) -> Option<u64> {
+        self.documents
+            .values()
+            .flat_map(|rules| rules.iter())
+            .flat_map(|rule| [rule.valid_from, rule.valid_until])
+            .flatten()
+            .filter(|change| *change > at)
+            .min()
+    }
+
     /// This directory with the own rules of all presentities as another has them: a configuration
     /// that is read again says nothing about them.
     #[must_use]
