@@ -107,7 +107,9 @@ impl Shard {
             _ => self.decide(&watcher, &aor, package, directory, now),
         };
         let is_forbidden = decision.handling == Handling::Block
-            || plan.as_ref().is_some_and(ListPlan::is_of_everybody)
+            || plan
+                .as_ref()
+                .is_some_and(|plan| plan.resolved.is_of_everybody())
                 && !watcher.may_any_dn(&domain.name, directory);
         if is_forbidden {
             return Err(Refusal::Plain(Status::FORBIDDEN));
