@@ -42,6 +42,7 @@ impl Review {
 impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
+        self.review_waiting(&directory, now);
         self.directory = directory;
         self.begin_review(now);
     }
@@ -200,6 +201,7 @@ impl Shard {
         if decision.handling == Handling::Block {
             self.end_subscription(id, Termination::Rejected);
         }
+        self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.
         let wants = if before.handling == decision.handling {
             Wants::Change

@@ -22,6 +22,7 @@ use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
+use crate::shard::table::Post;
 use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
@@ -117,11 +118,19 @@ impl Shard {
             list.inherit(&old);
         }
         for post in old_posts {
-            if let Some(unwatched) = self.table.leave(post) {
-                self.end_watch(&unwatched.aor, now, out);
-            }
+            self.leave_resource(post, now, out);
         }
         self.want(id, Wants::Change);
+    }
+
+    /// A resource watches no longer.
+    fn leave_resource(&mut self, post: Post, now: Instant, out: &mut Outbox) {
+        if let Some(aor) = self.table.watched(post.watched).map(|it| it.aor.clone()) {
+            self.note_watchers_of(&aor);
+        }
+        if let Some(unwatched) = self.table.leave(post) {
+            self.end_watch(&unwatched.aor, now, out);
+        }
     }
 
     fn fill(
@@ -189,6 +198,7 @@ impl Shard {
         if is_new {
             self.begin_watch(aor, out);
         }
+        self.note_watchers_of(aor);
     }
 
     fn decide_resource(
@@ -244,6 +254,9 @@ impl Shard {
                 list.resources[place].shown = 0;
                 list.mark(place as u32);
                 is_changed = true;
+                if let Some(aor) = &aor {
+                    self.note_watchers_of(aor);
+                }
             }
         }
         if is_changed {
@@ -312,9 +325,7 @@ impl Shard {
             _ => return,
         };
         for post in posts {
-            if let Some(unwatched) = self.table.leave(post) {
-                self.end_watch(&unwatched.aor, now, out);
-            }
+            self.leave_resource(post, now, out);
         }
     }
 
