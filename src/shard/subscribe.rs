@@ -139,7 +139,9 @@ impl Shard {
         };
         let is_forbidden = decision.handling == Handling::Block
             || package == Package::LineSeize && decision.handling != Handling::Allow
-            || plan.as_ref().is_some_and(ListPlan::is_of_everybody)
+            || plan
+                .as_ref()
+                .is_some_and(|plan| plan.resolved.is_of_everybody())
                 && !watcher.may_any_dn(&domain.name, directory);
         if is_forbidden {
             return Err(Refusal::Plain(Status::FORBIDDEN));
