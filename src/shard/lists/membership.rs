@@ -47,14 +47,6 @@ impl ListPlan {
     pub(crate) fn style(&self, profile: &Profile) -> ListStyle {
         style(&self.resolved, profile)
     }
-
-    /// Whether it is everybody of a domain, for which one needs permission (W:D4.9).
-    pub(crate) fn is_of_everybody(&self) -> bool {
-        let rosters = &self.resolved.rosters;
-        rosters
-            .iter()
-            .any(|roster| roster.kind == RosterKind::AnyDn)
-    }
 }
 
 /// A family that needs one style gets it, whatever the list says.
