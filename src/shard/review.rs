@@ -42,7 +42,6 @@ impl Review {
 impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
-        self.review_waiting(&directory, now);
         self.directory = directory;
         self.begin_review(now);
     }
@@ -58,6 +57,7 @@ impl Shard {
             let when = now + Duration::from_secs(change - at);
             self.review_timer = Some(self.wheel.arm(when, Timer::Review));
         }
+        self.review_waiting(now);
         self.review = Review {
             presentity: 0,
             presentities: self.presentities.places(),
