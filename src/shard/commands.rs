@@ -104,7 +104,7 @@ impl Shard {
                 Some(list.aor().to_string()),
                 list.resources.get(watcher.resource as usize)?.decision,
             ),
-            Subject::Presentity(_) => (None, subscription.decision),
+            _ => (None, subscription.decision),
         };
         Some(WatcherReport {
             shard: self.options.id.0,

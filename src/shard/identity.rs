@@ -51,6 +51,11 @@ impl Identity {
         }
     }
 
+    /// The name of its account.
+    pub(crate) fn display(&self, directory: &Directory) -> Option<Box<str>> {
+        directory.rules_of(self.aor.as_ref()?).display.clone()
+    }
+
     /// Whether this is the presentity itself.
     pub(crate) fn is(&self, aor: &Aor) -> bool {
         self.aor.as_ref() == Some(aor)

@@ -13,12 +13,14 @@
 //! - the same seed and inputs give the same octets.
 
 mod admit;
+mod appearances;
 mod bodies;
 mod checks;
 mod commands;
 mod conditions;
 mod content;
 mod counters;
+mod dialogs;
 mod enclosed;
 mod features;
 mod hop;
@@ -38,6 +40,7 @@ mod review;
 mod subscribe;
 mod table;
 mod wheel;
+mod winfo;
 
 pub mod directory;
 pub mod flow;
@@ -67,6 +70,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use crate::presence::Aor;
+use crate::shard::appearances::Seizures;
 use crate::shard::bodies::Bodies;
 use crate::shard::lists::roster::Rosters;
 use crate::shard::notify::InFlightId;
@@ -82,6 +86,7 @@ use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
 use crate::shard::wheel::TimerHandle;
 use crate::shard::wheel::Wheel;
+use crate::shard::winfo::WatcherInfos;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::ReplayWindows;
 use crate::sip::random::Random;
@@ -98,7 +103,7 @@ enum Timer {
     Presentity(PresentityId),
     /// A phone can take another NOTIFY.
     Phone(PhoneId),
-    /// A PUBLISH whose owner does not answer.
+    /// A request whose owner does not answer.
     Waiting(u32),
     /// A rule begins or ceases to hold.
     Review,
@@ -131,9 +136,11 @@ pub struct Shard {
     table: Table,
     presentities: Presentities,
     rosters: Rosters,
+    winfo: WatcherInfos,
+    seizures: Seizures,
     phones: Phones,
     origins: Origins,
-    /// PUBLISHes that wait for another shard's word.
+    /// Requests that wait for another shard's word.
     waiting: Slab<Waiting>,
 
     // What is to be done.
@@ -176,6 +183,8 @@ impl Shard {
             table: Table::default(),
             presentities: Presentities::default(),
             rosters: Rosters::default(),
+            winfo: WatcherInfos::default(),
+            seizures: Seizures::default(),
             waiting: Slab::new(),
             notifier: Notifier::default(),
             bodies: Bodies::default(),
@@ -206,7 +215,7 @@ impl Shard {
                 out.replies.push((token, reply));
             }
         }
-        self.send_queued(now, out);
+        self.end_turn(now, out);
     }
 
     /// Does what is due at `now`.
@@ -231,17 +240,29 @@ impl Shard {
         }
         self.due = due;
         self.go_on_reviewing(now, out);
-        self.send_queued(now, out);
+        self.end_turn(now, out);
     }
 
     /// When something is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.queue.is_empty() && self.review.is_over() {
+        let is_settled = self.winfo.is_settled() && self.seizures.are_settled();
+        if self.queue.is_empty() && self.review.is_over() && is_settled {
             self.wheel.poll_timeout()
         } else {
             Some(self.now)
         }
+    }
+
+    /// What a turn left to be told.
+    fn end_turn(&mut self, now: Instant, out: &mut Outbox) {
+        if !self.seizures.are_settled() {
+            self.release_claims(now, out);
+        }
+        if !self.winfo.is_settled() {
+            self.report_watchers(out);
+        }
+        self.send_queued(now, out);
     }
 
     fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {
@@ -265,6 +286,26 @@ impl Shard {
                 is_present,
                 is_first,
             } => self.handle_roster(&domain, aors, is_present, is_first, out),
+            Mail::FollowWatchers {
+                aor,
+                package,
+                follower,
+            } => self.handle_follow_watchers(aor, package, follower, out),
+            Mail::UnfollowWatchers {
+                aor,
+                package,
+                follower,
+            } => self.handle_unfollow_watchers(&aor, package, follower),
+            Mail::WatchersHere(told) => self.handle_watchers_here(*told),
+            Mail::Seize {
+                aor,
+                index,
+                reply_to,
+            } => self.handle_seize(aor, index, reply_to, now, out),
+            Mail::SeizeOutcome { request, outcome } => {
+                self.handle_seize_outcome(request, outcome, now, out);
+            }
+            Mail::Release(claim) => self.handle_release(&claim, now, out),
             Mail::Say { aor, said } => {
                 self.take_statement(&aor, *said, now, out);
             }

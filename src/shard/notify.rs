@@ -5,6 +5,7 @@
 //! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
 //! sent again are the octets sent.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use slab::Slab;
@@ -21,6 +22,7 @@ use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
 use crate::shard::mark::Mark;
+use crate::shard::options::Options;
 use crate::shard::outbox::Outbox;
 use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
@@ -140,6 +142,7 @@ impl Shard {
     /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
     /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
     fn notify(&mut self, id: SubscriptionId, has_token: bool, now: Instant, out: &mut Outbox) {
+        self.end_seizure_that_went_on(id);
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -292,9 +295,13 @@ impl Shard {
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.
-        subscription.wants = match &subscription.subject {
+        subscription.wants = match &mut subscription.subject {
             Subject::List(list) if list.is_marked() => Wants::Change,
-            Subject::List(_) | Subject::Presentity(_) => Wants::Nothing,
+            Subject::Watchers(audience) => {
+                audience.told();
+                Wants::Nothing
+            }
+            Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
         };
         subscription.version += 1;
         let has_period = subscription.sent(now);
@@ -307,10 +314,10 @@ impl Shard {
 
     /// The subscription's timer: its end, or the end of a pause.
     pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, now: Instant) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         subscription.timer = None;
         if subscription.not_before.is_some_and(|at| at <= now) {
             subscription.not_before = None;
@@ -337,10 +344,10 @@ impl Shard {
     /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
     /// silent, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         let end = subscription.expires_at + grace;
         let due = subscription.terms.as_ref().and_then(|terms| terms.due());
         let sooner = [subscription.not_before, due];
@@ -358,6 +365,10 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        let subscription = self.table.subscription(id);
+        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
+            self.end_subscription(id, Termination::Timeout);
+        }
         let Some(removed) = self.table.remove_subscription(id) else {
             return;
         };
@@ -370,8 +381,10 @@ impl Shard {
         if let Some(entry) = removed.dialog {
             self.phones.leave(entry.phone);
         }
-        if matches!(removed.subscription.subject, Subject::List(_)) {
-            self.abandon_rosters(id, out);
+        match removed.subscription.subject {
+            Subject::List(_) => self.abandon_rosters(id, out),
+            Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
+            Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
         for watched in removed.unwatched {
             self.end_watch(&watched.aor, now, out);
@@ -390,6 +403,15 @@ fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profi
     arena.extend_from_slice(b"Event: Presence");
     arena.extend_from_slice(parameters.unwrap_or_default());
     arena.extend_from_slice(b"\r\n");
+}
+
+/// How much longer than granted a subscription lives: phones refresh late (W:A3.9), but nobody holds
+/// an appearance for longer than he may (W:C10.2).
+fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
+    match subscription.subject {
+        Subject::Seizure(_) => Duration::ZERO,
+        _ => options.expiry_grace,
+    }
 }
 
 fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, now: Instant) {

@@ -43,17 +43,28 @@ use crate::sip::message::Framing;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::server::TransactionKey;
 
-/// A PUBLISH whose outcome another shard decides.
+/// A request whose outcome another shard decides.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    octets: Box<[u8]>,
-    flow: Flow,
-    transaction: Option<TransactionKey>,
+    pub(crate) octets: Box<[u8]>,
+    pub(crate) flow: Flow,
+    pub(crate) transaction: Option<TransactionKey>,
     package: Package,
     timer: TimerHandle,
 }
 
-/// PUBLISHes that may wait for other shards at once; one more is 503.
+impl Waiting {
+    /// How its octets are to be read again.
+    pub(crate) fn framing(&self) -> Framing {
+        if self.flow.transport.is_reliable() {
+            Framing::Stream
+        } else {
+            Framing::Datagram
+        }
+    }
+}
+
+/// Requests that may wait for other shards at once; one more is 503.
 const WAITING_MAX: usize = 65_536;
 
 impl Shard {
@@ -122,16 +133,10 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let Some(waiting) = self.waiting.try_remove(waiting as usize) else {
+        let Some(waiting) = self.take_waiting(waiting) else {
             return;
         };
-        self.wheel.cancel(waiting.timer);
-        let framing = if waiting.flow.transport.is_reliable() {
-            Framing::Stream
-        } else {
-            Framing::Datagram
-        };
-        let Ok(message) = Message::parse(&waiting.octets, framing) else {
+        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
             return;
         };
         let request = Request {
@@ -246,7 +251,15 @@ impl Shard {
         })))
     }
 
-    fn wait_for_owner<'d>(
+    /// The request waits no longer; None when it gave up.
+    pub(crate) fn take_waiting(&mut self, place: u32) -> Option<Waiting> {
+        let waiting = self.waiting.try_remove(place as usize)?;
+        self.wheel.cancel(waiting.timer);
+        Some(waiting)
+    }
+
+    /// Keeps a request until its owner has spoken.
+    pub(crate) fn wait_for_owner<'d>(
         &mut self,
         request: &Request<'_>,
         package: Package,

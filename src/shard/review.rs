@@ -11,6 +11,7 @@ use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::directory::Directory;
+use crate::shard::identity::Identity;
 use crate::shard::outbox::Outbox;
 use crate::shard::presentities::PresentityId;
 use crate::shard::table::Phase;
@@ -41,6 +42,7 @@ impl Review {
 impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
+        self.review_waiting(&directory, now);
         self.directory = directory;
         self.begin_review(now);
     }
@@ -133,6 +135,15 @@ impl Shard {
             self.end_subscription(id, Termination::NoResource);
             return self.want(id, Wants::Notify);
         }
+        let is_of_everybody = resolved.as_ref().is_some_and(|list| list.is_of_everybody());
+        if is_of_everybody && !is_of_body {
+            let domain = aor.domain();
+            let may = |watcher: Identity| watcher.may_any_dn(domain, directory);
+            if !self.identity_of(id, directory).is_some_and(may) {
+                self.end_subscription(id, Termination::Rejected);
+                return self.want(id, Wants::Notify);
+            }
+        }
         if let Some(profile) = profile {
             self.take_profile(id, profile);
         }
@@ -190,6 +201,7 @@ impl Shard {
         if decision.handling == Handling::Block {
             self.end_subscription(id, Termination::Rejected);
         }
+        self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.
         let wants = if before.handling == decision.handling {
             Wants::Change

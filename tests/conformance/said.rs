@@ -8,12 +8,15 @@
 //! ! say 101@abc.com lamp early|confirmed|off [from=<uri>] [expires=60s]
 //! ! say 101@abc.com registered <uri> <seconds>
 //! ! say 101@abc.com presence open|closed [activity...]|off
+//! ! say 101@abc.com appearance <index> <state> [party="Bob" <sip:bob@abc.com>]
 //! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lamplighter::presence::CallDialog;
+use lamplighter::presence::appearance::Appearance;
+use lamplighter::presence::appearance::AppearanceState;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
@@ -49,6 +52,7 @@ pub(crate) fn parse(words: &[&str]) -> Result<Said, String> {
             activities: activities.iter().map(|name| (*name).into()).collect(),
             ..Statement::default()
         }))),
+        ["appearance", index, state, party @ ..] => appearance(index, state, party),
         _ => Err("say what?".to_owned()),
     }
 }
@@ -134,4 +138,25 @@ fn lamp(state: &str, rest: &[&str]) -> Result<Said, String> {
         call,
         expires,
     })
+}
+
+fn appearance(index: &str, state: &str, party: &[&str]) -> Result<Said, String> {
+    const STATES: [AppearanceState; 9] = [
+        AppearanceState::Idle,
+        AppearanceState::Seized,
+        AppearanceState::Progressing,
+        AppearanceState::Alerting,
+        AppearanceState::Active,
+        AppearanceState::Held,
+        AppearanceState::HeldPrivate,
+        AppearanceState::BridgeActive,
+        AppearanceState::BridgeHeld,
+    ];
+    let state = STATES.into_iter().find(|known| known.as_str() == state);
+    let party = party.join(" ");
+    Ok(Said::Appearance(Appearance {
+        index: index.parse().map_err(|_| "which appearance?")?,
+        state: state.ok_or("what does it do?")?,
+        party: party.strip_prefix("party=").map(Into::into),
+    }))
 }

@@ -22,6 +22,7 @@ use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
+use crate::shard::table::Post;
 use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
@@ -45,14 +46,6 @@ impl ListPlan {
     /// How it is told to a family of phones (W:B5.19).
     pub(crate) fn style(&self, profile: &Profile) -> ListStyle {
         style(&self.resolved, profile)
-    }
-
-    /// Whether it is everybody of a domain, for which one needs permission (W:D4.9).
-    pub(crate) fn is_of_everybody(&self) -> bool {
-        let rosters = &self.resolved.rosters;
-        rosters
-            .iter()
-            .any(|roster| roster.kind == RosterKind::AnyDn)
     }
 }
 
@@ -125,11 +118,19 @@ impl Shard {
             list.inherit(&old);
         }
         for post in old_posts {
-            if let Some(unwatched) = self.table.leave(post) {
-                self.end_watch(&unwatched.aor, now, out);
-            }
+            self.leave_resource(post, now, out);
         }
         self.want(id, Wants::Change);
+    }
+
+    /// A resource watches no longer.
+    fn leave_resource(&mut self, post: Post, now: Instant, out: &mut Outbox) {
+        if let Some(aor) = self.table.watched(post.watched).map(|it| it.aor.clone()) {
+            self.note_watchers_of(&aor);
+        }
+        if let Some(unwatched) = self.table.leave(post) {
+            self.end_watch(&unwatched.aor, now, out);
+        }
     }
 
     fn fill(
@@ -197,6 +198,7 @@ impl Shard {
         if is_new {
             self.begin_watch(aor, out);
         }
+        self.note_watchers_of(aor);
     }
 
     fn decide_resource(
@@ -252,6 +254,9 @@ impl Shard {
                 list.resources[place].shown = 0;
                 list.mark(place as u32);
                 is_changed = true;
+                if let Some(aor) = &aor {
+                    self.note_watchers_of(aor);
+                }
             }
         }
         if is_changed {
@@ -320,9 +325,7 @@ impl Shard {
             _ => return,
         };
         for post in posts {
-            if let Some(unwatched) = self.table.leave(post) {
-                self.end_watch(&unwatched.aor, now, out);
-            }
+            self.leave_resource(post, now, out);
         }
     }
 
