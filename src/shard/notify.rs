@@ -12,6 +12,8 @@ use slab::Slab;
 
 use crate::presence::document::deflate::Deflater;
 use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
+use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
@@ -248,7 +250,7 @@ impl Shard {
         let start = out.arena.len();
         let arena = &mut out.arena;
         entry.dialog.write_request(arena, Method::Notify, &origin);
-        emit::header(arena, "Event", subscription.event());
+        write_event(arena, subscription, &entry.profile);
         write_subscription_state(arena, subscription, now);
         if !self.options.product.is_empty() {
             emit::header(arena, "User-Agent", self.options.product.as_bytes());
@@ -390,6 +392,19 @@ impl Shard {
             self.end_watch(&watched.aor, now, out);
         }
     }
+}
+
+/// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
+/// capital (W:G1).
+fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
+    let event = subscription.event();
+    if !subscription.is_linphone_list(profile) {
+        return emit::header(arena, "Event", event);
+    }
+    let parameters = event.get(Package::Presence.token().len()..);
+    arena.extend_from_slice(b"Event: Presence");
+    arena.extend_from_slice(parameters.unwrap_or_default());
+    arena.extend_from_slice(b"\r\n");
 }
 
 /// How much longer than granted a subscription lives: phones refresh late (W:A3.9), but nobody holds

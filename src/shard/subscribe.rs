@@ -60,6 +60,25 @@ struct Asked<'m> {
     profile: Arc<Profile>,
 }
 
+/// A SUBSCRIBE of somebody who proved who it is, about somebody of a domain of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a, 'd> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) aor: &'a Aor,
+    pub(crate) domain: &'d Domain,
+    pub(crate) directory: &'d Directory,
+}
+
+/// What a subscription begins with.
+struct Beginning<'a> {
+    aor: &'a Aor,
+    plan: Option<ListPlan>,
+    decision: Decision,
+    asked: &'a Asked<'a>,
+    entity: &'a [u8],
+    message: &'a Message<'a>,
+}
+
 impl Shard {
     /// A SUBSCRIBE without To-tag: a new subscription, or a fetch when it expires at once.
     pub(crate) fn serve_subscribe<'d>(
@@ -76,25 +95,30 @@ impl Shard {
             (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
             _ => aor,
         };
-        self.subscribe(request, &aor, domain, None, directory, now, out)
+        let admitted = Admitted {
+            request,
+            aor: &aor,
+            domain,
+            directory,
+        };
+        self.subscribe(&admitted, None, now, out)
     }
 
     /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
     /// one was.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
     pub(crate) fn subscribe<'d>(
         &mut self,
-        request: &Request<'_>,
-        aor: &Aor,
-        domain: &'d Domain,
+        admitted: &Admitted<'_, 'd>,
         claim: Option<&Claim>,
-        directory: &'d Directory,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
+        let Admitted {
+            request,
+            aor,
+            domain,
+            directory,
+        } = *admitted;
         let asked = self.read_subscribe(request.message, domain, directory)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
@@ -127,7 +151,7 @@ impl Shard {
         }
 
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
-            return self.seize(request, aor, domain, directory, now, out);
+            return self.seize(admitted, now, out);
         }
 
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
@@ -135,17 +159,15 @@ impl Shard {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),
         };
-        let subscription = self.begin(
-            id,
+        let beginning = Beginning {
             aor,
             plan,
             decision,
-            &asked,
-            &entity,
-            request.message,
-            now,
-            out,
-        );
+            asked: &asked,
+            entity: &entity,
+            message: request.message,
+        };
+        let subscription = self.begin(id, beginning, now, out);
         if let Some(claim) = claim {
             self.hold(subscription, claim);
         }
@@ -318,22 +340,21 @@ impl Shard {
     }
 
     /// The subscription itself, with its watchers.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
     fn begin(
         &mut self,
         dialog: DialogId,
-        aor: &Aor,
-        plan: Option<ListPlan>,
-        decision: Decision,
-        asked: &Asked<'_>,
-        entity: &[u8],
-        message: &Message<'_>,
+        beginning: Beginning<'_>,
         now: Instant,
         out: &mut Outbox,
     ) -> SubscriptionId {
+        let Beginning {
+            aor,
+            plan,
+            decision,
+            asked,
+            entity,
+            message,
+        } = beginning;
         let rendering = match &plan {
             Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
                 all_dialogs: true,
@@ -388,10 +409,6 @@ impl Shard {
     }
 
     /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
     fn add_usage<'d>(
         &mut self,
         id: DialogId,
@@ -427,7 +444,15 @@ impl Shard {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         self.counters.subscriptions_created += 1;
-        Ok(self.begin(id, &aor, None, decision, asked, &entity, message, now, out))
+        let beginning = Beginning {
+            aor: &aor,
+            plan: None,
+            decision,
+            asked,
+            entity: &entity,
+            message,
+        };
+        Ok(self.begin(id, beginning, now, out))
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
