@@ -180,9 +180,18 @@ impl Shard {
         let version = subscription.version;
         let view = subscription.view;
         let uri_end = usize::from(subscription.event_octets);
+        let entry = self.table.dialogs.get(subscription.dialog.0 as usize)?;
+        let is_for_linphone = subscription.is_linphone_list(&entry.profile);
         let Subject::List(list) = &mut subscription.subject else {
             return None;
         };
+        let begin_part = if is_for_linphone {
+            begin_bare_part
+        } else {
+            begin_part
+        };
+        // It has the names of its own list, and crashes when it cannot find whom to give one to.
+        let is_named = !(is_for_linphone && list.is_of_body);
         let arena = &mut out.arena;
         let start = arena.len();
         let is_multipart = list.encoding == Encoding::Rlmi;
@@ -205,7 +214,8 @@ impl Shard {
                     state: instance_state(resource.standing, resource.decision.handling),
                     content_id: has_part(part).then_some(ContentId(resource.number)),
                 });
-                rlmi::write_resource(arena, resource.uri.as_bytes(), &resource.name, instance);
+                let name = is_named.then_some(&*resource.name);
+                rlmi::write_resource(arena, resource.uri.as_bytes(), name, instance);
             }
             rlmi::end(arena);
             multipart::end_part(arena);
@@ -254,6 +264,10 @@ impl Shard {
 
 fn begin_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
     multipart::begin_part(arena, Boundary::OUTER, Some(content_id), content_type);
+}
+
+fn begin_bare_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
+    multipart::begin_bare_part(arena, Boundary::OUTER, content_id, content_type);
 }
 
 fn instance_state(standing: Standing, handling: Handling) -> InstanceState {
