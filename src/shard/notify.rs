@@ -17,6 +17,7 @@ use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
+use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
@@ -255,8 +256,9 @@ impl Shard {
             emit::header(arena, "User-Agent", self.options.product.as_bytes());
         }
         let prolog = &self.notifier.prolog;
-        if let Some(body) = &body {
-            body.write_headers(arena, entry.profile.entity_tags);
+        match &body {
+            Some(body) => body.write_headers(arena, entry.profile.entity_tags),
+            None => write_suppressed(arena, content, entry.profile.entity_tags),
         }
         let tail = body.map_or(0..0, |body| body.octets);
         let octets = (prolog.len() + tail.len()) as u64;
@@ -411,6 +413,13 @@ fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
     match subscription.subject {
         Subject::Seizure(_) => Duration::ZERO,
         _ => options.expiry_grace,
+    }
+}
+
+/// A NOTIFY without the state names it (RFC 5839 §5): the phone sees that it has the right one.
+fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool) {
+    if let Some(hash) = content.suppressed().filter(|_| has_entity_tag) {
+        emit::header(arena, "SIP-ETag", &entity_tag(hash));
     }
 }
 
