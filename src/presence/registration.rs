@@ -6,6 +6,8 @@ use std::time::Instant;
 
 /// Contacts of one presentity; one more is not heard of.
 pub const CONTACTS_MAX: usize = 16;
+/// Octets of a contact's URI; whoever reads one from outside refuses a longer one.
+pub const URI_OCTETS_MAX: usize = 1024;
 
 /// What last happened to a contact (RFC 3680 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -79,6 +79,53 @@ impl Package {
             | Self::CallInfo => 3600,
         })
     }
+
+    /// Never granted for longer, whatever the domain allows (W:C10.1, C10.2).
+    #[must_use]
+    pub const fn expires_max(self) -> Option<Duration> {
+        match self {
+            Self::LineSeize => Some(Duration::from_secs(15)),
+            Self::CallInfo => Some(Duration::from_secs(3600)),
+            Self::Dialog
+            | Self::Presence
+            | Self::MessageSummary
+            | Self::Reg
+            | Self::PresenceWinfo
+            | Self::DialogWinfo
+            | Self::AsFeatureEvent => None,
+        }
+    }
+
+    /// The package whose watchers this one tells of (RFC 3857); None for all but `winfo`.
+    #[must_use]
+    pub const fn of_watchers(self) -> Option<Self> {
+        match self {
+            Self::PresenceWinfo => Some(Self::Presence),
+            Self::DialogWinfo => Some(Self::Dialog),
+            Self::Dialog
+            | Self::Presence
+            | Self::MessageSummary
+            | Self::Reg
+            | Self::AsFeatureEvent
+            | Self::CallInfo
+            | Self::LineSeize => None,
+        }
+    }
+
+    /// The least time between two NOTIFYs of changes (W:B4.4).
+    #[must_use]
+    pub const fn notify_gap(self) -> Option<Duration> {
+        match self {
+            Self::PresenceWinfo | Self::DialogWinfo => Some(Duration::from_secs(5)),
+            Self::Dialog
+            | Self::Presence
+            | Self::MessageSummary
+            | Self::Reg
+            | Self::AsFeatureEvent
+            | Self::CallInfo
+            | Self::LineSeize => None,
+        }
+    }
 }
 
 /// Why a subscription ended (RFC 6665 §4.1.3; W:A3.2).
@@ -226,5 +273,23 @@ mod tests {
             seconds,
             [3600, 3600, 3600, 3761, 3600, 3600, 3600, 3600, 15]
         );
+    }
+
+    /// W:B4.1, B4.4, C10.1, C10.2
+    #[test]
+    fn what_only_some_packages_have() {
+        for package in Package::ALL {
+            let seconds = package.expires_max().map(|max| max.as_secs());
+            let (longest, watched) = match package {
+                Package::LineSeize => (Some(15), None),
+                Package::CallInfo => (Some(3600), None),
+                Package::PresenceWinfo => (None, Some(Package::Presence)),
+                Package::DialogWinfo => (None, Some(Package::Dialog)),
+                _ => (None, None),
+            };
+            assert_eq!(seconds, longest, "{package:?}");
+            assert_eq!(package.of_watchers(), watched, "{package:?}");
+            assert_eq!(package.notify_gap().is_some(), watched.is_some());
+        }
     }
 }

@@ -35,7 +35,7 @@ pub enum WatcherEvent {
 }
 
 /// One watcher.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Watcher {
     /// Names the subscription, the same for its life.
     pub id: u64,

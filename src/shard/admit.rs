@@ -147,7 +147,10 @@ impl Shard {
             }
             return;
         }
-        if matches!(method, Method::Subscribe | Method::Publish) {
+        if matches!(
+            method,
+            Method::Subscribe | Method::Publish | Method::Register
+        ) {
             let (key, arrival) = self.transactions.begin(message, now);
             match arrival {
                 Arrival::New => request.transaction = Some(key),
@@ -196,6 +199,7 @@ impl Shard {
                 let target = self.resolve(uri, &request.flow, directory)?;
                 self.serve_publish(request, target, directory, now, out)
             }
+            Method::Register => self.serve_register(request, uri, directory, now, out),
             Method::Options => {
                 self.resolve(uri, &request.flow, directory)?;
                 check_extensions(request.message)?;

@@ -9,11 +9,14 @@ use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::document;
 use crate::presence::document::View;
+use crate::presence::document::call_info;
 use crate::shard::outbox::Outbox;
 
 /// The part of a body that all watchers with the same view share.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
+    /// Where the value of its Call-Info header lies in the arena; empty for none.
+    pub(crate) call_info: Range<usize>,
     /// Where it lies in the arena.
     pub(crate) octets: Range<usize>,
     /// A hash of it, never 0: the same hash, the same lamp.
@@ -62,12 +65,7 @@ impl Bodies {
         if let Some(rendered) = self.rendered.iter().find(is_it) {
             return rendered.body.clone();
         }
-        let start = out.arena.len();
-        document::write_state(&mut out.arena, view, aor, composed);
-        let body = Body {
-            octets: start..out.arena.len(),
-            hash: hash_of(&out.arena[start..]),
-        };
+        let body = render(aor, composed, view, out);
         let rendered = Rendered {
             generation,
             revision,
@@ -85,12 +83,22 @@ impl Bodies {
 
     /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3).
     pub(crate) fn of_blank(&self, aor: &Aor, view: View, out: &mut Outbox) -> Body {
-        let start = out.arena.len();
-        document::write_state(&mut out.arena, view, aor, &self.blank);
-        Body {
-            octets: start..out.arena.len(),
-            hash: hash_of(&out.arena[start..]),
-        }
+        render(aor, &self.blank, view, out)
+    }
+}
+
+fn render(aor: &Aor, composed: &Composed, view: View, out: &mut Outbox) -> Body {
+    let start = out.arena.len();
+    if view.format.has_call_info() {
+        call_info::write_appearances(&mut out.arena, aor, composed, view.privacy);
+    }
+    let middle = out.arena.len();
+    document::write_state(&mut out.arena, view, aor, composed);
+    Body {
+        call_info: start..middle,
+        octets: middle..out.arena.len(),
+        // The header is as much a part of the state as the body.
+        hash: hash_of(&out.arena[start..]),
     }
 }
 

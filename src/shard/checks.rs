@@ -1,8 +1,12 @@
 //! The checks admission is made of: each reads one header and says whether the request may go on
 //! (W:A1).
 
+use std::borrow::Cow;
+
 use crate::presence::Aor;
+use crate::presence::document::DocumentFault;
 use crate::presence::document::Format;
+use crate::presence::document::deflate;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::directory::Directory;
@@ -114,7 +118,10 @@ pub(crate) fn accepted_format<'d>(
     profile: &Profile,
 ) -> Result<Format, Refusal<'d>> {
     let offered = Format::of(package);
-    if message.header(HeaderName::Accept).is_none() {
+    let mut values = message.headers(HeaderName::Accept).peekable();
+    let is_absent = values.peek().is_none()
+        || profile.empty_accept_is_absent && values.all(|value| value.trim_ascii().is_empty());
+    if is_absent {
         return offered.first().copied().ok_or(Refusal::BadEvent);
     }
     let is_named = |format: &&Format| {
@@ -178,6 +185,27 @@ pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d
     } else {
         Ok(())
     }
+}
+
+/// The body as it was before it was encoded: `deflate` within limits, anything else is 415 (W:B5.17,
+/// E2.16).
+pub(crate) fn decoded_body<'m, 'd>(message: &Message<'m>) -> Result<Cow<'m, [u8]>, Refusal<'d>> {
+    if !has_token(message, HeaderName::ContentEncoding, b"deflate") {
+        check_encoding(message)?;
+        return Ok(message.body().into());
+    }
+    let is_single = message.headers(HeaderName::ContentEncoding).count() == 1
+        && message
+            .header(HeaderName::ContentEncoding)
+            .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"deflate"));
+    if !is_single {
+        return Err(Refusal::Encoding);
+    }
+    let inflated = deflate::inflate(message.body(), deflate::InflateLimits::default());
+    inflated.map(Cow::Owned).map_err(|fault| match fault {
+        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
+        _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
+    })
 }
 
 /// Whether a body that we do not understand may be ignored: `Content-Disposition:

@@ -43,7 +43,7 @@ impl Shard {
             Command::Why(aor) => Reply::Why(self.why(&aor, now)),
             Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
             Command::Reload(directory) => {
-                self.begin_review(directory);
+                self.take_directory(directory, now);
                 Reply::Done
             }
             Command::Drain => {
@@ -122,7 +122,7 @@ impl Shard {
                 Some(list.aor().to_string()),
                 list.resources.get(watcher.resource as usize)?.decision,
             ),
-            Subject::Presentity(_) | Subject::List(_) => (None, subscription.decision),
+            _ => (None, subscription.decision),
         };
         Some(WatcherReport {
             shard: self.options.id.0,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::presence::subscription::Package;
 use crate::shard::checks::inflates;
 use crate::shard::table::Subscription;
 use crate::sip::HeaderName;
@@ -71,8 +72,12 @@ pub(crate) struct Terms {
 impl Terms {
     /// What a SUBSCRIBE asks for; None when for nothing.
     pub(crate) fn of(message: &Message<'_>, event: &[u8]) -> Option<Box<Self>> {
-        let parameters = Event::parse(event).map_or(Parameters(b""), |event| event.parameters);
+        let event = Event::parse(event);
+        let parameters = event.map_or(Parameters(b""), |event| event.parameters);
         let gap = rate(parameters.get("max-rate")).map(|gap| gap.min(GAP_MAX));
+        // The package may have a rate of its own, which nobody exceeds.
+        let package = event.and_then(|event| Package::from_token(event.package));
+        let gap = gap.max(package.and_then(Package::notify_gap));
         let period = rate(parameters.get("min-rate"))
             .map(|period| period.max(PERIOD_MIN))
             // A least rate above the greatest is none (RFC 6446 §5.2).

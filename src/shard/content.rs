@@ -20,6 +20,7 @@ use crate::presence::document::multipart::ContentId;
 use crate::presence::document::pidf_diff;
 use crate::presence::document::rlmi;
 use crate::presence::policy::Handling;
+use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::bodies::Body;
@@ -47,6 +48,16 @@ pub(crate) enum Content {
 /// was sent.
 const SHOWN_EMPTY: u64 = 2;
 
+impl Content {
+    /// The state that is not said again because the phone has it.
+    pub(crate) fn suppressed(&self) -> Option<u64> {
+        match self {
+            Self::Empty(hash) if *hash != SHOWN_EMPTY => Some(*hash),
+            _ => None,
+        }
+    }
+}
+
 /// What a subscription that is told changes alone has been shown.
 #[derive(Debug)]
 pub(crate) enum Shown {
@@ -73,6 +84,8 @@ impl Shown {
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) octets: Range<usize>,
+    /// Where the value of a Call-Info header lies; empty for none.
+    call_info: Range<usize>,
     format: Format,
     /// RLMI around it.
     is_multipart: bool,
@@ -87,14 +100,21 @@ impl Written {
         if self.is_multipart {
             emit::header(arena, "Require", b"eventlist");
         }
-        arena.extend_from_slice(b"Content-Type: ");
-        if self.is_multipart {
-            let root = ContentId::ROOT;
-            multipart::write_related(arena, Boundary::OUTER, root, rlmi::CONTENT_TYPE);
-        } else {
-            self.format.write_content_type(arena);
+        if !self.call_info.is_empty() {
+            arena.extend_from_slice(b"Call-Info: ");
+            arena.extend_from_within(self.call_info.clone());
+            arena.extend_from_slice(b"\r\n");
         }
-        arena.extend_from_slice(b"\r\n");
+        if self.format != Format::Nothing {
+            arena.extend_from_slice(b"Content-Type: ");
+            if self.is_multipart {
+                let root = ContentId::ROOT;
+                multipart::write_related(arena, Boundary::OUTER, root, rlmi::CONTENT_TYPE);
+            } else {
+                self.format.write_content_type(arena);
+            }
+            arena.extend_from_slice(b"\r\n");
+        }
         if self.is_deflated {
             emit::header(arena, "Content-Encoding", b"deflate");
         }
@@ -123,7 +143,15 @@ impl Shard {
                 self.select_resources(id, out);
                 return Some(Content::Resources);
             }
-            Subject::Presentity(post) => *post,
+            Subject::Watchers(_) => {
+                let body = self.write_watchers(id, out)?;
+                return self.content_unless_suppressed(id, body);
+            }
+            // What is seized, call-info tells.
+            _ if subscription.package == Package::LineSeize => {
+                return Some(Content::Empty(SHOWN_EMPTY));
+            }
+            subject => subject.post()?,
         };
         let watched = self.table.watched(post.watched)?;
         let composed = watched.composed.as_deref()?;
@@ -133,10 +161,17 @@ impl Shard {
             Handling::PoliteBlock => self.bodies.of_blank(aor, view, out),
             Handling::Allow => self.bodies.of(aor, watched.revision, composed, view, out),
         };
-        if subscription.wants == Wants::Notify && subscription.suppresses(body.hash) {
-            return Some(Content::Empty(body.hash));
-        }
-        Some(Content::Document(body))
+        self.content_unless_suppressed(id, body)
+    }
+
+    /// A document, but for a phone that has it by its own word (RFC 5839 §4).
+    fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
+        let subscription = self.table.subscription(id)?;
+        let is_known = subscription.wants == Wants::Notify && subscription.suppresses(body.hash);
+        Some(match is_known {
+            true => Content::Empty(body.hash),
+            false => Content::Document(body),
+        })
     }
 
     /// The hash of what a NOTIFY of this moment would say; None for a list, and when it would say
@@ -144,7 +179,7 @@ impl Shard {
     pub(crate) fn state_hash(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<u64> {
         match self.table.subscription(id)?.subject {
             Subject::List(_) => None,
-            Subject::Presentity(_) => match self.content_of(id, out)? {
+            _ => match self.content_of(id, out)? {
                 Content::Document(body) => Some(body.hash),
                 Content::Empty(_) | Content::Resources => None,
             },
@@ -181,6 +216,7 @@ impl Shard {
                 let list = self.write_resources(id, out)?;
                 Written {
                     octets: list.octets,
+                    call_info: 0..0,
                     format: list.format,
                     is_multipart: list.is_multipart,
                     is_deflated: false,
@@ -205,6 +241,7 @@ impl Shard {
                 subscription.shown = body.hash;
                 Written {
                     octets,
+                    call_info: body.call_info.clone(),
                     format: subscription.view.format,
                     is_multipart: false,
                     is_deflated: false,

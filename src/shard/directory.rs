@@ -265,6 +265,14 @@ impl Directory {
         self.accounts.get(aor)
     }
 
+    /// Whether somebody is an account that speaks for everybody of a domain (W:B1.3).
+    #[must_use]
+    pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {
+        aor.filter(|aor| aor.domain() == domain)
+            .and_then(|aor| self.account(aor.as_str()))
+            .is_some_and(|account| account.is_feeder)
+    }
+
     /// All domains, in the order they were added.
     #[must_use]
     pub fn domains(&self) -> &[Domain] {

@@ -51,6 +51,21 @@ impl Identity {
         }
     }
 
+    /// The name of its account.
+    pub(crate) fn display(&self, directory: &Directory) -> Option<Box<str>> {
+        directory.rules_of(self.aor.as_ref()?).display.clone()
+    }
+
+    /// Whether this is the presentity itself.
+    pub(crate) fn is(&self, aor: &Aor) -> bool {
+        self.aor.as_ref() == Some(aor)
+    }
+
+    /// Whether this one speaks for everybody of a domain: a trusted address, a feeder account.
+    pub(crate) fn is_feeder(&self, domain: &str, directory: &Directory) -> bool {
+        self.is_trusted_peer || directory.is_feeder(self.aor.as_ref(), domain)
+    }
+
     /// Whether this one may watch everything of a domain at once (W:D4.9).
     pub(crate) fn may_any_dn(&self, domain: &str, directory: &Directory) -> bool {
         self.aor
@@ -69,8 +84,12 @@ impl Shard {
         directory: &Directory,
         now: Instant,
     ) -> Decision {
+        directory.decide(identity.as_watcher(), aor, package, self.wall_clock(now))
+    }
+
+    /// What the wall clock says, in seconds since 1970 UTC.
+    pub(crate) fn wall_clock(&self, now: Instant) -> u64 {
         let uptime = now.saturating_duration_since(self.options.epoch);
-        let at = self.options.epoch_unix + uptime.as_secs();
-        directory.decide(identity.as_watcher(), aor, package, at)
+        self.options.epoch_unix + uptime.as_secs()
     }
 }

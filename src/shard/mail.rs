@@ -15,6 +15,9 @@ use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
 use crate::presence::statement::CallSource;
 use crate::presence::statement::Said;
+use crate::presence::subscription::Package;
+use crate::presence::watcher::Watcher;
+use crate::presence::watcher::WatcherEvent;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
@@ -110,12 +113,67 @@ pub enum Mail {
         /// The answer to `WatchDomain`: all there are.
         is_first: bool,
     },
+    /// To every shard: the sender has somebody who wants to know who watches a presentity
+    /// (RFC 3857).
+    FollowWatchers {
+        /// Watchers of whom.
+        aor: Aor,
+        /// For which package.
+        package: Package,
+        /// For which shard.
+        follower: ShardId,
+    },
+    /// To every shard: the sender has nobody any more who wants to know.
+    UnfollowWatchers {
+        /// Watchers of whom.
+        aor: Aor,
+        /// For which package.
+        package: Package,
+        /// For which shard.
+        follower: ShardId,
+    },
+    /// From a shard: the watchers it has.
+    WatchersHere(Box<WatchersHere>),
+    /// To the owner: a phone wants an appearance of a shared line (W:C10.2).
+    Seize {
+        /// The line.
+        aor: Aor,
+        /// The appearance.
+        index: u8,
+        /// Which request of the sender waits for the outcome.
+        reply_to: (ShardId, u32),
+    },
+    /// From the owner: how it went.
+    SeizeOutcome {
+        /// The request that waits.
+        request: u32,
+        /// How it went.
+        outcome: Result<Claim, SeizeRefused>,
+    },
+    /// To the owner: a phone holds an appearance no longer.
+    Release(Claim),
     /// To the owner: what somebody says about a presentity, that arrived elsewhere.
     Say {
         /// About whom.
         aor: Aor,
         /// What.
         said: Box<Said>,
+    },
+    /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
+    Switch {
+        /// Whose.
+        aor: Aor,
+        /// What.
+        said: Box<Said>,
+        /// Which subscription of the sender waits for it.
+        reply_to: (ShardId, u32),
+    },
+    /// From the owner, after the state it made: what was switched is done.
+    Switched {
+        /// Whose.
+        aor: Aor,
+        /// The subscription that waits.
+        subscription: u32,
     },
     /// To the owner: a PUBLISH that arrived elsewhere.
     Publish(Box<ForwardedPublish>),
@@ -126,6 +184,41 @@ pub enum Mail {
         /// How it went.
         outcome: Result<Published, PublishRefused>,
     },
+}
+
+/// The watchers of a presentity that one shard has.
+#[derive(Debug)]
+pub struct WatchersHere {
+    /// Watchers of whom.
+    pub aor: Aor,
+    /// For which package.
+    pub package: Package,
+    /// The shard that has them.
+    pub shard: ShardId,
+    /// All of them, in the order of their ids.
+    pub watchers: Vec<Watcher>,
+    /// Why some ended that were told before, by their ids.
+    pub ended: Vec<(u64, WatcherEvent)>,
+}
+
+/// An appearance of a shared line that is taken (W:C10.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The line.
+    pub aor: Aor,
+    /// The appearance.
+    pub index: u8,
+    /// Tells it from the owner's other claims.
+    pub number: u64,
+}
+
+/// Why an appearance cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeizeRefused {
+    /// It is not idle.
+    Taken,
+    /// The owner has no room for the line.
+    TooMany,
 }
 
 /// A PUBLISH on its way to the presentity's owner.

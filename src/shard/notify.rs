@@ -5,20 +5,25 @@
 //! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
 //! sent again are the octets sent.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use slab::Slab;
 
 use crate::presence::document::deflate::Deflater;
 use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
+use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
+use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
 use crate::shard::mark::Mark;
+use crate::shard::options::Options;
 use crate::shard::outbox::Outbox;
 use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
@@ -138,6 +143,7 @@ impl Shard {
     /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
     /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
     fn notify(&mut self, id: SubscriptionId, has_token: bool, now: Instant, out: &mut Outbox) {
+        self.end_seizure_that_went_on(id);
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -244,14 +250,15 @@ impl Shard {
         let start = out.arena.len();
         let arena = &mut out.arena;
         entry.dialog.write_request(arena, Method::Notify, &origin);
-        emit::header(arena, "Event", subscription.event());
+        write_event(arena, subscription, &entry.profile);
         write_subscription_state(arena, subscription, now);
         if !self.options.product.is_empty() {
             emit::header(arena, "User-Agent", self.options.product.as_bytes());
         }
         let prolog = &self.notifier.prolog;
-        if let Some(body) = &body {
-            body.write_headers(arena, entry.profile.entity_tags);
+        match &body {
+            Some(body) => body.write_headers(arena, entry.profile.entity_tags),
+            None => write_suppressed(arena, content, entry.profile.entity_tags),
         }
         let tail = body.map_or(0..0, |body| body.octets);
         let octets = (prolog.len() + tail.len()) as u64;
@@ -290,9 +297,13 @@ impl Shard {
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.
-        subscription.wants = match &subscription.subject {
+        subscription.wants = match &mut subscription.subject {
             Subject::List(list) if list.is_marked() => Wants::Change,
-            Subject::List(_) | Subject::Presentity(_) => Wants::Nothing,
+            Subject::Watchers(audience) => {
+                audience.told();
+                Wants::Nothing
+            }
+            Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
         };
         subscription.version += 1;
         let has_period = subscription.sent(now);
@@ -305,10 +316,10 @@ impl Shard {
 
     /// The subscription's timer: its end, or the end of a pause.
     pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, now: Instant) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         subscription.timer = None;
         if subscription.not_before.is_some_and(|at| at <= now) {
             subscription.not_before = None;
@@ -335,10 +346,10 @@ impl Shard {
     /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
     /// silent, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         let end = subscription.expires_at + grace;
         let due = subscription.terms.as_ref().and_then(|terms| terms.due());
         let sooner = [subscription.not_before, due];
@@ -356,6 +367,10 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        let subscription = self.table.subscription(id);
+        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
+            self.end_subscription(id, Termination::Timeout);
+        }
         let Some(removed) = self.table.remove_subscription(id) else {
             return;
         };
@@ -368,12 +383,43 @@ impl Shard {
         if let Some(entry) = removed.dialog {
             self.phones.leave(entry.phone);
         }
-        if matches!(removed.subscription.subject, Subject::List(_)) {
-            self.abandon_rosters(id, out);
+        match removed.subscription.subject {
+            Subject::List(_) => self.abandon_rosters(id, out),
+            Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
+            Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
         for watched in removed.unwatched {
             self.end_watch(&watched.aor, now, out);
         }
+    }
+}
+
+/// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
+/// capital (W:G1).
+fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
+    let event = subscription.event();
+    if !subscription.is_linphone_list(profile) {
+        return emit::header(arena, "Event", event);
+    }
+    let parameters = event.get(Package::Presence.token().len()..);
+    arena.extend_from_slice(b"Event: Presence");
+    arena.extend_from_slice(parameters.unwrap_or_default());
+    arena.extend_from_slice(b"\r\n");
+}
+
+/// How much longer than granted a subscription lives: phones refresh late (W:A3.9), but nobody holds
+/// an appearance for longer than he may (W:C10.2).
+fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
+    match subscription.subject {
+        Subject::Seizure(_) => Duration::ZERO,
+        _ => options.expiry_grace,
+    }
+}
+
+/// A NOTIFY without the state names it (RFC 5839 §5): the phone sees that it has the right one.
+fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool) {
+    if let Some(hash) = content.suppressed().filter(|_| has_entity_tag) {
+        emit::header(arena, "SIP-ETag", &entity_tag(hash));
     }
 }
 

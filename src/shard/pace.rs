@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use crate::presence::profile::Profile;
 use crate::shard::table::SubscriptionId;
 
 /// Names a phone of this shard.
@@ -22,6 +23,7 @@ pub(crate) struct PhoneId(u32);
 struct Phone {
     key: u64,
     interval: Option<Duration>,
+    burst: u32,
     dialogs: u32,
     tokens: u32,
     refilled: Instant,
@@ -50,15 +52,17 @@ impl Phones {
     }
 
     /// A dialog of the phone named by `key` begins.
-    /// `rate` is its family's own, in place of everybody's.
-    pub(crate) fn join(&mut self, key: u64, rate: Option<u32>, now: Instant) -> PhoneId {
-        let interval = rate.map_or(self.interval, interval);
+    /// What its family needs goes before what everybody gets.
+    pub(crate) fn join(&mut self, key: u64, profile: &Profile, now: Instant) -> PhoneId {
+        let interval = profile.notify_rate.map_or(self.interval, interval);
+        let burst = profile.notify_burst.unwrap_or(self.burst).max(1);
         let id = *self.phones_by_key.entry(key).or_insert_with(|| {
             let phone = Phone {
                 key,
                 interval,
+                burst,
                 dialogs: 0,
-                tokens: self.burst,
+                tokens: burst,
                 refilled: now,
                 waiting: VecDeque::new(),
             };
@@ -98,11 +102,10 @@ impl Phones {
         subscription: SubscriptionId,
         now: Instant,
     ) -> Admitted {
-        let burst = self.burst;
         let Some((phone, interval)) = self.paced(id) else {
             return Admitted::Now;
         };
-        phone.refill(interval, burst, now);
+        phone.refill(interval, now);
         if phone.tokens > 0 && phone.waiting.is_empty() {
             phone.tokens -= 1;
             return Admitted::Now;
@@ -117,11 +120,10 @@ impl Phones {
 
     /// The next waiting subscription with its token, or when to ask again, or nothing more.
     pub(crate) fn release(&mut self, id: PhoneId, now: Instant) -> Release {
-        let burst = self.burst;
         let Some((phone, interval)) = self.paced(id) else {
             return Release::Empty;
         };
-        phone.refill(interval, burst, now);
+        phone.refill(interval, now);
         if phone.waiting.is_empty() {
             return Release::Empty;
         }
@@ -173,7 +175,8 @@ pub(crate) enum Release {
 }
 
 impl Phone {
-    fn refill(&mut self, interval: Duration, burst: u32, now: Instant) {
+    fn refill(&mut self, interval: Duration, now: Instant) {
+        let burst = self.burst;
         let elapsed = now.saturating_duration_since(self.refilled);
         let earned =
             (elapsed.as_nanos() / interval.as_nanos().max(1)).min(u128::from(burst)) as u32;
@@ -195,7 +198,7 @@ mod tests {
     fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
         let start = Instant::now();
         let mut phones = Phones::new(10, 3);
-        let phone = phones.join(1, None, start);
+        let phone = phones.join(1, &Profile::default(), start);
         for id in 0..3 {
             assert_eq!(
                 phones.admit(phone, SubscriptionId(id), start),
@@ -232,8 +235,8 @@ mod tests {
     fn a_phone_is_forgotten_with_its_last_dialog() {
         let start = Instant::now();
         let mut phones = Phones::new(10, 1);
-        let phone = phones.join(1, None, start);
-        assert_eq!(phones.join(1, None, start), phone);
+        let phone = phones.join(1, &Profile::default(), start);
+        assert_eq!(phones.join(1, &Profile::default(), start), phone);
         assert_eq!(phones.dialogs_of(1), 2);
         phones.leave(phone);
         phones.leave(phone);

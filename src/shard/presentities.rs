@@ -114,6 +114,18 @@ impl Shard {
         Some(self.presentities.find_or_add(aor, &self.directory, now))
     }
 
+    /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
+    /// is no room for it; another owner is not waited for.
+    pub(crate) fn say(&mut self, aor: Aor, said: Said, now: Instant, out: &mut Outbox) -> bool {
+        let owner = Self::owner(&aor, self.options.shards);
+        if owner == self.options.id {
+            return self.take_statement(&aor, said, now, out);
+        }
+        let said = Box::new(said);
+        out.mail.push((owner, Mail::Say { aor, said }));
+        true
+    }
+
     /// What somebody says about a presentity that is owned here. False when there is no room for it.
     pub(crate) fn take_statement(
         &mut self,

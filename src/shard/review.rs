@@ -2,13 +2,16 @@
 //! each turn, so that a million subscriptions hold up nobody (W:B8.2: within a second).
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
+use crate::shard::Timer;
 use crate::shard::directory::Directory;
+use crate::shard::identity::Identity;
 use crate::shard::outbox::Outbox;
 use crate::shard::presentities::PresentityId;
 use crate::shard::table::Phase;
@@ -38,8 +41,23 @@ impl Review {
 
 impl Shard {
     /// The configuration is another: everything is to be looked at again.
-    pub(crate) fn begin_review(&mut self, directory: Arc<Directory>) {
+    pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
+        self.review_waiting(&directory, now);
         self.directory = directory;
+        self.begin_review(now);
+    }
+
+    /// Looks at everything again, now and when a rule next begins or ceases to hold (RFC 4745
+    /// §7.3).
+    pub(crate) fn begin_review(&mut self, now: Instant) {
+        if let Some(timer) = self.review_timer.take() {
+            self.wheel.cancel(timer);
+        }
+        let at = self.wall_clock(now);
+        if let Some(change) = self.directory.next_rule_change(at) {
+            let when = now + Duration::from_secs(change - at);
+            self.review_timer = Some(self.wheel.arm(when, Timer::Review));
+        }
         self.review = Review {
             presentity: 0,
             presentities: self.presentities.places(),
@@ -117,6 +135,15 @@ impl Shard {
             self.end_subscription(id, Termination::NoResource);
             return self.want(id, Wants::Notify);
         }
+        let is_of_everybody = resolved.as_ref().is_some_and(|list| list.is_of_everybody());
+        if is_of_everybody && !is_of_body {
+            let domain = aor.domain();
+            let may = |watcher: Identity| watcher.may_any_dn(domain, directory);
+            if !self.identity_of(id, directory).is_some_and(may) {
+                self.end_subscription(id, Termination::Rejected);
+                return self.want(id, Wants::Notify);
+            }
+        }
         if let Some(profile) = profile {
             self.take_profile(id, profile);
         }
@@ -174,6 +201,7 @@ impl Shard {
         if decision.handling == Handling::Block {
             self.end_subscription(id, Termination::Rejected);
         }
+        self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.
         let wants = if before.handling == decision.handling {
             Wants::Change

@@ -8,7 +8,6 @@ use crate::presence::Aor;
 use crate::presence::document::Format;
 use crate::presence::document::View;
 use crate::presence::list::ListStyle;
-use crate::presence::list::Resolved;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
@@ -29,17 +28,15 @@ use crate::shard::conditions::Terms;
 use crate::shard::content::Shown;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
-use crate::shard::flow::Flow;
+use crate::shard::enclosed::Enclosed;
+use crate::shard::features::check_may_switch;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
-use crate::shard::hop::next_hop;
-use crate::shard::hop::numeric_address;
-use crate::shard::hop::phone_key;
 use crate::shard::hop::request_uri;
 use crate::shard::identity::Identity;
 use crate::shard::lists::ListPlan;
 use crate::shard::lists::requires_list;
-use crate::shard::mark::Mark;
+use crate::shard::mail::Claim;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
@@ -51,12 +48,7 @@ use crate::shard::table::Wants;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
-use crate::sip::dialog::Dialog;
-use crate::sip::dialog::Sequence;
 use crate::sip::emit;
-
-/// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
-const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 
 /// What a SUBSCRIBE asks for, checked.
 struct Asked<'m> {
@@ -64,9 +56,27 @@ struct Asked<'m> {
     format: Format,
     event: &'m [u8],
     granted: Duration,
-    /// The list in its body (RFC 5367).
-    list: Option<Arc<Resolved>>,
+    enclosed: Enclosed,
     profile: Arc<Profile>,
+}
+
+/// A SUBSCRIBE of somebody who proved who it is, about somebody of a domain of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a, 'd> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) aor: &'a Aor,
+    pub(crate) domain: &'d Domain,
+    pub(crate) directory: &'d Directory,
+}
+
+/// What a subscription begins with.
+struct Beginning<'a> {
+    aor: &'a Aor,
+    plan: Option<ListPlan>,
+    decision: Decision,
+    asked: &'a Asked<'a>,
+    entity: &'a [u8],
+    message: &'a Message<'a>,
 }
 
 impl Shard {
@@ -81,47 +91,89 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
+        let aor = match event_of(request.message)? {
+            (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
+            _ => aor,
+        };
+        let admitted = Admitted {
+            request,
+            aor: &aor,
+            domain,
+            directory,
+        };
+        self.subscribe(&admitted, None, now, out)
+    }
+
+    /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
+    /// one was.
+    pub(crate) fn subscribe<'d>(
+        &mut self,
+        admitted: &Admitted<'_, 'd>,
+        claim: Option<&Claim>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal<'d>> {
+        let Admitted {
+            request,
+            aor,
+            domain,
+            directory,
+        } = *admitted;
         let asked = self.read_subscribe(request.message, domain, directory)?;
-        if requires_list(request.message) && asked.list.is_none() {
+        if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
         let (dialog, mark) = self.accept_dialog(request)?;
         let (package, profile) = (asked.package, &asked.profile);
-        let of_body = asked.list.as_ref();
-        let plan = self.plan_list(request.message, &aor, package, profile, of_body, directory)?;
+        let of_body = asked.enclosed.list();
+        let plan = self.plan_list(request.message, aor, package, profile, of_body, directory)?;
         if plan.is_none() {
-            check_exists(&aor, directory)?;
+            check_exists(aor, directory)?;
         }
         self.check_room(request, &dialog)?;
         let peer = request.flow.peer.ip();
         let watcher = Identity::new(dialog.remote_uri(), peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
-            _ => self.decide(&watcher, &aor, package, directory, now),
+            _ => self.decide(&watcher, aor, package, directory, now),
         };
         let is_forbidden = decision.handling == Handling::Block
-            || plan.as_ref().is_some_and(ListPlan::is_of_everybody)
+            || package == Package::LineSeize && decision.handling != Handling::Allow
+            || plan
+                .as_ref()
+                .is_some_and(|plan| plan.resolved.is_of_everybody())
                 && !watcher.may_any_dn(&domain.name, directory);
         if is_forbidden {
             return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
+        if asked.enclosed.is_switch() {
+            check_may_switch(&watcher, aor, directory)?;
+        }
+
+        if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
+            return self.seize(admitted, now, out);
         }
 
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
-            None => entity_uri(request.message, &aor),
+            None => entity_uri(request.message, aor),
         };
-        let subscription = self.begin(
-            id,
-            &aor,
+        let beginning = Beginning {
+            aor,
             plan,
             decision,
-            &asked,
-            &entity,
-            request.message,
-            now,
-            out,
-        );
+            asked: &asked,
+            entity: &entity,
+            message: request.message,
+        };
+        let subscription = self.begin(id, beginning, now, out);
+        if let Some(claim) = claim {
+            self.hold(subscription, claim);
+        }
+        if asked.profile.replaces_same_contact {
+            self.replace_older(subscription, now, out);
+        }
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -130,6 +182,9 @@ impl Shard {
             self.arm_subscription(subscription);
         }
         self.accept(request, subscription, asked.granted, now, out);
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
+        }
         Ok(())
     }
 
@@ -164,14 +219,18 @@ impl Shard {
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
+        if asked.enclosed.is_switch() {
+            self.check_switch_in_dialog(request, first, directory)?;
+        }
         let is_moved = self.take_target(request, id)?;
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }
         let subscription = match self.usage_of(id, &asked) {
+            Some(subscription) if self.is_released(subscription) => return Err(GONE),
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, first, &asked, request.message, now, out),
+            None => self.add_usage(id, first, &asked, request.message, now, out)?,
         };
         // What the operator's rules say was decided when they were read; a rule of the presentity's
         // own may hold for a time, and one about addresses for the old one.
@@ -179,8 +238,9 @@ impl Shard {
             self.decide_anew(subscription, directory, now);
         }
         let has_changed_list =
-            self.replace_list(subscription, asked.list.as_ref(), directory, now, out);
-        let is_known = !has_changed_list && self.is_suppressed(subscription, request.message, out);
+            self.replace_list(subscription, asked.enclosed.list(), directory, now, out);
+        let is_new = has_changed_list || asked.enclosed.is_switch();
+        let is_known = !is_new && self.is_suppressed(subscription, request.message, out);
         if asked.granted.is_zero() {
             self.counters.subscriptions_ended += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -192,6 +252,9 @@ impl Shard {
             self.accept_silently(request, subscription, asked.granted, now, out);
         } else {
             self.accept(request, subscription, asked.granted, now, out);
+        }
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
         }
         self.wake_siblings(id, subscription);
         Ok(())
@@ -227,7 +290,7 @@ impl Shard {
         if let Some(entry) = self.table.subscription_mut(id) {
             // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
             // late.
-            entry.phase = Phase::Active;
+            let is_back = std::mem::replace(&mut entry.phase, Phase::Active) != Phase::Active;
             entry.expires_at = now + asked.granted;
             entry.strikes = 0;
             entry.refusals = 0;
@@ -237,6 +300,9 @@ impl Shard {
             // What was suppressed is answered with 204; what was not is told.
             if let Some(terms) = &mut entry.terms {
                 terms.suppress = None;
+            }
+            if is_back {
+                self.note_watcher(id);
             }
         }
         self.arm_subscription(id);
@@ -251,11 +317,15 @@ impl Shard {
         let (package, _, event) = event_of(message)?;
         let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
         let profile = Arc::clone(directory.profile(user_agent));
-        let list = self.read_list(message, directory)?;
+        let enclosed = self.read_enclosed(message, package, directory)?;
         let format = accepted_format(message, package, &profile)?;
+        let package_max = package.expires_max().unwrap_or(domain.max_expires);
         let limits = ExpiryLimits {
-            min: profile.min_expires.unwrap_or(domain.min_expires),
-            max: domain.max_expires,
+            min: profile
+                .min_expires
+                .unwrap_or(domain.min_expires)
+                .min(package_max),
+            max: domain.max_expires.min(package_max),
         };
         let granted = limits.grant(expires_of(message)?, package.expires_default());
         let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
@@ -264,30 +334,29 @@ impl Shard {
             format,
             event,
             granted,
-            list,
+            enclosed,
             profile,
         })
     }
 
     /// The subscription itself, with its watchers.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
     fn begin(
         &mut self,
         dialog: DialogId,
-        aor: &Aor,
-        plan: Option<ListPlan>,
-        decision: Decision,
-        asked: &Asked<'_>,
-        entity: &[u8],
-        message: &Message<'_>,
+        beginning: Beginning<'_>,
         now: Instant,
         out: &mut Outbox,
     ) -> SubscriptionId {
+        let Beginning {
+            aor,
+            plan,
+            decision,
+            asked,
+            entity,
+            message,
+        } = beginning;
         let rendering = match &plan {
-            Some(plan) if plan.resolved.style == ListStyle::Broadworks => Rendering {
+            Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
                 all_dialogs: true,
                 ..asked.profile.rendering
             },
@@ -316,105 +385,16 @@ impl Shard {
             let directory = Arc::clone(&self.directory);
             return self.add_list(dialog, aor, &plan, new, &directory, out);
         }
+        if let Some(package) = asked.package.of_watchers() {
+            return self.add_audience(dialog, (aor.clone(), package), new, out);
+        }
         let (watched, is_new) = self.table.watch(aor);
         let id = self.table.add_subscription(dialog, watched, new);
         if is_new {
             self.begin_watch(aor, out);
         }
+        self.note_watcher(id);
         id
-    }
-
-    /// The dialog, with the To-tag that names the place it will take.
-    fn accept_dialog<'d>(&mut self, request: &Request<'_>) -> Result<(Dialog, Mark), Refusal<'d>> {
-        let mark = Mark::mint(
-            self.options.id,
-            self.table.next_dialog().0,
-            &mut self.random,
-        );
-        let sequence = 1 + self.random.below(INITIAL_SEQUENCE_MAX);
-        let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
-        self.check_not_ourselves(&dialog, &request.flow)?;
-        Ok((dialog, mark))
-    }
-
-    /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
-    fn check_not_ourselves<'d>(&self, dialog: &Dialog, flow: &Flow) -> Result<(), Refusal<'d>> {
-        let address = numeric_address(dialog.remote_target());
-        if address.is_some_and(|address| self.is_local(address, flow)) {
-            return Err(Refusal::Because(
-                Status::BAD_REQUEST,
-                "Contact Is This Server",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_room<'d>(&self, request: &Request<'_>, dialog: &Dialog) -> Result<(), Refusal<'d>> {
-        let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
-        if self.is_draining {
-            return Err(Refusal::Draining);
-        }
-        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
-            || phone >= self.options.subscriptions_per_phone_max;
-        if is_full {
-            Err(Refusal::OverLimit)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn add_dialog(
-        &mut self,
-        request: &Request<'_>,
-        dialog: Dialog,
-        mark: Mark,
-        profile: Arc<Profile>,
-        now: Instant,
-    ) -> DialogId {
-        let flow = request.flow;
-        let rate = profile.notify_rate;
-        let phone = self.phones.join(phone_key(&flow, &dialog), rate, now);
-        let destination = next_hop(request, &dialog);
-        let id = self
-            .table
-            .add_dialog(dialog, flow, destination, phone, profile);
-        debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
-        id
-    }
-
-    /// Our tag names the place; the octets decide (W:E3.6).
-    fn find_dialog(&self, message: &Message<'_>, tag: &[u8]) -> Option<DialogId> {
-        let mark = Mark::of_tag(tag)?;
-        let id = DialogId(mark.index);
-        let remote_tag = message.from()?.tag()?;
-        let dialog = &self.table.dialog(id)?.dialog;
-        (mark.shard == self.options.id && dialog.matches(message.call_id(), tag, remote_tag))
-            .then_some(id)
-    }
-
-    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
-    fn take_target<'d>(
-        &mut self,
-        request: &Request<'_>,
-        id: DialogId,
-    ) -> Result<bool, Refusal<'d>> {
-        let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = self.table.dialog_mut(id) else {
-            return Ok(false);
-        };
-        if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
-            return Err(Refusal::Because(
-                Status::SERVER_INTERNAL_ERROR,
-                "CSeq Out Of Order",
-            ));
-        }
-        entry.dialog.refresh_target(request.message)?;
-        let destination = next_hop(request, &entry.dialog);
-        let is_moved = self.table.move_flow(id, request.flow, destination);
-        if is_moved {
-            self.abandon_notifies(id);
-        }
-        Ok(is_moved)
     }
 
     /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
@@ -429,11 +409,7 @@ impl Shard {
     }
 
     /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
-    fn add_usage(
+    fn add_usage<'d>(
         &mut self,
         id: DialogId,
         first: SubscriptionId,
@@ -441,7 +417,13 @@ impl Shard {
         message: &Message<'_>,
         now: Instant,
         out: &mut Outbox,
-    ) -> SubscriptionId {
+    ) -> Result<SubscriptionId, Refusal<'d>> {
+        if asked.package == Package::LineSeize {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "Seize In A Dialog Of Its Own",
+            ));
+        }
         let entity = self
             .table
             .subscription(first)
@@ -458,8 +440,19 @@ impl Shard {
             .map_or(Decision::NOTHING, |watcher| {
                 self.decide(&watcher, &aor, asked.package, &directory, now)
             });
+        if decision.handling == Handling::Block {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
         self.counters.subscriptions_created += 1;
-        self.begin(id, &aor, None, decision, asked, &entity, message, now, out)
+        let beginning = Beginning {
+            aor: &aor,
+            plan: None,
+            decision,
+            asked,
+            entity: &entity,
+            message,
+        };
+        Ok(self.begin(id, beginning, now, out))
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
@@ -543,6 +536,8 @@ impl Shard {
 
     /// One last NOTIFY, then nothing.
     pub(crate) fn end_subscription(&mut self, id: SubscriptionId, reason: Termination) {
+        self.note_watcher_end(id, reason);
+        self.give_back(id);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.phase = Phase::Ending(reason);
             subscription.not_before = None;

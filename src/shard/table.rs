@@ -22,6 +22,7 @@ use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
+use crate::shard::appearances::Seizure;
 use crate::shard::conditions::Terms;
 use crate::shard::content::Shown;
 use crate::shard::flow::ConnectionId;
@@ -31,6 +32,7 @@ use crate::shard::lists::ListState;
 use crate::shard::notify::InFlightId;
 use crate::shard::pace::PhoneId;
 use crate::shard::wheel::TimerHandle;
+use crate::shard::winfo::Audience;
 use crate::sip::dialog::Dialog;
 
 /// A subscription's place in the table.
@@ -73,6 +75,21 @@ pub(crate) enum Subject {
     Presentity(Post),
     /// A list of them.
     List(Box<ListState>),
+    /// The watchers of one (RFC 3857).
+    Watchers(Box<Audience>),
+    /// An appearance of a shared line, which it holds (W:C10.2).
+    Seizure(Box<Seizure>),
+}
+
+impl Subject {
+    /// Its place with the one presentity it watches; None for others.
+    pub(crate) fn post(&self) -> Option<Post> {
+        match self {
+            Self::Presentity(post) => Some(*post),
+            Self::Seizure(seizure) => Some(seizure.post),
+            Self::List(_) | Self::Watchers(_) => None,
+        }
+    }
 }
 
 /// One dialog and what its subscriptions have in common: the way to the phone.
@@ -185,6 +202,11 @@ impl Subscription {
     /// Whether it is told as a list (RFC 4662).
     pub(crate) fn is_multipart(&self) -> bool {
         matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
+    }
+
+    /// Whether it is told as linphone alone reads lists (W:G1).
+    pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
+        profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
     }
 
     /// The phone may not have what it was sent last: it is told everything again.
@@ -396,7 +418,9 @@ impl Table {
             let subscription = &mut self.subscriptions[moved.subscription.0 as usize];
             match &mut subscription.subject {
                 Subject::Presentity(moved) => moved.index = post.index,
+                Subject::Seizure(seizure) => seizure.post.index = post.index,
                 Subject::List(list) => list.move_post(moved.resource, post.index),
+                Subject::Watchers(_) => {}
             }
         }
         if !watched.watchers.is_empty() {
@@ -412,8 +436,12 @@ impl Table {
         let subscription = self.subscriptions.try_remove(id.0 as usize)?;
         let dialog = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
-            Subject::Presentity(post) => self.leave(*post).into_iter().collect(),
             Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
+            subject => subject
+                .post()
+                .and_then(|post| self.leave(post))
+                .into_iter()
+                .collect(),
         };
         Some(Removed {
             subscription,
@@ -445,8 +473,9 @@ impl Table {
     /// Whom or what a subscription is to.
     pub(crate) fn aor_of<'a>(&'a self, subscription: &'a Subscription) -> Option<&'a Aor> {
         match &subscription.subject {
-            Subject::Presentity(post) => Some(&self.watched(post.watched)?.aor),
             Subject::List(list) => Some(list.aor()),
+            Subject::Watchers(audience) => Some(audience.aor()),
+            subject => Some(&self.watched(subject.post()?.watched)?.aor),
         }
     }
 

@@ -20,6 +20,7 @@ use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Party;
+use lamplighter::presence::statement::Said;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Directory;
@@ -48,6 +49,9 @@ fn local(peer: SocketAddr) -> SocketAddr {
 
 /// Turns a shard may ask for at one instant before we call it a loop.
 const TURNS_MAX: usize = 10_000;
+
+/// What a UDP datagram over IPv4 can carry.
+const DATAGRAM_OCTETS_MAX: usize = 65_507;
 
 /// A message the server sent.
 pub(crate) struct Sent {
@@ -153,20 +157,44 @@ impl World {
         reveal: bool,
     ) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        let owner = Shard::owner(&aor, u16::try_from(self.shards.len()).unwrap());
         let call = number
             .filter(|number| !number.is_empty())
             .map(|number| Arc::new(hook_call(&aor, number, reveal, self.commands)));
+        self.command(&aor.clone(), Command::call_state(aor, call, expires))
+    }
+
+    /// The operator says something about somebody.
+    pub(crate) fn say(&mut self, aor: &str, said: Said) -> Result<(), String> {
+        let aor = Aor::from_key(aor).ok_or("not an address of record")?;
+        self.command(&aor.clone(), Command::Say { aor, said })
+    }
+
+    /// A command to the owner of a presentity, which does it.
+    fn command(&mut self, aor: &Aor, command: Command) -> Result<(), String> {
+        let owner = Shard::owner(aor, u16::try_from(self.shards.len()).unwrap());
         let token = self.token();
-        self.input(
-            usize::from(owner.0),
-            Input::Command(token, Command::call_state(aor, call, expires)),
-        );
+        self.input(usize::from(owner.0), Input::Command(token, command));
         self.settle();
         match self.replies.pop() {
             Some((answered, Reply::Done)) if answered == token => Ok(()),
             other => Err(format!("the command was answered {other:?}")),
         }
+    }
+
+    /// The operator's file says something else now, and every shard is told.
+    pub(crate) fn reload(&mut self, text: &str) -> Result<(), String> {
+        let directory = Arc::new(configured(text)?);
+        for shard in 0..self.shards.len() {
+            let token = self.token();
+            let command = Command::Reload(Arc::clone(&directory));
+            self.input(shard, Input::Command(token, command));
+            match self.replies.pop() {
+                Some((answered, Reply::Done)) if answered == token => {}
+                other => return Err(format!("the command was answered {other:?}")),
+            }
+        }
+        self.settle();
+        Ok(())
     }
 
     /// The operator drains every shard; how many NOTIFYs are out.
@@ -247,10 +275,13 @@ impl World {
                 address: flow.peer,
                 transport: flow.transport,
             };
-            self.sent.push_back(Sent {
-                peer,
-                bytes: self.outbox.pieces(transmit).concat(),
-            });
+            let bytes = self.outbox.pieces(transmit).concat();
+            assert!(
+                flow.transport != Transport::Udp || bytes.len() <= DATAGRAM_OCTETS_MAX,
+                "a datagram does not hold {} octets",
+                bytes.len()
+            );
+            self.sent.push_back(Sent { peer, bytes });
         }
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);

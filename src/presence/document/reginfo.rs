@@ -15,6 +15,7 @@ use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
 use crate::presence::registration::ContactEvent;
+use crate::presence::registration::URI_OCTETS_MAX;
 use crate::presence::subscription::Privacy;
 
 /// The media type.
@@ -22,8 +23,6 @@ pub const CONTENT_TYPE: &str = "application/reginfo+xml";
 
 /// Contacts of a document that are read; the others are passed over.
 const CONTACTS_MAX: usize = 64;
-/// Octets of a URI.
-const URI_OCTETS_MAX: usize = 1024;
 
 /// Appends everything up to and including the opening `reginfo` tag.
 pub fn write_prolog(out: &mut Vec<u8>, version: u32) {

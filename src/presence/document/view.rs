@@ -69,6 +69,12 @@ impl Format {
         }
     }
 
+    /// Whether the state, or some of it, goes into a Call-Info header (W:C10.1).
+    #[must_use]
+    pub const fn has_call_info(self) -> bool {
+        matches!(self, Self::Nothing | Self::CallPark)
+    }
+
     /// Appends the value of the Content-Type it is sent with.
     pub fn write_content_type(self, out: &mut Vec<u8>) {
         if self == Self::FeatureEvent {

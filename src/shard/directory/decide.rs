@@ -4,7 +4,8 @@
 //!
 //! The default: everybody sees all of himself, people of one domain see of each other what their
 //! domain says, others see that there is a call and no more. What is its presentity's own affair
-//! ([`is_private`]) is told to nobody else, unless a rule names that very package.
+//! ([`is_private`]) is told to trusted peers and feeder accounts and to nobody else, unless a rule
+//! names that very package.
 //!
 //! Nothing here allocates.
 
@@ -117,6 +118,18 @@ impl Directory {
         self.documents.len()
     }
 
+    /// When a rule begins or ceases to hold next, in seconds since 1970 UTC.
+    #[must_use]
+    pub fn next_rule_change(&self, at: u64) -> Option<u64> {
+        self.documents
+            .values()
+            .flat_map(|rules| rules.iter())
+            .flat_map(|rule| [rule.valid_from, rule.valid_until])
+            .flatten()
+            .filter(|change| *change > at)
+            .min()
+    }
+
     /// This directory with the own rules of all presentities as another has them: a configuration
     /// that is read again says nothing about them.
     #[must_use]
@@ -196,13 +209,20 @@ impl Directory {
         if case.is_self() {
             return decision(Handling::Allow, Privacy::Pickup);
         }
+        if is_private(case.package) {
+            let is_entitled = case.watcher.is_trusted_peer
+                || self.is_feeder(case.watcher.aor, case.presentity.domain());
+            return match is_entitled {
+                true => decision(Handling::Allow, Privacy::Pickup),
+                false => decision(Handling::Block, Privacy::StateOnly),
+            };
+        }
         let is_neighbour = case.is_same_domain();
         let privacy = match is_neighbour {
             true => domain.privacy,
             false => Privacy::StateOnly,
         };
         let handling = match is_neighbour {
-            _ if is_private(case.package) && !case.watcher.is_trusted_peer => Handling::Block,
             true => Handling::Allow,
             false => domain.default_handling,
         };

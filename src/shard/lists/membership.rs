@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::list::ListStyle;
 use crate::presence::list::Member;
 use crate::presence::list::Resolved;
 use crate::presence::list::Roster;
 use crate::presence::list::RosterKind;
 use crate::presence::policy::Decision;
+use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Directory;
@@ -20,6 +22,7 @@ use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
+use crate::shard::table::Post;
 use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
@@ -40,12 +43,18 @@ pub(crate) struct ListPlan {
 const RESOURCES_MAX: usize = 10_000;
 
 impl ListPlan {
-    /// Whether it is everybody of a domain, for which one needs permission (W:D4.9).
-    pub(crate) fn is_of_everybody(&self) -> bool {
-        let rosters = &self.resolved.rosters;
-        rosters
-            .iter()
-            .any(|roster| roster.kind == RosterKind::AnyDn)
+    /// How it is told to a family of phones (W:B5.19).
+    pub(crate) fn style(&self, profile: &Profile) -> ListStyle {
+        style(&self.resolved, profile)
+    }
+}
+
+/// A family that needs one style gets it, whatever the list says.
+fn style(resolved: &Resolved, profile: &Profile) -> ListStyle {
+    match profile.list_is_broadworks {
+        Some(true) => ListStyle::Broadworks,
+        Some(false) => ListStyle::Rfc,
+        None => resolved.style,
     }
 }
 
@@ -60,7 +69,12 @@ impl Shard {
         directory: &Directory,
         out: &mut Outbox,
     ) -> SubscriptionId {
-        let style = plan.resolved.style;
+        let style = self
+            .table
+            .dialog(dialog)
+            .map_or(plan.resolved.style, |entry| {
+                style(&plan.resolved, &entry.profile)
+            });
         let list = ListState::new(aor.clone(), plan.encoding, style, plan.is_of_body);
         let package = new.package;
         let id = self
@@ -80,19 +94,21 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let Some(subscription) = self.table.subscription_mut(id) else {
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         let package = subscription.package;
+        let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
+        let style = entry.map_or(resolved.style, |entry| style(resolved, &entry.profile));
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
         let members = resolved.members.iter().map(|member| &*member.uri);
-        let is_same = list.style == resolved.style && list.fixed_uris().eq(members);
+        let is_same = list.style == style && list.fixed_uris().eq(members);
         if is_same {
             return self.review_resources(id, package, directory);
         }
-        list.style = resolved.style;
+        list.style = style;
         let old = list.empty();
         let old_posts: Vec<_> = old.iter().filter_map(|resource| resource.post).collect();
         self.fill(id, resolved, package, directory, out);
@@ -102,11 +118,19 @@ impl Shard {
             list.inherit(&old);
         }
         for post in old_posts {
-            if let Some(unwatched) = self.table.leave(post) {
-                self.end_watch(&unwatched.aor, now, out);
-            }
+            self.leave_resource(post, now, out);
         }
         self.want(id, Wants::Change);
+    }
+
+    /// A resource watches no longer.
+    fn leave_resource(&mut self, post: Post, now: Instant, out: &mut Outbox) {
+        if let Some(aor) = self.table.watched(post.watched).map(|it| it.aor.clone()) {
+            self.note_watchers_of(&aor);
+        }
+        if let Some(unwatched) = self.table.leave(post) {
+            self.end_watch(&unwatched.aor, now, out);
+        }
     }
 
     fn fill(
@@ -174,6 +198,7 @@ impl Shard {
         if is_new {
             self.begin_watch(aor, out);
         }
+        self.note_watchers_of(aor);
     }
 
     fn decide_resource(
@@ -229,6 +254,9 @@ impl Shard {
                 list.resources[place].shown = 0;
                 list.mark(place as u32);
                 is_changed = true;
+                if let Some(aor) = &aor {
+                    self.note_watchers_of(aor);
+                }
             }
         }
         if is_changed {
@@ -297,9 +325,7 @@ impl Shard {
             _ => return,
         };
         for post in posts {
-            if let Some(unwatched) = self.table.leave(post) {
-                self.end_watch(&unwatched.aor, now, out);
-            }
+            self.leave_resource(post, now, out);
         }
     }
 

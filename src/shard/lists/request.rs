@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
-use crate::presence::document::deflate;
 use crate::presence::document::resource_lists;
 use crate::presence::list::ListStyle;
 use crate::presence::list::MEMBERS_MAX;
@@ -16,8 +15,10 @@ use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
+use crate::shard::checks::any_address_of_record;
 use crate::shard::checks::check_encoding;
 use crate::shard::checks::content_type;
+use crate::shard::checks::decoded_body;
 use crate::shard::checks::has_token;
 use crate::shard::checks::is_body_optional;
 use crate::shard::directory::Directory;
@@ -66,12 +67,13 @@ impl Shard {
             match nested {
                 Some(nested) => members.extend(nested.members.iter().cloned()),
                 None => {
-                    let name = match (&entry.display, &aor) {
+                    let uri = entry.uri.clone();
+                    let anybody = any_address_of_record(uri.as_bytes(), directory);
+                    let name = match (&entry.display, &anybody) {
                         (Some(name), _) => name.clone(),
                         (None, Some(aor)) => directory.name_of(aor).into(),
-                        (None, None) => entry.uri.clone(),
+                        (None, None) => uri.clone(),
                     };
-                    let uri = entry.uri.clone();
                     members.push(Member { uri, aor, name });
                 }
             }
@@ -154,25 +156,4 @@ impl Shard {
             _ => false,
         }
     }
-}
-
-/// The body as it was before it was encoded: `deflate` within limits, anything else is 415 (W:B5.17,
-/// E2.16).
-fn decoded_body<'d>(message: &Message<'_>) -> Result<Vec<u8>, Refusal<'d>> {
-    if !has_token(message, HeaderName::ContentEncoding, b"deflate") {
-        check_encoding(message)?;
-        return Ok(message.body().to_vec());
-    }
-    let is_single = message.headers(HeaderName::ContentEncoding).count() == 1
-        && message
-            .header(HeaderName::ContentEncoding)
-            .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"deflate"));
-    if !is_single {
-        return Err(Refusal::Encoding);
-    }
-    deflate::inflate(message.body(), deflate::InflateLimits::default()).map_err(|fault| match fault
-    {
-        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
-        _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
-    })
 }
