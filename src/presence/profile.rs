@@ -22,7 +22,7 @@ pub enum ParameterValue {
     Both,
 }
 
-/// What is shown of a user of whom nobody knows where he is (W:C0.12).
+/// What is shown of a user who is registered nowhere, where registrations are told (W:C0.12).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Unregistered {
     /// Idle, like everybody without a call.

@@ -106,18 +106,6 @@ impl Directory {
         !self.documents.is_empty() && self.documents.contains_key(aor)
     }
 
-    /// Somebody's own rules, in order; none when there are none.
-    #[must_use]
-    pub fn rules_document(&self, aor: &Aor) -> &[ImportedRule] {
-        self.documents.get(aor).map_or(&[], |rules| &**rules)
-    }
-
-    /// How many have rules of their own.
-    #[must_use]
-    pub fn rules_documents(&self) -> usize {
-        self.documents.len()
-    }
-
     /// When a rule begins or ceases to hold next, in seconds since 1970 UTC.
     #[must_use]
     pub fn next_rule_change(&self, at: u64) -> Option<u64> {
@@ -128,6 +116,18 @@ impl Directory {
             .flatten()
             .filter(|change| *change > at)
             .min()
+    }
+
+    /// Somebody's own rules, in order; none when there are none.
+    #[must_use]
+    pub fn rules_document(&self, aor: &Aor) -> &[ImportedRule] {
+        self.documents.get(aor).map_or(&[], |rules| &**rules)
+    }
+
+    /// How many have rules of their own.
+    #[must_use]
+    pub fn rules_documents(&self) -> usize {
+        self.documents.len()
     }
 
     /// This directory with the own rules of all presentities as another has them: a configuration
