@@ -80,7 +80,11 @@ impl Shard {
         let id = self.presentities.find(aor);
         match id.and_then(|id| self.presentities.get_mut(id)) {
             Some(owned) => explain(&owned.presentity, now),
-            None => explain(&Presentity::default(), now),
+            None => {
+                let mut nobody = Presentity::default();
+                nobody.set_rules(self.directory.rules_of(aor), now);
+                explain(&nobody, now)
+            }
         }
     }
 
