@@ -30,6 +30,16 @@ pub struct Resolved {
     pub rosters: Vec<Roster>,
 }
 
+impl Resolved {
+    /// Whether it is everybody of a domain, for which one needs permission (W:D4.9).
+    #[must_use]
+    pub fn is_of_everybody(&self) -> bool {
+        self.rosters
+            .iter()
+            .any(|roster| roster.kind == RosterKind::AnyDn)
+    }
+}
+
 /// Members of one list, nested ones counted in (W:B5.12).
 pub const MEMBERS_MAX: usize = 1_000;
 
