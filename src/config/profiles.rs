@@ -162,6 +162,7 @@ fn apply(entry: &schema::Profile, profile: &mut Profile) {
     );
     let is_broadworks = entry.list_style.map(|style| style == StyleKind::Broadworks);
     set_some(&mut profile.list_is_broadworks, is_broadworks);
+    set(&mut profile.linphone_lists, entry.linphone_lists);
     set_some(&mut profile.notify_rate, entry.notify_rate);
     let burst = entry.notify_burst.as_ref();
     set_some(

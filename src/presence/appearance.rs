@@ -30,6 +30,19 @@ pub enum AppearanceState {
 }
 
 impl AppearanceState {
+    /// All there are.
+    pub const ALL: [Self; 9] = [
+        Self::Idle,
+        Self::Seized,
+        Self::Progressing,
+        Self::Alerting,
+        Self::Active,
+        Self::Held,
+        Self::HeldPrivate,
+        Self::BridgeActive,
+        Self::BridgeHeld,
+    ];
+
     /// The value of `appearance-state`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

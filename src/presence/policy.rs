@@ -82,7 +82,8 @@ pub enum WatcherCondition {
     SameGroup,
     /// They share a domain.
     SameDomain,
-    /// The presentity has the watcher in a list of its own, or names it in a rule of its own.
+    /// The presentity has the watcher in a list of its own, or lets it in by a rule of its own that
+    /// names it.
     Listed,
     /// A peer whose address is trusted.
     Trusted,

@@ -22,7 +22,7 @@ pub enum ParameterValue {
     Both,
 }
 
-/// What is shown of a user of whom nobody knows where he is (W:C0.12).
+/// What is shown of a user who is registered nowhere, where registrations are told (W:C0.12).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Unregistered {
     /// Idle, like everybody without a call.
@@ -98,6 +98,9 @@ pub struct Profile {
     pub list_resources: Option<u16>,
     /// Lists consolidated, always in full (W:B5.19); None for what the list says.
     pub list_is_broadworks: Option<bool>,
+    /// Lists of presence as linphone alone reads them: `Event: Presence`, parts named `Content-Id`
+    /// without angle brackets, and no names in a list that came in the SUBSCRIBE (W:C6.9, G1).
+    pub linphone_lists: bool,
     /// NOTIFYs a second in the long run; None for the server's own.
     pub notify_rate: Option<u32>,
     /// NOTIFYs at once before that rate holds; None for the server's own (W:A3.13).
@@ -125,6 +128,7 @@ impl Default for Profile {
             list_octets: None,
             list_resources: None,
             list_is_broadworks: None,
+            linphone_lists: false,
             notify_rate: None,
             notify_burst: None,
             strikes: None,

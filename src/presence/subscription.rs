@@ -274,4 +274,22 @@ mod tests {
             [3600, 3600, 3600, 3761, 3600, 3600, 3600, 3600, 15]
         );
     }
+
+    /// W:B4.1, B4.4, C10.1, C10.2
+    #[test]
+    fn what_only_some_packages_have() {
+        for package in Package::ALL {
+            let seconds = package.expires_max().map(|max| max.as_secs());
+            let (longest, watched) = match package {
+                Package::LineSeize => (Some(15), None),
+                Package::CallInfo => (Some(3600), None),
+                Package::PresenceWinfo => (None, Some(Package::Presence)),
+                Package::DialogWinfo => (None, Some(Package::Dialog)),
+                _ => (None, None),
+            };
+            assert_eq!(seconds, longest, "{package:?}");
+            assert_eq!(package.of_watchers(), watched, "{package:?}");
+            assert_eq!(package.notify_gap().is_some(), watched.is_some());
+        }
+    }
 }

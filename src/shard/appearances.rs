@@ -20,7 +20,6 @@ use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::directory::Directory;
-use crate::shard::directory::Domain;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Claim;
 use crate::shard::mail::Mail;
@@ -28,6 +27,7 @@ use crate::shard::mail::SeizeRefused;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::subscribe::Admitted;
 use crate::shard::table::Phase;
 use crate::shard::table::Post;
 use crate::shard::table::Subject;
@@ -71,18 +71,16 @@ impl Shard {
     /// granted.
     pub(crate) fn seize<'d>(
         &mut self,
-        request: &Request<'_>,
-        aor: &Aor,
-        domain: &'d Domain,
-        directory: &'d Directory,
+        admitted: &Admitted<'_, 'd>,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
+        let Admitted { request, aor, .. } = *admitted;
         let index = appearance_index(request.message)?;
         let owner = Self::owner(aor, self.options.shards);
         if owner == self.options.id {
             let outcome = self.claim(aor, index, now, out);
-            return self.begin_seizure(request, aor, domain, outcome, directory, now, out);
+            return self.begin_seizure(admitted, outcome, now, out);
         }
         let waiting = self.wait_for_owner(request, Package::LineSeize, now)?;
         let mail = Mail::Seize {
@@ -136,7 +134,13 @@ impl Shard {
         };
         match target {
             Ok(Target::Presentity { aor, domain }) => {
-                self.begin_seizure(request, &aor, domain, outcome, directory, now, out)
+                let admitted = Admitted {
+                    request,
+                    aor: &aor,
+                    domain,
+                    directory,
+                };
+                self.begin_seizure(&admitted, outcome, now, out)
             }
             Ok(Target::Server) | Err(_) => {
                 self.seizures.released.extend(outcome.ok());
@@ -145,14 +149,10 @@ impl Shard {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a subscription is made of")]
     fn begin_seizure<'d>(
         &mut self,
-        request: &Request<'_>,
-        aor: &Aor,
-        domain: &'d Domain,
+        admitted: &Admitted<'_, 'd>,
         outcome: Result<Claim, SeizeRefused>,
-        directory: &'d Directory,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
@@ -160,7 +160,7 @@ impl Shard {
             SeizeRefused::Taken => Refusal::Plain(Status::TEMPORARILY_UNAVAILABLE),
             SeizeRefused::TooMany => Refusal::OverLimit,
         })?;
-        let subscribed = self.subscribe(request, aor, domain, Some(&claim), directory, now, out);
+        let subscribed = self.subscribe(admitted, Some(&claim), now, out);
         if subscribed.is_err() {
             self.seizures.released.push(claim);
         }

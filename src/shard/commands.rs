@@ -80,22 +80,36 @@ impl Shard {
         let id = self.presentities.find(aor);
         match id.and_then(|id| self.presentities.get_mut(id)) {
             Some(owned) => explain(&owned.presentity, now),
+            // Nobody has said anything, but the configuration may.
             None => {
-                let mut nobody = Presentity::default();
-                nobody.set_rules(self.directory.rules_of(aor), now);
-                explain(&nobody, now)
+                let mut presentity = Presentity::default();
+                presentity.set_rules(self.directory.rules_of(aor), now);
+                explain(&presentity, now)
             }
         }
     }
 
     fn watchers(&self, aor: &Aor, now: Instant) -> Vec<WatcherReport> {
-        let Some(watched) = self.table.watched_by_aor(aor) else {
-            return Vec::new();
-        };
-        watched
-            .watchers
-            .iter()
-            .filter_map(|watcher| self.report(*watcher, now))
+        let watched = self.table.watched_by_aor(aor);
+        let watchers = watched.map_or(&[][..], |watched| &watched.watchers);
+        let of_presentity = watchers.iter().copied();
+        let subscriptions = self
+            .directory
+            .is_list(aor)
+            .then_some(&self.table.subscriptions);
+        let is_to = |subscription: &Subscription| matches!(&subscription.subject, Subject::List(list) if list.aor() == aor);
+        // Lists are not looked up by address anywhere else: the operator waits for a walk.
+        let of_list = subscriptions
+            .into_iter()
+            .flatten()
+            .filter(|(_, subscription)| is_to(subscription))
+            .map(|(id, _)| Watcher {
+                subscription: SubscriptionId(id as u32),
+                resource: Watcher::WHOLE,
+            });
+        of_presentity
+            .chain(of_list)
+            .filter_map(|watcher| self.report(watcher, now))
             .collect()
     }
 
@@ -104,7 +118,7 @@ impl Shard {
         let entry = self.table.dialog(subscription.dialog)?;
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
-            Subject::List(list) => (
+            Subject::List(list) if watcher.resource != Watcher::WHOLE => (
                 Some(list.aor().to_string()),
                 list.resources.get(watcher.resource as usize)?.decision,
             ),
@@ -176,6 +190,7 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
         availability: composed.availability.to_string(),
         basic: if composed.open { "open" } else { "closed" },
         lamp: lamp(composed).as_str(),
+        extended: composed.extended,
         because: presentity.verdict(),
         contributions: presentity.explain(now).into_iter().map(age).collect(),
     }

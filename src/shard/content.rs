@@ -48,6 +48,16 @@ pub(crate) enum Content {
 /// was sent.
 const SHOWN_EMPTY: u64 = 2;
 
+impl Content {
+    /// The state that is not said again because the phone has it.
+    pub(crate) fn suppressed(&self) -> Option<u64> {
+        match self {
+            Self::Empty(hash) if *hash != SHOWN_EMPTY => Some(*hash),
+            _ => None,
+        }
+    }
+}
+
 /// What a subscription that is told changes alone has been shown.
 #[derive(Debug)]
 pub(crate) enum Shown {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::Composed;
+use crate::presence::composition::Extended;
 use crate::presence::contribution::EntityTag;
 use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
@@ -248,7 +249,7 @@ pub enum Command {
     },
     /// Everything known about a presentity: `lamplighter why`.
     Why(Aor),
-    /// Who watches a presentity from this shard: `lamplighter watchers`.
+    /// Who watches a presentity, or subscribes to a list, from this shard: `lamplighter watchers`.
     Watchers(Aor),
     /// New domains and accounts.
     Reload(Arc<Directory>),
@@ -298,6 +299,8 @@ pub struct Why {
     pub basic: &'static str,
     /// What the lamp of a dialog watcher shows: `confirmed`, `early`, `terminated`.
     pub lamp: &'static str,
+    /// The same in the words of the domain's style; None in ours.
+    pub extended: Option<Extended>,
     /// The rule that decided: `busy: a call is confirmed`.
     pub because: String,
     /// Every contribution.
@@ -334,7 +337,7 @@ pub struct WatcherReport {
     pub target: String,
     /// `active`, `pending`, `probation`, `waiting` (a NOTIFY is out), `no flow`.
     pub state: &'static str,
-    /// The list it watches by; None for the presentity itself.
+    /// The list it watches by; None for a subscription to the address itself.
     pub list: Option<String>,
     /// The rule that decided, in words.
     pub rule: String,

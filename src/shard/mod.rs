@@ -20,6 +20,7 @@ mod commands;
 mod conditions;
 mod content;
 mod counters;
+mod dialogs;
 mod enclosed;
 mod features;
 mod hop;

@@ -12,9 +12,12 @@ use slab::Slab;
 
 use crate::presence::document::deflate::Deflater;
 use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
+use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
+use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
@@ -247,14 +250,15 @@ impl Shard {
         let start = out.arena.len();
         let arena = &mut out.arena;
         entry.dialog.write_request(arena, Method::Notify, &origin);
-        emit::header(arena, "Event", subscription.event());
+        write_event(arena, subscription, &entry.profile);
         write_subscription_state(arena, subscription, now);
         if !self.options.product.is_empty() {
             emit::header(arena, "User-Agent", self.options.product.as_bytes());
         }
         let prolog = &self.notifier.prolog;
-        if let Some(body) = &body {
-            body.write_headers(arena, entry.profile.entity_tags);
+        match &body {
+            Some(body) => body.write_headers(arena, entry.profile.entity_tags),
+            None => write_suppressed(arena, content, entry.profile.entity_tags),
         }
         let tail = body.map_or(0..0, |body| body.octets);
         let octets = (prolog.len() + tail.len()) as u64;
@@ -390,12 +394,32 @@ impl Shard {
     }
 }
 
+/// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
+/// capital (W:G1).
+fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
+    let event = subscription.event();
+    if !subscription.is_linphone_list(profile) {
+        return emit::header(arena, "Event", event);
+    }
+    let parameters = event.get(Package::Presence.token().len()..);
+    arena.extend_from_slice(b"Event: Presence");
+    arena.extend_from_slice(parameters.unwrap_or_default());
+    arena.extend_from_slice(b"\r\n");
+}
+
 /// How much longer than granted a subscription lives: phones refresh late (W:A3.9), but nobody holds
 /// an appearance for longer than he may (W:C10.2).
 fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
     match subscription.subject {
         Subject::Seizure(_) => Duration::ZERO,
         _ => options.expiry_grace,
+    }
+}
+
+/// A NOTIFY without the state names it (RFC 5839 §5): the phone sees that it has the right one.
+fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool) {
+    if let Some(hash) = content.suppressed().filter(|_| has_entity_tag) {
+        emit::header(arena, "SIP-ETag", &entity_tag(hash));
     }
 }
 

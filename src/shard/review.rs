@@ -11,6 +11,7 @@ use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::directory::Directory;
+use crate::shard::identity::Identity;
 use crate::shard::outbox::Outbox;
 use crate::shard::presentities::PresentityId;
 use crate::shard::table::Phase;
@@ -134,6 +135,15 @@ impl Shard {
         if is_gone {
             self.end_subscription(id, Termination::NoResource);
             return self.want(id, Wants::Notify);
+        }
+        let is_of_everybody = resolved.as_ref().is_some_and(|list| list.is_of_everybody());
+        if is_of_everybody && !is_of_body {
+            let domain = aor.domain();
+            let may = |watcher: Identity| watcher.may_any_dn(domain, directory);
+            if !self.identity_of(id, directory).is_some_and(may) {
+                self.end_subscription(id, Termination::Rejected);
+                return self.want(id, Wants::Notify);
+            }
         }
         if let Some(profile) = profile {
             self.take_profile(id, profile);

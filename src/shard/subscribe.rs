@@ -30,39 +30,26 @@ use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::enclosed::Enclosed;
 use crate::shard::features::check_may_switch;
-use crate::shard::flow::Flow;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
-use crate::shard::hop::next_hop;
-use crate::shard::hop::numeric_address;
-use crate::shard::hop::phone_key;
 use crate::shard::hop::request_uri;
 use crate::shard::identity::Identity;
 use crate::shard::lists::ListPlan;
 use crate::shard::lists::requires_list;
 use crate::shard::mail::Claim;
-use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
-use crate::shard::table::Subject;
 use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Table;
 use crate::shard::table::Wants;
-use crate::shard::table::Watcher;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
-use crate::sip::dialog::Dialog;
-use crate::sip::dialog::Sequence;
 use crate::sip::emit;
-
-/// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
-const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 
 /// What a SUBSCRIBE asks for, checked.
 struct Asked<'m> {
@@ -72,6 +59,25 @@ struct Asked<'m> {
     granted: Duration,
     enclosed: Enclosed,
     profile: Arc<Profile>,
+}
+
+/// A SUBSCRIBE of somebody who proved who it is, about somebody of a domain of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a, 'd> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) aor: &'a Aor,
+    pub(crate) domain: &'d Domain,
+    pub(crate) directory: &'d Directory,
+}
+
+/// What a subscription begins with.
+struct Beginning<'a> {
+    aor: &'a Aor,
+    plan: Option<ListPlan>,
+    decision: Decision,
+    asked: &'a Asked<'a>,
+    entity: &'a [u8],
+    message: &'a Message<'a>,
 }
 
 impl Shard {
@@ -90,25 +96,30 @@ impl Shard {
             (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
             _ => aor,
         };
-        self.subscribe(request, &aor, domain, None, directory, now, out)
+        let admitted = Admitted {
+            request,
+            aor: &aor,
+            domain,
+            directory,
+        };
+        self.subscribe(&admitted, None, now, out)
     }
 
     /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
     /// one was.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
     pub(crate) fn subscribe<'d>(
         &mut self,
-        request: &Request<'_>,
-        aor: &Aor,
-        domain: &'d Domain,
+        admitted: &Admitted<'_, 'd>,
         claim: Option<&Claim>,
-        directory: &'d Directory,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
+        let Admitted {
+            request,
+            aor,
+            domain,
+            directory,
+        } = *admitted;
         let asked = self.read_subscribe(request.message, domain, directory)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
@@ -141,7 +152,7 @@ impl Shard {
         }
 
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
-            return self.seize(request, aor, domain, directory, now, out);
+            return self.seize(admitted, now, out);
         }
 
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
@@ -149,17 +160,15 @@ impl Shard {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),
         };
-        let subscription = self.begin(
-            id,
+        let beginning = Beginning {
             aor,
             plan,
             decision,
-            &asked,
-            &entity,
-            request.message,
-            now,
-            out,
-        );
+            asked: &asked,
+            entity: &entity,
+            message: request.message,
+        };
+        let subscription = self.begin(id, beginning, now, out);
         if let Some(claim) = claim {
             self.hold(subscription, claim);
         }
@@ -178,37 +187,6 @@ impl Shard {
             self.switch(subscription, said, now, out);
         }
         Ok(())
-    }
-
-    /// The phone starts anew without having ended what it had: older subscriptions of its Contact
-    /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
-    fn replace_older(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
-        let phone_of = |table: &Table, id: SubscriptionId| {
-            let subscription = table.subscription(id)?;
-            Some((
-                table.dialog(subscription.dialog)?.phone,
-                subscription.package,
-            ))
-        };
-        let Some(own) = phone_of(&self.table, id) else {
-            return;
-        };
-        let Some(Subject::Presentity(post)) = self.table.subscription(id).map(|own| &own.subject)
-        else {
-            return;
-        };
-        let watched = self.table.watched(post.watched);
-        let older: Vec<SubscriptionId> = watched
-            .iter()
-            .flat_map(|watched| &watched.watchers)
-            .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
-            .map(|watcher| watcher.subscription)
-            .filter(|other| phone_of(&self.table, *other) == Some(own))
-            .collect();
-        for other in older {
-            self.counters.subscriptions_replaced += 1;
-            self.remove_subscription(other, now, out);
-        }
     }
 
     /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
@@ -382,22 +360,21 @@ impl Shard {
     }
 
     /// The subscription itself, with its watchers.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
     fn begin(
         &mut self,
         dialog: DialogId,
-        aor: &Aor,
-        plan: Option<ListPlan>,
-        decision: Decision,
-        asked: &Asked<'_>,
-        entity: &[u8],
-        message: &Message<'_>,
+        beginning: Beginning<'_>,
         now: Instant,
         out: &mut Outbox,
     ) -> SubscriptionId {
+        let Beginning {
+            aor,
+            plan,
+            decision,
+            asked,
+            entity,
+            message,
+        } = beginning;
         let rendering = match &plan {
             Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
                 all_dialogs: true,
@@ -440,98 +417,6 @@ impl Shard {
         id
     }
 
-    /// The dialog, with the To-tag that names the place it will take.
-    fn accept_dialog<'d>(&mut self, request: &Request<'_>) -> Result<(Dialog, Mark), Refusal<'d>> {
-        let mark = Mark::mint(
-            self.options.id,
-            self.table.next_dialog().0,
-            &mut self.random,
-        );
-        let sequence = 1 + self.random.below(INITIAL_SEQUENCE_MAX);
-        let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
-        self.check_not_ourselves(&dialog, &request.flow)?;
-        Ok((dialog, mark))
-    }
-
-    /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
-    fn check_not_ourselves<'d>(&self, dialog: &Dialog, flow: &Flow) -> Result<(), Refusal<'d>> {
-        let address = numeric_address(dialog.remote_target());
-        if address.is_some_and(|address| self.is_local(address, flow)) {
-            return Err(Refusal::Because(
-                Status::BAD_REQUEST,
-                "Contact Is This Server",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_room<'d>(&self, request: &Request<'_>, dialog: &Dialog) -> Result<(), Refusal<'d>> {
-        let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
-        if self.is_draining {
-            return Err(Refusal::Draining);
-        }
-        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
-            || phone >= self.options.subscriptions_per_phone_max;
-        if is_full {
-            Err(Refusal::OverLimit)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn add_dialog(
-        &mut self,
-        request: &Request<'_>,
-        dialog: Dialog,
-        mark: Mark,
-        profile: Arc<Profile>,
-        now: Instant,
-    ) -> DialogId {
-        let flow = request.flow;
-        let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
-        let destination = next_hop(request, &dialog);
-        let id = self
-            .table
-            .add_dialog(dialog, flow, destination, phone, profile);
-        debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
-        id
-    }
-
-    /// Our tag names the place; the octets decide (W:E3.6).
-    fn find_dialog(&self, message: &Message<'_>, tag: &[u8]) -> Option<DialogId> {
-        let mark = Mark::of_tag(tag)?;
-        let id = DialogId(mark.index);
-        let remote_tag = message.from()?.tag()?;
-        let dialog = &self.table.dialog(id)?.dialog;
-        (mark.shard == self.options.id && dialog.matches(message.call_id(), tag, remote_tag))
-            .then_some(id)
-    }
-
-    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
-    fn take_target<'d>(
-        &mut self,
-        request: &Request<'_>,
-        id: DialogId,
-    ) -> Result<bool, Refusal<'d>> {
-        let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = self.table.dialog_mut(id) else {
-            return Ok(false);
-        };
-        if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
-            return Err(Refusal::Because(
-                Status::SERVER_INTERNAL_ERROR,
-                "CSeq Out Of Order",
-            ));
-        }
-        entry.dialog.refresh_target(request.message)?;
-        let destination = next_hop(request, &entry.dialog);
-        let is_moved = self.table.move_flow(id, request.flow, destination);
-        if is_moved {
-            self.abandon_notifies(id);
-        }
-        Ok(is_moved)
-    }
-
     /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
     fn usage_of(&self, id: DialogId, asked: &Asked<'_>) -> Option<SubscriptionId> {
         let usages = &self.table.dialog(id)?.subscriptions;
@@ -544,10 +429,6 @@ impl Shard {
     }
 
     /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything a subscription is made of"
-    )]
     fn add_usage<'d>(
         &mut self,
         id: DialogId,
@@ -583,7 +464,15 @@ impl Shard {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         self.counters.subscriptions_created += 1;
-        Ok(self.begin(id, &aor, None, decision, asked, &entity, message, now, out))
+        let beginning = Beginning {
+            aor: &aor,
+            plan: None,
+            decision,
+            asked,
+            entity: &entity,
+            message,
+        };
+        Ok(self.begin(id, beginning, now, out))
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,

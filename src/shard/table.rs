@@ -204,6 +204,11 @@ impl Subscription {
         matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
     }
 
+    /// Whether it is told as linphone alone reads lists (W:G1).
+    pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
+        profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
+    }
+
     /// The phone may not have what it was sent last: it is told everything again.
     pub(crate) fn forget_shown(&mut self) {
         self.shown = 0;

@@ -587,3 +587,68 @@ fn fitting(watchers: &[Watcher]) -> usize {
         })
         .count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watcher(id: u64, status: WatcherStatus, uri: &str) -> Watcher {
+        Watcher {
+            id,
+            status,
+            event: WatcherEvent::Subscribe,
+            uri: uri.into(),
+            display: None,
+            expiration_secs: None,
+            subscribed_secs: None,
+        }
+    }
+
+    /// W:B4.3, A6.4
+    #[test]
+    fn a_document_lists_a_thousand_and_fits_a_datagram() {
+        let many = |count: u64, uri: &str| -> Vec<Watcher> {
+            (0..count)
+                .map(|id| watcher(id, WatcherStatus::Active, uri))
+                .collect()
+        };
+        assert_eq!(fitting(&[]), 0);
+        assert_eq!(fitting(&many(400, "sip:bob@abc.com")), 400);
+        let table = [
+            ("sip:b", WATCHERS_OCTETS_MAX / (WATCHER_OCTETS + 5)),
+            ("", WATCHERS_OCTETS_MAX / WATCHER_OCTETS),
+        ];
+        for (uri, count) in table {
+            let watchers = many(2_000, uri);
+            assert_eq!(fitting(&watchers), count.min(WATCHERS_MAX), "{uri}");
+            let mut out = Vec::new();
+            let fitting = &watchers[..fitting(&watchers)];
+            watcherinfo::write(
+                &mut out,
+                u32::MAX,
+                true,
+                b"sip:ann@abc.com",
+                "presence",
+                fitting,
+            );
+            assert!(out.len() <= 65_000, "{}", out.len());
+        }
+    }
+
+    /// RFC 3857 §4.7.1
+    #[test]
+    fn an_event_says_what_happened_last() {
+        use WatcherStatus::Active;
+        use WatcherStatus::Pending;
+        let approved = Watcher {
+            event: WatcherEvent::Approved,
+            ..watcher(1, Active, "")
+        };
+        let pending = watcher(1, Pending, "");
+        let active = watcher(1, Active, "");
+        assert_eq!(event_after(&pending, &pending), WatcherEvent::Subscribe);
+        assert_eq!(event_after(&pending, &active), WatcherEvent::Approved);
+        assert_eq!(event_after(&approved, &active), WatcherEvent::Approved);
+        assert_eq!(event_after(&approved, &pending), WatcherEvent::Subscribe);
+    }
+}

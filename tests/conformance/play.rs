@@ -269,8 +269,9 @@ impl Stage {
                 Some(("~", text)) => whole.contains(text),
                 Some(("^", text)) => !whole.contains(text),
                 _ => actual.iter().any(|line| {
-                    self.bindings
-                        .matches(expected, line.strip_suffix(b"\r").unwrap_or(line))
+                    let bare = line.strip_suffix(b"\r").unwrap_or(line);
+                    let bindings = &mut self.bindings;
+                    bindings.matches(expected, bare) || bindings.matches(expected, line)
                 }),
             };
             if !holds {

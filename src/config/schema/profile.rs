@@ -40,6 +40,7 @@ pub struct Profile {
     pub list_octets: Option<Spanned<Octets>>,
     pub list_resources: Option<Spanned<u16>>,
     pub list_style: Option<StyleKind>,
+    pub linphone_lists: Option<bool>,
     pub notify_rate: Option<u32>,
     pub notify_burst: Option<Spanned<u32>>,
     pub strikes: Option<Spanned<u8>>,

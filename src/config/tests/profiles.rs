@@ -180,6 +180,7 @@ fn every_key_of_a_profile_is_converted() {
         list_octets = "8 KiB"
         list_resources = 7
         list_style = "broadworks"
+        linphone_lists = true
         notify_rate = 3
         notify_burst = 4
         strikes = 9
@@ -207,6 +208,7 @@ fn every_key_of_a_profile_is_converted() {
         list_octets: Some(8 << 10),
         list_resources: Some(7),
         list_is_broadworks: Some(true),
+        linphone_lists: true,
         notify_rate: Some(3),
         notify_burst: Some(4),
         strikes: Some(9),

@@ -2,6 +2,7 @@
 //! remembers what it was asked.
 
 mod call_state;
+mod commands;
 mod operator;
 mod protocol;
 
@@ -15,7 +16,6 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -28,6 +28,9 @@ use glommio::timer::sleep;
 use super::*;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
+use crate::presence::composition::Extended;
+use crate::presence::composition::ImagicleStatus;
+use crate::presence::composition::Tracks;
 use crate::presence::statement::CallSource;
 use crate::presence::statement::Said;
 use crate::shard::Command;
@@ -35,6 +38,7 @@ use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
 use crate::shard::directory::Domain;
+use crate::shard::directory::user_range::UserRange;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
@@ -56,6 +60,12 @@ struct FakeEngine {
     is_ready: Arc<AtomicBool>,
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
+    /// What else was said, by whom it is about.
+    said: Arc<Mutex<Vec<(String, Said)>>>,
+    /// Directories that each shard was given.
+    reloads: Arc<Mutex<Vec<ShardId>>>,
+    /// Directories that are refused before one is taken.
+    refusals: Arc<AtomicU64>,
 }
 
 impl Engine for FakeEngine {
@@ -89,15 +99,28 @@ impl Engine for FakeEngine {
                 self.told.lock().unwrap().push(told);
                 Reply::Done
             }
-            Command::Say { .. } => unreachable!("nothing else is said by HTTP"),
-            Command::Why(_) => Reply::Why(why()),
+            Command::Say { aor, said } => {
+                assert_eq!(shard, Shard::owner(&aor, SHARDS));
+                self.said.lock().unwrap().push((aor.to_string(), said));
+                Reply::Done
+            }
+            Command::Why(aor) => Reply::Why(why(&aor)),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
             Command::Counters => Reply::Counters(vec![
                 ("subscriptions", 2),
                 ("notifies_sent", 10 + u64::from(shard.0)),
             ]),
-            Command::Reload(_) | Command::Drain => unreachable!("the HTTP core never does that"),
+            Command::Reload(_) => {
+                let left = self.refusals.load(Ordering::SeqCst);
+                if left > 0 {
+                    self.refusals.store(left - 1, Ordering::SeqCst);
+                    return Err(Unavailable);
+                }
+                self.reloads.lock().unwrap().push(shard);
+                Reply::Done
+            }
+            Command::Drain => unreachable!("the HTTP core never does that"),
         })
     }
 
@@ -106,7 +129,12 @@ impl Engine for FakeEngine {
     }
 }
 
-fn why() -> Why {
+fn why(aor: &Aor) -> Why {
+    let imagicle = Tracks {
+        combined: ImagicleStatus::Busy,
+        telephony: Some(ImagicleStatus::Busy),
+        rich: None,
+    };
     let contribution = Contribution {
         source: "publish:5f3c".to_owned(),
         says: "early recipient from sip:12@abc.com\u{1b}[2J".to_owned(),
@@ -114,12 +142,23 @@ fn why() -> Why {
         remaining: Some(Duration::from_secs(177)),
         decides: true,
     };
+    let forever = Contribution {
+        source: "operator:note".to_owned(),
+        says: "x".repeat(200),
+        age: Duration::from_secs(90_061),
+        remaining: None,
+        decides: false,
+    };
     Why {
         availability: "ringing".to_owned(),
         basic: "open",
         lamp: "early",
+        extended: match aor.domain() {
+            "abc.com" => None,
+            _ => Some(Extended::Imagicle(imagicle)),
+        },
         because: "ringing: a call is early".to_owned(),
-        contributions: vec![contribution],
+        contributions: vec![contribution, forever],
     }
 }
 
@@ -157,6 +196,11 @@ fn directory() -> Directory {
         .add_account("123", "abc.com", "s3cret pass")
         .unwrap();
     directory.add_account("7", "open.example", "x").unwrap();
+    let orbits = Domain {
+        orbits: vec![UserRange::parse("700-701").unwrap()],
+        ..Domain::new("pbx.example")
+    };
+    directory.add_domain(orbits, &[]).unwrap();
     directory
 }
 
@@ -165,6 +209,7 @@ struct Server {
     address: SocketAddr,
     control: PathBuf,
     engine: FakeEngine,
+    directory: SharedDirectory,
     is_over: Arc<AtomicBool>,
     thread: Option<glommio::ExecutorJoinHandle<()>>,
 }
@@ -182,8 +227,9 @@ impl Server {
         let is_over = Arc::new(AtomicBool::new(false));
         let (served, ended) = (engine.clone(), Arc::clone(&is_over));
         let builder = LocalExecutorBuilder::default().io_memory(64 << 10);
+        let shared = SharedDirectory::new(Arc::new(directory()));
+        let directory = shared.clone();
         let thread = builder.spawn(move || async move {
-            let directory = Arc::new(RwLock::new(Arc::new(directory())));
             let plan = HttpPlan {
                 listeners: vec![listener],
                 control: Some(control_listener),
@@ -201,6 +247,7 @@ impl Server {
             address,
             control,
             engine,
+            directory: shared,
             is_over,
             thread: Some(thread.unwrap()),
         }
@@ -257,10 +304,21 @@ impl Server {
     }
 
     fn operator(&self, target: &str) -> Response {
+        self.socket(&format!("GET {target} HTTP/1.0\r\n\r\n"))
+    }
+
+    /// A command: its page, and its fields as they stand in a form.
+    fn command(&self, page: &str, form: &str) -> Response {
+        let length = form.len();
+        self.socket(&format!(
+            "POST {page} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{form}"
+        ))
+    }
+
+    fn socket(&self, request: &str) -> Response {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        stream
-            .write_all(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes())
-            .unwrap();
+        // The server may answer before it has read everything.
+        let _ = stream.write_all(request.as_bytes());
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         Response::new(&text)

@@ -114,15 +114,10 @@ fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState 
 
 /// Whether a dialog stands for having none.
 fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
-    let is_dark = rendering.unregistered == Unregistered::Empty && is_lost(composed);
+    // Where nobody tells registrations, nobody is missed: every lamp would be dark (W:C0.2, C0.12).
+    let is_unregistered = composed.availability == Availability::Unreachable;
+    let is_dark = rendering.unregistered == Unregistered::Empty && is_unregistered;
     rendering.idle == Idle::Terminated && !is_dark
-}
-
-/// Whether nobody knows where the user is (W:C0.12).
-fn is_lost(composed: &Composed) -> bool {
-    let is_silent = composed.availability == Availability::Offline;
-    composed.availability == Availability::Unreachable
-        || is_silent && composed.extras.contacts.is_empty()
 }
 
 /// Child order as in the schema: state, local, remote (W:B3.11).

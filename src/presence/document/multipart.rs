@@ -85,6 +85,20 @@ pub fn begin_part(
     let _ = write!(out, "Content-Type: {content_type}\r\n\r\n");
 }
 
+/// As [`begin_part`], for a client that looks for a header of just this name and for its value as
+/// the RLMI's `cid` has it (W:G1).
+pub fn begin_bare_part(
+    out: &mut Vec<u8>,
+    boundary: Boundary,
+    content_id: ContentId,
+    content_type: &str,
+) {
+    let _ = write!(
+        out,
+        "--{boundary}\r\nContent-Id: {content_id}\r\nContent-Type: {content_type}\r\n\r\n"
+    );
+}
+
 /// Begins a part that is a `multipart/related` itself: a list within a list.
 pub fn begin_related_part(
     out: &mut Vec<u8>,

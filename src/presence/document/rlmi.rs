@@ -44,13 +44,20 @@ pub fn begin(out: &mut Vec<u8>, uri: &[u8], version: u32, full_state: bool) {
     let _ = writeln!(out, "\" version=\"{version}\" fullState=\"{full_state}\">");
 }
 
-/// Appends a resource, with its name always (W:B5.7). Without an instance nothing is known of its
-/// state yet. `uri` is not yet XML-escaped.
-pub fn write_resource(out: &mut Vec<u8>, uri: &[u8], name: &str, instance: Option<Instance>) {
+/// Appends a resource, with its name unless the client must not be told one (W:B5.7, G1). Without
+/// an instance nothing is known of its state yet. `uri` is not yet XML-escaped.
+pub fn write_resource(
+    out: &mut Vec<u8>,
+    uri: &[u8],
+    name: Option<&str>,
+    instance: Option<Instance>,
+) {
     out.extend_from_slice(b"<resource uri=\"");
     write_escaped(out, uri);
     out.extend_from_slice(b"\">\n");
-    xml::write_text_element(out, "name", name);
+    if let Some(name) = name {
+        xml::write_text_element(out, "name", name);
+    }
     if let Some(instance) = instance {
         write_instance(out, instance);
     }

@@ -1,5 +1,6 @@
 //! Who may watch whom (W:B8, B3.12): the first rule of the operator that matches, else the most
-//! generous of the presentity's own, else the default.
+//! generous of the presentity's own, else the default. Where the operator's says to wait until
+//! somebody decides, the presentity's own decide.
 //!
 //! The default: everybody sees all of himself, people of one domain see of each other what their
 //! domain says, others see that there is a call and no more. What is its presentity's own affair
@@ -117,6 +118,18 @@ impl Directory {
             .min()
     }
 
+    /// Somebody's own rules, in order; none when there are none.
+    #[must_use]
+    pub fn rules_document(&self, aor: &Aor) -> &[ImportedRule] {
+        self.documents.get(aor).map_or(&[], |rules| &**rules)
+    }
+
+    /// How many have rules of their own.
+    #[must_use]
+    pub fn rules_documents(&self) -> usize {
+        self.documents.len()
+    }
+
     /// This directory with the own rules of all presentities as another has them: a configuration
     /// that is read again says nothing about them.
     #[must_use]
@@ -144,9 +157,13 @@ impl Directory {
             package,
         };
         let by_default = self.default_decision(&case);
-        case.by_policy(by_default)
-            .or_else(|| case.by_document(by_default, at))
-            .unwrap_or(by_default)
+        let by_operator = case.by_policy(by_default);
+        let base = by_operator.unwrap_or(by_default);
+        if by_operator.is_some() && base.handling != Handling::Confirm {
+            return base;
+        }
+        // To confirm is to leave it to the presentity.
+        case.by_document(base, at).unwrap_or(base)
     }
 
     /// Whether somebody may watch everything of a domain at once (W:D4.9).
@@ -212,10 +229,13 @@ impl Directory {
         decision(handling, privacy)
     }
 
-    /// Whether the presentity has somebody in a list of its own, or names him in a rule of its own.
+    /// Whether the presentity has somebody in a list of its own, or lets him in by a rule of its own
+    /// that names him.
     fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
         let is_him = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
-        let named = |rule: &ImportedRule| rule.identities.iter().any(is_him);
+        let named = |rule: &ImportedRule| {
+            rule.handling == Handling::Allow && rule.identities.iter().any(is_him)
+        };
         self.documents
             .get(presentity)
             .is_some_and(|rules| rules.iter().any(named))
@@ -299,7 +319,7 @@ impl Case<'_> {
     }
 
     /// The sum of the presentity's own rules that match (RFC 4745 §10): each grants, none takes.
-    fn by_document(&self, by_default: Decision, at: u64) -> Option<Decision> {
+    fn by_document(&self, base: Decision, at: u64) -> Option<Decision> {
         if self.is_self() || is_private(self.package) {
             return None;
         }
@@ -313,7 +333,7 @@ impl Case<'_> {
         let privacy = matching().filter_map(|rule| rule.privacy).max();
         Some(Decision {
             handling,
-            privacy: privacy.unwrap_or(by_default.privacy),
+            privacy: privacy.unwrap_or(base.privacy),
             rule: Decision::BY_DOCUMENT,
         })
     }

@@ -388,6 +388,21 @@ impl Directory {
         Some(Arc::clone(list.resolved.get_or_init(resolve)))
     }
 
+    /// All lists that are stored, by domain and user.
+    #[must_use]
+    pub fn stored_lists(&self) -> Vec<(Aor, &StoredList)> {
+        let mut all = Vec::new();
+        for (domain, lists) in self.domains.iter().zip(&self.lists) {
+            let stored = lists.by_user.keys().filter_map(|user| {
+                let list = lists.stored(user)?;
+                Some((Aor::new(user, &domain.name), &**list))
+            });
+            all.extend(stored);
+        }
+        all.sort_by_cached_key(|(aor, _)| (aor.domain().to_owned(), aor.user().to_owned()));
+        all
+    }
+
     /// Whether an address is one of a list.
     #[must_use]
     pub fn is_list(&self, aor: &Aor) -> bool {

@@ -695,6 +695,39 @@ fn a_presentitys_own_rules_are_summed_up() {
     assert_eq!(decide(&stricter, "bob@elsewhere", "9@abc.com").2, 1);
     assert_eq!(decide(&stricter, "eve@elsewhere", "9@abc.com").2, document);
 
+    // To confirm is to leave it to the presentity, whoever says so.
+    let mut asked = directory.clone();
+    let confirm = Policy {
+        handling: Handling::Confirm,
+        privacy: Some(Privacy::AnonymousParty),
+        ..policy(
+            1,
+            WatcherCondition::People(People::Everybody),
+            People::Everybody,
+        )
+    };
+    asked.add_policy("abc.com", confirm);
+    assert_eq!(
+        decide(&asked, "bob@elsewhere", "9@abc.com"),
+        (Handling::Allow, Privacy::Party, document)
+    );
+    assert_eq!(
+        decide(&asked, "bob@elsewhere", "8@abc.com"),
+        (Handling::Confirm, Privacy::AnonymousParty, 1)
+    );
+
+    // Who is named to be kept out is not listed.
+    let foe = rule(
+        IdentityCondition::One(aor("eve@elsewhere")),
+        Handling::Block,
+        None,
+    );
+    let stricter = stricter.with_rules_document(&nine, vec![foe]);
+    assert_eq!(
+        decide(&stricter, "eve@elsewhere", "9@abc.com"),
+        (Handling::Block, Privacy::StateOnly, document)
+    );
+
     let reloaded = self::directory().with_rules_documents_of(&directory);
     assert_eq!(decide(&reloaded, "bob@elsewhere", "9@abc.com").2, document);
     let without = directory.with_rules_document(&nine, Vec::new());

@@ -31,9 +31,11 @@ use crate::shard::table::SubscriptionId;
 /// Octets of a list body on UDP, so that the whole NOTIFY fits the path (W:A6.3); one resource is
 /// always told, however long.
 const UDP_OCTETS: usize = 800;
-/// Octets of a list body on a stream, and of any list body that must say all there is: less than a
+/// Octets of a list body on a stream, and of any list body that is to say all there is: less than a
 /// datagram can hold (W:A6.4).
 const BODY_OCTETS_MAX: usize = 60_000;
+/// Octets around the URI and the name of a resource in the RLMI.
+const LISTED_OCTETS: usize = 50;
 /// Octets around a part and of its resource in the RLMI, besides its URI and name.
 const PART_OCTETS: usize = 260;
 
@@ -42,6 +44,8 @@ const PART_OCTETS: usize = 260;
 pub(crate) struct Selection {
     /// The RLMI lists every resource.
     is_full: bool,
+    /// Places whose resources it can list; those behind them follow, for a datagram holds no more.
+    listed: usize,
     /// Resources whose instance it tells, in order.
     parts: Vec<Part>,
 }
@@ -85,14 +89,19 @@ impl Shard {
             return;
         };
         let is_last = matches!(subscription.phase, Phase::Ending(_));
-        let is_consolidated = list.style == ListStyle::Broadworks && list.is_marked();
-        selection.is_full = list.encoding == Encoding::Rlmi && (list.owes_full || is_consolidated);
+        let is_consolidated = list.style == ListStyle::Broadworks;
+        if is_consolidated && list.is_marked() && !list.is_unfinished {
+            list.mark_all();
+        }
+        selection.is_full = list.encoding == Encoding::Rlmi && list.owes_full;
+        selection.listed = list.resources.len();
         let profile = &entry.profile;
-        let octets_max = match (is_last, entry.flow.transport.is_reliable()) {
-            (true, _) | (_, true) => BODY_OCTETS_MAX,
-            (false, false) => profile
-                .list_octets
-                .map_or(UDP_OCTETS, |octets| octets as usize),
+        let is_reliable = entry.flow.transport.is_reliable();
+        let octets_max = if is_last || is_consolidated || is_reliable {
+            BODY_OCTETS_MAX
+        } else {
+            let octets = profile.list_octets;
+            octets.map_or(UDP_OCTETS, |octets| octets as usize)
         };
         let resources_max = match list.encoding {
             Encoding::Series => 1,
@@ -101,20 +110,23 @@ impl Shard {
         };
         let mut octets = 0;
         if selection.is_full {
-            let live = list
-                .resources
-                .iter()
-                .filter(|resource| resource.standing != Standing::Gone);
-            octets = live
-                .map(|resource| resource.uri.len() + resource.name.len() + 50)
-                .sum();
+            for (place, resource) in list.resources.iter().enumerate() {
+                if resource.standing != Standing::Gone {
+                    octets += resource.uri.len() + resource.name.len() + LISTED_OCTETS;
+                }
+                if octets > BODY_OCTETS_MAX && !is_reliable {
+                    selection.listed = place;
+                    break;
+                }
+            }
         }
         for (place, resource) in list.resources.iter_mut().enumerate() {
             if resource.standing == Standing::Leaving && selection.is_full {
                 resource.standing = Standing::Gone;
                 resource.is_marked = false;
             }
-            if resource.standing == Standing::Gone || !(resource.is_marked || is_consolidated) {
+            let is_behind = place >= selection.listed;
+            if resource.standing == Standing::Gone || !resource.is_marked || is_behind {
                 continue;
             }
             let view = View {
@@ -173,9 +185,18 @@ impl Shard {
         let version = subscription.version;
         let view = subscription.view;
         let uri_end = usize::from(subscription.event_octets);
+        let entry = self.table.dialogs.get(subscription.dialog.0 as usize)?;
+        let is_for_linphone = subscription.is_linphone_list(&entry.profile);
         let Subject::List(list) = &mut subscription.subject else {
             return None;
         };
+        let begin_part = if is_for_linphone {
+            begin_bare_part
+        } else {
+            begin_part
+        };
+        // It has the names of its own list, and crashes when it cannot find whom to give one to.
+        let is_named = !(is_for_linphone && list.is_of_body);
         let arena = &mut out.arena;
         let start = arena.len();
         let is_multipart = list.encoding == Encoding::Rlmi;
@@ -186,7 +207,9 @@ impl Shard {
             let mut chosen = selection.parts.iter().peekable();
             for (place, resource) in list.resources.iter().enumerate() {
                 let part = chosen.next_if(|part| part.place == place);
-                let is_listed = selection.is_full && resource.standing != Standing::Gone;
+                let is_listed = selection.is_full
+                    && place < selection.listed
+                    && resource.standing != Standing::Gone;
                 if part.is_none() && !is_listed {
                     continue;
                 }
@@ -196,7 +219,8 @@ impl Shard {
                     state: instance_state(resource.standing, resource.decision.handling),
                     content_id: has_part(part).then_some(ContentId(resource.number)),
                 });
-                rlmi::write_resource(arena, resource.uri.as_bytes(), &resource.name, instance);
+                let name = is_named.then_some(&*resource.name);
+                rlmi::write_resource(arena, resource.uri.as_bytes(), name, instance);
             }
             rlmi::end(arena);
             multipart::end_part(arena);
@@ -234,6 +258,7 @@ impl Shard {
             multipart::end(arena, Boundary::OUTER);
         }
         list.owes_full = false;
+        list.is_unfinished = list.is_marked();
         Some(ListBody {
             octets: start..arena.len(),
             format: view.format,
@@ -258,6 +283,10 @@ fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
         },
         |body| body.hash,
     )
+}
+
+fn begin_bare_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
+    multipart::begin_bare_part(arena, Boundary::OUTER, content_id, content_type);
 }
 
 fn instance_state(standing: Standing, handling: Handling) -> InstanceState {

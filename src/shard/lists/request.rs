@@ -15,6 +15,7 @@ use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
+use crate::shard::checks::any_address_of_record;
 use crate::shard::checks::check_encoding;
 use crate::shard::checks::content_type;
 use crate::shard::checks::decoded_body;
@@ -66,12 +67,13 @@ impl Shard {
             match nested {
                 Some(nested) => members.extend(nested.members.iter().cloned()),
                 None => {
-                    let name = match (&entry.display, &aor) {
+                    let uri = entry.uri.clone();
+                    let anybody = any_address_of_record(uri.as_bytes(), directory);
+                    let name = match (&entry.display, &anybody) {
                         (Some(name), _) => name.clone(),
                         (None, Some(aor)) => directory.name_of(aor).into(),
-                        (None, None) => entry.uri.clone(),
+                        (None, None) => uri.clone(),
                     };
-                    let uri = entry.uri.clone();
                     members.push(Member { uri, aor, name });
                 }
             }

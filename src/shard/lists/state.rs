@@ -72,6 +72,8 @@ pub(crate) struct ListState {
     /// The next RLMI lists all resources: after a SUBSCRIBE, or when somebody is no longer among
     /// them (W:B5.6).
     pub(crate) owes_full: bool,
+    /// The last NOTIFY left out what did not fit: what follows tells that, and no list in full.
+    pub(crate) is_unfinished: bool,
     /// Resources whose owner has not spoken yet.
     awaited: u32,
     numbers: u32,
@@ -88,6 +90,7 @@ impl ListState {
             rosters: plan.resolved.rosters.as_slice().into(),
             resources: Vec::new(),
             owes_full: true,
+            is_unfinished: false,
             awaited: 0,
             numbers: 0,
         }
@@ -170,10 +173,17 @@ impl ListState {
 
     /// The phone is to be told everything again: a SUBSCRIBE came, or a NOTIFY was lost.
     pub(crate) fn forget_shown(&mut self) {
+        self.mark_all();
+        for resource in &mut self.resources {
+            resource.shown = 0;
+        }
+    }
+
+    /// The next NOTIFY begins to tell everything.
+    pub(crate) fn mark_all(&mut self) {
         self.owes_full = true;
         for resource in &mut self.resources {
             resource.is_marked |= resource.standing != Standing::Gone;
-            resource.shown = 0;
         }
     }
 

@@ -58,6 +58,22 @@ fn b5_3_the_octets() {
     assert_eq!(root(&content_type, body.as_bytes()), Ok(list));
 }
 
+/// W:G1
+#[test]
+fn g1_a_part_named_barely() {
+    let body = written(|out| {
+        begin_bare_part(out, Boundary::OUTER, ContentId(17), "application/pidf+xml");
+        out.extend_from_slice(b"<presence/>\n");
+        end_part(out);
+        end(out, Boundary::OUTER);
+    });
+    let expected = "--lamps00\r\nContent-Id: r17@lamps\r\nContent-Type: application/pidf+xml\r\n\r\n\
+        <presence/>\n\r\n--lamps00--\r\n";
+    assert_eq!(body, expected);
+    let mut read = parts("lamps00", body.as_bytes());
+    assert_eq!(read.next().map(|part| part.content_id), Some("r17@lamps"));
+}
+
 #[test]
 fn a_list_within_a_list() {
     let body = written(|out| {
