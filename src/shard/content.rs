@@ -139,6 +139,14 @@ impl Shard {
             {
                 return None;
             }
+            Subject::List(_)
+                if matches!(
+                    subscription.decision.handling,
+                    Handling::Block | Handling::Confirm
+                ) =>
+            {
+                return Some(Content::Empty(SHOWN_EMPTY));
+            }
             Subject::List(_) => {
                 self.select_resources(id, out);
                 return Some(Content::Resources);
@@ -158,7 +166,10 @@ impl Shard {
         let (aor, view) = (&watched.aor, subscription.view);
         let body = match subscription.decision.handling {
             Handling::Block | Handling::Confirm => return Some(Content::Empty(SHOWN_EMPTY)),
-            Handling::PoliteBlock => self.bodies.of_blank(aor, view, out),
+            Handling::PoliteBlock => {
+                let style = self.directory.style_of(aor);
+                self.bodies.of_blank(aor, style, view, out)
+            }
             Handling::Allow => self.bodies.of(aor, watched.revision, composed, view, out),
         };
         self.content_unless_suppressed(id, body)
@@ -214,6 +225,10 @@ impl Shard {
             }
             Content::Resources => {
                 let list = self.write_resources(id, out)?;
+                if list.octets.is_empty() {
+                    // Nobody is there to be told of one by one.
+                    return None;
+                }
                 Written {
                     octets: list.octets,
                     call_info: 0..0,
