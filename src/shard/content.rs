@@ -133,6 +133,10 @@ impl Shard {
         if subscription.phase == Phase::Ending(Termination::Rejected) {
             return Some(Content::Empty(SHOWN_EMPTY));
         }
+        let handling = subscription.decision.handling;
+        if matches!(handling, Handling::Block | Handling::Confirm) {
+            return Some(Content::Empty(SHOWN_EMPTY));
+        }
         let post = match &subscription.subject {
             Subject::List(list)
                 if !list.is_complete() || !self.rosters.is_complete(list.aor().domain()) =>
@@ -156,10 +160,10 @@ impl Shard {
         let watched = self.table.watched(post.watched)?;
         let composed = watched.composed.as_deref()?;
         let (aor, view) = (&watched.aor, subscription.view);
-        let body = match subscription.decision.handling {
-            Handling::Block | Handling::Confirm => return Some(Content::Empty(SHOWN_EMPTY)),
-            Handling::PoliteBlock => self.bodies.of_blank(aor, view, out),
-            Handling::Allow => self.bodies.of(aor, watched.revision, composed, view, out),
+        let body = if handling == Handling::PoliteBlock {
+            self.bodies.of_blank(aor, view, out)
+        } else {
+            self.bodies.of(aor, watched.revision, composed, view, out)
         };
         self.content_unless_suppressed(id, body)
     }

@@ -198,12 +198,16 @@ impl Shard {
         if before.handling == decision.handling && before.privacy == decision.privacy {
             return;
         }
+        let is_handled_alike = before.handling == decision.handling;
+        if !is_handled_alike {
+            subscription.forget_shown();
+        }
         if decision.handling == Handling::Block {
             self.end_subscription(id, Termination::Rejected);
         }
         self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.
-        let wants = if before.handling == decision.handling {
+        let wants = if is_handled_alike {
             Wants::Change
         } else {
             Wants::Notify
