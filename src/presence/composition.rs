@@ -143,6 +143,32 @@ pub struct Composed {
     pub extras: Arc<Extras>,
 }
 
+impl Composed {
+    /// The state of somebody of whom nothing is known.
+    #[must_use]
+    pub fn of_nobody(style: Style) -> Self {
+        let availability = match style {
+            // Whoever is not known to be reachable is not (W:D2.12).
+            Style::Alceo => Availability::Unreachable,
+            Style::Standard | Style::Imagicle => Availability::Offline,
+        };
+        let extended = match style {
+            Style::Standard => None,
+            Style::Alceo => Some(Extended::Alceo(availability.into())),
+            Style::Imagicle => Some(Extended::Imagicle(Tracks {
+                combined: availability.into(),
+                telephony: None,
+                rich: None,
+            })),
+        };
+        Self {
+            availability,
+            extended,
+            ..Self::default()
+        }
+    }
+}
+
 /// The parts of a state that change seldom: what the packages beside `dialog` and `presence` tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {

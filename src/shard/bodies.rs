@@ -10,6 +10,7 @@ use crate::presence::Composed;
 use crate::presence::document;
 use crate::presence::document::View;
 use crate::presence::document::call_info;
+use crate::presence::rules::Style;
 use crate::shard::outbox::Outbox;
 
 /// The part of a body that all watchers with the same view share.
@@ -42,8 +43,25 @@ const REMEMBERED_MAX: usize = 16;
 pub(crate) struct Bodies {
     rendered: Vec<Rendered>,
     oldest: usize,
-    /// The state of somebody of whom nothing is known.
-    blank: Composed,
+    /// The state of somebody of whom nothing is known, by style.
+    blanks: Blanks,
+}
+
+#[derive(Debug)]
+struct Blanks {
+    standard: Composed,
+    alceo: Composed,
+    imagicle: Composed,
+}
+
+impl Default for Blanks {
+    fn default() -> Self {
+        Self {
+            standard: Composed::of_nobody(Style::Standard),
+            alceo: Composed::of_nobody(Style::Alceo),
+            imagicle: Composed::of_nobody(Style::Imagicle),
+        }
+    }
 }
 
 impl Bodies {
@@ -81,9 +99,15 @@ impl Bodies {
         body
     }
 
-    /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3).
-    pub(crate) fn of_blank(&self, aor: &Aor, view: View, out: &mut Outbox) -> Body {
-        render(aor, &self.blank, view, out)
+    /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3):
+    /// it reads like that of somebody in the same style of whom nothing is known.
+    pub(crate) fn of_blank(&self, aor: &Aor, style: Style, view: View, out: &mut Outbox) -> Body {
+        let blank = match style {
+            Style::Standard => &self.blanks.standard,
+            Style::Alceo => &self.blanks.alceo,
+            Style::Imagicle => &self.blanks.imagicle,
+        };
+        render(aor, blank, view, out)
     }
 }
 

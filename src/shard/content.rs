@@ -161,7 +161,8 @@ impl Shard {
         let composed = watched.composed.as_deref()?;
         let (aor, view) = (&watched.aor, subscription.view);
         let body = if handling == Handling::PoliteBlock {
-            self.bodies.of_blank(aor, view, out)
+            let style = self.directory.style_of(aor);
+            self.bodies.of_blank(aor, style, view, out)
         } else {
             self.bodies.of(aor, watched.revision, composed, view, out)
         };
@@ -218,6 +219,10 @@ impl Shard {
             }
             Content::Resources => {
                 let list = self.write_resources(id, out)?;
+                if list.octets.is_empty() {
+                    // Nobody is there to be told of one by one.
+                    return None;
+                }
                 Written {
                     octets: list.octets,
                     call_info: 0..0,

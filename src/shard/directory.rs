@@ -295,6 +295,13 @@ impl Directory {
         Arc::clone(rules.unwrap_or(&self.stranger))
     }
 
+    /// Whose rules compose the state of somebody.
+    #[must_use]
+    pub fn style_of(&self, aor: &Aor) -> Style {
+        self.domain(aor.domain())
+            .map_or_else(Style::default, |domain| domain.composition)
+    }
+
     /// What a key shows for somebody: the name of the account, else the user part.
     #[must_use]
     pub fn name_of<'a>(&'a self, aor: &'a Aor) -> &'a str {

@@ -384,7 +384,7 @@ impl Shard {
             self.phones.leave(entry.phone);
         }
         match removed.subscription.subject {
-            Subject::List(_) => self.abandon_rosters(id, out),
+            Subject::List(_) => self.abandon_rosters(id, &[], out),
             Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
             Subject::Presentity(_) | Subject::Seizure(_) => {}
         }

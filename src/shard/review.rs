@@ -42,7 +42,6 @@ impl Review {
 impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
-        self.review_waiting(&directory, now);
         self.directory = directory;
         self.begin_review(now);
     }
@@ -58,6 +57,7 @@ impl Shard {
             let when = now + Duration::from_secs(change - at);
             self.review_timer = Some(self.wheel.arm(when, Timer::Review));
         }
+        self.review_waiting(now);
         self.review = Review {
             presentity: 0,
             presentities: self.presentities.places(),
@@ -118,9 +118,7 @@ impl Shard {
         ) else {
             return;
         };
-        if subscription.phase != Phase::Active {
-            return;
-        }
+        let is_active = subscription.phase == Phase::Active;
         let profile = directory.profile_named(&entry.profile.name);
         let profile = profile
             .filter(|profile| **profile != entry.profile)
@@ -131,6 +129,9 @@ impl Shard {
         };
         let resolved = if is_list { directory.list(aor) } else { None };
         let is_gone = !is_of_body && (!directory.exists(aor) || is_list && resolved.is_none());
+        if is_gone && !is_active {
+            return;
+        }
         if is_gone {
             self.end_subscription(id, Termination::NoResource);
             return self.want(id, Wants::Notify);
@@ -181,11 +182,20 @@ impl Shard {
         ) else {
             return;
         };
-        if !is_of_body {
-            let package = subscription.package;
-            let decision = self.decide(&identity, aor, package, directory, now);
-            self.take_decision(id, decision);
+        if is_of_body {
+            return;
         }
+        let package = subscription.package;
+        let mut decision = self.decide(&identity, aor, package, directory, now);
+        let is_list = matches!(subscription.subject, Subject::List(_));
+        let is_of_everybody = is_list
+            && directory
+                .list(aor)
+                .is_some_and(|list| list.is_of_everybody());
+        if is_of_everybody && !identity.may_any_dn(aor.domain(), directory) {
+            decision.handling = Handling::Block;
+        }
+        self.take_decision(id, decision);
     }
 
     /// The rules make something else of a subscription than before (W:B8.2).
@@ -200,9 +210,10 @@ impl Shard {
         }
         let is_handled_alike = before.handling == decision.handling;
         if !is_handled_alike {
+            // What it was told under another rule is told again in full.
             subscription.forget_shown();
         }
-        if decision.handling == Handling::Block {
+        if decision.handling == Handling::Block && subscription.phase == Phase::Active {
             self.end_subscription(id, Termination::Rejected);
         }
         self.note_watcher(id);

@@ -43,6 +43,7 @@ use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
+use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
 use crate::sip::HeaderName;
@@ -222,12 +223,15 @@ impl Shard {
         if asked.enclosed.is_switch() {
             self.check_switch_in_dialog(request, first, directory)?;
         }
+        let usage = self.usage_of(id, &asked);
+        if usage.is_some_and(|subscription| self.is_over(subscription)) {
+            return Err(GONE);
+        }
         let is_moved = self.take_target(request, id)?;
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }
-        let subscription = match self.usage_of(id, &asked) {
-            Some(subscription) if self.is_released(subscription) => return Err(GONE),
+        let subscription = match usage {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
             None => self.add_usage(id, first, &asked, request.message, now, out)?,
@@ -236,6 +240,9 @@ impl Shard {
         // own may hold for a time, and one about addresses for the old one.
         if is_ruled_anew || is_moved {
             self.decide_anew(subscription, directory, now);
+            if self.is_over(subscription) {
+                return Err(GONE);
+            }
         }
         let has_changed_list =
             self.replace_list(subscription, asked.enclosed.list(), directory, now, out);
@@ -258,6 +265,19 @@ impl Shard {
         }
         self.wake_siblings(id, subscription);
         Ok(())
+    }
+
+    /// Whether a subscription cannot be refreshed: we ended it, although its last NOTIFY could not
+    /// leave yet, or what it held was given back. One that ran out is late, not too late.
+    fn is_over(&self, id: SubscriptionId) -> bool {
+        let is_ended = |subscription: &Subscription| match subscription.phase {
+            Phase::Ending(Termination::Timeout) => {
+                subscription.decision.handling == Handling::Block
+            }
+            Phase::Ending(_) => true,
+            Phase::Active => false,
+        };
+        self.table.subscription(id).is_some_and(is_ended) || self.is_released(id)
     }
 
     /// Whether the phone has the state of this moment by its own word (RFC 5839 §4.2).

@@ -30,7 +30,6 @@ use crate::presence::watcher::WatcherStatus;
 use crate::shard::Shard;
 use crate::shard::bodies::Body;
 use crate::shard::checks::fnv1a;
-use crate::shard::directory::Directory;
 use crate::shard::flow::ShardId;
 use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
@@ -542,10 +541,11 @@ impl Shard {
     }
 
     /// The rules are others: they may have decided about those who wait.
-    pub(crate) fn review_waiting(&mut self, directory: &Directory, now: Instant) {
+    pub(crate) fn review_waiting(&mut self, now: Instant) {
+        let directory = Arc::clone(&self.directory);
         for waiting in std::mem::take(&mut self.winfo.waiting) {
             let (aor, package) = &waiting.topic;
-            let decision = self.decide(&waiting.identity, aor, *package, directory, now);
+            let decision = self.decide(&waiting.identity, aor, *package, &directory, now);
             match decision.handling {
                 Handling::Confirm => self.winfo.waiting.push_back(waiting),
                 Handling::Block => self.end_waiting(&waiting, WatcherEvent::Rejected),

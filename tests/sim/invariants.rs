@@ -329,10 +329,10 @@ impl Dialog {
     }
 
     fn check_new(&self, now: Micros, notify: &Notify) -> Result<(), &'static str> {
-        if let Some(last) = &self.last {
-            if notify.cseq != last.cseq.wrapping_add(1) {
-                return Err("CSeq does not go up by one");
-            }
+        if let Some(last) = &self.last
+            && notify.cseq != last.cseq.wrapping_add(1)
+        {
+            return Err("CSeq does not go up by one");
         }
         // NOTIFYs without a document count (W:B3.4).
         if notify.version.is_some_and(|version| version != self.sent) {

@@ -460,13 +460,12 @@ impl Presentity {
 
     fn claims(&self) -> Vec<Claim> {
         let mut claims = Vec::new();
+        // That somebody speaks of calls is the same said by one or by many.
+        let mut call_source = None;
         for publication in &self.publications {
             match &publication.content {
                 Content::Legs(legs) => {
-                    claims.push(Claim {
-                        until: publication.until,
-                        says: Says::CallSource,
-                    });
+                    call_source = call_source.max(Some(publication.until));
                     claims.extend(legs.iter().map(|(leg, until)| Claim {
                         until: publication.until.min(*until),
                         says: Says::Leg {
@@ -482,6 +481,10 @@ impl Presentity {
                 }),
             }
         }
+        claims.extend(call_source.map(|until| Claim {
+            until,
+            says: Says::CallSource,
+        }));
         claims.extend(self.statements.claims());
         claims
     }

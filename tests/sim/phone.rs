@@ -16,6 +16,7 @@ use crate::network::Micros;
 use crate::network::SECOND;
 use crate::network::Wake;
 use crate::phone::lists::Line;
+use crate::phone::lists::Package;
 use crate::phone::lists::Target;
 use crate::realm::DOMAIN;
 use crate::realm::ELSEWHERE;
@@ -27,29 +28,6 @@ use crate::uac::Uac;
 use crate::world::Bench;
 use std::collections::VecDeque;
 use std::rc::Rc;
-
-/// What a key watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Package {
-    Dialog,
-    Presence,
-}
-
-impl Package {
-    fn token(self) -> &'static str {
-        match self {
-            Self::Dialog => "dialog",
-            Self::Presence => "presence",
-        }
-    }
-
-    fn accept(self) -> &'static str {
-        match self {
-            Self::Dialog => "application/dialog-info+xml",
-            Self::Presence => "application/pidf+xml",
-        }
-    }
-}
 
 /// One key: what it watches, and the subscription it has, if any.
 #[derive(Debug)]

@@ -281,7 +281,7 @@ impl Source {
             None,
             None,
             Some("away"),
-            Some("lunch"),
+            Some("vacation"),
             Some("on-the-phone"),
             Some("busy"),
             Some("meeting"),

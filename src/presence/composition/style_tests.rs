@@ -608,3 +608,10 @@ fn the_decider_is_named_in_every_style() {
         );
     }
 }
+
+#[test]
+fn nobody_is_somebody_of_whom_nothing_is_known() {
+    for style in [Style::Standard, Style::Alceo, Style::Imagicle] {
+        assert_eq!(Composed::of_nobody(style), composed(style, "").0);
+    }
+}

@@ -21,6 +21,7 @@ use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::bodies::Body;
 use crate::shard::lists::Encoding;
+use crate::shard::lists::state::Resource;
 use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
 use crate::shard::table::Phase;
@@ -147,8 +148,12 @@ impl Shard {
                             .of(&watched.aor, watched.revision, composed, view, out)
                     })
                 }
-                (Standing::Live, Handling::PoliteBlock, Some(watched)) => {
-                    Some(self.bodies.of_blank(&watched.aor, view, out))
+                // In a series there is no other way to say that somebody may not be seen any more.
+                (Standing::Live, handling, Some(watched))
+                    if handling == Handling::PoliteBlock || list.encoding == Encoding::Series =>
+                {
+                    let style = self.directory.style_of(&watched.aor);
+                    Some(self.bodies.of_blank(&watched.aor, style, view, out))
                 }
                 _ => None,
             };
@@ -156,7 +161,7 @@ impl Shard {
                 resource.is_marked = false;
                 continue;
             }
-            let hash = body.as_ref().map_or(1, |body| body.hash);
+            let hash = shown_as(resource, body.as_ref());
             if resource.shown == hash && !selection.is_full {
                 resource.is_marked = false;
                 continue;
@@ -248,7 +253,7 @@ impl Shard {
                 }
                 resource.version += 1;
             }
-            resource.shown = part.body.as_ref().map_or(1, |body| body.hash);
+            resource.shown = shown_as(resource, part.body.as_ref());
             resource.is_marked = false;
             if resource.standing == Standing::Leaving {
                 resource.standing = Standing::Gone;
@@ -269,6 +274,20 @@ impl Shard {
 
 fn begin_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
     multipart::begin_part(arena, Boundary::OUTER, Some(content_id), content_type);
+}
+
+/// What [`Resource::shown`] is when that is told. The hash of a body is odd, an instance without one
+/// has an even number for each state.
+fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
+    body.map_or_else(
+        || match instance_state(resource.standing, resource.decision.handling) {
+            InstanceState::Active => 2,
+            InstanceState::Pending => 4,
+            InstanceState::Terminated(Termination::Rejected) => 6,
+            InstanceState::Terminated(_) => 8,
+        },
+        |body| body.hash,
+    )
 }
 
 fn begin_bare_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {

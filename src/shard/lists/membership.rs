@@ -75,7 +75,7 @@ impl Shard {
             .map_or(plan.resolved.style, |entry| {
                 style(&plan.resolved, &entry.profile)
             });
-        let list = ListState::new(aor.clone(), plan.encoding, style, plan.is_of_body);
+        let list = ListState::new(aor.clone(), plan, style);
         let package = new.package;
         let id = self
             .table
@@ -105,13 +105,16 @@ impl Shard {
         };
         let members = resolved.members.iter();
         let members = members.map(|member| (&*member.uri, &*member.name));
-        let is_same = list.style == style && list.fixed().eq(members);
+        let is_same =
+            list.style == style && list.fixed().eq(members) && *list.rosters == *resolved.rosters;
         if is_same {
             return self.review_resources(id, package, directory);
         }
         list.style = style;
+        list.rosters = resolved.rosters.as_slice().into();
         let old = list.empty();
         let old_posts: Vec<_> = old.iter().filter_map(|resource| resource.post).collect();
+        self.abandon_rosters(id, &resolved.rosters, out);
         self.fill(id, resolved, package, directory, out);
         if let Some(subscription) = self.table.subscription_mut(id)
             && let Subject::List(list) = &mut subscription.subject
@@ -252,7 +255,6 @@ impl Shard {
                 && list.resources[place].decision != decision
             {
                 list.resources[place].decision = decision;
-                list.resources[place].shown = 0;
                 list.mark(place as u32);
                 is_changed = true;
                 if let Some(aor) = &aor {
@@ -297,7 +299,10 @@ impl Shard {
                 self.add_member(id, &member, false, package, directory, out);
             }
             Some(place) => {
-                let needs_watch = self.list_mut(id).is_some_and(|list| list.revive(place));
+                let decision = self.decide_resource(id, Some(aor), package, directory);
+                let needs_watch = self
+                    .list_mut(id)
+                    .is_some_and(|list| list.revive(place, decision));
                 if needs_watch {
                     self.watch_resource(id, place, aor, out);
                 }

@@ -83,13 +83,20 @@ impl Shard {
         known.map_or_else(Vec::new, |known| known.present.iter().cloned().collect())
     }
 
-    /// A subscription is gone, and with the last one of a domain the wish to know.
-    pub(crate) fn abandon_rosters(&mut self, id: SubscriptionId, out: &mut Outbox) {
+    /// A subscription is gone, or follows no other rosters than these any more; with the last one
+    /// of a domain goes the wish to know.
+    pub(crate) fn abandon_rosters(
+        &mut self,
+        id: SubscriptionId,
+        kept: &[Roster],
+        out: &mut Outbox,
+    ) {
         let mut idle = Vec::new();
         for (domain, roster) in &mut self.rosters.watched {
-            roster
-                .subscriptions
-                .retain(|(subscription, _)| *subscription != id);
+            roster.subscriptions.retain(|(subscription, kind)| {
+                let is_kept = |it: &Roster| it.domain == *domain && it.kind == *kind;
+                *subscription != id || kept.iter().any(is_kept)
+            });
             if roster.subscriptions.is_empty() {
                 idle.push(domain.clone());
             }

@@ -6,7 +6,9 @@
 
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
+use crate::presence::list::Roster;
 use crate::presence::policy::Decision;
+use crate::shard::lists::ListPlan;
 use crate::shard::table::Post;
 
 /// How a list subscription is told.
@@ -64,6 +66,8 @@ pub(crate) struct ListState {
     pub(crate) style: ListStyle,
     /// It came in the body of the SUBSCRIBE and stays as it is (W:B5.14).
     pub(crate) is_of_body: bool,
+    /// What it follows of whole domains.
+    pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
     /// The next RLMI lists all resources: after a SUBSCRIBE, or when somebody is no longer among
     /// them (W:B5.6).
@@ -76,12 +80,14 @@ pub(crate) struct ListState {
 }
 
 impl ListState {
-    pub(crate) fn new(aor: Aor, encoding: Encoding, style: ListStyle, is_of_body: bool) -> Self {
+    /// Without resources yet.
+    pub(crate) fn new(aor: Aor, plan: &ListPlan, style: ListStyle) -> Self {
         Self {
             aor,
-            encoding,
+            encoding: plan.encoding,
             style,
-            is_of_body,
+            is_of_body: plan.is_of_body,
+            rosters: plan.resolved.rosters.as_slice().into(),
             resources: Vec::new(),
             owes_full: true,
             is_unfinished: false,
@@ -195,15 +201,19 @@ impl ListState {
             .map(|resource| (&*resource.uri, &*resource.name))
     }
 
-    /// A resource that went is there again; whether it has to watch anew.
-    pub(crate) fn revive(&mut self, place: u32) -> bool {
+    /// A resource that went is there again, and the rules of this moment make that of it; whether it
+    /// has to watch anew.
+    pub(crate) fn revive(&mut self, place: u32, decision: Decision) -> bool {
         let Some(resource) = self.resources.get_mut(place as usize) else {
             return false;
         };
         if matches!(resource.standing, Standing::Leaving | Standing::Gone) {
+            if resource.standing == Standing::Gone {
+                resource.shown = 0;
+            }
             resource.standing = Standing::Live;
+            resource.decision = decision;
             resource.is_marked = true;
-            resource.shown = 0;
         }
         resource.standing == Standing::Live && resource.post.is_none()
     }

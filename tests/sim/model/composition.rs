@@ -203,7 +203,7 @@ fn is_busy_word(activity: &str) -> bool {
 }
 
 fn is_away_word(activity: &str) -> bool {
-    ["away", "lunch"].contains(&activity)
+    ["away", "vacation"].contains(&activity)
 }
 
 /// What claims add up to.
@@ -283,7 +283,9 @@ pub(crate) fn compose<'a>(
 
     let open = match availability {
         Availability::DoNotDisturb | Availability::Unreachable => false,
-        _ if style == Style::Standard => declared_open.unwrap_or(lamp.is_some() || has_reach),
+        _ if style == Style::Standard => {
+            declared_open.unwrap_or_else(|| lamp.is_some() || has_reach)
+        }
         _ => availability != Availability::Offline,
     };
     let own_note = said().find_map(|says| match says {

@@ -1,8 +1,7 @@
-//! Phones that subscribe to lists: what they ask, and what they show of each resource.
+//! What keys subscribe to, and what phones show of each resource of a list.
 
 use super::Dialog;
 use super::Key;
-use super::Package;
 use super::Phone;
 use crate::documents;
 use crate::documents::Shown;
@@ -12,6 +11,29 @@ use crate::network::Wake;
 use crate::realm::DOMAIN;
 use crate::rlmi;
 use crate::rlmi::InstanceState;
+
+/// In which package a key subscribes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Package {
+    Dialog,
+    Presence,
+}
+
+impl Package {
+    pub(super) fn token(self) -> &'static str {
+        match self {
+            Self::Dialog => "dialog",
+            Self::Presence => "presence",
+        }
+    }
+
+    pub(super) fn accept(self) -> &'static str {
+        match self {
+            Self::Dialog => "application/dialog-info+xml",
+            Self::Presence => "application/pidf+xml",
+        }
+    }
+}
 
 /// What a key subscribes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +161,7 @@ impl Dialog {
         }
         for resource in &list.resources {
             let known = old.iter().find(|line| line.uri == resource.uri);
-            let mut line = known.cloned().unwrap_or(Line {
+            let mut line = known.cloned().unwrap_or_else(|| Line {
                 uri: resource.uri.to_owned(),
                 standing: LineStanding::Untold,
                 version: None,

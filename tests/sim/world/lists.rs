@@ -50,12 +50,14 @@ impl World {
             .during(from, now)
             .any(|realm| realm.admits(watcher, target) && handling(realm) != Handling::Confirm);
         if text.body.is_empty() {
-            let confirms = |realm: &Realm| handling(realm) == Handling::Confirm;
-            let is_confirmed = realms.during(from, now).any(confirms);
+            let hides = |realm: &Realm| {
+                handling(realm) == Handling::Confirm || !realm.admits(watcher, target)
+            };
+            let is_hidden = realms.during(from, now).any(hides);
             let is_pending = told.is_pending || !is_active;
             // Of nobody there is nothing to tell.
             let is_of_nobody = !told.is_pending && admits && !self.requires_list(key);
-            return match is_confirmed && is_pending || is_of_nobody {
+            return match is_hidden && is_pending || is_of_nobody {
                 true => Ok(()),
                 false => Err(format!("{told:?} without a body for {watcher:?} {target}")),
             };
@@ -281,6 +283,10 @@ impl World {
                 LineStanding::Shown(shown) if !knows_lists => {
                     self.judge_line(watcher, resource.user, shown, from)?;
                 }
+                // It may have come a moment ago.
+                LineStanding::Untold
+                    if self.bench.realms.changed(from, now)
+                        || self.may_be(resource.user, false, from) => {}
                 standing => self.judge_standing(watcher, resource, standing, from)?,
             }
         }

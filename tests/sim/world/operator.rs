@@ -111,7 +111,7 @@ impl World {
                 call,
                 expires,
             } => {
-                let until = call.as_ref().and(expires.map(after));
+                let until = call.as_ref().and_then(|_| expires.map(after));
                 match source {
                     CallSource::CallState => Told::CallState(until),
                     CallSource::Operator => Told::Lamp(until),
