@@ -230,12 +230,7 @@ impl Shard {
         let entry = self.table.dialog(subscription.dialog)?;
         let domain = self.table.aor_of(subscription)?.domain();
         let peer = entry.flow.peer.ip();
-        Some(Identity::new(
-            entry.dialog.remote_uri(),
-            peer,
-            domain,
-            directory,
-        ))
+        Some(Identity::new(entry.watcher_uri(), peer, domain, directory))
     }
 
     /// The rules may be others: resources are decided anew.
