@@ -126,7 +126,10 @@ fn what_the_shipped_profiles_say() {
             min_expires: Some(Duration::from_secs(60)),
             ..generic("zoiper")
         },
-        generic("linphone"),
+        Profile {
+            linphone_lists: true,
+            ..generic("linphone")
+        },
         Profile {
             name: "eyebeam".into(),
             rendering: Rendering {
