@@ -208,7 +208,8 @@ impl Shard {
         if before.handling == decision.handling && before.privacy == decision.privacy {
             return;
         }
-        if before.handling != decision.handling {
+        let is_handled_alike = before.handling == decision.handling;
+        if !is_handled_alike {
             // What it was told under another rule is told again in full.
             subscription.forget_shown();
         }
@@ -217,7 +218,7 @@ impl Shard {
         }
         self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.
-        let wants = if before.handling == decision.handling {
+        let wants = if is_handled_alike {
             Wants::Change
         } else {
             Wants::Notify

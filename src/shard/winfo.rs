@@ -450,7 +450,7 @@ impl Shard {
             id: self.watcher_id(id, number)?,
             status,
             event: WatcherEvent::Subscribe,
-            uri: String::from_utf8_lossy(entry.dialog.remote_uri()).into(),
+            uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
             display: self
                 .identity_of(id, &self.directory)
                 .and_then(|identity| identity.display(&self.directory)),
@@ -533,7 +533,7 @@ impl Shard {
         ) else {
             return;
         };
-        let uri = String::from_utf8_lossy(entry.dialog.remote_uri());
+        let uri = String::from_utf8_lossy(entry.watcher_uri());
         let package = subscription.package;
         self.winfo.waiting.retain(|waiting| {
             *waiting.watcher.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package

@@ -196,4 +196,12 @@ fn a_run_does_something() {
         sum(|outcome| outcome.dialogs as u64) > 100,
         "too few subscriptions"
     );
+    assert!(
+        sum(|outcome| outcome.lists) > 200,
+        "too few NOTIFYs of lists"
+    );
+    assert!(
+        sum(|outcome| outcome.rejections) > 5,
+        "too few subscriptions that the rules ended"
+    );
 }

@@ -1,7 +1,8 @@
 //! What the operator configured, naively: who may see what, which lists there are, who is in them;
 //! and which of it was in force when.
 //!
-//! The rules: the first policy that matches decides, else the default: people of the domain see of
+//! The rules: the first policy that matches decides, and where it says to wait, or none matches, what
+//! presentities grant; else the default: people of the domain see of
 //! each other what the domain says, others see the state alone (W:B3.12, B8.1). Lists unfold depth
 //! first, nobody is in one twice (W:B5.12); `any-dn` is every account and whoever is there, for
 //! those who may (W:D4); `parked` the orbits in which a call waits.
@@ -17,8 +18,8 @@ pub(crate) const DOMAIN: &str = "example.com";
 /// A domain that nobody here serves.
 pub(crate) const ELSEWHERE: &str = "elsewhere.net";
 
-/// What becomes of a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes of a subscription, the most generous last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Handling {
     Block,
     Confirm,
@@ -64,6 +65,16 @@ pub(crate) struct Rule {
     pub(crate) privacy: Option<u8>,
 }
 
+/// What a presentity itself grants a watcher of the domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) presentity: String,
+    pub(crate) watcher: String,
+    pub(crate) handling: Handling,
+    /// None when it grants nothing of its own.
+    pub(crate) privacy: Option<u8>,
+}
+
 /// A stored list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct List {
@@ -91,6 +102,7 @@ pub(crate) struct Realm {
     /// What becomes of watchers of other domains.
     pub(crate) strangers: Handling,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) grants: Vec<Grant>,
     /// Who may watch everybody.
     pub(crate) any_dn: Vec<People>,
     /// The members of the group, which is a list as well.
@@ -134,9 +146,28 @@ impl Realm {
         let rule = self.rules.iter().find(|rule| {
             self.names(&rule.presentity, user) && self.is_by(&rule.watcher, watcher, user)
         });
-        rule.map_or(by_default, |rule| Decision {
+        let base = rule.map_or(by_default, |rule| Decision {
             handling: rule.handling,
             privacy: rule.privacy.unwrap_or(by_default.privacy),
+        });
+        if rule.is_some() && base.handling != Handling::Confirm {
+            return base;
+        }
+        self.granted(watcher, user, base).unwrap_or(base)
+    }
+
+    /// The most generous of what a presentity grants (RFC 4745 §10).
+    fn granted(&self, watcher: Watcher<'_>, user: &str, base: Decision) -> Option<Decision> {
+        let is_other = watcher.domain == DOMAIN && watcher.user != user;
+        let grants = || {
+            self.grants.iter().filter(|grant| {
+                is_other && grant.presentity == user && grant.watcher == watcher.user
+            })
+        };
+        let privacy = grants().filter_map(|grant| grant.privacy).max();
+        Some(Decision {
+            handling: grants().map(|grant| grant.handling).max()?,
+            privacy: privacy.unwrap_or(base.privacy),
         })
     }
 
@@ -174,11 +205,18 @@ impl Realm {
                 let is_in = |user: &str| self.names(&People::Crew, user);
                 is_neighbour && is_in(watcher.user) && is_in(user)
             }
-            Condition::Listed => self.lists.iter().any(|list| {
-                is_neighbour
-                    && list.owner.as_deref() == Some(user)
-                    && self.is_in(list.user, watcher.user)
-            }),
+            Condition::Listed => {
+                self.lists.iter().any(|list| {
+                    is_neighbour
+                        && list.owner.as_deref() == Some(user)
+                        && self.is_in(list.user, watcher.user)
+                }) || self.grants.iter().any(|grant| {
+                    is_neighbour
+                        && grant.presentity == user
+                        && grant.watcher == watcher.user
+                        && grant.handling == Handling::Allow
+                })
+            }
         }
     }
 
@@ -290,6 +328,7 @@ mod tests {
             privacy: 3,
             strangers: Handling::Confirm,
             rules: Vec::new(),
+            grants: Vec::new(),
             any_dn: vec![People::Prefix("w")],
             crew: vec!["w1".into(), "100".into()],
             lists: vec![
@@ -348,6 +387,17 @@ mod tests {
             });
         }
         assert_eq!(decide(&realm, NEIGHBOUR), (Handling::PoliteBlock, 1));
+        assert_eq!(decide(&realm, STRANGER), (Handling::Confirm, 0));
+        realm.rules[1].handling = Handling::Confirm;
+        for (handling, privacy) in [(Handling::Allow, None), (Handling::Block, Some(2))] {
+            realm.grants.push(Grant {
+                presentity: "100".into(),
+                watcher: "w2".into(),
+                handling,
+                privacy,
+            });
+        }
+        assert_eq!(decide(&realm, NEIGHBOUR), (Handling::Allow, 2));
         assert_eq!(decide(&realm, STRANGER), (Handling::Confirm, 0));
     }
 

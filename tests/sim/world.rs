@@ -140,6 +140,8 @@ pub(crate) struct Outcome {
     pub(crate) publications: u64,
     pub(crate) dialogs: usize,
     pub(crate) judged: u64,
+    pub(crate) lists: u64,
+    pub(crate) rejections: u64,
 }
 
 /// Runs one seed from beginning to end.
@@ -154,7 +156,13 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
             break;
         }
     }
-    let World { bench, judged, .. } = world;
+    let World {
+        bench,
+        judged,
+        list_notifies,
+        rejections,
+        ..
+    } = world;
     Outcome {
         hash: bench.net.trace.hash(),
         violation: bench.checker.violations.first().cloned(),
@@ -162,6 +170,8 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
         publications: bench.model.taken_count,
         dialogs: bench.checker.dialogs(),
         judged,
+        lists: list_notifies,
+        rejections,
     }
 }
 
@@ -185,6 +195,9 @@ struct World {
     reports_due: Vec<String>,
     /// How often a watcher's lamp was compared with the model.
     judged: u64,
+    /// NOTIFYs of lists, and those by which the rules ended a subscription.
+    list_notifies: u64,
+    rejections: u64,
     is_over: bool,
 }
 
@@ -223,6 +236,8 @@ impl World {
             reported: HashMap::new(),
             reports_due: Vec::new(),
             judged: 0,
+            list_notifies: 0,
+            rejections: 0,
             is_over: false,
         };
         for shard in 0..world.cores.len() {

@@ -186,7 +186,7 @@ fn policies_are_converted_in_their_order() {
             "101@abc.com",
             "100@abc.com",
             reg,
-            (Block, Privacy::AnonymousParty, 0),
+            (Block, Privacy::StateOnly, 0),
         ),
     ];
     for (watcher, presentity, package, decision) in table {

@@ -7,6 +7,8 @@ use lamplighter::presence::Aor;
 use lamplighter::presence::list::ListStyle;
 use lamplighter::presence::list::Member;
 use lamplighter::presence::policy;
+use lamplighter::presence::policy::IdentityCondition;
+use lamplighter::presence::policy::ImportedRule;
 use lamplighter::presence::policy::Pattern;
 use lamplighter::presence::policy::Policy;
 use lamplighter::presence::policy::WatcherCondition;
@@ -25,6 +27,7 @@ use crate::random::Rng;
 use crate::realm::Condition;
 use crate::realm::DOMAIN;
 use crate::realm::ELSEWHERE;
+use crate::realm::Grant;
 use crate::realm::Handling;
 use crate::realm::List;
 use crate::realm::People;
@@ -45,6 +48,7 @@ impl Realm {
             privacy: 3,
             strangers: Handling::Allow,
             rules: Vec::new(),
+            grants: Vec::new(),
             any_dn: vec![People::Prefix("w")],
             crew: vec![user(0)],
             lists: Vec::new(),
@@ -73,7 +77,8 @@ impl Realm {
     /// What an operator makes of it with one edit.
     pub(crate) fn edited(&self, plan: &Plan, rng: &mut Rng) -> Self {
         let mut realm = self.clone();
-        match rng.below(12) {
+        match rng.below(14) {
+            12.. => realm.edit_grants(plan, rng),
             0..4 => realm.edit_rules(plan, rng),
             4..8 => realm.edit_list(plan, rng),
             8 => realm.privacy = rng.below(4) as u8,
@@ -98,6 +103,21 @@ impl Realm {
             self.rules.remove(at);
         } else if !is_full {
             self.rules.insert(at, any_rule(plan, rng));
+        }
+    }
+
+    /// A presentity lets somebody in, keeps him out, or says no more about him.
+    fn edit_grants(&mut self, plan: &Plan, rng: &mut Rng) {
+        if self.grants.len() >= RULES_MAX || !self.grants.is_empty() && rng.chance(300) {
+            let at = rng.below(self.grants.len() as u64) as usize;
+            self.grants.remove(at);
+        } else {
+            self.grants.push(Grant {
+                presentity: (100 + rng.below(plan.presentities as u64)).to_string(),
+                watcher: format!("w{}", rng.below(plan.phones as u64)),
+                handling: any_handling(rng),
+                privacy: rng.chance(500).then(|| rng.below(4) as u8),
+            });
         }
     }
 
@@ -187,7 +207,25 @@ impl Realm {
         for (at, rule) in self.rules.iter().enumerate() {
             directory.add_policy(DOMAIN, rule.configured(at as u16 + 1));
         }
+        for Grant { presentity, .. } in &self.grants {
+            let own = self.grants.iter();
+            let own = own.filter(|grant| grant.presentity == *presentity);
+            let rules = own.map(Grant::configured).collect();
+            directory = directory.with_rules_document(&Aor::new(presentity, DOMAIN), rules);
+        }
         Arc::new(directory)
+    }
+}
+
+impl Grant {
+    fn configured(&self) -> ImportedRule {
+        ImportedRule {
+            identities: vec![IdentityCondition::One(Aor::new(&self.watcher, DOMAIN))],
+            handling: self.handling.configured(),
+            privacy: self.privacy.map(privacy),
+            valid_from: None,
+            valid_until: None,
+        }
     }
 }
 

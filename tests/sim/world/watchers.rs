@@ -130,6 +130,7 @@ impl World {
         let target = text.uri("From").and_then(Watcher::of);
         let target = target.ok_or("a NOTIFY about nobody")?.user;
         if told.is_rejected() {
+            self.rejections += 1;
             let from = now.saturating_sub(VERDICT_LIFE);
             let mut realms = self.bench.realms.during(from, now);
             return match text.body.is_empty() && realms.any(|it| !it.admits(watcher, target)) {
@@ -142,6 +143,7 @@ impl World {
         }
         let from = now.saturating_sub(self.bench.net.plan.propagation_max());
         if self.is_list(target) {
+            self.list_notifies += 1;
             return self.judge_list_notify(text, told, content_type, watcher, target, key);
         }
         let shown = match text.body {
