@@ -2,8 +2,10 @@
 //! bytes.
 //!
 //! Guarantees: linear time, no allocation, never a panic. It is not a SIP parser: `rsip` reads a
-//! sample of the same bytes in full (see [`crate::second_opinion`]), and this scan carries the
+//! sample of the same bytes in full (see [`crate::wire::second_opinion`]), and this scan carries the
 //! rest.
+
+use memchr::memchr;
 
 /// Lines a response must repeat: every Via, then From, To, Call-ID and CSeq.
 const ECHO_LINES_MAX: usize = 16;
@@ -72,10 +74,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Incoming<'_>, Unreadable> {
         if line.is_empty() {
             break;
         }
-        let colon = line
-            .iter()
-            .position(|&byte| byte == b':')
-            .ok_or(Unreadable::Head)?;
+        let colon = memchr(b':', line).ok_or(Unreadable::Head)?;
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
         match Field::of(name) {
             Some(Field::ContentLength) => {
@@ -112,7 +111,7 @@ pub(crate) fn frame(buffer: &[u8]) -> Result<Option<usize>, Unreadable> {
         if line.is_empty() {
             break;
         }
-        if let Some(colon) = line.iter().position(|&byte| byte == b':')
+        if let Some(colon) = memchr(b':', line)
             && Field::of(line[..colon].trim_ascii()) == Some(Field::ContentLength)
         {
             content_length = number(line[colon + 1..].trim_ascii());
@@ -288,7 +287,7 @@ fn start_line(line: &[u8]) -> Option<Start<'_>> {
 
 /// One line without its end, and what follows it.
 fn take_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|&byte| byte == b'\n')?;
+    let end = memchr(b'\n', bytes)?;
     let line = &bytes[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
 }
@@ -365,7 +364,7 @@ fn leading_number(value: &[u8]) -> Option<u32> {
 
 /// What stands before and after the first `byte`.
 pub(crate) fn split_at_byte(value: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = value.iter().position(|&found| found == byte)?;
+    let at = memchr(byte, value)?;
     Some((&value[..at], &value[at + 1..]))
 }
 
