@@ -17,6 +17,8 @@
 
 mod measure;
 mod net;
+#[cfg(test)]
+mod notifier;
 mod reference;
 mod report;
 mod run;

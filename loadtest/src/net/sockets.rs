@@ -229,14 +229,14 @@ impl ReceiveBatch {
         (0..self.count).flat_map(|index| {
             let length = self.headers[index].msg_len as usize;
             let bytes = &self.buffers[index * BUFFER_STRIDE..][..length];
-            bytes.chunks(self.segment(index).unwrap_or(length.max(1)))
+            bytes.chunks(self.segment(index).unwrap_or(length).max(1))
         })
     }
 
     /// The length of the datagrams that the kernel put together into one.
     fn segment(&self, index: usize) -> Option<usize> {
         let control = self.coalesced.then(|| &self.controls[index])?;
-        let told = self.headers[index].msg_hdr.msg_controllen as usize;
+        let told = self.headers[index].msg_hdr.msg_controllen;
         let is_segment = told >= size_of::<libc::cmsghdr>() + size_of::<i32>()
             && control.header.cmsg_level == libc::SOL_UDP
             && control.header.cmsg_type == libc::UDP_GRO;

@@ -69,7 +69,8 @@ impl Chart {
         if all().count() < 2 {
             return "<p class=\"none\">Nothing was measured.</p>".to_owned();
         }
-        let x = Range::new(self.x.scale, all().map(|point| point.0), false);
+        let bands = self.bands.iter().flat_map(|band| [band.from, band.to]);
+        let x = Range::new(self.x.scale, all().map(|point| point.0).chain(bands), false);
         let y = Range::new(self.y.scale, all().map(|point| point.1), true);
         let mut out = String::new();
         // Writing to a String cannot fail.

@@ -178,7 +178,9 @@ fn write_tiles(summary: &Summary, out: &mut String) -> std::fmt::Result {
     }
     if let Some(overload) = &summary.overload {
         let best = units::number(overload.best_lamps_per_second.round());
-        tiles.push(("most lamps/s".to_owned(), best));
+        tiles.push(("lamps/s that reached all".to_owned(), best));
+        let most = units::number(overload.most_lamps_per_second.round());
+        tiles.push(("most lamps/s".to_owned(), most));
         let goodput = format!("{:.0} %", overload.goodput_percent);
         tiles.push((
             format!("goodput at {:.0} % load", overload.percent),
@@ -239,11 +241,10 @@ fn percentiles(summary: &Summary) -> Chart {
     }
 }
 
-fn over_time(
-    summary: &Summary,
-    y: Axis,
-    lines: &[(&str, fn(&PointSummary) -> Option<f64>)],
-) -> Chart {
+/// What a line shows of a point; None leaves it out.
+type Value = fn(&PointSummary) -> Option<f64>;
+
+fn over_time(summary: &Summary, y: Axis, lines: &[(&str, Value)]) -> Chart {
     let series = lines.iter().map(|(name, value)| Series {
         name: (*name).to_owned(),
         points: summary

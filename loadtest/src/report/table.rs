@@ -83,9 +83,13 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
     if let Some(overload) = &summary.overload {
         let lines = [
             format!(
-                "best {} changes/s, {} lamps/s",
+                "all watchers reached at {} changes/s, {} lamps/s",
                 units::number(overload.best_changes_per_second.round()),
                 units::number(overload.best_lamps_per_second.round())
+            ),
+            format!(
+                "at most {} lamps/s",
+                units::number(overload.most_lamps_per_second.round())
             ),
             format!(
                 "at {:.0} % load {} lamps/s ({:.0} %)",

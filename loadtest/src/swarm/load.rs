@@ -41,13 +41,13 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// The scenario's rates from now on; with the best rate of changes that a search found, so many
-    /// percent of it.
-    pub(super) fn new(scenario: &Scenario, best: Option<f64>, now: Instant) -> Self {
+    /// The scenario's rates from now on; with the rate of changes that is all the server can do, so
+    /// many percent of it.
+    pub(super) fn new(scenario: &Scenario, all: Option<f64>, now: Instant) -> Self {
         let pacer = |rate| Some(Pacer::new(rate, scenario.arrival, now));
         let share = scenario.overload / 100.0;
-        let (changes, times) = match best {
-            Some(best) => (best * share, share),
+        let (changes, times) = match all {
+            Some(all) => (all * share, share),
             None => (scenario.change_rate, 1.0),
         };
         Self {
@@ -90,8 +90,19 @@ pub(super) struct Search {
     rate: f64,
     changes_before: u64,
     lamps_before: u64,
-    /// The best rate, and lamps a second at it.
-    best: Option<(f64, f64)>,
+    /// The step is tried for the second time: the first may have been disturbed.
+    again: bool,
+    best: Option<Best>,
+}
+
+/// What a search found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Best {
+    /// The highest rate of changes that reached all watchers, and lamps a second at it.
+    pub(crate) changes: f64,
+    pub(crate) lamps: f64,
+    /// The most lamps a second of any step, whether or not it was enough.
+    pub(crate) most_lamps: f64,
 }
 
 impl Search {
@@ -103,6 +114,7 @@ impl Search {
             rate: 0.0,
             changes_before: 0,
             lamps_before: 0,
+            again: false,
             best: None,
         }
     }
@@ -114,7 +126,7 @@ impl Search {
         }
     }
 
-    pub(super) const fn best(&self) -> Option<(f64, f64)> {
+    pub(super) const fn best(&self) -> Option<Best> {
         self.best
     }
 
@@ -125,12 +137,21 @@ impl Search {
         let done = (changes - self.changes_before) as f64;
         let shown = (lamps - self.lamps_before) as f64;
         let good = done >= offered * ENOUGH && shown >= offered * fan_out * ENOUGH;
-        let through = (self.rate, shown / seconds);
-        // The last step that failed may still have brought more lamps about than the best did.
-        if good || self.best.is_none() {
-            self.best = Some(through);
+        let lamps = shown / seconds;
+        let most_lamps = self.best.map_or(lamps, |best| best.most_lamps.max(lamps));
+        let best = self.best.filter(|_| !good).unwrap_or(Best {
+            changes: self.rate,
+            lamps,
+            most_lamps,
+        });
+        self.best = Some(Best { most_lamps, ..best });
+        let again = !good && !self.again;
+        self.again = again;
+        match (good && self.steps < STEPS_MAX, again) {
+            (true, _) => Some(self.rate * STEP),
+            (false, true) => Some(self.rate),
+            (false, false) => None,
         }
-        (good && self.steps < STEPS_MAX).then_some(self.rate * STEP)
     }
 
     fn begin(&mut self, rate: f64, changes: u64, lamps: u64, now: Instant) {
@@ -144,9 +165,10 @@ impl Search {
 
 impl Swarm {
     pub(super) fn do_load(&mut self, now: Instant, outbox: &mut Outbox) {
+        let end = self.load_end();
         for _ in 0..EVENTS_PER_TURN {
             let random = &mut self.random;
-            let mut take = |pacer: &mut Option<Pacer>| pacer.as_mut()?.take(now, random);
+            let mut take = |pacer: &mut Option<Pacer>| pacer.as_mut()?.take(now.min(end), random);
             let call = take(&mut self.load.calls);
             let change = take(&mut self.load.changes);
             let refresh = take(&mut self.load.refreshes);
@@ -177,6 +199,17 @@ impl Swarm {
             if [call, change, refresh, reboot, forget] == [None; 5] {
                 return;
             }
+        }
+    }
+
+    /// Nothing of the load is due after this moment.
+    pub(super) fn load_end(&self) -> Instant {
+        match self.stage {
+            Stage::Load => self.stage_began + self.scenario.duration,
+            _ => self
+                .search
+                .as_ref()
+                .map_or(self.stage_began, Search::step_end),
         }
     }
 
@@ -272,10 +305,14 @@ impl Swarm {
         self.tally.held_back += 1;
     }
 
+    /// Watchers of one user, on average.
+    pub(super) fn fan_out(&self) -> f64 {
+        let sights = self.sights.len() as f64;
+        sights / f64::from(self.scenario.presentities)
+    }
+
     pub(super) fn do_search(&mut self, now: Instant) {
-        let fan_out = f64::from(self.scenario.subscriptions())
-            * f64::from(self.scenario.sights_per_subscription())
-            / f64::from(self.scenario.presentities);
+        let fan_out = self.fan_out();
         let (changes, lamps) = (self.tally.changes, self.tally.lamps);
         let Some(search) = self
             .search
@@ -313,22 +350,33 @@ mod tests {
         assert_eq!(search.step_end(), later);
         // 100 a second for two seconds, twenty watchers each.
         assert_eq!(search.judge(200, 4000, 20.0, later), Some(140.0));
-        assert_eq!(search.best(), Some((100.0, 2000.0)));
+        let best = |most_lamps| {
+            Some(Best {
+                changes: 100.0,
+                lamps: 2000.0,
+                most_lamps,
+            })
+        };
+        assert_eq!(search.best(), best(2000.0));
+        // The second step fails, and fails again.
         search.begin(140.0, 200, 4000, later);
         let end = later + Duration::from_secs(2);
-        assert_eq!(search.judge(480, 4000 + 4500, 20.0, end), None);
-        assert_eq!(search.best(), Some((100.0, 2000.0)));
+        assert_eq!(search.judge(480, 4000 + 4500, 20.0, end), Some(140.0));
+        search.begin(140.0, 480, 8500, end);
+        let end = end + Duration::from_secs(2);
+        assert_eq!(search.judge(760, 8500 + 4400, 20.0, end), None);
+        assert_eq!(search.best(), best(2250.0));
     }
 
     #[test]
     fn a_first_step_that_fails_is_the_best_there_is() {
         let now = Instant::now();
         let mut search = Search::new(&Scenario::default(), now);
-        search.begin(100.0, 0, 0, now);
-        assert_eq!(
-            search.judge(10, 10, 1.0, now + Duration::from_secs(2)),
-            None
-        );
-        assert_eq!(search.best(), Some((100.0, 5.0)));
+        let end = now + Duration::from_secs(2);
+        for next in [Some(100.0), None] {
+            search.begin(100.0, 0, 0, now);
+            assert_eq!(search.judge(10, 10, 1.0, end), next);
+        }
+        assert_eq!(search.best().map(|best| best.changes), Some(100.0));
     }
 }

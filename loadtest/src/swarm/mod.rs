@@ -15,12 +15,15 @@
 mod call_state;
 mod exchange;
 mod incoming;
+mod judge;
 mod load;
 mod pace;
 mod presentity;
 mod requests;
 mod stages;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +41,7 @@ use crate::scenario::Scenario;
 use crate::swarm::call_state::Feeder;
 use crate::swarm::exchange::Exchanges;
 use crate::swarm::exchange::Purpose;
+use crate::swarm::load::Best;
 use crate::swarm::load::Load;
 use crate::swarm::load::Search;
 use crate::swarm::pace::Pacer;
@@ -210,8 +214,8 @@ impl Swarm {
         &self.records
     }
 
-    /// Best changes and lamps a second that the search found.
-    pub(crate) fn capacity(&self) -> Option<(f64, f64)> {
+    /// What the search found.
+    pub(crate) fn capacity(&self) -> Option<Best> {
         self.search.as_ref().and_then(Search::best)
     }
 

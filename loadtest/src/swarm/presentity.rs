@@ -138,7 +138,7 @@ impl Presentity {
     pub(crate) fn lamp_wanted(&self) -> Lamp {
         self.waiting
             .back()
-            .map_or(self.lamp(), |wanted| wanted.lamp)
+            .map_or_else(|| self.lamp(), |wanted| wanted.lamp)
     }
 
     /// Puts a change behind those that wait; false when it replaced one of them.
@@ -185,7 +185,7 @@ impl Presentity {
     pub(crate) fn see(&mut self, sight: &mut Sight, lamp: Lamp, call: Option<u32>) -> Shown {
         let newest = self.newest();
         let was = std::mem::replace(&mut sight.lamp, lamp);
-        let found = self.find(lamp, call);
+        let found = self.find(lamp, call, sight.joined.then_some(sight.shown));
         if !sight.joined {
             sight.joined = true;
             sight.joined_at = newest;
@@ -251,15 +251,20 @@ impl Presentity {
             .get_mut(number.checked_sub(self.first)? as usize)
     }
 
-    /// The newest change that looks like that.
-    fn find(&self, lamp: Lamp, call: Option<u32>) -> Option<u32> {
-        let newest_with = |call: Option<u32>| {
-            let is_like = |change: &Change| {
-                change.lamp == lamp && call.is_none_or(|call| change.call == call)
-            };
-            self.changes.iter().rposition(is_like)
+    /// The change that a document shows. One that names its call says so itself; else it is the
+    /// oldest change that was not seen yet and looks like that, so that no latency is flattered.
+    fn find(&self, lamp: Lamp, call: Option<u32>, shown: Option<u32>) -> Option<u32> {
+        let of_call = |change: &Change| change.lamp == lamp && Some(change.call) == call;
+        let looks_like = |change: &Change| change.lamp == lamp;
+        let oldest = || {
+            let from = (shown? + 1).saturating_sub(self.first) as usize;
+            let mut later = self.changes.iter().skip(from);
+            later.position(looks_like).map(|index| from + index)
         };
-        let index = newest_with(call).or_else(|| newest_with(None))?;
+        let index = call
+            .and_then(|_| self.changes.iter().rposition(of_call))
+            .or_else(oldest)
+            .or_else(|| self.changes.iter().rposition(looks_like))?;
         Some(self.first + index as u32)
     }
 
@@ -338,7 +343,9 @@ mod tests {
         let mut sight = Sight::default();
         user.see(&mut sight, Lamp::Off, None);
         let lamps = [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing];
-        lamps.map(|lamp| tell(&mut user, lamp, now));
+        for lamp in lamps {
+            tell(&mut user, lamp, now);
+        }
         // The document names the first call: it is the first change, not the fourth.
         assert_eq!(
             user.see(&mut sight, Lamp::Ringing, Some(1)),
@@ -349,6 +356,22 @@ mod tests {
             newer(2, now, true, true)
         );
         assert_eq!(user.see(&mut sight, Lamp::Off, Some(1)), Shown::Older);
+    }
+
+    #[test]
+    fn without_a_call_the_oldest_unseen_change_is_meant() {
+        let now = Instant::now();
+        let mut user = presentity(now);
+        let mut sight = Sight::default();
+        user.see(&mut sight, Lamp::Off, None);
+        let lamps = [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing];
+        for lamp in lamps {
+            tell(&mut user, lamp, now);
+        }
+        // All of them arrive, late: none is taken for a newer one.
+        for lamp in lamps {
+            assert_eq!(user.see(&mut sight, lamp, None), newer(0, now, true, true));
+        }
     }
 
     #[test]
@@ -404,8 +427,9 @@ mod tests {
             tell(&mut user, *lamp, now);
         }
         assert!(user.changes.len() <= REMEMBERED_MAX);
+        let last = Some(REMEMBERED_MAX as u32);
         assert!(matches!(
-            user.see(&mut sight, Lamp::Off, None),
+            user.see(&mut sight, Lamp::Off, last),
             Shown::Newer { .. }
         ));
         assert_eq!(user.changes.len(), REMEMBERED_MIN);

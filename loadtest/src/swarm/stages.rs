@@ -115,7 +115,8 @@ impl Swarm {
             Stage::Done => {}
             Stage::Search => self.do_search(now),
             Stage::Load => {
-                if now >= self.stage_began + self.scenario.duration {
+                let end = self.load_end();
+                if now >= end && self.load.next().is_none_or(|next| next > end) {
                     self.load.stop();
                     self.agenda
                         .retain(|_, task| matches!(task, Task::Retry(..)));
@@ -251,8 +252,11 @@ impl Swarm {
         match stage {
             Stage::Search => self.search = Some(Search::new(&self.scenario, now)),
             Stage::Load => {
-                let best = self.capacity().map(|(changes, _)| changes);
-                self.load = Load::new(&self.scenario, best, now);
+                let fan_out = self.fan_out();
+                let all = self
+                    .capacity()
+                    .map(|best| best.changes.max(best.most_lamps / fan_out));
+                self.load = Load::new(&self.scenario, all, now);
             }
             _ => {}
         }
