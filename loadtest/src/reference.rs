@@ -44,6 +44,9 @@ struct Dialog {
     version: u32,
 }
 
+/// A message in a buffer: where to, where it starts and where it ends.
+type Span = (SocketAddrV4, usize, usize);
+
 /// What a user's watchers are shown.
 #[derive(Default)]
 struct User {
@@ -63,41 +66,49 @@ pub(crate) struct Reference {
     users: BTreeMap<String, User>,
     sent: u64,
     answered: u64,
+    /// What was done before the first PUBLISH.
+    before_load: Option<Done>,
+    /// UDP GSO and GRO.
+    offload: bool,
     /// Padding so that a NOTIFY is as long as one of a real server.
     padding: usize,
 }
 
-/// What a notifier did.
+/// What a notifier did from the first PUBLISH on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Done {
+    /// NOTIFYs sent.
     pub(crate) sent: u64,
-    pub(crate) answered: u64,
     pub(crate) cpu: Duration,
 }
 
 impl Reference {
     /// A notifier on that socket, whose NOTIFYs have so many octets more than they need.
-    pub(crate) fn new(socket: UdpSocket, padding: usize) -> io::Result<Self> {
+    pub(crate) fn new(socket: UdpSocket, padding: usize, offload: bool) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         sockets::set_receive_buffer(&socket, RECEIVE_BUFFER_OCTETS)?;
+        if offload {
+            sockets::set_coalescing(&socket)?;
+        }
         let poller = Poller::new()?;
         poller.add(&socket, 0)?;
         Ok(Self {
             socket,
             poller,
-            incoming: ReceiveBatch::new(false),
+            incoming: ReceiveBatch::new(offload),
             outgoing: SendBatch::new(),
             dialogs: BTreeMap::new(),
             users: BTreeMap::new(),
             sent: 0,
             answered: 0,
+            before_load: None,
+            offload,
             padding,
         })
     }
 
     /// Serves until told to stop.
     pub(crate) fn serve(mut self, stop: &AtomicBool) -> io::Result<Done> {
-        let start = sockets::thread_cpu_time();
         let mut ready = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             self.poller.wait(Duration::from_millis(50), &mut ready)?;
@@ -107,10 +118,10 @@ impl Reference {
                 self.handle(&request)?;
             }
         }
+        let before = self.before_load.unwrap_or_default();
         Ok(Done {
-            sent: self.sent,
-            answered: self.answered,
-            cpu: sockets::thread_cpu_time() - start,
+            sent: self.sent - before.sent,
+            cpu: sockets::thread_cpu_time() - before.cpu,
         })
     }
 
@@ -228,17 +239,41 @@ impl Reference {
                 dialog.notify("active;expires=3600", &rest, self.padding, &mut bytes);
                 spans.push((dialog.to, start, bytes.len()));
             }
-            let mut sent = 0;
-            while sent < spans.len() {
-                let left = spans[sent..].iter();
-                let left = left.map(|&(to, start, end)| (&bytes[start..end], Some(to)));
-                sent += self.outgoing.send(&self.socket, left)?;
-            }
-            self.sent += sent as u64;
+            self.sent += spans.len() as u64;
+            self.send(&bytes, &spans)?;
             self.await_answers()?;
         }
         if let Some(user) = self.users.get_mut(uri) {
             user.watchers = watchers;
+        }
+        Ok(())
+    }
+
+    /// Sends all of them, as one where that is possible.
+    fn send(&mut self, bytes: &[u8], spans: &[Span]) -> io::Result<()> {
+        let (offload, length_of) = (self.offload, |span: &Span| span.2 - span.1);
+        let alike = |one: &Span, two: &Span| {
+            !offload || (one.0 == two.0 && length_of(one) == length_of(two))
+        };
+        for run in spans.chunk_by(alike) {
+            let length = length_of(&run[0]);
+            for group in run.chunks(sockets::segments_max(length)) {
+                let (to, start, end) = (group[0].0, group[0].1, group[group.len() - 1].2);
+                let together = offload
+                    && group.len() > 1
+                    && sockets::send_segments(
+                        &self.socket,
+                        Some(to),
+                        &bytes[start..end],
+                        length as u16,
+                    );
+                let mut sent = if together { group.len() } else { 0 };
+                while sent < group.len() {
+                    let left = group[sent..].iter();
+                    let left = left.map(|&(to, start, end)| (&bytes[start..end], Some(to)));
+                    sent += self.outgoing.send(&self.socket, left)?;
+                }
+            }
         }
         Ok(())
     }

@@ -1,12 +1,11 @@
 //! One run: a swarm connected to the network and the clock, watched from second to second.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
-
-use std::net::IpAddr;
 
 use crate::measure::process;
 use crate::measure::process::Server;
@@ -20,6 +19,7 @@ use crate::report::progress::Progress;
 use crate::scenario::Feed;
 use crate::scenario::Scenario;
 use crate::swarm::Stage;
+use crate::swarm::StageRecord;
 use crate::swarm::Swarm;
 use crate::swarm::Target;
 
@@ -68,7 +68,8 @@ pub(crate) struct Outcome {
     pub(crate) timeline: Vec<Point>,
     /// Of the server, before the first stage and after each.
     pub(crate) usages: Vec<Usage>,
-    pub(crate) generator_cpu: Duration,
+    /// CPU time of this thread, likewise.
+    pub(crate) own: Vec<Duration>,
     /// Datagrams that this machine had no room for meanwhile.
     pub(crate) datagrams_dropped: u64,
 }
@@ -80,6 +81,7 @@ struct Watch {
     server: Server,
     timeline: Vec<Point>,
     usages: Vec<Usage>,
+    own: Vec<Duration>,
     progress: Progress,
 }
 
@@ -115,11 +117,9 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
     let dropped_before = process::datagrams_dropped();
     let start = Instant::now();
     let mut watch = Watch::new(&setting, &scenario, start);
-    let cpu_before = sockets::thread_cpu_time();
     let target = setting.target.clone();
     let mut swarm = Swarm::new(scenario.clone(), target, addresses, &links, run, start);
     drive(&mut swarm, &mut ports, &mut watch)?;
-    let generator_cpu = sockets::thread_cpu_time() - cpu_before;
     watch.progress.finish();
     swarm.tally.unsent = ports.unsent;
     swarm.tally.connections_closed = ports.closed;
@@ -131,7 +131,7 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
         swarm,
         timeline: watch.timeline,
         usages: watch.usages,
-        generator_cpu,
+        own: watch.own,
         datagrams_dropped: process::datagrams_dropped() - dropped_before,
     })
 }
@@ -161,6 +161,22 @@ fn drive(swarm: &mut Swarm, ports: &mut Ports, watch: &mut Watch) -> io::Result<
     Ok(())
 }
 
+impl Outcome {
+    /// CPU time of this thread in the stage of that index.
+    pub(crate) fn own_cpu(&self, index: usize) -> Duration {
+        match self.own.get(index..index + 2) {
+            Some([before, after]) => after.saturating_sub(*before),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The stage of that name: its index and what it did.
+    pub(crate) fn stage(&self, stage: Stage) -> Option<(usize, &StageRecord)> {
+        let mut records = self.swarm.records().iter().enumerate();
+        records.find(|(_, record)| record.stage == stage)
+    }
+}
+
 impl Watch {
     fn new(setting: &Setting, scenario: &Scenario, now: Instant) -> Self {
         let server = Server::new(&setting.server_pids);
@@ -169,6 +185,7 @@ impl Watch {
             last: now,
             before: Tally::default(),
             usages: vec![server.usage()],
+            own: vec![sockets::thread_cpu_time()],
             server,
             timeline: Vec::new(),
             progress: Progress::new(&setting.name, scenario, setting.quiet),
@@ -180,6 +197,7 @@ impl Watch {
         while self.usages.len() <= swarm.records().len() {
             self.server.look_again();
             self.usages.push(self.server.usage());
+            self.own.push(sockets::thread_cpu_time());
             if let Some(record) = swarm.records().get(self.usages.len() - 2) {
                 self.progress.stage_ended(record);
             }

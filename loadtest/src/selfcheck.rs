@@ -26,8 +26,8 @@ use crate::scenario::Scenario;
 use crate::swarm::Stage;
 use crate::swarm::Target;
 
-/// Changes a second that are asked for: more than anybody can do, so that there is always a next.
-const ENDLESS: f64 = 100_000.0;
+/// NOTIFYs a second that are asked for: more than anybody can do, so that there is always a next.
+const ENDLESS: f64 = 2e6;
 /// Octets that fill a NOTIFY up to what servers send: about 700.
 const PADDING: usize = 60;
 
@@ -43,7 +43,7 @@ pub(crate) struct SelfcheckArguments {
     /// Seconds of load.
     #[arg(long, default_value_t = 5)]
     seconds: u32,
-    /// UDP GSO and GRO at this end; for few ports.
+    /// UDP GSO and GRO at both ends; for few ports.
     #[arg(long)]
     offload: bool,
     /// CPU of this tool.
@@ -58,13 +58,14 @@ pub(crate) struct SelfcheckArguments {
 pub(crate) fn selfcheck(arguments: &SelfcheckArguments) -> io::Result<bool> {
     let (outcome, notifier) = measure(arguments)?;
     let summary = Summary::new(&outcome);
-    let records = outcome.swarm.records();
-    let load = records.iter().find(|record| record.stage == Stage::Load);
-    let (acknowledged, seconds) = load.map_or((0, 0.0), |load| {
-        (load.acknowledged, load.duration.as_secs_f64())
-    });
-    let all = outcome.swarm.tally.acknowledged.max(1) as f64;
-    let own = outcome.generator_cpu.as_secs_f64() * 1e6 / all;
+    let (cpu, acknowledged, seconds) =
+        outcome
+            .stage(Stage::Load)
+            .map_or((Duration::ZERO, 0, 0.0), |(index, load)| {
+                let cpu = outcome.own_cpu(index);
+                (cpu, load.acknowledged, load.duration.as_secs_f64())
+            });
+    let own = cpu.as_secs_f64() * 1e6 / acknowledged.max(1) as f64;
     let theirs = notifier.cpu.as_secs_f64() * 1e6 / notifier.sent.max(1) as f64;
     println!(
         "{} ports, {} watchers, {} acknowledged NOTIFYs, {}",
@@ -111,12 +112,12 @@ fn measure(arguments: &SelfcheckArguments) -> io::Result<(Outcome, Done)> {
     let server = socket.local_addr()?;
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
-    let cpu = arguments.notifier_cpu;
+    let (cpu, offload) = (arguments.notifier_cpu, arguments.offload);
     let notifier = thread::spawn(move || {
         if let Some(cpu) = cpu {
             sockets::pin(cpu)?;
         }
-        Reference::new(socket, PADDING)?.serve(&told)
+        Reference::new(socket, PADDING, offload)?.serve(&told)
     });
     let scenario = Scenario {
         about: "This tool against the fastest notifier there is.".to_owned(),
@@ -126,7 +127,7 @@ fn measure(arguments: &SelfcheckArguments) -> io::Result<(Outcome, Done)> {
         sockets: arguments.ports,
         offload: arguments.offload,
         subscribe_rate: 10_000.0,
-        change_rate: ENDLESS,
+        change_rate: ENDLESS / f64::from(arguments.watchers),
         arrival: Arrival::Even,
         duration: Duration::from_secs(arguments.seconds.into()),
         patience: Duration::from_secs(5),

@@ -31,10 +31,6 @@ const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;
 const READ_OCTETS: usize = 64 * 1024;
 /// Batches taken from one port before the others have their turn.
 const BATCHES_PER_TURN: usize = 4;
-/// Datagrams put together into one by UDP GSO.
-const SEGMENTS_MAX: usize = 64;
-/// Octets of one such datagram.
-const SEGMENTED_OCTETS_MAX: usize = 60_000;
 
 /// How the phones reach the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,11 +313,11 @@ fn send_grouped(
     let mut unsent = 0;
     for equal in run.chunk_by(|one, two| one.2 - one.1 == two.2 - two.1) {
         let length = equal[0].2 - equal[0].1;
-        let most = (SEGMENTED_OCTETS_MAX / length.max(1)).clamp(1, SEGMENTS_MAX);
+        let most = sockets::segments_max(length);
         for group in equal.chunks(most) {
             let (start, end) = (group[0].1, group[group.len() - 1].2);
             let sent = group.len() > 1
-                && sockets::send_segments(socket, &bytes[start..end], length as u16);
+                && sockets::send_segments(socket, None, &bytes[start..end], length as u16);
             if !sent {
                 unsent += send_all(batch, socket, bytes, group)?;
             }

@@ -25,6 +25,9 @@ const DATAGRAM_OCTETS_MAX: usize = 65_535;
 /// From one buffer to the next: not a power of two, or all of them would share the same few lines
 /// of the CPU's cache.
 const BUFFER_STRIDE: usize = 65_536 + 17 * 64;
+/// Datagrams put together into one by UDP GSO, and the octets of one such.
+const SEGMENTS_MAX: usize = 64;
+const SEGMENTED_OCTETS_MAX: usize = 60_000;
 /// Descriptors looked at by one wait.
 const EVENTS_MAX: usize = 256;
 
@@ -290,9 +293,7 @@ impl SendBatch {
             header.msg_namelen = 0;
             if let Some(to) = to {
                 let name = &mut self.names[index];
-                name.sin_family = libc::AF_INET as libc::sa_family_t;
-                name.sin_port = to.port().to_be();
-                name.sin_addr.s_addr = u32::from(*to.ip()).to_be();
+                *name = name_of(to);
                 header.msg_name = (&raw mut *name).cast();
                 header.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
             }
@@ -316,9 +317,32 @@ impl SendBatch {
     }
 }
 
+/// How many datagrams of a length [`send_segments`] takes.
+pub(crate) fn segments_max(length: usize) -> usize {
+    (SEGMENTED_OCTETS_MAX / length.max(1)).clamp(1, SEGMENTS_MAX)
+}
+
+/// An address as the kernel wants it.
+fn name_of(address: SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: address.port().to_be(),
+        sin_addr: libc::in_addr {
+            s_addr: u32::from(*address.ip()).to_be(),
+        },
+        sin_zero: [0; 8],
+    }
+}
+
 /// Sends datagrams of one length, that lie one after the other, with one system call and one pass
-/// through the network stack (UDP GSO); false when that does not work here.
-pub(crate) fn send_segments(socket: &UdpSocket, bytes: &[u8], length: u16) -> bool {
+/// through the network stack (UDP GSO), to where the socket is connected or to an address; false
+/// when that does not work here, or not now.
+pub(crate) fn send_segments(
+    socket: &UdpSocket,
+    to: Option<SocketAddrV4>,
+    bytes: &[u8],
+    length: u16,
+) -> bool {
     let mut vector = libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
@@ -335,11 +359,16 @@ pub(crate) fn send_segments(socket: &UdpSocket, bytes: &[u8], length: u16) -> bo
     };
     // SAFETY: all-zero is a valid msghdr.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    let mut name = to.map(name_of);
+    if let Some(name) = &mut name {
+        header.msg_name = (&raw mut *name).cast();
+        header.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    }
     header.msg_iov = &raw mut vector;
     header.msg_iovlen = 1;
     header.msg_control = (&raw mut control).cast();
     header.msg_controllen = size_of::<Control>() as _;
-    // SAFETY: header, iovec and control outlive the call; the kernel only reads the bytes.
+    // SAFETY: header, name, iovec and control outlive the call; the kernel only reads the bytes.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
     sent == bytes.len() as isize
 }
@@ -537,7 +566,7 @@ mod tests {
         let (one, two) = pair();
         set_coalescing(&two).unwrap();
         let bytes: Vec<u8> = (0..1000_u32).map(|n| (n / 100) as u8).collect();
-        assert!(send_segments(&one, &bytes[..950], 100));
+        assert!(send_segments(&one, None, &bytes[..950], 100));
         let mut batch = ReceiveBatch::new(true);
         let mut received = Vec::new();
         while received.len() < 10 {

@@ -437,7 +437,7 @@ fn write_details(summary: &Summary, out: &mut String) -> std::fmt::Result {
     let generator = &summary.generator;
     let own = [
         ("CPU", format!("{:.2} s", generator.cpu_seconds)),
-        ("busy", format!("{:.0} %", generator.busy * 100.0)),
+        ("busiest stage", format!("{:.0} %", generator.busy * 100.0)),
     ];
     list(
         out,

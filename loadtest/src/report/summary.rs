@@ -13,12 +13,12 @@ use crate::measure::process::Usage;
 use crate::run::Outcome;
 use crate::run::Point;
 use crate::swarm::Stage;
-use crate::swarm::StageRecord;
 
 /// Told apart when what is written changes its meaning.
 const FORMAT: u32 = 1;
 /// A generator busier than this may have been what limited the run.
 const BUSY_MAX: f64 = 0.9;
+const BUSY_SPAN_MIN: Duration = Duration::from_millis(500);
 /// Nines of the highest percentile, and points for each nine.
 const NINES_MAX: u32 = 6;
 const POINTS_PER_NINE: u32 = 8;
@@ -115,6 +115,7 @@ pub(crate) struct Overload {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Generator {
     pub(crate) cpu_seconds: f64,
+    /// Share of one CPU in the busiest stage.
     pub(crate) busy: f64,
     pub(crate) datagrams_dropped_by_machine: u64,
 }
@@ -147,10 +148,11 @@ impl Summary {
         let known = !setting.server_pids.is_empty();
         let overload = overload(outcome);
         let seconds = outcome.duration.as_secs_f64();
-        let cpu_seconds = outcome.generator_cpu.as_secs_f64();
         let generator = Generator {
-            cpu_seconds,
-            busy: cpu_seconds / seconds.max(1e-9),
+            cpu_seconds: (0..outcome.own.len())
+                .map(|index| outcome.own_cpu(index).as_secs_f64())
+                .sum(),
+            busy: busy(outcome),
             datagrams_dropped_by_machine: outcome.datagrams_dropped,
         };
         let mut reasons = reasons(outcome);
@@ -332,7 +334,7 @@ fn remarks(outcome: &Outcome, generator: &Generator) -> Vec<String> {
 
 fn overload(outcome: &Outcome) -> Option<Overload> {
     let best = outcome.swarm.capacity()?;
-    let load = find(outcome, Stage::Load)?;
+    let (_, load) = outcome.stage(Stage::Load)?;
     let rate = load.lamps as f64 / load.duration.as_secs_f64().max(1e-9);
     let stale = outcome.swarm.stale_after_load().unwrap_or(Duration::ZERO);
     Some(Overload {
@@ -346,12 +348,15 @@ fn overload(outcome: &Outcome) -> Option<Overload> {
     })
 }
 
-fn find(outcome: &Outcome, stage: Stage) -> Option<&StageRecord> {
-    outcome
-        .swarm
-        .records()
-        .iter()
-        .find(|record| record.stage == stage)
+/// The share of one CPU that the busiest stage took of this thread; short ones do not count.
+fn busy(outcome: &Outcome) -> f64 {
+    let records = outcome.swarm.records().iter().enumerate();
+    let shares = records
+        .filter(|(_, record)| record.duration >= BUSY_SPAN_MIN)
+        .map(|(index, record)| {
+            outcome.own_cpu(index).as_secs_f64() / record.duration.as_secs_f64()
+        });
+    shares.fold(0.0, f64::max)
 }
 
 fn stages(outcome: &Outcome) -> Vec<StageSummary> {

@@ -104,7 +104,7 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
     let generator = &summary.generator;
     let own = [
         format!("{:.2} s CPU", generator.cpu_seconds),
-        format!("{:.0} % busy", generator.busy * 100.0),
+        format!("{:.0} % busy in its busiest stage", generator.busy * 100.0),
         format!(
             "{} messages read in full",
             units::number(seen("sampled") as f64)

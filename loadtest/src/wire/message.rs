@@ -74,7 +74,11 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Incoming<'_>, Unreadable> {
         if line.is_empty() {
             break;
         }
-        let colon = memchr(b':', line).ok_or(Unreadable::Head)?;
+        // Names are so short that a plain loop is faster than a vector search.
+        let colon = line
+            .iter()
+            .position(|&byte| byte == b':')
+            .ok_or(Unreadable::Head)?;
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
         match Field::of(name) {
             Some(Field::ContentLength) => {
@@ -364,7 +368,7 @@ fn leading_number(value: &[u8]) -> Option<u32> {
 
 /// What stands before and after the first `byte`.
 pub(crate) fn split_at_byte(value: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = memchr(byte, value)?;
+    let at = value.iter().position(|&found| found == byte)?;
     Some((&value[..at], &value[at + 1..]))
 }
 
