@@ -141,7 +141,7 @@ impl Chart {
                 "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>\
                  <text class=\"y\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 LEFT - 7.0,
-                at + 4.0,
+                at + 3.0,
                 escape(&(self.y.label)(value))
             )?;
         }
@@ -151,7 +151,7 @@ impl Chart {
                 out,
                 "<path class=\"grid\" d=\"M{at:.1} {TOP}V{bottom}\"/>\
                  <text class=\"x\" x=\"{at:.1}\" y=\"{:.1}\">{}</text>",
-                bottom + 15.0,
+                bottom + 16.0,
                 escape(&(self.x.label)(value))
             )?;
         }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::measure::latency::Latency;
 use crate::measure::latency::Measure;
 use crate::measure::process::Usage;
+use crate::report::units;
 use crate::run::Outcome;
 use crate::run::Point;
 use crate::swarm::Stage;
@@ -314,19 +315,19 @@ fn remarks(outcome: &Outcome, generator: &Generator) -> Vec<String> {
     if generator.datagrams_dropped_by_machine > 0 {
         remarks.push(format!(
             "{} datagrams found a full receive buffer somewhere on the generator's machine.",
-            generator.datagrams_dropped_by_machine
+            units::number(generator.datagrams_dropped_by_machine as f64)
         ));
     }
     if tally.superseded > 0 {
         remarks.push(format!(
-            "{} changes were overtaken by a newer one before a lamp showed them; that is allowed.",
-            tally.superseded
+            "{} times a watcher was shown a newer state in place of an older one; that is allowed.",
+            units::number(tally.superseded as f64)
         ));
     }
     if tally.held_back + tally.calls_blocked > 0 {
         remarks.push(format!(
-            "{} events found nobody free, or a change before them still unanswered.",
-            tally.held_back + tally.calls_blocked
+            "{} events found nobody free, or too many changes before them still unanswered.",
+            units::number((tally.held_back + tally.calls_blocked) as f64)
         ));
     }
     remarks
@@ -398,8 +399,9 @@ fn cost(outcome: &Outcome) -> Cost {
             Stage::Subscribe => {
                 let gained = usages[1].resident_octets as f64 - usages[0].resident_octets as f64;
                 cost.cpu_us_per_subscription = each(record.subscribes);
-                cost.octets_per_subscription =
-                    (record.subscribes > 0).then(|| gained / record.subscribes as f64);
+                // A server that used its memory before shows no gain.
+                cost.octets_per_subscription = (record.subscribes > 0 && gained > 0.0)
+                    .then(|| gained / record.subscribes as f64);
             }
             Stage::Load => {
                 cost.cpu_us_per_notify = each(record.acknowledged);
