@@ -160,9 +160,10 @@ impl Presentity {
         }
         let wanted = self.waiting.pop_front()?;
         self.telling = true;
-        if self.lamp() == Lamp::Off && wanted.lamp != Lamp::Off {
-            self.call += 1;
-        }
+        // A call never goes back: with the end of the last one left out, this is another.
+        let before = self.lamp();
+        let goes_on = before != Lamp::Off && wanted.lamp.step() > before.step();
+        self.call += u32::from(wanted.lamp != Lamp::Off && !goes_on);
         self.changes.push_back(Change {
             lamp: wanted.lamp,
             call: self.call,
@@ -173,6 +174,13 @@ impl Presentity {
         });
         self.forget();
         Some(wanted)
+    }
+
+    /// Of what waits only the newest is told; returns how much was dropped.
+    pub(crate) fn keep_newest(&mut self) -> u64 {
+        let dropped = self.waiting.len().saturating_sub(1);
+        self.waiting.drain(..dropped);
+        dropped as u64
     }
 
     /// Nothing more is told of what waits.
@@ -412,8 +420,28 @@ mod tests {
         assert!(user.begin().is_some());
         assert_eq!(user.begin(), None);
         assert_eq!((user.lamp(), user.call), (Lamp::Ringing, 1));
+        assert_eq!(user.keep_newest(), WAITING_MAX as u64 - 2);
+        assert_eq!(user.lamp_wanted(), Lamp::Busy);
         user.abandon();
         assert_eq!(user.begin(), None);
+    }
+
+    #[test]
+    fn a_call_whose_end_was_left_out_is_followed_by_another() {
+        let now = Instant::now();
+        let mut user = presentity(now);
+        let calls = [
+            (Lamp::Ringing, 1),
+            (Lamp::Busy, 1),
+            (Lamp::Ringing, 2),
+            (Lamp::Ringing, 3),
+            (Lamp::Off, 3),
+            (Lamp::Busy, 4),
+        ];
+        for (lamp, call) in calls {
+            tell(&mut user, lamp, now);
+            assert_eq!(user.call, call, "{lamp:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::net::ports::Outbox;
 use crate::scenario::Arrival;
 use crate::scenario::Scenario;
 use crate::swarm::pace::Pacer;
+use crate::swarm::presentity::Presentity;
 use crate::swarm::subscription;
 
 /// Requests started in one turn, so that receiving is never kept waiting.
@@ -121,6 +122,11 @@ impl Swarm {
                     self.agenda
                         .retain(|_, task| matches!(task, Task::Retry(..)));
                     self.load_ended = Some(now);
+                    if self.scenario.overload > 0.0 {
+                        // What is stale from now on shall be the server's doing, not our queue's.
+                        let dropped = self.presentities.iter_mut().map(Presentity::keep_newest);
+                        self.tally.held_back += dropped.sum::<u64>();
+                    }
                     self.progress = now;
                     self.enter(Stage::Drain, now);
                 }

@@ -23,6 +23,16 @@ pub(crate) enum Lamp {
 }
 
 impl Lamp {
+    /// How far a call is: it never goes back.
+    pub(crate) const fn step(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::Setup => 1,
+            Self::Ringing => 2,
+            Self::Busy => 3,
+        }
+    }
+
     /// Which of several dialogs a key shows.
     const fn rank(self) -> u8 {
         match self {
