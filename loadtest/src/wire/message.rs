@@ -2,8 +2,10 @@
 //! bytes.
 //!
 //! Guarantees: linear time, no allocation, never a panic. It is not a SIP parser: `rsip` reads a
-//! sample of the same bytes in full (see [`crate::second_opinion`]), and this scan carries the
+//! sample of the same bytes in full (see [`crate::wire::second_opinion`]), and this scan carries the
 //! rest.
+
+use memchr::memchr;
 
 /// Lines a response must repeat: every Via, then From, To, Call-ID and CSeq.
 const ECHO_LINES_MAX: usize = 16;
@@ -72,6 +74,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Incoming<'_>, Unreadable> {
         if line.is_empty() {
             break;
         }
+        // Names are so short that a plain loop is faster than a vector search.
         let colon = line
             .iter()
             .position(|&byte| byte == b':')
@@ -112,7 +115,7 @@ pub(crate) fn frame(buffer: &[u8]) -> Result<Option<usize>, Unreadable> {
         if line.is_empty() {
             break;
         }
-        if let Some(colon) = line.iter().position(|&byte| byte == b':')
+        if let Some(colon) = memchr(b':', line)
             && Field::of(line[..colon].trim_ascii()) == Some(Field::ContentLength)
         {
             content_length = number(line[colon + 1..].trim_ascii());
@@ -288,7 +291,7 @@ fn start_line(line: &[u8]) -> Option<Start<'_>> {
 
 /// One line without its end, and what follows it.
 fn take_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|&byte| byte == b'\n')?;
+    let end = memchr(b'\n', bytes)?;
     let line = &bytes[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
 }

@@ -69,8 +69,8 @@ pub(crate) struct Style {
 }
 
 impl Template {
-    /// A SUBSCRIBE for the dialog package, initial or in a dialog.
-    pub(crate) fn subscribe(style: &Style) -> Self {
+    /// A SUBSCRIBE for the dialog package, initial or in a dialog; for a list it takes RLMI.
+    pub(crate) fn subscribe(style: &Style, list: bool) -> Self {
         let mut headers = style.head(Method::Subscribe);
         headers.push(
             rsip::typed::Contact {
@@ -87,7 +87,13 @@ impl Template {
             .into(),
         );
         headers.push(rsip::headers::Event::from("dialog").into());
-        headers.push(rsip::headers::Accept::from("application/dialog-info+xml").into());
+        if list {
+            let types = "application/dialog-info+xml, application/rlmi+xml, multipart/related";
+            headers.push(rsip::headers::Accept::from(types).into());
+            headers.push(rsip::headers::Supported::from("eventlist").into());
+        } else {
+            headers.push(rsip::headers::Accept::from("application/dialog-info+xml").into());
+        }
         style.finish(Method::Subscribe, headers)
     }
 
@@ -260,7 +266,7 @@ mod tests {
     use rsip::message::HeadersExt;
 
     use super::*;
-    use crate::message;
+    use crate::wire::message;
 
     fn values(body: &[u8]) -> Values<'_> {
         Values {
@@ -290,7 +296,8 @@ mod tests {
     #[test]
     fn rsip_reads_what_the_templates_write() {
         let templates = [
-            (Template::subscribe(&style()), b"".as_slice()),
+            (Template::subscribe(&style(), false), b"".as_slice()),
+            (Template::subscribe(&style(), true), b"<l/>".as_slice()),
             (Template::publish(&style()), b"<a/>".as_slice()),
             (Template::withdraw(&style()), b"".as_slice()),
         ];
@@ -329,7 +336,7 @@ mod tests {
             lines: "",
             ..values(b"")
         };
-        Template::subscribe(&style()).fill(&values, &mut out);
+        Template::subscribe(&style(), false).fill(&values, &mut out);
         let request = rsip::Request::try_from(out.as_slice()).unwrap();
         let contact = request.contact_header().unwrap().typed().unwrap();
         assert_eq!(

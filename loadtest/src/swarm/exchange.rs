@@ -20,11 +20,16 @@ const TIMER_F: Duration = Duration::from_secs(32);
 /// The queue of Timer F alone, for streams.
 const TIMER_F_QUEUE: usize = INTERVALS.len();
 
+/// Buffers kept for the next requests.
+const BUFFERS_MAX: usize = 4096;
+
 /// Why a request was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The SUBSCRIBE of that subscription.
     Subscribe(u32),
+    /// Its SUBSCRIBE in the dialog.
+    Refresh(u32),
     /// The un-SUBSCRIBE of that subscription.
     Unsubscribe(u32),
     /// The PUBLISH of that presentity.
@@ -68,6 +73,8 @@ pub(crate) enum Due {
 /// The exchanges in flight.
 #[derive(Debug)]
 pub(crate) struct Exchanges {
+    /// Buffers of those that ended, to be used again.
+    buffers: Vec<Vec<u8>>,
     /// Told apart from branches of other runs.
     prefix: String,
     /// No Timer E on streams.
@@ -81,6 +88,7 @@ pub(crate) struct Exchanges {
 impl Exchanges {
     pub(crate) fn new(run: u32, reliable: bool) -> Self {
         Self {
+            buffers: Vec::new(),
             prefix: format!("z9hG4bK{run:08x}."),
             reliable,
             slots: Vec::new(),
@@ -104,7 +112,7 @@ impl Exchanges {
         scheduled: Instant,
         now: Instant,
         write: impl FnOnce(&str, &mut Vec<u8>),
-    ) -> &Exchange {
+    ) -> (Ticket, &Exchange) {
         self.serial += 1;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -114,14 +122,14 @@ impl Exchanges {
             slot,
             serial: self.serial,
         };
-        let mut bytes = Vec::with_capacity(1024);
+        let mut bytes = self.buffers.pop().unwrap_or_default();
         write(
             &format!("{}{slot:x}.{:x}", self.prefix, self.serial),
             &mut bytes,
         );
         let queue = if self.reliable { TIMER_F_QUEUE } else { 0 };
         self.queues[queue].push_back((now + Self::interval(queue), ticket));
-        self.slots[slot as usize].insert(Exchange {
+        let exchange = self.slots[slot as usize].insert(Exchange {
             purpose,
             port,
             scheduled,
@@ -130,7 +138,8 @@ impl Exchanges {
             started: now,
             interval: 0,
             serial: self.serial,
-        })
+        });
+        (ticket, exchange)
     }
 
     /// The exchange a response belongs to.
@@ -156,6 +165,14 @@ impl Exchanges {
         self.get(ticket)?;
         self.free.push(ticket.slot);
         self.slots[ticket.slot as usize].take()
+    }
+
+    /// Takes back the buffer of one that ended.
+    pub(crate) fn recycle(&mut self, mut bytes: Vec<u8>) {
+        if self.buffers.len() < BUFFERS_MAX {
+            bytes.clear();
+            self.buffers.push(bytes);
+        }
     }
 
     /// Ends all of them.
@@ -215,6 +232,7 @@ mod tests {
         let write = |branch: &str, out: &mut Vec<u8>| out.extend_from_slice(branch.as_bytes());
         let branch = exchanges
             .start(Purpose::Subscribe(3), 1, false, now, now, write)
+            .1
             .bytes
             .clone();
         (exchanges, branch)

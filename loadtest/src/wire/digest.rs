@@ -1,14 +1,14 @@
 //! Digest access authentication as a phone does it (RFC 7616 with MD5, `qop=auth` or none).
 //!
-//! Every request that is challenged is answered with a fresh client nonce and a count of 1; no
-//! nonce is kept.
+//! It keeps nothing itself: [`crate::swarm`] keeps the last challenge of every account and counts
+//! its uses, as phones do.
 
 use std::fmt::Write;
 
 use md5::Digest;
 use md5::Md5;
 
-use crate::dialog_info::find;
+use crate::wire::dialog_info::find;
 
 /// Who answers a challenge.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Challenge {
     nonce: String,
     opaque: Option<String>,
     qop_auth: bool,
+    /// The password was right, but the nonce was too old.
+    pub(crate) stale: bool,
 }
 
 impl Challenge {
@@ -48,6 +50,8 @@ impl Challenge {
             nonce: directive(parameters, "nonce")?.to_owned(),
             opaque: directive(parameters, "opaque").map(str::to_owned),
             qop_auth: qop.is_some_and(|qop| qop.split(',').any(|one| one.trim() == "auth")),
+            stale: directive(parameters, "stale")
+                .is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
         })
     }
 
@@ -58,6 +62,7 @@ impl Challenge {
         method: &str,
         uri: &str,
         client_nonce: &str,
+        count: u32,
     ) -> String {
         let Credentials { username, password } = credentials;
         let Self { realm, nonce, .. } = self;
@@ -65,7 +70,7 @@ impl Challenge {
         let request = hash(&format!("{method}:{uri}"));
         let response = if self.qop_auth {
             hash(&format!(
-                "{secret}:{nonce}:00000001:{client_nonce}:auth:{request}"
+                "{secret}:{nonce}:{count:08x}:{client_nonce}:auth:{request}"
             ))
         } else {
             hash(&format!("{secret}:{nonce}:{request}"))
@@ -75,7 +80,10 @@ impl Challenge {
              uri=\"{uri}\", response=\"{response}\", algorithm=MD5"
         );
         if self.qop_auth {
-            let _ = write!(line, ", qop=auth, nc=00000001, cnonce=\"{client_nonce}\"");
+            let _ = write!(
+                line,
+                ", qop=auth, nc={count:08x}, cnonce=\"{client_nonce}\""
+            );
         }
         if let Some(opaque) = &self.opaque {
             let _ = write!(line, ", opaque=\"{opaque}\"");
@@ -142,7 +150,8 @@ mod tests {
 
     fn verify(challenge: &str) -> bool {
         let challenge = Challenge::choose([challenge.as_bytes()].into_iter()).unwrap();
-        let line = challenge.authorization(CREDENTIALS, "SUBSCRIBE", "sip:1002@abc.com", "c0ffee");
+        let line =
+            challenge.authorization(CREDENTIALS, "SUBSCRIBE", "sip:1002@abc.com", "c0ffee", 1);
         let value = line.strip_prefix("Authorization: ").unwrap().trim_end();
         let header = rsip::headers::Authorization::new(value).typed().unwrap();
         DigestGenerator::from(&header, CREDENTIALS.password, &rsip::Method::Subscribe)
@@ -167,12 +176,13 @@ mod tests {
             nonce: "dcd98b7102dd2f0e8b11d0f600bfb0c093".to_owned(),
             opaque: None,
             qop_auth: true,
+            stale: false,
         };
         let credentials = Credentials {
             username: "Mufasa",
             password: "Circle Of Life",
         };
-        let line = challenge.authorization(credentials, "GET", "/dir/index.html", "0a4f113b");
+        let line = challenge.authorization(credentials, "GET", "/dir/index.html", "0a4f113b", 1);
         assert!(
             line.contains("response=\"6629fae49393a05397450978507c4ef1\""),
             "{line}"

@@ -2,15 +2,18 @@
 //! each.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
-use crate::message::number;
-use crate::ports::Outbox;
+use crate::net::ports::Outbox;
+use crate::wire::message::number;
 
 /// One change: that presentity is in a call, or is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) presentity: u32,
     pub(crate) busy: bool,
+    /// When it should have been told.
+    pub(crate) scheduled: Instant,
 }
 
 /// The connections, and what waits for one.
@@ -126,13 +129,16 @@ mod tests {
         let mut feeder = Feeder::new("127.0.0.1:80", "abc.com", "a&b ", &[7]);
         let mut outbox = Outbox::default();
         assert!(feeder.is_idle());
+        let scheduled = Instant::now();
         let busy = Change {
             presentity: 1,
             busy: true,
+            scheduled,
         };
         let free = Change {
             presentity: 2,
             busy: false,
+            scheduled,
         };
         feeder.send(busy, "1001", &mut outbox);
         feeder.send(free, "1002", &mut outbox);

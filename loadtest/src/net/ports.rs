@@ -12,13 +12,15 @@ use std::net::TcpStream;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use serde::Deserialize;
+use serde::Serialize;
 
-use crate::message;
-use crate::sockets;
-use crate::sockets::Poller;
-use crate::sockets::Ready;
-use crate::sockets::ReceiveBatch;
+use crate::net::sockets;
+use crate::net::sockets::Poller;
+use crate::net::sockets::Ready;
+use crate::net::sockets::ReceiveBatch;
+use crate::net::sockets::SendBatch;
+use crate::wire::message;
 
 /// Octets asked for as the receive buffer of each UDP port: a burst for all phones behind it must
 /// fit.
@@ -27,9 +29,12 @@ const RECEIVE_BUFFER_OCTETS: i32 = 4 << 20;
 const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;
 /// Octets taken from a stream by one read.
 const READ_OCTETS: usize = 64 * 1024;
+/// Batches taken from one port before the others have their turn.
+const BATCHES_PER_TURN: usize = 4;
 
 /// How the phones reach the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Transport {
     /// One socket per port, connected to the server.
     Udp,
@@ -41,8 +46,11 @@ pub(crate) enum Transport {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     bytes: Vec<u8>,
-    spans: Vec<(u32, usize, usize)>,
+    spans: Vec<Span>,
 }
+
+/// A message in an outbox: its port, where it starts and where it ends.
+type Span = (u32, usize, usize);
 
 impl Outbox {
     /// Adds a message that `write` appends.
@@ -67,17 +75,33 @@ impl Outbox {
 }
 
 /// All ports of a run.
-#[derive(Debug)]
 pub(crate) struct Ports {
     poller: Poller,
     links: Vec<Link>,
     addresses: Vec<String>,
-    batch: ReceiveBatch,
+    incoming: ReceiveBatch,
+    outgoing: SendBatch,
     ready: Vec<Ready>,
+    /// Ports that were not emptied in the last turn; the poller tells only once.
+    unread: Vec<Ready>,
+    /// Datagrams of one length that follow each other leave as one (UDP GSO).
+    segments: bool,
     /// Datagrams the kernel did not take; the transaction that owns them sends them again.
     pub(crate) unsent: u64,
     /// Connections that the server closed, or that got out of step.
     pub(crate) closed: u64,
+}
+
+/// How ports are opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) server: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) count: u32,
+    /// Local addresses, taken in turn; empty leaves it to the kernel.
+    pub(crate) sources: Vec<IpAddr>,
+    /// UDP GSO and GRO.
+    pub(crate) offload: bool,
 }
 
 #[derive(Debug)]
@@ -97,36 +121,46 @@ struct Stream {
 }
 
 impl Ports {
-    /// Opens `count` ports towards `server`.
-    pub(crate) fn open(count: u32, server: SocketAddr, transport: Transport) -> io::Result<Self> {
+    /// Opens ports towards a server.
+    pub(crate) fn open(opening: &Opening) -> io::Result<Self> {
         let mut ports = Self {
             poller: Poller::new()?,
             links: Vec::new(),
             addresses: Vec::new(),
-            batch: ReceiveBatch::new(),
+            incoming: ReceiveBatch::new(opening.offload),
+            outgoing: SendBatch::new(),
             ready: Vec::new(),
+            unread: Vec::new(),
+            segments: opening.offload,
             unsent: 0,
             closed: 0,
         };
-        for _ in 0..count {
-            match transport {
-                Transport::Udp => ports.add_datagrams(server)?,
-                Transport::Tcp => drop(ports.add_stream(server)?),
+        for number in 0..opening.count as usize {
+            match opening.transport {
+                Transport::Udp => ports.add_datagrams(opening, number)?,
+                Transport::Tcp => drop(ports.add_stream(opening.server)?),
             }
         }
         Ok(ports)
     }
 
-    fn add_datagrams(&mut self, server: SocketAddr) -> io::Result<()> {
-        let any: IpAddr = match server {
+    fn add_datagrams(&mut self, opening: &Opening, number: usize) -> io::Result<()> {
+        let any: IpAddr = match opening.server {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(server)?;
+        let source = match opening.sources.len() {
+            0 => any,
+            count => opening.sources[number % count],
+        };
+        let socket = UdpSocket::bind((source, 0))?;
+        socket.connect(opening.server)?;
         socket.set_nonblocking(true)?;
         sockets::set_receive_buffer(&socket, RECEIVE_BUFFER_OCTETS)?;
-        self.poller.add(&socket, self.links.len() as u32)?;
+        if opening.offload {
+            sockets::set_coalescing(&socket)?;
+        }
+        self.poller.add_edge(&socket, self.links.len() as u32)?;
         self.addresses.push(socket.local_addr()?.to_string());
         self.links.push(Link::Datagrams(socket));
         Ok(())
@@ -157,27 +191,51 @@ impl Ports {
 
     /// Waits until something can be received, at most `timeout`.
     pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let timeout = match self.unread.is_empty() {
+            true => timeout,
+            false => Duration::ZERO,
+        };
         self.poller.wait(timeout, &mut self.ready)
     }
 
-    /// Gives every message that waits at the ports found by the last wait, one batch per port.
-    pub(crate) fn receive(&mut self, mut handle: impl FnMut(u32, &[u8])) -> io::Result<()> {
-        let ready = std::mem::take(&mut self.ready);
+    /// Gives every message that waits at the ports found by the last wait; `handle` may fill the
+    /// outbox, which is sent as soon as it is worth a system call.
+    pub(crate) fn receive(
+        &mut self,
+        outbox: &mut Outbox,
+        mut handle: impl FnMut(u32, &[u8], &mut Outbox),
+    ) -> io::Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.append(&mut self.unread);
         for event in &ready {
             match &mut self.links[event.key as usize] {
                 Link::Datagrams(socket) => {
-                    self.batch.receive(socket)?;
-                    self.batch
-                        .datagrams()
-                        .for_each(|datagram| handle(event.key, datagram));
+                    let mut batches = 0;
+                    let emptied = loop {
+                        let emptied = self.incoming.receive(socket)?;
+                        for datagram in self.incoming.datagrams() {
+                            handle(event.key, datagram, outbox);
+                        }
+                        batches += 1;
+                        if emptied || batches == BATCHES_PER_TURN {
+                            break emptied;
+                        }
+                    };
+                    if !emptied && !self.unread.iter().any(|one| one.key == event.key) {
+                        self.unread.push(*event);
+                    }
                 }
                 Link::Stream(stream) => {
-                    let open = !event.readable || stream.receive(|bytes| handle(event.key, bytes));
+                    let mut take = |bytes: &[u8]| handle(event.key, bytes, outbox);
+                    let open = !event.readable || stream.receive(&mut take);
                     if !(open && stream.flush(&self.poller, event.key)) {
                         self.close(event.key);
                     }
                 }
                 Link::Closed => {}
+            }
+            if outbox.spans.len() >= sockets::BATCH {
+                self.flush(outbox)?;
             }
         }
         self.ready = ready;
@@ -191,12 +249,15 @@ impl Ports {
             let key = run[0].0;
             match &mut self.links[key as usize] {
                 Link::Datagrams(socket) => {
-                    self.unsent += send_all(socket, bytes, run)?;
+                    self.unsent += match self.segments {
+                        true => send_grouped(&mut self.outgoing, socket, bytes, run)?,
+                        false => send_all(&mut self.outgoing, socket, bytes, run)?,
+                    };
                 }
                 Link::Stream(stream) => {
-                    for &(_, start, end) in run {
-                        stream.unsent.extend_from_slice(&bytes[start..end]);
-                    }
+                    stream
+                        .unsent
+                        .extend_from_slice(&bytes[run[0].1..run[run.len() - 1].2]);
                     if !stream.flush(&self.poller, key) {
                         self.close(key);
                     }
@@ -215,27 +276,59 @@ impl Ports {
 }
 
 /// Sends one port's run of datagrams; returns how many were not taken.
-fn send_all(socket: &UdpSocket, bytes: &[u8], run: &[(u32, usize, usize)]) -> io::Result<u64> {
+fn send_all(
+    batch: &mut SendBatch,
+    socket: &UdpSocket,
+    bytes: &[u8],
+    run: &[Span],
+) -> io::Result<u64> {
+    if let [(_, start, end)] = *run
+        && socket.send(&bytes[start..end]).is_ok()
+    {
+        return Ok(0);
+    }
     let mut unsent = 0;
     for chunk in run.chunks(sockets::BATCH) {
-        let mut datagrams: [&[u8]; sockets::BATCH] = [b""; sockets::BATCH];
-        for (datagram, &(_, start, end)) in datagrams.iter_mut().zip(chunk) {
-            *datagram = &bytes[start..end];
+        let mut sent = 0;
+        // Twice: an ICMP error of an earlier datagram is reported instead of sending.
+        for _ in 0..2 {
+            if sent < chunk.len() {
+                let left = chunk[sent..].iter();
+                let left = left.map(|&(_, start, end)| (&bytes[start..end], None));
+                sent += batch.send(socket, left)?;
+            }
         }
-        let datagrams = &datagrams[..chunk.len()];
-        let mut sent = sockets::send_batch(socket, datagrams)?;
-        if sent < datagrams.len() {
-            // Once more: an ICMP error of an earlier datagram is reported instead of sending.
-            sent += sockets::send_batch(socket, &datagrams[sent..])?;
+        unsent += (chunk.len() - sent) as u64;
+    }
+    Ok(unsent)
+}
+
+/// The same, with datagrams of one length put together.
+fn send_grouped(
+    batch: &mut SendBatch,
+    socket: &UdpSocket,
+    bytes: &[u8],
+    run: &[Span],
+) -> io::Result<u64> {
+    let mut unsent = 0;
+    for equal in run.chunk_by(|one, two| one.2 - one.1 == two.2 - two.1) {
+        let length = equal[0].2 - equal[0].1;
+        let most = sockets::segments_max(length);
+        for group in equal.chunks(most) {
+            let (start, end) = (group[0].1, group[group.len() - 1].2);
+            let sent = group.len() > 1
+                && sockets::send_segments(socket, None, &bytes[start..end], length as u16);
+            if !sent {
+                unsent += send_all(batch, socket, bytes, group)?;
+            }
         }
-        unsent += (datagrams.len() - sent) as u64;
     }
     Ok(unsent)
 }
 
 impl Stream {
     /// Gives every whole message; false when the connection is over.
-    fn receive(&mut self, mut handle: impl FnMut(&[u8])) -> bool {
+    fn receive(&mut self, handle: &mut impl FnMut(&[u8])) -> bool {
         let length = self.received.len();
         self.received.resize(length + READ_OCTETS, 0);
         let read = self.socket.read(&mut self.received[length..]);
@@ -304,17 +397,27 @@ mod tests {
     fn receive_some(ports: &mut Ports) -> Vec<(u32, Vec<u8>)> {
         let mut received = Vec::new();
         ports.wait(Duration::from_secs(5)).unwrap();
-        ports
-            .receive(|port, bytes| received.push((port, bytes.to_vec())))
-            .unwrap();
+        let mut take = |port, bytes: &[u8], _: &mut Outbox| received.push((port, bytes.to_vec()));
+        ports.receive(&mut Outbox::default(), &mut take).unwrap();
         received
+    }
+
+    fn open(count: u32, server: SocketAddr, transport: Transport) -> Ports {
+        let opening = Opening {
+            server,
+            transport,
+            count,
+            sources: vec![Ipv4Addr::LOCALHOST.into()],
+            offload: true,
+        };
+        Ports::open(&opening).unwrap()
     }
 
     #[test]
     fn datagrams_leave_from_their_own_ports() {
         let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = server.local_addr().unwrap();
-        let mut ports = Ports::open(3, address, Transport::Udp).unwrap();
+        let mut ports = open(3, address, Transport::Udp);
         let mut outbox = Outbox::default();
         outbox.push(2, |out| out.extend_from_slice(b"two"));
         outbox.push(0, |out| out.extend_from_slice(b"zero"));
@@ -332,7 +435,7 @@ mod tests {
     fn a_stream_is_cut_into_messages_and_its_end_is_noticed() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let mut ports = Ports::open(1, address, Transport::Tcp).unwrap();
+        let mut ports = open(1, address, Transport::Tcp);
         let (mut peer, _) = listener.accept().unwrap();
         let mut outbox = Outbox::default();
         outbox.push(0, |out| out.resize(100_000, b'x'));
@@ -354,7 +457,7 @@ mod tests {
     fn a_stream_out_of_step_is_closed() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let mut ports = Ports::open(1, address, Transport::Tcp).unwrap();
+        let mut ports = open(1, address, Transport::Tcp);
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(b"SIP/2.0 200 OK\r\n\r\nno length").unwrap();
         assert_eq!(receive_some(&mut ports), []);

@@ -1,10 +1,12 @@
 //! `application/dialog-info+xml` (RFC 4235), as far as a lamp needs it: scanned from a NOTIFY,
 //! written for a PUBLISH.
 //!
-//! The scan wants what a simple phone wants: no namespace prefix, one `dialog` element at the most,
-//! the state as text.
+//! The scan wants what a simple phone wants: no namespace prefix, the state as text. Of several
+//! dialogs the one counts that a key would show: ringing before busy before anything else.
 
-use crate::message::number;
+use memchr::memchr;
+
+use crate::wire::message::number;
 
 /// What a busy-lamp key shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,34 @@ pub(crate) enum Lamp {
 }
 
 impl Lamp {
+    /// How far a call is: it never goes back.
+    pub(crate) const fn step(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::Setup => 1,
+            Self::Ringing => 2,
+            Self::Busy => 3,
+        }
+    }
+
+    /// Which of several dialogs a key shows.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::Setup => 1,
+            Self::Busy => 2,
+            Self::Ringing => 3,
+        }
+    }
+
+    const fn stronger(self, other: Self) -> Self {
+        if self.rank() >= other.rank() {
+            self
+        } else {
+            other
+        }
+    }
+
     /// The state that a PUBLISH states to get this lamp.
     pub(crate) const fn state(self) -> &'static str {
         match self {
@@ -41,38 +71,50 @@ pub(crate) struct DialogInfo<'a> {
     /// Undecoded; the users this tool makes up need no escapes.
     pub(crate) entity: &'a [u8],
     pub(crate) lamp: Lamp,
+    /// The call-id of the dialog that the lamp is about, if it is told.
+    pub(crate) call_id: &'a [u8],
 }
 
-/// Reads a document; None when it is none, or shows more than one dialog, or a state that does not
+/// Reads a document; None when it is none, or shows a dialog without an id, or a state that does not
 /// exist.
 pub(crate) fn scan(body: &[u8]) -> Option<DialogInfo<'_>> {
     let start = find(body, b"<dialog-info")? + b"<dialog-info".len();
     let rest = &body[start..];
-    let tag = &rest[..rest.iter().position(|&byte| byte == b'>')?];
+    let tag = &rest[..memchr(b'>', rest)?];
     let content = &rest[tag.len()..];
     find(content, b"</dialog-info>").or_else(|| tag.ends_with(b"/").then_some(0))?;
-    let lamp = match find(content, b"<dialog ") {
-        None => Lamp::Off,
-        Some(at) => {
-            let dialog = &content[at + 1..];
-            if find(dialog, b"<dialog ").is_some() || attribute(dialog, b"id")?.is_empty() {
-                return None;
-            }
-            lamp_of(dialog)?
+    let mut shown = (Lamp::Off, b"".as_slice());
+    let mut rest = content;
+    while let Some(at) = find(rest, b"<dialog ") {
+        let dialog = &rest[at + 1..];
+        let end = find(dialog, b"<dialog ").unwrap_or(dialog.len());
+        rest = &dialog[end..];
+        let dialog = &dialog[..end];
+        let tag = &dialog[..memchr(b'>', dialog)?];
+        if attribute(tag, b"id")?.is_empty() {
+            return None;
         }
-    };
+        let lamp = lamp_of(dialog)?;
+        if shown.1.is_empty() || lamp.rank() > shown.0.rank() {
+            shown = (
+                lamp.stronger(shown.0),
+                attribute(tag, b"call-id").unwrap_or(b""),
+            );
+        }
+    }
     Some(DialogInfo {
         version: number(attribute(tag, b"version")?)?,
         full: attribute(tag, b"state")? == b"full",
         entity: attribute(tag, b"entity")?,
-        lamp,
+        lamp: shown.0,
+        call_id: shown.1,
     })
 }
 
 fn lamp_of(dialog: &[u8]) -> Option<Lamp> {
     let element = &dialog[find(dialog, b"<state")?..];
-    let text = &element[element.iter().position(|&byte| byte == b'>')? + 1..];
-    let text = &text[..text.iter().position(|&byte| byte == b'<')?];
+    let text = &element[memchr(b'>', element)? + 1..];
+    let text = &text[..memchr(b'<', text)?];
     match text.trim_ascii() {
         b"terminated" => Some(Lamp::Off),
         b"trying" | b"proceeding" => Some(Lamp::Setup),
@@ -83,7 +125,7 @@ fn lamp_of(dialog: &[u8]) -> Option<Lamp> {
 }
 
 /// An attribute's value inside a start tag, either quote.
-fn attribute<'a>(tag: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn attribute<'a>(tag: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = tag;
     loop {
         let at = find(rest, name)?;
@@ -96,20 +138,18 @@ fn attribute<'a>(tag: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
             continue;
         };
         if free {
-            return Some(&value[..value.iter().position(|byte| byte == quote)?]);
+            return Some(&value[..memchr(*quote, value)?]);
         }
     }
 }
 
-/// Where `needle` starts.
+/// Where `needle` starts. Documents are short and what is looked for begins with a rare octet, so
+/// that a prepared search would cost more than it saves.
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     let first = *needle.first()?;
     let mut from = 0;
     loop {
-        from += haystack
-            .get(from..)?
-            .iter()
-            .position(|&byte| byte == first)?;
+        from += memchr(first, haystack.get(from..)?)?;
         if haystack[from..].starts_with(needle) {
             return Some(from);
         }
@@ -177,6 +217,7 @@ mod tests {
                 full: true,
                 entity: b"sip:1001@abc.com",
                 lamp,
+                call_id: b"call3-7-1001@abc.com",
             };
             assert_eq!(scan(&body), Some(expected));
         }
@@ -205,7 +246,6 @@ mod tests {
         };
         let dialog = "<dialog id=\"1\"><state>early</state></dialog>";
         assert!(document(dialog));
-        assert!(!document(&dialog.repeat(2)));
         assert!(!document(
             "<dialog id=\"1\"><state>ringing</state></dialog>"
         ));
@@ -219,6 +259,23 @@ mod tests {
         ] {
             assert_eq!(scan(body), None);
         }
+    }
+
+    #[test]
+    fn of_several_dialogs_the_strongest_counts() {
+        let dialog = |id: &str, state: &str| {
+            format!("<dialog id=\"{id}\" call-id=\"c{id}\"><state>{state}</state></dialog>")
+        };
+        let all = ["confirmed", "early", "terminated"].map(|state| dialog(state, state));
+        let text = format!(
+            "<dialog-info version=\"1\" state=\"full\" entity=\"sip:a@b\">{}</dialog-info>",
+            all.concat()
+        );
+        let document = scan(text.as_bytes()).unwrap();
+        assert_eq!(
+            (document.lamp, document.call_id),
+            (Lamp::Ringing, b"cearly".as_slice())
+        );
     }
 
     #[test]

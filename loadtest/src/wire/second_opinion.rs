@@ -1,5 +1,5 @@
 //! A full reading of a sample of what the server sends, by `rsip`: the plain scans of
-//! [`crate::message`] carry the rest.
+//! [`crate::wire::message`] carry the rest.
 
 use rsip::Header;
 use rsip::SipMessage;
