@@ -32,6 +32,10 @@ pub enum Blast {
     Each(Vec<(SocketAddrV4, Vec<u8>)>),
     /// To one destination, so many a call as segments of one (UDP GSO); shorter ones are padded.
     Segments(SocketAddrV4, Vec<Vec<u8>>, usize),
+    /// No word is needed: every request is answered with both of these, an answer with nothing.
+    Echo(Vec<u8>, Vec<u8>),
+    /// Whatever comes is read and forgotten.
+    Swallow,
 }
 
 /// A thread on the server's CPU.
@@ -96,6 +100,10 @@ fn serve(socket: &UdpSocket, blast: &Blast, is_over: &AtomicBool) -> io::Result<
             continue;
         }
         while incoming.receive(socket, system::BATCH)? > 0 {
+            if let Blast::Echo(first, second) = blast {
+                echo(socket, &incoming, &mut outgoing, [first, second])?;
+                continue;
+            }
             let words = incoming
                 .datagrams()
                 .filter(|(_, octets)| octets.starts_with(b"BLAST"));
@@ -108,6 +116,22 @@ fn serve(socket: &UdpSocket, blast: &Blast, is_over: &AtomicBool) -> io::Result<
     Ok(())
 }
 
+fn echo(
+    socket: &UdpSocket,
+    incoming: &Incoming,
+    outgoing: &mut Outgoing,
+    answers: [&[u8]; 2],
+) -> io::Result<()> {
+    let requests = incoming
+        .datagrams()
+        .filter(|(_, octets)| octets.starts_with(b"SUBSCRIBE"));
+    let both = requests.filter_map(|(peer, _)| match peer {
+        SocketAddr::V4(peer) => Some(answers.map(|octets| (peer, octets))),
+        SocketAddr::V6(_) => None,
+    });
+    outgoing.send(socket, both.flatten()).map(|_| ())
+}
+
 /// What it hands to the kernel.
 struct Trains {
     datagrams: Vec<(SocketAddrV4, Vec<u8>)>,
@@ -118,6 +142,10 @@ fn trains(blast: &Blast) -> Trains {
     match blast {
         Blast::Each(datagrams) => Trains {
             datagrams: datagrams.clone(),
+            segment: None,
+        },
+        Blast::Echo(..) | Blast::Swallow => Trains {
+            datagrams: Vec::new(),
             segment: None,
         },
         Blast::Segments(peer, datagrams, count) => {

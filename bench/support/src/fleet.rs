@@ -186,6 +186,37 @@ impl Fleet {
         Ok(fleet)
     }
 
+    /// Speaks to another server from now on, which knows the same subscriptions or asks for none.
+    pub fn turn_to(&mut self, server: SocketAddr) {
+        self.server = server;
+    }
+
+    /// Watcher `number` watches presentity `assigned[number]` from now on. All have unsubscribed;
+    /// their next refresh subscribes them anew.
+    pub fn reassign(&mut self, assigned: Vec<u32>) {
+        self.presentities
+            .iter_mut()
+            .for_each(|presentity| presentity.watchers = 0);
+        for (watcher, presentity) in self.watchers.iter_mut().zip(assigned) {
+            watcher.presentity = presentity;
+            self.presentities[presentity as usize].watchers += 1;
+        }
+    }
+
+    /// The server's tag in a watcher's dialog.
+    #[must_use]
+    pub fn server_tag(&self, watcher: u32) -> &str {
+        &self.watchers[watcher as usize].to_tag
+    }
+
+    /// Sends octets to the server from the PBX's port.
+    pub fn send(&self, octets: &[u8]) -> Result<(), Error> {
+        self.sockets[self.size.ports]
+            .0
+            .send_to(octets, self.server)?;
+        Ok(())
+    }
+
     /// Its size.
     #[must_use]
     pub const fn size(&self) -> Size {
@@ -330,6 +361,13 @@ impl Fleet {
     #[must_use]
     pub fn is_waiting(&self, presentity: u32) -> bool {
         self.presentities[presentity as usize].is_waiting
+    }
+
+    /// Whether its last change is not known to everybody yet.
+    #[must_use]
+    pub fn is_changing(&self, presentity: u32) -> bool {
+        let presentity = &self.presentities[presentity as usize];
+        presentity.is_waiting || presentity.round.is_some()
     }
 
     /// Watchers of a presentity.

@@ -1,6 +1,7 @@
 //! What is asked of any server: changes in a closed loop, changes at given moments, and the highest
 //! rate at which nothing is lost.
 
+use std::ops::Range;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,6 +14,14 @@ use crate::pairs;
 const REST: Duration = Duration::from_millis(4);
 /// After the last change of an open loop, how long watchers may take.
 const AFTERMATH: Duration = Duration::from_millis(300);
+/// NOTIFYs of the closed loop that tells where to begin the search for the highest rate.
+const PROBE_NOTIFIES: f64 = 20_000.0;
+/// Changes under way in that loop.
+const PROBE_WINDOW: u64 = 8;
+/// How far above that loop's rate the search begins.
+const PROBE_FACTOR: f64 = 1.1;
+/// Rates that are tried.
+const TRIES_MAX: usize = 12;
 /// Share of the NOTIFYs that must arrive where none may be lost (what is not lost but late counts).
 const COMPLETE: f64 = 0.999;
 
@@ -101,7 +110,7 @@ pub fn closed_loop(
     let before = fleet.latencies.len() as u64;
     for change in 0..changes {
         let presentity = (change % u64::from(presentities)) as u32;
-        fleet.pump(|fleet| !fleet.is_waiting(presentity))?;
+        fleet.pump(|fleet| !fleet.is_changing(presentity))?;
         fleet.change(stimulus, presentity, Instant::now())?;
         let sent = change + 1;
         fleet.pump(|fleet| fleet.latencies.len() as u64 - before + window > sent)?;
@@ -140,15 +149,26 @@ impl Outcome {
     }
 }
 
-/// Changes at random moments (Poisson), `rate` a second in the mean, whatever the server does
-/// meanwhile; what is late counts from the moment it was due.
+/// [`open_loop_of`] all presentities in turn.
 pub fn open_loop(
     fleet: &mut Fleet,
     stimulus: Stimulus,
     rate: f64,
     time: Duration,
 ) -> Result<Outcome, Error> {
-    let presentities = fleet.size().presentities;
+    let all = 0..fleet.size().presentities;
+    open_loop_of(fleet, stimulus, all, rate, time)
+}
+
+/// Changes of presentities in turn at random moments (Poisson), `rate` a second in the mean,
+/// whatever the server does meanwhile; what is late counts from the moment it was due.
+pub fn open_loop_of(
+    fleet: &mut Fleet,
+    stimulus: Stimulus,
+    presentities: Range<u32>,
+    rate: f64,
+    time: Duration,
+) -> Result<Outcome, Error> {
     let before = fleet.tally;
     fleet.latencies.clear();
     fleet.first_latencies.clear();
@@ -157,14 +177,14 @@ pub fn open_loop(
     let end = start + time;
     let mut due_at = start;
     let mut due = 0;
-    let mut presentity = 0;
+    let mut next = presentities.clone().cycle();
     while due_at < end {
         while let Some(left) = due_at.checked_duration_since(Instant::now()) {
             fleet.serve(left)?;
         }
+        let presentity = next.next().ok_or("no presentity to change")?;
         fleet.change(stimulus, presentity, due_at)?;
         due += u64::from(fleet.fan_out(presentity));
-        presentity = (presentity + 1) % presentities;
         state = pairs::next(state);
         let uniform = ((state >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
         due_at += Duration::from_secs_f64(-uniform.ln() / rate);
@@ -183,34 +203,22 @@ pub fn open_loop(
     })
 }
 
-/// The most NOTIFYs a second at which all arrive: doubled from `start` until some do not, then
-/// halved in between `steps` times, each tried for `time`.
-pub fn most_without_loss(
-    fleet: &mut Fleet,
-    start: f64,
-    steps: usize,
-    time: Duration,
-) -> Result<f64, Error> {
+/// The most NOTIFYs a second at which all arrive. Starts above what a closed loop reaches and goes
+/// down by a tenth until a try of `time` loses nothing; 0 when that never happens.
+pub fn most_without_loss(fleet: &mut Fleet, time: Duration) -> Result<f64, Error> {
     let fan_out = f64::from(fleet.fan_out(0));
-    let mut holds = |notifies: f64| -> Result<bool, Error> {
-        let outcome = open_loop(fleet, Stimulus::Publish, notifies / fan_out, time)?;
+    let changes = (PROBE_NOTIFIES / fan_out).max(1.0) as u64;
+    let start = Instant::now();
+    closed_loop(fleet, Stimulus::Publish, changes, PROBE_WINDOW)?;
+    let mut rate = changes as f64 * fan_out / start.elapsed().as_secs_f64() * PROBE_FACTOR;
+    for _ in 0..TRIES_MAX {
+        let outcome = open_loop(fleet, Stimulus::Publish, rate / fan_out, time)?;
+        if outcome.is_complete() {
+            return Ok(outcome.rate());
+        }
         // Whatever was left over must not weigh on the next try.
         fleet.serve_for(AFTERMATH)?;
-        Ok(outcome.is_complete())
-    };
-    let mut good = 0.0;
-    let mut bad = start;
-    while holds(bad)? {
-        good = bad;
-        bad *= 2.0;
+        rate *= 0.9;
     }
-    for _ in 0..steps {
-        let middle = f64::midpoint(good, bad);
-        if holds(middle)? {
-            good = middle;
-        } else {
-            bad = middle;
-        }
-    }
-    Ok(good)
+    Ok(0.0)
 }
