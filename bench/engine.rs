@@ -8,22 +8,29 @@
 //! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
 //!   and the 200 to that.
 //!
-//! `cargo bench --bench engine`, a quarter of a minute. Criterion's times are of the clock; compare
-//! two runs on a calm machine (`--save-baseline`, `--baseline`).
+//! `cargo bench --bench engine`, a quarter of a minute. Criterion is given CPU time of this thread, so
+//! that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
+//! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
+//!
+//! `-- --rounds told 20` (or `refreshed`) does just that, for callgrind, whose counts of instructions
+//! do not depend on the machine's mood.
 
 mod inside;
 
 use std::time::Duration;
-use std::time::Instant;
 
 use criterion::Criterion;
 use criterion::Throughput;
 use inside::Inside;
 use lamplighter_bench::Error;
+use lamplighter_bench::system;
 
 const WATCHERS: u32 = 1000;
 
 fn main() -> Result<(), Error> {
+    if let Some((what, rounds)) = counted() {
+        return run(&what, rounds);
+    }
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(2))
@@ -37,9 +44,9 @@ fn main() -> Result<(), Error> {
         bencher.iter_custom(|rounds| {
             let mut spent = Duration::ZERO;
             for _ in 0..rounds {
-                let start = Instant::now();
+                let start = system::thread_cpu();
                 inside.publish(0);
-                spent += start.elapsed();
+                spent += system::thread_cpu() - start;
                 inside.acknowledge(1);
             }
             spent
@@ -51,9 +58,9 @@ fn main() -> Result<(), Error> {
             for _ in 0..rounds {
                 inside.publish(0);
                 let answers = inside.answers(1);
-                let start = Instant::now();
+                let start = system::thread_cpu();
                 inside.take_answers(&answers);
-                spent += start.elapsed();
+                spent += system::thread_cpu() - start;
                 inside.out.clear();
             }
             spent
@@ -63,9 +70,13 @@ fn main() -> Result<(), Error> {
 
     let mut unwatched = Inside::new(0, 1)?;
     criterion.bench_function("change/unheard", |bencher| {
-        bencher.iter(|| {
-            unwatched.publish(0);
-            unwatched.out.clear();
+        bencher.iter_custom(|rounds| {
+            let start = system::thread_cpu();
+            for _ in 0..rounds {
+                unwatched.publish(0);
+                unwatched.out.clear();
+            }
+            system::thread_cpu() - start
         });
     });
 
@@ -73,14 +84,39 @@ fn main() -> Result<(), Error> {
         let mut inside = Inside::new(watchers, watchers / 10)?;
         let mut next = 0;
         criterion.bench_function(&format!("refreshed/{watchers}"), |bencher| {
-            bencher.iter(|| {
-                // Prime to both: all over the table.
-                next = (next + 7_919) % watchers;
-                inside.refresh(next);
-                inside.acknowledge(1);
+            bencher.iter_custom(|rounds| {
+                let start = system::thread_cpu();
+                for _ in 0..rounds {
+                    // Prime to both: all over the table.
+                    next = (next + 7_919) % watchers;
+                    inside.refresh(next);
+                    inside.acknowledge(1);
+                }
+                system::thread_cpu() - start
             });
         });
     }
     criterion.final_summary();
+    Ok(())
+}
+
+/// The two words behind `--rounds`.
+fn counted() -> Option<(String, u32)> {
+    let mut arguments = std::env::args();
+    arguments.find(|argument| argument == "--rounds")?;
+    Some((arguments.next()?, arguments.next()?.parse().ok()?))
+}
+
+/// So many rounds of one thing, for a tool that counts instructions.
+fn run(what: &str, rounds: u32) -> Result<(), Error> {
+    let mut inside = Inside::new(WATCHERS, 1)?;
+    for round in 0..rounds {
+        match what {
+            "told" => inside.publish(0),
+            "refreshed" => inside.refresh(round % WATCHERS),
+            _ => return Err(format!("{what}: told or refreshed").into()),
+        }
+        inside.acknowledge(1);
+    }
     Ok(())
 }

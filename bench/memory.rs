@@ -5,7 +5,7 @@
 //! this process and with the engine alone, 100,000 subscriptions run out within the same second:
 //! how long the longest turn took, and what each cost.
 //!
-//! `cargo bench --bench memory`, about a minute.
+//! `cargo bench --bench memory`, about a minute; `-- --small` stops at 100,000.
 
 mod inside;
 
@@ -22,6 +22,8 @@ use lamplighter_bench::scenario::micros;
 use lamplighter_bench::system;
 
 const SUBSCRIPTIONS: u32 = 1_000_000;
+/// Where the memory is looked at.
+const STEPS: [u32; 3] = [10_000, 100_000, SUBSCRIPTIONS];
 const STORM: u32 = 100_000;
 
 fn main() -> Result<(), Error> {
@@ -40,7 +42,9 @@ fn main() -> Result<(), Error> {
     let before = system::memory_octets(daemon.process())?;
     println!("memory of the server, proportional set size");
     let mut at = 2_000;
-    for step in [10_000, 100_000, SUBSCRIPTIONS] {
+    let is_small = std::env::args().any(|argument| argument == "--small");
+    let steps: &[u32] = if is_small { &STEPS[..2] } else { &STEPS };
+    for &step in steps {
         fleet.subscribe(step - at)?;
         at = step;
         let octets = system::memory_octets(daemon.process())? - before;
