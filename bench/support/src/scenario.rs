@@ -177,7 +177,7 @@ pub fn open_loop_of(
     let end = start + time;
     let mut due_at = start;
     let mut due = 0;
-    let mut next = presentities.clone().cycle();
+    let mut next = presentities.cycle();
     while due_at < end {
         while let Some(left) = due_at.checked_duration_since(Instant::now()) {
             fleet.serve(left)?;
