@@ -114,6 +114,7 @@ impl Kamailio {
                 "-DD",
                 "-E",
             ])
+            .args(["-x", "fm", "-X", "fm"])
             .args(["-m", "2048", "-M", "64", "-l", &format!("udp:{sip}")])
             .arg("-f")
             .arg(&configuration)
