@@ -26,6 +26,8 @@ const WINDOW: u64 = 256;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Room in a socket for a whole fan-out to one port.
 const BUFFER_OCTETS: usize = 8 * 1024 * 1024;
+/// A PUBLISH without an answer is sent again after this (timer E of RFC 3261).
+const RETRANSMIT: Duration = Duration::from_millis(500);
 /// What a phone asks for.
 const EXPIRES: u32 = 3600;
 
@@ -103,6 +105,7 @@ struct Presentity {
     number: u32,
     entity_tag: String,
     is_waiting: bool,
+    published: Instant,
     round: Option<Round>,
 }
 
@@ -154,6 +157,7 @@ impl Fleet {
             number: 0,
             entity_tag: String::new(),
             is_waiting: false,
+            published: Instant::now(),
             round: None,
         };
         Ok(Self {
@@ -314,8 +318,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// A presentity changes, `intended` ago. False when its last PUBLISH is not answered: then
-    /// nothing happens.
+    /// A presentity changes, due since `intended`. False when its last PUBLISH is not answered: then
+    /// nothing happens, but that it is sent again when that is long ago.
     pub fn change(
         &mut self,
         stimulus: Stimulus,
@@ -326,12 +330,20 @@ impl Fleet {
         let presentity = &mut self.presentities[number as usize];
         if presentity.is_waiting {
             self.overtaken += 1;
+            if presentity.published.elapsed() >= RETRANSMIT {
+                presentity.published = Instant::now();
+                self.text.clear();
+                let (change, tag) = (presentity.number, &presentity.entity_tag);
+                sip::write_publish(&mut self.text, number, change, tag, *local);
+                pbx.send_to(&self.text, self.server)?;
+            }
             return Ok(false);
         }
         match stimulus {
             Stimulus::Publish => {
                 presentity.number += 1;
                 presentity.is_waiting = true;
+                presentity.published = Instant::now();
                 self.text.clear();
                 let change = presentity.number;
                 sip::write_publish(
