@@ -62,6 +62,9 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        if !flow.transport.is_reliable() && self.handle_plain_answer(octets, &flow, now, out) {
+            return;
+        }
         let framing = if flow.transport.is_reliable() {
             Framing::Stream
         } else {

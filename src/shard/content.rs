@@ -98,7 +98,7 @@ impl Written {
     /// Appends the headers that say what it is.
     pub(crate) fn write_headers(&self, arena: &mut Vec<u8>, has_entity_tag: bool) {
         if self.is_multipart {
-            emit::header(arena, "Require", b"eventlist");
+            emit::plain_header(arena, "Require", b"eventlist");
         }
         if !self.call_info.is_empty() {
             arena.extend_from_slice(b"Call-Info: ");
@@ -116,12 +116,12 @@ impl Written {
             arena.extend_from_slice(b"\r\n");
         }
         if self.is_deflated {
-            emit::header(arena, "Content-Encoding", b"deflate");
+            emit::plain_header(arena, "Content-Encoding", b"deflate");
         }
         // The hash of a state is its entity tag (RFC 5839 §3): the same state reads the same in
         // every process.
         if let Some(hash) = self.hash.filter(|_| has_entity_tag) {
-            emit::header(arena, "SIP-ETag", &entity_tag(hash));
+            emit::plain_header(arena, "SIP-ETag", &entity_tag(hash));
         }
     }
 }

@@ -172,7 +172,10 @@ impl Shard {
             origins: Origins::new(options.advertise.clone()),
             wheel: Wheel::new(options.epoch),
             now: options.epoch,
-            options,
+            options: Options {
+                product: one_line(&options.product),
+                ..options
+            },
             directory,
             counters: Counters::default(),
             is_draining: false,
@@ -344,4 +347,9 @@ impl Shard {
         out.mail
             .extend(others.map(|shard| (shard, Mail::Closed(connection))));
     }
+}
+
+/// A text without what would end a header's line.
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n', '\0'], " ")
 }

@@ -253,7 +253,7 @@ impl Shard {
         write_event(arena, subscription, &entry.profile);
         write_subscription_state(arena, subscription, now);
         if !self.options.product.is_empty() {
-            emit::header(arena, "User-Agent", self.options.product.as_bytes());
+            emit::plain_header(arena, "User-Agent", self.options.product.as_bytes());
         }
         let prolog = &self.notifier.prolog;
         match &body {
@@ -399,7 +399,7 @@ impl Shard {
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
     let event = subscription.event();
     if !subscription.is_linphone_list(profile) {
-        return emit::header(arena, "Event", event);
+        return emit::plain_header(arena, "Event", event);
     }
     let parameters = event.get(Package::Presence.token().len()..);
     arena.extend_from_slice(b"Event: Presence");
@@ -419,7 +419,7 @@ fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
 /// A NOTIFY without the state names it (RFC 5839 §5): the phone sees that it has the right one.
 fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool) {
     if let Some(hash) = content.suppressed().filter(|_| has_entity_tag) {
-        emit::header(arena, "SIP-ETag", &entity_tag(hash));
+        emit::plain_header(arena, "SIP-ETag", &entity_tag(hash));
     }
 }
 

@@ -34,6 +34,7 @@ use crate::shard::pace::PhoneId;
 use crate::shard::wheel::TimerHandle;
 use crate::shard::winfo::Audience;
 use crate::sip::dialog::Dialog;
+use crate::sip::emit;
 
 /// A subscription's place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -386,6 +387,11 @@ impl Table {
         if let Some(entry) = self.dialogs.get_mut(dialog.0 as usize) {
             entry.subscriptions.push(id);
         }
+        let mut text = Vec::with_capacity(new.event.len() + new.entity.len());
+        emit::made_one_line(&mut text, new.event);
+        let event_octets = text.len() as u16;
+        text.extend_from_slice(new.entity);
+        let text = text.into_boxed_slice();
         self.subscriptions.insert(Subscription {
             dialog,
             subject,
@@ -394,8 +400,8 @@ impl Table {
             decision: new.decision,
             terms: new.terms,
             history: new.history,
-            text: [new.event, new.entity].concat().into(),
-            event_octets: new.event.len() as u16,
+            text,
+            event_octets,
             phase: Phase::Active,
             expires_at: new.expires_at,
             timer: None,

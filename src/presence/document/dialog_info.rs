@@ -9,7 +9,6 @@
 //! digest that stays the same for the life of the call and tells nothing.
 
 use std::cmp::Reverse;
-use std::io::Write;
 
 use sha2::Digest;
 use sha2::Sha256;
@@ -57,12 +56,11 @@ pub fn write_partial_prolog(out: &mut Vec<u8>, version: u32, entity: &[u8]) {
 
 fn write_prolog_of(state: &str, out: &mut Vec<u8>, version: u32, entity: &[u8]) {
     out.extend_from_slice(xml::DECLARATION);
-    // Writing to a Vec cannot fail.
-    let _ = write!(
-        out,
-        "<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"{version}\" \
-        state=\"{state}\" entity=\""
-    );
+    out.extend_from_slice(b"<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"");
+    xml::write_number(out, version);
+    out.extend_from_slice(b"\" state=\"");
+    out.extend_from_slice(state.as_bytes());
+    out.extend_from_slice(b"\" entity=\"");
     write_escaped(out, entity);
     out.extend_from_slice(b"\">\n");
 }

@@ -20,6 +20,7 @@ mod characters;
 
 pub(super) use characters::write_attribute;
 pub(super) use characters::write_full_uri;
+pub(super) use characters::write_number;
 pub(super) use characters::write_plain_sip_uri;
 pub(super) use characters::write_sip_uri;
 pub(super) use characters::write_text_element;

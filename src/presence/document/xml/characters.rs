@@ -130,6 +130,10 @@ pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
 /// Appends text or an attribute value: escaped, without what XML cannot carry. White space becomes
 /// blanks, so that a value stays on its line; octets that are not UTF-8 become U+FFFD.
 pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
+    // Nearly everything is plain ASCII and goes as it is.
+    if raw.iter().all(|octet| PLAIN[usize::from(*octet)]) {
+        return out.extend_from_slice(raw);
+    }
     for chunk in raw.utf8_chunks() {
         write_escaped_str(out, chunk.valid());
         if !chunk.invalid().is_empty() {
@@ -137,6 +141,33 @@ pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
         }
     }
 }
+
+/// Appends a decimal number.
+pub(in crate::presence::document) fn write_number(out: &mut Vec<u8>, number: u32) {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The octets that stand for themselves in text and in attribute values.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = 0x20;
+    while octet < 0x7f {
+        plain[octet] = !matches!(octet as u8, b'&' | b'<' | b'>' | b'"' | b'\'');
+        octet += 1;
+    }
+    plain
+};
 
 fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
     let mut written = 0;
