@@ -167,7 +167,12 @@ mod tests {
 
     #[test]
     fn each_command_becomes_a_request() {
-        let table: &[(&str, &str, &[(&'static str, &str)])] = &[
+        type Row = (
+            &'static str,
+            &'static str,
+            &'static [(&'static str, &'static str)],
+        );
+        let table: &[Row] = &[
             ("list show", "/list", &[]),
             ("list show t@a --socket /x", "/list", &[("list", "t@a")]),
             (

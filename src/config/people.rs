@@ -112,7 +112,8 @@ impl Names {
         Some(People::Named(Pattern::new(user, domain)))
     }
 
-    /// Who watches: a word, a group of the rule's domain, or an address of any domain.
+    /// Who watches: a word, a group of the rule's domain, a user of it (unless he reads like a word
+    /// that was misspelt), or an address of any domain.
     pub(super) fn watcher(
         &self,
         text: &Spanned<String>,
@@ -126,17 +127,22 @@ impl Names {
         if self.groups.contains(&(domain.to_owned(), bare.to_owned())) {
             return Some(WatcherCondition::People(People::Group(bare.into())));
         }
-        let address = bare.rsplit_once('@').filter(|(user, _)| is_user(user));
+        if bare == "*" {
+            return Some(WatcherCondition::People(People::Everybody));
+        }
+        let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+        let neighbour = || nearest(bare, &words).is_none().then_some((bare, domain));
+        let address = bare.rsplit_once('@').or_else(neighbour);
+        let address = address.filter(|(user, _)| is_user(user));
         let named = address.and_then(|(user, host)| {
             let pattern = Pattern::new(user, &self.canonical(host)?);
             Some(WatcherCondition::People(People::Named(pattern)))
         });
         if named.is_none() {
-            let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
             let remedy = match nearest(bare, &words) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!(
-                    "write user@domain, *@domain, a group's name, or one of: {}",
+                    "write a user, user@domain, *@domain, a group's name, or one of: {}",
                     words.join(", ")
                 ),
             };

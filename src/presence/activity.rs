@@ -64,7 +64,7 @@ const DO_NOT_DISTURB: [&str; 3] = ["dnd", "do-not-disturb", "donotdisturb"];
 const DO_NOT_DISTURB_BIT: u32 = 1 << ACTIVITIES.len();
 
 /// The names of all activities, in the order of the table.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+pub fn names() -> impl Iterator<Item = &'static str> {
     ACTIVITIES.iter().map(|activity| activity.name)
 }
 

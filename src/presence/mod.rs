@@ -4,7 +4,7 @@
 //! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is
 //! [`document`].
 
-pub(crate) mod activity;
+pub mod activity;
 mod call_set;
 mod leg_key;
 mod tombstone;

@@ -19,10 +19,12 @@ use crate::sip::Status;
 use crate::sip::Uri;
 use crate::sip::header::Event;
 use crate::sip::header::MediaRange;
+use crate::sip::header::NameAddr;
 use crate::sip::header::Parameters;
 use crate::sip::header::accepts;
 use crate::sip::header::delta_seconds;
 use crate::sip::header::list_items;
+use crate::sip::uri::Scheme;
 
 /// The address of record a URI means, when it is of a domain we serve.
 pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
@@ -45,6 +47,17 @@ pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option
     uri.write_host(&mut host);
     let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
     uri.write_user(&mut user).then(|| Aor::new(&user, &host))
+}
+
+/// Who sends a request by the word of the peer it comes from: good only when that peer is trusted
+/// (RFC 3325 §9.1; W:B9.1).
+pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
+    message
+        .headers(HeaderName::PAssertedIdentity)
+        .flat_map(list_items)
+        .filter_map(NameAddr::parse)
+        .map(|asserted| asserted.uri)
+        .find(|uri| Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sip))
 }
 
 /// Whether somebody of that name exists (W:A1.18).

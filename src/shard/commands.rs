@@ -126,7 +126,7 @@ impl Shard {
         };
         Some(WatcherReport {
             shard: self.options.id.0,
-            watcher: text(entry.dialog.remote_uri()),
+            watcher: text(entry.watcher_uri()),
             package: subscription.package.token(),
             flow: format!(
                 "{} {}",

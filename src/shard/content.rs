@@ -133,19 +133,15 @@ impl Shard {
         if subscription.phase == Phase::Ending(Termination::Rejected) {
             return Some(Content::Empty(SHOWN_EMPTY));
         }
+        let handling = subscription.decision.handling;
+        if matches!(handling, Handling::Block | Handling::Confirm) {
+            return Some(Content::Empty(SHOWN_EMPTY));
+        }
         let post = match &subscription.subject {
             Subject::List(list)
                 if !list.is_complete() || !self.rosters.is_complete(list.aor().domain()) =>
             {
                 return None;
-            }
-            Subject::List(_)
-                if matches!(
-                    subscription.decision.handling,
-                    Handling::Block | Handling::Confirm
-                ) =>
-            {
-                return Some(Content::Empty(SHOWN_EMPTY));
             }
             Subject::List(_) => {
                 self.select_resources(id, out);
@@ -164,13 +160,11 @@ impl Shard {
         let watched = self.table.watched(post.watched)?;
         let composed = watched.composed.as_deref()?;
         let (aor, view) = (&watched.aor, subscription.view);
-        let body = match subscription.decision.handling {
-            Handling::Block | Handling::Confirm => return Some(Content::Empty(SHOWN_EMPTY)),
-            Handling::PoliteBlock => {
-                let style = self.directory.style_of(aor);
-                self.bodies.of_blank(aor, style, view, out)
-            }
-            Handling::Allow => self.bodies.of(aor, watched.revision, composed, view, out),
+        let body = if handling == Handling::PoliteBlock {
+            let style = self.directory.style_of(aor);
+            self.bodies.of_blank(aor, style, view, out)
+        } else {
+            self.bodies.of(aor, watched.revision, composed, view, out)
         };
         self.content_unless_suppressed(id, body)
     }

@@ -87,7 +87,7 @@ impl Shard {
         let entry = self.table.dialog(subscription.dialog).ok_or(GONE)?;
         let aor = self.table.aor_of(subscription).ok_or(GONE)?;
         let peer = request.flow.peer.ip();
-        let watcher = Identity::new(entry.dialog.remote_uri(), peer, aor.domain(), directory);
+        let watcher = Identity::new(entry.watcher_uri(), peer, aor.domain(), directory);
         check_may_switch(&watcher, aor, directory)
     }
 

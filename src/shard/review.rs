@@ -42,7 +42,6 @@ impl Review {
 impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
-        self.review_waiting(&directory, now);
         self.directory = directory;
         self.begin_review(now);
     }
@@ -58,6 +57,7 @@ impl Shard {
             let when = now + Duration::from_secs(change - at);
             self.review_timer = Some(self.wheel.arm(when, Timer::Review));
         }
+        self.review_waiting(now);
         self.review = Review {
             presentity: 0,
             presentities: self.presentities.places(),
@@ -208,7 +208,8 @@ impl Shard {
         if before.handling == decision.handling && before.privacy == decision.privacy {
             return;
         }
-        if before.handling != decision.handling {
+        let is_handled_alike = before.handling == decision.handling;
+        if !is_handled_alike {
             // What it was told under another rule is told again in full.
             subscription.forget_shown();
         }
@@ -217,7 +218,7 @@ impl Shard {
         }
         self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.
-        let wants = if before.handling == decision.handling {
+        let wants = if is_handled_alike {
             Wants::Change
         } else {
             Wants::Notify

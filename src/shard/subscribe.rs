@@ -19,6 +19,7 @@ use crate::presence::subscription::TooBrief;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::checks::accepted_format;
+use crate::shard::checks::asserted_identity;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
 use crate::shard::checks::event_of;
@@ -133,7 +134,9 @@ impl Shard {
         }
         self.check_room(request, &dialog)?;
         let peer = request.flow.peer.ip();
-        let watcher = Identity::new(dialog.remote_uri(), peer, &domain.name, directory);
+        let asserted = asserted_identity(request.message).filter(|_| domain.trusts(peer));
+        let uri = asserted.unwrap_or_else(|| dialog.remote_uri());
+        let watcher = Identity::new(uri, peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
             _ => self.decide(&watcher, aor, package, directory, now),
@@ -156,6 +159,9 @@ impl Shard {
         }
 
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
+        if let Some(entry) = self.table.dialog_mut(id) {
+            entry.asserted = asserted.map(Box::from);
+        }
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),

@@ -106,6 +106,8 @@ pub(crate) struct DialogEntry {
     pub(crate) phone: PhoneId,
     /// What its family of User-Agents needs.
     pub(crate) profile: Arc<Profile>,
+    /// Who a trusted peer says it is from (RFC 3325); None when nobody says more than From.
+    pub(crate) asserted: Option<Box<[u8]>>,
     /// More than one only for peers of RFC 3265 (W:A2.4).
     pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
 }
@@ -182,6 +184,15 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) event: &'a [u8],
     pub(crate) entity: &'a [u8],
     pub(crate) expires_at: Instant,
+}
+
+impl DialogEntry {
+    /// The URI of its watcher, as far as it is believed (W:B9.1).
+    pub(crate) fn watcher_uri(&self) -> &[u8] {
+        self.asserted
+            .as_deref()
+            .unwrap_or_else(|| self.dialog.remote_uri())
+    }
 }
 
 impl Subscription {
@@ -277,6 +288,7 @@ impl Table {
             is_cut: false,
             phone,
             profile,
+            asserted: None,
             subscriptions,
         };
         let id = DialogId(self.dialogs.insert(entry) as u32);

@@ -30,7 +30,6 @@ use crate::presence::watcher::WatcherStatus;
 use crate::shard::Shard;
 use crate::shard::bodies::Body;
 use crate::shard::checks::fnv1a;
-use crate::shard::directory::Directory;
 use crate::shard::flow::ShardId;
 use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
@@ -451,7 +450,7 @@ impl Shard {
             id: self.watcher_id(id, number)?,
             status,
             event: WatcherEvent::Subscribe,
-            uri: String::from_utf8_lossy(entry.dialog.remote_uri()).into(),
+            uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
             display: self
                 .identity_of(id, &self.directory)
                 .and_then(|identity| identity.display(&self.directory)),
@@ -534,7 +533,7 @@ impl Shard {
         ) else {
             return;
         };
-        let uri = String::from_utf8_lossy(entry.dialog.remote_uri());
+        let uri = String::from_utf8_lossy(entry.watcher_uri());
         let package = subscription.package;
         self.winfo.waiting.retain(|waiting| {
             *waiting.watcher.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
@@ -542,10 +541,11 @@ impl Shard {
     }
 
     /// The rules are others: they may have decided about those who wait.
-    pub(crate) fn review_waiting(&mut self, directory: &Directory, now: Instant) {
+    pub(crate) fn review_waiting(&mut self, now: Instant) {
+        let directory = Arc::clone(&self.directory);
         for waiting in std::mem::take(&mut self.winfo.waiting) {
             let (aor, package) = &waiting.topic;
-            let decision = self.decide(&waiting.identity, aor, *package, directory, now);
+            let decision = self.decide(&waiting.identity, aor, *package, &directory, now);
             match decision.handling {
                 Handling::Confirm => self.winfo.waiting.push_back(waiting),
                 Handling::Block => self.end_waiting(&waiting, WatcherEvent::Rejected),

@@ -34,6 +34,12 @@ fn every_family_is_recognised() {
         ("Z 5.3.8 rv2.9.30-mod", "zoiper"),
         ("MicroSIP/3.21.3", "microsip"),
         ("Linphone Desktop/4.2.5 (Debian)", "linphone"),
+        ("Linphonec/5.1.65", "linphone"),
+        (
+            "Acme/2.0 (Pixel 7) LinphoneSDK/5.3.47 (tags/5.3.47^0)",
+            "linphone",
+        ),
+        ("Acme/1.0 (belle-sip/1.6.3)", "linphone"),
         ("Cisco-CP-8851-3PCC/11.3.1", "cisco-mpp"),
         ("Cisco-CP7960G/8.0", "cisco-enterprise"),
         ("Gigaset N510 IP PRO/42.250", "gigaset"),
@@ -120,7 +126,10 @@ fn what_the_shipped_profiles_say() {
             min_expires: Some(Duration::from_secs(60)),
             ..generic("zoiper")
         },
-        generic("linphone"),
+        Profile {
+            linphone_lists: true,
+            ..generic("linphone")
+        },
         Profile {
             name: "eyebeam".into(),
             rendering: Rendering {

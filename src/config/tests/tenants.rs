@@ -186,7 +186,7 @@ fn policies_are_converted_in_their_order() {
             "101@abc.com",
             "100@abc.com",
             reg,
-            (Block, Privacy::AnonymousParty, 0),
+            (Block, Privacy::StateOnly, 0),
         ),
     ];
     for (watcher, presentity, package, decision) in table {
@@ -299,7 +299,7 @@ domain = "abc.com"
 watcher = "same_group"
 [[policy]]
 domain = "abc.com"
-watcher = "bob"
+watcher = "sefl"
 presentity = "7*@xyz.com"
 package = "dialogue"
 privacy = 9
@@ -346,10 +346,7 @@ privacy = 9
             47,
             "\"same_group\" is no watcher; did you mean \"same-group\"?",
         ),
-        (
-            50,
-            "\"bob\" is no watcher; write user@domain, *@domain, a group's name, or one of: self",
-        ),
+        (50, "\"sefl\" is no watcher; did you mean \"self\"?"),
         (51, "\"7*@xyz.com\" names nobody of abc.com"),
         (
             52,

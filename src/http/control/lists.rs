@@ -32,13 +32,9 @@ pub(super) fn show(query: &str, directory: &Directory) -> Result<String, Refusal
     }
     let aor = form.address("list", directory)?;
     // Of a list in a list its name stands there; of one that is there by itself, everybody.
-    let resolved = directory.list(&aor);
-    let resolved = match resolved {
-        Some(resolved) => resolved,
-        None => {
-            directory.stored_list(&aor)?;
-            return Err(Refusal::Nobody(aor));
-        }
+    let Some(resolved) = directory.list(&aor) else {
+        directory.stored_list(&aor)?;
+        return Err(Refusal::Nobody(aor));
     };
     let mut text = heading(&aor, &resolved);
     let stored = directory.stored_list(&aor).ok();

@@ -136,7 +136,12 @@ impl Shard {
             let watched = resource
                 .post
                 .and_then(|post| self.table.watched.get(post.watched.0 as usize));
-            let body = match (resource.standing, resource.decision.handling, watched) {
+            // A rule about the list itself is one about all of it.
+            let handling = resource
+                .decision
+                .handling
+                .min(subscription.decision.handling);
+            let body = match (resource.standing, handling, watched) {
                 (Standing::Live, Handling::Allow, Some(watched)) => {
                     watched.composed.as_deref().map(|composed| {
                         self.bodies

@@ -103,10 +103,10 @@ impl Shard {
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
-        let members = resolved.members.iter().map(|member| &*member.uri);
-        let is_same = list.style == style
-            && list.fixed_uris().eq(members)
-            && *list.rosters == *resolved.rosters;
+        let members = resolved.members.iter();
+        let members = members.map(|member| (&*member.uri, &*member.name));
+        let is_same =
+            list.style == style && list.fixed().eq(members) && *list.rosters == *resolved.rosters;
         if is_same {
             return self.review_resources(id, package, directory);
         }
@@ -230,12 +230,7 @@ impl Shard {
         let entry = self.table.dialog(subscription.dialog)?;
         let domain = self.table.aor_of(subscription)?.domain();
         let peer = entry.flow.peer.ip();
-        Some(Identity::new(
-            entry.dialog.remote_uri(),
-            peer,
-            domain,
-            directory,
-        ))
+        Some(Identity::new(entry.watcher_uri(), peer, domain, directory))
     }
 
     /// The rules may be others: resources are decided anew.

@@ -64,10 +64,15 @@ impl Shard {
         for entry in &entries {
             let aor = address_of_record(entry.uri.as_bytes(), directory);
             let nested = aor.as_ref().and_then(|aor| directory.list(aor));
+            // A list that fills by itself is served by its own name alone, to who may (W:D4.9).
+            let fills_itself = nested
+                .as_ref()
+                .is_some_and(|nested| !nested.rosters.is_empty());
             match nested {
-                Some(nested) => members.extend(nested.members.iter().cloned()),
-                None => {
+                Some(nested) if !fills_itself => members.extend(nested.members.iter().cloned()),
+                _ => {
                     let uri = entry.uri.clone();
+                    let aor = aor.filter(|_| !fills_itself);
                     let anybody = any_address_of_record(uri.as_bytes(), directory);
                     let name = match (&entry.display, &anybody) {
                         (Some(name), _) => name.clone(),

@@ -193,12 +193,12 @@ impl ListState {
         place.map(|place| place as u32)
     }
 
-    /// The URIs that are on the list itself, in order.
-    pub(crate) fn fixed_uris(&self) -> impl Iterator<Item = &str> {
+    /// The URIs and the names that are on the list itself, in order.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.resources
             .iter()
             .filter(|resource| resource.is_fixed)
-            .map(|resource| &*resource.uri)
+            .map(|resource| (&*resource.uri, &*resource.name))
     }
 
     /// A resource that went is there again, and the rules of this moment make that of it; whether it
