@@ -156,6 +156,21 @@ impl Realm {
         self.granted(watcher, user, base).unwrap_or(base)
     }
 
+    /// The same of a resource of a list: a rule about the list is one about all of it.
+    pub(crate) fn decide_within(
+        &self,
+        watcher: Watcher<'_>,
+        list: Option<&str>,
+        user: &str,
+    ) -> Decision {
+        let decision = self.decide(watcher, user);
+        let of_list = list.map(|list| self.decide(watcher, list).handling);
+        Decision {
+            handling: of_list.map_or(decision.handling, |it| it.min(decision.handling)),
+            ..decision
+        }
+    }
+
     /// The most generous of what a presentity grants (RFC 4745 §10).
     fn granted(&self, watcher: Watcher<'_>, user: &str, base: Decision) -> Option<Decision> {
         let is_other = watcher.domain == DOMAIN && watcher.user != user;

@@ -71,7 +71,7 @@ impl World {
             let user = Watcher::of(&notified.entity)
                 .ok_or("a NOTIFY about nobody")?
                 .user;
-            return self.judge_line(watcher, user, &notified.shown, from);
+            return self.judge_line(watcher, target, user, &notified.shown, from);
         }
         let list = rlmi::read(content_type, text.body)?;
         if Watcher::of(list.uri).is_none_or(|uri| uri.user != target) {
@@ -79,7 +79,7 @@ impl World {
         }
         for resource in &list.resources {
             if let Some(instance) = &resource.instance {
-                self.judge_instance(watcher, resource.uri, instance, from)?;
+                self.judge_instance(watcher, target, resource.uri, instance, from)?;
                 self.judge_versions(key, resource.uri, instance)?;
             }
         }
@@ -108,6 +108,7 @@ impl World {
     fn judge_instance(
         &self,
         watcher: Watcher<'_>,
+        target: &str,
         uri: &str,
         instance: &Instance<'_>,
         from: Micros,
@@ -127,13 +128,14 @@ impl World {
             }
             _ => return Err(format!("{uri}: {instance:?}")),
         };
-        self.judge_standing(watcher, resource, &standing, from)
+        self.judge_standing(watcher, target, resource, &standing, from)
     }
 
     /// What a list says of a resource.
     fn judge_standing(
         &self,
         watcher: Watcher<'_>,
+        target: &str,
         resource: Watcher<'_>,
         standing: &LineStanding,
         from: Micros,
@@ -147,7 +149,7 @@ impl World {
         };
         let is_right = match standing {
             LineStanding::Shown(shown) if resource.domain == DOMAIN => {
-                return self.judge_shown(watcher, user, shown, from);
+                return self.judge_shown(watcher, Some(target), user, shown, from);
             }
             LineStanding::Untold | LineStanding::Shown(_) => false,
             LineStanding::Pending => is_handled(Handling::Confirm),
@@ -237,6 +239,7 @@ impl World {
     fn judge_line(
         &self,
         watcher: Watcher<'_>,
+        target: &str,
         user: &str,
         shown: &Shown,
         from: Micros,
@@ -250,7 +253,7 @@ impl World {
         if is_hidden && self.bench.model.blank().agrees_at(0, shown) {
             return Ok(());
         }
-        self.judge_shown(watcher, user, shown, from)
+        self.judge_shown(watcher, Some(target), user, shown, from)
     }
 
     /// What a phone shows of a list, when it is well.
@@ -281,13 +284,13 @@ impl World {
             let resource = Watcher::of(&line.uri).ok_or("a resource of no name")?;
             match &line.standing {
                 LineStanding::Shown(shown) if !knows_lists => {
-                    self.judge_line(watcher, resource.user, shown, from)?;
+                    self.judge_line(watcher, target, resource.user, shown, from)?;
                 }
                 // It may have come a moment ago.
                 LineStanding::Untold
                     if self.bench.realms.changed(from, now)
                         || self.may_be(resource.user, false, from) => {}
-                standing => self.judge_standing(watcher, resource, standing, from)?,
+                standing => self.judge_standing(watcher, target, resource, standing, from)?,
             }
         }
         let is_there = |line: &&Line| {

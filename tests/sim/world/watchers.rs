@@ -166,7 +166,7 @@ impl World {
         if shown == Shown::Nothing && realms.any(|realm| !realm.admits(watcher, target)) {
             return Ok(());
         }
-        self.judge_shown(watcher, target, &shown, from)
+        self.judge_shown(watcher, None, target, &shown, from)
     }
 
     /// Whether that is one of the lists of the run.
@@ -174,29 +174,32 @@ impl World {
         self.bench.realms.newest().unfold(user).is_some()
     }
 
-    /// Whether a watcher may have been shown that of somebody at some time since `from`.
+    /// Whether a watcher may have been shown that of somebody, by a list or by himself, at some time
+    /// since `from`.
     pub(super) fn judge_shown(
         &self,
         watcher: Watcher<'_>,
+        list: Option<&str>,
         user: &str,
         shown: &Shown,
         from: Micros,
     ) -> Result<(), String> {
         let now = self.bench.net.now;
         let allowed = self.bench.model.allowed_of(user, from, now);
-        self.judge_among(watcher, user, shown, from, &allowed)
+        self.judge_among(watcher, list, user, shown, from, &allowed)
     }
 
     fn judge_among(
         &self,
         watcher: Watcher<'_>,
+        list: Option<&str>,
         user: &str,
         shown: &Shown,
         from: Micros,
         allowed: &[Expected],
     ) -> Result<(), String> {
         let is_right = |realm: &Realm| {
-            let decision = realm.decide(watcher, user);
+            let decision = realm.decide_within(watcher, list, user);
             match decision.handling {
                 Handling::Block => false,
                 Handling::Confirm => *shown == Shown::Nothing,
@@ -207,7 +210,9 @@ impl World {
             }
         };
         let mut realms = self.bench.realms.during(from, self.bench.net.now);
-        let decisions = realms.clone().map(|realm| realm.decide(watcher, user));
+        let decisions = realms
+            .clone()
+            .map(|realm| realm.decide_within(watcher, list, user));
         if realms.any(is_right) {
             return Ok(());
         }
@@ -262,7 +267,7 @@ impl World {
                             .or_insert_with(|| model.allowed(presentity, from, now));
                         let shown = dialog.shown.as_ref().unwrap_or(&Shown::Nothing);
                         let user = key.target.user();
-                        self.judge_among(phone.watcher(), &user, shown, from, allowed)
+                        self.judge_among(phone.watcher(), None, &user, shown, from, allowed)
                     }
                     Target::List { user, knows_lists } => {
                         self.judge_list_key(phone.watcher(), user, knows_lists, dialog, from)
