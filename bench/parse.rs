@@ -2,7 +2,7 @@
 //! library (`rsip`).
 //!
 //! Prints, from one interleaved run, the ratios that the project holds itself to: a SUBSCRIBE of
-//! 587 octets costs at most 2.5 times what `httparse` takes for splitting the same header lines,
+//! 587 octets costs at most twice what `httparse` takes for splitting the same header lines,
 //! and at most a quarter of what `rsip` takes for the message. Ours reads the request line, checks
 //! the message, and decodes what the engine needs of Via, From, To, Call-ID and CSeq; `httparse` is
 //! given the header lines alone, because it cannot read a SIP request line, and `rsip` leaves the
@@ -18,6 +18,7 @@ use criterion::Criterion;
 use criterion::Throughput;
 use lamplighter::sip::Message;
 use lamplighter::sip::message::Framing;
+use lamplighter_bench::bars;
 
 /// A desk phone asks for the lamp of an extension.
 const SUBSCRIBE: &[u8] = b"SUBSCRIBE sip:203@pbx.carrier.example.com:5060 SIP/2.0\r\n\
@@ -56,8 +57,7 @@ const _: () = assert!(OK.len() == 390);
 const PAIRS: usize = 501;
 /// How long one slice of a pair should take: short, so that a busy machine seldom interrupts one.
 const SLICE: Duration = Duration::from_micros(200);
-/// The bars (see the head of this file).
-const HTTPARSE_RATIO_MAX: f64 = 2.5;
+/// The bar (see the head of this file).
 const RSIP_RATIO_MAX: f64 = 0.25;
 
 /// Reads a message and everything the engine decodes of each one.
@@ -162,11 +162,10 @@ fn main() {
         let is_subscribe = message.len() == SUBSCRIBE.len();
         let to_httparse = ratio(&|| ours(message), &|| httparse(lines));
         let to_rsip = ratio(&|| ours(message), &|| rsip(message));
-        report(
-            &format!("{name}: ours/httparse"),
-            to_httparse,
-            is_subscribe.then_some(HTTPARSE_RATIO_MAX),
-        );
+        report(&format!("{name}: ours/httparse"), to_httparse, None);
+        if is_subscribe {
+            bars::PARSE.report(to_httparse);
+        }
         report(
             &format!("{name}: ours/rsip"),
             to_rsip,

@@ -126,6 +126,7 @@ struct Bench {
 
 fn options(epoch: Instant) -> Options {
     Options {
+        epoch_unix: 0,
         id: ShardId(0),
         shards: 1,
         epoch,
@@ -153,15 +154,10 @@ fn options(epoch: Instant) -> Options {
 
 fn directory() -> Directory {
     let domain = Domain {
-        name: "example.com".into(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
         reveal_number: true,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(60),
-        max_expires: Duration::from_secs(7200),
         open: true,
-        sha256: false,
+        ..Domain::new("example.com")
     };
     let mut directory = Directory::default();
     directory.add_domain(domain, &[]).unwrap();
@@ -411,11 +407,7 @@ fn changes(package: &'static str) {
     for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
         let call = calls[round as usize % calls.len()].clone();
         let expires = Duration::from_secs(60);
-        let command = Command::CallState {
-            aor: aor.clone(),
-            call,
-            expires,
-        };
+        let command = Command::call_state(aor.clone(), call, expires);
         let change = bench.measure(Input::Command(Token(u64::from(round)), command));
         notifies += bench.notifies_sent();
         assert_eq!(bench.notifies_sent(), WATCHERS, "round {round}");
@@ -478,11 +470,7 @@ fn sending_a_notify_again_allocates_nothing() {
     let mut worst = 0;
     for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
         let call = (round % 2 == 0).then(|| call("sip:200@example.com"));
-        let command = Command::CallState {
-            aor: aor.clone(),
-            call,
-            expires: Duration::from_secs(60),
-        };
+        let command = Command::call_state(aor.clone(), call, Duration::from_secs(60));
         bench.measure(Input::Command(Token(1), command));
         let answers = bench.answers();
         let time = bench.measure_time();
@@ -500,7 +488,7 @@ fn sending_a_notify_again_allocates_nothing() {
 }
 
 /// What reading a document of one call costs: its values, and the document they stand in.
-const DECODER_ALLOCATIONS_MAX: u64 = 21;
+const DECODER_ALLOCATIONS_MAX: u64 = 22;
 /// What a PUBLISH with one call costs, the decoder included. It does not grow with the number of
 /// watchers.
 const PUBLISH_ALLOCATIONS_MAX: u64 = 40;

@@ -50,6 +50,7 @@ const PURE_ROOMS: &[&str] = &["sip", "presence", "shard"];
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("crossbeam", &["runtime", "http"]),
+    ("flate2", &["presence/document"]),
     ("form_urlencoded", &["http", "cli"]),
     ("futures_util", &["http", "net", "runtime"]),
     ("glommio", &["runtime", "net", "http"]),
@@ -63,6 +64,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("md5", &["sip/digest"]),
     ("memchr", &["sip", "presence", "config"]),
     ("mimalloc", &["main"]),
+    ("percent_encoding", &["presence/rules"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
     ("serde", &["config"]),

@@ -1,43 +1,50 @@
-//! A load generator for SIP presence servers: phones that subscribe, publish and check every lamp
-//! they see.
+//! A load tester for SIP presence servers, whoever made them: phones that subscribe, publish and
+//! check every lamp they see.
 //!
-//! It shares no code with the server it is pointed at: requests are made with `rsip`, what comes
-//! back is scanned by [`message`] and, in samples, read in full by `rsip` again, so that one bug
-//! cannot hide at both ends.
+//! It shares no code with the server it was written beside: requests are made with `rsip`, what comes
+//! back is scanned by [`wire`] and, in samples, read in full by `rsip` again, so that one bug cannot
+//! hide at both ends.
 //!
 //! ```text
-//! main ── swarm ── phone, exchange, call_state      what happens: no socket, time as an argument
-//!           │ └─── message, dialog_info, template, names, digest, second_opinion   bytes
-//!           ├───── ports ── sockets                 the network: one thread, epoll, batches
-//!           └───── report                           what was found
+//! main ── run ── swarm        what happens: no socket, time as an argument
+//!          │       └─ wire    bytes: templates, scans, documents, lists, digest
+//!          ├────── net        ports in batches, epoll, GSO and GRO
+//!          ├────── measure    latencies, counts, /proc
+//!          └────── report     progress, table, JSON, HTML, comparison
+//! scenario                    what a run does: TOML
+//! selfcheck ── reference      how much of it is this tool's own
 //! ```
 
-mod call_state;
-mod dialog_info;
-mod digest;
-mod exchange;
-mod message;
-mod names;
+mod measure;
+mod net;
 #[cfg(test)]
 mod notifier;
-mod phone;
-mod ports;
+mod reference;
 mod report;
-mod second_opinion;
-mod sockets;
+mod run;
+mod scenario;
+mod selfcheck;
 mod swarm;
-mod template;
+mod wire;
 
+use std::fs;
 use std::io;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::Subcommand;
 
-use crate::report::Report;
-use crate::swarm::SwarmArguments;
+use crate::report::summary::Summary;
+use crate::run::Setting;
+use crate::scenario::Scenario;
+use crate::selfcheck::SelfcheckArguments;
+use crate::swarm::Target;
 
-/// A load generator for SIP presence servers.
+/// A load tester for SIP presence servers.
 #[derive(Debug, Parser)]
 #[command(name = "lamplighter-load", version)]
 struct Arguments {
@@ -47,16 +54,99 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Subscribe many phones, change what they watch, check every NOTIFY; ends with 0 only if all
-    /// was right.
-    Swarm(SwarmArguments),
+    /// Run a scenario; ends with 0 only if all was right, with 1 if not, with 2 if it could not run.
+    Run(Box<RunArguments>),
+    /// List the scenarios that come with the tool.
+    Scenarios,
+    /// Print every key of a scenario with its default and what it does.
+    Keys,
+    /// Print two runs side by side, as ratios.
+    Compare {
+        /// JSON of the run that is 1.
+        a: PathBuf,
+        /// JSON of the run that is compared to it.
+        b: PathBuf,
+    },
+    /// Make the table, and an HTML file, from the JSON of a run.
+    Report {
+        json: PathBuf,
+        #[arg(long)]
+        html: Option<PathBuf>,
+    },
+    /// Measure what this tool itself can do on one core of this machine.
+    Selfcheck(SelfcheckArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// A scenario by name (see `scenarios`), or a path to a TOML file.
+    scenario: String,
+    /// Overrides a key of the scenario: `--set call_rate=100`. See `keys`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where the server listens for SIP.
+    #[arg(long, default_value = "127.0.0.1:5060")]
+    server: SocketAddr,
+    /// The SIP domain that all users belong to.
+    #[arg(long, default_value = "abc.com")]
+    domain: String,
+    /// What user names start with; a number of three digits or more follows.
+    #[arg(long, default_value = "1")]
+    user_prefix: String,
+    /// The account that answers challenges; without it every user answers with their own name.
+    #[arg(long)]
+    username: Option<String>,
+    /// The password of the account, or of all users.
+    #[arg(long)]
+    password: Option<String>,
+    /// Where call_state.htm is served.
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// Local addresses of the phones, taken in turn. One address has about 28,000 ports.
+    #[arg(long)]
+    source: Vec<IpAddr>,
+    /// A process of the server, when it runs on this machine: its CPU time and memory, and those of
+    /// all it forked, are part of the report.
+    #[arg(long)]
+    server_pid: Vec<u32>,
+    /// The CPU to run on.
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// Writes all that is known of the run as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Writes the report as one HTML file.
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// Says nothing but the final table.
+    #[arg(long)]
+    quiet: bool,
 }
 
 fn main() -> ExitCode {
-    let Command::Swarm(arguments) = Arguments::parse().command;
-    match swarm(&arguments) {
-        Ok(report) if report.is_clean() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run_scenario(*arguments),
+        Command::Scenarios => {
+            for (name, about) in Scenario::list() {
+                println!("{name:<14}{about}");
+            }
+            Ok(true)
+        }
+        Command::Keys => {
+            print!("{}", scenario::DEFAULT);
+            Ok(true)
+        }
+        Command::Compare { a, b } => compare(&a, &b),
+        Command::Report { json, html } => read(&json).and_then(|summary| {
+            print!("{}", report::table::table(&summary));
+            write_reports(&summary, None, html.as_deref())?;
+            Ok(summary.clean)
+        }),
+        Command::Selfcheck(arguments) => selfcheck::selfcheck(&arguments).map_err(sentence),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("lamplighter-load: {error}");
             ExitCode::from(2)
@@ -64,12 +154,68 @@ fn main() -> ExitCode {
     }
 }
 
-fn swarm(arguments: &SwarmArguments) -> io::Result<Report> {
-    sockets::raise_descriptor_limit()?;
-    let report = swarm::run(arguments)?;
-    print!("\n{report}");
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, report.json())?;
+fn run_scenario(arguments: RunArguments) -> Result<bool, String> {
+    let scenario = Scenario::load(&arguments.scenario, &arguments.set)?;
+    let name = Path::new(&arguments.scenario).file_stem();
+    let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let setting = Setting {
+        name,
+        target: Target {
+            server: arguments.server,
+            domain: arguments.domain,
+            user_prefix: arguments.user_prefix,
+            username: arguments.username,
+            password: arguments.password,
+            http: arguments.http,
+        },
+        sources: arguments.source,
+        server_pids: arguments.server_pid,
+        cpu: arguments.cpu,
+        quiet: arguments.quiet,
+    };
+    let outcome = run::run(setting, scenario).map_err(sentence)?;
+    let summary = Summary::new(&outcome);
+    print!("\n{}", report::table::table(&summary));
+    write_reports(
+        &summary,
+        arguments.json.as_deref(),
+        arguments.html.as_deref(),
+    )?;
+    Ok(summary.clean)
+}
+
+fn write_reports(
+    summary: &Summary,
+    json: Option<&Path>,
+    html: Option<&Path>,
+) -> Result<(), String> {
+    let write = |path: &Path, text: String| {
+        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    if let Some(path) = json {
+        write(path, summary.json())?;
     }
-    Ok(report)
+    if let Some(path) = html {
+        write(path, report::html::html(summary))?;
+    }
+    Ok(())
+}
+
+fn compare(a: &Path, b: &Path) -> Result<bool, String> {
+    let (one, two) = (read(a)?, read(b)?);
+    let names = [a, b].map(|path| path.display().to_string());
+    let names = [names[0].as_str(), names[1].as_str()];
+    print!("{}", report::compare::compare(names, [&one, &two]));
+    Ok(true)
+}
+
+fn read(path: &Path) -> Result<Summary, String> {
+    let text = fs::read_to_string(path);
+    text.map_err(sentence)
+        .and_then(|text| Summary::parse(&text))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn sentence(error: io::Error) -> String {
+    error.to_string()
 }

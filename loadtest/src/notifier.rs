@@ -5,6 +5,8 @@
 //! is no server.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -18,19 +20,15 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::thread;
 
-use clap::Parser;
 use rsip::Header;
 use rsip::headers::ToTypedHeader;
 use rsip::message::HasHeaders;
 use rsip::message::HeadersExt;
 
-use crate::dialog_info;
-use crate::dialog_info::Lamp;
-use crate::dialog_info::PublishedCall;
-use crate::message;
-use crate::report::Report;
-use crate::swarm::SwarmArguments;
-use crate::swarm::run;
+use crate::wire::dialog_info;
+use crate::wire::dialog_info::Lamp;
+use crate::wire::dialog_info::PublishedCall;
+use crate::wire::message;
 
 /// What the notifier does wrong (or merely oddly), once, at the third NOTIFY of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +46,7 @@ enum Habit {
     Overloaded,
     /// Wants a digest.
     Challenges,
-    /// Never sends it.
+    /// Never sends it, nor any other of that subscription.
     Forgets,
     /// Skips a version.
     SkipsVersion,
@@ -89,6 +87,7 @@ struct Dialog {
     call_id: String,
     sequence: u32,
     version: u32,
+    forgotten: bool,
 }
 
 struct Notifier {
@@ -161,8 +160,8 @@ impl Notifier {
             call_id: call_id.clone(),
             sequence: 100,
             version: 0,
+            forgotten: false,
         };
-        let known = self.dialogs.contains_key(&call_id);
         self.dialogs.entry(call_id.clone()).or_insert(fresh);
         let state = if expires == 0 {
             "terminated;reason=timeout"
@@ -175,9 +174,7 @@ impl Notifier {
             self.answer(&peer, bytes, "200 OK", &lines);
         } else {
             self.answer(&peer, bytes, "200 OK", &lines);
-            if expires == 0 || !known {
-                self.notify(&call_id, lamp, state);
-            }
+            self.notify(&call_id, lamp, state);
         }
     }
 
@@ -229,7 +226,7 @@ impl Notifier {
         {
             return;
         }
-        let watching = |dialog: &&Dialog| dialog.presentity == presentity;
+        let watching = |dialog: &&Dialog| dialog.presentity == presentity && !dialog.forgotten;
         let calls: Vec<String> = self
             .dialogs
             .values()
@@ -251,7 +248,7 @@ impl Notifier {
         let active = "active;expires=3600";
         let dialog = self.dialogs.get_mut(call_id).unwrap();
         match self.habit {
-            Habit::Forgets => return,
+            Habit::Forgets => return dialog.forgotten = true,
             Habit::SkipsVersion => dialog.version += 1,
             Habit::SkipsSequence => dialog.sequence += 1,
             Habit::RepeatsVersion => dialog.version -= 1,
@@ -444,162 +441,4 @@ fn serve_http(stream: TcpStream, notifier: &Mutex<Notifier>) {
         let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
         (&stream).write_all(ok).unwrap();
     }
-}
-
-#[derive(Parser)]
-struct Line {
-    #[command(flatten)]
-    arguments: SwarmArguments,
-}
-
-/// Runs a small swarm against a notifier of that habit.
-fn swarm(habit: Habit, more: &[&str]) -> Report {
-    let (sip, http) = start(habit);
-    let fixed = "swarm --subscriptions 20 --ports 4 --presentities 5 --rate 4000 --quiet \
-                 --publish-rate 1000 --settle 60 --patience 1";
-    let (sip, http) = (sip.to_string(), http.to_string());
-    let more = more
-        .iter()
-        .map(|&word| if word == "HTTP" { http.as_str() } else { word });
-    let words = fixed
-        .split_whitespace()
-        .chain(["--server", &sip])
-        .chain(more);
-    run(&Line::parse_from(words).arguments).unwrap()
-}
-
-#[test]
-fn a_good_notifier_gets_a_clean_report() {
-    let report = swarm(Habit::Good, &["--rounds", "2"]);
-    assert!(report.is_clean(), "{report}");
-    assert_eq!(report.established, 20);
-    // First NOTIFY, three changes in each of two rounds, last NOTIFY.
-    assert_eq!(report.notifies, 20 * 8);
-    assert_eq!(report.publishes, 5 * 7);
-    assert_eq!(report.phases.len(), 1 + 2 * 3 + 2);
-    assert!(report.sampled >= 20);
-}
-
-#[test]
-fn odd_but_legal_habits_are_forgiven() {
-    for habit in [
-        Habit::Retransmits,
-        Habit::Deaf,
-        Habit::NotifyFirst,
-        Habit::Overloaded,
-    ] {
-        let report = swarm(habit, &[]);
-        assert!(report.is_clean(), "{habit:?}\n{report}");
-        assert_eq!(report.notifies, 20 * 5, "{habit:?}");
-        let marks = (report.notifies_repeated, report.deferred);
-        let expected = match habit {
-            Habit::Retransmits => (1, 0),
-            Habit::Overloaded => (0, 2),
-            _ => (0, 0),
-        };
-        assert_eq!(marks, expected, "{habit:?}");
-        assert_eq!(
-            report.requests_retransmitted > 0,
-            habit == Habit::Deaf,
-            "{habit:?}"
-        );
-    }
-}
-
-#[test]
-fn a_challenge_is_answered() {
-    let report = swarm(Habit::Challenges, &["--password", "secret"]);
-    assert!(report.is_clean(), "{report}");
-    assert_eq!(report.answers[&("SUBSCRIBE", 401)], 40);
-    let report = swarm(Habit::Challenges, &["--password", "wrong"]);
-    assert_eq!((report.established, report.failed), (0, 20));
-    assert_eq!(
-        report.phases.len(),
-        1,
-        "nobody subscribed, so nothing else is tried"
-    );
-    assert!(!report.is_clean());
-}
-
-#[test]
-fn each_fault_is_found_and_named() {
-    let counts = |report: &Report| {
-        [
-            report.lost,
-            report.duplicate,
-            report.stale,
-            report.out_of_order,
-            report.wrong,
-        ]
-    };
-    for (habit, expected) in [
-        (Habit::Forgets, [1, 0, 0, 0, 0]),
-        (Habit::SkipsVersion, [1, 0, 0, 0, 0]),
-        (Habit::SaysTwice, [0, 1, 0, 0, 0]),
-        (Habit::GoesBack, [0, 0, 1, 0, 0]),
-        (Habit::SkipsSequence, [0, 0, 0, 1, 0]),
-    ] {
-        let report = swarm(habit, &[]);
-        assert_eq!(counts(&report), expected, "{habit:?}\n{report}");
-        assert!(!report.is_clean());
-        assert!(!report.examples.is_empty());
-    }
-}
-
-#[test]
-fn faults_with_consequences_are_found() {
-    for habit in [
-        Habit::WrongLamp,
-        Habit::Terminates,
-        Habit::WrongEntity,
-        Habit::WrongTag,
-    ] {
-        let report = swarm(habit, &[]);
-        assert!(
-            report.wrong > 0 && !report.is_clean(),
-            "{habit:?}\n{report}"
-        );
-    }
-    let report = swarm(Habit::RepeatsVersion, &[]);
-    assert!(report.duplicate > 0 && !report.is_clean(), "{report}");
-    let report = swarm(Habit::NoMaxForwards, &[]);
-    assert!(report.foreign >= 20, "{report}");
-    let report = swarm(Habit::RefusesPublish, &[]);
-    assert_eq!((report.publishes_failed, report.lost), (20, 0), "{report}");
-}
-
-#[test]
-fn nobody_there_is_no_success() {
-    let address = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
-    let line = "swarm --subscriptions 3 --presentities 3 --rounds 0 --quiet --patience 1 --server";
-    let words = line.split_whitespace().chain([address.as_str()]);
-    let arguments = Line::parse_from(words).arguments;
-    let report = run(&arguments).unwrap();
-    assert_eq!((report.established, report.failed), (0, 3));
-    assert!(!report.is_clean());
-}
-
-#[test]
-fn streams_and_call_states_work() {
-    let report = swarm(Habit::Good, &["--transport", "tcp"]);
-    assert!(report.is_clean(), "{report}");
-    let report = swarm(Habit::Good, &["--http", "HTTP", "--password", "x"]);
-    assert!(report.is_clean(), "{report}");
-    assert_eq!(report.notifies, 20 * 7);
-    assert_eq!(report.answers[&("GET", 200)], 10);
-}
-
-#[test]
-fn loss_on_arrival_is_made_good_by_retransmission_of_requests() {
-    // The notifier never repeats a NOTIFY, so those that are thrown away are lost: the report must
-    // say so.
-    let report = swarm(Habit::Good, &["--loss", "20"]);
-    assert!(
-        report.dropped > 0 && report.lost > 0 && !report.is_clean(),
-        "{report}"
-    );
 }

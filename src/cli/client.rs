@@ -1,6 +1,7 @@
 //! A client for the running server's control socket: one HTTP/1.0 request, one response to the end
 //! of the stream.
 
+use std::fmt::Display;
 use std::io;
 use std::io::Read;
 use std::io::Write;
@@ -22,26 +23,102 @@ pub(super) struct Response {
     pub(super) body: String,
 }
 
-/// Asks the server behind `socket` for `path` with one query parameter.
-///
-/// # Errors
-/// When nobody answers there, or not with HTTP.
-pub(super) fn get(socket: &Path, path: &str, name: &str, value: &str) -> io::Result<Response> {
-    let query: String = form_urlencoded::Serializer::new(String::new())
-        .append_pair(name, value)
-        .finish();
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET {path}?{query} HTTP/1.0\r\n\r\n").as_bytes())?;
-    let mut octets = Vec::new();
-    stream.take(RESPONSE_OCTETS_MAX).read_to_end(&mut octets)?;
-    let no_http = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP");
-    read(&String::from_utf8_lossy(&octets)).ok_or_else(no_http)
+/// What the server is asked, or told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    is_post: bool,
+    path: &'static str,
+    fields: Vec<(&'static str, String)>,
+    document: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// A question.
+    pub(super) const fn get(path: &'static str) -> Self {
+        Self {
+            is_post: false,
+            path,
+            fields: Vec::new(),
+            document: None,
+        }
+    }
+
+    /// A command.
+    pub(super) fn post(path: &'static str) -> Self {
+        Self {
+            is_post: true,
+            ..Self::get(path)
+        }
+    }
+
+    /// With a field.
+    pub(super) fn with(mut self, name: &'static str, value: impl Display) -> Self {
+        self.fields.push((name, value.to_string()));
+        self
+    }
+
+    /// With a field, if it has a value.
+    pub(super) fn with_some(self, name: &'static str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// With a body; the fields go before it.
+    pub(super) fn with_document(self, document: Vec<u8>) -> Self {
+        Self {
+            document: Some(document),
+            ..self
+        }
+    }
+
+    /// Asks the server behind `socket`.
+    ///
+    /// # Errors
+    /// When nobody answers there, or not with HTTP.
+    pub(super) fn send(&self, socket: &Path) -> io::Result<Response> {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        // A server that refuses a body before its end has answered all the same.
+        let written = stream.write_all(&self.octets());
+        let mut octets = Vec::new();
+        let read = stream.take(RESPONSE_OCTETS_MAX).read_to_end(&mut octets);
+        let no_http = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP");
+        match read_response(&String::from_utf8_lossy(&octets)) {
+            Some(response) => Ok(response),
+            None => written.and(read).and_then(|_| Err(no_http())),
+        }
+    }
+
+    /// A question has its fields in the query, and so has what comes with a document; of another
+    /// command they are the body.
+    fn octets(&self) -> Vec<u8> {
+        let fields: String = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.fields)
+            .finish();
+        let (query, body) = match (&self.document, self.is_post) {
+            (Some(document), _) => (fields, document.clone()),
+            (None, false) => (fields, Vec::new()),
+            (None, true) => (String::new(), fields.into_bytes()),
+        };
+        let mut octets = String::from(if self.is_post { "POST " } else { "GET " });
+        octets.push_str(self.path);
+        if !query.is_empty() {
+            octets.extend(["?", &query]);
+        }
+        octets.push_str(" HTTP/1.0\r\n");
+        if self.is_post {
+            octets.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        octets.push_str("\r\n");
+        [octets.into_bytes(), body].concat()
+    }
 }
 
 /// `HTTP/1.0 200 OK`, headers, an empty line, the body.
-fn read(text: &str) -> Option<Response> {
+fn read_response(text: &str) -> Option<Response> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let (version, rest) = head.split_once(' ')?;
     let status = rest.get(..3)?.parse().ok()?;
@@ -60,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_response_is_read() {
-        let response = read("HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nOK\n");
+        let response = read_response("HTTP/1.0 200 OK\r\ncontent-length: 3\r\n\r\nOK\n");
         assert_eq!(
             response,
             Some(Response {
@@ -68,9 +145,10 @@ mod tests {
                 body: "OK\n".to_owned()
             })
         );
-        assert_eq!(read("HTTP/1.1 404 Not Found\r\n\r\n").unwrap().status, 404);
-        assert_eq!(read("SIP/2.0 200 OK\r\n\r\n"), None);
-        assert_eq!(read(""), None);
+        let missing = read_response("HTTP/1.1 404 Not Found\r\n\r\n").unwrap();
+        assert_eq!(missing.status, 404);
+        assert_eq!(read_response("SIP/2.0 200 OK\r\n\r\n"), None);
+        assert_eq!(read_response(""), None);
     }
 
     #[test]
@@ -86,13 +164,32 @@ mod tests {
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nyes").unwrap();
             String::from_utf8_lossy(&octets[..count]).into_owned()
         });
-        let response = get(&path, "/why", "aor", "sip:1 2&x@h").unwrap();
+        let question = Request::get("/why").with("aor", "sip:1 2&x@h");
+        let response = question.send(&path).unwrap();
         assert_eq!((response.status, response.body.as_str()), (200, "yes"));
         assert_eq!(
             server.join().unwrap(),
             "GET /why?aor=sip%3A1+2%26x%40h HTTP/1.0\r\n\r\n"
         );
         std::fs::remove_file(&path).unwrap();
-        assert!(get(&path, "/why", "aor", "x").is_err());
+        assert!(question.send(&path).is_err());
+    }
+
+    #[test]
+    fn a_command_has_its_fields_in_the_body_unless_a_document_is_there() {
+        let command = Request::post("/list/add")
+            .with("list", "a@h")
+            .with_some("at", Some(2));
+        assert_eq!(
+            String::from_utf8(command.octets()).unwrap(),
+            "POST /list/add HTTP/1.0\r\nContent-Length: 15\r\n\r\nlist=a%40h&at=2"
+        );
+        let import = Request::post("/rules/import")
+            .with("aor", "a@h")
+            .with_document(b"<ruleset/>".to_vec());
+        assert_eq!(
+            String::from_utf8(import.octets()).unwrap(),
+            "POST /rules/import?aor=a%40h HTTP/1.0\r\nContent-Length: 10\r\n\r\n<ruleset/>"
+        );
     }
 }

@@ -4,7 +4,9 @@
 mod check;
 mod client;
 mod demo;
+mod edit;
 mod question;
+mod say;
 mod serve;
 
 use std::path::PathBuf;
@@ -14,7 +16,13 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
+use crate::cli::edit::ApproveArguments;
+use crate::cli::edit::DenyArguments;
+use crate::cli::edit::ListArguments;
+use crate::cli::edit::RulesArguments;
+use crate::cli::say::SayArguments;
 
 /// Where the configuration is unless `--config` says otherwise.
 const CONFIG_FILE: &str = "/etc/lamplighter/lamplighter.toml";
@@ -37,8 +45,18 @@ enum Command {
     Check(ConfigArguments),
     /// Tell why the lamp of an address is as it is.
     Why(QuestionArguments),
-    /// Tell who watches an address.
+    /// Tell who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
+    /// Show and edit lists; subscribed phones follow at once.
+    List(ListArguments),
+    /// Say something about an address: do-not-disturb, a note, a lamp, a parked call.
+    Say(SayArguments),
+    /// Show and replace an address's own rules on who may watch it.
+    Rules(RulesArguments),
+    /// Let a watcher in, one that is pending too.
+    Approve(ApproveArguments),
+    /// Keep a watcher out.
+    Deny(DenyArguments),
 }
 
 /// The configuration file.
@@ -49,18 +67,38 @@ struct ConfigArguments {
     config: PathBuf,
 }
 
-/// What the running server is asked, and where to find it.
+/// Where the running server is to be found.
+#[derive(Debug, Args)]
+struct ServerArguments {
+    /// The server's control socket [default: /run/lamplighter/control.sock]
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "config")]
+    socket: Option<PathBuf>,
+    /// The server's configuration file, which says where its control socket is.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Whom the running server is asked about.
 #[derive(Debug, Args)]
 struct QuestionArguments {
     /// The address of record: 123@example.com or sip:123@example.com.
     #[arg(value_name = "AOR")]
     aor: String,
-    /// The server's control socket [default: /run/lamplighter/control.sock]
-    #[arg(long, value_name = "PATH", conflicts_with = "config")]
-    socket: Option<PathBuf>,
-    /// The server's configuration file, which says where its control socket is.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// All columns, as wide as they get.
+    #[arg(long)]
+    wide: bool,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl QuestionArguments {
+    fn ask(&self, path: &'static str) -> ExitCode {
+        let wide = self.wide.then_some("yes");
+        let request = Request::get(path)
+            .with("aor", &self.aor)
+            .with_some("wide", wide);
+        question::run(&request, &self.server)
+    }
 }
 
 /// Does what the command line says. 0 when it went well, 1 when not, 2 when the command line is not
@@ -71,8 +109,13 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments.config),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments.config),
-        Command::Why(arguments) => question::run("/why", &arguments),
-        Command::Watchers(arguments) => question::run("/watchers", &arguments),
+        Command::Why(arguments) => arguments.ask("/why"),
+        Command::Watchers(arguments) => arguments.ask("/watchers"),
+        Command::List(arguments) => edit::list(&arguments),
+        Command::Say(arguments) => say::run(&arguments),
+        Command::Rules(arguments) => edit::rules(&arguments),
+        Command::Approve(arguments) => edit::approve(&arguments),
+        Command::Deny(arguments) => edit::deny(&arguments),
     }
 }
 
@@ -99,12 +142,174 @@ mod tests {
             unreachable!()
         };
         assert_eq!(
-            (why.aor.as_str(), why.socket),
+            (why.aor.as_str(), why.server.socket),
             ("123@a", Some(PathBuf::from("/x")))
         );
         assert!(parse("lamplighter demo --once --plain").is_ok());
         assert!(parse("lamplighter why").is_err());
         assert!(parse("lamplighter watchers a@b --socket /x --config /y").is_err());
         assert!(parse("lamplighter").is_err());
+    }
+
+    /// What a command line asks of the server.
+    fn request(line: &str) -> Option<Request> {
+        let words = line.split(' ').map(|word| word.replace('_', " "));
+        let words = std::iter::once("lamplighter".to_owned()).chain(words);
+        match Arguments::try_parse_from(words).ok()?.command {
+            Command::List(arguments) => Some(arguments.request()),
+            Command::Say(arguments) => Some(arguments.request()),
+            Command::Approve(arguments) => Some(arguments.request()),
+            Command::Deny(arguments) => Some(arguments.request()),
+            Command::Rules(arguments) => arguments.request().ok(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn each_command_becomes_a_request() {
+        type Row = (
+            &'static str,
+            &'static str,
+            &'static [(&'static str, &'static str)],
+        );
+        let table: &[Row] = &[
+            ("list show", "/list", &[]),
+            ("list show t@a --socket /x", "/list", &[("list", "t@a")]),
+            (
+                "list add t@a sip:1@a --at 2",
+                "/list/add",
+                &[("list", "t@a"), ("member", "sip:1@a"), ("at", "2")],
+            ),
+            (
+                "list remove t@a 1",
+                "/list/remove",
+                &[("list", "t@a"), ("member", "1")],
+            ),
+            (
+                "list create t@a --name The_team --style broadworks 1 sip:2@a",
+                "/list/create",
+                &[
+                    ("list", "t@a"),
+                    ("name", "The team"),
+                    ("style", "broadworks"),
+                    ("members", "1 sip:2@a"),
+                ],
+            ),
+            ("list delete t@a", "/list/delete", &[("list", "t@a")]),
+            (
+                "say 1@a dnd on --config /y",
+                "/say/dnd",
+                &[("aor", "1@a"), ("state", "on")],
+            ),
+            (
+                "say 1@a forward no-answer *97 --rings 3",
+                "/say/forward",
+                &[
+                    ("aor", "1@a"),
+                    ("kind", "no-answer"),
+                    ("target", "*97"),
+                    ("rings", "3"),
+                ],
+            ),
+            (
+                "say 1@a note out_to_lunch",
+                "/say/note",
+                &[("aor", "1@a"), ("text", "out to lunch")],
+            ),
+            (
+                "say 1@a presence open away lunch",
+                "/say/presence",
+                &[
+                    ("aor", "1@a"),
+                    ("basic", "open"),
+                    ("activities", "away lunch"),
+                ],
+            ),
+            (
+                "say 1@a messages 3/1 1/0",
+                "/say/messages",
+                &[("aor", "1@a"), ("counts", "3/1"), ("urgent", "1/0")],
+            ),
+            (
+                "say *76210@a lamp early --from sip:5@a --display Five --expires 10m",
+                "/say/lamp",
+                &[
+                    ("aor", "*76210@a"),
+                    ("state", "early"),
+                    ("from", "sip:5@a"),
+                    ("display", "Five"),
+                    ("expires", "10m"),
+                ],
+            ),
+            (
+                "say 700@a park sip:5@a --display Five",
+                "/say/park",
+                &[("aor", "700@a"), ("from", "sip:5@a"), ("display", "Five")],
+            ),
+            ("say 700@a unpark", "/say/unpark", &[("aor", "700@a")]),
+            (
+                "say 1@a appearance 2 held --party <sip:5@a>",
+                "/say/appearance",
+                &[
+                    ("aor", "1@a"),
+                    ("index", "2"),
+                    ("state", "held"),
+                    ("party", "<sip:5@a>"),
+                ],
+            ),
+            (
+                "say 1@a registered sip:1@10.0.0.9 3600",
+                "/say/registered",
+                &[
+                    ("aor", "1@a"),
+                    ("contact", "sip:1@10.0.0.9"),
+                    ("expires", "3600"),
+                ],
+            ),
+            (
+                "say 1@a unregistered",
+                "/say/unregistered",
+                &[("aor", "1@a")],
+            ),
+            ("rules show 1@a", "/rules", &[("aor", "1@a")]),
+            ("rules remove 1@a", "/rules/remove", &[("aor", "1@a")]),
+            (
+                "approve b@x 1@a",
+                "/rules/approve",
+                &[("watcher", "b@x"), ("aor", "1@a")],
+            ),
+            (
+                "deny b@x 1@a --politely",
+                "/rules/deny",
+                &[("watcher", "b@x"), ("aor", "1@a"), ("politely", "yes")],
+            ),
+        ];
+        for (line, path, fields) in table {
+            let is_question = ["/list", "/rules"].contains(path);
+            let expected = if is_question {
+                Request::get(path)
+            } else {
+                Request::post(path)
+            };
+            let expected = fields
+                .iter()
+                .fold(expected, |request, (name, value)| request.with(name, value));
+            assert_eq!(request(line), Some(expected), "{line}");
+        }
+        for wrong in [
+            "list",
+            "list add t@a",
+            "list create",
+            "list create t@a --style pretty 1",
+            "say 1@a",
+            "say 1@a dnd maybe",
+            "say 1@a forward sometimes 5",
+            "say 1@a appearance two held",
+            "approve b@x",
+            "list show --socket /x --config /y",
+            "rules import 1@a /nowhere/at/all",
+        ] {
+            assert_eq!(request(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,26 +1,26 @@
-//! `lamplighter why` and `watchers`: a question to the running server, its answer printed as it is.
+//! A question or a command to the running server, its answer printed as it is.
 
 use std::io;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::QuestionArguments;
-use crate::cli::client;
+use crate::cli::ServerArguments;
+use crate::cli::client::Request;
 use crate::config::Complaints;
 use crate::config::Config;
 use crate::config::Source;
 
-/// Asks for the page `path`.
-pub(super) fn run(path: &str, arguments: &QuestionArguments) -> ExitCode {
-    let socket = match socket(arguments) {
+/// Sends it and prints what comes back.
+pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
+    let socket = match socket(server) {
         Ok(socket) => socket,
         Err(complaints) => {
             eprintln!("{complaints}");
             return ExitCode::FAILURE;
         }
     };
-    match client::get(&socket, path, "aor", &arguments.aor) {
+    match request.send(&socket) {
         Ok(response) if response.status == 200 => {
             // Whoever reads through a pipe may stop before the end (`| head`); that is no fault.
             let _ = io::stdout().write_all(response.body.as_bytes());
@@ -39,8 +39,8 @@ pub(super) fn run(path: &str, arguments: &QuestionArguments) -> ExitCode {
 
 /// The control socket: as given, else as the given configuration says, else the default one. A
 /// configuration with faults the parser does not see still says where its server is.
-fn socket(arguments: &QuestionArguments) -> Result<PathBuf, Complaints> {
-    match (&arguments.socket, &arguments.config) {
+fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
+    match (&server.socket, &server.config) {
         (Some(socket), _) => Ok(socket.clone()),
         (None, Some(file)) => Ok(Config::parse(&Source::read(file)?)?.control_socket()),
         (None, None) => Ok(Config::default().control_socket()),

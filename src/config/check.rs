@@ -232,7 +232,7 @@ fn advertised(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option
 }
 
 /// Complains of a count outside its bounds.
-fn between<T>(
+pub(super) fn between<T>(
     place: &Spanned<T>,
     count: usize,
     name: &str,

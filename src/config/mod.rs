@@ -9,8 +9,12 @@
 
 mod check;
 mod complaint;
+mod lists;
 mod machine;
+mod people;
 mod plan;
+mod policies;
+mod profiles;
 mod quantity;
 mod schema;
 mod suggestion;
@@ -22,6 +26,7 @@ pub use complaint::Source;
 pub use machine::Machine;
 pub use plan::Listener;
 pub use plan::Plan;
+pub use profiles::SHIPPED_FILE;
 pub use quantity::Interval;
 pub use quantity::Octets;
 pub use schema::AuthKind;

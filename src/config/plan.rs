@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use crate::config::check;
 use crate::config::complaint::Complainer;
@@ -116,6 +117,14 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         nonces_max: *limits.nonces.get_ref(),
         nonce_life: config.auth.nonce_life.get_ref().0,
         // `local_addresses` are known when the listeners are bound.
+        epoch_unix: now_unix(),
         ..Options::new(ShardId(0), shards, Instant::now(), key)
     }
+}
+
+/// What the wall clock says, in seconds since 1970 UTC; 0 for a clock before that.
+fn now_unix() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

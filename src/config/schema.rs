@@ -4,13 +4,13 @@
 //! Values that can be wrong in a way only the check sees keep their place ([`Spanned`]), so that
 //! the complaint has a line.
 
-use std::fmt;
+mod profile;
+mod tenant;
+
 use std::path::Path;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use serde::Deserializer;
-use serde::de;
 use toml::Spanned;
 
 use crate::config::complaint::Complaints;
@@ -18,6 +18,20 @@ use crate::config::complaint::Source;
 use crate::config::complaint::from_parser;
 use crate::config::quantity::Interval;
 use crate::config::quantity::Octets;
+
+pub(super) use profile::IdleKind;
+pub(super) use profile::ParameterKind;
+pub(super) use profile::Profile;
+pub(super) use profile::UnregisteredKind;
+pub(super) use tenant::Account;
+pub use tenant::AuthKind;
+pub(super) use tenant::CompositionKind;
+pub(super) use tenant::Domain;
+pub(super) use tenant::Group;
+pub(super) use tenant::HandlingKind;
+pub(super) use tenant::List;
+pub(super) use tenant::Policy;
+pub(super) use tenant::StyleKind;
 
 /// A default: a value that stands nowhere in the file.
 fn unplaced<T>(value: T) -> Spanned<T> {
@@ -46,6 +60,14 @@ pub struct Config {
     pub domain: Vec<Domain>,
     /// `[[account]]`
     pub account: Vec<Account>,
+    /// `[[group]]`
+    pub group: Vec<Group>,
+    /// `[[list]]`
+    pub list: Vec<List>,
+    /// `[[policy]]`
+    pub policy: Vec<Policy>,
+    /// `[[profile]]`
+    pub profile: Vec<Profile>,
 }
 
 /// `[node]`: this process.
@@ -151,101 +173,6 @@ pub struct Limits {
     pub probation: Spanned<Interval>,
 }
 
-/// `[[domain]]`: one tenant.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Domain {
-    /// Its name, the realm of its challenges: a DNS name or an IP address.
-    pub name: Spanned<String>,
-    /// Other names that mean the same.
-    #[serde(default)]
-    pub aliases: Vec<Spanned<String>>,
-    /// How requests prove who they are from.
-    #[serde(default)]
-    pub auth: AuthKind,
-    /// Addresses and networks that are believed without a digest.
-    #[serde(default)]
-    pub trusted: Vec<Spanned<String>>,
-    /// Whether the number given to call_state.htm is told to watchers.
-    #[serde(default)]
-    pub reveal_number: bool,
-    /// Longest and default life of a call_state.htm statement.
-    #[serde(default = "Domain::max_call_duration")]
-    pub max_call_duration: Spanned<Interval>,
-    /// Shortest expiry; shorter is refused with 423.
-    #[serde(default = "Domain::min_expires")]
-    pub min_expires: Spanned<Interval>,
-    /// Longest expiry; longer is shortened.
-    #[serde(default = "Domain::max_expires")]
-    pub max_expires: Spanned<Interval>,
-    /// Whether addresses without an account may be watched and published.
-    #[serde(default)]
-    pub open: bool,
-    /// Offer SHA-256 before MD5.
-    #[serde(default)]
-    pub sha256: bool,
-}
-
-/// An authentication mode's name in the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AuthKind {
-    /// A digest, but for trusted addresses.
-    #[default]
-    Digest,
-    /// Trusted addresses alone.
-    Trusted,
-    /// Everybody is believed.
-    None,
-}
-
-/// `[[account]]`: somebody with credentials.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Account {
-    /// The user part of the address of record.
-    pub user: Spanned<String>,
-    /// The domain, by its name or an alias.
-    pub domain: Spanned<String>,
-    /// The password.
-    pub password: Spanned<Password>,
-    /// Whether it may publish for everybody of its domain.
-    #[serde(default)]
-    pub feeder: bool,
-}
-
-/// A password: shown by nothing, neither by `Debug` nor by the parser's complaints.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("(hidden)")
-    }
-}
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)
-            .map(Self)
-            .map_err(|_| de::Error::custom("invalid value: a password must be a text in quotes"))
-    }
-}
-
-impl Domain {
-    fn max_call_duration() -> Spanned<Interval> {
-        unplaced(Interval::from_secs(7200))
-    }
-
-    fn min_expires() -> Spanned<Interval> {
-        unplaced(Interval::from_secs(60))
-    }
-
-    fn max_expires() -> Spanned<Interval> {
-        unplaced(Interval::from_secs(7200))
-    }
-}
-
 impl Default for Node {
     fn default() -> Self {
         Self {
@@ -343,7 +270,7 @@ impl Config {
     }
 
     /// The sections in which `new` differs and that only a restart can apply: all but domains and
-    /// accounts.
+    /// what is of them, and profiles.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let sections = [

@@ -1,4 +1,4 @@
-//! The check of domains and accounts, and the directory they become.
+//! The check of tenants, and the directory they become: domains first, then what is of them.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -11,29 +11,52 @@ use toml::Spanned;
 
 use crate::config::check::time_between;
 use crate::config::complaint::Complainer;
+use crate::config::lists;
+use crate::config::people::Names;
+use crate::config::people::is_user;
+use crate::config::policies;
+use crate::config::profiles;
 use crate::config::schema;
 use crate::config::schema::AuthKind;
+use crate::config::schema::CompositionKind;
 use crate::config::schema::Config;
-use crate::config::suggestion::nearest;
+use crate::presence::Aor;
+use crate::presence::list::MEMBERS_MAX;
+use crate::presence::rules::Style;
 use crate::shard::Directory;
 use crate::shard::directory::AuthMode;
+use crate::shard::directory::Details;
 use crate::shard::directory::Domain;
+use crate::shard::directory::user_range::UserRange;
 
-/// Domains, then accounts.
+/// Domains, accounts, groups, lists, policies, profiles.
 pub(super) fn directory(
     config: &Config,
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,
 ) -> Directory {
     let mut directory = Directory::default();
+    let names = Names::new(config);
     let mut taken = HashMap::new();
     for domain in &config.domain {
-        add_domain(domain, &mut directory, &mut taken, complainer, notes);
+        add_domain(
+            domain,
+            &names,
+            &mut directory,
+            &mut taken,
+            complainer,
+            notes,
+        );
     }
     let mut accounts = HashSet::new();
     for account in &config.account {
-        add_account(account, &mut directory, &taken, &mut accounts, complainer);
+        add_account(account, &names, &mut directory, &mut accounts, complainer);
     }
+    lists::add_groups(config, &names, &mut directory, complainer);
+    lists::add_lists(config, &names, &mut directory, complainer);
+    lists::note_strangers(config, &names, &directory, complainer, notes);
+    policies::add_policies(config, &names, &mut directory, complainer, notes);
+    directory.set_profiles(profiles::table(&config.profile, complainer));
     if config.domain.is_empty() {
         notes.push("there is no [[domain]]: every request will be answered 404".to_owned());
     }
@@ -45,6 +68,7 @@ type Taken = HashMap<String, usize>;
 
 fn add_domain(
     domain: &schema::Domain,
+    known: &Names,
     directory: &mut Directory,
     taken: &mut Taken,
     complainer: &mut Complainer<'_>,
@@ -82,8 +106,25 @@ fn add_domain(
     let mut names = names.into_iter().flatten();
     let Some(name) = names.next() else { return };
     let aliases: Vec<String> = names.collect();
+    let any_dn = domain.any_dn.iter();
     let domain = Domain {
-        name,
+        any_dn: any_dn
+            .filter_map(|text| known.people(text, &name, complainer))
+            .collect(),
+        orbits: ranges(&domain.orbits, "orbits", complainer),
+        resources: ranges(&domain.resources, "resources", complainer),
+        voicemail_pilots: domain
+            .voicemail_pilots
+            .iter()
+            .filter_map(|number| phrase(number, "voicemail_pilots", complainer))
+            .collect(),
+        privacy: policies::privacy(&domain.privacy, complainer),
+        default_handling: policies::handling(domain.default_handling),
+        composition: match domain.composition {
+            CompositionKind::Standard => Style::Standard,
+            CompositionKind::Alceo => Style::Alceo,
+            CompositionKind::Imagicle => Style::Imagicle,
+        },
         auth,
         trusted,
         reveal_number: domain.reveal_number,
@@ -92,6 +133,7 @@ fn add_domain(
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
         sha256: domain.sha256,
+        ..Domain::new(&name)
     };
     // Names that are taken were complained of already.
     let _ = directory.add_domain(domain, &aliases);
@@ -184,15 +226,60 @@ fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
     }
 }
 
+/// The names of a domain's orbits or resources.
+fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>) -> Vec<UserRange> {
+    let mut ranges = Vec::new();
+    let mut count = 0;
+    for text in texts {
+        match UserRange::parse(text.get_ref()) {
+            Ok(range) => {
+                count += range.count();
+                ranges.push(range);
+            }
+            Err(fault) => {
+                let what = format!("\"{}\" cannot be among {key}: {fault}", text.get_ref());
+                let remedy = "write \"700-709\", \"*71-*75\" or one user";
+                complainer.add(text.span(), what, remedy);
+            }
+        }
+    }
+    if let Some(last) = texts.last()
+        && count > MEMBERS_MAX
+    {
+        let what = format!("the {key} are {count}");
+        complainer.add(
+            last.span(),
+            what,
+            format!("at most {MEMBERS_MAX} can be listed"),
+        );
+    }
+    ranges
+}
+
+/// A name or a number that is there and can be shown.
+fn phrase(text: &Spanned<String>, key: &str, complainer: &mut Complainer<'_>) -> Option<Box<str>> {
+    let given = text.get_ref().trim();
+    if !is_user(given) {
+        let what = format!("{:?} cannot stand in {key}", text.get_ref());
+        complainer.add(
+            text.span(),
+            what,
+            "give 1 to 256 visible octets, or remove it",
+        );
+        return None;
+    }
+    Some(given.into())
+}
+
 fn add_account(
     account: &schema::Account,
+    names: &Names,
     directory: &mut Directory,
-    taken: &Taken,
-    accounts: &mut HashSet<(String, String)>,
+    accounts: &mut HashSet<Aor>,
     complainer: &mut Complainer<'_>,
 ) {
     let user = account.user.get_ref();
-    if user.is_empty() || user.chars().any(char::is_control) || user.len() > 256 {
+    if !is_user(user) {
         let what = format!("{user:?} is no user");
         complainer.add(
             account.user.span(),
@@ -208,31 +295,31 @@ fn add_account(
             "give one, or remove the account",
         );
     }
-    let domain = canonical_domain(account.domain.get_ref()).unwrap_or_default();
-    let Some(owner) = directory.domain(&domain).map(|domain| domain.name.clone()) else {
-        // A name that was complained of where it was taken needs no second complaint here.
-        if !taken.contains_key(&domain) {
-            let mut names: Vec<&str> = taken.keys().map(String::as_str).collect();
-            names.sort_unstable();
-            let remedy = nearest(&domain, &names).map_or_else(
-                || "add a [[domain]] of that name".to_owned(),
-                |meant| format!("did you mean \"{meant}\"?"),
-            );
-            let what = format!(
-                "\"{user}\" is of the domain \"{}\", which there is not",
-                account.domain.get_ref()
-            );
-            complainer.add(account.domain.span(), what, remedy);
-        }
+    let text = |text: &Spanned<String>, key, complainer: &mut _| phrase(text, key, complainer);
+    let display = account.display.as_ref();
+    let alternative = account.alternative.as_ref();
+    let voicemail = account.voicemail.iter();
+    let details = Details {
+        display: display.and_then(|name| text(name, "display", complainer)),
+        alternative: alternative.and_then(|number| text(number, "alternative", complainer)),
+        voicemail: voicemail
+            .filter_map(|number| text(number, "voicemail", complainer))
+            .collect(),
+    };
+    let Some(domain) = names.domain(&account.domain, &format!("\"{user}\""), complainer) else {
         return;
     };
-    if !accounts.insert((user.clone(), owner.clone())) {
-        let what = format!("the account \"{user}@{owner}\" is there twice");
+    let aor = Aor::new(user, &domain);
+    if !accounts.insert(aor.clone()) {
+        let what = format!("the account \"{aor}\" is there twice");
         complainer.add(account.user.span(), what, "remove one of the two");
         return;
     }
-    if let Some(added) = directory.add_account(user, &owner, &account.password.get_ref().0) {
+    if let Some(added) = directory.add_account(user, &domain, &account.password.get_ref().0) {
         added.is_feeder = account.feeder;
+    }
+    if details != Details::default() {
+        directory.describe(&aor, details);
     }
 }
 

@@ -5,9 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::presence::Aor;
 use crate::shard::Options;
 use crate::shard::directory::AuthMode;
 use crate::sip::Transport;
+
+mod profiles;
+mod tenants;
+
+fn aor(key: &str) -> Aor {
+    Aor::from_key(key).unwrap()
+}
 
 fn source(text: &str) -> Source {
     Source {
@@ -47,6 +55,7 @@ fn the_defaults_are_the_shards_own() {
     let own = Options::new(options.id, options.shards, options.epoch, options.key);
     let own = Options {
         advertise: vec![None, None],
+        epoch_unix: options.epoch_unix,
         ..own
     };
     assert_eq!(format!("{options:?}"), format!("{own:?}"));
@@ -60,9 +69,14 @@ fn the_shipped_file_explains_every_key() {
     let tables = [
         "", "[node]", "[cores]", "[sip]", listen, "[http]", "[notify]", "[auth]", "[limits]",
     ];
-    let tables = tables
-        .into_iter()
-        .chain(["[[domain]]\nname = \"\"", "[[account]]\nuser = \"\""]);
+    let tables = tables.into_iter().chain([
+        "[[domain]]\nname = \"\"",
+        "[[account]]\nuser = \"\"",
+        "[[group]]\nname = \"\"",
+        "[[list]]\nuser = \"\"",
+        "[[policy]]\ndomain = \"\"",
+        "[[profile]]\nname = \"\"",
+    ]);
     for table in tables {
         let complaint = complaints(&format!("{table}\nqqqqqqqqqq = 1\n")).remove(0);
         let known = complaint.split_once("known here: ").unwrap().1.to_owned();
@@ -86,21 +100,26 @@ fn the_shipped_file_explains_every_key() {
 #[test]
 fn the_examples_of_the_shipped_file_work() {
     let start = DEFAULT_FILE.find("# [[domain]]").unwrap();
-    let lines = DEFAULT_FILE[start..]
+    let keys: String = DEFAULT_FILE[start..]
         .lines()
-        .filter(|line| !line.starts_with("# Somebody"));
-    let text: String = lines
-        .map(|line| format!("{}\n", line.trim_start_matches(['#', ' '])))
-        .collect();
-    let only_keys: String = text
-        .lines()
-        .filter(|line| line.contains(" = ") || line.starts_with("[["))
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|line| !line.starts_with('#') && (line.contains(" = ") || line.starts_with("[[")))
         .map(|line| format!("{line}\n"))
         .collect();
-    let plan = plan(&only_keys);
+    let plan = plan(&keys);
     let domain = plan.directory.domain("192.0.2.1").unwrap();
     assert_eq!(domain.name, "abc.com");
     assert!(plan.directory.account("123@abc.com").is_some());
+    let team = plan.directory.list(&aor("team@abc.com")).unwrap();
+    assert_eq!(team.members.len(), 2);
+    assert_eq!(
+        plan.directory.profile(b"yealink sip-t46u").name,
+        "lobby".into()
+    );
+    assert_eq!(
+        plan.directory.rule_text(1),
+        "policy 1: same-domain watches * (dialog): allow, privacy 2"
+    );
 }
 
 const LAB_NOTE: &str =

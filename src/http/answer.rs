@@ -1,4 +1,4 @@
-//! Responses: short plain texts that quote nothing of the request.
+//! Responses: plain texts. Those of the public pages are short and quote nothing of the request.
 
 use http_body_util::Full;
 use hyper::Response;
@@ -29,7 +29,7 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 
 /// A refusal after which the connection ends, because what follows on it cannot be trusted or is
 /// too long to read.
-pub(super) fn last(status: StatusCode, body: &'static str) -> Answer {
+pub(super) fn last(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = text(status, body);
     answer
         .headers_mut()

@@ -16,6 +16,15 @@ pub(super) enum NotAnAor {
     UnknownDomain(String),
 }
 
+/// Whoever `text` names, of any domain: a watcher may come from elsewhere. None when it cannot be
+/// read.
+pub(super) fn anybody(text: &str, directory: &Directory) -> Option<Aor> {
+    let (user, host) = split(text.trim())?;
+    let domain = directory.domain(&host);
+    let host = domain.map_or(host.as_str(), |domain| &domain.name);
+    Some(Aor::new(&user, host))
+}
+
 /// The presentity that `text` names.
 pub(super) fn resolve(text: &str, directory: &Directory) -> Result<Aor, NotAnAor> {
     let (user, host) = split(text.trim()).ok_or(NotAnAor::Unreadable)?;

@@ -63,7 +63,7 @@ pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>
     let owner = Shard::owner(&aor, site.engine.shards());
     match site
         .engine
-        .ask(owner, Command::CallState { aor, call, expires })
+        .ask(owner, Command::call_state(aor, call, expires))
         .await
     {
         Ok(Reply::Done) => answer::text(StatusCode::OK, "OK\n"),
@@ -262,7 +262,6 @@ fn call(number: &str, domain: &Domain) -> CallDialog {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::shard::directory::AuthMode;
 
     /// The way is the same for everybody: one comparison, with the account's secret or with the
     /// decoy's.
@@ -270,15 +269,8 @@ mod tests {
     fn there_is_always_a_secret_to_compare_with() {
         let mut directory = Directory::default();
         let domain = Domain {
-            name: "abc.com".to_owned(),
-            auth: AuthMode::Digest,
-            trusted: Vec::new(),
-            reveal_number: false,
-            max_call_duration: Duration::from_secs(7200),
-            min_expires: Duration::from_secs(60),
-            max_expires: Duration::from_secs(7200),
             open: true,
-            sha256: false,
+            ..Domain::new("abc.com")
         };
         directory.add_domain(domain, &[]).unwrap();
         directory.add_account("123", "abc.com", "right").unwrap();

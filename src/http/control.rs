@@ -1,177 +1,139 @@
-//! The operator's questions: why a lamp is as it is, who watches it, what was counted. The answers
-//! are text for a terminal, which the command line prints as they are.
+//! The operator's pages on the control socket: questions (GET) and commands (POST). The answers are
+//! text for a terminal, which the command line prints as they are.
+//!
+//! | page | fields |
+//! |---|---|
+//! | `/why`, `/watchers` | `aor`, `wide` |
+//! | `/counters` | |
+//! | `/list` | `list`, or none for all lists |
+//! | `/list/create` | `list`, `name`, `style`, `members` |
+//! | `/list/delete` | `list` |
+//! | `/list/add`, `/list/remove` | `list`, `member`, `at` |
+//! | `/say/...` | see [`say`] |
+//! | `/rules`, `/rules/remove` | `aor` |
+//! | `/rules/import` | `aor` in the query, the document as the body |
+//! | `/rules/approve`, `/rules/deny` | `watcher`, `aor`, `politely` |
+//!
+//! Fields come in the query or in a form. A command is done when its answer comes: every shard has
+//! it, and whoever subscribes is being told.
 
+mod form;
+mod lists;
+mod questions;
+mod refusal;
+mod rules;
+mod say;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use glommio::timer::sleep;
+use hyper::Method;
+use hyper::Request;
 use hyper::StatusCode;
+use hyper::body::Incoming;
 
 use crate::http::Site;
 use crate::http::answer;
 use crate::http::answer::Answer;
-use crate::http::aor;
-use crate::http::aor::NotAnAor;
+use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
-use crate::http::fields::Fields;
-use crate::http::metrics;
-use crate::http::table::Table;
-use crate::http::table::span;
-use crate::http::table::visible;
-use crate::presence::Aor;
 use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::Shard;
+use crate::shard::Directory;
 use crate::shard::ShardId;
-use crate::shard::mail::Contribution;
-use crate::shard::mail::WatcherReport;
-use crate::shard::mail::Why;
 
-/// `GET /why?aor=`
-pub(super) async fn why<E: Engine>(query: &str, site: &Site<E>) -> Answer {
-    let aor = match asked(query, site) {
-        Ok(aor) => aor,
-        Err(refusal) => return refusal.into_answer(),
+/// How often a directory is offered to a shard whose inbox is full.
+const OFFERS_MAX: u32 = 20;
+/// The time between two offers.
+const OFFER_PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers one request.
+pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer {
+    let path = request.uri().path().to_owned();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_question = matches!(
+        path.as_str(),
+        "/why" | "/watchers" | "/counters" | "/list" | "/rules"
+    );
+    let is_command = lists::is_command(&path) || rules::is_command(&path) || say::is_command(&path);
+    let done = match (is_question, is_command) {
+        (true, _) if !is_read => return answer::not_allowed("GET, HEAD"),
+        (_, true) if request.method() != Method::POST => return answer::not_allowed("POST"),
+        (true, _) => ask(&path, request.uri().query().unwrap_or_default(), site).await,
+        (_, true) => act(&path, request, site).await,
+        (false, false) => return answer::text(StatusCode::NOT_FOUND, "Not Found\n"),
     };
-    let owner = Shard::owner(&aor, site.engine.shards());
-    match site.engine.ask(owner, Command::Why(aor.clone())).await {
-        Ok(Reply::Why(why)) => answer::text(StatusCode::OK, explanation(&aor, &why)),
-        Ok(_) | Err(_) => answer::unavailable(),
-    }
-}
-
-/// `GET /watchers?aor=`
-pub(super) async fn watchers<E: Engine>(query: &str, site: &Site<E>) -> Answer {
-    let aor = match asked(query, site) {
-        Ok(aor) => aor,
-        Err(refusal) => return refusal.into_answer(),
-    };
-    let mut reports = Vec::new();
-    let mut silent = Vec::new();
-    for shard in 0..site.engine.shards() {
-        match site
-            .engine
-            .ask(ShardId(shard), Command::Watchers(aor.clone()))
-            .await
-        {
-            Ok(Reply::Watchers(found)) => reports.extend(found),
-            Ok(_) | Err(_) => silent.push(shard),
-        }
-    }
-    reports.sort_by(|left, right| {
-        (&left.watcher, left.package, &left.call_id).cmp(&(
-            &right.watcher,
-            right.package,
-            &right.call_id,
-        ))
-    });
-    answer::text(StatusCode::OK, watcher_table(&aor, &reports, &silent))
-}
-
-/// `GET /counters`
-pub(super) async fn counters<E: Engine>(engine: &E) -> Answer {
-    let counted = metrics::count(engine).await;
-    let mut table = Table::new(&["COUNTER", "VALUE"]);
-    for (name, value) in &counted.values {
-        table.add([(*name).to_owned(), value.to_string()]);
-    }
-    let mut text = String::new();
-    table.write(&mut text);
-    complain_of_silence(&counted.silent, &mut text);
-    answer::text(StatusCode::OK, text)
-}
-
-/// Why a question is none.
-struct NoQuestion(StatusCode, String);
-
-impl NoQuestion {
-    fn into_answer(self) -> Answer {
-        answer::text(self.0, format!("{}\n", self.1))
-    }
-}
-
-/// The presentity that is asked about.
-fn asked<E>(query: &str, site: &Site<E>) -> Result<Aor, NoQuestion> {
-    let bad = |why: &str| NoQuestion(StatusCode::BAD_REQUEST, why.to_owned());
-    let fields = Fields::parse(query, b"", &["aor"]).map_err(|_| bad("aor is given twice"))?;
-    let text = fields.value("aor").ok_or_else(|| bad("aor is missing"))?;
-    aor::resolve(text, &site.directory()).map_err(|error| match error {
-        NotAnAor::Unreadable => bad(&error.to_string()),
-        NotAnAor::UnknownDomain(_) => NoQuestion(StatusCode::NOT_FOUND, error.to_string()),
+    done.map_or_else(Refusal::into_answer, |text| {
+        answer::text(StatusCode::OK, text)
     })
 }
 
-fn explanation(aor: &Aor, why: &Why) -> String {
-    let mut text = visible(&format!(
-        "{aor} is {} (basic {}, lamp {})",
-        why.availability, why.basic, why.lamp
-    ));
-    text.push('\n');
-    text.push_str(&visible(&format!("because {}", why.because)));
-    text.push_str("\n\n");
-    if why.contributions.is_empty() {
-        text.push_str("No source says anything.\n");
-        return text;
+async fn ask<E: Engine>(path: &str, query: &str, site: &Site<E>) -> Result<String, Refusal> {
+    match path {
+        "/why" => questions::why(query, site).await,
+        "/watchers" => questions::watchers(query, site).await,
+        "/list" => lists::show(query, &site.directory()),
+        "/rules" => rules::show(query, &site.directory()),
+        _ => Ok(questions::counters(&site.engine).await),
     }
-    let mut table = Table::new(&[" ", "SOURCE", "SAYS", "AGE", "REMAINING"]);
-    for Contribution {
-        source,
-        says,
-        age,
-        remaining,
-        decides,
-    } in &why.contributions
-    {
-        let mark = if *decides { "*" } else { " " };
-        table.add([
-            mark.to_owned(),
-            source.clone(),
-            says.clone(),
-            span(*age),
-            span(*remaining),
-        ]);
-    }
-    table.write(&mut text);
-    text
 }
 
-fn watcher_table(aor: &Aor, reports: &[WatcherReport], silent: &[u16]) -> String {
-    let mut text = match reports.len() {
-        0 => format!("Nobody watches {aor}.\n"),
-        1 => format!("1 subscription to {aor}\n\n"),
-        count => format!("{count} subscriptions to {aor}\n\n"),
+async fn act<E: Engine>(
+    path: &str,
+    request: Request<Incoming>,
+    site: &Site<E>,
+) -> Result<String, Refusal> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let body = form::body(request).await?;
+    // Texts may be somebody's affair; which command it was, and that it was done, is not.
+    tracing::debug!(path, "command");
+    if say::is_command(path) {
+        say::act(path, &query, &body, site).await
+    } else if lists::is_command(path) {
+        lists::act(path, &query, &body, site).await
+    } else {
+        rules::act(path, &query, &body, site).await
+    }
+}
+
+/// Puts what `edit` makes of the directory in its place, gives it to every shard, and waits until
+/// each has it. Returns the new one.
+async fn edit<E: Engine>(
+    site: &Site<E>,
+    edit: impl FnOnce(&Directory) -> Result<Directory, Refusal>,
+) -> Result<Arc<Directory>, Refusal> {
+    let offer = |directory: &Arc<Directory>, shards: &[ShardId]| {
+        let ask = |shard: &ShardId| {
+            let reload = Command::Reload(Arc::clone(directory));
+            (*shard, site.engine.ask(*shard, reload))
+        };
+        (
+            Arc::clone(directory),
+            shards.iter().map(ask).collect::<Vec<_>>(),
+        )
     };
-    if !reports.is_empty() {
-        let headings = [
-            "WATCHER",
-            "PACKAGE",
-            "STATE",
-            "NOTIFIES",
-            "REMAINING",
-            "FLOW",
-            "TARGET",
-            "SHARD",
-            "CALL-ID",
-        ];
-        let mut table = Table::new(&headings);
-        for report in reports {
-            table.add([
-                report.watcher.clone(),
-                report.package.to_owned(),
-                report.state.to_owned(),
-                report.notifies.to_string(),
-                span(report.remaining),
-                report.flow.clone(),
-                report.target.clone(),
-                report.shard.to_string(),
-                report.call_id.clone(),
-            ]);
+    let mut shards: Vec<ShardId> = (0..site.engine.shards()).map(ShardId).collect();
+    let (edited, mut offers) = site
+        .directory
+        .change(edit, |directory| offer(directory, &shards))?;
+    for _ in 0..OFFERS_MAX {
+        let replies = offers
+            .into_iter()
+            .map(async |(shard, reply)| (shard, reply.await));
+        let replies = join_all(replies).await;
+        shards.clear();
+        shards.extend(
+            replies
+                .iter()
+                .filter(|(_, reply)| reply.is_err())
+                .map(|(shard, _)| *shard),
+        );
+        if shards.is_empty() {
+            return Ok(edited);
         }
-        table.write(&mut text);
+        sleep(OFFER_PAUSE).await;
+        (_, offers) = site.directory.repeat(|directory| offer(directory, &shards));
     }
-    complain_of_silence(silent, &mut text);
-    text
-}
-
-/// Says which shards are missing from an answer.
-fn complain_of_silence(silent: &[u16], text: &mut String) {
-    for shard in silent {
-        text.push_str(&format!("Shard {shard} does not answer.\n"));
-    }
+    Err(Refusal::HalfDone)
 }

@@ -12,7 +12,8 @@ pub trait Engine: Clone + 'static {
     /// How many shards there are.
     fn shards(&self) -> u16;
 
-    /// Gives a shard a command and waits for its reply.
+    /// Gives a shard a command, before it returns; what it returns waits for the reply. So commands
+    /// of one caller arrive in the order of its calls, whatever it does with what is returned.
     fn ask(
         &self,
         shard: ShardId,

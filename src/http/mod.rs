@@ -1,5 +1,5 @@
 //! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's
-//! questions on a Unix socket.
+//! questions and commands on a Unix socket.
 //!
 //! Guarantees: query strings, passwords and called numbers reach no log and no public answer;
 //! nothing a client does holds a connection longer than the times in `connection`; connections,
@@ -12,6 +12,7 @@ mod aor;
 mod call_state;
 mod connection;
 mod control;
+mod directory;
 pub mod engine;
 mod fields;
 mod io;
@@ -19,14 +20,13 @@ mod metrics;
 mod router;
 mod table;
 
+pub use directory::SharedDirectory;
 pub use engine::Engine;
 pub use engine::Unavailable;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
 
 use futures_util::future::join_all;
 
@@ -34,9 +34,6 @@ use crate::http::connection::Door;
 use crate::net::adopt;
 use crate::shard::Directory;
 use crate::sip::digest::Secret;
-
-/// The directory in force; replaced as a whole when the configuration is read again.
-pub type SharedDirectory = Arc<RwLock<Arc<Directory>>>;
 
 /// What the HTTP core serves.
 #[derive(Debug)]
@@ -63,12 +60,7 @@ struct Site<E> {
 impl<E> Site<E> {
     /// The directory in force now.
     fn directory(&self) -> Arc<Directory> {
-        Arc::clone(
-            &self
-                .directory
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        self.directory.current()
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn answer<E: Engine>(
     }
     match door {
         Door::Public => public(request, site).await,
-        Door::Control => operator(&request, site).await,
+        Door::Control => control::answer(request, site).await,
     }
 }
 
@@ -53,17 +53,6 @@ async fn public<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer
         "/readyz" if site.engine.is_ready() => answer::text(StatusCode::OK, "OK\n"),
         "/readyz" => answer::unavailable(),
         "/metrics" => metrics::answer(&site.engine).await,
-        _ => not_found(),
-    }
-}
-
-async fn operator<E: Engine>(request: &Request<Incoming>, site: &Site<E>) -> Answer {
-    let query = request.uri().query().unwrap_or_default();
-    match request.uri().path() {
-        "/why" | "/watchers" | "/counters" if !is_read(request) => answer::not_allowed("GET, HEAD"),
-        "/why" => control::why(query, site).await,
-        "/watchers" => control::watchers(query, site).await,
-        "/counters" => control::counters(&site.engine).await,
         _ => not_found(),
     }
 }

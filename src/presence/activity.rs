@@ -63,6 +63,11 @@ const DO_NOT_DISTURB: [&str; 3] = ["dnd", "do-not-disturb", "donotdisturb"];
 /// Behind the table's bits.
 const DO_NOT_DISTURB_BIT: u32 = 1 << ACTIVITIES.len();
 
+/// The names of all activities, in the order of the table.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ACTIVITIES.iter().map(|activity| activity.name)
+}
+
 /// Whether a name outside the RPID namespace means do-not-disturb.
 pub(crate) fn is_do_not_disturb(name: &str) -> bool {
     DO_NOT_DISTURB.contains(&name)

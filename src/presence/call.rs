@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::presence::Aor;
+
 /// How far a call leg got (RFC 4235 §3.7.1; W:B3.6). Ordered by what a lamp should show first
 /// (W:B3.15, C0.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +135,20 @@ impl CallDialog {
             && *local == other.local
             && *remote == other.remote
             && *remote_is_private == other.remote_is_private
+    }
+
+    /// Whether the call waits at `aor` to be taken: it is on hold, and whoever calls `aor` takes it
+    /// (W:C8.1). A user's own call on hold is taken nowhere.
+    #[must_use]
+    pub fn is_parked_at(&self, aor: &Aor) -> bool {
+        let target = &*self.remote.target;
+        let address = target
+            .split_once(':')
+            .map_or(target, |(_, address)| address);
+        let address = address.split([';', '?', '>']).next().unwrap_or_default();
+        self.state == CallState::Confirmed
+            && self.local.rendering == Some(false)
+            && (address.eq_ignore_ascii_case(aor.as_str()) || address == aor.user())
     }
 
     /// What a lamp shows for this leg. A call the presentity makes itself lights the lamp steadily

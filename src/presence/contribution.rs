@@ -9,12 +9,32 @@ use crate::presence::call::CallDialog;
 /// Who says it. The name is what `lamplighter why` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// A PUBLISH of the dialog package, by its current entity tag: `publish:<etag>`.
+    /// A PUBLISH of any other package, by its current entity tag: `publish:<etag>`.
     Publish(EntityTag),
     /// A PUBLISH of the presence package: `client:<etag>`.
     Client(EntityTag),
     /// `call_state.htm`: `http:call_state`.
     CallState,
+    /// A virtual resource that the operator lights, an orbit he fills: `operator:lamp`.
+    Lamp,
+    /// Do-not-disturb, switched on at the exchange: `feature:dnd`.
+    DoNotDisturb,
+    /// A forwarding: `feature:forward`.
+    Forward,
+    /// The operator's note: `operator:note`.
+    Note,
+    /// The operator's word on availability: `operator:presence`.
+    Presence,
+    /// A mailbox, as the operator tells it: `operator:messages`.
+    Messages,
+    /// A contact learned from a REGISTER: `register:<uri>`.
+    Register(Box<str>),
+    /// A registrar without a contact: `register`.
+    Registrar,
+    /// An appearance of a shared line: `operator:appearance`.
+    Appearance,
+    /// The alternative number in the configuration: `account:alternative`.
+    Alternative,
 }
 
 /// A SIP-ETag of ours (RFC 3903 §6): unguessable, never reused.
@@ -57,11 +77,21 @@ impl fmt::Display for EntityTag {
 
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Publish(entity_tag) => write!(formatter, "publish:{entity_tag}"),
-            Self::Client(entity_tag) => write!(formatter, "client:{entity_tag}"),
-            Self::CallState => formatter.write_str("http:call_state"),
-        }
+        formatter.write_str(match self {
+            Self::Publish(entity_tag) => return write!(formatter, "publish:{entity_tag}"),
+            Self::Client(entity_tag) => return write!(formatter, "client:{entity_tag}"),
+            Self::Register(uri) => return write!(formatter, "register:{uri}"),
+            Self::CallState => "http:call_state",
+            Self::Lamp => "operator:lamp",
+            Self::DoNotDisturb => "feature:dnd",
+            Self::Forward => "feature:forward",
+            Self::Note => "operator:note",
+            Self::Presence => "operator:presence",
+            Self::Messages => "operator:messages",
+            Self::Registrar => "register",
+            Self::Appearance => "operator:appearance",
+            Self::Alternative => "account:alternative",
+        })
     }
 }
 
@@ -74,6 +104,9 @@ pub struct Statement {
     pub activities: Vec<Box<str>>,
     /// The note: person notes before tuple notes (W:B2.7).
     pub note: Option<Box<str>>,
+    /// A number or URI at which the user is to be had beside his SIP contacts: the `contact` of a
+    /// tuple, where it is a `tel:` URI (W:D2.5, D2.6).
+    pub alternative: Option<Box<str>>,
 }
 
 /// One source's statement, for `lamplighter why`.
@@ -85,8 +118,8 @@ pub struct Explained {
     pub says: String,
     /// When it was said.
     pub since: Instant,
-    /// When it ends by itself.
-    pub until: Instant,
+    /// When it ends by itself; None when only another word of its source ends it.
+    pub until: Option<Instant>,
     /// Whether the composed state follows it.
     pub decides: bool,
 }
@@ -121,6 +154,8 @@ mod tests {
     #[test]
     fn a_source_is_named() {
         assert_eq!(Source::CallState.to_string(), "http:call_state");
+        let contact = Source::Register("sip:123@10.0.0.9".into());
+        assert_eq!(contact.to_string(), "register:sip:123@10.0.0.9");
         assert_eq!(
             Source::Client(EntityTag(15)).to_string(),
             format!("client:{:032x}", 15)

@@ -4,19 +4,29 @@
 //! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is
 //! [`document`].
 
-mod activity;
+pub mod activity;
 mod call_set;
 mod leg_key;
 mod tombstone;
 
 pub mod aor;
+pub mod appearance;
 pub mod call;
 pub mod composition;
 pub mod contribution;
 pub mod document;
+pub mod features;
+pub mod list;
+pub mod messages;
+pub mod policy;
 pub mod presentity;
+pub mod profile;
 pub mod publication;
+pub mod registration;
+pub mod rules;
+pub mod statement;
 pub mod subscription;
+pub mod watcher;
 
 pub use aor::Aor;
 pub use call::CallDialog;

@@ -4,37 +4,37 @@
 //! loser never clears the winner; a contribution past its expiry is gone; a full document ends only
 //! its own publication's legs (W:B3.14).
 //!
-//! The state is changed by the `apply_*` and [`Presentity::expire`] calls; each first drops what is
-//! past its time, and returns whether the composed state changed. Nothing here depends on the order
-//! of a hash map: the same calls give the same state.
+//! The state is changed by the `apply*` calls, [`Presentity::set_rules`] and
+//! [`Presentity::expire`]; each first drops what is past its time, and returns whether the composed
+//! state changed. Nothing here depends on the order of a hash map: the same calls give the same
+//! state.
 
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
 use crate::presence::call_set::CallSet;
 use crate::presence::composition;
+use crate::presence::composition::Circumstances;
 use crate::presence::composition::Composed;
 use crate::presence::composition::Contributor;
 use crate::presence::composition::Declaration;
+use crate::presence::composition::Extras;
 use crate::presence::composition::Verdict;
-use crate::presence::contribution::EntityTag;
 use crate::presence::contribution::Explained;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
-use crate::presence::publication::Condition;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
+use crate::presence::messages::Messages;
+use crate::presence::presentity::publishing::Entity;
+use crate::presence::presentity::statements::Statements;
+use crate::presence::rules::Rules;
+use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
-use crate::presence::tombstone::Owner;
 
 mod explain;
+mod publishing;
+mod statements;
 
-/// A publication outlives its expiry by this, because a refresh may be under way (W:B1.9).
+/// A publication and a registration outlive their expiry by this, because a refresh may be under
+/// way (W:B1.9).
 const GRACE: Duration = Duration::from_secs(2);
 
 /// One watched party. Owned by one shard.
@@ -48,51 +48,20 @@ pub struct Presentity {
     verdict: Verdict,
     /// Since when something was dropped without being composed.
     stale_since: Option<Instant>,
+    /// The part of the state that seldom changes, and whether it may have.
+    extras: Arc<Extras>,
+    extras_are_stale: bool,
+
+    // How contributions are composed.
+    rules: Arc<Rules>,
+    rules_since: Option<Instant>,
 
     // Contributions.
     publications: Vec<Entity>,
-    call_state: Option<CallStatement>,
     calls: CallSet,
+    statements: Statements,
     /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
     publication_next: u64,
-}
-
-/// A publication that is held: the event state of RFC 3903 §3.
-#[derive(Debug)]
-struct Entity {
-    number: u64,
-    package: Package,
-    entity_tag: EntityTag,
-    publisher: u64,
-    /// When its last body came.
-    since: Instant,
-    /// When what was granted ends, without the grace.
-    until: Instant,
-    /// What it declares, when the package is presence; a dialog publication's legs are in the call
-    /// set.
-    declaration: Option<Declaration>,
-}
-
-/// What `call_state.htm` said last.
-#[derive(Debug)]
-struct CallStatement {
-    call: Arc<CallDialog>,
-    since: Instant,
-    until: Instant,
-}
-
-/// What a PUBLISH does (RFC 3903 §4.1).
-enum Operation {
-    /// Nothing is stored: an initial one that expires at once (W:B1.7).
-    Nothing,
-    /// A new publication.
-    Initial(Document),
-    /// Publication `index` says something else.
-    Modify(usize, Document),
-    /// Publication `index` lives longer.
-    Refresh(usize),
-    /// Publication `index` is withdrawn.
-    Remove(usize),
 }
 
 impl Presentity {
@@ -102,80 +71,26 @@ impl Presentity {
         &self.composed
     }
 
-    /// A PUBLISH (RFC 3903 §6; W:B1). `fresh` becomes the entity tag on success. Answers what goes
-    /// into the 200, and whether the composed state changed.
-    ///
-    /// A refused one changes nothing. (What was past its time when it came is left to
-    /// [`Self::expire`] to tell of, which is then due.)
-    ///
-    /// # Errors
-    /// See [`PublishRefused`]; checked in its order.
-    pub fn apply_publication(
-        &mut self,
-        publication: Publication,
-        fresh: EntityTag,
-        limits: &PublicationLimits,
-        now: Instant,
-    ) -> Result<(Published, bool), PublishRefused> {
+    /// The rules by which it is composed from now on. Returns whether the composed state changed.
+    pub fn set_rules(&mut self, rules: Arc<Rules>, now: Instant) -> bool {
         self.drop_expired(now);
-        let index = self.matching(&publication)?;
-        let expires = grant(publication.expires, limits)?;
-        let operation = operation(index, publication.document, publication.package, expires)?;
-        let published = Published {
-            entity_tag: fresh,
-            expires,
-        };
-        let renewed = Entity {
-            number: 0,
-            package: publication.package,
-            entity_tag: fresh,
-            publisher: publication.publisher,
-            since: now,
-            until: now + expires,
-            declaration: None,
-        };
-        match operation {
-            Operation::Nothing => {}
-            Operation::Initial(document) => self.store(renewed, document, limits, now)?,
-            Operation::Modify(index, document) => {
-                self.modify(index, renewed, document, limits, now)
-            }
-            Operation::Refresh(index) => self.refresh(index, &renewed),
-            Operation::Remove(index) => {
-                let removed = self.publications.remove(index);
-                self.calls.remove(removed.number, now);
-            }
+        if self.rules != rules {
+            self.rules_since = Some(now);
+            self.extras_are_stale = true;
         }
-        Ok((published, self.recompose()))
+        self.rules = rules;
+        (self.extras_are_stale || self.stale_since.is_some()) && self.recompose()
     }
 
-    /// `call_state.htm` (W:D1): the call the presentity is in until `until`, or none. The same call
-    /// again only moves `until`.
+    /// A statement of a source with one voice: its last word counts. Returns whether the composed
+    /// state changed.
     ///
-    /// Watchers see a digest of the call's `id`; where the number is private, the `id` must not be
-    /// made of it.
-    pub fn apply_call_state(
-        &mut self,
-        call: Option<Arc<CallDialog>>,
-        now: Instant,
-        until: Instant,
-    ) -> bool {
+    /// Watchers see a digest of a call's `id`; where the number is private, the `id` must not be
+    /// made of it (W:D1.4).
+    pub fn apply(&mut self, said: Said, now: Instant) -> bool {
         self.drop_expired(now);
-        let call = call.filter(|call| call.state != CallState::Terminated && now < until);
-        self.call_state = call.map(|call| {
-            let until = call
-                .state
-                .time_to_live_max()
-                .map_or(until, |life| until.min(now + life));
-            match self.call_state.take() {
-                Some(same) if same.call.says_the_same(&call) => CallStatement { until, ..same },
-                _ => CallStatement {
-                    call,
-                    since: now,
-                    until,
-                },
-            }
-        });
+        self.extras_are_stale |= !matches!(said, Said::Call { .. } | Said::Note(_));
+        self.statements.take(said, now);
         self.recompose()
     }
 
@@ -190,35 +105,43 @@ impl Presentity {
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
         let publications = self.publications.iter().map(Entity::end);
-        let call_state = self.call_state.iter().map(|statement| statement.until);
         publications
-            .chain(call_state)
+            .chain(self.statements.next_expiry())
             .chain(self.calls.next_expiry())
             .chain(self.stale_since)
             .min()
     }
 
     /// Whether nothing is known any more, so that the presentity can be forgotten when nobody
-    /// watches. While a tombstone stands, something is known.
+    /// watches. While a tombstone stands, something is known; and of whom a registrar has spoken,
+    /// it is known for good that he is expected to register.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        self.publications.is_empty() && self.call_state.is_none() && self.calls.is_empty()
+        !self.is_spoken_of() && self.calls.is_empty()
+    }
+
+    /// Whether it belongs into a roster of all that there is (W:D4.3): a park orbit while something
+    /// is parked in it (W:D4.5), anybody else as long as any source speaks of him.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        if self.rules.is_orbit {
+            !self.composed.calls.is_empty()
+        } else {
+            self.is_spoken_of()
+        }
     }
 
     /// Every contribution, the deciding one marked, for `lamplighter why`.
     #[must_use]
     pub fn explain(&self, now: Instant) -> Vec<Explained> {
-        let publications = self
-            .publications
-            .iter()
-            .map(|entity| entity.explain(&self.calls, &self.verdict));
-        let call_state = self
-            .call_state
-            .iter()
-            .map(|statement| statement.explain(&self.verdict));
+        let is_alive =
+            |explained: &Explained| explained.until.is_none_or(|until| now < until + GRACE);
+        let publications = self.publications.iter();
         publications
-            .chain(call_state)
-            .filter(|explained| now < explained.until + GRACE)
+            .map(|entity| entity.explain(self))
+            .chain(self.statements.explain(&self.verdict))
+            .chain(self.explain_account())
+            .filter(is_alive)
             .collect()
     }
 
@@ -228,135 +151,8 @@ impl Presentity {
         self.verdict.to_string()
     }
 
-    /// The publication that the condition names (W:B1.4).
-    fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
-        let is_it = |entity: &Entity, entity_tag| {
-            entity.entity_tag == entity_tag && entity.package == publication.package
-        };
-        match publication.condition {
-            Condition::None => Ok(None),
-            Condition::Foreign => Err(PublishRefused::ConditionFailed),
-            Condition::Matches(entity_tag) => match self
-                .publications
-                .iter()
-                .position(|entity| is_it(entity, entity_tag))
-            {
-                Some(index) => Ok(Some(index)),
-                None => Err(PublishRefused::ConditionFailed),
-            },
-        }
-    }
-
-    /// Stores a new publication in place of those it stands for.
-    fn store(
-        &mut self,
-        mut entity: Entity,
-        document: Document,
-        limits: &PublicationLimits,
-        now: Instant,
-    ) -> Result<(), PublishRefused> {
-        let replaced = |old: &Entity| self.is_replaced(old, &entity, &document);
-        let kept = self
-            .publications
-            .iter()
-            .filter(|old| !replaced(old))
-            .count();
-        let replaced: Vec<u64> = self
-            .publications
-            .iter()
-            .filter(|old| replaced(old))
-            .map(|old| old.number)
-            .collect();
-        if kept >= limits.publications_max && !self.forget_idle(&replaced) {
-            return Err(PublishRefused::TooMany);
-        }
-        entity.number = self.publication_next;
-        self.publication_next += 1;
-        for &number in &replaced {
-            self.calls.hand_over(number, entity.owner());
-        }
-        self.publications
-            .retain(|old| !replaced.contains(&old.number));
-        self.say(&mut entity, document, limits, now);
-        self.publications.push(entity);
-        Ok(())
-    }
-
-    /// Whether `old` is what the publisher of a new publication left behind when it lost its entity
-    /// tag (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
-    fn is_replaced(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
-        let is_same_source = old.publisher == new.publisher && old.package == new.package;
-        is_same_source
-            && match document {
-                Document::Pidf { .. } => true,
-                Document::DialogInfo { dialogs, .. } => {
-                    self.calls.overlaps(old.number, new.publisher, dialogs)
-                }
-            }
-    }
-
-    /// Makes room by forgetting the oldest dialog publication that reports no call; its publisher
-    /// will be told 412 and publish anew. A feeder that ends every call with an initial PUBLISH
-    /// must not shut itself out.
-    fn forget_idle(&mut self, but: &[u64]) -> bool {
-        let is_idle = |entity: &Entity| {
-            entity.package == Package::Dialog
-                && !but.contains(&entity.number)
-                && !self.calls.has_legs(entity.number)
-        };
-        let Some(index) = self.publications.iter().position(is_idle) else {
-            return false;
-        };
-        self.publications.remove(index);
-        true
-    }
-
-    fn modify(
-        &mut self,
-        index: usize,
-        renewed: Entity,
-        document: Document,
-        limits: &PublicationLimits,
-        now: Instant,
-    ) {
-        let Some(old) = self.publications.get(index) else {
-            return;
-        };
-        let mut entity = Entity {
-            number: old.number,
-            publisher: old.publisher,
-            ..renewed
-        };
-        self.say(&mut entity, document, limits, now);
-        if let Some(slot) = self.publications.get_mut(index) {
-            *slot = entity;
-        }
-    }
-
-    fn refresh(&mut self, index: usize, renewed: &Entity) {
-        if let Some(entity) = self.publications.get_mut(index) {
-            entity.entity_tag = renewed.entity_tag;
-            entity.until = renewed.until;
-        }
-    }
-
-    /// Takes what the body says.
-    fn say(
-        &mut self,
-        entity: &mut Entity,
-        document: Document,
-        limits: &PublicationLimits,
-        now: Instant,
-    ) {
-        match document {
-            Document::DialogInfo { full, dialogs, .. } => {
-                self.calls
-                    .apply(entity.owner(), dialogs, full, limits.calls_max, now);
-            }
-            Document::Pidf { statement, .. } => {
-                entity.declaration = Some(Declaration::new(statement, now))
-            }
-        }
+    fn is_spoken_of(&self) -> bool {
+        !self.publications.is_empty() || !self.statements.are_blank()
     }
 
     fn drop_expired(&mut self, now: Instant) {
@@ -364,6 +160,7 @@ impl Presentity {
             return;
         }
         let calls = &mut self.calls;
+        let registrations = &mut self.statements.registrations;
         // Legs first: one that nobody restated is no leg its publication could leave a tombstone
         // of.
         calls.expire(now);
@@ -371,38 +168,39 @@ impl Presentity {
             let lives = now < entity.end();
             if !lives {
                 calls.abandon(entity.number, now);
+                registrations.abandon(entity.number, now);
+                self.extras_are_stale |= entity.package != Package::Dialog;
             }
             lives
         });
-        if self
-            .call_state
-            .as_ref()
-            .is_some_and(|statement| statement.until <= now)
-        {
-            self.call_state = None;
-        }
+        self.extras_are_stale |= self.statements.expire(now);
         self.stale_since.get_or_insert(now);
     }
 
     fn recompose(&mut self) -> bool {
-        let by_call_state = self
-            .call_state
-            .iter()
-            .map(|statement| (Contributor::CallState, &statement.call));
+        if std::mem::take(&mut self.extras_are_stale) {
+            let extras = self.gather_extras();
+            if extras != *self.extras {
+                self.extras = Arc::new(extras);
+            }
+        }
         let by_publication = self
             .calls
             .legs()
             .iter()
             .map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
-        let declarations = self.publications.iter().filter_map(|entity| {
-            entity
-                .declaration
-                .as_ref()
-                .map(|said| (Contributor::Publication(entity.number), said))
-        });
+        let circumstances = Circumstances {
+            rules: &self.rules,
+            extras: &self.extras,
+            alternative_by: self.alternative().map_or(Contributor::Nobody, |(by, _)| by),
+            note: self.statements.note.as_ref().map(|stated| &stated.what),
+            has_registrar: self.statements.registrations.are_known(),
+            call_source: self.call_source(),
+        };
         self.verdict = composition::compose(
-            by_call_state.chain(by_publication),
-            declarations,
+            self.statements.calls().chain(by_publication),
+            declarations(&self.statements, &self.publications),
+            &circumstances,
             &self.composed,
             Arc::make_mut(&mut self.spare),
         );
@@ -413,60 +211,69 @@ impl Presentity {
         }
         changed
     }
-}
 
-impl Entity {
-    fn owner(&self) -> Owner {
-        Owner {
-            publication: self.number,
-            publisher: self.publisher,
+    /// Who speaks of calls, if only of none.
+    fn call_source(&self) -> Option<Contributor> {
+        let by_publication = || {
+            let mut publications = self.publications.iter();
+            let first = publications.find(|entity| entity.package == Package::Dialog)?;
+            Some(Contributor::Publication(first.number))
+        };
+        let first = self.statements.calls().next().map(|(by, _)| by);
+        first.or_else(by_publication)
+    }
+
+    /// Where else the user is to be had, and who says so: a client before the account, for it knows
+    /// better.
+    fn alternative(&self) -> Option<(Contributor, &str)> {
+        let mut declared = declarations(&self.statements, &self.publications)
+            .filter_map(|(by, said)| Some((by, said.alternative.as_deref()?)));
+        declared.next().or_else(|| {
+            let number = self.rules.alternative.as_deref()?;
+            Some((Contributor::Account, number))
+        })
+    }
+
+    /// What waits in the mailbox: the newest word, the operator's among equals.
+    fn messages(&self) -> Option<&Messages> {
+        let published = self
+            .publications
+            .iter()
+            .filter_map(|entity| Some((entity.since, entity.messages()?)));
+        let operator = self.statements.messages.iter();
+        published
+            .chain(operator.map(|stated| (stated.since, &stated.what)))
+            .max_by_key(|(since, _)| *since)
+            .map(|(_, messages)| messages)
+    }
+
+    fn gather_extras(&self) -> Extras {
+        let registered = self.statements.registrations.iter();
+        let contacts: Vec<_> = registered.map(|one| one.contact.clone()).collect();
+        let alternative = self.alternative().filter(|_| contacts.is_empty());
+        let appearances = self.statements.appearances.iter();
+        Extras {
+            features: self.statements.features(),
+            messages: self.messages().cloned(),
+            alternative: alternative.map(|(_, number)| number.into()),
+            contacts,
+            appearances: appearances.map(|stated| stated.what.clone()).collect(),
+            display: self.rules.display.clone(),
         }
     }
-
-    /// When it is gone.
-    fn end(&self) -> Instant {
-        self.until + GRACE
-    }
 }
 
-/// The expiry granted (W:B1.5).
-fn grant(requested: Option<u32>, limits: &PublicationLimits) -> Result<Duration, PublishRefused> {
-    let Some(seconds) = requested else {
-        return Ok(limits.expires_default.min(limits.expires_max));
-    };
-    let requested = Duration::from_secs(seconds.into());
-    if !requested.is_zero() && requested < limits.expires_min {
-        return Err(PublishRefused::TooBrief(limits.expires_min));
-    }
-    Ok(requested.min(limits.expires_max))
-}
-
-/// What a PUBLISH does to the publication it names, if any (RFC 3903 §4.1; W:B1.6, B1.7).
-fn operation(
-    index: Option<usize>,
-    document: Option<Result<Document, DocumentFault>>,
-    package: Package,
-    expires: Duration,
-) -> Result<Operation, PublishRefused> {
-    if let Some(index) = index
-        && expires.is_zero()
-    {
-        return Ok(Operation::Remove(index));
-    }
-    let document = document.transpose().map_err(PublishRefused::Document)?;
-    if document
-        .as_ref()
-        .is_some_and(|document| document.package() != package)
-    {
-        return Err(PublishRefused::Document(DocumentFault::UnsupportedType));
-    }
-    match (index, document) {
-        (Some(index), Some(document)) => Ok(Operation::Modify(index, document)),
-        (Some(index), None) => Ok(Operation::Refresh(index)),
-        (None, Some(_)) if expires.is_zero() => Ok(Operation::Nothing),
-        (None, Some(document)) => Ok(Operation::Initial(document)),
-        (None, None) => Err(PublishRefused::NoBody),
-    }
+/// What the operator and the clients declare.
+fn declarations<'a>(
+    statements: &'a Statements,
+    publications: &'a [Entity],
+) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
+    let operator = statements.presence.iter();
+    let operator = operator.map(|said| (Contributor::OperatorPresence, said));
+    operator.chain(publications.iter().filter_map(|entity| {
+        let said = entity.declaration()?;
+        Some((Contributor::Publication(entity.number), said))
+    }))
 }
 
 #[cfg(test)]
@@ -476,3 +283,7 @@ mod tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod model_tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod statement_tests;

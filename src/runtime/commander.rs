@@ -128,24 +128,38 @@ impl Commander {
         patience: Duration,
         command: impl Fn() -> Command,
     ) -> Vec<Result<Reply, Unavailable>> {
+        self.ask_all(command).wait(patience)
+    }
+
+    /// Gives every shard a command made for it and returns at once.
+    pub(crate) fn ask_all(&self, command: impl Fn() -> Command) -> Replies {
+        let ask = |shard| {
+            let (sender, receiver) = mpsc::channel();
+            let ask = Ask {
+                command: command(),
+                replier: Replier(Waiting::Thread(sender)),
+            };
+            // Refused, it drops the sender, and the receiver hears of it.
+            let _ = self.mesh.ask(ShardId(shard), ask);
+            receiver
+        };
+        Replies((0..self.mesh.shards()).map(ask).collect())
+    }
+}
+
+/// The replies of all shards to a command of a thread, under way.
+#[derive(Debug)]
+pub(crate) struct Replies(Vec<mpsc::Receiver<Reply>>);
+
+impl Replies {
+    /// Blocks until all have replied or `patience` is over. In the order of the shards.
+    pub(crate) fn wait(self, patience: Duration) -> Vec<Result<Reply, Unavailable>> {
         let deadline = std::time::Instant::now() + patience;
-        let receivers: Vec<_> = (0..self.mesh.shards())
-            .map(|shard| {
-                let (sender, receiver) = mpsc::channel();
-                let ask = Ask {
-                    command: command(),
-                    replier: Replier(Waiting::Thread(sender)),
-                };
-                // Refused, it drops the sender, and the receiver hears of it.
-                let _ = self.mesh.ask(ShardId(shard), ask);
-                receiver
-            })
-            .collect();
         let wait = |receiver: mpsc::Receiver<Reply>| {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
             receiver.recv_timeout(left).map_err(|_| Unavailable)
         };
-        receivers.into_iter().map(wait).collect()
+        self.0.into_iter().map(wait).collect()
     }
 }
 
@@ -154,13 +168,16 @@ impl Engine for Commander {
         self.mesh.shards()
     }
 
-    async fn ask(&self, shard: ShardId, command: Command) -> Result<Reply, Unavailable> {
+    fn ask(
+        &self,
+        shard: ShardId,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, Unavailable>> {
         let slot = Slot::new();
         let replier = Replier(Waiting::Task(Arc::clone(&slot)));
-        self.mesh
-            .ask(shard, Ask { command, replier })
-            .map_err(|_| Unavailable)?;
-        poll_fn(|context| slot.poll(context)).await
+        // Refused, it drops the replier, and the slot hears of it.
+        let _ = self.mesh.ask(shard, Ask { command, replier });
+        poll_fn(move |context| slot.poll(context))
     }
 
     fn is_ready(&self) -> bool {

@@ -3,13 +3,12 @@
 //! Boot goes from what may be refused to what may not: io_uring, sockets, then threads. A node that
 //! does not start leaves nothing behind.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -92,7 +91,7 @@ impl Node {
         let (ended_sender, ended) = mpsc::channel();
         let mut node = Self {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready)),
-            directory: Arc::new(RwLock::new(Arc::clone(&plan.directory))),
+            directory: SharedDirectory::new(Arc::clone(&plan.directory)),
             sip_addresses: bound.sip_addresses().collect(),
             http_addresses: bound.http_addresses().collect(),
             control_socket: plan.control_socket.clone(),
@@ -140,16 +139,19 @@ impl Node {
         self.ended.try_recv().ok()
     }
 
-    /// Puts new domains and accounts into force, everywhere or, when a shard does not answer,
-    /// wherever it can.
+    /// Puts new domains, accounts and all that is of them into force, everywhere or, when a shard
+    /// does not answer, wherever it can. The presentities' own rules stay: no file speaks of them.
     pub fn reload(&self, directory: Arc<Directory>) -> Result<(), Unavailable> {
-        *self
-            .directory
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&directory);
-        let replies = self
-            .commander
-            .ask_all_blocking(PATIENCE, || Command::Reload(Arc::clone(&directory)));
+        let edit = |current: &Directory| {
+            let new = (*directory).clone().with_rules_documents_of(current);
+            Ok::<_, Infallible>(new)
+        };
+        let tell = |directory: &Arc<Directory>| {
+            let reload = || Command::Reload(Arc::clone(directory));
+            self.commander.ask_all(reload)
+        };
+        let Ok(replies) = self.directory.change(edit, tell);
+        let replies = replies.wait(PATIENCE);
         replies.into_iter().try_for_each(|reply| reply.map(|_| ()))
     }
 
@@ -221,7 +223,7 @@ impl Node {
             listeners: http,
             control,
             engine: self.commander(),
-            directory: Arc::clone(&self.directory),
+            directory: self.directory.clone(),
         };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(seat, move || run_http(plan, stop), ended, || ())

@@ -28,11 +28,13 @@ const IMPATIENT_STATUS: i32 = 1;
 
 /// Catches the signals from now on, for the rest of the process's life.
 pub fn listen() -> io::Result<mpsc::Receiver<Request>> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let is_stopping = Arc::new(AtomicBool::new(false));
+    // A signal takes these in the order of their registration: it must look at the flag before the
+    // thread below can hear of it and raise it, or the first signal counts as a second one.
     for signal in [SIGTERM, SIGINT] {
         flag::register_conditional_shutdown(signal, IMPATIENT_STATUS, Arc::clone(&is_stopping))?;
     }
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let (sender, receiver) = mpsc::channel();
     thread::Builder::new()
         .name("signals".to_owned())

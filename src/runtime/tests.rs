@@ -7,6 +7,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -18,6 +20,10 @@ use crate::presence::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call::Direction;
 use crate::presence::call::Party;
+use crate::presence::policy::Handling;
+use crate::presence::policy::People;
+use crate::presence::policy::Policy;
+use crate::presence::policy::WatcherCondition;
 use crate::runtime::BootError;
 use crate::runtime::ListenerPlan;
 use crate::runtime::Node;
@@ -30,6 +36,7 @@ use crate::shard::Shard;
 use crate::shard::ShardId;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Domain;
+use crate::shard::directory::lists::StoredList;
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
@@ -38,15 +45,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn directory() -> Arc<Directory> {
     let mut directory = Directory::default();
     let domain = Domain {
-        name: "example.com".to_owned(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
         max_call_duration: Duration::from_secs(3600),
         min_expires: Duration::from_secs(10),
         max_expires: Duration::from_secs(3600),
         open: true,
-        sha256: false,
+        ..Domain::new("example.com")
     };
     directory.add_domain(domain, &[]).unwrap();
     Arc::new(directory)
@@ -234,11 +238,7 @@ fn call(state: CallState) -> CallDialog {
 fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
     let aor = Aor::new(user, "example.com");
     let owner = Shard::owner(&aor, node.commander().shards());
-    let command = Command::CallState {
-        aor,
-        call: call.map(Arc::new),
-        expires: Duration::from_secs(600),
-    };
+    let command = Command::call_state(aor, call.map(Arc::new), Duration::from_secs(600));
     let reply = node.commander().ask_blocking(owner, command, PATIENCE);
     assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");
 }
@@ -476,7 +476,7 @@ fn the_control_socket_is_ours_alone_and_goes_with_us() {
         ..plan(1, "127.0.0.1:0")
     };
     let node = Node::start(plan.clone()).unwrap();
-    let listening = std::os::unix::net::UnixStream::connect(&path);
+    let listening = UnixStream::connect(&path);
     if listening.is_ok() {
         assert!(matches!(
             Node::start(plan).unwrap_err(),
@@ -511,4 +511,155 @@ fn new_domains_come_into_force_without_losing_a_subscription() {
     assert!(other.receive().starts_with("SIP/2.0 200"));
     set_call(&node, "kept", Some(call(CallState::Confirmed)));
     assert!(phone.receive().contains("<state>confirmed</state>"));
+}
+
+/// How soon live subscriptions follow a change (W:B8.2).
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A node of two shards with a control socket of its own.
+fn start_with_control(name: &str, directory: Directory) -> (Node, SocketAddr, std::path::PathBuf) {
+    let file = format!("lamplighter-{name}-{}", std::process::id());
+    let path = std::env::temp_dir().join(file);
+    let plan = NodePlan {
+        control_socket: Some(path.clone()),
+        directory: Arc::new(directory),
+        ..plan(2, "127.0.0.1:0")
+    };
+    let node = Node::start(plan).unwrap();
+    let udp = node.sip_addresses()[0].1;
+    (node, udp, path)
+}
+
+/// Gives a command on a control socket; it must succeed.
+fn command(socket: &Path, page: &str, form: &str) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let length = form.len();
+    let request = format!("POST {page} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{form}");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+}
+
+/// The first NOTIFY of which something is true.
+fn notify_with(phone: &Phone, since: Instant, is_it: impl Fn(&str) -> bool) -> String {
+    loop {
+        let notify = phone.receive();
+        if is_it(&notify) {
+            assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+            return notify;
+        }
+    }
+}
+
+fn with_list(members: &[&str]) -> Directory {
+    let directory = directory();
+    let members = members
+        .iter()
+        .map(|member| directory.member(member, "example.com"));
+    let list = StoredList {
+        members: members.collect::<Result<_, _>>().unwrap(),
+        ..StoredList::default()
+    };
+    let team = Aor::new("team", "example.com");
+    directory.with_list(&team, list).unwrap()
+}
+
+/// W:C1.3: keys follow the list, whichever shard their phone is on.
+#[test]
+fn an_edited_list_reaches_its_subscribers_at_once() {
+    let (node, udp, socket) = start_with_control("lists", with_list(&["1", "2"]));
+    let accept = "Supported: eventlist\r\nAccept: multipart/related, application/rlmi+xml, ";
+    let phones: Vec<Phone> = (0..8)
+        .map(|number| {
+            let phone = Phone::new(udp);
+            let local = phone.socket.local_addr().unwrap();
+            let request = subscribe("team", Transport::Udp, local, number);
+            phone.send(&request.replace("Accept: ", accept));
+            assert!(phone.receive().starts_with("SIP/2.0 200"));
+            notify_with(&phone, Instant::now(), |notify| {
+                notify.contains("\"sip:1@example.com\"") && notify.contains("\"sip:2@example.com\"")
+            });
+            phone
+        })
+        .collect();
+    let edits: [(&dyn Fn(), &str); 3] = [
+        (
+            &|| command(&socket, "/list/add", "list=team@example.com&member=3&at=1"),
+            "\"sip:3@example.com\"",
+        ),
+        (
+            &|| node.reload(Arc::new(with_list(&["1", "4"]))).unwrap(),
+            "\"sip:4@example.com\"",
+        ),
+        (
+            &|| command(&socket, "/list/delete", "list=team@example.com"),
+            "terminated;reason=noresource",
+        ),
+    ];
+    for (edit, seen) in edits {
+        let since = Instant::now();
+        edit();
+        for phone in &phones {
+            let notify = notify_with(phone, since, |notify| notify.contains(seen));
+            let is_over = header(&notify, "Subscription-State").starts_with("terminated");
+            assert_eq!(is_over, seen.starts_with("terminated"), "{notify}");
+        }
+    }
+}
+
+/// W:B8.1, B8.2: from pending to active to rejected, and a rule of the file that ends them all.
+#[test]
+fn rules_act_on_live_subscriptions_at_once() {
+    let ruled = |handling| {
+        let mut directory = (*directory()).clone();
+        let policy = Policy {
+            number: 1,
+            watcher: WatcherCondition::People(People::Everybody),
+            presentity: People::Everybody,
+            package: None,
+            handling,
+            privacy: None,
+            text: "a rule".into(),
+        };
+        directory.add_policy("example.com", policy);
+        directory
+    };
+    let (node, udp, socket) = start_with_control("rules", ruled(Handling::Confirm));
+    let phones: Vec<Phone> = (0..8)
+        .map(|number| {
+            let phone = Phone::new(udp);
+            let local = phone.socket.local_addr().unwrap();
+            phone.send(&subscribe("shy", Transport::Udp, local, number));
+            assert!(phone.receive().starts_with("SIP/2.0 20"));
+            let notify = phone.receive();
+            let state = header(&notify, "Subscription-State");
+            assert!(state.starts_with("pending"), "{state}");
+            phone
+        })
+        .collect();
+    let expect = |phones: &[Phone], since, state: &str| {
+        for phone in phones {
+            notify_with(phone, since, |notify| {
+                header(notify, "Subscription-State").starts_with(state)
+            });
+        }
+    };
+    let since = Instant::now();
+    for number in 0..8 {
+        let form = format!("watcher=phone{number}@example.com&aor=shy@example.com");
+        command(&socket, "/rules/approve", &form);
+    }
+    expect(&phones, since, "active");
+    // What was approved stands when the file is read again.
+    node.reload(Arc::new(ruled(Handling::Confirm))).unwrap();
+    set_call(&node, "shy", Some(call(CallState::Confirmed)));
+    expect(&phones, Instant::now(), "active");
+    let since = Instant::now();
+    let form = "watcher=phone0@example.com&aor=shy@example.com";
+    command(&socket, "/rules/deny", form);
+    expect(&phones[..1], since, "terminated;reason=rejected");
+    let since = Instant::now();
+    node.reload(Arc::new(ruled(Handling::Block))).unwrap();
+    expect(&phones[1..], since, "terminated;reason=rejected");
 }

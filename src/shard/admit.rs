@@ -62,6 +62,9 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        if !flow.transport.is_reliable() && self.handle_plain_answer(octets, &flow, now, out) {
+            return;
+        }
         let framing = if flow.transport.is_reliable() {
             Framing::Stream
         } else {
@@ -147,7 +150,10 @@ impl Shard {
             }
             return;
         }
-        if matches!(method, Method::Subscribe | Method::Publish) {
+        if matches!(
+            method,
+            Method::Subscribe | Method::Publish | Method::Register
+        ) {
             let (key, arrival) = self.transactions.begin(message, now);
             match arrival {
                 Arrival::New => request.transaction = Some(key),
@@ -196,6 +202,7 @@ impl Shard {
                 let target = self.resolve(uri, &request.flow, directory)?;
                 self.serve_publish(request, target, directory, now, out)
             }
+            Method::Register => self.serve_register(request, uri, directory, now, out),
             Method::Options => {
                 self.resolve(uri, &request.flow, directory)?;
                 check_extensions(request.message)?;

@@ -5,17 +5,19 @@ use std::hash::Hash;
 use std::hash::Hasher;
 use std::ops::Range;
 
+use crate::presence::Aor;
 use crate::presence::Composed;
-use crate::presence::document::dialog_info;
-use crate::presence::document::pidf;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
+use crate::presence::document;
+use crate::presence::document::View;
+use crate::presence::document::call_info;
+use crate::presence::rules::Style;
 use crate::shard::outbox::Outbox;
-use crate::shard::table::Watched;
 
 /// The part of a body that all watchers with the same view share.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
+    /// Where the value of its Call-Info header lies in the arena; empty for none.
+    pub(crate) call_info: Range<usize>,
     /// Where it lies in the arena.
     pub(crate) octets: Range<usize>,
     /// A hash of it, never 0: the same hash, the same lamp.
@@ -28,63 +30,105 @@ struct Rendered {
     generation: u64,
     /// Which state of which presentity.
     revision: u64,
+    view: View,
     body: Body,
 }
 
-/// Views of one package.
-const VIEWS: usize = 4;
+/// Bodies that are remembered: a presentity's watchers have few different views between them.
+const REMEMBERED_MAX: usize = 16;
 
-/// What was rendered last, by package and view. A presentity's watchers are told one after the
-/// other, so one place each is enough.
+/// What was rendered last. A presentity's watchers are told one after the other, so few places are
+/// enough; when none is free, the oldest goes.
 #[derive(Debug, Default)]
 pub(crate) struct Bodies {
-    rendered: [Option<Rendered>; Package::ALL.len() * VIEWS],
+    rendered: Vec<Rendered>,
+    oldest: usize,
+    /// The state of somebody of whom nothing is known, by style.
+    blanks: Blanks,
+}
+
+#[derive(Debug)]
+struct Blanks {
+    standard: Composed,
+    alceo: Composed,
+    imagicle: Composed,
+}
+
+impl Default for Blanks {
+    fn default() -> Self {
+        Self {
+            standard: Composed::of_nobody(Style::Standard),
+            alceo: Composed::of_nobody(Style::Alceo),
+            imagicle: Composed::of_nobody(Style::Imagicle),
+        }
+    }
 }
 
 impl Bodies {
     /// The shared part of the body for that view.
     pub(crate) fn of(
         &mut self,
-        watched: &Watched,
+        aor: &Aor,
+        revision: u64,
         composed: &Composed,
-        package: Package,
-        privacy: Privacy,
+        view: View,
         out: &mut Outbox,
     ) -> Body {
-        let place = package as usize * VIEWS + privacy as usize;
-        let (generation, revision) = (out.generation(), watched.revision);
-        if let Some(rendered) = &self.rendered[place]
-            && rendered.generation == generation
-            && rendered.revision == revision
-        {
+        let generation = out.generation();
+        let is_it = |rendered: &&Rendered| {
+            rendered.generation == generation
+                && rendered.revision == revision
+                && rendered.view == view
+        };
+        if let Some(rendered) = self.rendered.iter().find(is_it) {
             return rendered.body.clone();
         }
-        let start = out.arena.len();
-        match package {
-            Package::Dialog => {
-                dialog_info::write_dialogs(&mut out.arena, &watched.aor, composed, privacy)
-            }
-            Package::Presence => pidf::write_state(&mut out.arena, &watched.aor, composed),
-        }
-        let mut hasher = DefaultHasher::new();
-        out.arena[start..].hash(&mut hasher);
-        let body = Body {
-            octets: start..out.arena.len(),
-            hash: hasher.finish() | 1,
-        };
-        self.rendered[place] = Some(Rendered {
+        let body = render(aor, composed, view, out);
+        let rendered = Rendered {
             generation,
             revision,
+            view,
             body: body.clone(),
-        });
+        };
+        if self.rendered.len() < REMEMBERED_MAX {
+            self.rendered.push(rendered);
+        } else {
+            self.rendered[self.oldest] = rendered;
+            self.oldest = (self.oldest + 1) % REMEMBERED_MAX;
+        }
         body
+    }
+
+    /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3):
+    /// it reads like that of somebody in the same style of whom nothing is known.
+    pub(crate) fn of_blank(&self, aor: &Aor, style: Style, view: View, out: &mut Outbox) -> Body {
+        let blank = match style {
+            Style::Standard => &self.blanks.standard,
+            Style::Alceo => &self.blanks.alceo,
+            Style::Imagicle => &self.blanks.imagicle,
+        };
+        render(aor, blank, view, out)
     }
 }
 
-/// The part of a body that is this subscription's own.
-pub(crate) fn write_prolog(out: &mut Vec<u8>, package: Package, version: u32, entity: &[u8]) {
-    match package {
-        Package::Dialog => dialog_info::write_prolog(out, version, entity),
-        Package::Presence => pidf::write_prolog(out, entity),
+fn render(aor: &Aor, composed: &Composed, view: View, out: &mut Outbox) -> Body {
+    let start = out.arena.len();
+    if view.format.has_call_info() {
+        call_info::write_appearances(&mut out.arena, aor, composed, view.privacy);
     }
+    let middle = out.arena.len();
+    document::write_state(&mut out.arena, view, aor, composed);
+    Body {
+        call_info: start..middle,
+        octets: middle..out.arena.len(),
+        // The header is as much a part of the state as the body.
+        hash: hash_of(&out.arena[start..]),
+    }
+}
+
+/// A hash of a body, never 0, the same in every process: it is also its entity tag.
+pub(crate) fn hash_of(octets: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    octets.hash(&mut hasher);
+    hasher.finish() | 1
 }

@@ -1,14 +1,12 @@
 //! The operator's side: call_state.htm, `why`, `watchers`, reload, drain, counters.
 
-use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::Aor;
-use crate::presence::CallDialog;
 use crate::presence::Presentity;
 use crate::presence::composition::lamp;
 use crate::presence::contribution::Explained;
+use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::mail::Command;
@@ -18,9 +16,11 @@ use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
 use crate::shard::outbox::Outbox;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
 use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
+use crate::shard::table::Watcher;
 
 /// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
 const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
@@ -33,13 +33,17 @@ impl Shard {
         out: &mut Outbox,
     ) -> Reply {
         match command {
-            Command::CallState { aor, call, expires } => {
-                self.handle_call_state(&aor, call, expires, now, out)
+            Command::Say { aor, said } => {
+                if self.take_statement(&aor, said, now, out) {
+                    Reply::Done
+                } else {
+                    Reply::OverLimit
+                }
             }
             Command::Why(aor) => Reply::Why(self.why(&aor, now)),
             Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
             Command::Reload(directory) => {
-                self.directory = directory;
+                self.take_directory(directory, now);
                 Reply::Done
             }
             Command::Drain => {
@@ -72,55 +76,57 @@ impl Shard {
         }
     }
 
-    fn handle_call_state(
-        &mut self,
-        aor: &Aor,
-        call: Option<Arc<CallDialog>>,
-        expires: Duration,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Reply {
-        if self.presentities.find(aor).is_none()
-            && self.presentities.len() >= self.options.presentities_max
-        {
-            self.counters.requests_over_limit += 1;
-            return Reply::OverLimit;
-        }
-        let id = self.presentities.find_or_add(aor);
-        self.counters.call_states_accepted += 1;
-        if let Some(owned) = self.presentities.get_mut(id) {
-            let is_changed = owned.presentity.apply_call_state(call, now, now + expires);
-            self.after_contribution(id, is_changed, now, out);
-        }
-        Reply::Done
-    }
-
     fn why(&mut self, aor: &Aor, now: Instant) -> Why {
         let id = self.presentities.find(aor);
         match id.and_then(|id| self.presentities.get_mut(id)) {
             Some(owned) => explain(&owned.presentity, now),
-            None => explain(&Presentity::default(), now),
+            // Nobody has said anything, but the configuration may.
+            None => {
+                let mut presentity = Presentity::default();
+                presentity.set_rules(self.directory.rules_of(aor), now);
+                explain(&presentity, now)
+            }
         }
     }
 
     fn watchers(&self, aor: &Aor, now: Instant) -> Vec<WatcherReport> {
-        let Some(watched) = self.table.watched_by_aor(aor) else {
-            return Vec::new();
-        };
-        watched
-            .watchers
-            .iter()
-            .filter_map(|id| self.report(*id, now))
+        let watched = self.table.watched_by_aor(aor);
+        let watchers = watched.map_or(&[][..], |watched| &watched.watchers);
+        let of_presentity = watchers.iter().copied();
+        let subscriptions = self
+            .directory
+            .is_list(aor)
+            .then_some(&self.table.subscriptions);
+        let is_to = |subscription: &Subscription| matches!(&subscription.subject, Subject::List(list) if list.aor() == aor);
+        // Lists are not looked up by address anywhere else: the operator waits for a walk.
+        let of_list = subscriptions
+            .into_iter()
+            .flatten()
+            .filter(|(_, subscription)| is_to(subscription))
+            .map(|(id, _)| Watcher {
+                subscription: SubscriptionId(id as u32),
+                resource: Watcher::WHOLE,
+            });
+        of_presentity
+            .chain(of_list)
+            .filter_map(|watcher| self.report(watcher, now))
             .collect()
     }
 
-    fn report(&self, id: SubscriptionId, now: Instant) -> Option<WatcherReport> {
-        let subscription = self.table.subscription(id)?;
+    fn report(&self, watcher: Watcher, now: Instant) -> Option<WatcherReport> {
+        let subscription = self.table.subscription(watcher.subscription)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let (list, decision) = match &subscription.subject {
+            Subject::List(list) if watcher.resource != Watcher::WHOLE => (
+                Some(list.aor().to_string()),
+                list.resources.get(watcher.resource as usize)?.decision,
+            ),
+            _ => (None, subscription.decision),
+        };
         Some(WatcherReport {
             shard: self.options.id.0,
-            watcher: text(entry.dialog.remote_uri()),
+            watcher: text(entry.watcher_uri()),
             package: subscription.package.token(),
             flow: format!(
                 "{} {}",
@@ -128,11 +134,16 @@ impl Shard {
                 entry.flow.peer
             ),
             target: text(entry.dialog.remote_target()),
-            state: if entry.is_cut {
-                "no flow"
-            } else {
-                standing(subscription)
+            state: match (entry.is_cut, decision.handling) {
+                (true, _) => "no flow",
+                (_, Handling::Confirm) => "pending",
+                (_, Handling::PoliteBlock) => "polite-block",
+                _ => standing(subscription),
             },
+            list,
+            rule: self.directory.rule_text(decision.rule).into_owned(),
+            privacy: decision.privacy as u8,
+            profile: entry.profile.name.to_string(),
             notifies: subscription.version,
             remaining: subscription.expires_at.saturating_duration_since(now),
             call_id: text(entry.dialog.call_id()),
@@ -155,7 +166,7 @@ impl Shard {
 }
 
 fn standing(subscription: &Subscription) -> &'static str {
-    if subscription.strikes > 0 || subscription.not_before.is_some() {
+    if subscription.strikes > 0 || subscription.refusals > 0 {
         "probation"
     } else if subscription.in_flight.is_some() {
         "waiting"
@@ -170,13 +181,16 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
         source: contribution.source,
         says: contribution.says,
         age: now.saturating_duration_since(contribution.since),
-        remaining: contribution.until.saturating_duration_since(now),
+        remaining: contribution
+            .until
+            .map(|until| until.saturating_duration_since(now)),
         decides: contribution.decides,
     };
     Why {
         availability: composed.availability.to_string(),
         basic: if composed.open { "open" } else { "closed" },
         lamp: lamp(composed).as_str(),
+        extended: composed.extended,
         because: presentity.verdict(),
         contributions: presentity.explain(now).into_iter().map(age).collect(),
     }

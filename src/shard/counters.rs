@@ -45,6 +45,8 @@ counters! {
     subscriptions_expired,
     /// Removed because of the answer to a NOTIFY (W:A3.6).
     subscriptions_rejected,
+    /// Removed because their phone started anew (W:A2.19).
+    subscriptions_replaced,
     /// Removed because nobody answered (W:A3.7).
     subscriptions_unanswered,
     /// PUBLISHes accepted.
@@ -53,8 +55,16 @@ counters! {
     publications_unmatched,
     /// State changes of presentities that nobody watches.
     publications_without_watchers,
-    /// Statements taken from call_state.htm.
-    call_states_accepted,
+    /// Statements taken that are no PUBLISH: call_state.htm, the operator's commands, features.
+    statements_accepted,
+    /// Resources of a list that were not shown because there are too many (W:B5.12).
+    resources_over_limit,
+    /// Watchers that a presentity was not told of because there are too many (W:B4.3).
+    watchers_over_limit,
+    /// Appearances of shared lines that phones took (W:C10.2).
+    appearances_seized,
+    /// Appearances that were wanted but not idle.
+    appearances_refused,
     /// Changes of composed state.
     state_changes,
     /// NOTIFYs sent, retransmissions not counted.

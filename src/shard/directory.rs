@@ -1,12 +1,37 @@
-//! Who is served: domains with their rules, accounts with their secrets. Read-only, shared by all
-//! cores, replaced as a whole.
+//! Who is served: domains with their rules, accounts with their secrets, groups, lists, policies,
+//! profiles. Read-only, shared by all cores, replaced as a whole.
+//!
+//! A directory is made by adding: domains first, then what is of them. A change while it is in
+//! force is a new directory that shares with the old one whatever stayed the same, so editing one
+//! list of a hundred thousand accounts copies none of them ([`lists`]).
+//!
+//! Not here: how a request proves who it is from (`shard::admit`), what a rule says
+//! (`presence::policy`).
+
+pub mod decide;
+pub mod lists;
+pub mod profiles;
+pub mod user_range;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::presence::Aor;
+use crate::presence::policy::Handling;
+use crate::presence::policy::ImportedRule;
+use crate::presence::policy::People;
+use crate::presence::policy::Policy;
+use crate::presence::rules::Rules;
+use crate::presence::rules::Style;
+use crate::presence::subscription::Privacy;
+use crate::shard::directory::decide::Groups;
+use crate::shard::directory::lists::Lists;
+use crate::shard::directory::profiles::Profiles;
+use crate::shard::directory::user_range::UserRange;
 use crate::sip::digest::Secret;
 
 /// How requests of a domain prove who they are from.
@@ -41,6 +66,66 @@ pub struct Domain {
     pub open: bool,
     /// Offer SHA-256 before MD5 in challenges (W:A7.1).
     pub sha256: bool,
+    /// Who may watch everything at once (W:D4.9).
+    pub any_dn: Vec<People>,
+    /// Park orbits: there to be watched before anything is parked in them (W:C8.1, D4.6).
+    pub orbits: Vec<UserRange>,
+    /// Other names without an account that may be watched and published: queues, day and night
+    /// keys (W:C8.2).
+    pub resources: Vec<UserRange>,
+    /// Numbers that mean voice mail to everybody (W:D3.19).
+    pub voicemail_pilots: Vec<Box<str>>,
+    /// What the domain's own people are shown of each other's calls (W:B3.12).
+    pub privacy: Privacy,
+    /// What becomes of watchers from elsewhere.
+    pub default_handling: Handling,
+    /// Whose rules make the composed state.
+    pub composition: Style,
+}
+
+impl Domain {
+    /// A domain of that name (lower case) with nothing said about it.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            auth: AuthMode::Digest,
+            trusted: Vec::new(),
+            reveal_number: false,
+            max_call_duration: Duration::from_secs(7200),
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(7200),
+            open: false,
+            sha256: false,
+            any_dn: Vec::new(),
+            orbits: Vec::new(),
+            resources: Vec::new(),
+            voicemail_pilots: Vec::new(),
+            privacy: Privacy::Pickup,
+            default_handling: Handling::Allow,
+            composition: Style::Standard,
+        }
+    }
+
+    /// Whether requests from that address are believed without a digest.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted
+            .iter()
+            .any(|network| network.contains(&address.to_canonical()))
+    }
+
+    /// Whether a user is a park orbit.
+    #[must_use]
+    pub fn is_orbit(&self, user: &str) -> bool {
+        self.orbits.iter().any(|range| range.contains(user))
+    }
+
+    /// Whether a user is one of [`Domain::resources`].
+    #[must_use]
+    pub fn is_resource(&self, user: &str) -> bool {
+        self.resources.iter().any(|range| range.contains(user))
+    }
 }
 
 /// Somebody with credentials, who may be watched.
@@ -50,14 +135,48 @@ pub struct Account {
     pub secret: Secret,
     /// May publish for everybody of its domain: a PBX (W:B1.3).
     pub is_feeder: bool,
+    /// What is known about its user; None for what all of the domain share.
+    rules: Option<Arc<Rules>>,
 }
 
-/// Domains and accounts.
+/// What is known about the user of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The name.
+    pub display: Option<Box<str>>,
+    /// A number at which the user is reachable without being registered (W:D2.6).
+    pub alternative: Option<Box<str>>,
+    /// The user's own voice mail numbers (W:D3.19).
+    pub voicemail: Vec<Box<str>>,
+}
+
+/// What the directory keeps beside a domain's own values.
+#[derive(Clone, Debug)]
+struct Tenant {
+    /// The rules of those of whom nothing is known.
+    rules: Arc<Rules>,
+    /// The rules of its orbits.
+    orbit_rules: Arc<Rules>,
+    groups: Groups,
+    /// In the order of the file.
+    policies: Vec<Policy>,
+}
+
+/// Domains, accounts and all that is said about them. Cloning one copies no account.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    domains: Vec<Domain>,
-    domains_by_name: HashMap<Box<str>, usize>,
-    accounts: HashMap<Box<str>, Account>,
+    domains: Arc<Vec<Domain>>,
+    /// By name and alias, lower case.
+    domains_by_name: Arc<HashMap<Box<str>, usize>>,
+    /// One for each of `domains`.
+    tenants: Arc<Vec<Tenant>>,
+    /// One for each of `domains`.
+    lists: Vec<Arc<Lists>>,
+    accounts: Arc<HashMap<Box<str>, Account>>,
+    documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
+    profiles: Arc<Profiles>,
+    /// The rules of somebody who is of no domain of ours.
+    stranger: Arc<Rules>,
 }
 
 impl Directory {
@@ -73,10 +192,26 @@ impl Directory {
         {
             return Err(taken.clone());
         }
+        let by_name = Arc::make_mut(&mut self.domains_by_name);
         for name in names {
-            self.domains_by_name.insert(name.into(), self.domains.len());
+            by_name.insert(name.into(), self.domains.len());
         }
-        self.domains.push(domain);
+        let rules = Rules {
+            style: domain.composition,
+            voicemail: domain.voicemail_pilots.clone(),
+            ..Rules::default()
+        };
+        Arc::make_mut(&mut self.tenants).push(Tenant {
+            orbit_rules: Arc::new(Rules {
+                is_orbit: true,
+                ..rules.clone()
+            }),
+            rules: Arc::new(rules),
+            groups: Groups::default(),
+            policies: Vec::new(),
+        });
+        self.lists.push(Arc::new(Lists::new(&domain)));
+        Arc::make_mut(&mut self.domains).push(domain);
         Ok(())
     }
 
@@ -92,10 +227,30 @@ impl Directory {
         let account = Account {
             secret: Secret::new(user, &domain, password),
             is_feeder: false,
+            rules: None,
         };
         let key = format!("{user}@{domain}").into_boxed_str();
-        self.accounts.insert(key.clone(), account);
-        self.accounts.get_mut(&key)
+        let accounts = Arc::make_mut(&mut self.accounts);
+        accounts.insert(key.clone(), account);
+        accounts.get_mut(&key)
+    }
+
+    /// Says what is known about the user of an account that was added before.
+    pub fn describe(&mut self, aor: &Aor, details: Details) {
+        let Some(tenant) = self.tenant(aor.domain()) else {
+            return;
+        };
+        let is_orbit = self.is_orbit(aor);
+        let rules = Rules {
+            alternative: details.alternative,
+            display: details.display,
+            is_orbit,
+            voicemail: [&tenant.rules.voicemail[..], &details.voicemail].concat(),
+            ..(*tenant.rules).clone()
+        };
+        if let Some(account) = Arc::make_mut(&mut self.accounts).get_mut(aor.as_str()) {
+            account.rules = Some(Arc::new(rules));
+        }
     }
 
     /// The domain of that name or alias (lower case).
@@ -110,19 +265,84 @@ impl Directory {
         self.accounts.get(aor)
     }
 
+    /// Whether somebody is an account that speaks for everybody of a domain (W:B1.3).
+    #[must_use]
+    pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {
+        aor.filter(|aor| aor.domain() == domain)
+            .and_then(|aor| self.account(aor.as_str()))
+            .is_some_and(|account| account.is_feeder)
+    }
+
     /// All domains, in the order they were added.
     #[must_use]
     pub fn domains(&self) -> &[Domain] {
         &self.domains
     }
-}
 
-impl Domain {
-    /// Whether requests from that address are believed without a digest.
+    /// How the state of somebody is composed.
     #[must_use]
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted
-            .iter()
-            .any(|network| network.contains(&address.to_canonical()))
+    pub fn rules_of(&self, aor: &Aor) -> Arc<Rules> {
+        let own = self
+            .account(aor.as_str())
+            .and_then(|account| account.rules.as_ref());
+        let rules = own.or_else(|| {
+            let tenant = self.tenant(aor.domain())?;
+            Some(match self.is_orbit(aor) {
+                true => &tenant.orbit_rules,
+                false => &tenant.rules,
+            })
+        });
+        Arc::clone(rules.unwrap_or(&self.stranger))
+    }
+
+    /// Whose rules compose the state of somebody.
+    #[must_use]
+    pub fn style_of(&self, aor: &Aor) -> Style {
+        self.domain(aor.domain())
+            .map_or_else(Style::default, |domain| domain.composition)
+    }
+
+    /// What a key shows for somebody: the name of the account, else the user part.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, aor: &'a Aor) -> &'a str {
+        self.account(aor.as_str())
+            .and_then(|account| account.rules.as_ref()?.display.as_deref())
+            .unwrap_or_else(|| aor.user())
+    }
+
+    /// Whether somebody may be watched: an account, anybody of an open domain, an orbit and the
+    /// like, a list (W:A1.18).
+    #[must_use]
+    pub fn exists(&self, aor: &Aor) -> bool {
+        self.domain(aor.domain()).is_some_and(|domain| {
+            !aor.user().is_empty()
+                && (domain.open
+                    || self.account(aor.as_str()).is_some()
+                    || domain.is_orbit(aor.user())
+                    || domain.is_resource(aor.user())
+                    || self.is_list(aor))
+        })
+    }
+
+    /// Whether somebody is a park orbit.
+    #[must_use]
+    pub fn is_orbit(&self, aor: &Aor) -> bool {
+        self.domain(aor.domain())
+            .is_some_and(|domain| domain.is_orbit(aor.user()))
+    }
+
+    /// What the directory keeps beside the domain of that name or alias.
+    fn tenant(&self, domain: &str) -> Option<&Tenant> {
+        self.tenants.get(*self.domains_by_name.get(domain)?)
+    }
+
+    /// The same, to add to it.
+    fn tenant_mut(&mut self, domain: &str) -> Option<&mut Tenant> {
+        let index = *self.domains_by_name.get(domain)?;
+        Arc::make_mut(&mut self.tenants).get_mut(index)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

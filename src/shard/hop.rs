@@ -9,6 +9,7 @@ use crate::shard::checks::fnv1a;
 use crate::shard::flow::Flow;
 use crate::shard::respond::Request;
 use crate::sip::Message;
+use crate::sip::StartLine;
 use crate::sip::Uri;
 use crate::sip::dialog::Dialog;
 use crate::sip::emit;
@@ -36,6 +37,14 @@ pub(crate) fn entity_uri(message: &Message<'_>, aor: &Aor) -> Vec<u8> {
         b"sip:"
     };
     [scheme, raw_user.unwrap_or_default(), b"@", &host].concat()
+}
+
+/// The Request-URI as it came: a list goes by it (W:B5.4).
+pub(crate) fn request_uri<'m>(message: &Message<'m>) -> &'m [u8] {
+    match message.start_line() {
+        StartLine::Request { uri, .. } => uri,
+        StartLine::Response { .. } => b"",
+    }
 }
 
 fn host_port(uri: Uri<'_>) -> Vec<u8> {

@@ -7,11 +7,17 @@ use std::time::Duration;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::Composed;
+use crate::presence::composition::Extended;
 use crate::presence::contribution::EntityTag;
 use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
+use crate::presence::subscription::Package;
+use crate::presence::watcher::Watcher;
+use crate::presence::watcher::WatcherEvent;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
@@ -82,6 +88,93 @@ pub enum Mail {
         /// What all contributions add up to.
         composed: Arc<Composed>,
     },
+    /// To every shard: the sender has somebody who watches everybody of a domain.
+    WatchDomain {
+        /// Of which domain.
+        domain: Box<str>,
+        /// For which shard.
+        watcher: ShardId,
+    },
+    /// To every shard: the sender has nobody any more who watches everybody of a domain.
+    UnwatchDomain {
+        /// Of which domain.
+        domain: Box<str>,
+        /// For which shard.
+        watcher: ShardId,
+    },
+    /// From the owner: who is there in a domain, came, or went.
+    Roster {
+        /// Of which domain.
+        domain: Box<str>,
+        /// Who.
+        aors: Vec<Aor>,
+        /// Whether they are there.
+        is_present: bool,
+        /// The answer to `WatchDomain`: all there are.
+        is_first: bool,
+    },
+    /// To every shard: the sender has somebody who wants to know who watches a presentity
+    /// (RFC 3857).
+    FollowWatchers {
+        /// Watchers of whom.
+        aor: Aor,
+        /// For which package.
+        package: Package,
+        /// For which shard.
+        follower: ShardId,
+    },
+    /// To every shard: the sender has nobody any more who wants to know.
+    UnfollowWatchers {
+        /// Watchers of whom.
+        aor: Aor,
+        /// For which package.
+        package: Package,
+        /// For which shard.
+        follower: ShardId,
+    },
+    /// From a shard: the watchers it has.
+    WatchersHere(Box<WatchersHere>),
+    /// To the owner: a phone wants an appearance of a shared line (W:C10.2).
+    Seize {
+        /// The line.
+        aor: Aor,
+        /// The appearance.
+        index: u8,
+        /// Which request of the sender waits for the outcome.
+        reply_to: (ShardId, u32),
+    },
+    /// From the owner: how it went.
+    SeizeOutcome {
+        /// The request that waits.
+        request: u32,
+        /// How it went.
+        outcome: Result<Claim, SeizeRefused>,
+    },
+    /// To the owner: a phone holds an appearance no longer.
+    Release(Claim),
+    /// To the owner: what somebody says about a presentity, that arrived elsewhere.
+    Say {
+        /// About whom.
+        aor: Aor,
+        /// What.
+        said: Box<Said>,
+    },
+    /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
+    Switch {
+        /// Whose.
+        aor: Aor,
+        /// What.
+        said: Box<Said>,
+        /// Which subscription of the sender waits for it.
+        reply_to: (ShardId, u32),
+    },
+    /// From the owner, after the state it made: what was switched is done.
+    Switched {
+        /// Whose.
+        aor: Aor,
+        /// The subscription that waits.
+        subscription: u32,
+    },
     /// To the owner: a PUBLISH that arrived elsewhere.
     Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.
@@ -91,6 +184,41 @@ pub enum Mail {
         /// How it went.
         outcome: Result<Published, PublishRefused>,
     },
+}
+
+/// The watchers of a presentity that one shard has.
+#[derive(Debug)]
+pub struct WatchersHere {
+    /// Watchers of whom.
+    pub aor: Aor,
+    /// For which package.
+    pub package: Package,
+    /// The shard that has them.
+    pub shard: ShardId,
+    /// All of them, in the order of their ids.
+    pub watchers: Vec<Watcher>,
+    /// Why some ended that were told before, by their ids.
+    pub ended: Vec<(u64, WatcherEvent)>,
+}
+
+/// An appearance of a shared line that is taken (W:C10.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The line.
+    pub aor: Aor,
+    /// The appearance.
+    pub index: u8,
+    /// Tells it from the owner's other claims.
+    pub number: u64,
+}
+
+/// Why an appearance cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeizeRefused {
+    /// It is not idle.
+    Taken,
+    /// The owner has no room for the line.
+    TooMany,
 }
 
 /// A PUBLISH on its way to the presentity's owner.
@@ -112,18 +240,16 @@ pub struct ForwardedPublish {
 /// owner, see [`crate::shard::Shard::owner`]; `Watchers` goes to every shard.
 #[derive(Debug)]
 pub enum Command {
-    /// `call_state.htm`: the call somebody is in, or none (W:D1).
-    CallState {
-        /// Who.
+    /// What somebody says about a presentity: `call_state.htm`, the operator's commands.
+    Say {
+        /// About whom.
         aor: Aor,
-        /// The call; None clears.
-        call: Option<Arc<CallDialog>>,
-        /// How long it is believed.
-        expires: Duration,
+        /// What.
+        said: Said,
     },
     /// Everything known about a presentity: `lamplighter why`.
     Why(Aor),
-    /// Who watches a presentity from this shard: `lamplighter watchers`.
+    /// Who watches a presentity, or subscribes to a list, from this shard: `lamplighter watchers`.
     Watchers(Aor),
     /// New domains and accounts.
     Reload(Arc<Directory>),
@@ -132,6 +258,19 @@ pub enum Command {
     Drain,
     /// The counters.
     Counters,
+}
+
+impl Command {
+    /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
+    #[must_use]
+    pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
+        let said = Said::Call {
+            source: CallSource::CallState,
+            call,
+            expires: Some(expires),
+        };
+        Self::Say { aor, said }
+    }
 }
 
 /// The answer to a command.
@@ -160,6 +299,8 @@ pub struct Why {
     pub basic: &'static str,
     /// What the lamp of a dialog watcher shows: `confirmed`, `early`, `terminated`.
     pub lamp: &'static str,
+    /// The same in the words of the domain's style; None in ours.
+    pub extended: Option<Extended>,
     /// The rule that decided: `busy: a call is confirmed`.
     pub because: String,
     /// Every contribution.
@@ -175,8 +316,8 @@ pub struct Contribution {
     pub says: String,
     /// Since it was said.
     pub age: Duration,
-    /// Until it ends by itself.
-    pub remaining: Duration,
+    /// Until it ends by itself; None when only another word of its source ends it.
+    pub remaining: Option<Duration>,
     /// Whether the composed state follows it.
     pub decides: bool,
 }
@@ -194,8 +335,16 @@ pub struct WatcherReport {
     pub flow: String,
     /// Where NOTIFYs are addressed.
     pub target: String,
-    /// `active`, `probation`, `waiting` (a NOTIFY is out), `no flow`.
+    /// `active`, `pending`, `probation`, `waiting` (a NOTIFY is out), `no flow`.
     pub state: &'static str,
+    /// The list it watches by; None for a subscription to the address itself.
+    pub list: Option<String>,
+    /// The rule that decided, in words.
+    pub rule: String,
+    /// What it is shown: 0 to 3.
+    pub privacy: u8,
+    /// The profile of its User-Agent.
+    pub profile: String,
     /// NOTIFYs sent.
     pub notifies: u32,
     /// Until it ends without a refresh.

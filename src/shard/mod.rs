@@ -2,8 +2,8 @@
 //! input and time in, effects out.
 //!
 //! No async, lock, clock, file or socket. One file a verb: `admit` lets a request in or says why
-//! not, `subscribe`, `publish` and `notify` serve it, `respond` writes answers, `commands` serves
-//! the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
+//! not, `subscribe`, `publish`, `register` and `notify` serve it, `respond` writes answers,
+//! `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
 //!
 //! Invariants (the simulator checks them, DESIGN §3):
 //! - every live watcher converges to the composed state;
@@ -13,11 +13,20 @@
 //! - the same seed and inputs give the same octets.
 
 mod admit;
+mod appearances;
 mod bodies;
 mod checks;
 mod commands;
+mod conditions;
+mod content;
 mod counters;
+mod dialogs;
+mod enclosed;
+mod features;
 mod hop;
+mod identity;
+mod lists;
+mod mailbox;
 mod mark;
 mod notify;
 mod origins;
@@ -25,10 +34,13 @@ mod outcome;
 mod pace;
 mod presentities;
 mod publish;
+mod register;
 mod respond;
+mod review;
 mod subscribe;
 mod table;
 mod wheel;
+mod winfo;
 
 pub mod directory;
 pub mod flow;
@@ -58,7 +70,9 @@ use std::time::Instant;
 use slab::Slab;
 
 use crate::presence::Aor;
+use crate::shard::appearances::Seizures;
 use crate::shard::bodies::Bodies;
+use crate::shard::lists::roster::Rosters;
 use crate::shard::notify::InFlightId;
 use crate::shard::notify::Notifier;
 use crate::shard::origins::Origins;
@@ -67,9 +81,12 @@ use crate::shard::pace::Phones;
 use crate::shard::presentities::Presentities;
 use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
+use crate::shard::review::Review;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
+use crate::shard::wheel::TimerHandle;
 use crate::shard::wheel::Wheel;
+use crate::shard::winfo::WatcherInfos;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::ReplayWindows;
 use crate::sip::random::Random;
@@ -86,8 +103,10 @@ enum Timer {
     Presentity(PresentityId),
     /// A phone can take another NOTIFY.
     Phone(PhoneId),
-    /// A PUBLISH whose owner does not answer.
+    /// A request whose owner does not answer.
     Waiting(u32),
+    /// A rule begins or ceases to hold.
+    Review,
 }
 
 /// One core's engine.
@@ -101,6 +120,9 @@ pub struct Shard {
     directory: Arc<Directory>,
     counters: Counters,
     is_draining: bool,
+    /// What is yet to be looked at since the configuration changed.
+    review: Review,
+    review_timer: Option<TimerHandle>,
     /// The last subscription that was told of it.
     drained: SubscriptionId,
 
@@ -113,9 +135,12 @@ pub struct Shard {
     transactions: ServerTransactions,
     table: Table,
     presentities: Presentities,
+    rosters: Rosters,
+    winfo: WatcherInfos,
+    seizures: Seizures,
     phones: Phones,
     origins: Origins,
-    /// PUBLISHes that wait for another shard's word.
+    /// Requests that wait for another shard's word.
     waiting: Slab<Waiting>,
 
     // What is to be done.
@@ -147,14 +172,22 @@ impl Shard {
             origins: Origins::new(options.advertise.clone()),
             wheel: Wheel::new(options.epoch),
             now: options.epoch,
-            options,
+            options: Options {
+                product: one_line(&options.product),
+                ..options
+            },
             directory,
             counters: Counters::default(),
             is_draining: false,
+            review: Review::default(),
+            review_timer: None,
             drained: SubscriptionId(0),
             random,
             table: Table::default(),
             presentities: Presentities::default(),
+            rosters: Rosters::default(),
+            winfo: WatcherInfos::default(),
+            seizures: Seizures::default(),
             waiting: Slab::new(),
             notifier: Notifier::default(),
             bodies: Bodies::default(),
@@ -185,7 +218,7 @@ impl Shard {
                 out.replies.push((token, reply));
             }
         }
-        self.send_queued(now, out);
+        self.end_turn(now, out);
     }
 
     /// Does what is due at `now`.
@@ -199,23 +232,40 @@ impl Shard {
                 Timer::Notify(id) => self.handle_notify_timer(id, now, out),
                 Timer::Presentity(id) => self.handle_presentity_timer(id, now, out),
                 Timer::Phone(id) => self.release_phone(id, now, out),
+                Timer::Review => {
+                    self.review_timer = None;
+                    self.begin_review(now);
+                }
                 Timer::Waiting(place) => {
                     self.waiting.try_remove(place as usize);
                 }
             }
         }
         self.due = due;
-        self.send_queued(now, out);
+        self.go_on_reviewing(now, out);
+        self.end_turn(now, out);
     }
 
     /// When something is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.queue.is_empty() {
+        let is_settled = self.winfo.is_settled() && self.seizures.are_settled();
+        if self.queue.is_empty() && self.review.is_over() && is_settled {
             self.wheel.poll_timeout()
         } else {
             Some(self.now)
         }
+    }
+
+    /// What a turn left to be told.
+    fn end_turn(&mut self, now: Instant, out: &mut Outbox) {
+        if !self.seizures.are_settled() {
+            self.release_claims(now, out);
+        }
+        if !self.winfo.is_settled() {
+            self.report_watchers(out);
+        }
+        self.send_queued(now, out);
     }
 
     fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {
@@ -231,6 +281,45 @@ impl Shard {
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
             Mail::State { aor, composed } => self.handle_state(&aor, composed),
+            Mail::WatchDomain { domain, watcher } => self.handle_watch_domain(domain, watcher, out),
+            Mail::UnwatchDomain { domain, watcher } => self.handle_unwatch_domain(&domain, watcher),
+            Mail::Roster {
+                domain,
+                aors,
+                is_present,
+                is_first,
+            } => self.handle_roster(&domain, aors, is_present, is_first, out),
+            Mail::FollowWatchers {
+                aor,
+                package,
+                follower,
+            } => self.handle_follow_watchers(aor, package, follower, out),
+            Mail::UnfollowWatchers {
+                aor,
+                package,
+                follower,
+            } => self.handle_unfollow_watchers(&aor, package, follower),
+            Mail::WatchersHere(told) => self.handle_watchers_here(*told),
+            Mail::Seize {
+                aor,
+                index,
+                reply_to,
+            } => self.handle_seize(aor, index, reply_to, now, out),
+            Mail::SeizeOutcome { request, outcome } => {
+                self.handle_seize_outcome(request, outcome, now, out);
+            }
+            Mail::Release(claim) => self.handle_release(&claim, now, out),
+            Mail::Say { aor, said } => {
+                self.take_statement(&aor, *said, now, out);
+            }
+            Mail::Switch {
+                aor,
+                said,
+                reply_to,
+            } => self.handle_switch(aor, *said, reply_to, now, out),
+            Mail::Switched { aor, subscription } => {
+                self.handle_switched(&aor, SubscriptionId(subscription));
+            }
             Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
             Mail::PublishOutcome { request, outcome } => {
                 self.handle_publish_outcome(request, outcome, now, out);
@@ -258,4 +347,9 @@ impl Shard {
         out.mail
             .extend(others.map(|shard| (shard, Mail::Closed(connection))));
     }
+}
+
+/// A text without what would end a header's line.
+fn one_line(text: &str) -> String {
+    text.replace(['\r', '\n', '\0'], " ")
 }

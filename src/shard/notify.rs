@@ -5,24 +5,33 @@
 //! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
 //! sent again are the octets sent.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use slab::Slab;
 
+use crate::presence::document::deflate::Deflater;
+use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
+use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
-use crate::shard::bodies;
-use crate::shard::bodies::Body;
+use crate::shard::conditions::entity_tag;
+use crate::shard::content::Content;
 use crate::shard::flow::Flow;
+use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
 use crate::shard::mark::Mark;
+use crate::shard::options::Options;
 use crate::shard::outbox::Outbox;
 use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
 use crate::shard::pace::PhoneId;
 use crate::shard::pace::Release;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
+use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
 use crate::shard::wheel::TimerHandle;
@@ -59,7 +68,11 @@ pub(crate) struct InFlight {
 pub(crate) struct Notifier {
     pub(crate) in_flight: Slab<InFlight>,
     buffers: Vec<Vec<u8>>,
-    prolog: Vec<u8>,
+    /// What of the body at hand is its subscription's own.
+    pub(crate) prolog: Vec<u8>,
+    pub(crate) deflater: Deflater,
+    /// What of a list the NOTIFY at hand tells.
+    pub(crate) selection: Selection,
 }
 
 impl Notifier {
@@ -130,6 +143,7 @@ impl Shard {
     /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
     /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
     fn notify(&mut self, id: SubscriptionId, has_token: bool, now: Instant, out: &mut Outbox) {
+        self.end_seizure_that_went_on(id);
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -149,36 +163,42 @@ impl Shard {
         if subscription.not_before.is_some_and(|at| at > now) {
             return;
         }
-        let Some(watched) = self.table.watched(subscription.watched) else {
-            return;
-        };
-        let Some(composed) = watched.composed.as_deref() else {
-            return;
-        };
-        let body = self.bodies.of(
-            watched,
-            composed,
-            subscription.package,
-            subscription.privacy,
-            out,
-        );
-        let is_told =
-            subscription.wants == Wants::Change && subscription.shown == body.hash && !is_ending;
         let phone = entry.phone;
-        if is_told {
+        let Some(content) = self.content_of(id, out) else {
+            return;
+        };
+        if self.is_told(id, &content) {
             self.counters.notifies_suppressed += 1;
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.wants = Wants::Nothing;
             }
             return;
         }
-        if !has_token && !self.take_token(id, phone, now) {
+        if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
             return;
         }
-        self.write_notify(id, &body, now, out);
+        self.write_notify(id, &content, now, out);
+        self.release_gone(id, now, out);
         if is_ending {
             self.remove_subscription(id, now, out);
         }
+    }
+
+    /// Whether the rate its SUBSCRIBE asked for holds this NOTIFY back (RFC 6446 §5.2); a timer
+    /// brings it then.
+    fn is_too_soon(&mut self, id: SubscriptionId, now: Instant) -> bool {
+        let Some(subscription) = self.table.subscription_mut(id) else {
+            return true;
+        };
+        let is_change = subscription.wants == Wants::Change && subscription.phase == Phase::Active;
+        let terms = subscription.terms.as_ref();
+        let at = terms.and_then(|terms| terms.not_before());
+        let Some(at) = at.filter(|at| is_change && *at > now) else {
+            return false;
+        };
+        subscription.not_before = Some(at);
+        self.arm_subscription(id);
+        true
     }
 
     fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, now: Instant) -> bool {
@@ -196,7 +216,14 @@ impl Shard {
         false
     }
 
-    fn write_notify(&mut self, id: SubscriptionId, body: &Body, now: Instant, out: &mut Outbox) {
+    fn write_notify(
+        &mut self,
+        id: SubscriptionId,
+        content: &Content,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let body = self.write_body(id, content, out);
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
@@ -223,35 +250,25 @@ impl Shard {
         let start = out.arena.len();
         let arena = &mut out.arena;
         entry.dialog.write_request(arena, Method::Notify, &origin);
-        emit::header(arena, "Event", subscription.event());
-        write_subscription_state(arena, subscription.phase, subscription.expires_at, now);
+        write_event(arena, subscription, &entry.profile);
+        write_subscription_state(arena, subscription, now);
         if !self.options.product.is_empty() {
-            emit::header(arena, "User-Agent", self.options.product.as_bytes());
+            emit::plain_header(arena, "User-Agent", self.options.product.as_bytes());
         }
-        let prolog = &mut self.notifier.prolog;
-        prolog.clear();
-        bodies::write_prolog(
-            prolog,
-            subscription.package,
-            subscription.version,
-            subscription.entity(),
-        );
-        emit::header(
-            arena,
-            "Content-Type",
-            subscription.package.content_type().as_bytes(),
-        );
-        emit::header_number(
-            arena,
-            "Content-Length",
-            (prolog.len() + body.octets.len()) as u64,
-        );
+        let prolog = &self.notifier.prolog;
+        match &body {
+            Some(body) => body.write_headers(arena, entry.profile.entity_tags),
+            None => write_suppressed(arena, content, entry.profile.entity_tags),
+        }
+        let tail = body.map_or(0..0, |body| body.octets);
+        let octets = (prolog.len() + tail.len()) as u64;
+        emit::header_number(arena, "Content-Length", octets);
         arena.extend_from_slice(b"\r\n");
         arena.extend_from_slice(prolog);
         let transmit = Transmit {
             flow,
             head: start..arena.len(),
-            tail: body.octets.clone(),
+            tail,
         };
 
         let is_reliable = flow.transport.is_reliable();
@@ -279,23 +296,38 @@ impl Shard {
             octets,
         });
         subscription.in_flight = Some(in_flight_id);
-        subscription.wants = Wants::Nothing;
-        subscription.shown = body.hash;
+        // What of a list did not fit is told next.
+        subscription.wants = match &mut subscription.subject {
+            Subject::List(list) if list.is_marked() => Wants::Change,
+            Subject::Watchers(audience) => {
+                audience.told();
+                Wants::Nothing
+            }
+            Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
+        };
         subscription.version += 1;
+        let has_period = subscription.sent(now);
         self.counters.notifies_sent += 1;
+        if has_period {
+            self.arm_subscription(id);
+        }
         self.transmit(flow, transmit.head, transmit.tail, out);
     }
 
     /// The subscription's timer: its end, or the end of a pause.
     pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, now: Instant) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         subscription.timer = None;
         if subscription.not_before.is_some_and(|at| at <= now) {
             subscription.not_before = None;
         }
+        let terms = subscription.terms.as_ref();
+        let is_due = terms
+            .and_then(|terms| terms.due())
+            .is_some_and(|at| at <= now);
         if subscription.expires_at + grace <= now {
             self.counters.subscriptions_expired += 1;
             self.end_subscription(id, Termination::Timeout);
@@ -303,20 +335,25 @@ impl Shard {
         } else {
             let is_owed = subscription.wants > Wants::Nothing;
             self.arm_subscription(id);
-            if is_owed {
+            if is_due {
+                self.want(id, Wants::Notify);
+            } else if is_owed {
                 self.want(id, Wants::Change);
             }
         }
     }
 
-    /// Sets the timer to the end of the subscription or of its pause, whichever is first.
+    /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
+    /// silent, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId) {
-        let grace = self.options.expiry_grace;
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
+        let grace = grace_of(subscription, &self.options);
         let end = subscription.expires_at + grace;
-        let at = subscription.not_before.map_or(end, |pause| pause.min(end));
+        let due = subscription.terms.as_ref().and_then(|terms| terms.due());
+        let sooner = [subscription.not_before, due];
+        let at = sooner.into_iter().flatten().fold(end, Instant::min);
         if let Some(timer) = subscription.timer.take() {
             self.wheel.cancel(timer);
         }
@@ -330,6 +367,10 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        let subscription = self.table.subscription(id);
+        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
+            self.end_subscription(id, Termination::Timeout);
+        }
         let Some(removed) = self.table.remove_subscription(id) else {
             return;
         };
@@ -342,18 +383,55 @@ impl Shard {
         if let Some(entry) = removed.dialog {
             self.phones.leave(entry.phone);
         }
-        if let Some(watched) = removed.unwatched {
+        match removed.subscription.subject {
+            Subject::List(_) => self.abandon_rosters(id, &[], out),
+            Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
+            Subject::Presentity(_) | Subject::Seizure(_) => {}
+        }
+        for watched in removed.unwatched {
             self.end_watch(&watched.aor, now, out);
         }
     }
 }
 
-fn write_subscription_state(arena: &mut Vec<u8>, phase: Phase, expires_at: Instant, now: Instant) {
+/// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
+/// capital (W:G1).
+fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
+    let event = subscription.event();
+    if !subscription.is_linphone_list(profile) {
+        return emit::plain_header(arena, "Event", event);
+    }
+    let parameters = event.get(Package::Presence.token().len()..);
+    arena.extend_from_slice(b"Event: Presence");
+    arena.extend_from_slice(parameters.unwrap_or_default());
+    arena.extend_from_slice(b"\r\n");
+}
+
+/// How much longer than granted a subscription lives: phones refresh late (W:A3.9), but nobody holds
+/// an appearance for longer than he may (W:C10.2).
+fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
+    match subscription.subject {
+        Subject::Seizure(_) => Duration::ZERO,
+        _ => options.expiry_grace,
+    }
+}
+
+/// A NOTIFY without the state names it (RFC 5839 §5): the phone sees that it has the right one.
+fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool) {
+    if let Some(hash) = content.suppressed().filter(|_| has_entity_tag) {
+        emit::plain_header(arena, "SIP-ETag", &entity_tag(hash));
+    }
+}
+
+fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, now: Instant) {
     arena.extend_from_slice(b"Subscription-State: ");
-    match phase {
+    match subscription.phase {
         Phase::Active => {
-            arena.extend_from_slice(b"active;expires=");
-            let remaining = expires_at.saturating_duration_since(now);
+            let is_pending = subscription.decision.handling == Handling::Confirm;
+            let state: &[u8] = if is_pending { b"pending" } else { b"active" };
+            arena.extend_from_slice(state);
+            arena.extend_from_slice(b";expires=");
+            let remaining = subscription.expires_at.saturating_duration_since(now);
             emit::decimal(arena, remaining.as_millis().div_ceil(1000) as u64);
         }
         Phase::Ending(reason) => {

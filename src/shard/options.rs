@@ -15,6 +15,9 @@ pub struct Options {
     pub shards: u16,
     /// The start of time, the same for all shards: nonces count from it.
     pub epoch: Instant,
+    /// What the wall clock said then, in seconds since 1970 UTC: rules may hold for a time
+    /// (RFC 4745 §7.3).
+    pub epoch_unix: u64,
     /// Signs nonces and To-tags; the same for all shards.
     pub key: [u8; 32],
     /// Addresses that are ourselves: a Contact there would make us talk to ourselves (W:E2.5).
@@ -73,6 +76,7 @@ impl Options {
             id,
             shards,
             epoch,
+            epoch_unix: 0,
             key,
             local_addresses: Vec::new(),
             advertise: Vec::new(),

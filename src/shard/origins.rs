@@ -17,6 +17,9 @@ pub(crate) struct LocalOrigin {
     local: SocketAddr,
     /// `host:port`
     pub(crate) sent_by: String,
+    /// Octets of its host.
+    name_octets: usize,
+    port: u16,
     /// Our Contact, with angle brackets: the same for the life of every subscription (W:A2.11).
     pub(crate) contact: Vec<u8>,
 }
@@ -60,12 +63,9 @@ impl Origins {
         let Some(known) = self.place_of(flow).map(|place| &self.known[place]) else {
             return false;
         };
-        let ours = known.sent_by.as_bytes();
-        let (name, digits) = match known.sent_by.rsplit_once(':') {
-            Some((name, digits)) if !digits.contains(']') => (name.as_bytes(), digits),
-            _ => (ours, "5060"),
-        };
-        host.eq_ignore_ascii_case(name) && digits.parse() == Ok(port.unwrap_or(5060))
+        let name = known.sent_by.as_bytes().get(..known.name_octets);
+        port.unwrap_or(5060) == known.port
+            && name.is_some_and(|name| host.eq_ignore_ascii_case(name))
     }
 
     fn place_of(&self, flow: &Flow) -> Option<usize> {
@@ -85,12 +85,19 @@ impl LocalOrigin {
         } else {
             ";transport=tcp"
         };
+        let (name, port) = match sent_by.rsplit_once(':') {
+            Some((name, digits)) if !digits.contains(']') => (name, digits.parse().unwrap_or(0)),
+            _ => (sent_by.as_str(), 5060),
+        };
+        let name_octets = name.len();
         let contact = format!("<sip:{sent_by}{parameter}>").into_bytes();
         Self {
             transport: flow.transport,
             listener: flow.listener,
             local: flow.local,
             sent_by,
+            name_octets,
+            port,
             contact,
         }
     }

@@ -20,6 +20,7 @@ use crate::sip::Message;
 use crate::sip::Method;
 use crate::sip::header::list_items;
 use crate::sip::header::retry_after;
+use crate::sip::message::PlainAnswer;
 use crate::sip::transaction::client::Due;
 
 /// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes
@@ -92,13 +93,15 @@ impl Shard {
             return;
         };
         let not_before = now + self.options.probation;
-        let Some(subscription) = self.table.subscription_mut(ended) else {
+        let Some(subscription) = self.table.subscriptions.get_mut(ended.0 as usize) else {
             return;
         };
         subscription.in_flight = None;
-        subscription.shown = 0;
+        subscription.forget_shown();
         subscription.strikes += 1;
-        if subscription.strikes >= STRIKES_MAX {
+        let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
+        let strikes_max = entry.and_then(|entry| entry.profile.strikes);
+        if subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX) {
             self.counters.subscriptions_unanswered += 1;
             self.remove_subscription(ended, now, out);
         } else if matches!(subscription.phase, Phase::Ending(_))
@@ -144,8 +147,48 @@ impl Shard {
             self.counters.notifies_refused += 1;
         }
         if let Some(subscription) = in_flight.subscription {
-            self.settle(subscription, outcome, message, now, out);
+            self.settle(subscription, outcome, Some(message), now, out);
         }
+    }
+
+    /// A plain 200 to a NOTIFY of ours, which nearly all answers are, without reading the rest of
+    /// it. False for anything else: that is read in full.
+    pub(crate) fn handle_plain_answer(
+        &mut self,
+        octets: &[u8],
+        flow: &Flow,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        let Some(answer) = PlainAnswer::read(octets) else {
+            return false;
+        };
+        let Some(id) = self.match_plain_answer(&answer, flow) else {
+            return false;
+        };
+        let Some(in_flight) = self.notifier.end(id) else {
+            return false;
+        };
+        self.counters.messages_received += 1;
+        self.counters.notifies_confirmed += 1;
+        self.wheel.cancel(in_flight.timer);
+        if let Some(subscription) = in_flight.subscription {
+            self.settle(subscription, Outcome::Delivered, None, now, out);
+        }
+        true
+    }
+
+    fn match_plain_answer(&self, answer: &PlainAnswer<'_>, flow: &Flow) -> Option<InFlightId> {
+        let mark = Mark::of_branch(answer.branch)?;
+        let in_flight = self.notifier.in_flight.get(mark.index as usize)?;
+        let is_ours = in_flight.mark == mark
+            && answer.sequence == in_flight.sequence
+            && answer.method == b"NOTIFY"
+            && in_flight.flow.peer.ip() == flow.peer.ip()
+            && self
+                .origins
+                .is_sent_by(&in_flight.flow, answer.host, answer.port);
+        is_ours.then_some(InFlightId(mark.index))
     }
 
     fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
@@ -174,7 +217,7 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         outcome: Outcome,
-        message: &Message<'_>,
+        message: Option<&Message<'_>>,
         now: Instant,
         out: &mut Outbox,
     ) {
@@ -186,7 +229,9 @@ impl Shard {
         match outcome {
             Outcome::Delivered => {
                 subscription.refusals = 0;
-                if let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) {
+                if let Some(message) = message
+                    && let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize)
+                {
                     // The answer may move the target (W:A2.8); one that makes no sense moves
                     // nothing.
                     let _ = entry.dialog.refresh_target(message);
@@ -197,13 +242,13 @@ impl Shard {
                 return self.remove_subscription(id, now, out);
             }
             Outcome::Later(delay) => {
-                subscription.shown = 0;
+                subscription.forget_shown();
                 subscription.not_before = Some(now + delay);
                 subscription.wants = Wants::Notify;
                 self.arm_subscription(id);
             }
             Outcome::Failed => {
-                subscription.shown = 0;
+                subscription.forget_shown();
                 subscription.refusals += 1;
                 if subscription.refusals >= REFUSALS_MAX {
                     self.counters.subscriptions_rejected += 1;
@@ -260,7 +305,7 @@ impl Shard {
             && let Some(lost) = self.notifier.end(lost)
         {
             self.wheel.cancel(lost.timer);
-            subscription.shown = 0;
+            subscription.forget_shown();
             subscription.wants = Wants::Notify;
         }
     }
@@ -270,7 +315,7 @@ impl Shard {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
-        subscription.shown = 0;
+        subscription.forget_shown();
         if matches!(subscription.phase, Phase::Ending(_)) {
             self.remove_subscription(id, now, out);
         }

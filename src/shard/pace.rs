@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use crate::presence::profile::Profile;
 use crate::shard::table::SubscriptionId;
 
 /// Names a phone of this shard.
@@ -21,6 +22,8 @@ pub(crate) struct PhoneId(u32);
 #[derive(Debug)]
 struct Phone {
     key: u64,
+    interval: Option<Duration>,
+    burst: u32,
     dialogs: u32,
     tokens: u32,
     refilled: Instant,
@@ -39,7 +42,7 @@ pub(crate) struct Phones {
 impl Phones {
     /// `rate` NOTIFYs a second in the long run, 0 for no limit; `burst` at once.
     pub(crate) fn new(rate: u32, burst: u32) -> Self {
-        let interval = (rate > 0).then(|| Duration::from_secs(1) / rate);
+        let interval = interval(rate);
         Self {
             interval,
             burst: burst.max(1),
@@ -49,12 +52,17 @@ impl Phones {
     }
 
     /// A dialog of the phone named by `key` begins.
-    pub(crate) fn join(&mut self, key: u64, now: Instant) -> PhoneId {
+    /// What its family needs goes before what everybody gets.
+    pub(crate) fn join(&mut self, key: u64, profile: &Profile, now: Instant) -> PhoneId {
+        let interval = profile.notify_rate.map_or(self.interval, interval);
+        let burst = profile.notify_burst.unwrap_or(self.burst).max(1);
         let id = *self.phones_by_key.entry(key).or_insert_with(|| {
             let phone = Phone {
                 key,
+                interval,
+                burst,
                 dialogs: 0,
-                tokens: self.burst,
+                tokens: burst,
                 refilled: now,
                 waiting: VecDeque::new(),
             };
@@ -94,11 +102,10 @@ impl Phones {
         subscription: SubscriptionId,
         now: Instant,
     ) -> Admitted {
-        let (Some(interval), Some(phone)) = (self.interval, self.phones.get_mut(id.0 as usize))
-        else {
+        let Some((phone, interval)) = self.paced(id) else {
             return Admitted::Now;
         };
-        phone.refill(interval, self.burst, now);
+        phone.refill(interval, now);
         if phone.tokens > 0 && phone.waiting.is_empty() {
             phone.tokens -= 1;
             return Admitted::Now;
@@ -113,11 +120,10 @@ impl Phones {
 
     /// The next waiting subscription with its token, or when to ask again, or nothing more.
     pub(crate) fn release(&mut self, id: PhoneId, now: Instant) -> Release {
-        let (Some(interval), Some(phone)) = (self.interval, self.phones.get_mut(id.0 as usize))
-        else {
+        let Some((phone, interval)) = self.paced(id) else {
             return Release::Empty;
         };
-        phone.refill(interval, self.burst, now);
+        phone.refill(interval, now);
         if phone.waiting.is_empty() {
             return Release::Empty;
         }
@@ -130,6 +136,20 @@ impl Phones {
             .pop_front()
             .map_or(Release::Empty, Release::Next)
     }
+}
+
+impl Phones {
+    /// The phone and the time between its NOTIFYs; None for one that takes any number.
+    fn paced(&mut self, id: PhoneId) -> Option<(&mut Phone, Duration)> {
+        let phone = self.phones.get_mut(id.0 as usize)?;
+        let interval = phone.interval?;
+        Some((phone, interval))
+    }
+}
+
+/// The time between two NOTIFYs at `rate` a second; None for no limit.
+fn interval(rate: u32) -> Option<Duration> {
+    (rate > 0).then(|| Duration::from_secs(1) / rate)
 }
 
 /// Whether a NOTIFY may go.
@@ -155,7 +175,8 @@ pub(crate) enum Release {
 }
 
 impl Phone {
-    fn refill(&mut self, interval: Duration, burst: u32, now: Instant) {
+    fn refill(&mut self, interval: Duration, now: Instant) {
+        let burst = self.burst;
         let elapsed = now.saturating_duration_since(self.refilled);
         let earned =
             (elapsed.as_nanos() / interval.as_nanos().max(1)).min(u128::from(burst)) as u32;
@@ -177,7 +198,7 @@ mod tests {
     fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
         let start = Instant::now();
         let mut phones = Phones::new(10, 3);
-        let phone = phones.join(1, start);
+        let phone = phones.join(1, &Profile::default(), start);
         for id in 0..3 {
             assert_eq!(
                 phones.admit(phone, SubscriptionId(id), start),
@@ -214,8 +235,8 @@ mod tests {
     fn a_phone_is_forgotten_with_its_last_dialog() {
         let start = Instant::now();
         let mut phones = Phones::new(10, 1);
-        let phone = phones.join(1, start);
-        assert_eq!(phones.join(1, start), phone);
+        let phone = phones.join(1, &Profile::default(), start);
+        assert_eq!(phones.join(1, &Profile::default(), start), phone);
         assert_eq!(phones.dialogs_of(1), 2);
         phones.leave(phone);
         phones.leave(phone);

@@ -10,8 +10,10 @@ use smallvec::SmallVec;
 use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::Presentity;
+use crate::presence::statement::Said;
 use crate::shard::Shard;
 use crate::shard::Timer;
+use crate::shard::directory::Directory;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
@@ -26,6 +28,8 @@ pub(crate) struct PresentityId(pub(crate) u32);
 pub(crate) struct Owned {
     aor: Aor,
     pub(crate) presentity: Presentity,
+    /// Those who watch the whole domain know that it is there.
+    is_present: bool,
     watching: SmallVec<[ShardId; 2]>,
     /// The timer and when it fires.
     timer: Option<(TimerHandle, Instant)>,
@@ -51,13 +55,38 @@ impl Presentities {
         self.owned.get_mut(id.0 as usize)
     }
 
+    /// One more than the highest place that is taken.
+    pub(crate) fn places(&self) -> u32 {
+        self.owned.capacity() as u32
+    }
+
+    /// Who is there in a domain, in order. From now on it is known that they are.
+    pub(crate) fn present_in(&mut self, domain: &str) -> Vec<Aor> {
+        let mut present = Vec::new();
+        for (_, owned) in &mut self.owned {
+            if owned.aor.domain() == domain {
+                owned.is_present = owned.presentity.is_present();
+                present.extend(owned.is_present.then(|| owned.aor.clone()));
+            }
+        }
+        present.sort_unstable();
+        present
+    }
+
     /// The presentity; a blank one when nothing is known of it yet.
-    pub(crate) fn find_or_add(&mut self, aor: &Aor) -> PresentityId {
+    pub(crate) fn find_or_add(
+        &mut self,
+        aor: &Aor,
+        directory: &Directory,
+        now: Instant,
+    ) -> PresentityId {
         self.find(aor).unwrap_or_else(|| {
-            let presentity = Presentity::default();
+            let mut presentity = Presentity::default();
+            presentity.set_rules(directory.rules_of(aor), now);
             let owned = Owned {
                 aor: aor.clone(),
                 presentity,
+                is_present: false,
                 watching: SmallVec::new(),
                 timer: None,
             };
@@ -68,7 +97,56 @@ impl Presentities {
     }
 }
 
+impl Owned {
+    /// Whose it is.
+    pub(crate) fn aor(&self) -> &Aor {
+        &self.aor
+    }
+}
+
 impl Shard {
+    /// The presentity, which is made when there is room for it.
+    pub(crate) fn own(&mut self, aor: &Aor, now: Instant) -> Option<PresentityId> {
+        let is_full = self.presentities.len() >= self.options.presentities_max;
+        if is_full && self.presentities.find(aor).is_none() {
+            return None;
+        }
+        Some(self.presentities.find_or_add(aor, &self.directory, now))
+    }
+
+    /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
+    /// is no room for it; another owner is not waited for.
+    pub(crate) fn say(&mut self, aor: Aor, said: Said, now: Instant, out: &mut Outbox) -> bool {
+        let owner = Self::owner(&aor, self.options.shards);
+        if owner == self.options.id {
+            return self.take_statement(&aor, said, now, out);
+        }
+        let said = Box::new(said);
+        out.mail.push((owner, Mail::Say { aor, said }));
+        true
+    }
+
+    /// What somebody says about a presentity that is owned here. False when there is no room for it.
+    pub(crate) fn take_statement(
+        &mut self,
+        aor: &Aor,
+        said: Said,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        let Some(id) = self.own(aor, now) else {
+            self.counters.requests_over_limit += 1;
+            return false;
+        };
+        self.counters.statements_accepted += 1;
+        if let Some(owned) = self.presentities.get_mut(id) {
+            let has_expired = owned.presentity.expire(now);
+            let is_changed = owned.presentity.apply(said, now) || has_expired;
+            self.after_contribution(id, is_changed, now, out);
+        }
+        true
+    }
+
     /// The first watcher of a presentity here: its owner tells us its state, now and at every
     /// change.
     pub(crate) fn begin_watch(&mut self, aor: &Aor, out: &mut Outbox) {
@@ -104,7 +182,8 @@ impl Shard {
 
     /// As owner: a shard wants to know.
     pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: ShardId, out: &mut Outbox) {
-        let id = self.presentities.find_or_add(aor);
+        let (directory, now) = (Arc::clone(&self.directory), self.now);
+        let id = self.presentities.find_or_add(aor, &directory, now);
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
         };
@@ -144,7 +223,22 @@ impl Shard {
             self.counters.state_changes += 1;
             self.tell_all(id, out);
         }
+        if !self.rosters.is_idle() {
+            self.follow_presence(id, out);
+        }
         self.tend(id, now);
+    }
+
+    /// Tells those who watch a whole domain who comes and goes.
+    fn follow_presence(&mut self, id: PresentityId, out: &mut Outbox) {
+        let Some(owned) = self.presentities.get_mut(id) else {
+            return;
+        };
+        let is_present = owned.presentity.is_present();
+        if std::mem::replace(&mut owned.is_present, is_present) != is_present {
+            let aor = owned.aor.clone();
+            self.tell_presence(&aor, is_present, out);
+        }
     }
 
     /// A contribution of a presentity is past its time.

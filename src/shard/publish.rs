@@ -21,8 +21,8 @@ use crate::shard::Timer;
 use crate::shard::admit::Identity;
 use crate::shard::admit::Target;
 use crate::shard::checks::address_of_record;
-use crate::shard::checks::check_encoding;
 use crate::shard::checks::check_exists;
+use crate::shard::checks::decoded_body;
 use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
 use crate::shard::directory::Directory;
@@ -38,23 +38,33 @@ use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::emit;
-use crate::sip::header::MediaRange;
 use crate::sip::header::list_items;
 use crate::sip::message::Framing;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::server::TransactionKey;
 
-/// A PUBLISH whose outcome another shard decides.
+/// A request whose outcome another shard decides.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    octets: Box<[u8]>,
-    flow: Flow,
-    transaction: Option<TransactionKey>,
+    pub(crate) octets: Box<[u8]>,
+    pub(crate) flow: Flow,
+    pub(crate) transaction: Option<TransactionKey>,
     package: Package,
     timer: TimerHandle,
 }
 
-/// PUBLISHes that may wait for other shards at once; one more is 503.
+impl Waiting {
+    /// How its octets are to be read again.
+    pub(crate) fn framing(&self) -> Framing {
+        if self.flow.transport.is_reliable() {
+            Framing::Stream
+        } else {
+            Framing::Datagram
+        }
+    }
+}
+
+/// Requests that may wait for other shards at once; one more is 503.
 const WAITING_MAX: usize = 65_536;
 
 impl Shard {
@@ -68,9 +78,12 @@ impl Shard {
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
-        check_publisher(&identity, &aor, directory)?;
-        check_exists(&aor, domain, directory)?;
         let (package, ..) = event_of(request.message)?;
+        if document::accepted(package).is_empty() {
+            return Err(Refusal::BadEvent);
+        }
+        check_publisher(&identity, &aor, package, directory)?;
+        check_exists(&aor, directory)?;
         let publication = self.read_publication(request, package, &identity, &aor, directory)?;
         let fresh = self.mint_entity_tag();
         let limits = self.publication_limits(package, domain);
@@ -120,16 +133,10 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let Some(waiting) = self.waiting.try_remove(waiting as usize) else {
+        let Some(waiting) = self.take_waiting(waiting) else {
             return;
         };
-        self.wheel.cancel(waiting.timer);
-        let framing = if waiting.flow.transport.is_reliable() {
-            Framing::Stream
-        } else {
-            Framing::Datagram
-        };
-        let Ok(message) = Message::parse(&waiting.octets, framing) else {
+        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
             return;
         };
         let request = Request {
@@ -151,12 +158,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<Published, PublishRefused> {
-        if self.presentities.find(aor).is_none()
-            && self.presentities.len() >= self.options.presentities_max
-        {
-            return Err(PublishRefused::TooMany);
-        }
-        let id = self.presentities.find_or_add(aor);
+        let id = self.own(aor, now).ok_or(PublishRefused::TooMany)?;
         let owned = self
             .presentities
             .get_mut(id)
@@ -232,21 +234,13 @@ impl Shard {
         if body.is_empty() {
             return Ok(None);
         }
-        check_encoding(message)?;
+        let body = decoded_body(message)?;
         if body.len() > self.options.body_octets_max {
             return Ok(Some(Err(DocumentFault::TooLarge)));
         }
-        let Some(range) = message
-            .header(HeaderName::ContentType)
-            .and_then(MediaRange::parse)
-        else {
-            return Ok(Some(Err(DocumentFault::UnsupportedType)));
-        };
-        let content_type = [range.kind, b"/", range.subtype]
-            .concat()
-            .to_ascii_lowercase();
-        let content_type = String::from_utf8_lossy(&content_type);
-        let document = document::read(package, &content_type, body).map(|mut document| {
+        let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
+        let content_type = String::from_utf8_lossy(content_type);
+        let document = document::read(package, &content_type, &body).map(|mut document| {
             if asks_privacy(message) {
                 document.hide_remote_parties();
             }
@@ -257,7 +251,15 @@ impl Shard {
         })))
     }
 
-    fn wait_for_owner<'d>(
+    /// The request waits no longer; None when it gave up.
+    pub(crate) fn take_waiting(&mut self, place: u32) -> Option<Waiting> {
+        let waiting = self.waiting.try_remove(place as usize)?;
+        self.wheel.cancel(waiting.timer);
+        Some(waiting)
+    }
+
+    /// Keeps a request until its owner has spoken.
+    pub(crate) fn wait_for_owner<'d>(
         &mut self,
         request: &Request<'_>,
         package: Package,
@@ -296,19 +298,20 @@ impl Shard {
 }
 
 /// Who proved to be a user may publish for that user, or for anybody when the account is a feeder
-/// (W:B1.3).
+/// (W:B1.3). What only a mailbox or a registrar knows is no user's to say (W:B1.14).
 fn check_publisher<'d>(
     identity: &Identity,
     aor: &Aor,
+    package: Package,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
     let Identity::User(user) = identity else {
         return Ok(());
     };
-    let may = user == aor.user()
-        || directory
-            .account(&format!("{user}@{}", aor.domain()))
-            .is_some_and(|account| account.is_feeder);
+    let is_users_own = !matches!(package, Package::MessageSummary | Package::Reg);
+    let publisher = Aor::new(user, aor.domain());
+    let may =
+        is_users_own && publisher == *aor || directory.is_feeder(Some(&publisher), aor.domain());
     if may {
         Ok(())
     } else {

@@ -7,6 +7,10 @@ use std::hash::Hasher;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::presence::document;
+use crate::presence::document::Format;
+use crate::presence::document::feature_event;
+use crate::presence::document::resource_lists;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Domain;
@@ -21,15 +25,19 @@ use crate::sip::emit;
 use crate::sip::header::list_items;
 use crate::sip::transaction::server::TransactionKey;
 
-/// The methods we serve.
+/// The methods we serve. REGISTER is served to trusted peers alone, who need not be told.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
-/// The packages we serve.
-pub(crate) const ALLOW_EVENTS: &[u8] = b"dialog, presence";
-/// The bodies we take and give.
-const ACCEPT: &[u8] = b"application/dialog-info+xml, application/pidf+xml";
+/// The codings of bodies we take.
+const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 /// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
 /// anyway.
-const KNOWN_OPTION_TAGS: [&[u8]; 3] = [b"path", b"gruu", b"outbound"];
+const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
+    b"eventlist",
+    b"recipient-list-subscribe",
+    b"path",
+    b"gruu",
+    b"outbound",
+];
 
 /// A request on its way through admission.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +71,8 @@ pub(crate) enum Refusal<'d> {
     Encoding,
     /// 406 with Accept (W:A1.10).
     NotAcceptable(Package),
+    /// 421 with Require: a list, and the peer does not say that it knows them (W:A1.11).
+    ListRequired,
     /// 423 with Min-Expires (W:A1.13).
     TooBrief(Duration),
     /// 503 with Retry-After (W:A1.21).
@@ -87,6 +97,7 @@ impl Refusal<'_> {
             Self::BadEvent => Status::BAD_EVENT,
             Self::MediaType(_) | Self::Encoding => Status::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
+            Self::ListRequired => Status::EXTENSION_REQUIRED,
             Self::TooBrief(_) => Status::INTERVAL_TOO_BRIEF,
             Self::OverLimit | Self::Draining => Status::SERVICE_UNAVAILABLE,
         }
@@ -102,8 +113,8 @@ impl Refusal<'_> {
 }
 
 impl Shard {
-    /// Refuses a request. A challenge is not remembered, so that nobody unknown fills our memory
-    /// (W:E3.8).
+    /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, so
+    /// that nobody unknown fills our memory (W:E3.8).
     pub(crate) fn refuse(
         &mut self,
         request: &Request<'_>,
@@ -115,8 +126,9 @@ impl Shard {
         let tag = self.stateless_tag(request.message);
         let head = self.begin_response(request, refusal.status(), refusal.reason(), &tag, out);
         self.write_refusal_headers(request.message, refusal, now, out);
-        if matches!(refusal, Refusal::Challenge { .. }) {
-            self.counters.requests_challenged += 1;
+        let is_challenge = matches!(refusal, Refusal::Challenge { .. });
+        self.counters.requests_challenged += u64::from(is_challenge);
+        if is_challenge || matches!(refusal, Refusal::Method(_)) {
             self.forget(request);
             self.end_response(
                 &Request {
@@ -161,12 +173,16 @@ impl Shard {
                     salt,
                 );
             }
-            Refusal::BadEvent => emit::header(arena, "Allow-Events", ALLOW_EVENTS),
+            Refusal::BadEvent => emit::header(arena, "Allow-Events", allow_events().as_bytes()),
             Refusal::MediaType(accept) => emit::header(arena, "Accept", accept.as_bytes()),
-            Refusal::Encoding => emit::header(arena, "Accept-Encoding", b"identity"),
+            Refusal::Encoding => emit::header(arena, "Accept-Encoding", ACCEPT_ENCODING),
             Refusal::NotAcceptable(package) => {
-                emit::header(arena, "Accept", package.content_type().as_bytes())
+                let offered = Format::of(*package).iter();
+                let types = offered.map(|format| format.content_type());
+                let types: Vec<&str> = types.filter(|name| !name.is_empty()).collect();
+                emit::header(arena, "Accept", types.join(", ").as_bytes());
             }
+            Refusal::ListRequired => emit::header(arena, "Require", b"eventlist"),
             Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
             Refusal::Draining => {
                 emit::header_number(arena, "Retry-After", 5 + u64::from(self.random.below(6)));
@@ -198,11 +214,15 @@ impl Shard {
         let tag = self.stateless_tag(request.message);
         let head = self.begin_response(request, Status::OK, None, &tag, out);
         emit::header(&mut out.arena, "Allow", ALLOW);
-        emit::header(&mut out.arena, "Allow-Events", ALLOW_EVENTS);
-        emit::header(&mut out.arena, "Accept", ACCEPT);
-        emit::header(&mut out.arena, "Accept-Encoding", b"identity");
+        emit::header(&mut out.arena, "Allow-Events", allow_events().as_bytes());
+        emit::header(&mut out.arena, "Accept", accept().as_bytes());
+        emit::header(&mut out.arena, "Accept-Encoding", ACCEPT_ENCODING);
         emit::header(&mut out.arena, "Accept-Language", b"en");
-        emit::header(&mut out.arena, "Supported", b"");
+        emit::header(
+            &mut out.arena,
+            "Supported",
+            b"eventlist, recipient-list-subscribe",
+        );
         self.end_response(request, head, now, out);
     }
 
@@ -269,6 +289,20 @@ impl Shard {
             b"0123456789abcdef"[(bits & 15) as usize]
         })
     }
+}
+
+/// The packages we serve.
+fn allow_events() -> String {
+    Package::ALL.map(Package::token).join(", ")
+}
+
+/// The bodies we take: of a PUBLISH of any package, of a SUBSCRIBE.
+fn accept() -> String {
+    let published = Package::ALL.map(document::accepted);
+    let published = published.into_iter().filter(|types| !types.is_empty());
+    let subscribed = [resource_lists::CONTENT_TYPE, feature_event::CONTENT_TYPE];
+    let types: Vec<&str> = published.chain(subscribed).collect();
+    types.join(", ")
 }
 
 /// The option tags of Require that we do not know.

@@ -1,56 +1,84 @@
 //! SUBSCRIBE: new subscriptions, refreshes, ends and fetches (RFC 6665 §4.2.1; W:A1, A2).
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::document::Format;
+use crate::presence::document::View;
+use crate::presence::list::ListStyle;
+use crate::presence::policy::Decision;
+use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
+use crate::presence::profile::Rendering;
 use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 use crate::presence::subscription::Termination;
 use crate::presence::subscription::TooBrief;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
-use crate::shard::checks::check_accept;
-use crate::shard::checks::check_encoding;
+use crate::shard::checks::accepted_format;
+use crate::shard::checks::asserted_identity;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
 use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
-use crate::shard::checks::is_body_optional;
+use crate::shard::conditions::Suppress;
+use crate::shard::conditions::Terms;
+use crate::shard::content::Shown;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
-use crate::shard::flow::Flow;
+use crate::shard::enclosed::Enclosed;
+use crate::shard::features::check_may_switch;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
-use crate::shard::hop::next_hop;
-use crate::shard::hop::numeric_address;
-use crate::shard::hop::phone_key;
-use crate::shard::mark::Mark;
+use crate::shard::hop::request_uri;
+use crate::shard::identity::Identity;
+use crate::shard::lists::ListPlan;
+use crate::shard::lists::requires_list;
+use crate::shard::mail::Claim;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
+use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
-use crate::shard::table::WatchedId;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
-use crate::sip::dialog::Dialog;
-use crate::sip::dialog::Sequence;
 use crate::sip::emit;
-
-/// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
-const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 
 /// What a SUBSCRIBE asks for, checked.
 struct Asked<'m> {
     package: Package,
+    format: Format,
     event: &'m [u8],
     granted: Duration,
+    enclosed: Enclosed,
+    profile: Arc<Profile>,
+}
+
+/// A SUBSCRIBE of somebody who proved who it is, about somebody of a domain of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a, 'd> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) aor: &'a Aor,
+    pub(crate) domain: &'d Domain,
+    pub(crate) directory: &'d Directory,
+}
+
+/// What a subscription begins with.
+struct Beginning<'a> {
+    aor: &'a Aor,
+    plan: Option<ListPlan>,
+    decision: Decision,
+    asked: &'a Asked<'a>,
+    entity: &'a [u8],
+    message: &'a Message<'a>,
 }
 
 impl Shard {
@@ -65,23 +93,94 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
-        let asked = self.read_subscribe(request.message, domain)?;
-        let (dialog, mark) = self.accept_dialog(request)?;
-        check_exists(&aor, domain, directory)?;
-        self.check_room(request, &dialog)?;
-
-        let privacy = self.privacy_for(request, &aor, directory);
-        let entity = entity_uri(request.message, &aor);
-        let (watched, is_new) = self.table.watch(&aor);
-        let id = self.add_dialog(request, dialog, mark, now);
-        let new = NewSubscription {
-            package: asked.package,
-            privacy,
-            event: asked.event,
-            entity: &entity,
-            expires_at: now + asked.granted,
+        let aor = match event_of(request.message)? {
+            (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
+            _ => aor,
         };
-        let subscription = self.table.add_subscription(id, watched, &new);
+        let admitted = Admitted {
+            request,
+            aor: &aor,
+            domain,
+            directory,
+        };
+        self.subscribe(&admitted, None, now, out)
+    }
+
+    /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
+    /// one was.
+    pub(crate) fn subscribe<'d>(
+        &mut self,
+        admitted: &Admitted<'_, 'd>,
+        claim: Option<&Claim>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal<'d>> {
+        let Admitted {
+            request,
+            aor,
+            domain,
+            directory,
+        } = *admitted;
+        let asked = self.read_subscribe(request.message, domain, directory)?;
+        if requires_list(request.message) && asked.enclosed.list().is_none() {
+            return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
+        }
+        let (dialog, mark) = self.accept_dialog(request)?;
+        let (package, profile) = (asked.package, &asked.profile);
+        let of_body = asked.enclosed.list();
+        let plan = self.plan_list(request.message, aor, package, profile, of_body, directory)?;
+        if plan.is_none() {
+            check_exists(aor, directory)?;
+        }
+        self.check_room(request, &dialog)?;
+        let peer = request.flow.peer.ip();
+        let asserted = asserted_identity(request.message).filter(|_| domain.trusts(peer));
+        let uri = asserted.unwrap_or_else(|| dialog.remote_uri());
+        let watcher = Identity::new(uri, peer, &domain.name, directory);
+        let decision = match &plan {
+            Some(plan) if plan.is_of_body => Decision::ALLOW,
+            _ => self.decide(&watcher, aor, package, directory, now),
+        };
+        let is_forbidden = decision.handling == Handling::Block
+            || package == Package::LineSeize && decision.handling != Handling::Allow
+            || plan
+                .as_ref()
+                .is_some_and(|plan| plan.resolved.is_of_everybody())
+                && !watcher.may_any_dn(&domain.name, directory);
+        if is_forbidden {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
+        if asked.enclosed.is_switch() {
+            check_may_switch(&watcher, aor, directory)?;
+        }
+
+        if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
+            return self.seize(admitted, now, out);
+        }
+
+        let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
+        if let Some(entry) = self.table.dialog_mut(id) {
+            entry.asserted = asserted.map(Box::from);
+        }
+        let entity = match plan {
+            Some(_) => request_uri(request.message).to_vec(),
+            None => entity_uri(request.message, aor),
+        };
+        let beginning = Beginning {
+            aor,
+            plan,
+            decision,
+            asked: &asked,
+            entity: &entity,
+            message: request.message,
+        };
+        let subscription = self.begin(id, beginning, now, out);
+        if let Some(claim) = claim {
+            self.hold(subscription, claim);
+        }
+        if asked.profile.replaces_same_contact {
+            self.replace_older(subscription, now, out);
+        }
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
@@ -90,8 +189,8 @@ impl Shard {
             self.arm_subscription(subscription);
         }
         self.accept(request, subscription, asked.granted, now, out);
-        if is_new {
-            self.begin_watch(&aor, out);
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
         }
         Ok(())
     }
@@ -114,154 +213,214 @@ impl Shard {
             .dialog(id)
             .and_then(|entry| entry.subscriptions.first().copied())
             .ok_or(GONE)?;
-        let watched = self
+        let aor = self
             .table
             .subscription(first)
-            .map(|subscription| subscription.watched)
+            .and_then(|subscription| self.table.aor_of(subscription))
             .ok_or(GONE)?;
-        let aor = &self.table.watched(watched).ok_or(GONE)?.aor;
         // A domain that is configured no longer takes its subscriptions with it.
         let domain = directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
+        let is_ruled_anew = directory.has_rules_document(aor);
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
-        let asked = self.read_subscribe(request.message, domain)?;
-        self.take_target(request, id)?;
-        let subscription = match self.usage_of(id, &asked) {
+        let asked = self.read_subscribe(request.message, domain, directory)?;
+        if asked.enclosed.is_switch() {
+            self.check_switch_in_dialog(request, first, directory)?;
+        }
+        let usage = self.usage_of(id, &asked);
+        if usage.is_some_and(|subscription| self.is_over(subscription)) {
+            return Err(GONE);
+        }
+        let is_moved = self.take_target(request, id)?;
+        if let Some(entry) = self.table.dialog_mut(id) {
+            entry.profile = Arc::clone(&asked.profile);
+        }
+        let subscription = match usage {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, watched, first, &asked, now),
+            None => self.add_usage(id, first, &asked, request.message, now, out)?,
         };
+        // What the operator's rules say was decided when they were read; a rule of the presentity's
+        // own may hold for a time, and one about addresses for the old one.
+        if is_ruled_anew || is_moved {
+            self.decide_anew(subscription, directory, now);
+            if self.is_over(subscription) {
+                return Err(GONE);
+            }
+        }
+        let has_changed_list =
+            self.replace_list(subscription, asked.enclosed.list(), directory, now, out);
+        let is_new = has_changed_list || asked.enclosed.is_switch();
+        let is_known = !is_new && self.is_suppressed(subscription, request.message, out);
         if asked.granted.is_zero() {
             self.counters.subscriptions_ended += 1;
             self.end_subscription(subscription, Termination::Timeout);
         } else {
             self.counters.subscriptions_refreshed += 1;
-            if let Some(entry) = self.table.subscription_mut(subscription) {
-                // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
-                // late.
-                entry.phase = Phase::Active;
-                entry.expires_at = now + asked.granted;
-                entry.strikes = 0;
-                entry.refusals = 0;
-                entry.not_before = None;
-            }
-            self.arm_subscription(subscription);
+            self.renew(subscription, &asked, request.message, now);
         }
-        self.accept(request, subscription, asked.granted, now, out);
+        if is_known {
+            self.accept_silently(request, subscription, asked.granted, now, out);
+        } else {
+            self.accept(request, subscription, asked.granted, now, out);
+        }
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.switch(subscription, said, now, out);
+        }
         self.wake_siblings(id, subscription);
         Ok(())
+    }
+
+    /// Whether a subscription cannot be refreshed: we ended it, although its last NOTIFY could not
+    /// leave yet, or what it held was given back. One that ran out is late, not too late.
+    fn is_over(&self, id: SubscriptionId) -> bool {
+        let is_ended = |subscription: &Subscription| match subscription.phase {
+            Phase::Ending(Termination::Timeout) => {
+                subscription.decision.handling == Handling::Block
+            }
+            Phase::Ending(_) => true,
+            Phase::Active => false,
+        };
+        self.table.subscription(id).is_some_and(is_ended) || self.is_released(id)
+    }
+
+    /// Whether the phone has the state of this moment by its own word (RFC 5839 §4.2).
+    fn is_suppressed(
+        &mut self,
+        id: SubscriptionId,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) -> bool {
+        let Some(suppress) = Suppress::of(message) else {
+            return false;
+        };
+        let Some(hash) = self.state_hash(id, out) else {
+            return false;
+        };
+        let is_known = suppress.matches(hash);
+        if is_known && let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.shown = hash;
+        }
+        is_known
+    }
+
+    fn renew(
+        &mut self,
+        id: SubscriptionId,
+        asked: &Asked<'_>,
+        message: &Message<'_>,
+        now: Instant,
+    ) {
+        if let Some(entry) = self.table.subscription_mut(id) {
+            // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
+            // late.
+            let is_back = std::mem::replace(&mut entry.phase, Phase::Active) != Phase::Active;
+            entry.expires_at = now + asked.granted;
+            entry.strikes = 0;
+            entry.refusals = 0;
+            entry.not_before = None;
+            entry.view.rendering = asked.profile.rendering;
+            entry.terms = Terms::of(message, asked.event);
+            // What was suppressed is answered with 204; what was not is told.
+            if let Some(terms) = &mut entry.terms {
+                terms.suppress = None;
+            }
+            if is_back {
+                self.note_watcher(id);
+            }
+        }
+        self.arm_subscription(id);
     }
 
     fn read_subscribe<'m, 'd>(
         &self,
         message: &Message<'m>,
         domain: &Domain,
+        directory: &Directory,
     ) -> Result<Asked<'m>, Refusal<'d>> {
         let (package, _, event) = event_of(message)?;
-        // No package of ours takes a body in SUBSCRIBE: filters and lists are answered as types we
-        // do not know.
-        if !message.body().is_empty() && !is_body_optional(message) {
-            check_encoding(message)?;
-            return Err(Refusal::MediaType(""));
-        }
-        check_accept(message, package)?;
+        let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
+        let profile = Arc::clone(directory.profile(user_agent));
+        let enclosed = self.read_enclosed(message, package, directory)?;
+        let format = accepted_format(message, package, &profile)?;
+        let package_max = package.expires_max().unwrap_or(domain.max_expires);
         let limits = ExpiryLimits {
-            min: domain.min_expires,
-            max: domain.max_expires,
+            min: profile
+                .min_expires
+                .unwrap_or(domain.min_expires)
+                .min(package_max),
+            max: domain.max_expires.min(package_max),
         };
         let granted = limits.grant(expires_of(message)?, package.expires_default());
         let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
         Ok(Asked {
             package,
+            format,
             event,
             granted,
+            enclosed,
+            profile,
         })
     }
 
-    /// The dialog, with the To-tag that names the place it will take.
-    fn accept_dialog<'d>(&mut self, request: &Request<'_>) -> Result<(Dialog, Mark), Refusal<'d>> {
-        let mark = Mark::mint(
-            self.options.id,
-            self.table.next_dialog().0,
-            &mut self.random,
-        );
-        let sequence = 1 + self.random.below(INITIAL_SEQUENCE_MAX);
-        let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
-        self.check_not_ourselves(&dialog, &request.flow)?;
-        Ok((dialog, mark))
-    }
-
-    /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
-    fn check_not_ourselves<'d>(&self, dialog: &Dialog, flow: &Flow) -> Result<(), Refusal<'d>> {
-        let address = numeric_address(dialog.remote_target());
-        if address.is_some_and(|address| self.is_local(address, flow)) {
-            return Err(Refusal::Because(
-                Status::BAD_REQUEST,
-                "Contact Is This Server",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_room<'d>(&self, request: &Request<'_>, dialog: &Dialog) -> Result<(), Refusal<'d>> {
-        let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
-        if self.is_draining {
-            return Err(Refusal::Draining);
-        }
-        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
-            || phone >= self.options.subscriptions_per_phone_max;
-        if is_full {
-            Err(Refusal::OverLimit)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn add_dialog(
+    /// The subscription itself, with its watchers.
+    fn begin(
         &mut self,
-        request: &Request<'_>,
-        dialog: Dialog,
-        mark: Mark,
+        dialog: DialogId,
+        beginning: Beginning<'_>,
         now: Instant,
-    ) -> DialogId {
-        let flow = request.flow;
-        let phone = self.phones.join(phone_key(&flow, &dialog), now);
-        let destination = next_hop(request, &dialog);
-        let id = self.table.add_dialog(dialog, flow, destination, phone);
-        debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
-        id
-    }
-
-    /// Our tag names the place; the octets decide (W:E3.6).
-    fn find_dialog(&self, message: &Message<'_>, tag: &[u8]) -> Option<DialogId> {
-        let mark = Mark::of_tag(tag)?;
-        let id = DialogId(mark.index);
-        let remote_tag = message.from()?.tag()?;
-        let dialog = &self.table.dialog(id)?.dialog;
-        (mark.shard == self.options.id && dialog.matches(message.call_id(), tag, remote_tag))
-            .then_some(id)
-    }
-
-    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8).
-    fn take_target<'d>(&mut self, request: &Request<'_>, id: DialogId) -> Result<(), Refusal<'d>> {
-        let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = self.table.dialog_mut(id) else {
-            return Ok(());
+        out: &mut Outbox,
+    ) -> SubscriptionId {
+        let Beginning {
+            aor,
+            plan,
+            decision,
+            asked,
+            entity,
+            message,
+        } = beginning;
+        let rendering = match &plan {
+            Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
+                all_dialogs: true,
+                ..asked.profile.rendering
+            },
+            _ => asked.profile.rendering,
         };
-        if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
-            return Err(Refusal::Because(
-                Status::SERVER_INTERNAL_ERROR,
-                "CSeq Out Of Order",
-            ));
+        // Each resource of a list is told whole.
+        let format = match asked.format {
+            Format::PidfDiff if plan.is_some() => Format::Pidf,
+            format => format,
+        };
+        let new = NewSubscription {
+            package: asked.package,
+            view: View {
+                format,
+                privacy: decision.privacy,
+                rendering,
+            },
+            decision,
+            terms: Terms::of(message, asked.event),
+            history: Shown::of(format, asked.profile.partial_dialog_info),
+            event: asked.event,
+            entity,
+            expires_at: now + asked.granted,
+        };
+        if let Some(plan) = plan {
+            let directory = Arc::clone(&self.directory);
+            return self.add_list(dialog, aor, &plan, new, &directory, out);
         }
-        entry.dialog.refresh_target(request.message)?;
-        let destination = next_hop(request, &entry.dialog);
-        if self.table.move_flow(id, request.flow, destination) {
-            self.abandon_notifies(id);
+        if let Some(package) = asked.package.of_watchers() {
+            return self.add_audience(dialog, (aor.clone(), package), new, out);
         }
-        Ok(())
+        let (watched, is_new) = self.table.watch(aor);
+        let id = self.table.add_subscription(dialog, watched, new);
+        if is_new {
+            self.begin_watch(aor, out);
+        }
+        self.note_watcher(id);
+        id
     }
 
     /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
@@ -276,28 +435,50 @@ impl Shard {
     }
 
     /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
-    fn add_usage(
+    fn add_usage<'d>(
         &mut self,
         id: DialogId,
-        watched: WatchedId,
         first: SubscriptionId,
         asked: &Asked<'_>,
+        message: &Message<'_>,
         now: Instant,
-    ) -> SubscriptionId {
-        let sibling = self.table.subscription(first);
-        let privacy = sibling.map_or(Privacy::StateOnly, |sibling| sibling.privacy);
-        let entity = sibling
+        out: &mut Outbox,
+    ) -> Result<SubscriptionId, Refusal<'d>> {
+        if asked.package == Package::LineSeize {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "Seize In A Dialog Of Its Own",
+            ));
+        }
+        let entity = self
+            .table
+            .subscription(first)
             .map(|sibling| sibling.entity().to_vec())
             .unwrap_or_default();
-        let new = NewSubscription {
-            package: asked.package,
-            privacy,
-            event: asked.event,
-            entity: &entity,
-            expires_at: now + asked.granted,
-        };
+        let directory = Arc::clone(&self.directory);
+        let aor = self
+            .table
+            .subscription(first)
+            .and_then(|sibling| self.table.aor_of(sibling).cloned())
+            .unwrap_or_else(|| Aor::new("", ""));
+        let decision = self
+            .identity_of(first, &directory)
+            .map_or(Decision::NOTHING, |watcher| {
+                self.decide(&watcher, &aor, asked.package, &directory, now)
+            });
+        if decision.handling == Handling::Block {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
         self.counters.subscriptions_created += 1;
-        self.table.add_subscription(id, watched, &new)
+        let beginning = Beginning {
+            aor: &aor,
+            plan: None,
+            decision,
+            asked,
+            entity: &entity,
+            message,
+        };
+        Ok(self.begin(id, beginning, now, out))
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
@@ -310,13 +491,46 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
+        self.respond_subscribed(request, Status::OK, id, granted, now, out);
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.forget_shown();
+        }
+        self.want(id, Wants::Notify);
+    }
+
+    /// 204: nothing is new, no NOTIFY follows (RFC 5839 §4.2; W:B6.1).
+    fn accept_silently(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.counters.notifies_suppressed += 1;
+        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, now, out);
+        if granted.is_zero() {
+            self.remove_subscription(id, now, out);
+        }
+    }
+
+    fn respond_subscribed(
+        &mut self,
+        request: &Request<'_>,
+        status: Status,
+        id: SubscriptionId,
+        granted: Duration,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
         let Some(entry) = self.table.dialog(subscription.dialog) else {
             return;
         };
-        let head = self.begin_response(request, Status::OK, None, entry.dialog.local_tag(), out);
+        let is_list = subscription.is_multipart();
+        let head = self.begin_response(request, status, None, entry.dialog.local_tag(), out);
         for route in request.message.headers(HeaderName::RecordRoute) {
             emit::header(&mut out.arena, "Record-Route", route);
         }
@@ -326,8 +540,10 @@ impl Shard {
             &self.origins.of(&request.flow).contact,
         );
         emit::header_number(&mut out.arena, "Expires", granted.as_secs());
+        if is_list {
+            emit::header(&mut out.arena, "Require", b"eventlist");
+        }
         self.end_response(request, head, now, out);
-        self.want(id, Wants::Notify);
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
@@ -346,25 +562,14 @@ impl Shard {
 
     /// One last NOTIFY, then nothing.
     pub(crate) fn end_subscription(&mut self, id: SubscriptionId, reason: Termination) {
+        self.note_watcher_end(id, reason);
+        self.give_back(id);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.phase = Phase::Ending(reason);
             subscription.not_before = None;
             if let Some(timer) = subscription.timer.take() {
                 self.wheel.cancel(timer);
             }
-        }
-    }
-
-    /// How much of the calls a watcher is shown: all inside its own domain, the bare state outside
-    /// (W:B3.12).
-    fn privacy_for(&self, request: &Request<'_>, aor: &Aor, directory: &Directory) -> Privacy {
-        let is_same_domain = self
-            .sender(request, directory)
-            .is_some_and(|sender| sender.domain() == aor.domain());
-        if is_same_domain {
-            Privacy::Pickup
-        } else {
-            Privacy::StateOnly
         }
     }
 }

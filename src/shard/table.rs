@@ -1,9 +1,10 @@
 //! The subscription table of a shard: dialogs, their subscriptions, and who watches what here.
 //!
-//! Invariants: a subscription has one dialog and one watched presentity, and both know it; a dialog
-//! lives while it has a subscription; a watched presentity lives while it has a watcher. Our To-tag
-//! names the dialog's place, so a lookup is one index and one compare of octets: there is no map of
-//! dialogs that a peer could fill with collisions.
+//! Invariants: a subscription has one dialog, and both know it; it watches one presentity, or those
+//! of its list, and all of them know it; a dialog lives while it has a subscription; a watched
+//! presentity lives while it has a watcher. Our To-tag names the dialog's place, so a lookup is one
+//! index and one compare of octets: there is no map of dialogs that a peer could fill with
+//! collisions.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -16,15 +17,24 @@ use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::Composed;
+use crate::presence::document::View;
+use crate::presence::policy::Decision;
+use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 use crate::presence::subscription::Termination;
+use crate::shard::appearances::Seizure;
+use crate::shard::conditions::Terms;
+use crate::shard::content::Shown;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
+use crate::shard::lists::Encoding;
+use crate::shard::lists::ListState;
 use crate::shard::notify::InFlightId;
 use crate::shard::pace::PhoneId;
 use crate::shard::wheel::TimerHandle;
+use crate::shard::winfo::Audience;
 use crate::sip::dialog::Dialog;
+use crate::sip::emit;
 
 /// A subscription's place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +48,51 @@ pub(crate) struct DialogId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WatchedId(pub(crate) u32);
 
+/// Who is told when a presentity changes: a subscription to it, or one resource of a subscription to
+/// a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watcher {
+    pub(crate) subscription: SubscriptionId,
+    /// The resource's place in the list; [`Self::WHOLE`] for a subscription to the presentity.
+    pub(crate) resource: u32,
+}
+
+impl Watcher {
+    pub(crate) const WHOLE: u32 = u32::MAX;
+}
+
+/// A watcher's place with what it watches: both find the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Post {
+    pub(crate) watched: WatchedId,
+    /// In the list of the watched presentity.
+    pub(crate) index: u32,
+}
+
+/// What a subscription is to.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// One presentity.
+    Presentity(Post),
+    /// A list of them.
+    List(Box<ListState>),
+    /// The watchers of one (RFC 3857).
+    Watchers(Box<Audience>),
+    /// An appearance of a shared line, which it holds (W:C10.2).
+    Seizure(Box<Seizure>),
+}
+
+impl Subject {
+    /// Its place with the one presentity it watches; None for others.
+    pub(crate) fn post(&self) -> Option<Post> {
+        match self {
+            Self::Presentity(post) => Some(*post),
+            Self::Seizure(seizure) => Some(seizure.post),
+            Self::List(_) | Self::Watchers(_) => None,
+        }
+    }
+}
+
 /// One dialog and what its subscriptions have in common: the way to the phone.
 #[derive(Debug)]
 pub(crate) struct DialogEntry {
@@ -50,6 +105,10 @@ pub(crate) struct DialogEntry {
     /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
     pub(crate) is_cut: bool,
     pub(crate) phone: PhoneId,
+    /// What its family of User-Agents needs.
+    pub(crate) profile: Arc<Profile>,
+    /// Who a trusted peer says it is from (RFC 3325); None when nobody says more than From.
+    pub(crate) asserted: Option<Box<[u8]>>,
     /// More than one only for peers of RFC 3265 (W:A2.4).
     pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
 }
@@ -78,16 +137,20 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) dialog: DialogId,
-    pub(crate) watched: WatchedId,
-    /// Its place in the list of the watched presentity.
-    watcher_index: u32,
+    pub(crate) subject: Subject,
 
     // What was asked for.
     pub(crate) package: Package,
-    pub(crate) privacy: Privacy,
+    pub(crate) view: View,
+    /// What the rules make of it.
+    pub(crate) decision: Decision,
+    /// What else its SUBSCRIBE asked for; None for nothing.
+    pub(crate) terms: Option<Box<Terms>>,
+    /// What it was shown, when it is told changes alone.
+    pub(crate) history: Option<Box<Shown>>,
     /// The Event header's value to echo, then the entity URI of its documents (W:A3.15, C0.8).
-    text: Box<[u8]>,
-    event_octets: u16,
+    pub(crate) text: Box<[u8]>,
+    pub(crate) event_octets: u16,
 
     // Its life.
     pub(crate) phase: Phase,
@@ -115,10 +178,22 @@ pub(crate) struct Subscription {
 #[derive(Debug)]
 pub(crate) struct NewSubscription<'a> {
     pub(crate) package: Package,
-    pub(crate) privacy: Privacy,
+    pub(crate) view: View,
+    pub(crate) decision: Decision,
+    pub(crate) terms: Option<Box<Terms>>,
+    pub(crate) history: Option<Box<Shown>>,
     pub(crate) event: &'a [u8],
     pub(crate) entity: &'a [u8],
     pub(crate) expires_at: Instant,
+}
+
+impl DialogEntry {
+    /// The URI of its watcher, as far as it is believed (W:B9.1).
+    pub(crate) fn watcher_uri(&self) -> &[u8] {
+        self.asserted
+            .as_deref()
+            .unwrap_or_else(|| self.dialog.remote_uri())
+    }
 }
 
 impl Subscription {
@@ -133,6 +208,24 @@ impl Subscription {
         if !self.is_queued {
             self.is_queued = true;
             queue.push_back(own);
+        }
+    }
+
+    /// Whether it is told as a list (RFC 4662).
+    pub(crate) fn is_multipart(&self) -> bool {
+        matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
+    }
+
+    /// Whether it is told as linphone alone reads lists (W:G1).
+    pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
+        profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
+    }
+
+    /// The phone may not have what it was sent last: it is told everything again.
+    pub(crate) fn forget_shown(&mut self) {
+        self.shown = 0;
+        if let Subject::List(list) = &mut self.subject {
+            list.forget_shown();
         }
     }
 
@@ -159,7 +252,7 @@ pub(crate) struct Watched {
     pub(crate) composed: Option<Arc<Composed>>,
     /// Differs for every state of every presentity.
     pub(crate) revision: u64,
-    pub(crate) watchers: Vec<SubscriptionId>,
+    pub(crate) watchers: Vec<Watcher>,
 }
 
 /// The tables.
@@ -167,7 +260,7 @@ pub(crate) struct Watched {
 pub(crate) struct Table {
     pub(crate) dialogs: Slab<DialogEntry>,
     pub(crate) subscriptions: Slab<Subscription>,
-    watched: Slab<Watched>,
+    pub(crate) watched: Slab<Watched>,
     watched_by_aor: HashMap<Aor, WatchedId>,
     revisions: u64,
     dialogs_by_connection: HashMap<ConnectionId, Vec<DialogId>>,
@@ -186,6 +279,7 @@ impl Table {
         flow: Flow,
         destination: SocketAddr,
         phone: PhoneId,
+        profile: Arc<Profile>,
     ) -> DialogId {
         let subscriptions = SmallVec::new();
         let entry = DialogEntry {
@@ -194,6 +288,8 @@ impl Table {
             destination,
             is_cut: false,
             phone,
+            profile,
+            asserted: None,
             subscriptions,
         };
         let id = DialogId(self.dialogs.insert(entry) as u32);
@@ -255,27 +351,57 @@ impl Table {
         self.subscriptions.get_mut(id.0 as usize)
     }
 
+    /// Adds a subscription to one presentity.
     pub(crate) fn add_subscription(
         &mut self,
         dialog: DialogId,
         watched: WatchedId,
-        new: &NewSubscription<'_>,
+        new: NewSubscription<'_>,
     ) -> SubscriptionId {
-        let id = SubscriptionId(self.subscriptions.vacant_key() as u32);
-        let watchers = &mut self.watched[watched.0 as usize].watchers;
-        let watcher_index = watchers.len() as u32;
-        watchers.push(id);
+        let subscription = self.next_subscription();
+        let resource = Watcher::WHOLE;
+        let post = self.join(
+            watched,
+            Watcher {
+                subscription,
+                resource,
+            },
+        );
+        self.insert_subscription(dialog, Subject::Presentity(post), new)
+    }
+
+    /// The place the next subscription will take.
+    pub(crate) fn next_subscription(&self) -> SubscriptionId {
+        SubscriptionId(self.subscriptions.vacant_key() as u32)
+    }
+
+    /// Adds a subscription whose watchers have joined already, under the name of
+    /// [`Self::next_subscription`].
+    pub(crate) fn insert_subscription(
+        &mut self,
+        dialog: DialogId,
+        subject: Subject,
+        new: NewSubscription<'_>,
+    ) -> SubscriptionId {
+        let id = self.next_subscription();
         if let Some(entry) = self.dialogs.get_mut(dialog.0 as usize) {
             entry.subscriptions.push(id);
         }
+        let mut text = Vec::with_capacity(new.event.len() + new.entity.len());
+        emit::made_one_line(&mut text, new.event);
+        let event_octets = text.len() as u16;
+        text.extend_from_slice(new.entity);
+        let text = text.into_boxed_slice();
         self.subscriptions.insert(Subscription {
             dialog,
-            watched,
-            watcher_index,
+            subject,
             package: new.package,
-            privacy: new.privacy,
-            text: [new.event, new.entity].concat().into(),
-            event_octets: new.event.len() as u16,
+            view: new.view,
+            decision: new.decision,
+            terms: new.terms,
+            history: new.history,
+            text,
+            event_octets,
             phase: Phase::Active,
             expires_at: new.expires_at,
             timer: None,
@@ -291,11 +417,50 @@ impl Table {
         id
     }
 
-    /// Removes a subscription; with the last one of its dialog or of its presentity, those go too.
+    /// A watcher joins those of a presentity.
+    pub(crate) fn join(&mut self, watched: WatchedId, watcher: Watcher) -> Post {
+        let watchers = &mut self.watched[watched.0 as usize].watchers;
+        watchers.push(watcher);
+        Post {
+            watched,
+            index: watchers.len() as u32 - 1,
+        }
+    }
+
+    /// A watcher leaves; the presentity, when it was the last.
+    pub(crate) fn leave(&mut self, post: Post) -> Option<Watched> {
+        let watched = self.watched.get_mut(post.watched.0 as usize)?;
+        let index = post.index as usize;
+        watched.watchers.swap_remove(index);
+        if let Some(moved) = watched.watchers.get(index) {
+            let subscription = &mut self.subscriptions[moved.subscription.0 as usize];
+            match &mut subscription.subject {
+                Subject::Presentity(moved) => moved.index = post.index,
+                Subject::Seizure(seizure) => seizure.post.index = post.index,
+                Subject::List(list) => list.move_post(moved.resource, post.index),
+                Subject::Watchers(_) => {}
+            }
+        }
+        if !watched.watchers.is_empty() {
+            return None;
+        }
+        let watched = self.watched.remove(post.watched.0 as usize);
+        self.watched_by_aor.remove(&watched.aor);
+        Some(watched)
+    }
+
+    /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
         let subscription = self.subscriptions.try_remove(id.0 as usize)?;
-        let unwatched = self.forget_watcher(&subscription);
         let dialog = self.forget_usage(subscription.dialog, id);
+        let unwatched = match &subscription.subject {
+            Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
+            subject => subject
+                .post()
+                .and_then(|post| self.leave(post))
+                .into_iter()
+                .collect(),
+        };
         Some(Removed {
             subscription,
             dialog,
@@ -323,6 +488,15 @@ impl Table {
         self.watched.get(id.0 as usize)
     }
 
+    /// Whom or what a subscription is to.
+    pub(crate) fn aor_of<'a>(&'a self, subscription: &'a Subscription) -> Option<&'a Aor> {
+        match &subscription.subject {
+            Subject::List(list) => Some(list.aor()),
+            Subject::Watchers(audience) => Some(audience.aor()),
+            subject => Some(&self.watched(subject.post()?.watched)?.aor),
+        }
+    }
+
     pub(crate) fn watched_by_aor(&self, aor: &Aor) -> Option<&Watched> {
         self.watched(*self.watched_by_aor.get(aor)?)
     }
@@ -342,24 +516,13 @@ impl Table {
         watched.composed = Some(composed);
         watched.revision = self.revisions;
         for watcher in &watched.watchers {
-            self.subscriptions[watcher.0 as usize].want(Wants::Change, *watcher, queue);
+            let subscription = &mut self.subscriptions[watcher.subscription.0 as usize];
+            if let Subject::List(list) = &mut subscription.subject {
+                list.mark(watcher.resource);
+            }
+            subscription.want(Wants::Change, watcher.subscription, queue);
         }
         true
-    }
-
-    fn forget_watcher(&mut self, subscription: &Subscription) -> Option<Watched> {
-        let watched = self.watched.get_mut(subscription.watched.0 as usize)?;
-        let index = subscription.watcher_index as usize;
-        watched.watchers.swap_remove(index);
-        if let Some(moved) = watched.watchers.get(index) {
-            self.subscriptions[moved.0 as usize].watcher_index = index as u32;
-        }
-        if !watched.watchers.is_empty() {
-            return None;
-        }
-        let watched = self.watched.remove(subscription.watched.0 as usize);
-        self.watched_by_aor.remove(&watched.aor);
-        Some(watched)
     }
 
     fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<DialogEntry> {
@@ -407,6 +570,6 @@ pub(crate) struct Removed {
     pub(crate) subscription: Subscription,
     /// The dialog, when this was its last subscription.
     pub(crate) dialog: Option<DialogEntry>,
-    /// The presentity, when this was its last watcher here.
-    pub(crate) unwatched: Option<Watched>,
+    /// The presentities whose last watcher here it was.
+    pub(crate) unwatched: SmallVec<[Watched; 1]>,
 }

@@ -48,6 +48,21 @@ pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The same for a value that is known to be one line: ours, or one that was made so when it was
+/// kept ([`made_one_line`]).
+pub fn plain_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    debug_assert!(memchr3(b'\r', b'\n', 0, value).is_none(), "one line");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a value as [`header`] would write it, to be kept for [`plain_header`].
+pub fn made_one_line(out: &mut Vec<u8>, value: &[u8]) {
+    one_line(out, value);
+}
+
 /// Appends `name: number CRLF`.
 pub fn header_number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(name.as_bytes());

@@ -36,6 +36,7 @@ statuses! {
     BAD_EXTENSION = 420 "Bad Extension";
     EXTENSION_REQUIRED = 421 "Extension Required";
     INTERVAL_TOO_BRIEF = 423 "Interval Too Brief";
+    TEMPORARILY_UNAVAILABLE = 480 "Temporarily Unavailable";
     SUBSCRIPTION_DOES_NOT_EXIST = 481 "Subscription Does Not Exist";
     LOOP_DETECTED = 482 "Loop Detected";
     BAD_EVENT = 489 "Bad Event";

@@ -3,32 +3,46 @@
 //! ```text
 //! W: A1.10, A2.5                      the rules it proves; mandatory
 //! About: One sentence.                mandatory
-//! Domain: abc.com open=true auth=none a tenant; more keys in `world::domain`
+//! Config:                             tenants and profiles as in an operator's file; comes first
+//!     [[domain]]                      four spaces, then a line of it
+//!     name = "abc.com"
+//! Domain: abc.com open=true auth=none a tenant in short; more keys in `world::domain`
 //! Account: 123@abc.com secret         with its password
 //! Options: subscriptions_max=2        limits that differ from the suite's defaults
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
 //!
 //! # a comment
-//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060 or [2001:db8::1]:5060); `shard=1`, `lf` or `raw` may follow
+//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060 or [2001:db8::1]:5060); `shard=1`, `lf`, `raw` or `deflate` may follow
 //!     OPTIONS sip:abc.com SIP/2.0     four spaces, then a line of the message
 //! < 10.0.0.7:5060 udp                 the server must send exactly this
 //!     SIP/2.0 200 OK
+//! < 10.0.0.7:5060 tcp partly          the server must send something of which this is true; for what is too long to be read
+//!     SIP/2.0 200 OK                  a line of it, wherever
+//!     ~<name>Alice</name>             text that must, or with ^ must not, stand in it
 //! = nothing                           and nothing else is waiting
 //! + 500ms                             time passes (ms, s, m, h)
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
+//! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
 //! ! closed 10.0.0.7:5060              the peer's stream ends
+//! ! config                            the operator reloads a file that now says this and no more
+//!     [[domain]]                      four spaces, then a line of it
+//!     name = "abc.com"
 //! ! drain                             the operator asks the server to finish
 //! ```
 //!
 //! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).
-//! `{xHH}` is an octet. `{tag1}` and the like stand for what the server chose, see
+//! `{xHH}` is an octet; `{length}` is that of the body. A deflated body of the server is written as it
+//! was before, under the Content-Length it has; `deflate` does so to one of the peer. `{tag1}` and the like stand for what the server chose, see
 //! [`crate::placeholder`].
 
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+use lamplighter::presence::statement::Said;
 use lamplighter::sip::Transport;
+
+use crate::said;
 
 /// One case.
 pub(crate) struct Dialogue {
@@ -36,8 +50,8 @@ pub(crate) struct Dialogue {
     pub(crate) rules: Vec<Rule>,
     /// One sentence.
     pub(crate) about: String,
-    /// The header lines that set the scene: `Domain`, `Account`, `Options`, `Shards`, as key and
-    /// value.
+    /// The header lines that set the scene: `Config`, `Domain`, `Account`, `Options`, `Shards`, as
+    /// key and value.
     pub(crate) scene: Vec<(String, String)>,
     /// What happens.
     pub(crate) steps: Vec<Step>,
@@ -68,6 +82,8 @@ pub(crate) enum Action {
         shard: usize,
         /// How lines become octets.
         ending: Ending,
+        /// The body is deflated.
+        deflate: bool,
         /// The message, unexpanded.
         message: Block,
     },
@@ -75,6 +91,8 @@ pub(crate) enum Action {
     Expect {
         /// To where.
         peer: Peer,
+        /// The message has more lines than these.
+        partly: bool,
         /// The message, unexpanded.
         message: Block,
     },
@@ -93,6 +111,15 @@ pub(crate) enum Action {
         /// Whether the domain tells the number.
         reveal: bool,
     },
+    /// The operator says something about somebody.
+    Say {
+        /// About whom.
+        aor: String,
+        /// What.
+        said: Said,
+    },
+    /// The operator reloads the configuration, which is this text now.
+    Reload(String),
     /// A stream ends.
     Closed(SocketAddr),
     /// The operator drains the server.
@@ -155,6 +182,8 @@ impl Dialogue {
                 Ok(1)
             } else if line.starts_with(['>', '<', '=', '+', '!']) {
                 dialogue.step(&lines, at)
+            } else if line == "Config:" {
+                Ok(dialogue.config(&lines, at))
             } else {
                 dialogue.header(line).map(|()| 1)
             };
@@ -189,12 +218,21 @@ impl Dialogue {
         Ok(())
     }
 
+    /// Reads the configuration at `at` and says how many lines it takes.
+    fn config(&mut self, lines: &[&str], at: usize) -> usize {
+        let block = block(lines, at + 1);
+        self.scene
+            .push(("Config".to_owned(), block.configuration()));
+        block.range.end - at
+    }
+
     /// Reads the step at `at` and says how many lines it takes.
     fn step(&mut self, lines: &[&str], at: usize) -> Result<usize, String> {
         let (sign, rest) = lines[at].split_at(1);
         let words: Vec<&str> = rest.split_whitespace().collect();
         let block = block(lines, at + 1);
-        let consumed = if matches!(sign, ">" | "<") {
+        let is_reload = sign == "!" && words == ["config"];
+        let consumed = if is_reload || matches!(sign, ">" | "<") {
             block.range.end - at
         } else {
             1
@@ -203,10 +241,12 @@ impl Dialogue {
             ">" => receive(&words, block)?,
             "<" => Action::Expect {
                 peer: peer(&words)?,
+                partly: words.get(2) == Some(&"partly"),
                 message: block,
             },
             "=" if words == ["nothing"] => Action::Nothing,
             "+" => Action::Advance(duration(words.first().ok_or("how long?")?)?),
+            "!" if is_reload => Action::Reload(block.configuration()),
             "!" => command(&words)?,
             _ => return Err("not a step".to_owned()),
         };
@@ -219,12 +259,13 @@ impl Dialogue {
 }
 
 fn receive(words: &[&str], message: Block) -> Result<Action, String> {
-    let (mut shard, mut ending) = (0, Ending::CrLf);
+    let (mut shard, mut ending, mut deflate) = (0, Ending::CrLf, false);
     for word in words.iter().skip(2) {
         match word.split_once('=') {
             Some(("shard", number)) => shard = number.parse().map_err(|_| "not a shard")?,
             None if *word == "lf" => ending = Ending::Lf,
             None if *word == "raw" => ending = Ending::Raw,
+            None if *word == "deflate" => deflate = true,
             _ => return Err(format!("unknown word {word}")),
         }
     }
@@ -232,6 +273,7 @@ fn receive(words: &[&str], message: Block) -> Result<Action, String> {
         peer: peer(words)?,
         shard,
         ending,
+        deflate,
         message,
     })
 }
@@ -242,6 +284,10 @@ fn command(words: &[&str]) -> Result<Action, String> {
             address.parse().map_err(|_| "not an address")?,
         )),
         ["drain"] => Ok(Action::Drain),
+        ["say", aor, rest @ ..] => Ok(Action::Say {
+            aor: (*aor).to_owned(),
+            said: said::parse(rest)?,
+        }),
         ["call_state", aor, rest @ ..] => {
             let (mut number, mut expires, mut reveal) = (None, Duration::from_secs(7200), false);
             for word in rest {
@@ -310,6 +356,14 @@ fn block(lines: &[&str], start: usize) -> Block {
     }
 }
 
+impl Block {
+    /// The lines as a configuration. Those above it in the file are left empty, so that a complaint
+    /// names the line of the case.
+    fn configuration(&self) -> String {
+        "\n".repeat(self.range.start) + &self.lines.join("\n")
+    }
+}
+
 impl Rule {
     fn parse(text: &str) -> Option<Self> {
         let section = text.chars().next().filter(char::is_ascii_uppercase)?;
@@ -351,6 +405,16 @@ fn a_dialogue_reads_back() {
         panic!("not a message")
     };
     assert_eq!(message.lines, ["A", "", "b"]);
+    let text = "W: A1\nConfig:\n    [[domain]]\n    name = \"a\"\n\nShards: 2\n";
+    let scene = Dialogue::parse(text).unwrap().scene;
+    let config = "\n\n[[domain]]\nname = \"a\"".to_owned();
+    assert_eq!(scene[0], ("Config".to_owned(), config));
+    assert_eq!(scene[1], ("Shards".to_owned(), "2".to_owned()));
+    let steps = Dialogue::parse("! config\n    [node]\n\n= nothing\n")
+        .unwrap()
+        .steps;
+    assert!(matches!(&steps[0].action, Action::Reload(text) if text == "\n[node]"));
+    assert!(matches!(steps[1].action, Action::Nothing));
     assert!(Dialogue::parse("X: y\n").is_err());
     assert!(Dialogue::parse("> nowhere udp\n").is_err());
 }

@@ -25,18 +25,12 @@ enum Answer {
     Refused,
     /// 412: a tag of the server the client spoke to that day (W:B1.4).
     ForeignTag,
-    /// 420: lists in a request are not served, and the client insists (W:A1.5, B5.14).
-    NoLists,
     /// 481: a dialog of the server the client spoke to that day (W:A2.2).
     NoDialog,
-    /// 489 with Allow-Events: a package we do not serve (W:A1.7).
-    NoPackage,
 }
 
 use Answer::ForeignTag;
 use Answer::NoDialog;
-use Answer::NoLists;
-use Answer::NoPackage;
 use Answer::Published;
 use Answer::Refused;
 use Answer::Subscribed;
@@ -95,7 +89,7 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (2, NoDialog),
             (3, Subscribed),
             (4, NoDialog),
-            (5, NoPackage),
+            (5, Subscribed),
             (6, NoDialog),
             (7, Subscribed),
             (8, NoDialog),
@@ -120,9 +114,9 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (3, Published),
             (4, NoDialog),
             (5, Refused),
-            (6, NoLists),
+            (6, Subscribed),
             (7, Published),
-            (8, NoLists),
+            (8, NoDialog),
         ],
     ),
     (
@@ -130,7 +124,7 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
         &[
             (1, Refused),
             (2, Published),
-            (3, NoPackage),
+            (3, Subscribed),
             (4, Subscribed),
             (5, Subscribed),
             (6, ForeignTag),
@@ -169,7 +163,7 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
         "twinkle",
         &[
             (1, Refused),
-            (2, NoPackage),
+            (2, Subscribed),
             (3, Published),
             (4, ForeignTag),
             (5, NoDialog),
@@ -240,18 +234,13 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
         Published => ("SIP/2.0 200 OK\r\n", "\r\nSIP-ETag: "),
         Refused => ("SIP/2.0 405 Method Not Allowed\r\n", "\r\nAllow: "),
         ForeignTag => ("SIP/2.0 412 Conditional Request Failed\r\n", ""),
-        NoLists => (
-            "SIP/2.0 420 Bad Extension\r\n",
-            "\r\nUnsupported: recipient-list-subscribe\r\n",
-        ),
         NoDialog => ("SIP/2.0 481 Subscription Does Not Exist\r\n", ""),
-        NoPackage => ("SIP/2.0 489 Bad Event\r\n", "\r\nAllow-Events: "),
     };
     let expected_count = if answer == Subscribed { 2 } else { 1 };
     let is_notified = |notify: &String| {
         notify.starts_with("NOTIFY ")
             && notify.contains("\r\nSubscription-State: active;expires=")
-            && notify.contains("<?xml ")
+            && (notify.contains("<?xml ") || notify.contains("\r\nMessages-Waiting: "))
     };
     let holds = sent.len() == expected_count
         && sent[0].starts_with(start)

@@ -12,10 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use lamplighter::config;
+use lamplighter::config::Config;
+use lamplighter::config::Machine;
+use lamplighter::config::Source;
 use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Party;
+use lamplighter::presence::statement::Said;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Directory;
@@ -45,6 +50,9 @@ fn local(peer: SocketAddr) -> SocketAddr {
 /// Turns a shard may ask for at one instant before we call it a loop.
 const TURNS_MAX: usize = 10_000;
 
+/// What a UDP datagram over IPv4 can carry.
+const DATAGRAM_OCTETS_MAX: usize = 65_507;
+
 /// A message the server sent.
 pub(crate) struct Sent {
     /// To whom.
@@ -71,12 +79,14 @@ pub(crate) struct World {
 impl World {
     /// An engine as the header lines of a case describe it.
     pub(crate) fn new(scene: &[(String, String)]) -> Result<Self, String> {
-        let mut directory = Directory::default();
+        let config = scene.iter().find(|(key, _)| key == "Config");
+        let mut directory = configured(config.map_or("", |(_, text)| text))?;
         let mut shards = 1;
         let epoch = Instant::now();
         let mut options = options(epoch);
         for (key, value) in scene {
             match key.as_str() {
+                "Config" => {}
                 "Domain" => add_domain(&mut directory, value)?,
                 "Account" => add_account(&mut directory, value)?,
                 "Options" => set_options(&mut options, value)?,
@@ -147,20 +157,44 @@ impl World {
         reveal: bool,
     ) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        let owner = Shard::owner(&aor, u16::try_from(self.shards.len()).unwrap());
         let call = number
             .filter(|number| !number.is_empty())
             .map(|number| Arc::new(hook_call(&aor, number, reveal, self.commands)));
+        self.command(&aor.clone(), Command::call_state(aor, call, expires))
+    }
+
+    /// The operator says something about somebody.
+    pub(crate) fn say(&mut self, aor: &str, said: Said) -> Result<(), String> {
+        let aor = Aor::from_key(aor).ok_or("not an address of record")?;
+        self.command(&aor.clone(), Command::Say { aor, said })
+    }
+
+    /// A command to the owner of a presentity, which does it.
+    fn command(&mut self, aor: &Aor, command: Command) -> Result<(), String> {
+        let owner = Shard::owner(aor, u16::try_from(self.shards.len()).unwrap());
         let token = self.token();
-        self.input(
-            usize::from(owner.0),
-            Input::Command(token, Command::CallState { aor, call, expires }),
-        );
+        self.input(usize::from(owner.0), Input::Command(token, command));
         self.settle();
         match self.replies.pop() {
             Some((answered, Reply::Done)) if answered == token => Ok(()),
             other => Err(format!("the command was answered {other:?}")),
         }
+    }
+
+    /// The operator's file says something else now, and every shard is told.
+    pub(crate) fn reload(&mut self, text: &str) -> Result<(), String> {
+        let directory = Arc::new(configured(text)?);
+        for shard in 0..self.shards.len() {
+            let token = self.token();
+            let command = Command::Reload(Arc::clone(&directory));
+            self.input(shard, Input::Command(token, command));
+            match self.replies.pop() {
+                Some((answered, Reply::Done)) if answered == token => {}
+                other => return Err(format!("the command was answered {other:?}")),
+            }
+        }
+        self.settle();
+        Ok(())
     }
 
     /// The operator drains every shard; how many NOTIFYs are out.
@@ -241,10 +275,13 @@ impl World {
                 address: flow.peer,
                 transport: flow.transport,
             };
-            self.sent.push_back(Sent {
-                peer,
-                bytes: self.outbox.pieces(transmit).concat(),
-            });
+            let bytes = self.outbox.pieces(transmit).concat();
+            assert!(
+                flow.transport != Transport::Udp || bytes.len() <= DATAGRAM_OCTETS_MAX,
+                "a datagram does not hold {} octets",
+                bytes.len()
+            );
+            self.sent.push_back(Sent { peer, bytes });
         }
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);
@@ -291,6 +328,22 @@ fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
         remote: party(format!("sip:{number}@{}", aor.domain())),
         remote_is_private: !reveal,
     }
+}
+
+/// The tenants of a configuration, read as the daemon reads its file. The shipped profiles are in
+/// force in every case, as they are everywhere.
+fn configured(text: &str) -> Result<Directory, String> {
+    let source = Source {
+        name: "dialogue.txt".to_owned(),
+        text: text.to_owned(),
+    };
+    let machine = Machine { cpus: vec![0] };
+    let loaded = config::load_from(&source, &machine).map_err(|fault| fault.to_string())?;
+    let ignored = Config::default().needs_restart(&loaded.config);
+    if !ignored.is_empty() {
+        return Err(format!("{ignored:?} mean nothing here: write Options"));
+    }
+    Ok(loaded.plan.directory)
 }
 
 /// The limits of the suite: small enough to be reached, large enough not to be in the way.
@@ -347,15 +400,9 @@ fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
         .next()
         .ok_or("a domain without a name")?;
     let mut domain = Domain {
-        name: name.to_owned(),
         auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(60),
-        max_expires: Duration::from_secs(7200),
         open: true,
-        sha256: false,
+        ..Domain::new(name)
     };
     let mut aliases = Vec::new();
     for (key, value) in pairs(text) {

@@ -142,12 +142,42 @@ pub(crate) enum Shown {
     Lamp {
         state: State,
         call_id: Option<String>,
+        party: Party,
     },
     Presence {
         open: bool,
         activities: Vec<String>,
         note: Option<String>,
+        /// The extended status.
+        word: Option<String>,
     },
+    /// A NOTIFY without a body.
+    Nothing,
+}
+
+impl Shown {
+    /// A lamp and nothing else.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(
+            self,
+            Self::Lamp {
+                call_id: None,
+                party: Party::Untold,
+                ..
+            }
+        )
+    }
+}
+
+/// What a dialog tells of who is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Party {
+    /// Neither end.
+    Untold,
+    /// That there is an other end, at most.
+    Anonymous,
+    /// Who it is.
+    Named,
 }
 
 /// A NOTIFY's document, read.
@@ -192,13 +222,47 @@ fn read_dialogs(body: &str) -> Result<Notified, &'static str> {
     let state = State::ALL.into_iter().find(|state| state.text() == text);
     let state = state.ok_or("a state of no name")?;
     let call_id = attribute(tag, "call-id").map(str::to_owned);
-    let essence = body.replacen(&format!("version=\"{version}\""), "", 1);
+    let party = party_of(content)?;
+    let tags = ["local-tag", "remote-tag"].map(|name| attribute(tag, name));
+    if call_id.is_some() && tags.contains(&None) {
+        return Err("a call-id without the tags a pickup needs");
+    }
+    let essence = without_versions(body);
     let version = Some(version.parse().map_err(|_| "a version that is no number")?);
     Ok(Notified {
         version,
         entity: entity.to_owned(),
-        shown: Shown::Lamp { state, call_id },
+        shown: Shown::Lamp {
+            state,
+            call_id,
+            party,
+        },
         essence,
+    })
+}
+
+/// A body as it reads but for its versions: two that say the same are equal so.
+pub(crate) fn without_versions(body: &str) -> String {
+    let mut pieces = body.split(" version=\"");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    let behind = pieces.map(|piece| piece.split_once('"').map_or(piece, |(_, rest)| rest));
+    behind.fold(first, |text, piece| text + piece)
+}
+
+fn party_of(dialog: &str) -> Result<Party, &'static str> {
+    let (local, remote) = (element(dialog, "local"), element(dialog, "remote"));
+    let Some((_, remote)) = remote else {
+        return Ok(match local {
+            Some(_) => Party::Anonymous,
+            None => Party::Untold,
+        });
+    };
+    local.ok_or("a remote without a local end")?;
+    let identity = element(remote, "identity").ok_or("a remote end without identity")?;
+    Ok(if identity.1 == "sip:anonymous@anonymous.invalid" {
+        Party::Anonymous
+    } else {
+        Party::Named
     })
 }
 
@@ -222,11 +286,13 @@ fn read_presence(body: &str) -> Result<Notified, &'static str> {
         .map(|name| name.rsplit(':').next().unwrap_or_default().to_owned())
         .collect();
     activities.sort();
+    let word = element(root.1, "extended").map(|(_, text)| text.to_owned());
     let note = element(root.1, "note").map(|(_, text)| text.to_owned());
     let shown = Shown::Presence {
         open,
         activities,
         note,
+        word,
     };
     Ok(Notified {
         version: None,
@@ -237,7 +303,7 @@ fn read_presence(body: &str) -> Result<Notified, &'static str> {
 }
 
 /// The start tag (without brackets) and the content of the first element of that local name.
-fn element<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+pub(crate) fn element<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     let mut from = 0;
     loop {
         let start = from + text.get(from..)?.find('<')? + 1;
@@ -257,7 +323,7 @@ fn element<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
 }
 
 /// The value of a double-quoted attribute.
-fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let at = tag.find(&format!(" {name}=\""))?;
     let value = &tag[at + name.len() + 3..];
     value.split_once('"').map(|(value, _)| value)
@@ -292,7 +358,8 @@ mod tests {
             first.shown,
             Shown::Lamp {
                 state: State::Early,
-                call_id: Some("c1".into())
+                call_id: Some("c1".into()),
+                party: Party::Named,
             }
         );
         assert_eq!(first.essence, second.essence);
@@ -323,7 +390,8 @@ mod tests {
             Shown::Presence {
                 open: true,
                 activities,
-                note: Some("lunch".into())
+                note: Some("lunch".into()),
+                word: None,
             }
         );
     }

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use lamplighter::sip::Transport;
 
 use super::*;
-use crate::documents::State;
 
 const KEY: &str = "call phone node";
 
@@ -40,6 +39,8 @@ fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
         octets_hash: u64::from(cseq) << 32 | essence,
         essence_hash: essence,
         version: Some(version),
+        is_partial: false,
+        is_reconfigured: false,
         standing: Standing::Active { expires: left },
         connection: ConnectionId::default(),
     }
@@ -243,13 +244,30 @@ fn a_notify_after_481_is_seen() {
 }
 
 #[test]
-fn a_stale_lamp_is_seen() {
+fn a_part_where_all_is_owed_is_seen() {
     let mut checker = checker();
-    let idle = Expected::default();
-    let shown = Shown::Lamp {
-        state: State::Early,
-        call_id: None,
+    let partial = |cseq, version| Notify {
+        is_partial: true,
+        ..notify(cseq, version, u64::from(cseq), 60)
     };
-    checker.shown(1, "a stale lamp", "100", &shown, &[idle]);
-    assert_eq!(broken(&checker), ["a stale lamp"]);
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_sent(3, &partial(11, 1));
+    assert!(broken(&checker).is_empty());
+    checker.notify_answered(4, KEY, 11, 500);
+    checker.notify_sent(5, &partial(12, 2));
+    assert_eq!(broken(&checker), ["a part where all is owed"]);
+}
+
+#[test]
+fn a_notify_without_a_document_counts() {
+    let mut checker = checker();
+    let empty = Notify {
+        version: None,
+        ..notify(10, 0, 1, 60)
+    };
+    checker.notify_sent(1, &empty);
+    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_sent(3, &notify(11, 0, 2, 60));
+    assert_eq!(broken(&checker), ["the version does not go up by one"]);
 }

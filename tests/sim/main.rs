@@ -2,8 +2,8 @@
 //!
 //! A seed is a run: how many shards, phones and sources there are, how bad the network is, who does
 //! what when. The octets that leave the node are judged as they leave ([`invariants`]), and what
-//! watchers are shown is compared with a naive model of what they must be shown ([`model`]). A
-//! failing run prints its seed, what was broken, and the last events.
+//! watchers are shown is compared with naive models of the state they must be shown ([`model`]) and
+//! of the rules and lists by which ([`realm`]). A failing run prints its seed, what was broken, and the last events.
 //!
 //! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50, without
 //!   optimization 20).
@@ -19,6 +19,8 @@ mod phone;
 mod plan;
 mod publisher;
 mod random;
+mod realm;
+mod rlmi;
 mod sip_text;
 mod trace;
 mod uac;
@@ -193,5 +195,13 @@ fn a_run_does_something() {
     assert!(
         sum(|outcome| outcome.dialogs as u64) > 100,
         "too few subscriptions"
+    );
+    assert!(
+        sum(|outcome| outcome.lists) > 200,
+        "too few NOTIFYs of lists"
+    );
+    assert!(
+        sum(|outcome| outcome.rejections) > 5,
+        "too few subscriptions that the rules ended"
     );
 }

@@ -6,19 +6,30 @@
 //! flight). Statements that run out may be believed a little longer than they say, because timers
 //! tick; within that time both answers are right.
 //!
-//! The rules: DESIGN §3; the lamp shows early > confirmed > proceeding > trying > terminated
-//! (W:B3.15, C0.3); the presentity's own calls are shown as confirmed from the start (W:C0.4);
-//! trying lives 10 s, early 180 s (W:B1.17); a full document ends its own publication's legs only
-//! (W:B3.14); a leg that is over stays so against older news for 32 s, and never goes back; the
-//! branches of a fork that is answered are not shown; `on-the-phone`, said by a client, is a call
-//! (DESIGN §3, W:D2).
+//! The rules: DESIGN §3; trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
+//! publication's legs only (W:B3.14); a leg that is over stays so against older news for 32 s, and
+//! never goes back. What all of it adds up to is [`composition`]'s.
+
+mod composition;
+mod told;
+
+pub(crate) use composition::Expected;
+pub(crate) use composition::Style;
+pub(crate) use composition::Word;
+pub(crate) use told::Told;
+pub(crate) use told::VOICE_MAIL;
 
 use std::collections::HashMap;
 
 use crate::documents::Document;
 use crate::documents::Leg;
-use crate::documents::Shown;
 use crate::documents::State;
+use crate::model::composition::Claim;
+use crate::model::composition::LegKey;
+use crate::model::composition::Nature;
+use crate::model::composition::Says;
+use crate::model::composition::compose;
+use crate::model::told::Statements;
 use crate::network::ActorId;
 use crate::network::Micros;
 use crate::network::SECOND;
@@ -30,44 +41,6 @@ const PUBLICATION_GRACE: Micros = 2 * SECOND;
 /// A leg that is over is remembered that long.
 const TOMBSTONE: Micros = 32 * SECOND;
 
-/// What a watcher must be shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Expected {
-    pub(crate) lamp: Lamp,
-    pub(crate) open: bool,
-    /// Whether these are among the activities.
-    pub(crate) on_the_phone: bool,
-    pub(crate) away: bool,
-    pub(crate) busy: bool,
-}
-
-/// The lamp of a dialog watcher.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lamp(pub(crate) State);
-
-impl Default for Lamp {
-    fn default() -> Self {
-        Self(State::Terminated)
-    }
-}
-
-impl Expected {
-    pub(crate) fn agrees(&self, shown: &Shown) -> bool {
-        match shown {
-            Shown::Lamp { state, .. } => *state == self.lamp.0,
-            Shown::Presence {
-                open, activities, ..
-            } => {
-                let has = |name: &str| activities.iter().any(|activity| activity == name);
-                *open == self.open
-                    && has("on-the-phone") == self.on_the_phone
-                    && has("away") == self.away
-                    && has("busy") == self.busy
-            }
-        }
-    }
-}
-
 /// A PUBLISH that a source sends: the run remembers it until the owner took or refused it.
 #[derive(Clone, Debug)]
 pub(crate) struct Intent {
@@ -77,28 +50,6 @@ pub(crate) struct Intent {
     pub(crate) condition: Option<String>,
     pub(crate) expires: u64,
     pub(crate) document: Option<Document>,
-}
-
-/// One thing somebody says, as composition sees it.
-#[derive(Clone, Debug)]
-struct Claim {
-    until: Micros,
-    says: Says,
-}
-
-#[derive(Clone, Debug)]
-enum Says {
-    Leg {
-        key: LegKey,
-        state: State,
-        recipient: bool,
-    },
-    /// `call_state.htm`: in a call.
-    Call,
-    Statement {
-        open: bool,
-        activity: Option<&'static str>,
-    },
 }
 
 #[derive(Clone, Debug)]
@@ -115,10 +66,7 @@ struct Publication {
 enum Content {
     /// Each leg with the end of its own life.
     Legs(Vec<(Leg, Micros)>),
-    Statement {
-        open: bool,
-        activity: Option<&'static str>,
-    },
+    Word(Word),
 }
 
 /// How a leg came to be over.
@@ -146,19 +94,18 @@ struct Tombstone {
 struct Snapshot {
     at: Micros,
     claims: Vec<Claim>,
+    nature: Nature,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Presentity {
+    nature: Nature,
     publications: Vec<Publication>,
     numbers: u64,
-    call_until: Option<Micros>,
     tombstones: Vec<Tombstone>,
+    statements: Statements,
     history: Vec<Snapshot>,
 }
-
-/// Call-ID, local tag, remote tag.
-type LegKey = (String, String, String);
 
 fn key_of(leg: &Leg) -> LegKey {
     (
@@ -171,6 +118,7 @@ fn key_of(leg: &Leg) -> LegKey {
 /// All presentities of a run.
 #[derive(Debug)]
 pub(crate) struct Model {
+    style: Style,
     presentities: Vec<Presentity>,
     /// PUBLISH requests by Call-ID and CSeq, until the owner decides.
     pub(crate) intents: HashMap<(String, u32), Intent>,
@@ -180,16 +128,27 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(presentities: usize) -> Self {
-        let empty = || Presentity {
-            history: vec![Snapshot {
-                at: 0,
-                claims: Vec::new(),
-            }],
-            ..Presentity::default()
+    /// Presentities in a style, the last so many of which are orbits.
+    pub(crate) fn new(presentities: usize, style: Style, orbits: usize) -> Self {
+        let empty = |number: usize| {
+            let mut presentity = Presentity {
+                nature: Nature {
+                    style,
+                    has_alternative: false,
+                    is_orbit: number + orbits >= presentities,
+                },
+                publications: Vec::new(),
+                numbers: 0,
+                tombstones: Vec::new(),
+                statements: Statements::default(),
+                history: Vec::new(),
+            };
+            presentity.remember(0);
+            presentity
         };
         Self {
-            presentities: (0..presentities).map(|_| empty()).collect(),
+            style,
+            presentities: (0..presentities).map(empty).collect(),
             intents: HashMap::new(),
             taken: HashMap::new(),
             taken_count: 0,
@@ -244,10 +203,36 @@ impl Model {
         }
     }
 
-    /// `call_state.htm` was taken.
-    pub(crate) fn call_state(&mut self, now: Micros, presentity: usize, until: Option<Micros>) {
-        self.presentities[presentity].call_until = until;
+    /// The owner heard what somebody says.
+    pub(crate) fn told(&mut self, now: Micros, presentity: usize, told: Told) {
+        self.presentities[presentity].statements.hear(now, told);
         self.presentities[presentity].remember(now);
+    }
+
+    /// The owner learned whether there is an alternative number.
+    pub(crate) fn alternative(&mut self, now: Micros, presentity: usize, has_one: bool) {
+        self.presentities[presentity].nature.has_alternative = has_one;
+        self.presentities[presentity].remember(now);
+    }
+
+    /// What is shown of somebody of whom nothing is known.
+    pub(crate) fn blank(&self) -> Expected {
+        let nature = Nature {
+            style: self.style,
+            has_alternative: false,
+            is_orbit: false,
+        };
+        compose(std::iter::empty(), nature)
+    }
+
+    /// [`Self::allowed`] by the user part, of people outside the run as well.
+    pub(crate) fn allowed_of(&self, user: &str, from: Micros, to: Micros) -> Vec<Expected> {
+        let number = user.parse::<usize>().ok();
+        let number = number.and_then(|number| number.checked_sub(100));
+        match number.filter(|number| *number < self.presentities.len()) {
+            Some(number) => self.allowed(number, from, to),
+            None => vec![self.blank()],
+        }
     }
 
     /// Everything a watcher may rightly have been shown at some time from `from` to `to`.
@@ -314,11 +299,20 @@ impl Presentity {
         self.publications.push(publication.clone());
         match (&intent.document, &mut publication.content) {
             (Some(Document::Dialogs { full, legs }), _) => self.take_legs(number, *full, legs, now),
-            (Some(Document::Presence { open, activity, .. }), content) => {
-                *content = Content::Statement {
-                    open: *open,
+            (
+                Some(Document::Presence {
+                    open,
+                    activity,
+                    note,
+                }),
+                content,
+            ) => {
+                *content = Content::Word(Word {
+                    open: Some(*open),
                     activity: *activity,
-                };
+                    note: note.clone(),
+                    since: now,
+                });
                 self.publications.pop();
                 self.publications.push(publication);
             }
@@ -364,10 +358,7 @@ impl Presentity {
     /// behind (W:B1.12): the new one inherits.
     fn initial(&mut self, intent: &Intent, etag: &str, until: Micros) -> Publication {
         self.numbers += 1;
-        let mut content = Content::Statement {
-            open: false,
-            activity: None,
-        };
+        let mut content = Content::Word(Word::default());
         let mut inherited = Vec::new();
         if let Some(Document::Dialogs { legs, .. }) = &intent.document {
             let live = legs.iter().filter(|leg| leg.state != State::Terminated);
@@ -463,41 +454,48 @@ impl Presentity {
             .find(|known| known.number == number)?;
         match &mut publication.content {
             Content::Legs(legs) => Some(legs),
-            Content::Statement { .. } => None,
+            Content::Word(_) => None,
         }
     }
 
     fn claims(&self) -> Vec<Claim> {
         let mut claims = Vec::new();
+        // That somebody speaks of calls is the same said by one or by many.
+        let mut call_source = None;
         for publication in &self.publications {
             match &publication.content {
-                Content::Legs(legs) => claims.extend(legs.iter().map(|(leg, until)| Claim {
-                    until: publication.until.min(*until),
-                    says: Says::Leg {
-                        key: key_of(leg),
-                        state: leg.state,
-                        recipient: leg.recipient,
-                    },
-                })),
-                Content::Statement { open, activity } => claims.push(Claim {
+                Content::Legs(legs) => {
+                    call_source = call_source.max(Some(publication.until));
+                    claims.extend(legs.iter().map(|(leg, until)| Claim {
+                        until: publication.until.min(*until),
+                        says: Says::Leg {
+                            key: key_of(leg),
+                            state: leg.state,
+                            recipient: leg.recipient,
+                        },
+                    }));
+                }
+                Content::Word(word) => claims.push(Claim {
                     until: publication.until,
-                    says: Says::Statement {
-                        open: *open,
-                        activity: *activity,
-                    },
+                    says: Says::Declared(word.clone()),
                 }),
             }
         }
-        claims.extend(self.call_until.map(|until| Claim {
+        claims.extend(call_source.map(|until| Claim {
             until,
-            says: Says::Call,
+            says: Says::CallSource,
         }));
+        claims.extend(self.statements.claims());
         claims
     }
 
     fn remember(&mut self, now: Micros) {
-        let claims = self.claims();
-        self.history.push(Snapshot { at: now, claims });
+        let (claims, nature) = (self.claims(), self.nature);
+        self.history.push(Snapshot {
+            at: now,
+            claims,
+            nature,
+        });
     }
 }
 
@@ -547,57 +545,11 @@ impl Snapshot {
                 .enumerate()
                 .filter(|(at, _)| subset >> at & 1 == 1);
             let claims = sure.iter().copied().chain(chosen.map(|(_, claim)| *claim));
-            let state = compose(claims);
+            let state = compose(claims, self.nature);
             if !states.contains(&state) {
                 states.push(state);
             }
         }
-    }
-}
-
-/// What claims add up to.
-fn compose<'a>(claims: impl Iterator<Item = &'a Claim>) -> Expected {
-    let mut legs: Vec<(&LegKey, State, bool)> = Vec::new();
-    let mut lamps = Vec::new();
-    let mut said_open = None;
-    let mut activities = Vec::new();
-    for claim in claims {
-        match &claim.says {
-            Says::Leg {
-                key,
-                state,
-                recipient,
-            } => legs.push((key, *state, *recipient)),
-            Says::Call => lamps.push(State::Confirmed),
-            Says::Statement { open, activity } => {
-                said_open = Some(said_open.unwrap_or(false) || *open);
-                activities.extend(*activity);
-            }
-        }
-    }
-    for (key, state, recipient) in &legs {
-        let unanswered = progress(*state) < progress(State::Confirmed);
-        let answered_branch = legs
-            .iter()
-            .any(|(other, state, _)| other.0 == key.0 && *state == State::Confirmed);
-        if !(unanswered && answered_branch) {
-            // A call the presentity makes lights the lamp steadily from the start (W:C0.4).
-            lamps.push(if unanswered && !recipient {
-                State::Confirmed
-            } else {
-                *state
-            });
-        }
-    }
-    if activities.contains(&"on-the-phone") && !lamps.contains(&State::Confirmed) {
-        lamps.push(State::Confirmed);
-    }
-    Expected {
-        lamp: Lamp(lamps.iter().copied().max().unwrap_or(State::Terminated)),
-        open: said_open.unwrap_or(!lamps.is_empty()),
-        on_the_phone: !lamps.is_empty(),
-        away: activities.contains(&"away"),
-        busy: activities.contains(&"busy"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The reference model alone.
 
 use super::*;
+use crate::documents::Party;
+use crate::documents::Shown;
 
 fn leg(call_id: &str, state: State) -> Leg {
     Leg {
@@ -22,7 +24,7 @@ struct Source {
 impl Source {
     fn new() -> Self {
         Self {
-            model: Model::new(1),
+            model: Model::new(1, Style::Standard, 0),
             requests: 0,
         }
     }
@@ -71,7 +73,8 @@ fn a_publication_ends_at_its_expiry() {
     let mut source = Source::new();
     source.publish(0, None, 60, Some(vec![leg("a", State::Confirmed)]));
     assert_eq!(source.lamp(59 * SECOND), State::Confirmed);
-    assert_eq!(source.model.allowed(0, 61 * SECOND, 61 * SECOND).len(), 2);
+    // The publication may be believed a little longer, and so may its leg: each for itself.
+    assert_eq!(source.model.allowed(0, 61 * SECOND, 61 * SECOND).len(), 3);
     assert_eq!(source.lamp(64 * SECOND), State::Terminated);
 }
 
@@ -121,4 +124,142 @@ fn a_request_taken_twice_is_seen() {
     let request = (String::from("call"), 1);
     assert_eq!(source.model.publish_taken(1, &request, "e1", 60), Ok(()));
     assert!(source.model.publish_taken(1, &request, "e2", 60).is_err());
+}
+
+/// What is told of one presentity, and what that adds up to.
+fn composed(style: Style, told: &[Told]) -> Expected {
+    let mut model = Model::new(1, style, 0);
+    for told in told {
+        model.told(1, 0, told.clone());
+    }
+    let mut allowed = model.allowed(0, 2, 2);
+    assert_eq!(allowed.len(), 1, "{allowed:?}");
+    allowed.remove(0)
+}
+
+fn declared(open: Option<bool>, activity: Option<&'static str>) -> Told {
+    Told::Presence(Some(Word {
+        open,
+        activity,
+        ..Word::default()
+    }))
+}
+
+/// W:D2.7-D2.13, D3.14-D3.19
+#[test]
+fn precedence_in_every_style() {
+    use Style::Alceo;
+    use Style::Imagicle;
+    use Style::Standard;
+    let dnd = || Told::DoNotDisturb(true);
+    let forward = |target| Told::Forward {
+        is_active: true,
+        target,
+    };
+    let call = || Told::CallState(Some(60 * SECOND));
+    let contact = || Told::Registered(1, 60 * SECOND);
+    let away = || declared(None, Some("away"));
+    let table: [(Style, Vec<Told>, &str, bool); 16] = [
+        (Standard, vec![], "offline", false),
+        (Standard, vec![contact()], "available", true),
+        (
+            Standard,
+            vec![contact(), Told::Unregistered],
+            "unreachable",
+            false,
+        ),
+        (Standard, vec![call(), away()], "busy", true),
+        (
+            Standard,
+            vec![forward("*97"), call()],
+            "forwarded to voice mail",
+            true,
+        ),
+        (
+            Standard,
+            vec![forward("5551234")],
+            "forwarded to a number",
+            true,
+        ),
+        (
+            Standard,
+            vec![forward("*97"), dnd(), call()],
+            "do-not-disturb",
+            false,
+        ),
+        (
+            Standard,
+            vec![contact(), declared(Some(false), None)],
+            "offline",
+            false,
+        ),
+        (Alceo, vec![], "unreachable", false),
+        (Alceo, vec![forward("*97")], "unreachable", false),
+        (Alceo, vec![call()], "busy", true),
+        (
+            Alceo,
+            vec![declared(Some(false), None)],
+            "do-not-disturb",
+            false,
+        ),
+        (Alceo, vec![contact(), away()], "away", true),
+        (
+            Imagicle,
+            vec![forward("5551234"), call()],
+            "forwarded to a number",
+            true,
+        ),
+        (Imagicle, vec![call(), away()], "busy", true),
+        (Imagicle, vec![away()], "away", true),
+    ];
+    for (style, told, availability, open) in table {
+        let expected = composed(style, &told);
+        let verdict = (expected.availability.text(), expected.open);
+        assert_eq!(verdict, (availability, open), "{style:?} {told:?}");
+    }
+}
+
+/// W:D2.14, D3.4
+#[test]
+fn notes_and_activities() {
+    let expected = composed(Style::Standard, &[Told::DoNotDisturb(true)]);
+    assert_eq!(expected.note.as_deref(), Some("Do not disturb"));
+    assert_eq!(expected.activities, ["busy"]);
+    let note = Told::Note(Some("back soon".into()));
+    let call = Told::Lamp(Some(60 * SECOND));
+    let expected = composed(Style::Standard, &[Told::DoNotDisturb(true), note, call]);
+    assert_eq!(expected.note.as_deref(), Some("back soon"));
+    assert_eq!(expected.activities, ["busy"]);
+    let expected = composed(Style::Standard, &[declared(None, Some("meeting"))]);
+    assert_eq!(expected.activities, ["busy", "meeting"]);
+}
+
+/// W:B3.12
+#[test]
+fn a_level_of_privacy_is_neither_less_nor_more() {
+    let expected = Expected {
+        lamp: composition::Lamp(State::Early),
+        has_named_call: true,
+        ..Expected::default()
+    };
+    let shown = |party, call_id: Option<&str>| Shown::Lamp {
+        state: State::Early,
+        call_id: call_id.map(str::to_owned),
+        party,
+    };
+    let levels = [
+        shown(Party::Untold, None),
+        shown(Party::Anonymous, None),
+        shown(Party::Named, None),
+        shown(Party::Named, Some("c")),
+    ];
+    for (privacy, right) in (0..).zip(&levels) {
+        for shown in &levels {
+            assert_eq!(
+                expected.agrees_at(privacy, shown),
+                shown == right,
+                "{privacy}"
+            );
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! at times), is moved by its NAT, loses its stream, freezes, reboots and forgets. What it is told
 //! must make sense to it: that is checked here, seen from the far end.
 
+pub(crate) mod lists;
 mod mischief;
 mod notified;
 
@@ -14,41 +15,24 @@ use crate::network::MILLISECOND;
 use crate::network::Micros;
 use crate::network::SECOND;
 use crate::network::Wake;
+use crate::phone::lists::Line;
+use crate::phone::lists::Package;
+use crate::phone::lists::Target;
+use crate::realm::DOMAIN;
+use crate::realm::ELSEWHERE;
+use crate::realm::Realm;
+use crate::realm::Watcher;
 use crate::sip_text::Request;
 use crate::sip_text::Text;
 use crate::uac::Uac;
 use crate::world::Bench;
-use crate::world::presentity_uri;
 use std::collections::VecDeque;
 use std::rc::Rc;
-
-/// What a key watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Package {
-    Dialog,
-    Presence,
-}
-
-impl Package {
-    fn token(self) -> &'static str {
-        match self {
-            Self::Dialog => "dialog",
-            Self::Presence => "presence",
-        }
-    }
-
-    fn accept(self) -> &'static str {
-        match self {
-            Self::Dialog => "application/dialog-info+xml",
-            Self::Presence => "application/pidf+xml",
-        }
-    }
-}
 
 /// One key: what it watches, and the subscription it has, if any.
 #[derive(Debug)]
 pub(crate) struct Key {
-    pub(crate) presentity: usize,
+    pub(crate) target: Target,
     pub(crate) package: Package,
     /// Only asks, once in a while.
     fetches: bool,
@@ -75,6 +59,10 @@ pub(crate) struct Dialog {
     pub(crate) asked_at: Micros,
     last_notify: Option<(u32, Option<u32>)>,
     pub(crate) shown: Option<Shown>,
+    /// What it shows of each resource of a list, in order.
+    pub(crate) lines: Vec<Line>,
+    /// It has to wait until somebody decides.
+    pub(crate) is_pending: bool,
     /// Whether the phone gave it up, and answers its NOTIFYs only to be polite.
     over: bool,
 }
@@ -95,6 +83,7 @@ struct Asked {
 pub(crate) struct Phone {
     id: ActorId,
     user: String,
+    domain: &'static str,
     access: Access,
     uac: Uac<Asked>,
     pub(crate) keys: Vec<Key>,
@@ -120,6 +109,13 @@ pub(crate) struct Phone {
     leaving: bool,
 }
 
+impl Dialog {
+    /// Whether a NOTIFY came.
+    pub(crate) fn was_told(&self) -> bool {
+        self.last_notify.is_some()
+    }
+}
+
 impl Phone {
     /// A phone with so many keys; it subscribes over the next seconds.
     pub(crate) fn new(id: ActorId, keys: usize, is_sbc: bool, bench: &mut Bench) -> Self {
@@ -134,6 +130,11 @@ impl Phone {
         let mut phone = Self {
             id,
             user: format!("w{id}"),
+            domain: if net.rng.chance(150) {
+                ELSEWHERE
+            } else {
+                DOMAIN
+            },
             access,
             uac: Uac::new(id),
             keys: Vec::new(),
@@ -168,7 +169,7 @@ impl Phone {
             let presentity = net.rng.below(net.plan.presentities as u64) as usize;
             let fetches = net.rng.chance(80);
             phone.keys.push(Key {
-                presentity,
+                target: Target::One(presentity),
                 package,
                 fetches,
                 wanted: true,
@@ -177,9 +178,20 @@ impl Phone {
             let after = net.rng.below(spread);
             net.wake(id, after, Wake::Subscribe(at));
         }
+        if !is_sbc && net.rng.chance(net.plan.lists) {
+            phone.add_list(net);
+        }
         let after = net.rng.below(2 * net.plan.mischief_every);
         net.wake(id, after, Wake::Act);
         phone
+    }
+
+    /// As the rules see it.
+    pub(crate) fn watcher(&self) -> Watcher<'_> {
+        Watcher {
+            user: &self.user,
+            domain: self.domain,
+        }
     }
 
     /// Answers within this time, when it answers.
@@ -278,7 +290,7 @@ impl Phone {
         }
         self.serials += 1;
         let (serial, random) = (self.serials, bench.net.rng.next());
-        let uri = presentity_uri(key.presentity, random & 7 == 0);
+        let uri = key.target.uri(random & 7 == 0);
         key.dialog = Some(Dialog {
             serial,
             call_id: format!("{:x}.{serial}@w{}", random >> 16, self.id),
@@ -292,6 +304,8 @@ impl Phone {
             asked_at: 0,
             last_notify: None,
             shown: None,
+            lines: Vec::new(),
+            is_pending: false,
             over: false,
         });
         let expires = if key.fetches { 0 } else { self.expires };
@@ -328,11 +342,12 @@ impl Phone {
             return;
         };
         dialog.cseq += 1;
-        let to = presentity_uri(key.presentity, false);
+        let to = key.target.uri(false);
         let headers = format!(
-            "Contact: <{contact}>\r\nEvent: {}\r\nAccept: {}\r\nExpires: {expires}\r\nUser-Agent: Simulated\r\n",
+            "Contact: <{contact}>\r\nEvent: {}\r\nAccept: {}\r\n{}Expires: {expires}\r\nUser-Agent: Simulated\r\n",
             key.package.token(),
             key.package.accept(),
+            key.target.headers(),
         );
         let branch = self.uac.branch(net);
         let request = Request {
@@ -340,7 +355,7 @@ impl Phone {
             uri: &dialog.target,
             via: &via,
             branch: &branch,
-            from: &format!("sip:{}@example.com", self.user),
+            from: &format!("sip:{}@{}", self.user, self.domain),
             from_tag: &dialog.tag,
             to: &to,
             to_tag: dialog.remote_tag.as_deref().filter(|_| dialog.established),
@@ -395,10 +410,25 @@ impl Phone {
             // A refresh that was overtaken by the next, or a node with too much to do.
             500 | 503 => self.retry(&asked, bench),
             482 => self.restart(&asked, SECOND, bench),
+            403 => self.handle_forbidden(&asked, bench),
             _ => bench
                 .checker
                 .fail(now, "a SUBSCRIBE is refused for no reason", text.start),
         }
+    }
+
+    /// Refused by the rules: asks again later, for rules change.
+    fn handle_forbidden(&mut self, asked: &Asked, bench: &mut Bench) {
+        let now = bench.net.now;
+        let user = self.keys[asked.key].target.user();
+        let realms = &bench.realms;
+        let admits = |realm: &Realm| realm.admits(self.watcher(), &user);
+        if realms.during(asked.at, now).all(admits) {
+            let detail = format!("{:?} for {user}", self.watcher());
+            bench.checker.fail(now, "refused without a rule", detail);
+        }
+        let after = bench.net.rng.between(2, 8) * SECOND;
+        self.restart(asked, after, bench);
     }
 
     fn handle_granted(&mut self, asked: &Asked, text: &Text<'_>, bench: &mut Bench) {

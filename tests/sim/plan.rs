@@ -1,6 +1,7 @@
 //! What a seed means: how many of everything there are, how bad the network is, how long the chaos
 //! lasts.
 
+use crate::model::Style;
 use crate::network::MILLISECOND;
 use crate::network::Micros;
 use crate::network::SECOND;
@@ -12,6 +13,14 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) shards: u16,
     pub(crate) presentities: usize,
+    /// The last so many of them are park orbits.
+    pub(crate) orbits: usize,
+    /// Whose rules compose their state.
+    pub(crate) style: Style,
+    /// Phones of a thousand that subscribe to lists.
+    pub(crate) lists: u64,
+    /// How often the operator edits lists and rules, on average; 0 for a node without rules.
+    pub(crate) edit_every: Micros,
     pub(crate) phones: usize,
     pub(crate) keys_per_phone_max: u64,
     /// Subscriptions of one SBC on one source port; 0 for no SBC.
@@ -54,10 +63,15 @@ impl Plan {
         let bad = u64::from(!rng.chance(333));
         let mut rates = |max: u64| [bad * rng.below(max), bad * rng.below(max)];
         let (loss, duplication, reordering) = (rates(250), rates(100), rates(200));
+        let presentities = rng.between(2, 6) as usize;
         Self {
             seed,
             shards: rng.between(1, 3) as u16,
-            presentities: rng.between(2, 6) as usize,
+            presentities,
+            orbits: rng.below(presentities as u64 / 2 + 1) as usize,
+            style: rng.pick(&[Style::Standard, Style::Alceo, Style::Imagicle]),
+            lists: rng.pick(&[0, 300, 700]),
+            edit_every: rng.pick(&[0, 10, 20, 40]) * SECOND,
             phones: rng.between(2, 6) as usize,
             keys_per_phone_max: rng.between(1, 5),
             storm: if rng.chance(250) {
@@ -89,16 +103,25 @@ impl Plan {
         }
     }
 
-    /// The most subscriptions one peer has.
-    pub(crate) fn keys_max(&self) -> usize {
-        self.storm.max(self.keys_per_phone_max as usize)
+    /// The most NOTIFYs one peer is owed at once: one a subscription, and for a list one a resource
+    /// when they go one by one.
+    pub(crate) fn owed_max(&self) -> usize {
+        let of_lists = if self.lists > 0 {
+            Self::RESOURCES_MAX
+        } else {
+            0
+        };
+        self.storm.max(self.keys_per_phone_max as usize + of_lists)
     }
+
+    /// More resources than any list of a run has.
+    pub(crate) const RESOURCES_MAX: usize = 16;
 
     /// How long a NOTIFY that is due may wait for its phone's pace.
     pub(crate) fn pace_max(&self) -> Micros {
         match u64::from(self.notify_rate) {
             0 => 0,
-            rate => 2 * self.keys_max() as u64 * SECOND / rate,
+            rate => 2 * self.owed_max() as u64 * SECOND / rate,
         }
     }
 

@@ -277,7 +277,16 @@ impl Source {
     /// A client declares something else, goes away, or reboots.
     fn change_mind(&mut self, bench: &mut Bench) {
         let rng = &mut bench.net.rng;
-        let activity = rng.pick(&[None, None, Some("away"), Some("on-the-phone"), Some("busy")]);
+        let activity = rng.pick(&[
+            None,
+            None,
+            Some("away"),
+            Some("vacation"),
+            Some("on-the-phone"),
+            Some("busy"),
+            Some("meeting"),
+            Some("dnd"),
+        ]);
         let note = rng.chance(300).then(|| format!("note {}", rng.below(3)));
         let statement = Document::Presence {
             open: rng.chance(800),

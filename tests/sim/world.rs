@@ -6,9 +6,12 @@
 //! must forget them all).
 
 mod judge;
+mod lists;
 mod node;
+mod operator;
 mod plot;
 mod summary;
+mod watchers;
 
 use crate::invariants::Bounds;
 use crate::invariants::Checker;
@@ -23,6 +26,10 @@ use crate::network::Wake;
 use crate::phone::Phone;
 use crate::plan::Plan;
 use crate::publisher::Source;
+use crate::random::Rng;
+use crate::realm::DOMAIN;
+use crate::realm::Realm;
+use crate::realm::Realms;
 use crate::sip_text::Text;
 use crate::trace::Trace;
 use crate::trace::Words;
@@ -35,16 +42,16 @@ use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
 use lamplighter::shard::Token;
+use lists::ListRecord;
 use node::core;
-use node::directory;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 use summary::mail_summary;
 use summary::summary;
 
-const DOMAIN: &str = "example.com";
 /// Timer events of one shard in one instant; more is a timer that never lets go.
 const SPIN_MAX: u32 = 100_000;
 
@@ -54,6 +61,7 @@ pub(crate) struct Bench {
     pub(crate) net: Net,
     pub(crate) checker: Checker,
     pub(crate) model: Model,
+    pub(crate) realms: Realms,
 }
 
 /// The URI by which everybody names a presentity; `shouting` spells the same one differently.
@@ -76,8 +84,10 @@ fn presentity_of(uri: &str) -> Option<usize> {
 enum Actor {
     Phone(Box<Phone>),
     Source(Box<Source>),
-    /// `call_state.htm`.
+    /// Says what no peer says by SIP.
     Operator,
+    /// Edits the configuration.
+    Administrator,
 }
 
 /// One shard with what its driver keeps.
@@ -114,7 +124,8 @@ enum Phase {
 /// What a command asked, to judge its reply.
 #[derive(Debug)]
 enum Asked {
-    CallState,
+    Said,
+    Reload,
     Watchers,
     Why(usize),
     Drain,
@@ -129,6 +140,8 @@ pub(crate) struct Outcome {
     pub(crate) publications: u64,
     pub(crate) dialogs: usize,
     pub(crate) judged: u64,
+    pub(crate) lists: u64,
+    pub(crate) rejections: u64,
 }
 
 /// Runs one seed from beginning to end.
@@ -143,7 +156,13 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
             break;
         }
     }
-    let World { bench, judged, .. } = world;
+    let World {
+        bench,
+        judged,
+        list_notifies,
+        rejections,
+        ..
+    } = world;
     Outcome {
         hash: bench.net.trace.hash(),
         violation: bench.checker.violations.first().cloned(),
@@ -151,6 +170,8 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
         publications: bench.model.taken_count,
         dialogs: bench.checker.dialogs(),
         judged,
+        lists: list_notifies,
+        rejections,
     }
 }
 
@@ -166,11 +187,17 @@ struct World {
     /// PUBLISHes that wait for their owner, by the shard that waits and its number for them.
     waiting: HashMap<(u16, u32), (String, u32)>,
     commands: HashMap<Token, Asked>,
+    /// What was told in each list subscription, and which of them are told as lists.
+    lists: HashMap<String, ListRecord>,
+    required: HashSet<String>,
     /// Call-IDs in the reports of watchers, and how often they were there.
     reported: HashMap<String, u32>,
     reports_due: Vec<String>,
     /// How often a watcher's lamp was compared with the model.
     judged: u64,
+    /// NOTIFYs of lists, and those by which the rules ended a subscription.
+    list_notifies: u64,
+    rejections: u64,
     is_over: bool,
 }
 
@@ -182,13 +209,16 @@ impl World {
             propagation: plan.propagation_max(),
         };
         let start = Instant::now();
-        let directory = directory(&plan);
+        let mut rng = Rng::new(plan.seed ^ 0x6564_6974);
+        let realm = Realm::new(&plan, &mut rng);
+        let directory = realm.directory(&plan);
         let cores = (0..plan.shards)
             .map(|id| core(id, &plan, start, &directory))
             .collect();
         let bench = Bench {
-            model: Model::new(plan.presentities),
+            model: Model::new(plan.presentities, plan.style, plan.orbits),
             checker: Checker::new(bounds),
+            realms: Realms::new(realm),
             net: Net::new(plan, Trace::new(words)),
         };
         let mut world = Self {
@@ -201,11 +231,18 @@ impl World {
             calm_since: Micros::MAX,
             waiting: HashMap::new(),
             commands: HashMap::new(),
+            lists: HashMap::new(),
+            required: HashSet::new(),
             reported: HashMap::new(),
             reports_due: Vec::new(),
             judged: 0,
+            list_notifies: 0,
+            rejections: 0,
             is_over: false,
         };
+        for shard in 0..world.cores.len() {
+            world.reread(shard as u16);
+        }
         world.populate();
         world
     }
@@ -232,6 +269,11 @@ impl World {
                 .net
                 .wake(self.actors.len(), 3 * SECOND, Wake::Act);
             self.actors.push(Actor::Operator);
+        }
+        if plan.edit_every > 0 {
+            let after = self.bench.net.rng.below(plan.edit_every);
+            self.bench.net.wake(self.actors.len(), after, Wake::Act);
+            self.actors.push(Actor::Administrator);
         }
         self.bench.net.schedule(SECOND, Event::Sweep);
         self.bench.net.schedule(plan.chaos, Event::Phase);
@@ -267,7 +309,7 @@ impl World {
                 match &mut self.actors[actor] {
                     Actor::Phone(phone) => phone.handle_message(&octets, &mut self.bench),
                     Actor::Source(source) => source.handle_message(&octets, &mut self.bench),
-                    Actor::Operator => {}
+                    Actor::Operator | Actor::Administrator => {}
                 }
             }
             Event::Wake { actor, wake } => self.wake(actor, wake),
@@ -297,6 +339,7 @@ impl World {
             Actor::Phone(phone) => phone.handle_wake(wake, &mut self.bench),
             Actor::Source(source) => source.handle_wake(wake, &mut self.bench),
             Actor::Operator => self.operate(actor),
+            Actor::Administrator => self.edit(actor),
         }
     }
 
@@ -365,13 +408,18 @@ impl World {
     }
 
     fn command(&mut self, shard: u16, token: Token, command: Command) {
-        self.note(&[], || format!("shard {shard} <- {command:?}"));
-        let now = self.bench.net.now;
-        if let Command::CallState { aor, call, expires } = &command
-            && let Some(presentity) = presentity_of(&format!("sip:{aor}"))
-        {
-            let until = call.as_ref().map(|_| now + expires.as_micros() as Micros);
-            self.bench.model.call_state(now, presentity, until);
+        self.note(&[], || match &command {
+            Command::Reload(_) => format!("shard {shard} <- reload"),
+            command => format!("shard {shard} <- {command:?}"),
+        });
+        match &command {
+            Command::Say { aor, said } => {
+                if let Some(presentity) = presentity_of(&format!("sip:{aor}")) {
+                    self.hear(presentity, said);
+                }
+            }
+            Command::Reload(_) => self.reread(shard),
+            _ => {}
         }
         self.give(shard, Input::Command(token, command), &Context::Other);
     }

@@ -4,65 +4,63 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use super::Stage;
 use super::Swarm;
+use super::exchange::Exchange;
+use super::exchange::Purpose;
+use super::exchange::Ticket;
+use super::judge::Fault;
 use super::requests::RETRY_AFTER_DEFAULT;
-use crate::digest::Challenge;
-use crate::exchange::Exchange;
-use crate::exchange::Purpose;
-use crate::exchange::Ticket;
-use crate::message;
-use crate::message::Incoming;
-use crate::message::Start;
-use crate::phone::Findings;
-use crate::phone::Stage;
-use crate::phone::Wrong;
-use crate::ports::Outbox;
-use crate::second_opinion;
-use crate::second_opinion::Expected;
+use super::subscription;
+use super::subscription::Heard;
+use crate::measure::latency::Measure;
+use crate::net::ports::Outbox;
+use crate::wire::digest::Challenge;
+use crate::wire::message;
+use crate::wire::message::Incoming;
+use crate::wire::message::Start;
+use crate::wire::second_opinion;
+use crate::wire::second_opinion::Expected;
 
-/// How often one subscription or presentity lets itself be put off.
+/// How often one subscription lets itself be put off.
 const DEFERRALS_MAX: u8 = 10;
 /// The longest a 503 can put off.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+/// The first NOTIFYs and the first responses are all read in full.
+const SAMPLED_AT_FIRST: u64 = 100;
 
 impl Swarm {
     /// Takes one message.
-    pub(super) fn handle(&mut self, port: u32, bytes: &[u8], now: Instant, outbox: &mut Outbox) {
-        if port >= self.arguments.ports {
+    pub(crate) fn handle(&mut self, port: u32, bytes: &[u8], now: Instant, outbox: &mut Outbox) {
+        if port >= self.scenario.ports() {
             self.handle_call_state(port, bytes, now, outbox);
             return;
         }
-        if self.arguments.loss > 0.0 {
-            let drawn = (self.random() >> 11) as f64 / (1_u64 << 53) as f64;
-            if drawn * 100.0 < self.arguments.loss {
-                self.report.dropped += 1;
-                return;
-            }
+        if self.random.percent(self.scenario.loss) {
+            self.tally.dropped += 1;
+            return;
         }
         self.messages += 1;
         let message = match message::scan(bytes) {
             Ok(message) => message,
             Err(fault) => {
                 let text = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned();
-                self.foreign(|| format!("unreadable ({fault:?}): {text:?}"));
+                self.tally
+                    .foreign(|| format!("unreadable ({fault:?}): {text:?}"));
                 return;
             }
         };
         match message.start {
-            Start::Response(status) => {
-                self.handle_response(status, &message, bytes, now, outbox);
-            }
+            Start::Response(status) => self.handle_response(status, &message, bytes, now, outbox),
             Start::Request {
                 method: b"NOTIFY", ..
-            } => {
-                self.handle_notify(port, &message, bytes, now, outbox);
-            }
+            } => self.handle_notify(port, &message, bytes, now, outbox),
             Start::Request { method, uri } => {
                 let [method, uri] = [method, uri].map(String::from_utf8_lossy);
-                self.foreign(|| format!("a request nobody asked for: {method} {uri}"));
-                outbox.push(port, |out| {
-                    message.answer("SIP/2.0 405 Method Not Allowed", out)
-                });
+                self.tally
+                    .foreign(|| format!("a request nobody asked for: {method} {uri}"));
+                let status = "SIP/2.0 405 Method Not Allowed";
+                outbox.push(port, |out| message.answer(status, out));
             }
         }
     }
@@ -75,86 +73,108 @@ impl Swarm {
         now: Instant,
         outbox: &mut Outbox,
     ) {
-        let number = self.names.subscription_of_call_id(notify.call_id);
-        let number = number.filter(|&number| {
-            self.subscriptions
-                .get(number as usize)
-                .is_some_and(|one| one.port == port)
+        let life = self.names.life_of_call_id(notify.call_id);
+        let life = life.filter(|life| {
+            (life.subscription as usize) < self.subscriptions.len()
+                && self.port(life.subscription) == port
         });
-        let Some(number) = number else {
+        let Some(life) = life else {
             let call_id = String::from_utf8_lossy(notify.call_id);
-            self.foreign(|| format!("NOTIFY at port {port} for no subscription of it: {call_id}"));
-            outbox.push(port, |out| message_481(notify, out));
+            self.tally
+                .foreign(|| format!("NOTIFY at port {port} for no subscription of it: {call_id}"));
+            outbox.push(port, |out| answer_481(notify, out));
             return;
         };
-        let ours = self.names.subscription_of_tag(notify.to_tag) == Some(number);
-        let subscription = &mut self.subscriptions[number as usize];
-        let presentity = &self.presentities[subscription.presentity as usize];
-        let expectation = presentity.expectation;
-        let findings = subscription.handle_notify(notify, ours, &presentity.entity, expectation);
-        if findings.wrong == Some(Wrong::Tag) {
-            outbox.push(port, |out| message_481(notify, out));
+        let number = life.subscription;
+        if life.generation < self.subscriptions[number as usize].generation {
+            self.tally.orphans += 1;
+            outbox.push(port, |out| answer_481(notify, out));
+            return;
+        }
+        let ours = self.names.life_of_tag(notify.to_tag) == Some(life);
+        let heard = self.subscriptions[number as usize].hear(notify, ours);
+        if heard == Heard::Stranger {
+            self.fault(Fault::Wrong("a tag"), number, notify);
+            outbox.push(port, |out| answer_481(notify, out));
+            return;
+        }
+        let withheld =
+            heard != Heard::Retransmission && self.random.percent(self.scenario.withhold);
+        if withheld {
+            self.tally.withheld += 1;
         } else {
             outbox.push(port, |out| notify.answer("SIP/2.0 200 OK", out));
+            self.tally.acknowledged += u64::from(heard != Heard::Retransmission);
         }
-        self.count(number, notify, &findings);
-        if findings.retransmission {
+        let Heard::Next {
+            first,
+            out_of_order,
+            ended,
+            wrong,
+        } = heard
+        else {
+            self.tally.repeated += u64::from(heard == Heard::Retransmission);
+            if heard == Heard::AfterTheEnd {
+                self.fault(Fault::Duplicate, number, notify);
+            }
             return;
+        };
+        self.tally.notifies += 1;
+        self.progress = now;
+        if out_of_order {
+            self.fault(Fault::OutOfOrder, number, notify);
         }
-        if findings.first || self.is_sampled() {
+        match wrong {
+            Some(subscription::Wrong::Package) => {
+                self.fault(Fault::Wrong("the package"), number, notify);
+            }
+            Some(subscription::Wrong::SubscriptionState) => {
+                self.fault(Fault::Wrong("Subscription-State"), number, notify);
+            }
+            None => {}
+        }
+        if self.is_sampled() || self.tally.notifies <= SAMPLED_AT_FIRST {
             self.sample_notify(number, notify, bytes);
         }
-        self.progress = now;
-        let presentity = self.subscriptions[number as usize].presentity;
-        if findings.arrived && self.subscriptions[number as usize].pending {
-            self.advance(number);
-            let changed = self.presentities[presentity as usize].changed;
-            if expectation.now != expectation.before && !findings.ended {
-                self.report
-                    .notify_latency
-                    .record(now.saturating_duration_since(changed));
+        if !(ended && notify.body.is_empty()) {
+            match self.scenario.list_size {
+                0 => self.judge_document(number, notify, now),
+                _ => self.judge_list(number, first, notify, now),
             }
-        } else if findings.first || findings.ended {
-            self.advance(number);
         }
+        let subscription = &mut self.subscriptions[number as usize];
+        if let Some(asked) = subscription.asked.take() {
+            let measure = match (first, ended) {
+                (true, _) => Some(Measure::SubscribeNotify),
+                (false, false) => Some(Measure::RefreshNotify),
+                (false, true) => None,
+            };
+            if let Some(measure) = measure {
+                self.latencies
+                    .record(measure, now.saturating_duration_since(asked));
+            }
+        }
+        self.advance(number);
     }
 
-    /// Adds what a NOTIFY turned out to be.
-    fn count(&mut self, number: u32, notify: &Incoming<'_>, findings: &Findings) {
-        let report = &mut self.report;
-        if findings.retransmission {
-            report.notifies_repeated += 1;
-            return;
-        }
-        report.notifies += 1;
-        report.lost += u64::from(findings.lost);
-        report.duplicate += u64::from(findings.duplicate);
-        report.stale += u64::from(findings.stale);
-        report.out_of_order += u64::from(findings.out_of_order);
-        report.wrong += u64::from(findings.wrong.is_some());
-        let is_good = findings.lost == 0
-            && !findings.duplicate
-            && !findings.stale
-            && !findings.out_of_order
-            && findings.wrong.is_none();
-        if !is_good {
-            let sequence = notify.sequence;
-            report.example(|| format!("subscription {number}, CSeq {sequence}: {findings:?}"));
-        }
-    }
-
-    /// The subscription has come as far as the phase wants it, if it has.
+    /// The subscription has come as far as is waited for, if it has.
     fn advance(&mut self, number: u32) {
         let subscription = &self.subscriptions[number as usize];
         if !subscription.answered {
             return;
         }
         match subscription.stage {
-            Stage::Active if subscription.is_notified() => self.satisfy(number),
-            Stage::Ended => self.satisfy(number),
+            subscription::Stage::Active
+                if subscription.is_notified() && subscription.asked.is_none() =>
+            {
+                self.satisfy(number);
+            }
+            subscription::Stage::Ended => self.satisfy(number),
             _ => {}
         }
     }
+
+    // ---- Answers
 
     fn handle_response(
         &mut self,
@@ -177,20 +197,31 @@ impl Swarm {
         };
         self.progress = now;
         let purpose = exchange.purpose;
-        *self
-            .report
-            .answers
-            .entry((purpose.method(), status))
-            .or_insert(0) += 1;
+        let answers = &mut self.tally.answers;
+        *answers.entry((purpose.method(), status)).or_insert(0) += 1;
         match status {
-            200..=299 => self.accept(&exchange, response, now),
-            401 if !exchange.authorized && self.arguments.password.is_some() => {
+            200..=299 => {
+                self.accept(&exchange, response, now);
+                self.go_on_telling(purpose, now, outbox);
+            }
+            401 if self.target.password.is_some() => {
                 match Challenge::choose(response.challenges()) {
-                    Some(challenge) => {
-                        self.send(purpose, Some(&challenge), exchange.scheduled, now, outbox);
+                    Some(challenge) if !exchange.authorized || challenge.stale => {
+                        self.log_in(purpose, challenge);
+                        self.send(purpose, exchange.scheduled, now, outbox);
                     }
-                    None => self.refused(purpose, status),
+                    _ => self.refused(purpose, status, now, outbox),
                 }
+            }
+            481 if matches!(purpose, Purpose::Refresh(_)) => {
+                // The phone does as RFC 6665 says: a new dialog. The old one was lost nevertheless.
+                let (Purpose::Refresh(number) | Purpose::Subscribe(number)) = purpose else {
+                    return;
+                };
+                self.tally.subscribes_failed += 1;
+                self.tally
+                    .example(|| format!("subscription {number}: its refresh was answered 481"));
+                self.begin_anew(number, exchange.scheduled, now, outbox);
             }
             503 if self.may_defer(purpose) => {
                 let wait = response
@@ -199,41 +230,57 @@ impl Swarm {
                 let wait = wait.unwrap_or(RETRY_AFTER_DEFAULT).min(RETRY_AFTER_MAX);
                 self.defer(purpose, exchange.scheduled, now + wait);
             }
-            _ => self.refused(purpose, status),
+            _ => self.refused(purpose, status, now, outbox),
         }
+        self.exchanges.recycle(exchange.bytes);
     }
 
-    fn refused(&mut self, purpose: Purpose, status: u16) {
-        self.report
+    fn refused(&mut self, purpose: Purpose, status: u16, now: Instant, outbox: &mut Outbox) {
+        self.tally
             .example(|| format!("{purpose:?} was answered {status}"));
         self.fail(purpose);
+        self.go_on_telling(purpose, now, outbox);
     }
 
     fn may_defer(&mut self, purpose: Purpose) -> bool {
-        let (Purpose::Subscribe(number) | Purpose::Unsubscribe(number)) = purpose else {
-            return false;
-        };
-        let subscription = &mut self.subscriptions[number as usize];
-        subscription.deferrals += 1;
-        subscription.deferrals <= DEFERRALS_MAX
+        match purpose {
+            Purpose::Subscribe(number)
+            | Purpose::Refresh(number)
+            | Purpose::Unsubscribe(number) => {
+                let subscription = &mut self.subscriptions[number as usize];
+                subscription.deferrals = subscription.deferrals.saturating_add(1);
+                subscription.deferrals <= DEFERRALS_MAX
+            }
+            Purpose::Publish(_) | Purpose::Withdraw(_) => true,
+        }
     }
 
     /// A 2xx: learns from it what the next request needs.
     fn accept(&mut self, exchange: &Exchange, response: &Incoming<'_>, now: Instant) {
-        self.requests += 1;
         let latency = now.saturating_duration_since(exchange.scheduled);
         let granted = response.expires;
-        let asked = self.arguments.expires;
+        let fair = granted.is_some_and(|granted| (1..=self.expires()).contains(&granted));
         match exchange.purpose {
-            Purpose::Subscribe(number) => {
-                self.report.subscribe_latency.record(latency);
+            Purpose::Subscribe(number) | Purpose::Refresh(number) => {
+                let begins = matches!(exchange.purpose, Purpose::Subscribe(_));
                 let subscription = &mut self.subscriptions[number as usize];
                 subscription.answered = true;
-                subscription.remote_target = String::from_utf8_lossy(response.contact).into();
+                subscription.ticket = None;
+                subscription.deferrals = 0;
                 let same_tag = subscription.learn_tag(response.to_tag);
-                self.report.established += 1;
-                let fair = granted.is_some_and(|granted| (1..=asked).contains(&granted));
-                if !same_tag || response.contact.is_empty() || !fair {
+                if begins || !response.contact.is_empty() {
+                    subscription.remote_target = String::from_utf8_lossy(response.contact).into();
+                }
+                let no_contact = begins && response.contact.is_empty();
+                if begins {
+                    self.latencies.record(Measure::SubscribeAnswer, latency);
+                    self.tally.subscribes += 1;
+                    self.tally.established += u64::from(subscription.generation == 0);
+                } else {
+                    self.latencies.record(Measure::RefreshAnswer, latency);
+                    self.tally.refreshes += 1;
+                }
+                if !same_tag || no_contact || !fair {
                     self.wrong_answer(exchange.purpose, response);
                 }
                 self.advance(number);
@@ -241,57 +288,76 @@ impl Swarm {
             Purpose::Unsubscribe(number) => {
                 let subscription = &mut self.subscriptions[number as usize];
                 subscription.answered = true;
+                self.tally.subscribes += 1;
                 if !subscription.learn_tag(response.to_tag) || granted != Some(0) {
                     self.wrong_answer(exchange.purpose, response);
                 }
                 self.advance(number);
             }
-            Purpose::Publish(number) => {
-                self.report.publish_latency.record(latency);
+            Purpose::Publish(user) => {
+                if matches!(self.stage, Stage::Load | Stage::Drain) {
+                    self.latencies.record(Measure::PublishAnswer, latency);
+                }
+                self.tally.publishes += 1;
+                self.tally.changes += 1;
                 let entity_tag = String::from_utf8_lossy(response.entity_tag).into_owned();
-                let fair = granted.is_some_and(|granted| (1..=asked).contains(&granted));
                 if entity_tag.is_empty() || !fair {
                     self.wrong_answer(exchange.purpose, response);
                 }
-                self.presentities[number as usize].entity_tag = Some(entity_tag);
+                let presentity = &mut self.presentities[user as usize];
+                presentity.entity_tag = Some(entity_tag);
+                presentity.uncertain = false;
             }
-            Purpose::Withdraw(number) => {
-                self.presentities[number as usize].entity_tag = None;
+            Purpose::Withdraw(user) => {
+                self.tally.publishes += 1;
+                self.presentities[user as usize].entity_tag = None;
             }
         }
     }
 
     fn wrong_answer(&mut self, purpose: Purpose, response: &Incoming<'_>) {
-        self.report.wrong += 1;
+        self.tally.wrong += 1;
         let tag = String::from_utf8_lossy(response.to_tag).into_owned();
         let expires = response.expires;
-        self.report
+        self.tally
             .example(|| format!("2xx to {purpose:?}: tag {tag:?}, Expires {expires:?}"));
     }
 
     fn handle_call_state(&mut self, port: u32, bytes: &[u8], now: Instant, outbox: &mut Outbox) {
         let Some((change, status)) = self.feeder.handle(port, bytes, outbox) else {
-            self.foreign(|| "an HTTP response nobody asked for".to_owned());
+            self.tally
+                .foreign(|| "an HTTP response nobody asked for".to_owned());
             return;
         };
         self.progress = now;
-        *self.report.answers.entry(("GET", status)).or_insert(0) += 1;
+        *self.tally.answers.entry(("GET", status)).or_insert(0) += 1;
+        let presentity = &mut self.presentities[change.presentity as usize];
+        presentity.telling = false;
+        presentity.uncertain = status != 200;
         if status == 200 {
-            self.requests += 1;
-            return;
+            self.tally.http_requests += 1;
+            self.tally.changes += 1;
+            if matches!(self.stage, Stage::Load | Stage::Drain) {
+                let latency = now.saturating_duration_since(change.scheduled);
+                self.latencies.record(Measure::HttpAnswer, latency);
+            }
+        } else {
+            self.tally.changes_failed += 1;
+            self.tally
+                .example(|| format!("{change:?} was answered {status}"));
         }
-        self.report.publishes_failed += 1;
-        self.report
-            .example(|| format!("{change:?} was answered {status}"));
-        self.forgive(change.presentity);
+        self.tell(change.presentity, now, outbox);
     }
+
+    // ---- The second opinion
 
     /// Has `rsip` read a NOTIFY.
     fn sample_notify(&mut self, number: u32, notify: &Incoming<'_>, bytes: &[u8]) {
+        let life = self.life(number);
         let expected = Expected {
-            call_id: &self.names.call_id(number),
+            call_id: &self.names.call_id(life),
             from_tag: &self.subscriptions[number as usize].remote_tag,
-            to_tag: Some(&self.names.tag(number)),
+            to_tag: Some(&self.names.tag(life)),
             sequence: notify.sequence,
             method: rsip::Method::Notify,
         };
@@ -304,22 +370,25 @@ impl Swarm {
         let Some(exchange) = self.exchanges.get(ticket) else {
             return;
         };
-        let is_first = self.report.answers.is_empty();
-        if !is_first && !self.is_sampled() {
+        if !self.tally.answers.is_empty() && !self.is_sampled() {
             return;
         }
         let (call_id, from_tag, sequence, method) = match exchange.purpose {
-            Purpose::Subscribe(number) | Purpose::Unsubscribe(number) => (
-                self.names.call_id(number),
-                self.names.tag(number),
-                self.subscriptions[number as usize].sequence,
-                rsip::Method::Subscribe,
-            ),
-            Purpose::Publish(number) | Purpose::Withdraw(number) => {
-                let sequence = self.presentities[number as usize].sequence;
-                let call_id = self.names.publish_call_id(number);
+            Purpose::Subscribe(number)
+            | Purpose::Refresh(number)
+            | Purpose::Unsubscribe(number) => {
+                let life = self.life(number);
                 (
-                    call_id,
+                    self.names.call_id(life),
+                    self.names.tag(life),
+                    self.subscriptions[number as usize].sequence,
+                    rsip::Method::Subscribe,
+                )
+            }
+            Purpose::Publish(user) | Purpose::Withdraw(user) => {
+                let sequence = self.presentities[user as usize].sequence;
+                (
+                    self.names.publish_call_id(user),
                     format!("p{sequence}"),
                     sequence,
                     rsip::Method::Publish,
@@ -340,31 +409,26 @@ impl Swarm {
 
     fn is_sampled(&self) -> bool {
         self.messages
-            .is_multiple_of(u64::from(self.arguments.sample))
+            .is_multiple_of(u64::from(self.scenario.sample))
     }
 
     fn take_opinion(&mut self, opinion: Result<(), String>) {
-        self.report.sampled += 1;
+        self.tally.sampled += 1;
         if let Err(fault) = opinion {
-            self.foreign(|| format!("rsip: {fault}"));
+            self.tally.foreign(|| format!("rsip: {fault}"));
         }
-    }
-
-    fn foreign(&mut self, text: impl FnOnce() -> String) {
-        self.report.foreign += 1;
-        self.report.example(text);
     }
 }
 
 impl Purpose {
     const fn method(self) -> &'static str {
         match self {
-            Self::Subscribe(_) | Self::Unsubscribe(_) => "SUBSCRIBE",
+            Self::Subscribe(_) | Self::Refresh(_) | Self::Unsubscribe(_) => "SUBSCRIBE",
             Self::Publish(_) | Self::Withdraw(_) => "PUBLISH",
         }
     }
 }
 
-fn message_481(notify: &Incoming<'_>, out: &mut Vec<u8>) {
+fn answer_481(notify: &Incoming<'_>, out: &mut Vec<u8>) {
     notify.answer("SIP/2.0 481 Subscription does not exist", out);
 }

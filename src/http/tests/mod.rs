@@ -2,6 +2,7 @@
 //! remembers what it was asked.
 
 mod call_state;
+mod commands;
 mod operator;
 mod protocol;
 
@@ -15,7 +16,6 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -28,12 +28,17 @@ use glommio::timer::sleep;
 use super::*;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
+use crate::presence::composition::Extended;
+use crate::presence::composition::ImagicleStatus;
+use crate::presence::composition::Tracks;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::directory::AuthMode;
 use crate::shard::directory::Domain;
+use crate::shard::directory::user_range::UserRange;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
@@ -55,6 +60,12 @@ struct FakeEngine {
     is_ready: Arc<AtomicBool>,
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
+    /// What else was said, by whom it is about.
+    said: Arc<Mutex<Vec<(String, Said)>>>,
+    /// Directories that each shard was given.
+    reloads: Arc<Mutex<Vec<ShardId>>>,
+    /// Directories that are refused before one is taken.
+    refusals: Arc<AtomicU64>,
 }
 
 impl Engine for FakeEngine {
@@ -69,8 +80,16 @@ impl Engine for FakeEngine {
         // An engine answers from another core: not at once.
         sleep(Duration::from_millis(1)).await;
         Ok(match command {
-            Command::CallState { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
-            Command::CallState { aor, call, expires } => {
+            Command::Say { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
+            Command::Say {
+                aor,
+                said:
+                    Said::Call {
+                        source: CallSource::CallState,
+                        call,
+                        expires: Some(expires),
+                    },
+            } => {
                 let told = Told {
                     shard,
                     aor: aor.as_str().to_owned(),
@@ -80,14 +99,28 @@ impl Engine for FakeEngine {
                 self.told.lock().unwrap().push(told);
                 Reply::Done
             }
-            Command::Why(_) => Reply::Why(why()),
+            Command::Say { aor, said } => {
+                assert_eq!(shard, Shard::owner(&aor, SHARDS));
+                self.said.lock().unwrap().push((aor.to_string(), said));
+                Reply::Done
+            }
+            Command::Why(aor) => Reply::Why(why(&aor)),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
             Command::Counters => Reply::Counters(vec![
                 ("subscriptions", 2),
                 ("notifies_sent", 10 + u64::from(shard.0)),
             ]),
-            Command::Reload(_) | Command::Drain => unreachable!("the HTTP core never does that"),
+            Command::Reload(_) => {
+                let left = self.refusals.load(Ordering::SeqCst);
+                if left > 0 {
+                    self.refusals.store(left - 1, Ordering::SeqCst);
+                    return Err(Unavailable);
+                }
+                self.reloads.lock().unwrap().push(shard);
+                Reply::Done
+            }
+            Command::Drain => unreachable!("the HTTP core never does that"),
         })
     }
 
@@ -96,20 +129,36 @@ impl Engine for FakeEngine {
     }
 }
 
-fn why() -> Why {
+fn why(aor: &Aor) -> Why {
+    let imagicle = Tracks {
+        combined: ImagicleStatus::Busy,
+        telephony: Some(ImagicleStatus::Busy),
+        rich: None,
+    };
     let contribution = Contribution {
         source: "publish:5f3c".to_owned(),
         says: "early recipient from sip:12@abc.com\u{1b}[2J".to_owned(),
         age: Duration::from_secs(3),
-        remaining: Duration::from_secs(177),
+        remaining: Some(Duration::from_secs(177)),
         decides: true,
+    };
+    let forever = Contribution {
+        source: "operator:note".to_owned(),
+        says: "x".repeat(200),
+        age: Duration::from_secs(90_061),
+        remaining: None,
+        decides: false,
     };
     Why {
         availability: "ringing".to_owned(),
         basic: "open",
         lamp: "early",
+        extended: match aor.domain() {
+            "abc.com" => None,
+            _ => Some(Extended::Imagicle(imagicle)),
+        },
         because: "ringing: a call is early".to_owned(),
-        contributions: vec![contribution],
+        contributions: vec![contribution, forever],
     }
 }
 
@@ -121,6 +170,10 @@ fn watcher() -> WatcherReport {
         flow: "udp 10.0.0.7:5060".to_owned(),
         target: "sip:9@10.0.0.7".to_owned(),
         state: "active",
+        list: None,
+        rule: "default".to_owned(),
+        privacy: 3,
+        profile: "yealink".to_owned(),
         notifies: 4,
         remaining: Duration::from_secs(3599),
         call_id: "x@10.0.0.7".to_owned(),
@@ -129,15 +182,8 @@ fn watcher() -> WatcherReport {
 
 fn directory() -> Directory {
     let domain = |name: &str, reveal_number| Domain {
-        name: name.to_owned(),
-        auth: AuthMode::Digest,
-        trusted: Vec::new(),
         reveal_number,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(60),
-        max_expires: Duration::from_secs(7200),
-        open: false,
-        sha256: false,
+        ..Domain::new(name)
     };
     let mut directory = Directory::default();
     directory
@@ -150,6 +196,11 @@ fn directory() -> Directory {
         .add_account("123", "abc.com", "s3cret pass")
         .unwrap();
     directory.add_account("7", "open.example", "x").unwrap();
+    let orbits = Domain {
+        orbits: vec![UserRange::parse("700-701").unwrap()],
+        ..Domain::new("pbx.example")
+    };
+    directory.add_domain(orbits, &[]).unwrap();
     directory
 }
 
@@ -158,6 +209,7 @@ struct Server {
     address: SocketAddr,
     control: PathBuf,
     engine: FakeEngine,
+    directory: SharedDirectory,
     is_over: Arc<AtomicBool>,
     thread: Option<glommio::ExecutorJoinHandle<()>>,
 }
@@ -175,8 +227,9 @@ impl Server {
         let is_over = Arc::new(AtomicBool::new(false));
         let (served, ended) = (engine.clone(), Arc::clone(&is_over));
         let builder = LocalExecutorBuilder::default().io_memory(64 << 10);
+        let shared = SharedDirectory::new(Arc::new(directory()));
+        let directory = shared.clone();
         let thread = builder.spawn(move || async move {
-            let directory = Arc::new(RwLock::new(Arc::new(directory())));
             let plan = HttpPlan {
                 listeners: vec![listener],
                 control: Some(control_listener),
@@ -194,6 +247,7 @@ impl Server {
             address,
             control,
             engine,
+            directory: shared,
             is_over,
             thread: Some(thread.unwrap()),
         }
@@ -250,10 +304,21 @@ impl Server {
     }
 
     fn operator(&self, target: &str) -> Response {
+        self.socket(&format!("GET {target} HTTP/1.0\r\n\r\n"))
+    }
+
+    /// A command: its page, and its fields as they stand in a form.
+    fn command(&self, page: &str, form: &str) -> Response {
+        let length = form.len();
+        self.socket(&format!(
+            "POST {page} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{form}"
+        ))
+    }
+
+    fn socket(&self, request: &str) -> Response {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        stream
-            .write_all(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes())
-            .unwrap();
+        // The server may answer before it has read everything.
+        let _ = stream.write_all(request.as_bytes());
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         Response::new(&text)

@@ -73,16 +73,36 @@ fn the_operator_is_told_why() {
         assert!(response.body.starts_with(
             "123@abc.com is ringing (basic open, lamp early)\nbecause ringing: a call is early\n"
         ));
+        let mut lines = response.body.lines().skip(3);
+        let heads: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+        assert_eq!(heads, ["SOURCE", "SAYS", "AGE", "REMAINING"]);
+        let first = lines.next().unwrap();
         assert!(
-            response.body.contains(
-                "*  publish:5f3c  early recipient from sip:12@abc.com\u{fffd}[2J  3s   2m 57s"
-            ),
-            "{}",
-            response.body
+            first.starts_with("*  publish:5f3c   early recipient from sip:12@abc.com\u{fffd}[2J "),
+            "{first}"
+        );
+        assert!(first.ends_with("  3s       2m 57s"), "{first}");
+        let second = lines.next().unwrap();
+        assert!(second.contains("xx…  1day 1h  -"), "{second}");
+        assert!(
+            response
+                .body
+                .lines()
+                .all(|line| line.chars().count() <= 120)
         );
     }
+    let wide = server.operator("/why?aor=123@abc.com&wide=yes").body;
+    assert!(wide.contains(&"x".repeat(200)), "{wide}");
+    let imagicle = server.operator("/why?aor=7@open.example").body;
+    assert_eq!(
+        imagicle.lines().nth(1),
+        Some("imagicle: Busy (telephony: Busy, rich: -)")
+    );
     assert_eq!(server.operator("/why?aor=123@nowhere").status, 404);
+    assert_eq!(server.operator("/why?aor=124@abc.com").status, 404);
+    assert_eq!(server.operator("/watchers?aor=124@abc.com").status, 404);
     assert_eq!(server.operator("/why?aor=123").status, 400);
+    assert_eq!(server.operator("/why?address=123@abc.com").status, 400);
     assert_eq!(server.operator("/why").status, 400);
     assert_eq!(
         server.operator("/why?aor=1@abc.com&aor=2@abc.com").status,
@@ -99,8 +119,18 @@ fn the_operator_is_told_who_watches_and_what_was_counted() {
         "{watchers}"
     );
     assert!(
-        watchers.contains("sip:9@abc.com  dialog   active  4         59m 59s    udp 10.0.0.7:5060"),
+        watchers.ends_with(
+            "WATCHER        PACKAGE  STATE   LIST  PRIVACY  RULE     PROFILE  REMAINING\n\
+             sip:9@abc.com  dialog   active  -     3        default  yealink  59m 59s\n"
+        ),
         "{watchers}"
+    );
+    let wide = server.operator("/watchers?aor=123@abc.com&wide=yes").body;
+    assert!(
+        wide.contains(
+            "  59m 59s    4         udp 10.0.0.7:5060  sip:9@10.0.0.7  1      x@10.0.0.7\n"
+        ),
+        "{wide}"
     );
     let counters = server.operator("/counters").body;
     let mut rows = counters

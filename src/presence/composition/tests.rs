@@ -9,14 +9,18 @@ use crate::presence::call::CallState;
 use crate::presence::call::Direction;
 use crate::presence::call::Party;
 use crate::presence::composition::Availability;
+use crate::presence::composition::Circumstances;
 use crate::presence::composition::Composed;
 use crate::presence::composition::Contributor;
 use crate::presence::composition::Declaration;
+use crate::presence::composition::Extras;
 use crate::presence::composition::Verdict;
 use crate::presence::composition::compose;
 use crate::presence::composition::implied_activity;
 use crate::presence::composition::lamp;
 use crate::presence::contribution::Statement;
+use crate::presence::rules::Rules;
+use crate::presence::statement::CallSource;
 
 fn call(id: &str, direction: Option<Direction>, state: CallState) -> Arc<CallDialog> {
     Arc::new(CallDialog {
@@ -39,20 +43,44 @@ fn declaration(open: Option<bool>, activities: &[&str], note: &str, since: Insta
             open,
             activities,
             note: Some(note.into()),
+            alternative: None,
         },
         since,
     )
 }
 
+const CALL_STATE: Contributor = Contributor::Call(CallSource::CallState);
+
+/// Composes by our own rules, nothing being known beside.
 fn composed(calls: &[Arc<CallDialog>], declarations: &[Declaration]) -> (Composed, Verdict) {
     let mut composed = Composed::default();
-    let calls = calls.iter().map(|call| (Contributor::CallState, call));
+    let calls = calls.iter().map(|call| (CALL_STATE, call));
     let declarations = declarations
         .iter()
         .enumerate()
         .map(|(at, said)| (Contributor::Publication(at as u64), said));
-    let verdict = compose(calls, declarations, &Composed::default(), &mut composed);
+    let (rules, extras) = (Rules::default(), Arc::default());
+    let previous = Composed::default();
+    let circumstances = nothing_beside(&rules, &extras);
+    let verdict = compose(
+        calls,
+        declarations,
+        &circumstances,
+        &previous,
+        &mut composed,
+    );
     (composed, verdict)
+}
+
+fn nothing_beside<'a>(rules: &'a Rules, extras: &'a Arc<Extras>) -> Circumstances<'a> {
+    Circumstances {
+        rules,
+        extras,
+        alternative_by: Contributor::Nobody,
+        note: None,
+        has_registrar: false,
+        call_source: None,
+    }
 }
 
 const IN: Option<Direction> = Some(Direction::Recipient);
@@ -102,11 +130,7 @@ fn what_calls_add_up_to() {
             "{legs:?}"
         );
         assert_eq!(composed.open, !legs.is_empty(), "{legs:?}");
-        assert_eq!(
-            verdict.decider == Contributor::CallState,
-            !legs.is_empty(),
-            "{legs:?}"
-        );
+        assert_eq!(verdict.decider == CALL_STATE, !legs.is_empty(), "{legs:?}");
     }
 }
 
@@ -341,9 +365,11 @@ fn equal_lists_are_shared_with_the_state_before() {
     let (before, _) = composed(&[], &said);
     let busy = call("x", IN, CallState::Confirmed);
     let mut after = Composed::default();
+    let (rules, extras) = (Rules::default(), Arc::default());
     compose(
-        [(Contributor::CallState, &busy)].into_iter(),
+        [(CALL_STATE, &busy)].into_iter(),
         declarations(),
+        &nothing_beside(&rules, &extras),
         &before,
         &mut after,
     );

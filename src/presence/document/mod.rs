@@ -5,12 +5,31 @@
 //! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (the
 //! same state gives the same octets) and allocates nothing.
 
+pub mod call_info;
+pub mod deflate;
 pub mod dialog_info;
+pub mod feature_event;
+pub mod message_summary;
+pub mod multipart;
 pub mod pidf;
+pub mod pidf_diff;
+pub mod pres_rules;
+pub mod reginfo;
+pub mod resource_lists;
+pub mod rlmi;
+pub mod view;
+pub mod watcherinfo;
 pub mod xml;
+pub mod xpidf;
 
+pub use view::Format;
+pub use view::View;
+
+use crate::presence::Aor;
+use crate::presence::Composed;
 use crate::presence::call::CallDialog;
 use crate::presence::contribution::Statement;
+use crate::presence::messages::Messages;
 use crate::presence::subscription::Package;
 
 /// A published document, read.
@@ -34,6 +53,21 @@ pub enum Document {
         /// What it says.
         statement: Statement,
     },
+    /// `application/simple-message-summary`
+    Messages {
+        /// The mailbox.
+        messages: Messages,
+    },
+    /// `application/reginfo+xml`
+    Registrations {
+        /// Whose registrations they are, a URI; None when the document does not say.
+        entity: Option<Box<str>>,
+        /// `state="full"`: contacts it does not name are gone.
+        full: bool,
+        /// Each contact's URI, whether it is registered, and for how many seconds when the document
+        /// says so.
+        contacts: Vec<(Box<str>, bool, Option<u32>)>,
+    },
 }
 
 impl Document {
@@ -43,6 +77,8 @@ impl Document {
         match self {
             Self::DialogInfo { .. } => Package::Dialog,
             Self::Pidf { .. } => Package::Presence,
+            Self::Messages { .. } => Package::MessageSummary,
+            Self::Registrations { .. } => Package::Reg,
         }
     }
 
@@ -60,8 +96,47 @@ impl Document {
     #[must_use]
     pub fn entity(&self) -> Option<&str> {
         match self {
-            Self::DialogInfo { entity, .. } | Self::Pidf { entity, .. } => entity.as_deref(),
+            Self::DialogInfo { entity, .. }
+            | Self::Pidf { entity, .. }
+            | Self::Registrations { entity, .. } => entity.as_deref(),
+            Self::Messages { messages } => messages.account.as_deref(),
         }
+    }
+}
+
+/// Appends the part of a document that is its subscription's own: everything up to and including
+/// the root's opening tag, for those that have one. `entity` is a URI, not yet XML-escaped
+/// (W:C0.8).
+pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) {
+    let rendering = view.rendering;
+    match view.format {
+        Format::DialogInfo => dialog_info::write_prolog(out, version, entity),
+        Format::Pidf | Format::CpimPidf => pidf::write_prolog(out, rendering, entity),
+        Format::PidfDiff => pidf_diff::write_prolog(out, rendering, version, entity),
+        Format::Xpidf => xpidf::write_prolog(out, entity),
+        Format::RegInfo => reginfo::write_prolog(out, version),
+        Format::MessageSummary
+        | Format::WatcherInfo
+        | Format::FeatureEvent
+        | Format::CallPark
+        | Format::Nothing => {}
+    }
+}
+
+/// Appends the rest, which all watchers with that view share. Nothing for [`Format::WatcherInfo`]:
+/// who watches is no part of the state, see [`watcherinfo::write`].
+pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed) {
+    let rendering = view.rendering;
+    match view.format {
+        Format::DialogInfo => dialog_info::write_dialogs(out, aor, composed, view),
+        Format::Pidf | Format::CpimPidf => pidf::write_state(out, aor, composed, rendering),
+        Format::PidfDiff => pidf_diff::write_state(out, aor, composed, rendering),
+        Format::Xpidf => xpidf::write_state(out, aor, composed),
+        Format::MessageSummary => message_summary::write_state(out, aor, composed, rendering),
+        Format::RegInfo => reginfo::write_state(out, aor, composed, view.privacy),
+        Format::FeatureEvent => feature_event::write_events(out, composed),
+        Format::CallPark => call_info::write_call_park(out, aor, composed, view.privacy),
+        Format::WatcherInfo | Format::Nothing => {}
     }
 }
 
@@ -78,26 +153,48 @@ pub enum DocumentFault {
     WrongEntity,
 }
 
-/// The media types a PUBLISH of the package may carry: the Accept of a 415 (W:B1.14).
+/// The media types a PUBLISH of the package may carry: the Accept of a 415 (W:B1.14). Empty for a
+/// package that nobody publishes.
 #[must_use]
 pub const fn accepted(package: Package) -> &'static str {
     match package {
         Package::Dialog => "application/dialog-info+xml",
-        Package::Presence => "application/pidf+xml, application/cpim-pidf+xml",
+        Package::Presence => {
+            "application/pidf+xml, application/cpim-pidf+xml, application/xpidf+xml, multipart/related"
+        }
+        Package::MessageSummary => "application/simple-message-summary",
+        Package::Reg => "application/reginfo+xml",
+        Package::PresenceWinfo
+        | Package::DialogWinfo
+        | Package::AsFeatureEvent
+        | Package::CallInfo
+        | Package::LineSeize => "",
     }
 }
 
-/// Reads the body of a PUBLISH of the package. `content_type` is `kind/subtype` in lower case,
-/// without parameters.
+/// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type,
+/// parameters and all. Of a `multipart/related` the root part is read (RFC 2387; W:B1.14).
 ///
 /// # Errors
-/// `UnsupportedType` for a type that [`accepted`] does not list; see [`dialog_info::parse`] and
-/// [`pidf::parse`] for the others. Never `WrongEntity`: who publishes for whom is the caller's to
-/// judge.
+/// `UnsupportedType` for a type that [`accepted`] does not list; see the `parse` of each document
+/// for the others. Never `WrongEntity`: who publishes for whom is the caller's to judge.
 pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
-    match (package, content_type) {
+    let media_type = multipart::media_type(content_type).to_ascii_lowercase();
+    if package == Package::Presence && media_type == "multipart/related" {
+        let root = multipart::root(content_type, body)?;
+        let media_type = multipart::media_type(root.content_type).to_ascii_lowercase();
+        return read_single(package, &media_type, root.body);
+    }
+    read_single(package, &media_type, body)
+}
+
+fn read_single(package: Package, media_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
+    match (package, media_type) {
         (Package::Dialog, dialog_info::CONTENT_TYPE) => dialog_info::parse(body),
         (Package::Presence, pidf::CONTENT_TYPE | "application/cpim-pidf+xml") => pidf::parse(body),
+        (Package::Presence, xpidf::CONTENT_TYPE) => xpidf::parse(body),
+        (Package::MessageSummary, message_summary::CONTENT_TYPE) => message_summary::parse(body),
+        (Package::Reg, reginfo::CONTENT_TYPE) => reginfo::parse(body),
         _ => Err(DocumentFault::UnsupportedType),
     }
 }
@@ -117,7 +214,45 @@ mod tests {
     fn a_body_is_read_as_what_its_type_says() {
         let dialog_info = br#"<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info"/>"#;
         let pidf = br#"<presence xmlns="urn:ietf:params:xml:ns:pidf"/>"#;
-        let table: [(Package, &str, &[u8], Option<DocumentFault>); 8] = [
+        let wrapped = b"--b\r\nContent-Type: Application/PIDF+xml\r\n\r\n\
+            <presence xmlns=\"urn:ietf:params:xml:ns:pidf\"/>\r\n--b--\r\n";
+        let table: [(Package, &str, &[u8], Option<DocumentFault>); 14] = [
+            (
+                Package::Presence,
+                "Application/PIDF+XML;charset=\"UTF-8\"",
+                pidf,
+                None,
+            ),
+            (
+                Package::Presence,
+                "application/xpidf+xml",
+                b"<presence/>",
+                None,
+            ),
+            (
+                Package::Presence,
+                "multipart/related;type=\"application/pidf+xml\";boundary=b",
+                wrapped,
+                None,
+            ),
+            (
+                Package::Presence,
+                "multipart/related;boundary=b",
+                b"--b\r\nContent-Type: image/png\r\n\r\nx\r\n--b--\r\n",
+                Some(DocumentFault::UnsupportedType),
+            ),
+            (
+                Package::Presence,
+                "multipart/related",
+                wrapped,
+                Some(DocumentFault::Malformed),
+            ),
+            (
+                Package::MessageSummary,
+                "application/simple-message-summary",
+                b"Messages-Waiting: no\r\n",
+                None,
+            ),
             (
                 Package::Dialog,
                 "application/dialog-info+xml",
@@ -169,7 +304,7 @@ mod tests {
     #[test]
     fn every_type_that_is_accepted_can_be_read() {
         for package in Package::ALL {
-            for content_type in accepted(package).split(", ") {
+            for content_type in accepted(package).split_terminator(", ") {
                 assert_eq!(
                     read(package, content_type, b"").err(),
                     Some(DocumentFault::Malformed),

@@ -3,11 +3,16 @@
 //! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is
 //! shared. Tuples come before the person and nothing carries a time, so that the same state gives
 //! the same octets (W:G3, A3.14).
+//!
+//! What the style of a domain says beyond open and closed stands in an element of a namespace of
+//! our own, which others pass over (W:D2.7): `extended` in `status`, with the tracks of W:D3.2 as
+//! its attributes.
 
 use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::activity;
 use crate::presence::composition::Availability;
+use crate::presence::composition::Extended;
 use crate::presence::composition::implied_activity;
 use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
@@ -18,6 +23,7 @@ use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
 use crate::presence::document::xml::write_escaped;
+use crate::presence::profile::Rendering;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
@@ -26,74 +32,174 @@ pub const CONTENT_TYPE: &str = "application/pidf+xml";
 const NOTE_CHARS_MAX: usize = 1024;
 /// Activities that are read; the others are passed over.
 const ACTIVITIES_MAX: usize = 32;
+/// Octets of a contact's URI.
+const URI_OCTETS_MAX: usize = 1024;
 /// Tuples that are read; the others are passed over.
 const TUPLES_MAX: usize = 64;
+
+/// The namespace of the extended status.
+const EXTENDED_NAMESPACE: &str = "urn:x-lamplighter:extended-status";
 
 /// What is said of a presentity that does not want to be disturbed and does not say why (W:D2.14).
 const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
 
 /// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet
 /// XML-escaped.
-pub fn write_prolog(out: &mut Vec<u8>, entity: &[u8]) {
-    out.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    out.extend_from_slice(b"<presence xmlns=\"urn:ietf:params:xml:ns:pidf\"");
-    out.extend_from_slice(b" xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\"");
-    out.extend_from_slice(b" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\" entity=\"");
+pub fn write_prolog(out: &mut Vec<u8>, rendering: Rendering, entity: &[u8]) {
+    out.extend_from_slice(xml::DECLARATION);
+    out.extend_from_slice(b"<presence");
+    write_namespaces(out, rendering);
+    out.extend_from_slice(b" entity=\"");
     write_escaped(out, entity);
     out.extend_from_slice(b"\">\n");
 }
 
+/// Appends the namespaces that [`write_pieces`] needs, as attributes.
+pub(super) fn write_namespaces(out: &mut Vec<u8>, rendering: Rendering) {
+    out.extend_from_slice(b" xmlns=\"urn:ietf:params:xml:ns:pidf\"");
+    out.extend_from_slice(b" xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\"");
+    out.extend_from_slice(b" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\"");
+    if rendering.legacy_namespaces {
+        out.extend_from_slice(b" xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\"");
+        out.extend_from_slice(b" xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\"");
+    }
+}
+
 /// Appends the tuple, the person with its activities and note, and the closing tag.
-pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
-    let basic = if composed.open { "open" } else { "closed" };
-    let note = match &composed.note {
-        Some(note) => Some(&**note),
-        None if composed.availability == Availability::DoNotDisturb => Some(DO_NOT_DISTURB_NOTE),
-        None => None,
-    };
-    out.extend_from_slice(b"<tuple id=\"t1\">\n<status>\n<basic>");
-    out.extend_from_slice(basic.as_bytes());
-    out.extend_from_slice(b"</basic>\n</status>\n<contact>");
-    xml::write_sip_uri(out, aor.user(), aor.domain());
-    out.extend_from_slice(b"</contact>\n");
-    write_note(out, "note", note);
-    out.extend_from_slice(b"</tuple>\n");
-    write_person(out, composed, note);
+pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering: Rendering) {
+    write_pieces(out, aor, composed, rendering);
     out.extend_from_slice(b"</presence>\n");
 }
 
-fn write_person(out: &mut Vec<u8>, composed: &Composed, note: Option<&str>) {
+/// An element below the root: how it is selected (RFC 5261), and what appends it, or nothing when
+/// the state has none.
+pub(super) type Piece = (&'static str, fn(&mut Vec<u8>, &Aor, &Composed));
+
+/// The pieces of a document, in their order.
+pub(super) fn pieces(rendering: Rendering) -> impl Iterator<Item = Piece> {
+    const PIECES: [Piece; 3] = [
+        ("*/tuple", write_tuple),
+        ("*/dm:person", write_person),
+        ("*/pp:person", write_legacy_person),
+    ];
+    let count = if rendering.legacy_namespaces { 3 } else { 2 };
+    PIECES.into_iter().take(count)
+}
+
+/// Appends all pieces.
+pub(super) fn write_pieces(
+    out: &mut Vec<u8>,
+    aor: &Aor,
+    composed: &Composed,
+    rendering: Rendering,
+) {
+    for (_, write) in pieces(rendering) {
+        write(out, aor, composed);
+    }
+}
+
+fn write_tuple(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
+    let basic = if composed.open { "open" } else { "closed" };
+    out.extend_from_slice(b"<tuple id=\"t1\">\n<status>\n<basic>");
+    out.extend_from_slice(basic.as_bytes());
+    out.extend_from_slice(b"</basic>\n");
+    if let Some(extended) = composed.extended {
+        write_extended(out, extended);
+    }
+    out.extend_from_slice(b"</status>\n<contact>");
+    match &composed.extras.alternative {
+        Some(alternative) => xml::write_full_uri(out, aor, alternative),
+        None => xml::write_sip_uri(out, aor.user(), aor.domain()),
+    }
+    out.extend_from_slice(b"</contact>\n");
+    write_note(out, "note", note(composed));
+    out.extend_from_slice(b"</tuple>\n");
+}
+
+fn write_extended(out: &mut Vec<u8>, extended: Extended) {
+    out.extend_from_slice(b"<x:extended xmlns:x=\"");
+    out.extend_from_slice(EXTENDED_NAMESPACE.as_bytes());
+    out.push(b'"');
+    if let Extended::Imagicle(tracks) = extended {
+        for (name, track) in [("telephony", tracks.telephony), ("rich", tracks.rich)] {
+            if let Some(track) = track {
+                xml::write_attribute(out, name, track.as_str());
+            }
+        }
+    }
+    out.push(b'>');
+    out.extend_from_slice(extended.as_str().as_bytes());
+    out.extend_from_slice(b"</x:extended>\n");
+}
+
+/// The presentity's note, or what is said when it does not want to be disturbed and does not say
+/// why.
+fn note(composed: &Composed) -> Option<&str> {
+    match &composed.note {
+        Some(note) => Some(&**note),
+        None if composed.availability == Availability::DoNotDisturb => Some(DO_NOT_DISTURB_NOTE),
+        None => None,
+    }
+}
+
+/// The activities in the order they are written: the one that says what the availability says,
+/// then the others. The schema of RFC 4480 forgot `lunch`, which is a `meal`, and takes `unknown`
+/// alone.
+fn activities(composed: &Composed) -> impl Iterator<Item = &str> {
     let implied = implied_activity(composed);
-    let mut activities = implied
-        .into_iter()
-        .chain(composed.activities.iter().map(|name| &**name))
-        .peekable();
-    if activities.peek().is_none() && note.is_none() {
+    let others = composed.activities.iter().map(|name| &**name);
+    let is_alone = implied.is_none() && composed.activities.len() == 1;
+    let has_meal = others.clone().any(|name| name == "meal");
+    let others = others.filter_map(move |name| match name {
+        "lunch" => (!has_meal).then_some("meal"),
+        "unknown" => is_alone.then_some(name),
+        _ => Some(name),
+    });
+    implied.into_iter().chain(others)
+}
+
+fn write_person(out: &mut Vec<u8>, _: &Aor, composed: &Composed) {
+    let note = note(composed);
+    let has_activities = activities(composed).next().is_some();
+    if !has_activities && note.is_none() {
         return;
     }
     out.extend_from_slice(b"<dm:person id=\"p1\">\n");
-    if activities.peek().is_some() {
-        out.extend_from_slice(b"<rpid:activities>\n");
-        for name in activities {
-            out.extend_from_slice(b"<rpid:");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"/>\n");
-        }
-        out.extend_from_slice(b"</rpid:activities>\n");
+    if has_activities {
+        write_activities(out, "rpid", composed);
     }
     write_note(out, "dm:note", note);
     out.extend_from_slice(b"</dm:person>\n");
 }
 
+/// The person once more, as the drafts had it (W:B2.9).
+fn write_legacy_person(out: &mut Vec<u8>, _: &Aor, composed: &Composed) {
+    if activities(composed).next().is_some() {
+        out.extend_from_slice(b"<pp:person>\n<status>\n");
+        write_activities(out, "ep", composed);
+        out.extend_from_slice(b"</status>\n</pp:person>\n");
+    }
+}
+
+fn write_activities(out: &mut Vec<u8>, prefix: &str, composed: &Composed) {
+    let mut write_tag = |before: &[u8], name: &str, behind: &[u8]| {
+        out.extend_from_slice(before);
+        out.extend_from_slice(prefix.as_bytes());
+        out.push(b':');
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(behind);
+    };
+    write_tag(b"<", "activities", b">\n");
+    for name in activities(composed) {
+        write_tag(b"<", name, b"/>\n");
+    }
+    write_tag(b"</", "activities", b">\n");
+}
+
 fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {
-    let Some(note) = note else { return };
-    out.push(b'<');
-    out.extend_from_slice(element.as_bytes());
-    out.push(b'>');
-    write_escaped(out, note.as_bytes());
-    out.extend_from_slice(b"</");
-    out.extend_from_slice(element.as_bytes());
-    out.extend_from_slice(b">\n");
+    if let Some(note) = note {
+        xml::write_text_element(out, element, note);
+    }
 }
 
 /// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9);
@@ -111,6 +217,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
         activities,
         person_note,
         tuple_note,
+        alternative,
         ..
     } = reading;
     let open = tuples
@@ -123,6 +230,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
             open,
             activities,
             note: person_note.or(tuple_note),
+            alternative,
         },
     })
 }
@@ -136,6 +244,7 @@ struct Reading {
     activities: Vec<Box<str>>,
     person_note: Option<Box<str>>,
     tuple_note: Option<Box<str>>,
+    alternative: Option<Box<str>>,
 }
 
 #[derive(Default)]
@@ -149,6 +258,7 @@ const ROOT: Name = (Space::Pidf, "presence");
 const TUPLE: Name = (Space::Pidf, "tuple");
 const STATUS: Name = (Space::Pidf, "status");
 const BASIC: Name = (Space::Pidf, "basic");
+const CONTACT: Name = (Space::Pidf, "contact");
 const ACTIVITIES: Name = (Space::Rpid, "activities");
 /// The element of RPID's drafts, with the activity as its text.
 const ACTIVITY: Name = (Space::Rpid, "activity");
@@ -160,6 +270,7 @@ impl Visitor for Reading {
         "tuple",
         "status",
         "basic",
+        "contact",
         "activities",
         "activity",
         NOTE,
@@ -193,6 +304,7 @@ impl Visitor for Reading {
         match (parents, name) {
             ([ROOT], TUPLE) => self.end_tuple(),
             ([ROOT, TUPLE, STATUS], BASIC) => self.basic(text)?,
+            ([ROOT, TUPLE], CONTACT) => self.contact(text.trim()),
             ([.., ACTIVITIES], ACTIVITY) => self.activity(text.trim()),
             ([ROOT, TUPLE, ..], (Space::Pidf, NOTE)) => keep_first(&mut self.tuple_note, text)?,
             (_, (space, NOTE)) if space != Space::Other => keep_first(&mut self.person_note, text)?,
@@ -225,6 +337,17 @@ impl Reading {
             self.tuple.open = Some(false);
         }
         Ok(())
+    }
+
+    /// A telephone number is a way to reach the user that no registrar knows (W:D2.5). One that is
+    /// too long to be one is unknown.
+    fn contact(&mut self, uri: &str) {
+        let is_number = uri
+            .get(..4)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"));
+        if is_number && self.alternative.is_none() && uri.len() <= URI_OCTETS_MAX {
+            self.alternative = Some(uri.into());
+        }
     }
 
     fn activity(&mut self, name: &str) {

@@ -1,10 +1,11 @@
-//! What both document types share: guarded reading with quick-xml, escaping on output (W:C0.10,
+//! What the document types share: guarded reading with quick-xml, escaping on output (W:C0.10,
 //! E4).
 //!
 //! A document is pulled through once, in linear time, with bounds on its size, depth, attributes
-//! and namespaces. What is not well-formed is refused, and so is any DOCTYPE: no entity is ever
-//! defined, no external one ever fetched. Elements are matched by (namespace, local name), with the
-//! namespaces of older clients as aliases (W:B2.9).
+//! and namespaces. What is not well-formed is refused, and so is any DOCTYPE, but for one type of
+//! document whose DOCTYPE defines nothing: no entity is ever defined, no external one ever fetched.
+//! Elements are matched by (namespace, local name), with the namespaces of older clients as aliases
+//! (W:B2.9).
 
 use std::borrow::Cow;
 
@@ -17,7 +18,12 @@ use crate::presence::document::DocumentFault;
 
 mod characters;
 
+pub(super) use characters::write_attribute;
+pub(super) use characters::write_full_uri;
+pub(super) use characters::write_number;
+pub(super) use characters::write_plain_sip_uri;
 pub(super) use characters::write_sip_uri;
+pub(super) use characters::write_text_element;
 
 pub use characters::write_escaped;
 
@@ -25,7 +31,10 @@ use characters::decode;
 use characters::resolve;
 use characters::unescape;
 
-/// Octets of a document.
+/// How every document begins (W:C0.9).
+pub(super) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
+/// Octets of a document, unless its kind says otherwise.
 pub const DOCUMENT_OCTETS_MAX: usize = 64 * 1024;
 /// Elements within elements.
 const DEPTH_MAX: usize = 32;
@@ -45,13 +54,21 @@ pub(super) enum Space {
     DataModel,
     /// RFC 4480
     Rpid,
+    /// RFC 4826
+    ResourceLists,
+    /// RFC 3680
+    RegInfo,
+    /// RFC 4745
+    CommonPolicy,
+    /// RFC 5025
+    PresRules,
     /// Another, or none.
     Other,
 }
 
 /// The names of the namespaces. The first of each is the one in force, the others are of older
 /// clients (W:B2.9, B2.10).
-const SPACES: [(&str, Space); 10] = [
+const SPACES: [(&str, Space); 14] = [
     ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
     ("urn:ietf:params:xml:ns:pidf", Space::Pidf),
     ("urn:ietf:params:xml:ns:cpim-pidf", Space::Pidf),
@@ -65,6 +82,13 @@ const SPACES: [(&str, Space); 10] = [
     ),
     ("urn:ietf:params:xml:ns:pidf:status:rpid", Space::Rpid),
     ("urn:cisco:params:xml:ns:pidf:rpid", Space::Rpid),
+    (
+        "urn:ietf:params:xml:ns:resource-lists",
+        Space::ResourceLists,
+    ),
+    ("urn:ietf:params:xml:ns:reginfo", Space::RegInfo),
+    ("urn:ietf:params:xml:ns:common-policy", Space::CommonPolicy),
+    ("urn:ietf:params:xml:ns:pres-rules", Space::PresRules),
 ];
 
 impl Space {
@@ -110,6 +134,11 @@ impl Element<'_> {
 pub(super) trait Visitor {
     /// The local names it knows.
     const NAMES: &'static [&'static str];
+    /// Octets of a document of this kind.
+    const OCTETS_MAX: usize = DOCUMENT_OCTETS_MAX;
+    /// Whether a DOCTYPE that names an external definition, and defines nothing itself, is passed
+    /// over. What it names is never fetched (W:E4.1).
+    const PASSES_OVER_DOCTYPE: bool = false;
 
     /// An element begins. `parents` are the elements around it, the root first.
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
@@ -126,7 +155,7 @@ pub(super) trait Visitor {
 /// ISO-8859-1, `Malformed` for what is not well-formed or carries a DOCTYPE, and whatever the
 /// visitor says.
 pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
-    let document = decode(body)?;
+    let document = decode(body, V::OCTETS_MAX)?;
     let mut reader = Reader::from_str(&document);
     reader.config_mut().check_comments = true;
     let mut walk = Walk {
@@ -137,6 +166,7 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
         has_root: false,
     };
     let mut is_first = true;
+    let mut may_have_doctype = V::PASSES_OVER_DOCTYPE;
     loop {
         match reader.read_event().map_err(|_| DocumentFault::Malformed)? {
             Event::Start(start) => walk.start(&start)?,
@@ -151,6 +181,10 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
             Event::Comment(_) => {}
             Event::Decl(_) if is_first => {}
             Event::PI(instruction) if !instruction.target().eq_ignore_ascii_case("xml") => {}
+            Event::DocType(doctype)
+                if !walk.has_root
+                    && std::mem::take(&mut may_have_doctype)
+                    && names_external_definition(&doctype) => {}
             Event::Eof => break,
             Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
                 return Err(DocumentFault::Malformed);
@@ -163,6 +197,40 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     } else {
         Err(DocumentFault::Malformed)
     }
+}
+
+/// Text as a name to show: trimmed, cut at a character, None when nothing is left.
+pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
+    let text = text.trim();
+    let end = text.char_indices().nth(chars_max).map(|(end, _)| end);
+    let text = end.map_or(text, |end| &text[..end]);
+    (!text.is_empty()).then(|| text.into())
+}
+
+/// Whether a DOCTYPE is `name PUBLIC "id" "uri"` or `name SYSTEM "uri"` and nothing more: no
+/// internal subset, so nothing it could define.
+fn names_external_definition(doctype: &str) -> bool {
+    fn literal(text: &str) -> Option<&str> {
+        let text = text.trim_ascii_start();
+        let quote = text
+            .chars()
+            .next()
+            .filter(|first| matches!(first, '"' | '\''))?;
+        text[1..].split_once(quote).map(|(_, rest)| rest)
+    }
+    let name_and_rest = doctype
+        .trim_ascii()
+        .split_once(|c: char| c.is_ascii_whitespace());
+    let Some((_, id)) = name_and_rest else {
+        return false;
+    };
+    let id = id.trim_ascii_start();
+    let rest = if let Some(public) = id.strip_prefix("PUBLIC") {
+        literal(public).and_then(literal)
+    } else {
+        id.strip_prefix("SYSTEM").and_then(literal)
+    };
+    rest.is_some_and(|rest| rest.trim_ascii().is_empty())
 }
 
 /// The state of a pass.

@@ -3,7 +3,7 @@
 //!
 //! The model takes legs whose tags are all known, for wild cards are stories of their own (see the
 //! tests beside this one), and knows each rule once: keys, tombstones, life times, what a full
-//! document ends, what an initial PUBLISH replaces.
+//! document ends, what an initial PUBLISH replaces, who is reachable, what is stronger than what.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +13,13 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use crate::presence::call::CallState;
+use crate::presence::composition::Availability;
 use crate::presence::composition::Composed;
+use crate::presence::composition::ForwardedTo;
 use crate::presence::contribution::EntityTag;
 use crate::presence::document::Document;
+use crate::presence::features::Forward;
+use crate::presence::features::ForwardKind;
 use crate::presence::presentity::Presentity;
 use crate::presence::presentity::tests::LIMITS;
 use crate::presence::presentity::tests::full;
@@ -24,6 +28,8 @@ use crate::presence::publication::Condition;
 use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
 
 /// Call-ID and remote tag.
@@ -52,6 +58,11 @@ enum Step {
     CallState {
         seconds: Option<u64>,
     },
+    DoNotDisturb(bool),
+    Forward(bool),
+    /// A contact, and for how long.
+    Register(u8, u64),
+    Unregister,
     Pass {
         seconds: u64,
     },
@@ -84,6 +95,11 @@ struct Model {
     publications: Vec<(u64, Held)>,
     tombstones: Vec<Tombstone>,
     call_state: Option<u64>,
+    do_not_disturb: bool,
+    is_forwarded: bool,
+    /// Whether a registrar ever spoke; the contacts, and when each ends.
+    has_registrar: bool,
+    contacts: BTreeMap<u8, u64>,
 }
 
 const EXPIRES: u64 = 100;
@@ -113,6 +129,7 @@ impl Model {
             }
         }
         self.call_state = self.call_state.filter(|end| now < *end);
+        self.contacts.retain(|_, end| now < *end + 2);
     }
 
     fn bury(&mut self, key: Key, omitted_by: Option<u64>) {
@@ -235,6 +252,34 @@ impl Model {
     }
 }
 
+impl Model {
+    /// DESIGN §3, read from above.
+    fn availability(&self) -> Availability {
+        let shown = self.shown();
+        let is = |wanted| shown.iter().any(|(_, state)| *state == wanted);
+        if self.do_not_disturb {
+            Availability::DoNotDisturb
+        } else if self.is_forwarded {
+            Availability::Forwarded(ForwardedTo::Number)
+        } else if is(CallState::Early) || !shown.is_empty() && !is(CallState::Confirmed) {
+            Availability::Ringing
+        } else if !shown.is_empty() {
+            Availability::Busy
+        } else if !self.contacts.is_empty() {
+            Availability::Available
+        } else if self.has_registrar {
+            Availability::Unreachable
+        } else {
+            Availability::Offline
+        }
+    }
+
+    /// Whether something stands that no time takes away.
+    fn has_lasting(&self) -> bool {
+        self.do_not_disturb || self.is_forwarded || self.has_registrar
+    }
+}
+
 fn shown(composed: &Composed) -> Vec<(String, CallState)> {
     let name = |call: &crate::presence::CallDialog| {
         (format!("{} {}", call.call_id, call.remote_tag), call.state)
@@ -285,6 +330,11 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0usize..6).prop_map(|which| Step::Refresh { which }),
         1 => (0usize..6).prop_map(|which| Step::Remove { which }),
         1 => proptest::option::of(0u64..60).prop_map(|seconds| Step::CallState { seconds }),
+        1 => any::<bool>().prop_map(Step::DoNotDisturb),
+        1 => any::<bool>().prop_map(Step::Forward),
+        2 => (0u8..3, prop_oneof![Just(0u64), 1u64..60])
+            .prop_map(|(contact, seconds)| Step::Register(contact, seconds)),
+        1 => Just(Step::Unregister),
         3 => prop_oneof![0u64..4, 5u64..40, 90u64..200].prop_map(|seconds| Step::Pass { seconds }),
     ]
 }
@@ -330,6 +380,11 @@ impl Pair {
             );
             changed
         })
+    }
+
+    fn say(&mut self, said: Said) -> bool {
+        let now = self.now();
+        self.presentity.apply(said, now)
     }
 
     /// Takes a step; whether the presentity says that its state changed.
@@ -404,13 +459,45 @@ impl Pair {
                 changed
             }
             Step::CallState { seconds } => {
-                let until = self.now() + Duration::from_secs(seconds.unwrap_or_default());
                 let call = seconds.map(|_| Arc::new(leg("http", "-", "-", CallState::Confirmed)));
                 self.model.call_state = seconds
                     .filter(|seconds| *seconds > 0)
                     .map(|seconds| self.model.now + seconds);
-                let now = self.now();
-                self.presentity.apply_call_state(call, now, until)
+                self.say(Said::Call {
+                    source: CallSource::CallState,
+                    call,
+                    expires: seconds.map(Duration::from_secs),
+                })
+            }
+            Step::DoNotDisturb(is_on) => {
+                self.model.do_not_disturb = is_on;
+                self.say(Said::DoNotDisturb(is_on))
+            }
+            Step::Forward(is_active) => {
+                self.model.is_forwarded = is_active;
+                let target = if is_active { "0123" } else { "" };
+                self.say(Said::Forward(Forward {
+                    kind: ForwardKind::Immediate,
+                    is_active,
+                    target: target.into(),
+                    ring_count: None,
+                }))
+            }
+            Step::Register(contact, seconds) => {
+                self.model.has_registrar = true;
+                self.model.contacts.remove(&contact);
+                if seconds > 0 {
+                    let end = self.model.now + seconds;
+                    self.model.contacts.insert(contact, end);
+                }
+                let uri = format!("sip:{contact}@10.0.0.9").into();
+                let expires = Duration::from_secs(seconds);
+                self.say(Said::Registered(vec![(uri, expires)]))
+            }
+            Step::Unregister => {
+                self.model.has_registrar = true;
+                self.model.contacts.clear();
+                self.say(Said::Unregistered)
             }
             Step::Pass { seconds } => {
                 self.model.now += seconds;
@@ -442,14 +529,26 @@ proptest! {
             prop_assert_eq!(shown(after), pair.model.shown(), "after {:?} with {:?}", step, pair.model);
             prop_assert_eq!(changed, *before != **after, "{:?}", step);
             prop_assert!(pair.presentity.next_expiry().is_none_or(|next| pair.now() < next), "{:?}", step);
-            prop_assert_eq!(pair.presentity.is_blank(), pair.presentity.next_expiry().is_none());
+            prop_assert_eq!(after.availability, pair.model.availability(), "after {:?} with {:?}", step, pair.model);
+            let is_open = !matches!(after.availability, Availability::DoNotDisturb | Availability::Unreachable | Availability::Offline);
+            prop_assert_eq!(after.open, is_open);
+            let uris: Vec<_> = pair.model.contacts.keys().map(|contact| format!("sip:{contact}@10.0.0.9")).collect();
+            let mut registered: Vec<_> = after.extras.contacts.iter().map(|contact| contact.uri.to_string()).collect();
+            registered.sort();
+            prop_assert_eq!(registered, uris);
+            let is_blank = pair.presentity.next_expiry().is_none() && !pair.model.has_lasting();
+            prop_assert_eq!(pair.presentity.is_blank(), is_blank);
         }
-        // Left alone, everything passes.
+        // Left alone, everything passes but what is switched on, and that a registrar spoke.
+        pair.step(Step::DoNotDisturb(false));
+        pair.step(Step::Forward(false));
         for _ in 0..3 {
             pair.step(Step::Pass { seconds: 200 });
         }
-        prop_assert!(pair.presentity.is_blank());
-        prop_assert_eq!(&**pair.presentity.composed(), &Composed::default());
+        prop_assert_eq!(pair.presentity.is_blank(), !pair.model.has_registrar);
+        let availability = if pair.model.has_registrar { Availability::Unreachable } else { Availability::Offline };
+        let left = Composed { availability, ..Composed::default() };
+        prop_assert_eq!(&**pair.presentity.composed(), &left);
     }
 }
 

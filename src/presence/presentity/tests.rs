@@ -25,6 +25,8 @@ use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
 
 pub(super) const LIMITS: PublicationLimits = PublicationLimits {
@@ -87,7 +89,7 @@ fn partial(dialogs: impl Into<Vec<CallDialog>>) -> Document {
     }
 }
 
-fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Document {
+pub(super) fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Document {
     let activities = activities.iter().copied().map(Box::from).collect();
     Document::Pidf {
         entity: None,
@@ -95,19 +97,20 @@ fn client(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Docume
             open,
             activities,
             note: note.map(Box::from),
+            alternative: None,
         },
     }
 }
 
 /// A presentity and its clock.
-struct Stage {
-    presentity: Presentity,
-    now: Instant,
+pub(super) struct Stage {
+    pub(super) presentity: Presentity,
+    pub(super) now: Instant,
     tags: u128,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             presentity: Presentity::default(),
             now: Instant::now(),
@@ -115,7 +118,7 @@ impl Stage {
         }
     }
 
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         publisher: u64,
         package: Package,
@@ -136,7 +139,7 @@ impl Stage {
     }
 
     /// An initial PUBLISH; its entity tag.
-    fn initial(&mut self, publisher: u64, document: Document) -> EntityTag {
+    pub(super) fn initial(&mut self, publisher: u64, document: Document) -> EntityTag {
         let package = document.package();
         self.publish(
             publisher,
@@ -151,7 +154,7 @@ impl Stage {
     }
 
     /// Modifies the publication and keeps its new tag.
-    fn modify(&mut self, entity_tag: &mut EntityTag, document: Document) -> bool {
+    pub(super) fn modify(&mut self, entity_tag: &mut EntityTag, document: Document) -> bool {
         let condition = Condition::Matches(*entity_tag);
         let (published, changed) = self
             .publish(
@@ -166,7 +169,12 @@ impl Stage {
         changed
     }
 
-    fn refresh(&mut self, entity_tag: &mut EntityTag, package: Package, expires: u32) -> bool {
+    pub(super) fn refresh(
+        &mut self,
+        entity_tag: &mut EntityTag,
+        package: Package,
+        expires: u32,
+    ) -> bool {
         let (published, changed) = self
             .publish(
                 1,
@@ -180,8 +188,12 @@ impl Stage {
         changed
     }
 
+    pub(super) fn say(&mut self, said: Said) -> bool {
+        self.presentity.apply(said, self.now)
+    }
+
     /// Lets time pass, as the shard's timers do.
-    fn pass(&mut self, seconds: f64) {
+    pub(super) fn pass(&mut self, seconds: f64) {
         self.now += Duration::from_secs_f64(seconds);
         while self
             .presentity
@@ -192,11 +204,11 @@ impl Stage {
         }
     }
 
-    fn lamp(&self) -> CallState {
+    pub(super) fn lamp(&self) -> CallState {
         lamp(self.presentity.composed())
     }
 
-    fn availability(&self) -> Availability {
+    pub(super) fn availability(&self) -> Availability {
         self.presentity.composed().availability
     }
 }
@@ -854,7 +866,7 @@ fn a_first_tag_ends_what_had_none_but_not_an_answered_call() {
 
 // W:D1
 
-fn number(digits: &str) -> Arc<CallDialog> {
+pub(super) fn number(digits: &str) -> Arc<CallDialog> {
     let remote = Party {
         identity: digits.into(),
         ..Party::default()
@@ -867,16 +879,19 @@ fn number(digits: &str) -> Arc<CallDialog> {
     })
 }
 
+/// `call_state.htm`, believed for that many seconds.
+pub(super) fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> Said {
+    Said::Call {
+        source: CallSource::CallState,
+        call,
+        expires: Some(Duration::from_secs(seconds)),
+    }
+}
+
 #[test]
 fn d1_call_state() {
     let mut stage = Stage::new();
-    let until = |stage: &Stage, seconds| stage.now + Duration::from_secs(seconds);
-    let end = until(&stage, 100);
-    assert!(
-        stage
-            .presentity
-            .apply_call_state(Some(number("123")), stage.now, end)
-    );
+    assert!(stage.say(call_state(Some(number("123")), 100)));
     assert_eq!(
         (stage.lamp(), stage.availability()),
         (Confirmed, Availability::Busy)
@@ -884,44 +899,27 @@ fn d1_call_state() {
     // The same number again only restarts the timer (D1.7).
     stage.pass(60.0);
     let since = stage.presentity.explain(stage.now)[0].since;
-    let end = until(&stage, 100);
-    assert!(
-        !stage
-            .presentity
-            .apply_call_state(Some(number("123")), stage.now, end)
-    );
+    assert!(!stage.say(call_state(Some(number("123")), 100)));
     assert_eq!(stage.presentity.explain(stage.now)[0].since, since);
+    let end = stage.now + Duration::from_secs(100);
     assert_eq!(stage.presentity.next_expiry(), Some(end));
     stage.pass(60.0);
     assert_eq!(stage.lamp(), Confirmed);
     // Another replaces it.
-    let end = until(&stage, 100);
-    assert!(
-        stage
-            .presentity
-            .apply_call_state(Some(number("456")), stage.now, end)
-    );
+    assert!(stage.say(call_state(Some(number("456")), 100)));
     assert_eq!(stage.presentity.composed().calls.len(), 1);
     // It combines with what a PBX says (D1.12).
     let mut pbx = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     assert_eq!(stage.presentity.composed().calls.len(), 2);
-    assert!(stage.presentity.apply_call_state(None, stage.now, end));
+    assert!(stage.say(call_state(None, 100)));
     assert_eq!(stage.lamp(), Confirmed);
-    let end = until(&stage, 100);
-    stage
-        .presentity
-        .apply_call_state(Some(number("456")), stage.now, end);
+    stage.say(call_state(Some(number("456")), 100));
     stage.modify(&mut pbx, full([]));
     assert_eq!(stage.lamp(), Confirmed);
     // It ends by itself (D1.6), and at once when its time is past.
     stage.pass(100.0);
     assert_eq!(stage.lamp(), Terminated);
-    let past = stage.now;
-    assert!(
-        !stage
-            .presentity
-            .apply_call_state(Some(number("456")), stage.now, past)
-    );
+    assert!(!stage.say(call_state(Some(number("456")), 0)));
     assert_eq!(stage.lamp(), Terminated);
 }
 
@@ -930,11 +928,10 @@ fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
     let mut stage = Stage::new();
     stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
     let call = number("123");
-    let end = stage.now + Duration::from_secs(100);
     let mut seen = Vec::new();
     for _ in 0..4 {
         for call in [Some(Arc::clone(&call)), None] {
-            assert!(stage.presentity.apply_call_state(call, stage.now, end));
+            assert!(stage.say(call_state(call, 100)));
             // A watcher's shard holds each state until the next.
             seen.push(Arc::as_ptr(stage.presentity.composed()));
         }
@@ -944,11 +941,9 @@ fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
         "two are enough"
     );
     let held = Arc::clone(stage.presentity.composed());
-    stage
-        .presentity
-        .apply_call_state(Some(call), stage.now, end);
+    stage.say(call_state(Some(call), 100));
     let before = (*held).clone();
-    stage.presentity.apply_call_state(None, stage.now, end);
+    stage.say(call_state(None, 100));
     assert_eq!(*held, before, "a state that is held never changes");
 }
 
@@ -975,9 +970,7 @@ fn every_contribution_is_explained() {
         }]),
     );
     let end = stage.now + Duration::from_secs(100);
-    stage
-        .presentity
-        .apply_call_state(Some(number("123")), stage.now, end);
+    stage.say(call_state(Some(number("123")), 100));
     let explained = stage.presentity.explain(stage.now);
     let said: Vec<_> = explained
         .iter()
@@ -995,7 +988,7 @@ fn every_contribution_is_explained() {
     assert!(explained[1].source.starts_with("publish:"));
     assert_eq!(
         (&*explained[2].source, explained[2].until),
-        ("http:call_state", end)
+        ("http:call_state", Some(end))
     );
     assert_eq!(
         stage.presentity.verdict(),

@@ -2,6 +2,7 @@
 
 use super::Dialog;
 use super::Phone;
+use crate::documents::Shown;
 use crate::documents::read;
 use crate::network::MILLISECOND;
 use crate::network::SECOND;
@@ -132,6 +133,26 @@ impl Phone {
 
 /// Takes what a NOTIFY says; the error is what a phone would choke on.
 fn take_notify(dialog: &mut Dialog, text: &Text<'_>, sequence: u32) -> Result<(), &'static str> {
+    let standing = text.one("Subscription-State").unwrap_or_default();
+    dialog.is_pending = standing.starts_with("pending");
+    if text.body.is_empty() {
+        dialog.last_notify = Some((
+            sequence,
+            dialog.last_notify.and_then(|(_, version)| version),
+        ));
+        dialog.shown = Some(Shown::Nothing);
+        if dialog.is_pending {
+            dialog.lines.clear();
+        }
+        return Ok(());
+    }
+    let content_type = text.one("Content-Type").unwrap_or_default();
+    if content_type.starts_with("multipart/") {
+        let version = dialog.take_list(content_type, text.body)?;
+        dialog.last_notify = Some((sequence, Some(version)));
+        dialog.shown = None;
+        return Ok(());
+    }
     let notified = read(text.body)?;
     let before = dialog.last_notify.and_then(|(_, version)| version);
     if before.is_some() && notified.version <= before {
@@ -141,6 +162,6 @@ fn take_notify(dialog: &mut Dialog, text: &Text<'_>, sequence: u32) -> Result<()
         return Err("the entity is no URI");
     }
     dialog.last_notify = Some((sequence, notified.version));
-    dialog.shown = Some(notified.shown);
+    dialog.take_document(&notified.entity, notified.shown);
     Ok(())
 }

@@ -6,27 +6,17 @@ use super::Asked;
 use super::Context;
 use super::Phase;
 use super::World;
-use super::presentity_of;
-use crate::documents::read;
-use crate::invariants::Notify;
-use crate::invariants::Standing;
 use crate::model::Expected;
 use crate::network::Event;
-use crate::network::Micros;
 use crate::network::SECOND;
-use crate::phone::Dialog;
-use crate::phone::Phone;
-use crate::plan::Plan;
+use crate::phone::lists::Target;
 use crate::sip_text::Text;
-use crate::sip_text::parameter;
 use lamplighter::presence::publication::PublishRefused;
-use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Reply;
 use lamplighter::shard::Token;
-use std::collections::HashMap;
 
 impl World {
     /// A message leaves the node.
@@ -47,6 +37,12 @@ impl World {
             (Some(200..=299), "SUBSCRIBE") => {
                 let key = dialog_key(&text, "From", "To");
                 let expires = text.number("Expires").unwrap_or(0);
+                if text.one("Require") == Some("eventlist") {
+                    self.required.insert(key.clone());
+                }
+                if !self.bench.checker.knows(&key) {
+                    self.judge_admission(&text);
+                }
                 self.bench
                     .checker
                     .subscribe_accepted(now, &key, cseq, expires, flow);
@@ -117,51 +113,6 @@ impl World {
         }
     }
 
-    pub(super) fn observe_notify(
-        &mut self,
-        text: &Text<'_>,
-        cseq: u32,
-        octets: &[u8],
-        connection: ConnectionId,
-    ) {
-        let now = self.bench.net.now;
-        let notified = match read(text.body) {
-            Ok(notified) => notified,
-            Err(fault) => {
-                return self.fail("a malformed document", format!("{fault}:\n{}", text.body));
-            }
-        };
-        let Some(standing) = text.one("Subscription-State").and_then(standing_of) else {
-            return self.fail("a NOTIFY without a readable Subscription-State", text.start);
-        };
-        let notify = Notify {
-            key: dialog_key(text, "To", "From"),
-            cseq,
-            octets_hash: hash_of(octets),
-            essence_hash: hash_of(notified.essence.as_bytes()),
-            version: notified.version,
-            standing,
-            connection,
-        };
-        let news = self.bench.checker.notifies;
-        self.bench.checker.notify_sent(now, &notify);
-        let Some(presentity) = presentity_of(&notified.entity) else {
-            return self.fail("a NOTIFY about nobody", notified.entity);
-        };
-        if self.bench.checker.notifies > news {
-            let from = now.saturating_sub(self.bench.net.plan.propagation_max());
-            let allowed = self.bench.model.allowed(presentity, from, now);
-            let who = format!("a watcher of {}", 100 + presentity);
-            self.bench.checker.shown(
-                now,
-                "a NOTIFY says what is not so",
-                &who,
-                &notified.shown,
-                &allowed,
-            );
-        }
-    }
-
     pub(super) fn sweep(&mut self) {
         let now = self.bench.net.now;
         self.bench.checker.sweep(now);
@@ -177,70 +128,10 @@ impl World {
         }
     }
 
-    /// Every watcher that is well shows what is so, or was until a moment ago.
-    pub(super) fn judge_watchers(&mut self) {
-        let now = self.bench.net.now;
-        let plan = &self.bench.net.plan;
-        // Many keys watch the same: what they may show is asked once.
-        let mut allowed: HashMap<(usize, Micros), Vec<Expected>> = HashMap::new();
-        for actor in &self.actors {
-            let Actor::Phone(phone) = actor else { continue };
-            let from = now.saturating_sub(patience_with(phone, plan));
-            for key in &phone.keys {
-                let Some(dialog) = key.dialog.as_ref() else {
-                    continue;
-                };
-                if !self.is_well(phone, dialog) {
-                    continue;
-                }
-                let Some(shown) = &dialog.shown else {
-                    let detail = dialog.call_id.clone();
-                    return self
-                        .bench
-                        .checker
-                        .fail(now, "a watcher was never told", detail);
-                };
-                let model = &self.bench.model;
-                let allowed = allowed
-                    .entry((key.presentity, from))
-                    .or_insert_with(|| model.allowed(key.presentity, from, now));
-                self.judged += 1;
-                if !allowed.iter().any(|expected| expected.agrees(shown)) {
-                    let who = format!(
-                        "{} of {:?} {}",
-                        dialog.call_id,
-                        key.package,
-                        100 + key.presentity
-                    );
-                    return self.bench.checker.shown(
-                        now,
-                        "a watcher does not follow",
-                        &who,
-                        shown,
-                        allowed,
-                    );
-                }
-            }
-        }
-    }
-
-    /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had
-    /// time to be told.
-    pub(super) fn is_well(&self, phone: &Phone, dialog: &Dialog) -> bool {
-        let now = self.bench.net.now;
-        let since = self.calm_since.max(phone.moved_at);
-        let patience = patience_with(phone, &self.bench.net.plan);
-        dialog.established
-            && now > phone.troubled_until
-            && dialog.asked_at > since
-            && now > dialog.granted_at.max(since + 10 * SECOND) + patience
-            && now < dialog.expires_at
-    }
-
     pub(super) fn judge_reply(&mut self, token: Token, reply: Reply) {
         let now = self.bench.net.now;
         match (self.commands.remove(&token), reply) {
-            (Some(Asked::CallState), Reply::Done) => {}
+            (Some(Asked::Said | Asked::Reload), Reply::Done) => {}
             (Some(Asked::Watchers), Reply::Watchers(reports)) => {
                 if self.phase == Phase::Audit && !reports.is_empty() {
                     self.fail(
@@ -255,7 +146,9 @@ impl World {
             (Some(Asked::Why(presentity)), Reply::Why(why)) => {
                 let allowed = self.bench.model.allowed(presentity, now, now);
                 let agrees = |expected: &Expected| {
-                    expected.lamp.0.text() == why.lamp && expected.open == (why.basic == "open")
+                    expected.lamp.0.text() == why.lamp
+                        && expected.open == (why.basic == "open")
+                        && expected.availability.text() == why.availability
                 };
                 if !allowed.iter().any(agrees) {
                     self.fail(
@@ -263,7 +156,10 @@ impl World {
                         format!("{why:?}\n    allowed: {allowed:?}"),
                     );
                 }
-                if self.phase == Phase::Audit && !why.contributions.is_empty() {
+                // That a registrar spoke once, and what is configured, is never past its time.
+                let stays = ["register", "account:alternative"];
+                let mut sources = why.contributions.iter().map(|it| it.source.as_str());
+                if self.phase == Phase::Audit && sources.any(|it| !stays.contains(&it)) {
                     self.fail("a contribution is left past its time", format!("{why:?}"));
                 }
             }
@@ -282,9 +178,12 @@ impl World {
         let mut well = Vec::new();
         for actor in &self.actors {
             let Actor::Phone(phone) = actor else { continue };
-            let dialogs = phone.keys.iter().filter_map(|key| key.dialog.as_ref());
-            let living = dialogs.filter(|dialog| self.is_well(phone, dialog));
-            well.extend(living.map(|dialog| dialog.call_id.clone()));
+            // A list is among the watchers of each of its resources.
+            let keys = phone.keys.iter();
+            let keys = keys.filter(|key| matches!(key.target, Target::One(_)));
+            let dialogs = keys.filter_map(|key| Some((key, key.dialog.as_ref()?)));
+            let living = dialogs.filter(|(key, dialog)| self.is_well(phone, key, dialog));
+            well.extend(living.map(|(_, dialog)| dialog.call_id.clone()));
         }
         self.reported.clear();
         self.reports_due = well;
@@ -318,30 +217,13 @@ impl World {
     }
 }
 
-/// How long a phone may show what was: its pace and its own slowness, twice, because state may
-/// change while it thinks.
-fn patience_with(phone: &Phone, plan: &Plan) -> Micros {
-    2 * SECOND + plan.pace_max() + plan.propagation_max() + 2 * phone.slowness()
-}
-
 /// Call-ID, the phone's tag, our tag.
 pub(super) fn dialog_key(text: &Text<'_>, phone: &str, node: &str) -> String {
     let [phone, node] = [phone, node].map(|name| text.tag(name).unwrap_or_default());
     [text.call_id(), phone, node].join(" ")
 }
 
-fn standing_of(value: &str) -> Option<Standing> {
-    if value.starts_with("active") {
-        let expires = parameter(value, "expires")?.parse().ok()?;
-        return Some(Standing::Active { expires });
-    }
-    let reason = parameter(value, "reason")?.to_owned();
-    value
-        .starts_with("terminated")
-        .then_some(Standing::Terminated { reason })
-}
-
-fn hash_of(octets: &[u8]) -> u64 {
+pub(super) fn hash_of(octets: &[u8]) -> u64 {
     octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
         (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
     })

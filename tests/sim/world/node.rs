@@ -1,7 +1,6 @@
-//! The node of a run: its domain, its options, its shards.
+//! The node of a run: its options, its shards.
 
 use super::Core;
-use super::DOMAIN;
 use crate::network::NODE;
 use crate::plan::Plan;
 use crate::random::Rng;
@@ -9,31 +8,13 @@ use lamplighter::shard::Directory;
 use lamplighter::shard::Options;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
-use lamplighter::shard::directory::AuthMode;
-use lamplighter::shard::directory::Domain;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-pub(super) fn directory(plan: &Plan) -> Arc<Directory> {
-    let domain = Domain {
-        name: DOMAIN.into(),
-        auth: AuthMode::None,
-        trusted: Vec::new(),
-        reveal_number: false,
-        max_call_duration: Duration::from_secs(7200),
-        min_expires: Duration::from_secs(plan.expires_min),
-        max_expires: Duration::from_secs(7200),
-        open: true,
-        sha256: false,
-    };
-    let mut directory = Directory::default();
-    directory.add_domain(domain, &[]).unwrap();
-    Arc::new(directory)
-}
-
 pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directory>) -> Core {
     let options = Options {
+        epoch_unix: 0,
         id: ShardId(id),
         shards: plan.shards,
         epoch: start,

@@ -3,26 +3,17 @@
 use super::Actor;
 use super::Asked;
 use super::Bench;
-use super::DOMAIN;
 use super::Phase;
 use super::World;
 use super::aor_of;
 use crate::model::EXPIRY_SLACK;
-use crate::network::ActorId;
 use crate::network::Event;
-use crate::network::MILLISECOND;
 use crate::network::Micros;
 use crate::network::SECOND;
-use crate::network::Wake;
 use crate::phone::Phone;
 use crate::publisher::Source;
-use lamplighter::presence::CallDialog;
-use lamplighter::presence::call::CallState;
-use lamplighter::presence::call::Party;
 use lamplighter::shard::Command;
 use lamplighter::shard::Shard;
-use std::sync::Arc;
-use std::time::Duration;
 
 impl World {
     pub(super) fn next_phase(&mut self) {
@@ -61,6 +52,7 @@ impl World {
                 // The questions reach the shards before anything a phone does now.
                 self.ask_about_everybody();
                 self.expect_reports();
+                self.take_back();
                 self.each_phone(|phone, bench| phone.leave(bench));
                 self.each_source(|source| source.gone = true);
             }
@@ -90,28 +82,6 @@ impl World {
         }
     }
 
-    /// `call_state.htm`: somebody is in a call, or is not any more.
-    pub(super) fn operate(&mut self, actor: ActorId) {
-        if !matches!(self.phase, Phase::Chaos | Phase::Calm) {
-            return;
-        }
-        let net = &mut self.bench.net;
-        let after = net.rng.between(SECOND, 2 * net.plan.change_every);
-        net.wake(actor, after, Wake::Act);
-        let presentity = net.rng.below(net.plan.presentities as u64) as usize;
-        let number = net.rng.chance(600).then(|| net.rng.below(3));
-        let expires = Duration::from_secs(net.rng.between(2, 120));
-        let aor = aor_of(presentity);
-        let command = Command::CallState {
-            aor: aor.clone(),
-            call: number.map(call_state_dialog),
-            expires,
-        };
-        let delay = net.rng.below(20 * MILLISECOND);
-        let shard = Shard::owner(&aor, net.plan.shards).0;
-        self.ask(shard, delay, command, Asked::CallState);
-    }
-
     pub(super) fn ask(&mut self, shard: u16, delay: Micros, command: Command, asked: Asked) {
         let token = self.bench.net.token();
         self.commands.insert(token, asked);
@@ -137,21 +107,4 @@ impl World {
             }
         }
     }
-}
-
-fn call_state_dialog(number: u64) -> Arc<CallDialog> {
-    Arc::new(CallDialog {
-        id: "call_state".into(),
-        call_id: "".into(),
-        local_tag: "".into(),
-        remote_tag: "".into(),
-        direction: None,
-        state: CallState::Confirmed,
-        local: Party::default(),
-        remote: Party {
-            identity: format!("sip:{number}@{DOMAIN}").into(),
-            ..Party::default()
-        },
-        remote_is_private: true,
-    })
 }

@@ -4,8 +4,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::reading::DIALOGS_MAX;
+use super::reading::DISPLAY_CHARS_MAX;
+use super::reading::NAME_OCTETS_MAX;
 use super::*;
+use crate::presence::call::Party;
+use crate::presence::composition::Extras;
 use crate::presence::composition::lamp;
+use crate::presence::document::Document;
+use crate::presence::document::DocumentFault;
+use crate::presence::document::Format;
 
 fn aor() -> Aor {
     Aor::new("123", "abc.com")
@@ -41,16 +49,44 @@ fn composed(calls: impl IntoIterator<Item = CallDialog>) -> Composed {
     }
 }
 
+fn view(privacy: Privacy) -> View {
+    View {
+        format: Format::DialogInfo,
+        privacy,
+        rendering: Rendering::GENERIC,
+    }
+}
+
 fn dialogs(call: CallDialog, privacy: Privacy) -> String {
     let mut out = Vec::new();
-    write_dialogs(&mut out, &aor(), &composed([call]), privacy);
+    write_dialogs(&mut out, &aor(), &composed([call]), view(privacy));
     String::from_utf8(out).unwrap()
+}
+
+/// The state and direction of each dialog written for that rendering, `idle` for the dummy.
+fn shown(composed: &Composed, rendering: Rendering) -> Vec<String> {
+    let mut out = Vec::new();
+    write_prolog(&mut out, 0, b"sip:123@abc.com");
+    let view = View {
+        rendering,
+        ..view(Privacy::Pickup)
+    };
+    write_dialogs(&mut out, &aor(), composed, view);
+    let Ok(Document::DialogInfo { dialogs, .. }) = parse(&out) else {
+        panic!("{}", String::from_utf8_lossy(&out));
+    };
+    let words = |dialog: &CallDialog| match (&*dialog.id, dialog.direction) {
+        ("idle", None) => "idle".to_owned(),
+        (_, Some(Direction::Initiator)) => format!("{} out", dialog.state.as_str()),
+        _ => dialog.state.as_str().to_owned(),
+    };
+    dialogs.iter().map(words).collect()
 }
 
 fn document(composed: &Composed, privacy: Privacy) -> Vec<u8> {
     let mut out = Vec::new();
     write_prolog(&mut out, 7, b"sip:123@abc.com");
-    write_dialogs(&mut out, &aor(), composed, privacy);
+    write_dialogs(&mut out, &aor(), composed, view(privacy));
     out
 }
 
@@ -314,7 +350,12 @@ fn hostile_values_do_not_break_out() {
     };
     let mut out = Vec::new();
     write_prolog(&mut out, 0, b"sip:\"><evil/>\xff@h");
-    write_dialogs(&mut out, &aor(), &composed([hostile]), Privacy::Pickup);
+    write_dialogs(
+        &mut out,
+        &aor(),
+        &composed([hostile]),
+        view(Privacy::Pickup),
+    );
     let Ok(Document::DialogInfo {
         entity, dialogs, ..
     }) = parse(&out)
@@ -378,6 +419,219 @@ fn b3_11_what_is_written_fits_the_schema() {
             }
         }
     }
+}
+
+fn outgoing(id: &str, state: CallState) -> CallDialog {
+    CallDialog {
+        id: id.into(),
+        call_id: id.into(),
+        direction: Some(Direction::Initiator),
+        state,
+        ..call()
+    }
+}
+
+/// W:C0.2, C0.12
+#[test]
+fn c0_2_the_idle_forms() {
+    let empty = Rendering {
+        idle: Idle::Empty,
+        ..Rendering::GENERIC
+    };
+    let dark = Rendering {
+        unregistered: Unregistered::Empty,
+        ..Rendering::GENERIC
+    };
+    let offline = Composed::default();
+    let available = Composed {
+        availability: Availability::Available,
+        ..Composed::default()
+    };
+    assert_eq!(shown(&offline, Rendering::GENERIC), ["idle"]);
+    assert_eq!(shown(&offline, empty), [""; 0]);
+    assert_eq!(shown(&available, empty), [""; 0]);
+    // No source says anything, a registrar least of all.
+    assert_eq!(shown(&offline, dark), ["idle"]);
+    assert_eq!(shown(&available, dark), ["idle"]);
+    let unreachable = Composed {
+        availability: Availability::Unreachable,
+        ..Composed::default()
+    };
+    assert_eq!(shown(&unreachable, dark), [""; 0]);
+    assert_eq!(shown(&unreachable, Rendering::GENERIC), ["idle"]);
+    assert_eq!(shown(&composed([call()]), dark), ["early"]);
+}
+
+/// W:C0.3, C0.4, B3.15
+#[test]
+fn c0_3_which_calls_are_shown() {
+    let answered = CallDialog {
+        id: "d2".into(),
+        call_id: "c2".into(),
+        state: CallState::Confirmed,
+        ..call()
+    };
+    // In the order of the composed state.
+    let state = composed([call(), answered, outgoing("d3", CallState::Early)]);
+    let all = Rendering {
+        all_dialogs: true,
+        ..Rendering::GENERIC
+    };
+    let answered_first = Rendering {
+        ringing_over_in_use: false,
+        ..Rendering::GENERIC
+    };
+    let as_it_is = Rendering {
+        caller_early_is_confirmed: false,
+        ..Rendering::GENERIC
+    };
+    assert_eq!(shown(&state, Rendering::GENERIC), ["early"]);
+    assert_eq!(shown(&state, all), ["early", "confirmed", "confirmed out"]);
+    assert_eq!(shown(&state, answered_first), ["confirmed"]);
+    let all_answered_first = Rendering {
+        all_dialogs: true,
+        ..answered_first
+    };
+    assert_eq!(
+        shown(&state, all_answered_first),
+        ["confirmed", "early", "confirmed out"]
+    );
+    let calling = composed([outgoing("d3", CallState::Early)]);
+    assert_eq!(shown(&calling, Rendering::GENERIC), ["confirmed out"]);
+    assert_eq!(shown(&calling, as_it_is), ["early out"]);
+}
+
+/// W:C8.1: only what can be taken by calling the orbit blinks.
+#[test]
+fn c8_1_a_parked_call_may_blink() {
+    let held = |target: &str| {
+        let local = Party {
+            rendering: Some(false),
+            ..Party::default()
+        };
+        let remote = Party {
+            target: target.into(),
+            ..Party::default()
+        };
+        composed([CallDialog {
+            state: CallState::Confirmed,
+            local,
+            remote,
+            ..call()
+        }])
+    };
+    let blinking = Rendering {
+        parked_is_early: true,
+        ..Rendering::GENERIC
+    };
+    for target in ["sip:123@ABC.com", "sip:123@abc.com;user=phone", "123"] {
+        assert_eq!(shown(&held(target), blinking), ["early"], "{target}");
+        assert_eq!(shown(&held(target), Rendering::GENERIC), ["confirmed"]);
+    }
+    for target in ["sip:bob@10.0.0.9", "", "sip:1234@abc.com"] {
+        assert_eq!(shown(&held(target), blinking), ["confirmed"], "{target}");
+    }
+}
+
+/// W:B3.9
+#[test]
+fn b3_9_both_spellings_for_who_needs_them() {
+    let held = composed([CallDialog {
+        local: Party {
+            rendering: Some(false),
+            ..Party::default()
+        },
+        ..call()
+    }]);
+    let both = View {
+        rendering: Rendering {
+            parameter_value: ParameterValue::Both,
+            ..Rendering::GENERIC
+        },
+        ..view(Privacy::Party)
+    };
+    let mut out = Vec::new();
+    write_dialogs(&mut out, &aor(), &held, both);
+    let param = "<param pname=\"+sip.rendering\" pval=\"no\" pvalue=\"no\"/>\n";
+    assert!(String::from_utf8(out).unwrap().contains(param));
+}
+
+#[test]
+fn the_users_name_stands_in_for_a_missing_display() {
+    let mut named = composed([call()]);
+    named.extras = Arc::new(Extras {
+        display: Some("Ann & Co".into()),
+        ..Extras::default()
+    });
+    let body = |composed: &Composed, privacy| {
+        let document = document(composed, privacy);
+        String::from_utf8(document).unwrap()
+    };
+    let identity = "<local>\n<identity display=\"Ann &amp; Co\">sip:123@abc.com</identity>";
+    assert!(body(&named, Privacy::Party).contains(identity));
+    assert!(!body(&named, Privacy::AnonymousParty).contains("Ann"));
+    let own = CallDialog {
+        local: Party {
+            display: "Desk".into(),
+            ..Party::default()
+        },
+        ..call()
+    };
+    named.calls = composed([own]).calls;
+    assert!(body(&named, Privacy::Party).contains("<identity display=\"Desk\">"));
+}
+
+/// W:B3.8
+#[test]
+fn b3_8_partial_documents_tell_what_changed_and_each_end_once() {
+    let view = View {
+        rendering: Rendering {
+            all_dialogs: true,
+            ..Rendering::GENERIC
+        },
+        ..view(Privacy::StateOnly)
+    };
+    let second = outgoing("d2", CallState::Confirmed);
+    let mut told = ShownDialogs::default();
+    let mut scratch = b"kept".to_vec();
+    told.note_full(&mut scratch, &aor(), &composed([call()]), view);
+    assert_eq!(scratch, b"kept");
+    let mut changes = |calls: &[CallDialog]| {
+        let mut out = Vec::new();
+        write_partial_prolog(&mut out, 5, b"sip:123@abc.com");
+        let state = composed(calls.iter().cloned());
+        let is_changed = write_changes(&mut out, &aor(), &state, view, &mut told);
+        let Ok(Document::DialogInfo { full, dialogs, .. }) = parse(&out) else {
+            panic!("{}", String::from_utf8_lossy(&out));
+        };
+        assert!(!full);
+        assert_eq!(is_changed, !dialogs.is_empty());
+        dialogs
+            .iter()
+            .map(|dialog| (dialog.id.to_string(), dialog.state))
+            .collect::<Vec<_>>()
+    };
+    let id = |call: &CallDialog| String::from_utf8(shown_id(&aor(), call).to_vec()).unwrap();
+    let answered = CallDialog {
+        state: CallState::Confirmed,
+        ..call()
+    };
+    assert_eq!(changes(&[call()]), []);
+    assert_eq!(
+        changes(&[call(), second.clone()]),
+        [(id(&second), CallState::Confirmed)]
+    );
+    assert_eq!(
+        changes(&[answered.clone(), second.clone()]),
+        [(id(&answered), CallState::Confirmed)]
+    );
+    assert_eq!(
+        changes(std::slice::from_ref(&second)),
+        [(id(&answered), CallState::Terminated)]
+    );
+    assert_eq!(changes(std::slice::from_ref(&second)), []);
+    assert_eq!(changes(&[]), [(id(&second), CallState::Terminated)]);
+    assert_eq!(changes(&[]), []);
 }
 
 const HEAD: &str = "<dialog-info xmlns='urn:ietf:params:xml:ns:dialog-info' version='1' state='full' entity='sip:123@abc.com'>";

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::presence::composition::AlceoStatus;
+use crate::presence::composition::Extras;
+use crate::presence::composition::ImagicleStatus;
+use crate::presence::composition::Tracks;
 use crate::presence::document::outline;
 
 fn aor() -> Aor {
@@ -13,14 +17,14 @@ fn aor() -> Aor {
 
 fn state(composed: &Composed) -> String {
     let mut out = Vec::new();
-    write_state(&mut out, &aor(), composed);
+    write_state(&mut out, &aor(), composed, Rendering::GENERIC);
     String::from_utf8(out).unwrap()
 }
 
 fn document(composed: &Composed) -> Vec<u8> {
     let mut out = Vec::new();
-    write_prolog(&mut out, b"sip:123@abc.com");
-    write_state(&mut out, &aor(), composed);
+    write_prolog(&mut out, Rendering::GENERIC, b"sip:123@abc.com");
+    write_state(&mut out, &aor(), composed, Rendering::GENERIC);
     out
 }
 
@@ -52,6 +56,7 @@ fn said(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Statemen
         open,
         activities,
         note: note.map(Box::from),
+        ..Statement::default()
     }
 }
 
@@ -92,7 +97,7 @@ fn the_documents_of_each_availability() {
         )),
         tuple("open", "<note>back at 1 &lt;pm&gt;</note>\n")
             + &person(
-                "<rpid:away/>\n<rpid:lunch/>\n",
+                "<rpid:away/>\n<rpid:meal/>\n",
                 "<dm:note>back at 1 &lt;pm&gt;</dm:note>\n"
             )
             + end
@@ -107,6 +112,24 @@ fn the_documents_of_each_availability() {
             + &person("<rpid:busy/>\n", "<dm:note>Do not disturb</dm:note>\n")
             + end
     );
+}
+
+#[test]
+fn activities_that_the_schema_has_not() {
+    let written = |availability, activities: &[&str]| {
+        let text = state(&composed(availability, true, activities, None));
+        let names = text.lines().filter_map(|line| {
+            let name = line.strip_prefix("<rpid:")?.strip_suffix("/>")?;
+            Some(name.to_owned())
+        });
+        names.collect::<Vec<_>>()
+    };
+    let available = Availability::Available;
+    assert_eq!(written(available, &["lunch"]), ["meal"]);
+    assert_eq!(written(available, &["lunch", "meal", "tv"]), ["meal", "tv"]);
+    assert_eq!(written(available, &["unknown"]), ["unknown"]);
+    assert_eq!(written(available, &["tv", "unknown"]), ["tv"]);
+    assert_eq!(written(Availability::Away, &["unknown"]), ["away"]);
 }
 
 #[test]
@@ -165,6 +188,89 @@ fn what_is_written_fits_the_schema() {
     }
 }
 
+/// W:D2.6, D2.7, D3.2
+#[test]
+fn d2_7_the_extended_status_and_the_alternative_number() {
+    let tuple = |extended, alternative: Option<&str>| {
+        let composed = Composed {
+            extended,
+            extras: Arc::new(Extras {
+                alternative: alternative.map(Box::from),
+                ..Extras::default()
+            }),
+            ..composed(Availability::Available, true, &[], None)
+        };
+        let document = document(&composed);
+        outline::elements(&document);
+        let text = String::from_utf8(document).unwrap();
+        text[text.find("<tuple").unwrap()..].to_owned()
+    };
+    assert_eq!(
+        tuple(Some(Extended::Alceo(AlceoStatus::Ringing)), Some("+4912")),
+        "<tuple id=\"t1\">\n<status>\n<basic>open</basic>\n\
+        <x:extended xmlns:x=\"urn:x-lamplighter:extended-status\">ringing</x:extended>\n</status>\n\
+        <contact>sip:+4912@abc.com</contact>\n</tuple>\n</presence>\n"
+    );
+    let tracks = Tracks {
+        combined: ImagicleStatus::ForwardedToVoiceMail,
+        telephony: Some(ImagicleStatus::Busy),
+        rich: None,
+    };
+    assert_eq!(
+        tuple(Some(Extended::Imagicle(tracks)), Some("tel:+4912")),
+        "<tuple id=\"t1\">\n<status>\n<basic>open</basic>\n\
+        <x:extended xmlns:x=\"urn:x-lamplighter:extended-status\" telephony=\"Busy\">\
+        Forwarded to voice mail</x:extended>\n</status>\n\
+        <contact>tel:+4912</contact>\n</tuple>\n</presence>\n"
+    );
+}
+
+/// W:D2.5
+#[test]
+fn d2_5_a_telephone_number_is_an_alternative() {
+    let alternative = |contacts: &[&str]| {
+        let contacts = contacts
+            .iter()
+            .map(|uri| format!("<contact> {uri} </contact>"));
+        let contacts: String = contacts.collect();
+        parsed(&body(&format!("<tuple id='1'><status/>{contacts}</tuple>"))).alternative
+    };
+    assert_eq!(alternative(&["sip:123@10.0.0.7"]), None);
+    assert_eq!(
+        alternative(&["TEL:+4912", "tel:+4913"]).as_deref(),
+        Some("TEL:+4912")
+    );
+    assert_eq!(alternative(&["tel", ""]), None);
+    let long = format!("tel:{}", "1".repeat(URI_OCTETS_MAX));
+    assert_eq!(alternative(&[&long]), None);
+}
+
+/// W:B2.9: what eyeBeam reads stands beside what is in force.
+#[test]
+fn b2_9_legacy_namespaces() {
+    let legacy = Rendering {
+        legacy_namespaces: true,
+        ..Rendering::GENERIC
+    };
+    let busy = composed(Availability::Busy, true, &["meeting"], None);
+    let mut out = Vec::new();
+    write_prolog(&mut out, legacy, b"sip:123@abc.com");
+    write_state(&mut out, &aor(), &busy, legacy);
+    outline::elements(&out);
+    let text = String::from_utf8(out).unwrap();
+    let person = "<dm:person id=\"p1\">\n<rpid:activities>\n<rpid:busy/>\n<rpid:meeting/>\n</rpid:activities>\n</dm:person>\n\
+        <pp:person>\n<status>\n<ep:activities>\n<ep:busy/>\n<ep:meeting/>\n</ep:activities>\n</status>\n</pp:person>\n";
+    assert!(text.contains(person), "{text}");
+    assert!(
+        text.contains(
+            " xmlns:pp=\"urn:ietf:params:xml:ns:pidf:person\" \
+            xmlns:ep=\"urn:ietf:params:xml:ns:pidf:rpid:rpid-person\" entity="
+        ),
+        "{text}"
+    );
+    assert_eq!(parsed(&text), said(Some(true), &["busy", "meeting"], None));
+}
+
 /// As ten real stacks publish it (W:G3).
 #[test]
 fn real_clients() {
@@ -206,7 +312,7 @@ fn e4_8_basic() {
     let open_of = |content: &str| {
         parse(body(content).as_bytes()).map(|document| match document {
             Document::Pidf { statement, .. } => statement.open,
-            Document::DialogInfo { .. } => panic!(),
+            other => panic!("{other:?}"),
         })
     };
     assert_eq!(open_of(""), Ok(None));

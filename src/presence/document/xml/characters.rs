@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
+use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
-use crate::presence::document::xml::DOCUMENT_OCTETS_MAX;
 
 /// The document as text: UTF-8 (a byte order mark is passed over) or ISO-8859-1 when it says so.
-pub(super) fn decode(body: &[u8]) -> Result<Cow<'_, str>, DocumentFault> {
-    if body.len() > DOCUMENT_OCTETS_MAX {
+pub(super) fn decode(body: &[u8], octets_max: usize) -> Result<Cow<'_, str>, DocumentFault> {
+    if body.len() > octets_max {
         return Err(DocumentFault::TooLarge);
     }
     if body.starts_with(b"\xfe\xff") || body.starts_with(b"\xff\xfe") {
@@ -130,6 +130,10 @@ pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
 /// Appends text or an attribute value: escaped, without what XML cannot carry. White space becomes
 /// blanks, so that a value stays on its line; octets that are not UTF-8 become U+FFFD.
 pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
+    // Nearly everything is plain ASCII and goes as it is.
+    if raw.iter().all(|octet| PLAIN[usize::from(*octet)]) {
+        return out.extend_from_slice(raw);
+    }
     for chunk in raw.utf8_chunks() {
         write_escaped_str(out, chunk.valid());
         if !chunk.invalid().is_empty() {
@@ -137,6 +141,33 @@ pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
         }
     }
 }
+
+/// Appends a decimal number.
+pub(in crate::presence::document) fn write_number(out: &mut Vec<u8>, number: u32) {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The octets that stand for themselves in text and in attribute values.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = 0x20;
+    while octet < 0x7f {
+        plain[octet] = !matches!(octet as u8, b'&' | b'<' | b'>' | b'"' | b'\'');
+        octet += 1;
+    }
+    plain
+};
 
 fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
     let mut written = 0;
@@ -160,12 +191,27 @@ fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
 
 /// Appends the SIP URI of an address of record, escaped for SIP (RFC 3261 §25.1) and for XML.
 pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str, domain: &str) {
+    write_user(out, user, [b"&amp;", b"&apos;"]);
+    write_escaped(out, domain.as_bytes());
+}
+
+/// The same for text that is no XML.
+pub(in crate::presence::document) fn write_plain_sip_uri(
+    out: &mut Vec<u8>,
+    user: &str,
+    domain: &str,
+) {
+    write_user(out, user, [b"&", b"'"]);
+    out.extend(domain.bytes().filter(|octet| !octet.is_ascii_control()));
+}
+
+fn write_user(out: &mut Vec<u8>, user: &str, [ampersand, apostrophe]: [&[u8]; 2]) {
     const HEXADECIMAL: &[u8; 16] = b"0123456789ABCDEF";
     out.extend_from_slice(b"sip:");
     for octet in user.bytes() {
         match octet {
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'\'' => out.extend_from_slice(b"&apos;"),
+            b'&' => out.extend_from_slice(ampersand),
+            b'\'' => out.extend_from_slice(apostrophe),
             b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'(' | b')' => out.push(octet),
             b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' => out.push(octet),
             _ if octet.is_ascii_alphanumeric() => out.push(octet),
@@ -176,5 +222,43 @@ pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str
         }
     }
     out.push(b'@');
-    write_escaped(out, domain.as_bytes());
+}
+
+/// Appends a party's URI, always a full one: a bare number or a URI without a host breaks phones
+/// (W:C0.5). The domain is that of `aor`.
+pub(in crate::presence::document) fn write_full_uri(out: &mut Vec<u8>, aor: &Aor, uri: &str) {
+    const SCHEMES: [&str; 5] = ["sip", "sips", "tel", "pres", "im"];
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| {
+        SCHEMES
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+    }) {
+        write_escaped(out, uri.as_bytes());
+    } else if uri.contains('@') {
+        out.extend_from_slice(b"sip:");
+        write_escaped(out, uri.as_bytes());
+    } else {
+        write_sip_uri(out, uri, aor.domain());
+    }
+}
+
+/// Appends ` name="value"`.
+pub(in crate::presence::document) fn write_attribute(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.push(b' ');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    write_escaped(out, value.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends `<name>text</name>` and a line end.
+pub(in crate::presence::document) fn write_text_element(out: &mut Vec<u8>, name: &str, text: &str) {
+    out.push(b'<');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'>');
+    write_escaped(out, text.as_bytes());
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b">\n");
 }

@@ -341,3 +341,64 @@ proptest! {
         prop_assert_eq!(seen(out).unwrap(), format!("<0:Other a={kept}>{kept}</>"));
     }
 }
+
+/// Takes xpidf's DOCTYPE.
+#[derive(Default)]
+struct Tolerant;
+
+impl Visitor for Tolerant {
+    const NAMES: &'static [&'static str] = &[];
+    const PASSES_OVER_DOCTYPE: bool = true;
+
+    fn start(&mut self, _: &Element<'_>, _: &[Name]) -> Result<(), DocumentFault> {
+        Ok(())
+    }
+
+    fn end(&mut self, _: Name, _: &[Name], _: &str) -> Result<(), DocumentFault> {
+        Ok(())
+    }
+}
+
+/// W:E4.1: a DOCTYPE that defines nothing, once and before the root, is passed over.
+#[test]
+fn e4_1_the_doctype_that_is_tolerated() {
+    let table = [
+        (
+            "<!DOCTYPE presence PUBLIC \"-//IETF//DTD RFCxxxx XPIDF 1.0//EN\" \"xpidf.dtd\"><r/>",
+            true,
+        ),
+        (
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE presence\nPUBLIC '-//IETF//' 'xpidf.dtd' >\n<r/>",
+            true,
+        ),
+        ("<!DOCTYPE presence SYSTEM \"xpidf.dtd\"><r/>", true),
+        ("<!DOCTYPE presence><r/>", false),
+        ("<!DOCTYPE presence PUBLIC \"one\"><r/>", false),
+        ("<!DOCTYPE presence SYSTEM xpidf.dtd><r/>", false),
+        (
+            "<!DOCTYPE presence SYSTEM \"x\" [<!ENTITY a 'b'>]><r/>",
+            false,
+        ),
+        ("<!DOCTYPE presence SYSTEM \"x\" []><r/>", false),
+        (
+            "<!DOCTYPE presence [<!ENTITY a SYSTEM 'x'>]><r>&a;</r>",
+            false,
+        ),
+        ("<!DOCTYPE a SYSTEM 'x'><!DOCTYPE a SYSTEM 'x'><r/>", false),
+        ("<r/><!DOCTYPE a SYSTEM 'x'>", false),
+        ("<r><!DOCTYPE a SYSTEM 'x'></r>", false),
+        ("<!DOCTYPE a SYSTEM 'x'><r>&a;</r>", false),
+    ];
+    for (document, is_taken) in table {
+        assert_eq!(
+            read(document.as_bytes(), &mut Tolerant).is_ok(),
+            is_taken,
+            "{document}"
+        );
+        let mut strict = Notes::default();
+        assert!(
+            read(document.as_bytes(), &mut strict).is_err(),
+            "{document}"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! What it costs to challenge somebody and to verify the answer (RFC 7616), next to the bare hash of
+//! as many octets.
+//!
+//! MD5, as every phone does it: the challenge with its nonce, and an Authorization that is right,
+//! each with a count the server has not seen.
+//!
+//! `cargo bench --bench digest`, ten seconds.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::BatchSize;
+use criterion::Criterion;
+use lamplighter::sip::Message;
+use lamplighter::sip::digest::Algorithm;
+use lamplighter::sip::digest::Authenticator;
+use lamplighter::sip::digest::ReplayWindows;
+use lamplighter::sip::digest::Secret;
+use lamplighter::sip::message::Framing;
+use lamplighter_bench::Error;
+use md5::Digest;
+use md5::Md5;
+
+const REALM: &str = "b.test";
+const URI: &str = "sip:p7@b.test";
+const UPTIME: Duration = Duration::from_secs(10);
+
+fn hash(text: &str) -> String {
+    let octets = Md5::digest(text.as_bytes());
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// A phone's SUBSCRIBE with the count-th answer to a nonce.
+fn subscribe(nonce: &str, count: u32) -> Vec<u8> {
+    let secret = hash(&format!("w7:{REALM}:secret"));
+    let request = hash(&format!("SUBSCRIBE:{URI}"));
+    let response = hash(&format!(
+        "{secret}:{nonce}:{count:08x}:c0ffee:auth:{request}"
+    ));
+    format!(
+        "SUBSCRIBE {URI} SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bKa;rport\r\n\
+         From: <sip:w7@{REALM}>;tag=f\r\nTo: <{URI}>\r\nCall-ID: c\r\nCSeq: 2 SUBSCRIBE\r\n\
+         Contact: <sip:w7@10.0.0.9>\r\nEvent: dialog\r\nMax-Forwards: 70\r\n\
+         Authorization: Digest username=\"w7\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{URI}\", \
+         response=\"{response}\", algorithm=MD5, cnonce=\"c0ffee\", qop=auth, nc={count:08x}\r\n\
+         Content-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+fn main() -> Result<(), Error> {
+    let authenticator = Authenticator::new([7; 32], Duration::from_secs(7200));
+    let secret = Secret::new("w7", REALM, "secret");
+    let mut replay = ReplayWindows::new(65_536);
+    let mut challenge = Vec::new();
+    authenticator.write_challenge(&mut challenge, REALM, &[Algorithm::Md5], false, UPTIME, 1);
+    let text = String::from_utf8(challenge.clone())?;
+    let nonce = text
+        .split("nonce=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    let nonce = nonce.ok_or("a challenge without a nonce")?.to_owned();
+
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    criterion.bench_function("digest/challenge", |bencher| {
+        bencher.iter(|| {
+            challenge.clear();
+            let out = black_box(&mut challenge);
+            authenticator.write_challenge(out, REALM, &[Algorithm::Md5], false, UPTIME, 1);
+        });
+    });
+    let mut count = 0;
+    criterion.bench_function("digest/verify", |bencher| {
+        let next = || {
+            count += 1;
+            subscribe(&nonce, count)
+        };
+        let verify = |octets: Vec<u8>| {
+            let message = Message::parse(&octets, Framing::Datagram);
+            let known = |_: &str| Some(&secret);
+            let verified = message.map(|message| {
+                authenticator
+                    .verify(&message, REALM, known, &mut replay, UPTIME)
+                    .is_ok()
+            });
+            assert!(matches!(verified, Ok(true)), "a right answer is right");
+        };
+        bencher.iter_batched(next, verify, BatchSize::SmallInput);
+    });
+    criterion.bench_function("digest/three bare hashes", |bencher| {
+        bencher.iter(|| {
+            for octets in [&[1_u8; 24][..], &[2; 23], &[3; 150]] {
+                black_box(Md5::digest(black_box(octets)));
+            }
+        });
+    });
+    criterion.final_summary();
+    Ok(())
+}

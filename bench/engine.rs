@@ -1,0 +1,122 @@
+//! What the engine costs without any socket: composing, rendering, the table and the wheel, each by
+//! the message that needs it.
+//!
+//! - `told`: a PUBLISH whose change goes to 1,000 watchers, by NOTIFY: reading its XML, composing,
+//!   one body, a head each, a timer each.
+//! - `unheard`: a PUBLISH nobody watches: reading and composing alone.
+//! - `answered`: the 200 to a NOTIFY: found by its branch, its timer cancelled.
+//! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
+//!   and the 200 to that.
+//!
+//! `cargo bench --bench engine`, a quarter of a minute. Criterion is given CPU time of this thread, so
+//! that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
+//! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
+//!
+//! `-- --rounds told 20` (or `refreshed`) does just that, for callgrind, whose counts of instructions
+//! do not depend on the machine's mood.
+
+mod inside;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+use criterion::Throughput;
+use inside::Inside;
+use lamplighter_bench::Error;
+use lamplighter_bench::system;
+
+const WATCHERS: u32 = 1000;
+
+fn main() -> Result<(), Error> {
+    if let Some((what, rounds)) = counted() {
+        return run(&what, rounds);
+    }
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(20)
+        .configure_from_args();
+
+    let mut inside = Inside::new(WATCHERS, 1)?;
+    let mut group = criterion.benchmark_group("change");
+    group.throughput(Throughput::Elements(u64::from(WATCHERS)));
+    group.bench_function("told", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..rounds {
+                let start = system::thread_cpu();
+                inside.publish(0);
+                spent += system::thread_cpu() - start;
+                inside.acknowledge(1);
+            }
+            spent
+        });
+    });
+    group.bench_function("answered", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..rounds {
+                inside.publish(0);
+                let answers = inside.answers(1);
+                let start = system::thread_cpu();
+                inside.take_answers(&answers);
+                spent += system::thread_cpu() - start;
+                inside.out.clear();
+            }
+            spent
+        });
+    });
+    group.finish();
+
+    let mut unwatched = Inside::new(0, 1)?;
+    criterion.bench_function("change/unheard", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let start = system::thread_cpu();
+            for _ in 0..rounds {
+                unwatched.publish(0);
+                unwatched.out.clear();
+            }
+            system::thread_cpu() - start
+        });
+    });
+
+    for watchers in [WATCHERS, 100 * WATCHERS] {
+        let mut inside = Inside::new(watchers, watchers / 10)?;
+        let mut next = 0;
+        criterion.bench_function(&format!("refreshed/{watchers}"), |bencher| {
+            bencher.iter_custom(|rounds| {
+                let start = system::thread_cpu();
+                for _ in 0..rounds {
+                    // Prime to both: all over the table.
+                    next = (next + 7_919) % watchers;
+                    inside.refresh(next);
+                    inside.acknowledge(1);
+                }
+                system::thread_cpu() - start
+            });
+        });
+    }
+    criterion.final_summary();
+    Ok(())
+}
+
+/// The two words behind `--rounds`.
+fn counted() -> Option<(String, u32)> {
+    let mut arguments = std::env::args();
+    arguments.find(|argument| argument == "--rounds")?;
+    Some((arguments.next()?, arguments.next()?.parse().ok()?))
+}
+
+/// So many rounds of one thing, for a tool that counts instructions.
+fn run(what: &str, rounds: u32) -> Result<(), Error> {
+    let mut inside = Inside::new(WATCHERS, 1)?;
+    for round in 0..rounds {
+        match what {
+            "told" => inside.publish(0),
+            "refreshed" => inside.refresh(round % WATCHERS),
+            _ => return Err(format!("{what}: told or refreshed").into()),
+        }
+        inside.acknowledge(1);
+    }
+    Ok(())
+}

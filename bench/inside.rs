@@ -1,0 +1,189 @@
+//! One engine without sockets, for what is measured inside a process: requests in, octets out, time
+//! as it is told.
+
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lamplighter::config;
+use lamplighter::shard::ConnectionId;
+use lamplighter::shard::Flow;
+use lamplighter::shard::Input;
+use lamplighter::shard::Options;
+use lamplighter::shard::Outbox;
+use lamplighter::shard::Shard;
+use lamplighter::shard::ShardId;
+use lamplighter::sip::Transport;
+use lamplighter_bench::Error;
+use lamplighter_bench::sip;
+use lamplighter_bench::sip::DOMAIN;
+use lamplighter_bench::sip::Subscribe;
+
+const NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
+/// Who publishes.
+const PBX: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 5060);
+
+/// An engine and what its watchers must remember.
+pub(crate) struct Inside {
+    pub(crate) shard: Shard,
+    pub(crate) out: Outbox,
+    pub(crate) now: Instant,
+    /// By watcher: the server's tag and Contact, and the last CSeq.
+    dialogs: Vec<(String, String, u32)>,
+    presentities: u32,
+    changes: u32,
+    entity_tags: Vec<String>,
+    text: Vec<u8>,
+}
+
+impl Inside {
+    /// So many watchers of so many presentities, in turn; all know the state there is.
+    pub(crate) fn new(watchers: u32, presentities: u32) -> Result<Self, Error> {
+        let epoch = Instant::now();
+        let mut options = Options::new(ShardId(0), 1, epoch, [7; 32]);
+        options.notify_rate_per_phone = 0;
+        let mut inside = Self {
+            shard: Shard::new(options, Arc::new(directory()?), [1; 32]),
+            out: Outbox::default(),
+            now: epoch,
+            dialogs: Vec::new(),
+            presentities,
+            changes: 0,
+            entity_tags: vec![String::new(); presentities as usize],
+            text: Vec::new(),
+        };
+        (0..watchers).for_each(|watcher| inside.join(watcher));
+        Ok(inside)
+    }
+
+    /// The next watcher subscribes and acknowledges its first NOTIFY.
+    pub(crate) fn join(&mut self, watcher: u32) {
+        self.dialogs.push((String::new(), String::new(), 0));
+        self.refresh(watcher);
+        let answer = self.sent(0);
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let to = sip::header(&answer, "To").unwrap_or_default();
+        let contact = sip::header(&answer, "Contact").unwrap_or_default();
+        let dialog = &mut self.dialogs[watcher as usize];
+        dialog.0 = text(sip::tag(to));
+        dialog.1 = text(contact).trim_matches(['<', '>']).to_owned();
+        self.acknowledge(1);
+    }
+
+    fn flow(peer: SocketAddr) -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            listener: 0,
+            connection: ConnectionId::default(),
+            local: NODE,
+            peer,
+        }
+    }
+
+    fn phone(watcher: u32) -> SocketAddr {
+        (Ipv4Addr::from(0x0a00_0000 + watcher), 5060).into()
+    }
+
+    /// A watcher's SUBSCRIBE; the outbox has 200 and NOTIFY then.
+    pub(crate) fn refresh(&mut self, watcher: u32) {
+        let (to_tag, target, cseq) = &mut self.dialogs[watcher as usize];
+        *cseq += 1;
+        let request = Subscribe {
+            watcher,
+            presentity: watcher % self.presentities,
+            phone: watcher,
+            local: Self::phone(watcher),
+            transport: "UDP",
+            to_tag,
+            target,
+            cseq: *cseq,
+            expires: 3600,
+        };
+        self.text.clear();
+        request.write(&mut self.text);
+        self.give(Self::phone(watcher));
+    }
+
+    /// A presentity's PUBLISH; the outbox has 200 and NOTIFYs then.
+    #[allow(dead_code, reason = "where timers are measured, nobody publishes")]
+    pub(crate) fn publish(&mut self, presentity: u32) {
+        self.changes += 1;
+        self.text.clear();
+        let tag = &self.entity_tags[presentity as usize];
+        sip::write_publish(&mut self.text, presentity, self.changes, tag, PBX);
+        self.give(PBX);
+        let answer = self.sent(0);
+        let tag = sip::header(&answer, "SIP-ETag").unwrap_or_default();
+        self.entity_tags[presentity as usize] = String::from_utf8_lossy(tag).into_owned();
+    }
+
+    fn give(&mut self, peer: SocketAddr) {
+        let input = Input::Datagram {
+            flow: Self::flow(peer),
+            bytes: &self.text,
+        };
+        self.shard.handle(input, self.now, &mut self.out);
+        while self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.shard.handle_timeout(self.now, &mut self.out);
+        }
+    }
+
+    /// A message of the outbox.
+    fn sent(&self, place: usize) -> Vec<u8> {
+        let transmit = self.out.transmits.get(place);
+        transmit
+            .map(|transmit| self.out.pieces(transmit).concat())
+            .unwrap_or_default()
+    }
+
+    /// The 200s to the NOTIFYs in the outbox from `first` on, with who sends them; empties it.
+    pub(crate) fn answers(&mut self, first: usize) -> Vec<(Flow, Vec<u8>)> {
+        let places = first..self.out.transmits.len();
+        let answer = |place: usize| {
+            let mut ok = Vec::new();
+            sip::write_ok(&mut ok, &self.sent(place));
+            (self.out.transmits[place].flow, ok)
+        };
+        let answers = places.map(answer).collect();
+        self.out.clear();
+        answers
+    }
+
+    /// Gives the engine answers that were written before.
+    pub(crate) fn take_answers(&mut self, answers: &[(Flow, Vec<u8>)]) {
+        for (flow, octets) in answers {
+            let input = Input::Datagram {
+                flow: *flow,
+                bytes: octets,
+            };
+            self.shard.handle(input, self.now, &mut self.out);
+        }
+    }
+
+    /// Writes and gives the 200s to the NOTIFYs in the outbox from `first` on.
+    pub(crate) fn acknowledge(&mut self, first: usize) {
+        let answers = self.answers(first);
+        self.take_answers(&answers);
+        self.out.clear();
+    }
+}
+
+/// One open domain that believes everybody, by way of the configuration: its file stays the same
+/// when the types behind it change.
+fn directory() -> Result<lamplighter::shard::Directory, Error> {
+    let name = format!("lamplighter-bench-inside-{}.toml", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let text = format!(
+        "[[domain]]\nname = \"{DOMAIN}\"\nauth = \"none\"\nopen = true\n\
+         [[sip.listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:5060\"\n\
+         [http]\nlisten = []\n"
+    );
+    std::fs::write(&file, text)?;
+    let loaded = config::load(&file);
+    std::fs::remove_file(&file)?;
+    Ok(loaded
+        .map_err(|complaints| complaints.to_string())?
+        .plan
+        .directory)
+}

@@ -1,0 +1,96 @@
+//! What a subscription weighs, and what a storm of timers does to a turn (PERF 5, number 7).
+//!
+//! A million subscriptions to 100,000 presentities (ten watchers each, twenty keys a phone) are
+//! made on the real server; its memory after, less its memory before, per subscription. Then, in
+//! this process and with the engine alone, 100,000 subscriptions run out within the same second:
+//! how long the longest turn took, and what each cost.
+//!
+//! `cargo bench --bench memory`, about a minute; `-- --small` stops at 100,000.
+
+mod inside;
+
+use std::time::Duration;
+
+use inside::Inside;
+use lamplighter_bench::Error;
+use lamplighter_bench::PHONES_CPU;
+use lamplighter_bench::bars;
+use lamplighter_bench::daemon::Daemon;
+use lamplighter_bench::fleet::Fleet;
+use lamplighter_bench::fleet::Size;
+use lamplighter_bench::scenario::micros;
+use lamplighter_bench::system;
+
+const SUBSCRIPTIONS: u32 = 1_000_000;
+/// Where the memory is looked at.
+const STEPS: [u32; 3] = [10_000, 100_000, SUBSCRIPTIONS];
+const STORM: u32 = 100_000;
+
+fn main() -> Result<(), Error> {
+    storm()?;
+    system::pin(PHONES_CPU);
+    let daemon = Daemon::start(env!("CARGO_BIN_EXE_lamplighter"))?;
+    let size = Size {
+        ports: lamplighter_bench::PORTS,
+        watchers: SUBSCRIPTIONS,
+        presentities: SUBSCRIPTIONS / 10,
+        keys_per_phone: 20,
+    };
+    let mut fleet = Fleet::new(daemon.sip, size)?;
+    // Buffers and rings take their room before the table does.
+    fleet.subscribe(2_000)?;
+    let before = system::memory_octets(daemon.process())?;
+    println!("memory of the server, proportional set size");
+    let mut at = 2_000;
+    let is_small = std::env::args().any(|argument| argument == "--small");
+    let steps: &[u32] = if is_small { &STEPS[..2] } else { &STEPS };
+    for &step in steps {
+        fleet.subscribe(step - at)?;
+        at = step;
+        let octets = system::memory_octets(daemon.process())? - before;
+        let each = octets as f64 / f64::from(at - 2_000);
+        println!(
+            "  {at:>9} subscriptions {:>6} MiB, {each:7.0} octets each",
+            octets >> 20
+        );
+        if at == SUBSCRIPTIONS {
+            bars::MEMORY.report(each);
+        }
+    }
+    Ok(())
+}
+
+fn storm() -> Result<(), Error> {
+    let mut inside = Inside::new(0, STORM / 10)?;
+    let epoch = inside.now;
+    for watcher in 0..STORM {
+        // They come over one second, so they go over one second.
+        inside.now = epoch + Duration::from_secs(1) * watcher / STORM;
+        inside.join(watcher);
+    }
+    let (mut turns, mut sum, mut longest, mut notifies) = (0, Duration::ZERO, Duration::ZERO, 0);
+    // Past expiry and grace, but not so far that the last NOTIFYs count as unanswered.
+    let end = epoch + Duration::from_secs(3600 + 34);
+    while let Some(due) = inside.shard.poll_timeout().filter(|due| *due <= end) {
+        inside.now = inside.now.max(due);
+        let start = system::thread_cpu();
+        inside.shard.handle_timeout(inside.now, &mut inside.out);
+        let turn = system::thread_cpu() - start;
+        notifies += inside.out.transmits.len();
+        inside.acknowledge(0);
+        turns += 1;
+        sum += turn;
+        longest = longest.max(turn);
+    }
+    println!("{STORM} subscriptions run out within a second, the engine alone");
+    println!(
+        "  {notifies} last NOTIFYs in {turns} turns, {:.3} us each",
+        micros(sum) / f64::from(STORM)
+    );
+    println!(
+        "  mean turn {:.1} us, longest {:.1} us",
+        micros(sum) / f64::from(turns.max(1)),
+        micros(longest)
+    );
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! What a NOTIFY costs when ten thousand phones are reached through one session border controller
+//! (PERF 5, number 3).
+//!
+//! 10,000 watchers of ten presentities, all behind one address and port, by UDP and by one TCP
+//! connection. By UDP a NOTIFY is compared with one to a thousand ports; by TCP with a raw `write`
+//! of 64 of the same messages. For orientation, what UDP GSO (64 segments a call) costs the blaster
+//! next to one datagram each. CPU time, in turns.
+//!
+//! `cargo bench --bench one_sbc`, under a minute.
+
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use lamplighter_bench::Error;
+use lamplighter_bench::PHONES_CPU;
+use lamplighter_bench::SERVER_CPU;
+use lamplighter_bench::bars;
+use lamplighter_bench::blaster::Blast;
+use lamplighter_bench::blaster::Blaster;
+use lamplighter_bench::daemon::Daemon;
+use lamplighter_bench::fleet::Fleet;
+use lamplighter_bench::fleet::Size;
+use lamplighter_bench::fleet::Stimulus;
+use lamplighter_bench::pairs;
+use lamplighter_bench::pairs::Side;
+use lamplighter_bench::scenario;
+use lamplighter_bench::scenario::micros;
+use lamplighter_bench::sip;
+use lamplighter_bench::sip::Subscribe;
+use lamplighter_bench::system;
+
+const WATCHERS: u32 = 10_000;
+const PRESENTITIES: u32 = 10;
+/// Pairs of slices.
+const PAIRS: usize = 11;
+/// Fan-outs of one slice.
+const CHANGES: u64 = 10;
+/// NOTIFYs in one raw write, and segments of one GSO call.
+const TRAIN: usize = 64;
+
+const ONE_PORT: Size = Size {
+    ports: 1,
+    watchers: WATCHERS,
+    presentities: PRESENTITIES,
+    keys_per_phone: 1,
+};
+
+fn main() -> Result<(), Error> {
+    system::pin(PHONES_CPU);
+    udp()?;
+    tcp()
+}
+
+fn udp() -> Result<(), Error> {
+    let binary = env!("CARGO_BIN_EXE_lamplighter");
+    let (narrow, wide) = (Daemon::start(binary)?, Daemon::start(binary)?);
+    let mut one = Fleet::subscribed(narrow.sip, ONE_PORT)?;
+    let mut many = Fleet::subscribed(
+        wide.sip,
+        Size::fan_out(PRESENTITIES, WATCHERS / PRESENTITIES),
+    )?;
+    let publish = |fleet: &mut Fleet| scenario::closed_loop(fleet, Stimulus::Publish, CHANGES, 1);
+    let ratio = pairs::abba(PAIRS, |side| {
+        let work = match side {
+            Side::A => scenario::measure(&mut one, || narrow.cpu(), publish)?,
+            Side::B => scenario::measure(&mut many, || wide.cpu(), publish)?,
+        };
+        Ok(work.cpu_per_notify())
+    })?;
+    println!("{WATCHERS} watchers behind one address, CPU per acknowledged NOTIFY");
+    println!("  UDP, 1,000 ports               {:7.3} us", ratio.b);
+    println!("  UDP, one port                  {:7.3} us", ratio.a);
+    println!("  one port / 1,000 ports         {ratio}");
+    bars::ONE_SBC_UDP.report(ratio.ratio);
+
+    // What is to be had: the same datagrams from the blaster, one by one and as segments.
+    one.captured = Some(Vec::new());
+    scenario::closed_loop(&mut one, Stimulus::Publish, 1, 1)?;
+    let datagrams = one.captured.take().unwrap_or_default();
+    let to = datagrams.first().ok_or("no NOTIFY came")?.0;
+    let octets = datagrams.iter().map(|(_, octets)| octets.clone()).collect();
+    let each = Blaster::start(Blast::Each(datagrams))?;
+    let segments = Blaster::start(Blast::Segments(to, octets, TRAIN))?;
+    // The captured fan-out is that of the first presentity.
+    let blast = |blaster: &Blaster| {
+        let stimulus = Stimulus::Blast(blaster.address);
+        move |fleet: &mut Fleet| {
+            for _ in 0..CHANGES {
+                fleet.change(stimulus, 0, std::time::Instant::now())?;
+                let seen = fleet.latencies.len();
+                fleet.pump(|fleet| fleet.latencies.len() > seen)?;
+            }
+            Ok(CHANGES)
+        }
+    };
+    let gso = pairs::abba(PAIRS, |side| {
+        let blaster = if side == Side::A { &segments } else { &each };
+        let work = scenario::measure(&mut one, || blaster.cpu(), blast(blaster))?;
+        Ok(work.cpu_per_notify())
+    })?;
+    println!("  blaster, one by one            {:7.3} us", gso.b);
+    println!("  blaster, {TRAIN} segments a call   {:7.3} us", gso.a);
+    println!("  segments / one by one          {gso}");
+    Ok(())
+}
+
+fn tcp() -> Result<(), Error> {
+    let daemon = Daemon::start(env!("CARGO_BIN_EXE_lamplighter"))?;
+    // The PBX publishes by UDP; the watchers are the trunk's.
+    let mut pbx = Fleet::new(
+        daemon.sip,
+        Size {
+            watchers: 0,
+            ..ONE_PORT
+        },
+    )?;
+    pbx.publish_all()?;
+    let mut trunk = Trunk::new(TcpStream::connect(daemon.sip)?)?;
+    for watcher in 0..WATCHERS {
+        trunk.subscribe(watcher)?;
+        if watcher % 100 == 99 {
+            trunk.read_until(u64::from(watcher) + 1)?;
+        }
+    }
+    let octets = trunk.last.clone();
+    let mut raw = RawWriter::start(octets.repeat(TRAIN))?;
+    let each = u64::from(WATCHERS / PRESENTITIES);
+    let ratio = pairs::abba(PAIRS, |side| match side {
+        Side::A => {
+            rest(|| daemon.cpu())?;
+            let (before, seen) = (daemon.cpu()?, trunk.notifies);
+            for change in 0..CHANGES {
+                let presentity = (change % u64::from(PRESENTITIES)) as u32;
+                pbx.change(Stimulus::Publish, presentity, std::time::Instant::now())?;
+                trunk.read_until(seen + (change + 1) * each)?;
+                pbx.pump(|pbx| !pbx.is_waiting(presentity))?;
+            }
+            rest(|| daemon.cpu())?;
+            Ok(micros(daemon.cpu()? - before) / (CHANGES * each) as f64)
+        }
+        Side::B => raw.slice(CHANGES * each / TRAIN as u64),
+    })?;
+    println!("  TCP, one connection            {:7.3} us", ratio.a);
+    println!("  raw write, {TRAIN} NOTIFYs each    {:7.3} us", ratio.b);
+    println!("  ours / raw write               {ratio}");
+    bars::ONE_SBC_TCP.report(ratio.ratio);
+    Ok(())
+}
+
+/// Waits until a server's CPU time stands still.
+fn rest(cpu: impl Fn() -> Result<Duration, Error>) -> Result<(), Error> {
+    let mut last = cpu()?;
+    for _ in 0..25 {
+        thread::sleep(Duration::from_millis(4));
+        let now = cpu()?;
+        if now == last {
+            break;
+        }
+        last = now;
+    }
+    Ok(())
+}
+
+/// The SBC's end of one connection.
+struct Trunk {
+    stream: TcpStream,
+    local: std::net::SocketAddr,
+    stock: Vec<u8>,
+    chunk: Vec<u8>,
+    answers: Vec<u8>,
+    notifies: u64,
+    /// The last NOTIFY.
+    last: Vec<u8>,
+}
+
+impl Trunk {
+    fn new(stream: TcpStream) -> Result<Self, Error> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        Ok(Self {
+            local: stream.local_addr()?,
+            stream,
+            stock: Vec::new(),
+            chunk: vec![0; 1 << 20],
+            answers: Vec::new(),
+            notifies: 0,
+            last: Vec::new(),
+        })
+    }
+
+    fn subscribe(&mut self, watcher: u32) -> Result<(), Error> {
+        let request = Subscribe {
+            watcher,
+            presentity: watcher % PRESENTITIES,
+            phone: watcher,
+            local: self.local,
+            transport: "TCP",
+            to_tag: "",
+            target: "",
+            cseq: 1,
+            expires: 3600,
+        };
+        self.answers.clear();
+        request.write(&mut self.answers);
+        self.stream.write_all(&self.answers)?;
+        Ok(())
+    }
+
+    /// Reads and acknowledges until so many NOTIFYs have come since the beginning.
+    fn read_until(&mut self, notifies: u64) -> Result<(), Error> {
+        while self.notifies < notifies {
+            let count = self.stream.read(&mut self.chunk)?;
+            if count == 0 {
+                return Err("the server has closed the connection".into());
+            }
+            self.stock.extend_from_slice(&self.chunk[..count]);
+            self.answers.clear();
+            let mut start = 0;
+            while let Some(octets) = sip::message_octets(&self.stock[start..]) {
+                let message = &self.stock[start..start + octets];
+                if message.starts_with(b"NOTIFY") {
+                    self.notifies += 1;
+                    sip::write_ok(&mut self.answers, message);
+                    self.last.clear();
+                    self.last.extend_from_slice(message);
+                }
+                start += octets;
+            }
+            self.stock.drain(..start);
+            self.stream.write_all(&self.answers)?;
+        }
+        Ok(())
+    }
+}
+
+/// The reference: a thread on the server's CPU that writes the same octets to a connection whose
+/// other end is read.
+struct RawWriter {
+    orders: std::sync::mpsc::Sender<u64>,
+    costs: std::sync::mpsc::Receiver<Duration>,
+    sink: TcpStream,
+    octets: u64,
+    chunk: Vec<u8>,
+}
+
+impl RawWriter {
+    fn start(train: Vec<u8>) -> Result<Self, Error> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let mut stream = TcpStream::connect(listener.local_addr()?)?;
+        stream.set_nodelay(true)?;
+        let (sink, _) = listener.accept()?;
+        let (orders, receiver) = std::sync::mpsc::channel::<u64>();
+        let (sender, costs) = std::sync::mpsc::channel();
+        let octets = train.len() as u64;
+        thread::spawn(move || {
+            system::pin(SERVER_CPU);
+            for writes in receiver {
+                let before = system::thread_cpu();
+                for _ in 0..writes {
+                    if stream.write_all(&train).is_err() {
+                        return;
+                    }
+                }
+                if sender.send(system::thread_cpu() - before).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            orders,
+            costs,
+            sink,
+            octets,
+            chunk: vec![0; 1 << 20],
+        })
+    }
+
+    /// Microseconds per NOTIFY of so many writes.
+    fn slice(&mut self, writes: u64) -> Result<f64, Error> {
+        self.orders.send(writes)?;
+        let mut left = writes * self.octets;
+        while left > 0 {
+            left -= self.sink.read(&mut self.chunk)? as u64;
+        }
+        Ok(micros(self.costs.recv()?) / (writes * TRAIN as u64) as f64)
+    }
+}

@@ -1,0 +1,128 @@
+//! The bars: what each figure must be and aims at, and how a benchmark says what it is today.
+//!
+//! Each verdict is one line of its own, `BAR|...`, which `bench/run` collects into its table.
+
+/// Which side of the bar is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Good {
+    /// As much as the bar, or more.
+    AtLeast,
+    /// As little as the bar, or less.
+    AtMost,
+}
+
+/// One bar.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar {
+    /// What is measured.
+    pub what: &'static str,
+    /// Which side is good.
+    pub good: Good,
+    /// What it must be.
+    pub must: f64,
+    /// What it aims at.
+    pub aim: f64,
+}
+
+const fn at_least(what: &'static str, must: f64, aim: f64) -> Bar {
+    Bar {
+        what,
+        good: Good::AtLeast,
+        must,
+        aim,
+    }
+}
+
+const fn at_most(what: &'static str, must: f64, aim: f64) -> Bar {
+    Bar {
+        what,
+        good: Good::AtMost,
+        must,
+        aim,
+    }
+}
+
+/// `fan_out`: an acknowledged NOTIFY.
+pub const FAN_OUT: Bar = at_least("CPU per acknowledged NOTIFY, floor / ours", 0.50, 0.75);
+/// `one_sbc`: NOTIFYs to one address.
+pub const ONE_SBC_UDP: Bar = at_most("one SBC by UDP / 1,000 ports, CPU per NOTIFY", 0.6, 0.4);
+/// `one_sbc`: NOTIFYs on one connection.
+pub const ONE_SBC_TCP: Bar = at_most(
+    "one SBC by TCP / raw 64-in-one write, CPU per NOTIFY",
+    5.0,
+    3.0,
+);
+/// `latency`: the last lamp.
+pub const LATENCY: Bar = at_most(
+    "publish to last of 1,000 lamps, p99, ours / blaster",
+    3.0,
+    1.5,
+);
+/// `latency`: overload.
+pub const OVERLOAD: Bar = at_least("goodput at 200 % load / at 100 %", 0.9, 1.0);
+/// `refresh`: the size of the table.
+pub const REFRESH: Bar = at_most("CPU per refresh, at 1 M / at 1 k subscriptions", 1.5, 1.2);
+/// `parse`: reading.
+pub const PARSE: Bar = at_most("parse, ours / httparse", 2.0, 1.3);
+/// `memory`: the table.
+pub const MEMORY: Bar = at_most("octets of memory per subscription, at 1 M", 700.0, 400.0);
+/// `shards`: two engines side by side.
+pub const SHARDS_APART: Bar = at_most("two shards / one, CPU per NOTIFY, no crossing", 1.10, 1.03);
+/// `shards`: two engines that send each other mail.
+pub const SHARDS_CROSSING: Bar = at_most(
+    "two shards / one, CPU per NOTIFY, half crossing",
+    1.33,
+    1.15,
+);
+/// `idle`: nothing to do.
+pub const IDLE: Bar = at_most("idle with 1 M subscriptions, % of a core", 1.0, 0.2);
+/// `kamailio`: throughput.
+pub const INCUMBENT_RATE_20: Bar = at_least(
+    "NOTIFY/s without loss, ours / Kamailio, fan-out 20",
+    6.0,
+    10.0,
+);
+/// `kamailio`: throughput.
+pub const INCUMBENT_RATE_1000: Bar = at_least(
+    "NOTIFY/s without loss, ours / Kamailio, fan-out 1,000",
+    6.0,
+    10.0,
+);
+/// `kamailio`: one lamp at a time.
+pub const INCUMBENT_PUBLISH: Bar = at_least(
+    "CPU per PUBLISH with one watcher, Kamailio / ours",
+    5.0,
+    10.0,
+);
+/// `kamailio`: a new subscription.
+pub const INCUMBENT_SUBSCRIBE: Bar = at_least(
+    "CPU per SUBSCRIBE with first NOTIFY, Kamailio / ours",
+    5.0,
+    10.0,
+);
+
+impl Bar {
+    /// Prints what was measured, and what that means.
+    pub fn report(&self, measured: f64) {
+        let Self {
+            what,
+            good,
+            must,
+            aim,
+        } = self;
+        let reaches = |bar: f64| match good {
+            Good::AtLeast => measured >= bar,
+            Good::AtMost => measured <= bar,
+        };
+        let verdict = match (reaches(*must), reaches(*aim)) {
+            (_, true) => "aim met",
+            (true, false) => "met",
+            (false, false) => "MISSED",
+        };
+        let sign = match good {
+            Good::AtLeast => ">=",
+            Good::AtMost => "<=",
+        };
+        println!("BAR|{what}|{sign} {must}|{sign} {aim}|{measured:.3}|{verdict}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The floor: a "server" that does nothing but the system calls. Told to, it sends octets it was
+//! given once to all their destinations; what comes back it counts. What it costs is what the
+//! kernel asks of anybody for the same datagrams.
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::SocketAddrV4;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::Error;
+use crate::SERVER_CPU;
+use crate::system;
+use crate::system::Incoming;
+use crate::system::Outgoing;
+
+/// Room in its socket for the answers to everything it sends at once.
+const BUFFER_OCTETS: usize = 16 * 1024 * 1024;
+/// How often it looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How it sends.
+#[derive(Clone, Debug)]
+pub enum Blast {
+    /// Datagram by datagram, 64 a call.
+    Each(Vec<(SocketAddrV4, Vec<u8>)>),
+    /// To one destination, so many a call as segments of one (UDP GSO); shorter ones are padded.
+    Segments(SocketAddrV4, Vec<Vec<u8>>, usize),
+    /// No word is needed: every request is answered with both of these, an answer with nothing.
+    Echo(Vec<u8>, Vec<u8>),
+    /// Whatever comes is read and forgotten.
+    Swallow,
+}
+
+/// A thread on the server's CPU.
+#[derive(Debug)]
+pub struct Blaster {
+    /// Where to send the word, and where datagrams come from.
+    pub address: SocketAddr,
+    thread_id: u32,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Blaster {
+    /// Starts it.
+    pub fn start(blast: Blast) -> Result<Self, Error> {
+        let socket = system::socket(BUFFER_OCTETS)?;
+        let address = socket.local_addr()?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = mpsc::channel();
+        let over = Arc::clone(&is_over);
+        let thread = thread::Builder::new()
+            .name("blaster".to_owned())
+            .spawn(move || {
+                system::pin(SERVER_CPU);
+                // Nobody listens only when the starter is gone.
+                let _ = sender.send(system::thread_id());
+                serve(&socket, &blast, &over)
+            })?;
+        Ok(Self {
+            address,
+            thread_id: receiver.recv()?,
+            is_over,
+            thread: Some(thread),
+        })
+    }
+
+    /// CPU time it has used; exact while it has nothing to do.
+    pub fn cpu(&self) -> Result<Duration, Error> {
+        Ok(system::task_cpu(std::process::id(), self.thread_id)?)
+    }
+}
+
+impl Drop for Blaster {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A blaster that failed has shown itself by NOTIFYs that did not come.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(socket: &UdpSocket, blast: &Blast, is_over: &AtomicBool) -> io::Result<()> {
+    let mut incoming = Incoming::new();
+    let mut outgoing = Outgoing::new();
+    let trains = trains(blast);
+    if let Some(octets) = trains.segment {
+        system::set_segment(socket, octets)?;
+    }
+    while !is_over.load(Ordering::Relaxed) {
+        if !system::wait_readable(socket, LOOK) {
+            continue;
+        }
+        while incoming.receive(socket, system::BATCH)? > 0 {
+            if let Blast::Echo(first, second) = blast {
+                echo(socket, &incoming, &mut outgoing, [first, second])?;
+                continue;
+            }
+            let words = incoming
+                .datagrams()
+                .filter(|(_, octets)| octets.starts_with(b"BLAST"));
+            for _ in 0..words.count() {
+                let all = trains.datagrams.iter();
+                outgoing.send(socket, all.map(|(peer, octets)| (*peer, octets.as_slice())))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn echo(
+    socket: &UdpSocket,
+    incoming: &Incoming,
+    outgoing: &mut Outgoing,
+    answers: [&[u8]; 2],
+) -> io::Result<()> {
+    let requests = incoming
+        .datagrams()
+        .filter(|(_, octets)| octets.starts_with(b"SUBSCRIBE"));
+    let both = requests.filter_map(|(peer, _)| match peer {
+        SocketAddr::V4(peer) => Some(answers.map(|octets| (peer, octets))),
+        SocketAddr::V6(_) => None,
+    });
+    outgoing.send(socket, both.flatten()).map(|_| ())
+}
+
+/// What it hands to the kernel.
+struct Trains {
+    datagrams: Vec<(SocketAddrV4, Vec<u8>)>,
+    segment: Option<usize>,
+}
+
+fn trains(blast: &Blast) -> Trains {
+    match blast {
+        Blast::Each(datagrams) => Trains {
+            datagrams: datagrams.clone(),
+            segment: None,
+        },
+        Blast::Echo(..) | Blast::Swallow => Trains {
+            datagrams: Vec::new(),
+            segment: None,
+        },
+        Blast::Segments(peer, datagrams, count) => {
+            let octets = datagrams.iter().map(Vec::len).max().unwrap_or(0);
+            let padded = |datagram: &Vec<u8>| {
+                let mut padded = datagram.clone();
+                padded.resize(octets, b'\n');
+                padded
+            };
+            let train = |train: &[Vec<u8>]| (*peer, train.iter().flat_map(padded).collect());
+            Trains {
+                datagrams: datagrams.chunks(*count).map(train).collect(),
+                segment: Some(octets),
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The server under test, as a child process: one shard on a CPU of its own, loopback, no rate, no
+//! password.
+
+use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::Error;
+use crate::SERVER_CPU;
+use crate::sip::DOMAIN;
+use crate::system;
+
+/// How long a server may take until it answers.
+const START: Duration = Duration::from_secs(10);
+
+/// A running `lamplighter serve`; killed when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+    directory: PathBuf,
+    /// Where it speaks SIP, on UDP and TCP.
+    pub sip: SocketAddr,
+    /// Where it speaks HTTP.
+    pub http: SocketAddr,
+}
+
+impl Daemon {
+    /// Starts the program at `binary` with one shard.
+    pub fn start(binary: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::start_with(binary, 1, "")
+    }
+
+    /// Starts it with so many shards, on the first CPUs, and further lines of configuration.
+    pub fn start_with(
+        binary: impl AsRef<Path>,
+        shards: usize,
+        further: &str,
+    ) -> Result<Self, Error> {
+        let sip = free_port()?;
+        let http = free_port()?;
+        let name = format!("lamplighter-bench-{}-{}", std::process::id(), sip.port());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory)?;
+        let cpus = system::cpus();
+        let seats: Vec<usize> = (0..shards)
+            .map(|shard| (SERVER_CPU + shard) % cpus)
+            .collect();
+        let file = directory.join("lamplighter.toml");
+        let text = format!(
+            "[node]\ndata_dir = {data:?}\n\
+             [cores]\nshards = {seats:?}\nhttp = {http_cpu}\n\
+             [[sip.listen]]\ntransport = \"udp\"\naddress = \"{sip}\"\n\
+             [[sip.listen]]\ntransport = \"tcp\"\naddress = \"{sip}\"\n\
+             [http]\nlisten = [\"{http}\"]\n\
+             [notify]\nrate = 0\n\
+             [[domain]]\nname = \"{DOMAIN}\"\nauth = \"none\"\nopen = true\n\
+             [[account]]\nuser = \"pbx\"\ndomain = \"{DOMAIN}\"\npassword = \"secret\"\n\
+             {further}\n",
+            data = directory.join("data"),
+            http_cpu = cpus - 1,
+        );
+        fs::write(&file, text)?;
+        let log = fs::File::create(directory.join("log"))?;
+        let mut command = Command::new(binary.as_ref());
+        command
+            .args(["serve", "--config"])
+            .arg(&file)
+            .env("LAMPLIGHTER_LOG", "warn")
+            .stdout(Stdio::null())
+            .stderr(log);
+        let child = system::spawn(&mut command)?;
+        let mut daemon = Self {
+            child,
+            directory,
+            sip,
+            http,
+        };
+        daemon.wait_until_ready()?;
+        Ok(daemon)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+                return Err(format!("the server ended at once ({status}): {log}").into());
+            }
+            if self
+                .get("/readyz")
+                .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+            {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err("the server is not ready in time".into())
+    }
+
+    /// An HTTP answer, whole.
+    pub fn get(&self, path: &str) -> Result<String, Error> {
+        let mut stream = TcpStream::connect(self.http)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU time of all its threads, the kernel's helpers for its rings included; exact while they
+    /// have nothing to do.
+    pub fn cpu(&self) -> Result<Duration, Error> {
+        Ok(system::process_cpu(self.process())?)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already ended, or nobody's any more: both are what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A loopback port that is free for UDP and TCP now.
+pub fn free_port() -> Result<SocketAddr, Error> {
+    for _ in 0..100 {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = udp.local_addr()?;
+        if std::net::TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err("no port is free".into())
+}

@@ -1,0 +1,151 @@
+//! Latencies, each kind in its histogram: from one microsecond to two minutes, three digits exact.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+const MICROSECONDS_MAX: u64 = 120_000_000;
+
+/// What is timed. All but the last count from the moment a request should have been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// A change, until a watcher shows it: one value for each watcher.
+    Lamp,
+    /// A change, until the first watcher shows it.
+    LampFirst,
+    /// A change, until the last of its watchers shows it.
+    LampLast,
+    /// A SUBSCRIBE that begins a dialog, until its 2xx.
+    SubscribeAnswer,
+    /// The same until its first NOTIFY.
+    SubscribeNotify,
+    /// A SUBSCRIBE in a dialog, until its 2xx.
+    RefreshAnswer,
+    /// The same until its NOTIFY.
+    RefreshNotify,
+    /// A PUBLISH until its 2xx.
+    PublishAnswer,
+    /// A call_state.htm until its 200.
+    HttpAnswer,
+    /// How late requests were started: the generator's own share in all of the above.
+    StartLag,
+}
+
+impl Measure {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Lamp,
+        Self::LampFirst,
+        Self::LampLast,
+        Self::SubscribeAnswer,
+        Self::SubscribeNotify,
+        Self::RefreshAnswer,
+        Self::RefreshNotify,
+        Self::PublishAnswer,
+        Self::HttpAnswer,
+        Self::StartLag,
+    ];
+
+    /// Its key in the JSON report.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Lamp => "publish_to_lamp",
+            Self::LampFirst => "publish_to_first_lamp",
+            Self::LampLast => "publish_to_last_lamp",
+            Self::SubscribeAnswer => "subscribe_to_200",
+            Self::SubscribeNotify => "subscribe_to_notify",
+            Self::RefreshAnswer => "refresh_to_200",
+            Self::RefreshNotify => "refresh_to_notify",
+            Self::PublishAnswer => "publish_to_200",
+            Self::HttpAnswer => "http_to_200",
+            Self::StartLag => "generator_lag",
+        }
+    }
+}
+
+/// One histogram.
+#[derive(Clone, Debug)]
+pub(crate) struct Latency(Option<Histogram<u64>>);
+
+impl Latency {
+    pub(crate) fn new() -> Self {
+        // The bounds are constants that hdrhistogram accepts; without a histogram nothing would be
+        // recorded.
+        Self(Histogram::new_with_bounds(1, MICROSECONDS_MAX, 3).ok())
+    }
+
+    pub(crate) fn record(&mut self, latency: Duration) {
+        if let Some(histogram) = &mut self.0 {
+            histogram.saturating_record((latency.as_micros() as u64).max(1));
+        }
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, Histogram::len)
+    }
+
+    /// Microseconds that so large a share of the values do not exceed; 0 without values.
+    pub(crate) fn quantile(&self, quantile: f64) -> u64 {
+        self.0
+            .as_ref()
+            .map_or(0, |histogram| histogram.value_at_quantile(quantile))
+    }
+
+    pub(crate) fn mean(&self) -> f64 {
+        self.0.as_ref().map_or(0.0, Histogram::mean)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if let Some(histogram) = &mut self.0 {
+            histogram.reset();
+        }
+    }
+}
+
+/// All histograms of a run, and one for the running interval.
+#[derive(Clone, Debug)]
+pub(crate) struct Latencies {
+    all: Vec<Latency>,
+    /// Lamps of the running interval.
+    pub(crate) interval: Latency,
+}
+
+impl Latencies {
+    pub(crate) fn new() -> Self {
+        Self {
+            all: vec![Latency::new(); Measure::ALL.len()],
+            interval: Latency::new(),
+        }
+    }
+
+    pub(crate) fn record(&mut self, measure: Measure, latency: Duration) {
+        self.all[measure as usize].record(latency);
+        if measure == Measure::Lamp {
+            self.interval.record(latency);
+        }
+    }
+
+    pub(crate) fn of(&self, measure: Measure) -> &Latency {
+        &self.all[measure as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_measure_has_its_place() {
+        for (index, measure) in Measure::ALL.into_iter().enumerate() {
+            assert_eq!(measure as usize, index);
+        }
+        let mut latencies = Latencies::new();
+        latencies.record(Measure::Lamp, Duration::from_millis(3));
+        latencies.record(Measure::StartLag, Duration::from_secs(3600));
+        assert_eq!(latencies.of(Measure::Lamp).count(), 1);
+        assert_eq!(latencies.interval.quantile(0.5), 3001);
+        assert!(latencies.of(Measure::StartLag).quantile(1.0) >= MICROSECONDS_MAX);
+        assert_eq!(latencies.of(Measure::LampLast).quantile(0.99), 0);
+        latencies.interval.clear();
+        assert_eq!(latencies.interval.count(), 0);
+    }
+}

@@ -1,0 +1,159 @@
+//! What a server on this machine uses: CPU time and memory of a process and all its descendants,
+//! from `/proc`; and the datagrams that the whole machine threw away.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// What processes have used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) cpu: Duration,
+    pub(crate) resident_octets: u64,
+}
+
+/// A server's processes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Server {
+    roots: Vec<u32>,
+    processes: Vec<u32>,
+}
+
+impl Server {
+    /// The processes given and what they forked so far.
+    pub(crate) fn new(roots: &[u32]) -> Self {
+        let mut server = Self {
+            roots: roots.to_vec(),
+            processes: Vec::new(),
+        };
+        server.look_again();
+        server
+    }
+
+    /// Whether there is anything to measure.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.roots.is_empty()
+    }
+
+    /// Finds descendants that are new.
+    pub(crate) fn look_again(&mut self) {
+        if self.is_known() {
+            self.processes = descendants(&self.roots, &parents(Path::new("/proc")));
+        }
+    }
+
+    /// What all of them have used; those that ended no longer count.
+    pub(crate) fn usage(&self) -> Usage {
+        let all = self.processes.iter().map(|pid| usage_of(*pid));
+        all.fold(Usage::default(), |sum, one| Usage {
+            cpu: sum.cpu + one.cpu,
+            resident_octets: sum.resident_octets + one.resident_octets,
+        })
+    }
+}
+
+/// Each process's parent.
+fn parents(proc: &Path) -> BTreeMap<u32, u32> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers
+        .filter_map(|pid: u32| {
+            let stat = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+            Some((pid, parent_of(&stat)?))
+        })
+        .collect()
+}
+
+/// The fourth field; the second is in brackets and may hold anything.
+fn parent_of(stat: &str) -> Option<u32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn descendants(roots: &[u32], parents: &BTreeMap<u32, u32>) -> Vec<u32> {
+    let mut found = roots.to_vec();
+    let mut next = 0;
+    while next < found.len() {
+        let children = parents
+            .iter()
+            .filter(|(pid, parent)| **parent == found[next] && !found.contains(pid));
+        let children: Vec<u32> = children.map(|(pid, _)| *pid).collect();
+        found.extend(children);
+        next += 1;
+    }
+    found
+}
+
+fn usage_of(pid: u32) -> Usage {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let cpu = tasks
+        .flatten()
+        .filter_map(|task| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+            Some(Duration::from_nanos(nanoseconds))
+        })
+        .sum();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    Usage {
+        cpu,
+        resident_octets: resident_octets(&status),
+    }
+}
+
+fn resident_octets(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.unwrap_or(0) * 1024
+}
+
+/// Datagrams that this machine's sockets had no room for, since it was started.
+pub(crate) fn datagrams_dropped() -> u64 {
+    let text = fs::read_to_string("/proc/net/snmp").unwrap_or_default();
+    receive_buffer_errors(&text).unwrap_or(0)
+}
+
+fn receive_buffer_errors(snmp: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let mut pairs = names.split_whitespace().zip(values.split_whitespace());
+    let (_, value) = pairs.find(|(name, _)| *name == "RcvbufErrors")?;
+    value.parse().ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_finds_itself() {
+        let server = Server::new(&[std::process::id()]);
+        let before = server.usage();
+        assert!(before.resident_octets > 100_000, "{before:?}");
+        let mut sum = 0_u64;
+        while server.usage().cpu < before.cpu + Duration::from_millis(10) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert_eq!(Server::new(&[]).usage(), Usage::default());
+    }
+
+    #[test]
+    fn descendants_are_found_through_generations() {
+        let parents = BTreeMap::from([(2, 1), (3, 2), (4, 3), (5, 1), (6, 5)]);
+        assert_eq!(descendants(&[2], &parents), [2, 3, 4]);
+        assert_eq!(descendants(&[5, 3], &parents), [5, 3, 6, 4]);
+        assert_eq!(parent_of("17 (a) b) c) S 4 17 0"), Some(4));
+    }
+
+    #[test]
+    fn the_kernel_s_texts_are_read() {
+        let snmp = "Ip: a b\nIp: 1 2\nUdp: InDatagrams RcvbufErrors\nUdp: 9 7\n";
+        assert_eq!(receive_buffer_errors(snmp), Some(7));
+        assert_eq!(receive_buffer_errors(""), None);
+        assert_eq!(resident_octets("Name: x\nVmRSS:\t  12 kB\n"), 12_288);
+    }
+}

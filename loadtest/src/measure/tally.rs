@@ -1,0 +1,142 @@
+//! Counts of a run, and the verdict they add up to.
+
+use std::collections::BTreeMap;
+
+/// Examples of faults that are kept.
+const EXAMPLES_MAX: usize = 20;
+
+/// Everything that is counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    // What was done.
+    pub(crate) subscriptions: u64,
+    pub(crate) established: u64,
+    /// SUBSCRIBEs that began a dialog or refreshed one, with a 2xx.
+    pub(crate) subscribes: u64,
+    pub(crate) refreshes: u64,
+    pub(crate) publishes: u64,
+    pub(crate) http_requests: u64,
+    /// Changes that were told to the server, and lamps that came to show a change.
+    pub(crate) changes: u64,
+    pub(crate) lamps: u64,
+    /// NOTIFYs, each counted once, and acknowledgements sent.
+    pub(crate) notifies: u64,
+    pub(crate) acknowledged: u64,
+    /// Changes that a watcher never saw because a newer one had come: no fault.
+    pub(crate) superseded: u64,
+    /// Changes that the feeder itself replaced by a newer one while the server did not answer.
+    pub(crate) held_back: u64,
+    /// Calls that found nobody free.
+    pub(crate) calls_blocked: u64,
+    pub(crate) reboots: u64,
+    pub(crate) forgotten: u64,
+    pub(crate) withheld: u64,
+    /// NOTIFYs of dialogs that their phone has forgotten: answered 481.
+    pub(crate) orphans: u64,
+
+    // What the network needed.
+    pub(crate) retransmitted: u64,
+    pub(crate) repeated: u64,
+    pub(crate) dropped: u64,
+    pub(crate) deferred: u64,
+    pub(crate) unsent: u64,
+
+    // Faults.
+    pub(crate) lost: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) stale: u64,
+    pub(crate) out_of_order: u64,
+    pub(crate) wrong: u64,
+    pub(crate) foreign: u64,
+    /// SUBSCRIBEs and changes that were refused or never answered.
+    pub(crate) subscribes_failed: u64,
+    pub(crate) changes_failed: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) connections_closed: u64,
+
+    /// Messages read in full by the second parser.
+    pub(crate) sampled: u64,
+    /// Final answers by method and status.
+    pub(crate) answers: BTreeMap<(&'static str, u16), u64>,
+    pub(crate) examples: Vec<String>,
+}
+
+impl Tally {
+    /// Keeps an example of a fault, if there is room.
+    pub(crate) fn example(&mut self, text: impl FnOnce() -> String) {
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(text());
+        }
+    }
+
+    /// Something that is nobody's.
+    pub(crate) fn foreign(&mut self, text: impl FnOnce() -> String) {
+        self.foreign += 1;
+        self.example(text);
+    }
+
+    /// What was found wrong, each kind with its word; a clean run has only zeros.
+    pub(crate) fn faults(&self) -> [(&'static str, u64); 11] {
+        [
+            ("lost", self.lost),
+            ("duplicate", self.duplicate),
+            ("stale", self.stale),
+            ("out_of_order", self.out_of_order),
+            ("wrong", self.wrong),
+            ("foreign", self.foreign),
+            ("subscribes_failed", self.subscribes_failed),
+            ("changes_failed", self.changes_failed),
+            ("never_answered", self.timed_out),
+            ("connections_closed", self.connections_closed),
+            (
+                "never_established",
+                self.subscriptions.saturating_sub(self.established),
+            ),
+        ]
+    }
+
+    /// Requests with a 2xx.
+    pub(crate) fn requests(&self) -> u64 {
+        self.subscribes + self.refreshes + self.publishes + self.http_requests
+    }
+
+    /// Whether nothing was wrong.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.faults().iter().all(|(_, count)| *count == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_fault_spoils_the_verdict() {
+        let spoils: [fn(&mut Tally) -> &mut u64; 11] = [
+            |tally| &mut tally.lost,
+            |tally| &mut tally.duplicate,
+            |tally| &mut tally.stale,
+            |tally| &mut tally.out_of_order,
+            |tally| &mut tally.wrong,
+            |tally| &mut tally.foreign,
+            |tally| &mut tally.subscribes_failed,
+            |tally| &mut tally.changes_failed,
+            |tally| &mut tally.timed_out,
+            |tally| &mut tally.connections_closed,
+            |tally| &mut tally.subscriptions,
+        ];
+        assert!(Tally::default().is_clean());
+        for spoil in spoils {
+            let mut tally = Tally::default();
+            *spoil(&mut tally) = 1;
+            assert!(!tally.is_clean(), "{tally:?}");
+        }
+    }
+
+    #[test]
+    fn examples_are_bounded() {
+        let mut tally = Tally::default();
+        (0..100).for_each(|number| tally.foreign(|| number.to_string()));
+        assert_eq!((tally.examples.len(), tally.foreign), (EXAMPLES_MAX, 100));
+    }
+}

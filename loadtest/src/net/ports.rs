@@ -1,0 +1,466 @@
+//! The phones' side of the network: many UDP ports, or many TCP connections, behind one interface,
+//! on one thread.
+
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::net::sockets;
+use crate::net::sockets::Poller;
+use crate::net::sockets::Ready;
+use crate::net::sockets::ReceiveBatch;
+use crate::net::sockets::SendBatch;
+use crate::wire::message;
+
+/// Octets asked for as the receive buffer of each UDP port: a burst for all phones behind it must
+/// fit.
+const RECEIVE_BUFFER_OCTETS: i32 = 4 << 20;
+/// Octets of a stream's unfinished message; more means that we are out of step.
+const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;
+/// Octets taken from a stream by one read.
+const READ_OCTETS: usize = 64 * 1024;
+/// Batches taken from one port before the others have their turn.
+const BATCHES_PER_TURN: usize = 4;
+
+/// How the phones reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Transport {
+    /// One socket per port, connected to the server.
+    Udp,
+    /// One connection per port.
+    Tcp,
+}
+
+/// Messages to send, in order, each with the number of its port.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+/// A message in an outbox: its port, where it starts and where it ends.
+type Span = (u32, usize, usize);
+
+impl Outbox {
+    /// Adds a message that `write` appends.
+    pub(crate) fn push(&mut self, port: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.spans.push((port, start, self.bytes.len()));
+    }
+
+    /// What is in it, in order.
+    #[cfg(test)]
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.spans
+            .iter()
+            .map(|&(port, start, end)| (port, &self.bytes[start..end]))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+}
+
+/// All ports of a run.
+pub(crate) struct Ports {
+    poller: Poller,
+    links: Vec<Link>,
+    addresses: Vec<String>,
+    incoming: ReceiveBatch,
+    outgoing: SendBatch,
+    ready: Vec<Ready>,
+    /// Ports that were not emptied in the last turn; the poller tells only once.
+    unread: Vec<Ready>,
+    /// Datagrams of one length that follow each other leave as one (UDP GSO).
+    segments: bool,
+    /// Datagrams the kernel did not take; the transaction that owns them sends them again.
+    pub(crate) unsent: u64,
+    /// Connections that the server closed, or that got out of step.
+    pub(crate) closed: u64,
+}
+
+/// How ports are opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) server: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) count: u32,
+    /// Local addresses, taken in turn; empty leaves it to the kernel.
+    pub(crate) sources: Vec<IpAddr>,
+    /// UDP GSO and GRO.
+    pub(crate) offload: bool,
+}
+
+#[derive(Debug)]
+enum Link {
+    Datagrams(UdpSocket),
+    Stream(Stream),
+    Closed,
+}
+
+#[derive(Debug)]
+struct Stream {
+    socket: TcpStream,
+    received: Vec<u8>,
+    unsent: Vec<u8>,
+    /// The poller watches for room to write.
+    watched: bool,
+}
+
+impl Ports {
+    /// Opens ports towards a server.
+    pub(crate) fn open(opening: &Opening) -> io::Result<Self> {
+        let mut ports = Self {
+            poller: Poller::new()?,
+            links: Vec::new(),
+            addresses: Vec::new(),
+            incoming: ReceiveBatch::new(opening.offload),
+            outgoing: SendBatch::new(),
+            ready: Vec::new(),
+            unread: Vec::new(),
+            segments: opening.offload,
+            unsent: 0,
+            closed: 0,
+        };
+        for number in 0..opening.count as usize {
+            match opening.transport {
+                Transport::Udp => ports.add_datagrams(opening, number)?,
+                Transport::Tcp => drop(ports.add_stream(opening.server)?),
+            }
+        }
+        Ok(ports)
+    }
+
+    fn add_datagrams(&mut self, opening: &Opening, number: usize) -> io::Result<()> {
+        let any: IpAddr = match opening.server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let source = match opening.sources.len() {
+            0 => any,
+            count => opening.sources[number % count],
+        };
+        let socket = UdpSocket::bind((source, 0))?;
+        socket.connect(opening.server)?;
+        socket.set_nonblocking(true)?;
+        sockets::set_receive_buffer(&socket, RECEIVE_BUFFER_OCTETS)?;
+        if opening.offload {
+            sockets::set_coalescing(&socket)?;
+        }
+        self.poller.add_edge(&socket, self.links.len() as u32)?;
+        self.addresses.push(socket.local_addr()?.to_string());
+        self.links.push(Link::Datagrams(socket));
+        Ok(())
+    }
+
+    /// Opens one more connection, to any server; returns its number.
+    pub(crate) fn add_stream(&mut self, server: SocketAddr) -> io::Result<u32> {
+        let socket = TcpStream::connect(server)?;
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        let key = self.links.len() as u32;
+        self.poller.add(&socket, key)?;
+        self.addresses.push(socket.local_addr()?.to_string());
+        let stream = Stream {
+            socket,
+            received: Vec::new(),
+            unsent: Vec::new(),
+            watched: false,
+        };
+        self.links.push(Link::Stream(stream));
+        Ok(key)
+    }
+
+    /// `host:port` of our end.
+    pub(crate) fn address(&self, port: u32) -> &str {
+        &self.addresses[port as usize]
+    }
+
+    /// Waits until something can be received, at most `timeout`.
+    pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let timeout = match self.unread.is_empty() {
+            true => timeout,
+            false => Duration::ZERO,
+        };
+        self.poller.wait(timeout, &mut self.ready)
+    }
+
+    /// Gives every message that waits at the ports found by the last wait; `handle` may fill the
+    /// outbox, which is sent as soon as it is worth a system call.
+    pub(crate) fn receive(
+        &mut self,
+        outbox: &mut Outbox,
+        mut handle: impl FnMut(u32, &[u8], &mut Outbox),
+    ) -> io::Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.append(&mut self.unread);
+        for event in &ready {
+            match &mut self.links[event.key as usize] {
+                Link::Datagrams(socket) => {
+                    let mut batches = 0;
+                    let emptied = loop {
+                        let emptied = self.incoming.receive(socket)?;
+                        for datagram in self.incoming.datagrams() {
+                            handle(event.key, datagram, outbox);
+                        }
+                        batches += 1;
+                        if emptied || batches == BATCHES_PER_TURN {
+                            break emptied;
+                        }
+                    };
+                    if !emptied && !self.unread.iter().any(|one| one.key == event.key) {
+                        self.unread.push(*event);
+                    }
+                }
+                Link::Stream(stream) => {
+                    let mut take = |bytes: &[u8]| handle(event.key, bytes, outbox);
+                    let open = !event.readable || stream.receive(&mut take);
+                    if !(open && stream.flush(&self.poller, event.key)) {
+                        self.close(event.key);
+                    }
+                }
+                Link::Closed => {}
+            }
+            if outbox.spans.len() >= sockets::BATCH {
+                self.flush(outbox)?;
+            }
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    /// Sends everything in the outbox and empties it.
+    pub(crate) fn flush(&mut self, outbox: &mut Outbox) -> io::Result<()> {
+        let Outbox { bytes, spans } = outbox;
+        for run in spans.chunk_by(|one, two| one.0 == two.0) {
+            let key = run[0].0;
+            match &mut self.links[key as usize] {
+                Link::Datagrams(socket) => {
+                    self.unsent += match self.segments {
+                        true => send_grouped(&mut self.outgoing, socket, bytes, run)?,
+                        false => send_all(&mut self.outgoing, socket, bytes, run)?,
+                    };
+                }
+                Link::Stream(stream) => {
+                    stream
+                        .unsent
+                        .extend_from_slice(&bytes[run[0].1..run[run.len() - 1].2]);
+                    if !stream.flush(&self.poller, key) {
+                        self.close(key);
+                    }
+                }
+                Link::Closed => self.unsent += run.len() as u64,
+            }
+        }
+        outbox.clear();
+        Ok(())
+    }
+
+    fn close(&mut self, key: u32) {
+        self.links[key as usize] = Link::Closed;
+        self.closed += 1;
+    }
+}
+
+/// Sends one port's run of datagrams; returns how many were not taken.
+fn send_all(
+    batch: &mut SendBatch,
+    socket: &UdpSocket,
+    bytes: &[u8],
+    run: &[Span],
+) -> io::Result<u64> {
+    if let [(_, start, end)] = *run
+        && socket.send(&bytes[start..end]).is_ok()
+    {
+        return Ok(0);
+    }
+    let mut unsent = 0;
+    for chunk in run.chunks(sockets::BATCH) {
+        let mut sent = 0;
+        // Twice: an ICMP error of an earlier datagram is reported instead of sending.
+        for _ in 0..2 {
+            if sent < chunk.len() {
+                let left = chunk[sent..].iter();
+                let left = left.map(|&(_, start, end)| (&bytes[start..end], None));
+                sent += batch.send(socket, left)?;
+            }
+        }
+        unsent += (chunk.len() - sent) as u64;
+    }
+    Ok(unsent)
+}
+
+/// The same, with datagrams of one length put together.
+fn send_grouped(
+    batch: &mut SendBatch,
+    socket: &UdpSocket,
+    bytes: &[u8],
+    run: &[Span],
+) -> io::Result<u64> {
+    let mut unsent = 0;
+    for equal in run.chunk_by(|one, two| one.2 - one.1 == two.2 - two.1) {
+        let length = equal[0].2 - equal[0].1;
+        let most = sockets::segments_max(length);
+        for group in equal.chunks(most) {
+            let (start, end) = (group[0].1, group[group.len() - 1].2);
+            let sent = group.len() > 1
+                && sockets::send_segments(socket, None, &bytes[start..end], length as u16);
+            if !sent {
+                unsent += send_all(batch, socket, bytes, group)?;
+            }
+        }
+    }
+    Ok(unsent)
+}
+
+impl Stream {
+    /// Gives every whole message; false when the connection is over.
+    fn receive(&mut self, handle: &mut impl FnMut(&[u8])) -> bool {
+        let length = self.received.len();
+        self.received.resize(length + READ_OCTETS, 0);
+        let read = self.socket.read(&mut self.received[length..]);
+        let count = match &read {
+            Ok(count) => *count,
+            Err(_) => 0,
+        };
+        self.received.truncate(length + count);
+        let open = match read {
+            Ok(count) => count > 0,
+            Err(error) => {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                )
+            }
+        };
+        let mut rest = self.received.as_slice();
+        let in_step = loop {
+            rest = rest.trim_ascii_start();
+            match message::frame(rest) {
+                Ok(Some(length)) => {
+                    handle(&rest[..length]);
+                    rest = &rest[length..];
+                }
+                Ok(None) => break rest.len() <= STREAM_BUFFER_OCTETS_MAX,
+                Err(_) => break false,
+            }
+        };
+        let done = self.received.len() - rest.len();
+        self.received.drain(..done);
+        open && in_step
+    }
+
+    /// Writes as much as goes; false when the connection is over.
+    fn flush(&mut self, poller: &Poller, key: u32) -> bool {
+        if !self.unsent.is_empty() {
+            match self.socket.write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(_) => return false,
+            }
+        }
+        let watch = !self.unsent.is_empty();
+        if watch != self.watched {
+            self.watched = watch;
+            return poller.modify(&self.socket, key, watch).is_ok();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const MESSAGE: &[u8] = b"SIP/2.0 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+
+    fn receive_some(ports: &mut Ports) -> Vec<(u32, Vec<u8>)> {
+        let mut received = Vec::new();
+        ports.wait(Duration::from_secs(5)).unwrap();
+        let mut take = |port, bytes: &[u8], _: &mut Outbox| received.push((port, bytes.to_vec()));
+        ports.receive(&mut Outbox::default(), &mut take).unwrap();
+        received
+    }
+
+    fn open(count: u32, server: SocketAddr, transport: Transport) -> Ports {
+        let opening = Opening {
+            server,
+            transport,
+            count,
+            sources: vec![Ipv4Addr::LOCALHOST.into()],
+            offload: true,
+        };
+        Ports::open(&opening).unwrap()
+    }
+
+    #[test]
+    fn datagrams_leave_from_their_own_ports() {
+        let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = server.local_addr().unwrap();
+        let mut ports = open(3, address, Transport::Udp);
+        let mut outbox = Outbox::default();
+        outbox.push(2, |out| out.extend_from_slice(b"two"));
+        outbox.push(0, |out| out.extend_from_slice(b"zero"));
+        ports.flush(&mut outbox).unwrap();
+        assert_eq!(outbox.messages().count(), 0);
+        let mut buffer = [0; 16];
+        let (length, from) = server.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"two");
+        assert_eq!(from.to_string(), ports.address(2));
+        server.send_to(MESSAGE, from).unwrap();
+        assert_eq!(receive_some(&mut ports), [(2, MESSAGE.to_vec())]);
+    }
+
+    #[test]
+    fn a_stream_is_cut_into_messages_and_its_end_is_noticed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut ports = open(1, address, Transport::Tcp);
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut outbox = Outbox::default();
+        outbox.push(0, |out| out.resize(100_000, b'x'));
+        ports.flush(&mut outbox).unwrap();
+        let mut all = vec![0; 100_000];
+        peer.read_exact(&mut all).unwrap();
+        peer.write_all(&[b"\r\n\r\n", MESSAGE, MESSAGE, &MESSAGE[..9]].concat())
+            .unwrap();
+        let expected = vec![(0, MESSAGE.to_vec()); 2];
+        assert_eq!(receive_some(&mut ports), expected);
+        peer.write_all(&MESSAGE[9..]).unwrap();
+        assert_eq!(receive_some(&mut ports), expected[..1]);
+        drop(peer);
+        assert_eq!(receive_some(&mut ports), []);
+        assert_eq!(ports.closed, 1);
+    }
+
+    #[test]
+    fn a_stream_out_of_step_is_closed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut ports = open(1, address, Transport::Tcp);
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(b"SIP/2.0 200 OK\r\n\r\nno length").unwrap();
+        assert_eq!(receive_some(&mut ports), []);
+        assert_eq!(ports.closed, 1);
+    }
+}

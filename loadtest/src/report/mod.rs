@@ -1,0 +1,13 @@
+//! What is told of a run: a line or a bar while it goes on, a table, JSON and HTML at its end, and
+//! two runs side by side.
+//!
+//! Everything but the progress is made of a [`summary::Summary`], so that a JSON file is enough to
+//! make the others again.
+
+pub(crate) mod chart;
+pub(crate) mod compare;
+pub(crate) mod html;
+pub(crate) mod progress;
+pub(crate) mod summary;
+pub(crate) mod table;
+pub(crate) mod units;

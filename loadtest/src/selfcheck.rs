@@ -1,0 +1,187 @@
+//! What this tool itself can do on one core: the checks of a fan-out in full, against the fastest
+//! notifier there is.
+//!
+//! Wall-clock rates depend on who else uses the machine; the CPU time that this thread needs for each
+//! acknowledged NOTIFY does not, and its inverse is what one core can do.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use crate::net::sockets;
+use crate::reference::Done;
+use crate::reference::Reference;
+use crate::report::summary::Summary;
+use crate::report::units;
+use crate::run;
+use crate::run::Outcome;
+use crate::run::Setting;
+use crate::scenario::Arrival;
+use crate::scenario::Scenario;
+use crate::swarm::Stage;
+use crate::swarm::Target;
+
+/// NOTIFYs a second that are asked for: more than anybody can do, so that there is always a next.
+const ENDLESS: f64 = 2e6;
+/// Octets that fill a NOTIFY up to what servers send: about 700.
+const PADDING: usize = 60;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct SelfcheckArguments {
+    /// UDP ports of the phones.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    ports: u32,
+    /// Watchers of the one user that changes.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    watchers: u32,
+    /// Seconds of load.
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// UDP GSO and GRO at both ends; for few ports.
+    #[arg(long)]
+    offload: bool,
+    /// CPU of this tool.
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// CPU of the notifier.
+    #[arg(long)]
+    notifier_cpu: Option<usize>,
+}
+
+/// Measures and prints; true when all checks passed.
+pub(crate) fn selfcheck(arguments: &SelfcheckArguments) -> io::Result<bool> {
+    let (outcome, notifier) = measure(arguments)?;
+    let summary = Summary::new(&outcome);
+    let (cpu, acknowledged, seconds) =
+        outcome
+            .stage(Stage::Load)
+            .map_or((Duration::ZERO, 0, 0.0), |(index, load)| {
+                let cpu = outcome.own_cpu(index);
+                (cpu, load.acknowledged, load.duration.as_secs_f64())
+            });
+    let own = cpu.as_secs_f64() * 1e6 / acknowledged.max(1) as f64;
+    let theirs = notifier.cpu.as_secs_f64() * 1e6 / notifier.sent.max(1) as f64;
+    println!(
+        "{} ports, {} watchers, {} acknowledged NOTIFYs, {}",
+        arguments.ports,
+        arguments.watchers,
+        units::number(acknowledged as f64),
+        if summary.clean {
+            "all checked and clean"
+        } else {
+            "NOT CLEAN"
+        },
+    );
+    println!(
+        "wall clock             {:>10} NOTIFY/s",
+        units::number((acknowledged as f64 / seconds.max(1e-9)).round())
+    );
+    println!(
+        "this tool, one core    {:>10} NOTIFY/s   {} CPU each (receive, check, answer)",
+        units::number((1e6 / own).round()),
+        units::time(own)
+    );
+    println!(
+        "notifier, one core     {:>10} NOTIFY/s   {} CPU each (send, take the 200)",
+        units::number((1e6 / theirs).round()),
+        units::time(theirs)
+    );
+    if let Some(last) = summary.latencies.get("publish_to_last_lamp") {
+        println!(
+            "changes that reached all their lamps: {}",
+            units::number(last.count as f64)
+        );
+    }
+    for reason in &summary.reasons {
+        println!("  {reason}");
+    }
+    for example in &summary.examples {
+        println!("  {example}");
+    }
+    Ok(summary.clean)
+}
+
+fn measure(arguments: &SelfcheckArguments) -> io::Result<(Outcome, Done)> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let server = socket.local_addr()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let (cpu, offload) = (arguments.notifier_cpu, arguments.offload);
+    let notifier = thread::spawn(move || {
+        if let Some(cpu) = cpu {
+            sockets::pin(cpu)?;
+        }
+        Reference::new(socket, PADDING, offload)?.serve(&told)
+    });
+    let scenario = Scenario {
+        about: "This tool against the fastest notifier there is.".to_owned(),
+        phones: arguments.watchers,
+        keys: 1,
+        presentities: 1,
+        sockets: arguments.ports,
+        offload: arguments.offload,
+        subscribe_rate: 10_000.0,
+        change_rate: ENDLESS / f64::from(arguments.watchers),
+        arrival: Arrival::Even,
+        duration: Duration::from_secs(arguments.seconds.into()),
+        patience: Duration::from_secs(5),
+        ..Scenario::default()
+    };
+    let setting = Setting {
+        name: "selfcheck".to_owned(),
+        target: Target {
+            server,
+            domain: "abc.com".to_owned(),
+            user_prefix: "1".to_owned(),
+            username: None,
+            password: None,
+            http: None,
+        },
+        sources: vec![Ipv4Addr::LOCALHOST.into()],
+        server_pids: Vec::new(),
+        cpu: arguments.cpu,
+        quiet: true,
+    };
+    let outcome = run::run(setting, scenario);
+    stop.store(true, Ordering::Relaxed);
+    let done = match notifier.join() {
+        Ok(done) => done?,
+        Err(_) => return Err(io::Error::other("the notifier's thread broke")),
+    };
+    Ok((outcome?, done))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tool_and_the_reference_agree() {
+        for (ports, offload) in [(7, false), (1, true)] {
+            let arguments = SelfcheckArguments {
+                ports,
+                watchers: 50,
+                seconds: 1,
+                offload,
+                cpu: None,
+                notifier_cpu: None,
+            };
+            let (outcome, done) = measure(&arguments).unwrap();
+            let summary = Summary::new(&outcome);
+            assert!(
+                summary.clean,
+                "{:?} {:?}",
+                summary.reasons, summary.examples
+            );
+            assert!(done.sent > 1000 && done.sent <= outcome.swarm.tally.notifies);
+            assert!(summary.latencies["publish_to_last_lamp"].count > 10);
+        }
+    }
+}

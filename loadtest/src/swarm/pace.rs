@@ -1,0 +1,148 @@
+//! When things should happen: open-loop pacing and the randomness behind it, with no clock of its
+//! own.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::scenario::Arrival;
+
+/// A xorshift generator: the same seed gives the same run. Quality matters little here.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// From 0 to less than 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// From 0 to less than `end`.
+    pub(crate) fn below(&mut self, end: u32) -> u32 {
+        (self.fraction() * f64::from(end)) as u32
+    }
+
+    /// True so often.
+    pub(crate) fn percent(&mut self, percent: f64) -> bool {
+        percent > 0.0 && self.fraction() * 100.0 < percent
+    }
+}
+
+/// The moments of one kind of event. They do not wait for anything: a late caller gets them all, one
+/// after the other, each with the time it should have had.
+#[derive(Clone, Debug)]
+pub(crate) struct Pacer {
+    rate: f64,
+    arrival: Arrival,
+    /// None when there is nothing to do.
+    next: Option<Instant>,
+    start: Instant,
+    /// Seconds from the start to the next moment: kept apart so that rounding does not add up.
+    offset: f64,
+}
+
+impl Pacer {
+    /// So many events a second from `start` on; none at a rate of 0.
+    pub(crate) fn new(rate: f64, arrival: Arrival, start: Instant) -> Self {
+        Self {
+            rate,
+            arrival,
+            next: (rate > 0.0).then_some(start),
+            start,
+            offset: 0.0,
+        }
+    }
+
+    /// The next moment.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// The next moment if it has come; the one after it is drawn.
+    pub(crate) fn take(&mut self, now: Instant, random: &mut Random) -> Option<Instant> {
+        let moment = self.next.filter(|&next| next <= now)?;
+        self.offset += match self.arrival {
+            Arrival::Even => 1.0,
+            Arrival::Poisson => -(1.0 - random.fraction()).ln(),
+        } / self.rate;
+        self.next = Some(self.start + Duration::from_secs_f64(self.offset));
+        Some(moment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(rate: f64, arrival: Arrival, seconds: u64) -> (u32, Vec<Duration>) {
+        let start = Instant::now();
+        let mut random = Random::new(7);
+        let mut pacer = Pacer::new(rate, arrival, start);
+        // A caller that looks once, very late.
+        let now = start + Duration::from_secs(seconds);
+        let mut moments = Vec::new();
+        while let Some(moment) = pacer.take(now, &mut random) {
+            moments.push(moment - start);
+        }
+        (moments.len() as u32, moments)
+    }
+
+    #[test]
+    fn a_late_caller_gets_every_moment_with_its_time() {
+        let (count, moments) = count(3.0, Arrival::Even, 1000);
+        assert_eq!(count, 3001);
+        let third = moments[1].as_secs_f64();
+        assert!((third - 1.0 / 3.0).abs() < 1e-6);
+        assert!((moments[3000].as_secs_f64() - 1000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn poisson_moments_have_the_rate_and_no_rhythm() {
+        let (count, moments) = count(1000.0, Arrival::Poisson, 20);
+        assert!((19_400..20_600).contains(&count), "{count}");
+        let gaps: Vec<f64> = moments
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1000.0)
+            .collect();
+        let short = gaps.iter().filter(|gap| **gap < 1.0).count() as f64 / gaps.len() as f64;
+        // 1 - 1/e of the gaps are shorter than the mean.
+        assert!((0.61..0.65).contains(&short), "{short}");
+    }
+
+    #[test]
+    fn no_rate_is_silence() {
+        let start = Instant::now();
+        let mut random = Random::new(7);
+        assert_eq!(
+            Pacer::new(0.0, Arrival::Even, start).take(start, &mut random),
+            None
+        );
+        let mut pacer = Pacer::new(5.0, Arrival::Even, start);
+        assert_eq!(pacer.take(start, &mut random), Some(start));
+        assert_eq!(pacer.take(start, &mut random), None);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_run() {
+        let draw = |seed| {
+            let mut random = Random::new(seed);
+            [random.below(1000), random.below(1000), random.below(1000)]
+        };
+        assert_eq!(draw(4), draw(4));
+        assert_ne!(draw(4), draw(5));
+        let mut random = Random::new(3);
+        let hits = (0..10_000).filter(|_| random.percent(2.0)).count();
+        assert!((150..250).contains(&hits), "{hits}");
+        assert!(!random.percent(0.0));
+    }
+}

@@ -1,0 +1,236 @@
+//! `lamplighter list`, `rules`, `approve` and `deny`: the running server's lists, and who may watch
+//! whom.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use clap::Subcommand;
+
+use crate::cli::ServerArguments;
+use crate::cli::client::Request;
+use crate::cli::question;
+
+/// Octets of a document that is worth sending: the server takes fewer.
+const DOCUMENT_OCTETS_MAX: u64 = 1 << 20;
+
+/// What is done with a list.
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    #[command(subcommand)]
+    command: ListCommand,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum ListCommand {
+    /// Show a list with its members, or all lists.
+    Show {
+        /// The list's address: team@example.com.
+        #[arg(value_name = "LIST")]
+        list: Option<String>,
+    },
+    /// Add a member.
+    Add {
+        /// The list's address.
+        #[arg(value_name = "LIST")]
+        list: String,
+        /// The member: sip:100@example.com, or 100.
+        #[arg(value_name = "URI")]
+        member: String,
+        /// Its place, from 1 [default: the last].
+        #[arg(long, value_name = "N")]
+        at: Option<u32>,
+    },
+    /// Remove a member.
+    Remove {
+        /// The list's address.
+        #[arg(value_name = "LIST")]
+        list: String,
+        /// The member.
+        #[arg(value_name = "URI")]
+        member: String,
+    },
+    /// Make a list.
+    Create {
+        /// The list's address.
+        #[arg(value_name = "LIST")]
+        list: String,
+        /// Its name for humans.
+        #[arg(long)]
+        name: Option<String>,
+        /// How it is told.
+        #[arg(long, value_parser = ["rfc", "broadworks"])]
+        style: Option<String>,
+        /// Its members, in the order of the keys.
+        #[arg(value_name = "URI")]
+        members: Vec<String>,
+    },
+    /// Delete a list; its subscriptions end.
+    Delete {
+        /// The list's address.
+        #[arg(value_name = "LIST")]
+        list: String,
+    },
+}
+
+/// What is done with the rules of an address.
+#[derive(Debug, Args)]
+pub(super) struct RulesArguments {
+    #[command(subcommand)]
+    command: RulesCommand,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum RulesCommand {
+    /// Show the rules an address has of its own.
+    Show {
+        /// The address of record.
+        aor: String,
+    },
+    /// Replace them by those of a document (RFC 4745, RFC 5025).
+    Import {
+        /// The address of record.
+        aor: String,
+        /// The document; - for what comes in.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Take them away.
+    Remove {
+        /// The address of record.
+        aor: String,
+    },
+}
+
+/// Who may watch whom.
+#[derive(Debug, Args)]
+pub(super) struct ApproveArguments {
+    /// The watcher, of any domain.
+    watcher: String,
+    /// Who is watched.
+    aor: String,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Who may not.
+#[derive(Debug, Args)]
+pub(super) struct DenyArguments {
+    /// The watcher, of any domain.
+    watcher: String,
+    /// Who is watched.
+    aor: String,
+    /// Tell a state that never changes instead of a refusal.
+    #[arg(long)]
+    politely: bool,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// `lamplighter list`
+pub(super) fn list(arguments: &ListArguments) -> ExitCode {
+    question::run(&arguments.request(), &arguments.server)
+}
+
+/// `lamplighter rules`
+pub(super) fn rules(arguments: &RulesArguments) -> ExitCode {
+    match arguments.request() {
+        Ok(request) => question::run(&request, &arguments.server),
+        Err((file, error)) => {
+            eprintln!("{}: {error}", file.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `lamplighter approve`
+pub(super) fn approve(arguments: &ApproveArguments) -> ExitCode {
+    question::run(&arguments.request(), &arguments.server)
+}
+
+/// `lamplighter deny`
+pub(super) fn deny(arguments: &DenyArguments) -> ExitCode {
+    question::run(&arguments.request(), &arguments.server)
+}
+
+impl ListArguments {
+    pub(super) fn request(&self) -> Request {
+        match &self.command {
+            ListCommand::Show { list } => Request::get("/list").with_some("list", list.as_ref()),
+            ListCommand::Add { list, member, at } => Request::post("/list/add")
+                .with("list", list)
+                .with("member", member)
+                .with_some("at", at.as_ref()),
+            ListCommand::Remove { list, member } => Request::post("/list/remove")
+                .with("list", list)
+                .with("member", member),
+            ListCommand::Create {
+                list,
+                name,
+                style,
+                members,
+            } => Request::post("/list/create")
+                .with("list", list)
+                .with_some("name", name.as_ref())
+                .with_some("style", style.as_ref())
+                .with("members", members.join(" ")),
+            ListCommand::Delete { list } => Request::post("/list/delete").with("list", list),
+        }
+    }
+}
+
+impl RulesArguments {
+    pub(super) fn request(&self) -> Result<Request, (&Path, io::Error)> {
+        Ok(match &self.command {
+            RulesCommand::Show { aor } => Request::get("/rules").with("aor", aor),
+            RulesCommand::Remove { aor } => Request::post("/rules/remove").with("aor", aor),
+            RulesCommand::Import { aor, file } => {
+                let document = read(file).map_err(|error| (file.as_path(), error))?;
+                Request::post("/rules/import")
+                    .with("aor", aor)
+                    .with_document(document)
+            }
+        })
+    }
+}
+
+impl ApproveArguments {
+    pub(super) fn request(&self) -> Request {
+        Request::post("/rules/approve")
+            .with("watcher", &self.watcher)
+            .with("aor", &self.aor)
+    }
+}
+
+impl DenyArguments {
+    pub(super) fn request(&self) -> Request {
+        let politely = self.politely.then_some("yes");
+        Request::post("/rules/deny")
+            .with("watcher", &self.watcher)
+            .with("aor", &self.aor)
+            .with_some("politely", politely)
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut document = Vec::new();
+    if file == Path::new("-") {
+        let incoming = io::stdin().lock();
+        incoming
+            .take(DOCUMENT_OCTETS_MAX)
+            .read_to_end(&mut document)?;
+    } else {
+        File::open(file)?
+            .take(DOCUMENT_OCTETS_MAX)
+            .read_to_end(&mut document)?;
+    }
+    Ok(document)
+}

@@ -1,0 +1,432 @@
+//! Groups, lists, policies, and what domains and accounts say about them.
+
+use super::*;
+use crate::presence::list::ListStyle;
+use crate::presence::policy::Handling;
+use crate::presence::rules::Style;
+use crate::presence::subscription::Package;
+use crate::presence::subscription::Privacy;
+use crate::shard::Directory;
+use crate::shard::directory::decide::Watcher;
+
+const TENANT: &str = r#"
+    [[domain]]
+    name = "abc.com"
+    aliases = ["pbx.abc.com"]
+    any_dn = ["100", "boss"]
+    orbits = ["700-702", "park1"]
+    resources = ["*76"]
+    voicemail_pilots = ["*97"]
+    privacy = 1
+    default_handling = "confirm"
+    composition = "imagicle"
+    [[account]]
+    user = "100"
+    domain = "abc.com"
+    password = "secret"
+    display = "Alice"
+    alternative = "+49172"
+    voicemail = "8100"
+    [[account]]
+    user = "101"
+    domain = "pbx.abc.com"
+    password = "secret"
+    voicemail = ["8101", "9101"]
+    [[account]]
+    user = "102"
+    domain = "abc.com"
+    password = "secret"
+    [[group]]
+    name = "boss"
+    domain = "PBX.abc.com"
+    members = ["101", "sip:102@abc.com"]
+    [[list]]
+    user = "team"
+    domain = "abc.com"
+    name = "The team"
+    owner = "102"
+    members = ["sip:101@pbx.abc.com", "sip:boss@abc.com", "100", "sip:bob@xyz.com"]
+    style = "broadworks"
+    [[policy]]
+    domain = "pbx.abc.com"
+    watcher = "listed"
+    presentity = "102"
+    handling = "allow"
+    privacy = 2
+    [[policy]]
+    domain = "abc.com"
+    watcher = "sip:*@xyz.com"
+    presentity = "7*"
+    handling = "block"
+    [[policy]]
+    domain = "abc.com"
+    watcher = "same-group"
+    presentity = "boss"
+    privacy = 3
+    [[policy]]
+    domain = "abc.com"
+    watcher = "self"
+    handling = "polite-block"
+    package = "reg"
+"#;
+
+fn decide(
+    directory: &Directory,
+    watcher: &str,
+    presentity: &str,
+    package: Package,
+) -> (Handling, Privacy, u16) {
+    let watcher = aor(watcher);
+    let watcher = Watcher {
+        aor: Some(&watcher),
+        is_trusted_peer: false,
+        is_authenticated: true,
+    };
+    let decision = directory.decide(watcher, &aor(presentity), package, 0);
+    (decision.handling, decision.privacy, decision.rule)
+}
+
+#[test]
+fn a_tenant_is_converted() {
+    let plan = plan(TENANT);
+    let directory = &plan.directory;
+    assert_eq!(plan.notes, [""; 0]);
+    let rules = |key: &str| directory.rules_of(&aor(key));
+    let alice = rules("100@abc.com");
+    assert_eq!(alice.style, Style::Imagicle);
+    assert_eq!(alice.display.as_deref(), Some("Alice"));
+    assert_eq!(alice.alternative.as_deref(), Some("+49172"));
+    assert_eq!(alice.voicemail, ["*97".into(), "8100".into()]);
+    let three: [Box<str>; 3] = ["*97".into(), "8101".into(), "9101".into()];
+    assert_eq!(rules("101@abc.com").voicemail, three);
+    assert!(rules("701@abc.com").is_orbit && rules("park1@abc.com").is_orbit);
+    assert!(directory.exists(&aor("*76@abc.com")) && !directory.exists(&aor("*77@abc.com")));
+    let team = directory.list(&aor("team@abc.com")).unwrap();
+    let told: Vec<(&str, &str)> = team
+        .members
+        .iter()
+        .map(|member| (&*member.uri, &*member.name))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("sip:101@pbx.abc.com", "101"),
+            ("sip:102@abc.com", "102"),
+            ("sip:100@abc.com", "Alice"),
+            ("sip:bob@xyz.com", "bob"),
+        ]
+    );
+    assert_eq!(
+        (&*team.name, team.style),
+        ("The team", ListStyle::Broadworks)
+    );
+    assert!(directory.may_any_dn(&aor("100@abc.com"), "abc.com"));
+    assert!(directory.may_any_dn(&aor("101@abc.com"), "abc.com"));
+    assert!(!directory.may_any_dn(&aor("700@abc.com"), "abc.com"));
+}
+
+#[test]
+fn policies_are_converted_in_their_order() {
+    use Handling::Allow;
+    use Handling::Block;
+    use Handling::Confirm;
+    use Handling::PoliteBlock;
+    let plan = plan(TENANT);
+    let (dialog, reg) = (Package::Dialog, Package::Reg);
+    let table = [
+        (
+            "101@abc.com",
+            "102@abc.com",
+            dialog,
+            (Allow, Privacy::Party, 1),
+        ),
+        (
+            "bob@xyz.com",
+            "102@abc.com",
+            dialog,
+            (Allow, Privacy::Party, 1),
+        ),
+        (
+            "bob@xyz.com",
+            "700@abc.com",
+            dialog,
+            (Block, Privacy::StateOnly, 2),
+        ),
+        (
+            "bob@xyz.com",
+            "100@abc.com",
+            dialog,
+            (Confirm, Privacy::StateOnly, 0),
+        ),
+        (
+            "102@abc.com",
+            "101@abc.com",
+            dialog,
+            (Allow, Privacy::Pickup, 3),
+        ),
+        (
+            "100@abc.com",
+            "101@abc.com",
+            dialog,
+            (Allow, Privacy::AnonymousParty, 0),
+        ),
+        (
+            "100@abc.com",
+            "100@abc.com",
+            dialog,
+            (Allow, Privacy::Pickup, 0),
+        ),
+        (
+            "100@abc.com",
+            "100@abc.com",
+            reg,
+            (PoliteBlock, Privacy::Pickup, 4),
+        ),
+        (
+            "101@abc.com",
+            "100@abc.com",
+            reg,
+            (Block, Privacy::StateOnly, 0),
+        ),
+    ];
+    for (watcher, presentity, package, decision) in table {
+        assert_eq!(
+            decide(&plan.directory, watcher, presentity, package),
+            decision,
+            "{watcher} {presentity}"
+        );
+    }
+    assert_eq!(
+        plan.directory.rule_text(1),
+        "policy 1: listed watches 102: allow, privacy 2"
+    );
+    assert_eq!(
+        plan.directory.rule_text(4),
+        "policy 4: self watches * (reg): polite-block"
+    );
+}
+
+/// Seen from outside: what a file without the new keys has always meant.
+#[test]
+fn nothing_said_is_as_it_was() {
+    let plan = plan("[[domain]]\nname = \"abc.com\"\nopen = true\n");
+    let decided = |watcher| decide(&plan.directory, watcher, "2@abc.com", Package::Dialog);
+    assert_eq!(decided("1@abc.com"), (Handling::Allow, Privacy::Pickup, 0));
+    assert_eq!(
+        decided("1@xyz.com"),
+        (Handling::Allow, Privacy::StateOnly, 0)
+    );
+    assert_eq!(
+        plan.directory.rules_of(&aor("1@abc.com")).style,
+        Style::Standard
+    );
+}
+
+#[test]
+fn what_is_probably_a_slip_is_noted() {
+    let notes = plan(&format!(
+        "{TENANT}
+        [[list]]
+        user = \"other\"
+        domain = \"abc.com\"
+        members = [\"103\", \"team\", \"104\", \"701\", \"sip:x@elsewhere\"]
+        [[policy]]
+        domain = \"abc.com\"
+        presentity = \"103\"
+        handling = \"block\"
+        "
+    ))
+    .notes;
+    let expected = [
+        "\"other\" has members that do not exist: 2 of them, \"103\" is the first",
+        "policy 5 is about 103@abc.com, who does not exist",
+    ];
+    assert_eq!(notes.len(), expected.len(), "{notes:#?}");
+    for (note, expected) in notes.iter().zip(expected) {
+        assert!(note.ends_with(expected), "{note}");
+    }
+}
+
+/// Every complaint, with its line and its remedy.
+#[test]
+fn every_fault_of_a_tenant_is_told() {
+    let text = r#"[[domain]]
+name = "abc.com"
+orbits = ["709-700", "1-999", "8@9", "2000-2009"]
+any_dn = ["100@xyz.com"]
+privacy = 4
+voicemail_pilots = [""]
+[[account]]
+user = "100"
+domain = "abc.com"
+password = "x"
+display = ""
+[[group]]
+name = "parked"
+domain = "abc.com"
+members = ["tel:+1"]
+[[group]]
+name = "sales"
+domain = "abc.con"
+members = []
+[[list]]
+user = "100"
+domain = "abc.com"
+members = []
+[[list]]
+user = "2005"
+domain = "abc.com"
+members = []
+[[list]]
+user = "a"
+domain = "abc.com"
+members = ["b"]
+[[list]]
+user = "b"
+domain = "abc.com"
+members = ["sip:a@abc.com"]
+[[list]]
+user = "c"
+domain = "abc.com"
+owner = "sip:1@xyz.com"
+members = ["a", "any-dn"]
+[[list]]
+user = "c"
+domain = "abc.com"
+members = []
+[[policy]]
+domain = "abc.com"
+watcher = "same_group"
+[[policy]]
+domain = "abc.com"
+watcher = "sefl"
+presentity = "7*@xyz.com"
+package = "dialogue"
+privacy = 9
+"#;
+    let found = complaints(text);
+    let expected = [
+        (
+            3,
+            "\"709-700\" cannot be among orbits: it ends before it begins; write \"700-709\"",
+        ),
+        (3, "\"8@9\" cannot be among orbits: it is no user"),
+        (3, "the orbits are 1009; at most 1000 can be listed"),
+        (4, "\"100@xyz.com\" names nobody of abc.com; write a user"),
+        (5, "privacy is 4; choose 0 (state only)"),
+        (6, "\"\" cannot stand in voicemail_pilots; give 1 to 256"),
+        (11, "\"\" cannot stand in display"),
+        (
+            13,
+            "the group \"parked\" has the name of a list that is there by itself; choose",
+        ),
+        (
+            15,
+            "\"tel:+1\" is no sip: URI of a user; write it like \"sip:100@abc.com\"",
+        ),
+        (
+            18,
+            "the group \"sales\" is of the domain \"abc.con\", which there is not; did you mean",
+        ),
+        (
+            21,
+            "the address 100@abc.com belongs to an account; choose another user",
+        ),
+        (25, "the address 2005@abc.com belongs to an orbit"),
+        (
+            29,
+            "lists contain each other: a -> b -> a; take one of them out of another",
+        ),
+        (39, "the owner \"sip:1@xyz.com\" is nobody of abc.com"),
+        (
+            42,
+            "the list c@abc.com is there twice; remove one of the two",
+        ),
+        (
+            47,
+            "\"same_group\" is no watcher; did you mean \"same-group\"?",
+        ),
+        (50, "\"sefl\" is no watcher; did you mean \"self\"?"),
+        (51, "\"7*@xyz.com\" names nobody of abc.com"),
+        (
+            52,
+            "\"dialogue\" is no event package; did you mean \"dialog\"?",
+        ),
+        (53, "privacy is 9"),
+    ];
+    for (line, what) in expected {
+        let start = format!("lamplighter.toml:{line}: {what}");
+        assert!(
+            found.iter().any(|text| text.starts_with(&start)),
+            "{start}\n{found:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+/// W:B5.12
+#[test]
+fn lists_have_limits() {
+    let fault = |tables: &str| {
+        let domain = "[[domain]]\nname = \"abc.com\"\nopen = true\n";
+        complaints(&format!("{domain}{tables}"))
+    };
+    let list = |user: &str, members: &str| {
+        format!("[[list]]\nuser = \"{user}\"\ndomain = \"abc.com\"\nmembers = [{members}]\n")
+    };
+    let chain = ["a", "b", "c", "d", "e"].map(|user| (user, char::from(user.as_bytes()[0] + 1)));
+    let chain: String = chain
+        .iter()
+        .map(|(user, next)| list(user, &format!("\"{next}\"")))
+        .collect();
+    assert_eq!(
+        fault(&chain),
+        [
+            "lamplighter.toml:5: lists are nested more than 4 deep: a -> b -> c -> d -> e; \
+          name the members themselves instead"
+        ]
+    );
+    let members: Vec<String> = (0..1001).map(|user| format!("\"{user}\"")).collect();
+    assert_eq!(
+        fault(&list("a", &members.join(","))),
+        ["lamplighter.toml:5: the list a@abc.com has more than 1000 members; make two lists of it"]
+    );
+    assert_eq!(
+        fault(&list("a", "\"any-dn\"")),
+        [
+            "lamplighter.toml:5: the list a@abc.com contains any-dn, which is subscribed by itself \
+          alone; take it out; who may watch it is said by any_dn"
+        ]
+    );
+    let group = format!(
+        "[[group]]\nname = \"g\"\ndomain = \"abc.com\"\nmembers = [{}]\n",
+        members.join(",")
+    );
+    assert_eq!(
+        fault(&group),
+        ["lamplighter.toml:5: the group \"g\" has more than 1000 members; make two of it"]
+    );
+}
+
+#[test]
+fn words_of_the_new_keys_are_suggested() {
+    let fault = |text: &str| complaints(text).remove(0);
+    let domain = "[[domain]]\nname = \"abc.com\"\n";
+    assert!(
+        fault(&format!("{domain}composition = \"imagcle\"\n"))
+            .ends_with(":3: unknown value \"imagcle\"; did you mean \"imagicle\"?")
+    );
+    assert!(
+        fault(&format!("{domain}default_handling = \"polite_block\"\n"))
+            .ends_with("did you mean \"polite-block\"?")
+    );
+    assert!(
+        fault("[[list]]\nuser = \"a\"\ndomain = \"abc.com\"\nmembers = []\nstyle = \"rcf\"\n")
+            .ends_with("did you mean \"rfc\"?")
+    );
+    assert!(
+        fault("[[list]]\nuser = \"a\"\ndomain = \"abc.com\"\n").contains("\"members\" is missing")
+    );
+    let account = "[[account]]\nuser = \"1\"\ndomain = \"abc.com\"\npassword = \"x\"\n";
+    assert!(fault(&format!("{domain}{account}voicemail = 7\n")).contains("a text, or an array"));
+}

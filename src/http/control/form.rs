@@ -1,0 +1,176 @@
+//! What the operator sends: the fields of a query and of a form, or a document; and what is wrong
+//! with it.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use http_body_util::Limited;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::body::Incoming;
+
+use crate::http::control::refusal::Refusal;
+use crate::presence::Aor;
+use crate::shard::Directory;
+
+/// Octets of a body: the members of the longest list, or a document of rules.
+const BODY_OCTETS_MAX: usize = 256 << 10;
+/// Octets of a text: a note, a name, a URI.
+const TEXT_OCTETS_MAX: usize = 1 << 10;
+/// The longest time that can be given.
+const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Named texts, each there once at most. All that a page does not know is refused: a misspelt field
+/// would else do nothing, silently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Form(Vec<(&'static str, String)>);
+
+impl Form {
+    /// Reads a query and the body of a form as one list. `+` is a space, escapes are resolved.
+    pub(super) fn parse(query: &str, body: &[u8], known: &[&'static str]) -> Result<Self, Refusal> {
+        let mut form = Self(Vec::with_capacity(known.len()));
+        let all = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(body));
+        for (name, value) in all {
+            let field = known.iter().find(|known| **known == name);
+            let field = field.ok_or_else(|| Refusal::UnknownField {
+                name: name.clone().into_owned(),
+                known: known.join(", "),
+            })?;
+            if form.0.iter().any(|(name, _)| name == field) {
+                return Err(Refusal::Repeated(field));
+            }
+            form.0.push((field, value.into_owned()));
+        }
+        Ok(form)
+    }
+
+    /// A field that must be there.
+    pub(super) fn required(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.optional(name)?.ok_or(Refusal::Missing(name))
+    }
+
+    /// A field; None when it is absent or empty. Control characters are in no text of ours.
+    pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
+        let Some(text) = self.long(name) else {
+            return Ok(None);
+        };
+        if text.len() > TEXT_OCTETS_MAX {
+            return Err(Refusal::TooLong(name, TEXT_OCTETS_MAX));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Refusal::ControlCharacter(name));
+        }
+        Ok(Some(text))
+    }
+
+    /// A field of any length, of which the caller makes several texts.
+    pub(super) fn long(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A number.
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<u32>, Refusal> {
+        let read = |text: &str| text.parse().map_err(|_| Refusal::NoNumber(name));
+        self.optional(name)?.map(read).transpose()
+    }
+
+    /// A time span: `600`, `10m`, `1h 30m`.
+    pub(super) fn time(&self, name: &'static str) -> Result<Option<Duration>, Refusal> {
+        let read = |text: &str| {
+            let seconds = text.parse().map(Duration::from_secs).ok();
+            seconds
+                .or_else(|| humantime::parse_duration(text).ok())
+                .filter(|time| *time <= TIME_MAX)
+                .ok_or(Refusal::NoTime(name))
+        };
+        self.optional(name)?.map(read).transpose()
+    }
+
+    /// The field `aor`: somebody whom the directory knows.
+    pub(super) fn somebody(&self, directory: &Directory) -> Result<Aor, Refusal> {
+        let aor = self.address("aor", directory)?;
+        if directory.exists(&aor) {
+            Ok(aor)
+        } else {
+            Err(Refusal::Nobody(aor))
+        }
+    }
+
+    /// A field that is an address of a domain of ours.
+    pub(super) fn address(
+        &self,
+        name: &'static str,
+        directory: &Directory,
+    ) -> Result<Aor, Refusal> {
+        Ok(crate::http::aor::resolve(self.required(name)?, directory)?)
+    }
+}
+
+/// The body of a request.
+pub(super) async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+    let limited = Limited::new(request.into_body(), BODY_OCTETS_MAX);
+    let collected = limited.collect().await;
+    // Cut off or too long: whoever sends a command to the socket sees which.
+    collected
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(|_| Refusal::BodyTooLong(BODY_OCTETS_MAX))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 3] = ["aor", "note", "expires"];
+
+    #[test]
+    fn what_is_not_known_or_there_twice_is_refused() {
+        let parse = |query, body: &str| Form::parse(query, body.as_bytes(), &KNOWN);
+        let form = parse("aor=1%40h", "note=out+to+lunch").unwrap();
+        assert_eq!(form.required("aor"), Ok("1@h"));
+        assert_eq!(form.optional("note"), Ok(Some("out to lunch")));
+        assert_eq!(form.required("expires"), Err(Refusal::Missing("expires")));
+        assert_eq!(parse("aor=1", "aor=2"), Err(Refusal::Repeated("aor")));
+        let refusal = parse("expire=1", "").unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "there is no field \"expire\" here; there are: aor, note, expires"
+        );
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let note = |text: &str| {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("note", text)
+                .finish();
+            let form = Form::parse(&query, b"", &KNOWN).unwrap();
+            form.optional("note").map(|text| text.map(str::to_owned))
+        };
+        let long = "x".repeat(1024);
+        assert_eq!(note(&long), Ok(Some(long.clone())));
+        assert_eq!(note(&(long + "x")), Err(Refusal::TooLong("note", 1024)));
+        assert_eq!(note("a\u{1b}[2J"), Err(Refusal::ControlCharacter("note")));
+        assert_eq!(note("  "), Ok(None));
+    }
+
+    #[test]
+    fn times_are_seconds_or_words() {
+        let time = |text: &str| {
+            let query = format!("expires={text}");
+            Form::parse(&query, b"", &KNOWN).unwrap().time("expires")
+        };
+        let seconds = |seconds| Ok(Some(Duration::from_secs(seconds)));
+        assert_eq!(time("600"), seconds(600));
+        assert_eq!(time("10m"), seconds(600));
+        assert_eq!(time("1h+30m"), seconds(5400));
+        assert_eq!(time(""), Ok(None));
+        for wrong in ["-1", "soon", "2y", "99999999999999999999"] {
+            assert_eq!(time(wrong), Err(Refusal::NoTime("expires")), "{wrong}");
+        }
+    }
+}

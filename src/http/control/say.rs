@@ -1,0 +1,377 @@
+//! What the operator, or a feeder in his name, says about somebody: `POST /say/...`.
+//!
+//! | page | fields |
+//! |---|---|
+//! | `dnd` | `state`: on, off |
+//! | `forward` | `kind`: immediate, busy, no-answer; `target`, or off; `rings` |
+//! | `note` | `text`, or off |
+//! | `presence` | `basic`: open, closed, off; `activities` of RPID, by spaces |
+//! | `messages` | `counts`: new/old, or off; `urgent`: new/old |
+//! | `lamp` | `state`: early, confirmed, off; `from`, `display`, `expires` |
+//! | `park`, `unpark` | `from`, `display`, `expires` |
+//! | `appearance` | `index`, `state`, `party` |
+//! | `registered`, `unregistered` | `contact`, `expires` |
+//!
+//! All have `aor`, somebody whom the directory knows. What is said stands until it is said
+//! otherwise, expires, or the process ends.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::http::Site;
+use crate::http::control::form::Form;
+use crate::http::control::questions;
+use crate::http::control::refusal::Refusal;
+use crate::http::engine::Engine;
+use crate::presence::Aor;
+use crate::presence::CallDialog;
+use crate::presence::activity;
+use crate::presence::appearance;
+use crate::presence::appearance::Appearance;
+use crate::presence::appearance::AppearanceState;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::call::Party;
+use crate::presence::contribution::Statement;
+use crate::presence::features::Forward;
+use crate::presence::features::ForwardKind;
+use crate::presence::messages::Counts;
+use crate::presence::messages::MessageClass;
+use crate::presence::messages::Messages;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
+use crate::shard::Command;
+use crate::shard::Reply;
+use crate::shard::Shard;
+use crate::sip::Uri;
+use crate::sip::header::NameAddr;
+use crate::sip::uri::write_escaped_user;
+
+/// Rings of a forwarding, as phones offer them.
+const RINGS_MAX: u32 = 99;
+/// Numbers the calls, so that no two of them show watchers the same dialog `id` (W:B3.5).
+static CALLS: AtomicU64 = AtomicU64::new(1);
+
+/// One page.
+struct Sentence {
+    path: &'static str,
+    fields: &'static [&'static str],
+    read: fn(&Form, &Aor) -> Result<Said, Refusal>,
+}
+
+const SENTENCES: [Sentence; 11] = [
+    Sentence {
+        path: "/say/dnd",
+        fields: &["aor", "state"],
+        read: do_not_disturb,
+    },
+    Sentence {
+        path: "/say/forward",
+        fields: &["aor", "kind", "target", "rings"],
+        read: forward,
+    },
+    Sentence {
+        path: "/say/note",
+        fields: &["aor", "text"],
+        read: note,
+    },
+    Sentence {
+        path: "/say/presence",
+        fields: &["aor", "basic", "activities"],
+        read: presence,
+    },
+    Sentence {
+        path: "/say/messages",
+        fields: &["aor", "counts", "urgent"],
+        read: messages,
+    },
+    Sentence {
+        path: "/say/lamp",
+        fields: &["aor", "state", "from", "display", "expires"],
+        read: lamp,
+    },
+    Sentence {
+        path: "/say/park",
+        fields: &["aor", "from", "display", "expires"],
+        read: park,
+    },
+    Sentence {
+        path: "/say/unpark",
+        fields: &["aor"],
+        read: |_, _| Ok(said_call(None, None)),
+    },
+    Sentence {
+        path: "/say/appearance",
+        fields: &["aor", "index", "state", "party"],
+        read: appearance,
+    },
+    Sentence {
+        path: "/say/registered",
+        fields: &["aor", "contact", "expires"],
+        read: registered,
+    },
+    Sentence {
+        path: "/say/unregistered",
+        fields: &["aor"],
+        read: |_, _| Ok(Said::Unregistered),
+    },
+];
+
+fn sentence(path: &str) -> Option<&'static Sentence> {
+    SENTENCES.iter().find(|sentence| sentence.path == path)
+}
+
+/// Whether a page is one of these commands.
+pub(super) fn is_command(path: &str) -> bool {
+    sentence(path).is_some()
+}
+
+/// `POST /say/...`: answers with the state that comes of it.
+pub(super) async fn act<E: Engine>(
+    path: &str,
+    query: &str,
+    body: &[u8],
+    site: &Site<E>,
+) -> Result<String, Refusal> {
+    let Some(sentence) = sentence(path) else {
+        return Err(Refusal::Senseless("there is no such command"));
+    };
+    let form = Form::parse(query, body, sentence.fields)?;
+    let directory = site.directory();
+    let aor = form.somebody(&directory)?;
+    if directory.is_list(&aor) {
+        return Err(Refusal::IsList(aor));
+    }
+    let said = (sentence.read)(&form, &aor)?;
+    let owner = Shard::owner(&aor, site.engine.shards());
+    let command = Command::Say {
+        aor: aor.clone(),
+        said,
+    };
+    match site.engine.ask(owner, command).await {
+        Ok(Reply::Done) => questions::headline(&aor, site).await,
+        Ok(Reply::OverLimit) => Err(Refusal::Full(
+            "the shard holds as many addresses as its limits allow",
+        )),
+        Ok(_) | Err(_) => Err(Refusal::Silent),
+    }
+}
+
+fn do_not_disturb(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    let is_on = word(form, "state", [("on", true), ("off", false)])?;
+    Ok(Said::DoNotDisturb(is_on))
+}
+
+fn forward(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    let kinds = [
+        ("immediate", ForwardKind::Immediate),
+        ("busy", ForwardKind::Busy),
+        ("no-answer", ForwardKind::NoAnswer),
+    ];
+    let kind = word(form, "kind", kinds)?;
+    let target = unless_off(form, "target")?;
+    let ring_count = form.number("rings")?;
+    if ring_count.is_some() && (kind != ForwardKind::NoAnswer || target.is_none()) {
+        let why = "rings are of a forwarding without an answer";
+        return Err(Refusal::Senseless(why));
+    }
+    if ring_count.is_some_and(|rings| !(1..=RINGS_MAX).contains(&rings)) {
+        return Err(Refusal::Senseless("rings are 1 to 99"));
+    }
+    Ok(Said::Forward(Forward {
+        kind,
+        is_active: target.is_some(),
+        target: target.unwrap_or_default().into(),
+        ring_count,
+    }))
+}
+
+fn note(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    Ok(Said::Note(unless_off(form, "text")?.map(Into::into)))
+}
+
+fn presence(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    let basics = [("open", Some(true)), ("closed", Some(false)), ("off", None)];
+    let open = word(form, "basic", basics)?;
+    let names = form.optional("activities")?.unwrap_or_default();
+    if open.is_none() {
+        return match names {
+            "" => Ok(Said::Presence(None)),
+            _ => Err(Refusal::Senseless("with off there are no activities")),
+        };
+    }
+    let mut activities: Vec<Box<str>> = Vec::new();
+    for name in names.split_whitespace() {
+        if !activity::names().any(|known| known == name) && !activity::is_do_not_disturb(name) {
+            return Err(Refusal::NoWord {
+                field: "activities",
+                words: activity::names().collect::<Vec<_>>().join(", "),
+            });
+        }
+        if !activities.iter().any(|known| **known == *name) {
+            activities.push(name.into());
+        }
+    }
+    Ok(Said::Presence(Some(Statement {
+        open,
+        activities,
+        ..Statement::default()
+    })))
+}
+
+fn messages(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    let urgent = form.optional("urgent")?;
+    let Some(counts) = unless_off(form, "counts")? else {
+        return match urgent {
+            None => Ok(Said::Messages(None)),
+            Some(_) => Err(Refusal::Senseless("with off nothing is urgent")),
+        };
+    };
+    let (new, old) = pair(counts).ok_or(Refusal::Senseless("counts are written new/old: 3/1"))?;
+    let (urgent_new, urgent_old) = urgent
+        .map_or(Some((0, 0)), pair)
+        .ok_or(Refusal::Senseless("urgent counts are written new/old: 1/0"))?;
+    if urgent_new > new || urgent_old > old {
+        let why = "there cannot be more urgent messages than messages";
+        return Err(Refusal::Senseless(why));
+    }
+    let counts = Counts {
+        new,
+        old,
+        urgent_new,
+        urgent_old,
+    };
+    Ok(Said::Messages(Some(Messages {
+        are_waiting: new > 0,
+        account: None,
+        counts: vec![(MessageClass::Voice, counts)],
+    })))
+}
+
+fn lamp(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    let states = [
+        ("early", Some(CallState::Early)),
+        ("confirmed", Some(CallState::Confirmed)),
+        ("off", None),
+    ];
+    let state = word(form, "state", states)?;
+    let remote = caller(form)?;
+    let expires = form.time("expires")?;
+    let call = state.map(|state| call(state, Party::default(), remote));
+    Ok(said_call(call, expires))
+}
+
+/// One dialog on hold, which whoever calls the orbit takes (W:C8.1).
+fn park(form: &Form, orbit: &Aor) -> Result<Said, Refusal> {
+    form.required("from")?;
+    let mut address = String::from("sip:");
+    write_escaped_user(orbit.user(), &mut address);
+    address.extend(["@", orbit.domain()]);
+    let local = Party {
+        identity: address.as_str().into(),
+        display: "park".into(),
+        target: address.as_str().into(),
+        rendering: Some(false),
+    };
+    let remote = Party {
+        target: address.into(),
+        ..caller(form)?
+    };
+    let call = call(CallState::Confirmed, local, remote);
+    Ok(said_call(Some(call), form.time("expires")?))
+}
+
+fn appearance(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    form.required("index")?;
+    let index = form
+        .number("index")?
+        .and_then(|index| index.try_into().ok());
+    let index = index.filter(|index| appearance::INDEXES.contains(index));
+    let index = index.ok_or(Refusal::Senseless("index is 1 to 32"))?;
+    let states = AppearanceState::ALL.map(|state| (state.as_str(), state));
+    let state = word(form, "state", states)?;
+    let party = form.optional("party")?;
+    if party.is_some_and(|party| NameAddr::parse(party.as_bytes()).is_none()) {
+        return Err(Refusal::NoUri("party"));
+    }
+    Ok(Said::Appearance(Appearance {
+        index,
+        state,
+        party: party.map(Into::into),
+    }))
+}
+
+fn registered(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+    form.required("contact")?;
+    let contact = uri(form, "contact")?.unwrap_or_default();
+    let expires = form.time("expires")?.ok_or(Refusal::Missing("expires"))?;
+    Ok(Said::Registered(vec![(contact.into(), expires)]))
+}
+
+fn said_call(call: Option<CallDialog>, expires: Option<Duration>) -> Said {
+    Said::Call {
+        source: CallSource::Operator,
+        call: call.map(Arc::new),
+        expires,
+    }
+}
+
+fn call(state: CallState, local: Party, remote: Party) -> CallDialog {
+    CallDialog {
+        id: format!("operator-{}", CALLS.fetch_add(1, Ordering::Relaxed)).into(),
+        call_id: Box::default(),
+        local_tag: Box::default(),
+        remote_tag: Box::default(),
+        direction: Some(Direction::Recipient),
+        state,
+        local,
+        remote,
+        remote_is_private: false,
+    }
+}
+
+/// Who is at the other end, as far as it is said.
+fn caller(form: &Form) -> Result<Party, Refusal> {
+    Ok(Party {
+        identity: uri(form, "from")?.unwrap_or_default().into(),
+        display: form.optional("display")?.unwrap_or_default().into(),
+        ..Party::default()
+    })
+}
+
+fn uri<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, Refusal> {
+    match form.optional(name)? {
+        Some(text) if Uri::parse(text.as_bytes()).is_err() => Err(Refusal::NoUri(name)),
+        text => Ok(text),
+    }
+}
+
+/// A text that must be there; None for `off`.
+fn unless_off<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, Refusal> {
+    Ok(Some(form.required(name)?).filter(|text| *text != "off"))
+}
+
+/// One of some words.
+fn word<T, const N: usize>(
+    form: &Form,
+    field: &'static str,
+    words: [(&'static str, T); N],
+) -> Result<T, Refusal> {
+    let text = form.required(field)?;
+    let all = words.each_ref().map(|(word, _)| *word);
+    let found = words.into_iter().find(|(word, _)| *word == text);
+    found
+        .map(|(_, meant)| meant)
+        .ok_or_else(|| Refusal::NoWord {
+            field,
+            words: all.join(", "),
+        })
+}
+
+/// `3/1`
+fn pair(text: &str) -> Option<(u32, u32)> {
+    let (new, old) = text.split_once('/')?;
+    Some((new.trim().parse().ok()?, old.trim().parse().ok()?))
+}

@@ -1,0 +1,100 @@
+//! The directory in force. One change at a time: whoever makes one tells the shards before the next
+//! may be made, so that every shard ends with the directory that is in force.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use crate::shard::Directory;
+
+/// Domains, accounts and lists as all cores see them; replaced as a whole when the configuration is
+/// read again or the operator edits it. Clones are handles of the same.
+#[derive(Clone, Debug)]
+pub struct SharedDirectory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Held while a change is made; who only reads waits for nobody's change.
+    change: Mutex<()>,
+    current: RwLock<Arc<Directory>>,
+}
+
+impl SharedDirectory {
+    /// With that one in force.
+    #[must_use]
+    pub fn new(directory: Arc<Directory>) -> Self {
+        Self(Arc::new(Shared {
+            change: Mutex::new(()),
+            current: RwLock::new(directory),
+        }))
+    }
+
+    /// The one in force now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Directory> {
+        let current = self.0.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts what `edit` makes of the one in force in its place. `tell` must have handed it to every
+    /// shard when it returns; it need not wait for their replies.
+    ///
+    /// # Errors
+    /// Those of `edit`: then nothing is changed and nobody told.
+    pub fn change<E, T>(
+        &self,
+        edit: impl FnOnce(&Directory) -> Result<Directory, E>,
+        tell: impl FnOnce(&Arc<Directory>) -> T,
+    ) -> Result<T, E> {
+        let _turn = self.0.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let edited = Arc::new(edit(&self.current())?);
+        let current = self.0.current.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::clone(&edited);
+        Ok(tell(&edited))
+    }
+
+    /// Has `tell` hand the one in force to shards that did not take it.
+    pub fn repeat<T>(&self, tell: impl FnOnce(&Arc<Directory>) -> T) -> T {
+        let _turn = self.0.change.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(&self.current())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::shard::directory::Domain;
+
+    #[test]
+    fn changes_are_told_in_the_order_in_which_they_were_made() {
+        let shared = SharedDirectory::new(Arc::default());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let changes = (0..8).map(|thread| {
+            let (shared, told) = (shared.clone(), Arc::clone(&told));
+            std::thread::spawn(move || {
+                for number in 0..50 {
+                    let add = |directory: &Directory| {
+                        let mut edited = directory.clone();
+                        let domain = Domain::new(&format!("{thread}-{number}.example"));
+                        edited.add_domain(domain, &[]).map(|()| edited)
+                    };
+                    let tell = |directory: &Arc<Directory>| {
+                        told.lock().unwrap().push(directory.domains().len());
+                    };
+                    shared.change(add, tell).unwrap();
+                }
+            })
+        });
+        let changes: Vec<_> = changes.collect();
+        changes
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        assert_eq!(*told.lock().unwrap(), (1..=400).collect::<Vec<_>>());
+        assert_eq!(shared.current().domains().len(), 400);
+        let refused = shared.change(|_| Err("no"), |_| unreachable!());
+        assert_eq!(refused, Err("no"));
+        assert_eq!(shared.repeat(|directory| directory.domains().len()), 400);
+    }
+}

@@ -1,0 +1,492 @@
+//! The operator's commands: what each does, and what each refuses.
+
+use super::*;
+use crate::presence::appearance::AppearanceState;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::features::ForwardKind;
+use crate::presence::policy::Handling;
+
+impl Server {
+    /// What was said last, and about whom.
+    fn said(&self) -> (String, Said) {
+        self.engine.said.lock().unwrap().pop().unwrap()
+    }
+
+    /// Says something of 123@abc.com; what the engine was told.
+    fn say(&self, page: &str, fields: &str) -> Said {
+        let answer = self.command(&format!("/say/{page}"), &format!("aor=123@abc.com{fields}"));
+        assert_eq!(answer.status, 200, "{page}{fields}: {}", answer.body);
+        assert_eq!(
+            answer.body,
+            "123@abc.com is ringing (basic open, lamp early)\n"
+        );
+        let (aor, said) = self.said();
+        assert_eq!(aor, "123@abc.com");
+        said
+    }
+
+    /// Whether it is refused so, and nothing was done.
+    fn refuses(&self, page: &str, fields: &str, status: u16, words: &str) {
+        let before = self.directory.current();
+        let answer = self.command(page, fields);
+        assert_eq!(answer.status, status, "{page} {fields}: {}", answer.body);
+        assert!(
+            answer.body.contains(words),
+            "{page} {fields}: {}",
+            answer.body
+        );
+        assert!(answer.body.ends_with('\n'));
+        assert!(self.engine.said.lock().unwrap().is_empty());
+        assert!(Arc::ptr_eq(&before, &self.directory.current()));
+    }
+
+    fn members(&self, list: &str) -> Vec<String> {
+        let list = self.directory.current().list(&Aor::from_key(list).unwrap());
+        let members = list.unwrap().members.clone();
+        members
+            .iter()
+            .map(|member| member.uri.to_string())
+            .collect()
+    }
+}
+
+#[test]
+fn a_list_is_made_edited_and_deleted() {
+    let server = Server::start();
+    assert_eq!(server.operator("/list").body, "No list is stored.\n");
+    let made = server.command(
+        "/list/create",
+        "list=team@PBX.abc.com&name=The+team&style=broadworks&members=123+sip:7@open.example",
+    );
+    assert_eq!(
+        (made.status, made.body.as_str()),
+        (200, "team@abc.com \"The team\", broadworks, 2 members\n")
+    );
+    let shards = std::mem::take(&mut *server.engine.reloads.lock().unwrap());
+    assert_eq!(shards, [0, 1, 2].map(ShardId), "each shard follows");
+    let added = server.command("/list/add", "list=team@abc.com&member=sip:9@abc.com&at=1");
+    assert_eq!(added.status, 200, "{}", added.body);
+    let all = ["sip:9@abc.com", "sip:123@abc.com", "sip:7@open.example"];
+    assert_eq!(server.members("team@abc.com"), all);
+    assert_eq!(
+        server.operator("/list?list=team@abc.com").body,
+        "team@abc.com \"The team\", broadworks, 3 members\n\n\
+         AT  MEMBER              NAME\n\
+         1   sip:9@abc.com       9\n\
+         2   sip:123@abc.com     123\n\
+         3   sip:7@open.example  7\n"
+    );
+    assert_eq!(
+        server.operator("/list").body,
+        "LIST          NAME      STYLE       MEMBERS  OWNER\n\
+         team@abc.com  The team  broadworks  3        -\n"
+    );
+    let why = server.operator("/why?aor=team@abc.com").body;
+    assert!(
+        why.contains("sip:7@open.example  7     ringing  early  ringing: a call is early\n"),
+        "{why}"
+    );
+    let removed = server.command("/list/remove", "list=team@abc.com&member=123");
+    assert_eq!(removed.status, 200, "{}", removed.body);
+    assert_eq!(server.members("team@abc.com"), [all[0], all[2]]);
+    let gone = server.command("/list/delete", "list=team@abc.com");
+    assert_eq!(
+        (gone.status, gone.body.as_str()),
+        (200, "team@abc.com is deleted\n")
+    );
+    assert_eq!(server.operator("/list?list=team@abc.com").status, 404);
+}
+
+#[test]
+fn lists_that_are_there_by_themselves_are_shown_and_not_edited() {
+    let server = Server::start();
+    let orbits = server.operator("/list?list=orbits@pbx.example").body;
+    assert!(orbits.contains("2   sip:701@pbx.example"), "{orbits}");
+    let parked = server.operator("/list?list=parked@pbx.example").body;
+    assert_eq!(
+        parked,
+        "parked@pbx.example \"parked\", rfc, 0 members, and every orbit while a call is parked in it\n"
+    );
+    let page = "list=orbits@pbx.example";
+    server.refuses("/list/delete", page, 404, "there is no list");
+    server.refuses("/list/create", page, 409, "a list that is there by itself");
+}
+
+#[test]
+fn what_cannot_be_done_with_a_list_is_refused() {
+    let server = Server::start();
+    let make = server.command("/list/create", "list=team@abc.com&members=123");
+    assert_eq!(make.status, 200, "{}", make.body);
+    let make = server.command("/list/create", "list=outer@abc.com&members=team");
+    assert_eq!(make.status, 200, "{}", make.body);
+    for (page, fields, status, words) in [
+        ("create", "list=team@abc.com", 409, "is there already"),
+        ("create", "list=123@abc.com", 409, "belongs to an account"),
+        ("create", "list=x@nowhere", 404, "there is no such domain"),
+        ("create", "list=x", 400, "this is no address"),
+        ("create", "name=x", 400, "list is missing"),
+        (
+            "create",
+            "list=x@abc.com&style=new",
+            400,
+            "style is none of: rfc",
+        ),
+        (
+            "create",
+            "list=x@abc.com&members=tel:1",
+            400,
+            "is no sip: URI",
+        ),
+        (
+            "create",
+            "list=x@abc.com&owner=1",
+            400,
+            "no field \"owner\"",
+        ),
+        ("create", "list=x@abc.com&members=any-dn", 409, "any-dn"),
+        ("add", "list=team@abc.com", 400, "member is missing"),
+        ("add", "list=none@abc.com&member=1", 404, "there is no list"),
+        ("add", "list=team@abc.com&member=123", 409, "already"),
+        (
+            "add",
+            "list=team@abc.com&member=outer",
+            409,
+            "contain each other",
+        ),
+        (
+            "add",
+            "list=team@abc.com&member=1&at=0",
+            400,
+            "counts from 1",
+        ),
+        (
+            "add",
+            "list=team@abc.com&member=1&at=x",
+            400,
+            "at is no number",
+        ),
+        ("add", "list=team@abc.com&member=1&member=2", 400, "twice"),
+        ("remove", "list=team@abc.com&member=9", 404, "is no member"),
+        (
+            "remove",
+            "list=none@abc.com&member=9",
+            404,
+            "there is no list",
+        ),
+        ("delete", "list=none@abc.com", 404, "there is no list"),
+    ] {
+        server.refuses(&format!("/list/{page}"), fields, status, words);
+    }
+    let name = format!("list=x@abc.com&name={}", "x".repeat(1025));
+    server.refuses("/list/create", &name, 400, "longer than 1024");
+    let many: Vec<String> = (0..1001).map(|user| user.to_string()).collect();
+    let many = format!("list=x@abc.com&members={}", many.join("+"));
+    server.refuses("/list/create", &many, 409, "more than 1000 members");
+    let body = "x".repeat(300 << 10);
+    server.refuses("/list/create", &body, 413, "longer than");
+}
+
+#[test]
+fn a_shard_that_is_busy_gets_the_directory_later() {
+    let server = Server::start();
+    server.engine.refusals.store(2, Ordering::SeqCst);
+    let made = server.command("/list/create", "list=team@abc.com&members=123");
+    assert_eq!(made.status, 200, "{}", made.body);
+    let mut shards = server.engine.reloads.lock().unwrap().clone();
+    shards.sort_by_key(|shard| shard.0);
+    assert_eq!(shards, [0, 1, 2].map(ShardId));
+    server.engine.is_silent.store(true, Ordering::SeqCst);
+    let half = server.command("/list/delete", "list=team@abc.com");
+    assert_eq!(half.status, 503);
+    assert!(half.body.starts_with("done, but a shard"), "{}", half.body);
+}
+
+#[test]
+fn switches_and_words_are_said() {
+    let server = Server::start();
+    assert!(matches!(
+        server.say("dnd", "&state=on"),
+        Said::DoNotDisturb(true)
+    ));
+    assert!(matches!(
+        server.say("dnd", "&state=off"),
+        Said::DoNotDisturb(false)
+    ));
+    let Said::Forward(forward) = server.say("forward", "&kind=no-answer&target=*97&rings=4") else {
+        unreachable!()
+    };
+    assert_eq!(
+        (
+            forward.kind,
+            forward.is_active,
+            &*forward.target,
+            forward.ring_count
+        ),
+        (ForwardKind::NoAnswer, true, "*97", Some(4))
+    );
+    let Said::Forward(forward) = server.say("forward", "&kind=immediate&target=off") else {
+        unreachable!()
+    };
+    assert!(!forward.is_active && forward.target.is_empty(), "forgotten");
+    let Said::Note(note) = server.say("note", "&text=out+to+lunch") else {
+        unreachable!()
+    };
+    assert_eq!(note.as_deref(), Some("out to lunch"));
+    assert!(matches!(server.say("note", "&text=off"), Said::Note(None)));
+    let presence = "&basic=closed&activities=away+dnd+away";
+    let Said::Presence(Some(statement)) = server.say("presence", presence) else {
+        unreachable!()
+    };
+    assert_eq!(statement.open, Some(false));
+    assert_eq!(statement.activities, ["away", "dnd"].map(Box::from));
+    assert!(matches!(
+        server.say("presence", "&basic=off"),
+        Said::Presence(None)
+    ));
+    let Said::Messages(Some(messages)) = server.say("messages", "&counts=3/1&urgent=1/0") else {
+        unreachable!()
+    };
+    let counts = messages.counts[0].1;
+    assert!(messages.are_waiting);
+    assert_eq!(
+        (counts.new, counts.old, counts.urgent_new, counts.urgent_old),
+        (3, 1, 1, 0)
+    );
+    let Said::Messages(Some(messages)) = server.say("messages", "&counts=0/4") else {
+        unreachable!()
+    };
+    assert!(!messages.are_waiting);
+    assert!(matches!(
+        server.say("messages", "&counts=off"),
+        Said::Messages(None)
+    ));
+    let contact = "&contact=sip:123@10.0.0.9:5060&expires=3600";
+    let Said::Registered(contacts) = server.say("registered", contact) else {
+        unreachable!()
+    };
+    let contact = ("sip:123@10.0.0.9:5060".into(), Duration::from_secs(3600));
+    assert_eq!(contacts, [contact]);
+    assert!(matches!(server.say("unregistered", ""), Said::Unregistered));
+}
+
+#[test]
+fn lamps_and_appearances_are_said() {
+    let server = Server::start();
+    let lamp = "&state=early&from=sip:5@x.example&display=Five&expires=10m";
+    let Said::Call {
+        source,
+        call,
+        expires,
+    } = server.say("lamp", lamp)
+    else {
+        unreachable!()
+    };
+    let call = call.unwrap();
+    assert_eq!(source, CallSource::Operator);
+    assert_eq!(expires, Some(Duration::from_secs(600)));
+    assert_eq!(
+        (call.state, &*call.remote.identity, &*call.remote.display),
+        (CallState::Early, "sip:5@x.example", "Five")
+    );
+    let Said::Call { call: None, .. } = server.say("lamp", "&state=off") else {
+        unreachable!()
+    };
+    let Said::Appearance(appearance) = server.say(
+        "appearance",
+        "&index=2&state=held-private&party=Bob+<sip:bob@abc.com>",
+    ) else {
+        unreachable!()
+    };
+    assert_eq!(
+        (appearance.index, appearance.state),
+        (2, AppearanceState::HeldPrivate)
+    );
+    assert_eq!(appearance.party.as_deref(), Some("Bob <sip:bob@abc.com>"));
+}
+
+/// W:C8.1
+#[test]
+fn a_parked_call_waits_in_its_orbit() {
+    let server = Server::start();
+    let parked = server.command(
+        "/say/park",
+        "aor=700@pbx.example&from=sip:5@x.example&display=Five",
+    );
+    assert_eq!(parked.status, 200, "{}", parked.body);
+    let (orbit, said) = server.said();
+    let Said::Call {
+        call: Some(call),
+        expires: None,
+        ..
+    } = said
+    else {
+        unreachable!()
+    };
+    assert_eq!(orbit, "700@pbx.example");
+    assert_eq!(
+        (call.state, call.direction, call.local.rendering),
+        (
+            CallState::Confirmed,
+            Some(Direction::Recipient),
+            Some(false)
+        )
+    );
+    assert_eq!(&*call.remote.identity, "sip:5@x.example");
+    assert!(call.is_parked_at(&Aor::new("700", "pbx.example")));
+    let taken = server.command("/say/unpark", "aor=700@pbx.example");
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    assert!(matches!(server.said().1, Said::Call { call: None, .. }));
+}
+
+#[test]
+fn what_cannot_be_said_is_refused() {
+    let server = Server::start();
+    for (page, fields, words) in [
+        ("dnd", "", "state is missing"),
+        ("dnd", "&state=maybe", "state is none of: on, off"),
+        ("dnd", "&state=on&state=off", "state is given twice"),
+        ("dnd", "&on=1", "there is no field \"on\""),
+        ("forward", "&kind=immediate", "target is missing"),
+        ("forward", "&kind=never&target=1", "kind is none of"),
+        ("forward", "&kind=busy&target=1&rings=3", "rings are of"),
+        ("forward", "&kind=no-answer&target=1&rings=0", "rings are 1"),
+        ("note", "", "text is missing"),
+        ("note", "&text=a%1b[2J", "control character"),
+        ("presence", "&basic=away", "basic is none of"),
+        (
+            "presence",
+            "&basic=open&activities=juggling",
+            "appointment, away",
+        ),
+        ("presence", "&basic=off&activities=away", "no activities"),
+        ("messages", "&counts=3", "counts are written"),
+        ("messages", "&counts=3/1&urgent=4/0", "more urgent"),
+        ("messages", "&counts=off&urgent=1/0", "nothing is urgent"),
+        ("lamp", "&state=on", "state is none of"),
+        ("lamp", "&state=early&from=5", "from is no URI"),
+        ("lamp", "&state=early&expires=soon", "expires is no time"),
+        ("park", "", "from is missing"),
+        ("appearance", "&state=held", "index is missing"),
+        ("appearance", "&index=33&state=held", "index is 1 to 32"),
+        ("appearance", "&index=300&state=held", "index is 1 to 32"),
+        (
+            "appearance",
+            "&index=1&state=lost",
+            "state is none of: idle",
+        ),
+        (
+            "appearance",
+            "&index=1&state=held&party=5",
+            "party is no URI",
+        ),
+        ("registered", "&expires=5", "contact is missing"),
+        ("registered", "&contact=sip:1@h", "expires is missing"),
+    ] {
+        let fields = format!("aor=123@abc.com{fields}");
+        server.refuses(&format!("/say/{page}"), &fields, 400, words);
+    }
+    let long = format!("aor=123@abc.com&text={}", "x".repeat(1025));
+    server.refuses("/say/note", &long, 400, "longer than 1024");
+    let on = |aor: &str| format!("aor={aor}&state=on");
+    server.refuses(
+        "/say/dnd",
+        &on("124@abc.com"),
+        404,
+        "there is no 124@abc.com",
+    );
+    server.refuses("/say/dnd", &on("1@nowhere"), 404, "no such domain");
+    server.refuses("/say/dnd", &on("any-dn@abc.com"), 409, "is a list");
+    server.refuses("/say/hello", "", 404, "Not Found");
+    server.engine.is_full.store(true, Ordering::SeqCst);
+    server.refuses("/say/dnd", &on("123@abc.com"), 503, "as many addresses");
+    server.engine.is_silent.store(true, Ordering::SeqCst);
+    server.refuses("/say/dnd", &on("123@abc.com"), 503, "Unavailable");
+}
+
+const DOCUMENT: &str = r#"<ruleset xmlns="urn:ietf:params:xml:ns:common-policy" xmlns:pr="urn:ietf:params:xml:ns:pres-rules">
+<rule id="a"><conditions><identity><one id="sip:bob@xyz.com"/></identity></conditions>
+<actions><pr:sub-handling>confirm</pr:sub-handling></actions><transformations/></rule></ruleset>"#;
+
+#[test]
+fn rules_are_imported_shown_edited_and_removed() {
+    let server = Server::start();
+    let imported = server.command("/rules/import?aor=123@abc.com", DOCUMENT);
+    assert_eq!(
+        (imported.status, imported.body.as_str()),
+        (200, "123@abc.com has 1 rule of its own\n")
+    );
+    assert_eq!(server.engine.reloads.lock().unwrap().len(), 3);
+    let shown = server.operator("/rules?aor=123@abc.com").body;
+    assert_eq!(
+        shown,
+        "123@abc.com has 1 rule of its own\n\n\
+         WATCHERS     HANDLING  PRIVACY  FROM  UNTIL\n\
+         bob@xyz.com  confirm   -        -     -\n"
+    );
+    let handling = || {
+        let aor = Aor::new("123", "abc.com");
+        let directory = server.directory.current();
+        let rules = directory.rules_document(&aor).to_vec();
+        rules.iter().map(|rule| rule.handling).collect::<Vec<_>>()
+    };
+    let approve = server.command("/rules/approve", "watcher=sip:bob@xyz.com&aor=123@abc.com");
+    assert_eq!(approve.status, 200, "{}", approve.body);
+    assert_eq!(handling(), [Handling::Allow]);
+    let deny = server.command("/rules/deny", "watcher=bob@xyz.com&aor=123@abc.com");
+    assert_eq!(deny.status, 200, "{}", deny.body);
+    assert_eq!(handling(), [Handling::Block]);
+    let fields = "watcher=bob@xyz.com&aor=123@abc.com&politely=yes";
+    assert_eq!(server.command("/rules/deny", fields).status, 200);
+    assert_eq!(handling(), [Handling::PoliteBlock]);
+    let removed = server.command("/rules/remove", "aor=123@abc.com");
+    assert_eq!(removed.body, "123@abc.com has no rules of its own\n");
+    assert_eq!(handling(), []);
+}
+
+#[test]
+fn rules_that_cannot_be_are_refused() {
+    let server = Server::start();
+    let import = "/rules/import?aor=123@abc.com";
+    server.refuses(import, "", 400, "no ruleset");
+    server.refuses(import, "<ruleset/>", 400, "no ruleset");
+    server.refuses(
+        "/rules/import?aor=124@abc.com",
+        DOCUMENT,
+        404,
+        "there is no",
+    );
+    server.refuses("/rules/import", DOCUMENT, 400, "aor is missing");
+    server.refuses("/rules/remove", "aor=123@abc.com", 404, "no rules");
+    server.refuses(
+        "/rules/approve",
+        "aor=123@abc.com",
+        400,
+        "watcher is missing",
+    );
+    let fields = "aor=123@abc.com&watcher=bob";
+    server.refuses("/rules/deny", fields, 400, "this is no address");
+    assert_eq!(server.operator("/rules?aor=123@abc.com").status, 404);
+    let anybody = DOCUMENT
+        .replace(r#"<identity><one id="sip:bob@xyz.com"/></identity>"#, "")
+        .replace("confirm", "allow");
+    assert_eq!(server.command(import, &anybody).status, 200);
+    let fields = "aor=123@abc.com&watcher=bob@xyz.com";
+    server.refuses("/rules/deny", fields, 409, "let everybody in");
+}
+
+#[test]
+fn questions_are_asked_and_commands_given() {
+    let server = Server::start();
+    let asked = server.operator("/list/create?list=x@abc.com");
+    assert_eq!((asked.status, asked.header("allow")), (405, Some("post")));
+    let told = server.command("/list", "");
+    assert_eq!(
+        (told.status, told.header("allow")),
+        (405, Some("get, head"))
+    );
+    for page in ["/list/", "/list/rename", "/rules/import/x", "/say", "/"] {
+        assert_eq!(server.command(page, "").status, 404, "{page}");
+    }
+    assert_eq!(server.get("/list").status, 404, "never at the public door");
+}

@@ -1,0 +1,99 @@
+//! Which calls are shown, and in which order.
+
+use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use crate::presence::activity::ON_THE_PHONE;
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::call::Party;
+use crate::presence::contribution::Calls;
+
+/// The call that `on-the-phone` stands for: nothing is known about it.
+static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
+    Arc::new(CallDialog {
+        id: ON_THE_PHONE.into(),
+        call_id: Box::default(),
+        local_tag: Box::default(),
+        remote_tag: Box::default(),
+        direction: None,
+        state: CallState::Confirmed,
+        local: Party::default(),
+        remote: Party::default(),
+        remote_is_private: false,
+    })
+});
+
+/// Puts into `shown`, whose old content does not matter, what a watcher is shown of `calls`: every
+/// leg once, the one a lamp should show first. When a client claims to be on the phone and no call
+/// is answered, one of which nothing is known is added.
+pub(super) fn show<'a>(
+    calls: impl Iterator<Item = &'a Arc<CallDialog>>,
+    is_on_the_phone: bool,
+    shown: &mut Calls,
+) {
+    gather(calls, shown);
+    let answered = |call: &Arc<CallDialog>| call.lamp_state() == CallState::Confirmed;
+    if is_on_the_phone && !shown.iter().any(answered) {
+        shown.push(Arc::clone(&UNKNOWN_CALL));
+    }
+    shown.sort_unstable_by(|one, other| lamp_order(one, other));
+}
+
+/// Puts every call once into `kept`: of two reports of one leg the further one, of a call's
+/// branches only answered ones when there are any. A presentity has few calls, and their number is
+/// bounded.
+fn gather<'a>(calls: impl Iterator<Item = &'a Arc<CallDialog>>, kept: &mut Calls) {
+    kept.clear();
+    for call in calls {
+        match kept.iter_mut().find(|other| is_same_leg(other, call)) {
+            Some(other) if other.state.progress() < call.state.progress() => {
+                *other = Arc::clone(call)
+            }
+            Some(_) => {}
+            None => kept.push(Arc::clone(call)),
+        }
+    }
+    for index in (0..kept.len()).rev() {
+        let branch = &kept[index];
+        let is_shadowed = branch.state.is_unanswered()
+            && !branch.call_id.is_empty()
+            && kept
+                .iter()
+                .any(|other| other.call_id == branch.call_id && !other.state.is_unanswered());
+        if is_shadowed {
+            kept.remove(index);
+        }
+    }
+}
+
+fn is_same_leg(one: &CallDialog, other: &CallDialog) -> bool {
+    !one.call_id.is_empty()
+        && one.call_id == other.call_id
+        && one.local_tag == other.local_tag
+        && one.remote_tag == other.remote_tag
+}
+
+/// What a lamp shows first, comes first (W:B3.15, C0.3); among equals an incoming call, then
+/// whatever is stable.
+fn lamp_order(one: &CallDialog, other: &CallDialog) -> Ordering {
+    let key = |call: &CallDialog| {
+        (
+            Reverse(call.lamp_state()),
+            call.direction == Some(Direction::Initiator),
+        )
+    };
+    key(one)
+        .cmp(&key(other))
+        .then_with(|| one.id.cmp(&other.id))
+        .then_with(|| {
+            (&one.call_id, &one.local_tag, &one.remote_tag).cmp(&(
+                &other.call_id,
+                &other.local_tag,
+                &other.remote_tag,
+            ))
+        })
+}

@@ -1,0 +1,85 @@
+//! What a client, or the operator, declares of a presentity.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::presence::activity::ActivitySet;
+use crate::presence::activity::ON_THE_PHONE;
+use crate::presence::composition::Availability;
+use crate::presence::contribution::Statement;
+
+/// A [`Statement`], made ready for composing.
+#[derive(Clone, Debug)]
+pub(crate) struct Declaration {
+    /// See [`Statement::open`].
+    pub(crate) open: Option<bool>,
+    /// The activities we know.
+    pub(crate) activities: ActivitySet,
+    /// The note; never empty.
+    pub(crate) note: Option<Arc<str>>,
+    /// See [`Statement::alternative`]; never empty.
+    pub(crate) alternative: Option<Box<str>>,
+    /// When it was declared.
+    pub(crate) since: Instant,
+}
+
+/// Why somebody is busy who claims to be on the phone.
+pub(super) const ON_THE_PHONE_RULE: &str = "a client says on-the-phone";
+
+/// How the words of a declaration are understood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Understanding {
+    /// `closed` declares do-not-disturb (W:D2.11).
+    pub(super) closed_is_do_not_disturb: bool,
+    /// `on-the-phone` is the user's word; where it is not, it belongs to the track of calls.
+    pub(super) on_the_phone_counts: bool,
+}
+
+impl Declaration {
+    /// From a statement made at `since`.
+    pub(crate) fn new(statement: Statement, since: Instant) -> Self {
+        let alternative = statement.alternative;
+        Self {
+            open: statement.open,
+            activities: ActivitySet::from_names(statement.activities.iter().map(|name| &**name)),
+            note: statement
+                .note
+                .filter(|note| !note.is_empty())
+                .map(Arc::from),
+            alternative: alternative.filter(|number| !number.is_empty()),
+            since,
+        }
+    }
+
+    /// Whether it has a word on availability.
+    pub(super) fn says_something(&self) -> bool {
+        self.open.is_some() || self.activities != ActivitySet::default()
+    }
+
+    /// Whether it claims a call.
+    pub(super) fn is_on_the_phone(&self) -> bool {
+        self.activities.contains(ON_THE_PHONE)
+    }
+
+    /// What it alone would make of the presentity, and why.
+    pub(super) fn verdict(&self, understood: Understanding) -> (Availability, &'static str) {
+        let rest = self.activities.without(ON_THE_PHONE);
+        if self.activities.declares_do_not_disturb() {
+            (Availability::DoNotDisturb, "a client declares it")
+        } else if understood.closed_is_do_not_disturb && self.open == Some(false) {
+            (Availability::DoNotDisturb, "a client declares closed")
+        } else if understood.on_the_phone_counts && self.is_on_the_phone() {
+            (Availability::Busy, ON_THE_PHONE_RULE)
+        } else if rest.means(Availability::Busy) {
+            (Availability::Busy, "a client says so")
+        } else if rest.means(Availability::Away) {
+            (Availability::Away, "a client says so")
+        } else {
+            match self.open {
+                Some(true) => (Availability::Available, "a client declares open"),
+                Some(false) => (Availability::Offline, "a client declares closed"),
+                None => (Availability::Offline, "no client says open or closed"),
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The words with which the styles of W:D2 and W:D3 say more than `open` and `closed`.
+//!
+//! A document carries them in an element that others may ignore (W:D2.7).
+
+use crate::presence::composition::Availability;
+use crate::presence::composition::ForwardedTo;
+
+/// A presentity's state in the words of its domain's style.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Extended {
+    /// W:D2
+    Alceo(AlceoStatus),
+    /// W:D3
+    Imagicle(Tracks),
+}
+
+impl Extended {
+    /// The word for the whole state.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alceo(status) => status.as_str(),
+            Self::Imagicle(tracks) => tracks.combined.as_str(),
+        }
+    }
+}
+
+/// The extended status of W:D2.8-D2.12.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AlceoStatus {
+    /// Open: reachable, and not declared otherwise.
+    Available,
+    /// Open: in a call, or says so.
+    Busy,
+    /// Open: an incoming call is unanswered.
+    Ringing,
+    /// Closed: declared unavailable.
+    DoNotDisturb,
+    /// Closed: neither registered nor to be had at another number.
+    Unreachable,
+}
+
+impl AlceoStatus {
+    /// The literal word (W:D2.13).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Busy => "busy",
+            Self::Ringing => "ringing",
+            Self::DoNotDisturb => "donotdisturb",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+impl From<Availability> for AlceoStatus {
+    /// Who is away is available to whoever asks whether to call. The style knows no `Forwarded`:
+    /// who sends his calls on is reachable, hence available.
+    fn from(availability: Availability) -> Self {
+        match availability {
+            Availability::DoNotDisturb => Self::DoNotDisturb,
+            Availability::Unreachable | Availability::Offline => Self::Unreachable,
+            Availability::Ringing => Self::Ringing,
+            Availability::Busy => Self::Busy,
+            Availability::Away | Availability::Available | Availability::Forwarded(_) => {
+                Self::Available
+            }
+        }
+    }
+}
+
+/// The two tracks of W:D3.2, and what they make together (W:D3.17). A track of which no source
+/// speaks is None. The rich track's message is [`super::Composed::note`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tracks {
+    /// Both together.
+    pub combined: ImagicleStatus,
+    /// What the phone does: calls, registrations, what is switched on at the exchange.
+    pub telephony: Option<ImagicleStatus>,
+    /// What the user declares.
+    pub rich: Option<ImagicleStatus>,
+}
+
+/// The values of W:D3.14, and the `Away` of W:D3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ImagicleStatus {
+    /// Free.
+    Available,
+    /// Declared to be out; of the rich track alone.
+    Away,
+    /// In a call, or one rings, or says so.
+    Busy,
+    /// Declared, or switched on at the exchange.
+    DoNotDisturb,
+    /// Not registered, declared closed, or unknown.
+    Offline,
+    /// Every call goes to a voice mail.
+    ForwardedToVoiceMail,
+    /// Every call goes to another number.
+    ForwardedToNumber,
+}
+
+impl ImagicleStatus {
+    /// The literal words (W:D3.14).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "Available",
+            Self::Away => "Away",
+            Self::Busy => "Busy",
+            Self::DoNotDisturb => "Do not disturb",
+            Self::Offline => "Offline",
+            Self::ForwardedToVoiceMail => "Forwarded to voice mail",
+            Self::ForwardedToNumber => "Forwarded to phone number",
+        }
+    }
+}
+
+impl From<Availability> for ImagicleStatus {
+    fn from(availability: Availability) -> Self {
+        match availability {
+            Availability::DoNotDisturb => Self::DoNotDisturb,
+            Availability::Forwarded(ForwardedTo::VoiceMail) => Self::ForwardedToVoiceMail,
+            Availability::Forwarded(ForwardedTo::Number) => Self::ForwardedToNumber,
+            Availability::Unreachable | Availability::Offline => Self::Offline,
+            Availability::Ringing | Availability::Busy => Self::Busy,
+            Availability::Away => Self::Away,
+            Availability::Available => Self::Available,
+        }
+    }
+}

@@ -1,0 +1,617 @@
+//! What each style makes of what is known, as tables: facts by name, the verdict, `basic`, the word
+//! of the style.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::call::Party;
+use crate::presence::composition::Circumstances;
+use crate::presence::composition::Composed;
+use crate::presence::composition::Contributor;
+use crate::presence::composition::Declaration;
+use crate::presence::composition::Extended;
+use crate::presence::composition::Extras;
+use crate::presence::composition::Verdict;
+use crate::presence::composition::compose;
+use crate::presence::composition::implied_activity;
+use crate::presence::composition::lamp;
+use crate::presence::contribution::Statement;
+use crate::presence::features::Forward;
+use crate::presence::features::ForwardKind;
+use crate::presence::registration::ContactEvent;
+use crate::presence::registration::RegisteredContact;
+use crate::presence::rules::Rules;
+use crate::presence::rules::Style;
+use crate::presence::statement::CallSource;
+
+const FEED: Contributor = Contributor::Publication(0);
+const CLIENT: Contributor = Contributor::Publication(1);
+
+/// Composes what a line of facts says.
+fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
+    let mut extras = Extras::default();
+    let mut calls = Vec::new();
+    let mut declarations = Vec::new();
+    let (mut has_registrar, mut call_source, mut note) = (false, None, None);
+    for fact in facts.split_whitespace() {
+        let word = |open, activity: &str, words: Option<&str>| {
+            let statement = Statement {
+                open,
+                activities: Some(activity)
+                    .filter(|name| !name.is_empty())
+                    .into_iter()
+                    .map(Box::from)
+                    .collect(),
+                note: words.map(Box::from),
+                alternative: None,
+            };
+            Declaration::new(statement, Instant::now())
+        };
+        match fact {
+            "dnd" => extras.features.do_not_disturb = true,
+            "voicemail" => extras
+                .features
+                .forwards
+                .push(forward(ForwardKind::Immediate, "sip:*97@abc.com")),
+            "number" => extras
+                .features
+                .forwards
+                .push(forward(ForwardKind::Immediate, "0123")),
+            "when-busy" => extras
+                .features
+                .forwards
+                .push(forward(ForwardKind::Busy, "*97")),
+            "registered" => {
+                has_registrar = true;
+                extras.contacts.push(RegisteredContact {
+                    uri: "sip:123@10.0.0.9".into(),
+                    id: 0,
+                    event: ContactEvent::Registered,
+                });
+            }
+            "unregistered" => has_registrar = true,
+            "alternative" => extras.alternative = Some("+39061234".into()),
+            "ringing" => calls.push((FEED, call("r", Direction::Recipient, CallState::Early))),
+            "talking" => calls.push((FEED, call("t", Direction::Recipient, CallState::Confirmed))),
+            "calling" => calls.push((FEED, call("c", Direction::Initiator, CallState::Trying))),
+            "http" => calls.push((
+                Contributor::Call(CallSource::CallState),
+                call("h", Direction::Recipient, CallState::Confirmed),
+            )),
+            "feed" => call_source = Some(FEED),
+            "noted" => note = Some(Arc::from("back soon")),
+            "open" => declarations.push((CLIENT, word(Some(true), "", None))),
+            "closed" => declarations.push((CLIENT, word(Some(false), "", Some("On holiday")))),
+            "operator-away" => {
+                declarations.push((Contributor::OperatorPresence, word(None, "away", None)))
+            }
+            "operator-closed" => {
+                declarations.push((Contributor::OperatorPresence, word(Some(false), "", None)))
+            }
+            activity => declarations.push((CLIENT, word(None, activity, Some(activity)))),
+        }
+    }
+    let rules = Rules {
+        style,
+        voicemail: vec!["*97".into()],
+        ..Rules::default()
+    };
+    let extras = Arc::new(extras);
+    let circumstances = Circumstances {
+        rules: &rules,
+        extras: &extras,
+        alternative_by: Contributor::Account,
+        note: note.as_ref(),
+        has_registrar,
+        call_source: call_source.or_else(|| calls.first().map(|(by, _)| *by)),
+    };
+    let mut composed = Composed::default();
+    let calls = calls.iter().map(|(by, call)| (*by, call));
+    let declarations = declarations.iter().map(|(by, said)| (*by, said));
+    let verdict = compose(
+        calls,
+        declarations,
+        &circumstances,
+        &Composed::default(),
+        &mut composed,
+    );
+    assert_eq!(verdict.availability, composed.availability);
+    (composed, verdict)
+}
+
+fn forward(kind: ForwardKind, target: &str) -> Forward {
+    Forward {
+        kind,
+        is_active: true,
+        target: target.into(),
+        ring_count: None,
+    }
+}
+
+fn call(id: &str, direction: Direction, state: CallState) -> Arc<CallDialog> {
+    Arc::new(CallDialog {
+        id: id.into(),
+        call_id: id.into(),
+        local_tag: "l".into(),
+        remote_tag: "r".into(),
+        direction: Some(direction),
+        state,
+        local: Party::default(),
+        remote: Party::default(),
+        remote_is_private: false,
+    })
+}
+
+/// The verdict and `basic`: `busy open`.
+fn outcome(style: Style, facts: &str) -> String {
+    let (composed, _) = composed(style, facts);
+    let basic = if composed.open { "open" } else { "closed" };
+    format!("{} {basic}", composed.availability)
+}
+
+fn word(style: Style, facts: &str) -> &'static str {
+    composed(style, facts)
+        .0
+        .extended
+        .map_or("", Extended::as_str)
+}
+
+/// Every pair of `facts`, which are in order of precedence, and the strongest of all.
+fn check_precedence(style: Style, facts: &[(&str, &str)]) {
+    for (place, (strong, availability)) in facts.iter().enumerate() {
+        assert_eq!(
+            composed(style, strong).0.availability.to_string(),
+            *availability,
+            "{strong}"
+        );
+        for (weak, _) in &facts[place..] {
+            for both in [format!("{strong} {weak}"), format!("{weak} {strong}")] {
+                let (composed, _) = composed(style, &both);
+                assert_eq!(
+                    composed.availability.to_string(),
+                    *availability,
+                    "{style:?} {both}"
+                );
+            }
+        }
+    }
+}
+
+/// DESIGN §3
+#[test]
+fn standard_precedence_pair_by_pair() {
+    check_precedence(
+        Style::Standard,
+        &[
+            ("dnd", "do-not-disturb"),
+            ("donotdisturb", "do-not-disturb"),
+            ("voicemail", "forwarded to voice mail"),
+            ("ringing", "ringing"),
+            ("talking", "busy"),
+            ("calling", "busy"),
+            ("meeting", "busy"),
+            ("away", "away"),
+            ("open", "available"),
+            ("registered", "available"),
+        ],
+    );
+    // Who cannot be reached is in no call and not open.
+    check_precedence(
+        Style::Standard,
+        &[
+            ("dnd", "do-not-disturb"),
+            ("number", "forwarded to a number"),
+            ("unregistered", "unreachable"),
+            ("meeting", "busy"),
+            ("away", "away"),
+            ("closed", "offline"),
+        ],
+    );
+}
+
+#[test]
+fn standard() {
+    let table = [
+        ("", "offline closed"),
+        // Registrations, W:D2.5.
+        ("registered", "available open"),
+        ("unregistered", "unreachable closed"),
+        ("unregistered alternative", "available open"),
+        ("alternative", "available open"),
+        ("registered closed", "offline closed"),
+        ("registered closed talking", "busy closed"),
+        ("unregistered closed", "unreachable closed"),
+        ("unregistered open", "available open"),
+        ("unregistered talking", "busy open"),
+        ("unregistered http", "busy open"),
+        ("unregistered on-the-phone", "busy open"),
+        ("unregistered away", "unreachable closed"),
+        ("registered away", "away open"),
+        // What is switched on at the exchange, W:C9.3.
+        ("dnd", "do-not-disturb closed"),
+        ("dnd registered open talking", "do-not-disturb closed"),
+        ("voicemail", "forwarded to voice mail closed"),
+        ("voicemail registered", "forwarded to voice mail open"),
+        ("number", "forwarded to a number open"),
+        ("number closed", "forwarded to a number closed"),
+        ("number unregistered", "forwarded to a number open"),
+        ("when-busy talking", "busy open"),
+        // The operator's word.
+        ("operator-away", "away closed"),
+        ("operator-away open", "away open"),
+        ("operator-closed open", "offline closed"),
+        ("operator-away donotdisturb", "away closed"),
+        ("operator-away on-the-phone", "busy open"),
+        ("operator-away ringing", "ringing open"),
+        // Who merely reports no call says nothing about reachability.
+        ("feed", "offline closed"),
+    ];
+    for (facts, expected) in table {
+        assert_eq!(outcome(Style::Standard, facts), expected, "{facts:?}");
+        assert_eq!(word(Style::Standard, facts), "", "{facts:?}");
+    }
+}
+
+/// W:D2.13
+#[test]
+fn alceo_precedence_pair_by_pair() {
+    check_precedence(
+        Style::Alceo,
+        &[
+            ("dnd", "do-not-disturb"),
+            ("closed", "do-not-disturb"),
+            ("ringing", "ringing"),
+            ("talking", "busy"),
+            ("registered meeting", "busy"),
+            ("registered away", "away"),
+            ("registered", "available"),
+        ],
+    );
+    check_precedence(
+        Style::Alceo,
+        &[
+            ("donotdisturb", "do-not-disturb"),
+            ("unregistered", "unreachable"),
+            ("meeting", "unreachable"),
+            ("away", "unreachable"),
+            ("voicemail", "unreachable"),
+        ],
+    );
+}
+
+/// W:D2.7-D2.12
+#[test]
+fn alceo() {
+    let table = [
+        // Reachable is who is registered, has another number, a call, or a client that is open.
+        ("", "unreachable closed", "unreachable"),
+        ("feed", "unreachable closed", "unreachable"),
+        ("unregistered", "unreachable closed", "unreachable"),
+        ("registered", "available open", "available"),
+        ("alternative", "available open", "available"),
+        ("unregistered alternative", "available open", "available"),
+        ("unregistered open", "available open", "available"),
+        ("unregistered number", "available open", "available"),
+        (
+            "unregistered voicemail",
+            "unreachable closed",
+            "unreachable",
+        ),
+        ("alternative away", "away open", "available"),
+        ("unregistered away", "unreachable closed", "unreachable"),
+        // Calls.
+        ("registered talking", "busy open", "busy"),
+        ("unregistered talking", "busy open", "busy"),
+        ("http", "busy open", "busy"),
+        ("registered on-the-phone", "busy open", "busy"),
+        ("registered ringing", "ringing open", "ringing"),
+        ("registered talking ringing", "ringing open", "ringing"),
+        // Diverted calls are no word of this style.
+        ("registered voicemail talking", "busy open", "busy"),
+        // Declared unavailable: reachable or not.
+        ("registered dnd", "do-not-disturb closed", "donotdisturb"),
+        ("unregistered dnd", "do-not-disturb closed", "donotdisturb"),
+        ("dnd", "do-not-disturb closed", "donotdisturb"),
+        (
+            "unregistered donotdisturb",
+            "do-not-disturb closed",
+            "donotdisturb",
+        ),
+        ("registered closed", "do-not-disturb closed", "donotdisturb"),
+        (
+            "unregistered closed",
+            "do-not-disturb closed",
+            "donotdisturb",
+        ),
+        ("closed talking", "do-not-disturb closed", "donotdisturb"),
+        // One of two clients is open.
+        ("closed open", "available open", "available"),
+    ];
+    for (facts, expected, extended) in table {
+        assert_eq!(outcome(Style::Alceo, facts), expected, "{facts:?}");
+        assert_eq!(word(Style::Alceo, facts), extended, "{facts:?}");
+    }
+}
+
+/// W:D2.11, D2.14
+#[test]
+fn alceo_carries_the_comment_and_mirrors_to_rpid() {
+    let (composed, verdict) = composed(Style::Alceo, "registered closed");
+    assert_eq!(composed.note.as_deref(), Some("On holiday"));
+    assert_eq!(implied_activity(&composed), Some("busy"));
+    assert_eq!(
+        verdict.to_string(),
+        "do-not-disturb: a client declares closed"
+    );
+    let noted = self::composed(Style::Alceo, "registered closed noted").0;
+    assert_eq!(
+        noted.note.as_deref(),
+        Some("back soon"),
+        "the operator's goes before"
+    );
+    let busy = self::composed(Style::Alceo, "registered talking").0;
+    assert_eq!(implied_activity(&busy), Some("on-the-phone"));
+}
+
+/// W:D3.17
+#[test]
+fn imagicle_precedence_pair_by_pair() {
+    check_precedence(
+        Style::Imagicle,
+        &[
+            ("dnd", "do-not-disturb"),
+            ("donotdisturb", "do-not-disturb"),
+            ("number", "forwarded to a number"),
+            ("ringing", "ringing"),
+            ("http", "busy"),
+            ("meeting", "busy"),
+            ("away", "away"),
+            ("registered", "available"),
+            ("closed", "offline"),
+        ],
+    );
+    check_precedence(
+        Style::Imagicle,
+        &[
+            ("dnd", "do-not-disturb"),
+            ("voicemail", "forwarded to voice mail"),
+            ("unregistered", "unreachable"),
+            ("away", "away"),
+            ("closed", "offline"),
+        ],
+    );
+}
+
+/// W:D3.2, D3.3, D3.14, D3.17-D3.19: the word for all, for the telephony track, for the rich one.
+#[test]
+fn imagicle() {
+    let table = [
+        ("", "offline closed", "Offline / - / -"),
+        // Telephony alone.
+        ("feed", "available open", "Available / Available / -"),
+        ("registered", "available open", "Available / Available / -"),
+        (
+            "unregistered",
+            "unreachable closed",
+            "Offline / Offline / -",
+        ),
+        ("http", "busy open", "Busy / Busy / -"),
+        ("feed ringing", "ringing open", "Busy / Busy / -"),
+        (
+            "voicemail",
+            "forwarded to voice mail open",
+            "Forwarded to voice mail / Forwarded to voice mail / -",
+        ),
+        (
+            "number",
+            "forwarded to a number open",
+            "Forwarded to phone number / Forwarded to phone number / -",
+        ),
+        (
+            "number talking",
+            "forwarded to a number open",
+            "Forwarded to phone number / Forwarded to phone number / -",
+        ),
+        (
+            "number dnd",
+            "do-not-disturb closed",
+            "Do not disturb / Do not disturb / -",
+        ),
+        ("when-busy talking", "busy open", "Busy / Busy / -"),
+        // Rich alone.
+        ("open", "available open", "Available / - / Available"),
+        ("away", "away open", "Away / - / Away"),
+        ("meeting", "busy open", "Busy / - / Busy"),
+        (
+            "donotdisturb",
+            "do-not-disturb closed",
+            "Do not disturb / - / Do not disturb",
+        ),
+        ("closed", "offline closed", "Offline / - / Offline"),
+        // Both.
+        ("talking away", "busy open", "Busy / Busy / Away"),
+        ("feed away", "away open", "Away / Available / Away"),
+        (
+            "feed closed",
+            "available open",
+            "Available / Available / Offline",
+        ),
+        (
+            "number donotdisturb",
+            "do-not-disturb closed",
+            "Do not disturb / Forwarded to phone number / Do not disturb",
+        ),
+        // A client's on-the-phone is telephony, and not heard beside a better source.
+        ("on-the-phone", "busy open", "Busy / Busy / Offline"),
+        (
+            "feed on-the-phone",
+            "available open",
+            "Available / Available / Offline",
+        ),
+        // The operator's word stands for the clients'.
+        ("operator-away meeting", "away open", "Away / - / Away"),
+        ("operator-away donotdisturb", "away open", "Away / - / Away"),
+        ("operator-away talking", "busy open", "Busy / Busy / Away"),
+    ];
+    for (facts, expected, tracks) in table {
+        assert_eq!(outcome(Style::Imagicle, facts), expected, "{facts:?}");
+        let Some(Extended::Imagicle(known)) = composed(Style::Imagicle, facts).0.extended else {
+            panic!("{facts}");
+        };
+        let track = |status: Option<super::ImagicleStatus>| {
+            status.map_or("-", super::ImagicleStatus::as_str)
+        };
+        let said = format!(
+            "{} / {} / {}",
+            known.combined.as_str(),
+            track(known.telephony),
+            track(known.rich)
+        );
+        assert_eq!(said, tracks, "{facts:?}");
+    }
+}
+
+/// W:D3.17: the call's details stay.
+#[test]
+fn calls_that_are_sent_on_do_not_hide_the_one_that_is_up() {
+    for style in [Style::Standard, Style::Imagicle] {
+        let (composed, verdict) = composed(style, "voicemail talking");
+        assert_eq!(lamp(&composed), CallState::Confirmed);
+        assert_eq!(implied_activity(&composed), Some("on-the-phone"));
+        assert_eq!(verdict.decider, Contributor::Forward);
+        assert_eq!(
+            verdict.to_string(),
+            "forwarded to voice mail: every call is sent on"
+        );
+    }
+}
+
+/// W:D3.18: where a better source reports no call, the lamp does not light for a client's claim.
+#[test]
+fn a_claim_beside_a_better_source_lights_no_lamp() {
+    for (style, facts, shown) in [
+        (Style::Imagicle, "feed on-the-phone", CallState::Terminated),
+        (Style::Imagicle, "on-the-phone", CallState::Confirmed),
+        (Style::Standard, "feed on-the-phone", CallState::Confirmed),
+        (Style::Alceo, "feed on-the-phone", CallState::Confirmed),
+    ] {
+        assert_eq!(lamp(&composed(style, facts).0), shown, "{style:?} {facts}");
+    }
+    let disbelieved = composed(Style::Imagicle, "feed on-the-phone").0;
+    assert!(disbelieved.activities.is_empty() && implied_activity(&disbelieved).is_none());
+}
+
+/// Who decides, and why.
+#[test]
+fn the_decider_is_named_in_every_style() {
+    use Style::Alceo;
+    use Style::Imagicle;
+    use Style::Standard;
+    let table = [
+        (
+            Standard,
+            "registered",
+            Contributor::Contact(0),
+            "available: a contact is registered",
+        ),
+        (
+            Standard,
+            "unregistered",
+            Contributor::Registrar,
+            "unreachable: neither registered nor at an alternative number",
+        ),
+        (
+            Standard,
+            "unregistered alternative",
+            Contributor::Account,
+            "available: an alternative number is known",
+        ),
+        (
+            Standard,
+            "dnd",
+            Contributor::DoNotDisturb,
+            "do-not-disturb: it is switched on at the exchange",
+        ),
+        (
+            Standard,
+            "number",
+            Contributor::Forward,
+            "forwarded to a number: every call is sent on",
+        ),
+        (
+            Standard,
+            "operator-away",
+            Contributor::OperatorPresence,
+            "away: the operator says so",
+        ),
+        (
+            Standard,
+            "http",
+            Contributor::Call(CallSource::CallState),
+            "busy: a call is confirmed",
+        ),
+        (
+            Standard,
+            "on-the-phone",
+            CLIENT,
+            "busy: a client says on-the-phone",
+        ),
+        (
+            Standard,
+            "dnd donotdisturb",
+            Contributor::DoNotDisturb,
+            "do-not-disturb: it is switched on at the exchange",
+        ),
+        (
+            Alceo,
+            "",
+            Contributor::Nobody,
+            "unreachable: neither registered nor at an alternative number",
+        ),
+        (
+            Alceo,
+            "alternative",
+            Contributor::Account,
+            "available: an alternative number is known",
+        ),
+        (
+            Alceo,
+            "number",
+            Contributor::Forward,
+            "available: every call is sent on",
+        ),
+        (Imagicle, "feed", FEED, "available: no call"),
+        (Imagicle, "feed closed", FEED, "available: no call"),
+        (
+            Imagicle,
+            "talking meeting",
+            FEED,
+            "busy: a call is confirmed",
+        ),
+        (Imagicle, "feed meeting", CLIENT, "busy: a client says so"),
+        (
+            Imagicle,
+            "on-the-phone",
+            CLIENT,
+            "busy: a client says on-the-phone",
+        ),
+    ];
+    for (style, facts, decider, words) in table {
+        let (_, verdict) = composed(style, facts);
+        assert_eq!(
+            (verdict.decider, &*verdict.to_string()),
+            (decider, words),
+            "{style:?} {facts}"
+        );
+    }
+}
+
+#[test]
+fn nobody_is_somebody_of_whom_nothing_is_known() {
+    for style in [Style::Standard, Style::Alceo, Style::Imagicle] {
+        assert_eq!(Composed::of_nobody(style), composed(style, "").0);
+    }
+}

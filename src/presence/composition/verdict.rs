@@ -1,0 +1,295 @@
+//! What decides: everything that would make a presentity something, and which of it is the
+//! strongest.
+//!
+//! There are two tracks (W:D3.2): what the phone does, and what the user declares. Each has its
+//! strongest reason, and the stronger of the two is the verdict; of equals the phone's, for a call
+//! is a fact where `busy` is a word. The styles differ in which reasons there are, not in how they
+//! rank.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::composition::Availability;
+use crate::presence::composition::Extras;
+use crate::presence::composition::ForwardedTo;
+use crate::presence::composition::declaration;
+use crate::presence::composition::declaration::Declaration;
+use crate::presence::composition::declaration::Understanding;
+use crate::presence::contribution::Calls;
+use crate::presence::rules::Rules;
+use crate::presence::rules::Style;
+use crate::presence::statement::CallSource;
+
+/// Whose contribution it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Contributor {
+    /// No source says anything.
+    #[default]
+    Nobody,
+    /// Who says by himself that there is a call.
+    Call(CallSource),
+    /// A publication, by the number the presentity gave it.
+    Publication(u64),
+    /// Do-not-disturb, switched on at the exchange.
+    DoNotDisturb,
+    /// A forwarding, switched on at the exchange.
+    Forward,
+    /// The operator's word on availability.
+    OperatorPresence,
+    /// A registered contact, by its `id`.
+    Contact(u64),
+    /// A registrar that has no contact any more.
+    Registrar,
+    /// The alternative number in the account.
+    Account,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The outcome.
+    pub(crate) availability: Availability,
+    /// Why, in words.
+    pub(crate) rule: &'static str,
+    /// Whose contribution it follows.
+    pub(crate) decider: Contributor,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self {
+            availability: Availability::Offline,
+            rule: "no source says anything",
+            decider: Contributor::Nobody,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.availability, self.rule)
+    }
+}
+
+impl Contributor {
+    fn is_operator(self) -> bool {
+        self == Self::OperatorPresence
+    }
+
+    /// The rule by which its declaration counts, being `rule` when a client made it.
+    fn rule(self, rule: &'static str) -> &'static str {
+        if self.is_operator() {
+            "the operator says so"
+        } else {
+            rule
+        }
+    }
+}
+
+impl Verdict {
+    /// The stronger of two; the first of equals.
+    fn or_stronger(self, other: Self) -> Self {
+        if other.availability.rank() < self.availability.rank() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// What is known besides calls and declarations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances<'a> {
+    /// The rules of the presentity.
+    pub(crate) rules: &'a Rules,
+    /// What is switched on, who is registered, the alternative number.
+    pub(crate) extras: &'a Arc<Extras>,
+    /// Who names the alternative number.
+    pub(crate) alternative_by: Contributor,
+    /// The operator's note.
+    pub(crate) note: Option<&'a Arc<str>>,
+    /// Whether a registrar has ever spoken of the presentity.
+    pub(crate) has_registrar: bool,
+    /// Who speaks about its calls better than a client's activities do, even if of no call.
+    pub(crate) call_source: Option<Contributor>,
+}
+
+impl Circumstances<'_> {
+    /// How declarations are understood, given what they add up to on `open`.
+    pub(super) fn understanding(&self, declared_open: Option<bool>) -> Understanding {
+        Understanding {
+            closed_is_do_not_disturb: self.rules.style == Style::Alceo
+                && declared_open == Some(false),
+            on_the_phone_counts: self.rules.style != Style::Imagicle,
+        }
+    }
+
+    /// Whether a client that claims a call is believed (W:D3.18).
+    pub(super) fn believes_claims(&self) -> bool {
+        self.rules.style != Style::Imagicle || self.call_source.is_none()
+    }
+
+    /// How the exchange can reach the user, calls and declarations apart (W:D2.5, D2.6).
+    pub(super) fn reach(&self) -> Option<(Contributor, &'static str)> {
+        let registered = self.extras.contacts.first();
+        let alternative = self.extras.alternative.as_ref();
+        let diverted = self.forwarded_to() == Some(ForwardedTo::Number);
+        registered
+            .map(|contact| (Contributor::Contact(contact.id), "a contact is registered"))
+            .or_else(|| {
+                alternative.map(|_| (self.alternative_by, "an alternative number is known"))
+            })
+            .or_else(|| diverted.then_some((Contributor::Forward, "every call is sent on")))
+    }
+
+    /// Where every call is sent on to, if it is (W:D3.19).
+    fn forwarded_to(&self) -> Option<ForwardedTo> {
+        let diversion = self.extras.features.diversion()?;
+        Some(if self.rules.is_voicemail(&diversion.target) {
+            ForwardedTo::VoiceMail
+        } else {
+            ForwardedTo::Number
+        })
+    }
+
+    /// The strongest reason of what the phone does; None when nothing is known about it. `called` is
+    /// what the call that is shown first says.
+    pub(super) fn telephony(
+        &self,
+        called: Option<Verdict>,
+        declared_open: Option<bool>,
+    ) -> Option<Verdict> {
+        let because = |availability, rule, decider| Verdict {
+            availability,
+            rule,
+            decider,
+        };
+        let do_not_disturb = self.extras.features.do_not_disturb.then_some(because(
+            Availability::DoNotDisturb,
+            "it is switched on at the exchange",
+            Contributor::DoNotDisturb,
+        ));
+        let has_word = self.rules.style != Style::Alceo;
+        let forwarded = self.forwarded_to().filter(|_| has_word).map(|to| {
+            because(
+                Availability::Forwarded(to),
+                "every call is sent on",
+                Contributor::Forward,
+            )
+        });
+        let reachability = self.reachability(called.is_some(), declared_open);
+        let reasons = [do_not_disturb, forwarded, called, reachability];
+        reasons.into_iter().flatten().reduce(Verdict::or_stronger)
+    }
+
+    /// What reachability alone says.
+    fn reachability(&self, has_call: bool, declared_open: Option<bool>) -> Option<Verdict> {
+        let available = |(decider, rule)| Verdict {
+            availability: Availability::Available,
+            rule,
+            decider,
+        };
+        if let Some(reach) = self.reach() {
+            // Whoever declares himself closed, is, whatever his phone says; but a track of its own
+            // says what it says.
+            let is_overruled = self.rules.style == Style::Standard && declared_open == Some(false);
+            return (!is_overruled).then(|| available(reach));
+        }
+        let is_expected = self.has_registrar || self.rules.style == Style::Alceo;
+        if is_expected && !has_call && declared_open != Some(true) {
+            return Some(Verdict {
+                availability: Availability::Unreachable,
+                rule: "neither registered nor at an alternative number",
+                decider: if self.has_registrar {
+                    Contributor::Registrar
+                } else {
+                    Contributor::Nobody
+                },
+            });
+        }
+        let idle = self.call_source.map(|source| (source, "no call"));
+        idle.filter(|_| self.rules.style == Style::Imagicle)
+            .map(available)
+    }
+
+    /// The strongest reason of what the user declares; None when nothing is declared.
+    pub(super) fn rich<'a>(
+        declarations: impl Iterator<Item = (Contributor, &'a Declaration)>,
+        understood: Understanding,
+    ) -> Option<Verdict> {
+        let verdicts = declarations.map(|(decider, said)| {
+            let (availability, rule) = said.verdict(understood);
+            Verdict {
+                availability,
+                rule: decider.rule(rule),
+                decider,
+            }
+        });
+        verdicts.reduce(Verdict::or_stronger)
+    }
+}
+
+/// The stronger of what the tracks say; of equals what the phone does.
+pub(super) fn of_tracks(telephony: Option<Verdict>, rich: Option<Verdict>) -> Verdict {
+    let tracks = telephony.into_iter().chain(rich);
+    tracks.reduce(Verdict::or_stronger).unwrap_or_default()
+}
+
+/// The declarations that count: the operator's word stands for what the clients declare, as long
+/// as it is there (W:D3.18).
+pub(super) fn heard<'a>(
+    declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
+) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
+    let operator_alone = declarations
+        .clone()
+        .any(|(by, said)| by.is_operator() && said.says_something());
+    declarations.filter(move |(by, _)| !operator_alone || by.is_operator())
+}
+
+/// `basic` as it is declared: open iff anybody says so, None when nobody says either.
+pub(super) fn declared_open<'a>(
+    declarations: impl Iterator<Item = (Contributor, &'a Declaration)>,
+) -> Option<bool> {
+    declarations
+        .filter_map(|(_, said)| said.open)
+        .reduce(|one, other| one || other)
+}
+
+/// What the call that is shown first says, and whose it is; None when there is none.
+/// `on_the_phone` claims a call that nobody reports.
+pub(super) fn of_first_call<'a>(
+    shown: &Calls,
+    mut calls: impl Iterator<Item = (Contributor, &'a Arc<CallDialog>)>,
+    on_the_phone: Option<Contributor>,
+) -> Option<Verdict> {
+    let first = shown.first()?;
+    let verdict = match calls.find(|(_, call)| Arc::ptr_eq(call, first)) {
+        Some((decider, call)) => {
+            let (availability, rule) = verdict_of_call(call);
+            Verdict {
+                availability,
+                rule,
+                decider,
+            }
+        }
+        None => {
+            let decider = on_the_phone?;
+            Verdict {
+                availability: Availability::Busy,
+                rule: decider.rule(declaration::ON_THE_PHONE_RULE),
+                decider,
+            }
+        }
+    };
+    Some(verdict)
+}
+
+fn verdict_of_call(call: &CallDialog) -> (Availability, &'static str) {
+    match (call.lamp_state(), call.state) {
+        (CallState::Confirmed, CallState::Confirmed) => (Availability::Busy, "a call is confirmed"),
+        (CallState::Confirmed, _) => (Availability::Busy, "a call is being made"),
+        _ => (Availability::Ringing, "an incoming call is unanswered"),
+    }
+}

@@ -1,0 +1,107 @@
+//! What shared-line phones are told (W:C10): the value of a Call-Info header with the appearances
+//! of the line, and `application/x-broadworks-callpark-info+xml`, the call that is parked.
+
+use std::io::Write;
+
+use crate::presence::Aor;
+use crate::presence::Composed;
+use crate::presence::appearance::Appearance;
+use crate::presence::call::CallDialog;
+use crate::presence::document::dialog_info::ANONYMOUS_DISPLAY;
+use crate::presence::document::dialog_info::ANONYMOUS_URI;
+use crate::presence::document::xml;
+use crate::presence::document::xml::write_attribute;
+use crate::presence::subscription::Privacy;
+
+/// The media type of the parked call.
+pub const CONTENT_TYPE: &str = "application/x-broadworks-callpark-info+xml";
+
+/// Appends the value of the Call-Info header: each appearance that is not idle, then `*` for all
+/// others (W:C10.1).
+pub fn write_appearances(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
+    for appearance in &composed.extras.appearances {
+        write_appearance(out, aor, appearance, privacy);
+        out.push(b',');
+    }
+    write_uri(out, aor);
+    out.extend_from_slice(b";appearance-index=*;appearance-state=idle");
+}
+
+fn write_appearance(out: &mut Vec<u8>, aor: &Aor, appearance: &Appearance, privacy: Privacy) {
+    write_uri(out, aor);
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        out,
+        ";appearance-index={};appearance-state={}",
+        appearance.index,
+        appearance.state.as_str()
+    );
+    if let Some(party) = &appearance.party
+        && privacy >= Privacy::Party
+    {
+        out.extend_from_slice(b";appearance-uri=\"");
+        write_quoted(out, party);
+        out.push(b'"');
+    }
+}
+
+fn write_uri(out: &mut Vec<u8>, aor: &Aor) {
+    out.extend_from_slice(b"<sip:");
+    out.extend(
+        aor.domain()
+            .bytes()
+            .filter(|octet| !octet.is_ascii_control()),
+    );
+    out.push(b'>');
+}
+
+/// Appends the inside of a quoted string (RFC 3261 §25.1).
+fn write_quoted(out: &mut Vec<u8>, text: &str) {
+    for octet in text.bytes() {
+        match octet {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', octet]),
+            _ if octet.is_ascii_control() => {}
+            _ => out.push(octet),
+        }
+    }
+}
+
+/// Appends the document: who is parked, when somebody is (W:C10.4), as far as the watcher may know.
+pub fn write_call_park(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
+    out.extend_from_slice(xml::DECLARATION);
+    out.extend_from_slice(
+        b"<x-broadworks-callpark-info xmlns=\"http://schema.broadsoft.com/callpark\">\n",
+    );
+    match composed.calls.iter().find(|call| call.is_parked_at(aor)) {
+        Some(call) => {
+            out.extend_from_slice(b"<callpark>\n<parked>\n");
+            write_parked(out, aor, call, privacy);
+            out.extend_from_slice(b"</parked>\n</callpark>\n");
+        }
+        None => out.extend_from_slice(b"<callpark/>\n"),
+    }
+    out.extend_from_slice(b"</x-broadworks-callpark-info>\n");
+}
+
+fn write_parked(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privacy) {
+    let is_shown = privacy >= Privacy::Party && !call.remote_is_private;
+    let (identity, display) = if is_shown && !call.remote.identity.is_empty() {
+        (&*call.remote.identity, &*call.remote.display)
+    } else {
+        (ANONYMOUS_URI, ANONYMOUS_DISPLAY)
+    };
+    out.extend_from_slice(b"<identity");
+    if !display.is_empty() {
+        write_attribute(out, "display", display);
+    }
+    out.push(b'>');
+    xml::write_full_uri(out, aor, identity);
+    if !identity.starts_with("tel:") && !identity.contains(';') {
+        out.extend_from_slice(b";user=phone");
+    }
+    out.extend_from_slice(b"</identity>\n");
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -1,0 +1,229 @@
+//! `Content-Encoding: deflate` (RFC 9110 §8.4.1.2; W:B5.17, E2.16, G2).
+//!
+//! Read with or without the zlib header, for clients do both, and never beyond a bound: a bomb
+//! costs what the bound says. Written with the header, as the RFC says.
+
+use flate2::Compress;
+use flate2::Compression;
+use flate2::Decompress;
+use flate2::FlushCompress;
+use flate2::FlushDecompress;
+use flate2::Status;
+
+use crate::presence::document::DocumentFault;
+
+/// Octets from which on a body is worth deflating (W:B5.17).
+pub const WORTHWHILE_OCTETS: usize = 1200;
+
+/// What a body may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InflateLimits {
+    /// Octets.
+    pub octets_max: usize,
+    /// Octets for each octet of the body.
+    pub ratio_max: usize,
+    /// Octets up to which the ratio does not count: a short text of repetitions is no bomb.
+    pub ratio_free_octets: usize,
+}
+
+impl Default for InflateLimits {
+    fn default() -> Self {
+        Self {
+            octets_max: 1024 * 1024,
+            ratio_max: 20,
+            ratio_free_octets: 16 * 1024,
+        }
+    }
+}
+
+/// The body as it was before it was deflated.
+///
+/// # Errors
+/// `TooLarge` over a limit, `Malformed` for what is neither zlib nor raw deflate, or breaks off.
+pub fn inflate(body: &[u8], limits: InflateLimits) -> Result<Vec<u8>, DocumentFault> {
+    let by_ratio = body.len().saturating_mul(limits.ratio_max);
+    let octets_max = by_ratio
+        .max(limits.ratio_free_octets)
+        .min(limits.octets_max);
+    if has_zlib_header(body) {
+        match inflate_as(true, body, octets_max) {
+            Err(DocumentFault::Malformed) => {}
+            outcome => return outcome,
+        }
+    }
+    inflate_as(false, body, octets_max)
+}
+
+/// RFC 1950 §2.2. Raw deflate may begin alike.
+fn has_zlib_header(body: &[u8]) -> bool {
+    body.first_chunk().is_some_and(|&[method, flags]| {
+        method & 0xf == 8 && u16::from_be_bytes([method, flags]) % 31 == 0
+    })
+}
+
+fn inflate_as(zlib: bool, body: &[u8], octets_max: usize) -> Result<Vec<u8>, DocumentFault> {
+    const STEP_OCTETS: usize = 16 * 1024;
+    let mut state = Decompress::new(zlib);
+    let mut out = Vec::new();
+    loop {
+        let (octets_in, octets_out) = (state.total_in(), out.len());
+        let rest = body.get(octets_in as usize..).unwrap_or_default();
+        out.reserve(STEP_OCTETS);
+        let status = state
+            .decompress_vec(rest, &mut out, FlushDecompress::None)
+            .map_err(|_| DocumentFault::Malformed)?;
+        if out.len() > octets_max {
+            return Err(DocumentFault::TooLarge);
+        }
+        if status == Status::StreamEnd {
+            return Ok(out);
+        }
+        if state.total_in() == octets_in && out.len() == octets_out {
+            return Err(DocumentFault::Malformed);
+        }
+    }
+}
+
+/// Deflates bodies, one after the other. Its memory is allocated once.
+#[derive(Debug)]
+pub struct Deflater {
+    state: Compress,
+    deflated: Vec<u8>,
+}
+
+impl Default for Deflater {
+    fn default() -> Self {
+        Self {
+            state: Compress::new(Compression::default(), true),
+            deflated: Vec::new(),
+        }
+    }
+}
+
+impl Deflater {
+    /// Puts what `out[start..]` deflates to in its place. A body that does not shrink stays as it
+    /// is; returns whether it was deflated.
+    pub fn deflate(&mut self, out: &mut Vec<u8>, start: usize) -> bool {
+        let body = &out[start..];
+        self.state.reset();
+        self.deflated.clear();
+        self.deflated.reserve(body.len());
+        let status = self
+            .state
+            .compress_vec(body, &mut self.deflated, FlushCompress::Finish);
+        // There is room for as many octets as the body has: what does not end in it is longer.
+        let is_shorter =
+            matches!(status, Ok(Status::StreamEnd)) && self.deflated.len() < body.len();
+        if is_shorter {
+            out.truncate(start);
+            out.extend_from_slice(&self.deflated);
+        }
+        is_shorter
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn deflated(body: &[u8]) -> Vec<u8> {
+        let mut out = b"head".to_vec();
+        out.extend_from_slice(body);
+        assert!(Deflater::default().deflate(&mut out, 4));
+        out.split_off(4)
+    }
+
+    fn raw(body: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// W:B5.17, G2
+    #[test]
+    fn b5_17_with_and_without_the_header() {
+        let body = b"<entry uri=\"sip:100@abc.com\"/>\n".repeat(40);
+        let limits = InflateLimits::default();
+        let zlib = deflated(&body);
+        assert_eq!(zlib[..2], [0x78, 0x9c], "RFC 1950");
+        assert_eq!(inflate(&zlib, limits).as_deref(), Ok(&*body));
+        assert_eq!(inflate(&raw(&body), limits).as_deref(), Ok(&*body));
+        // As another implementation writes it: a stored block.
+        let stored = b"\x78\x01\x01\x02\x00\xfd\xffhi\x01\x3b\x00\xd2";
+        assert_eq!(inflate(stored, limits).as_deref(), Ok(&b"hi"[..]));
+    }
+
+    /// W:E2.16
+    #[test]
+    fn e2_16_a_bomb_costs_what_the_bound_says() {
+        let limits = InflateLimits::default();
+        let bomb = deflated(&vec![b' '; 1_000_000]);
+        assert!(bomb.len() < 1100);
+        assert_eq!(inflate(&bomb, limits), Err(DocumentFault::TooLarge));
+        assert_eq!(
+            inflate(&raw(&vec![b' '; 1_000_000]), limits),
+            Err(DocumentFault::TooLarge)
+        );
+        // The floor: a short list of similar names is no bomb.
+        let short = deflated(&vec![b' '; limits.ratio_free_octets]);
+        assert!(inflate(&short, limits).is_ok());
+        let over = deflated(&vec![b' '; limits.ratio_free_octets + 1]);
+        assert_eq!(inflate(&over, limits), Err(DocumentFault::TooLarge));
+        // Whatever the ratio, not more than so much.
+        let wide = InflateLimits {
+            ratio_max: usize::MAX,
+            ..limits
+        };
+        assert!(inflate(&deflated(&vec![b' '; limits.octets_max]), wide).is_ok());
+        let larger = deflated(&vec![b' '; limits.octets_max + 1]);
+        assert_eq!(inflate(&larger, wide), Err(DocumentFault::TooLarge));
+    }
+
+    #[test]
+    fn what_is_no_deflate_or_breaks_off_is_refused() {
+        let limits = InflateLimits::default();
+        let whole = deflated(&b"<resource-lists/>".repeat(9));
+        for end in 0..whole.len() {
+            assert_eq!(
+                inflate(&whole[..end], limits),
+                Err(DocumentFault::Malformed),
+                "{end}"
+            );
+        }
+        let mut damaged = whole;
+        *damaged.last_mut().unwrap() ^= 1;
+        assert_eq!(inflate(&damaged, limits), Err(DocumentFault::Malformed));
+        assert_eq!(
+            inflate(b"<resource-lists/>", limits),
+            Err(DocumentFault::Malformed)
+        );
+    }
+
+    #[test]
+    fn what_does_not_shrink_stays() {
+        let mut deflater = Deflater::default();
+        let mut out = b"abc".to_vec();
+        assert!(!deflater.deflate(&mut out, 0));
+        assert_eq!(out, b"abc");
+        // The same one again and again.
+        for _ in 0..3 {
+            let mut out = vec![b'a'; 5000];
+            assert!(deflater.deflate(&mut out, 0) && out.len() < 100);
+            assert_eq!(inflate(&out, InflateLimits::default()).unwrap().len(), 5000);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything_at_all_is_answered(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(inflated) = inflate(&body, InflateLimits::default()) {
+                prop_assert!(inflated.len() <= 16 * 1024);
+            }
+        }
+    }
+}

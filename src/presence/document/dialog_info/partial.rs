@@ -1,0 +1,79 @@
+//! Documents that tell changes alone (RFC 4235 §4.3; W:B3.8), for those who asked for them.
+//!
+//! Each subscription carries what it was last shown. A dialog is told again when its element reads
+//! differently, and told as terminated once when it is shown no more.
+
+use std::hash::DefaultHasher;
+use std::hash::Hasher;
+
+use smallvec::SmallVec;
+
+use crate::presence::Aor;
+use crate::presence::Composed;
+use crate::presence::document::View;
+use crate::presence::document::dialog_info::shown_calls;
+use crate::presence::document::dialog_info::shown_id;
+use crate::presence::document::dialog_info::write_dialog;
+
+/// The `id` of a dialog, as watchers see it.
+type ShownId = [u8; 16];
+
+/// The dialogs a subscription was last shown: each with its id and a hash of its element.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownDialogs(SmallVec<[(ShownId, u64); 2]>);
+
+impl ShownDialogs {
+    /// Notes what a full document for that view shows. Uses the end of `scratch` and gives it back.
+    pub fn note_full(&mut self, scratch: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: View) {
+        let start = scratch.len();
+        self.0.clear();
+        for call in shown_calls(aor, composed, view.rendering) {
+            write_dialog(scratch, aor, composed, call, view);
+            self.0
+                .push((shown_id(aor, call), hash_of(&scratch[start..])));
+            scratch.truncate(start);
+        }
+    }
+}
+
+/// Appends what changed since `shown`, and the closing tag; `shown` is what it is from now on.
+/// Returns whether anything changed. Goes behind [`super::write_partial_prolog`].
+///
+/// Meant for views with `all_dialogs`: with one dialog alone, the one that gives way to another
+/// reads as terminated.
+pub fn write_changes(
+    out: &mut Vec<u8>,
+    aor: &Aor,
+    composed: &Composed,
+    view: View,
+    shown: &mut ShownDialogs,
+) -> bool {
+    let begin = out.len();
+    let mut current: SmallVec<[(ShownId, u64); 2]> = SmallVec::new();
+    for call in shown_calls(aor, composed, view.rendering) {
+        let start = out.len();
+        write_dialog(out, aor, composed, call, view);
+        let dialog = (shown_id(aor, call), hash_of(&out[start..]));
+        if shown.0.contains(&dialog) {
+            out.truncate(start);
+        }
+        current.push(dialog);
+    }
+    for (id, _) in &shown.0 {
+        if !current.iter().any(|(other, _)| other == id) {
+            out.extend_from_slice(b"<dialog id=\"");
+            out.extend_from_slice(id);
+            out.extend_from_slice(b"\">\n<state>terminated</state>\n</dialog>\n");
+        }
+    }
+    shown.0 = current;
+    let is_changed = out.len() > begin;
+    out.extend_from_slice(b"</dialog-info>\n");
+    is_changed
+}
+
+fn hash_of(octets: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(octets);
+    hasher.finish()
+}

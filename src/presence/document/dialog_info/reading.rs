@@ -1,0 +1,240 @@
+//! Reading a published `dialog-info` document (W:B3, E4.7).
+
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::call::Party;
+use crate::presence::document::Document;
+use crate::presence::document::DocumentFault;
+use crate::presence::document::xml;
+use crate::presence::document::xml::Element;
+use crate::presence::document::xml::Name;
+use crate::presence::document::xml::Space;
+use crate::presence::document::xml::Visitor;
+
+/// Dialogs of a document that are read; the others are passed over (W:E4.7).
+pub(super) const DIALOGS_MAX: usize = 50;
+/// Octets of an `id`, Call-ID, tag or URI.
+pub(super) const NAME_OCTETS_MAX: usize = 1024;
+/// Characters of a display name; what is more is cut.
+pub(super) const DISPLAY_CHARS_MAX: usize = 256;
+
+/// Reads a published document. A missing `version`, `state` (taken as full) or `entity` is
+/// tolerated, `receiver` is taken as `recipient`, a dialog without a state we know is passed over,
+/// of two with one `id` the last counts (W:E4.7).
+///
+/// # Errors
+/// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge`
+/// over a limit.
+pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
+    let mut reading = Reading {
+        entity: None,
+        full: true,
+        dialogs: Vec::new(),
+        dialog: None,
+    };
+    xml::read(body, &mut reading)?;
+    Ok(Document::DialogInfo {
+        entity: reading.entity,
+        full: reading.full,
+        dialogs: reading.dialogs,
+    })
+}
+
+struct Reading {
+    entity: Option<Box<str>>,
+    full: bool,
+    dialogs: Vec<CallDialog>,
+    /// The one being read.
+    dialog: Option<Draft>,
+}
+
+/// A dialog whose state may not be known yet.
+struct Draft {
+    dialog: CallDialog,
+    state: Option<CallState>,
+}
+
+const ROOT: Name = (Space::DialogInfo, "dialog-info");
+const DIALOG: Name = (Space::DialogInfo, "dialog");
+const STATE: Name = (Space::DialogInfo, "state");
+const LOCAL: Name = (Space::DialogInfo, "local");
+const REMOTE: Name = (Space::DialogInfo, "remote");
+const IDENTITY: Name = (Space::DialogInfo, "identity");
+const TARGET: Name = (Space::DialogInfo, "target");
+const PARAM: Name = (Space::DialogInfo, "param");
+
+impl Visitor for Reading {
+    const NAMES: &'static [&'static str] = &[
+        "dialog-info",
+        "dialog",
+        "state",
+        "local",
+        "remote",
+        "identity",
+        "target",
+        "param",
+    ];
+
+    fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault> {
+        match (parents, element.name) {
+            ([], ROOT) => self.start_document(element),
+            ([], _) => return Err(DocumentFault::Malformed),
+            ([ROOT], DIALOG) => self.dialog = self.start_dialog(element)?,
+            (&[ROOT, DIALOG, side], IDENTITY) => {
+                if let Some(party) = self.party(side) {
+                    party.display = element
+                        .attribute("display")
+                        .and_then(|display| xml::name(display, DISPLAY_CHARS_MAX))
+                        .unwrap_or_default();
+                }
+            }
+            (&[ROOT, DIALOG, side], TARGET) => {
+                if let Some(party) = self.party(side) {
+                    party.target = element.attribute("uri").map(uri).unwrap_or_default();
+                }
+            }
+            (&[ROOT, DIALOG, side, TARGET], PARAM) => self.param(side, element),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault> {
+        match (parents, name) {
+            ([ROOT], DIALOG) => self.end_dialog(),
+            ([ROOT, DIALOG], STATE) => {
+                if let Some(draft) = &mut self.dialog {
+                    draft.state = state(text);
+                }
+            }
+            (&[ROOT, DIALOG, side], IDENTITY) => {
+                if let Some(party) = self.party(side) {
+                    party.identity = uri(text);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Reading {
+    fn start_document(&mut self, root: &Element<'_>) {
+        self.entity = root
+            .attribute("entity")
+            .map(str::trim)
+            .filter(|entity| !entity.is_empty())
+            .map(Box::from);
+        self.full = !root
+            .attribute("state")
+            .is_some_and(|state| state.trim().eq_ignore_ascii_case("partial"));
+    }
+
+    fn start_dialog(&self, element: &Element<'_>) -> Result<Option<Draft>, DocumentFault> {
+        let name = |attribute| {
+            let value = element.attribute(attribute).unwrap_or_default().trim();
+            if value.len() <= NAME_OCTETS_MAX {
+                Ok(Box::from(value))
+            } else {
+                Err(DocumentFault::TooLarge)
+            }
+        };
+        let id: Box<str> = name("id")?;
+        if id.is_empty() {
+            return Err(DocumentFault::Malformed);
+        }
+        let is_new = !self.dialogs.iter().any(|dialog| dialog.id == id);
+        if is_new && self.dialogs.len() >= DIALOGS_MAX {
+            return Ok(None);
+        }
+        let dialog = CallDialog {
+            id,
+            call_id: name("call-id")?,
+            local_tag: name("local-tag")?,
+            remote_tag: name("remote-tag")?,
+            direction: element.attribute("direction").and_then(direction),
+            state: CallState::Terminated,
+            local: Party::default(),
+            remote: Party::default(),
+            remote_is_private: false,
+        };
+        Ok(Some(Draft {
+            dialog,
+            state: None,
+        }))
+    }
+
+    fn end_dialog(&mut self) {
+        let Some(Draft {
+            mut dialog,
+            state: Some(state),
+        }) = self.dialog.take()
+        else {
+            return;
+        };
+        dialog.state = state;
+        self.dialogs.retain(|other| other.id != dialog.id);
+        self.dialogs.push(dialog);
+    }
+
+    fn party(&mut self, side: Name) -> Option<&mut Party> {
+        let dialog = &mut self.dialog.as_mut()?.dialog;
+        match side {
+            LOCAL => Some(&mut dialog.local),
+            REMOTE => Some(&mut dialog.remote),
+            _ => None,
+        }
+    }
+
+    /// The schema says `pval`, Asterisk and FreeSWITCH write `pvalue` (W:B3.9).
+    fn param(&mut self, side: Name, element: &Element<'_>) {
+        let is_rendering = element
+            .attribute("pname")
+            .is_some_and(|name| name.trim() == "+sip.rendering");
+        let value = element
+            .attribute("pval")
+            .or_else(|| element.attribute("pvalue"));
+        let rendering = value
+            .map(|value| value.trim().trim_matches('"'))
+            .and_then(|value| match value {
+                "no" => Some(false),
+                "yes" => Some(true),
+                _ => None,
+            });
+        if is_rendering && let Some(party) = self.party(side) {
+            party.rendering = rendering;
+        }
+    }
+}
+
+fn direction(text: &str) -> Option<Direction> {
+    match text.trim() {
+        "initiator" => Some(Direction::Initiator),
+        "recipient" | "receiver" => Some(Direction::Recipient),
+        _ => None,
+    }
+}
+
+fn state(text: &str) -> Option<CallState> {
+    const STATES: [CallState; 5] = [
+        CallState::Trying,
+        CallState::Proceeding,
+        CallState::Early,
+        CallState::Confirmed,
+        CallState::Terminated,
+    ];
+    STATES
+        .into_iter()
+        .find(|state| text.trim().eq_ignore_ascii_case(state.as_str()))
+}
+
+/// A URI that is too long to be one is unknown.
+fn uri(text: &str) -> Box<str> {
+    let text = text.trim();
+    if text.len() <= NAME_OCTETS_MAX {
+        text.into()
+    } else {
+        Box::default()
+    }
+}

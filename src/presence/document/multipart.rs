@@ -1,0 +1,267 @@
+//! `multipart/related` and `multipart/mixed` (RFC 2046, 2387): the bodies of lists, and a PIDF that
+//! a client wraps (W:B5.3, B1.14).
+//!
+//! Written without memory: the boundary is a constant of its level, so it must never begin a line
+//! of a part. Our XML lines begin with `<`, our other lines with a letter.
+//!
+//! Read leniently (W:E4.9): lines may end with LF alone, what stands before the first delimiter and
+//! behind the last is passed over, and a missing end is the end.
+
+use std::fmt;
+use std::io::Write;
+
+use crate::presence::document::DocumentFault;
+
+/// Octets of a boundary (RFC 2046 §5.1.1).
+const BOUNDARY_OCTETS_MAX: usize = 70;
+/// Octets of a part's header.
+const PART_HEADER_OCTETS_MAX: usize = 2048;
+
+/// The boundary of one level: a token that needs no quotes, not longer than 10 characters (W:B5.8,
+/// G1), and no level's begins like another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boundary(u8);
+
+impl Boundary {
+    /// The outermost.
+    pub const OUTER: Self = Self(0);
+
+    /// The boundary of a body within a body with this one. Levels are few: a list's depth is
+    /// limited where it is configured (W:B5.12).
+    #[must_use]
+    pub const fn inner(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+impl fmt::Display for Boundary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "lamps{:02x}", self.0)
+    }
+}
+
+/// A Content-ID, without its angle brackets: `r17@lamps`. Never longer than 54 characters, and the
+/// same in the part and where it is named (W:B5.8, G1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ContentId(pub u32);
+
+impl ContentId {
+    /// The root part's.
+    pub const ROOT: Self = Self(0);
+}
+
+impl fmt::Display for ContentId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "r{}@lamps", self.0)
+    }
+}
+
+/// Appends the value of the Content-Type of a `multipart/related` whose root part is `root` of type
+/// `root_type`.
+pub fn write_related(out: &mut Vec<u8>, boundary: Boundary, root: ContentId, root_type: &str) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        out,
+        "multipart/related;type=\"{root_type}\";start=\"<{root}>\";boundary={boundary}"
+    );
+}
+
+/// Appends the value of the Content-Type of a `multipart/mixed`.
+pub fn write_mixed(out: &mut Vec<u8>, boundary: Boundary) {
+    let _ = write!(out, "multipart/mixed;boundary={boundary}");
+}
+
+/// Begins a part: delimiter, header, empty line. The part's octets follow, then [`end_part`].
+pub fn begin_part(
+    out: &mut Vec<u8>,
+    boundary: Boundary,
+    content_id: Option<ContentId>,
+    content_type: &str,
+) {
+    let _ = write!(out, "--{boundary}\r\n");
+    if let Some(content_id) = content_id {
+        let _ = write!(out, "Content-ID: <{content_id}>\r\n");
+    }
+    let _ = write!(out, "Content-Type: {content_type}\r\n\r\n");
+}
+
+/// As [`begin_part`], for a client that looks for a header of just this name and for its value as
+/// the RLMI's `cid` has it (W:G1).
+pub fn begin_bare_part(
+    out: &mut Vec<u8>,
+    boundary: Boundary,
+    content_id: ContentId,
+    content_type: &str,
+) {
+    let _ = write!(
+        out,
+        "--{boundary}\r\nContent-Id: {content_id}\r\nContent-Type: {content_type}\r\n\r\n"
+    );
+}
+
+/// Begins a part that is a `multipart/related` itself: a list within a list.
+pub fn begin_related_part(
+    out: &mut Vec<u8>,
+    boundary: Boundary,
+    content_id: ContentId,
+    root: ContentId,
+    root_type: &str,
+) {
+    let _ = write!(
+        out,
+        "--{boundary}\r\nContent-ID: <{content_id}>\r\nContent-Type: "
+    );
+    write_related(out, boundary.inner(), root, root_type);
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// Ends a part.
+pub fn end_part(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Ends the body (W:G1).
+pub fn end(out: &mut Vec<u8>, boundary: Boundary) {
+    let _ = write!(out, "--{boundary}--\r\n");
+}
+
+/// One part, as read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The value of its Content-Type; empty when it has none.
+    pub content_type: &'a str,
+    /// Its Content-ID without angle brackets; empty when it has none.
+    pub content_id: &'a str,
+    /// Its octets.
+    pub body: &'a [u8],
+}
+
+/// The root part of a `multipart/related`: the one that `start` names, else the first (RFC 2387
+/// §3.2). `content_type` is the header's value.
+///
+/// # Errors
+/// `Malformed` without a boundary, with one that is too long, and without any part.
+pub fn root<'a>(content_type: &'a str, body: &'a [u8]) -> Result<Part<'a>, DocumentFault> {
+    let boundary = parameter(content_type, "boundary").unwrap_or_default();
+    if boundary.is_empty() || boundary.len() > BOUNDARY_OCTETS_MAX {
+        return Err(DocumentFault::Malformed);
+    }
+    let start = parameter(content_type, "start").map(without_brackets);
+    let is_start = |part: &Part<'_>| start == Some(part.content_id);
+    parts(boundary, body)
+        .find(is_start)
+        .or_else(|| parts(boundary, body).next())
+        .ok_or(DocumentFault::Malformed)
+}
+
+/// The parts of a body, in their order. One whose header is too long or not UTF-8 is passed over.
+pub fn parts<'a>(boundary: &'a str, body: &'a [u8]) -> impl Iterator<Item = Part<'a>> {
+    let mut delimiters = delimiters(boundary, body).peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let delimiter = delimiters.next().filter(|delimiter| !delimiter.is_last)?;
+            let end = delimiters.peek().map_or(body.len(), |next| next.start);
+            if let Some(part) = read_part(body.get(delimiter.end..end)?) {
+                return Some(part);
+            }
+        }
+    })
+}
+
+/// A line `--boundary` or `--boundary--`, with the line end before and behind it.
+struct Delimiter {
+    start: usize,
+    end: usize,
+    is_last: bool,
+}
+
+fn delimiters<'a>(boundary: &'a str, body: &'a [u8]) -> impl Iterator<Item = Delimiter> {
+    let mut line_start = 0;
+    std::iter::from_fn(move || {
+        while line_start < body.len() {
+            let start = line_start;
+            let rest = &body[start..];
+            let line_octets = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            line_start += line_octets;
+            let line = rest[..line_octets].trim_ascii_end();
+            let behind = line
+                .strip_prefix(b"--")
+                .and_then(|line| line.strip_prefix(boundary.as_bytes()));
+            if let Some(behind @ (b"" | b"--")) = behind {
+                return Some(Delimiter {
+                    start: without_line_end(&body[..start]).len(),
+                    end: line_start,
+                    is_last: !behind.is_empty(),
+                });
+            }
+        }
+        None
+    })
+}
+
+fn read_part(octets: &[u8]) -> Option<Part<'_>> {
+    let mut part = Part {
+        content_type: "",
+        content_id: "",
+        body: octets,
+    };
+    loop {
+        let header_octets = octets.len() - part.body.len();
+        if header_octets > PART_HEADER_OCTETS_MAX {
+            return None;
+        }
+        let line_octets = memchr::memchr(b'\n', part.body).map_or(part.body.len(), |at| at + 1);
+        let (line, rest) = part.body.split_at(line_octets);
+        part.body = rest;
+        let line = std::str::from_utf8(line.trim_ascii()).ok()?;
+        if line.is_empty() {
+            return Some(part);
+        }
+        if let Some((name, value)) = line.split_once(':') {
+            let (name, value) = (name.trim(), value.trim());
+            if name.eq_ignore_ascii_case("Content-Type") {
+                part.content_type = value;
+            } else if name.eq_ignore_ascii_case("Content-ID") {
+                part.content_id = without_brackets(value);
+            }
+        }
+    }
+}
+
+/// The media type that a Content-Type names, without its parameters.
+#[must_use]
+pub fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// The value of a parameter of a Content-Type, without its quotes. Backslashes stay.
+fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
+    let mut is_quoted = false;
+    let mut fields = content_type.split(|character| {
+        is_quoted ^= character == '"';
+        character == ';' && !is_quoted
+    });
+    fields.find_map(|field| {
+        let (key, value) = field.split_once('=')?;
+        key.trim()
+            .eq_ignore_ascii_case(name)
+            .then(|| value.trim().trim_matches('"'))
+    })
+}
+
+fn without_brackets(content_id: &str) -> &str {
+    let content_id = content_id.trim();
+    content_id
+        .strip_prefix('<')
+        .and_then(|content_id| content_id.strip_suffix('>'))
+        .unwrap_or(content_id)
+}
+
+fn without_line_end(octets: &[u8]) -> &[u8] {
+    let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
+    octets.strip_suffix(b"\r").unwrap_or(octets)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -1,0 +1,166 @@
+//! `application/reginfo+xml` (RFC 3680; W:B7.4): where a user is registered.
+//!
+//! Contacts say where devices are, so they are told only to whom everything is told (W:B9.4);
+//! others learn whether there is one.
+
+use std::io::Write;
+
+use crate::presence::Aor;
+use crate::presence::Composed;
+use crate::presence::document::Document;
+use crate::presence::document::DocumentFault;
+use crate::presence::document::xml;
+use crate::presence::document::xml::Element;
+use crate::presence::document::xml::Name;
+use crate::presence::document::xml::Space;
+use crate::presence::document::xml::Visitor;
+use crate::presence::registration::ContactEvent;
+use crate::presence::registration::URI_OCTETS_MAX;
+use crate::presence::subscription::Privacy;
+
+/// The media type.
+pub const CONTENT_TYPE: &str = "application/reginfo+xml";
+
+/// Contacts of a document that are read; the others are passed over.
+const CONTACTS_MAX: usize = 64;
+
+/// Appends everything up to and including the opening `reginfo` tag.
+pub fn write_prolog(out: &mut Vec<u8>, version: u32) {
+    out.extend_from_slice(xml::DECLARATION);
+    // Writing to a Vec cannot fail.
+    let _ = writeln!(
+        out,
+        "<reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"{version}\" state=\"full\">"
+    );
+}
+
+/// Appends the registration with its contacts, and the closing tag.
+pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
+    let contacts = &composed.extras.contacts;
+    let state = if contacts.is_empty() {
+        "init"
+    } else {
+        "active"
+    };
+    out.extend_from_slice(b"<registration aor=\"");
+    xml::write_sip_uri(out, aor.user(), aor.domain());
+    let _ = writeln!(out, "\" id=\"r1\" state=\"{state}\">");
+    for contact in contacts.iter().filter(|_| privacy >= Privacy::Pickup) {
+        let event = event(contact.event);
+        let _ = writeln!(
+            out,
+            "<contact id=\"c{}\" state=\"active\" event=\"{event}\">",
+            contact.id
+        );
+        xml::write_text_element(out, "uri", &contact.uri);
+        out.extend_from_slice(b"</contact>\n");
+    }
+    out.extend_from_slice(b"</registration>\n</reginfo>\n");
+}
+
+const fn event(event: ContactEvent) -> &'static str {
+    match event {
+        ContactEvent::Registered => "registered",
+        ContactEvent::Created => "created",
+        ContactEvent::Refreshed => "refreshed",
+        ContactEvent::Shortened => "shortened",
+        ContactEvent::Expired => "expired",
+        ContactEvent::Deactivated => "deactivated",
+        ContactEvent::Probation => "probation",
+        ContactEvent::Unregistered => "unregistered",
+        ContactEvent::Rejected => "rejected",
+    }
+}
+
+/// Reads a published document: the contacts of its first registration. A missing `state` of the
+/// document is taken as full, of a contact as active; contacts of a registration that is over are
+/// over.
+///
+/// # Errors
+/// `Malformed` for anything not well-formed, another root, or a contact without a URI; `TooLarge`
+/// over a limit.
+pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
+    let mut reading = Reading::default();
+    xml::read(body, &mut reading)?;
+    Ok(Document::Registrations {
+        entity: reading.entity,
+        full: !reading.is_partial,
+        contacts: reading.contacts,
+    })
+}
+
+#[derive(Default)]
+struct Reading {
+    entity: Option<Box<str>>,
+    is_partial: bool,
+    contacts: Vec<(Box<str>, bool, Option<u32>)>,
+    /// How many registrations have begun.
+    registrations: usize,
+    /// The registration that is being read is over.
+    is_over: bool,
+    /// The contact that is being read.
+    contact: (Box<str>, bool, Option<u32>),
+}
+
+const ROOT: Name = (Space::RegInfo, "reginfo");
+const REGISTRATION: Name = (Space::RegInfo, "registration");
+const CONTACT: Name = (Space::RegInfo, "contact");
+const URI: Name = (Space::RegInfo, "uri");
+
+impl Visitor for Reading {
+    const NAMES: &'static [&'static str] = &["reginfo", "registration", "contact", "uri"];
+
+    fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault> {
+        let is = |attribute, value: &str| {
+            let written = element.attribute(attribute).unwrap_or_default();
+            written.trim().eq_ignore_ascii_case(value)
+        };
+        match (parents, element.name) {
+            ([], ROOT) => self.is_partial = is("state", "partial"),
+            ([], _) => return Err(DocumentFault::Malformed),
+            ([ROOT], REGISTRATION) => {
+                self.registrations += 1;
+                if self.registrations == 1 {
+                    self.is_over = is("state", "terminated");
+                    let aor = element.attribute("aor").unwrap_or_default().trim();
+                    self.entity = (!aor.is_empty()).then(|| aor.into());
+                }
+            }
+            ([ROOT, REGISTRATION], CONTACT) => {
+                let is_active = !self.is_over && !is("state", "terminated");
+                let expires = element.attribute("expires");
+                let expires = expires.and_then(|seconds| seconds.trim().parse().ok());
+                self.contact = (Box::default(), is_active, expires);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault> {
+        match (parents, name) {
+            ([ROOT, REGISTRATION, CONTACT], URI) => {
+                let uri = text.trim();
+                if uri.len() > URI_OCTETS_MAX {
+                    return Err(DocumentFault::TooLarge);
+                }
+                self.contact.0 = uri.into();
+            }
+            ([ROOT, REGISTRATION], CONTACT) => {
+                let contact = std::mem::take(&mut self.contact);
+                if contact.0.is_empty() {
+                    return Err(DocumentFault::Malformed);
+                }
+                if self.registrations == 1 && self.contacts.len() < CONTACTS_MAX {
+                    self.contacts.push(contact);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -1,0 +1,324 @@
+//! Publications: what a PUBLISH does to those that are held (RFC 3903 §6; W:B1).
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::composition::Declaration;
+use crate::presence::contribution::EntityTag;
+use crate::presence::document::Document;
+use crate::presence::document::DocumentFault;
+use crate::presence::messages::Messages;
+use crate::presence::presentity::GRACE;
+use crate::presence::presentity::Presentity;
+use crate::presence::publication::Condition;
+use crate::presence::publication::Publication;
+use crate::presence::publication::PublicationLimits;
+use crate::presence::publication::PublishRefused;
+use crate::presence::publication::Published;
+use crate::presence::subscription::Package;
+use crate::presence::tombstone::Owner;
+
+/// A publication that is held: the event state of RFC 3903 §3.
+#[derive(Debug)]
+pub(super) struct Entity {
+    pub(super) number: u64,
+    pub(super) package: Package,
+    pub(super) entity_tag: EntityTag,
+    pub(super) publisher: u64,
+    /// When its last body came.
+    pub(super) since: Instant,
+    /// When what was granted ends, without the grace.
+    pub(super) until: Instant,
+    pub(super) holding: Holding,
+}
+
+/// What a publication says, as far as it is kept with it.
+#[derive(Debug)]
+pub(super) enum Holding {
+    /// Legs, which are in the call set.
+    Legs,
+    /// A client's word.
+    Declaration(Declaration),
+    /// A mailbox.
+    Messages(Messages),
+    /// Contacts, which are among the registrations.
+    Contacts,
+}
+
+impl Entity {
+    pub(super) fn owner(&self) -> Owner {
+        Owner {
+            publication: self.number,
+            publisher: self.publisher,
+        }
+    }
+
+    /// When it is gone.
+    pub(super) fn end(&self) -> Instant {
+        self.until + GRACE
+    }
+
+    /// What it declares, when it is of the presence package.
+    pub(super) fn declaration(&self) -> Option<&Declaration> {
+        match &self.holding {
+            Holding::Declaration(declaration) => Some(declaration),
+            Holding::Legs | Holding::Messages(_) | Holding::Contacts => None,
+        }
+    }
+
+    /// What it says of the mailbox, when it is of the message-summary package.
+    pub(super) fn messages(&self) -> Option<&Messages> {
+        match &self.holding {
+            Holding::Messages(messages) => Some(messages),
+            Holding::Legs | Holding::Declaration(_) | Holding::Contacts => None,
+        }
+    }
+}
+
+/// What a PUBLISH does (RFC 3903 §4.1).
+enum Operation {
+    /// Nothing is stored: an initial one that expires at once (W:B1.7).
+    Nothing,
+    /// A new publication.
+    Initial(Document),
+    /// Publication `index` says something else.
+    Modify(usize, Document),
+    /// Publication `index` lives longer.
+    Refresh(usize),
+    /// Publication `index` is withdrawn.
+    Remove(usize),
+}
+
+impl Presentity {
+    /// A PUBLISH (RFC 3903 §6; W:B1). `fresh` becomes the entity tag on success. Answers what goes
+    /// into the 200, and whether the composed state changed.
+    ///
+    /// A refused one changes nothing. (What was past its time when it came is left to
+    /// [`Self::expire`] to tell of, which is then due.)
+    ///
+    /// # Errors
+    /// See [`PublishRefused`]; checked in its order.
+    pub fn apply_publication(
+        &mut self,
+        publication: Publication,
+        fresh: EntityTag,
+        limits: &PublicationLimits,
+        now: Instant,
+    ) -> Result<(Published, bool), PublishRefused> {
+        self.drop_expired(now);
+        let index = self.matching(&publication)?;
+        let expires = grant(publication.expires, limits)?;
+        let operation = operation(index, publication.document, publication.package, expires)?;
+        let published = Published {
+            entity_tag: fresh,
+            expires,
+        };
+        let renewed = Entity {
+            number: 0,
+            package: publication.package,
+            entity_tag: fresh,
+            publisher: publication.publisher,
+            since: now,
+            until: now + expires,
+            holding: Holding::Legs,
+        };
+        // Only legs are not among the extras, nor can they change them.
+        self.extras_are_stale |= publication.package != Package::Dialog;
+        match operation {
+            Operation::Nothing => {}
+            Operation::Initial(document) => self.store(renewed, document, limits, now)?,
+            Operation::Modify(index, document) => {
+                self.modify(index, renewed, document, limits, now)
+            }
+            Operation::Refresh(index) => self.refresh(index, &renewed),
+            Operation::Remove(index) => {
+                let removed = self.publications.remove(index);
+                self.calls.remove(removed.number, now);
+                let registrations = &mut self.statements.registrations;
+                registrations.abandon(removed.number, now);
+            }
+        }
+        Ok((published, self.recompose()))
+    }
+
+    /// The publication that the condition names (W:B1.4).
+    fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
+        let is_it = |entity: &Entity, entity_tag| {
+            entity.entity_tag == entity_tag && entity.package == publication.package
+        };
+        match publication.condition {
+            Condition::None => Ok(None),
+            Condition::Foreign => Err(PublishRefused::ConditionFailed),
+            Condition::Matches(entity_tag) => match self
+                .publications
+                .iter()
+                .position(|entity| is_it(entity, entity_tag))
+            {
+                Some(index) => Ok(Some(index)),
+                None => Err(PublishRefused::ConditionFailed),
+            },
+        }
+    }
+
+    /// Stores a new publication in place of those it stands for.
+    fn store(
+        &mut self,
+        mut entity: Entity,
+        document: Document,
+        limits: &PublicationLimits,
+        now: Instant,
+    ) -> Result<(), PublishRefused> {
+        let replaced = |old: &Entity| self.is_replaced(old, &entity, &document);
+        let kept = self
+            .publications
+            .iter()
+            .filter(|old| !replaced(old))
+            .count();
+        let replaced: Vec<u64> = self
+            .publications
+            .iter()
+            .filter(|old| replaced(old))
+            .map(|old| old.number)
+            .collect();
+        if kept >= limits.publications_max && !self.forget_idle(&replaced) {
+            return Err(PublishRefused::TooMany);
+        }
+        entity.number = self.publication_next;
+        self.publication_next += 1;
+        for &number in &replaced {
+            self.calls.hand_over(number, entity.owner());
+            let registrations = &mut self.statements.registrations;
+            registrations.hand_over(number, entity.number);
+        }
+        self.publications
+            .retain(|old| !replaced.contains(&old.number));
+        self.say(&mut entity, document, limits, now);
+        self.publications.push(entity);
+        Ok(())
+    }
+
+    /// Whether `old` is what the publisher of a new publication left behind when it lost its entity
+    /// tag (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
+    fn is_replaced(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
+        let is_same_source = old.publisher == new.publisher && old.package == new.package;
+        is_same_source
+            && match document {
+                Document::Pidf { .. }
+                | Document::Messages { .. }
+                | Document::Registrations { .. } => true,
+                Document::DialogInfo { dialogs, .. } => {
+                    self.calls.overlaps(old.number, new.publisher, dialogs)
+                }
+            }
+    }
+
+    /// Makes room by forgetting the oldest dialog publication that reports no call; its publisher
+    /// will be told 412 and publish anew. A feeder that ends every call with an initial PUBLISH
+    /// must not shut itself out.
+    fn forget_idle(&mut self, but: &[u64]) -> bool {
+        let is_idle = |entity: &Entity| {
+            entity.package == Package::Dialog
+                && !but.contains(&entity.number)
+                && !self.calls.has_legs(entity.number)
+        };
+        let Some(index) = self.publications.iter().position(is_idle) else {
+            return false;
+        };
+        self.publications.remove(index);
+        true
+    }
+
+    fn modify(
+        &mut self,
+        index: usize,
+        renewed: Entity,
+        document: Document,
+        limits: &PublicationLimits,
+        now: Instant,
+    ) {
+        let Some(old) = self.publications.get(index) else {
+            return;
+        };
+        let mut entity = Entity {
+            number: old.number,
+            publisher: old.publisher,
+            ..renewed
+        };
+        self.say(&mut entity, document, limits, now);
+        if let Some(slot) = self.publications.get_mut(index) {
+            *slot = entity;
+        }
+    }
+
+    fn refresh(&mut self, index: usize, renewed: &Entity) {
+        if let Some(entity) = self.publications.get_mut(index) {
+            entity.entity_tag = renewed.entity_tag;
+            entity.until = renewed.until;
+        }
+    }
+
+    /// Takes what the body says.
+    fn say(
+        &mut self,
+        entity: &mut Entity,
+        document: Document,
+        limits: &PublicationLimits,
+        now: Instant,
+    ) {
+        match document {
+            Document::DialogInfo { full, dialogs, .. } => {
+                self.calls
+                    .apply(entity.owner(), dialogs, full, limits.calls_max, now);
+            }
+            Document::Pidf { statement, .. } => {
+                entity.holding = Holding::Declaration(Declaration::new(statement, now));
+            }
+            Document::Messages { messages } => entity.holding = Holding::Messages(messages),
+            Document::Registrations { full, contacts, .. } => {
+                entity.holding = Holding::Contacts;
+                let registrations = &mut self.statements.registrations;
+                registrations.publish(entity.number, contacts, full, now);
+            }
+        }
+    }
+}
+
+/// The expiry granted (W:B1.5).
+fn grant(requested: Option<u32>, limits: &PublicationLimits) -> Result<Duration, PublishRefused> {
+    let Some(seconds) = requested else {
+        return Ok(limits.expires_default.min(limits.expires_max));
+    };
+    let requested = Duration::from_secs(seconds.into());
+    if !requested.is_zero() && requested < limits.expires_min {
+        return Err(PublishRefused::TooBrief(limits.expires_min));
+    }
+    Ok(requested.min(limits.expires_max))
+}
+
+/// What a PUBLISH does to the publication it names, if any (RFC 3903 §4.1; W:B1.6, B1.7).
+fn operation(
+    index: Option<usize>,
+    document: Option<Result<Document, DocumentFault>>,
+    package: Package,
+    expires: Duration,
+) -> Result<Operation, PublishRefused> {
+    if let Some(index) = index
+        && expires.is_zero()
+    {
+        return Ok(Operation::Remove(index));
+    }
+    let document = document.transpose().map_err(PublishRefused::Document)?;
+    if document
+        .as_ref()
+        .is_some_and(|document| document.package() != package)
+    {
+        return Err(PublishRefused::Document(DocumentFault::UnsupportedType));
+    }
+    match (index, document) {
+        (Some(index), Some(document)) => Ok(Operation::Modify(index, document)),
+        (Some(index), None) => Ok(Operation::Refresh(index)),
+        (None, Some(_)) if expires.is_zero() => Ok(Operation::Nothing),
+        (None, Some(document)) => Ok(Operation::Initial(document)),
+        (None, None) => Err(PublishRefused::NoBody),
+    }
+}

@@ -1,0 +1,219 @@
+//! What is said of a presentity otherwise than by a publication: each source's last word.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::presence::appearance;
+use crate::presence::appearance::Appearance;
+use crate::presence::appearance::AppearanceState;
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::composition::Contributor;
+use crate::presence::composition::Declaration;
+use crate::presence::features::Features;
+use crate::presence::features::Forward;
+use crate::presence::messages::Messages;
+use crate::presence::presentity::GRACE;
+use crate::presence::registration::Registrations;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Statements {
+    pub(super) call_state: Option<CallStatement>,
+    pub(super) lamp: Option<CallStatement>,
+    pub(super) do_not_disturb: Option<Stated<()>>,
+    /// At most one of each kind, in their order.
+    pub(super) forwards: Vec<Stated<Forward>>,
+    pub(super) note: Option<Stated<Arc<str>>>,
+    pub(super) presence: Option<Declaration>,
+    pub(super) messages: Option<Stated<Messages>>,
+    pub(super) registrations: Registrations,
+    /// Those that are not idle, in the order of their index.
+    pub(super) appearances: Vec<Stated<Appearance>>,
+}
+
+/// Something that was said, and when it was first said so.
+#[derive(Debug)]
+pub(super) struct Stated<T> {
+    pub(super) what: T,
+    pub(super) since: Instant,
+}
+
+/// The call that a source with one voice said last.
+#[derive(Debug)]
+pub(super) struct CallStatement {
+    pub(super) call: Arc<CallDialog>,
+    pub(super) since: Instant,
+    pub(super) until: Option<Instant>,
+}
+
+impl Statements {
+    /// Takes what somebody says.
+    pub(super) fn take(&mut self, said: Said, now: Instant) {
+        match said {
+            Said::Call {
+                source,
+                call,
+                expires,
+            } => {
+                let until = expires.and_then(|expires| now.checked_add(expires));
+                match source {
+                    CallSource::CallState => {
+                        let life = call.as_ref().and_then(|call| call.state.time_to_live_max());
+                        let end = life.map(|life| now + life);
+                        let until = until.into_iter().chain(end).min();
+                        restate_call(&mut self.call_state, call, until, now);
+                    }
+                    CallSource::Operator => restate_call(&mut self.lamp, call, until, now),
+                }
+            }
+            Said::DoNotDisturb(is_on) => {
+                restate(&mut self.do_not_disturb, is_on.then_some(()), now);
+            }
+            Said::Forward(forward) => self.take_forward(forward, now),
+            Said::Note(note) => {
+                let note = note.filter(|note| !note.is_empty());
+                restate(&mut self.note, note, now);
+            }
+            Said::Presence(statement) => {
+                self.presence = statement.map(|statement| Declaration::new(statement, now));
+            }
+            Said::Messages(messages) => restate(&mut self.messages, messages, now),
+            Said::Registered(contacts) => self.registrations.register(contacts, now),
+            Said::Unregistered => self.registrations.unregister(now),
+            Said::Appearance(appearance) => self.take_appearance(appearance, now),
+        }
+    }
+
+    /// Drops what is past its time. Returns whether anything but a call went.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        for slot in [&mut self.call_state, &mut self.lamp] {
+            let until = slot.as_ref().and_then(|statement| statement.until);
+            if until.is_some_and(|until| until <= now) {
+                *slot = None;
+            }
+        }
+        self.registrations.expire(GRACE, now)
+    }
+
+    /// When [`Self::expire`] has something to do next.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        let calls = [&self.call_state, &self.lamp].into_iter().flatten();
+        calls
+            .filter_map(|statement| statement.until)
+            .chain(self.registrations.next_expiry(GRACE))
+            .min()
+    }
+
+    /// Whether nothing is said, and no registrar ever spoke.
+    pub(super) fn are_blank(&self) -> bool {
+        let Self {
+            call_state,
+            lamp,
+            do_not_disturb,
+            forwards,
+            note,
+            presence,
+            messages,
+            registrations,
+            appearances,
+        } = self;
+        call_state.is_none()
+            && lamp.is_none()
+            && do_not_disturb.is_none()
+            && forwards.is_empty()
+            && note.is_none()
+            && presence.is_none()
+            && messages.is_none()
+            && !registrations.are_known()
+            && appearances.is_empty()
+    }
+
+    /// The calls of the sources with one voice.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (Contributor, &Arc<CallDialog>)> + Clone {
+        let by = [
+            (CallSource::CallState, &self.call_state),
+            (CallSource::Operator, &self.lamp),
+        ];
+        by.into_iter().filter_map(|(source, slot)| {
+            let statement = slot.as_ref()?;
+            Some((Contributor::Call(source), &statement.call))
+        })
+    }
+
+    /// What is switched on.
+    pub(super) fn features(&self) -> Features {
+        let forwards = self.forwards.iter().map(|stated| stated.what.clone());
+        Features {
+            do_not_disturb: self.do_not_disturb.is_some(),
+            forwards: forwards.collect(),
+        }
+    }
+
+    fn take_forward(&mut self, forward: Forward, now: Instant) {
+        let kind = |stated: &Stated<Forward>| stated.what.kind;
+        let is_blank = !forward.is_active && forward.target.is_empty();
+        let place = self.forwards.binary_search_by_key(&forward.kind, kind);
+        put(&mut self.forwards, place, forward, is_blank, now);
+    }
+
+    fn take_appearance(&mut self, appearance: Appearance, now: Instant) {
+        if !appearance::INDEXES.contains(&appearance.index) {
+            return;
+        }
+        let index = |stated: &Stated<Appearance>| stated.what.index;
+        let is_idle = appearance.state == AppearanceState::Idle;
+        let place = self
+            .appearances
+            .binary_search_by_key(&appearance.index, index);
+        put(&mut self.appearances, place, appearance, is_idle, now);
+    }
+}
+
+/// Puts `what` into its place of an ordered list, or clears the place.
+fn put<T: PartialEq>(
+    list: &mut Vec<Stated<T>>,
+    place: Result<usize, usize>,
+    what: T,
+    clears: bool,
+    now: Instant,
+) {
+    match place {
+        Ok(place) if clears => {
+            list.remove(place);
+        }
+        Ok(place) if list[place].what == what => {}
+        Ok(place) => list[place] = Stated { what, since: now },
+        Err(_) if clears => {}
+        Err(place) => list.insert(place, Stated { what, since: now }),
+    }
+}
+
+/// Replaces what was said, unless it is the same.
+fn restate<T: PartialEq>(slot: &mut Option<Stated<T>>, what: Option<T>, now: Instant) {
+    let is_same = slot.as_ref().map(|stated| &stated.what) == what.as_ref();
+    if !is_same {
+        *slot = what.map(|what| Stated { what, since: now });
+    }
+}
+
+/// Replaces the call; the same again only moves its end.
+fn restate_call(
+    slot: &mut Option<CallStatement>,
+    call: Option<Arc<CallDialog>>,
+    until: Option<Instant>,
+    now: Instant,
+) {
+    let is_over = until.is_some_and(|until| until <= now);
+    let call = call.filter(|call| call.state != CallState::Terminated && !is_over);
+    *slot = call.map(|call| match slot.take() {
+        Some(same) if same.call.says_the_same(&call) => CallStatement { until, ..same },
+        _ => CallStatement {
+            call,
+            since: now,
+            until,
+        },
+    });
+}

@@ -1,0 +1,113 @@
+//! What the configuration says about how a presentity is composed (W:D2, D3): the style of its
+//! domain, what is known about its user.
+
+/// Whose rules make the composed state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// Ours: do-not-disturb > forwarded > unreachable > ringing > busy > away > available.
+    #[default]
+    Standard,
+    /// W:D2: reachability from registrations and alternative numbers, an extended status.
+    Alceo,
+    /// W:D3: a telephony track and a rich one, forwarding before busy.
+    Imagicle,
+}
+
+/// The rules for one presentity. Most of a domain share one value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The domain's style.
+    pub style: Style,
+    /// Numbers behind which a forwarding means voice mail: the domain's pilots, then the user's own
+    /// (W:D3.19).
+    pub voicemail: Vec<Box<str>>,
+    /// A number at which the user is reachable without being registered (W:D2.6).
+    pub alternative: Option<Box<str>>,
+    /// The user's name.
+    pub display: Option<Box<str>>,
+    /// A park orbit: there only while something is parked in it.
+    pub is_orbit: bool,
+}
+
+impl Rules {
+    /// Whether calls sent to `target`, a number or a URI, end in a voice mail (W:D3.19). Compared
+    /// is what is called alone: without name, scheme, host, parameters, escapes and the separators
+    /// of a number, so that `*97`, `sip:*97@abc.com` and `<sip:%2A97@10.0.0.1;user=phone>` are one.
+    #[must_use]
+    pub fn is_voicemail(&self, target: &str) -> bool {
+        let is_it = |pilot: &str| {
+            let mut compared = called(pilot).peekable();
+            compared.peek().is_some() && compared.eq(called(target))
+        };
+        self.voicemail.iter().any(|pilot| is_it(pilot))
+    }
+}
+
+/// What a number or a URI calls, in lower case.
+fn called(target: &str) -> impl Iterator<Item = u8> {
+    let uri = match target.split_once('<') {
+        Some((_, uri)) => uri.split('>').next().unwrap_or_default(),
+        None => target,
+    };
+    let uri = uri.trim();
+    let rest = match uri.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        _ => uri,
+    };
+    let user = rest.split(['@', ';', '?']).next().unwrap_or_default();
+    let octets = || percent_encoding::percent_decode_str(user);
+    let is_number = octets().all(|octet| !octet.is_ascii_alphabetic());
+    octets()
+        .filter(move |octet| !(is_number && b" -.()/".contains(octet)))
+        .map(|octet| octet.to_ascii_lowercase())
+}
+
+fn is_scheme(word: &str) -> bool {
+    ["sip", "sips", "tel"]
+        .iter()
+        .any(|scheme| word.eq_ignore_ascii_case(scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rules;
+
+    /// W:D3.19
+    #[test]
+    fn a_voice_mail_is_known_by_what_is_called() {
+        let rules = Rules {
+            voicemail: ["*97", "sip:+39 06 1234@abc.com", "Mail.Box", ""]
+                .map(Box::from)
+                .into(),
+            ..Rules::default()
+        };
+        for target in [
+            "*97",
+            " *97 ",
+            "sip:*97@abc.com",
+            "SIPS:%2A97@10.0.0.1:5061;user=phone",
+            "\"Mail\" <sip:*97@other.example>;q=1",
+            "tel:*97;phone-context=abc.com",
+            "+39-06-1234",
+            "tel:+39.06(12)34",
+            "sip:mail.box@abc.com",
+        ] {
+            assert!(rules.is_voicemail(target), "{target}");
+        }
+        for target in [
+            "",
+            "97",
+            "*970",
+            "*9",
+            "sip:abc.com",
+            "0039061234",
+            "mailbox",
+            "<",
+            "sip:",
+            "tel:;",
+        ] {
+            assert!(!rules.is_voicemail(target), "{target}");
+        }
+        assert!(!Rules::default().is_voicemail(""));
+    }
+}

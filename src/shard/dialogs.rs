@@ -1,0 +1,160 @@
+//! The dialog under a subscription: accepted with a SUBSCRIBE, found again by our tag, moved with
+//! its phone (RFC 3261 §12, RFC 6665 §4.4; W:A2).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::presence::profile::Profile;
+use crate::shard::Shard;
+use crate::shard::flow::Flow;
+use crate::shard::hop::next_hop;
+use crate::shard::hop::numeric_address;
+use crate::shard::hop::phone_key;
+use crate::shard::mark::Mark;
+use crate::shard::outbox::Outbox;
+use crate::shard::respond::Refusal;
+use crate::shard::respond::Request;
+use crate::shard::table::DialogId;
+use crate::shard::table::Subject;
+use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
+use crate::shard::table::Watcher;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::dialog::Dialog;
+use crate::sip::dialog::Sequence;
+
+/// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
+const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
+
+impl Shard {
+    /// The dialog, with the To-tag that names the place it will take.
+    pub(crate) fn accept_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+    ) -> Result<(Dialog, Mark), Refusal<'d>> {
+        let mark = Mark::mint(
+            self.options.id,
+            self.table.next_dialog().0,
+            &mut self.random,
+        );
+        let sequence = 1 + self.random.below(INITIAL_SEQUENCE_MAX);
+        let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
+        self.check_not_ourselves(&dialog, &request.flow)?;
+        Ok((dialog, mark))
+    }
+
+    /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
+    fn check_not_ourselves<'d>(&self, dialog: &Dialog, flow: &Flow) -> Result<(), Refusal<'d>> {
+        let address = numeric_address(dialog.remote_target());
+        if address.is_some_and(|address| self.is_local(address, flow)) {
+            return Err(Refusal::Because(
+                Status::BAD_REQUEST,
+                "Contact Is This Server",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_room<'d>(
+        &self,
+        request: &Request<'_>,
+        dialog: &Dialog,
+    ) -> Result<(), Refusal<'d>> {
+        let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
+            || phone >= self.options.subscriptions_per_phone_max;
+        if is_full {
+            Err(Refusal::OverLimit)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn add_dialog(
+        &mut self,
+        request: &Request<'_>,
+        dialog: Dialog,
+        mark: Mark,
+        profile: Arc<Profile>,
+        now: Instant,
+    ) -> DialogId {
+        let flow = request.flow;
+        let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
+        let destination = next_hop(request, &dialog);
+        let id = self
+            .table
+            .add_dialog(dialog, flow, destination, phone, profile);
+        debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
+        id
+    }
+
+    /// Our tag names the place; the octets decide (W:E3.6).
+    pub(crate) fn find_dialog(&self, message: &Message<'_>, tag: &[u8]) -> Option<DialogId> {
+        let mark = Mark::of_tag(tag)?;
+        let id = DialogId(mark.index);
+        let remote_tag = message.from()?.tag()?;
+        let dialog = &self.table.dialog(id)?.dialog;
+        (mark.shard == self.options.id && dialog.matches(message.call_id(), tag, remote_tag))
+            .then_some(id)
+    }
+
+    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
+    pub(crate) fn take_target<'d>(
+        &mut self,
+        request: &Request<'_>,
+        id: DialogId,
+    ) -> Result<bool, Refusal<'d>> {
+        let number = request.message.cseq().map_or(0, |cseq| cseq.number);
+        let Some(entry) = self.table.dialog_mut(id) else {
+            return Ok(false);
+        };
+        if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
+            return Err(Refusal::Because(
+                Status::SERVER_INTERNAL_ERROR,
+                "CSeq Out Of Order",
+            ));
+        }
+        entry.dialog.refresh_target(request.message)?;
+        let destination = next_hop(request, &entry.dialog);
+        let is_moved = self.table.move_flow(id, request.flow, destination);
+        if is_moved {
+            self.abandon_notifies(id);
+        }
+        Ok(is_moved)
+    }
+
+    /// The phone starts anew without having ended what it had: older subscriptions of its Contact
+    /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
+    pub(crate) fn replace_older(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+        let phone_of = |table: &Table, id: SubscriptionId| {
+            let subscription = table.subscription(id)?;
+            Some((
+                table.dialog(subscription.dialog)?.phone,
+                subscription.package,
+            ))
+        };
+        let Some(own) = phone_of(&self.table, id) else {
+            return;
+        };
+        let Some(Subject::Presentity(post)) = self.table.subscription(id).map(|own| &own.subject)
+        else {
+            return;
+        };
+        let watched = self.table.watched(post.watched);
+        let older: Vec<SubscriptionId> = watched
+            .iter()
+            .flat_map(|watched| &watched.watchers)
+            .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
+            .map(|watcher| watcher.subscription)
+            .filter(|other| phone_of(&self.table, *other) == Some(own))
+            .collect();
+        for other in older {
+            self.counters.subscriptions_replaced += 1;
+            self.remove_subscription(other, now, out);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The resources of one list subscription, and which of them its phone is to be told of.
+//!
+//! Invariants: an address of record is in it at most once; the order of resources never changes
+//! while the list does not (phones assign their keys by it, W:C1.3); a resource that comes and goes
+//! keeps its place and its number; what is marked stays marked until it was written.
+
+use crate::presence::Aor;
+use crate::presence::list::ListStyle;
+use crate::presence::list::Roster;
+use crate::presence::policy::Decision;
+use crate::shard::lists::ListPlan;
+use crate::shard::table::Post;
+
+/// How a list subscription is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// `multipart/related` with RLMI (RFC 4662).
+    Rlmi,
+    /// One NOTIFY a resource, its document as if it were subscribed alone: for phones that know no
+    /// lists (W:D4.4).
+    Series,
+}
+
+/// Whether a resource is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is, and its state is told.
+    Live,
+    /// It went; the phone has to be told so (W:D4.5).
+    Leaving,
+    /// It is not there; its place is kept.
+    Gone,
+    /// It is on the list but nobody we know: told as `noresource`, never dropped (W:B5.15).
+    Unknown,
+}
+
+/// One resource.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    /// As the list writes it.
+    pub(crate) uri: Box<str>,
+    /// What a key is labelled with (W:B5.7).
+    pub(crate) name: Box<str>,
+    pub(crate) post: Option<Post>,
+    /// Names its instance and its parts (W:B5.5, B5.8).
+    pub(crate) number: u32,
+    pub(crate) decision: Decision,
+    pub(crate) standing: Standing,
+    /// The version of its next document (W:B5.9).
+    pub(crate) version: u32,
+    /// A hash of the body last sent, 0 when the phone may not have it.
+    pub(crate) shown: u64,
+    /// It is to be told.
+    pub(crate) is_marked: bool,
+    /// On the list itself, whether it is there or not.
+    is_fixed: bool,
+    /// Its owner has said what it is.
+    is_known: bool,
+}
+
+/// One list subscription.
+#[derive(Debug)]
+pub(crate) struct ListState {
+    aor: Aor,
+    pub(crate) encoding: Encoding,
+    pub(crate) style: ListStyle,
+    /// It came in the body of the SUBSCRIBE and stays as it is (W:B5.14).
+    pub(crate) is_of_body: bool,
+    /// What it follows of whole domains.
+    pub(crate) rosters: Box<[Roster]>,
+    pub(crate) resources: Vec<Resource>,
+    /// The next RLMI lists all resources: after a SUBSCRIBE, or when somebody is no longer among
+    /// them (W:B5.6).
+    pub(crate) owes_full: bool,
+    /// The last NOTIFY left out what did not fit: what follows tells that, and no list in full.
+    pub(crate) is_unfinished: bool,
+    /// Resources whose owner has not spoken yet.
+    awaited: u32,
+    numbers: u32,
+}
+
+impl ListState {
+    /// Without resources yet.
+    pub(crate) fn new(aor: Aor, plan: &ListPlan, style: ListStyle) -> Self {
+        Self {
+            aor,
+            encoding: plan.encoding,
+            style,
+            is_of_body: plan.is_of_body,
+            rosters: plan.resolved.rosters.as_slice().into(),
+            resources: Vec::new(),
+            owes_full: true,
+            is_unfinished: false,
+            awaited: 0,
+            numbers: 0,
+        }
+    }
+
+    /// The list.
+    pub(crate) fn aor(&self) -> &Aor {
+        &self.aor
+    }
+
+    /// Adds a resource at the end, marked; its place.
+    pub(crate) fn push(
+        &mut self,
+        uri: &str,
+        name: &str,
+        decision: Decision,
+        standing: Standing,
+        is_fixed: bool,
+    ) -> u32 {
+        self.numbers += 1;
+        self.resources.push(Resource {
+            uri: uri.into(),
+            name: name.into(),
+            post: None,
+            number: self.numbers,
+            decision,
+            standing,
+            version: 0,
+            shown: 0,
+            is_marked: true,
+            is_fixed,
+            is_known: true,
+        });
+        self.resources.len() as u32 - 1
+    }
+
+    /// A resource watches its presentity from now on, whose owner may not have spoken yet.
+    pub(crate) fn set_post(&mut self, place: u32, post: Post, is_known: bool) {
+        if let Some(resource) = self.resources.get_mut(place as usize) {
+            resource.post = Some(post);
+            resource.is_known = is_known;
+            self.awaited += u32::from(!is_known);
+        }
+    }
+
+    /// A resource watches no longer.
+    pub(crate) fn take_post(&mut self, place: u32) -> Option<Post> {
+        let resource = self.resources.get_mut(place as usize)?;
+        if !std::mem::replace(&mut resource.is_known, true) {
+            self.awaited -= 1;
+        }
+        resource.post.take()
+    }
+
+    /// A resource has another place among the watchers of its presentity.
+    pub(crate) fn move_post(&mut self, place: u32, index: u32) {
+        if let Some(post) = self
+            .resources
+            .get_mut(place as usize)
+            .and_then(|resource| resource.post.as_mut())
+        {
+            post.index = index;
+        }
+    }
+
+    /// All places where it watches.
+    pub(crate) fn posts(&self) -> impl Iterator<Item = Post> {
+        self.resources.iter().filter_map(|resource| resource.post)
+    }
+
+    /// The state of a resource is another.
+    pub(crate) fn mark(&mut self, place: u32) {
+        if let Some(resource) = self.resources.get_mut(place as usize) {
+            resource.is_marked = true;
+            if !std::mem::replace(&mut resource.is_known, true) {
+                self.awaited -= 1;
+            }
+        }
+    }
+
+    /// The phone is to be told everything again: a SUBSCRIBE came, or a NOTIFY was lost.
+    pub(crate) fn forget_shown(&mut self) {
+        self.mark_all();
+        for resource in &mut self.resources {
+            resource.shown = 0;
+        }
+    }
+
+    /// The next NOTIFY begins to tell everything.
+    pub(crate) fn mark_all(&mut self) {
+        self.owes_full = true;
+        for resource in &mut self.resources {
+            resource.is_marked |= resource.standing != Standing::Gone;
+        }
+    }
+
+    /// The place of the resource of that URI.
+    pub(crate) fn place_of(&self, uri: &str) -> Option<u32> {
+        let place = self.resources.iter().position(|it| *it.uri == *uri);
+        place.map(|place| place as u32)
+    }
+
+    /// The URIs and the names that are on the list itself, in order.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.resources
+            .iter()
+            .filter(|resource| resource.is_fixed)
+            .map(|resource| (&*resource.uri, &*resource.name))
+    }
+
+    /// A resource that went is there again, and the rules of this moment make that of it; whether it
+    /// has to watch anew.
+    pub(crate) fn revive(&mut self, place: u32, decision: Decision) -> bool {
+        let Some(resource) = self.resources.get_mut(place as usize) else {
+            return false;
+        };
+        if matches!(resource.standing, Standing::Leaving | Standing::Gone) {
+            if resource.standing == Standing::Gone {
+                resource.shown = 0;
+            }
+            resource.standing = Standing::Live;
+            resource.decision = decision;
+            resource.is_marked = true;
+        }
+        resource.standing == Standing::Live && resource.post.is_none()
+    }
+
+    /// A resource that is not on the list itself is there no longer; whether that is to be told. In
+    /// a series its document says idle, which is all there is to tell.
+    pub(crate) fn dismiss(&mut self, place: u32) -> bool {
+        let is_series = self.encoding == Encoding::Series;
+        match self.resources.get_mut(place as usize) {
+            Some(resource) if !resource.is_fixed && !is_series => {
+                resource.standing = Standing::Leaving;
+                resource.is_marked = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether somebody went and still watches.
+    pub(crate) fn has_leavers(&self) -> bool {
+        self.resources
+            .iter()
+            .any(|resource| resource.standing == Standing::Gone && resource.post.is_some())
+    }
+
+    /// The watchers of those who went.
+    pub(crate) fn take_gone_posts(&mut self) -> Vec<Post> {
+        let places = 0..self.resources.len() as u32;
+        let is_gone =
+            |list: &Self, place: u32| list.resources[place as usize].standing == Standing::Gone;
+        places
+            .filter_map(|place| is_gone(self, place).then(|| self.take_post(place))?)
+            .collect()
+    }
+
+    /// Makes room for one more by forgetting the place of one that went. False when nobody did.
+    pub(crate) fn reuse_gone(&mut self) -> bool {
+        // Only the last can go without moving others.
+        let is_free =
+            |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
+        self.resources.pop_if(|last| is_free(last)).is_some()
+    }
+
+    /// Takes all resources out, to be filled anew.
+    pub(crate) fn empty(&mut self) -> Vec<Resource> {
+        self.owes_full = true;
+        self.awaited = 0;
+        std::mem::take(&mut self.resources)
+    }
+
+    /// Resources that were there before keep their number and version.
+    pub(crate) fn inherit(&mut self, old: &[Resource]) {
+        for resource in &mut self.resources {
+            if let Some(before) = old.iter().find(|before| before.uri == resource.uri) {
+                resource.number = before.number;
+                resource.version = before.version;
+            }
+        }
+    }
+
+    /// Whether every resource's owner has spoken.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.awaited == 0
+    }
+
+    /// Whether something is still to be told.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.owes_full || self.resources.iter().any(|resource| resource.is_marked)
+    }
+}

@@ -1,0 +1,33 @@
+//! Whose mailbox a SUBSCRIBE to `message-summary` means (W:B7.1).
+//!
+//! Some phones ask about the number they call to hear their messages, others about a mailbox that is
+//! nobody's name. Both mean their own.
+
+use crate::presence::Aor;
+use crate::shard::Shard;
+use crate::shard::admit::Identity;
+use crate::shard::directory::Directory;
+use crate::shard::respond::Request;
+
+impl Shard {
+    /// The mailbox that is meant by `named`: the one of the user who asks when that is a voice mail
+    /// number of his, or when nobody of that name exists.
+    pub(crate) fn mailbox(
+        &self,
+        named: Aor,
+        request: &Request<'_>,
+        identity: &Identity,
+        directory: &Directory,
+    ) -> Aor {
+        let own = match identity {
+            Identity::User(user) => Some(Aor::new(user, named.domain())),
+            Identity::Believed => self
+                .sender(request, directory)
+                .filter(|sender| sender.domain() == named.domain()),
+        };
+        let is_meant = |own: &Aor| {
+            directory.rules_of(own).is_voicemail(named.user()) || !directory.exists(&named)
+        };
+        own.filter(is_meant).unwrap_or(named)
+    }
+}

@@ -1,0 +1,173 @@
+//! A plain 200, read by what names its transaction alone: of the answers to a fan-out nearly all
+//! are of this shape, and nothing else of them matters.
+//!
+//! Not a parser: whatever is not exactly the common shape (folds, compact names, several Vias, a
+//! Contact, a body, another status) is left to [`Message::parse`](super::Message::parse), which
+//! reads all and judges all.
+
+use memchr::memchr;
+
+use crate::sip::header::octets;
+
+/// What a plain 200 says about the request it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainAnswer<'a> {
+    /// The branch of its one Via.
+    pub branch: &'a [u8],
+    /// The host of that Via.
+    pub host: &'a [u8],
+    /// The port of that Via.
+    pub port: Option<u16>,
+    /// The number of its CSeq.
+    pub sequence: u32,
+    /// The method of its CSeq.
+    pub method: &'a [u8],
+}
+
+const STATUS: &[u8] = b"SIP/2.0 200 ";
+
+/// The headers that must be there, once each, spelled like this.
+const NEEDED: [&[u8]; 5] = [b"Via: ", b"From: ", b"To: ", b"Call-ID: ", b"CSeq: "];
+
+impl<'a> PlainAnswer<'a> {
+    /// Reads a datagram; None when it is anything but a plain 200 to a request over UDP.
+    #[must_use]
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut rest = bytes.strip_prefix(STATUS)?;
+        take_line(&mut rest)?;
+        let mut found: [Option<&[u8]>; NEEDED.len()] = [None; NEEDED.len()];
+        loop {
+            let line = take_line(&mut rest)?;
+            let Some(first) = line.first() else { break };
+            if let Some(place) = NEEDED.iter().position(|name| line.starts_with(name)) {
+                let value = line.get(NEEDED[place].len()..)?;
+                if found[place].replace(value).is_some() {
+                    return None;
+                }
+            } else {
+                let is_harmless = match first | 0x20 {
+                    b's' | b'u' | b'a' | b'd' => memchr(b':', line).is_some_and(|colon| colon > 1),
+                    b'c' => {
+                        line.get(..15)?.eq_ignore_ascii_case(b"Content-Length:")
+                            && line.get(15..)?.trim_ascii() == b"0"
+                    }
+                    _ => false,
+                };
+                if !is_harmless {
+                    return None;
+                }
+            }
+        }
+        let [Some(via), Some(_), Some(_), Some(_), Some(cseq)] = found else {
+            return None;
+        };
+        let (branch, host, port) = read_via(via)?;
+        let digits = cseq
+            .iter()
+            .take_while(|octet| octet.is_ascii_digit())
+            .count();
+        let (number, method) = cseq.split_at(digits);
+        let number = octets::number(number).filter(|number| *number <= i32::MAX as u64)?;
+        Some(Self {
+            branch,
+            host,
+            port,
+            sequence: number as u32,
+            method: method.strip_prefix(b" ")?,
+        })
+    }
+}
+
+/// The next line, without its end; None when there is none, or it holds what a line must not.
+fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = memchr(b'\n', rest)?;
+    let line = rest.get(..end)?.strip_suffix(b"\r")?;
+    *rest = rest.get(end + 1..)?;
+    let is_clean = line.iter().all(|octet| *octet >= 0x20 && *octet != 0x7f);
+    is_clean.then_some(line)
+}
+
+/// `SIP/2.0/UDP host:port;branch=...`, in any order of plain parameters.
+fn read_via(via: &[u8]) -> Option<(&[u8], &[u8], Option<u16>)> {
+    let rest = via.strip_prefix(b"SIP/2.0/UDP ")?;
+    if rest.iter().any(|octet| b", \t\"[(".contains(octet)) {
+        return None;
+    }
+    let mut pieces = rest.split(|octet| *octet == b';');
+    let sent_by = pieces.next()?;
+    let (host, port) = match memchr(b':', sent_by) {
+        Some(colon) => {
+            let port = octets::number(sent_by.get(colon + 1..)?)?;
+            (sent_by.get(..colon)?, Some(u16::try_from(port).ok()?))
+        }
+        None => (sent_by, None),
+    };
+    let mut branch = None;
+    for piece in pieces {
+        if let Some(value) = piece.strip_prefix(b"branch=")
+            && branch.replace(value).is_some()
+        {
+            return None;
+        }
+    }
+    Some((branch?, host, port))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::PlainAnswer;
+
+    const PLAIN: &str = "SIP/2.0 200 OK\r\n\
+        Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK77;rport=5060;received=10.0.0.1\r\n\
+        From: <sip:1@a>;tag=x\r\nTo: <sip:2@a>;tag=y\r\nCall-ID: c@p\r\nCSeq: 7 NOTIFY\r\n\
+        User-Agent: Phone\r\nContent-Length: 0\r\n\r\n";
+
+    #[test]
+    fn a_plain_200_is_read() {
+        let answer = PlainAnswer::read(PLAIN.as_bytes()).unwrap();
+        let expected = PlainAnswer {
+            branch: b"z9hG4bK77",
+            host: b"10.0.0.1",
+            port: Some(5060),
+            sequence: 7,
+            method: b"NOTIFY",
+        };
+        assert_eq!(answer, expected);
+    }
+
+    #[test]
+    fn anything_else_is_left_to_the_parser() {
+        let changes = [
+            ("200 OK", "202 OK"),
+            ("200 OK", "481 Gone"),
+            ("SIP/2.0 200", "SIP/2.0  200"),
+            ("Via: ", "v: "),
+            ("Via: ", "Via : "),
+            ("SIP/2.0/UDP", "SIP/2.0/TCP"),
+            ("10.0.0.1:5060;", "[::1]:5060;"),
+            (";rport=5060", ";branch=2"),
+            (";received=10.0.0.1", ", SIP/2.0/UDP b;branch=3"),
+            ("From: <sip:1@a>;tag=x\r\n", ""),
+            ("From: ", "f: "),
+            ("To: <", "To: \r\n <"),
+            ("Call-ID: c@p\r\n", "Call-ID: c@p\r\nCall-ID: c@p\r\n"),
+            ("7 NOTIFY", "99999999999 NOTIFY"),
+            ("User-Agent: Phone", "Contact: <sip:2@b>"),
+            ("User-Agent: Phone", "m: <sip:2@b>"),
+            ("User-Agent: Phone", "Retry-After: 5"),
+            ("User-Agent: Phone", "User-Agent: Ph\u{1}ne"),
+            ("Content-Length: 0", "Content-Length: 3"),
+            ("\r\n\r\n", "\r\n"),
+            ("Call-ID: c@p\r\n", "Call-ID: c@p\n"),
+        ];
+        for (from, to) in changes {
+            let text = PLAIN.replacen(from, to, 1);
+            assert_ne!(text, PLAIN, "{from}");
+            assert_eq!(PlainAnswer::read(text.as_bytes()), None, "{from} -> {to}");
+        }
+        for end in 0..PLAIN.len() {
+            assert_eq!(PlainAnswer::read(&PLAIN.as_bytes()[..end]), None, "{end}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the operator says in a `! say` step, in the words of a dialogue.
+//!
+//! ```text
+//! ! say 101@abc.com dnd on|off
+//! ! say 101@abc.com forward immediate|busy|no-answer <target>|off
+//! ! say 101@abc.com note In a meeting|off
+//! ! say 101@abc.com messages 2/8|off
+//! ! say 101@abc.com lamp early|confirmed|off [from=<uri>] [expires=60s]
+//! ! say 101@abc.com registered <uri> <seconds>
+//! ! say 101@abc.com presence open|closed [activity...]|off
+//! ! say 101@abc.com appearance <index> <state> [party="Bob" <sip:bob@abc.com>]
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lamplighter::presence::CallDialog;
+use lamplighter::presence::appearance::Appearance;
+use lamplighter::presence::appearance::AppearanceState;
+use lamplighter::presence::call::CallState;
+use lamplighter::presence::call::Direction;
+use lamplighter::presence::call::Party;
+use lamplighter::presence::contribution::Statement;
+use lamplighter::presence::features::Forward;
+use lamplighter::presence::features::ForwardKind;
+use lamplighter::presence::messages::Counts;
+use lamplighter::presence::messages::MessageClass;
+use lamplighter::presence::messages::Messages;
+use lamplighter::presence::statement::CallSource;
+use lamplighter::presence::statement::Said;
+
+use crate::dialogue::duration;
+
+/// Reads what follows the address of record.
+pub(crate) fn parse(words: &[&str]) -> Result<Said, String> {
+    match words {
+        ["dnd", state] => Ok(Said::DoNotDisturb(is_on(state)?)),
+        ["forward", kind, target] => Ok(Said::Forward(forward(kind, target)?)),
+        ["note", "off"] => Ok(Said::Note(None)),
+        ["note", text @ ..] if !text.is_empty() => Ok(Said::Note(Some(text.join(" ").into()))),
+        ["messages", "off"] => Ok(Said::Messages(None)),
+        ["messages", counts] => Ok(Said::Messages(Some(messages(counts)?))),
+        ["lamp", state, rest @ ..] => lamp(state, rest),
+        ["registered", uri, seconds] => {
+            let seconds = seconds.parse().map_err(|_| "how many seconds?")?;
+            let contact = ((*uri).into(), Duration::from_secs(seconds));
+            Ok(Said::Registered(vec![contact]))
+        }
+        ["presence", "off"] => Ok(Said::Presence(None)),
+        ["presence", basic, activities @ ..] => Ok(Said::Presence(Some(Statement {
+            open: Some(is_open(basic)?),
+            activities: activities.iter().map(|name| (*name).into()).collect(),
+            ..Statement::default()
+        }))),
+        ["appearance", index, state, party @ ..] => appearance(index, state, party),
+        _ => Err("say what?".to_owned()),
+    }
+}
+
+fn is_on(word: &str) -> Result<bool, String> {
+    match word {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off?".to_owned()),
+    }
+}
+
+fn is_open(word: &str) -> Result<bool, String> {
+    match word {
+        "open" => Ok(true),
+        "closed" => Ok(false),
+        _ => Err("open or closed?".to_owned()),
+    }
+}
+
+fn forward(kind: &str, target: &str) -> Result<Forward, String> {
+    let kind = match kind {
+        "immediate" => ForwardKind::Immediate,
+        "busy" => ForwardKind::Busy,
+        "no-answer" => ForwardKind::NoAnswer,
+        _ => return Err("immediate, busy or no-answer?".to_owned()),
+    };
+    let is_active = target != "off";
+    let target = if is_active { target } else { "" };
+    Ok(Forward {
+        kind,
+        is_active,
+        target: target.into(),
+        ring_count: None,
+    })
+}
+
+fn messages(counts: &str) -> Result<Messages, String> {
+    let (new, old) = counts.split_once('/').ok_or("<new>/<old>")?;
+    let number = |text: &str| text.parse().map_err(|_| "not a number".to_owned());
+    let counts = Counts {
+        new: number(new)?,
+        old: number(old)?,
+        ..Counts::default()
+    };
+    Ok(Messages {
+        are_waiting: counts.new > 0,
+        account: None,
+        counts: vec![(MessageClass::Voice, counts)],
+    })
+}
+
+fn lamp(state: &str, rest: &[&str]) -> Result<Said, String> {
+    let state = match state {
+        "early" => Some(CallState::Early),
+        "confirmed" => Some(CallState::Confirmed),
+        "off" => None,
+        _ => return Err("early, confirmed or off?".to_owned()),
+    };
+    let (mut remote, mut expires) = (Party::default(), None);
+    for word in rest {
+        match word.split_once('=') {
+            Some(("from", uri)) => remote.identity = uri.into(),
+            Some(("expires", time)) => expires = Some(duration(time)?),
+            _ => return Err(format!("unknown word {word}")),
+        }
+    }
+    let call = state.map(|state| {
+        Arc::new(CallDialog {
+            id: "operator".into(),
+            call_id: "".into(),
+            local_tag: "".into(),
+            remote_tag: "".into(),
+            direction: Some(Direction::Recipient),
+            state,
+            local: Party::default(),
+            remote,
+            remote_is_private: false,
+        })
+    });
+    Ok(Said::Call {
+        source: CallSource::Operator,
+        call,
+        expires,
+    })
+}
+
+fn appearance(index: &str, state: &str, party: &[&str]) -> Result<Said, String> {
+    const STATES: [AppearanceState; 9] = [
+        AppearanceState::Idle,
+        AppearanceState::Seized,
+        AppearanceState::Progressing,
+        AppearanceState::Alerting,
+        AppearanceState::Active,
+        AppearanceState::Held,
+        AppearanceState::HeldPrivate,
+        AppearanceState::BridgeActive,
+        AppearanceState::BridgeHeld,
+    ];
+    let state = STATES.into_iter().find(|known| known.as_str() == state);
+    let party = party.join(" ");
+    Ok(Said::Appearance(Appearance {
+        index: index.parse().map_err(|_| "which appearance?")?,
+        state: state.ok_or("what does it do?")?,
+        party: party.strip_prefix("party=").map(Into::into),
+    }))
+}

@@ -1,0 +1,246 @@
+//! Every XML body of the dialogues that the server sends, judged by the XML schemas of the RFCs
+//! (`tests/schemas/*.xsd`) with xmllint: the parts of a multipart body each by itself.
+//!
+//! It says nothing of bodies no dialogue shows in full. That the schemas refuse what they
+//! should is proved by `tests/schemas/broken`, and that they take what the RFCs allow by
+//! `tests/schemas/valid`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::cases;
+use crate::dialogue::Action;
+use crate::placeholder::Bindings;
+use crate::read;
+
+/// What must be found at least, by media type: a dialogue that is read wrongly must not make the
+/// suite greener.
+const BODIES_MIN: &[(&str, usize)] = &[
+    ("application/dialog-info+xml", 700),
+    ("application/pidf+xml", 110),
+    ("application/rlmi+xml", 95),
+];
+
+/// Media types no RFC gives a schema for; these need only be well-formed.
+const WITHOUT_SCHEMA: &[&str] = &[
+    "application/xpidf+xml",
+    "application/x-as-feature-event+xml",
+    "application/x-broadworks-callpark-info+xml",
+];
+
+/// One XML document the server sent.
+struct Body {
+    /// `subscribe/fetch:31`, the step that expects it.
+    origin: String,
+    /// Lower case, without parameters.
+    media_type: String,
+    /// The document.
+    document: Vec<u8>,
+}
+
+#[test]
+fn every_body_sent_is_what_the_schemas_say() {
+    let mut found = Vec::new();
+    for path in cases() {
+        let dialogue = read(&path).unwrap();
+        for step in &dialogue.steps {
+            let Action::Expect {
+                message,
+                partly: false,
+                ..
+            } = &step.action
+            else {
+                continue;
+            };
+            let origin = format!("{}:{}", crate::case_name(&path), step.line);
+            bodies(&origin, &octets(&message.lines), &mut found);
+        }
+    }
+    for (media_type, min) in BODIES_MIN {
+        let count = found
+            .iter()
+            .filter(|body| body.media_type == *media_type)
+            .count();
+        println!("{count} bodies of {media_type}");
+        assert!(count >= *min, "{count} of {media_type}, there were {min}");
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bodies");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    // The same document sent twice is judged once.
+    let mut documents = BTreeMap::new();
+    for body in &found {
+        documents.entry(&body.document).or_insert(body);
+    }
+    let mut origins = BTreeMap::new();
+    for (index, body) in documents.into_values().enumerate() {
+        let file = folder.join(format!("{index}.xml"));
+        fs::write(&file, &body.document).unwrap();
+        origins.insert(file, body);
+    }
+    let (with, without): (Vec<_>, Vec<_>) = origins
+        .keys()
+        .cloned()
+        .partition(|file| !WITHOUT_SCHEMA.contains(&origins[file].media_type.as_str()));
+    let mut failures = judge(&with, true);
+    failures.extend(judge(&without, false));
+    let told: Vec<_> = failures
+        .iter()
+        .map(|(file, complaint)| format!("{}\n{complaint}", origins[file].origin))
+        .collect();
+    assert!(
+        told.is_empty(),
+        "{} of {} documents do not validate\n\n{}",
+        told.len(),
+        origins.len(),
+        told.join("\n")
+    );
+}
+
+#[test]
+fn the_schemas_take_what_the_rfcs_allow_and_refuse_what_is_broken() {
+    let valid = examples("valid");
+    let complaints = judge(&valid, true);
+    assert!(complaints.is_empty(), "{complaints:?}");
+    let broken = examples("broken");
+    let complaints = judge(&broken, true);
+    for file in &broken {
+        assert!(complaints.contains_key(file), "{} passes", file.display());
+    }
+    assert!(
+        valid.len() >= 8 && broken.len() >= 8,
+        "examples are missing"
+    );
+}
+
+#[test]
+fn a_multipart_body_is_taken_apart() {
+    let message = "NOTIFY sip:a@b SIP/2.0\n\
+        c: multipart/related;type=\"application/rlmi+xml\";start=\"<l@h>\";boundary=b1\n\n\
+        --b1\nContent-ID: <l@h>\nContent-Type: application/rlmi+xml;charset=\"UTF-8\"\n\n<list/>\n\
+        --b1\nContent-Type: multipart/mixed;boundary=\"b2\"\n\n\
+        --b2\nContent-Type: text/plain\n\nx\n--b2\nContent-Type: application/pidf+xml\n\n<presence/>\n--b2--\n\
+        --b1--\n";
+    let mut found = Vec::new();
+    bodies("here", message.as_bytes(), &mut found);
+    let found: Vec<_> = found
+        .iter()
+        .map(|body| (body.media_type.as_str(), body.document.as_slice()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("application/rlmi+xml", b"<list/>".as_slice()),
+            ("application/pidf+xml", b"<presence/>".as_slice()),
+        ]
+    );
+}
+
+/// The message of a `<` block, its lines ended by LF. What the server chose at random keeps its
+/// placeholder.
+fn octets(lines: &[String]) -> Vec<u8> {
+    let bindings = Bindings::default();
+    let mut octets = Vec::new();
+    for line in lines {
+        let line = line.strip_suffix('\\').unwrap_or(line);
+        let line = line.strip_suffix("{x0d}").unwrap_or(line);
+        octets.extend(bindings.expand(line).unwrap_or_else(|_| line.into()));
+        octets.push(b'\n');
+    }
+    octets
+}
+
+/// Finds the XML documents in `entity`, a message or a part of a multipart body.
+fn bodies(origin: &str, entity: &[u8], found: &mut Vec<Body>) {
+    let Some(end) = entity.windows(2).position(|octets| octets == b"\n\n") else {
+        return;
+    };
+    let head = String::from_utf8_lossy(&entity[..end]);
+    let Some(content_type) = field(&head, &["content-type", "c"]) else {
+        return;
+    };
+    let body = std::str::from_utf8(&entity[end + 2..])
+        .unwrap_or_else(|fault| panic!("{origin}: a body that is not UTF-8: {fault}"));
+    let mut parameters = content_type.split(';').map(str::trim);
+    let media_type = parameters.next().unwrap_or_default().to_ascii_lowercase();
+    if media_type.starts_with("multipart/") {
+        let boundary = parameters
+            .find_map(|parameter| parameter.strip_prefix("boundary="))
+            .unwrap_or_else(|| panic!("{origin}: a multipart body without boundary"))
+            .trim_matches('"');
+        let delimiter = format!("--{boundary}\n");
+        let close = format!("--{boundary}--");
+        let (parts, _) = body
+            .split_once(&close)
+            .unwrap_or_else(|| panic!("{origin}: a multipart body without end"));
+        for part in parts.split(&delimiter).skip(1) {
+            bodies(origin, part.as_bytes(), found);
+        }
+    } else if media_type.ends_with("+xml") {
+        found.push(Body {
+            origin: origin.to_owned(),
+            media_type,
+            document: body.trim_end().as_bytes().to_vec(),
+        });
+    }
+}
+
+/// The value of the first header field with one of these names, given in lower case.
+fn field<'a>(head: &'a str, names: &[&str]) -> Option<&'a str> {
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| names.contains(&name.trim().to_ascii_lowercase().as_str()))
+        .map(|(_, value)| value.trim())
+}
+
+/// What xmllint complains of, by file; a file it says nothing bad of is not there.
+fn judge(files: &[PathBuf], schema: bool) -> BTreeMap<PathBuf, String> {
+    if files.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut xmllint = Command::new("xmllint");
+    xmllint.args(["--nonet", "--noout"]);
+    if schema {
+        xmllint.arg("--schema").arg(folder().join("bodies.xsd"));
+    }
+    let output = xmllint
+        .args(files)
+        .output()
+        .unwrap_or_else(|error| panic!("xmllint (Debian's libxml2-utils): {error}"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    let mut complaints = BTreeMap::new();
+    for file in files {
+        let name = file.display().to_string();
+        let lines: Vec<_> = told
+            .lines()
+            .filter(|line| line.starts_with(&format!("{name}:")))
+            .collect();
+        // Validated files are named one by one; of well-formed ones xmllint says nothing.
+        let validates = !schema || told.lines().any(|line| line == format!("{name} validates"));
+        if !lines.is_empty() || !validates {
+            complaints.insert(file.clone(), lines.join("\n"));
+        }
+    }
+    assert!(
+        !complaints.is_empty() || output.status.success(),
+        "xmllint failed: {told}"
+    );
+    complaints
+}
+
+/// The example documents of one kind.
+fn examples(kind: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder().join(kind))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemas")
+}

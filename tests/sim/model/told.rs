@@ -1,0 +1,98 @@
+//! What is said otherwise than by a PUBLISH: sources with one voice, whose last word counts.
+
+use crate::model::composition::Claim;
+use crate::model::composition::Says;
+use crate::model::composition::Word;
+use crate::network::Micros;
+
+/// What somebody says otherwise than by a PUBLISH.
+#[derive(Clone, Debug)]
+pub(crate) enum Told {
+    /// `call_state.htm`: in a call until then, or in none.
+    CallState(Option<Micros>),
+    /// The operator lights it until then, or not.
+    Lamp(Option<Micros>),
+    DoNotDisturb(bool),
+    /// Every call is sent on, or that is switched off.
+    Forward {
+        is_active: bool,
+        target: &'static str,
+    },
+    Note(Option<String>),
+    Presence(Option<Word>),
+    /// A contact, by its number, is registered until then; at once for no longer.
+    Registered(u8, Micros),
+    Unregistered,
+}
+
+/// Where calls go that end in a voice mail (W:D3.19).
+pub(crate) const VOICE_MAIL: [&str; 2] = ["*97", "sip:*97@example.com"];
+
+/// What nobody takes back is believed for good.
+const FOR_GOOD: Micros = Micros::MAX / 2;
+
+/// What the sources said last; those that say nothing are not there.
+#[derive(Debug, Default)]
+pub(super) struct Statements {
+    told: Vec<Told>,
+    is_known_to_a_registrar: bool,
+}
+
+impl Statements {
+    /// The last word of a source with one voice takes the place of the one before.
+    pub(super) fn hear(&mut self, now: Micros, told: Told) {
+        let is_same_source = |old: &Told| match (old, &told) {
+            (Told::Registered(old, _), Told::Registered(new, _)) => old == new,
+            (Told::Registered(..), Told::Unregistered) => true,
+            _ => std::mem::discriminant(old) == std::mem::discriminant(&told),
+        };
+        self.told.retain(|old| !is_same_source(old));
+        self.is_known_to_a_registrar |= matches!(told, Told::Registered(..) | Told::Unregistered);
+        let says_nothing = match &told {
+            Told::CallState(until) | Told::Lamp(until) => until.is_none_or(|until| until <= now),
+            Told::DoNotDisturb(is_on) => !is_on,
+            Told::Forward { is_active, target } => !is_active && target.is_empty(),
+            Told::Note(note) => note.is_none(),
+            Told::Presence(word) => word.is_none(),
+            Told::Registered(_, until) => *until <= now,
+            Told::Unregistered => true,
+        };
+        if !says_nothing {
+            self.told.push(told);
+        }
+    }
+
+    /// What all of them claim.
+    pub(super) fn claims(&self) -> impl Iterator<Item = Claim> {
+        let registrar = self.is_known_to_a_registrar.then_some(Claim {
+            until: FOR_GOOD,
+            says: Says::Registrar,
+        });
+        registrar.into_iter().chain(self.told.iter().map(claim_of))
+    }
+}
+
+/// What a statement that stands claims.
+fn claim_of(told: &Told) -> Claim {
+    let (until, says) = match told {
+        Told::CallState(until) | Told::Lamp(until) => (until.unwrap_or_default(), Says::Call),
+        Told::DoNotDisturb(_) => (FOR_GOOD, Says::DoNotDisturb),
+        Told::Forward { is_active, target } => {
+            let to_voice_mail = VOICE_MAIL.contains(target);
+            let is_diverted = *is_active && !target.is_empty();
+            let says = match is_diverted {
+                true => Says::Forward { to_voice_mail },
+                false => Says::Setting,
+            };
+            (FOR_GOOD, says)
+        }
+        Told::Note(note) => (FOR_GOOD, Says::Note(note.clone().unwrap_or_default())),
+        Told::Presence(word) => {
+            let word = word.clone().unwrap_or_default();
+            (FOR_GOOD, Says::OperatorDeclared(word))
+        }
+        Told::Registered(_, until) => (*until, Says::Contact),
+        Told::Unregistered => (FOR_GOOD, Says::Registrar),
+    };
+    Claim { until, says }
+}

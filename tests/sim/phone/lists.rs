@@ -1,0 +1,205 @@
+//! What keys subscribe to, and what phones show of each resource of a list.
+
+use super::Dialog;
+use super::Key;
+use super::Phone;
+use crate::documents;
+use crate::documents::Shown;
+use crate::network::Net;
+use crate::network::SECOND;
+use crate::network::Wake;
+use crate::realm::DOMAIN;
+use crate::rlmi;
+use crate::rlmi::InstanceState;
+
+/// In which package a key subscribes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Package {
+    Dialog,
+    Presence,
+}
+
+impl Package {
+    pub(super) fn token(self) -> &'static str {
+        match self {
+            Self::Dialog => "dialog",
+            Self::Presence => "presence",
+        }
+    }
+
+    pub(super) fn accept(self) -> &'static str {
+        match self {
+            Self::Dialog => "application/dialog-info+xml",
+            Self::Presence => "application/pidf+xml",
+        }
+    }
+}
+
+/// What a key subscribes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A presentity.
+    One(usize),
+    /// A list; who knows no lists is told one resource after the other (W:D4.4).
+    List {
+        user: &'static str,
+        knows_lists: bool,
+    },
+}
+
+impl Target {
+    pub(crate) fn user(self) -> String {
+        match self {
+            Self::One(presentity) => (100 + presentity).to_string(),
+            Self::List { user, .. } => user.to_owned(),
+        }
+    }
+
+    /// Its URI; `shouting` spells the same one differently.
+    pub(crate) fn uri(self, shouting: bool) -> String {
+        let domain = if shouting { "EXAMPLE.com" } else { DOMAIN };
+        format!("sip:{}@{domain}", self.user())
+    }
+
+    /// What a SUBSCRIBE to it says besides.
+    pub(super) fn headers(self) -> &'static str {
+        match self {
+            Self::List {
+                knows_lists: true, ..
+            } => {
+                "Accept: multipart/related, application/rlmi+xml\r\n\
+                 Supported: eventlist\r\n"
+            }
+            _ => "",
+        }
+    }
+}
+
+/// A resource, as the phone shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) uri: String,
+    pub(crate) standing: LineStanding,
+    /// The version of its last document.
+    version: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LineStanding {
+    /// Nothing was told of it yet.
+    Untold,
+    Shown(Shown),
+    Pending,
+    Terminated(String),
+}
+
+impl Phone {
+    /// A key, or two, for lists.
+    pub(super) fn add_list(&mut self, net: &mut Net) {
+        for _ in 0..net.rng.between(1, 2) {
+            let knows_lists = net.rng.chance(750);
+            let rosters = ["any-dn", "parked"];
+            let lists = [
+                "office", "office", "inner", "crew", "orbits", "any-dn", "parked",
+            ];
+            let mut user = match knows_lists {
+                true => net.rng.pick(&lists),
+                false => net.rng.pick(&rosters),
+            };
+            if net.plan.orbits == 0 && ["orbits", "parked"].contains(&user) {
+                user = "any-dn";
+            }
+            let package = match net.rng.chance(700) {
+                true => Package::Dialog,
+                false => Package::Presence,
+            };
+            let after = net.rng.below(5 * SECOND);
+            net.wake(self.id, after, Wake::Subscribe(self.keys.len()));
+            self.keys.push(Key {
+                target: Target::List { user, knows_lists },
+                package,
+                fetches: net.rng.chance(50),
+                wanted: true,
+                dialog: None,
+            });
+        }
+    }
+}
+
+impl Dialog {
+    /// A document about one presentity: the one that is watched, or one of everybody.
+    pub(super) fn take_document(&mut self, entity: &str, shown: Shown) {
+        let line = Line {
+            uri: entity.to_owned(),
+            standing: LineStanding::Shown(shown.clone()),
+            version: None,
+        };
+        match self.lines.iter_mut().find(|line| line.uri == entity) {
+            Some(known) => *known = line,
+            None => self.lines.push(line),
+        }
+        self.shown = Some(shown);
+    }
+
+    /// What a list's body says; its version. The error is what a phone would choke on.
+    pub(super) fn take_list(
+        &mut self,
+        content_type: &str,
+        body: &str,
+    ) -> Result<u32, &'static str> {
+        let list = rlmi::read(content_type, body)?;
+        let before = self.last_notify.and_then(|(_, version)| version);
+        if before.is_some_and(|before| list.version <= before) {
+            return Err("the version goes back, seen by the phone");
+        }
+        if before.is_none() && !list.is_full {
+            return Err("the first list is not full");
+        }
+        let old = std::mem::take(&mut self.lines);
+        if !list.is_full {
+            self.lines.clone_from(&old);
+        }
+        for resource in &list.resources {
+            let known = old.iter().find(|line| line.uri == resource.uri);
+            let mut line = known.cloned().unwrap_or_else(|| Line {
+                uri: resource.uri.to_owned(),
+                standing: LineStanding::Untold,
+                version: None,
+            });
+            if let Some(instance) = &resource.instance {
+                line.take(instance)?;
+            }
+            match self.lines.iter_mut().find(|known| known.uri == line.uri) {
+                Some(known) => *known = line,
+                None => self.lines.push(line),
+            }
+        }
+        Ok(list.version)
+    }
+}
+
+impl Line {
+    fn take(&mut self, instance: &rlmi::Instance<'_>) -> Result<(), &'static str> {
+        self.standing = match (instance.state, instance.document) {
+            (InstanceState::Active, Some(document)) => {
+                let notified = documents::read(document)?;
+                if notified.entity != self.uri {
+                    return Err("a part about somebody else");
+                }
+                if self.version.is_some() && notified.version <= self.version {
+                    return Err("the version of a part goes back");
+                }
+                self.version = notified.version;
+                LineStanding::Shown(notified.shown)
+            }
+            (InstanceState::Active, None) => return Err("active without a state"),
+            (_, Some(_)) if instance.state == InstanceState::Pending => {
+                return Err("pending with a state");
+            }
+            (InstanceState::Pending, _) => LineStanding::Pending,
+            // Somebody who went may be shown a last time.
+            (InstanceState::Terminated(reason), _) => LineStanding::Terminated(reason.to_owned()),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,345 @@
+//! The judges of lists: what a NOTIFY of one says as it leaves, and what phones make of many.
+
+use super::World;
+use super::watchers::Told;
+use crate::documents::Shown;
+use crate::documents::read;
+use crate::invariants::Standing;
+use crate::network::Micros;
+use crate::phone::Dialog;
+use crate::phone::lists::Line;
+use crate::phone::lists::LineStanding;
+use crate::realm::DOMAIN;
+use crate::realm::Handling;
+use crate::realm::Realm;
+use crate::realm::Unfolded;
+use crate::realm::Watcher;
+use crate::rlmi;
+use crate::rlmi::Instance;
+use crate::rlmi::InstanceState;
+use crate::sip_text::Text;
+use std::collections::HashMap;
+
+/// What was told in a list subscription.
+#[derive(Debug, Default)]
+pub(super) struct ListRecord {
+    /// The URIs of the last full list, in order.
+    order: Vec<String>,
+    told_at: Micros,
+    /// By the id of an instance: whose it is, and the version of its next document.
+    instances: HashMap<String, (String, u32)>,
+}
+
+impl World {
+    /// A new NOTIFY of a list, or of everybody, that the rules did not end.
+    pub(super) fn judge_list_notify(
+        &mut self,
+        text: &Text<'_>,
+        told: &Told,
+        content_type: &str,
+        watcher: Watcher<'_>,
+        target: &str,
+        key: &str,
+    ) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let from = now.saturating_sub(self.bench.net.plan.propagation_max());
+        let handling = |realm: &Realm| realm.decide(watcher, target).handling;
+        let is_active = matches!(told.standing, Standing::Active { .. });
+        let realms = &self.bench.realms;
+        let mut admits = realms
+            .during(from, now)
+            .any(|realm| realm.admits(watcher, target) && handling(realm) != Handling::Confirm);
+        if text.body.is_empty() {
+            let hides = |realm: &Realm| {
+                handling(realm) == Handling::Confirm || !realm.admits(watcher, target)
+            };
+            let is_hidden = realms.during(from, now).any(hides);
+            let is_pending = told.is_pending || !is_active;
+            // Of nobody there is nothing to tell.
+            let is_of_nobody = !told.is_pending && admits && !self.requires_list(key);
+            return match is_hidden && is_pending || is_of_nobody {
+                true => Ok(()),
+                false => Err(format!("{told:?} without a body for {watcher:?} {target}")),
+            };
+        }
+        admits &= !told.is_pending;
+        if !admits {
+            return Err(format!("{told:?} of {target} for {watcher:?}"));
+        }
+        if !content_type.starts_with("multipart/") {
+            let notified = read(text.body)?;
+            let user = Watcher::of(&notified.entity)
+                .ok_or("a NOTIFY about nobody")?
+                .user;
+            return self.judge_line(watcher, target, user, &notified.shown, from);
+        }
+        let list = rlmi::read(content_type, text.body)?;
+        if Watcher::of(list.uri).is_none_or(|uri| uri.user != target) {
+            return Err(format!("the list {target} is told as {}", list.uri));
+        }
+        for resource in &list.resources {
+            if let Some(instance) = &resource.instance {
+                self.judge_instance(watcher, target, resource.uri, instance, from)?;
+                self.judge_versions(key, resource.uri, instance)?;
+            }
+        }
+        if !list.is_full {
+            return Ok(());
+        }
+        let uris: Vec<&str> = list.resources.iter().map(|resource| resource.uri).collect();
+        self.judge_members(target, &uris, from)?;
+        let since = self.lists.get(key).map_or(now, |record| record.told_at);
+        let is_edited = self.bench.realms.changed(since.min(from), now);
+        let record = self.lists.entry(key.to_owned()).or_default();
+        record.told_at = now;
+        let before = std::mem::replace(
+            &mut record.order,
+            uris.iter().map(|uri| (*uri).to_owned()).collect(),
+        );
+        let stayed = before.iter().filter(|uri| uris.contains(&uri.as_str()));
+        let kept = uris.iter().filter(|uri| before.iter().any(|it| it == *uri));
+        if !is_edited && !stayed.map(String::as_str).eq(kept.copied()) {
+            return Err(format!("the order was {before:?} and is {uris:?}"));
+        }
+        Ok(())
+    }
+
+    /// One resource's instance in a NOTIFY.
+    fn judge_instance(
+        &self,
+        watcher: Watcher<'_>,
+        target: &str,
+        uri: &str,
+        instance: &Instance<'_>,
+        from: Micros,
+    ) -> Result<(), String> {
+        let resource = Watcher::of(uri).ok_or("a resource of no name")?;
+        let standing = match (instance.state, instance.document) {
+            (InstanceState::Active, Some(document)) => {
+                let notified = read(document)?;
+                if notified.entity != uri {
+                    return Err(format!("{uri} is told as {}", notified.entity));
+                }
+                LineStanding::Shown(notified.shown)
+            }
+            (InstanceState::Pending, None) => LineStanding::Pending,
+            (InstanceState::Terminated(reason), None) => {
+                LineStanding::Terminated(reason.to_owned())
+            }
+            _ => return Err(format!("{uri}: {instance:?}")),
+        };
+        self.judge_standing(watcher, target, resource, &standing, from)
+    }
+
+    /// What a list says of a resource.
+    fn judge_standing(
+        &self,
+        watcher: Watcher<'_>,
+        target: &str,
+        resource: Watcher<'_>,
+        standing: &LineStanding,
+        from: Micros,
+    ) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let user = resource.user;
+        let mut realms = self.bench.realms.during(from, now);
+        let mut is_handled = |handling| {
+            resource.domain == DOMAIN
+                && realms.any(|realm| realm.decide(watcher, user).handling == handling)
+        };
+        let is_right = match standing {
+            LineStanding::Shown(shown) if resource.domain == DOMAIN => {
+                return self.judge_shown(watcher, Some(target), user, shown, from);
+            }
+            LineStanding::Untold | LineStanding::Shown(_) => false,
+            LineStanding::Pending => is_handled(Handling::Confirm),
+            LineStanding::Terminated(reason) => match reason.as_str() {
+                "rejected" => is_handled(Handling::Block),
+                "noresource" if resource.domain == DOMAIN => self.may_be(user, false, from),
+                "noresource" => true,
+                _ => false,
+            },
+        };
+        match is_right {
+            true => Ok(()),
+            false => Err(format!("{watcher:?} is told of {resource:?} {standing:?}")),
+        }
+    }
+
+    /// Whether somebody may have been there, or not, at some time since `from`.
+    fn may_be(&self, user: &str, is_present: bool, from: Micros) -> bool {
+        let allowed = self.bench.model.allowed_of(user, from, self.bench.net.now);
+        allowed
+            .iter()
+            .any(|expected| expected.is_present == is_present)
+    }
+
+    /// An instance is of one resource, and its documents count.
+    fn judge_versions(
+        &mut self,
+        key: &str,
+        uri: &str,
+        instance: &Instance<'_>,
+    ) -> Result<(), String> {
+        let record = self.lists.entry(key.to_owned()).or_default();
+        let known = record.instances.entry(instance.id.to_owned());
+        let (owner, next) = known.or_insert_with(|| (uri.to_owned(), 0));
+        if owner != uri {
+            return Err(format!("instance {} was {owner}, is {uri}", instance.id));
+        }
+        let version = match instance.document {
+            Some(document) => read(document)?.version,
+            None => return Ok(()),
+        };
+        if version.is_some_and(|version| version != *next) {
+            return Err(format!("{uri} has version {version:?} after {next}"));
+        }
+        *next += 1;
+        Ok(())
+    }
+
+    /// Who is in a list: all members of one of the configurations of the time, in order, and behind
+    /// them those who come and go.
+    fn judge_members(&self, target: &str, uris: &[&str], from: Micros) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let realms = self.bench.realms.during(from, now);
+        let is_right = |realm: &Realm| {
+            let unfolded = realm.unfold(target).unwrap_or_default();
+            let fixed = uris.len().min(unfolded.members.len());
+            let (fixed, others) = uris.split_at(fixed);
+            let uri_of = |member: &String| match member.contains('@') {
+                true => format!("sip:{member}"),
+                false => format!("sip:{member}@{DOMAIN}"),
+            };
+            let users = (0..self.bench.net.plan.presentities).map(|it| (100 + it).to_string());
+            let must_be = users.filter(|user| {
+                comes_and_goes(&unfolded, realm, user) && !self.may_be(user, false, from)
+            });
+            let mut must_be = must_be.map(|user| format!("sip:{user}@{DOMAIN}"));
+            unfolded
+                .members
+                .iter()
+                .map(uri_of)
+                .eq(fixed.iter().copied())
+                && others.iter().all(|uri| {
+                    let user = Watcher::of(uri).map_or("", |uri| uri.user);
+                    comes_and_goes(&unfolded, realm, user) && self.may_be(user, true, from)
+                })
+                && must_be.all(|uri| uris.contains(&uri.as_str()))
+        };
+        let mut alternatives = realms.clone();
+        if alternatives.any(is_right) {
+            return Ok(());
+        }
+        let lists: Vec<_> = realms.map(|realm| realm.unfold(target)).collect();
+        Err(format!("{target} has {uris:?}\n    allowed: {lists:?}"))
+    }
+
+    /// A document of a series, where those who may not be seen read as if nothing were known.
+    fn judge_line(
+        &self,
+        watcher: Watcher<'_>,
+        target: &str,
+        user: &str,
+        shown: &Shown,
+        from: Micros,
+    ) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let hides = |realm: &Realm| {
+            let handling = realm.decide(watcher, user).handling;
+            matches!(handling, Handling::Block | Handling::Confirm)
+        };
+        let is_hidden = self.bench.realms.during(from, now).any(hides);
+        if is_hidden && self.bench.model.blank().agrees_at(0, shown) {
+            return Ok(());
+        }
+        self.judge_shown(watcher, Some(target), user, shown, from)
+    }
+
+    /// What a phone shows of a list, when it is well.
+    pub(super) fn judge_list_key(
+        &self,
+        watcher: Watcher<'_>,
+        target: &str,
+        knows_lists: bool,
+        dialog: &Dialog,
+        from: Micros,
+    ) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let mut realms = self.bench.realms.during(from, now);
+        if !realms.clone().any(|realm| realm.admits(watcher, target)) {
+            return Err("the rules do not admit it".into());
+        }
+        let confirms = |realm: &Realm| realm.decide(watcher, target).handling == Handling::Confirm;
+        if dialog.is_pending {
+            return match realms.any(confirms) {
+                true => Ok(()),
+                false => Err("it is pending and need not be".into()),
+            };
+        }
+        if realms.all(confirms) {
+            return Err("it is not pending and must be".into());
+        }
+        for line in &dialog.lines {
+            let resource = Watcher::of(&line.uri).ok_or("a resource of no name")?;
+            match &line.standing {
+                LineStanding::Shown(shown) if !knows_lists => {
+                    self.judge_line(watcher, target, resource.user, shown, from)?;
+                }
+                // It may have come a moment ago.
+                LineStanding::Untold
+                    if self.bench.realms.changed(from, now)
+                        || self.may_be(resource.user, false, from) => {}
+                standing => self.judge_standing(watcher, target, resource, standing, from)?,
+            }
+        }
+        let is_there = |line: &&Line| {
+            let is_gone = line.standing == LineStanding::Terminated("noresource".into());
+            !is_gone || line.uri.rsplit('@').next() != Some(DOMAIN)
+        };
+        let lines = dialog.lines.iter().filter(is_there);
+        let uris: Vec<&str> = lines.map(|line| line.uri.as_str()).collect();
+        match knows_lists {
+            true => self.judge_members(target, &uris, from),
+            false => self.judge_series(watcher, target, &uris, from),
+        }
+    }
+
+    /// In a series nobody ever goes, but all who may be seen are there.
+    fn judge_series(
+        &self,
+        watcher: Watcher<'_>,
+        target: &str,
+        uris: &[&str],
+        from: Micros,
+    ) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let realms = self.bench.realms.during(from, now);
+        let must_be = |realm: &Realm, user: &str| {
+            let unfolded = realm.unfold(target).unwrap_or_default();
+            let is_member = unfolded.members.iter().any(|member| member == user)
+                || comes_and_goes(&unfolded, realm, user) && !self.may_be(user, false, from);
+            is_member && realm.decide(watcher, user).handling == Handling::Allow
+        };
+        for number in 0..self.bench.net.plan.presentities {
+            let user = (100 + number).to_string();
+            let uri = format!("sip:{user}@{DOMAIN}");
+            let mut realms = realms.clone();
+            if realms.all(|realm| must_be(realm, &user)) && !uris.contains(&uri.as_str()) {
+                return Err(format!("{uri} is not among {uris:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a subscription is told as a list, as its 2xx said.
+    fn requires_list(&self, key: &str) -> bool {
+        self.required.contains(key)
+    }
+}
+
+/// Whether somebody is in a list whenever he is there.
+fn comes_and_goes(unfolded: &Unfolded, realm: &Realm, user: &str) -> bool {
+    let is_orbit = realm.orbits.iter().any(|orbit| orbit == user);
+    unfolded.everybody && !user.is_empty() || unfolded.parked && is_orbit
+}

@@ -1,0 +1,220 @@
+//! The operator's side: `call_state.htm`, what is switched on at the exchange, notes, registrations,
+//! and a configuration that is edited while phones are subscribed.
+
+use super::Asked;
+use super::DOMAIN;
+use super::Phase;
+use super::World;
+use super::aor_of;
+use crate::model;
+use crate::model::Told;
+use crate::network::ActorId;
+use crate::network::MILLISECOND;
+use crate::network::Micros;
+use crate::network::SECOND;
+use crate::network::Wake;
+use lamplighter::presence::CallDialog;
+use lamplighter::presence::call::CallState;
+use lamplighter::presence::call::Party;
+use lamplighter::presence::contribution::Statement;
+use lamplighter::presence::features::Forward;
+use lamplighter::presence::features::ForwardKind;
+use lamplighter::presence::statement::CallSource;
+use lamplighter::presence::statement::Said;
+use lamplighter::shard::Command;
+use lamplighter::shard::Shard;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where calls are sent on to.
+const TARGETS: [&str; 4] = ["", "5551234", model::VOICE_MAIL[0], model::VOICE_MAIL[1]];
+/// What an operator declares of somebody.
+const ACTIVITIES: [&str; 4] = ["away", "busy", "on-the-phone", "dnd"];
+
+impl World {
+    /// Somebody says something about somebody.
+    pub(super) fn operate(&mut self, actor: ActorId) {
+        if !matches!(self.phase, Phase::Chaos | Phase::Calm) {
+            return;
+        }
+        let net = &mut self.bench.net;
+        let after = net.rng.between(SECOND, 2 * net.plan.change_every);
+        net.wake(actor, after, Wake::Act);
+        let presentity = net.rng.below(net.plan.presentities as u64) as usize;
+        let said = self.something();
+        let delay = self.bench.net.rng.below(20 * MILLISECOND);
+        self.say(presentity, said, delay);
+    }
+
+    fn say(&mut self, presentity: usize, said: Said, delay: Micros) {
+        let aor = aor_of(presentity);
+        let shard = Shard::owner(&aor, self.bench.net.plan.shards).0;
+        self.ask(shard, delay, Command::Say { aor, said }, Asked::Said);
+    }
+
+    fn something(&mut self) -> Said {
+        let rng = &mut self.bench.net.rng;
+        match rng.below(20) {
+            0..9 => Said::Call {
+                source: match rng.chance(700) {
+                    true => CallSource::CallState,
+                    false => CallSource::Operator,
+                },
+                call: rng.chance(600).then(|| call_with(rng.below(3))),
+                expires: Some(Duration::from_secs(rng.between(2, 120))),
+            },
+            9 | 10 => Said::DoNotDisturb(rng.chance(400)),
+            11 | 12 => Said::Forward(forward(rng.chance(600), rng.pick(&TARGETS))),
+            13 | 14 => {
+                let note = rng.chance(600).then(|| format!("back at {}", rng.below(3)));
+                Said::Note(note.map(Arc::from))
+            }
+            15 | 16 => Said::Presence(rng.chance(500).then(|| Statement {
+                open: rng.pick(&[None, Some(true), Some(false)]),
+                activities: match rng.chance(700) {
+                    true => vec![rng.pick(&ACTIVITIES).into()],
+                    false => Vec::new(),
+                },
+                note: rng.chance(300).then(|| "says the operator".into()),
+                alternative: None,
+            })),
+            17 => Said::Unregistered,
+            _ => {
+                let contact = format!("sip:phone@10.9.9.{}", rng.below(2)).into();
+                let seconds = rng.pick(&[0, 5, 30, 90]);
+                Said::Registered(vec![(contact, Duration::from_secs(seconds))])
+            }
+        }
+    }
+
+    /// All that nobody would ever take back is taken back.
+    pub(super) fn take_back(&mut self) {
+        for presentity in 0..self.bench.net.plan.presentities {
+            for said in [
+                Said::DoNotDisturb(false),
+                Said::Forward(forward(false, "")),
+                Said::Note(None),
+                Said::Presence(None),
+            ] {
+                self.say(presentity, said, 2);
+            }
+        }
+    }
+
+    /// The owner hears it: so does the model.
+    pub(super) fn hear(&mut self, presentity: usize, said: &Said) {
+        let now = self.bench.net.now;
+        let after = |duration: Duration| now + duration.as_micros() as Micros;
+        let told = match said {
+            Said::Call {
+                source,
+                call,
+                expires,
+            } => {
+                let until = call.as_ref().and_then(|_| expires.map(after));
+                match source {
+                    CallSource::CallState => Told::CallState(until),
+                    CallSource::Operator => Told::Lamp(until),
+                }
+            }
+            Said::DoNotDisturb(is_on) => Told::DoNotDisturb(*is_on),
+            Said::Forward(forward) => Told::Forward {
+                is_active: forward.is_active,
+                target: known(&TARGETS, &forward.target),
+            },
+            Said::Note(note) => Told::Note(note.as_deref().map(str::to_owned)),
+            Said::Presence(statement) => Told::Presence(statement.as_ref().map(|statement| {
+                model::Word {
+                    open: statement.open,
+                    activity: statement
+                        .activities
+                        .first()
+                        .map(|activity| known(&ACTIVITIES, activity)),
+                    note: statement.note.as_deref().map(str::to_owned),
+                    since: now,
+                }
+            })),
+            Said::Registered(contacts) => {
+                let (uri, expires) = &contacts[0];
+                Told::Registered(uri.as_bytes()[uri.len() - 1], after(*expires))
+            }
+            Said::Unregistered => Told::Unregistered,
+            other => {
+                return self.fail(
+                    "the simulation said what it does not know",
+                    format!("{other:?}"),
+                );
+            }
+        };
+        self.bench.model.told(now, presentity, told);
+    }
+
+    /// The configuration is edited, and every shard reads it.
+    pub(super) fn edit(&mut self, actor: ActorId) {
+        if !matches!(self.phase, Phase::Chaos | Phase::Calm) {
+            return;
+        }
+        let net = &mut self.bench.net;
+        let after = net.rng.between(SECOND, 2 * net.plan.edit_every);
+        net.wake(actor, after, Wake::Act);
+        let realm = self.bench.realms.newest().edited(&net.plan, &mut net.rng);
+        let directory = realm.directory(&net.plan);
+        let delays: Vec<Micros> = (0..net.plan.shards)
+            .map(|_| net.rng.below(20 * MILLISECOND))
+            .collect();
+        let first = net.now + delays.iter().min().copied().unwrap_or_default();
+        let last = net.now + delays.iter().max().copied().unwrap_or_default();
+        self.note(&[], || format!("edited: {realm:?}"));
+        self.bench.realms.change(realm, first, last);
+        for (shard, delay) in delays.into_iter().enumerate() {
+            let command = Command::Reload(Arc::clone(&directory));
+            self.ask(shard as u16, delay, command, Asked::Reload);
+        }
+    }
+
+    /// A shard reads the configuration: what it says about those it owns, the model must know.
+    pub(super) fn reread(&mut self, shard: u16) {
+        let now = self.bench.net.now;
+        let shards = self.bench.net.plan.shards;
+        let realm = std::rc::Rc::clone(self.bench.realms.newest());
+        for (user, has_alternative) in &realm.accounts {
+            let presentity = user.parse::<usize>().unwrap_or_default() - 100;
+            if Shard::owner(&aor_of(presentity), shards).0 == shard {
+                let model = &mut self.bench.model;
+                model.alternative(now, presentity, *has_alternative);
+            }
+        }
+    }
+}
+
+fn known(names: &[&'static str], name: &str) -> &'static str {
+    let known = names.iter().find(|known| **known == name);
+    known.copied().unwrap_or_default()
+}
+
+fn forward(is_active: bool, target: &str) -> Forward {
+    Forward {
+        kind: ForwardKind::Immediate,
+        is_active,
+        target: target.into(),
+        ring_count: None,
+    }
+}
+
+/// A call with somebody who is told to nobody.
+fn call_with(number: u64) -> Arc<CallDialog> {
+    Arc::new(CallDialog {
+        id: "call_state".into(),
+        call_id: "".into(),
+        local_tag: "".into(),
+        remote_tag: "".into(),
+        direction: None,
+        state: CallState::Confirmed,
+        local: Party::default(),
+        remote: Party {
+            identity: format!("sip:{number}@{DOMAIN}").into(),
+            ..Party::default()
+        },
+        remote_is_private: true,
+    })
+}

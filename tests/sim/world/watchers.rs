@@ -1,0 +1,325 @@
+//! The judges of what watchers are told: each NOTIFY as it leaves, and what phones show when they
+//! had time to be told. Right is what the model of the state and the model of the rules allow
+//! together.
+
+use super::Actor;
+use super::World;
+use super::judge::dialog_key;
+use super::judge::hash_of;
+use crate::documents::Shown;
+use crate::documents::read;
+use crate::documents::without_versions;
+use crate::invariants::Notify;
+use crate::invariants::Standing;
+use crate::model::Expected;
+use crate::network::MILLISECOND;
+use crate::network::Micros;
+use crate::network::SECOND;
+use crate::phone::Dialog;
+use crate::phone::Key;
+use crate::phone::Phone;
+use crate::phone::lists::Target;
+use crate::plan::Plan;
+use crate::realm::Handling;
+use crate::realm::Realm;
+use crate::realm::Watcher;
+use crate::sip_text::Text;
+use crate::sip_text::parameter;
+use lamplighter::shard::ConnectionId;
+use std::collections::HashMap;
+
+/// A rule may wait for the answer to a NOTIFY, Timer F, until its phone is told of it.
+const VERDICT_LIFE: Micros = 100 * SECOND;
+
+/// What Subscription-State says, and whether it is pending.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) standing: Standing,
+    pub(super) is_pending: bool,
+}
+
+impl Told {
+    pub(super) fn of(text: &Text<'_>) -> Option<Self> {
+        let value = text.one("Subscription-State")?;
+        let (state, _) = value.split_once(';')?;
+        let standing = match state {
+            "active" | "pending" => Standing::Active {
+                expires: parameter(value, "expires")?.parse().ok()?,
+            },
+            "terminated" => Standing::Terminated {
+                reason: parameter(value, "reason")?.to_owned(),
+            },
+            _ => return None,
+        };
+        let is_pending = state == "pending";
+        Some(Self {
+            standing,
+            is_pending,
+        })
+    }
+
+    /// Whether the rules ended it.
+    fn is_rejected(&self) -> bool {
+        matches!(&self.standing, Standing::Terminated { reason } if reason == "rejected")
+    }
+}
+
+impl World {
+    /// A NOTIFY leaves.
+    pub(super) fn observe_notify(
+        &mut self,
+        text: &Text<'_>,
+        cseq: u32,
+        octets: &[u8],
+        connection: ConnectionId,
+    ) {
+        let now = self.bench.net.now;
+        let content_type = text.one("Content-Type").unwrap_or_default();
+        let is_list = content_type.starts_with("multipart/");
+        let (version, is_full) = match describe(content_type, text.body) {
+            Ok(described) => described,
+            Err(fault) => {
+                return self.fail("a malformed document", format!("{fault}:\n{}", text.body));
+            }
+        };
+        let Some(told) = Told::of(text) else {
+            return self.fail("a NOTIFY without a readable Subscription-State", text.start);
+        };
+        if is_list != (text.one("Require") == Some("eventlist")) {
+            return self.fail(
+                "Require: eventlist and the body do not go together",
+                text.body,
+            );
+        }
+        let essence = without_versions(text.body) + if told.is_pending { "pending" } else { "" };
+        let key = dialog_key(text, "To", "From");
+        let since = self.bench.checker.last_told(&key).unwrap_or(now);
+        let notify = Notify {
+            cseq,
+            octets_hash: hash_of(octets),
+            essence_hash: hash_of(essence.as_bytes()),
+            version,
+            is_partial: is_full == Some(false),
+            is_reconfigured: self.bench.realms.changed(since, now),
+            standing: told.standing.clone(),
+            connection,
+            key,
+        };
+        let news = self.bench.checker.notifies;
+        self.bench.checker.notify_sent(now, &notify);
+        if self.bench.checker.notifies == news {
+            return;
+        }
+        let judged = self.judge_notify(text, &told, content_type, &notify.key);
+        if let Err(fault) = judged {
+            self.fail("a NOTIFY says what is not so", fault);
+        }
+    }
+
+    /// What a new NOTIFY says.
+    fn judge_notify(
+        &mut self,
+        text: &Text<'_>,
+        told: &Told,
+        content_type: &str,
+        key: &str,
+    ) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let watcher = text.uri("To").and_then(Watcher::of);
+        let watcher = watcher.ok_or("a watcher without a name")?;
+        let target = text.uri("From").and_then(Watcher::of);
+        let target = target.ok_or("a NOTIFY about nobody")?.user;
+        if told.is_rejected() {
+            self.rejections += 1;
+            let from = now.saturating_sub(VERDICT_LIFE);
+            let mut realms = self.bench.realms.during(from, now);
+            return match text.body.is_empty() && realms.any(|it| !it.admits(watcher, target)) {
+                true => Ok(()),
+                false => Err(format!(
+                    "{watcher:?} is rejected from {target}: {}",
+                    text.body
+                )),
+            };
+        }
+        let from = now.saturating_sub(self.bench.net.plan.propagation_max());
+        if self.is_list(target) {
+            self.list_notifies += 1;
+            return self.judge_list_notify(text, told, content_type, watcher, target, key);
+        }
+        let shown = match text.body {
+            "" => Shown::Nothing,
+            body => {
+                let notified = read(body)?;
+                let entity = Watcher::of(&notified.entity).ok_or("a NOTIFY about nobody")?;
+                if entity.user != target {
+                    return Err(format!("{target} is told as {}", notified.entity));
+                }
+                notified.shown
+            }
+        };
+        let is_active = !told.is_pending && matches!(told.standing, Standing::Active { .. });
+        if told.is_pending && shown != Shown::Nothing || is_active && shown == Shown::Nothing {
+            return Err(format!("{told:?} with {shown:?}"));
+        }
+        // An end that was due comes although the rules meanwhile hide the state.
+        let mut realms = self.bench.realms.during(from, now);
+        if shown == Shown::Nothing && realms.any(|realm| !realm.admits(watcher, target)) {
+            return Ok(());
+        }
+        self.judge_shown(watcher, None, target, &shown, from)
+    }
+
+    /// Whether that is one of the lists of the run.
+    pub(super) fn is_list(&self, user: &str) -> bool {
+        self.bench.realms.newest().unfold(user).is_some()
+    }
+
+    /// Whether a watcher may have been shown that of somebody, by a list or by himself, at some time
+    /// since `from`.
+    pub(super) fn judge_shown(
+        &self,
+        watcher: Watcher<'_>,
+        list: Option<&str>,
+        user: &str,
+        shown: &Shown,
+        from: Micros,
+    ) -> Result<(), String> {
+        let now = self.bench.net.now;
+        let allowed = self.bench.model.allowed_of(user, from, now);
+        self.judge_among(watcher, list, user, shown, from, &allowed)
+    }
+
+    fn judge_among(
+        &self,
+        watcher: Watcher<'_>,
+        list: Option<&str>,
+        user: &str,
+        shown: &Shown,
+        from: Micros,
+        allowed: &[Expected],
+    ) -> Result<(), String> {
+        let is_right = |realm: &Realm| {
+            let decision = realm.decide_within(watcher, list, user);
+            match decision.handling {
+                Handling::Block => false,
+                Handling::Confirm => *shown == Shown::Nothing,
+                Handling::PoliteBlock => self.bench.model.blank().agrees_at(0, shown),
+                Handling::Allow => allowed
+                    .iter()
+                    .any(|expected| expected.agrees_at(decision.privacy, shown)),
+            }
+        };
+        let mut realms = self.bench.realms.during(from, self.bench.net.now);
+        let decisions = realms
+            .clone()
+            .map(|realm| realm.decide_within(watcher, list, user));
+        if realms.any(is_right) {
+            return Ok(());
+        }
+        let decisions: Vec<_> = decisions.collect();
+        Err(format!(
+            "{watcher:?} is shown of {user} {shown:?}\n    by {decisions:?}\n    allowed: {allowed:?}"
+        ))
+    }
+
+    /// A 2xx to the first SUBSCRIBE of a dialog leaves.
+    pub(super) fn judge_admission(&mut self, text: &Text<'_>) {
+        let now = self.bench.net.now;
+        let from = now.saturating_sub(self.bench.net.plan.propagation_max());
+        let [watcher, target] = ["From", "To"].map(|name| text.uri(name).and_then(Watcher::of));
+        let is_admitted = watcher.zip(target).is_some_and(|(watcher, target)| {
+            let mut realms = self.bench.realms.during(from, now);
+            realms.any(|realm| realm.admits(watcher, target.user))
+        });
+        if !is_admitted {
+            self.fail(
+                "admitted against the rules",
+                format!("{watcher:?} {target:?}"),
+            );
+        }
+    }
+
+    /// Every watcher that is well shows what is so, or was until a moment ago.
+    pub(super) fn judge_watchers(&mut self) {
+        let now = self.bench.net.now;
+        let mut judged = 0;
+        // Many keys watch the same: what they may show is asked once.
+        let mut allowed: HashMap<(usize, Micros), Vec<Expected>> = HashMap::new();
+        let mut verdict = Ok(());
+        for actor in &self.actors {
+            let Actor::Phone(phone) = actor else { continue };
+            for key in &phone.keys {
+                let patience = patience_with(phone, key, &self.bench.net.plan);
+                let from = now.saturating_sub(patience);
+                let Some(dialog) = key.dialog.as_ref() else {
+                    continue;
+                };
+                if verdict.is_err() || !self.is_well(phone, key, dialog) {
+                    continue;
+                }
+                judged += 1;
+                verdict = match key.target {
+                    _ if !dialog.was_told() => Err("it was never told".to_owned()),
+                    Target::One(presentity) => {
+                        let model = &self.bench.model;
+                        let allowed = allowed
+                            .entry((presentity, from))
+                            .or_insert_with(|| model.allowed(presentity, from, now));
+                        let shown = dialog.shown.as_ref().unwrap_or(&Shown::Nothing);
+                        let user = key.target.user();
+                        self.judge_among(phone.watcher(), None, &user, shown, from, allowed)
+                    }
+                    Target::List { user, knows_lists } => {
+                        self.judge_list_key(phone.watcher(), user, knows_lists, dialog, from)
+                    }
+                };
+                verdict = verdict.map_err(|fault| {
+                    format!(
+                        "{} of {:?} {:?}: {fault}",
+                        dialog.call_id, key.package, key.target
+                    )
+                });
+            }
+        }
+        self.judged += judged;
+        if let Err(fault) = verdict {
+            self.fail("a watcher does not follow", fault);
+        }
+    }
+
+    /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had
+    /// time to be told.
+    pub(super) fn is_well(&self, phone: &Phone, key: &Key, dialog: &Dialog) -> bool {
+        let now = self.bench.net.now;
+        let since = self.calm_since.max(phone.moved_at);
+        let patience = patience_with(phone, key, &self.bench.net.plan);
+        dialog.established
+            && now > phone.troubled_until
+            && dialog.asked_at > since
+            && now > dialog.granted_at.max(since + 10 * SECOND) + patience
+            && now < dialog.expires_at
+    }
+}
+
+/// How long a phone may show what was: its pace and its own slowness, twice, because state may
+/// change while it thinks. A list goes in several NOTIFYs, each after the answer to the last.
+fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
+    let one = 2 * phone.slowness();
+    let of_list = match key.target {
+        Target::One(_) => 0,
+        Target::List { .. } => Plan::RESOURCES_MAX as u64 * (one + 10 * MILLISECOND),
+    };
+    2 * SECOND + plan.pace_max() + plan.propagation_max() + one + of_list
+}
+
+/// The version of a body, and whether it is full when it is one of a list.
+fn describe(content_type: &str, body: &str) -> Result<(Option<u32>, Option<bool>), &'static str> {
+    if body.is_empty() {
+        return Ok((None, None));
+    }
+    if content_type.starts_with("multipart/") {
+        let list = crate::rlmi::read(content_type, body)?;
+        return Ok((Some(list.version), Some(list.is_full)));
+    }
+    Ok((read(body)?.version, None))
+}
