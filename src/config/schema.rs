@@ -235,7 +235,7 @@ impl Default for Limits {
             body: unplaced(Octets(64 << 10)),
             response_ring: unplaced(Octets(32 << 20)),
             nonces: unplaced(65_536),
-            notifies_per_turn: unplaced(512),
+            notifies_per_turn: unplaced(256),
             expiry_grace: Interval::from_secs(32),
             probation: unplaced(Interval::from_secs(30)),
         }

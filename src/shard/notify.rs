@@ -71,6 +71,10 @@ pub(crate) struct Notifier {
     /// What of the body at hand is its subscription's own.
     pub(crate) prolog: Vec<u8>,
     pub(crate) deflater: Deflater,
+    /// The turn at hand, by the filling of its outbox.
+    turn: u64,
+    /// NOTIFYs tried in it.
+    sent_in_turn: usize,
     /// What of a list the NOTIFY at hand tells.
     pub(crate) selection: Selection,
 }
@@ -108,12 +112,18 @@ impl Shard {
         }
     }
 
-    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next.
+    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. A turn is
+    /// one filling of the outbox, however many inputs it takes: answers that wait in the socket
+    /// must be read before much more is sent, or NOTIFYs are repeated whose answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
-        for _ in 0..self.options.notifies_per_turn {
+        if std::mem::replace(&mut self.notifier.turn, out.generation()) != out.generation() {
+            self.notifier.sent_in_turn = 0;
+        }
+        while self.notifier.sent_in_turn < self.options.notifies_per_turn {
             let Some(id) = self.queue.pop_front() else {
                 return;
             };
+            self.notifier.sent_in_turn += 1;
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.is_queued = false;
             }

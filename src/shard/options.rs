@@ -88,7 +88,7 @@ impl Options {
             probation: Duration::from_secs(30),
             notify_rate_per_phone: 10,
             notify_burst_per_phone: 100,
-            notifies_per_turn: 512,
+            notifies_per_turn: 256,
             presentities_max: 1_000_000,
             publications_per_presentity_max: 64,
             calls_per_presentity_max: 50,
