@@ -123,6 +123,7 @@ impl Shard {
         for (place, resource) in list.resources.iter_mut().enumerate() {
             if resource.standing == Standing::Leaving && selection.is_full {
                 resource.standing = Standing::Gone;
+                resource.is_listed = false;
                 resource.is_marked = false;
             }
             let is_behind = place >= selection.listed;
@@ -210,7 +211,7 @@ impl Shard {
             begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
             rlmi::begin(arena, uri, version, selection.is_full);
             let mut chosen = selection.parts.iter().peekable();
-            for (place, resource) in list.resources.iter().enumerate() {
+            for (place, resource) in list.resources.iter_mut().enumerate() {
                 let part = chosen.next_if(|part| part.place == place);
                 let is_listed = selection.is_full
                     && place < selection.listed
@@ -218,6 +219,7 @@ impl Shard {
                 if part.is_none() && !is_listed {
                     continue;
                 }
+                resource.is_listed = true;
                 let has_part = |part: &Part| part.body.is_some();
                 let instance = part.map(|part| Instance {
                     id: resource.number,
@@ -257,6 +259,7 @@ impl Shard {
             resource.is_marked = false;
             if resource.standing == Standing::Leaving {
                 resource.standing = Standing::Gone;
+                resource.is_listed = false;
             }
         }
         if is_multipart {

@@ -52,6 +52,8 @@ pub(crate) struct Resource {
     pub(crate) shown: u64,
     /// It is to be told.
     pub(crate) is_marked: bool,
+    /// The phone has been told that it is there.
+    pub(crate) is_listed: bool,
     /// On the list itself, whether it is there or not.
     is_fixed: bool,
     /// Its owner has said what it is.
@@ -121,6 +123,7 @@ impl ListState {
             version: 0,
             shown: 0,
             is_marked: true,
+            is_listed: false,
             is_fixed,
             is_known: true,
         });
@@ -223,6 +226,12 @@ impl ListState {
     pub(crate) fn dismiss(&mut self, place: u32) -> bool {
         let is_series = self.encoding == Encoding::Series;
         match self.resources.get_mut(place as usize) {
+            // It came and went before the phone was told of it.
+            Some(resource) if !resource.is_fixed && !is_series && !resource.is_listed => {
+                resource.standing = Standing::Gone;
+                resource.is_marked = false;
+                true
+            }
             Some(resource) if !resource.is_fixed && !is_series => {
                 resource.standing = Standing::Leaving;
                 resource.is_marked = true;
