@@ -242,6 +242,7 @@ impl Shard {
             }
         }
         self.due = due;
+        self.begin_turn();
         self.go_on_reviewing(now, out);
         self.end_turn(now, out);
     }

@@ -113,11 +113,12 @@ impl Shard {
     }
 
     /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. A turn is
-    /// one filling of the outbox, however many inputs it takes: answers that wait in the socket
-    /// must be read before much more is sent, or NOTIFYs are repeated whose answers are there.
+    /// one filling of the outbox, however many inputs it takes, and ends with its timeout: answers
+    /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
+    /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
         if std::mem::replace(&mut self.notifier.turn, out.generation()) != out.generation() {
-            self.notifier.sent_in_turn = 0;
+            self.begin_turn();
         }
         while self.notifier.sent_in_turn < self.options.notifies_per_turn {
             let Some(id) = self.queue.pop_front() else {
@@ -129,6 +130,11 @@ impl Shard {
             }
             self.notify(id, false, now, out);
         }
+    }
+
+    /// As many NOTIFYs may be sent as in any turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.notifier.sent_in_turn = 0;
     }
 
     /// A phone that was paced may take more.
