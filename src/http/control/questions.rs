@@ -160,6 +160,9 @@ async fn list_explanation<E: Engine>(
     site: &Site<E>,
 ) -> String {
     let mut text = lists::heading(aor, list);
+    if list.members.is_empty() {
+        return text;
+    }
     text.push('\n');
     let mut table = Table::new(&["MEMBER", "NAME", "IS", "LAMP", "BECAUSE"]);
     let shown = list.members.get(..MEMBERS_SHOWN_MAX);

@@ -412,10 +412,7 @@ const DOCUMENT: &str = r#"<ruleset xmlns="urn:ietf:params:xml:ns:common-policy" 
 fn rules_are_imported_shown_edited_and_removed() {
     let server = Server::start();
     let imported = server.command("/rules/import?aor=123@abc.com", DOCUMENT);
-    assert_eq!(
-        (imported.status, imported.body.as_str()),
-        (200, "123@abc.com has 1 rule of its own\n")
-    );
+    assert_eq!(imported.status, 200, "{}", imported.body);
     assert_eq!(server.engine.reloads.lock().unwrap().len(), 3);
     let shown = server.operator("/rules?aor=123@abc.com").body;
     assert_eq!(
@@ -424,6 +421,7 @@ fn rules_are_imported_shown_edited_and_removed() {
          WATCHERS     HANDLING  PRIVACY  FROM  UNTIL\n\
          bob@xyz.com  confirm   -        -     -\n"
     );
+    assert_eq!(imported.body, shown);
     let handling = || {
         let aor = Aor::new("123", "abc.com");
         let directory = server.directory.current();
