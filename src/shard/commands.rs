@@ -103,12 +103,13 @@ impl Shard {
             .into_iter()
             .flatten()
             .filter(|(_, subscription)| is_to(subscription))
-            .map(|(id, _)| Watcher {
-                subscription: SubscriptionId(id as u32),
-                resource: Watcher::WHOLE,
-            });
+            .map(|(id, _)| SubscriptionId(id as u32));
+        let whole = |subscription| Watcher {
+            subscription,
+            resource: Watcher::WHOLE,
+        };
         of_presentity
-            .chain(of_list)
+            .chain(of_list.chain(self.winfo.audiences(aor)).map(whole))
             .filter_map(|watcher| self.report(watcher, now))
             .collect()
     }

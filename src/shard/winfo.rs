@@ -109,6 +109,15 @@ impl Audience {
 }
 
 impl WatcherInfos {
+    /// The subscriptions here to the watchers of a presentity.
+    pub(crate) fn audiences(&self, aor: &Aor) -> impl Iterator<Item = SubscriptionId> {
+        let packages = [Package::PresenceWinfo, Package::DialogWinfo];
+        packages
+            .into_iter()
+            .filter_map(|package| self.followed.get(&(aor.clone(), package)))
+            .flat_map(|followed| followed.subscriptions.iter().copied())
+    }
+
     /// Whether nothing is to be told.
     pub(crate) fn is_settled(&self) -> bool {
         self.changed.is_empty()
