@@ -330,13 +330,7 @@ impl Fleet {
         let presentity = &mut self.presentities[number as usize];
         if presentity.is_waiting {
             self.overtaken += 1;
-            if presentity.published.elapsed() >= RETRANSMIT {
-                presentity.published = Instant::now();
-                self.text.clear();
-                let (change, tag) = (presentity.number, &presentity.entity_tag);
-                sip::write_publish(&mut self.text, number, change, tag, *local);
-                pbx.send_to(&self.text, self.server)?;
-            }
+            self.publish_again(number)?;
             return Ok(false);
         }
         match stimulus {
@@ -369,6 +363,20 @@ impl Fleet {
         Ok(true)
     }
 
+    /// Sends a presentity's last PUBLISH again when it is without an answer for long.
+    fn publish_again(&mut self, number: u32) -> Result<(), Error> {
+        let (pbx, local) = &self.sockets[self.size.ports];
+        let presentity = &mut self.presentities[number as usize];
+        if presentity.is_waiting && presentity.published.elapsed() >= RETRANSMIT {
+            presentity.published = Instant::now();
+            self.text.clear();
+            let (change, tag) = (presentity.number, &presentity.entity_tag);
+            sip::write_publish(&mut self.text, number, change, tag, *local);
+            pbx.send_to(&self.text, self.server)?;
+        }
+        Ok(())
+    }
+
     /// Whether a presentity's last PUBLISH is not answered yet.
     #[must_use]
     pub fn is_waiting(&self, presentity: u32) -> bool {
@@ -394,7 +402,10 @@ impl Fleet {
         while !is_done(self) {
             if self.serve(Duration::from_millis(100))? > 0 {
                 last = Instant::now();
-            } else if last.elapsed() > PATIENCE {
+                continue;
+            }
+            (0..self.size.presentities).try_for_each(|number| self.publish_again(number))?;
+            if last.elapsed() > PATIENCE {
                 return Err(
                     format!("nothing comes any more; seen so far: {:?}", self.tally).into(),
                 );
