@@ -139,7 +139,7 @@ impl Shard {
         }
         let post = match &subscription.subject {
             Subject::List(list)
-                if !list.is_complete() || !self.rosters.is_complete(list.aor().domain()) =>
+                if !list.is_complete() || !self.rosters.are_complete(&list.rosters) =>
             {
                 return None;
             }

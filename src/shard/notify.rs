@@ -400,7 +400,7 @@ impl Shard {
             self.phones.leave(entry.phone);
         }
         match removed.subscription.subject {
-            Subject::List(_) => self.abandon_rosters(id, &[], out),
+            Subject::List(list) => self.abandon_rosters(id, &list.rosters, out),
             Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
             Subject::Presentity(_) | Subject::Seizure(_) => {}
         }

@@ -16,11 +16,12 @@ use crate::shard::outbox::Outbox;
 use crate::shard::presentities::PresentityId;
 use crate::shard::table::Phase;
 use crate::shard::table::Subject;
+use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
 
-/// Subscriptions and presentities looked at in one turn.
-const REVIEWED_PER_TURN: u32 = 2_000;
+/// Subscriptions, resources of lists, and presentities looked at in one turn.
+const REVIEWED_PER_TURN: usize = 2_000;
 
 /// How far a review got. The places it has yet to look at are below those that were taken when it
 /// began; what came later knows the new rules.
@@ -80,9 +81,13 @@ impl Shard {
         }
         while left > 0 && self.review.subscription < self.review.subscriptions {
             let id = SubscriptionId(self.review.subscription);
+            let cost = self
+                .table
+                .subscription(id)
+                .map_or(1, Subscription::resources);
             self.review_subscription(id, &directory, now, out);
             self.review.subscription += 1;
-            left -= 1;
+            left = left.saturating_sub(cost);
         }
     }
 

@@ -216,6 +216,14 @@ impl Subscription {
         matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
     }
 
+    /// How many it watches, at least one: what looking at it costs.
+    pub(crate) fn resources(&self) -> usize {
+        match &self.subject {
+            Subject::List(list) => list.resources.len().max(1),
+            _ => 1,
+        }
+    }
+
     /// Whether it is told as linphone alone reads lists (W:G1).
     pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
         profile.linphone_lists && self.package == Package::Presence && self.is_multipart()

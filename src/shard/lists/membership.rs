@@ -111,10 +111,12 @@ impl Shard {
             return self.review_resources(id, package, directory);
         }
         list.style = style;
-        list.rosters = resolved.rosters.as_slice().into();
+        let rosters = resolved.rosters.as_slice().into();
+        let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
+        abandoned.retain(|roster| !resolved.rosters.contains(roster));
         let old = list.empty();
         let old_posts: Vec<_> = old.iter().filter_map(|resource| resource.post).collect();
-        self.abandon_rosters(id, &resolved.rosters, out);
+        self.abandon_rosters(id, &abandoned, out);
         self.fill(id, resolved, package, directory, out);
         if let Some(subscription) = self.table.subscription_mut(id)
             && let Subject::List(list) = &mut subscription.subject

@@ -4,6 +4,9 @@
 //! while the list does not (phones assign their keys by it, W:C1.3); a resource that comes and goes
 //! keeps its place and its number; what is marked stays marked until it was written.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
 use crate::presence::list::Roster;
@@ -38,7 +41,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Resource {
     /// As the list writes it.
-    pub(crate) uri: Box<str>,
+    pub(crate) uri: Arc<str>,
     /// What a key is labelled with (W:B5.7).
     pub(crate) name: Box<str>,
     pub(crate) post: Option<Post>,
@@ -71,6 +74,8 @@ pub(crate) struct ListState {
     /// What it follows of whole domains.
     pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
+    /// The places in `resources`, by URI.
+    places: HashMap<Arc<str>, u32>,
     /// The next RLMI lists all resources: after a SUBSCRIBE, or when somebody is no longer among
     /// them (W:B5.6).
     pub(crate) owes_full: bool,
@@ -91,6 +96,7 @@ impl ListState {
             is_of_body: plan.is_of_body,
             rosters: plan.resolved.rosters.as_slice().into(),
             resources: Vec::new(),
+            places: HashMap::new(),
             owes_full: true,
             is_unfinished: false,
             awaited: 0,
@@ -113,8 +119,11 @@ impl ListState {
         is_fixed: bool,
     ) -> u32 {
         self.numbers += 1;
+        let place = self.resources.len() as u32;
+        let uri: Arc<str> = uri.into();
+        self.places.insert(Arc::clone(&uri), place);
         self.resources.push(Resource {
-            uri: uri.into(),
+            uri,
             name: name.into(),
             post: None,
             number: self.numbers,
@@ -127,7 +136,7 @@ impl ListState {
             is_fixed,
             is_known: true,
         });
-        self.resources.len() as u32 - 1
+        place
     }
 
     /// A resource watches its presentity from now on, whose owner may not have spoken yet.
@@ -192,8 +201,7 @@ impl ListState {
 
     /// The place of the resource of that URI.
     pub(crate) fn place_of(&self, uri: &str) -> Option<u32> {
-        let place = self.resources.iter().position(|it| *it.uri == *uri);
-        place.map(|place| place as u32)
+        self.places.get(uri).copied()
     }
 
     /// The URIs and the names that are on the list itself, in order.
@@ -263,20 +271,23 @@ impl ListState {
         // Only the last can go without moving others.
         let is_free =
             |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
-        self.resources.pop_if(|last| is_free(last)).is_some()
+        let freed = self.resources.pop_if(|last| is_free(last));
+        freed.is_some_and(|freed| self.places.remove(&freed.uri).is_some())
     }
 
     /// Takes all resources out, to be filled anew.
     pub(crate) fn empty(&mut self) -> Vec<Resource> {
         self.owes_full = true;
         self.awaited = 0;
+        self.places.clear();
         std::mem::take(&mut self.resources)
     }
 
     /// Resources that were there before keep their number and version.
     pub(crate) fn inherit(&mut self, old: &[Resource]) {
-        for resource in &mut self.resources {
-            if let Some(before) = old.iter().find(|before| before.uri == resource.uri) {
+        for before in old {
+            let place = self.places.get(&before.uri);
+            if let Some(resource) = place.and_then(|it| self.resources.get_mut(*it as usize)) {
                 resource.number = before.number;
                 resource.version = before.version;
             }
