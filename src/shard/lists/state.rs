@@ -84,6 +84,9 @@ pub(crate) struct ListState {
     /// Resources whose owner has not spoken yet.
     awaited: u32,
     numbers: u32,
+    /// Documents of those who are no longer on the list had versions below: one who is on it again
+    /// goes on above, because the phone may not have seen that he was gone (W:B5.9).
+    version_floor: u32,
 }
 
 impl ListState {
@@ -101,6 +104,7 @@ impl ListState {
             is_unfinished: false,
             awaited: 0,
             numbers: 0,
+            version_floor: 0,
         }
     }
 
@@ -129,7 +133,7 @@ impl ListState {
             number: self.numbers,
             decision,
             standing,
-            version: 0,
+            version: self.version_floor,
             shown: 0,
             is_marked: true,
             is_listed: false,
@@ -272,7 +276,10 @@ impl ListState {
         let is_free =
             |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
         let freed = self.resources.pop_if(|last| is_free(last));
-        freed.is_some_and(|freed| self.places.remove(&freed.uri).is_some())
+        freed.is_some_and(|freed| {
+            self.version_floor = self.version_floor.max(freed.version);
+            self.places.remove(&freed.uri).is_some()
+        })
     }
 
     /// Takes all resources out, to be filled anew.
@@ -287,9 +294,12 @@ impl ListState {
     pub(crate) fn inherit(&mut self, old: &[Resource]) {
         for before in old {
             let place = self.places.get(&before.uri);
-            if let Some(resource) = place.and_then(|it| self.resources.get_mut(*it as usize)) {
-                resource.number = before.number;
-                resource.version = before.version;
+            match place.and_then(|place| self.resources.get_mut(*place as usize)) {
+                Some(resource) => {
+                    resource.number = before.number;
+                    resource.version = before.version;
+                }
+                None => self.version_floor = self.version_floor.max(before.version),
             }
         }
     }
