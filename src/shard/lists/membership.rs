@@ -84,8 +84,8 @@ impl Shard {
         id
     }
 
-    /// The list of a subscription is another: resources that stay keep what was told of them, the
-    /// next NOTIFY lists all (W:B5.6).
+    /// The list of a subscription is another: resources that stay keep their instances, the next
+    /// NOTIFY lists all (W:B5.6).
     pub(crate) fn refill(
         &mut self,
         id: SubscriptionId,
@@ -114,15 +114,9 @@ impl Shard {
         let rosters = resolved.rosters.as_slice().into();
         let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
         abandoned.retain(|roster| !resolved.rosters.contains(roster));
-        let old = list.empty();
-        let old_posts: Vec<_> = old.iter().filter_map(|resource| resource.post).collect();
+        let old_posts = list.empty();
         self.abandon_rosters(id, &abandoned, out);
         self.fill(id, resolved, package, directory, out);
-        if let Some(subscription) = self.table.subscription_mut(id)
-            && let Subject::List(list) = &mut subscription.subject
-        {
-            list.inherit(&old);
-        }
         for post in old_posts {
             self.leave_resource(post, now, out);
         }

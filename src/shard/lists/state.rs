@@ -84,10 +84,14 @@ pub(crate) struct ListState {
     /// Resources whose owner has not spoken yet.
     awaited: u32,
     numbers: u32,
-    /// Documents of those who are no longer on the list had versions below: one who is on it again
-    /// goes on above, because the phone may not have seen that he was gone (W:B5.9).
-    version_floor: u32,
+    /// Numbers and versions of those who are no longer among the resources, by URI: who is again goes
+    /// on with them, because the phone may not have seen that he was gone (W:B5.9).
+    departed: HashMap<Arc<str>, (u32, u32)>,
 }
+
+/// Departed resources of one list that are remembered. Beyond it they are forgotten, and who is there
+/// again is another instance.
+const DEPARTED_MAX: usize = 10_000;
 
 impl ListState {
     /// Without resources yet.
@@ -104,7 +108,7 @@ impl ListState {
             is_unfinished: false,
             awaited: 0,
             numbers: 0,
-            version_floor: 0,
+            departed: HashMap::new(),
         }
     }
 
@@ -122,18 +126,20 @@ impl ListState {
         standing: Standing,
         is_fixed: bool,
     ) -> u32 {
-        self.numbers += 1;
         let place = self.resources.len() as u32;
-        let uri: Arc<str> = uri.into();
+        let (uri, (number, version)) = self.departed.remove_entry(uri).unwrap_or_else(|| {
+            self.numbers += 1;
+            (uri.into(), (self.numbers, 0))
+        });
         self.places.insert(Arc::clone(&uri), place);
         self.resources.push(Resource {
             uri,
             name: name.into(),
             post: None,
-            number: self.numbers,
+            number,
             decision,
             standing,
-            version: self.version_floor,
+            version,
             shown: 0,
             is_marked: true,
             is_listed: false,
@@ -275,33 +281,32 @@ impl ListState {
         // Only the last can go without moving others.
         let is_free =
             |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
-        let freed = self.resources.pop_if(|last| is_free(last));
-        freed.is_some_and(|freed| {
-            self.version_floor = self.version_floor.max(freed.version);
-            self.places.remove(&freed.uri).is_some()
-        })
+        let Some(freed) = self.resources.pop_if(|last| is_free(last)) else {
+            return false;
+        };
+        self.places.remove(&freed.uri);
+        self.remember(freed);
+        true
     }
 
-    /// Takes all resources out, to be filled anew.
-    pub(crate) fn empty(&mut self) -> Vec<Resource> {
+    /// Takes all resources out, to be filled anew: where they watched.
+    pub(crate) fn empty(&mut self) -> Vec<Post> {
         self.owes_full = true;
         self.awaited = 0;
         self.places.clear();
-        std::mem::take(&mut self.resources)
+        let posts = self.posts().collect();
+        for resource in std::mem::take(&mut self.resources) {
+            self.remember(resource);
+        }
+        posts
     }
 
-    /// Resources that were there before keep their number and version.
-    pub(crate) fn inherit(&mut self, old: &[Resource]) {
-        for before in old {
-            let place = self.places.get(&before.uri);
-            match place.and_then(|place| self.resources.get_mut(*place as usize)) {
-                Some(resource) => {
-                    resource.number = before.number;
-                    resource.version = before.version;
-                }
-                None => self.version_floor = self.version_floor.max(before.version),
-            }
+    fn remember(&mut self, resource: Resource) {
+        if self.departed.len() >= DEPARTED_MAX {
+            self.departed.clear();
         }
+        let instance = (resource.number, resource.version);
+        self.departed.insert(resource.uri, instance);
     }
 
     /// Whether every resource's owner has spoken.
