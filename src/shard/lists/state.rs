@@ -5,10 +5,10 @@
 //! keeps its place and its number; what is marked stays marked until it was written.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
+use crate::presence::list::Member;
 use crate::presence::list::Roster;
 use crate::presence::policy::Decision;
 use crate::shard::lists::ListPlan;
@@ -41,7 +41,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Resource {
     /// As the list writes it.
-    pub(crate) uri: Arc<str>,
+    pub(crate) uri: Box<str>,
     /// What a key is labelled with (W:B5.7).
     pub(crate) name: Box<str>,
     pub(crate) post: Option<Post>,
@@ -74,19 +74,16 @@ pub(crate) struct ListState {
     /// What it follows of whole domains.
     pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
-    /// The places in `resources`, by URI.
-    places: HashMap<Arc<str>, u32>,
     /// The next RLMI lists all resources: after a SUBSCRIBE, or when somebody is no longer among
     /// them (W:B5.6).
     pub(crate) owes_full: bool,
     /// The last NOTIFY left out what did not fit: what follows tells that, and no list in full.
     pub(crate) is_unfinished: bool,
+    /// The places of those who may come and go; empty in a list that follows no roster.
+    place_by_aor: HashMap<Aor, u32>,
     /// Resources whose owner has not spoken yet.
     awaited: u32,
     numbers: u32,
-    /// Documents of those who are no longer on the list had versions below: one who is on it again
-    /// goes on above, because the phone may not have seen that he was gone (W:B5.9).
-    version_floor: u32,
 }
 
 impl ListState {
@@ -99,12 +96,11 @@ impl ListState {
             is_of_body: plan.is_of_body,
             rosters: plan.resolved.rosters.as_slice().into(),
             resources: Vec::new(),
-            places: HashMap::new(),
             owes_full: true,
             is_unfinished: false,
+            place_by_aor: HashMap::new(),
             awaited: 0,
             numbers: 0,
-            version_floor: 0,
         }
     }
 
@@ -116,24 +112,24 @@ impl ListState {
     /// Adds a resource at the end, marked; its place.
     pub(crate) fn push(
         &mut self,
-        uri: &str,
-        name: &str,
+        member: &Member,
         decision: Decision,
         standing: Standing,
         is_fixed: bool,
     ) -> u32 {
-        self.numbers += 1;
         let place = self.resources.len() as u32;
-        let uri: Arc<str> = uri.into();
-        self.places.insert(Arc::clone(&uri), place);
+        if let Some(aor) = member.aor.as_ref().filter(|_| !self.rosters.is_empty()) {
+            self.place_by_aor.insert(aor.clone(), place);
+        }
+        self.numbers += 1;
         self.resources.push(Resource {
-            uri,
-            name: name.into(),
+            uri: member.uri.clone(),
+            name: member.name.clone(),
             post: None,
             number: self.numbers,
             decision,
             standing,
-            version: self.version_floor,
+            version: 0,
             shown: 0,
             is_marked: true,
             is_listed: false,
@@ -203,17 +199,18 @@ impl ListState {
         }
     }
 
-    /// The place of the resource of that URI.
-    pub(crate) fn place_of(&self, uri: &str) -> Option<u32> {
-        self.places.get(uri).copied()
+    /// The place of somebody, in a list that follows a roster.
+    pub(crate) fn place_of(&self, aor: &Aor) -> Option<u32> {
+        self.place_by_aor.get(aor).copied()
     }
 
-    /// The URIs and the names that are on the list itself, in order.
-    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The URIs and the names that are on the list itself, in order, and whether they are of
+    /// somebody we know.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
         self.resources
             .iter()
             .filter(|resource| resource.is_fixed)
-            .map(|resource| (&*resource.uri, &*resource.name))
+            .map(|it| (&*it.uri, &*it.name, it.standing != Standing::Unknown))
     }
 
     /// A resource that went is there again, and the rules of this moment make that of it; whether it
@@ -255,9 +252,9 @@ impl ListState {
 
     /// Whether somebody went and still watches.
     pub(crate) fn has_leavers(&self) -> bool {
-        self.resources
-            .iter()
-            .any(|resource| resource.standing == Standing::Gone && resource.post.is_some())
+        // Who is on the list itself does not go.
+        let has_left = |it: &Resource| it.standing == Standing::Gone && it.post.is_some();
+        !self.rosters.is_empty() && self.resources.iter().any(has_left)
     }
 
     /// The watchers of those who went.
@@ -275,31 +272,29 @@ impl ListState {
         // Only the last can go without moving others.
         let is_free =
             |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
-        let freed = self.resources.pop_if(|last| is_free(last));
-        freed.is_some_and(|freed| {
-            self.version_floor = self.version_floor.max(freed.version);
-            self.places.remove(&freed.uri).is_some()
-        })
+        let has_room = self.resources.pop_if(|last| is_free(last)).is_some();
+        if has_room {
+            let end = self.resources.len() as u32;
+            self.place_by_aor.retain(|_, place| *place < end);
+        }
+        has_room
     }
 
     /// Takes all resources out, to be filled anew.
     pub(crate) fn empty(&mut self) -> Vec<Resource> {
         self.owes_full = true;
         self.awaited = 0;
-        self.places.clear();
+        self.place_by_aor.clear();
         std::mem::take(&mut self.resources)
     }
 
     /// Resources that were there before keep their number and version.
     pub(crate) fn inherit(&mut self, old: &[Resource]) {
-        for before in old {
-            let place = self.places.get(&before.uri);
-            match place.and_then(|place| self.resources.get_mut(*place as usize)) {
-                Some(resource) => {
-                    resource.number = before.number;
-                    resource.version = before.version;
-                }
-                None => self.version_floor = self.version_floor.max(before.version),
+        let old: HashMap<&str, &Resource> = old.iter().map(|it| (&*it.uri, it)).collect();
+        for resource in &mut self.resources {
+            if let Some(before) = old.get(&*resource.uri) {
+                resource.number = before.number;
+                resource.version = before.version;
             }
         }
     }
