@@ -271,6 +271,9 @@ impl Shard {
         if !self.options.product.is_empty() {
             emit::plain_header(arena, "User-Agent", self.options.product.as_bytes());
         }
+        if subscription.is_multipart() {
+            emit::plain_header(arena, "Require", b"eventlist");
+        }
         let prolog = &self.notifier.prolog;
         match &body {
             Some(body) => body.write_headers(arena, entry.profile.entity_tags),
@@ -396,8 +399,8 @@ impl Shard {
         if let Some(in_flight) = removed.subscription.in_flight {
             self.notifier.orphan(in_flight);
         }
-        if let Some(entry) = removed.dialog {
-            self.phones.leave(entry.phone);
+        if let Some(phone) = removed.phone {
+            self.phones.leave(phone);
         }
         match removed.subscription.subject {
             Subject::List(list) => self.abandon_rosters(id, &list.rosters, out),
