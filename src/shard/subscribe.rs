@@ -429,7 +429,7 @@ impl Shard {
         usages.iter().copied().find(|usage| {
             self.table.subscription(*usage).is_some_and(|subscription| {
                 subscription.package == asked.package
-                    && event_id(subscription.event()) == event_id(asked.event)
+                    && event_id(&subscription.names.event) == event_id(asked.event)
             })
         })
     }
@@ -453,7 +453,7 @@ impl Shard {
         let entity = self
             .table
             .subscription(first)
-            .map(|sibling| sibling.entity().to_vec())
+            .map(|sibling| sibling.names.entity.to_vec())
             .unwrap_or_default();
         let directory = Arc::clone(&self.directory);
         let aor = self
