@@ -10,6 +10,7 @@
 //! state.
 
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -38,8 +39,12 @@ mod statements;
 /// way (W:B1.9).
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The state of all of whom nothing is known: most who are watched when a server starts. Their
+/// first state takes room of its own.
+static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
+
 /// One watched party. Owned by one shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Presentity {
     /// What watchers are told.
     composed: Arc<Composed>,
@@ -63,6 +68,25 @@ pub struct Presentity {
     statements: Statements,
     /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
     publication_next: u64,
+}
+
+impl Default for Presentity {
+    fn default() -> Self {
+        Self {
+            composed: Arc::clone(&BLANK),
+            spare: Arc::clone(&BLANK),
+            verdict: Verdict::default(),
+            stale_since: None,
+            extras: Arc::clone(&BLANK.extras),
+            extras_are_stale: false,
+            rules: Arc::default(),
+            rules_since: None,
+            publications: Vec::new(),
+            calls: CallSet::default(),
+            statements: Statements::default(),
+            publication_next: 0,
+        }
+    }
 }
 
 impl Presentity {

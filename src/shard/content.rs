@@ -240,7 +240,7 @@ impl Shard {
                             &mut self.notifier.prolog,
                             subscription.view,
                             subscription.version,
-                            subscription.entity(),
+                            &subscription.names.entity,
                         );
                         body.octets.clone()
                     }
@@ -283,10 +283,8 @@ impl Shard {
                 return None;
             }
             Shown::Dialogs(dialogs) => {
-                let entity = subscription
-                    .text
-                    .get(usize::from(subscription.event_octets)..);
-                dialog_info::write_partial_prolog(prolog, version, entity.unwrap_or_default());
+                let entity = &subscription.names.entity;
+                dialog_info::write_partial_prolog(prolog, version, entity);
                 dialog_info::write_changes(&mut out.arena, aor, composed, view, dialogs);
             }
             Shown::State(state) if is_full => {
@@ -295,10 +293,7 @@ impl Shard {
             }
             Shown::State(state) => {
                 let rendering = view.rendering;
-                let entity = subscription
-                    .text
-                    .get(usize::from(subscription.event_octets)..);
-                let entity = entity.unwrap_or_default();
+                let entity = &subscription.names.entity;
                 pidf_diff::write_diff_prolog(prolog, rendering, version, entity);
                 pidf_diff::write_changes(&mut out.arena, aor, state, composed, rendering);
                 *state = Arc::clone(composed);

@@ -20,6 +20,7 @@ use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
 use crate::shard::table::Watcher;
+use crate::shard::ways::Way;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::dialog::Dialog;
@@ -87,9 +88,8 @@ impl Shard {
         let flow = request.flow;
         let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
         let destination = next_hop(request, &dialog);
-        let id = self
-            .table
-            .add_dialog(dialog, flow, destination, phone, profile);
+        let way = Way { flow, destination };
+        let id = self.table.add_dialog(dialog, way, phone, profile);
         debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
         id
     }
@@ -122,7 +122,8 @@ impl Shard {
         }
         entry.dialog.refresh_target(request.message)?;
         let destination = next_hop(request, &entry.dialog);
-        let is_moved = self.table.move_flow(id, request.flow, destination);
+        let flow = request.flow;
+        let is_moved = self.table.take_way(id, Way { flow, destination });
         if is_moved {
             self.abandon_notifies(id);
         }

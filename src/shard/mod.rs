@@ -32,6 +32,7 @@ mod notify;
 mod origins;
 mod outcome;
 mod pace;
+mod places;
 mod presentities;
 mod publish;
 mod register;
@@ -39,6 +40,7 @@ mod respond;
 mod review;
 mod subscribe;
 mod table;
+mod ways;
 mod wheel;
 mod winfo;
 

@@ -10,9 +10,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
-use slab::Slab;
-
 use crate::presence::profile::Profile;
+use crate::shard::places::Places;
 use crate::shard::table::SubscriptionId;
 
 /// Names a phone of this shard.
@@ -35,7 +34,7 @@ struct Phone {
 pub(crate) struct Phones {
     interval: Option<Duration>,
     burst: u32,
-    phones: Slab<Phone>,
+    phones: Places<Phone>,
     phones_by_key: HashMap<u64, PhoneId>,
 }
 
@@ -46,7 +45,7 @@ impl Phones {
         Self {
             interval,
             burst: burst.max(1),
-            phones: Slab::new(),
+            phones: Places::default(),
             phones_by_key: HashMap::new(),
         }
     }
@@ -86,8 +85,8 @@ impl Phones {
         };
         phone.subscriptions -= 1;
         if phone.subscriptions == 0 {
-            let phone = self.phones.remove(id.0 as usize);
             self.phones_by_key.remove(&phone.key);
+            self.phones.remove(id.0 as usize);
         }
     }
 
@@ -252,6 +251,6 @@ mod tests {
             phones.leave(phone);
         }
         assert_eq!(phones.find(1), None);
-        assert!(phones.phones.is_empty());
+        assert_eq!(phones.phones.len(), 0);
     }
 }

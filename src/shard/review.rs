@@ -64,7 +64,7 @@ impl Shard {
             presentity: 0,
             presentities: self.presentities.places(),
             subscription: 0,
-            subscriptions: self.table.subscriptions.capacity() as u32,
+            subscriptions: self.table.subscriptions.end() as u32,
         };
     }
 

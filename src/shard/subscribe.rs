@@ -426,7 +426,7 @@ impl Shard {
         usages.iter().copied().find(|usage| {
             self.table.subscription(*usage).is_some_and(|subscription| {
                 subscription.package == asked.package
-                    && event_id(subscription.event()) == event_id(asked.event)
+                    && event_id(&subscription.names.event) == event_id(asked.event)
             })
         })
     }
@@ -459,7 +459,7 @@ impl Shard {
                 "List In A Dialog Of Its Own",
             ));
         }
-        let entity = sibling.entity().to_vec();
+        let entity = sibling.names.entity.to_vec();
         let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
         let watcher = self.identity_of(first, directory).ok_or(GONE)?;
         let decision = self.decide(&watcher, &aor, asked.package, directory, now);

@@ -277,7 +277,7 @@ impl Shard {
         let mut hasher = DefaultHasher::new();
         watchers.hash(&mut hasher);
         let start = out.arena.len();
-        let (version, entity) = (subscription.version, subscription.entity());
+        let (version, entity) = (subscription.version, &subscription.names.entity);
         let token = package.token();
         watcherinfo::write(&mut out.arena, version, entity, token, &watchers);
         Some(Body {
@@ -475,7 +475,7 @@ impl Shard {
             b"\0",
             dialog.remote_tag(),
             b"\0",
-            subscription.event(),
+            &subscription.names.event,
             &number.to_le_bytes(),
         ];
         Some(fnv1a(&octets.concat()))

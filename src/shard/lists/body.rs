@@ -95,7 +95,7 @@ impl Shard {
         selection.is_full = list.encoding == Encoding::Rlmi && list.owes_full;
         selection.listed = list.resources.len();
         let profile = &entry.profile;
-        let is_reliable = entry.flow.transport.is_reliable();
+        let is_reliable = self.table.ways.of(entry.way).flow.transport.is_reliable();
         let octets_max = if is_last || is_consolidated || is_reliable {
             BODY_OCTETS_MAX
         } else {
@@ -189,7 +189,6 @@ impl Shard {
         let subscription = self.table.subscriptions.get_mut(id.0 as usize)?;
         let version = subscription.version;
         let view = subscription.view;
-        let uri_end = usize::from(subscription.event_octets);
         let entry = self.table.dialogs.get(subscription.dialog.0 as usize)?;
         let is_for_linphone = subscription.is_linphone_list(&entry.profile);
         let Subject::List(list) = &mut subscription.subject else {
@@ -206,7 +205,7 @@ impl Shard {
         let start = arena.len();
         let is_multipart = list.encoding == Encoding::Rlmi;
         if is_multipart {
-            let uri = subscription.text.get(uri_end..).unwrap_or_default();
+            let uri = &subscription.names.entity;
             begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
             rlmi::begin(arena, uri, version, selection.is_full);
             let mut chosen = selection.parts.iter().peekable();

@@ -245,7 +245,7 @@ impl Shard {
         let subscription = self.table.subscription(id)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let domain = self.table.aor_of(subscription)?.domain();
-        let peer = entry.flow.peer.ip();
+        let peer = self.table.flow_of(entry).peer.ip();
         Some(Identity::new(entry.watcher_uri(), peer, domain, directory))
     }
 
