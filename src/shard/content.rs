@@ -15,7 +15,6 @@ use crate::presence::document::deflate;
 use crate::presence::document::dialog_info;
 use crate::presence::document::dialog_info::ShownDialogs;
 use crate::presence::document::multipart;
-use crate::presence::document::multipart::Boundary;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::pidf_diff;
 use crate::presence::document::rlmi;
@@ -109,7 +108,7 @@ impl Written {
             arena.extend_from_slice(b"Content-Type: ");
             if self.is_multipart {
                 let root = ContentId::ROOT;
-                multipart::write_related(arena, Boundary::OUTER, root, rlmi::CONTENT_TYPE);
+                multipart::write_related(arena, root, rlmi::CONTENT_TYPE);
             } else {
                 self.format.write_content_type(arena);
             }

@@ -10,7 +10,6 @@ use crate::presence::document;
 use crate::presence::document::Format;
 use crate::presence::document::View;
 use crate::presence::document::multipart;
-use crate::presence::document::multipart::Boundary;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::rlmi;
 use crate::presence::document::rlmi::Instance;
@@ -263,7 +262,7 @@ impl Shard {
             }
         }
         if is_multipart {
-            multipart::end(arena, Boundary::OUTER);
+            multipart::end(arena);
         }
         list.owes_full = false;
         list.is_unfinished = list.is_marked();
@@ -276,7 +275,7 @@ impl Shard {
 }
 
 fn begin_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
-    multipart::begin_part(arena, Boundary::OUTER, Some(content_id), content_type);
+    multipart::begin_part(arena, Some(content_id), content_type);
 }
 
 /// What [`Resource::shown`] is when that is told. The hash of a body is odd, an instance without one
@@ -294,7 +293,7 @@ fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
 }
 
 fn begin_bare_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
-    multipart::begin_bare_part(arena, Boundary::OUTER, content_id, content_type);
+    multipart::begin_bare_part(arena, content_id, content_type);
 }
 
 fn instance_state(standing: Standing, handling: Handling) -> InstanceState {
