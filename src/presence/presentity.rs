@@ -26,6 +26,7 @@ use crate::presence::messages::Messages;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::rules::Rules;
+use crate::presence::rules::Style;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
 
@@ -184,11 +185,15 @@ impl Presentity {
                 self.extras = Arc::new(extras);
             }
         }
-        let by_publication = self
-            .calls
-            .legs()
-            .iter()
-            .map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
+        let hears_all =
+            self.rules.style != Style::Imagicle || feeders(&self.publications).next().is_none();
+        let legs = self.calls.legs().iter();
+        let heard = legs.filter(|leg| {
+            let mut feeders = feeders(&self.publications);
+            hears_all || feeders.any(|entity| entity.number == leg.owner.publication)
+        });
+        let by_publication =
+            heard.map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
         let circumstances = Circumstances {
             rules: &self.rules,
             extras: &self.extras,
@@ -261,6 +266,13 @@ impl Presentity {
             display: self.rules.display.clone(),
         }
     }
+}
+
+/// The publications in which an exchange speaks of calls. In the style of W:D3 no phone is heard
+/// beside it (W:D3.18).
+fn feeders(publications: &[Entity]) -> impl Iterator<Item = &Entity> + Clone {
+    let is_it = |entity: &&Entity| entity.is_feeder && entity.package == Package::Dialog;
+    publications.iter().filter(is_it)
 }
 
 /// What the operator and the clients declare.

@@ -20,6 +20,7 @@ use crate::presence::features::ForwardKind;
 use crate::presence::messages::Counts;
 use crate::presence::messages::MessageClass;
 use crate::presence::messages::Messages;
+use crate::presence::presentity::tests::EXCHANGE;
 use crate::presence::presentity::tests::Stage;
 use crate::presence::presentity::tests::call_state;
 use crate::presence::presentity::tests::client;
