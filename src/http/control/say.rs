@@ -47,7 +47,7 @@ use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::sip::Uri;
 use crate::sip::header::NameAddr;
-use crate::sip::uri::write_escaped_user;
+use crate::sip::uri::sip_uri;
 
 /// Rings of a forwarding, as phones offer them.
 const RINGS_MAX: u32 = 99;
@@ -266,9 +266,7 @@ fn lamp(form: &Form, _: &Aor) -> Result<Said, Refusal> {
 /// One dialog on hold, which whoever calls the orbit takes (W:C8.1).
 fn park(form: &Form, orbit: &Aor) -> Result<Said, Refusal> {
     form.required("from")?;
-    let mut address = String::from("sip:");
-    write_escaped_user(orbit.user(), &mut address);
-    address.extend(["@", orbit.domain()]);
+    let address = sip_uri(orbit.user(), orbit.domain());
     let local = Party {
         identity: address.as_str().into(),
         display: "park".into(),
