@@ -96,9 +96,6 @@ pub(crate) struct Written {
 impl Written {
     /// Appends the headers that say what it is.
     pub(crate) fn write_headers(&self, arena: &mut Vec<u8>, has_entity_tag: bool) {
-        if self.is_multipart {
-            emit::plain_header(arena, "Require", b"eventlist");
-        }
         if !self.call_info.is_empty() {
             arena.extend_from_slice(b"Call-Info: ");
             arena.extend_from_within(self.call_info.clone());

@@ -271,6 +271,9 @@ impl Shard {
         if !self.options.product.is_empty() {
             emit::plain_header(arena, "User-Agent", self.options.product.as_bytes());
         }
+        if subscription.is_multipart() {
+            emit::plain_header(arena, "Require", b"eventlist");
+        }
         let prolog = &self.notifier.prolog;
         match &body {
             Some(body) => body.write_headers(arena, entry.profile.entity_tags),
