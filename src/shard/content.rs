@@ -147,7 +147,10 @@ impl Shard {
                 let body = self.write_watchers(id, out)?;
                 return self.content_unless_suppressed(id, body);
             }
-            // What is seized, call-info tells.
+            Subject::Seizure(seizure) => {
+                return self.write_seizure(seizure, out).map(Content::Document);
+            }
+            // Nothing is seized by asking.
             _ if subscription.package == Package::LineSeize => {
                 return Some(Content::Empty(SHOWN_EMPTY));
             }
