@@ -12,6 +12,7 @@ use crate::shard::hop::numeric_address;
 use crate::shard::hop::phone_key;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
+use crate::shard::pace::PhoneId;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
@@ -56,17 +57,18 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether a phone may have another subscription, which takes so many places.
     pub(crate) fn check_room<'d>(
         &self,
-        request: &Request<'_>,
-        dialog: &Dialog,
+        phone: Option<PhoneId>,
+        places: usize,
     ) -> Result<(), Refusal<'d>> {
-        let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
         if self.is_draining {
             return Err(Refusal::Draining);
         }
-        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
-            || phone >= self.options.subscriptions_per_phone_max;
+        let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
+        let is_full = self.table.places_taken() + places > self.options.subscriptions_max
+            || of_phone >= self.options.subscriptions_per_phone_max;
         if is_full {
             Err(Refusal::OverLimit)
         } else {

@@ -399,8 +399,8 @@ impl Shard {
         if let Some(in_flight) = removed.subscription.in_flight {
             self.notifier.orphan(in_flight);
         }
-        if let Some(entry) = removed.dialog {
-            self.phones.leave(entry.phone);
+        if let Some(phone) = removed.phone {
+            self.phones.leave(phone);
         }
         match removed.subscription.subject {
             Subject::List(list) => self.abandon_rosters(id, &list.rosters, out),

@@ -31,6 +31,7 @@ use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::enclosed::Enclosed;
 use crate::shard::features::check_may_switch;
+use crate::shard::hop::phone_key;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
 use crate::shard::hop::request_uri;
@@ -42,6 +43,7 @@ use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
+use crate::shard::table::Subject;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
 use crate::shard::table::Subscription;
@@ -132,7 +134,9 @@ impl Shard {
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        self.check_room(request, &dialog)?;
+        let phone = self.phones.find(phone_key(&request.flow, &dialog));
+        let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
+        self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
         let peer = request.flow.peer.ip();
         let asserted = asserted_identity(request.message).filter(|_| domain.trusts(peer));
         let uri = asserted.unwrap_or_else(|| dialog.remote_uri());
@@ -240,7 +244,10 @@ impl Shard {
         let subscription = match usage {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, first, &asked, request.message, now, out)?,
+            None => {
+                let usage = (id, first);
+                self.add_usage(usage, &asked, request.message, directory, now, out)?
+            }
         };
         // What the operator's rules say was decided when they were read; a rule of the presentity's
         // own may hold for a time, and one about addresses for the old one.
@@ -431,14 +438,15 @@ impl Shard {
                 subscription.package == asked.package
                     && event_id(subscription.event()) == event_id(asked.event)
             })
+        directory: &Directory,
         })
     }
 
-    /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
+    /// Another package in the dialog of a first subscription, to whom that is: peers of RFC 3265 do
+    /// so (W:A2.4).
     fn add_usage<'d>(
         &mut self,
-        id: DialogId,
-        first: SubscriptionId,
+        (id, first): (DialogId, SubscriptionId),
         asked: &Asked<'_>,
         message: &Message<'_>,
         now: Instant,
@@ -450,22 +458,22 @@ impl Shard {
                 "Seize In A Dialog Of Its Own",
             ));
         }
-        let entity = self
-            .table
-            .subscription(first)
-            .map(|sibling| sibling.entity().to_vec())
-            .unwrap_or_default();
-        let directory = Arc::clone(&self.directory);
-        let aor = self
-            .table
-            .subscription(first)
-            .and_then(|sibling| self.table.aor_of(sibling).cloned())
-            .unwrap_or_else(|| Aor::new("", ""));
-        let decision = self
-            .identity_of(first, &directory)
-            .map_or(Decision::NOTHING, |watcher| {
-                self.decide(&watcher, &aor, asked.package, &directory, now)
-            });
+        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+        let entry = self.table.dialog(id).ok_or(GONE)?;
+        let phone = entry.phone;
+        self.check_room(Some(phone), 1)?;
+        let sibling = self.table.subscription(first).ok_or(GONE)?;
+        if asked.enclosed.list().is_some() || matches!(sibling.subject, Subject::List(_)) {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "List In A Dialog Of Its Own",
+        self.phones.join_again(phone);
+            ));
+        }
+        let entity = sibling.entity().to_vec();
+        let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
+        let watcher = self.identity_of(first, directory).ok_or(GONE)?;
+        let decision = self.decide(&watcher, &aor, asked.package, directory, now);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }

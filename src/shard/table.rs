@@ -270,6 +270,8 @@ pub(crate) struct Table {
     pub(crate) subscriptions: Slab<Subscription>,
     pub(crate) watched: Slab<Watched>,
     watched_by_aor: HashMap<Aor, WatchedId>,
+    /// Watchers of all presentities together.
+    watchers: usize,
     revisions: u64,
     dialogs_by_connection: HashMap<ConnectionId, Vec<DialogId>>,
     dialogs_by_peer: HashMap<SocketAddr, u32>,
@@ -425,10 +427,17 @@ impl Table {
         id
     }
 
+    /// How many places are taken: each resource of a list takes one, as a subscription of its own
+    /// would.
+    pub(crate) fn places_taken(&self) -> usize {
+        self.watchers.max(self.subscriptions.len())
+    }
+
     /// A watcher joins those of a presentity.
     pub(crate) fn join(&mut self, watched: WatchedId, watcher: Watcher) -> Post {
         let watchers = &mut self.watched[watched.0 as usize].watchers;
         watchers.push(watcher);
+        self.watchers += 1;
         Post {
             watched,
             index: watchers.len() as u32 - 1,
@@ -440,6 +449,7 @@ impl Table {
         let watched = self.watched.get_mut(post.watched.0 as usize)?;
         let index = post.index as usize;
         watched.watchers.swap_remove(index);
+        self.watchers -= 1;
         if let Some(moved) = watched.watchers.get(index) {
             let subscription = &mut self.subscriptions[moved.subscription.0 as usize];
             match &mut subscription.subject {
@@ -460,7 +470,7 @@ impl Table {
     /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
         let subscription = self.subscriptions.try_remove(id.0 as usize)?;
-        let dialog = self.forget_usage(subscription.dialog, id);
+        let phone = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
             Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
             subject => subject
@@ -471,7 +481,7 @@ impl Table {
         };
         Some(Removed {
             subscription,
-            dialog,
+            phone,
             unwatched,
         })
     }
@@ -533,15 +543,16 @@ impl Table {
         true
     }
 
-    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<DialogEntry> {
+    /// A dialog has a subscription less, and goes with its last; whose it was.
+    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<PhoneId> {
         let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let (phone, flow) = (entry.phone, entry.flow);
         entry.subscriptions.retain(|usage| *usage != subscription);
-        if !entry.subscriptions.is_empty() {
-            return None;
+        if entry.subscriptions.is_empty() {
+            self.dialogs.remove(id.0 as usize);
+            self.unbind(flow, id);
         }
-        let entry = self.dialogs.remove(id.0 as usize);
-        self.unbind(entry.flow, id);
-        Some(entry)
+        Some(phone)
     }
 
     fn bind(&mut self, flow: Flow, id: DialogId) {
@@ -576,8 +587,8 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Removed {
     pub(crate) subscription: Subscription,
-    /// The dialog, when this was its last subscription.
-    pub(crate) dialog: Option<DialogEntry>,
+    /// Whose it was.
+    pub(crate) phone: Option<PhoneId>,
     /// The presentities whose last watcher here it was.
     pub(crate) unwatched: SmallVec<[Watched; 1]>,
 }
