@@ -303,14 +303,18 @@ impl Shard {
         let Some(suppress) = Suppress::of(message) else {
             return false;
         };
-        let Some(hash) = self.state_hash(id, out) else {
+        let hash = self.state_hash(id, out);
+        let is_it = hash.is_some_and(|hash| suppress.matches(hash));
+        let Some(subscription) = self.table.subscription_mut(id) else {
             return false;
         };
-        let is_known = suppress.matches(hash);
-        if is_known && let Some(subscription) = self.table.subscription_mut(id) {
+        // Who is told changes alone is told them against what was sent last.
+        let is_known = subscription.history.is_none() || hash == Some(subscription.shown);
+        if let Some(hash) = hash.filter(|_| is_it && is_known) {
             subscription.shown = hash;
         }
-        is_known
+        // A star wants nothing, whatever there is; of a list as well, which has no tag.
+        is_it && is_known || suppress == Suppress::Any
     }
 
     fn renew(
@@ -328,12 +332,7 @@ impl Shard {
             entry.strikes = 0;
             entry.refusals = 0;
             entry.not_before = None;
-            entry.view.rendering = asked.profile.rendering;
-            entry.terms = Terms::of(message, asked.event);
-            // What was suppressed is answered with 204; what was not is told.
-            if let Some(terms) = &mut entry.terms {
-                terms.suppress = None;
-            }
+            entry.renew_terms(message, asked.event);
             if is_back {
                 self.note_watcher(id);
             }
