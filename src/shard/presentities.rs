@@ -55,7 +55,7 @@ impl Presentities {
         self.owned.get_mut(id.0 as usize)
     }
 
-    /// One more than the highest place that is taken.
+    /// How many places there are, taken or not.
     pub(crate) fn places(&self) -> u32 {
         self.owned.capacity() as u32
     }

@@ -7,11 +7,9 @@ use std::time::Instant;
 use crate::presence::Aor;
 use crate::presence::document::Format;
 use crate::presence::document::View;
-use crate::presence::list::ListStyle;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
-use crate::presence::profile::Rendering;
 use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
@@ -31,9 +29,9 @@ use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::enclosed::Enclosed;
 use crate::shard::features::check_may_switch;
-use crate::shard::hop::phone_key;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
+use crate::shard::hop::phone_key;
 use crate::shard::hop::request_uri;
 use crate::shard::identity::Identity;
 use crate::shard::lists::ListPlan;
@@ -43,9 +41,9 @@ use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::table::DialogId;
-use crate::shard::table::Subject;
 use crate::shard::table::NewSubscription;
 use crate::shard::table::Phase;
+use crate::shard::table::Subject;
 use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
@@ -226,7 +224,6 @@ impl Shard {
         let domain = directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
-        let is_ruled_anew = directory.has_rules_document(aor);
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
@@ -249,10 +246,10 @@ impl Shard {
                 self.add_usage(usage, &asked, request.message, directory, now, out)?
             }
         };
-        // What the operator's rules say was decided when they were read; a rule of the presentity's
-        // own may hold for a time, and one about addresses for the old one.
-        if is_ruled_anew || is_moved {
-            self.decide_anew(subscription, directory, now);
+        // What the rules say was decided when they were read or began to hold; one about addresses
+        // decided about the old one.
+        if is_moved {
+            self.decide_moved(id, directory, now);
             if self.is_over(subscription) {
                 return Err(GONE);
             }
@@ -337,6 +334,7 @@ impl Shard {
                 self.note_watcher(id);
             }
         }
+        self.render_anew(id);
         self.arm_subscription(id);
     }
 
@@ -387,13 +385,6 @@ impl Shard {
             entity,
             message,
         } = beginning;
-        let rendering = match &plan {
-            Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
-                all_dialogs: true,
-                ..asked.profile.rendering
-            },
-            _ => asked.profile.rendering,
-        };
         // Each resource of a list is told whole.
         let format = match asked.format {
             Format::PidfDiff if plan.is_some() => Format::Pidf,
@@ -404,7 +395,7 @@ impl Shard {
             view: View {
                 format,
                 privacy: decision.privacy,
-                rendering,
+                rendering: asked.profile.rendering,
             },
             decision,
             terms: Terms::of(message, asked.event),
@@ -437,7 +428,6 @@ impl Shard {
                 subscription.package == asked.package
                     && event_id(subscription.event()) == event_id(asked.event)
             })
-        directory: &Directory,
         })
     }
 
@@ -448,6 +438,7 @@ impl Shard {
         (id, first): (DialogId, SubscriptionId),
         asked: &Asked<'_>,
         message: &Message<'_>,
+        directory: &Directory,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<SubscriptionId, Refusal<'d>> {
@@ -466,7 +457,6 @@ impl Shard {
             return Err(Refusal::Because(
                 Status::FORBIDDEN,
                 "List In A Dialog Of Its Own",
-        self.phones.join_again(phone);
             ));
         }
         let entity = sibling.entity().to_vec();
@@ -477,6 +467,7 @@ impl Shard {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         self.counters.subscriptions_created += 1;
+        self.phones.join_again(phone);
         let beginning = Beginning {
             aor: &aor,
             plan: None,

@@ -256,7 +256,10 @@ impl Shard {
                     self.vanish(id, aor);
                 }
             }
-            self.want(id, Wants::Change);
+            if announcement.is_first {
+                // It may have waited for nothing else.
+                self.want(id, Wants::Change);
+            }
         }
     }
 }

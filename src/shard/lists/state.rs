@@ -5,10 +5,10 @@
 //! keeps its place and its number; what is marked stays marked until it was written.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
+use crate::presence::list::Member;
 use crate::presence::list::Roster;
 use crate::presence::policy::Decision;
 use crate::shard::lists::ListPlan;
@@ -41,7 +41,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Resource {
     /// As the list writes it.
-    pub(crate) uri: Arc<str>,
+    pub(crate) uri: Box<str>,
     /// What a key is labelled with (W:B5.7).
     pub(crate) name: Box<str>,
     pub(crate) post: Option<Post>,
@@ -74,19 +74,19 @@ pub(crate) struct ListState {
     /// What it follows of whole domains.
     pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
-    /// The places in `resources`, by URI.
-    places: HashMap<Arc<str>, u32>,
     /// The next RLMI lists all resources: after a SUBSCRIBE, or when somebody is no longer among
     /// them (W:B5.6).
     pub(crate) owes_full: bool,
     /// The last NOTIFY left out what did not fit: what follows tells that, and no list in full.
     pub(crate) is_unfinished: bool,
+    /// The places of those who may come and go; empty in a list that follows no roster.
+    place_by_aor: HashMap<Aor, u32>,
     /// Resources whose owner has not spoken yet.
     awaited: u32,
     numbers: u32,
     /// Numbers and versions of those who are no longer among the resources, by URI: who is again goes
     /// on with them, because the phone may not have seen that he was gone (W:B5.9).
-    departed: HashMap<Arc<str>, (u32, u32)>,
+    departed: HashMap<Box<str>, (u32, u32)>,
 }
 
 /// Departed resources of one list that are remembered. Beyond it they are forgotten, and who is there
@@ -103,9 +103,9 @@ impl ListState {
             is_of_body: plan.is_of_body,
             rosters: plan.resolved.rosters.as_slice().into(),
             resources: Vec::new(),
-            places: HashMap::new(),
             owes_full: true,
             is_unfinished: false,
+            place_by_aor: HashMap::new(),
             awaited: 0,
             numbers: 0,
             departed: HashMap::new(),
@@ -120,21 +120,23 @@ impl ListState {
     /// Adds a resource at the end, marked; its place.
     pub(crate) fn push(
         &mut self,
-        uri: &str,
-        name: &str,
+        member: &Member,
         decision: Decision,
         standing: Standing,
         is_fixed: bool,
     ) -> u32 {
         let place = self.resources.len() as u32;
-        let (uri, (number, version)) = self.departed.remove_entry(uri).unwrap_or_else(|| {
+        if let Some(aor) = member.aor.as_ref().filter(|_| !self.rosters.is_empty()) {
+            self.place_by_aor.insert(aor.clone(), place);
+        }
+        let departed = self.departed.remove_entry(&*member.uri);
+        let (uri, (number, version)) = departed.unwrap_or_else(|| {
             self.numbers += 1;
-            (uri.into(), (self.numbers, 0))
+            (member.uri.clone(), (self.numbers, 0))
         });
-        self.places.insert(Arc::clone(&uri), place);
         self.resources.push(Resource {
             uri,
-            name: name.into(),
+            name: member.name.clone(),
             post: None,
             number,
             decision,
@@ -209,17 +211,18 @@ impl ListState {
         }
     }
 
-    /// The place of the resource of that URI.
-    pub(crate) fn place_of(&self, uri: &str) -> Option<u32> {
-        self.places.get(uri).copied()
+    /// The place of somebody, in a list that follows a roster.
+    pub(crate) fn place_of(&self, aor: &Aor) -> Option<u32> {
+        self.place_by_aor.get(aor).copied()
     }
 
-    /// The URIs and the names that are on the list itself, in order.
-    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The URIs and the names that are on the list itself, in order, and whether they are of
+    /// somebody we know.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
         self.resources
             .iter()
             .filter(|resource| resource.is_fixed)
-            .map(|resource| (&*resource.uri, &*resource.name))
+            .map(|it| (&*it.uri, &*it.name, it.standing != Standing::Unknown))
     }
 
     /// A resource that went is there again, and the rules of this moment make that of it; whether it
@@ -261,9 +264,9 @@ impl ListState {
 
     /// Whether somebody went and still watches.
     pub(crate) fn has_leavers(&self) -> bool {
-        self.resources
-            .iter()
-            .any(|resource| resource.standing == Standing::Gone && resource.post.is_some())
+        // Who is on the list itself does not go.
+        let has_left = |it: &Resource| it.standing == Standing::Gone && it.post.is_some();
+        !self.rosters.is_empty() && self.resources.iter().any(has_left)
     }
 
     /// The watchers of those who went.
@@ -284,7 +287,8 @@ impl ListState {
         let Some(freed) = self.resources.pop_if(|last| is_free(last)) else {
             return false;
         };
-        self.places.remove(&freed.uri);
+        let end = self.resources.len() as u32;
+        self.place_by_aor.retain(|_, place| *place < end);
         self.remember(freed);
         true
     }
@@ -293,7 +297,7 @@ impl ListState {
     pub(crate) fn empty(&mut self) -> Vec<Post> {
         self.owes_full = true;
         self.awaited = 0;
-        self.places.clear();
+        self.place_by_aor.clear();
         let posts = self.posts().collect();
         for resource in std::mem::take(&mut self.resources) {
             self.remember(resource);
