@@ -24,18 +24,43 @@ pub struct PlainAnswer<'a> {
     pub method: &'a [u8],
 }
 
+/// What a stream must know of an answer.
+struct Head {
+    /// How long it is.
+    octets: usize,
+    /// How often it says that nothing follows.
+    lengths: usize,
+}
+
 const STATUS: &[u8] = b"SIP/2.0 200 ";
 
 /// The headers that must be there, once each, spelled like this.
 const NEEDED: [&[u8]; 5] = [b"Via: ", b"From: ", b"To: ", b"Call-ID: ", b"CSeq: "];
 
 impl<'a> PlainAnswer<'a> {
-    /// Reads a datagram; None when it is anything but a plain 200 to a request over UDP.
+    /// Reads a datagram, or a message that was cut from a stream; None when it is anything but a
+    /// plain 200.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (answer, _) = Self::read_front(bytes)?;
+        Some(answer)
+    }
+
+    /// Octets of the plain 200 at the front of a stream; None when there is anything else, or only
+    /// a part of one. Like everything on a stream it must say how long it is, and once
+    /// (RFC 3261 §18.3).
+    #[must_use]
+    pub fn measure(stream: &'a [u8]) -> Option<usize> {
+        let (_, head) = Self::read_front(stream)?;
+        (head.lengths == 1).then_some(head.octets)
+    }
+
+    /// Reads what is at the front, and how far it went.
+    fn read_front(bytes: &'a [u8]) -> Option<(Self, Head)> {
         let mut rest = bytes.strip_prefix(STATUS)?;
         take_line(&mut rest)?;
         let mut found: [Option<&[u8]>; NEEDED.len()] = [None; NEEDED.len()];
+        let mut lengths = 0;
         loop {
             let line = take_line(&mut rest)?;
             let Some(first) = line.first() else { break };
@@ -48,6 +73,7 @@ impl<'a> PlainAnswer<'a> {
                 let is_harmless = match first | 0x20 {
                     b's' | b'u' | b'a' | b'd' => memchr(b':', line).is_some_and(|colon| colon > 1),
                     b'c' => {
+                        lengths += 1;
                         line.get(..15)?.eq_ignore_ascii_case(b"Content-Length:")
                             && line.get(15..)?.trim_ascii() == b"0"
                     }
@@ -68,13 +94,15 @@ impl<'a> PlainAnswer<'a> {
             .count();
         let (number, method) = cseq.split_at(digits);
         let number = octets::number(number).filter(|number| *number <= i32::MAX as u64)?;
-        Some(Self {
+        let answer = Self {
             branch,
             host,
             port,
             sequence: number as u32,
             method: method.strip_prefix(b" ")?,
-        })
+        };
+        let octets = bytes.len() - rest.len();
+        Some((answer, Head { octets, lengths }))
     }
 }
 
@@ -83,13 +111,20 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = memchr(b'\n', rest)?;
     let line = rest.get(..end)?.strip_suffix(b"\r")?;
     *rest = rest.get(end + 1..)?;
-    let is_clean = line.iter().all(|octet| *octet >= 0x20 && *octet != 0x7f);
-    is_clean.then_some(line)
+    // Not `all`: without a way out in the middle, many octets are looked at in one step.
+    let is_control = |octet: &u8| *octet < 0x20 || *octet == 0x7f;
+    let has_control = line
+        .iter()
+        .fold(false, |found, octet| found | is_control(octet));
+    (!has_control).then_some(line)
 }
 
-/// `SIP/2.0/UDP host:port;branch=...`, in any order of plain parameters.
+/// `SIP/2.0/UDP host:port;branch=...`, or TCP, in any order of plain parameters.
 fn read_via(via: &[u8]) -> Option<(&[u8], &[u8], Option<u16>)> {
-    let rest = via.strip_prefix(b"SIP/2.0/UDP ")?;
+    let protocol = via.strip_prefix(b"SIP/2.0/")?;
+    let rest = protocol
+        .strip_prefix(b"UDP ")
+        .or_else(|| protocol.strip_prefix(b"TCP "))?;
     if rest.iter().any(|octet| b", \t\"[(".contains(octet)) {
         return None;
     }
@@ -137,6 +172,25 @@ mod tests {
     }
 
     #[test]
+    fn on_a_stream_it_ends_where_it_says() {
+        let plain = PLAIN.replace("UDP", "TCP");
+        let stream = format!("{plain}{plain}");
+        assert_eq!(PlainAnswer::measure(stream.as_bytes()), Some(plain.len()));
+        for end in 0..plain.len() {
+            assert_eq!(
+                PlainAnswer::measure(&stream.as_bytes()[..end]),
+                None,
+                "{end}"
+            );
+        }
+        let length = "Content-Length: 0\r\n";
+        for lengths in [String::new(), length.repeat(2), format!("{length}l: 0\r\n")] {
+            let text = plain.replace(length, &lengths);
+            assert_eq!(PlainAnswer::measure(text.as_bytes()), None, "{lengths}");
+        }
+    }
+
+    #[test]
     fn anything_else_is_left_to_the_parser() {
         let changes = [
             ("200 OK", "202 OK"),
@@ -144,7 +198,7 @@ mod tests {
             ("SIP/2.0 200", "SIP/2.0  200"),
             ("Via: ", "v: "),
             ("Via: ", "Via : "),
-            ("SIP/2.0/UDP", "SIP/2.0/TCP"),
+            ("SIP/2.0/UDP", "SIP/2.0/SCTP"),
             ("10.0.0.1:5060;", "[::1]:5060;"),
             (";rport=5060", ";branch=2"),
             (";received=10.0.0.1", ", SIP/2.0/UDP b;branch=3"),
