@@ -1,6 +1,7 @@
 //! A shard's UDP socket of one listener: flows in, datagrams out, and what waits while the send
 //! buffer is full.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -35,6 +36,8 @@ pub struct UdpPort {
     stalled: RefCell<Stalled>,
 }
 
+    /// Datagrams lost in the kernel that are counted already.
+    lost: Cell<u32>,
 /// Datagrams that wait for room in the send buffer, oldest first.
 #[derive(Debug, Default)]
 struct Stalled {
@@ -72,6 +75,7 @@ impl UdpPort {
     }
 
     /// Receives what is there, without waiting.
+            lost: Cell::new(0),
     pub fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<usize> {
         batch.receive(self.descriptor())
     }
@@ -88,6 +92,13 @@ impl UdpPort {
         let local = received
             .local
             .map_or(self.bound, |ip| SocketAddr::new(ip, self.bound.port()));
+    /// Of the datagrams the kernel lost, `total` since the socket's birth, those that were not
+    /// known of before.
+    pub fn newly_lost(&self, total: u32) -> u64 {
+        // The kernel's count wraps.
+        u64::from(total.wrapping_sub(self.lost.replace(total)))
+    }
+
         let connection = ConnectionId::default();
         Flow {
             transport: Transport::Udp,

@@ -53,7 +53,7 @@ impl ShardCore {
         let (core, tcp_ports) = self.assemble();
         let tasks = serve(&core, tcp_ports);
         while poll_fn(|context| core.mesh.poll(id, context)).await == Woken::Work {
-            core.turn(|_| ());
+            datagrams::due_turn(&core);
             glommio::yield_if_needed().await;
         }
         // The tasks hold the core and the core knows how to wake them: unless they are cancelled,

@@ -71,10 +71,6 @@ pub(crate) struct Notifier {
     /// What of the body at hand is its subscription's own.
     pub(crate) prolog: Vec<u8>,
     pub(crate) deflater: Deflater,
-    /// The turn at hand, by the filling of its outbox.
-    turn: u64,
-    /// NOTIFYs tried in it.
-    sent_in_turn: usize,
     /// What of a list the NOTIFY at hand tells.
     pub(crate) selection: Selection,
 }
@@ -112,29 +108,19 @@ impl Shard {
         }
     }
 
-    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. A turn is
-    /// one filling of the outbox, however many inputs it takes, and ends with its timeout: answers
+    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. Answers
     /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
     /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
-        if std::mem::replace(&mut self.notifier.turn, out.generation()) != out.generation() {
-            self.begin_turn();
-        }
-        while self.notifier.sent_in_turn < self.options.notifies_per_turn {
+        for _ in 0..self.options.notifies_per_turn {
             let Some(id) = self.queue.pop_front() else {
                 return;
             };
-            self.notifier.sent_in_turn += 1;
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.is_queued = false;
             }
             self.notify(id, false, now, out);
         }
-    }
-
-    /// As many NOTIFYs may be sent as in any turn.
-    pub(crate) fn begin_turn(&mut self) {
-        self.notifier.sent_in_turn = 0;
     }
 
     /// A phone that was paced may take more.

@@ -45,8 +45,10 @@ pub struct Options {
     pub notify_rate_per_phone: u32,
     /// NOTIFYs at once to one phone before the rate holds.
     pub notify_burst_per_phone: u32,
-    /// NOTIFYs written in one turn; the rest follow in the next.
+    /// NOTIFYs written in one turn, and as many sent again; the rest follow in the next.
     pub notifies_per_turn: usize,
+    /// Timers fired in one turn; the rest fire in the next.
+    pub timers_per_turn: usize,
 
     // Presentities and publications.
     /// Presentities this shard owns; beyond it PUBLISH and SUBSCRIBE get 503.
@@ -94,6 +96,7 @@ impl Options {
             calls_per_presentity_max: 50,
             body_octets_max: 64 * 1024,
             response_ring_octets: 32 * 1024 * 1024,
+            timers_per_turn: 512,
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
         }

@@ -136,6 +136,9 @@ core_counters! {
     /// 99th percentile of the same.
     turn_nanoseconds_p99: Largest,
     /// 99.9th percentile of the same.
+    /// Turns that left what was due to a later one because there was more to read: a sign of
+    /// overload.
+    timeouts_deferred: Sum,
     turn_nanoseconds_p999: Largest,
     /// The longest turn of the same second.
     turn_nanoseconds_max: Largest,
