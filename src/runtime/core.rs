@@ -125,7 +125,7 @@ impl Core {
             outbox: Outbox::default(),
             streams: Streams::new(id, limits.clone()),
             post: Post::new(Arc::clone(&mesh)),
-            send_batch: SendBatch::new(),
+            send_batch: SendBatch::new(limits.segment_octets_max),
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),

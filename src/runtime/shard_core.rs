@@ -70,8 +70,7 @@ impl ShardCore {
         for (listener, share) in (0u16..).zip(self.shares) {
             udp_ports.push(match share {
                 Share::Udp(socket, bound) => {
-                    let stalled = self.limits.stalled_octets_max;
-                    Some(Rc::new(UdpPort::new(socket, listener, bound, stalled)))
+                    Some(Rc::new(UdpPort::new(socket, listener, bound, &self.limits)))
                 }
                 Share::Tcp(socket) => {
                     tcp_ports.push(TcpPort::new(socket, listener));

@@ -39,6 +39,7 @@ mod respond;
 mod review;
 mod subscribe;
 mod table;
+mod trains;
 mod wheel;
 mod winfo;
 

@@ -49,6 +49,11 @@ pub struct Options {
     pub notifies_per_turn: usize,
     /// Timers fired in one turn; the rest fire in the next.
     pub timers_per_turn: usize,
+    /// Octets of the longest datagram that may leave together with others to its destination: the
+    /// kernel cuts such a train into datagrams, but no datagram into fragments, and most paths
+    /// carry no longer ones. NOTIFYs to many phones at one address are padded up to it. Longer ones
+    /// leave each on its own, and all do when it is 0.
+    pub segment_octets_max: usize,
 
     // Presentities and publications.
     /// Presentities this shard owns; beyond it PUBLISH and SUBSCRIBE get 503.
@@ -91,12 +96,13 @@ impl Options {
             notify_rate_per_phone: 10,
             notify_burst_per_phone: 100,
             notifies_per_turn: 256,
+            timers_per_turn: 512,
+            segment_octets_max: 1400,
             presentities_max: 1_000_000,
             publications_per_presentity_max: 64,
             calls_per_presentity_max: 50,
             body_octets_max: 64 * 1024,
             response_ring_octets: 32 * 1024 * 1024,
-            timers_per_turn: 512,
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
         }

@@ -45,7 +45,11 @@ const fn at_most(what: &'static str, must: f64, aim: f64) -> Bar {
 /// `fan_out`: an acknowledged NOTIFY.
 pub const FAN_OUT: Bar = at_least("CPU per acknowledged NOTIFY, floor / ours", 0.50, 0.75);
 /// `one_sbc`: NOTIFYs to one address.
-pub const ONE_SBC_UDP: Bar = at_most("one SBC by UDP / 1,000 ports, CPU per NOTIFY", 0.6, 0.4);
+pub const ONE_SBC_UDP: Bar = at_most(
+    "one SBC, UDP with GSO / plain UDP, CPU per NOTIFY",
+    0.6,
+    0.4,
+);
 /// `one_sbc`: NOTIFYs on one connection.
 pub const ONE_SBC_TCP: Bar = at_most(
     "one SBC by TCP / raw 64-in-one write, CPU per NOTIFY",
