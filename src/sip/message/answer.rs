@@ -60,11 +60,13 @@ impl<'a> PlainAnswer<'a> {
         let mut rest = bytes.strip_prefix(STATUS)?;
         take_line(&mut rest)?;
         let mut found: [Option<&[u8]>; NEEDED.len()] = [None; NEEDED.len()];
-        let mut lengths = 0;
+        let (mut lines, mut lengths) = (1, 0);
         loop {
             let line = take_line(&mut rest)?;
+            lines += 1;
             let Some(first) = line.first() else { break };
-            if let Some(place) = NEEDED.iter().position(|name| line.starts_with(name)) {
+            let is_it = |name: &&[u8]| name.first() == Some(first) && line.starts_with(name);
+            if let Some(place) = NEEDED.iter().position(is_it) {
                 let value = line.get(NEEDED[place].len()..)?;
                 if found[place].replace(value).is_some() {
                     return None;
@@ -84,6 +86,11 @@ impl<'a> PlainAnswer<'a> {
                 }
             }
         }
+        let octets = bytes.len() - rest.len();
+        // Lines end as they must, so any further control character is within one.
+        if controls(bytes.get(..octets)?) != 2 * lines {
+            return None;
+        }
         let [Some(via), Some(_), Some(_), Some(_), Some(cseq)] = found else {
             return None;
         };
@@ -101,22 +108,24 @@ impl<'a> PlainAnswer<'a> {
             sequence: number as u32,
             method: method.strip_prefix(b" ")?,
         };
-        let octets = bytes.len() - rest.len();
         Some((answer, Head { octets, lengths }))
     }
 }
 
-/// The next line, without its end; None when there is none, or it holds what a line must not.
+/// The next line, without its end; None when there is none that ends as it must.
 fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = memchr(b'\n', rest)?;
     let line = rest.get(..end)?.strip_suffix(b"\r")?;
     *rest = rest.get(end + 1..)?;
-    // Not `all`: without a way out in the middle, many octets are looked at in one step.
-    let is_control = |octet: &u8| *octet < 0x20 || *octet == 0x7f;
-    let has_control = line
-        .iter()
-        .fold(false, |found, octet| found | is_control(octet));
-    (!has_control).then_some(line)
+    Some(line)
+}
+
+/// How many control characters there are. In pieces whose count fits in an octet, so that many are
+/// looked at in one step.
+fn controls(octets: &[u8]) -> usize {
+    let is_control = |octet: &u8| u8::from(*octet < 0x20 || *octet == 0x7f);
+    let count = |piece: &[u8]| usize::from(piece.iter().map(is_control).sum::<u8>());
+    octets.chunks(128).map(count).sum()
 }
 
 /// `SIP/2.0/UDP host:port;branch=...`, or TCP, in any order of plain parameters.
@@ -125,7 +134,12 @@ fn read_via(via: &[u8]) -> Option<(&[u8], &[u8], Option<u16>)> {
     let rest = protocol
         .strip_prefix(b"UDP ")
         .or_else(|| protocol.strip_prefix(b"TCP "))?;
-    if rest.iter().any(|octet| b", \t\"[(".contains(octet)) {
+    // Not `any`: without a way out in the middle, many octets are looked at in one step.
+    let is_odd = |octet: &u8| matches!(octet, b',' | b' ' | b'\t' | b'"' | b'[' | b'(');
+    if rest
+        .iter()
+        .fold(false, |found, octet| found | is_odd(octet))
+    {
         return None;
     }
     let mut pieces = rest.split(|octet| *octet == b';');
