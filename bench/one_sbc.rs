@@ -137,7 +137,7 @@ fn verify(fleet: &mut Fleet, daemon: &Daemon) -> Result<(), Error> {
         spaces as f64 / datagrams.len() as f64
     );
     let metrics = daemon.get("/metrics")?;
-    let told = ["datagrams_sent", "segment"];
+    let told = ["datagrams_sent", "segment", "turn_nanoseconds"];
     for line in metrics.lines().filter(|line| !line.starts_with('#')) {
         if told.iter().any(|name| line.contains(name)) {
             println!("  {line}");

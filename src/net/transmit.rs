@@ -356,7 +356,7 @@ fn write_control<T>(
         )
     };
     assert!(
-        start % align_of::<cmsghdr>() == 0 && start + space <= size_of::<Control>(),
+        start.is_multiple_of(align_of::<cmsghdr>()) && start + space <= size_of::<Control>(),
         "the room is made for the longest two"
     );
     let place = control.0[start..].as_mut_ptr().cast::<cmsghdr>();
