@@ -142,6 +142,8 @@ fn options(epoch: Instant) -> Options {
         notify_rate_per_phone: 10,
         notify_burst_per_phone: 20,
         notifies_per_turn: 64,
+        timers_per_turn: 512,
+        segment_octets_max: 1400,
         presentities_max: 1000,
         publications_per_presentity_max: 32,
         calls_per_presentity_max: 50,

@@ -173,6 +173,15 @@ pub(super) fn limits(config: &Config, complainer: &mut Complainer<'_>) {
         16 << 20,
         complainer,
     );
+    // A segment's length is told to the kernel in 16 bits, and paths of more than 9,000 are rare.
+    between(
+        &limits.segment,
+        limits.segment.get_ref().0,
+        "segment",
+        0,
+        8900,
+        complainer,
+    );
     between(
         &limits.response_ring,
         limits.response_ring.get_ref().0,

@@ -109,6 +109,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         notify_rate_per_phone: config.notify.rate,
         notify_burst_per_phone: *config.notify.burst.get_ref(),
         notifies_per_turn: *limits.notifies_per_turn.get_ref(),
+        segment_octets_max: limits.segment.get_ref().0,
         presentities_max: *limits.presentities.get_ref(),
         publications_per_presentity_max: *limits.publications_per_presentity.get_ref(),
         calls_per_presentity_max: *limits.calls_per_presentity.get_ref(),

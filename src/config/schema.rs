@@ -169,6 +169,7 @@ pub struct Limits {
     pub response_ring: Spanned<Octets>,
     pub nonces: Spanned<usize>,
     pub notifies_per_turn: Spanned<usize>,
+    pub segment: Spanned<Octets>,
     pub expiry_grace: Interval,
     pub probation: Spanned<Interval>,
 }
@@ -236,6 +237,7 @@ impl Default for Limits {
             response_ring: unplaced(Octets(32 << 20)),
             nonces: unplaced(65_536),
             notifies_per_turn: unplaced(256),
+            segment: unplaced(Octets(1400)),
             expiry_grace: Interval::from_secs(32),
             probation: unplaced(Interval::from_secs(30)),
         }

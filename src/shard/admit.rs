@@ -62,7 +62,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        if !flow.transport.is_reliable() && self.handle_plain_answer(octets, &flow, now, out) {
+        if self.handle_plain_answer(octets, &flow, now, out) {
             return;
         }
         let framing = if flow.transport.is_reliable() {

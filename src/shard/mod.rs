@@ -40,6 +40,7 @@ mod respond;
 mod review;
 mod subscribe;
 mod table;
+mod trains;
 mod ways;
 mod wheel;
 mod winfo;
@@ -115,7 +116,9 @@ enum Timer {
 ///
 /// Contract: give one input (or a timeout), then drain the outbox; several may be given before the
 /// drain, their effects line up. `now` never goes back. [`Shard::poll_timeout`] says when
-/// [`Shard::handle_timeout`] wants to be called; it may be at once, when a turn left work over.
+/// [`Shard::handle_timeout`] wants to be called. That is at once after an input that NOTIFYs are
+/// owed for: an input answers and takes note, a timeout tells, so that whoever drives the shard can
+/// read all answers that wait before more is sent and before anything is sent again.
 #[derive(Debug)]
 pub struct Shard {
     options: Options,
@@ -151,8 +154,6 @@ pub struct Shard {
     /// Subscriptions that may be owed a NOTIFY, in order.
     queue: VecDeque<SubscriptionId>,
     wheel: Wheel<Timer>,
-    /// Timers that fired in this turn; empty between turns.
-    due: Vec<Timer>,
     /// The latest `now`.
     now: Instant,
 }
@@ -194,7 +195,6 @@ impl Shard {
             notifier: Notifier::default(),
             bodies: Bodies::default(),
             queue: VecDeque::new(),
-            due: Vec::new(),
         }
     }
 
@@ -220,15 +220,40 @@ impl Shard {
                 out.replies.push((token, reply));
             }
         }
-        self.end_turn(now, out);
+        self.tell_others(now, out);
     }
 
-    /// Does what is due at `now`.
+    /// Does what is due at `now`, as much as a turn may (DESIGN §4): a hot presentity's fan-out and
+    /// a storm of timers are spread over several, with reading in between.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         self.now = self.now.max(now);
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(now, &mut due);
-        for timer in due.drain(..) {
+        self.fire_timers(now, out);
+        self.go_on_reviewing(now, out);
+        self.tell_others(now, out);
+        self.send_queued(now, out);
+    }
+
+    /// When something is due next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let is_settled = self.winfo.is_settled() && self.seizures.are_settled();
+        if self.queue.is_empty() && self.review.is_over() && is_settled {
+            self.wheel.poll_timeout()
+        } else {
+            Some(self.now)
+        }
+    }
+
+    /// Fires timers that are due: so many, and until they have sent as much as a turn may.
+    fn fire_timers(&mut self, now: Instant, out: &mut Outbox) {
+        let transmits_max = out.transmits.len() + self.options.notifies_per_turn;
+        for _ in 0..self.options.timers_per_turn {
+            if out.transmits.len() >= transmits_max {
+                return;
+            }
+            let Some(timer) = self.wheel.fire(now) else {
+                return;
+            };
             match timer {
                 Timer::Subscription(id) => self.handle_subscription_timer(id, now),
                 Timer::Notify(id) => self.handle_notify_timer(id, now, out),
@@ -243,32 +268,16 @@ impl Shard {
                 }
             }
         }
-        self.due = due;
-        self.begin_turn();
-        self.go_on_reviewing(now, out);
-        self.end_turn(now, out);
     }
 
-    /// When something is due next.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let is_settled = self.winfo.is_settled() && self.seizures.are_settled();
-        if self.queue.is_empty() && self.review.is_over() && is_settled {
-            self.wheel.poll_timeout()
-        } else {
-            Some(self.now)
-        }
-    }
-
-    /// What a turn left to be told.
-    fn end_turn(&mut self, now: Instant, out: &mut Outbox) {
+    /// What an input or a timeout left to be told to others than phones.
+    fn tell_others(&mut self, now: Instant, out: &mut Outbox) {
         if !self.seizures.are_settled() {
             self.release_claims(now, out);
         }
         if !self.winfo.is_settled() {
             self.report_watchers(out);
         }
-        self.send_queued(now, out);
     }
 
     fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {

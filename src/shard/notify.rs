@@ -35,6 +35,7 @@ use crate::shard::table::Subject;
 use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Wants;
+use crate::shard::trains::Trains;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::Method;
 use crate::sip::dialog::Origin;
@@ -84,10 +85,7 @@ pub(crate) struct Notifier {
     /// What of the body at hand is its subscription's own.
     pub(crate) prolog: Vec<u8>,
     pub(crate) deflater: Deflater,
-    /// The turn at hand, by the filling of its outbox.
-    turn: u64,
-    /// NOTIFYs tried in it.
-    sent_in_turn: usize,
+    trains: Trains,
     /// What of a list the NOTIFY at hand tells.
     pub(crate) selection: Selection,
 }
@@ -125,29 +123,19 @@ impl Shard {
         }
     }
 
-    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. A turn is
-    /// one filling of the outbox, however many inputs it takes, and ends with its timeout: answers
+    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. Answers
     /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
     /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
-        if std::mem::replace(&mut self.notifier.turn, out.generation()) != out.generation() {
-            self.begin_turn();
-        }
-        while self.notifier.sent_in_turn < self.options.notifies_per_turn {
+        for _ in 0..self.options.notifies_per_turn {
             let Some(id) = self.queue.pop_front() else {
                 return;
             };
-            self.notifier.sent_in_turn += 1;
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.is_queued = false;
             }
             self.notify(id, false, now, out);
         }
-    }
-
-    /// As many NOTIFYs may be sent as in any turn.
-    pub(crate) fn begin_turn(&mut self) {
-        self.notifier.sent_in_turn = 0;
     }
 
     /// A phone that was paced may take more.
@@ -253,6 +241,7 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let body = self.write_body(id, content, out);
+        let is_one_of_many = self.join_train(id, out);
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
@@ -278,8 +267,10 @@ impl Shard {
         entry.dialog.write_request(arena, Method::Notify, &origin);
         write_event(arena, subscription, &entry.profile);
         write_subscription_state(arena, subscription, now);
-        if !self.options.product.is_empty() {
-            emit::plain_header(arena, "User-Agent", self.options.product.as_bytes());
+        let product = self.options.product.as_bytes();
+        let padding_at = arena.len() + "User-Agent: ".len();
+        if !product.is_empty() {
+            emit::plain_header(arena, "User-Agent", product);
         }
         if subscription.is_multipart() {
             emit::plain_header(arena, "Require", b"eventlist");
@@ -294,6 +285,12 @@ impl Shard {
         emit::header_number(arena, "Content-Length", octets);
         arena.extend_from_slice(b"\r\n");
         arena.extend_from_slice(prolog);
+        if is_one_of_many && !product.is_empty() {
+            let octets = arena.len() - start + tail.len();
+            let octets_max = self.options.segment_octets_max;
+            let length = self.notifier.trains.length(flow.peer, octets, octets_max);
+            pad(arena, padding_at, length - octets);
+        }
         let transmit = Transmit {
             flow,
             head: start..arena.len(),
@@ -341,6 +338,22 @@ impl Shard {
             self.arm_subscription(id);
         }
         self.transmit(flow, transmit.head, transmit.tail, out);
+    }
+
+    /// Counts a NOTIFY of that subscription. Whether it is one of many datagrams of this turn to
+    /// one destination that stands for many phones.
+    fn join_train(&mut self, id: SubscriptionId, out: &Outbox) -> bool {
+        let Self {
+            table, notifier, ..
+        } = self;
+        let dialog = table.subscription(id).map(|known| known.dialog);
+        let Some(entry) = dialog.and_then(|dialog| table.dialog(dialog)) else {
+            return false;
+        };
+        let way = table.ways.of(entry.way);
+        let dialogs = || table.dialogs_of_peer(way.flow.peer);
+        let turn = out.generation();
+        !way.flow.transport.is_reliable() && notifier.trains.join(way.destination, turn, dialogs)
     }
 
     /// The subscription's timer: its end, or the end of a pause.
@@ -421,6 +434,14 @@ impl Shard {
             self.end_watch(&watched.aor, now, out);
         }
     }
+}
+
+/// Inserts so many spaces.
+fn pad(arena: &mut Vec<u8>, at: usize, octets: usize) {
+    let end = arena.len();
+    arena.resize(end + octets, b' ');
+    arena.copy_within(at..end, at + octets);
+    arena[at..at + octets].fill(b' ');
 }
 
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a

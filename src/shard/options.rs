@@ -46,8 +46,15 @@ pub struct Options {
     pub notify_rate_per_phone: u32,
     /// NOTIFYs at once to one phone before the rate holds.
     pub notify_burst_per_phone: u32,
-    /// NOTIFYs written in one turn; the rest follow in the next.
+    /// NOTIFYs written in one turn, and as many sent again; the rest follow in the next.
     pub notifies_per_turn: usize,
+    /// Timers fired in one turn; the rest fire in the next.
+    pub timers_per_turn: usize,
+    /// Octets of the longest datagram that may leave together with others to its destination: the
+    /// kernel cuts such a train into datagrams, but no datagram into fragments, and most paths
+    /// carry no longer ones. NOTIFYs to many phones at one address are padded up to it. Longer ones
+    /// leave each on its own, and all do when it is 0.
+    pub segment_octets_max: usize,
 
     // Presentities and publications.
     /// Presentities this shard owns; beyond it nothing more is said about others, and a PUBLISH gets
@@ -91,6 +98,8 @@ impl Options {
             notify_rate_per_phone: 10,
             notify_burst_per_phone: 100,
             notifies_per_turn: 256,
+            timers_per_turn: 512,
+            segment_octets_max: 1400,
             presentities_max: 1_000_000,
             publications_per_presentity_max: 64,
             calls_per_presentity_max: 50,

@@ -100,21 +100,27 @@ impl<K: Copy> Wheel<K> {
         }
     }
 
-    /// Moves time to `now` and appends to `due` the keys whose deadlines have passed, earliest tick
-    /// first.
-    pub(crate) fn advance(&mut self, now: Instant, due: &mut Vec<K>) {
+    /// Moves time towards `now` and fires one timer whose deadline has passed, the earliest tick's;
+    /// None when there is none any more. What has not fired can still be cancelled.
+    pub(crate) fn fire(&mut self, now: Instant) -> Option<K> {
         let now_tick = now.saturating_duration_since(self.epoch).as_millis() as u64;
         while let Some((level, slot, slot_tick)) = self.next_slot() {
             if slot_tick > now_tick {
                 break;
             }
             self.current_tick = self.current_tick.max(slot_tick);
-            self.spread(level, slot, due);
+            if level == 0 {
+                let index = self.levels[level].first[slot];
+                self.unlink(index);
+                return self.nodes.remove(index as usize).map(|node| node.key);
+            }
+            self.spread(level, slot);
         }
         self.current_tick = self.current_tick.max(now_tick);
+        None
     }
 
-    /// When [`Self::advance`] has something to do next.
+    /// When [`Self::fire`] has something to do next.
     #[must_use]
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let (_, _, tick) = self.next_slot()?;
@@ -192,23 +198,13 @@ impl<K: Copy> Wheel<K> {
         })
     }
 
-    /// Empties a slot: what is due fires, the rest finds a finer slot.
-    fn spread(&mut self, level: usize, slot: usize, due: &mut Vec<K>) {
+    /// Empties a coarse slot whose time has come: each timer finds a finer one.
+    fn spread(&mut self, level: usize, slot: usize) {
         let mut index = std::mem::replace(&mut self.levels[level].first[slot], NONE);
         self.levels[level].occupied &= !(1 << slot);
         while index != NONE {
-            let Node {
-                key,
-                deadline_tick,
-                next,
-                ..
-            } = self.nodes[index as usize];
-            if deadline_tick <= self.current_tick {
-                self.nodes.remove(index as usize);
-                due.push(key);
-            } else {
-                self.link(index);
-            }
+            let next = self.nodes[index as usize].next;
+            self.link(index);
             index = next;
         }
     }
@@ -240,8 +236,8 @@ mod tests {
             }
             if random.below(4) == 0 {
                 now_ms += u64::from(random.below(span));
-                let mut due = Vec::new();
-                wheel.advance(epoch + Duration::from_millis(now_ms), &mut due);
+                let now = epoch + Duration::from_millis(now_ms);
+                let mut due: Vec<u64> = std::iter::from_fn(|| wheel.fire(now)).collect();
                 due.sort_unstable();
                 let mut should: Vec<u64> = expected
                     .iter()
@@ -268,11 +264,28 @@ mod tests {
         let epoch = Instant::now();
         let mut wheel = Wheel::new(epoch);
         wheel.arm(epoch + Duration::from_micros(1_500), 'a');
-        let mut due = Vec::new();
-        wheel.advance(epoch + Duration::from_micros(1_999), &mut due);
-        assert!(due.is_empty());
-        wheel.advance(epoch + Duration::from_millis(2), &mut due);
-        assert_eq!(due, ['a']);
+        assert_eq!(wheel.fire(epoch + Duration::from_micros(1_999)), None);
+        assert_eq!(wheel.fire(epoch + Duration::from_millis(2)), Some('a'));
         assert_eq!(wheel.len(), 0);
+    }
+
+    /// A turn that fires only some of what is due leaves the rest as it was: in order, and to be
+    /// cancelled.
+    #[test]
+    fn what_has_not_fired_yet_can_be_cancelled() {
+        let epoch = Instant::now();
+        let at = |ms| epoch + Duration::from_millis(ms);
+        let mut wheel = Wheel::new(epoch);
+        wheel.arm(at(100), 'a');
+        let cancelled = wheel.arm(at(200), 'b');
+        wheel.arm(at(5_000), 'd');
+        wheel.arm(at(300), 'c');
+        let now = at(10_000);
+        assert_eq!(wheel.fire(now), Some('a'));
+        wheel.cancel(cancelled);
+        assert!(wheel.poll_timeout().is_some_and(|due| due <= at(300)));
+        wheel.arm(at(4_000), 'e');
+        let rest: Vec<char> = std::iter::from_fn(|| wheel.fire(now)).collect();
+        assert_eq!(rest, ['c', 'e', 'd']);
     }
 }

@@ -25,18 +25,43 @@ pub struct PlainAnswer<'a> {
     pub method: &'a [u8],
 }
 
+/// What a stream must know of an answer.
+struct Head {
+    /// How long it is.
+    octets: usize,
+    /// How often it says that nothing follows.
+    lengths: usize,
+}
+
 const STATUS: &[u8] = b"SIP/2.0 200 ";
 
 /// Headers that must be there, once each.
 const NEEDED: usize = 5;
 
 impl<'a> PlainAnswer<'a> {
-    /// Reads a datagram; None when it is anything but a plain 200 to a request over UDP.
+    /// Reads a datagram, or a message that was cut from a stream; None when it is anything but a
+    /// plain 200.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (answer, _) = Self::read_front(bytes)?;
+        Some(answer)
+    }
+
+    /// Octets of the plain 200 at the front of a stream; None when there is anything else, or only
+    /// a part of one. Like everything on a stream it must say how long it is, and once
+    /// (RFC 3261 §18.3).
+    #[must_use]
+    pub fn measure(stream: &'a [u8]) -> Option<usize> {
+        let (_, head) = Self::read_front(stream)?;
+        (head.lengths == 1).then_some(head.octets)
+    }
+
+    /// Reads what is at the front, and how far it went.
+    fn read_front(bytes: &'a [u8]) -> Option<(Self, Head)> {
         let mut rest = bytes.strip_prefix(STATUS)?;
         take_line(&mut rest)?;
         let mut found: [Option<&[u8]>; NEEDED] = [None; NEEDED];
+        let mut lengths = 0;
         loop {
             let line = take_line(&mut rest)?;
             let Some(first) = line.first() else { break };
@@ -48,6 +73,7 @@ impl<'a> PlainAnswer<'a> {
                 let is_harmless = match first | 0x20 {
                     b's' | b'u' | b'a' | b'd' => memchr(b':', line).is_some_and(|colon| colon > 1),
                     b'c' => {
+                        lengths += 1;
                         line.get(..15)?.eq_ignore_ascii_case(b"Content-Length:")
                             && line.get(15..)?.trim_ascii() == b"0"
                     }
@@ -58,6 +84,7 @@ impl<'a> PlainAnswer<'a> {
                 }
             }
         }
+        let octets = bytes.len() - rest.len();
         let [Some(via), Some(_), Some(_), Some(_), Some(cseq)] = found else {
             return None;
         };
@@ -68,13 +95,14 @@ impl<'a> PlainAnswer<'a> {
             .count();
         let (number, method) = cseq.split_at(digits);
         let number = octets::number(number).filter(|number| *number <= i32::MAX as u64)?;
-        Some(Self {
+        let answer = Self {
             branch,
             host,
             port,
             sequence: number as u32,
             method: method.strip_prefix(b" ")?,
-        })
+        };
+        Some((answer, Head { octets, lengths }))
     }
 }
 
@@ -102,9 +130,11 @@ fn needed(line: &[u8]) -> Option<(usize, &[u8])> {
         .or_else(cseq)
 }
 
-/// `SIP/2.0/UDP host:port;branch=...`, in any order of plain parameters.
+/// `SIP/2.0/UDP host:port;branch=...`, or TCP, in any order of plain parameters.
 fn read_via(via: &[u8]) -> Option<(&[u8], &[u8], Option<u16>)> {
-    let rest = via.strip_prefix(b"SIP/2.0/UDP ")?;
+    let protocol = via.strip_prefix(b"SIP/2.0/")?;
+    let udp = protocol.strip_prefix(b"UDP ");
+    let rest = udp.or_else(|| protocol.strip_prefix(b"TCP "))?;
     // Without an early exit, so that sixteen octets are compared at once. A tab ended the line.
     let is_plain = rest.iter().fold(true, |is_plain, octet| {
         is_plain & !matches!(octet, b',' | b' ' | b'"' | b'[' | b'(')
@@ -164,6 +194,25 @@ mod tests {
     }
 
     #[test]
+    fn on_a_stream_it_ends_where_it_says() {
+        let plain = PLAIN.replace("UDP", "TCP");
+        let stream = format!("{plain}{plain}");
+        assert_eq!(PlainAnswer::measure(stream.as_bytes()), Some(plain.len()));
+        for end in 0..plain.len() {
+            assert_eq!(
+                PlainAnswer::measure(&stream.as_bytes()[..end]),
+                None,
+                "{end}"
+            );
+        }
+        let length = "Content-Length: 0\r\n";
+        for lengths in [String::new(), length.repeat(2), format!("{length}l: 0\r\n")] {
+            let text = plain.replace(length, &lengths);
+            assert_eq!(PlainAnswer::measure(text.as_bytes()), None, "{lengths}");
+        }
+    }
+
+    #[test]
     fn anything_else_is_left_to_the_parser() {
         let changes = [
             ("200 OK", "202 OK"),
@@ -171,7 +220,7 @@ mod tests {
             ("SIP/2.0 200", "SIP/2.0  200"),
             ("Via: ", "v: "),
             ("Via: ", "Via : "),
-            ("SIP/2.0/UDP", "SIP/2.0/TCP"),
+            ("SIP/2.0/UDP", "SIP/2.0/SCTP"),
             ("10.0.0.1:5060;", "[::1]:5060;"),
             (";rport=5060", ";branch=2"),
             (";received=10.0.0.1", ", SIP/2.0/UDP b;branch=3"),
