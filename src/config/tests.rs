@@ -68,6 +68,7 @@ fn the_shipped_file_explains_every_key() {
     let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"\"\n";
     let tables = [
         "", "[node]", "[cores]", "[sip]", listen, "[http]", "[notify]", "[auth]", "[limits]",
+        "[shield]",
     ];
     let tables = tables.into_iter().chain([
         "[[domain]]\nname = \"\"",

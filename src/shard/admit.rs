@@ -174,6 +174,11 @@ impl Shard {
                 }
             }
         }
+        let is_in_dialog =
+            method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
+        if !is_in_dialog && method != Method::Cancel {
+            return self.serve_guarded(&request, method, uri, now, out);
+        }
         let directory = Arc::clone(&self.directory);
         if let Err(refusal) = self.serve(&request, method, uri, &directory, now, out) {
             self.refuse(&request, &refusal, now, out);
@@ -181,7 +186,7 @@ impl Shard {
     }
 
     /// Serves a well-formed request, or says why not.
-    fn serve<'d>(
+    pub(crate) fn serve<'d>(
         &mut self,
         request: &Request<'_>,
         method: Method<'_>,
@@ -344,11 +349,9 @@ impl Shard {
         );
         match verdict {
             Ok(user) => Ok(Identity::User(user)),
-            Err(Denied::Stale) => Err(Refusal::Challenge {
-                domain,
-                stale: true,
-            }),
-            Err(Denied::NoCredentials | Denied::Wrong) => Err(Refusal::Challenge {
+            Err(Denied::Stale) => Err(self.refuse_credentials(request, domain, true, now)),
+            Err(Denied::Wrong) => Err(self.refuse_credentials(request, domain, false, now)),
+            Err(Denied::NoCredentials) => Err(Refusal::Challenge {
                 domain,
                 stale: false,
             }),

@@ -259,6 +259,12 @@ impl Directory {
         self.domains.get(*self.domains_by_name.get(name)?)
     }
 
+    /// The place in [`Self::domains`] of the domain of that name or alias (lower case).
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.domains_by_name.get(name).copied()
+    }
+
     /// The account of that address of record (`user@domain`, the domain's own name).
     #[must_use]
     pub fn account(&self, aor: &str) -> Option<&Account> {

@@ -121,7 +121,7 @@ impl Shard {
             self.begin_turn();
         }
         while self.notifier.sent_in_turn < self.options.notifies_per_turn {
-            let Some(id) = self.queue.pop_front() else {
+            let Some(id) = self.queue.pop() else {
                 return;
             };
             self.notifier.sent_in_turn += 1;

@@ -16,6 +16,7 @@ use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
 use crate::shard::outbox::Outbox;
+use crate::shard::shield::Kind;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -77,6 +78,8 @@ pub(crate) enum Refusal<'d> {
     TooBrief(Duration),
     /// 503 with Retry-After (W:A1.21).
     OverLimit,
+    /// The same from the shield, without memory (W:A1.24).
+    Shed(Kind),
     /// 503 with a short Retry-After: another process will be here soon.
     Draining,
 }
@@ -99,7 +102,7 @@ impl Refusal<'_> {
             Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
             Self::ListRequired => Status::EXTENSION_REQUIRED,
             Self::TooBrief(_) => Status::INTERVAL_TOO_BRIEF,
-            Self::OverLimit | Self::Draining => Status::SERVICE_UNAVAILABLE,
+            Self::OverLimit | Self::Shed(_) | Self::Draining => Status::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -113,8 +116,8 @@ impl Refusal<'_> {
 }
 
 impl Shard {
-    /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, so
-    /// that nobody unknown fills our memory (W:E3.8).
+    /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, nor
+    /// what the shield holds back, so that nobody unknown fills our memory (W:E3.8).
     pub(crate) fn refuse(
         &mut self,
         request: &Request<'_>,
@@ -128,7 +131,8 @@ impl Shard {
         self.write_refusal_headers(request.message, refusal, now, out);
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         self.counters.requests_challenged += u64::from(is_challenge);
-        if is_challenge || matches!(refusal, Refusal::Method(_)) {
+        self.note_repeat(request, refusal.status(), now, out);
+        if is_challenge || matches!(refusal, Refusal::Method(_) | Refusal::Shed(_)) {
             self.forget(request);
             self.end_response(
                 &Request {
@@ -187,8 +191,14 @@ impl Shard {
             Refusal::Draining => {
                 emit::header_number(arena, "Retry-After", 5 + u64::from(self.random.below(6)));
             }
-            Refusal::OverLimit => {
-                self.counters.requests_over_limit += 1;
+            Refusal::OverLimit | Refusal::Shed(_) => {
+                *match refusal {
+                    Refusal::Shed(Kind::Phone) => &mut self.counters.requests_shed_by_phone,
+                    Refusal::Shed(Kind::Source) => &mut self.counters.requests_shed_by_source,
+                    Refusal::Shed(Kind::Domain) => &mut self.counters.requests_shed_by_domain,
+                    Refusal::Shed(Kind::Backlog) => &mut self.counters.requests_shed_by_backlog,
+                    _ => &mut self.counters.requests_over_limit,
+                } += 1;
                 // Spread over time, so that those who were refused together do not come back
                 // together.
                 let seconds = 10 + u64::from(self.random.below(51));
@@ -269,7 +279,7 @@ impl Shard {
     }
 
     /// Gives up a transaction that is answered without memory.
-    fn forget(&mut self, request: &Request<'_>) {
+    pub(crate) fn forget(&mut self, request: &Request<'_>) {
         if let Some(key) = request.transaction {
             self.transactions.forget(key);
         }
