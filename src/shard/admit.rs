@@ -209,9 +209,12 @@ impl Shard {
             }
             Method::Register => self.serve_register(request, uri, directory, now, out),
             Method::Options => {
-                self.resolve(uri, &request.flow, directory)?;
+                let is_stranger = match self.resolve(uri, &request.flow, directory)? {
+                    Target::Presentity { domain, .. } => !domain.believes(request.flow.peer.ip()),
+                    Target::Server => true,
+                };
                 check_extensions(request.message)?;
-                self.respond_options(request, now, out);
+                self.respond_options(request, is_stranger, now, out);
                 Ok(())
             }
             Method::Notify => self.serve_stray_notify(request, now, out),
@@ -328,7 +331,7 @@ impl Shard {
         directory: &'d Directory,
         now: Instant,
     ) -> Result<Identity, Refusal<'d>> {
-        if domain.auth == AuthMode::None || domain.trusts(request.flow.peer.ip()) {
+        if domain.believes(request.flow.peer.ip()) {
             return Ok(Identity::Believed);
         }
         if domain.auth == AuthMode::Trusted {

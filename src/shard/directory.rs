@@ -115,6 +115,12 @@ impl Domain {
             .any(|network| network.contains(&address.to_canonical()))
     }
 
+    /// Whether requests from that address need not prove who they are from.
+    #[must_use]
+    pub fn believes(&self, address: IpAddr) -> bool {
+        self.auth == AuthMode::None || self.trusts(address)
+    }
+
     /// Whether a user is a park orbit.
     #[must_use]
     pub fn is_orbit(&self, user: &str) -> bool {

@@ -40,6 +40,9 @@ const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
     b"outbound",
 ];
 
+/// Octets of what ends a response without a body.
+const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
+
 /// A request on its way through admission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
@@ -214,16 +217,19 @@ impl Shard {
         self.end_response(request, head, now, out);
     }
 
-    /// OPTIONS: what we can do (W:A5.11), without memory.
+    /// OPTIONS: what we can do (W:A5.11), without memory. A stranger is told no more than the
+    /// methods where all of it would be an amplifier (W:E3.8).
     pub(crate) fn respond_options(
         &mut self,
         request: &Request<'_>,
+        is_stranger: bool,
         now: Instant,
         out: &mut Outbox,
     ) {
         let tag = self.stateless_tag(request.message);
         let head = self.begin_response(request, Status::OK, None, &tag, out);
         emit::header(&mut out.arena, "Allow", ALLOW);
+        let brief = out.arena.len();
         emit::header(&mut out.arena, "Allow-Events", allow_events().as_bytes());
         emit::header(&mut out.arena, "Accept", accept().as_bytes());
         emit::header(&mut out.arena, "Accept-Encoding", ACCEPT_ENCODING);
@@ -233,6 +239,10 @@ impl Shard {
             "Supported",
             b"eventlist, recipient-list-subscribe",
         );
+        let octets_max = request.message.bytes().len() * 3 / 2;
+        if is_stranger && out.arena.len() - head + END_OCTETS > octets_max {
+            out.arena.truncate(brief);
+        }
         self.end_response(request, head, now, out);
     }
 

@@ -8,6 +8,8 @@
 //! each of those still is to its own.
 
 use std::hash::Hash;
+use std::hash::Hasher;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -78,25 +80,25 @@ impl Shard {
         directory: &Directory,
         now: Instant,
     ) -> Result<(), Kind> {
-        let host = Uri::parse(uri).ok();
-        let host = host.as_ref();
+        let uri = Uri::parse(uri).ok();
+        let host = uri.as_ref().map_or(&b""[..], |uri| uri.host);
         let from = request.message.from().map(|from| from.uri);
         let ip = request.flow.peer.ip();
         let shield = &mut self.shield;
-        let at = shield.nanos(now);
-        let paces = shield.paces;
-        for (kind, pace) in [
-            (Kind::Phone, paces.phone),
-            (Kind::Source, paces.source),
-            (Kind::Domain, paces.domain),
+        let (at, paces) = (shield.nanos(now), shield.paces);
+        let phone = shield.key(Kind::Phone, |hasher| (ip, from).hash(hasher));
+        let source = shield.key(Kind::Source, |hasher| network_of(ip).hash(hasher));
+        let domain = shield.key(Kind::Domain, |hasher| {
+            host.iter()
+                .for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
+        });
+        for (kind, key, pace) in [
+            (Kind::Phone, phone, paces.phone),
+            (Kind::Source, source, paces.source),
+            (Kind::Domain, domain, paces.domain),
         ] {
-            let key = shield.key(kind, |hasher| match kind {
-                Kind::Phone | Kind::Backlog => (ip, from).hash(hasher),
-                Kind::Source => ip.hash(hasher),
-                Kind::Domain => host.map(|uri| uri.host).hash(hasher),
-            });
             if !shield.buckets.take(key, pace, at)
-                && !shield.is_exempt(kind, request, method, host, directory)
+                && !shield.is_exempt(kind, request, method, uri.as_ref(), directory)
             {
                 return Err(kind);
             }
@@ -127,15 +129,22 @@ impl Shield {
         let Some(domain) = directory.domain(&self.host) else {
             return false;
         };
-        let believes_all = domain.auth == AuthMode::None;
-        let is_believed = believes_all || domain.trusts(ip);
+        let is_believed = domain.believes(ip);
         let feeds = matches!(method, Method::Publish | Method::Register);
         match kind {
             Kind::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
             Kind::Source => is_believed,
-            Kind::Domain => believes_all || feeds && is_believed,
+            Kind::Domain => domain.auth == AuthMode::None || feeds && is_believed,
             Kind::Backlog => false,
         }
+    }
+}
+
+/// The network that counts as one address: a single host may have all of an IPv6 /64.
+fn network_of(ip: IpAddr) -> u128 {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,
     }
 }
 

@@ -42,6 +42,9 @@ use crate::shard::shield::bucket::Pace;
 use crate::shard::shield::loops::Loops;
 use crate::shard::shield::refusals::Refusals;
 
+/// Octets of a DNS name.
+const HOST_OCTETS: usize = 255;
+
 /// All the shield remembers.
 #[derive(Debug)]
 pub(crate) struct Shield {
@@ -106,7 +109,7 @@ impl Shield {
             hasher,
             generation: 0,
             crowd_full_at: 0,
-            host: String::new(),
+            host: String::with_capacity(HOST_OCTETS),
         }
     }
 

@@ -224,6 +224,12 @@ fn an_address_has_a_bucket_unless_the_domain_trusts_it() {
     assert_eq!(lab.counter("requests_shed_by_source"), 7);
     assert!(!ask(&mut lab, SBC).contains("503"), "trusted");
     assert!(!ask(&mut lab, "127.0.0.1:5060").contains("503"), "exempt");
+    // All of a /64 is one host.
+    let v6 = |host: u32| format!("[2001:db8::{host}]:5060");
+    let asked =
+        (1..5).map(|host| lab.subscribe(&v6(host), &format!("{host}@abc.com"), "9@abc.com"));
+    let statuses: Vec<String> = asked.map(|answer| status(&answer).to_owned()).collect();
+    assert_eq!(statuses, ["401", "401", "401", "503"]);
     // A laboratory believes everybody.
     let mut lab = Lab::new(AuthMode::None, shield);
     assert!(!ask(&mut lab, STRANGER).contains("503"));
@@ -242,6 +248,8 @@ fn a_domain_has_a_bucket() {
         assert_eq!(status(&answer), if phone < 3 { "200" } else { "503" });
     }
     assert_eq!(lab.counter("requests_shed_by_domain"), 7);
+    let shouted = lab.subscribe(SBC, "1@abc.com", "9@ABC.com");
+    assert_eq!(status(&shouted), "503", "the same domain");
     let elsewhere = lab.subscribe(SBC, "1@abc.com", "9@other.net");
     assert_eq!(status(&elsewhere), "404");
     let feeder = lab.ask(
@@ -438,7 +446,7 @@ fn a_crowd_is_spread() {
         ..ShieldOptions::default()
     };
     let mut lab = Lab::new(AuthMode::None, shield);
-    let mut granted = |lab: &mut Lab, phone: u32, expires: u32| -> u32 {
+    let granted = |lab: &mut Lab, phone: u32, expires: u32| -> u32 {
         let more = format!("Event: dialog\r\nExpires: {expires}\r\n");
         let answer = lab.ask(
             SBC,
@@ -557,6 +565,8 @@ fn an_answer_to_a_stranger_is_no_amplifier() {
         ("SUBSCRIBE", "9@nowhere", "Event: dialog\r\n"),
         ("PUBLISH", "9@abc.com", "Event: dialog\r\n"),
         ("INVITE", "9@abc.com", ""),
+        ("OPTIONS", "9@abc.com", ""),
+        ("OPTIONS", "192.0.2.1", ""),
         ("REGISTER", "9@abc.com", ""),
     ] {
         for _ in 0..2 {
