@@ -1,7 +1,7 @@
 //! The storm shield: what keeps a phone that loops, an address that floods, a tenant that boots or
 //! a crowd from taking the lamps of everybody else (W:A1.21, A1.24, A7.10, B1.11, E3.8, E3.9).
 //!
-//! It stands before what creates work, see [`guard`]. The refresh of a live subscription and the
+//! It stands before what creates work, see `guard`. The refresh of a live subscription and the
 //! answer to a NOTIFY never meet it, and pay nothing for it.
 //!
 //! Invariants:
