@@ -39,7 +39,7 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(ConfigArguments),
-    /// See a lamp change: a server, a phone and a caller in one process on loopback.
+    /// See lamps change: a server, three phones and an exchange in one process on loopback.
     Demo(DemoArguments),
     /// Check a configuration file; prints every fault with its line.
     Check(ConfigArguments),

@@ -41,6 +41,19 @@ fn complaints(text: &str) -> Vec<String> {
     complaints.to_string().lines().map(str::to_owned).collect()
 }
 
+/// That these are all its faults: each by its line, and how its text begins.
+fn complains(text: &str, expected: &[(u32, &str)]) {
+    let found = complaints(text);
+    for (line, what) in expected {
+        let start = format!("lamplighter.toml:{line}: {what}");
+        assert!(
+            found.iter().any(|text| text.starts_with(&start)),
+            "{start}\n{found:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
 #[test]
 fn the_shipped_file_says_the_defaults() {
     let shipped = Config::parse(&source(DEFAULT_FILE)).unwrap();

@@ -13,8 +13,8 @@
 //! - Branches of one call (equal Call-ID): once one is answered, those that are not are no longer
 //!   shown.
 //! - Unreachable is only who is expected to register: of whom a registrar has spoken, or in the
-//!   style of W:D2 anybody. A contact, an alternative number, calls sent on to a number, a call, or
-//!   a client that is open, is reach enough.
+//!   style of W:D2 anybody but a park orbit. A contact, an alternative number, calls sent on to a
+//!   number, a call, or a client that is open, is reach enough.
 //! - `basic` is open iff a client says open; when none says either, iff there is reach.
 //!   Do-not-disturb is closed. In the other styles it follows the verdict: closed for
 //!   do-not-disturb, unreachable and offline (W:D2.7-D2.12).

@@ -97,7 +97,7 @@ impl Shard {
         let subscriptions = self
             .directory
             .is_list(aor)
-            .then_some(&self.table.subscriptions);
+            .then(|| self.table.subscriptions.iter());
         let is_to = |subscription: &Subscription| matches!(&subscription.subject, Subject::List(list) if list.aor() == aor);
         // Lists are not looked up by address anywhere else: the operator waits for a walk.
         let of_list = subscriptions
@@ -118,6 +118,7 @@ impl Shard {
     fn report(&self, watcher: Watcher, now: Instant) -> Option<WatcherReport> {
         let subscription = self.table.subscription(watcher.subscription)?;
         let entry = self.table.dialog(subscription.dialog)?;
+        let flow = self.table.flow_of(entry);
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
             Subject::List(list) if watcher.resource != Watcher::WHOLE => (
@@ -130,11 +131,7 @@ impl Shard {
             shard: self.options.id.0,
             watcher: text(entry.watcher_uri()),
             package: subscription.package.token(),
-            flow: format!(
-                "{} {}",
-                entry.flow.transport.uri_parameter(),
-                entry.flow.peer
-            ),
+            flow: format!("{} {}", flow.transport.uri_parameter(), flow.peer),
             target: text(entry.dialog.remote_target()),
             state: match (entry.is_cut, decision.handling) {
                 (true, _) => "no flow",

@@ -22,6 +22,8 @@ use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
+use crate::shard::lists::roster::Announcement;
+use crate::shard::lists::roster::WatchNumber;
 use crate::shard::shield::LoopReport;
 
 /// Names a command so that its reply finds the way back.
@@ -95,6 +97,8 @@ pub enum Mail {
         domain: Box<str>,
         /// For which shard.
         watcher: ShardId,
+        /// Which of its watches.
+        watch: WatchNumber,
     },
     /// To every shard: the sender has nobody any more who watches everybody of a domain.
     UnwatchDomain {
@@ -109,10 +113,8 @@ pub enum Mail {
         domain: Box<str>,
         /// Who.
         aors: Vec<Aor>,
-        /// Whether they are there.
-        is_present: bool,
-        /// The answer to `WatchDomain`: all there are.
-        is_first: bool,
+        /// To which watch, and whether they are there.
+        announcement: Announcement,
     },
     /// To every shard: the sender has somebody who wants to know who watches a presentity
     /// (RFC 3857).

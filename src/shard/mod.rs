@@ -32,6 +32,7 @@ mod notify;
 mod origins;
 mod outcome;
 mod pace;
+mod places;
 mod presentities;
 mod publish;
 mod register;
@@ -39,6 +40,7 @@ mod respond;
 mod review;
 mod subscribe;
 mod table;
+mod ways;
 mod wheel;
 mod winfo;
 
@@ -302,14 +304,17 @@ impl Shard {
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
             Mail::State { aor, composed } => self.handle_state(&aor, composed),
-            Mail::WatchDomain { domain, watcher } => self.handle_watch_domain(domain, watcher, out),
+            Mail::WatchDomain {
+                domain,
+                watcher,
+                watch,
+            } => self.handle_watch_domain(domain, watcher, watch, out),
             Mail::UnwatchDomain { domain, watcher } => self.handle_unwatch_domain(&domain, watcher),
             Mail::Roster {
                 domain,
                 aors,
-                is_present,
-                is_first,
-            } => self.handle_roster(&domain, aors, is_present, is_first, out),
+                announcement,
+            } => self.handle_roster(&domain, aors, announcement, out),
             Mail::FollowWatchers {
                 aor,
                 package,

@@ -5,6 +5,7 @@
 //! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
 //! sent again are the octets sent.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -47,7 +48,19 @@ const UDP_OCTETS_ADVISED: usize = 1300;
 
 /// A NOTIFY's place among those that are not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct InFlightId(pub(crate) u32);
+pub(crate) struct InFlightId(NonZeroU32);
+
+impl InFlightId {
+    /// That at a place.
+    pub(crate) fn at(place: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(place))
+    }
+
+    /// Its place.
+    pub(crate) fn place(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// A NOTIFY on its way.
 #[derive(Debug)]
@@ -87,14 +100,14 @@ impl Notifier {
 
     /// The subscription is gone; its NOTIFY goes on alone.
     pub(crate) fn orphan(&mut self, id: InFlightId) {
-        if let Some(in_flight) = self.in_flight.get_mut(id.0 as usize) {
+        if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
             in_flight.subscription = None;
         }
     }
 
     /// A NOTIFY is answered, or never will be; its buffer is kept for the next.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
-        let mut in_flight = self.in_flight.try_remove(id.0 as usize)?;
+        let mut in_flight = self.in_flight.try_remove(id.place())?;
         if self.buffers.len() < BUFFERS_KEPT_MAX {
             let mut buffer = std::mem::take(&mut in_flight.octets);
             buffer.clear();
@@ -246,10 +259,7 @@ impl Shard {
         let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) else {
             return;
         };
-        let flow = Flow {
-            peer: entry.destination,
-            ..entry.flow
-        };
+        let flow = self.table.ways.of(entry.way).onward();
         let place = self.notifier.in_flight.vacant_key() as u32;
         let mark = Mark::mint(self.options.id, place, &mut self.random);
         let mut branch = [0; BRANCH_COOKIE.len() + crate::shard::mark::OCTETS];
@@ -270,6 +280,9 @@ impl Shard {
         write_subscription_state(arena, subscription, now);
         if !self.options.product.is_empty() {
             emit::plain_header(arena, "User-Agent", self.options.product.as_bytes());
+        }
+        if subscription.is_multipart() {
+            emit::plain_header(arena, "Require", b"eventlist");
         }
         let prolog = &self.notifier.prolog;
         match &body {
@@ -296,7 +309,7 @@ impl Shard {
             self.counters.udp_oversize += u64::from(octets.len() > UDP_OCTETS_ADVISED);
         }
         let transaction = ClientTransaction::new(now, is_reliable);
-        let in_flight_id = InFlightId(place);
+        let in_flight_id = InFlightId::at(place);
         let timer = self
             .wheel
             .arm(transaction.deadline(), Timer::Notify(in_flight_id));
@@ -396,11 +409,11 @@ impl Shard {
         if let Some(in_flight) = removed.subscription.in_flight {
             self.notifier.orphan(in_flight);
         }
-        if let Some(entry) = removed.dialog {
-            self.phones.leave(entry.phone);
+        if let Some(phone) = removed.phone {
+            self.phones.leave(phone);
         }
         match removed.subscription.subject {
-            Subject::List(_) => self.abandon_rosters(id, &[], out),
+            Subject::List(list) => self.abandon_rosters(id, &list.rosters, out),
             Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
             Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
@@ -413,7 +426,7 @@ impl Shard {
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
 /// capital (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
-    let event = subscription.event();
+    let event = &subscription.names.event;
     if !subscription.is_linphone_list(profile) {
         return emit::plain_header(arena, "Event", event);
     }

@@ -29,7 +29,8 @@ pub struct Options {
     pub product: String,
 
     // Subscriptions.
-    /// Subscriptions of this shard; beyond it 503 with Retry-After.
+    /// Subscriptions of this shard, one to a list counted as one to each of its resources; beyond it
+    /// 503 with Retry-After.
     pub subscriptions_max: usize,
     /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where
     /// their Call-ID says.
@@ -50,7 +51,8 @@ pub struct Options {
     pub notifies_per_turn: usize,
 
     // Presentities and publications.
-    /// Presentities this shard owns; beyond it PUBLISH and SUBSCRIBE get 503.
+    /// Presentities this shard owns; beyond it nothing more is said about others, and a PUBLISH gets
+    /// 503. Those that are merely watched are bounded by the watchers.
     pub presentities_max: usize,
     /// Publications of one presentity; one more is 503.
     pub publications_per_presentity_max: usize,

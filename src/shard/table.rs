@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
@@ -30,7 +29,11 @@ use crate::shard::lists::Encoding;
 use crate::shard::lists::ListState;
 use crate::shard::notify::InFlightId;
 use crate::shard::pace::PhoneId;
+use crate::shard::places::Places;
 use crate::shard::shield::Backlog;
+use crate::shard::ways::Way;
+use crate::shard::ways::WayId;
+use crate::shard::ways::Ways;
 use crate::shard::wheel::TimerHandle;
 use crate::shard::winfo::Audience;
 use crate::sip::dialog::Dialog;
@@ -97,11 +100,7 @@ impl Subject {
 #[derive(Debug)]
 pub(crate) struct DialogEntry {
     pub(crate) dialog: Dialog,
-    /// How the last SUBSCRIBE came.
-    pub(crate) flow: Flow,
-    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another
-    /// port than it sends from.
-    pub(crate) destination: SocketAddr,
+    pub(crate) way: WayId,
     /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
     pub(crate) is_cut: bool,
     pub(crate) phone: PhoneId,
@@ -133,6 +132,16 @@ pub(crate) enum Phase {
     Ending(Termination),
 }
 
+/// What a watcher calls what it watches. Watchers of one presentity mostly call it the same, and
+/// then share one of these.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The Event header's value, to echo; one line (W:A3.15).
+    pub(crate) event: Box<[u8]>,
+    /// The entity URI of its documents (W:C0.8).
+    pub(crate) entity: Box<[u8]>,
+}
+
 /// One subscription.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -148,9 +157,7 @@ pub(crate) struct Subscription {
     pub(crate) terms: Option<Box<Terms>>,
     /// What it was shown, when it is told changes alone.
     pub(crate) history: Option<Box<Shown>>,
-    /// The Event header's value to echo, then the entity URI of its documents (W:A3.15, C0.8).
-    pub(crate) text: Box<[u8]>,
-    pub(crate) event_octets: u16,
+    pub(crate) names: Arc<Names>,
 
     // Its life.
     pub(crate) phase: Phase,
@@ -173,6 +180,9 @@ pub(crate) struct Subscription {
     /// Nothing is sent before.
     pub(crate) not_before: Option<Instant>,
 }
+
+const _: () = assert!(size_of::<DialogEntry>() <= 120);
+const _: () = assert!(size_of::<Subscription>() <= 120);
 
 /// What a new subscription is made of.
 #[derive(Debug)]
@@ -211,6 +221,14 @@ impl Subscription {
         matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
     }
 
+    /// How many it watches, at least one: what looking at it costs.
+    pub(crate) fn resources(&self) -> usize {
+        match &self.subject {
+            Subject::List(list) => list.resources.len().max(1),
+            _ => 1,
+        }
+    }
+
     /// Whether it is told as linphone alone reads lists (W:G1).
     pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
         profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
@@ -222,20 +240,6 @@ impl Subscription {
         if let Subject::List(list) = &mut self.subject {
             list.forget_shown();
         }
-    }
-
-    /// The Event header's value.
-    pub(crate) fn event(&self) -> &[u8] {
-        self.text
-            .get(..usize::from(self.event_octets))
-            .unwrap_or_default()
-    }
-
-    /// The entity of its documents.
-    pub(crate) fn entity(&self) -> &[u8] {
-        self.text
-            .get(usize::from(self.event_octets)..)
-            .unwrap_or_default()
     }
 }
 
@@ -253,10 +257,13 @@ pub(crate) struct Watched {
 /// The tables.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) dialogs: Slab<DialogEntry>,
-    pub(crate) subscriptions: Slab<Subscription>,
-    pub(crate) watched: Slab<Watched>,
+    pub(crate) dialogs: Places<DialogEntry>,
+    pub(crate) subscriptions: Places<Subscription>,
+    pub(crate) watched: Places<Watched>,
+    pub(crate) ways: Ways,
     watched_by_aor: HashMap<Aor, WatchedId>,
+    /// Watchers of all presentities together.
+    watchers: usize,
     revisions: u64,
     dialogs_by_connection: HashMap<ConnectionId, Vec<DialogId>>,
     dialogs_by_peer: HashMap<SocketAddr, u32>,
@@ -271,16 +278,14 @@ impl Table {
     pub(crate) fn add_dialog(
         &mut self,
         dialog: Dialog,
-        flow: Flow,
-        destination: SocketAddr,
+        way: Way,
         phone: PhoneId,
         profile: Arc<Profile>,
     ) -> DialogId {
         let subscriptions = SmallVec::new();
         let entry = DialogEntry {
             dialog,
-            flow,
-            destination,
+            way: self.ways.join(way),
             is_cut: false,
             phone,
             profile,
@@ -288,7 +293,7 @@ impl Table {
             subscriptions,
         };
         let id = DialogId(self.dialogs.insert(entry) as u32);
-        self.bind(flow, id);
+        self.bind(way.flow, id);
         id
     }
 
@@ -300,21 +305,29 @@ impl Table {
         self.dialogs.get_mut(id.0 as usize)
     }
 
+    /// How a dialog's last SUBSCRIBE came.
+    pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Flow {
+        self.ways.of(entry.way).flow
+    }
+
     /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
     /// before.
-    pub(crate) fn move_flow(&mut self, id: DialogId, flow: Flow, destination: SocketAddr) -> bool {
+    pub(crate) fn take_way(&mut self, id: DialogId, way: Way) -> bool {
         let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
             return false;
         };
-        let before = std::mem::replace(&mut entry.flow, flow);
-        let is_moved = before != flow || entry.destination != destination;
-        entry.destination = destination;
         entry.is_cut = false;
-        if before != flow {
-            self.unbind(before, id);
-            self.bind(flow, id);
+        let before = *self.ways.of(entry.way);
+        if before == way {
+            return false;
         }
-        is_moved
+        self.ways.leave(entry.way);
+        entry.way = self.ways.join(way);
+        if before.flow != way.flow {
+            self.unbind(before.flow, id);
+            self.bind(way.flow, id);
+        }
+        true
     }
 
     /// Dialogs whose SUBSCRIBEs came over that UDP 4-tuple.
@@ -382,11 +395,7 @@ impl Table {
         if let Some(entry) = self.dialogs.get_mut(dialog.0 as usize) {
             entry.subscriptions.push(id);
         }
-        let mut text = Vec::with_capacity(new.event.len() + new.entity.len());
-        emit::made_one_line(&mut text, new.event);
-        let event_octets = text.len() as u16;
-        text.extend_from_slice(new.entity);
-        let text = text.into_boxed_slice();
+        let names = self.names_of(&subject, new.event, new.entity);
         self.subscriptions.insert(Subscription {
             dialog,
             subject,
@@ -395,8 +404,7 @@ impl Table {
             decision: new.decision,
             terms: new.terms,
             history: new.history,
-            text,
-            event_octets,
+            names,
             phase: Phase::Active,
             expires_at: new.expires_at,
             timer: None,
@@ -412,10 +420,35 @@ impl Table {
         id
     }
 
+    /// How many places are taken: each resource of a list takes one, as a subscription of its own
+    /// would.
+    pub(crate) fn places_taken(&self) -> usize {
+        self.watchers.max(self.subscriptions.len())
+    }
+
+    /// The names its newest watcher but one has for the same presentity, when they are these.
+    fn names_of(&self, subject: &Subject, event: &[u8], entity: &[u8]) -> Arc<Names> {
+        let others = subject.post().and_then(|post| {
+            let watchers = &self.watched(post.watched)?.watchers;
+            let other = watchers.iter().rev().nth(1)?.subscription;
+            Some(&self.subscription(other)?.names)
+        });
+        let mut line = Vec::with_capacity(event.len());
+        emit::made_one_line(&mut line, event);
+        match others {
+            Some(names) if *names.event == *line && *names.entity == *entity => Arc::clone(names),
+            _ => Arc::new(Names {
+                event: line.into_boxed_slice(),
+                entity: entity.into(),
+            }),
+        }
+    }
+
     /// A watcher joins those of a presentity.
     pub(crate) fn join(&mut self, watched: WatchedId, watcher: Watcher) -> Post {
         let watchers = &mut self.watched[watched.0 as usize].watchers;
         watchers.push(watcher);
+        self.watchers += 1;
         Post {
             watched,
             index: watchers.len() as u32 - 1,
@@ -427,6 +460,7 @@ impl Table {
         let watched = self.watched.get_mut(post.watched.0 as usize)?;
         let index = post.index as usize;
         watched.watchers.swap_remove(index);
+        self.watchers -= 1;
         if let Some(moved) = watched.watchers.get(index) {
             let subscription = &mut self.subscriptions[moved.subscription.0 as usize];
             match &mut subscription.subject {
@@ -439,15 +473,15 @@ impl Table {
         if !watched.watchers.is_empty() {
             return None;
         }
-        let watched = self.watched.remove(post.watched.0 as usize);
+        let watched = self.watched.remove(post.watched.0 as usize)?;
         self.watched_by_aor.remove(&watched.aor);
         Some(watched)
     }
 
     /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
-        let subscription = self.subscriptions.try_remove(id.0 as usize)?;
-        let dialog = self.forget_usage(subscription.dialog, id);
+        let subscription = self.subscriptions.remove(id.0 as usize)?;
+        let phone = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
             Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
             subject => subject
@@ -458,7 +492,7 @@ impl Table {
         };
         Some(Removed {
             subscription,
-            dialog,
+            phone,
             unwatched,
         })
     }
@@ -520,15 +554,17 @@ impl Table {
         true
     }
 
-    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<DialogEntry> {
+    /// A dialog has a subscription less, and goes with its last; whose it was.
+    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<PhoneId> {
         let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let phone = entry.phone;
         entry.subscriptions.retain(|usage| *usage != subscription);
-        if !entry.subscriptions.is_empty() {
-            return None;
+        if entry.subscriptions.is_empty() {
+            let entry = self.dialogs.remove(id.0 as usize)?;
+            self.unbind(self.flow_of(&entry), id);
+            self.ways.leave(entry.way);
         }
-        let entry = self.dialogs.remove(id.0 as usize);
-        self.unbind(entry.flow, id);
-        Some(entry)
+        Some(phone)
     }
 
     fn bind(&mut self, flow: Flow, id: DialogId) {
@@ -563,8 +599,8 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Removed {
     pub(crate) subscription: Subscription,
-    /// The dialog, when this was its last subscription.
-    pub(crate) dialog: Option<DialogEntry>,
+    /// Whose it was.
+    pub(crate) phone: Option<PhoneId>,
     /// The presentities whose last watcher here it was.
     pub(crate) unwatched: SmallVec<[Watched; 1]>,
 }

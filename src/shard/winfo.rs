@@ -277,9 +277,9 @@ impl Shard {
         let mut hasher = DefaultHasher::new();
         watchers.hash(&mut hasher);
         let start = out.arena.len();
-        let (version, entity) = (subscription.version, subscription.entity());
+        let (version, entity) = (subscription.version, &subscription.names.entity);
         let token = package.token();
-        watcherinfo::write(&mut out.arena, version, true, entity, token, &watchers);
+        watcherinfo::write(&mut out.arena, version, entity, token, &watchers);
         Some(Body {
             call_info: 0..0,
             octets: start..out.arena.len(),
@@ -463,8 +463,6 @@ impl Shard {
             display: self
                 .identity_of(id, &self.directory)
                 .and_then(|identity| identity.display(&self.directory)),
-            expiration_secs: None,
-            subscribed_secs: None,
         })
     }
 
@@ -477,7 +475,7 @@ impl Shard {
             b"\0",
             dialog.remote_tag(),
             b"\0",
-            subscription.event(),
+            &subscription.names.event,
             &number.to_le_bytes(),
         ];
         Some(fnv1a(&octets.concat()))
@@ -608,8 +606,6 @@ mod tests {
             event: WatcherEvent::Subscribe,
             uri: uri.into(),
             display: None,
-            expiration_secs: None,
-            subscribed_secs: None,
         }
     }
 
@@ -632,14 +628,7 @@ mod tests {
             assert_eq!(fitting(&watchers), count.min(WATCHERS_MAX), "{uri}");
             let mut out = Vec::new();
             let fitting = &watchers[..fitting(&watchers)];
-            watcherinfo::write(
-                &mut out,
-                u32::MAX,
-                true,
-                b"sip:ann@abc.com",
-                "presence",
-                fitting,
-            );
+            watcherinfo::write(&mut out, u32::MAX, b"sip:ann@abc.com", "presence", fitting);
             assert!(out.len() <= 65_000, "{}", out.len());
         }
     }

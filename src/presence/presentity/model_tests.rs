@@ -367,6 +367,7 @@ impl Pair {
             expires: Some(expires as u32),
             document: document.map(Ok),
             publisher,
+            is_feeder: false,
         };
         let fresh = EntityTag(self.model.tags);
         let now = self.now();
@@ -591,7 +592,7 @@ proptest! {
                 other => other,
             };
             let publication = Publication {
-                package: Package::Dialog, condition, expires: None, document: Some(Ok(document)), publisher,
+                package: Package::Dialog, condition, expires: None, document: Some(Ok(document)), publisher, is_feeder: false,
             };
             if presentity.apply_publication(publication, fresh, &LIMITS, now).is_ok() {
                 tags.insert(publisher, fresh);

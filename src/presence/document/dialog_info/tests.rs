@@ -600,12 +600,11 @@ fn b3_8_partial_documents_tell_what_changed_and_each_end_once() {
         let mut out = Vec::new();
         write_partial_prolog(&mut out, 5, b"sip:123@abc.com");
         let state = composed(calls.iter().cloned());
-        let is_changed = write_changes(&mut out, &aor(), &state, view, &mut told);
+        write_changes(&mut out, &aor(), &state, view, &mut told);
         let Ok(Document::DialogInfo { full, dialogs, .. }) = parse(&out) else {
             panic!("{}", String::from_utf8_lossy(&out));
         };
         assert!(!full);
-        assert_eq!(is_changed, !dialogs.is_empty());
         dialogs
             .iter()
             .map(|dialog| (dialog.id.to_string(), dialog.state))
