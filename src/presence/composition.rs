@@ -131,6 +131,9 @@ pub struct Composed {
     pub availability: Availability,
     /// `basic` of the PIDF.
     pub open: bool,
+    /// A registrar says that no phone of his is registered: he is missed. Of whom no registrar ever
+    /// spoke nothing is missed (W:C0.12).
+    pub is_unregistered: bool,
     /// The same in the words of the domain's style; None in ours.
     pub extended: Option<Extended>,
     /// Live call legs, the one a lamp should show first; never a terminated one.
@@ -242,6 +245,7 @@ pub(crate) fn compose<'a>(
     // Of the declarations' notes that of the strongest; of the newest among equals.
     composed.note = circumstances.note.cloned().or_else(declared_note);
     composed.extras = Arc::clone(circumstances.extras);
+    composed.is_unregistered = circumstances.has_registrar && composed.extras.contacts.is_empty();
     let activities = declarations.fold(ActivitySet::default(), |set, (_, said)| {
         set.union(said.activities)
     });

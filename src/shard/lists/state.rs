@@ -129,13 +129,13 @@ impl ListState {
         if let Some(aor) = member.aor.as_ref().filter(|_| !self.rosters.is_empty()) {
             self.place_by_aor.insert(aor.clone(), place);
         }
-        let departed = self.departed.remove(&*member.uri);
-        let (number, version) = departed.unwrap_or_else(|| {
+        let departed = self.departed.remove_entry(&*member.uri);
+        let (uri, (number, version)) = departed.unwrap_or_else(|| {
             self.numbers += 1;
-            (self.numbers, 0)
+            (member.uri.clone(), (self.numbers, 0))
         });
         self.resources.push(Resource {
-            uri: member.uri.clone(),
+            uri,
             name: member.name.clone(),
             post: None,
             number,

@@ -457,8 +457,13 @@ fn c0_2_the_idle_forms() {
         availability: Availability::Unreachable,
         ..Composed::default()
     };
-    assert_eq!(shown(&unreachable, dark), [""; 0]);
-    assert_eq!(shown(&unreachable, Rendering::GENERIC), ["idle"]);
+    assert_eq!(shown(&unreachable, dark), ["idle"]);
+    let unregistered = Composed {
+        is_unregistered: true,
+        ..unreachable
+    };
+    assert_eq!(shown(&unregistered, dark), [""; 0]);
+    assert_eq!(shown(&unregistered, Rendering::GENERIC), ["idle"]);
     assert_eq!(shown(&composed([call()]), dark), ["early"]);
 }
 
