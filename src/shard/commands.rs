@@ -42,6 +42,7 @@ impl Shard {
             }
             Command::Why(aor) => Reply::Why(self.why(&aor, now)),
             Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
+            Command::Loops => Reply::Loops(self.loops(now)),
             Command::Reload(directory) => {
                 self.take_directory(directory, now);
                 Reply::Done
@@ -51,7 +52,7 @@ impl Shard {
                 self.deactivate_some();
                 Reply::Outstanding(self.table.subscriptions.len() + self.notifier.outstanding())
             }
-            Command::Counters => Reply::Counters(self.count()),
+            Command::Counters => Reply::Counters(self.count(now)),
         }
     }
 
@@ -149,7 +150,7 @@ impl Shard {
     }
 
     /// The counters, and how full the tables are.
-    fn count(&self) -> Vec<(&'static str, u64)> {
+    fn count(&self, now: Instant) -> Vec<(&'static str, u64)> {
         let mut counters = self.counters.snapshot();
         counters.extend([
             ("responses_evicted_early", self.transactions.evicted_early()),
@@ -158,6 +159,7 @@ impl Shard {
             ("notifies_outstanding", self.notifier.outstanding() as u64),
             ("notifies_queued", self.queue.len() as u64),
             ("timers", self.wheel.len() as u64),
+            ("phones_looping", self.loops(now).len() as u64),
         ]);
         counters
     }

@@ -24,6 +24,7 @@ use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
 use crate::shard::lists::roster::Announcement;
 use crate::shard::lists::roster::WatchNumber;
+use crate::shard::shield::LoopReport;
 
 /// Names a command so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -253,6 +254,8 @@ pub enum Command {
     Why(Aor),
     /// Who watches a presentity, or subscribes to a list, from this shard: `lamplighter watchers`.
     Watchers(Aor),
+    /// The phones that loop: `lamplighter loops`.
+    Loops,
     /// New domains and accounts.
     Reload(Arc<Directory>),
     /// No new subscriptions from now on, and those that are end with `deactivated`, some with each
@@ -286,6 +289,8 @@ pub enum Reply {
     Why(Why),
     /// The answer to `Watchers`.
     Watchers(Vec<WatcherReport>),
+    /// The answer to `Loops`.
+    Loops(Vec<LoopReport>),
     /// The answer to `Drain`: subscriptions and unanswered NOTIFYs that are left.
     Outstanding(usize),
     /// The answer to `Counters`: name and value, in stable order.

@@ -50,6 +50,7 @@ pub mod flow;
 pub mod mail;
 pub mod options;
 pub mod outbox;
+pub mod shield;
 
 pub use counters::Counters;
 pub use directory::Directory;
@@ -65,7 +66,6 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use outbox::Transmit;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -85,6 +85,8 @@ use crate::shard::presentities::Presentities;
 use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
 use crate::shard::review::Review;
+use crate::shard::shield::Backlog;
+use crate::shard::shield::Shield;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
 use crate::shard::wheel::TimerHandle;
@@ -131,6 +133,11 @@ pub struct Shard {
     /// The last subscription that was told of it.
     drained: SubscriptionId,
 
+    // Storms.
+    shield: Shield,
+    /// The driver cannot hand on as much as it gets.
+    is_congested: bool,
+
     // Chance and secrets.
     random: Random,
     authenticator: Authenticator,
@@ -152,7 +159,7 @@ pub struct Shard {
     notifier: Notifier,
     bodies: Bodies,
     /// Subscriptions that may be owed a NOTIFY, in order.
-    queue: VecDeque<SubscriptionId>,
+    queue: Backlog,
     wheel: Wheel<Timer>,
     /// The latest `now`.
     now: Instant,
@@ -164,6 +171,11 @@ impl Shard {
     pub fn new(options: Options, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
         let hash_key = [random.next_u64(), random.next_u64()];
+        let shield = Shield::new(
+            options.shield.clone(),
+            options.epoch,
+            hash_key[0].rotate_left(32),
+        );
         Self {
             authenticator: Authenticator::new(options.key, options.nonce_life),
             replay: ReplayWindows::new(options.nonces_max),
@@ -182,6 +194,8 @@ impl Shard {
             directory,
             counters: Counters::default(),
             is_draining: false,
+            shield,
+            is_congested: false,
             review: Review::default(),
             review_timer: None,
             drained: SubscriptionId(0),
@@ -194,7 +208,7 @@ impl Shard {
             waiting: Slab::new(),
             notifier: Notifier::default(),
             bodies: Bodies::default(),
-            queue: VecDeque::new(),
+            queue: Backlog::default(),
         }
     }
 
@@ -268,6 +282,12 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// The driver is, or is no longer, behind with what it was given: new subscriptions are refused
+    /// until it is not (W:A1.21).
+    pub fn handle_congestion(&mut self, is_congested: bool) {
+        self.is_congested = is_congested;
     }
 
     /// What an input or a timeout left to be told to others than phones.

@@ -128,7 +128,7 @@ impl Shard {
     /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
         for _ in 0..self.options.notifies_per_turn {
-            let Some(id) = self.queue.pop_front() else {
+            let Some(id) = self.queue.pop() else {
                 return;
             };
             if let Some(subscription) = self.table.subscription_mut(id) {

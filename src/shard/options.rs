@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::shard::flow::ShardId;
+use crate::shard::shield::ShieldOptions;
 
 /// The options of one shard. All shards of a node get the same, but for `id` and the seed.
 #[derive(Clone, Debug)]
@@ -74,6 +75,10 @@ pub struct Options {
     pub nonces_max: usize,
     /// Life of a nonce.
     pub nonce_life: Duration,
+
+    // Storms.
+    /// What is held back.
+    pub shield: ShieldOptions,
 }
 
 impl Options {
@@ -107,6 +112,7 @@ impl Options {
             response_ring_octets: 32 * 1024 * 1024,
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
+            shield: ShieldOptions::default(),
         }
     }
 }

@@ -45,6 +45,7 @@ impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
         self.directory = directory;
+        self.shield.forget_refusals();
         self.begin_review(now);
     }
 

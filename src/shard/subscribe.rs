@@ -58,6 +58,8 @@ struct Asked<'m> {
     format: Format,
     event: &'m [u8],
     granted: Duration,
+    /// The shortest that could have been.
+    expires_min: Duration,
     enclosed: Enclosed,
     profile: Arc<Profile>,
 }
@@ -121,7 +123,7 @@ impl Shard {
             domain,
             directory,
         } = *admitted;
-        let asked = self.read_subscribe(request.message, domain, directory)?;
+        let mut asked = self.read_subscribe(request.message, domain, directory)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
@@ -160,6 +162,7 @@ impl Shard {
             return self.seize(admitted, now, out);
         }
 
+        asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.asserted = asserted.map(Box::from);
@@ -364,6 +367,7 @@ impl Shard {
             format,
             event,
             granted,
+            expires_min: limits.min,
             enclosed,
             profile,
         })

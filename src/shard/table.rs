@@ -7,7 +7,6 @@
 //! collisions.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +30,7 @@ use crate::shard::lists::ListState;
 use crate::shard::notify::InFlightId;
 use crate::shard::pace::PhoneId;
 use crate::shard::places::Places;
+use crate::shard::shield::Backlog;
 use crate::shard::ways::Way;
 use crate::shard::ways::WayId;
 use crate::shard::ways::Ways;
@@ -208,16 +208,11 @@ impl DialogEntry {
 
 impl Subscription {
     /// Wants a NOTIFY at least as much as before, and queues for it.
-    pub(crate) fn want(
-        &mut self,
-        wants: Wants,
-        own: SubscriptionId,
-        queue: &mut VecDeque<SubscriptionId>,
-    ) {
+    pub(crate) fn want(&mut self, wants: Wants, own: SubscriptionId, queue: &mut Backlog) {
         self.wants = self.wants.max(wants);
         if !self.is_queued {
             self.is_queued = true;
-            queue.push_back(own);
+            queue.push(own, self.wants);
         }
     }
 
@@ -540,7 +535,7 @@ impl Table {
         &mut self,
         aor: &Aor,
         composed: Arc<Composed>,
-        queue: &mut VecDeque<SubscriptionId>,
+        queue: &mut Backlog,
     ) -> bool {
         let Some(&id) = self.watched_by_aor.get(aor) else {
             return false;

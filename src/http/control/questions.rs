@@ -92,7 +92,7 @@ async fn ask<E: Engine>(aor: &Aor, site: &Site<E>) -> Result<Why, Refusal> {
 }
 
 /// How wide a table may be: as wide as it gets when `wide` says so.
-fn columns(form: &Form) -> Result<Option<usize>, Refusal> {
+pub(super) fn columns(form: &Form) -> Result<Option<usize>, Refusal> {
     let is_wide = form.is_yes("wide")?;
     Ok((!is_wide).then_some(TERMINAL_COLUMNS))
 }
@@ -252,7 +252,7 @@ fn watcher_table(
 }
 
 /// Says which shards are missing from an answer.
-fn complain_of_silence(silent: &[u16], text: &mut String) {
+pub(super) fn complain_of_silence(silent: &[u16], text: &mut String) {
     for shard in silent {
         text.push_str(&format!("Shard {shard} does not answer.\n"));
     }

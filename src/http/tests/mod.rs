@@ -42,6 +42,8 @@ use crate::shard::directory::user_range::UserRange;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
+use crate::shard::shield::LoopReport;
+use crate::sip::Transport;
 
 const SHARDS: u16 = 3;
 
@@ -105,6 +107,8 @@ impl Engine for FakeEngine {
                 Reply::Done
             }
             Command::Why(aor) => Reply::Why(why(&aor)),
+            Command::Loops if shard.0 == 2 => Reply::Loops(vec![looping(5), looping(500)]),
+            Command::Loops => Reply::Loops(Vec::new()),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
             Command::Counters => Reply::Counters(vec![
@@ -126,6 +130,21 @@ impl Engine for FakeEngine {
 
     fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::SeqCst)
+    }
+}
+
+fn looping(requests: u64) -> LoopReport {
+    LoopReport {
+        shard: ShardId(2),
+        transport: Transport::Udp,
+        peer: SocketAddr::from(([10, 0, 0, 7], 5060)),
+        phone: format!("sip:{requests}@abc.com"),
+        user_agent: "baresip v1.0.0\u{1b}[2J".to_owned(),
+        method: "SUBSCRIBE".to_owned(),
+        target: "sip:9@abc.com".to_owned(),
+        answered: 503,
+        requests,
+        age: Duration::from_secs(30),
     }
 }
 
