@@ -15,11 +15,11 @@ use crate::shard::mail::Reply;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
 use crate::shard::outbox::Outbox;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
-use crate::shard::table::Subscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::shard::table::Watcher;
 
 /// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.

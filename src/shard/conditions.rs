@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::presence::subscription::Package;
 use crate::shard::checks::inflates;
-use crate::shard::table::Subscription;
+use crate::shard::subscription::Subscription;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::header::Event;

@@ -25,10 +25,10 @@ use crate::shard::Shard;
 use crate::shard::bodies::Body;
 use crate::shard::conditions::entity_tag;
 use crate::shard::outbox::Outbox;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::sip::emit;
 
 /// What a NOTIFY carries.
@@ -43,7 +43,7 @@ pub(crate) enum Content {
     Resources,
 }
 
-/// What [`Subscription::shown`](crate::shard::table::Subscription) is when a NOTIFY without a body
+/// What [`Subscription::shown`](crate::shard::subscription::Subscription) is when a NOTIFY without a body
 /// was sent.
 const SHOWN_EMPTY: u64 = 2;
 

@@ -39,6 +39,7 @@ mod register;
 mod respond;
 mod review;
 mod subscribe;
+mod subscription;
 mod table;
 mod trains;
 mod ways;

@@ -14,12 +14,12 @@ use crate::shard::Timer;
 use crate::shard::directory::Directory;
 use crate::shard::outbox::Outbox;
 use crate::shard::presentities::PresentityId;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
-use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 
 /// Subscriptions, resources of lists, and presentities looked at in one turn.
 const REVIEWED_PER_TURN: usize = 2_000;

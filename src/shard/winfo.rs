@@ -35,13 +35,13 @@ use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
 use crate::shard::mail::WatchersHere;
 use crate::shard::outbox::Outbox;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
-use crate::shard::table::NewSubscription;
-use crate::shard::table::Phase;
 use crate::shard::table::Post;
-use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 
 /// Watchers in one document, and in one answer of a shard; more are counted and not told (W:B4.3).
 const WATCHERS_MAX: usize = 1_000;

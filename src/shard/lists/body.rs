@@ -23,8 +23,8 @@ use crate::shard::lists::Encoding;
 use crate::shard::lists::state::Resource;
 use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
 
 /// Octets of a list body on UDP, so that the whole NOTIFY fits the path (W:A6.3); one resource is

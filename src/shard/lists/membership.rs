@@ -20,12 +20,12 @@ use crate::shard::lists::Encoding;
 use crate::shard::lists::ListState;
 use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
-use crate::shard::table::NewSubscription;
 use crate::shard::table::Post;
-use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::shard::table::Watcher;
 use crate::sip::uri::sip_uri;
 

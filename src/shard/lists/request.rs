@@ -27,7 +27,7 @@ use crate::shard::lists::Encoding;
 use crate::shard::lists::ListPlan;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
-use crate::shard::table::Subject;
+use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::sip::HeaderName;
 use crate::sip::Message;

@@ -14,8 +14,8 @@ use crate::shard::Shard;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 
 /// What a shard knows of the domains somebody here watches as a whole, and who wants to know of its
 /// own presentities.

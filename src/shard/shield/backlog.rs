@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 
 use crate::shard::Shard;
 use crate::shard::shield::guard::Kind;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::sip::Method;
 
 /// Of so many that are told, one is no change.
