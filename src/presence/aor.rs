@@ -1,13 +1,11 @@
 //! The address of record: the key of a presentity, `user@domain` (W:A5.6).
 
 use std::fmt;
-use std::sync::Arc;
 
 /// A presentity's canonical name: the user with escapes resolved (case kept), `@`, the domain in
-/// lower case with aliases resolved. URIs that mean the same presentity give the same `Aor`. Its copies
-/// share their octets.
+/// lower case with aliases resolved. URIs that mean the same presentity give the same `Aor`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Aor(Arc<str>);
+pub struct Aor(Box<str>);
 
 impl Aor {
     /// From an unescaped user and a canonical domain.
