@@ -6,6 +6,7 @@ mod commands;
 mod operator;
 mod protocol;
 
+use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -336,11 +337,15 @@ impl Server {
 
     fn socket(&self, request: &str) -> Response {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        // The server may answer before it has read everything.
+        // The server may answer, and hang up, before it has read everything.
         let _ = stream.write_all(request.as_bytes());
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        Response::new(&text)
+        let mut octets = Vec::new();
+        let end = stream.read_to_end(&mut octets).map_err(|it| it.kind());
+        assert!(
+            matches!(end, Ok(_) | Err(ErrorKind::ConnectionReset)),
+            "{end:?}"
+        );
+        Response::new(str::from_utf8(&octets).unwrap())
     }
 
     fn told(&self) -> Vec<Told> {

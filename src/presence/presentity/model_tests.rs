@@ -537,6 +537,7 @@ proptest! {
             let mut registered: Vec<_> = after.extras.contacts.iter().map(|contact| contact.uri.to_string()).collect();
             registered.sort();
             prop_assert_eq!(registered, uris);
+            prop_assert_eq!(after.is_unregistered, pair.model.has_registrar && pair.model.contacts.is_empty());
             let is_blank = pair.presentity.next_expiry().is_none() && !pair.model.has_lasting();
             prop_assert_eq!(pair.presentity.is_blank(), is_blank);
         }
@@ -548,7 +549,7 @@ proptest! {
         }
         prop_assert_eq!(pair.presentity.is_blank(), !pair.model.has_registrar);
         let availability = if pair.model.has_registrar { Availability::Unreachable } else { Availability::Offline };
-        let left = Composed { availability, ..Composed::default() };
+        let left = Composed { availability, is_unregistered: pair.model.has_registrar, ..Composed::default() };
         prop_assert_eq!(&**pair.presentity.composed(), &left);
     }
 }
