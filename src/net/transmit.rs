@@ -384,6 +384,9 @@ mod tests {
 
     fn client() -> UdpSocket {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&client)
+            .set_recv_buffer_size(1 << 20)
+            .unwrap();
         client
             .set_read_timeout(Some(Duration::from_secs(5)))
             .unwrap();

@@ -383,9 +383,6 @@ fn many_phones_at_one_address_are_told_together() {
             body.contains("confirmed") && body.ends_with("</dialog-info>\n"),
             "{body}"
         );
-        let second_opinion = rsip::Request::try_from(text.as_bytes()).unwrap();
-        assert_eq!(second_opinion.method, rsip::Method::Notify);
-        assert_eq!(second_opinion.body, body.as_bytes());
         lengths_by_call.insert(header(head, "Call-ID").to_owned(), text.len());
     }
     let mut lengths: Vec<usize> = lengths_by_call.into_values().collect();

@@ -19,6 +19,7 @@ mod checks;
 mod commands;
 mod conditions;
 mod content;
+mod copies;
 mod counters;
 mod dialogs;
 mod enclosed;

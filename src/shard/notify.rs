@@ -20,6 +20,8 @@ use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
+use crate::shard::copies::Copies;
+use crate::shard::copies::Kept;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
@@ -42,8 +44,6 @@ use crate::sip::dialog::Origin;
 use crate::sip::emit;
 use crate::sip::transaction::client::ClientTransaction;
 
-/// Buffers kept for the next NOTIFYs.
-const BUFFERS_KEPT_MAX: usize = 4096;
 /// Beyond it a datagram may be cut into fragments (W:A6.3).
 const UDP_OCTETS_ADVISED: usize = 1300;
 
@@ -73,15 +73,15 @@ pub(crate) struct InFlight {
     pub(crate) flow: Flow,
     pub(crate) transaction: ClientTransaction,
     pub(crate) timer: TimerHandle,
-    /// For sending again; empty on a stream, which does that itself.
-    pub(crate) octets: Vec<u8>,
+    /// For sending again.
+    pub(crate) kept: Kept,
 }
 
-/// NOTIFYs on their way, and the buffers for the next.
+/// NOTIFYs on their way, and what they are written with.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     pub(crate) in_flight: Slab<InFlight>,
-    buffers: Vec<Vec<u8>>,
+    pub(crate) copies: Copies,
     /// What of the body at hand is its subscription's own.
     pub(crate) prolog: Vec<u8>,
     pub(crate) deflater: Deflater,
@@ -103,14 +103,10 @@ impl Notifier {
         }
     }
 
-    /// A NOTIFY is answered, or never will be; its buffer is kept for the next.
+    /// A NOTIFY is answered, or never will be: it is not sent again.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
         let mut in_flight = self.in_flight.try_remove(id.place())?;
-        if self.buffers.len() < BUFFERS_KEPT_MAX {
-            let mut buffer = std::mem::take(&mut in_flight.octets);
-            buffer.clear();
-            self.buffers.push(buffer);
-        }
+        self.copies.forget(std::mem::take(&mut in_flight.kept));
         Some(in_flight)
     }
 }
@@ -298,12 +294,12 @@ impl Shard {
         };
 
         let is_reliable = flow.transport.is_reliable();
-        let mut octets = self.notifier.buffers.pop().unwrap_or_default();
+        let mut kept = Kept::default();
         if !is_reliable {
-            for piece in out.pieces(&transmit) {
-                octets.extend_from_slice(piece);
-            }
-            self.counters.udp_oversize += u64::from(octets.len() > UDP_OCTETS_ADVISED);
+            let octets = transmit.head.len() + transmit.tail.len();
+            self.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
+            let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
+            kept = self.notifier.copies.keep(out, head, tail);
         }
         let transaction = ClientTransaction::new(now, is_reliable);
         let in_flight_id = InFlightId::at(place);
@@ -319,7 +315,7 @@ impl Shard {
             flow,
             transaction,
             timer,
-            octets,
+            kept,
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.

@@ -63,7 +63,7 @@ impl Shard {
         match in_flight.transaction.handle_timeout(now) {
             Some(Due::Retransmit) => {
                 let start = out.arena.len();
-                out.arena.extend_from_slice(&in_flight.octets);
+                self.notifier.copies.write(&in_flight.kept, &mut out.arena);
                 let head = start..out.arena.len();
                 let flow = in_flight.flow;
                 in_flight.timer = self
