@@ -122,9 +122,14 @@ impl Plan {
 
     /// How long a NOTIFY that is due may wait for its phone's pace.
     pub(crate) fn pace_max(&self) -> Micros {
+        2 * self.owed_max() as u64 * self.notify_interval()
+    }
+
+    /// Time between two NOTIFYs to a phone that has had its burst.
+    pub(crate) fn notify_interval(&self) -> Micros {
         match u64::from(self.notify_rate) {
             0 => 0,
-            rate => 2 * self.owed_max() as u64 * SECOND / rate,
+            rate => SECOND / rate,
         }
     }
 

@@ -216,6 +216,7 @@ impl World {
         let bounds = Bounds {
             grace: plan.expiry_grace,
             pace: plan.pace_max(),
+            interval: plan.notify_interval(),
             propagation: plan.propagation_max(),
         };
         let start = Instant::now();
