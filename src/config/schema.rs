@@ -5,6 +5,7 @@
 //! the complaint has a line.
 
 mod profile;
+mod shield;
 mod tenant;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub(super) use profile::IdleKind;
 pub(super) use profile::ParameterKind;
 pub(super) use profile::Profile;
 pub(super) use profile::UnregisteredKind;
+pub(super) use shield::Shield;
 pub(super) use tenant::Account;
 pub use tenant::AuthKind;
 pub(super) use tenant::CompositionKind;
@@ -56,6 +58,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[limits]`
     pub limits: Limits,
+    /// `[shield]`
+    pub shield: Shield,
     /// `[[domain]]`
     pub domain: Vec<Domain>,
     /// `[[account]]`
@@ -283,6 +287,7 @@ impl Config {
             ("[notify]", self.notify != new.notify),
             ("[auth]", self.auth != new.auth),
             ("[limits]", self.limits != new.limits),
+            ("[shield]", self.shield != new.shield),
         ];
         sections
             .into_iter()

@@ -32,6 +32,7 @@ use crate::net::streams::Streams;
 use crate::net::tcp::Accepted;
 use crate::net::transmit::SendBatch;
 use crate::net::udp::UdpPort;
+use crate::runtime::alarms;
 use crate::runtime::commander::Replier;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Post;
@@ -154,6 +155,8 @@ impl Core {
             now: Instant::now(),
             has_more_to_read: false,
         };
+        let is_congested = turn.state.post.is_congested();
+        turn.state.shard.handle_congestion(is_congested);
         let result = work(&mut turn);
         turn.finish();
         result
@@ -353,6 +356,9 @@ impl Turn<'_> {
         }
         for (to, mail) in outbox.mail.drain(..) {
             post.send(to, mail, counters);
+        }
+        for alarm in outbox.alarms.drain(..) {
+            alarms::log(&alarm);
         }
         for (token, reply) in outbox.replies.drain(..) {
             if let Some(replier) = repliers.remove(&token) {

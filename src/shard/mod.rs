@@ -33,14 +33,17 @@ mod notify;
 mod origins;
 mod outcome;
 mod pace;
+mod places;
 mod presentities;
 mod publish;
 mod register;
 mod respond;
 mod review;
 mod subscribe;
+mod subscription;
 mod table;
 mod trains;
+mod ways;
 mod wheel;
 mod winfo;
 
@@ -49,6 +52,7 @@ pub mod flow;
 pub mod mail;
 pub mod options;
 pub mod outbox;
+pub mod shield;
 
 pub use counters::Counters;
 pub use directory::Directory;
@@ -64,7 +68,6 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use outbox::Transmit;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -84,6 +87,8 @@ use crate::shard::presentities::Presentities;
 use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
 use crate::shard::review::Review;
+use crate::shard::shield::Backlog;
+use crate::shard::shield::Shield;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
 use crate::shard::wheel::TimerHandle;
@@ -130,6 +135,11 @@ pub struct Shard {
     /// The last subscription that was told of it.
     drained: SubscriptionId,
 
+    // Storms.
+    shield: Shield,
+    /// The driver cannot hand on as much as it gets.
+    is_congested: bool,
+
     // Chance and secrets.
     random: Random,
     authenticator: Authenticator,
@@ -151,7 +161,7 @@ pub struct Shard {
     notifier: Notifier,
     bodies: Bodies,
     /// Subscriptions that may be owed a NOTIFY, in order.
-    queue: VecDeque<SubscriptionId>,
+    queue: Backlog,
     wheel: Wheel<Timer>,
     /// The latest `now`.
     now: Instant,
@@ -163,6 +173,11 @@ impl Shard {
     pub fn new(options: Options, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
         let hash_key = [random.next_u64(), random.next_u64()];
+        let shield = Shield::new(
+            options.shield.clone(),
+            options.epoch,
+            hash_key[0].rotate_left(32),
+        );
         Self {
             authenticator: Authenticator::new(options.key, options.nonce_life),
             replay: ReplayWindows::new(options.nonces_max),
@@ -181,6 +196,8 @@ impl Shard {
             directory,
             counters: Counters::default(),
             is_draining: false,
+            shield,
+            is_congested: false,
             review: Review::default(),
             review_timer: None,
             drained: SubscriptionId(0),
@@ -193,7 +210,7 @@ impl Shard {
             waiting: Slab::new(),
             notifier: Notifier::default(),
             bodies: Bodies::default(),
-            queue: VecDeque::new(),
+            queue: Backlog::default(),
         }
     }
 
@@ -269,6 +286,12 @@ impl Shard {
         }
     }
 
+    /// The driver is, or is no longer, behind with what it was given: new subscriptions are refused
+    /// until it is not (W:A1.21).
+    pub fn handle_congestion(&mut self, is_congested: bool) {
+        self.is_congested = is_congested;
+    }
+
     /// What an input or a timeout left to be told to others than phones.
     fn tell_others(&mut self, now: Instant, out: &mut Outbox) {
         if !self.seizures.are_settled() {
@@ -292,14 +315,17 @@ impl Shard {
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
             Mail::State { aor, composed } => self.handle_state(&aor, composed),
-            Mail::WatchDomain { domain, watcher } => self.handle_watch_domain(domain, watcher, out),
+            Mail::WatchDomain {
+                domain,
+                watcher,
+                watch,
+            } => self.handle_watch_domain(domain, watcher, watch, out),
             Mail::UnwatchDomain { domain, watcher } => self.handle_unwatch_domain(&domain, watcher),
             Mail::Roster {
                 domain,
                 aors,
-                is_present,
-                is_first,
-            } => self.handle_roster(&domain, aors, is_present, is_first, out),
+                announcement,
+            } => self.handle_roster(&domain, aors, announcement, out),
             Mail::FollowWatchers {
                 aor,
                 package,

@@ -5,6 +5,7 @@
 //! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
 //! sent again are the octets sent.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -31,11 +32,11 @@ use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
 use crate::shard::pace::PhoneId;
 use crate::shard::pace::Release;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
-use crate::shard::table::Subscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::shard::trains::Trains;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::Method;
@@ -48,7 +49,19 @@ const UDP_OCTETS_ADVISED: usize = 1300;
 
 /// A NOTIFY's place among those that are not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct InFlightId(pub(crate) u32);
+pub(crate) struct InFlightId(NonZeroU32);
+
+impl InFlightId {
+    /// That at a place.
+    pub(crate) fn at(place: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(place))
+    }
+
+    /// Its place.
+    pub(crate) fn place(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// A NOTIFY on its way.
 #[derive(Debug)]
@@ -85,14 +98,14 @@ impl Notifier {
 
     /// The subscription is gone; its NOTIFY goes on alone.
     pub(crate) fn orphan(&mut self, id: InFlightId) {
-        if let Some(in_flight) = self.in_flight.get_mut(id.0 as usize) {
+        if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
             in_flight.subscription = None;
         }
     }
 
     /// A NOTIFY is answered, or never will be: it is not sent again.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
-        let mut in_flight = self.in_flight.try_remove(id.0 as usize)?;
+        let mut in_flight = self.in_flight.try_remove(id.place())?;
         self.copies.forget(std::mem::take(&mut in_flight.kept));
         Some(in_flight)
     }
@@ -111,7 +124,7 @@ impl Shard {
     /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
         for _ in 0..self.options.notifies_per_turn {
-            let Some(id) = self.queue.pop_front() else {
+            let Some(id) = self.queue.pop() else {
                 return;
             };
             if let Some(subscription) = self.table.subscription_mut(id) {
@@ -231,10 +244,7 @@ impl Shard {
         let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) else {
             return;
         };
-        let flow = Flow {
-            peer: entry.destination,
-            ..entry.flow
-        };
+        let flow = self.table.ways.of(entry.way).onward();
         let place = self.notifier.in_flight.vacant_key() as u32;
         let mark = Mark::mint(self.options.id, place, &mut self.random);
         let mut branch = [0; BRANCH_COOKIE.len() + crate::shard::mark::OCTETS];
@@ -257,6 +267,9 @@ impl Shard {
         let padding_at = arena.len() + "User-Agent: ".len();
         if !product.is_empty() {
             emit::plain_header(arena, "User-Agent", product);
+        }
+        if subscription.is_multipart() {
+            emit::plain_header(arena, "Require", b"eventlist");
         }
         let prolog = &self.notifier.prolog;
         match &body {
@@ -289,7 +302,7 @@ impl Shard {
             kept = self.notifier.copies.keep(out, head, tail);
         }
         let transaction = ClientTransaction::new(now, is_reliable);
-        let in_flight_id = InFlightId(place);
+        let in_flight_id = InFlightId::at(place);
         let timer = self
             .wheel
             .arm(transaction.deadline(), Timer::Notify(in_flight_id));
@@ -333,10 +346,10 @@ impl Shard {
         let Some(entry) = dialog.and_then(|dialog| table.dialog(dialog)) else {
             return false;
         };
-        let dialogs = || table.dialogs_of_peer(entry.flow.peer);
+        let way = table.ways.of(entry.way);
+        let dialogs = || table.dialogs_of_peer(way.flow.peer);
         let turn = out.generation();
-        !entry.flow.transport.is_reliable()
-            && notifier.trains.join(entry.destination, turn, dialogs)
+        !way.flow.transport.is_reliable() && notifier.trains.join(way.destination, turn, dialogs)
     }
 
     /// The subscription's timer: its end, or the end of a pause.
@@ -405,11 +418,11 @@ impl Shard {
         if let Some(in_flight) = removed.subscription.in_flight {
             self.notifier.orphan(in_flight);
         }
-        if let Some(entry) = removed.dialog {
-            self.phones.leave(entry.phone);
+        if let Some(phone) = removed.phone {
+            self.phones.leave(phone);
         }
         match removed.subscription.subject {
-            Subject::List(_) => self.abandon_rosters(id, &[], out),
+            Subject::List(list) => self.abandon_rosters(id, &list.rosters, out),
             Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
             Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
@@ -430,7 +443,7 @@ fn pad(arena: &mut Vec<u8>, at: usize, octets: usize) {
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
 /// capital (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
-    let event = subscription.event();
+    let event = &subscription.names.event;
     if !subscription.is_linphone_list(profile) {
         return emit::plain_header(arena, "Event", event);
     }

@@ -5,10 +5,11 @@
 //! [`Wheel::poll_timeout`] is never later than the next one: it may name the moment a coarse slot
 //! has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 use std::time::Instant;
 
-use slab::Slab;
+use crate::shard::places::Places;
 
 const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
@@ -16,21 +17,33 @@ const LEVELS: usize = 6;
 const HORIZON_TICKS: u64 = (1 << (LEVEL_BITS * LEVELS as u32)) - 1;
 /// No neighbour, or an empty slot.
 const NONE: u32 = u32::MAX;
+/// The neighbours of the first in a slot begin here: it and the slot's number, all levels counted.
+const HEADS: u32 = NONE - (LEVELS * SLOTS) as u32;
 
 /// An armed timer; good until it fires or is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimerHandle(u32);
+pub(crate) struct TimerHandle(NonZeroU32);
+
+impl TimerHandle {
+    fn of(index: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 #[derive(Debug)]
 struct Node<K> {
     key: K,
     deadline_tick: u64,
+    /// The neighbour before; [`HEADS`] and its slot's number for the first in a slot.
     previous: u32,
     next: u32,
-    /// Where it is linked.
-    level: u8,
-    slot: u8,
 }
+
+const _: () = assert!(size_of::<Node<u64>>() <= 24);
 
 #[derive(Debug)]
 struct Level {
@@ -45,7 +58,7 @@ pub(crate) struct Wheel<K> {
     /// Everything before this tick has fired.
     current_tick: u64,
     levels: [Level; LEVELS],
-    nodes: Slab<Node<K>>,
+    nodes: Places<Node<K>>,
 }
 
 impl<K: Copy> Wheel<K> {
@@ -60,7 +73,7 @@ impl<K: Copy> Wheel<K> {
             epoch,
             current_tick: 0,
             levels,
-            nodes: Slab::new(),
+            nodes: Places::default(),
         }
     }
 
@@ -72,19 +85,18 @@ impl<K: Copy> Wheel<K> {
             deadline_tick,
             previous: NONE,
             next: NONE,
-            level: 0,
-            slot: 0,
         };
         let index = self.nodes.insert(node) as u32;
         self.link(index);
-        TimerHandle(index)
+        TimerHandle::of(index)
     }
 
     /// Forgets a timer that has not fired.
     pub(crate) fn cancel(&mut self, handle: TimerHandle) {
-        if self.nodes.contains(handle.0 as usize) {
-            self.unlink(handle.0);
-            self.nodes.remove(handle.0 as usize);
+        let index = handle.index();
+        if self.nodes.get(index as usize).is_some() {
+            self.unlink(index);
+            self.nodes.remove(index as usize);
         }
     }
 
@@ -100,7 +112,7 @@ impl<K: Copy> Wheel<K> {
             if level == 0 {
                 let index = self.levels[level].first[slot];
                 self.unlink(index);
-                return Some(self.nodes.remove(index as usize).key);
+                return self.nodes.remove(index as usize).map(|node| node.key);
             }
             self.spread(level, slot);
         }
@@ -145,30 +157,23 @@ impl<K: Copy> Wheel<K> {
             self.nodes[head as usize].previous = index;
         }
         let node = &mut self.nodes[index as usize];
-        node.previous = NONE;
+        node.previous = HEADS + (level * SLOTS + slot) as u32;
         node.next = head;
-        node.level = level as u8;
-        node.slot = slot as u8;
         self.levels[level].first[slot] = index;
         self.levels[level].occupied |= 1 << slot;
     }
 
     fn unlink(&mut self, index: u32) {
-        let Node {
-            previous,
-            next,
-            level,
-            slot,
-            ..
-        } = self.nodes[index as usize];
+        let Node { previous, next, .. } = self.nodes[index as usize];
         if next != NONE {
             self.nodes[next as usize].previous = previous;
         }
-        if previous != NONE {
+        if previous < HEADS {
             self.nodes[previous as usize].next = next;
             return;
         }
-        let (level, slot) = (usize::from(level), usize::from(slot));
+        let place = (previous - HEADS) as usize;
+        let (level, slot) = (place / SLOTS, place % SLOTS);
         self.levels[level].first[slot] = next;
         if next == NONE {
             self.levels[level].occupied &= !(1 << slot);

@@ -87,10 +87,10 @@ pub(super) async fn act<E: Engine>(
         _ => &["aor"],
     };
     let form = Form::parse(query, body, fields)?;
-    let handling = match (path, form.optional("politely")) {
-        ("/rules/approve", _) => Handling::Allow,
-        ("/rules/deny", Ok(None)) => Handling::Block,
-        ("/rules/deny", _) => Handling::PoliteBlock,
+    let handling = match path {
+        "/rules/approve" => Handling::Allow,
+        "/rules/deny" if form.is_yes("politely")? => Handling::PoliteBlock,
+        "/rules/deny" => Handling::Block,
         _ => {
             let remove = |directory: &Directory, aor: &Aor| {
                 let has_rules = directory.has_rules_document(aor);

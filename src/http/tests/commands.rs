@@ -197,6 +197,8 @@ fn a_shard_that_is_busy_gets_the_directory_later() {
     shards.sort_by_key(|shard| shard.0);
     assert_eq!(shards, [0, 1, 2].map(ShardId));
     server.engine.is_silent.store(true, Ordering::SeqCst);
+    let why = server.operator("/why?aor=team@abc.com").body;
+    assert!(why.contains("its shard does not answer"), "{why}");
     let half = server.command("/list/delete", "list=team@abc.com");
     assert_eq!(half.status, 503);
     assert!(half.body.starts_with("done, but a shard"), "{}", half.body);
@@ -437,6 +439,9 @@ fn rules_are_imported_shown_edited_and_removed() {
     let fields = "watcher=bob@xyz.com&aor=123@abc.com&politely=yes";
     assert_eq!(server.command("/rules/deny", fields).status, 200);
     assert_eq!(handling(), [Handling::PoliteBlock]);
+    let bluntly = fields.replace("yes", "no");
+    assert_eq!(server.command("/rules/deny", &bluntly).status, 200);
+    assert_eq!(handling(), [Handling::Block]);
     let removed = server.command("/rules/remove", "aor=123@abc.com");
     assert_eq!(removed.body, "123@abc.com has no rules of its own\n");
     assert_eq!(handling(), []);
@@ -464,6 +469,8 @@ fn rules_that_cannot_be_are_refused() {
     );
     let fields = "aor=123@abc.com&watcher=bob";
     server.refuses("/rules/deny", fields, 400, "this is no address");
+    let fields = "aor=123@abc.com&watcher=bob@xyz.com&politely=perhaps";
+    server.refuses("/rules/deny", fields, 400, "politely is none of: yes, no");
     assert_eq!(server.operator("/rules?aor=123@abc.com").status, 404);
     let anybody = DOCUMENT
         .replace(r#"<identity><one id="sip:bob@xyz.com"/></identity>"#, "")

@@ -8,6 +8,8 @@ use lamplighter::shard::Directory;
 use lamplighter::shard::Options;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
+use lamplighter::shard::shield::Rate;
+use lamplighter::shard::shield::ShieldOptions;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -39,6 +41,13 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         response_ring_octets: 1 << 22,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        shield: ShieldOptions {
+            phone: Rate {
+                per_second: 3,
+                burst: 100,
+            },
+            ..ShieldOptions::default()
+        },
     };
     let mut seed = [0; 32];
     let mut rng = Rng::new(plan.seed ^ u64::from(id) << 48);
