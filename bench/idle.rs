@@ -54,7 +54,9 @@ fn main() -> Result<(), Error> {
     fleet.serve_for(IDLE)?;
     let share = (daemon.cpu()? - before).as_secs_f64() / start.elapsed().as_secs_f64() * 100.0;
     println!("idle with {watchers} subscriptions: {share:.3} % of a core");
-    bars::IDLE.report(share);
+    if !is_small {
+        bars::IDLE.report(share);
+    }
 
     let swallow = Blaster::start(Blast::Swallow)?;
     println!(

@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use lamplighter::config;
@@ -19,6 +20,7 @@ use lamplighter_bench::Error;
 use lamplighter_bench::sip;
 use lamplighter_bench::sip::DOMAIN;
 use lamplighter_bench::sip::Subscribe;
+use lamplighter_bench::system;
 
 const NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
 /// Who publishes.
@@ -108,11 +110,46 @@ impl Inside {
     /// A presentity's PUBLISH; the outbox has 200 and NOTIFYs then.
     #[allow(dead_code, reason = "where timers are measured, nobody publishes")]
     pub(crate) fn publish(&mut self, presentity: u32) {
+        self.write_publish(presentity);
+        self.give(PBX);
+        self.remember_tag(presentity);
+    }
+
+    /// The same turn by turn, each followed by the emptying of the outbox, as a core has them; then
+    /// all NOTIFYs are acknowledged. The CPU time of each turn.
+    #[allow(dead_code, reason = "the criterion benchmarks look at the whole")]
+    pub(crate) fn publish_in_turns(&mut self, presentity: u32) -> Vec<Duration> {
+        self.write_publish(presentity);
+        let (mut turns, mut answers) = (Vec::new(), Vec::new());
+        let mut start = system::thread_cpu();
+        let input = Input::Datagram {
+            flow: Self::flow(PBX),
+            bytes: &self.text,
+        };
+        self.shard.handle(input, self.now, &mut self.out);
+        while self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.shard.handle_timeout(self.now, &mut self.out);
+            turns.push(system::thread_cpu() - start);
+            if turns.len() == 1 {
+                self.remember_tag(presentity);
+            }
+            answers.extend(self.answers(usize::from(turns.len() == 1)));
+            start = system::thread_cpu();
+        }
+        self.take_answers(&answers);
+        self.out.clear();
+        turns
+    }
+
+    fn write_publish(&mut self, presentity: u32) {
         self.changes += 1;
         self.text.clear();
         let tag = &self.entity_tags[presentity as usize];
         sip::write_publish(&mut self.text, presentity, self.changes, tag, PBX);
-        self.give(PBX);
+    }
+
+    /// The 200 to a PUBLISH is the first message in the outbox.
+    fn remember_tag(&mut self, presentity: u32) {
         let answer = self.sent(0);
         let tag = sip::header(&answer, "SIP-ETag").unwrap_or_default();
         self.entity_tags[presentity as usize] = String::from_utf8_lossy(tag).into_owned();

@@ -3,7 +3,8 @@
 //! A million subscriptions to 100,000 presentities (ten watchers each, twenty keys a phone) are
 //! made on the real server; its memory after, less its memory before, per subscription. Then, in
 //! this process and with the engine alone, 100,000 subscriptions run out within the same second:
-//! how long the longest turn took, and what each cost.
+//! how long the longest turn took, and what each cost. And one presentity with 10,000 watchers
+//! changes: its longest turn must leave room for others.
 //!
 //! `cargo bench --bench memory`, about a minute; `-- --small` stops at 100,000.
 
@@ -25,9 +26,14 @@ const SUBSCRIPTIONS: u32 = 1_000_000;
 /// Where the memory is looked at.
 const STEPS: [u32; 3] = [10_000, 100_000, SUBSCRIPTIONS];
 const STORM: u32 = 100_000;
+/// Watchers of the hot presentity.
+const CROWD: u32 = 10_000;
+/// How often it changes.
+const CHANGES: usize = 50;
 
 fn main() -> Result<(), Error> {
     storm()?;
+    hot()?;
     system::pin(PHONES_CPU);
     let daemon = Daemon::start(env!("CARGO_BIN_EXE_lamplighter"))?;
     let size = Size {
@@ -92,5 +98,32 @@ fn storm() -> Result<(), Error> {
         micros(sum) / f64::from(turns.max(1)),
         micros(longest)
     );
+    Ok(())
+}
+
+/// The median over the changes, of each one's first and longest turn: the machine's own pauses are
+/// no turn of ours.
+fn hot() -> Result<(), Error> {
+    let mut inside = Inside::new(CROWD, 1)?;
+    let (mut first, mut longest, mut count) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..CHANGES {
+        inside.now += Duration::from_millis(20);
+        let turns = inside.publish_in_turns(0);
+        first.extend(turns.first().copied());
+        longest.extend(turns.iter().max().copied());
+        count = turns.len();
+    }
+    first.sort_unstable();
+    longest.sort_unstable();
+    let middle = |times: &[Duration]| times.get(times.len() / 2).copied().unwrap_or_default();
+    let milliseconds = micros(middle(&longest)) / 1000.0;
+    println!("one change told to {CROWD} watchers in {count} turns, the engine alone");
+    println!(
+        "  first turn {:.1} us, longest {:.1} us, longest of all {:.1} us",
+        micros(middle(&first)),
+        micros(middle(&longest)),
+        micros(longest.last().copied().unwrap_or_default())
+    );
+    bars::TURN.report(milliseconds);
     Ok(())
 }

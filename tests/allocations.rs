@@ -40,6 +40,8 @@ use lamplighter::shard::ShardId;
 use lamplighter::shard::Token;
 use lamplighter::shard::directory::AuthMode;
 use lamplighter::shard::directory::Domain;
+use lamplighter::shard::shield::Rate;
+use lamplighter::shard::shield::ShieldOptions;
 use lamplighter::sip::Transport;
 
 // The counting allocator.
@@ -142,6 +144,8 @@ fn options(epoch: Instant) -> Options {
         notify_rate_per_phone: 10,
         notify_burst_per_phone: 20,
         notifies_per_turn: 64,
+        timers_per_turn: 512,
+        segment_octets_max: 1400,
         presentities_max: 1000,
         publications_per_presentity_max: 32,
         calls_per_presentity_max: 50,
@@ -149,6 +153,13 @@ fn options(epoch: Instant) -> Options {
         response_ring_octets: 1 << 16,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        shield: ShieldOptions {
+            phone: Rate {
+                per_second: 1,
+                burst: 100,
+            },
+            ..ShieldOptions::default()
+        },
     }
 }
 
@@ -492,6 +503,28 @@ const DECODER_ALLOCATIONS_MAX: u64 = 22;
 /// What a PUBLISH with one call costs, the decoder included. It does not grow with the number of
 /// watchers.
 const PUBLISH_ALLOCATIONS_MAX: u64 = 40;
+
+/// A storm costs no memory: neither what is held back nor what is refused again.
+#[test]
+fn a_request_of_a_phone_that_loops_allocates_nothing() {
+    let mut bench = Bench::new(1, "dialog");
+    let flow = bench.phones[0].flow;
+    let mut refused = 0;
+    for round in 0..300 {
+        bench.phones[0].to_tag.clear();
+        bench.phones[0].target = "sip:100@example.com".to_owned();
+        let request = String::from_utf8(bench.subscribe(0)).unwrap();
+        let octets = request.replace("Call-ID: 0", &format!("Call-ID: {round}"));
+        bench.outbox.clear();
+        let bytes = octets.as_bytes();
+        let allocations = bench.measure(Input::Datagram { flow, bytes });
+        if bench.sent()[0].starts_with("SIP/2.0 503 ") {
+            refused += 1;
+            assert_eq!(allocations, 0, "round {round}");
+        }
+    }
+    assert_eq!(refused, 201);
+}
 
 #[test]
 fn reading_a_document_costs_its_values() {

@@ -71,7 +71,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("sha2", &["sip/digest", "presence/document"]),
     ("signal_hook", &["runtime"]),
     ("slab", &["shard", "sip"]),
-    ("smallvec", &["sip", "presence", "shard"]),
+    ("smallvec", &["sip", "presence", "shard", "net"]),
     ("socket2", &["net", "config", "runtime", "http"]),
     ("subtle", &["sip", "http"]),
     (

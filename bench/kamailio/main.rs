@@ -245,7 +245,8 @@ impl Comparison {
 
     fn fan_out(&mut self, watchers: u32) -> Result<(), Error> {
         let subjects = self.subjects()?;
-        let presentities = (self.watchers / watchers).max(1);
+        // With fewer, changes of one would overtake each other, which is no loss.
+        let presentities = (self.watchers / watchers).max(10);
         let mut fleets = Self::fleets(&subjects, Size::fan_out(presentities, watchers))?;
         let changes = u64::from(NOTIFIES_PER_TURN.div_ceil(watchers));
         let works = Self::turns(&subjects, &mut fleets, TURNS, |fleet| {

@@ -25,7 +25,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     let (domains, listeners) = (plan.directory.domains().len(), plan.listeners.len());
     println!("{}: in order", file.display());
     println!(
-        "  {listeners} SIP listeners, {} HTTP listeners, {domains} domains",
+        "  SIP listeners: {listeners}, HTTP listeners: {}, domains: {domains}",
         plan.http_listen.len()
     );
     println!(

@@ -39,7 +39,7 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(ConfigArguments),
-    /// See a lamp change: a server, a phone and a caller in one process on loopback.
+    /// See lamps change: a server, three phones and an exchange in one process on loopback.
     Demo(DemoArguments),
     /// Check a configuration file; prints every fault with its line.
     Check(ConfigArguments),
@@ -47,6 +47,8 @@ enum Command {
     Why(QuestionArguments),
     /// Tell who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
+    /// Tell which phones send the same again and again in vain.
+    Loops(LoopsArguments),
     /// Show and edit lists; subscribed phones follow at once.
     List(ListArguments),
     /// Say something about an address: do-not-disturb, a note, a lamp, a parked call.
@@ -91,6 +93,22 @@ struct QuestionArguments {
     server: ServerArguments,
 }
 
+/// How the loops are shown.
+#[derive(Debug, Args)]
+struct LoopsArguments {
+    /// All columns, as wide as they get.
+    #[arg(long)]
+    wide: bool,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl LoopsArguments {
+    fn request(&self) -> Request {
+        Request::get("/loops").with_some("wide", self.wide.then_some("yes"))
+    }
+}
+
 impl QuestionArguments {
     fn ask(&self, path: &'static str) -> ExitCode {
         let wide = self.wide.then_some("yes");
@@ -111,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments.config),
         Command::Why(arguments) => arguments.ask("/why"),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
+        Command::Loops(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::List(arguments) => edit::list(&arguments),
         Command::Say(arguments) => say::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),
@@ -157,6 +176,7 @@ mod tests {
         let words = std::iter::once("lamplighter".to_owned()).chain(words);
         match Arguments::try_parse_from(words).ok()?.command {
             Command::List(arguments) => Some(arguments.request()),
+            Command::Loops(arguments) => Some(arguments.request()),
             Command::Say(arguments) => Some(arguments.request()),
             Command::Approve(arguments) => Some(arguments.request()),
             Command::Deny(arguments) => Some(arguments.request()),
@@ -173,6 +193,8 @@ mod tests {
             &'static [(&'static str, &'static str)],
         );
         let table: &[Row] = &[
+            ("loops --socket /x", "/loops", &[]),
+            ("loops --wide", "/loops", &[("wide", "yes")]),
             ("list show", "/list", &[]),
             ("list show t@a --socket /x", "/list", &[("list", "t@a")]),
             (
@@ -285,7 +307,7 @@ mod tests {
             ),
         ];
         for (line, path, fields) in table {
-            let is_question = ["/list", "/rules"].contains(path);
+            let is_question = ["/list", "/loops", "/rules"].contains(path);
             let expected = if is_question {
                 Request::get(path)
             } else {
@@ -306,6 +328,7 @@ mod tests {
             "say 1@a forward sometimes 5",
             "say 1@a appearance two held",
             "approve b@x",
+            "loops 1@a",
             "list show --socket /x --config /y",
             "rules import 1@a /nowhere/at/all",
         ] {

@@ -7,6 +7,7 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
@@ -173,6 +174,15 @@ pub(super) fn limits(config: &Config, complainer: &mut Complainer<'_>) {
         16 << 20,
         complainer,
     );
+    // A segment's length is told to the kernel in 16 bits, and paths of more than 9,000 are rare.
+    between(
+        &limits.segment,
+        limits.segment.get_ref().0,
+        "segment",
+        0,
+        8900,
+        complainer,
+    );
     between(
         &limits.response_ring,
         limits.response_ring.get_ref().0,
@@ -229,6 +239,21 @@ fn advertised(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option
         complainer.add(text.span(), what, remedy);
     }
     found.map(|host| port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
+}
+
+/// A network, or a single address.
+pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<IpNet> {
+    let parsed = text.get_ref().parse::<IpNet>().ok();
+    let parsed = parsed.or_else(|| text.get_ref().parse::<IpAddr>().ok().map(IpNet::from));
+    if parsed.is_none() {
+        let what = format!("\"{}\" is neither a network nor an address", text.get_ref());
+        complainer.add(
+            text.span(),
+            what,
+            "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"",
+        );
+    }
+    parsed
 }
 
 /// Complains of a count outside its bounds.

@@ -17,6 +17,7 @@ mod policies;
 mod profiles;
 mod quantity;
 mod schema;
+mod shield;
 mod suggestion;
 mod tenants;
 

@@ -12,6 +12,7 @@ use crate::config::complaint::Source;
 use crate::config::machine::Machine;
 use crate::config::machine::random_key;
 use crate::config::schema::Config;
+use crate::config::shield;
 use crate::config::tenants;
 use crate::shard::Directory;
 use crate::shard::Options;
@@ -66,6 +67,7 @@ impl Plan {
         let listeners = check::sip_listeners(&config.sip, &mut complainer);
         let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
         check::limits(config, &mut complainer);
+        let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
         let key = random_key().unwrap_or_else(|error| {
             complainer.add(
@@ -79,7 +81,10 @@ impl Plan {
         Ok(Self {
             name: config.node.name.clone(),
             data_dir: config.node.data_dir.clone(),
-            options: options(config, key, shards.len(), &listeners),
+            options: Options {
+                shield,
+                ..options(config, key, shards.len(), &listeners)
+            },
             shards,
             http_cpu,
             listeners,
@@ -109,6 +114,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         notify_rate_per_phone: config.notify.rate,
         notify_burst_per_phone: *config.notify.burst.get_ref(),
         notifies_per_turn: *limits.notifies_per_turn.get_ref(),
+        segment_octets_max: limits.segment.get_ref().0,
         presentities_max: *limits.presentities.get_ref(),
         publications_per_presentity_max: *limits.publications_per_presentity.get_ref(),
         calls_per_presentity_max: *limits.calls_per_presentity.get_ref(),

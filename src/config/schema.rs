@@ -5,6 +5,7 @@
 //! the complaint has a line.
 
 mod profile;
+mod shield;
 mod tenant;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub(super) use profile::IdleKind;
 pub(super) use profile::ParameterKind;
 pub(super) use profile::Profile;
 pub(super) use profile::UnregisteredKind;
+pub(super) use shield::Shield;
 pub(super) use tenant::Account;
 pub use tenant::AuthKind;
 pub(super) use tenant::CompositionKind;
@@ -56,6 +58,8 @@ pub struct Config {
     pub auth: Auth,
     /// `[limits]`
     pub limits: Limits,
+    /// `[shield]`
+    pub shield: Shield,
     /// `[[domain]]`
     pub domain: Vec<Domain>,
     /// `[[account]]`
@@ -169,6 +173,7 @@ pub struct Limits {
     pub response_ring: Spanned<Octets>,
     pub nonces: Spanned<usize>,
     pub notifies_per_turn: Spanned<usize>,
+    pub segment: Spanned<Octets>,
     pub expiry_grace: Interval,
     pub probation: Spanned<Interval>,
 }
@@ -235,7 +240,8 @@ impl Default for Limits {
             body: unplaced(Octets(64 << 10)),
             response_ring: unplaced(Octets(32 << 20)),
             nonces: unplaced(65_536),
-            notifies_per_turn: unplaced(512),
+            notifies_per_turn: unplaced(256),
+            segment: unplaced(Octets(1400)),
             expiry_grace: Interval::from_secs(32),
             probation: unplaced(Interval::from_secs(30)),
         }
@@ -281,6 +287,7 @@ impl Config {
             ("[notify]", self.notify != new.notify),
             ("[auth]", self.auth != new.auth),
             ("[limits]", self.limits != new.limits),
+            ("[shield]", self.shield != new.shield),
         ];
         sections
             .into_iter()

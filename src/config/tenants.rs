@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use ipnet::IpNet;
 use toml::Spanned;
 
+use crate::config::check::network;
 use crate::config::check::time_between;
 use crate::config::complaint::Complainer;
 use crate::config::lists;
@@ -178,21 +178,6 @@ pub(super) fn canonical_domain(name: &str) -> Option<String> {
         (1..=63).contains(&label.len()) && label.chars().all(legal)
     };
     (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
-}
-
-/// A network, or a single address.
-fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<IpNet> {
-    let parsed = text.get_ref().parse::<IpNet>().ok();
-    let parsed = parsed.or_else(|| text.get_ref().parse::<IpAddr>().ok().map(IpNet::from));
-    if parsed.is_none() {
-        let what = format!("\"{}\" is neither a network nor an address", text.get_ref());
-        complainer.add(
-            text.span(),
-            what,
-            "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"",
-        );
-    }
-    parsed
 }
 
 /// The spans of a domain.

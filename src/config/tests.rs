@@ -41,6 +41,19 @@ fn complaints(text: &str) -> Vec<String> {
     complaints.to_string().lines().map(str::to_owned).collect()
 }
 
+/// That these are all its faults: each by its line, and how its text begins.
+fn complains(text: &str, expected: &[(u32, &str)]) {
+    let found = complaints(text);
+    for (line, what) in expected {
+        let start = format!("lamplighter.toml:{line}: {what}");
+        assert!(
+            found.iter().any(|text| text.starts_with(&start)),
+            "{start}\n{found:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
 #[test]
 fn the_shipped_file_says_the_defaults() {
     let shipped = Config::parse(&source(DEFAULT_FILE)).unwrap();
@@ -68,6 +81,7 @@ fn the_shipped_file_explains_every_key() {
     let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"\"\n";
     let tables = [
         "", "[node]", "[cores]", "[sip]", listen, "[http]", "[notify]", "[auth]", "[limits]",
+        "[shield]",
     ];
     let tables = tables.into_iter().chain([
         "[[domain]]\nname = \"\"",
@@ -414,6 +428,35 @@ fn a_password_is_shown_by_nothing() {
         complaint.contains(":4: ") && !complaint.contains("271828"),
         "{complaint}"
     );
+}
+
+#[test]
+fn the_shield_is_converted_and_checked() {
+    let shield = plan(
+        "[shield]\nphone_rate = 5\nphone_burst = 50\nexempt = [\"10.0.0.9\"]\n\
+         refusal_life = 0\nexpires_jitter = 0\nloop_rate = 0\n",
+    );
+    let shield = shield.options.shield;
+    assert_eq!((shield.phone.per_second, shield.phone.burst), (5, 50));
+    assert_eq!(shield.exempt, ["10.0.0.9/32".parse().unwrap()]);
+    assert!(shield.refusal_life.is_zero());
+    let faults = complaints(
+        "[shield]\nphone_burst = 0\nexempt = [\"sbc\"]\nbuckets = 5\n\
+         expires_jitter = 90\ncool_down = \"1d\"\n",
+    );
+    for (key, fault) in [
+        ("phone_burst is 0", 2),
+        ("\"sbc\" is neither a network nor an address", 3),
+        ("buckets is 5", 4),
+        ("expires_jitter is 90", 5),
+        ("cool_down is 1day", 6),
+    ] {
+        let place = format!("lamplighter.toml:{fault}: {key}");
+        assert!(
+            faults.iter().any(|line| line.starts_with(&place)),
+            "{place}: {faults:#?}"
+        );
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::sip::digest::Secret;
-use crate::sip::uri::write_escaped_user;
+use crate::sip::uri::sip_uri;
 
 /// Octets of a form; a longer one is 413.
 const FORM_OCTETS_MAX: usize = 8 << 10;
@@ -238,10 +238,7 @@ fn seconds(text: &str) -> Result<u64, Refusal> {
 
 /// The call leg with `number` at its other end. Who called, nobody said.
 fn call(number: &str, domain: &Domain) -> CallDialog {
-    let mut identity = String::from("sip:");
-    write_escaped_user(number, &mut identity);
-    identity.push('@');
-    identity.push_str(&domain.name);
+    let identity = sip_uri(number, &domain.name);
     CallDialog {
         id: format!("call_state-{}", CALLS.fetch_add(1, Ordering::Relaxed)).into(),
         call_id: Box::default(),

@@ -4,7 +4,7 @@
 //! | page | fields |
 //! |---|---|
 //! | `/why`, `/watchers` | `aor`, `wide` |
-//! | `/counters` | |
+//! | `/counters`, `/loops` | |
 //! | `/list` | `list`, or none for all lists |
 //! | `/list/create` | `list`, `name`, `style`, `members` |
 //! | `/list/delete` | `list` |
@@ -19,6 +19,7 @@
 
 mod form;
 mod lists;
+mod loops;
 mod questions;
 mod refusal;
 mod rules;
@@ -54,7 +55,7 @@ pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_question = matches!(
         path.as_str(),
-        "/why" | "/watchers" | "/counters" | "/list" | "/rules"
+        "/why" | "/watchers" | "/counters" | "/loops" | "/list" | "/rules"
     );
     let is_command = lists::is_command(&path) || rules::is_command(&path) || say::is_command(&path);
     let done = match (is_question, is_command) {
@@ -75,6 +76,7 @@ async fn ask<E: Engine>(path: &str, query: &str, site: &Site<E>) -> Result<Strin
         "/watchers" => questions::watchers(query, site).await,
         "/list" => lists::show(query, &site.directory()),
         "/rules" => rules::show(query, &site.directory()),
+        "/loops" => loops::show(query, site).await,
         _ => Ok(questions::counters(&site.engine).await),
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn report_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Resu
     unsafe_code,
     reason = "setsockopt has no safe wrapper for these options"
 )]
-fn set(
+pub(super) fn set(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,

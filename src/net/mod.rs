@@ -9,6 +9,7 @@
 
 pub mod address;
 pub mod adopt;
+mod arrange;
 pub mod bind;
 pub mod connection;
 pub mod framing;
@@ -31,6 +32,9 @@ pub struct Limits {
     /// Octets of datagrams waiting for room in a socket's send buffer; more are dropped and
     /// counted, the peer's timers recover.
     pub stalled_octets_max: usize,
+    /// Octets of the longest datagram that may leave together with others to its destination;
+    /// longer ones leave each on its own, and all do when it is 0.
+    pub segment_octets_max: usize,
     /// Stream connections of one shard; one more is closed at once.
     pub connections_max: usize,
     /// Stream connections of one address on one shard; one more is closed at once (W:E2.8).
@@ -50,6 +54,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             stalled_octets_max: 4 * 1024 * 1024,
+            segment_octets_max: 1400,
             connections_max: 32 * 1024,
             connections_per_address_max: 1024,
             outbound_octets_max: 1024 * 1024,

@@ -11,6 +11,8 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use crate::net::Limits;
 use crate::net::connection::Connection;
 use crate::net::connection::Written;
@@ -22,8 +24,9 @@ use crate::shard::ShardId;
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
-/// Pieces of one write: the kernel takes 1024 at most, and that many fit on the stack.
-const PIECES_MAX: usize = 256;
+/// Pieces of one write: as many as the kernel takes, more than two for each message of a turn. That
+/// many fit on the stack.
+const PIECES_MAX: usize = 1024;
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 
@@ -240,23 +243,17 @@ fn write_chain(
 ) {
     let mut next = chains.get(first as usize);
     while next.is_some() {
-        let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
-        let (mut used, mut messages) = (0, 0);
-        while let Some(link) = next.filter(|_| used + 2 <= PIECES_MAX) {
+        let mut pieces: SmallVec<[IoSlice<'_>; PIECES_MAX]> = SmallVec::new();
+        let mut messages = 0;
+        while let Some(link) = next.filter(|_| pieces.len() + 2 <= PIECES_MAX) {
             if let Some(transmit) = outbox.transmits.get(link.transmit as usize) {
-                for piece in outbox
-                    .pieces(transmit)
-                    .into_iter()
-                    .filter(|piece| !piece.is_empty())
-                {
-                    pieces[used] = IoSlice::new(piece);
-                    used += 1;
-                }
+                let found = outbox.pieces(transmit).into_iter();
+                pieces.extend(found.filter(|piece| !piece.is_empty()).map(IoSlice::new));
                 messages += 1;
             }
             next = chains.get(link.next as usize);
         }
-        match connection.write(&pieces[..used]) {
+        match connection.write(&pieces) {
             Written::All | Written::Queued => counters.stream_messages_sent.add(messages),
             Written::Stalled => {
                 counters.stream_messages_sent.add(messages);

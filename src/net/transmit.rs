@@ -1,12 +1,20 @@
-//! Sending datagrams: up to 64 at a time, each gathered from two pieces of the outbox's arena.
+//! Sending datagrams: many in a system call, each gathered from two pieces of the outbox's arena.
+//!
+//! Successive datagrams to one peer that are equally long, the last one perhaps shorter, are one
+//! message to the kernel, which cuts it apart at the last moment (UDP_SEGMENT): its way through the
+//! kernel is what a datagram costs, and they go it together.
 //!
 //! Guarantees: order is kept; payload is not copied in user space; nothing is allocated. A datagram
 //! the kernel refuses (its peer's network is gone, it is too long) is counted and skipped, the rest
-//! of the batch goes out. When the send buffer is full, sending stops and says where.
+//! of the batch goes out. When the send buffer is full, sending stops and says where. What the
+//! kernel does not take in one piece goes one by one; when that works, the pieces were at fault (a
+//! kernel before 4.18, a device without checksums, a path with a small MTU) and become shorter, and
+//! soon are none.
 
 use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::ptr;
@@ -19,13 +27,21 @@ use libc::sockaddr_storage;
 use crate::net::address;
 use crate::net::receive::empty_header;
 
-/// Datagrams of one call.
+/// Messages of one call, each a datagram or a train of them.
 pub const BATCH: usize = 64;
+/// Pieces of one call: two for each datagram.
+const PARTS: usize = 512;
+/// Datagrams in one message: what every kernel that can do it takes.
+const TRAIN_MAX: usize = 64;
+/// Octets of a message, segmented or not (RFC 768).
+const TRAIN_OCTETS_MAX: usize = 65_507;
+/// Where only shorter segments than this would be taken, none are made.
+const SEGMENT_OCTETS_MIN: usize = 256;
 
-/// Room for the one control message that names the source address of a datagram.
+/// Room for the control messages of one message: its source address and its segments' length.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 48]);
+struct Control([u8; 64]);
 
 /// One datagram to send.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +54,20 @@ pub struct Datagram<'a> {
     pub pieces: [&'a [u8]; 2],
 }
 
+impl Datagram<'_> {
+    fn octets(&self) -> usize {
+        self.pieces[0].len() + self.pieces[1].len()
+    }
+}
+
+/// What one message to the kernel carries.
+#[derive(Clone, Copy, Debug, Default)]
+struct Train {
+    datagrams: usize,
+    /// Octets of each, but for the last.
+    segment_octets: usize,
+}
+
 /// What became of a sequence of datagrams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
@@ -47,6 +77,10 @@ pub struct Sent {
     pub refused: usize,
     /// Octets of those that were sent.
     pub octets: usize,
+    /// Of those that were sent, as parts of a train.
+    pub segmented: usize,
+    /// Trains that were refused and went one by one.
+    pub segmentation_refused: usize,
     /// Whether the send buffer was full.
     pub is_stalled: bool,
 }
@@ -55,14 +89,12 @@ pub struct Sent {
 pub struct SendBatch {
     names: Vec<sockaddr_storage>,
     controls: Vec<Control>,
-    parts: Vec<[iovec; 2]>,
+    parts: Vec<iovec>,
     headers: Vec<mmsghdr>,
-}
-
-impl Default for SendBatch {
-    fn default() -> Self {
-        Self::new()
-    }
+    /// What each message carries.
+    trains: Vec<Train>,
+    /// Octets of the longest datagram that may be part of a train; 0 when none may.
+    segment_octets_max: usize,
 }
 
 impl std::fmt::Debug for SendBatch {
@@ -72,20 +104,20 @@ impl std::fmt::Debug for SendBatch {
 }
 
 impl SendBatch {
-    /// Empty headers.
+    /// Empty headers. Datagrams of up to `segment_octets_max` octets may go in trains.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(segment_octets_max: usize) -> Self {
+        let no_part = iovec {
+            iov_base: ptr::null_mut(),
+            iov_len: 0,
+        };
         Self {
             names: vec![address::empty(); BATCH],
-            controls: vec![Control([0; 48]); BATCH],
-            parts: vec![
-                [iovec {
-                    iov_base: ptr::null_mut(),
-                    iov_len: 0
-                }; 2];
-                BATCH
-            ],
+            controls: vec![Control([0; 64]); BATCH],
+            parts: vec![no_part; PARTS],
             headers: vec![empty_header(); BATCH],
+            trains: vec![Train::default(); BATCH],
+            segment_octets_max,
         }
     }
 
@@ -98,32 +130,66 @@ impl SendBatch {
     ) -> Sent {
         let mut sent = Sent::default();
         while sent.settled < count && !sent.is_stalled {
-            let batch = (count - sent.settled).min(BATCH);
-            for slot in 0..batch {
-                self.fill(slot, &datagram(sent.settled + slot));
+            let trains = self.segment_octets_max;
+            let slots = self.fill_slots(sent.settled..count, trains, &datagram);
+            let Some((train, error)) = self.send_slots(socket, slots, &mut sent) else {
+                continue;
+            };
+            sent.segmentation_refused += 1;
+            let refused = sent.refused;
+            let alone = sent.settled..sent.settled + train.datagrams;
+            let slots = self.fill_slots(alone, 0, &datagram);
+            // One by one there are no trains that could be refused.
+            let _ = self.send_slots(socket, slots, &mut sent);
+            if sent.refused == refused && !sent.is_stalled {
+                self.shorten(train.segment_octets, &error);
             }
-            self.send_slots(socket, batch, &mut sent);
         }
         sent
     }
 
-    /// Sends the first `batch` slots, over the refused ones.
-    fn send_slots(&mut self, socket: BorrowedFd<'_>, batch: usize, sent: &mut Sent) {
+    /// A train was refused whose datagrams are not, each on its own.
+    fn shorten(&mut self, refused_octets: usize, error: &io::Error) {
+        let left = match error.raw_os_error() {
+            // A device that does not even compute checksums.
+            Some(libc::EIO) => 0,
+            Some(libc::EINVAL | libc::EMSGSIZE) => refused_octets / 4 * 3,
+            _ => return,
+        };
+        self.segment_octets_max = if left < SEGMENT_OCTETS_MIN { 0 } else { left };
+        let (octets, limit) = (refused_octets, self.segment_octets_max);
+        tracing::info!(%error, octets, limit, "the kernel does not take datagrams together");
+    }
+
+    /// Sends the first `slots` messages, over refused datagrams. Ends at a train that is refused,
+    /// and gives it back; its datagrams are not settled.
+    fn send_slots(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        slots: usize,
+        sent: &mut Sent,
+    ) -> Option<(Train, io::Error)> {
         let mut slot = 0;
-        while slot < batch {
-            match self.call(socket, slot, batch) {
+        while slot < slots {
+            match self.call(socket, slot, slots) {
                 Ok(taken) => {
-                    sent.octets += self.headers[slot..slot + taken]
-                        .iter()
-                        .map(|header| header.msg_len as usize)
-                        .sum::<usize>();
-                    sent.settled += taken;
+                    let headers = &self.headers[slot..slot + taken];
+                    for (header, train) in headers.iter().zip(&self.trains[slot..]) {
+                        sent.octets += header.msg_len as usize;
+                        sent.settled += train.datagrams;
+                        if train.datagrams > 1 {
+                            sent.segmented += train.datagrams;
+                        }
+                    }
                     slot += taken;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     sent.is_stalled = true;
-                    return;
+                    return None;
+                }
+                Err(error) if self.trains[slot].datagrams > 1 => {
+                    return Some((self.trains[slot], error));
                 }
                 Err(error) => {
                     tracing::trace!(%error, "datagram refused");
@@ -133,6 +199,7 @@ impl SendBatch {
                 }
             }
         }
+        None
     }
 
     /// One system call for the slots from `first` up to `end`. An error is that of the slot
@@ -159,28 +226,87 @@ impl SendBatch {
         }
     }
 
-    fn fill(&mut self, slot: usize, datagram: &Datagram<'_>) {
-        let parts = &mut self.parts[slot];
-        for (part, piece) in parts.iter_mut().zip(datagram.pieces) {
-            part.iov_base = piece.as_ptr().cast_mut().cast();
-            part.iov_len = piece.len();
+    /// Makes messages of as many of the datagrams as one call takes, trains of those that are at
+    /// most `segment_octets_max` long. Gives back how many messages.
+    fn fill_slots<'a>(
+        &mut self,
+        datagrams: Range<usize>,
+        segment_octets_max: usize,
+        datagram: &impl Fn(usize) -> Datagram<'a>,
+    ) -> usize {
+        let mut rest = datagrams.map(datagram).peekable();
+        let (mut slot, mut part) = (0, 0);
+        while slot < BATCH
+            && part + 2 <= PARTS
+            && let Some(first) = rest.next()
+        {
+            let first_part = part;
+            part = self.fill_parts(part, &first);
+            let mut train = Train {
+                datagrams: 1,
+                segment_octets: first.octets(),
+            };
+            let mut octets = first.octets();
+            let mut is_open = octets <= segment_octets_max;
+            while is_open && train.datagrams < TRAIN_MAX && part + 2 <= PARTS {
+                let joins = |next: &Datagram<'_>| {
+                    (next.peer, next.source) == (first.peer, first.source)
+                        && (1..=train.segment_octets).contains(&next.octets())
+                        && octets + next.octets() <= TRAIN_OCTETS_MAX
+                };
+                let Some(next) = rest.next_if(joins) else {
+                    break;
+                };
+                part = self.fill_parts(part, &next);
+                train.datagrams += 1;
+                octets += next.octets();
+                is_open = next.octets() == train.segment_octets;
+            }
+            self.fill(slot, &first, first_part..part, train);
+            slot += 1;
         }
+        slot
+    }
+
+    /// Points parts to a datagram's pieces; gives back which part is next.
+    fn fill_parts(&mut self, first: usize, datagram: &Datagram<'_>) -> usize {
+        let mut next = first;
+        for piece in datagram.pieces {
+            if piece.is_empty() && next > first {
+                break;
+            }
+            self.parts[next] = iovec {
+                iov_base: piece.as_ptr().cast_mut().cast(),
+                iov_len: piece.len(),
+            };
+            next += 1;
+        }
+        next
+    }
+
+    fn fill(&mut self, slot: usize, first: &Datagram<'_>, parts: Range<usize>, train: Train) {
         let header = &mut self.headers[slot].msg_hdr;
-        header.msg_iov = parts.as_mut_ptr();
-        header.msg_iovlen = if datagram.pieces[1].is_empty() { 1 } else { 2 };
+        header.msg_iovlen = parts.len();
+        header.msg_iov = self.parts[parts].as_mut_ptr();
         let name = &mut self.names[slot];
-        header.msg_namelen = address::encode(datagram.peer, name);
+        header.msg_namelen = address::encode(first.peer, name);
         header.msg_name = ptr::from_mut(name).cast();
         let control = &mut self.controls[slot];
-        let control_octets = datagram
+        let mut octets = first
             .source
             .map_or(0, |source| write_source(source, control));
-        header.msg_control = if control_octets == 0 {
+        if train.datagrams > 1 {
+            let segment_octets = train.segment_octets as u16;
+            let (level, kind) = (libc::SOL_UDP, libc::UDP_SEGMENT);
+            octets += write_control(control, octets, level, kind, segment_octets);
+        }
+        header.msg_control = if octets == 0 {
             ptr::null_mut()
         } else {
             control.0.as_mut_ptr().cast()
         };
-        header.msg_controllen = control_octets;
+        header.msg_controllen = octets;
+        self.trains[slot] = train;
     }
 }
 
@@ -196,7 +322,7 @@ fn write_source(source: IpAddr, control: &mut Control) -> usize {
                 ipi_spec_dst,
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
-            write_control(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+            write_control(control, 0, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
         }
         IpAddr::V6(ip) => {
             let ipi6_addr = libc::in6_addr {
@@ -206,14 +332,17 @@ fn write_source(source: IpAddr, control: &mut Control) -> usize {
                 ipi6_addr,
                 ipi6_ifindex: 0,
             };
-            write_control(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+            write_control(control, 0, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
         }
     }
 }
 
+/// Lays a control message out behind the `start` octets of those before it; gives back how many
+/// octets it takes.
 #[allow(unsafe_code, reason = "control messages are laid out by pointer")]
 fn write_control<T>(
     control: &mut Control,
+    start: usize,
     level: libc::c_int,
     kind: libc::c_int,
     value: T,
@@ -227,12 +356,12 @@ fn write_control<T>(
         )
     };
     assert!(
-        space <= size_of::<Control>(),
-        "the room is made for the longer of the two"
+        start.is_multiple_of(align_of::<cmsghdr>()) && start + space <= size_of::<Control>(),
+        "the room is made for the longest two"
     );
-    let place = control.0.as_mut_ptr().cast::<cmsghdr>();
-    // SAFETY: `place` is aligned for cmsghdr and has room for it and, checked above, for the value
-    // behind it.
+    let place = control.0[start..].as_mut_ptr().cast::<cmsghdr>();
+    // SAFETY: `place` is aligned for cmsghdr, as the room's begin and, checked above, `start` are,
+    // and has room for it and, checked above, for the value behind it.
     unsafe {
         (*place).cmsg_len = length as _;
         (*place).cmsg_level = level;
@@ -251,9 +380,13 @@ mod tests {
 
     use super::*;
     use crate::net::bind;
+    use crate::net::kernel_options;
 
     fn client() -> UdpSocket {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&client)
+            .set_recv_buffer_size(1 << 20)
+            .unwrap();
         client
             .set_read_timeout(Some(Duration::from_secs(5)))
             .unwrap();
@@ -266,7 +399,7 @@ mod tests {
         let client = client();
         let peer = client.local_addr().unwrap();
         let heads: Vec<String> = (0..150).map(|number| format!("head {number} ")).collect();
-        let mut batch = SendBatch::new();
+        let mut batch = SendBatch::new(1400);
         let sent = batch.send(sockets[0].as_fd(), heads.len(), |index| Datagram {
             peer,
             source: None,
@@ -298,7 +431,7 @@ mod tests {
         let long = vec![b'x'; 65_535];
         // Too long for UDP, and of a family this socket does not speak.
         let refused: SocketAddr = "[::1]:9".parse().unwrap();
-        let sent = SendBatch::new().send(sockets[0].as_fd(), 5, |index| match index {
+        let sent = SendBatch::new(1400).send(sockets[0].as_fd(), 5, |index| match index {
             0 | 2 => Datagram {
                 peer,
                 source: None,
@@ -322,6 +455,120 @@ mod tests {
         }
     }
 
+    /// Datagrams of these lengths, each told apart by its octets, are sent and received.
+    fn exchange(batch: &mut SendBatch, lengths: &[usize]) -> Sent {
+        let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let client = client();
+        let peer = client.local_addr().unwrap();
+        let texts: Vec<Vec<u8>> = (0u8..)
+            .zip(lengths)
+            .map(|(number, octets)| vec![number; *octets])
+            .collect();
+        let sent = batch.send(sockets[0].as_fd(), texts.len(), |index| {
+            let (head, tail) = texts[index].split_at(texts[index].len() / 2);
+            Datagram {
+                peer,
+                source: None,
+                pieces: [head, tail],
+            }
+        });
+        let mut buffer = vec![0; 4096];
+        for (index, text) in texts.iter().enumerate() {
+            let octets = client.recv(&mut buffer).unwrap();
+            assert!(buffer[..octets] == **text, "datagram {index} is as it was");
+        }
+        assert_eq!(sent.octets, lengths.iter().sum::<usize>());
+        assert_eq!((sent.settled, sent.refused), (lengths.len(), 0));
+        sent
+    }
+
+    #[test]
+    fn equally_long_datagrams_to_one_peer_leave_together_and_arrive_one_by_one() {
+        let equal = exchange(&mut SendBatch::new(1400), &[900; 70]);
+        assert_eq!((equal.segmented, equal.segmentation_refused), (70, 0));
+        // A shorter one ends a train, a longer one begins another.
+        let mixed = exchange(
+            &mut SendBatch::new(1400),
+            &[900, 900, 880, 900, 910, 910, 300, 1],
+        );
+        assert_eq!(mixed.segmented, 3 + 3, "900 900 880, 900, 910 910 300, 1");
+        // Too long for a segment.
+        assert_eq!(exchange(&mut SendBatch::new(1400), &[1401; 8]).segmented, 0);
+        // As many as a message holds: 46 of 1,400.
+        assert_eq!(
+            exchange(&mut SendBatch::new(1400), &[1400; 100]).segmented,
+            100
+        );
+    }
+
+    #[test]
+    fn datagrams_to_others_are_kept_apart() {
+        let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let clients = [client(), client()];
+        let peers = clients.each_ref().map(|one| one.local_addr().unwrap());
+        // Two to the first, one to the second, and so on.
+        let sent = SendBatch::new(1400).send(sockets[0].as_fd(), 30, |index| Datagram {
+            peer: peers[usize::from(index % 3 == 2)],
+            source: None,
+            pieces: [b"equal", b""],
+        });
+        assert_eq!((sent.settled, sent.segmented), (30, 20));
+        for (one, expected) in clients.iter().zip([20, 10]) {
+            let mut buffer = [0; 64];
+            for _ in 0..expected {
+                assert_eq!(one.recv(&mut buffer).unwrap(), 5);
+            }
+        }
+    }
+
+    /// Nobody can be reached at port 0, whether alone or together: that is not the kernel's fault.
+    #[test]
+    fn a_peer_that_cannot_be_reached_does_not_part_the_others() {
+        let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let mut batch = SendBatch::new(1400);
+        for _ in 0..10 {
+            let sent = batch.send(sockets[0].as_fd(), 3, |_| Datagram {
+                peer: "127.0.0.1:0".parse().unwrap(),
+                source: None,
+                pieces: [b"equal", b""],
+            });
+            assert_eq!(
+                (sent.settled, sent.refused, sent.segmentation_refused),
+                (3, 3, 1)
+            );
+        }
+        assert_eq!(exchange(&mut batch, &[900; 8]).segmented, 8);
+    }
+
+    /// Without checksums the kernel takes no train; a socket that was told to send none stands for
+    /// a device that can compute none.
+    #[test]
+    fn where_trains_are_refused_datagrams_go_one_by_one_for_good() {
+        let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let socket = sockets[0].as_fd();
+        kernel_options::set(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+        let client = client();
+        let peer = client.local_addr().unwrap();
+        let mut batch = SendBatch::new(1400);
+        let mut refused = Vec::new();
+        for _ in 0..12 {
+            let sent = batch.send(sockets[0].as_fd(), 6, |_| Datagram {
+                peer,
+                source: None,
+                pieces: [&[b'x'; 900], b""],
+            });
+            assert_eq!((sent.settled, sent.refused, sent.segmented), (6, 0, 0));
+            refused.push(sent.segmentation_refused);
+            for _ in 0..6 {
+                assert_eq!(client.recv(&mut [0; 1000]).unwrap(), 900);
+            }
+        }
+        assert_eq!(refused[0], 1, "tried once");
+        assert_eq!(refused[1..], [0; 11], "and never again at that length");
+        let exchanged = exchange(&mut batch, &[600; 4]);
+        assert_eq!(exchanged.segmented, 4, "shorter ones still go");
+    }
+
     #[test]
     fn a_wildcard_socket_answers_from_the_address_it_was_asked_on() {
         for (wildcard, source) in [("0.0.0.0:0", "127.0.0.3"), ("[::]:0", "::1")] {
@@ -337,7 +584,7 @@ mod tests {
                 pieces: [b"answer", b""],
             };
             assert_eq!(
-                SendBatch::new()
+                SendBatch::new(1400)
                     .send(sockets[0].as_fd(), 1, datagram)
                     .refused,
                 0

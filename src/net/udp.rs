@@ -1,6 +1,7 @@
 //! A shard's UDP socket of one listener: flows in, datagrams out, and what waits while the send
 //! buffer is full.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
@@ -12,6 +13,8 @@ use std::os::fd::FromRawFd;
 use std::os::fd::IntoRawFd;
 use std::os::fd::OwnedFd;
 
+use crate::net::Limits;
+use crate::net::arrange::Arrangement;
 use crate::net::receive::ReceiveBatch;
 use crate::net::receive::Received;
 use crate::net::transmit::Datagram;
@@ -33,6 +36,10 @@ pub struct UdpPort {
     listener: u16,
     bound: SocketAddr,
     stalled: RefCell<Stalled>,
+    arrangement: RefCell<Arrangement>,
+    segment_octets_max: usize,
+    /// Datagrams lost in the kernel that are counted already.
+    lost: Cell<u32>,
 }
 
 /// Datagrams that wait for room in the send buffer, oldest first.
@@ -54,13 +61,13 @@ impl UdpPort {
         socket: std::net::UdpSocket,
         listener: u16,
         bound: SocketAddr,
-        stalled_octets_max: usize,
+        limits: &Limits,
     ) -> Self {
         let descriptor = socket.into_raw_fd();
         // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
         let socket = unsafe { glommio::net::UdpSocket::from_raw_fd(descriptor) };
         let stalled = RefCell::new(Stalled {
-            octets_max: stalled_octets_max,
+            octets_max: limits.stalled_octets_max,
             ..Stalled::default()
         });
         Self {
@@ -68,6 +75,9 @@ impl UdpPort {
             listener,
             bound,
             stalled,
+            arrangement: RefCell::default(),
+            segment_octets_max: limits.segment_octets_max,
+            lost: Cell::new(0),
         }
     }
 
@@ -80,6 +90,13 @@ impl UdpPort {
     pub async fn readable(&self) -> io::Result<()> {
         self.socket.peek_from(&mut [0; 1]).await?;
         Ok(())
+    }
+
+    /// Of the datagrams the kernel lost, `total` since the socket's birth, those that were not
+    /// known of before.
+    pub fn newly_lost(&self, total: u32) -> u64 {
+        // The kernel's count wraps.
+        u64::from(total.wrapping_sub(self.lost.replace(total)))
     }
 
     /// How a datagram's sender is reached.
@@ -98,7 +115,8 @@ impl UdpPort {
         }
     }
 
-    /// Sends messages of the outbox that are all for this socket. True when the send buffer is full
+    /// Sends messages of the outbox that are all for this socket, those to one host in order and
+    /// together. True when the send buffer is full
     /// and, now, somebody has to call [`UdpPort::drain`]; the messages behind keep their place in
     /// the queue.
     pub fn send(
@@ -109,9 +127,11 @@ impl UdpPort {
         counters: &CoreCounters,
     ) -> bool {
         let mut stalled = self.stalled.borrow_mut();
+        let mut arrangement = self.arrangement.borrow_mut();
         let was_stalled = !stalled.datagrams.is_empty();
+        let order = arrangement.by_host(transmits.iter().map(|transmit| transmit.flow.peer.ip()));
         let datagram = |index: usize| {
-            let transmit: &Transmit = &transmits[index];
+            let transmit: &Transmit = &transmits[order[index] as usize];
             Datagram {
                 peer: transmit.flow.peer,
                 source: self.source(&transmit.flow),
@@ -131,7 +151,7 @@ impl UdpPort {
 
     /// Sends what waits, whenever there is room again, until nothing waits.
     pub async fn drain(&self, counters: &CoreCounters) {
-        let mut batch = SendBatch::new();
+        let mut batch = SendBatch::new(self.segment_octets_max);
         while !self.stalled.borrow().datagrams.is_empty() {
             // The kernel tells only a thread of its own: the executor has no way to wait for room
             // in a socket that is not connected.
@@ -172,6 +192,10 @@ impl UdpPort {
             .add((sent.settled - sent.refused) as u64);
         counters.datagram_octets_sent.add(sent.octets as u64);
         counters.send_errors.add(sent.refused as u64);
+        counters.datagrams_segmented.add(sent.segmented as u64);
+        counters
+            .segmentation_refused
+            .add(sent.segmentation_refused as u64);
         sent.settled
     }
 
@@ -247,9 +271,13 @@ mod tests {
 
     fn port(address: &str) -> (SocketAddr, UdpPort) {
         let (bound, sockets) = bind::udp(address.parse().unwrap(), 1).unwrap();
+        let limits = Limits {
+            stalled_octets_max: 1000,
+            ..Limits::default()
+        };
         (
             bound,
-            UdpPort::new(sockets.into_iter().next().unwrap(), 3, bound, 1000),
+            UdpPort::new(sockets.into_iter().next().unwrap(), 3, bound, &limits),
         )
     }
 

@@ -13,8 +13,8 @@
 //! - Branches of one call (equal Call-ID): once one is answered, those that are not are no longer
 //!   shown.
 //! - Unreachable is only who is expected to register: of whom a registrar has spoken, or in the
-//!   style of W:D2 anybody. A contact, an alternative number, calls sent on to a number, a call, or
-//!   a client that is open, is reach enough.
+//!   style of W:D2 anybody but a park orbit. A contact, an alternative number, calls sent on to a
+//!   number, a call, or a client that is open, is reach enough.
 //! - `basic` is open iff a client says open; when none says either, iff there is reach.
 //!   Do-not-disturb is closed. In the other styles it follows the verdict: closed for
 //!   do-not-disturb, unreachable and offline (W:D2.7-D2.12).
@@ -131,6 +131,9 @@ pub struct Composed {
     pub availability: Availability,
     /// `basic` of the PIDF.
     pub open: bool,
+    /// A registrar says that no phone of his is registered: he is missed. Of whom no registrar ever
+    /// spoke nothing is missed (W:C0.12).
+    pub is_unregistered: bool,
     /// The same in the words of the domain's style; None in ours.
     pub extended: Option<Extended>,
     /// Live call legs, the one a lamp should show first; never a terminated one.
@@ -242,6 +245,7 @@ pub(crate) fn compose<'a>(
     // Of the declarations' notes that of the strongest; of the newest among equals.
     composed.note = circumstances.note.cloned().or_else(declared_note);
     composed.extras = Arc::clone(circumstances.extras);
+    composed.is_unregistered = circumstances.has_registrar && composed.extras.contacts.is_empty();
     let activities = declarations.fold(ActivitySet::default(), |set, (_, said)| {
         set.union(said.activities)
     });

@@ -47,10 +47,4 @@ impl Features {
                 && !forward.target.is_empty()
         })
     }
-
-    /// Whether nothing was ever set.
-    #[must_use]
-    pub fn is_blank(&self) -> bool {
-        !self.do_not_disturb && self.forwards.is_empty()
-    }
 }

@@ -4,11 +4,11 @@
 //! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is
 //! [`document`].
 
-pub mod activity;
 mod call_set;
 mod leg_key;
 mod tombstone;
 
+pub mod activity;
 pub mod aor;
 pub mod appearance;
 pub mod call;

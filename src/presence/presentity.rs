@@ -10,6 +10,7 @@
 //! state.
 
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ use crate::presence::messages::Messages;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::rules::Rules;
+use crate::presence::rules::Style;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
 
@@ -37,8 +39,12 @@ mod statements;
 /// way (W:B1.9).
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The state of all of whom nothing is known: most who are watched when a server starts. Their
+/// first state takes room of its own.
+static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
+
 /// One watched party. Owned by one shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Presentity {
     /// What watchers are told.
     composed: Arc<Composed>,
@@ -62,6 +68,25 @@ pub struct Presentity {
     statements: Statements,
     /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
     publication_next: u64,
+}
+
+impl Default for Presentity {
+    fn default() -> Self {
+        Self {
+            composed: Arc::clone(&BLANK),
+            spare: Arc::clone(&BLANK),
+            verdict: Verdict::default(),
+            stale_since: None,
+            extras: Arc::clone(&BLANK.extras),
+            extras_are_stale: false,
+            rules: Arc::default(),
+            rules_since: None,
+            publications: Vec::new(),
+            calls: CallSet::default(),
+            statements: Statements::default(),
+            publication_next: 0,
+        }
+    }
 }
 
 impl Presentity {
@@ -184,11 +209,15 @@ impl Presentity {
                 self.extras = Arc::new(extras);
             }
         }
-        let by_publication = self
-            .calls
-            .legs()
-            .iter()
-            .map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
+        let hears_all =
+            self.rules.style != Style::Imagicle || feeders(&self.publications).next().is_none();
+        let legs = self.calls.legs().iter();
+        let heard = legs.filter(|leg| {
+            let mut feeders = feeders(&self.publications);
+            hears_all || feeders.any(|entity| entity.number == leg.owner.publication)
+        });
+        let by_publication =
+            heard.map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
         let circumstances = Circumstances {
             rules: &self.rules,
             extras: &self.extras,
@@ -261,6 +290,13 @@ impl Presentity {
             display: self.rules.display.clone(),
         }
     }
+}
+
+/// The publications in which an exchange speaks of calls. In the style of W:D3 no phone is heard
+/// beside it (W:D3.18).
+fn feeders(publications: &[Entity]) -> impl Iterator<Item = &Entity> + Clone {
+    let is_it = |entity: &&Entity| entity.is_feeder && entity.package == Package::Dialog;
+    publications.iter().filter(is_it)
 }
 
 /// What the operator and the clients declare.

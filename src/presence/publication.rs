@@ -34,6 +34,8 @@ pub struct Publication {
     pub document: Option<Result<Document, DocumentFault>>,
     /// Who publishes.
     pub publisher: u64,
+    /// Whether that is one who speaks for everybody of the domain, as an exchange does (W:B1.3).
+    pub is_feeder: bool,
 }
 
 /// Bounds on what is granted.

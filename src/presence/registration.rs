@@ -9,27 +9,15 @@ pub const CONTACTS_MAX: usize = 16;
 /// Octets of a contact's URI; whoever reads one from outside refuses a longer one.
 pub const URI_OCTETS_MAX: usize = 1024;
 
-/// What last happened to a contact (RFC 3680 §5.2).
+/// What last happened to a contact (RFC 3680 §5.2). One that is gone is not told of any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContactEvent {
     /// It is new.
     Registered,
-    /// Somebody said so without a REGISTER.
-    Created,
     /// Its life was prolonged.
     Refreshed,
     /// Its life was cut short.
     Shortened,
-    /// It ran out.
-    Expired,
-    /// The registrar took it away and wants it back at once.
-    Deactivated,
-    /// The registrar took it away for a while.
-    Probation,
-    /// Its user took it away.
-    Unregistered,
-    /// The registrar does not want it.
-    Rejected,
 }
 
 /// One contact that is registered.

@@ -22,8 +22,6 @@ pub enum WatcherEvent {
     Approved,
     /// It may subscribe again at once.
     Deactivated,
-    /// It may subscribe again later.
-    Probation,
     /// Policy.
     Rejected,
     /// It was not refreshed.
@@ -47,8 +45,4 @@ pub struct Watcher {
     pub uri: Box<str>,
     /// The name to show; None when unknown.
     pub display: Option<Box<str>>,
-    /// Seconds until it ends; None when that is nobody's business.
-    pub expiration_secs: Option<u32>,
-    /// Seconds since it began; None likewise.
-    pub subscribed_secs: Option<u32>,
 }

@@ -122,7 +122,10 @@ impl Bound {
 
 /// The limits of a shard's sockets: those of its engine's options, and what the process may open.
 pub(crate) fn limits(options: &Options, shards: usize) -> Limits {
-    let mut limits = Limits::default();
+    let mut limits = Limits {
+        segment_octets_max: options.segment_octets_max,
+        ..Limits::default()
+    };
     limits.message_octets_max = limits
         .message_octets_max
         .max(limits.head_octets_max + options.body_octets_max);

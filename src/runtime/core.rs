@@ -2,9 +2,15 @@
 //!
 //! A turn is synchronous and has three parts. The work that started it gives the engine inputs (a
 //! batch of datagrams, what was read from a stream, or nothing). Then what is due anyway is done:
-//! mail, commands, timers. Then the outbox is emptied into sockets, inboxes and repliers. The
-//! outbox is only added to between the engine's inputs, so that a whole batch leaves in as few
+//! mail, commands, and at last the engine's timeout, which tells phones what they are owed and
+//! sends again what nobody answered. Then the outbox is emptied into sockets, inboxes and repliers.
+//! The outbox is only added to between the engine's inputs, so that a whole batch leaves in as few
 //! system calls as came in.
+//!
+//! Reading goes before writing: a turn whose batch was full has more to read, most of it answers,
+//! and leaves the timeout to a later one. Else, under overload, NOTIFYs would be sent again whose
+//! answers wait in the socket. It does so a limited number of times in a row, so that a flood of
+//! requests does not keep phones from being told.
 //!
 //! Invariants worth naming: no turn runs inside another and none waits; one clock reading per turn
 //! is the engine's `now`; the outbox is empty between turns.
@@ -26,6 +32,7 @@ use crate::net::streams::Streams;
 use crate::net::tcp::Accepted;
 use crate::net::transmit::SendBatch;
 use crate::net::udp::UdpPort;
+use crate::runtime::alarms;
 use crate::runtime::commander::Replier;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Post;
@@ -45,6 +52,9 @@ use crate::telemetry::TurnTimes;
 const MAIL_PER_TURN: usize = 256;
 /// Commands taken in one turn.
 const COMMANDS_PER_TURN: usize = 32;
+/// Turns in a row that may leave the timeout to the next because there is more to read: two
+/// datagrams for each NOTIFY of a turn, its answer and the SUBSCRIBE that may have asked for it.
+const READING_TURNS_MAX: u32 = 8;
 /// Octets in the outbox at which it is emptied within a turn: what is written is still in the
 /// second-level cache then.
 const OUTBOX_OCTETS: usize = 512 * 1024;
@@ -88,6 +98,8 @@ struct State {
     repliers: HashMap<Token, Replier>,
     last_token: u64,
     times: TurnTimes,
+    /// Turns in a row that left the timeout to the next.
+    reading_turns: u32,
 }
 
 /// One turn under way.
@@ -96,6 +108,7 @@ pub(crate) struct Turn<'c> {
     core: &'c Core,
     state: RefMut<'c, State>,
     now: Instant,
+    has_more_to_read: bool,
 }
 
 impl Core {
@@ -113,10 +126,11 @@ impl Core {
             outbox: Outbox::default(),
             streams: Streams::new(id, limits.clone()),
             post: Post::new(Arc::clone(&mesh)),
-            send_batch: SendBatch::new(),
+            send_batch: SendBatch::new(limits.segment_octets_max),
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
+            reading_turns: 0,
         };
         Rc::new(Self {
             id,
@@ -139,7 +153,10 @@ impl Core {
             core: self,
             state: self.state.borrow_mut(),
             now: Instant::now(),
+            has_more_to_read: false,
         };
+        let is_congested = turn.state.post.is_congested();
+        turn.state.shard.handle_congestion(is_congested);
         let result = work(&mut turn);
         turn.finish();
         result
@@ -210,6 +227,11 @@ impl Turn<'_> {
         self.now
     }
 
+    /// There is more to read where this turn's inputs came from.
+    pub(crate) fn expect_more(&mut self) {
+        self.has_more_to_read = true;
+    }
+
     /// Gives the engine an input.
     pub(crate) fn handle(&mut self, input: Input<'_>) {
         let state = &mut *self.state;
@@ -255,15 +277,7 @@ impl Turn<'_> {
     fn finish(mut self) {
         self.take_mail();
         self.take_commands();
-        if self
-            .state
-            .shard
-            .poll_timeout()
-            .is_some_and(|due| due <= self.now)
-        {
-            let state = &mut *self.state;
-            state.shard.handle_timeout(self.now, &mut state.outbox);
-        }
+        self.handle_timeout();
         self.empty_outbox();
         let state = &mut *self.state;
         state.post.retry(&self.core.counters);
@@ -277,6 +291,22 @@ impl Turn<'_> {
             .flatten()
             .min();
         self.core.wake_timekeeper_if_earlier(due);
+    }
+
+    /// The engine's timeout, if it wants one and nothing is left to read before.
+    fn handle_timeout(&mut self) {
+        let (core, now) = (self.core, self.now);
+        let state = &mut *self.state;
+        if state.shard.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        if self.has_more_to_read && state.reading_turns < READING_TURNS_MAX {
+            state.reading_turns += 1;
+            core.counters.timeouts_deferred.add(1);
+            return;
+        }
+        state.reading_turns = 0;
+        state.shard.handle_timeout(now, &mut state.outbox);
     }
 
     fn take_mail(&mut self) {
@@ -326,6 +356,9 @@ impl Turn<'_> {
         }
         for (to, mail) in outbox.mail.drain(..) {
             post.send(to, mail, counters);
+        }
+        for alarm in outbox.alarms.drain(..) {
+            alarms::log(&alarm);
         }
         for (token, reply) in outbox.replies.drain(..) {
             if let Some(replier) = repliers.remove(&token) {

@@ -89,7 +89,7 @@ fn apply(node: &Node, directory: Option<Arc<Directory>>) {
         return;
     };
     match node.reload(directory) {
-        Ok(()) => tracing::info!("domains and accounts reloaded"),
+        Ok(()) => tracing::info!("domains, all that is of them, and profiles reloaded"),
         Err(error) => tracing::error!(%error, "domains and accounts are not reloaded everywhere"),
     }
 }

@@ -19,14 +19,13 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Feeds the engine from one socket. Never ends.
 pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
-    let mut lost = 0;
     loop {
         if core.is_congested() {
             core.counters.congested.add(1);
             glommio::timer::sleep(PAUSE).await;
             continue;
         }
-        match receive_batch(&core, &port, &mut lost) {
+        match receive_batch(&core, &port) {
             // A batch that is not full has emptied the socket; asking again would only cost a call.
             Ok(count) if count < receive::BATCH => {
                 if let Err(error) = port.readable().await {
@@ -45,32 +44,49 @@ async fn pause(core: &Core, error: &io::Error) {
     glommio::timer::sleep(PAUSE).await;
 }
 
-/// One turn with what is there.
-fn receive_batch(core: &Core, port: &UdpPort, lost: &mut u32) -> io::Result<usize> {
+/// A turn because something is due, or mail waits: with what is there to be read, if anything is.
+/// The executor would look at the sockets only once nobody has anything to do; by then answers may
+/// have waited for so long that what they answer is sent again.
+pub(crate) fn due_turn(core: &Core) {
+    let mut has_turned = false;
+    if !core.is_congested() {
+        for port in core.udp_ports.iter().flatten() {
+            // What fails here is left to the port's own task, which meets it again and waits.
+            has_turned |= receive_batch(core, port).is_ok_and(|count| count > 0);
+        }
+    }
+    if !has_turned {
+        core.turn(|_| ());
+    }
+}
+
+/// One turn with what is there; none when nothing is.
+fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<usize> {
     let mut batch = core.received.borrow_mut();
     let count = port.receive(&mut batch)?;
     if count > 0 {
         core.counters.receive_batches.add(1);
         core.counters.datagrams_received.add(count as u64);
         core.turn(|turn| {
+            if count == receive::BATCH {
+                turn.expect_more();
+            }
             batch
                 .datagrams()
-                .for_each(|received| take(core, turn, port, &received, lost))
+                .for_each(|received| take(core, turn, port, &received))
         });
     }
     Ok(count)
 }
 
-fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_>, lost: &mut u32) {
+fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_>) {
     core.counters
         .datagram_octets_received
         .add(received.bytes.len() as u64);
     if let Some(total) = received.lost {
-        // The kernel counts from the socket's birth, and wraps.
         core.counters
             .datagrams_lost_in_kernel
-            .add(u64::from(total.wrapping_sub(*lost)));
-        *lost = total;
+            .add(port.newly_lost(total));
     }
     if received.is_truncated {
         core.counters.datagrams_truncated.add(1);

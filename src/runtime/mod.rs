@@ -11,6 +11,7 @@
 //! delivered in the order it was sent, and none that the engine relies on is lost while the process
 //! lives; when more mail waits than a bound, the sockets are left unread until it is gone.
 
+mod alarms;
 mod boot;
 pub mod commander;
 mod core;

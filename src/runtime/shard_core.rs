@@ -53,7 +53,7 @@ impl ShardCore {
         let (core, tcp_ports) = self.assemble();
         let tasks = serve(&core, tcp_ports);
         while poll_fn(|context| core.mesh.poll(id, context)).await == Woken::Work {
-            core.turn(|_| ());
+            datagrams::due_turn(&core);
             glommio::yield_if_needed().await;
         }
         // The tasks hold the core and the core knows how to wake them: unless they are cancelled,
@@ -70,8 +70,7 @@ impl ShardCore {
         for (listener, share) in (0u16..).zip(self.shares) {
             udp_ports.push(match share {
                 Share::Udp(socket, bound) => {
-                    let stalled = self.limits.stalled_octets_max;
-                    Some(Rc::new(UdpPort::new(socket, listener, bound, stalled)))
+                    Some(Rc::new(UdpPort::new(socket, listener, bound, &self.limits)))
                 }
                 Share::Tcp(socket) => {
                     tcp_ports.push(TcpPort::new(socket, listener));

@@ -1,6 +1,7 @@
 //! Whole nodes on loopback: real sockets, real cores, the real engine.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
@@ -352,6 +353,48 @@ fn a_stream_split_octet_by_octet_is_served() {
         (1, 1)
     );
     assert_eq!(counter(&node, "stream_messages_received"), 2);
+}
+
+/// What a session border controller with many phones behind it is sent in one turn leaves in trains
+/// of equally long datagrams, and each of them is a NOTIFY as it would be alone.
+#[test]
+fn many_phones_at_one_address_are_told_together() {
+    const QUIET: usize = 240;
+    const WATCHERS: usize = 60;
+    let (node, udp, _) = start(1);
+    let border = Phone::new(udp);
+    let local = border.socket.local_addr().unwrap();
+    for number in 0..QUIET + WATCHERS {
+        let user = if number < QUIET { "quiet" } else { "crowd" };
+        border.send(&subscribe(user, Transport::Udp, local, number));
+        let (answer, notify) = (border.receive(), border.receive());
+        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+        assert!(notify.starts_with("NOTIFY "), "{notify}");
+    }
+    set_call(&node, "crowd", Some(call(CallState::Confirmed)));
+    let mut lengths_by_call = HashMap::new();
+    while lengths_by_call.len() < WATCHERS {
+        let text = border.receive();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("NOTIFY "), "{head}");
+        assert_eq!(header(head, "Content-Length"), body.len().to_string());
+        assert_eq!(header(head, "User-Agent"), "Lamplighter");
+        assert!(
+            body.contains("confirmed") && body.ends_with("</dialog-info>\n"),
+            "{body}"
+        );
+        lengths_by_call.insert(header(head, "Call-ID").to_owned(), text.len());
+    }
+    let mut lengths: Vec<usize> = lengths_by_call.into_values().collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    assert!(
+        lengths.len() <= 5,
+        "the first few as they are, the rest alike: {lengths:?}"
+    );
+    assert_eq!(counter(&node, "segmentation_refused"), 0);
+    let segmented = counter(&node, "datagrams_segmented");
+    assert!(segmented >= WATCHERS as u64 - 5, "{segmented}");
 }
 
 #[test]

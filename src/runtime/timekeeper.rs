@@ -14,6 +14,7 @@ use std::time::Instant;
 use glommio::timer::Timer;
 
 use crate::runtime::core::Core;
+use crate::runtime::datagrams;
 
 /// Gives the core a turn whenever one is due. Never ends.
 pub(crate) async fn keep(core: Rc<Core>) {
@@ -25,7 +26,7 @@ pub(crate) async fn keep(core: Rc<Core>) {
         let due = core.next_due();
         core.arm(due);
         if wait(&core, due, &mut timer).await {
-            core.turn(|_| ());
+            datagrams::due_turn(&core);
             // The engine may have left work over for the next turn; sockets come in between.
             glommio::executor().yield_task_queue_now().await;
         }

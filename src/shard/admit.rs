@@ -62,7 +62,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        if !flow.transport.is_reliable() && self.handle_plain_answer(octets, &flow, now, out) {
+        if self.handle_plain_answer(octets, &flow, now, out) {
             return;
         }
         let framing = if flow.transport.is_reliable() {
@@ -174,6 +174,11 @@ impl Shard {
                 }
             }
         }
+        let is_in_dialog =
+            method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
+        if !is_in_dialog && method != Method::Cancel {
+            return self.serve_guarded(&request, method, uri, now, out);
+        }
         let directory = Arc::clone(&self.directory);
         if let Err(refusal) = self.serve(&request, method, uri, &directory, now, out) {
             self.refuse(&request, &refusal, now, out);
@@ -181,7 +186,7 @@ impl Shard {
     }
 
     /// Serves a well-formed request, or says why not.
-    fn serve<'d>(
+    pub(crate) fn serve<'d>(
         &mut self,
         request: &Request<'_>,
         method: Method<'_>,
@@ -204,9 +209,12 @@ impl Shard {
             }
             Method::Register => self.serve_register(request, uri, directory, now, out),
             Method::Options => {
-                self.resolve(uri, &request.flow, directory)?;
+                let is_stranger = match self.resolve(uri, &request.flow, directory)? {
+                    Target::Presentity { domain, .. } => !domain.believes(request.flow.peer.ip()),
+                    Target::Server => true,
+                };
                 check_extensions(request.message)?;
-                self.respond_options(request, now, out);
+                self.respond_options(request, is_stranger, now, out);
                 Ok(())
             }
             Method::Notify => self.serve_stray_notify(request, now, out),
@@ -323,7 +331,7 @@ impl Shard {
         directory: &'d Directory,
         now: Instant,
     ) -> Result<Identity, Refusal<'d>> {
-        if domain.auth == AuthMode::None || domain.trusts(request.flow.peer.ip()) {
+        if domain.believes(request.flow.peer.ip()) {
             return Ok(Identity::Believed);
         }
         if domain.auth == AuthMode::Trusted {
@@ -344,11 +352,9 @@ impl Shard {
         );
         match verdict {
             Ok(user) => Ok(Identity::User(user)),
-            Err(Denied::Stale) => Err(Refusal::Challenge {
-                domain,
-                stale: true,
-            }),
-            Err(Denied::NoCredentials | Denied::Wrong) => Err(Refusal::Challenge {
+            Err(Denied::Stale) => Err(self.refuse_credentials(request, domain, true, now)),
+            Err(Denied::Wrong) => Err(self.refuse_credentials(request, domain, false, now)),
+            Err(Denied::NoCredentials) => Err(Refusal::Challenge {
                 domain,
                 stale: false,
             }),

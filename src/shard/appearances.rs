@@ -14,11 +14,15 @@ use crate::presence::Aor;
 use crate::presence::appearance;
 use crate::presence::appearance::Appearance;
 use crate::presence::appearance::AppearanceState;
+use crate::presence::document::call_info;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
+use crate::presence::subscription::Privacy;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
+use crate::shard::bodies::Body;
+use crate::shard::bodies::hash_of;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Claim;
@@ -28,9 +32,9 @@ use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::subscribe::Admitted;
-use crate::shard::table::Phase;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
 use crate::shard::table::Post;
-use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::sip::Message;
 use crate::sip::StartLine;
@@ -194,6 +198,27 @@ impl Shard {
         {
             self.seizures.released.extend(seizure.claim.take());
         }
+    }
+
+    /// Writes what a NOTIFY says of the appearance that is held, into a header alone (W:C10.2); None
+    /// while its owner has not spoken.
+    pub(crate) fn write_seizure(&self, seizure: &Seizure, out: &mut Outbox) -> Option<Body> {
+        let watched = self.table.watched(seizure.post.watched)?;
+        let index = seizure.index;
+        let appearance = Appearance {
+            index,
+            state: state_of(&watched.composed.as_ref()?.extras.appearances, index),
+            party: None,
+        };
+        let start = out.arena.len();
+        let nobody = Privacy::StateOnly;
+        call_info::write_appearance(&mut out.arena, &watched.aor, &appearance, nobody);
+        let end = out.arena.len();
+        Some(Body {
+            call_info: start..end,
+            octets: end..end,
+            hash: hash_of(&out.arena[start..]),
+        })
     }
 
     /// An appearance that went on to something else needs its subscription no longer.

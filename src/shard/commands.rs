@@ -15,11 +15,11 @@ use crate::shard::mail::Reply;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
 use crate::shard::outbox::Outbox;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
-use crate::shard::table::Subscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::shard::table::Watcher;
 
 /// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
@@ -42,6 +42,7 @@ impl Shard {
             }
             Command::Why(aor) => Reply::Why(self.why(&aor, now)),
             Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
+            Command::Loops => Reply::Loops(self.loops(now)),
             Command::Reload(directory) => {
                 self.take_directory(directory, now);
                 Reply::Done
@@ -51,7 +52,7 @@ impl Shard {
                 self.deactivate_some();
                 Reply::Outstanding(self.table.subscriptions.len() + self.notifier.outstanding())
             }
-            Command::Counters => Reply::Counters(self.count()),
+            Command::Counters => Reply::Counters(self.count(now)),
         }
     }
 
@@ -96,19 +97,20 @@ impl Shard {
         let subscriptions = self
             .directory
             .is_list(aor)
-            .then_some(&self.table.subscriptions);
+            .then(|| self.table.subscriptions.iter());
         let is_to = |subscription: &Subscription| matches!(&subscription.subject, Subject::List(list) if list.aor() == aor);
         // Lists are not looked up by address anywhere else: the operator waits for a walk.
         let of_list = subscriptions
             .into_iter()
             .flatten()
             .filter(|(_, subscription)| is_to(subscription))
-            .map(|(id, _)| Watcher {
-                subscription: SubscriptionId(id as u32),
-                resource: Watcher::WHOLE,
-            });
+            .map(|(id, _)| SubscriptionId(id as u32));
+        let whole = |subscription| Watcher {
+            subscription,
+            resource: Watcher::WHOLE,
+        };
         of_presentity
-            .chain(of_list)
+            .chain(of_list.chain(self.winfo.audiences(aor)).map(whole))
             .filter_map(|watcher| self.report(watcher, now))
             .collect()
     }
@@ -116,6 +118,7 @@ impl Shard {
     fn report(&self, watcher: Watcher, now: Instant) -> Option<WatcherReport> {
         let subscription = self.table.subscription(watcher.subscription)?;
         let entry = self.table.dialog(subscription.dialog)?;
+        let flow = self.table.flow_of(entry);
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
             Subject::List(list) if watcher.resource != Watcher::WHOLE => (
@@ -128,11 +131,7 @@ impl Shard {
             shard: self.options.id.0,
             watcher: text(entry.watcher_uri()),
             package: subscription.package.token(),
-            flow: format!(
-                "{} {}",
-                entry.flow.transport.uri_parameter(),
-                entry.flow.peer
-            ),
+            flow: format!("{} {}", flow.transport.uri_parameter(), flow.peer),
             target: text(entry.dialog.remote_target()),
             state: match (entry.is_cut, decision.handling) {
                 (true, _) => "no flow",
@@ -151,7 +150,7 @@ impl Shard {
     }
 
     /// The counters, and how full the tables are.
-    fn count(&self) -> Vec<(&'static str, u64)> {
+    fn count(&self, now: Instant) -> Vec<(&'static str, u64)> {
         let mut counters = self.counters.snapshot();
         counters.extend([
             ("responses_evicted_early", self.transactions.evicted_early()),
@@ -160,6 +159,7 @@ impl Shard {
             ("notifies_outstanding", self.notifier.outstanding() as u64),
             ("notifies_queued", self.queue.len() as u64),
             ("timers", self.wheel.len() as u64),
+            ("phones_looping", self.loops(now).len() as u64),
         ]);
         counters
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::presence::subscription::Package;
 use crate::shard::checks::inflates;
-use crate::shard::table::Subscription;
+use crate::shard::subscription::Subscription;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::header::Event;
@@ -115,11 +115,22 @@ fn rate(value: Option<&[u8]>) -> Option<Duration> {
         return None;
     }
     let per_second: f64 = text.parse().ok()?;
-    (per_second > 0.0)
-        .then(|| Duration::try_from_secs_f64(1.0 / per_second).unwrap_or(Duration::MAX))
+    // One over zero is no duration.
+    Duration::try_from_secs_f64(1.0 / per_second).ok()
 }
 
 impl Subscription {
+    /// A SUBSCRIBE refreshes it on other terms, while time goes on. What it suppresses is answered
+    /// with 204, and what it does not is told.
+    pub(crate) fn renew_terms(&mut self, message: &Message<'_>, event: &[u8]) {
+        let sent_at = self.terms.as_ref().and_then(|terms| terms.sent_at);
+        self.terms = Terms::of(message, event);
+        if let Some(terms) = &mut self.terms {
+            terms.suppress = None;
+            terms.sent_at = sent_at;
+        }
+    }
+
     /// Whether the state of that hash need not be told again.
     pub(crate) fn suppresses(&self, hash: u64) -> bool {
         self.terms

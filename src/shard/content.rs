@@ -15,7 +15,6 @@ use crate::presence::document::deflate;
 use crate::presence::document::dialog_info;
 use crate::presence::document::dialog_info::ShownDialogs;
 use crate::presence::document::multipart;
-use crate::presence::document::multipart::Boundary;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::pidf_diff;
 use crate::presence::document::rlmi;
@@ -26,10 +25,10 @@ use crate::shard::Shard;
 use crate::shard::bodies::Body;
 use crate::shard::conditions::entity_tag;
 use crate::shard::outbox::Outbox;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::sip::emit;
 
 /// What a NOTIFY carries.
@@ -44,7 +43,7 @@ pub(crate) enum Content {
     Resources,
 }
 
-/// What [`Subscription::shown`](crate::shard::table::Subscription) is when a NOTIFY without a body
+/// What [`Subscription::shown`](crate::shard::subscription::Subscription) is when a NOTIFY without a body
 /// was sent.
 const SHOWN_EMPTY: u64 = 2;
 
@@ -97,9 +96,6 @@ pub(crate) struct Written {
 impl Written {
     /// Appends the headers that say what it is.
     pub(crate) fn write_headers(&self, arena: &mut Vec<u8>, has_entity_tag: bool) {
-        if self.is_multipart {
-            emit::plain_header(arena, "Require", b"eventlist");
-        }
         if !self.call_info.is_empty() {
             arena.extend_from_slice(b"Call-Info: ");
             arena.extend_from_within(self.call_info.clone());
@@ -109,7 +105,7 @@ impl Written {
             arena.extend_from_slice(b"Content-Type: ");
             if self.is_multipart {
                 let root = ContentId::ROOT;
-                multipart::write_related(arena, Boundary::OUTER, root, rlmi::CONTENT_TYPE);
+                multipart::write_related(arena, root, rlmi::CONTENT_TYPE);
             } else {
                 self.format.write_content_type(arena);
             }
@@ -139,7 +135,7 @@ impl Shard {
         }
         let post = match &subscription.subject {
             Subject::List(list)
-                if !list.is_complete() || !self.rosters.is_complete(list.aor().domain()) =>
+                if !list.is_complete() || !self.rosters.are_complete(&list.rosters) =>
             {
                 return None;
             }
@@ -151,7 +147,10 @@ impl Shard {
                 let body = self.write_watchers(id, out)?;
                 return self.content_unless_suppressed(id, body);
             }
-            // What is seized, call-info tells.
+            Subject::Seizure(seizure) => {
+                return self.write_seizure(seizure, out).map(Content::Document);
+            }
+            // Nothing is seized by asking.
             _ if subscription.package == Package::LineSeize => {
                 return Some(Content::Empty(SHOWN_EMPTY));
             }
@@ -241,7 +240,7 @@ impl Shard {
                             &mut self.notifier.prolog,
                             subscription.view,
                             subscription.version,
-                            subscription.entity(),
+                            &subscription.names.entity,
                         );
                         body.octets.clone()
                     }
@@ -284,10 +283,8 @@ impl Shard {
                 return None;
             }
             Shown::Dialogs(dialogs) => {
-                let entity = subscription
-                    .text
-                    .get(usize::from(subscription.event_octets)..);
-                dialog_info::write_partial_prolog(prolog, version, entity.unwrap_or_default());
+                let entity = &subscription.names.entity;
+                dialog_info::write_partial_prolog(prolog, version, entity);
                 dialog_info::write_changes(&mut out.arena, aor, composed, view, dialogs);
             }
             Shown::State(state) if is_full => {
@@ -296,10 +293,7 @@ impl Shard {
             }
             Shown::State(state) => {
                 let rendering = view.rendering;
-                let entity = subscription
-                    .text
-                    .get(usize::from(subscription.event_octets)..);
-                let entity = entity.unwrap_or_default();
+                let entity = &subscription.names.entity;
                 pidf_diff::write_diff_prolog(prolog, rendering, version, entity);
                 pidf_diff::write_changes(&mut out.arena, aor, state, composed, rendering);
                 *state = Arc::clone(composed);

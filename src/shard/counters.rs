@@ -33,6 +33,24 @@ counters! {
     requests_challenged,
     /// 503s because a limit was reached.
     requests_over_limit,
+    /// 503s because a phone asked too often (W:A1.24).
+    requests_shed_by_phone,
+    /// 503s because an address asked too often.
+    requests_shed_by_source,
+    /// 503s because a domain was asked too often.
+    requests_shed_by_domain,
+    /// 503s because too many NOTIFYs wait (W:A1.21).
+    requests_shed_by_backlog,
+    /// Refusals given again without looking into the request again.
+    refusals_repeated,
+    /// 403s to credentials that were too old or wrong too often (W:E3.9).
+    attempts_forbidden,
+    /// Subscriptions that began in a crowd and were granted less than they asked for.
+    expiries_spread,
+    /// Alarms that a phone loops.
+    loops_alarmed,
+    /// Requests of phones that loop and are not listed because too many are.
+    loops_over_limit,
     /// Initial SUBSCRIBEs accepted.
     subscriptions_created,
     /// SUBSCRIBEs that prolonged a subscription.

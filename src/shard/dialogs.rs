@@ -12,13 +12,15 @@ use crate::shard::hop::numeric_address;
 use crate::shard::hop::phone_key;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
+use crate::shard::pace::PhoneId;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::subscription::Subject;
 use crate::shard::table::DialogId;
-use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
 use crate::shard::table::Watcher;
+use crate::shard::ways::Way;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::dialog::Dialog;
@@ -56,17 +58,18 @@ impl Shard {
         Ok(())
     }
 
+    /// Whether a phone may have another subscription, which takes so many places.
     pub(crate) fn check_room<'d>(
         &self,
-        request: &Request<'_>,
-        dialog: &Dialog,
+        phone: Option<PhoneId>,
+        places: usize,
     ) -> Result<(), Refusal<'d>> {
-        let phone = self.phones.dialogs_of(phone_key(&request.flow, dialog)) as usize;
         if self.is_draining {
             return Err(Refusal::Draining);
         }
-        let is_full = self.table.subscriptions.len() >= self.options.subscriptions_max
-            || phone >= self.options.subscriptions_per_phone_max;
+        let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
+        let is_full = self.table.places_taken() + places > self.options.subscriptions_max
+            || of_phone >= self.options.subscriptions_per_phone_max;
         if is_full {
             Err(Refusal::OverLimit)
         } else {
@@ -85,9 +88,8 @@ impl Shard {
         let flow = request.flow;
         let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
         let destination = next_hop(request, &dialog);
-        let id = self
-            .table
-            .add_dialog(dialog, flow, destination, phone, profile);
+        let way = Way { flow, destination };
+        let id = self.table.add_dialog(dialog, way, phone, profile);
         debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
         id
     }
@@ -120,7 +122,8 @@ impl Shard {
         }
         entry.dialog.refresh_target(request.message)?;
         let destination = next_hop(request, &entry.dialog);
-        let is_moved = self.table.move_flow(id, request.flow, destination);
+        let flow = request.flow;
+        let is_moved = self.table.take_way(id, Way { flow, destination });
         if is_moved {
             self.abandon_notifies(id);
         }

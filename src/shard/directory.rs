@@ -115,6 +115,12 @@ impl Domain {
             .any(|network| network.contains(&address.to_canonical()))
     }
 
+    /// Whether requests from that address need not prove who they are from.
+    #[must_use]
+    pub fn believes(&self, address: IpAddr) -> bool {
+        self.auth == AuthMode::None || self.trusts(address)
+    }
+
     /// Whether a user is a park orbit.
     #[must_use]
     pub fn is_orbit(&self, user: &str) -> bool {
@@ -257,6 +263,12 @@ impl Directory {
     #[must_use]
     pub fn domain(&self, name: &str) -> Option<&Domain> {
         self.domains.get(*self.domains_by_name.get(name)?)
+    }
+
+    /// The place in [`Self::domains`] of the domain of that name or alias (lower case).
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.domains_by_name.get(name).copied()
     }
 
     /// The account of that address of record (`user@domain`, the domain's own name).

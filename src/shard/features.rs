@@ -27,8 +27,8 @@ use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::sip::Message;
 use crate::sip::Status;
 

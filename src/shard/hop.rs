@@ -15,7 +15,7 @@ use crate::sip::dialog::Dialog;
 use crate::sip::emit;
 use crate::sip::header::Event;
 use crate::sip::uri::Scheme;
-use crate::sip::uri::write_escaped_user;
+use crate::sip::uri::sip_uri;
 
 /// The presentity as the phone wrote it, without parameters: soft clients match on it (W:C0.8).
 pub(crate) fn entity_uri(message: &Message<'_>, aor: &Aor) -> Vec<u8> {
@@ -25,11 +25,7 @@ pub(crate) fn entity_uri(message: &Message<'_>, aor: &Aor) -> Vec<u8> {
         Some(uri) if uri.write_user(&mut user) && user == aor.user() => {
             (uri.scheme, uri.user, host_port(uri))
         }
-        _ => {
-            let mut escaped = String::new();
-            write_escaped_user(aor.user(), &mut escaped);
-            return format!("sip:{escaped}@{}", aor.domain()).into_bytes();
-        }
+        _ => return sip_uri(aor.user(), aor.domain()).into_bytes(),
     };
     let scheme: &[u8] = if scheme == Scheme::Sips {
         b"sips:"

@@ -22,6 +22,9 @@ use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
+use crate::shard::lists::roster::Announcement;
+use crate::shard::lists::roster::WatchNumber;
+use crate::shard::shield::LoopReport;
 
 /// Names a command so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +97,8 @@ pub enum Mail {
         domain: Box<str>,
         /// For which shard.
         watcher: ShardId,
+        /// Which of its watches.
+        watch: WatchNumber,
     },
     /// To every shard: the sender has nobody any more who watches everybody of a domain.
     UnwatchDomain {
@@ -108,10 +113,8 @@ pub enum Mail {
         domain: Box<str>,
         /// Who.
         aors: Vec<Aor>,
-        /// Whether they are there.
-        is_present: bool,
-        /// The answer to `WatchDomain`: all there are.
-        is_first: bool,
+        /// To which watch, and whether they are there.
+        announcement: Announcement,
     },
     /// To every shard: the sender has somebody who wants to know who watches a presentity
     /// (RFC 3857).
@@ -251,6 +254,8 @@ pub enum Command {
     Why(Aor),
     /// Who watches a presentity, or subscribes to a list, from this shard: `lamplighter watchers`.
     Watchers(Aor),
+    /// The phones that loop: `lamplighter loops`.
+    Loops,
     /// New domains and accounts.
     Reload(Arc<Directory>),
     /// No new subscriptions from now on, and those that are end with `deactivated`, some with each
@@ -284,6 +289,8 @@ pub enum Reply {
     Why(Why),
     /// The answer to `Watchers`.
     Watchers(Vec<WatcherReport>),
+    /// The answer to `Loops`.
+    Loops(Vec<LoopReport>),
     /// The answer to `Drain`: subscriptions and unanswered NOTIFYs that are left.
     Outstanding(usize),
     /// The answer to `Counters`: name and value, in stable order.

@@ -42,19 +42,12 @@ impl Mark {
     /// The mark a tag is; None for a tag that is none of ours.
     pub(crate) fn of_tag(tag: &[u8]) -> Option<Self> {
         let octets: &[u8; OCTETS] = tag.try_into().ok()?;
-        let mut value = 0_u128;
-        for octet in octets {
-            let digit = match octet {
-                b'0'..=b'9' => octet - b'0',
-                b'a'..=b'f' => octet - b'a' + 10,
-                _ => return None,
-            };
-            value = value << 4 | u128::from(digit);
-        }
+        let (place, nonce) = octets.split_at(OCTETS - 16);
+        let place = hexadecimal(place)?;
         Some(Self {
-            shard: ShardId((value >> 96) as u16),
-            index: (value >> 64) as u32,
-            nonce: value as u64,
+            shard: ShardId((place >> 32) as u16),
+            index: place as u32,
+            nonce: hexadecimal(nonce)?,
         })
     }
 
@@ -62,6 +55,19 @@ impl Mark {
     pub(crate) fn of_branch(branch: &[u8]) -> Option<Self> {
         Self::of_tag(branch.strip_prefix(BRANCH_COOKIE)?)
     }
+}
+
+/// The number that at most 16 lower-case digits say.
+#[inline]
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |value, octet| {
+        let digit = match octet {
+            b'0'..=b'9' => octet - b'0',
+            b'a'..=b'f' => octet - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(digit))
+    })
 }
 
 #[cfg(test)]

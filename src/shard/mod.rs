@@ -19,6 +19,7 @@ mod checks;
 mod commands;
 mod conditions;
 mod content;
+mod copies;
 mod counters;
 mod dialogs;
 mod enclosed;
@@ -32,13 +33,17 @@ mod notify;
 mod origins;
 mod outcome;
 mod pace;
+mod places;
 mod presentities;
 mod publish;
 mod register;
 mod respond;
 mod review;
 mod subscribe;
+mod subscription;
 mod table;
+mod trains;
+mod ways;
 mod wheel;
 mod winfo;
 
@@ -47,6 +52,7 @@ pub mod flow;
 pub mod mail;
 pub mod options;
 pub mod outbox;
+pub mod shield;
 
 pub use counters::Counters;
 pub use directory::Directory;
@@ -62,7 +68,6 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use outbox::Transmit;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,6 +87,8 @@ use crate::shard::presentities::Presentities;
 use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
 use crate::shard::review::Review;
+use crate::shard::shield::Backlog;
+use crate::shard::shield::Shield;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
 use crate::shard::wheel::TimerHandle;
@@ -113,7 +120,9 @@ enum Timer {
 ///
 /// Contract: give one input (or a timeout), then drain the outbox; several may be given before the
 /// drain, their effects line up. `now` never goes back. [`Shard::poll_timeout`] says when
-/// [`Shard::handle_timeout`] wants to be called; it may be at once, when a turn left work over.
+/// [`Shard::handle_timeout`] wants to be called. That is at once after an input that NOTIFYs are
+/// owed for: an input answers and takes note, a timeout tells, so that whoever drives the shard can
+/// read all answers that wait before more is sent and before anything is sent again.
 #[derive(Debug)]
 pub struct Shard {
     options: Options,
@@ -125,6 +134,11 @@ pub struct Shard {
     review_timer: Option<TimerHandle>,
     /// The last subscription that was told of it.
     drained: SubscriptionId,
+
+    // Storms.
+    shield: Shield,
+    /// The driver cannot hand on as much as it gets.
+    is_congested: bool,
 
     // Chance and secrets.
     random: Random,
@@ -147,10 +161,8 @@ pub struct Shard {
     notifier: Notifier,
     bodies: Bodies,
     /// Subscriptions that may be owed a NOTIFY, in order.
-    queue: VecDeque<SubscriptionId>,
+    queue: Backlog,
     wheel: Wheel<Timer>,
-    /// Timers that fired in this turn; empty between turns.
-    due: Vec<Timer>,
     /// The latest `now`.
     now: Instant,
 }
@@ -161,6 +173,11 @@ impl Shard {
     pub fn new(options: Options, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
         let hash_key = [random.next_u64(), random.next_u64()];
+        let shield = Shield::new(
+            options.shield.clone(),
+            options.epoch,
+            hash_key[0].rotate_left(32),
+        );
         Self {
             authenticator: Authenticator::new(options.key, options.nonce_life),
             replay: ReplayWindows::new(options.nonces_max),
@@ -179,6 +196,8 @@ impl Shard {
             directory,
             counters: Counters::default(),
             is_draining: false,
+            shield,
+            is_congested: false,
             review: Review::default(),
             review_timer: None,
             drained: SubscriptionId(0),
@@ -191,8 +210,7 @@ impl Shard {
             waiting: Slab::new(),
             notifier: Notifier::default(),
             bodies: Bodies::default(),
-            queue: VecDeque::new(),
-            due: Vec::new(),
+            queue: Backlog::default(),
         }
     }
 
@@ -218,15 +236,40 @@ impl Shard {
                 out.replies.push((token, reply));
             }
         }
-        self.end_turn(now, out);
+        self.tell_others(now, out);
     }
 
-    /// Does what is due at `now`.
+    /// Does what is due at `now`, as much as a turn may (DESIGN §4): a hot presentity's fan-out and
+    /// a storm of timers are spread over several, with reading in between.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         self.now = self.now.max(now);
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(now, &mut due);
-        for timer in due.drain(..) {
+        self.fire_timers(now, out);
+        self.go_on_reviewing(now, out);
+        self.tell_others(now, out);
+        self.send_queued(now, out);
+    }
+
+    /// When something is due next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let is_settled = self.winfo.is_settled() && self.seizures.are_settled();
+        if self.queue.is_empty() && self.review.is_over() && is_settled {
+            self.wheel.poll_timeout()
+        } else {
+            Some(self.now)
+        }
+    }
+
+    /// Fires timers that are due: so many, and until they have sent as much as a turn may.
+    fn fire_timers(&mut self, now: Instant, out: &mut Outbox) {
+        let transmits_max = out.transmits.len() + self.options.notifies_per_turn;
+        for _ in 0..self.options.timers_per_turn {
+            if out.transmits.len() >= transmits_max {
+                return;
+            }
+            let Some(timer) = self.wheel.fire(now) else {
+                return;
+            };
             match timer {
                 Timer::Subscription(id) => self.handle_subscription_timer(id, now),
                 Timer::Notify(id) => self.handle_notify_timer(id, now, out),
@@ -241,31 +284,22 @@ impl Shard {
                 }
             }
         }
-        self.due = due;
-        self.go_on_reviewing(now, out);
-        self.end_turn(now, out);
     }
 
-    /// When something is due next.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let is_settled = self.winfo.is_settled() && self.seizures.are_settled();
-        if self.queue.is_empty() && self.review.is_over() && is_settled {
-            self.wheel.poll_timeout()
-        } else {
-            Some(self.now)
-        }
+    /// The driver is, or is no longer, behind with what it was given: new subscriptions are refused
+    /// until it is not (W:A1.21).
+    pub fn handle_congestion(&mut self, is_congested: bool) {
+        self.is_congested = is_congested;
     }
 
-    /// What a turn left to be told.
-    fn end_turn(&mut self, now: Instant, out: &mut Outbox) {
+    /// What an input or a timeout left to be told to others than phones.
+    fn tell_others(&mut self, now: Instant, out: &mut Outbox) {
         if !self.seizures.are_settled() {
             self.release_claims(now, out);
         }
         if !self.winfo.is_settled() {
             self.report_watchers(out);
         }
-        self.send_queued(now, out);
     }
 
     fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {
@@ -281,14 +315,17 @@ impl Shard {
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
             Mail::State { aor, composed } => self.handle_state(&aor, composed),
-            Mail::WatchDomain { domain, watcher } => self.handle_watch_domain(domain, watcher, out),
+            Mail::WatchDomain {
+                domain,
+                watcher,
+                watch,
+            } => self.handle_watch_domain(domain, watcher, watch, out),
             Mail::UnwatchDomain { domain, watcher } => self.handle_unwatch_domain(&domain, watcher),
             Mail::Roster {
                 domain,
                 aors,
-                is_present,
-                is_first,
-            } => self.handle_roster(&domain, aors, is_present, is_first, out),
+                announcement,
+            } => self.handle_roster(&domain, aors, announcement, out),
             Mail::FollowWatchers {
                 aor,
                 package,

@@ -5,6 +5,7 @@
 //! the moment it is written; CSeq and document version go up by one with every NOTIFY; the octets
 //! sent again are the octets sent.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,6 +20,8 @@ use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
+use crate::shard::copies::Copies;
+use crate::shard::copies::Kept;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark::BRANCH_COOKIE;
@@ -29,25 +32,36 @@ use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
 use crate::shard::pace::PhoneId;
 use crate::shard::pace::Release;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
-use crate::shard::table::Subscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
+use crate::shard::trains::Trains;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::Method;
 use crate::sip::dialog::Origin;
 use crate::sip::emit;
 use crate::sip::transaction::client::ClientTransaction;
 
-/// Buffers kept for the next NOTIFYs.
-const BUFFERS_KEPT_MAX: usize = 4096;
 /// Beyond it a datagram may be cut into fragments (W:A6.3).
 const UDP_OCTETS_ADVISED: usize = 1300;
 
 /// A NOTIFY's place among those that are not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct InFlightId(pub(crate) u32);
+pub(crate) struct InFlightId(NonZeroU32);
+
+impl InFlightId {
+    /// That at a place.
+    pub(crate) fn at(place: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(place))
+    }
+
+    /// Its place.
+    pub(crate) fn place(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// A NOTIFY on its way.
 #[derive(Debug)]
@@ -59,18 +73,19 @@ pub(crate) struct InFlight {
     pub(crate) flow: Flow,
     pub(crate) transaction: ClientTransaction,
     pub(crate) timer: TimerHandle,
-    /// For sending again; empty on a stream, which does that itself.
-    pub(crate) octets: Vec<u8>,
+    /// For sending again.
+    pub(crate) kept: Kept,
 }
 
-/// NOTIFYs on their way, and the buffers for the next.
+/// NOTIFYs on their way, and what they are written with.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     pub(crate) in_flight: Slab<InFlight>,
-    buffers: Vec<Vec<u8>>,
+    pub(crate) copies: Copies,
     /// What of the body at hand is its subscription's own.
     pub(crate) prolog: Vec<u8>,
     pub(crate) deflater: Deflater,
+    trains: Trains,
     /// What of a list the NOTIFY at hand tells.
     pub(crate) selection: Selection,
 }
@@ -83,19 +98,15 @@ impl Notifier {
 
     /// The subscription is gone; its NOTIFY goes on alone.
     pub(crate) fn orphan(&mut self, id: InFlightId) {
-        if let Some(in_flight) = self.in_flight.get_mut(id.0 as usize) {
+        if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
             in_flight.subscription = None;
         }
     }
 
-    /// A NOTIFY is answered, or never will be; its buffer is kept for the next.
+    /// A NOTIFY is answered, or never will be: it is not sent again.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
-        let mut in_flight = self.in_flight.try_remove(id.0 as usize)?;
-        if self.buffers.len() < BUFFERS_KEPT_MAX {
-            let mut buffer = std::mem::take(&mut in_flight.octets);
-            buffer.clear();
-            self.buffers.push(buffer);
-        }
+        let mut in_flight = self.in_flight.try_remove(id.place())?;
+        self.copies.forget(std::mem::take(&mut in_flight.kept));
         Some(in_flight)
     }
 }
@@ -108,10 +119,12 @@ impl Shard {
         }
     }
 
-    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next.
+    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. Answers
+    /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
+    /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
         for _ in 0..self.options.notifies_per_turn {
-            let Some(id) = self.queue.pop_front() else {
+            let Some(id) = self.queue.pop() else {
                 return;
             };
             if let Some(subscription) = self.table.subscription_mut(id) {
@@ -224,16 +237,14 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let body = self.write_body(id, content, out);
+        let is_one_of_many = self.join_train(id, out);
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) else {
             return;
         };
-        let flow = Flow {
-            peer: entry.destination,
-            ..entry.flow
-        };
+        let flow = self.table.ways.of(entry.way).onward();
         let place = self.notifier.in_flight.vacant_key() as u32;
         let mark = Mark::mint(self.options.id, place, &mut self.random);
         let mut branch = [0; BRANCH_COOKIE.len() + crate::shard::mark::OCTETS];
@@ -252,8 +263,13 @@ impl Shard {
         entry.dialog.write_request(arena, Method::Notify, &origin);
         write_event(arena, subscription, &entry.profile);
         write_subscription_state(arena, subscription, now);
-        if !self.options.product.is_empty() {
-            emit::plain_header(arena, "User-Agent", self.options.product.as_bytes());
+        let product = self.options.product.as_bytes();
+        let padding_at = arena.len() + "User-Agent: ".len();
+        if !product.is_empty() {
+            emit::plain_header(arena, "User-Agent", product);
+        }
+        if subscription.is_multipart() {
+            emit::plain_header(arena, "Require", b"eventlist");
         }
         let prolog = &self.notifier.prolog;
         match &body {
@@ -265,6 +281,12 @@ impl Shard {
         emit::header_number(arena, "Content-Length", octets);
         arena.extend_from_slice(b"\r\n");
         arena.extend_from_slice(prolog);
+        if is_one_of_many && !product.is_empty() {
+            let octets = arena.len() - start + tail.len();
+            let octets_max = self.options.segment_octets_max;
+            let length = self.notifier.trains.length(flow.peer, octets, octets_max);
+            pad(arena, padding_at, length - octets);
+        }
         let transmit = Transmit {
             flow,
             head: start..arena.len(),
@@ -272,15 +294,15 @@ impl Shard {
         };
 
         let is_reliable = flow.transport.is_reliable();
-        let mut octets = self.notifier.buffers.pop().unwrap_or_default();
+        let mut kept = Kept::default();
         if !is_reliable {
-            for piece in out.pieces(&transmit) {
-                octets.extend_from_slice(piece);
-            }
-            self.counters.udp_oversize += u64::from(octets.len() > UDP_OCTETS_ADVISED);
+            let octets = transmit.head.len() + transmit.tail.len();
+            self.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
+            let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
+            kept = self.notifier.copies.keep(out, head, tail);
         }
         let transaction = ClientTransaction::new(now, is_reliable);
-        let in_flight_id = InFlightId(place);
+        let in_flight_id = InFlightId::at(place);
         let timer = self
             .wheel
             .arm(transaction.deadline(), Timer::Notify(in_flight_id));
@@ -293,7 +315,7 @@ impl Shard {
             flow,
             transaction,
             timer,
-            octets,
+            kept,
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.
@@ -312,6 +334,22 @@ impl Shard {
             self.arm_subscription(id);
         }
         self.transmit(flow, transmit.head, transmit.tail, out);
+    }
+
+    /// Counts a NOTIFY of that subscription. Whether it is one of many datagrams of this turn to
+    /// one destination that stands for many phones.
+    fn join_train(&mut self, id: SubscriptionId, out: &Outbox) -> bool {
+        let Self {
+            table, notifier, ..
+        } = self;
+        let dialog = table.subscription(id).map(|known| known.dialog);
+        let Some(entry) = dialog.and_then(|dialog| table.dialog(dialog)) else {
+            return false;
+        };
+        let way = table.ways.of(entry.way);
+        let dialogs = || table.dialogs_of_peer(way.flow.peer);
+        let turn = out.generation();
+        !way.flow.transport.is_reliable() && notifier.trains.join(way.destination, turn, dialogs)
     }
 
     /// The subscription's timer: its end, or the end of a pause.
@@ -380,11 +418,11 @@ impl Shard {
         if let Some(in_flight) = removed.subscription.in_flight {
             self.notifier.orphan(in_flight);
         }
-        if let Some(entry) = removed.dialog {
-            self.phones.leave(entry.phone);
+        if let Some(phone) = removed.phone {
+            self.phones.leave(phone);
         }
         match removed.subscription.subject {
-            Subject::List(_) => self.abandon_rosters(id, &[], out),
+            Subject::List(list) => self.abandon_rosters(id, &list.rosters, out),
             Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
             Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
@@ -394,10 +432,18 @@ impl Shard {
     }
 }
 
+/// Inserts so many spaces.
+fn pad(arena: &mut Vec<u8>, at: usize, octets: usize) {
+    let end = arena.len();
+    arena.resize(end + octets, b' ');
+    arena.copy_within(at..end, at + octets);
+    arena[at..at + octets].fill(b' ');
+}
+
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
 /// capital (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
-    let event = subscription.event();
+    let event = &subscription.names.event;
     if !subscription.is_linphone_list(profile) {
         return emit::plain_header(arena, "Event", event);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::shard::flow::ShardId;
+use crate::shard::shield::ShieldOptions;
 
 /// The options of one shard. All shards of a node get the same, but for `id` and the seed.
 #[derive(Clone, Debug)]
@@ -28,7 +29,8 @@ pub struct Options {
     pub product: String,
 
     // Subscriptions.
-    /// Subscriptions of this shard; beyond it 503 with Retry-After.
+    /// Subscriptions of this shard, one to a list counted as one to each of its resources; beyond it
+    /// 503 with Retry-After.
     pub subscriptions_max: usize,
     /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where
     /// their Call-ID says.
@@ -45,11 +47,19 @@ pub struct Options {
     pub notify_rate_per_phone: u32,
     /// NOTIFYs at once to one phone before the rate holds.
     pub notify_burst_per_phone: u32,
-    /// NOTIFYs written in one turn; the rest follow in the next.
+    /// NOTIFYs written in one turn, and as many sent again; the rest follow in the next.
     pub notifies_per_turn: usize,
+    /// Timers fired in one turn; the rest fire in the next.
+    pub timers_per_turn: usize,
+    /// Octets of the longest datagram that may leave together with others to its destination: the
+    /// kernel cuts such a train into datagrams, but no datagram into fragments, and most paths
+    /// carry no longer ones. NOTIFYs to many phones at one address are padded up to it. Longer ones
+    /// leave each on its own, and all do when it is 0.
+    pub segment_octets_max: usize,
 
     // Presentities and publications.
-    /// Presentities this shard owns; beyond it PUBLISH and SUBSCRIBE get 503.
+    /// Presentities this shard owns; beyond it nothing more is said about others, and a PUBLISH gets
+    /// 503. Those that are merely watched are bounded by the watchers.
     pub presentities_max: usize,
     /// Publications of one presentity; one more is 503.
     pub publications_per_presentity_max: usize,
@@ -65,6 +75,10 @@ pub struct Options {
     pub nonces_max: usize,
     /// Life of a nonce.
     pub nonce_life: Duration,
+
+    // Storms.
+    /// What is held back.
+    pub shield: ShieldOptions,
 }
 
 impl Options {
@@ -88,7 +102,9 @@ impl Options {
             probation: Duration::from_secs(30),
             notify_rate_per_phone: 10,
             notify_burst_per_phone: 100,
-            notifies_per_turn: 512,
+            notifies_per_turn: 256,
+            timers_per_turn: 512,
+            segment_octets_max: 1400,
             presentities_max: 1_000_000,
             publications_per_presentity_max: 64,
             calls_per_presentity_max: 50,
@@ -96,6 +112,7 @@ impl Options {
             response_ring_octets: 32 * 1024 * 1024,
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
+            shield: ShieldOptions::default(),
         }
     }
 }

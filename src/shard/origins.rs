@@ -65,7 +65,7 @@ impl Origins {
         };
         let name = known.sent_by.as_bytes().get(..known.name_octets);
         port.unwrap_or(5060) == known.port
-            && name.is_some_and(|name| host.eq_ignore_ascii_case(name))
+            && name.is_some_and(|name| host == name || host.eq_ignore_ascii_case(name))
     }
 
     fn place_of(&self, flow: &Flow) -> Option<usize> {

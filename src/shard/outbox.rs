@@ -8,6 +8,7 @@ use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::mail::Reply;
 use crate::shard::mail::Token;
+use crate::shard::shield::LoopReport;
 
 /// One message to send: two pieces of the arena, one after the other (the second is shared between
 /// watchers and may be empty).
@@ -32,6 +33,8 @@ pub struct Outbox {
     pub mail: Vec<(ShardId, Mail)>,
     /// Answers to commands.
     pub replies: Vec<(Token, Reply)>,
+    /// Phones that loop, for the log; few.
+    pub alarms: Vec<LoopReport>,
     /// How often the arena was cleared.
     generation: u64,
 }
@@ -43,6 +46,7 @@ impl Outbox {
         self.transmits.clear();
         self.mail.clear();
         self.replies.clear();
+        self.alarms.clear();
         self.generation += 1;
     }
 
@@ -54,7 +58,10 @@ impl Outbox {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.transmits.is_empty() && self.mail.is_empty() && self.replies.is_empty()
+        self.transmits.is_empty()
+            && self.mail.is_empty()
+            && self.replies.is_empty()
+            && self.alarms.is_empty()
     }
 
     /// The two pieces of a message.

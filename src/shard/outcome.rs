@@ -11,10 +11,10 @@ use crate::shard::flow::Flow;
 use crate::shard::mark::Mark;
 use crate::shard::notify::InFlightId;
 use crate::shard::outbox::Outbox;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
-use crate::shard::table::Phase;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Method;
@@ -57,13 +57,13 @@ impl Outcome {
 impl Shard {
     /// Timer E or F of a NOTIFY.
     pub(crate) fn handle_notify_timer(&mut self, id: InFlightId, now: Instant, out: &mut Outbox) {
-        let Some(in_flight) = self.notifier.in_flight.get_mut(id.0 as usize) else {
+        let Some(in_flight) = self.notifier.in_flight.get_mut(id.place()) else {
             return;
         };
         match in_flight.transaction.handle_timeout(now) {
             Some(Due::Retransmit) => {
                 let start = out.arena.len();
-                out.arena.extend_from_slice(&in_flight.octets);
+                self.notifier.copies.write(&in_flight.kept, &mut out.arena);
                 let head = start..out.arena.len();
                 let flow = in_flight.flow;
                 in_flight.timer = self
@@ -130,7 +130,7 @@ impl Shard {
             return;
         };
         if code < 200 {
-            if let Some(in_flight) = self.notifier.in_flight.get_mut(id.0 as usize) {
+            if let Some(in_flight) = self.notifier.in_flight.get_mut(id.place()) {
                 in_flight.transaction.handle_provisional();
             }
             return;
@@ -180,7 +180,8 @@ impl Shard {
 
     fn match_plain_answer(&self, answer: &PlainAnswer<'_>, flow: &Flow) -> Option<InFlightId> {
         let mark = Mark::of_branch(answer.branch)?;
-        let in_flight = self.notifier.in_flight.get(mark.index as usize)?;
+        let id = InFlightId::at(mark.index);
+        let in_flight = self.notifier.in_flight.get(id.place())?;
         let is_ours = in_flight.mark == mark
             && answer.sequence == in_flight.sequence
             && answer.method == b"NOTIFY"
@@ -188,7 +189,7 @@ impl Shard {
             && self
                 .origins
                 .is_sent_by(&in_flight.flow, answer.host, answer.port);
-        is_ours.then_some(InFlightId(mark.index))
+        is_ours.then_some(id)
     }
 
     fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
@@ -203,14 +204,15 @@ impl Shard {
         }
         let via = message.via()?;
         let mark = Mark::of_branch(via.branch?)?;
-        let in_flight = self.notifier.in_flight.get(mark.index as usize)?;
+        let id = InFlightId::at(mark.index);
+        let in_flight = self.notifier.in_flight.get(id.place())?;
         let cseq = message.cseq()?;
         let is_ours = in_flight.mark == mark
             && cseq.number == in_flight.sequence
             && cseq.method == Method::Notify
             && in_flight.flow.peer.ip() == flow.peer.ip()
             && self.origins.is_sent_by(&in_flight.flow, via.host, via.port);
-        is_ours.then_some(InFlightId(mark.index))
+        is_ours.then_some(id)
     }
 
     fn settle(

@@ -10,9 +10,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
-use slab::Slab;
-
 use crate::presence::profile::Profile;
+use crate::shard::places::Places;
 use crate::shard::table::SubscriptionId;
 
 /// Names a phone of this shard.
@@ -24,7 +23,7 @@ struct Phone {
     key: u64,
     interval: Option<Duration>,
     burst: u32,
-    dialogs: u32,
+    subscriptions: u32,
     tokens: u32,
     refilled: Instant,
     waiting: VecDeque<SubscriptionId>,
@@ -35,7 +34,7 @@ struct Phone {
 pub(crate) struct Phones {
     interval: Option<Duration>,
     burst: u32,
-    phones: Slab<Phone>,
+    phones: Places<Phone>,
     phones_by_key: HashMap<u64, PhoneId>,
 }
 
@@ -46,13 +45,13 @@ impl Phones {
         Self {
             interval,
             burst: burst.max(1),
-            phones: Slab::new(),
+            phones: Places::default(),
             phones_by_key: HashMap::new(),
         }
     }
 
-    /// A dialog of the phone named by `key` begins.
-    /// What its family needs goes before what everybody gets.
+    /// The first subscription of a dialog of the phone named by `key` begins. What its family needs
+    /// goes before what everybody gets.
     pub(crate) fn join(&mut self, key: u64, profile: &Profile, now: Instant) -> PhoneId {
         let interval = profile.notify_rate.map_or(self.interval, interval);
         let burst = profile.notify_burst.unwrap_or(self.burst).max(1);
@@ -61,37 +60,45 @@ impl Phones {
                 key,
                 interval,
                 burst,
-                dialogs: 0,
+                subscriptions: 0,
                 tokens: burst,
                 refilled: now,
                 waiting: VecDeque::new(),
             };
             PhoneId(self.phones.insert(phone) as u32)
         });
-        if let Some(phone) = self.phones.get_mut(id.0 as usize) {
-            phone.dialogs += 1;
-        }
+        self.join_again(id);
         id
     }
 
-    /// A dialog of the phone ends; a phone without dialogs is forgotten.
+    /// Another subscription of the phone begins.
+    pub(crate) fn join_again(&mut self, id: PhoneId) {
+        if let Some(phone) = self.phones.get_mut(id.0 as usize) {
+            phone.subscriptions += 1;
+        }
+    }
+
+    /// A subscription of the phone is gone; a phone without any is forgotten.
     pub(crate) fn leave(&mut self, id: PhoneId) {
         let Some(phone) = self.phones.get_mut(id.0 as usize) else {
             return;
         };
-        phone.dialogs -= 1;
-        if phone.dialogs == 0 {
-            let phone = self.phones.remove(id.0 as usize);
+        phone.subscriptions -= 1;
+        if phone.subscriptions == 0 {
             self.phones_by_key.remove(&phone.key);
+            self.phones.remove(id.0 as usize);
         }
     }
 
-    /// How many dialogs the phone has.
-    pub(crate) fn dialogs_of(&self, key: u64) -> u32 {
-        self.phones_by_key
-            .get(&key)
-            .and_then(|id| self.phones.get(id.0 as usize))
-            .map_or(0, |phone| phone.dialogs)
+    /// The phone named by `key`; None when it has no subscription.
+    pub(crate) fn find(&self, key: u64) -> Option<PhoneId> {
+        self.phones_by_key.get(&key).copied()
+    }
+
+    /// How many subscriptions the phone has.
+    pub(crate) fn subscriptions_of(&self, id: PhoneId) -> usize {
+        let phone = self.phones.get(id.0 as usize);
+        phone.map_or(0, |phone| phone.subscriptions as usize)
     }
 
     /// Takes a token. Without one, the subscription waits and the answer is when to ask
@@ -232,15 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_is_forgotten_with_its_last_dialog() {
+    fn a_phone_is_forgotten_with_its_last_subscription() {
         let start = Instant::now();
         let mut phones = Phones::new(10, 1);
         let phone = phones.join(1, &Profile::default(), start);
         assert_eq!(phones.join(1, &Profile::default(), start), phone);
-        assert_eq!(phones.dialogs_of(1), 2);
-        phones.leave(phone);
-        phones.leave(phone);
-        assert_eq!(phones.dialogs_of(1), 0);
-        assert!(phones.phones.is_empty());
+        phones.join_again(phone);
+        assert_eq!(phones.find(1), Some(phone));
+        assert_eq!(phones.subscriptions_of(phone), 3);
+        for _ in 0..3 {
+            phones.leave(phone);
+        }
+        assert_eq!(phones.find(1), None);
+        assert_eq!(phones.phones.len(), 0);
     }
 }

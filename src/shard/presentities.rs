@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
@@ -17,6 +16,7 @@ use crate::shard::directory::Directory;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
+use crate::shard::places::Places;
 use crate::shard::wheel::TimerHandle;
 
 /// A presentity's place among those owned here.
@@ -38,7 +38,7 @@ pub(crate) struct Owned {
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Presentities {
-    owned: Slab<Owned>,
+    owned: Places<Owned>,
     owned_by_aor: HashMap<Aor, PresentityId>,
 }
 
@@ -55,15 +55,15 @@ impl Presentities {
         self.owned.get_mut(id.0 as usize)
     }
 
-    /// One more than the highest place that is taken.
+    /// How many places there are, taken or not.
     pub(crate) fn places(&self) -> u32 {
-        self.owned.capacity() as u32
+        self.owned.end() as u32
     }
 
     /// Who is there in a domain, in order. From now on it is known that they are.
     pub(crate) fn present_in(&mut self, domain: &str) -> Vec<Aor> {
         let mut present = Vec::new();
-        for (_, owned) in &mut self.owned {
+        for (_, owned) in self.owned.iter_mut() {
             if owned.aor.domain() == domain {
                 owned.is_present = owned.presentity.is_present();
                 present.extend(owned.is_present.then(|| owned.aor.clone()));
@@ -307,8 +307,8 @@ impl Shard {
             owned.timer = next.map(|at| (self.wheel.arm(at, Timer::Presentity(id)), at));
         }
         if owned.watching.is_empty() && owned.timer.is_none() && owned.presentity.is_blank() {
-            let owned = self.presentities.owned.remove(id.0 as usize);
             self.presentities.owned_by_aor.remove(&owned.aor);
+            self.presentities.owned.remove(id.0 as usize);
         }
     }
 }

@@ -213,12 +213,22 @@ impl Shard {
         let expires = expires_of(message)?;
         let document = self.read_document(message, package, identity, aor, directory)?;
         let publisher = publisher_of(request, identity);
+        let is_feeder = match identity {
+            Identity::User(user) => {
+                let publisher = Aor::new(user, aor.domain());
+                directory.is_feeder(Some(&publisher), aor.domain())
+            }
+            Identity::Believed => directory
+                .domain(aor.domain())
+                .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
+        };
         Ok(Publication {
             package,
             condition,
             expires,
             document,
             publisher,
+            is_feeder,
         })
     }
 

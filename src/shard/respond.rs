@@ -16,6 +16,7 @@ use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
 use crate::shard::outbox::Outbox;
+use crate::shard::shield::Kind;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -38,6 +39,9 @@ const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
     b"gruu",
     b"outbound",
 ];
+
+/// Octets of what ends a response without a body.
+const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
 
 /// A request on its way through admission.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +81,8 @@ pub(crate) enum Refusal<'d> {
     TooBrief(Duration),
     /// 503 with Retry-After (W:A1.21).
     OverLimit,
+    /// The same from the shield, without memory (W:A1.24).
+    Shed(Kind),
     /// 503 with a short Retry-After: another process will be here soon.
     Draining,
 }
@@ -99,7 +105,7 @@ impl Refusal<'_> {
             Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
             Self::ListRequired => Status::EXTENSION_REQUIRED,
             Self::TooBrief(_) => Status::INTERVAL_TOO_BRIEF,
-            Self::OverLimit | Self::Draining => Status::SERVICE_UNAVAILABLE,
+            Self::OverLimit | Self::Shed(_) | Self::Draining => Status::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -113,8 +119,8 @@ impl Refusal<'_> {
 }
 
 impl Shard {
-    /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, so
-    /// that nobody unknown fills our memory (W:E3.8).
+    /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, nor
+    /// what the shield holds back, so that nobody unknown fills our memory (W:E3.8).
     pub(crate) fn refuse(
         &mut self,
         request: &Request<'_>,
@@ -128,7 +134,8 @@ impl Shard {
         self.write_refusal_headers(request.message, refusal, now, out);
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         self.counters.requests_challenged += u64::from(is_challenge);
-        if is_challenge || matches!(refusal, Refusal::Method(_)) {
+        self.note_repeat(request, refusal.status(), now, out);
+        if is_challenge || matches!(refusal, Refusal::Method(_) | Refusal::Shed(_)) {
             self.forget(request);
             self.end_response(
                 &Request {
@@ -187,8 +194,14 @@ impl Shard {
             Refusal::Draining => {
                 emit::header_number(arena, "Retry-After", 5 + u64::from(self.random.below(6)));
             }
-            Refusal::OverLimit => {
-                self.counters.requests_over_limit += 1;
+            Refusal::OverLimit | Refusal::Shed(_) => {
+                *match refusal {
+                    Refusal::Shed(Kind::Phone) => &mut self.counters.requests_shed_by_phone,
+                    Refusal::Shed(Kind::Source) => &mut self.counters.requests_shed_by_source,
+                    Refusal::Shed(Kind::Domain) => &mut self.counters.requests_shed_by_domain,
+                    Refusal::Shed(Kind::Backlog) => &mut self.counters.requests_shed_by_backlog,
+                    _ => &mut self.counters.requests_over_limit,
+                } += 1;
                 // Spread over time, so that those who were refused together do not come back
                 // together.
                 let seconds = 10 + u64::from(self.random.below(51));
@@ -204,16 +217,19 @@ impl Shard {
         self.end_response(request, head, now, out);
     }
 
-    /// OPTIONS: what we can do (W:A5.11), without memory.
+    /// OPTIONS: what we can do (W:A5.11), without memory. A stranger is told no more than the
+    /// methods where all of it would be an amplifier (W:E3.8).
     pub(crate) fn respond_options(
         &mut self,
         request: &Request<'_>,
+        is_stranger: bool,
         now: Instant,
         out: &mut Outbox,
     ) {
         let tag = self.stateless_tag(request.message);
         let head = self.begin_response(request, Status::OK, None, &tag, out);
         emit::header(&mut out.arena, "Allow", ALLOW);
+        let brief = out.arena.len();
         emit::header(&mut out.arena, "Allow-Events", allow_events().as_bytes());
         emit::header(&mut out.arena, "Accept", accept().as_bytes());
         emit::header(&mut out.arena, "Accept-Encoding", ACCEPT_ENCODING);
@@ -223,6 +239,10 @@ impl Shard {
             "Supported",
             b"eventlist, recipient-list-subscribe",
         );
+        let octets_max = request.message.bytes().len() * 3 / 2;
+        if is_stranger && out.arena.len() - head + END_OCTETS > octets_max {
+            out.arena.truncate(brief);
+        }
         self.end_response(request, head, now, out);
     }
 
@@ -269,7 +289,7 @@ impl Shard {
     }
 
     /// Gives up a transaction that is answered without memory.
-    fn forget(&mut self, request: &Request<'_>) {
+    pub(crate) fn forget(&mut self, request: &Request<'_>) {
         if let Some(key) = request.transaction {
             self.transactions.forget(key);
         }

@@ -7,23 +7,25 @@ use std::time::Instant;
 
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::directory::Directory;
-use crate::shard::identity::Identity;
 use crate::shard::outbox::Outbox;
 use crate::shard::presentities::PresentityId;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
+use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 
-/// Subscriptions and presentities looked at in one turn.
-const REVIEWED_PER_TURN: u32 = 2_000;
+/// Subscriptions, resources of lists, and presentities looked at in one turn.
+const REVIEWED_PER_TURN: usize = 2_000;
 
-/// How far a review got. The places it has yet to look at are below those that were taken when it
-/// began; what came later knows the new rules.
+/// How far a review got. It looks at as many places as there were when it began, taken or not; what
+/// comes later knows the new rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Review {
     presentity: u32,
@@ -43,6 +45,7 @@ impl Shard {
     /// The configuration is another: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
         self.directory = directory;
+        self.shield.forget_refusals();
         self.begin_review(now);
     }
 
@@ -62,7 +65,7 @@ impl Shard {
             presentity: 0,
             presentities: self.presentities.places(),
             subscription: 0,
-            subscriptions: self.table.subscriptions.capacity() as u32,
+            subscriptions: self.table.subscriptions.end() as u32,
         };
     }
 
@@ -80,9 +83,13 @@ impl Shard {
         }
         while left > 0 && self.review.subscription < self.review.subscriptions {
             let id = SubscriptionId(self.review.subscription);
+            let cost = self
+                .table
+                .subscription(id)
+                .map_or(1, Subscription::resources);
             self.review_subscription(id, &directory, now, out);
             self.review.subscription += 1;
-            left -= 1;
+            left = left.saturating_sub(cost);
         }
     }
 
@@ -136,38 +143,36 @@ impl Shard {
             self.end_subscription(id, Termination::NoResource);
             return self.want(id, Wants::Notify);
         }
-        let is_of_everybody = resolved.as_ref().is_some_and(|list| list.is_of_everybody());
-        if is_of_everybody && !is_of_body {
-            let domain = aor.domain();
-            let may = |watcher: Identity| watcher.may_any_dn(domain, directory);
-            if !self.identity_of(id, directory).is_some_and(may) {
-                self.end_subscription(id, Termination::Rejected);
-                return self.want(id, Wants::Notify);
-            }
-        }
         if let Some(profile) = profile {
             self.take_profile(id, profile);
         }
         self.decide_anew(id, directory, now);
-        if let Some(resolved) = resolved {
-            self.refill(id, &resolved, directory, now, out);
+        match resolved {
+            // What its body brought along stays, whatever list has that address (W:B5.14).
+            _ if is_of_body => self.review_resources(id, directory),
+            Some(resolved) => self.refill(id, &resolved, directory, now, out),
+            None => {}
         }
     }
 
-    fn take_profile(
-        &mut self,
-        id: SubscriptionId,
-        profile: Arc<crate::presence::profile::Profile>,
-    ) {
-        let Some(subscription) = self.table.subscription_mut(id) else {
-            return;
-        };
-        subscription.view.rendering = profile.rendering;
-        let dialog = subscription.dialog;
-        if let Some(entry) = self.table.dialog_mut(dialog) {
+    fn take_profile(&mut self, id: SubscriptionId, profile: Arc<Profile>) {
+        let dialog = self.table.subscription(id).map(|it| it.dialog);
+        if let Some(entry) = dialog.and_then(|dialog| self.table.dialog_mut(dialog)) {
             entry.profile = profile;
         }
+        self.render_anew(id);
         self.want(id, Wants::Change);
+    }
+
+    /// A phone comes from another address: the rules may make something else of all it has in a
+    /// dialog.
+    pub(crate) fn decide_moved(&mut self, id: DialogId, directory: &Directory, now: Instant) {
+        let entry = self.table.dialog(id);
+        let usages = entry.map(|entry| entry.subscriptions.clone());
+        for usage in usages.unwrap_or_default() {
+            self.decide_anew(usage, directory, now);
+            self.review_resources(usage, directory);
+        }
     }
 
     /// What the rules of this moment make of a subscription.

@@ -7,11 +7,9 @@ use std::time::Instant;
 use crate::presence::Aor;
 use crate::presence::document::Format;
 use crate::presence::document::View;
-use crate::presence::list::ListStyle;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
-use crate::presence::profile::Rendering;
 use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
@@ -33,6 +31,7 @@ use crate::shard::enclosed::Enclosed;
 use crate::shard::features::check_may_switch;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
+use crate::shard::hop::phone_key;
 use crate::shard::hop::request_uri;
 use crate::shard::identity::Identity;
 use crate::shard::lists::ListPlan;
@@ -41,12 +40,13 @@ use crate::shard::mail::Claim;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
-use crate::shard::table::NewSubscription;
-use crate::shard::table::Phase;
-use crate::shard::table::Subscription;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
@@ -58,6 +58,8 @@ struct Asked<'m> {
     format: Format,
     event: &'m [u8],
     granted: Duration,
+    /// The shortest that could have been.
+    expires_min: Duration,
     enclosed: Enclosed,
     profile: Arc<Profile>,
 }
@@ -121,7 +123,7 @@ impl Shard {
             domain,
             directory,
         } = *admitted;
-        let asked = self.read_subscribe(request.message, domain, directory)?;
+        let mut asked = self.read_subscribe(request.message, domain, directory)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
@@ -132,7 +134,9 @@ impl Shard {
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        self.check_room(request, &dialog)?;
+        let phone = self.phones.find(phone_key(&request.flow, &dialog));
+        let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
+        self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
         let peer = request.flow.peer.ip();
         let asserted = asserted_identity(request.message).filter(|_| domain.trusts(peer));
         let uri = asserted.unwrap_or_else(|| dialog.remote_uri());
@@ -158,6 +162,7 @@ impl Shard {
             return self.seize(admitted, now, out);
         }
 
+        asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.asserted = asserted.map(Box::from);
@@ -222,7 +227,6 @@ impl Shard {
         let domain = directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
-        let is_ruled_anew = directory.has_rules_document(aor);
         let identity = self.authenticate(request, domain, directory, now)?;
         self.check_from(request, &identity, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
@@ -240,12 +244,15 @@ impl Shard {
         let subscription = match usage {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
-            None => self.add_usage(id, first, &asked, request.message, now, out)?,
+            None => {
+                let usage = (id, first);
+                self.add_usage(usage, &asked, request.message, directory, now, out)?
+            }
         };
-        // What the operator's rules say was decided when they were read; a rule of the presentity's
-        // own may hold for a time, and one about addresses for the old one.
-        if is_ruled_anew || is_moved {
-            self.decide_anew(subscription, directory, now);
+        // What the rules say was decided when they were read or began to hold; one about addresses
+        // decided about the old one.
+        if is_moved {
+            self.decide_moved(id, directory, now);
             if self.is_over(subscription) {
                 return Err(GONE);
             }
@@ -296,14 +303,18 @@ impl Shard {
         let Some(suppress) = Suppress::of(message) else {
             return false;
         };
-        let Some(hash) = self.state_hash(id, out) else {
+        let hash = self.state_hash(id, out);
+        let is_it = hash.is_some_and(|hash| suppress.matches(hash));
+        let Some(subscription) = self.table.subscription_mut(id) else {
             return false;
         };
-        let is_known = suppress.matches(hash);
-        if is_known && let Some(subscription) = self.table.subscription_mut(id) {
+        // Who is told changes alone is told them against what was sent last.
+        let is_known = subscription.history.is_none() || hash == Some(subscription.shown);
+        if let Some(hash) = hash.filter(|_| is_it && is_known) {
             subscription.shown = hash;
         }
-        is_known
+        // A star wants nothing, whatever there is; of a list as well, which has no tag.
+        is_it && is_known || suppress == Suppress::Any
     }
 
     fn renew(
@@ -321,16 +332,12 @@ impl Shard {
             entry.strikes = 0;
             entry.refusals = 0;
             entry.not_before = None;
-            entry.view.rendering = asked.profile.rendering;
-            entry.terms = Terms::of(message, asked.event);
-            // What was suppressed is answered with 204; what was not is told.
-            if let Some(terms) = &mut entry.terms {
-                terms.suppress = None;
-            }
+            entry.renew_terms(message, asked.event);
             if is_back {
                 self.note_watcher(id);
             }
         }
+        self.render_anew(id);
         self.arm_subscription(id);
     }
 
@@ -360,6 +367,7 @@ impl Shard {
             format,
             event,
             granted,
+            expires_min: limits.min,
             enclosed,
             profile,
         })
@@ -381,13 +389,6 @@ impl Shard {
             entity,
             message,
         } = beginning;
-        let rendering = match &plan {
-            Some(plan) if plan.style(&asked.profile) == ListStyle::Broadworks => Rendering {
-                all_dialogs: true,
-                ..asked.profile.rendering
-            },
-            _ => asked.profile.rendering,
-        };
         // Each resource of a list is told whole.
         let format = match asked.format {
             Format::PidfDiff if plan.is_some() => Format::Pidf,
@@ -398,7 +399,7 @@ impl Shard {
             view: View {
                 format,
                 privacy: decision.privacy,
-                rendering,
+                rendering: asked.profile.rendering,
             },
             decision,
             terms: Terms::of(message, asked.event),
@@ -429,18 +430,19 @@ impl Shard {
         usages.iter().copied().find(|usage| {
             self.table.subscription(*usage).is_some_and(|subscription| {
                 subscription.package == asked.package
-                    && event_id(subscription.event()) == event_id(asked.event)
+                    && event_id(&subscription.names.event) == event_id(asked.event)
             })
         })
     }
 
-    /// Another package in the dialog: peers of RFC 3265 do so (W:A2.4).
+    /// Another package in the dialog of a first subscription, to whom that is: peers of RFC 3265 do
+    /// so (W:A2.4).
     fn add_usage<'d>(
         &mut self,
-        id: DialogId,
-        first: SubscriptionId,
+        (id, first): (DialogId, SubscriptionId),
         asked: &Asked<'_>,
         message: &Message<'_>,
+        directory: &Directory,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<SubscriptionId, Refusal<'d>> {
@@ -450,26 +452,26 @@ impl Shard {
                 "Seize In A Dialog Of Its Own",
             ));
         }
-        let entity = self
-            .table
-            .subscription(first)
-            .map(|sibling| sibling.entity().to_vec())
-            .unwrap_or_default();
-        let directory = Arc::clone(&self.directory);
-        let aor = self
-            .table
-            .subscription(first)
-            .and_then(|sibling| self.table.aor_of(sibling).cloned())
-            .unwrap_or_else(|| Aor::new("", ""));
-        let decision = self
-            .identity_of(first, &directory)
-            .map_or(Decision::NOTHING, |watcher| {
-                self.decide(&watcher, &aor, asked.package, &directory, now)
-            });
+        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+        let entry = self.table.dialog(id).ok_or(GONE)?;
+        let phone = entry.phone;
+        self.check_room(Some(phone), 1)?;
+        let sibling = self.table.subscription(first).ok_or(GONE)?;
+        if asked.enclosed.list().is_some() || matches!(sibling.subject, Subject::List(_)) {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "List In A Dialog Of Its Own",
+            ));
+        }
+        let entity = sibling.names.entity.to_vec();
+        let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
+        let watcher = self.identity_of(first, directory).ok_or(GONE)?;
+        let decision = self.decide(&watcher, &aor, asked.package, directory, now);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         self.counters.subscriptions_created += 1;
+        self.phones.join_again(phone);
         let beginning = Beginning {
             aor: &aor,
             plan: None,

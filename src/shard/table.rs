@@ -4,35 +4,31 @@
 //! of its list, and all of them know it; a dialog lives while it has a subscription; a watched
 //! presentity lives while it has a watcher. Our To-tag names the dialog's place, so a lookup is one
 //! index and one compare of octets: there is no map of dialogs that a peer could fill with
-//! collisions.
+//! collisions. What one subscription is, [`subscription`](super::subscription) says.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
-use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::Composed;
-use crate::presence::document::View;
-use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Termination;
-use crate::shard::appearances::Seizure;
-use crate::shard::conditions::Terms;
-use crate::shard::content::Shown;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
-use crate::shard::lists::Encoding;
-use crate::shard::lists::ListState;
-use crate::shard::notify::InFlightId;
 use crate::shard::pace::PhoneId;
-use crate::shard::wheel::TimerHandle;
-use crate::shard::winfo::Audience;
+use crate::shard::places::Places;
+use crate::shard::shield::Backlog;
+use crate::shard::subscription::Names;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
+use crate::shard::ways::Way;
+use crate::shard::ways::WayId;
+use crate::shard::ways::Ways;
 use crate::sip::dialog::Dialog;
 use crate::sip::emit;
 
@@ -69,39 +65,11 @@ pub(crate) struct Post {
     pub(crate) index: u32,
 }
 
-/// What a subscription is to.
-#[derive(Debug)]
-pub(crate) enum Subject {
-    /// One presentity.
-    Presentity(Post),
-    /// A list of them.
-    List(Box<ListState>),
-    /// The watchers of one (RFC 3857).
-    Watchers(Box<Audience>),
-    /// An appearance of a shared line, which it holds (W:C10.2).
-    Seizure(Box<Seizure>),
-}
-
-impl Subject {
-    /// Its place with the one presentity it watches; None for others.
-    pub(crate) fn post(&self) -> Option<Post> {
-        match self {
-            Self::Presentity(post) => Some(*post),
-            Self::Seizure(seizure) => Some(seizure.post),
-            Self::List(_) | Self::Watchers(_) => None,
-        }
-    }
-}
-
 /// One dialog and what its subscriptions have in common: the way to the phone.
 #[derive(Debug)]
 pub(crate) struct DialogEntry {
     pub(crate) dialog: Dialog,
-    /// How the last SUBSCRIBE came.
-    pub(crate) flow: Flow,
-    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another
-    /// port than it sends from.
-    pub(crate) destination: SocketAddr,
+    pub(crate) way: WayId,
     /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
     pub(crate) is_cut: bool,
     pub(crate) phone: PhoneId,
@@ -113,79 +81,7 @@ pub(crate) struct DialogEntry {
     pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
 }
 
-/// Whether a NOTIFY is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wants {
-    /// The phone has been told.
-    Nothing,
-    /// The state changed: a NOTIFY unless the phone was shown the same already (W:A3.14).
-    Change,
-    /// A NOTIFY in any case: one is owed after every SUBSCRIBE (W:A2.5).
-    Notify,
-}
-
-/// How far a subscription's life got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// It is told of changes.
-    Active,
-    /// One last NOTIFY is owed.
-    Ending(Termination),
-}
-
-/// One subscription.
-#[derive(Debug)]
-pub(crate) struct Subscription {
-    pub(crate) dialog: DialogId,
-    pub(crate) subject: Subject,
-
-    // What was asked for.
-    pub(crate) package: Package,
-    pub(crate) view: View,
-    /// What the rules make of it.
-    pub(crate) decision: Decision,
-    /// What else its SUBSCRIBE asked for; None for nothing.
-    pub(crate) terms: Option<Box<Terms>>,
-    /// What it was shown, when it is told changes alone.
-    pub(crate) history: Option<Box<Shown>>,
-    /// The Event header's value to echo, then the entity URI of its documents (W:A3.15, C0.8).
-    pub(crate) text: Box<[u8]>,
-    pub(crate) event_octets: u16,
-
-    // Its life.
-    pub(crate) phase: Phase,
-    /// The end the phone was told.
-    pub(crate) expires_at: Instant,
-    pub(crate) timer: Option<TimerHandle>,
-
-    // Its NOTIFYs.
-    pub(crate) wants: Wants,
-    pub(crate) is_queued: bool,
-    pub(crate) in_flight: Option<InFlightId>,
-    /// The version of the next document (W:B3.4).
-    pub(crate) version: u32,
-    /// A hash of the body last sent, 0 when the phone may not have it.
-    pub(crate) shown: u64,
-    /// NOTIFYs in a row that nobody answered.
-    pub(crate) strikes: u8,
-    /// NOTIFYs in a row that were refused.
-    pub(crate) refusals: u8,
-    /// Nothing is sent before.
-    pub(crate) not_before: Option<Instant>,
-}
-
-/// What a new subscription is made of.
-#[derive(Debug)]
-pub(crate) struct NewSubscription<'a> {
-    pub(crate) package: Package,
-    pub(crate) view: View,
-    pub(crate) decision: Decision,
-    pub(crate) terms: Option<Box<Terms>>,
-    pub(crate) history: Option<Box<Shown>>,
-    pub(crate) event: &'a [u8],
-    pub(crate) entity: &'a [u8],
-    pub(crate) expires_at: Instant,
-}
+const _: () = assert!(size_of::<DialogEntry>() <= 120);
 
 impl DialogEntry {
     /// The URI of its watcher, as far as it is believed (W:B9.1).
@@ -193,54 +89,6 @@ impl DialogEntry {
         self.asserted
             .as_deref()
             .unwrap_or_else(|| self.dialog.remote_uri())
-    }
-}
-
-impl Subscription {
-    /// Wants a NOTIFY at least as much as before, and queues for it.
-    pub(crate) fn want(
-        &mut self,
-        wants: Wants,
-        own: SubscriptionId,
-        queue: &mut VecDeque<SubscriptionId>,
-    ) {
-        self.wants = self.wants.max(wants);
-        if !self.is_queued {
-            self.is_queued = true;
-            queue.push_back(own);
-        }
-    }
-
-    /// Whether it is told as a list (RFC 4662).
-    pub(crate) fn is_multipart(&self) -> bool {
-        matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
-    }
-
-    /// Whether it is told as linphone alone reads lists (W:G1).
-    pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
-        profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
-    }
-
-    /// The phone may not have what it was sent last: it is told everything again.
-    pub(crate) fn forget_shown(&mut self) {
-        self.shown = 0;
-        if let Subject::List(list) = &mut self.subject {
-            list.forget_shown();
-        }
-    }
-
-    /// The Event header's value.
-    pub(crate) fn event(&self) -> &[u8] {
-        self.text
-            .get(..usize::from(self.event_octets))
-            .unwrap_or_default()
-    }
-
-    /// The entity of its documents.
-    pub(crate) fn entity(&self) -> &[u8] {
-        self.text
-            .get(usize::from(self.event_octets)..)
-            .unwrap_or_default()
     }
 }
 
@@ -258,10 +106,13 @@ pub(crate) struct Watched {
 /// The tables.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) dialogs: Slab<DialogEntry>,
-    pub(crate) subscriptions: Slab<Subscription>,
-    pub(crate) watched: Slab<Watched>,
+    pub(crate) dialogs: Places<DialogEntry>,
+    pub(crate) subscriptions: Places<Subscription>,
+    pub(crate) watched: Places<Watched>,
+    pub(crate) ways: Ways,
     watched_by_aor: HashMap<Aor, WatchedId>,
+    /// Watchers of all presentities together.
+    watchers: usize,
     revisions: u64,
     dialogs_by_connection: HashMap<ConnectionId, Vec<DialogId>>,
     dialogs_by_peer: HashMap<SocketAddr, u32>,
@@ -276,16 +127,14 @@ impl Table {
     pub(crate) fn add_dialog(
         &mut self,
         dialog: Dialog,
-        flow: Flow,
-        destination: SocketAddr,
+        way: Way,
         phone: PhoneId,
         profile: Arc<Profile>,
     ) -> DialogId {
         let subscriptions = SmallVec::new();
         let entry = DialogEntry {
             dialog,
-            flow,
-            destination,
+            way: self.ways.join(way),
             is_cut: false,
             phone,
             profile,
@@ -293,7 +142,7 @@ impl Table {
             subscriptions,
         };
         let id = DialogId(self.dialogs.insert(entry) as u32);
-        self.bind(flow, id);
+        self.bind(way.flow, id);
         id
     }
 
@@ -305,21 +154,29 @@ impl Table {
         self.dialogs.get_mut(id.0 as usize)
     }
 
+    /// How a dialog's last SUBSCRIBE came.
+    pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Flow {
+        self.ways.of(entry.way).flow
+    }
+
     /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
     /// before.
-    pub(crate) fn move_flow(&mut self, id: DialogId, flow: Flow, destination: SocketAddr) -> bool {
+    pub(crate) fn take_way(&mut self, id: DialogId, way: Way) -> bool {
         let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
             return false;
         };
-        let before = std::mem::replace(&mut entry.flow, flow);
-        let is_moved = before != flow || entry.destination != destination;
-        entry.destination = destination;
         entry.is_cut = false;
-        if before != flow {
-            self.unbind(before, id);
-            self.bind(flow, id);
+        let before = *self.ways.of(entry.way);
+        if before == way {
+            return false;
         }
-        is_moved
+        self.ways.leave(entry.way);
+        entry.way = self.ways.join(way);
+        if before.flow != way.flow {
+            self.unbind(before.flow, id);
+            self.bind(way.flow, id);
+        }
+        true
     }
 
     /// Dialogs whose SUBSCRIBEs came over that UDP 4-tuple.
@@ -387,11 +244,7 @@ impl Table {
         if let Some(entry) = self.dialogs.get_mut(dialog.0 as usize) {
             entry.subscriptions.push(id);
         }
-        let mut text = Vec::with_capacity(new.event.len() + new.entity.len());
-        emit::made_one_line(&mut text, new.event);
-        let event_octets = text.len() as u16;
-        text.extend_from_slice(new.entity);
-        let text = text.into_boxed_slice();
+        let names = self.names_of(&subject, new.event, new.entity);
         self.subscriptions.insert(Subscription {
             dialog,
             subject,
@@ -400,8 +253,7 @@ impl Table {
             decision: new.decision,
             terms: new.terms,
             history: new.history,
-            text,
-            event_octets,
+            names,
             phase: Phase::Active,
             expires_at: new.expires_at,
             timer: None,
@@ -417,10 +269,35 @@ impl Table {
         id
     }
 
+    /// How many places are taken: each resource of a list takes one, as a subscription of its own
+    /// would.
+    pub(crate) fn places_taken(&self) -> usize {
+        self.watchers.max(self.subscriptions.len())
+    }
+
+    /// The names its newest watcher but one has for the same presentity, when they are these.
+    fn names_of(&self, subject: &Subject, event: &[u8], entity: &[u8]) -> Arc<Names> {
+        let others = subject.post().and_then(|post| {
+            let watchers = &self.watched(post.watched)?.watchers;
+            let other = watchers.iter().rev().nth(1)?.subscription;
+            Some(&self.subscription(other)?.names)
+        });
+        let mut line = Vec::with_capacity(event.len());
+        emit::made_one_line(&mut line, event);
+        match others {
+            Some(names) if *names.event == *line && *names.entity == *entity => Arc::clone(names),
+            _ => Arc::new(Names {
+                event: line.into_boxed_slice(),
+                entity: entity.into(),
+            }),
+        }
+    }
+
     /// A watcher joins those of a presentity.
     pub(crate) fn join(&mut self, watched: WatchedId, watcher: Watcher) -> Post {
         let watchers = &mut self.watched[watched.0 as usize].watchers;
         watchers.push(watcher);
+        self.watchers += 1;
         Post {
             watched,
             index: watchers.len() as u32 - 1,
@@ -432,6 +309,7 @@ impl Table {
         let watched = self.watched.get_mut(post.watched.0 as usize)?;
         let index = post.index as usize;
         watched.watchers.swap_remove(index);
+        self.watchers -= 1;
         if let Some(moved) = watched.watchers.get(index) {
             let subscription = &mut self.subscriptions[moved.subscription.0 as usize];
             match &mut subscription.subject {
@@ -444,15 +322,15 @@ impl Table {
         if !watched.watchers.is_empty() {
             return None;
         }
-        let watched = self.watched.remove(post.watched.0 as usize);
+        let watched = self.watched.remove(post.watched.0 as usize)?;
         self.watched_by_aor.remove(&watched.aor);
         Some(watched)
     }
 
     /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
-        let subscription = self.subscriptions.try_remove(id.0 as usize)?;
-        let dialog = self.forget_usage(subscription.dialog, id);
+        let subscription = self.subscriptions.remove(id.0 as usize)?;
+        let phone = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
             Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
             subject => subject
@@ -463,7 +341,7 @@ impl Table {
         };
         Some(Removed {
             subscription,
-            dialog,
+            phone,
             unwatched,
         })
     }
@@ -506,7 +384,7 @@ impl Table {
         &mut self,
         aor: &Aor,
         composed: Arc<Composed>,
-        queue: &mut VecDeque<SubscriptionId>,
+        queue: &mut Backlog,
     ) -> bool {
         let Some(&id) = self.watched_by_aor.get(aor) else {
             return false;
@@ -525,15 +403,17 @@ impl Table {
         true
     }
 
-    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<DialogEntry> {
+    /// A dialog has a subscription less, and goes with its last; whose it was.
+    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<PhoneId> {
         let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let phone = entry.phone;
         entry.subscriptions.retain(|usage| *usage != subscription);
-        if !entry.subscriptions.is_empty() {
-            return None;
+        if entry.subscriptions.is_empty() {
+            let entry = self.dialogs.remove(id.0 as usize)?;
+            self.unbind(self.flow_of(&entry), id);
+            self.ways.leave(entry.way);
         }
-        let entry = self.dialogs.remove(id.0 as usize);
-        self.unbind(entry.flow, id);
-        Some(entry)
+        Some(phone)
     }
 
     fn bind(&mut self, flow: Flow, id: DialogId) {
@@ -568,8 +448,8 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Removed {
     pub(crate) subscription: Subscription,
-    /// The dialog, when this was its last subscription.
-    pub(crate) dialog: Option<DialogEntry>,
+    /// Whose it was.
+    pub(crate) phone: Option<PhoneId>,
     /// The presentities whose last watcher here it was.
     pub(crate) unwatched: SmallVec<[Watched; 1]>,
 }

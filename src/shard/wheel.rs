@@ -5,10 +5,11 @@
 //! [`Wheel::poll_timeout`] is never later than the next one: it may name the moment a coarse slot
 //! has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 use std::time::Instant;
 
-use slab::Slab;
+use crate::shard::places::Places;
 
 const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
@@ -16,21 +17,33 @@ const LEVELS: usize = 6;
 const HORIZON_TICKS: u64 = (1 << (LEVEL_BITS * LEVELS as u32)) - 1;
 /// No neighbour, or an empty slot.
 const NONE: u32 = u32::MAX;
+/// The neighbours of the first in a slot begin here: it and the slot's number, all levels counted.
+const HEADS: u32 = NONE - (LEVELS * SLOTS) as u32;
 
 /// An armed timer; good until it fires or is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TimerHandle(u32);
+pub(crate) struct TimerHandle(NonZeroU32);
+
+impl TimerHandle {
+    fn of(index: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 #[derive(Debug)]
 struct Node<K> {
     key: K,
     deadline_tick: u64,
+    /// The neighbour before; [`HEADS`] and its slot's number for the first in a slot.
     previous: u32,
     next: u32,
-    /// Where it is linked.
-    level: u8,
-    slot: u8,
 }
+
+const _: () = assert!(size_of::<Node<u64>>() <= 24);
 
 #[derive(Debug)]
 struct Level {
@@ -45,7 +58,7 @@ pub(crate) struct Wheel<K> {
     /// Everything before this tick has fired.
     current_tick: u64,
     levels: [Level; LEVELS],
-    nodes: Slab<Node<K>>,
+    nodes: Places<Node<K>>,
 }
 
 impl<K: Copy> Wheel<K> {
@@ -60,7 +73,7 @@ impl<K: Copy> Wheel<K> {
             epoch,
             current_tick: 0,
             levels,
-            nodes: Slab::new(),
+            nodes: Places::default(),
         }
     }
 
@@ -72,37 +85,42 @@ impl<K: Copy> Wheel<K> {
             deadline_tick,
             previous: NONE,
             next: NONE,
-            level: 0,
-            slot: 0,
         };
         let index = self.nodes.insert(node) as u32;
         self.link(index);
-        TimerHandle(index)
+        TimerHandle::of(index)
     }
 
     /// Forgets a timer that has not fired.
     pub(crate) fn cancel(&mut self, handle: TimerHandle) {
-        if self.nodes.contains(handle.0 as usize) {
-            self.unlink(handle.0);
-            self.nodes.remove(handle.0 as usize);
+        let index = handle.index();
+        if self.nodes.get(index as usize).is_some() {
+            self.unlink(index);
+            self.nodes.remove(index as usize);
         }
     }
 
-    /// Moves time to `now` and appends to `due` the keys whose deadlines have passed, earliest tick
-    /// first.
-    pub(crate) fn advance(&mut self, now: Instant, due: &mut Vec<K>) {
+    /// Moves time towards `now` and fires one timer whose deadline has passed, the earliest tick's;
+    /// None when there is none any more. What has not fired can still be cancelled.
+    pub(crate) fn fire(&mut self, now: Instant) -> Option<K> {
         let now_tick = now.saturating_duration_since(self.epoch).as_millis() as u64;
         while let Some((level, slot, slot_tick)) = self.next_slot() {
             if slot_tick > now_tick {
                 break;
             }
             self.current_tick = self.current_tick.max(slot_tick);
-            self.spread(level, slot, due);
+            if level == 0 {
+                let index = self.levels[level].first[slot];
+                self.unlink(index);
+                return self.nodes.remove(index as usize).map(|node| node.key);
+            }
+            self.spread(level, slot);
         }
         self.current_tick = self.current_tick.max(now_tick);
+        None
     }
 
-    /// When [`Self::advance`] has something to do next.
+    /// When [`Self::fire`] has something to do next.
     #[must_use]
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let (_, _, tick) = self.next_slot()?;
@@ -139,30 +157,23 @@ impl<K: Copy> Wheel<K> {
             self.nodes[head as usize].previous = index;
         }
         let node = &mut self.nodes[index as usize];
-        node.previous = NONE;
+        node.previous = HEADS + (level * SLOTS + slot) as u32;
         node.next = head;
-        node.level = level as u8;
-        node.slot = slot as u8;
         self.levels[level].first[slot] = index;
         self.levels[level].occupied |= 1 << slot;
     }
 
     fn unlink(&mut self, index: u32) {
-        let Node {
-            previous,
-            next,
-            level,
-            slot,
-            ..
-        } = self.nodes[index as usize];
+        let Node { previous, next, .. } = self.nodes[index as usize];
         if next != NONE {
             self.nodes[next as usize].previous = previous;
         }
-        if previous != NONE {
+        if previous < HEADS {
             self.nodes[previous as usize].next = next;
             return;
         }
-        let (level, slot) = (usize::from(level), usize::from(slot));
+        let place = (previous - HEADS) as usize;
+        let (level, slot) = (place / SLOTS, place % SLOTS);
         self.levels[level].first[slot] = next;
         if next == NONE {
             self.levels[level].occupied &= !(1 << slot);
@@ -187,23 +198,13 @@ impl<K: Copy> Wheel<K> {
         })
     }
 
-    /// Empties a slot: what is due fires, the rest finds a finer slot.
-    fn spread(&mut self, level: usize, slot: usize, due: &mut Vec<K>) {
+    /// Empties a coarse slot whose time has come: each timer finds a finer one.
+    fn spread(&mut self, level: usize, slot: usize) {
         let mut index = std::mem::replace(&mut self.levels[level].first[slot], NONE);
         self.levels[level].occupied &= !(1 << slot);
         while index != NONE {
-            let Node {
-                key,
-                deadline_tick,
-                next,
-                ..
-            } = self.nodes[index as usize];
-            if deadline_tick <= self.current_tick {
-                self.nodes.remove(index as usize);
-                due.push(key);
-            } else {
-                self.link(index);
-            }
+            let next = self.nodes[index as usize].next;
+            self.link(index);
             index = next;
         }
     }
@@ -235,8 +236,8 @@ mod tests {
             }
             if random.below(4) == 0 {
                 now_ms += u64::from(random.below(span));
-                let mut due = Vec::new();
-                wheel.advance(epoch + Duration::from_millis(now_ms), &mut due);
+                let now = epoch + Duration::from_millis(now_ms);
+                let mut due: Vec<u64> = std::iter::from_fn(|| wheel.fire(now)).collect();
                 due.sort_unstable();
                 let mut should: Vec<u64> = expected
                     .iter()
@@ -263,11 +264,28 @@ mod tests {
         let epoch = Instant::now();
         let mut wheel = Wheel::new(epoch);
         wheel.arm(epoch + Duration::from_micros(1_500), 'a');
-        let mut due = Vec::new();
-        wheel.advance(epoch + Duration::from_micros(1_999), &mut due);
-        assert!(due.is_empty());
-        wheel.advance(epoch + Duration::from_millis(2), &mut due);
-        assert_eq!(due, ['a']);
+        assert_eq!(wheel.fire(epoch + Duration::from_micros(1_999)), None);
+        assert_eq!(wheel.fire(epoch + Duration::from_millis(2)), Some('a'));
         assert_eq!(wheel.len(), 0);
+    }
+
+    /// A turn that fires only some of what is due leaves the rest as it was: in order, and to be
+    /// cancelled.
+    #[test]
+    fn what_has_not_fired_yet_can_be_cancelled() {
+        let epoch = Instant::now();
+        let at = |ms| epoch + Duration::from_millis(ms);
+        let mut wheel = Wheel::new(epoch);
+        wheel.arm(at(100), 'a');
+        let cancelled = wheel.arm(at(200), 'b');
+        wheel.arm(at(5_000), 'd');
+        wheel.arm(at(300), 'c');
+        let now = at(10_000);
+        assert_eq!(wheel.fire(now), Some('a'));
+        wheel.cancel(cancelled);
+        assert!(wheel.poll_timeout().is_some_and(|due| due <= at(300)));
+        wheel.arm(at(4_000), 'e');
+        let rest: Vec<char> = std::iter::from_fn(|| wheel.fire(now)).collect();
+        assert_eq!(rest, ['c', 'e', 'd']);
     }
 }

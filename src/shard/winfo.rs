@@ -35,13 +35,13 @@ use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
 use crate::shard::mail::WatchersHere;
 use crate::shard::outbox::Outbox;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
-use crate::shard::table::NewSubscription;
-use crate::shard::table::Phase;
 use crate::shard::table::Post;
-use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 
 /// Watchers in one document, and in one answer of a shard; more are counted and not told (W:B4.3).
 const WATCHERS_MAX: usize = 1_000;
@@ -109,6 +109,15 @@ impl Audience {
 }
 
 impl WatcherInfos {
+    /// The subscriptions here to the watchers of a presentity.
+    pub(crate) fn audiences(&self, aor: &Aor) -> impl Iterator<Item = SubscriptionId> {
+        let packages = [Package::PresenceWinfo, Package::DialogWinfo];
+        packages
+            .into_iter()
+            .filter_map(|package| self.followed.get(&(aor.clone(), package)))
+            .flat_map(|followed| followed.subscriptions.iter().copied())
+    }
+
     /// Whether nothing is to be told.
     pub(crate) fn is_settled(&self) -> bool {
         self.changed.is_empty()
@@ -268,9 +277,9 @@ impl Shard {
         let mut hasher = DefaultHasher::new();
         watchers.hash(&mut hasher);
         let start = out.arena.len();
-        let (version, entity) = (subscription.version, subscription.entity());
+        let (version, entity) = (subscription.version, &subscription.names.entity);
         let token = package.token();
-        watcherinfo::write(&mut out.arena, version, true, entity, token, &watchers);
+        watcherinfo::write(&mut out.arena, version, entity, token, &watchers);
         Some(Body {
             call_info: 0..0,
             octets: start..out.arena.len(),
@@ -454,8 +463,6 @@ impl Shard {
             display: self
                 .identity_of(id, &self.directory)
                 .and_then(|identity| identity.display(&self.directory)),
-            expiration_secs: None,
-            subscribed_secs: None,
         })
     }
 
@@ -468,7 +475,7 @@ impl Shard {
             b"\0",
             dialog.remote_tag(),
             b"\0",
-            subscription.event(),
+            &subscription.names.event,
             &number.to_le_bytes(),
         ];
         Some(fnv1a(&octets.concat()))
@@ -599,8 +606,6 @@ mod tests {
             event: WatcherEvent::Subscribe,
             uri: uri.into(),
             display: None,
-            expiration_secs: None,
-            subscribed_secs: None,
         }
     }
 
@@ -623,14 +628,7 @@ mod tests {
             assert_eq!(fitting(&watchers), count.min(WATCHERS_MAX), "{uri}");
             let mut out = Vec::new();
             let fitting = &watchers[..fitting(&watchers)];
-            watcherinfo::write(
-                &mut out,
-                u32::MAX,
-                true,
-                b"sip:ann@abc.com",
-                "presence",
-                fitting,
-            );
+            watcherinfo::write(&mut out, u32::MAX, b"sip:ann@abc.com", "presence", fitting);
             assert!(out.len() <= 65_000, "{}", out.len());
         }
     }

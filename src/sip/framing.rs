@@ -5,6 +5,7 @@ use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::StartLine;
 use crate::sip::header::octets;
+use crate::sip::message::PlainAnswer;
 use crate::sip::message::lines::Lines;
 
 /// What the front of a stream's buffer holds.
@@ -42,6 +43,12 @@ pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
         // Every start line begins with a token.
         [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
         _ => {}
+    }
+    // Of what a fan-out brings back nearly all is this, and it is looked at again where it goes.
+    if let Some(octets) = PlainAnswer::measure(buffer)
+        && octets <= limits.head_octets_max.min(limits.message_octets_max)
+    {
+        return Ok(Frame::Message(octets));
     }
     let mut lines = Lines::new(buffer, 0);
     let Some(start_line) = lines.start_line() else {

@@ -268,6 +268,16 @@ pub fn write_escaped_user(user: &str, out: &mut String) {
     }
 }
 
+/// The SIP URI of a user of a host, which stands as it is: `sip:%2371@abc.com`.
+#[must_use]
+pub fn sip_uri(user: &str, host: &str) -> String {
+    let mut uri = String::with_capacity("sip:@".len() + user.len() + host.len());
+    uri.push_str("sip:");
+    write_escaped_user(user, &mut uri);
+    uri.extend(["@", host]);
+    uri
+}
+
 fn split_scheme(text: &[u8]) -> Option<(Scheme, &[u8])> {
     if let Some(rest) = text.strip_prefix(b"sip:") {
         return Some((Scheme::Sip, rest));

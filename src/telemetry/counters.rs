@@ -91,6 +91,11 @@ core_counters! {
     datagram_octets_sent: Sum,
     /// Datagrams the kernel refused, each skipped on its own.
     send_errors: Sum,
+    /// Datagrams that left together with others to the same destination (UDP segmentation offload).
+    datagrams_segmented: Sum,
+    /// Times the kernel would not take several datagrams in one piece; they went one by one, and
+    /// after a few times all do.
+    segmentation_refused: Sum,
     /// Datagrams that had to wait because the send buffer was full.
     datagrams_stalled: Sum,
     /// Datagrams thrown away because too many were waiting already.
@@ -131,6 +136,9 @@ core_counters! {
     commands: Sum,
     /// Turns: passes of the core's loop that gave the engine something.
     turns: Sum,
+    /// Turns that left what was due to a later one because there was more to read: a sign of
+    /// overload.
+    timeouts_deferred: Sum,
     /// Median length of a turn in nanoseconds, of the last second that had turns.
     turn_nanoseconds_p50: Largest,
     /// 99th percentile of the same.

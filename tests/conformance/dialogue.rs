@@ -27,6 +27,8 @@
 //! ! config                            the operator reloads a file that now says this and no more
 //!     [[domain]]                      four spaces, then a line of it
 //!     name = "abc.com"
+//! ! congested on                      the driver cannot hand on what it gets, or (off) can again
+//! ! alarm sip:1@abc.com SUBSCRIBE 503 the log warns of a phone that loops: who, what, how answered
 //! ! drain                             the operator asks the server to finish
 //! ```
 //!
@@ -124,6 +126,10 @@ pub(crate) enum Action {
     Closed(SocketAddr),
     /// The operator drains the server.
     Drain,
+    /// The driver is congested, or no more.
+    Congested(bool),
+    /// The log must have warned of a loop.
+    Alarm(String),
 }
 
 /// A peer's address and transport.
@@ -284,6 +290,9 @@ fn command(words: &[&str]) -> Result<Action, String> {
             address.parse().map_err(|_| "not an address")?,
         )),
         ["drain"] => Ok(Action::Drain),
+        ["congested", "on"] => Ok(Action::Congested(true)),
+        ["congested", "off"] => Ok(Action::Congested(false)),
+        ["alarm", words @ ..] => Ok(Action::Alarm(words.join(" "))),
         ["say", aor, rest @ ..] => Ok(Action::Say {
             aor: (*aor).to_owned(),
             said: said::parse(rest)?,

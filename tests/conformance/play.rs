@@ -69,6 +69,10 @@ pub(crate) fn case(path: &Path, golden: Golden) -> Result<(), String> {
         }
     }
     let outcome = outcome.and_then(|()| stage.nothing_is_waiting());
+    let outcome = outcome.and_then(|()| match stage.world.alarms.front() {
+        Some(alarm) => Err(format!("the log also warned of {alarm}")),
+        None => Ok(()),
+    });
     if golden != Golden::Compare && outcome.is_ok() {
         let rewritten = rewrite(&text, &stage.rewritten);
         fs::write(path, rewritten).map_err(|error| error.to_string())?;
@@ -127,6 +131,14 @@ impl Stage {
             Action::Reload(text) => self.world.reload(text),
             Action::Closed(address) => self.world.close(*address),
             Action::Drain => self.world.drain().map(|_| ()),
+            Action::Congested(is_congested) => {
+                self.world.congested(*is_congested);
+                Ok(())
+            }
+            Action::Alarm(alarm) => match self.world.alarms.pop_front() {
+                Some(raised) if raised == *alarm => Ok(()),
+                raised => Err(format!("the alarm was {raised:?}")),
+            },
             Action::Nothing | Action::Expect { .. } => Ok(()),
         }
     }

@@ -19,9 +19,16 @@ use crate::read;
 /// What must be found at least, by media type: a dialogue that is read wrongly must not make the
 /// suite greener.
 const BODIES_MIN: &[(&str, usize)] = &[
-    ("application/dialog-info+xml", 700),
-    ("application/pidf+xml", 110),
-    ("application/rlmi+xml", 95),
+    ("application/dialog-info+xml", 790),
+    ("application/pidf+xml", 120),
+    ("application/rlmi+xml", 130),
+    ("application/pidf-diff+xml", 8),
+    ("application/reginfo+xml", 9),
+    ("application/watcherinfo+xml", 34),
+    ("application/cpim-pidf+xml", 1),
+    ("application/xpidf+xml", 5),
+    ("application/x-as-feature-event+xml", 160),
+    ("application/x-broadworks-callpark-info+xml", 3),
 ];
 
 /// Media types no RFC gives a schema for; these need only be well-formed.

@@ -35,6 +35,9 @@ use lamplighter::shard::ShardId;
 use lamplighter::shard::Token;
 use lamplighter::shard::directory::AuthMode;
 use lamplighter::shard::directory::Domain;
+use lamplighter::shard::shield::LoopReport;
+use lamplighter::shard::shield::Rate;
+use lamplighter::shard::shield::ShieldOptions;
 use lamplighter::sip::Transport;
 
 use crate::dialogue::Peer;
@@ -71,6 +74,8 @@ pub(crate) struct World {
     pub(crate) sent: VecDeque<Sent>,
     /// The answers to commands, in order.
     pub(crate) replies: Vec<(Token, Reply)>,
+    /// Phones that loop, as the log warned of them: `sip:1@abc.com SUBSCRIBE 503`.
+    pub(crate) alarms: VecDeque<String>,
     commands: u64,
     connections: BTreeMap<SocketAddr, (usize, ConnectionId)>,
     connections_opened: u32,
@@ -113,6 +118,7 @@ impl World {
             mail: VecDeque::new(),
             sent: VecDeque::new(),
             replies: Vec::new(),
+            alarms: VecDeque::new(),
             commands: 0,
             connections: BTreeMap::new(),
             connections_opened: 0,
@@ -195,6 +201,13 @@ impl World {
         }
         self.settle();
         Ok(())
+    }
+
+    /// The driver is congested, or no more.
+    pub(crate) fn congested(&mut self, is_congested: bool) {
+        for shard in &mut self.shards {
+            shard.handle_congestion(is_congested);
+        }
     }
 
     /// The operator drains every shard; how many NOTIFYs are out.
@@ -285,6 +298,9 @@ impl World {
         }
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);
+        let alarm =
+            |alarm: LoopReport| format!("{} {} {}", alarm.phone, alarm.method, alarm.answered);
+        self.alarms.extend(self.outbox.alarms.drain(..).map(alarm));
         self.outbox.clear();
     }
 
@@ -386,10 +402,28 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "body_octets_max" => options.body_octets_max = number,
             "nonces_max" => options.nonces_max = number,
             "nonce_life" => options.nonce_life = seconds,
+            _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
             _ => return Err(format!("{key}: unknown option")),
         }
     }
     Ok(())
+}
+
+/// The options of the shield; a bucket is given by its burst and gets one back a second.
+fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
+    let rate = Rate {
+        per_second: 1,
+        burst: number,
+    };
+    match key {
+        "phone_burst" => shield.phone = rate,
+        "source_burst" => shield.source = rate,
+        "domain_burst" => shield.domain = rate,
+        "wrong_max" => shield.wrong_max = number,
+        "loop_per_minute" => shield.loop_per_minute = number,
+        _ => return false,
+    }
+    true
 }
 
 /// `abc.com open=true auth=none|digest|trusted trusted=10.0.0.0/8 alias=b.com min_expires=60

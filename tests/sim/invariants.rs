@@ -13,6 +13,7 @@
 //! - the end comes when it is due, not before, is told once, and nothing follows (W:A2.6, A3.9).
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
@@ -39,6 +40,8 @@ pub(crate) struct Bounds {
     pub(crate) grace: Micros,
     /// Longest wait of a NOTIFY for its phone's pace.
     pub(crate) pace: Micros,
+    /// Time between two NOTIFYs to a phone that has had its burst.
+    pub(crate) interval: Micros,
     /// Longest way through the shards.
     pub(crate) propagation: Micros,
 }
@@ -111,6 +114,9 @@ struct Dialog {
     unsubscribed: bool,
     /// Since when a NOTIFY is owed for a 2xx.
     owes_since: Option<Micros>,
+    /// How long the NOTIFYs take that its phone was owed before it began: a phone that loops waits
+    /// for itself.
+    behind: Micros,
     /// NOTIFYs but for retransmissions: the version of the next document.
     sent: u32,
     last: Option<Last>,
@@ -163,6 +169,8 @@ impl Checker {
         flow: &Flow,
     ) {
         let Some(&at) = self.dialogs_by_key.get(key) else {
+            let owed = self.dialogs.iter().filter(|it| it.is_owed_at(flow.peer));
+            let behind = owed.count() as u64 * self.bounds.interval;
             self.dialogs_by_key
                 .insert(key.to_owned(), self.dialogs.len());
             self.dialogs.push(Dialog {
@@ -171,6 +179,7 @@ impl Checker {
                 deadline: now + expires * SECOND,
                 unsubscribed: expires == 0,
                 owes_since: Some(now),
+                behind,
                 sent: 0,
                 last: None,
                 end: None,
@@ -416,6 +425,11 @@ impl Dialog {
         });
     }
 
+    /// Whether the phone there is owed a NOTIFY.
+    fn is_owed_at(&self, peer: SocketAddr) -> bool {
+        self.owes_since.is_some() && self.end.is_none() && self.flow.peer == peer
+    }
+
     /// What is overdue, if anything is.
     fn is_late(&mut self, now: Micros, bounds: Bounds) -> Option<&'static str> {
         if self.end.is_some() || self.flow_lost || self.uncertain {
@@ -437,7 +451,7 @@ impl Dialog {
                 }
             }
         };
-        let slack = 2 * SECOND + bounds.pace + bounds.propagation;
+        let slack = 2 * SECOND + bounds.pace + self.behind + bounds.propagation;
         if self
             .owes_since
             .is_some_and(|owes| now > owes.max(resolved_at) + slack)

@@ -25,6 +25,7 @@ fn checker() -> Checker {
     let bounds = Bounds {
         grace: 10 * SECOND,
         pace: 0,
+        interval: 0,
         propagation: 100 * MILLISECOND,
     };
     let mut checker = Checker::new(bounds);

@@ -13,6 +13,7 @@
 
 mod documents;
 mod invariants;
+mod looper;
 mod model;
 mod network;
 mod phone;
@@ -200,6 +201,7 @@ fn a_run_does_something() {
         sum(|outcome| outcome.lists) > 200,
         "too few NOTIFYs of lists"
     );
+    assert!(sum(|outcome| outcome.shed) > 100, "too little was shed");
     assert!(
         sum(|outcome| outcome.rejections) > 5,
         "too few subscriptions that the rules ended"

@@ -407,6 +407,9 @@ impl Phone {
                 self.restart(&asked, 10 * MILLISECOND, bench);
             }
             481 => self.restart(&asked, 200 * MILLISECOND, bench),
+            503 if self.has_live(&asked) => {
+                (bench.checker).fail(now, "a refresh is held back", text.start)
+            }
             // A refresh that was overtaken by the next, or a node with too much to do.
             500 | 503 => self.retry(&asked, bench),
             482 => self.restart(&asked, SECOND, bench),

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) keys_per_phone_max: u64,
     /// Subscriptions of one SBC on one source port; 0 for no SBC.
     pub(crate) storm: usize,
+    /// Whether a phone loops.
+    pub(crate) has_looper: bool,
 
     // The network, in events of a thousand; index 0 to the node, 1 from it.
     pub(crate) loss: [u64; 2],
@@ -100,6 +102,7 @@ impl Plan {
             notify_rate: rng.pick(&[0, 10, 10, 20]),
             notify_burst: rng.pick(&[1, 10, 20]),
             notifies_per_turn: rng.pick(&[1, 3, 64, 1000]),
+            has_looper: rng.chance(200),
         }
     }
 
@@ -119,9 +122,14 @@ impl Plan {
 
     /// How long a NOTIFY that is due may wait for its phone's pace.
     pub(crate) fn pace_max(&self) -> Micros {
+        2 * self.owed_max() as u64 * self.notify_interval()
+    }
+
+    /// Time between two NOTIFYs to a phone that has had its burst.
+    pub(crate) fn notify_interval(&self) -> Micros {
         match u64::from(self.notify_rate) {
             0 => 0,
-            rate => 2 * self.owed_max() as u64 * SECOND / rate,
+            rate => SECOND / rate,
         }
     }
 

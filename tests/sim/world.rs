@@ -16,6 +16,7 @@ mod watchers;
 use crate::invariants::Bounds;
 use crate::invariants::Checker;
 use crate::invariants::Violation;
+use crate::looper::Looper;
 use crate::model::Model;
 use crate::network::ActorId;
 use crate::network::Event;
@@ -84,6 +85,7 @@ fn presentity_of(uri: &str) -> Option<usize> {
 enum Actor {
     Phone(Box<Phone>),
     Source(Box<Source>),
+    Looper(Looper),
     /// Says what no peer says by SIP.
     Operator,
     /// Edits the configuration.
@@ -142,6 +144,8 @@ pub(crate) struct Outcome {
     pub(crate) judged: u64,
     pub(crate) lists: u64,
     pub(crate) rejections: u64,
+    /// Requests of looping phones that were held back.
+    pub(crate) shed: u64,
 }
 
 /// Runs one seed from beginning to end.
@@ -156,6 +160,11 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
             break;
         }
     }
+    let shed = world.actors.iter().map(|actor| match actor {
+        Actor::Looper(looper) => looper.shed,
+        _ => 0,
+    });
+    let shed = shed.sum();
     let World {
         bench,
         judged,
@@ -172,6 +181,7 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
         judged,
         lists: list_notifies,
         rejections,
+        shed,
     }
 }
 
@@ -206,6 +216,7 @@ impl World {
         let bounds = Bounds {
             grace: plan.expiry_grace,
             pace: plan.pace_max(),
+            interval: plan.notify_interval(),
             propagation: plan.propagation_max(),
         };
         let start = Instant::now();
@@ -264,6 +275,10 @@ impl World {
             let source = Source::new(self.actors.len(), is_client, &mut self.bench);
             self.actors.push(Actor::Source(Box::new(source)));
         }
+        if plan.has_looper {
+            let looper = Looper::new(self.actors.len(), &mut self.bench);
+            self.actors.push(Actor::Looper(looper));
+        }
         if self.bench.net.rng.chance(600) {
             self.bench
                 .net
@@ -309,6 +324,7 @@ impl World {
                 match &mut self.actors[actor] {
                     Actor::Phone(phone) => phone.handle_message(&octets, &mut self.bench),
                     Actor::Source(source) => source.handle_message(&octets, &mut self.bench),
+                    Actor::Looper(looper) => looper.handle_message(&octets, &mut self.bench),
                     Actor::Operator | Actor::Administrator => {}
                 }
             }
@@ -338,6 +354,7 @@ impl World {
         match &mut self.actors[actor] {
             Actor::Phone(phone) => phone.handle_wake(wake, &mut self.bench),
             Actor::Source(source) => source.handle_wake(wake, &mut self.bench),
+            Actor::Looper(looper) => looper.handle_wake(&mut self.bench),
             Actor::Operator => self.operate(actor),
             Actor::Administrator => self.edit(actor),
         }

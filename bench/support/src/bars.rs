@@ -45,7 +45,11 @@ const fn at_most(what: &'static str, must: f64, aim: f64) -> Bar {
 /// `fan_out`: an acknowledged NOTIFY.
 pub const FAN_OUT: Bar = at_least("CPU per acknowledged NOTIFY, floor / ours", 0.50, 0.75);
 /// `one_sbc`: NOTIFYs to one address.
-pub const ONE_SBC_UDP: Bar = at_most("one SBC by UDP / 1,000 ports, CPU per NOTIFY", 0.6, 0.4);
+pub const ONE_SBC_UDP: Bar = at_most(
+    "one SBC, UDP with GSO / plain UDP, CPU per NOTIFY",
+    0.6,
+    0.4,
+);
 /// `one_sbc`: NOTIFYs on one connection.
 pub const ONE_SBC_TCP: Bar = at_most(
     "one SBC by TCP / raw 64-in-one write, CPU per NOTIFY",
@@ -66,6 +70,12 @@ pub const REFRESH: Bar = at_most("CPU per refresh, at 1 M / at 1 k subscriptions
 pub const PARSE: Bar = at_most("parse, ours / httparse", 2.0, 1.3);
 /// `memory`: the table.
 pub const MEMORY: Bar = at_most("octets of memory per subscription, at 1 M", 700.0, 400.0);
+/// `memory`: a hot presentity.
+pub const TURN: Bar = at_most(
+    "longest turn of a change told to 10,000, engine alone, ms",
+    1.0,
+    0.5,
+);
 /// `shards`: two engines side by side.
 pub const SHARDS_APART: Bar = at_most("two shards / one, CPU per NOTIFY, no crossing", 1.10, 1.03);
 /// `shards`: two engines that send each other mail.

@@ -57,6 +57,9 @@ impl Size {
     }
 }
 
+/// Octets of an answer that is part of a train.
+pub const ANSWER_OCTETS: usize = 512;
+
 /// What the phones have seen since they exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -139,6 +142,8 @@ pub struct Fleet {
     pub first_latencies: Vec<Duration>,
     /// Changes that were due again before all watchers knew the last one.
     pub overtaken: u64,
+    /// How long answers are made; None for as long as they are.
+    answer_octets: Option<usize>,
 }
 
 impl Fleet {
@@ -178,6 +183,7 @@ impl Fleet {
             latencies: Vec::new(),
             first_latencies: Vec::new(),
             overtaken: 0,
+            answer_octets: None,
         })
     }
 
@@ -188,6 +194,17 @@ impl Fleet {
         fleet.publish_all()?;
         fleet.subscribe(size.watchers)?;
         Ok(fleet)
+    }
+
+    /// Phones answer in trains from now on (GSO), each answer filled up to [`ANSWER_OCTETS`]: they are
+    /// never slower than a server that sends in trains, and wake it as a network card does, for many
+    /// datagrams at once. They may not subscribe any more.
+    pub fn answer_in_trains(&mut self) -> Result<(), Error> {
+        for (socket, _) in &self.sockets[..self.size.ports] {
+            system::set_segment(socket, ANSWER_OCTETS)?;
+        }
+        self.answer_octets = Some(ANSWER_OCTETS);
+        Ok(())
     }
 
     /// Speaks to another server from now on, which knows the same subscriptions or asks for none.
@@ -330,13 +347,7 @@ impl Fleet {
         let presentity = &mut self.presentities[number as usize];
         if presentity.is_waiting {
             self.overtaken += 1;
-            if presentity.published.elapsed() >= RETRANSMIT {
-                presentity.published = Instant::now();
-                self.text.clear();
-                let (change, tag) = (presentity.number, &presentity.entity_tag);
-                sip::write_publish(&mut self.text, number, change, tag, *local);
-                pbx.send_to(&self.text, self.server)?;
-            }
+            self.publish_again(number)?;
             return Ok(false);
         }
         match stimulus {
@@ -369,6 +380,20 @@ impl Fleet {
         Ok(true)
     }
 
+    /// Sends a presentity's last PUBLISH again when it is without an answer for long.
+    fn publish_again(&mut self, number: u32) -> Result<(), Error> {
+        let (pbx, local) = &self.sockets[self.size.ports];
+        let presentity = &mut self.presentities[number as usize];
+        if presentity.is_waiting && presentity.published.elapsed() >= RETRANSMIT {
+            presentity.published = Instant::now();
+            self.text.clear();
+            let (change, tag) = (presentity.number, &presentity.entity_tag);
+            sip::write_publish(&mut self.text, number, change, tag, *local);
+            pbx.send_to(&self.text, self.server)?;
+        }
+        Ok(())
+    }
+
     /// Whether a presentity's last PUBLISH is not answered yet.
     #[must_use]
     pub fn is_waiting(&self, presentity: u32) -> bool {
@@ -394,7 +419,10 @@ impl Fleet {
         while !is_done(self) {
             if self.serve(Duration::from_millis(100))? > 0 {
                 last = Instant::now();
-            } else if last.elapsed() > PATIENCE {
+                continue;
+            }
+            (0..self.size.presentities).try_for_each(|number| self.publish_again(number))?;
+            if last.elapsed() > PATIENCE {
                 return Err(
                     format!("nothing comes any more; seen so far: {:?}", self.tally).into(),
                 );
@@ -451,11 +479,19 @@ impl Fleet {
             }
         }
         self.incoming = incoming;
-        let datagrams = self
+        let socket = &self.sockets[key].0;
+        // Answers lie one behind the other.
+        let train_max = self.answer_octets.map_or(1, |_| system::BATCH);
+        let trains = self
             .answers
-            .drain(..)
-            .map(|(peer, range)| (peer, &self.text[range]));
-        self.outgoing.send(&self.sockets[key].0, datagrams)?;
+            .chunk_by(|one, next| one.0 == next.0)
+            .flat_map(|same| same.chunks(train_max));
+        let datagrams = trains.filter_map(|train| {
+            let ((peer, first), (_, last)) = (train.first()?, train.last()?);
+            Some((*peer, &self.text[first.start..last.end]))
+        });
+        self.outgoing.send(socket, datagrams)?;
+        self.answers.clear();
         Ok(count)
     }
 
@@ -496,6 +532,9 @@ impl Fleet {
         if let (false, SocketAddr::V4(peer)) = (self.is_mute, peer) {
             let start = self.text.len();
             sip::write_ok(&mut self.text, octets);
+            if let Some(octets) = self.answer_octets {
+                sip::fill_up(&mut self.text, start, octets);
+            }
             self.answers.push((peer, start..self.text.len()));
         }
     }

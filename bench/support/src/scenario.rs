@@ -16,8 +16,8 @@ const REST: Duration = Duration::from_millis(4);
 const AFTERMATH: Duration = Duration::from_millis(300);
 /// NOTIFYs of the closed loop that tells where to begin the search for the highest rate.
 const PROBE_NOTIFIES: f64 = 20_000.0;
-/// Changes under way in that loop.
-const PROBE_WINDOW: u64 = 8;
+/// NOTIFYs under way in that loop.
+const PROBE_WINDOW: f64 = 2_000.0;
 /// How far above that loop's rate the search begins.
 const PROBE_FACTOR: f64 = 1.1;
 /// Rates that are tried.
@@ -209,7 +209,8 @@ pub fn most_without_loss(fleet: &mut Fleet, time: Duration) -> Result<f64, Error
     let fan_out = f64::from(fleet.fan_out(0));
     let changes = (PROBE_NOTIFIES / fan_out).max(1.0) as u64;
     let start = Instant::now();
-    closed_loop(fleet, Stimulus::Publish, changes, PROBE_WINDOW)?;
+    let window = (PROBE_WINDOW / fan_out).max(2.0) as u64;
+    closed_loop(fleet, Stimulus::Publish, changes, window)?;
     let mut rate = changes as f64 * fan_out / start.elapsed().as_secs_f64() * PROBE_FACTOR;
     for _ in 0..TRIES_MAX {
         let outcome = open_loop(fleet, Stimulus::Publish, rate / fan_out, time)?;

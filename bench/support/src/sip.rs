@@ -136,6 +136,13 @@ pub fn write_ok(out: &mut Vec<u8>, request: &[u8]) {
     out.extend_from_slice(b"User-Agent: Yealink SIP-T46S 66.86.0.15\r\nContent-Length: 0\r\n\r\n");
 }
 
+/// Makes the 200 that begins at `start` so long, by white space at the end of its User-Agent.
+pub fn fill_up(out: &mut Vec<u8>, start: usize, octets: usize) {
+    let at = out.len() - "\r\nContent-Length: 0\r\n\r\n".len();
+    let spaces = (start + octets).saturating_sub(out.len());
+    out.splice(at..at, std::iter::repeat_n(b' ', spaces));
+}
+
 /// The lines of a message up to the empty one.
 fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = message;

@@ -5,7 +5,8 @@ use std::fmt::Write;
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 66.0;
-const RIGHT: f64 = 12.0;
+/// Half of the last value of an axis.
+const RIGHT: f64 = 30.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
 /// Lines on a linear axis, about.

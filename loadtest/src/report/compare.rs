@@ -5,14 +5,7 @@ use std::fmt::Write;
 use crate::report::summary::Cost;
 use crate::report::summary::Summary;
 use crate::report::units;
-
-/// What a figure is, so that it can be written and judged.
-#[derive(Clone, Copy)]
-enum Kind {
-    Time,
-    Rate,
-    Octets,
-}
+use crate::report::units::Unit;
 
 /// The table of ratios; the first lines say which run is which, and whether they can be compared.
 pub(crate) fn compare(names: [&str; 2], runs: [&Summary; 2]) -> String {
@@ -29,16 +22,12 @@ pub(crate) fn compare(names: [&str; 2], runs: [&Summary; 2]) -> String {
         let _ = writeln!(out, "!  {difference}");
     }
     let _ = writeln!(out, "\n{:<34}{:>14}{:>14}{:>9}", "", "A", "B", "B / A");
-    for (what, kind, values) in rows(runs) {
+    for (what, unit, values) in rows(runs) {
         let ratio = match values[0] {
             value if value.abs() > 1e-12 => units::digits(values[1] / value),
             _ => "-".to_owned(),
         };
-        let [one, two] = values.map(|value| match kind {
-            Kind::Time => units::time(value),
-            Kind::Rate => units::number(value),
-            Kind::Octets => units::octets(value),
-        });
+        let [one, two] = values.map(|value| unit.text(value));
         let _ = writeln!(out, "{what:<34}{one:>14}{two:>14}{ratio:>9}");
     }
     let faults = runs.map(|run| run.faults.values().sum::<u64>());
@@ -62,7 +51,7 @@ fn differences(runs: [&Summary; 2]) -> Vec<String> {
     differences
 }
 
-fn rows(runs: [&Summary; 2]) -> Vec<(String, Kind, [f64; 2])> {
+fn rows(runs: [&Summary; 2]) -> Vec<(String, Unit, [f64; 2])> {
     let mut rows = Vec::new();
     for (key, one) in &runs[0].latencies {
         let Some(two) = runs[1].latencies.get(key) else {
@@ -74,7 +63,7 @@ fn rows(runs: [&Summary; 2]) -> Vec<(String, Kind, [f64; 2])> {
             ("max", [one.max, two.max]),
         ] {
             let what = format!("{} {name}", units::phrase(key));
-            rows.push((what, Kind::Time, values.map(|value| value as f64)));
+            rows.push((what, Unit::Time, values.map(|value| value as f64)));
         }
     }
     for name in ["subscribe", "load"] {
@@ -82,17 +71,21 @@ fn rows(runs: [&Summary; 2]) -> Vec<(String, Kind, [f64; 2])> {
             continue;
         };
         let rates = [one.requests_per_second, two.requests_per_second];
-        rows.push((format!("{name}: requests/s"), Kind::Rate, rates));
+        rows.push((format!("{name}: requests/s"), Unit::Number, rates));
         let rates = [one.notifies_per_second, two.notifies_per_second];
-        rows.push((format!("{name}: NOTIFYs/s"), Kind::Rate, rates));
+        rows.push((format!("{name}: NOTIFYs/s"), Unit::Number, rates));
     }
     if let [Some(one), Some(two)] = runs.map(|run| run.overload.as_ref()) {
         let best = [one.best_lamps_per_second, two.best_lamps_per_second];
-        rows.push(("best lamps/s".to_owned(), Kind::Rate, best));
+        rows.push(("best lamps/s".to_owned(), Unit::Number, best));
         let goodput = [one.goodput_percent, two.goodput_percent];
-        rows.push(("goodput under overload, %".to_owned(), Kind::Rate, goodput));
+        rows.push((
+            "goodput under overload, %".to_owned(),
+            Unit::Number,
+            goodput,
+        ));
         let stale = [one.stale_seconds * 1e6, two.stale_seconds * 1e6];
-        rows.push(("stale after overload".to_owned(), Kind::Time, stale));
+        rows.push(("stale after overload".to_owned(), Unit::Time, stale));
     }
     if let [Some(one), Some(two)] = runs.map(|run| run.cost.as_ref()) {
         rows.extend(costs(one, two));
@@ -100,42 +93,11 @@ fn rows(runs: [&Summary; 2]) -> Vec<(String, Kind, [f64; 2])> {
     rows
 }
 
-fn costs(one: &Cost, two: &Cost) -> Vec<(String, Kind, [f64; 2])> {
-    let both = |one: Option<f64>, two: Option<f64>| Some([one?, two?]);
-    let memory = [one.resident_octets, two.resident_octets].map(|value| value as f64);
-    let cpu = [one.cpu_seconds * 1e6, two.cpu_seconds * 1e6];
-    let rows = [
-        ("server CPU", Kind::Time, Some(cpu)),
-        ("server memory", Kind::Octets, Some(memory)),
-        (
-            "server CPU per subscription",
-            Kind::Time,
-            both(one.cpu_us_per_subscription, two.cpu_us_per_subscription),
-        ),
-        (
-            "server CPU of the load per NOTIFY",
-            Kind::Time,
-            both(one.cpu_us_per_notify, two.cpu_us_per_notify),
-        ),
-        (
-            "server CPU of the load per change",
-            Kind::Time,
-            both(one.cpu_us_per_change, two.cpu_us_per_change),
-        ),
-        (
-            "server CPU of the load per refresh",
-            Kind::Time,
-            both(one.cpu_us_per_refresh, two.cpu_us_per_refresh),
-        ),
-        (
-            "server memory per subscription",
-            Kind::Octets,
-            both(one.octets_per_subscription, two.octets_per_subscription),
-        ),
-    ];
-    rows.into_iter()
-        .filter_map(|(what, kind, values)| Some((what.to_owned(), kind, values?)))
-        .collect()
+fn costs(one: &Cost, two: &Cost) -> impl Iterator<Item = (String, Unit, [f64; 2])> {
+    let pairs = one.figures().into_iter().zip(two.figures());
+    pairs.filter_map(|((what, unit, one), (_, _, two))| {
+        Some((format!("server {what}"), unit, [one?, two?]))
+    })
 }
 
 #[cfg(test)]

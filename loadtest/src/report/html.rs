@@ -190,8 +190,7 @@ fn write_tiles(summary: &Summary, out: &mut String) -> std::fmt::Result {
         tiles.push(("stale after the load".to_owned(), stale));
     }
     if let Some(cost) = &summary.cost {
-        let costs = table::costs(cost).into_iter();
-        tiles.extend(costs.map(|(what, value)| (format!("server {what}"), value)));
+        tiles.extend(table::costs(cost).map(|(what, value)| (format!("server {what}"), value)));
     }
     writeln!(out, "<div class=\"tiles\">")?;
     for (what, value) in tiles {
@@ -340,14 +339,7 @@ fn write_latencies(summary: &Summary, out: &mut String) -> std::fmt::Result {
             units::phrase(key),
             units::number(latency.count as f64)
         )?;
-        let values = [
-            latency.p50,
-            latency.p90,
-            latency.p99,
-            latency.p999,
-            latency.max,
-        ];
-        for value in values {
+        for value in latency.quantiles() {
             write!(out, "<td>{}</td>", units::time(value as f64))?;
         }
         writeln!(out, "</tr>")?;

@@ -11,6 +11,7 @@ use crate::measure::latency::Latency;
 use crate::measure::latency::Measure;
 use crate::measure::process::Usage;
 use crate::report::units;
+use crate::report::units::Unit;
 use crate::run::Outcome;
 use crate::run::Point;
 use crate::swarm::Stage;
@@ -215,7 +216,48 @@ impl Summary {
     }
 }
 
+impl Cost {
+    /// Each figure with its name, in the order in which they are shown.
+    pub(crate) fn figures(&self) -> [(&'static str, Unit, Option<f64>); 7] {
+        let octets = Some(self.resident_octets as f64);
+        [
+            ("CPU", Unit::Time, Some(self.cpu_seconds * 1e6)),
+            ("memory", Unit::Octets, octets),
+            (
+                "CPU per subscription",
+                Unit::Time,
+                self.cpu_us_per_subscription,
+            ),
+            (
+                "CPU of the load per NOTIFY",
+                Unit::Time,
+                self.cpu_us_per_notify,
+            ),
+            (
+                "CPU of the load per change",
+                Unit::Time,
+                self.cpu_us_per_change,
+            ),
+            (
+                "CPU of the load per refresh",
+                Unit::Time,
+                self.cpu_us_per_refresh,
+            ),
+            (
+                "memory per subscription",
+                Unit::Octets,
+                self.octets_per_subscription,
+            ),
+        ]
+    }
+}
+
 impl LatencySummary {
+    /// p50, p90, p99, p99.9 and the maximum.
+    pub(crate) const fn quantiles(&self) -> [u64; 5] {
+        [self.p50, self.p90, self.p99, self.p999, self.max]
+    }
+
     fn new(latency: &Latency) -> Self {
         let mut percentiles = Vec::new();
         for step in 0..=NINES_MAX * POINTS_PER_NINE {

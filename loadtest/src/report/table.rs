@@ -48,14 +48,7 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
             units::phrase(key),
             units::number(latency.count as f64)
         )?;
-        let values = [
-            latency.p50,
-            latency.p90,
-            latency.p99,
-            latency.p999,
-            latency.max,
-        ];
-        for value in values {
+        for value in latency.quantiles() {
             write!(out, "{:>11}", units::time(value as f64))?;
         }
         out.push('\n');
@@ -75,7 +68,6 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
     wrap("answers", &answers, out);
     if let Some(cost) = &summary.cost {
         let costs: Vec<String> = costs(cost)
-            .into_iter()
             .map(|(what, value)| format!("{what} {value}"))
             .collect();
         wrap("server", &costs, out);
@@ -126,24 +118,10 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
     }
 }
 
-/// What a server's resources went into, with units.
-pub(crate) fn costs(cost: &Cost) -> Vec<(&'static str, String)> {
-    let mut all = vec![
-        ("CPU", format!("{:.2} s", cost.cpu_seconds)),
-        ("memory", units::octets(cost.resident_octets as f64)),
-    ];
-    let times = [
-        ("CPU per subscription", cost.cpu_us_per_subscription),
-        ("CPU of the load per NOTIFY", cost.cpu_us_per_notify),
-        ("CPU of the load per change", cost.cpu_us_per_change),
-        ("CPU of the load per refresh", cost.cpu_us_per_refresh),
-    ];
-    for (what, value) in times {
-        all.extend(value.map(|value| (what, units::time(value))));
-    }
-    let memory = cost.octets_per_subscription;
-    all.extend(memory.map(|value| ("memory per subscription", units::octets(value))));
-    all
+/// What a server's resources went into, as far as it is known.
+pub(crate) fn costs(cost: &Cost) -> impl Iterator<Item = (&'static str, String)> {
+    let figures = cost.figures().into_iter();
+    figures.filter_map(|(what, unit, value)| Some((what, unit.text(value?))))
 }
 
 /// Items under a heading, as many to a line as fit.

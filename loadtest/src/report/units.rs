@@ -1,5 +1,25 @@
 //! Numbers as people read them.
 
+/// What a figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Microseconds.
+    Time,
+    Octets,
+    /// A count, or a rate.
+    Number,
+}
+
+impl Unit {
+    pub(crate) fn text(self, value: f64) -> String {
+        match self {
+            Self::Time => time(value),
+            Self::Octets => octets(value),
+            Self::Number => number(value),
+        }
+    }
+}
+
 /// Microseconds with a unit that leaves three digits.
 pub(crate) fn time(microseconds: f64) -> String {
     match microseconds {

@@ -343,8 +343,9 @@ impl Swarm {
             }
         } else {
             self.tally.changes_failed += 1;
+            let user = self.names.user(change.presentity);
             self.tally
-                .example(|| format!("{change:?} was answered {status}"));
+                .example(|| format!("call_state.htm of {user} was answered {status}"));
         }
         self.tell(change.presentity, now, outbox);
     }

@@ -303,7 +303,11 @@ impl Swarm {
     fn watched(&self, number: u32, place: u32) -> u32 {
         let (phone, key) = (self.phone(number), number % self.scenario.keys);
         let from = match self.scenario.list_size {
-            0 => u64::from(phone) + u64::from(key) + 1,
+            // Where there are fewer phones than users, nobody in between is left unwatched.
+            0 => {
+                let apart = (self.scenario.presentities / self.scenario.phones.max(1)).max(1);
+                u64::from(phone) * u64::from(apart) + u64::from(key) + 1
+            }
             size => u64::from(number) * u64::from(size),
         };
         ((from + u64::from(place)) % u64::from(self.scenario.presentities)) as u32

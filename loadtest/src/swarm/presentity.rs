@@ -228,8 +228,11 @@ impl Presentity {
         let Some(change) = self.change(found) else {
             return Shown::Unknown;
         };
-        let first = !std::mem::replace(&mut change.shown, true);
-        let since = change.measured.then_some(change.scheduled);
+        // A lamp that was off and is off has no moment at which it showed the calls in between: the
+        // server owed it nothing, and a refresh or the last NOTIFY only says so again.
+        let was_right = was == Lamp::Off && lamp == Lamp::Off;
+        let first = !was_right && !std::mem::replace(&mut change.shown, true);
+        let since = (change.measured && !was_right).then_some(change.scheduled);
         let last = change.remaining == 0 && found >= from;
         self.forget();
         Shown::Newer {
@@ -315,6 +318,19 @@ mod tests {
         presentity.telling = false;
     }
 
+    const TWO_CALLS: [Lamp; 4] = [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing];
+
+    /// A user who was called twice, and a watcher who has seen nothing of it.
+    fn called_twice(now: Instant) -> (Presentity, Sight) {
+        let mut user = presentity(now);
+        let mut sight = Sight::default();
+        user.see(&mut sight, Lamp::Off, None);
+        for lamp in TWO_CALLS {
+            tell(&mut user, lamp, now);
+        }
+        (user, sight)
+    }
+
     fn newer(superseded: u32, since: Instant, first: bool, last: bool) -> Shown {
         Shown::Newer {
             superseded,
@@ -347,13 +363,7 @@ mod tests {
     #[test]
     fn the_newest_state_supersedes() {
         let now = Instant::now();
-        let mut user = presentity(now);
-        let mut sight = Sight::default();
-        user.see(&mut sight, Lamp::Off, None);
-        let lamps = [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing];
-        for lamp in lamps {
-            tell(&mut user, lamp, now);
-        }
+        let (mut user, mut sight) = called_twice(now);
         // The document names the first call: it is the first change, not the fourth.
         assert_eq!(
             user.see(&mut sight, Lamp::Ringing, Some(1)),
@@ -369,17 +379,32 @@ mod tests {
     #[test]
     fn without_a_call_the_oldest_unseen_change_is_meant() {
         let now = Instant::now();
+        let (mut user, mut sight) = called_twice(now);
+        // All of them arrive, late: none is taken for a newer one.
+        for lamp in TWO_CALLS {
+            assert_eq!(user.see(&mut sight, lamp, None), newer(0, now, true, true));
+        }
+    }
+
+    #[test]
+    fn a_lamp_that_stays_off_through_a_call_is_not_late() {
+        let now = Instant::now();
         let mut user = presentity(now);
         let mut sight = Sight::default();
         user.see(&mut sight, Lamp::Off, None);
-        let lamps = [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing];
-        for lamp in lamps {
-            tell(&mut user, lamp, now);
-        }
-        // All of them arrive, late: none is taken for a newer one.
-        for lamp in lamps {
-            assert_eq!(user.see(&mut sight, lamp, None), newer(0, now, true, true));
-        }
+        tell(&mut user, Lamp::Busy, now);
+        tell(&mut user, Lamp::Off, now);
+        let shown = user.see(&mut sight, Lamp::Off, None);
+        let Shown::Newer {
+            superseded: 1,
+            since: None,
+            first: false,
+            ..
+        } = shown
+        else {
+            panic!("{shown:?}")
+        };
+        assert_eq!(user.see(&mut sight, Lamp::Off, None), Shown::Same);
     }
 
     #[test]

@@ -70,8 +70,11 @@ pub(crate) struct StageRecord {
 pub(super) fn starts(scenario: &Scenario, stage: Stage, now: Instant) -> Pacer {
     let rate = match (stage, scenario.subscribe_rate > 0.0) {
         (Stage::Subscribe, false) => f64::INFINITY,
-        (_, true) => scenario.subscribe_rate,
         (_, false) => LEAVE_RATE,
+        // What is withdrawn is a change: where a SUBSCRIBE asks for a thousand lamps, the rate of
+        // SUBSCRIBEs says little about it.
+        (Stage::Withdraw, true) => scenario.subscribe_rate.max(scenario.change_rate),
+        (_, true) => scenario.subscribe_rate,
     };
     Pacer::new(rate, Arrival::Even, now)
 }
@@ -266,5 +269,35 @@ impl Swarm {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swarm::pace::Random;
+
+    #[test]
+    fn lists_subscribe_slowly_and_are_withdrawn_as_fast_as_users_change() {
+        let now = Instant::now();
+        let within_a_second = |subscribe_rate, change_rate, stage| {
+            let scenario = Scenario {
+                subscribe_rate,
+                change_rate,
+                ..Scenario::default()
+            };
+            let mut pacer = starts(&scenario, stage, now);
+            let mut random = Random::new(1);
+            let before_the_end = now + Duration::from_millis(999);
+            std::iter::from_fn(|| pacer.take(before_the_end, &mut random))
+                .take(10_000)
+                .count()
+        };
+        assert_eq!(within_a_second(5.0, 50.0, Stage::Subscribe), 5);
+        assert_eq!(within_a_second(5.0, 50.0, Stage::Withdraw), 50);
+        assert_eq!(within_a_second(5.0, 50.0, Stage::Leave), 5);
+        assert_eq!(within_a_second(1000.0, 50.0, Stage::Withdraw), 1000);
+        assert_eq!(within_a_second(0.0, 50.0, Stage::Subscribe), 10_000);
+        assert_eq!(within_a_second(0.0, 50.0, Stage::Leave), 4996);
     }
 }

@@ -18,6 +18,11 @@ fn list_swarm(now: Instant) -> Swarm {
         list_size: 3,
         ..Scenario::default()
     };
+    swarm(scenario, now)
+}
+
+/// A swarm behind one address.
+fn swarm(scenario: Scenario, now: Instant) -> Swarm {
     let target = Target {
         server: "127.0.0.1:5060".parse().unwrap(),
         domain: "abc.com".to_owned(),
@@ -177,4 +182,24 @@ fn each_fault_of_a_list_is_found() {
     assert_eq!(second(notify(8, 0, false, &[])).duplicate, 1);
     assert_eq!(second(notify(8, 3, false, &[])).lost, 2);
     assert_eq!(second(notify(9, 1, false, &[])).out_of_order, 1);
+}
+
+#[test]
+fn every_user_has_as_many_watchers() {
+    for (phones, keys, presentities, watchers) in [(20, 4, 20, 4), (10, 4, 20, 2), (10, 6, 30, 2)] {
+        let scenario = Scenario {
+            phones,
+            keys,
+            presentities,
+            ..Scenario::default()
+        };
+        let swarm = swarm(scenario, Instant::now());
+        let mut watched = vec![0; presentities as usize];
+        for number in 0..phones * keys {
+            let user = swarm.watched(number, 0);
+            watched[user as usize] += 1;
+            assert!(phones < presentities || user != swarm.phone(number));
+        }
+        assert_eq!(watched, vec![watchers; presentities as usize]);
+    }
 }

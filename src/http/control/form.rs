@@ -72,6 +72,31 @@ impl Form {
             .filter(|value| !value.is_empty())
     }
 
+    /// A field that must be there and is one of some words.
+    pub(super) fn word<T, const N: usize>(
+        &self,
+        name: &'static str,
+        words: [(&'static str, T); N],
+    ) -> Result<T, Refusal> {
+        let text = self.required(name)?;
+        let all = words.each_ref().map(|(word, _)| *word);
+        let found = words.into_iter().find(|(word, _)| *word == text);
+        found
+            .map(|(_, meant)| meant)
+            .ok_or_else(|| Refusal::NoWord {
+                field: name,
+                words: all.join(", "),
+            })
+    }
+
+    /// `yes` or `no`; absent is no.
+    pub(super) fn is_yes(&self, name: &'static str) -> Result<bool, Refusal> {
+        match self.optional(name)? {
+            None => Ok(false),
+            Some(_) => self.word(name, [("yes", true), ("no", false)]),
+        }
+    }
+
     /// A number.
     pub(super) fn number(&self, name: &'static str) -> Result<Option<u32>, Refusal> {
         let read = |text: &str| text.parse().map_err(|_| Refusal::NoNumber(name));
@@ -156,6 +181,16 @@ mod tests {
         assert_eq!(note(&(long + "x")), Err(Refusal::TooLong("note", 1024)));
         assert_eq!(note("a\u{1b}[2J"), Err(Refusal::ControlCharacter("note")));
         assert_eq!(note("  "), Ok(None));
+    }
+
+    #[test]
+    fn a_switch_is_yes_or_no() {
+        let form = |query| Form::parse(query, b"", &KNOWN).unwrap();
+        assert_eq!(form("").is_yes("note"), Ok(false));
+        assert_eq!(form("note=no").is_yes("note"), Ok(false));
+        assert_eq!(form("note=yes").is_yes("note"), Ok(true));
+        let refusal = form("note=1").is_yes("note").unwrap_err();
+        assert_eq!(refusal.to_string(), "note is none of: yes, no");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::presence::list::ListStyle;
 use crate::presence::list::Resolved;
 use crate::presence::list::RosterKind;
 use crate::shard::Directory;
+use crate::shard::directory::lists::ListFault;
 use crate::shard::directory::lists::StoredList;
 
 /// Octets of a list's user.
@@ -31,12 +32,10 @@ pub(super) fn show(query: &str, directory: &Directory) -> Result<String, Refusal
         return Ok(all(directory));
     }
     let aor = form.address("list", directory)?;
-    // Of a list in a list its name stands there; of one that is there by itself, everybody.
-    let Some(resolved) = directory.list(&aor) else {
-        directory.stored_list(&aor)?;
-        return Err(Refusal::Nobody(aor));
-    };
+    let no_list = || ListFault::NoList(aor.clone());
+    let resolved = directory.list(&aor).ok_or_else(no_list)?;
     let mut text = heading(&aor, &resolved);
+    // Of a list in a list its name stands there; of one that is there by itself, everybody.
     let stored = directory.stored_list(&aor).ok();
     let members = stored.map_or(&resolved.members, |stored| &stored.members);
     if members.is_empty() {
@@ -44,8 +43,7 @@ pub(super) fn show(query: &str, directory: &Directory) -> Result<String, Refusal
     }
     text.push('\n');
     let mut table = Table::new(&["AT", "MEMBER", "NAME"]);
-    for (place, member) in (1..).zip(members) {
-        let place: usize = place;
+    for (place, member) in (1_usize..).zip(members) {
         let name = match &member.aor {
             Some(aor) if directory.is_list(aor) => "(a list)",
             Some(aor) => directory.name_of(aor),

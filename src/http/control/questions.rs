@@ -92,11 +92,9 @@ async fn ask<E: Engine>(aor: &Aor, site: &Site<E>) -> Result<Why, Refusal> {
 }
 
 /// How wide a table may be: as wide as it gets when `wide` says so.
-fn columns(form: &Form) -> Result<Option<usize>, Refusal> {
-    Ok(match form.optional("wide")? {
-        None => Some(TERMINAL_COLUMNS),
-        Some(_) => None,
-    })
+pub(super) fn columns(form: &Form) -> Result<Option<usize>, Refusal> {
+    let is_wide = form.is_yes("wide")?;
+    Ok((!is_wide).then_some(TERMINAL_COLUMNS))
 }
 
 fn state(aor: &Aor, why: &Why) -> String {
@@ -160,6 +158,9 @@ async fn list_explanation<E: Engine>(
     site: &Site<E>,
 ) -> String {
     let mut text = lists::heading(aor, list);
+    if list.members.is_empty() {
+        return text;
+    }
     text.push('\n');
     let mut table = Table::new(&["MEMBER", "NAME", "IS", "LAMP", "BECAUSE"]);
     let shown = list.members.get(..MEMBERS_SHOWN_MAX);
@@ -179,14 +180,13 @@ async fn list_explanation<E: Engine>(
 }
 
 async fn row<E: Engine>(member: &Member, site: &Site<E>) -> [String; 5] {
-    let why = match &member.aor {
-        Some(aor) => ask(aor, site).await,
-        None => Err(Refusal::Silent),
-    };
-    let (is, lamp, because) = match why {
-        Ok(why) => (why.availability, why.lamp, why.because),
-        // Of another domain: nothing is known here.
-        Err(_) => ("-".to_owned(), "-", "-".to_owned()),
+    let nothing = |because: &str| ("-".to_owned(), "-", because.to_owned());
+    let (is, lamp, because) = match &member.aor {
+        None => nothing("of another domain"),
+        Some(aor) => match ask(aor, site).await {
+            Ok(why) => (why.availability, why.lamp, why.because),
+            Err(_) => nothing("its shard does not answer"),
+        },
     };
     let name = member.name.to_string();
     [member.uri.to_string(), name, is, lamp.to_owned(), because]
@@ -252,7 +252,7 @@ fn watcher_table(
 }
 
 /// Says which shards are missing from an answer.
-fn complain_of_silence(silent: &[u16], text: &mut String) {
+pub(super) fn complain_of_silence(silent: &[u16], text: &mut String) {
     for shard in silent {
         text.push_str(&format!("Shard {shard} does not answer.\n"));
     }

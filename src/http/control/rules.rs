@@ -38,10 +38,21 @@ pub(super) fn is_command(path: &str) -> bool {
 pub(super) fn show(query: &str, directory: &Directory) -> Result<String, Refusal> {
     let form = Form::parse(query, b"", &["aor"])?;
     let aor = form.somebody(directory)?;
-    let rules = directory.rules_document(&aor);
-    if rules.is_empty() {
-        return Err(Refusal::NoRules(aor));
+    if directory.has_rules_document(&aor) {
+        Ok(rules_of(&aor, directory))
+    } else {
+        Err(Refusal::NoRules(aor))
     }
+}
+
+/// The rules in a table.
+fn rules_of(aor: &Aor, directory: &Directory) -> String {
+    let rules = directory.rules_document(aor);
+    let mut text = summary(aor, rules.len());
+    if rules.is_empty() {
+        return text;
+    }
+    text.push('\n');
     let mut table = Table::new(&["WATCHERS", "HANDLING", "PRIVACY", "FROM", "UNTIL"]);
     for rule in rules {
         let time = |seconds: Option<u64>| seconds.map_or_else(|| "-".to_owned(), timestamp);
@@ -54,9 +65,8 @@ pub(super) fn show(query: &str, directory: &Directory) -> Result<String, Refusal
             time(rule.valid_until),
         ]);
     }
-    let mut text = summary(&aor, directory) + "\n";
     table.write(Some(TERMINAL_COLUMNS), &mut text);
-    Ok(text)
+    text
 }
 
 /// `POST /rules/...`
@@ -77,10 +87,10 @@ pub(super) async fn act<E: Engine>(
         _ => &["aor"],
     };
     let form = Form::parse(query, body, fields)?;
-    let handling = match (path, form.optional("politely")) {
-        ("/rules/approve", _) => Handling::Allow,
-        ("/rules/deny", Ok(None)) => Handling::Block,
-        ("/rules/deny", _) => Handling::PoliteBlock,
+    let handling = match path {
+        "/rules/approve" => Handling::Allow,
+        "/rules/deny" if form.is_yes("politely")? => Handling::PoliteBlock,
+        "/rules/deny" => Handling::Block,
         _ => {
             let remove = |directory: &Directory, aor: &Aor| {
                 let has_rules = directory.has_rules_document(aor);
@@ -98,7 +108,7 @@ pub(super) async fn act<E: Engine>(
     replace(&form, site, decide).await
 }
 
-/// Replaces the rules of the presentity that the form names.
+/// Replaces the rules of the presentity that the form names; answers with the new ones.
 async fn replace<E: Engine>(
     form: &Form,
     site: &Site<E>,
@@ -117,11 +127,11 @@ async fn replace<E: Engine>(
     };
     let edited = control::edit(site, edit).await?;
     let aor = form.somebody(&edited)?;
-    Ok(summary(&aor, &edited))
+    Ok(rules_of(&aor, &edited))
 }
 
-fn summary(aor: &Aor, directory: &Directory) -> String {
-    let text = match directory.rules_document(aor).len() {
+fn summary(aor: &Aor, rules: usize) -> String {
+    let text = match rules {
         0 => format!("{aor} has no rules of its own"),
         1 => format!("{aor} has 1 rule of its own"),
         count => format!("{aor} has {count} rules of its own"),

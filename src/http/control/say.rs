@@ -47,7 +47,7 @@ use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::sip::Uri;
 use crate::sip::header::NameAddr;
-use crate::sip::uri::write_escaped_user;
+use crate::sip::uri::sip_uri;
 
 /// Rings of a forwarding, as phones offer them.
 const RINGS_MAX: u32 = 99;
@@ -160,7 +160,7 @@ pub(super) async fn act<E: Engine>(
 }
 
 fn do_not_disturb(form: &Form, _: &Aor) -> Result<Said, Refusal> {
-    let is_on = word(form, "state", [("on", true), ("off", false)])?;
+    let is_on = form.word("state", [("on", true), ("off", false)])?;
     Ok(Said::DoNotDisturb(is_on))
 }
 
@@ -170,7 +170,7 @@ fn forward(form: &Form, _: &Aor) -> Result<Said, Refusal> {
         ("busy", ForwardKind::Busy),
         ("no-answer", ForwardKind::NoAnswer),
     ];
-    let kind = word(form, "kind", kinds)?;
+    let kind = form.word("kind", kinds)?;
     let target = unless_off(form, "target")?;
     let ring_count = form.number("rings")?;
     if ring_count.is_some() && (kind != ForwardKind::NoAnswer || target.is_none()) {
@@ -194,7 +194,7 @@ fn note(form: &Form, _: &Aor) -> Result<Said, Refusal> {
 
 fn presence(form: &Form, _: &Aor) -> Result<Said, Refusal> {
     let basics = [("open", Some(true)), ("closed", Some(false)), ("off", None)];
-    let open = word(form, "basic", basics)?;
+    let open = form.word("basic", basics)?;
     let names = form.optional("activities")?.unwrap_or_default();
     if open.is_none() {
         return match names {
@@ -256,7 +256,7 @@ fn lamp(form: &Form, _: &Aor) -> Result<Said, Refusal> {
         ("confirmed", Some(CallState::Confirmed)),
         ("off", None),
     ];
-    let state = word(form, "state", states)?;
+    let state = form.word("state", states)?;
     let remote = caller(form)?;
     let expires = form.time("expires")?;
     let call = state.map(|state| call(state, Party::default(), remote));
@@ -266,9 +266,7 @@ fn lamp(form: &Form, _: &Aor) -> Result<Said, Refusal> {
 /// One dialog on hold, which whoever calls the orbit takes (W:C8.1).
 fn park(form: &Form, orbit: &Aor) -> Result<Said, Refusal> {
     form.required("from")?;
-    let mut address = String::from("sip:");
-    write_escaped_user(orbit.user(), &mut address);
-    address.extend(["@", orbit.domain()]);
+    let address = sip_uri(orbit.user(), orbit.domain());
     let local = Party {
         identity: address.as_str().into(),
         display: "park".into(),
@@ -291,7 +289,7 @@ fn appearance(form: &Form, _: &Aor) -> Result<Said, Refusal> {
     let index = index.filter(|index| appearance::INDEXES.contains(index));
     let index = index.ok_or(Refusal::Senseless("index is 1 to 32"))?;
     let states = AppearanceState::ALL.map(|state| (state.as_str(), state));
-    let state = word(form, "state", states)?;
+    let state = form.word("state", states)?;
     let party = form.optional("party")?;
     if party.is_some_and(|party| NameAddr::parse(party.as_bytes()).is_none()) {
         return Err(Refusal::NoUri("party"));
@@ -351,23 +349,6 @@ fn uri<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, Refusa
 /// A text that must be there; None for `off`.
 fn unless_off<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, Refusal> {
     Ok(Some(form.required(name)?).filter(|text| *text != "off"))
-}
-
-/// One of some words.
-fn word<T, const N: usize>(
-    form: &Form,
-    field: &'static str,
-    words: [(&'static str, T); N],
-) -> Result<T, Refusal> {
-    let text = form.required(field)?;
-    let all = words.each_ref().map(|(word, _)| *word);
-    let found = words.into_iter().find(|(word, _)| *word == text);
-    found
-        .map(|(_, meant)| meant)
-        .ok_or_else(|| Refusal::NoWord {
-            field,
-            words: all.join(", "),
-        })
 }
 
 /// `3/1`

@@ -6,6 +6,7 @@ mod commands;
 mod operator;
 mod protocol;
 
+use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ use crate::shard::directory::user_range::UserRange;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
+use crate::shard::shield::LoopReport;
+use crate::sip::Transport;
 
 const SHARDS: u16 = 3;
 
@@ -105,6 +108,8 @@ impl Engine for FakeEngine {
                 Reply::Done
             }
             Command::Why(aor) => Reply::Why(why(&aor)),
+            Command::Loops if shard.0 == 2 => Reply::Loops(vec![looping(5), looping(500)]),
+            Command::Loops => Reply::Loops(Vec::new()),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
             Command::Counters => Reply::Counters(vec![
@@ -126,6 +131,21 @@ impl Engine for FakeEngine {
 
     fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::SeqCst)
+    }
+}
+
+fn looping(requests: u64) -> LoopReport {
+    LoopReport {
+        shard: ShardId(2),
+        transport: Transport::Udp,
+        peer: SocketAddr::from(([10, 0, 0, 7], 5060)),
+        phone: format!("sip:{requests}@abc.com"),
+        user_agent: "baresip v1.0.0\u{1b}[2J".to_owned(),
+        method: "SUBSCRIBE".to_owned(),
+        target: "sip:9@abc.com".to_owned(),
+        answered: 503,
+        requests,
+        age: Duration::from_secs(30),
     }
 }
 
@@ -317,11 +337,15 @@ impl Server {
 
     fn socket(&self, request: &str) -> Response {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        // The server may answer before it has read everything.
+        // The server may answer, and hang up, before it has read everything.
         let _ = stream.write_all(request.as_bytes());
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        Response::new(&text)
+        let mut octets = Vec::new();
+        let end = stream.read_to_end(&mut octets).map_err(|it| it.kind());
+        assert!(
+            matches!(end, Ok(_) | Err(ErrorKind::ConnectionReset)),
+            "{end:?}"
+        );
+        Response::new(str::from_utf8(&octets).unwrap())
     }
 
     fn told(&self) -> Vec<Told> {

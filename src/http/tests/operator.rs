@@ -139,6 +139,22 @@ fn the_operator_is_told_who_watches_and_what_was_counted() {
     assert!(rows.any(|row| row == ["notifies_sent", "33"]), "{counters}");
 }
 
+/// PEERS 30: the ten phones of fifty million SUBSCRIBEs a day.
+#[test]
+fn the_operator_is_told_who_loops() {
+    let server = Server::start();
+    let loops = server.operator("/loops?wide=yes").body;
+    assert_eq!(
+        loops,
+        "2 phones loop\n\n\
+         ADDRESS            PHONE            SENDS      TO             ANSWERED  A MINUTE  FOR  USER-AGENT\n\
+         udp 10.0.0.7:5060  sip:500@abc.com  SUBSCRIBE  sip:9@abc.com  503       1000      30s  baresip v1.0.0\u{fffd}[2J\n\
+         udp 10.0.0.7:5060  sip:5@abc.com    SUBSCRIBE  sip:9@abc.com  503       10        30s  baresip v1.0.0\u{fffd}[2J\n"
+    );
+    assert_eq!(server.operator("/loops?aor=1@abc.com").status, 400);
+    assert_eq!(server.get("/loops").status, 404);
+}
+
 #[test]
 fn the_two_doors_lead_to_different_pages() {
     let server = Server::start();

@@ -197,7 +197,9 @@ impl Circumstances<'_> {
             let is_overruled = self.rules.style == Style::Standard && declared_open == Some(false);
             return (!is_overruled).then(|| available(reach));
         }
-        let is_expected = self.has_registrar || self.rules.style == Style::Alceo;
+        // No phone registers as a park orbit, and calling it is how it is reached (W:C8.1).
+        let is_somebody = self.rules.style == Style::Alceo && !self.rules.is_orbit;
+        let is_expected = self.has_registrar || is_somebody;
         if is_expected && !has_call && declared_open != Some(true) {
             return Some(Verdict {
                 availability: Availability::Unreachable,

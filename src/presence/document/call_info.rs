@@ -27,7 +27,8 @@ pub fn write_appearances(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, priv
     out.extend_from_slice(b";appearance-index=*;appearance-state=idle");
 }
 
-fn write_appearance(out: &mut Vec<u8>, aor: &Aor, appearance: &Appearance, privacy: Privacy) {
+/// Appends what one appearance does.
+pub fn write_appearance(out: &mut Vec<u8>, aor: &Aor, appearance: &Appearance, privacy: Privacy) {
     write_uri(out, aor);
     // Writing to a Vec cannot fail.
     let _ = write!(

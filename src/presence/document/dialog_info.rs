@@ -113,8 +113,9 @@ fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState 
 /// Whether a dialog stands for having none.
 fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
     // Where nobody tells registrations, nobody is missed: every lamp would be dark (W:C0.2, C0.12).
-    let is_unregistered = composed.availability == Availability::Unreachable;
-    let is_dark = rendering.unregistered == Unregistered::Empty && is_unregistered;
+    // Nor is one who is had at another number.
+    let is_missed = composed.is_unregistered && composed.availability == Availability::Unreachable;
+    let is_dark = rendering.unregistered == Unregistered::Empty && is_missed;
     rendering.idle == Idle::Terminated && !is_dark
 }
 

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use crate::presence::Composed;
 use crate::presence::document::DocumentFault;
 use crate::presence::document::multipart;
-use crate::presence::document::multipart::Boundary;
 use crate::presence::document::xml;
 use crate::presence::document::xml::Element;
 use crate::presence::document::xml::Name;
@@ -38,8 +37,7 @@ const KINDS: [(ForwardKind, &str); 3] = [
     (ForwardKind::NoAnswer, "forwardNoAns"),
 ];
 
-/// Appends all events. Goes with the Content-Type that [`multipart::write_mixed`] writes for
-/// [`Boundary::OUTER`].
+/// Appends all events. Goes with the Content-Type that [`multipart::write_mixed`] writes.
 pub fn write_events(out: &mut Vec<u8>, composed: &Composed) {
     let features = &composed.extras.features;
     write_part(out, |out| {
@@ -49,11 +47,11 @@ pub fn write_events(out: &mut Vec<u8>, composed: &Composed) {
         let forward = features.forwards.iter().find(|set| set.kind == kind);
         write_part(out, |out| write_forwarding(out, name, forward));
     }
-    multipart::end(out, Boundary::OUTER);
+    multipart::end(out);
 }
 
 fn write_part(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    multipart::begin_part(out, Boundary::OUTER, None, CONTENT_TYPE);
+    multipart::begin_part(out, None, CONTENT_TYPE);
     out.extend_from_slice(xml::DECLARATION);
     write(out);
     multipart::end_part(out);

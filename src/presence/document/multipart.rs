@@ -1,8 +1,9 @@
 //! `multipart/related` and `multipart/mixed` (RFC 2046, 2387): the bodies of lists, and a PIDF that
 //! a client wraps (W:B5.3, B1.14).
 //!
-//! Written without memory: the boundary is a constant of its level, so it must never begin a line
-//! of a part. Our XML lines begin with `<`, our other lines with a letter.
+//! Written without memory: the boundary is a constant, so `--` and it must never begin a line of a
+//! part. Our XML lines begin with `<`, our other lines with a letter; nothing is ever written within
+//! a part that is a multipart itself.
 //!
 //! Read leniently (W:E4.9): lines may end with LF alone, what stands before the first delimiter and
 //! behind the last is passed over, and a missing end is the end.
@@ -17,28 +18,9 @@ const BOUNDARY_OCTETS_MAX: usize = 70;
 /// Octets of a part's header.
 const PART_HEADER_OCTETS_MAX: usize = 2048;
 
-/// The boundary of one level: a token that needs no quotes, not longer than 10 characters (W:B5.8,
-/// G1), and no level's begins like another's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Boundary(u8);
-
-impl Boundary {
-    /// The outermost.
-    pub const OUTER: Self = Self(0);
-
-    /// The boundary of a body within a body with this one. Levels are few: a list's depth is
-    /// limited where it is configured (W:B5.12).
-    #[must_use]
-    pub const fn inner(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
-impl fmt::Display for Boundary {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "lamps{:02x}", self.0)
-    }
-}
+/// The boundary of all we write: a token that needs no quotes, not longer than 10 characters (W:B5.8,
+/// G1).
+const BOUNDARY: &str = "lamps00";
 
 /// A Content-ID, without its angle brackets: `r17@lamps`. Never longer than 54 characters, and the
 /// same in the part and where it is named (W:B5.8, G1).
@@ -58,27 +40,22 @@ impl fmt::Display for ContentId {
 
 /// Appends the value of the Content-Type of a `multipart/related` whose root part is `root` of type
 /// `root_type`.
-pub fn write_related(out: &mut Vec<u8>, boundary: Boundary, root: ContentId, root_type: &str) {
+pub fn write_related(out: &mut Vec<u8>, root: ContentId, root_type: &str) {
     // Writing to a Vec cannot fail.
     let _ = write!(
         out,
-        "multipart/related;type=\"{root_type}\";start=\"<{root}>\";boundary={boundary}"
+        "multipart/related;type=\"{root_type}\";start=\"<{root}>\";boundary={BOUNDARY}"
     );
 }
 
 /// Appends the value of the Content-Type of a `multipart/mixed`.
-pub fn write_mixed(out: &mut Vec<u8>, boundary: Boundary) {
-    let _ = write!(out, "multipart/mixed;boundary={boundary}");
+pub fn write_mixed(out: &mut Vec<u8>) {
+    let _ = write!(out, "multipart/mixed;boundary={BOUNDARY}");
 }
 
 /// Begins a part: delimiter, header, empty line. The part's octets follow, then [`end_part`].
-pub fn begin_part(
-    out: &mut Vec<u8>,
-    boundary: Boundary,
-    content_id: Option<ContentId>,
-    content_type: &str,
-) {
-    let _ = write!(out, "--{boundary}\r\n");
+pub fn begin_part(out: &mut Vec<u8>, content_id: Option<ContentId>, content_type: &str) {
+    let _ = write!(out, "--{BOUNDARY}\r\n");
     if let Some(content_id) = content_id {
         let _ = write!(out, "Content-ID: <{content_id}>\r\n");
     }
@@ -87,32 +64,11 @@ pub fn begin_part(
 
 /// As [`begin_part`], for a client that looks for a header of just this name and for its value as
 /// the RLMI's `cid` has it (W:G1).
-pub fn begin_bare_part(
-    out: &mut Vec<u8>,
-    boundary: Boundary,
-    content_id: ContentId,
-    content_type: &str,
-) {
+pub fn begin_bare_part(out: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
     let _ = write!(
         out,
-        "--{boundary}\r\nContent-Id: {content_id}\r\nContent-Type: {content_type}\r\n\r\n"
+        "--{BOUNDARY}\r\nContent-Id: {content_id}\r\nContent-Type: {content_type}\r\n\r\n"
     );
-}
-
-/// Begins a part that is a `multipart/related` itself: a list within a list.
-pub fn begin_related_part(
-    out: &mut Vec<u8>,
-    boundary: Boundary,
-    content_id: ContentId,
-    root: ContentId,
-    root_type: &str,
-) {
-    let _ = write!(
-        out,
-        "--{boundary}\r\nContent-ID: <{content_id}>\r\nContent-Type: "
-    );
-    write_related(out, boundary.inner(), root, root_type);
-    out.extend_from_slice(b"\r\n\r\n");
 }
 
 /// Ends a part.
@@ -121,8 +77,8 @@ pub fn end_part(out: &mut Vec<u8>) {
 }
 
 /// Ends the body (W:G1).
-pub fn end(out: &mut Vec<u8>, boundary: Boundary) {
-    let _ = write!(out, "--{boundary}--\r\n");
+pub fn end(out: &mut Vec<u8>) {
+    let _ = write!(out, "--{BOUNDARY}--\r\n");
 }
 
 /// One part, as read.

@@ -61,14 +61,8 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: P
 const fn event(event: ContactEvent) -> &'static str {
     match event {
         ContactEvent::Registered => "registered",
-        ContactEvent::Created => "created",
         ContactEvent::Refreshed => "refreshed",
         ContactEvent::Shortened => "shortened",
-        ContactEvent::Expired => "expired",
-        ContactEvent::Deactivated => "deactivated",
-        ContactEvent::Probation => "probation",
-        ContactEvent::Unregistered => "unregistered",
-        ContactEvent::Rejected => "rejected",
     }
 }
 

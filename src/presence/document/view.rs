@@ -2,7 +2,6 @@
 //! body.
 
 use crate::presence::document::multipart;
-use crate::presence::document::multipart::Boundary;
 use crate::presence::profile::Rendering;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Privacy;
@@ -78,7 +77,7 @@ impl Format {
     /// Appends the value of the Content-Type it is sent with.
     pub fn write_content_type(self, out: &mut Vec<u8>) {
         if self == Self::FeatureEvent {
-            multipart::write_mixed(out, Boundary::OUTER);
+            multipart::write_mixed(out);
         } else {
             out.extend_from_slice(self.content_type().as_bytes());
         }

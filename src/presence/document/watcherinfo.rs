@@ -15,22 +15,20 @@ use crate::presence::watcher::WatcherStatus;
 pub const CONTENT_TYPE: &str = "application/watcherinfo+xml";
 
 /// Appends the document. `package` is the token of the package that is watched, `resource` the URI
-/// of the presentity, not yet XML-escaped. With `is_full` false, `watchers` are those that changed.
+/// of the presentity, not yet XML-escaped. It is always told in full.
 pub fn write(
     out: &mut Vec<u8>,
     version: u32,
-    is_full: bool,
     resource: &[u8],
     package: &str,
     watchers: &[Watcher],
 ) {
-    let state = if is_full { "full" } else { "partial" };
     out.extend_from_slice(xml::DECLARATION);
     // Writing to a Vec cannot fail.
     let _ = write!(
         out,
         "<watcherinfo xmlns=\"urn:ietf:params:xml:ns:watcherinfo\" version=\"{version}\" \
-        state=\"{state}\">\n<watcher-list resource=\""
+        state=\"full\">\n<watcher-list resource=\""
     );
     write_escaped(out, resource);
     let _ = writeln!(out, "\" package=\"{package}\">");
@@ -49,12 +47,6 @@ fn write_watcher(out: &mut Vec<u8>, watcher: &Watcher) {
     );
     if let Some(display) = &watcher.display {
         write_attribute(out, "display-name", display);
-    }
-    if let Some(seconds) = watcher.expiration_secs {
-        let _ = write!(out, " expiration=\"{seconds}\"");
-    }
-    if let Some(seconds) = watcher.subscribed_secs {
-        let _ = write!(out, " duration-subscribed=\"{seconds}\"");
     }
     out.push(b'>');
     write_escaped(out, watcher.uri.as_bytes());
@@ -75,7 +67,6 @@ const fn event(event: WatcherEvent) -> &'static str {
         WatcherEvent::Subscribe => "subscribe",
         WatcherEvent::Approved => "approved",
         WatcherEvent::Deactivated => "deactivated",
-        WatcherEvent::Probation => "probation",
         WatcherEvent::Rejected => "rejected",
         WatcherEvent::Timeout => "timeout",
         WatcherEvent::GiveUp => "giveup",
@@ -98,8 +89,6 @@ mod tests {
             event: WatcherEvent::Approved,
             uri: "sip:bob@abc.com".into(),
             display: Some("Bob \"B\"".into()),
-            expiration_secs: Some(1700),
-            subscribed_secs: Some(1900),
         };
         let gone = Watcher {
             id: u64::MAX,
@@ -107,31 +96,22 @@ mod tests {
             event: WatcherEvent::NoResource,
             uri: "sip:a&b@abc.com".into(),
             display: None,
-            expiration_secs: None,
-            subscribed_secs: None,
         };
         let mut out = Vec::new();
-        write(
-            &mut out,
-            0,
-            true,
-            b"sip:ann@abc.com",
-            "presence",
-            &[bob, gone],
-        );
+        write(&mut out, 0, b"sip:ann@abc.com", "presence", &[bob, gone]);
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
             <watcherinfo xmlns=\"urn:ietf:params:xml:ns:watcherinfo\" version=\"0\" state=\"full\">\n\
             <watcher-list resource=\"sip:ann@abc.com\" package=\"presence\">\n\
-            <watcher id=\"w7\" status=\"active\" event=\"approved\" display-name=\"Bob &quot;B&quot;\" \
-            expiration=\"1700\" duration-subscribed=\"1900\">sip:bob@abc.com</watcher>\n\
+            <watcher id=\"w7\" status=\"active\" event=\"approved\" display-name=\"Bob &quot;B&quot;\">\
+            sip:bob@abc.com</watcher>\n\
             <watcher id=\"w18446744073709551615\" status=\"terminated\" event=\"noresource\">sip:a&amp;b@abc.com</watcher>\n\
             </watcher-list>\n</watcherinfo>\n";
         assert_eq!(String::from_utf8_lossy(&out), expected);
         assert_eq!(outline::elements(&out).len(), 4);
         let mut none = Vec::new();
-        write(&mut none, 3, false, b"sip:ann@abc.com", "dialog", &[]);
+        write(&mut none, 3, b"sip:ann@abc.com", "dialog", &[]);
         let none = String::from_utf8(none).unwrap();
-        assert!(none.contains("version=\"3\" state=\"partial\">\n"));
+        assert!(none.contains("version=\"3\" state=\"full\">\n"));
         assert!(none.contains("package=\"dialog\">\n</watcher-list>"));
     }
 }

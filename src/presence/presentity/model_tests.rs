@@ -367,6 +367,7 @@ impl Pair {
             expires: Some(expires as u32),
             document: document.map(Ok),
             publisher,
+            is_feeder: false,
         };
         let fresh = EntityTag(self.model.tags);
         let now = self.now();
@@ -536,6 +537,7 @@ proptest! {
             let mut registered: Vec<_> = after.extras.contacts.iter().map(|contact| contact.uri.to_string()).collect();
             registered.sort();
             prop_assert_eq!(registered, uris);
+            prop_assert_eq!(after.is_unregistered, pair.model.has_registrar && pair.model.contacts.is_empty());
             let is_blank = pair.presentity.next_expiry().is_none() && !pair.model.has_lasting();
             prop_assert_eq!(pair.presentity.is_blank(), is_blank);
         }
@@ -547,7 +549,7 @@ proptest! {
         }
         prop_assert_eq!(pair.presentity.is_blank(), !pair.model.has_registrar);
         let availability = if pair.model.has_registrar { Availability::Unreachable } else { Availability::Offline };
-        let left = Composed { availability, ..Composed::default() };
+        let left = Composed { availability, is_unregistered: pair.model.has_registrar, ..Composed::default() };
         prop_assert_eq!(&**pair.presentity.composed(), &left);
     }
 }
@@ -591,7 +593,7 @@ proptest! {
                 other => other,
             };
             let publication = Publication {
-                package: Package::Dialog, condition, expires: None, document: Some(Ok(document)), publisher,
+                package: Package::Dialog, condition, expires: None, document: Some(Ok(document)), publisher, is_feeder: false,
             };
             if presentity.apply_publication(publication, fresh, &LIMITS, now).is_ok() {
                 tags.insert(publisher, fresh);

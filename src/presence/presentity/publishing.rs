@@ -25,6 +25,8 @@ pub(super) struct Entity {
     pub(super) package: Package,
     pub(super) entity_tag: EntityTag,
     pub(super) publisher: u64,
+    /// Whether it is an exchange's.
+    pub(super) is_feeder: bool,
     /// When its last body came.
     pub(super) since: Instant,
     /// When what was granted ends, without the grace.
@@ -118,6 +120,7 @@ impl Presentity {
             package: publication.package,
             entity_tag: fresh,
             publisher: publication.publisher,
+            is_feeder: publication.is_feeder,
             since: now,
             until: now + expires,
             holding: Holding::Legs,

@@ -14,11 +14,13 @@ use crate::presence::composition::Extras;
 use crate::presence::composition::ForwardedTo;
 use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
+use crate::presence::features::Features;
 use crate::presence::features::Forward;
 use crate::presence::features::ForwardKind;
 use crate::presence::messages::Counts;
 use crate::presence::messages::MessageClass;
 use crate::presence::messages::Messages;
+use crate::presence::presentity::tests::EXCHANGE;
 use crate::presence::presentity::tests::Stage;
 use crate::presence::presentity::tests::call_state;
 use crate::presence::presentity::tests::client;
@@ -269,7 +271,44 @@ fn features_have_no_end() {
     assert!(stage.say(forward(ForwardKind::Immediate, false, "")));
     assert!(stage.say(forward(ForwardKind::NoAnswer, false, "")));
     assert!(stage.presentity.is_blank());
-    assert!(extras(&stage).features.is_blank());
+    assert_eq!(extras(&stage).features, Features::default());
+}
+
+/// W:D3.18
+#[test]
+fn d3_18_an_exchange_goes_before_a_phone() {
+    let mut stage = Stage::new();
+    let imagicle = Rules {
+        style: Style::Imagicle,
+        ..Rules::default()
+    };
+    stage
+        .presentity
+        .set_rules(Arc::new(imagicle.clone()), stage.now);
+    let phone = full([leg("own", "l", "r", Confirmed)]);
+    stage.initial(1, phone);
+    assert_eq!(stage.availability(), Availability::Busy);
+    // It knows of no call, so there is none.
+    let tag = stage.initial(EXCHANGE, full([]));
+    assert_eq!(stage.availability(), Availability::Available);
+    assert!(stage.presentity.composed().calls.is_empty());
+    let early = full([leg("its", "l", "r", Early)]);
+    let package = Package::Dialog;
+    let matching = Condition::Matches(tag);
+    let modified = stage.publish(EXCHANGE, package, matching, Some(3600), Some(Ok(early)));
+    let tag = modified.unwrap().0.entity_tag;
+    assert_eq!(stage.presentity.composed().calls.len(), 1);
+    // Every other style believes both.
+    stage
+        .presentity
+        .set_rules(Arc::new(Rules::default()), stage.now);
+    assert_eq!(stage.presentity.composed().calls.len(), 2);
+    stage.presentity.set_rules(Arc::new(imagicle), stage.now);
+    assert_eq!(stage.presentity.composed().calls.len(), 1);
+    // Where it falls silent, the phone is heard again.
+    let removed = stage.publish(EXCHANGE, package, Condition::Matches(tag), Some(0), None);
+    assert!(removed.is_ok());
+    assert_eq!(stage.availability(), Availability::Busy);
 }
 
 /// W:D3.19: pilots change, and those who are diverted change with them.

@@ -102,6 +102,9 @@ pub(super) fn client(open: Option<bool>, activities: &[&str], note: Option<&str>
     }
 }
 
+/// The publisher that speaks for everybody.
+pub(super) const EXCHANGE: u64 = u64::MAX;
+
 /// A presentity and its clock.
 pub(super) struct Stage {
     pub(super) presentity: Presentity,
@@ -133,6 +136,7 @@ impl Stage {
             expires,
             document,
             publisher,
+            is_feeder: publisher == EXCHANGE,
         };
         self.presentity
             .apply_publication(publication, EntityTag(self.tags), &LIMITS, self.now)

@@ -31,7 +31,7 @@ use crate::shard::directory::Domain;
 use crate::shard::directory::lists::unfold::Unfolding;
 use crate::sip::Uri;
 use crate::sip::uri::Scheme;
-use crate::sip::uri::write_escaped_user;
+use crate::sip::uri::sip_uri;
 
 /// The user of the list of everything (W:D4.2).
 pub const ANY_DN: &str = "any-dn";
@@ -192,12 +192,7 @@ impl Directory {
         let full = match (text.contains(':'), text.contains('@')) {
             (true, _) => text.to_owned(),
             (false, true) => format!("sip:{text}"),
-            (false, false) => {
-                let mut full = "sip:".to_owned();
-                write_escaped_user(text, &mut full);
-                full.extend(["@", domain]);
-                full
-            }
+            (false, false) => sip_uri(text, domain),
         };
         let uri = Uri::parse(full.as_bytes()).map_err(|_| fault())?;
         let (mut user, mut host) = (String::new(), String::new());
@@ -208,11 +203,8 @@ impl Directory {
         let aor = self
             .domain(&host)
             .map(|domain| Aor::new(&user, &domain.name));
-        let mut canonical = "sip:".to_owned();
-        write_escaped_user(&user, &mut canonical);
-        canonical.extend(["@", &host]);
         Ok(Member {
-            uri: canonical.into(),
+            uri: sip_uri(&user, &host).into(),
             aor,
             name: user.into(),
         })

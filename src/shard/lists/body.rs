@@ -10,7 +10,6 @@ use crate::presence::document;
 use crate::presence::document::Format;
 use crate::presence::document::View;
 use crate::presence::document::multipart;
-use crate::presence::document::multipart::Boundary;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::rlmi;
 use crate::presence::document::rlmi::Instance;
@@ -24,8 +23,8 @@ use crate::shard::lists::Encoding;
 use crate::shard::lists::state::Resource;
 use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
-use crate::shard::table::Phase;
-use crate::shard::table::Subject;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
 
 /// Octets of a list body on UDP, so that the whole NOTIFY fits the path (W:A6.3); one resource is
@@ -96,7 +95,7 @@ impl Shard {
         selection.is_full = list.encoding == Encoding::Rlmi && list.owes_full;
         selection.listed = list.resources.len();
         let profile = &entry.profile;
-        let is_reliable = entry.flow.transport.is_reliable();
+        let is_reliable = self.table.ways.of(entry.way).flow.transport.is_reliable();
         let octets_max = if is_last || is_consolidated || is_reliable {
             BODY_OCTETS_MAX
         } else {
@@ -123,6 +122,7 @@ impl Shard {
         for (place, resource) in list.resources.iter_mut().enumerate() {
             if resource.standing == Standing::Leaving && selection.is_full {
                 resource.standing = Standing::Gone;
+                resource.is_listed = false;
                 resource.is_marked = false;
             }
             let is_behind = place >= selection.listed;
@@ -189,7 +189,6 @@ impl Shard {
         let subscription = self.table.subscriptions.get_mut(id.0 as usize)?;
         let version = subscription.version;
         let view = subscription.view;
-        let uri_end = usize::from(subscription.event_octets);
         let entry = self.table.dialogs.get(subscription.dialog.0 as usize)?;
         let is_for_linphone = subscription.is_linphone_list(&entry.profile);
         let Subject::List(list) = &mut subscription.subject else {
@@ -206,11 +205,11 @@ impl Shard {
         let start = arena.len();
         let is_multipart = list.encoding == Encoding::Rlmi;
         if is_multipart {
-            let uri = subscription.text.get(uri_end..).unwrap_or_default();
+            let uri = &subscription.names.entity;
             begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
             rlmi::begin(arena, uri, version, selection.is_full);
             let mut chosen = selection.parts.iter().peekable();
-            for (place, resource) in list.resources.iter().enumerate() {
+            for (place, resource) in list.resources.iter_mut().enumerate() {
                 let part = chosen.next_if(|part| part.place == place);
                 let is_listed = selection.is_full
                     && place < selection.listed
@@ -218,6 +217,7 @@ impl Shard {
                 if part.is_none() && !is_listed {
                     continue;
                 }
+                resource.is_listed = true;
                 let has_part = |part: &Part| part.body.is_some();
                 let instance = part.map(|part| Instance {
                     id: resource.number,
@@ -257,10 +257,11 @@ impl Shard {
             resource.is_marked = false;
             if resource.standing == Standing::Leaving {
                 resource.standing = Standing::Gone;
+                resource.is_listed = false;
             }
         }
         if is_multipart {
-            multipart::end(arena, Boundary::OUTER);
+            multipart::end(arena);
         }
         list.owes_full = false;
         list.is_unfinished = list.is_marked();
@@ -273,7 +274,7 @@ impl Shard {
 }
 
 fn begin_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
-    multipart::begin_part(arena, Boundary::OUTER, Some(content_id), content_type);
+    multipart::begin_part(arena, Some(content_id), content_type);
 }
 
 /// What [`Resource::shown`] is when that is told. The hash of a body is odd, an instance without one
@@ -291,7 +292,7 @@ fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
 }
 
 fn begin_bare_part(arena: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
-    multipart::begin_bare_part(arena, Boundary::OUTER, content_id, content_type);
+    multipart::begin_bare_part(arena, content_id, content_type);
 }
 
 fn instance_state(standing: Standing, handling: Handling) -> InstanceState {

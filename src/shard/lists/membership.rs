@@ -20,14 +20,14 @@ use crate::shard::lists::Encoding;
 use crate::shard::lists::ListState;
 use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Subject;
+use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
-use crate::shard::table::NewSubscription;
 use crate::shard::table::Post;
-use crate::shard::table::Subject;
 use crate::shard::table::SubscriptionId;
-use crate::shard::table::Wants;
 use crate::shard::table::Watcher;
-use crate::sip::uri::write_escaped_user;
+use crate::sip::uri::sip_uri;
 
 /// A list subscription to be.
 #[derive(Debug)]
@@ -42,11 +42,9 @@ pub(crate) struct ListPlan {
 /// E3.23).
 const RESOURCES_MAX: usize = 10_000;
 
-impl ListPlan {
-    /// How it is told to a family of phones (W:B5.19).
-    pub(crate) fn style(&self, profile: &Profile) -> ListStyle {
-        style(&self.resolved, profile)
-    }
+/// Whom a member means, when there is somebody of that name.
+fn known<'a>(member: &'a Member, directory: &Directory) -> Option<&'a Aor> {
+    member.aor.as_ref().filter(|aor| directory.exists(aor))
 }
 
 /// A family that needs one style gets it, whatever the list says.
@@ -80,12 +78,13 @@ impl Shard {
         let id = self
             .table
             .insert_subscription(dialog, Subject::List(Box::new(list)), new);
+        self.render_anew(id);
         self.fill(id, &plan.resolved, package, directory, out);
         id
     }
 
-    /// The list of a subscription is another: resources that stay keep what was told of them, the
-    /// next NOTIFY lists all (W:B5.6).
+    /// The list of a subscription is another: resources that stay keep their instances, the next
+    /// NOTIFY lists all (W:B5.6).
     pub(crate) fn refill(
         &mut self,
         id: SubscriptionId,
@@ -103,28 +102,45 @@ impl Shard {
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
+        // Somebody of that name may be there now, or no longer.
         let members = resolved.members.iter();
-        let members = members.map(|member| (&*member.uri, &*member.name));
+        let members = members.map(|member| {
+            let is_known = known(member, directory).is_some();
+            (&*member.uri, &*member.name, is_known)
+        });
         let is_same =
             list.style == style && list.fixed().eq(members) && *list.rosters == *resolved.rosters;
         if is_same {
-            return self.review_resources(id, package, directory);
+            return self.review_resources(id, directory);
         }
         list.style = style;
-        list.rosters = resolved.rosters.as_slice().into();
-        let old = list.empty();
-        let old_posts: Vec<_> = old.iter().filter_map(|resource| resource.post).collect();
-        self.abandon_rosters(id, &resolved.rosters, out);
+        let rosters = resolved.rosters.as_slice().into();
+        let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
+        abandoned.retain(|roster| !resolved.rosters.contains(roster));
+        let old_posts = list.empty();
+        self.render_anew(id);
+        self.abandon_rosters(id, &abandoned, out);
         self.fill(id, resolved, package, directory, out);
-        if let Some(subscription) = self.table.subscription_mut(id)
-            && let Subject::List(list) = &mut subscription.subject
-        {
-            list.inherit(&old);
-        }
         for post in old_posts {
             self.leave_resource(post, now, out);
         }
         self.want(id, Wants::Change);
+    }
+
+    /// A subscription is told as its family of phones needs it; a consolidated list with all dialogs
+    /// of each resource (W:B5.19).
+    pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let Some(entry) = self.table.dialogs.get(subscription.dialog.0 as usize) else {
+            return;
+        };
+        let rendering = &mut subscription.view.rendering;
+        *rendering = entry.profile.rendering;
+        if let Subject::List(list) = &subscription.subject {
+            rendering.all_dialogs |= list.style == ListStyle::Broadworks;
+        }
     }
 
     /// A resource watches no longer.
@@ -166,7 +182,7 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let decision = self.decide_resource(id, member.aor.as_ref(), package, directory);
-        let known = member.aor.as_ref().filter(|aor| directory.exists(aor));
+        let known = known(member, directory);
         let standing = if known.is_some() {
             Standing::Live
         } else {
@@ -179,7 +195,7 @@ impl Shard {
             self.counters.resources_over_limit += 1;
             return;
         }
-        let place = list.push(&member.uri, &member.name, decision, standing, is_fixed);
+        let place = list.push(member, decision, standing, is_fixed);
         if let Some(aor) = known {
             self.watch_resource(id, place, aor, out);
         }
@@ -229,12 +245,15 @@ impl Shard {
         let subscription = self.table.subscription(id)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let domain = self.table.aor_of(subscription)?.domain();
-        let peer = entry.flow.peer.ip();
+        let peer = self.table.flow_of(entry).peer.ip();
         Some(Identity::new(entry.watcher_uri(), peer, domain, directory))
     }
 
-    /// The rules may be others: resources are decided anew.
-    fn review_resources(&mut self, id: SubscriptionId, package: Package, directory: &Directory) {
+    /// The rules may be others, or the way the phone comes: resources are decided anew.
+    pub(crate) fn review_resources(&mut self, id: SubscriptionId, directory: &Directory) {
+        let Some(package) = self.table.subscription(id).map(|it| it.package) else {
+            return;
+        };
         let places = self.list_mut(id).map_or(0, |list| list.resources.len());
         let mut is_changed = false;
         for place in 0..places {
@@ -281,13 +300,10 @@ impl Shard {
         if !fits {
             return;
         }
-        let mut uri = String::from("sip:");
-        write_escaped_user(aor.user(), &mut uri);
-        uri.extend(["@", aor.domain()]);
-        match self.list_mut(id).and_then(|list| list.place_of(&uri)) {
+        match self.list_mut(id).and_then(|list| list.place_of(aor)) {
             None => {
                 let member = Member {
-                    uri: uri.into(),
+                    uri: sip_uri(aor.user(), aor.domain()).into(),
                     aor: Some(aor.clone()),
                     name: directory.name_of(aor).into(),
                 };
@@ -308,12 +324,9 @@ impl Shard {
 
     /// Somebody of a domain is there no longer.
     pub(crate) fn vanish(&mut self, id: SubscriptionId, aor: &Aor) {
-        let mut uri = String::from("sip:");
-        write_escaped_user(aor.user(), &mut uri);
-        uri.extend(["@", aor.domain()]);
         let is_told = self
             .list_mut(id)
-            .is_some_and(|list| list.place_of(&uri).is_some_and(|place| list.dismiss(place)));
+            .is_some_and(|list| list.place_of(aor).is_some_and(|place| list.dismiss(place)));
         if is_told {
             self.want(id, Wants::Change);
         }

@@ -1,13 +1,14 @@
 //! What a SUBSCRIBE says about lists: the one it names, or the one in its body (RFC 4662 §4, RFC
 //! 5367; W:B5.1-B5.2, B5.14).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 use crate::presence::document::resource_lists;
-use crate::presence::list::ListStyle;
+use crate::presence::document::resource_lists::Entry;
 use crate::presence::list::MEMBERS_MAX;
 use crate::presence::list::Member;
 use crate::presence::list::Resolved;
@@ -26,11 +27,59 @@ use crate::shard::lists::Encoding;
 use crate::shard::lists::ListPlan;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
-use crate::shard::table::Subject;
+use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
+
+/// What the entries of a body come to: nobody twice, and never more than [`MEMBERS_MAX`], however
+/// often the body names one list.
+#[derive(Default)]
+struct Gathered {
+    members: Vec<Member>,
+    /// Members and lists by their address of record, others by their URI.
+    seen: HashSet<Box<str>>,
+}
+
+impl Gathered {
+    /// Adds the members of a list of ours, unless it was added before.
+    fn add_list<'d>(&mut self, list: &Aor, nested: &Resolved) -> Result<(), Refusal<'d>> {
+        if self.seen.insert(list.as_str().into()) {
+            for member in &nested.members {
+                self.add(member.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a member that is not there yet.
+    fn add<'d>(&mut self, member: Member) -> Result<(), Refusal<'d>> {
+        let key = member.aor.as_ref().map_or(&*member.uri, Aor::as_str);
+        if !self.seen.insert(key.into()) {
+            return Ok(());
+        }
+        if self.members.len() == MEMBERS_MAX {
+            return Err(TOO_MANY);
+        }
+        self.members.push(member);
+        Ok(())
+    }
+}
+
+const TOO_MANY: Refusal<'static> = Refusal::Because(Status::FORBIDDEN, "Too Many Resources");
+
+/// An entry that is no list of ours, with the name to show: its own, else that of whom it means.
+fn member_of(entry: &Entry, aor: Option<Aor>, directory: &Directory) -> Member {
+    let uri = entry.uri.clone();
+    let anybody = any_address_of_record(uri.as_bytes(), directory);
+    let name = match (&entry.display, &anybody) {
+        (Some(name), _) => name.clone(),
+        (None, Some(aor)) => directory.name_of(aor).into(),
+        (None, None) => uri.clone(),
+    };
+    Member { uri, aor, name }
+}
 
 /// Whether the request wants the list in its body served, or nothing (RFC 5367 §4).
 pub(crate) fn requires_list(message: &Message<'_>) -> bool {
@@ -57,10 +106,10 @@ impl Shard {
         }
         let body = decoded_body(message)?;
         let entries = resource_lists::parse(&body).map_err(|fault| match fault {
-            DocumentFault::TooLarge => Refusal::Because(Status::FORBIDDEN, "Too Many Resources"),
+            DocumentFault::TooLarge => TOO_MANY,
             _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
         })?;
-        let mut members: Vec<Member> = Vec::new();
+        let mut gathered = Gathered::default();
         for entry in &entries {
             let aor = address_of_record(entry.uri.as_bytes(), directory);
             let nested = aor.as_ref().and_then(|aor| directory.list(aor));
@@ -68,34 +117,19 @@ impl Shard {
             let fills_itself = nested
                 .as_ref()
                 .is_some_and(|nested| !nested.rosters.is_empty());
-            match nested {
-                Some(nested) if !fills_itself => members.extend(nested.members.iter().cloned()),
+            match (&aor, nested) {
+                (Some(list), Some(nested)) if !fills_itself => {
+                    gathered.add_list(list, &nested)?;
+                }
                 _ => {
-                    let uri = entry.uri.clone();
                     let aor = aor.filter(|_| !fills_itself);
-                    let anybody = any_address_of_record(uri.as_bytes(), directory);
-                    let name = match (&entry.display, &anybody) {
-                        (Some(name), _) => name.clone(),
-                        (None, Some(aor)) => directory.name_of(aor).into(),
-                        (None, None) => uri.clone(),
-                    };
-                    members.push(Member { uri, aor, name });
+                    gathered.add(member_of(entry, aor, directory))?;
                 }
             }
         }
-        let mut seen = std::collections::HashSet::new();
-        members.retain(|member| {
-            let key = member.aor.as_ref().map_or(&*member.uri, Aor::as_str);
-            seen.insert(key.to_owned())
-        });
-        if members.len() > MEMBERS_MAX {
-            return Err(Refusal::Because(Status::FORBIDDEN, "Too Many Resources"));
-        }
         Ok(Some(Arc::new(Resolved {
-            name: "".into(),
-            style: ListStyle::Rfc,
-            members,
-            rosters: Vec::new(),
+            members: gathered.members,
+            ..Resolved::default()
         })))
     }
 
@@ -109,10 +143,11 @@ impl Shard {
         of_body: Option<&Arc<Resolved>>,
         directory: &Directory,
     ) -> Result<Option<ListPlan>, Refusal<'d>> {
-        let knows_lists = profile.assumes_eventlist
-            || has_token(message, HeaderName::Supported, b"eventlist")
-            || has_token(message, HeaderName::Require, b"eventlist");
+        let is_package_of_lists = matches!(package, Package::Dialog | Package::Presence);
         if let Some(list) = of_body {
+            if !is_package_of_lists {
+                return Err(Refusal::BadEvent);
+            }
             return Ok(Some(ListPlan {
                 encoding: Encoding::Rlmi,
                 resolved: Arc::clone(list),
@@ -122,10 +157,13 @@ impl Shard {
         let Some(resolved) = directory.list(aor) else {
             return Ok(None);
         };
-        if !matches!(package, Package::Dialog | Package::Presence) {
+        if !is_package_of_lists {
             // The list is there, but not for this package (W:B5.18).
             return Err(Refusal::BadEvent);
         }
+        let knows_lists = profile.assumes_eventlist
+            || has_token(message, HeaderName::Supported, b"eventlist")
+            || has_token(message, HeaderName::Require, b"eventlist");
         let encoding = if knows_lists {
             Encoding::Rlmi
         } else if resolved.rosters.is_empty() {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -13,6 +14,7 @@ use crate::shard::Shard;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
+use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
 
 /// What a shard knows of the domains somebody here watches as a whole, and who wants to know of its
@@ -20,12 +22,37 @@ use crate::shard::table::SubscriptionId;
 #[derive(Debug, Default)]
 pub(crate) struct Rosters {
     watched: HashMap<Box<str>, WatchedRoster>,
+    /// Names the next watch of ours.
+    watches: u32,
     /// By domain: the shards to be told.
-    watching: HashMap<Box<str>, SmallVec<[ShardId; 2]>>,
+    watching: HashMap<Box<str>, SmallVec<[Watching; 2]>>,
 }
 
-#[derive(Debug, Default)]
+/// Tells one watch of a domain by a shard from its next: what was said to one that was given up
+/// must not count for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchNumber(u32);
+
+/// A shard that is told who is there.
+#[derive(Clone, Copy, Debug)]
+struct Watching {
+    shard: ShardId,
+    watch: WatchNumber,
+}
+
+/// What is said of a domain to a shard that watches it.
+#[derive(Clone, Copy, Debug)]
+pub struct Announcement {
+    pub(crate) watch: WatchNumber,
+    /// They are there now, or no longer.
+    pub(crate) is_present: bool,
+    /// The answer to the watch: all there are.
+    pub(crate) is_first: bool,
+}
+
+#[derive(Debug)]
 struct WatchedRoster {
+    watch: WatchNumber,
     present: BTreeSet<Aor>,
     subscriptions: Vec<(SubscriptionId, RosterKind)>,
     /// Shards that have not answered yet.
@@ -38,16 +65,13 @@ impl Rosters {
         self.watching.is_empty()
     }
 
-    /// The shards that want to know who is there in a domain.
-    pub(crate) fn watching(&self, domain: &str) -> &[ShardId] {
-        self.watching.get(domain).map_or(&[], |shards| shards)
-    }
-
-    /// Whether all shards have said who is there.
-    pub(crate) fn is_complete(&self, domain: &str) -> bool {
-        self.watched
-            .get(domain)
-            .is_none_or(|roster| roster.awaited == 0)
+    /// Whether all shards have said who is there in the domains of these.
+    pub(crate) fn are_complete(&self, rosters: &[Roster]) -> bool {
+        rosters.iter().all(|roster| {
+            self.watched
+                .get(&roster.domain)
+                .is_none_or(|watched| watched.awaited == 0)
+        })
     }
 }
 
@@ -60,57 +84,66 @@ impl Shard {
         out: &mut Outbox,
     ) -> Vec<Aor> {
         let domain = &roster.domain;
-        let is_new = !self.rosters.watched.contains_key(domain);
-        let known = self.rosters.watched.entry(domain.clone()).or_default();
-        if !known.subscriptions.contains(&(id, roster.kind)) {
-            known.subscriptions.push((id, roster.kind));
-        }
-        if is_new {
-            known.awaited = self.options.shards;
-            for shard in (0..self.options.shards).map(ShardId) {
-                let (domain, watcher) = (domain.clone(), self.options.id);
-                if shard == self.options.id {
-                    self.handle_watch_domain(domain, watcher, out);
-                } else {
-                    out.mail
-                        .push((shard, Mail::WatchDomain { domain, watcher }));
-                }
+        if let Some(known) = self.rosters.watched.get_mut(domain) {
+            if !known.subscriptions.contains(&(id, roster.kind)) {
+                known.subscriptions.push((id, roster.kind));
             }
-            // Our own were added by what we told ourselves.
-            return Vec::new();
+            return known.present.iter().cloned().collect();
         }
-        let known = self.rosters.watched.get(domain);
-        known.map_or_else(Vec::new, |known| known.present.iter().cloned().collect())
+        self.rosters.watches += 1;
+        let watch = WatchNumber(self.rosters.watches);
+        let watched = WatchedRoster {
+            watch,
+            present: BTreeSet::new(),
+            subscriptions: vec![(id, roster.kind)],
+            awaited: self.options.shards,
+        };
+        self.rosters.watched.insert(domain.clone(), watched);
+        for shard in (0..self.options.shards).map(ShardId) {
+            let (domain, watcher) = (domain.clone(), self.options.id);
+            if shard == self.options.id {
+                self.handle_watch_domain(domain, watcher, watch, out);
+            } else {
+                let mail = Mail::WatchDomain {
+                    domain,
+                    watcher,
+                    watch,
+                };
+                out.mail.push((shard, mail));
+            }
+        }
+        // Our own were added by what we told ourselves.
+        Vec::new()
     }
 
-    /// A subscription is gone, or follows no other rosters than these any more; with the last one
-    /// of a domain goes the wish to know.
+    /// A subscription follows these no longer; with the last one of a domain goes the wish to know.
     pub(crate) fn abandon_rosters(
         &mut self,
         id: SubscriptionId,
-        kept: &[Roster],
+        rosters: &[Roster],
         out: &mut Outbox,
     ) {
-        let mut idle = Vec::new();
-        for (domain, roster) in &mut self.rosters.watched {
-            roster.subscriptions.retain(|(subscription, kind)| {
-                let is_kept = |it: &Roster| it.domain == *domain && it.kind == *kind;
-                *subscription != id || kept.iter().any(is_kept)
-            });
-            if roster.subscriptions.is_empty() {
-                idle.push(domain.clone());
+        for roster in rosters {
+            let Some(watched) = self.rosters.watched.get_mut(&roster.domain) else {
+                continue;
+            };
+            watched.subscriptions.retain(|it| *it != (id, roster.kind));
+            if watched.subscriptions.is_empty() {
+                self.rosters.watched.remove(&roster.domain);
+                self.unwatch_domain(&roster.domain, out);
             }
         }
-        for domain in idle {
-            self.rosters.watched.remove(&domain);
-            for shard in (0..self.options.shards).map(ShardId) {
-                let (domain, watcher) = (domain.clone(), self.options.id);
-                if shard == self.options.id {
-                    self.handle_unwatch_domain(&domain, watcher);
-                } else {
-                    out.mail
-                        .push((shard, Mail::UnwatchDomain { domain, watcher }));
-                }
+    }
+
+    fn unwatch_domain(&mut self, domain: &str, out: &mut Outbox) {
+        let watcher = self.options.id;
+        for shard in (0..self.options.shards).map(ShardId) {
+            if shard == watcher {
+                self.handle_unwatch_domain(domain, watcher);
+            } else {
+                let domain = domain.into();
+                out.mail
+                    .push((shard, Mail::UnwatchDomain { domain, watcher }));
             }
         }
     }
@@ -120,20 +153,28 @@ impl Shard {
         &mut self,
         domain: Box<str>,
         watcher: ShardId,
+        watch: WatchNumber,
         out: &mut Outbox,
     ) {
         let watching = self.rosters.watching.entry(domain.clone()).or_default();
-        if !watching.contains(&watcher) {
-            watching.push(watcher);
-        }
+        watching.retain(|watching| watching.shard != watcher);
+        watching.push(Watching {
+            shard: watcher,
+            watch,
+        });
         let present = self.presentities.present_in(&domain);
-        self.tell_roster(watcher, domain, present, true, true, out);
+        let announcement = Announcement {
+            watch,
+            is_present: true,
+            is_first: true,
+        };
+        self.tell_roster(watcher, domain, present, announcement, out);
     }
 
     /// As owner: a shard need not know any more.
     pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: ShardId) {
         if let Some(watching) = self.rosters.watching.get_mut(domain) {
-            watching.retain(|shard| *shard != watcher);
+            watching.retain(|watching| watching.shard != watcher);
             if watching.is_empty() {
                 self.rosters.watching.remove(domain);
             }
@@ -142,10 +183,17 @@ impl Shard {
 
     /// As owner: somebody came or went.
     pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, out: &mut Outbox) {
-        let shards: SmallVec<[ShardId; 2]> = self.rosters.watching(aor.domain()).into();
-        for watcher in shards {
+        let Some(watching) = self.rosters.watching.get(aor.domain()).cloned() else {
+            return;
+        };
+        for Watching { shard, watch } in watching {
+            let announcement = Announcement {
+                watch,
+                is_present,
+                is_first: false,
+            };
             let domain = aor.domain().into();
-            self.tell_roster(watcher, domain, vec![aor.clone()], is_present, false, out);
+            self.tell_roster(shard, domain, vec![aor.clone()], announcement, out);
         }
     }
 
@@ -154,22 +202,18 @@ impl Shard {
         watcher: ShardId,
         domain: Box<str>,
         aors: Vec<Aor>,
-        is_present: bool,
-        is_first: bool,
+        announcement: Announcement,
         out: &mut Outbox,
     ) {
         if watcher == self.options.id {
-            self.handle_roster(&domain, aors, is_present, is_first, out);
+            self.handle_roster(&domain, aors, announcement, out);
         } else {
-            out.mail.push((
-                watcher,
-                Mail::Roster {
-                    domain,
-                    aors,
-                    is_present,
-                    is_first,
-                },
-            ));
+            let mail = Mail::Roster {
+                domain,
+                aors,
+                announcement,
+            };
+            out.mail.push((watcher, mail));
         }
     }
 
@@ -178,25 +222,28 @@ impl Shard {
         &mut self,
         domain: &str,
         aors: Vec<Aor>,
-        is_present: bool,
-        is_first: bool,
+        announcement: Announcement,
         out: &mut Outbox,
     ) {
-        let Some(roster) = self.rosters.watched.get_mut(domain) else {
+        let Some(watched) = self.rosters.watched.get_mut(domain) else {
             return;
         };
-        let subscriptions = roster.subscriptions.clone();
-        if is_first {
-            roster.awaited = roster.awaited.saturating_sub(1);
+        if watched.watch != announcement.watch {
+            return;
         }
+        let is_present = announcement.is_present;
+        watched.awaited = watched
+            .awaited
+            .saturating_sub(u16::from(announcement.is_first));
         for aor in &aors {
             if is_present {
-                roster.present.insert(aor.clone());
+                watched.present.insert(aor.clone());
             } else {
-                roster.present.remove(aor);
+                watched.present.remove(aor);
             }
         }
-        let directory = std::sync::Arc::clone(&self.directory);
+        let subscriptions = watched.subscriptions.clone();
+        let directory = Arc::clone(&self.directory);
         for (id, kind) in subscriptions {
             let roster = Roster {
                 domain: domain.into(),
@@ -209,7 +256,10 @@ impl Shard {
                     self.vanish(id, aor);
                 }
             }
-            self.want(id, crate::shard::table::Wants::Change);
+            if announcement.is_first {
+                // It may have waited for nothing else.
+                self.want(id, Wants::Change);
+            }
         }
     }
 }

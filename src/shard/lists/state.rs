@@ -4,8 +4,11 @@
 //! while the list does not (phones assign their keys by it, W:C1.3); a resource that comes and goes
 //! keeps its place and its number; what is marked stays marked until it was written.
 
+use std::collections::HashMap;
+
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
+use crate::presence::list::Member;
 use crate::presence::list::Roster;
 use crate::presence::policy::Decision;
 use crate::shard::lists::ListPlan;
@@ -52,6 +55,8 @@ pub(crate) struct Resource {
     pub(crate) shown: u64,
     /// It is to be told.
     pub(crate) is_marked: bool,
+    /// The phone has been told that it is there.
+    pub(crate) is_listed: bool,
     /// On the list itself, whether it is there or not.
     is_fixed: bool,
     /// Its owner has said what it is.
@@ -74,10 +79,19 @@ pub(crate) struct ListState {
     pub(crate) owes_full: bool,
     /// The last NOTIFY left out what did not fit: what follows tells that, and no list in full.
     pub(crate) is_unfinished: bool,
+    /// The places of those who may come and go; empty in a list that follows no roster.
+    place_by_aor: HashMap<Aor, u32>,
     /// Resources whose owner has not spoken yet.
     awaited: u32,
     numbers: u32,
+    /// Numbers and versions of those who are no longer among the resources, by URI: who is again goes
+    /// on with them, because the phone may not have seen that he was gone (W:B5.9).
+    departed: HashMap<Box<str>, (u32, u32)>,
 }
+
+/// Departed resources of one list that are remembered. Beyond it they are forgotten, and who is there
+/// again is another instance.
+const DEPARTED_MAX: usize = 10_000;
 
 impl ListState {
     /// Without resources yet.
@@ -91,8 +105,10 @@ impl ListState {
             resources: Vec::new(),
             owes_full: true,
             is_unfinished: false,
+            place_by_aor: HashMap::new(),
             awaited: 0,
             numbers: 0,
+            departed: HashMap::new(),
         }
     }
 
@@ -104,27 +120,35 @@ impl ListState {
     /// Adds a resource at the end, marked; its place.
     pub(crate) fn push(
         &mut self,
-        uri: &str,
-        name: &str,
+        member: &Member,
         decision: Decision,
         standing: Standing,
         is_fixed: bool,
     ) -> u32 {
-        self.numbers += 1;
+        let place = self.resources.len() as u32;
+        if let Some(aor) = member.aor.as_ref().filter(|_| !self.rosters.is_empty()) {
+            self.place_by_aor.insert(aor.clone(), place);
+        }
+        let departed = self.departed.remove_entry(&*member.uri);
+        let (uri, (number, version)) = departed.unwrap_or_else(|| {
+            self.numbers += 1;
+            (member.uri.clone(), (self.numbers, 0))
+        });
         self.resources.push(Resource {
-            uri: uri.into(),
-            name: name.into(),
+            uri,
+            name: member.name.clone(),
             post: None,
-            number: self.numbers,
+            number,
             decision,
             standing,
-            version: 0,
+            version,
             shown: 0,
             is_marked: true,
+            is_listed: false,
             is_fixed,
             is_known: true,
         });
-        self.resources.len() as u32 - 1
+        place
     }
 
     /// A resource watches its presentity from now on, whose owner may not have spoken yet.
@@ -187,18 +211,18 @@ impl ListState {
         }
     }
 
-    /// The place of the resource of that URI.
-    pub(crate) fn place_of(&self, uri: &str) -> Option<u32> {
-        let place = self.resources.iter().position(|it| *it.uri == *uri);
-        place.map(|place| place as u32)
+    /// The place of somebody, in a list that follows a roster.
+    pub(crate) fn place_of(&self, aor: &Aor) -> Option<u32> {
+        self.place_by_aor.get(aor).copied()
     }
 
-    /// The URIs and the names that are on the list itself, in order.
-    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// The URIs and the names that are on the list itself, in order, and whether they are of
+    /// somebody we know.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
         self.resources
             .iter()
             .filter(|resource| resource.is_fixed)
-            .map(|resource| (&*resource.uri, &*resource.name))
+            .map(|it| (&*it.uri, &*it.name, it.standing != Standing::Unknown))
     }
 
     /// A resource that went is there again, and the rules of this moment make that of it; whether it
@@ -223,6 +247,12 @@ impl ListState {
     pub(crate) fn dismiss(&mut self, place: u32) -> bool {
         let is_series = self.encoding == Encoding::Series;
         match self.resources.get_mut(place as usize) {
+            // It came and went before the phone was told of it.
+            Some(resource) if !resource.is_fixed && !is_series && !resource.is_listed => {
+                resource.standing = Standing::Gone;
+                resource.is_marked = false;
+                true
+            }
             Some(resource) if !resource.is_fixed && !is_series => {
                 resource.standing = Standing::Leaving;
                 resource.is_marked = true;
@@ -234,9 +264,9 @@ impl ListState {
 
     /// Whether somebody went and still watches.
     pub(crate) fn has_leavers(&self) -> bool {
-        self.resources
-            .iter()
-            .any(|resource| resource.standing == Standing::Gone && resource.post.is_some())
+        // Who is on the list itself does not go.
+        let has_left = |it: &Resource| it.standing == Standing::Gone && it.post.is_some();
+        !self.rosters.is_empty() && self.resources.iter().any(has_left)
     }
 
     /// The watchers of those who went.
@@ -254,24 +284,33 @@ impl ListState {
         // Only the last can go without moving others.
         let is_free =
             |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
-        self.resources.pop_if(|last| is_free(last)).is_some()
+        let Some(freed) = self.resources.pop_if(|last| is_free(last)) else {
+            return false;
+        };
+        let end = self.resources.len() as u32;
+        self.place_by_aor.retain(|_, place| *place < end);
+        self.remember(freed);
+        true
     }
 
-    /// Takes all resources out, to be filled anew.
-    pub(crate) fn empty(&mut self) -> Vec<Resource> {
+    /// Takes all resources out, to be filled anew: where they watched.
+    pub(crate) fn empty(&mut self) -> Vec<Post> {
         self.owes_full = true;
         self.awaited = 0;
-        std::mem::take(&mut self.resources)
+        self.place_by_aor.clear();
+        let posts = self.posts().collect();
+        for resource in std::mem::take(&mut self.resources) {
+            self.remember(resource);
+        }
+        posts
     }
 
-    /// Resources that were there before keep their number and version.
-    pub(crate) fn inherit(&mut self, old: &[Resource]) {
-        for resource in &mut self.resources {
-            if let Some(before) = old.iter().find(|before| before.uri == resource.uri) {
-                resource.number = before.number;
-                resource.version = before.version;
-            }
+    fn remember(&mut self, resource: Resource) {
+        if self.departed.len() >= DEPARTED_MAX {
+            self.departed.clear();
         }
+        let instance = (resource.number, resource.version);
+        self.departed.insert(resource.uri, instance);
     }
 
     /// Whether every resource's owner has spoken.

@@ -8,6 +8,7 @@
 use memchr::memchr;
 
 use crate::sip::header::octets;
+use crate::sip::message::lines::next_control;
 
 /// What a plain 200 says about the request it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,30 +25,55 @@ pub struct PlainAnswer<'a> {
     pub method: &'a [u8],
 }
 
+/// What a stream must know of an answer.
+struct Head {
+    /// How long it is.
+    octets: usize,
+    /// How often it says that nothing follows.
+    lengths: usize,
+}
+
 const STATUS: &[u8] = b"SIP/2.0 200 ";
 
-/// The headers that must be there, once each, spelled like this.
-const NEEDED: [&[u8]; 5] = [b"Via: ", b"From: ", b"To: ", b"Call-ID: ", b"CSeq: "];
+/// Headers that must be there, once each.
+const NEEDED: usize = 5;
 
 impl<'a> PlainAnswer<'a> {
-    /// Reads a datagram; None when it is anything but a plain 200 to a request over UDP.
+    /// Reads a datagram, or a message that was cut from a stream; None when it is anything but a
+    /// plain 200.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (answer, _) = Self::read_front(bytes)?;
+        Some(answer)
+    }
+
+    /// Octets of the plain 200 at the front of a stream; None when there is anything else, or only
+    /// a part of one. Like everything on a stream it must say how long it is, and once
+    /// (RFC 3261 §18.3).
+    #[must_use]
+    pub fn measure(stream: &'a [u8]) -> Option<usize> {
+        let (_, head) = Self::read_front(stream)?;
+        (head.lengths == 1).then_some(head.octets)
+    }
+
+    /// Reads what is at the front, and how far it went.
+    fn read_front(bytes: &'a [u8]) -> Option<(Self, Head)> {
         let mut rest = bytes.strip_prefix(STATUS)?;
         take_line(&mut rest)?;
-        let mut found: [Option<&[u8]>; NEEDED.len()] = [None; NEEDED.len()];
+        let mut found: [Option<&[u8]>; NEEDED] = [None; NEEDED];
+        let mut lengths = 0;
         loop {
             let line = take_line(&mut rest)?;
             let Some(first) = line.first() else { break };
-            if let Some(place) = NEEDED.iter().position(|name| line.starts_with(name)) {
-                let value = line.get(NEEDED[place].len()..)?;
-                if found[place].replace(value).is_some() {
+            if let Some((place, value)) = needed(line) {
+                if found.get_mut(place)?.replace(value).is_some() {
                     return None;
                 }
             } else {
                 let is_harmless = match first | 0x20 {
                     b's' | b'u' | b'a' | b'd' => memchr(b':', line).is_some_and(|colon| colon > 1),
                     b'c' => {
+                        lengths += 1;
                         line.get(..15)?.eq_ignore_ascii_case(b"Content-Length:")
                             && line.get(15..)?.trim_ascii() == b"0"
                     }
@@ -58,6 +84,7 @@ impl<'a> PlainAnswer<'a> {
                 }
             }
         }
+        let octets = bytes.len() - rest.len();
         let [Some(via), Some(_), Some(_), Some(_), Some(cseq)] = found else {
             return None;
         };
@@ -68,33 +95,54 @@ impl<'a> PlainAnswer<'a> {
             .count();
         let (number, method) = cseq.split_at(digits);
         let number = octets::number(number).filter(|number| *number <= i32::MAX as u64)?;
-        Some(Self {
+        let answer = Self {
             branch,
             host,
             port,
             sequence: number as u32,
             method: method.strip_prefix(b" ")?,
-        })
+        };
+        Some((answer, Head { octets, lengths }))
     }
 }
 
-/// The next line, without its end; None when there is none, or it holds what a line must not.
+/// The next line, without its end; None when there is none, or it holds what may end a line.
+#[inline]
 fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let end = memchr(b'\n', rest)?;
-    let line = rest.get(..end)?.strip_suffix(b"\r")?;
-    *rest = rest.get(end + 1..)?;
-    let is_clean = line.iter().all(|octet| *octet >= 0x20 && *octet != 0x7f);
-    is_clean.then_some(line)
+    let (line, behind) = rest.split_at_checked(next_control(rest, 0)?)?;
+    *rest = behind.strip_prefix(b"\r\n")?;
+    Some(line)
 }
 
-/// `SIP/2.0/UDP host:port;branch=...`, in any order of plain parameters.
+/// Which of the needed headers a line is, spelled exactly like this, and its value.
+#[inline]
+fn needed(line: &[u8]) -> Option<(usize, &[u8])> {
+    // By prefixes whose length the compiler knows: each is one comparison of a word or two.
+    let via = || Some((0, line.strip_prefix(b"Via: ")?));
+    let from = || Some((1, line.strip_prefix(b"From: ")?));
+    let to = || Some((2, line.strip_prefix(b"To: ")?));
+    let call_id = || Some((3, line.strip_prefix(b"Call-ID: ")?));
+    let cseq = || Some((4, line.strip_prefix(b"CSeq: ")?));
+    via()
+        .or_else(from)
+        .or_else(to)
+        .or_else(call_id)
+        .or_else(cseq)
+}
+
+/// `SIP/2.0/UDP host:port;branch=...`, or TCP, in any order of plain parameters.
 fn read_via(via: &[u8]) -> Option<(&[u8], &[u8], Option<u16>)> {
-    let rest = via.strip_prefix(b"SIP/2.0/UDP ")?;
-    if rest.iter().any(|octet| b", \t\"[(".contains(octet)) {
+    let protocol = via.strip_prefix(b"SIP/2.0/")?;
+    let udp = protocol.strip_prefix(b"UDP ");
+    let rest = udp.or_else(|| protocol.strip_prefix(b"TCP "))?;
+    // Without an early exit, so that sixteen octets are compared at once. A tab ended the line.
+    let is_plain = rest.iter().fold(true, |is_plain, octet| {
+        is_plain & !matches!(octet, b',' | b' ' | b'"' | b'[' | b'(')
+    });
+    if !is_plain {
         return None;
     }
-    let mut pieces = rest.split(|octet| *octet == b';');
-    let sent_by = pieces.next()?;
+    let (sent_by, mut parameters) = split_at_semicolon(rest);
     let (host, port) = match memchr(b':', sent_by) {
         Some(colon) => {
             let port = octets::number(sent_by.get(colon + 1..)?)?;
@@ -103,14 +151,23 @@ fn read_via(via: &[u8]) -> Option<(&[u8], &[u8], Option<u16>)> {
         None => (sent_by, None),
     };
     let mut branch = None;
-    for piece in pieces {
-        if let Some(value) = piece.strip_prefix(b"branch=")
+    while !parameters.is_empty() {
+        let (parameter, others) = split_at_semicolon(parameters);
+        if let Some(value) = parameter.strip_prefix(b"branch=")
             && branch.replace(value).is_some()
         {
             return None;
         }
+        parameters = others;
     }
     Some((branch?, host, port))
+}
+
+/// What stands before the first semicolon, and what behind it.
+#[inline]
+fn split_at_semicolon(text: &[u8]) -> (&[u8], &[u8]) {
+    let at = memchr(b';', text).unwrap_or(text.len());
+    (&text[..at], text.get(at + 1..).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -137,6 +194,25 @@ mod tests {
     }
 
     #[test]
+    fn on_a_stream_it_ends_where_it_says() {
+        let plain = PLAIN.replace("UDP", "TCP");
+        let stream = format!("{plain}{plain}");
+        assert_eq!(PlainAnswer::measure(stream.as_bytes()), Some(plain.len()));
+        for end in 0..plain.len() {
+            assert_eq!(
+                PlainAnswer::measure(&stream.as_bytes()[..end]),
+                None,
+                "{end}"
+            );
+        }
+        let length = "Content-Length: 0\r\n";
+        for lengths in [String::new(), length.repeat(2), format!("{length}l: 0\r\n")] {
+            let text = plain.replace(length, &lengths);
+            assert_eq!(PlainAnswer::measure(text.as_bytes()), None, "{lengths}");
+        }
+    }
+
+    #[test]
     fn anything_else_is_left_to_the_parser() {
         let changes = [
             ("200 OK", "202 OK"),
@@ -144,7 +220,7 @@ mod tests {
             ("SIP/2.0 200", "SIP/2.0  200"),
             ("Via: ", "v: "),
             ("Via: ", "Via : "),
-            ("SIP/2.0/UDP", "SIP/2.0/TCP"),
+            ("SIP/2.0/UDP", "SIP/2.0/SCTP"),
             ("10.0.0.1:5060;", "[::1]:5060;"),
             (";rport=5060", ";branch=2"),
             (";received=10.0.0.1", ", SIP/2.0/UDP b;branch=3"),

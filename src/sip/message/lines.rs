@@ -131,7 +131,7 @@ const fn controls(octets: [u8; 8]) -> u64 {
 /// itself, because inside the loop that calls it for every line it leaves too few registers for the
 /// rest (measured).
 #[inline(never)]
-fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
+pub(super) fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
     let mut rest = bytes.get(from..)?;
     while let Some((octets, behind)) = rest.split_first_chunk::<16>() {
         // Without an early exit, so that it becomes one comparison of sixteen octets.

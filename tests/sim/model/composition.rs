@@ -265,8 +265,9 @@ pub(crate) fn compose<'a>(
         State::Confirmed => Availability::Busy,
         _ => Availability::Ringing,
     }));
-    let is_expected =
-        style == Style::Alceo || any(|says| matches!(says, Says::Registrar | Says::Contact));
+    // Nobody registers as an orbit (W:C8.1).
+    let is_expected = style == Style::Alceo && !nature.is_orbit
+        || any(|says| matches!(says, Says::Registrar | Says::Contact));
     if has_reach {
         let is_overruled = style == Style::Standard && declared_open == Some(false);
         reasons.extend((!is_overruled).then_some(Availability::Available));

@@ -1,6 +1,7 @@
 //! What phones and the networks around them do to a node: reboots, rebinding NATs, broken streams,
 //! silence, haste.
 
+use super::Asked;
 use super::Phone;
 use crate::network::Access;
 use crate::network::SECOND;
@@ -79,5 +80,11 @@ impl Phone {
                 bench.net.break_stream(connection, silent);
             }
         }
+    }
+
+    /// Whether what was asked is a subscription that it has.
+    pub(super) fn has_live(&self, asked: &Asked) -> bool {
+        let dialog = self.keys[asked.key].dialog.as_ref();
+        dialog.is_some_and(|dialog| dialog.serial == asked.serial && dialog.established)
     }
 }

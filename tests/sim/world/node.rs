@@ -8,6 +8,8 @@ use lamplighter::shard::Directory;
 use lamplighter::shard::Options;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
+use lamplighter::shard::shield::Rate;
+use lamplighter::shard::shield::ShieldOptions;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -30,6 +32,8 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         notify_rate_per_phone: plan.notify_rate,
         notify_burst_per_phone: plan.notify_burst,
         notifies_per_turn: plan.notifies_per_turn,
+        timers_per_turn: 2 * plan.notifies_per_turn,
+        segment_octets_max: 1400,
         presentities_max: 1000,
         publications_per_presentity_max: 1000,
         calls_per_presentity_max: 1000,
@@ -37,6 +41,13 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         response_ring_octets: 1 << 22,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        shield: ShieldOptions {
+            phone: Rate {
+                per_second: 3,
+                burst: 100,
+            },
+            ..ShieldOptions::default()
+        },
     };
     let mut seed = [0; 32];
     let mut rng = Rng::new(plan.seed ^ u64::from(id) << 48);

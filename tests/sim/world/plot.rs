@@ -47,7 +47,10 @@ impl World {
                 self.each_phone(|phone, _| phone.calm = true);
                 self.each_source(|source| source.calm = true);
             }
-            Phase::Silence => self.each_source(|source| source.silent = true),
+            Phase::Silence => {
+                self.each_source(|source| source.silent = true);
+                self.switch_loopers_off();
+            }
             Phase::Farewell => {
                 // The questions reach the shards before anything a phone does now.
                 self.ask_about_everybody();
@@ -78,6 +81,15 @@ impl World {
         for actor in &mut self.actors {
             if let Actor::Source(source) = actor {
                 change(source);
+            }
+        }
+    }
+
+    /// Loops go on while phones have to follow, and end in time to be forgotten.
+    fn switch_loopers_off(&mut self) {
+        for actor in &mut self.actors {
+            if let Actor::Looper(looper) = actor {
+                looper.gone = true;
             }
         }
     }

@@ -85,7 +85,15 @@ impl World {
         let Some(told) = Told::of(text) else {
             return self.fail("a NOTIFY without a readable Subscription-State", text.start);
         };
-        if is_list != (text.one("Require") == Some("eventlist")) {
+        // Without a body it stands for a list that is told by RLMI otherwise (W:B5.3).
+        let target = text.uri("From").and_then(Watcher::of);
+        let is_of_list = target.is_some_and(|target| self.is_list(target.user));
+        let requires_list = text.one("Require") == Some("eventlist");
+        let is_fitting = match text.body {
+            "" => is_of_list || !requires_list,
+            _ => requires_list == is_list,
+        };
+        if !is_fitting {
             return self.fail(
                 "Require: eventlist and the body do not go together",
                 text.body,

@@ -37,7 +37,7 @@ impl ShownDialogs {
 }
 
 /// Appends what changed since `shown`, and the closing tag; `shown` is what it is from now on.
-/// Returns whether anything changed. Goes behind [`super::write_partial_prolog`].
+/// Goes behind [`super::write_partial_prolog`].
 ///
 /// Meant for views with `all_dialogs`: with one dialog alone, the one that gives way to another
 /// reads as terminated.
@@ -47,8 +47,7 @@ pub fn write_changes(
     composed: &Composed,
     view: View,
     shown: &mut ShownDialogs,
-) -> bool {
-    let begin = out.len();
+) {
     let mut current: SmallVec<[(ShownId, u64); 2]> = SmallVec::new();
     for call in shown_calls(aor, composed, view.rendering) {
         let start = out.len();
@@ -67,9 +66,7 @@ pub fn write_changes(
         }
     }
     shown.0 = current;
-    let is_changed = out.len() > begin;
     out.extend_from_slice(b"</dialog-info>\n");
-    is_changed
 }
 
 fn hash_of(octets: &[u8]) -> u64 {

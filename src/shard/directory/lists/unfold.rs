@@ -13,7 +13,7 @@ use crate::shard::directory::lists::DEPTH_MAX;
 use crate::shard::directory::lists::Definition;
 use crate::shard::directory::lists::List;
 use crate::shard::directory::lists::ListFault;
-use crate::sip::uri::write_escaped_user;
+use crate::sip::uri::sip_uri;
 
 impl Directory {
     /// What a list comes to.
@@ -65,11 +65,8 @@ impl Directory {
 
     /// One of ours as a member, under the domain's own name.
     fn local_member(&self, aor: Aor) -> Member {
-        let mut uri = "sip:".to_owned();
-        write_escaped_user(aor.user(), &mut uri);
-        uri.extend(["@", aor.domain()]);
         Member {
-            uri: uri.into(),
+            uri: sip_uri(aor.user(), aor.domain()).into(),
             name: self.name_of(&aor).into(),
             aor: Some(aor),
         }

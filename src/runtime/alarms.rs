@@ -1,0 +1,19 @@
+//! What the engine wants the operator to see at once.
+
+use crate::shard::shield::LoopReport;
+
+/// A phone loops: one line, rare by the engine's own pace. It names the phone, because somebody has
+/// to go there.
+pub(crate) fn log(report: &LoopReport) {
+    tracing::warn!(
+        address = %report.peer,
+        transport = report.transport.uri_parameter(),
+        user_agent = ?report.user_agent,
+        method = ?report.method,
+        target = ?report.target,
+        answered = report.answered,
+        per_minute = report.per_minute(),
+        "phone {:?} loops; `lamplighter loops` lists all that do",
+        report.phone
+    );
+}

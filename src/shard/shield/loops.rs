@@ -1,0 +1,199 @@
+//! Phones that loop (PEERS 30; W:G5): the same errand again and again, refused each time or begun
+//! anew each time. The operator is told which ones, so that ten of them are found at once.
+//!
+//! An errand has a bucket: each refusal takes a token, and each new subscription, for a phone that
+//! ignores its 200s loops as well. Credentials that are accepted give one back: the challenge before
+//! them was no failure. Whoever finds the bucket empty is listed; who is still at it ten seconds
+//! later is an alarm, now and every ten minutes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::shard::Shard;
+use crate::shard::flow::ShardId;
+use crate::shard::outbox::Outbox;
+use crate::shard::respond::Request;
+use crate::shard::shield::bucket::Pace;
+use crate::sip::HeaderName;
+use crate::sip::Method;
+use crate::sip::Status;
+use crate::sip::Transport;
+
+/// A phone must go on for so long before anybody is told.
+const ALARM_AFTER: Duration = Duration::from_secs(10);
+/// And then again.
+const ALARM_REPEAT: Duration = Duration::from_secs(600);
+/// Alarms of a shard: some at once, then one in so long.
+const ALARM_INTERVAL: Duration = Duration::from_secs(6);
+/// How many at once.
+const ALARM_BURST: u32 = 10;
+/// Whoever was silent for so long loops no more.
+const QUIET: Duration = Duration::from_secs(120);
+/// Octets kept of what a phone says.
+const TEXT_OCTETS_MAX: usize = 256;
+
+/// A phone that loops, as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct LoopReport {
+    /// The shard it meets.
+    pub shard: ShardId,
+    /// How it comes.
+    pub transport: Transport,
+    /// The address its latest request came from.
+    pub peer: SocketAddr,
+    /// Who it says it is.
+    pub phone: String,
+    /// Its User-Agent.
+    pub user_agent: String,
+    /// What it sends.
+    pub method: String,
+    /// To whom.
+    pub target: String,
+    /// What it was answered last; 200 when it begins anew what was begun.
+    pub answered: u16,
+    /// Requests since it was noticed.
+    pub requests: u64,
+    /// Since then.
+    pub age: Duration,
+}
+
+impl LoopReport {
+    /// Requests a minute, on average.
+    #[must_use]
+    pub fn per_minute(&self) -> u64 {
+        let millis = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
+        self.requests.saturating_mul(60_000) / millis.max(1_000)
+    }
+}
+
+#[derive(Debug)]
+struct Looping {
+    errand: u64,
+    report: LoopReport,
+    since: Instant,
+    latest: Instant,
+    alarm_at: Instant,
+}
+
+impl Looping {
+    fn report(&self) -> LoopReport {
+        LoopReport {
+            age: self.latest.saturating_duration_since(self.since),
+            ..self.report.clone()
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.latest) >= QUIET
+    }
+}
+
+/// Those that loop; few.
+#[derive(Debug, Default)]
+pub(super) struct Loops {
+    looping: Vec<Looping>,
+    /// When the bucket of alarms is full again.
+    alarms_full_at: u64,
+}
+
+impl Shard {
+    /// A request that belongs to no dialog was served.
+    pub(super) fn note_acceptance(
+        &mut self,
+        request: &Request<'_>,
+        method: Method<'_>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        if request.message.header(HeaderName::Authorization).is_some() {
+            let errand = self.shield.errand("loop", request);
+            let pace = self.shield.paces.repeats;
+            self.shield.buckets.give_back(errand, pace);
+        }
+        if method == Method::Subscribe {
+            self.note_repeat(request, Status::OK, now, out);
+        }
+    }
+
+    /// A request was refused, or began a subscription: once is nothing, again and again is a loop.
+    pub(crate) fn note_repeat(
+        &mut self,
+        request: &Request<'_>,
+        status: Status,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let shield = &mut self.shield;
+        let (at, pace) = (shield.nanos(now), shield.paces.repeats);
+        let errand = shield.errand("loop", request);
+        if shield.buckets.take(errand, pace, at) {
+            return;
+        }
+        let loops = &mut shield.loops;
+        let known = loops.looping.iter().position(|it| it.errand == errand);
+        let place = known.or_else(|| {
+            loops.looping.retain(|looping| !looping.is_over(now));
+            if loops.looping.len() >= shield.options.loops_max {
+                self.counters.loops_over_limit += 1;
+                return None;
+            }
+            loops.looping.push(Looping {
+                errand,
+                report: describe(request, self.options.id),
+                since: now,
+                latest: now,
+                alarm_at: now + ALARM_AFTER,
+            });
+            Some(loops.looping.len() - 1)
+        });
+        let Some(looping) = place.and_then(|place| loops.looping.get_mut(place)) else {
+            return;
+        };
+        if looping.is_over(now) {
+            (looping.since, looping.alarm_at) = (now, now + ALARM_AFTER);
+            looping.report.requests = 0;
+        }
+        looping.latest = now;
+        looping.report.peer = request.flow.peer;
+        looping.report.answered = status.0;
+        looping.report.requests += 1;
+        if now < looping.alarm_at {
+            return;
+        }
+        looping.alarm_at = now + ALARM_REPEAT;
+        if Pace::new(ALARM_INTERVAL, ALARM_BURST).take(&mut loops.alarms_full_at, at) {
+            self.counters.loops_alarmed += 1;
+            out.alarms.push(looping.report());
+        }
+    }
+
+    /// Who loops at this time: `lamplighter loops`.
+    pub(crate) fn loops(&self, now: Instant) -> Vec<LoopReport> {
+        let looping = self.shield.loops.looping.iter();
+        looping
+            .filter(|looping| !looping.is_over(now))
+            .map(Looping::report)
+            .collect()
+    }
+}
+
+fn describe(request: &Request<'_>, shard: ShardId) -> LoopReport {
+    let message = request.message;
+    let text = |octets: &[u8]| {
+        let octets = octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets);
+        String::from_utf8_lossy(octets).into_owned()
+    };
+    LoopReport {
+        shard,
+        transport: request.flow.transport,
+        peer: request.flow.peer,
+        phone: text(message.from().map_or(b"", |from| from.uri)),
+        user_agent: text(message.header(HeaderName::UserAgent).unwrap_or_default()),
+        method: text(message.method().token()),
+        target: text(message.to().map_or(b"", |to| to.uri)),
+        answered: 0,
+        requests: 0,
+        age: Duration::ZERO,
+    }
+}

@@ -1,0 +1,150 @@
+//! The storm shield: what keeps a phone that loops, an address that floods, a tenant that boots or
+//! a crowd from taking the lamps of everybody else (W:A1.21, A1.24, A7.10, B1.11, E3.8, E3.9).
+//!
+//! It stands before what creates work, see `guard`. The refresh of a live subscription and the
+//! answer to a NOTIFY never meet it, and pay nothing for it.
+//!
+//! Invariants:
+//! - memory is bounded by the options, whatever arrives, and a request that is held back allocates
+//!   nothing;
+//! - whom a phone's own bucket holds back takes nothing from the buckets it shares with others;
+//! - a reload of the configuration ends what refusals are kept, so that an operator's remedy works
+//!   at once;
+//! - it knows nobody by what a stranger could choose for somebody else: keys are hashed with a
+//!   secret, and have the sender's address in them.
+
+mod backlog;
+mod bucket;
+mod expiry;
+mod guard;
+mod loops;
+mod memory;
+mod options;
+mod refusals;
+mod strikes;
+
+pub use loops::LoopReport;
+pub use options::Rate;
+pub use options::ShieldOptions;
+
+pub(crate) use backlog::Backlog;
+pub(crate) use guard::Kind;
+
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::shard::respond::Request;
+use crate::shard::shield::bucket::Buckets;
+use crate::shard::shield::bucket::Pace;
+use crate::shard::shield::loops::Loops;
+use crate::shard::shield::refusals::Refusals;
+
+/// Octets of a DNS name.
+const HOST_OCTETS: usize = 255;
+
+/// All the shield remembers.
+#[derive(Debug)]
+pub(crate) struct Shield {
+    options: ShieldOptions,
+    paces: Paces,
+    epoch: Instant,
+    /// Holds the secret; cloned for every key.
+    hasher: DefaultHasher,
+    /// Changes with the configuration: what was known under the old one is found no more.
+    generation: u64,
+    buckets: Buckets,
+    refusals: Refusals,
+    loops: Loops,
+    /// When the shard's own bucket of initial SUBSCRIBEs is full again.
+    crowd_full_at: u64,
+    /// A host being looked up; kept for its capacity.
+    host: String,
+}
+
+/// The options as the buckets want them.
+#[derive(Clone, Copy, Debug)]
+struct Paces {
+    phone: Pace,
+    source: Pace,
+    domain: Pace,
+    stale: Pace,
+    wrong: Pace,
+    crowd: Pace,
+    repeats: Pace,
+}
+
+impl Paces {
+    fn new(options: &ShieldOptions) -> Self {
+        let of = |rate: Rate| Pace::per_second(rate.per_second, rate.burst);
+        let after = |attempts| Pace::new(options.cool_down, attempts);
+        let minute = Duration::from_secs(60);
+        let repeat = minute.checked_div(options.loop_per_minute);
+        Self {
+            phone: of(options.phone),
+            source: of(options.source),
+            domain: of(options.domain),
+            stale: after(options.stale_max),
+            wrong: after(options.wrong_max),
+            crowd: Pace::per_second(options.crowd, options.crowd.saturating_mul(10)),
+            repeats: Pace::new(repeat.unwrap_or_default(), options.loop_per_minute),
+        }
+    }
+}
+
+impl Shield {
+    /// A shield that has seen nobody. `secret` keys its hashes.
+    pub(crate) fn new(options: ShieldOptions, epoch: Instant, secret: u64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        secret.hash(&mut hasher);
+        Self {
+            paces: Paces::new(&options),
+            buckets: Buckets::new(options.buckets_max),
+            refusals: Refusals::new(options.refusals_max),
+            loops: Loops::default(),
+            options,
+            epoch,
+            hasher,
+            generation: 0,
+            crowd_full_at: 0,
+            host: String::with_capacity(HOST_OCTETS),
+        }
+    }
+
+    /// The configuration is another: nobody is refused any more for what the old one said.
+    pub(crate) fn forget_refusals(&mut self) {
+        self.generation += 1;
+    }
+
+    /// Nanoseconds since the start of time.
+    fn nanos(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_nanos() as u64
+    }
+
+    /// The key of what a stranger cannot guess.
+    fn key(&self, kind: impl Hash, write: impl FnOnce(&mut DefaultHasher)) -> u64 {
+        let mut hasher = self.hasher.clone();
+        kind.hash(&mut hasher);
+        write(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The key of what a phone asks of somebody: of one address by whom From names, to whom To
+    /// names, in one method. Call-IDs, tags and ports come and go with each turn of a loop, so they
+    /// are no part of it.
+    fn errand(&self, kind: impl Hash, request: &Request<'_>) -> u64 {
+        self.key(kind, |hasher| {
+            let message = request.message;
+            request.flow.peer.ip().hash(hasher);
+            message.method().token().hash(hasher);
+            message.from().map(|from| from.uri).hash(hasher);
+            message.to().map(|to| to.uri).hash(hasher);
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

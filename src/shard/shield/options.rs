@@ -1,0 +1,92 @@
+//! What the shield lets through, with defaults that no ordinary phone, office or boot of a fleet
+//! comes near. All of it holds for one shard.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// A token bucket's size and what comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// A second in the long run; 0 for no limit.
+    pub per_second: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+/// The options of the shield.
+#[derive(Clone, Debug)]
+pub struct ShieldOptions {
+    // Requests that create work; beyond it 503 with Retry-After.
+    /// Of one phone: an address and whom From names. The burst is two requests for each of a
+    /// thousand keys.
+    pub phone: Rate,
+    /// Of one IP address that no domain trusts.
+    pub source: Rate,
+    /// To one domain.
+    pub domain: Rate,
+    /// Addresses that none of these three hold for.
+    pub exempt: Vec<IpNet>,
+    /// Buckets remembered, all kinds together. Beyond it the fullest is forgotten first.
+    pub buckets_max: usize,
+
+    // Refusals.
+    /// Refusals (401, 403, 404, 489) that are given again without looking into it again; beyond it
+    /// the oldest is forgotten first.
+    pub refusals_max: usize,
+    /// For how long; zero for never.
+    pub refusal_life: Duration,
+    /// 401s with stale=true to one request of a phone before it is 403 (W:E3.9).
+    pub stale_max: u32,
+    /// 401s to wrong credentials before it is 403 (W:A7.10).
+    pub wrong_max: u32,
+    /// How long until one more is let through.
+    pub cool_down: Duration,
+
+    // Crowds.
+    /// NOTIFYs that may wait before new subscriptions are refused; OPTIONS at twice as many
+    /// (W:A1.21).
+    pub backlog_max: usize,
+    /// Initial SUBSCRIBEs a second that make a crowd, once ten seconds' worth of them came.
+    pub crowd: u32,
+    /// Subscriptions begun in a crowd are granted up to so many percent less than asked for.
+    pub jitter_percent: u32,
+
+    // Loops.
+    /// Requests a minute of one kind that are refused, or begin anew what was begun, before the
+    /// phone is said to loop; 0 for never.
+    pub loop_per_minute: u32,
+    /// Phones kept as looping; more are only counted.
+    pub loops_max: usize,
+}
+
+impl Default for ShieldOptions {
+    fn default() -> Self {
+        let rate = |per_second, burst| Rate { per_second, burst };
+        let network = |ip: IpAddr, bits| IpNet::new(ip, bits).ok();
+        let loopback = [
+            network(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
+            network(Ipv6Addr::LOCALHOST.into(), 128),
+        ];
+        Self {
+            phone: rate(10, 2_000),
+            source: rate(5_000, 100_000),
+            domain: rate(20_000, 500_000),
+            exempt: loopback.into_iter().flatten().collect(),
+            buckets_max: 65_536,
+            refusals_max: 4_096,
+            refusal_life: Duration::from_secs(3),
+            stale_max: 3,
+            wrong_max: 10,
+            cool_down: Duration::from_secs(30),
+            backlog_max: 100_000,
+            crowd: 50,
+            jitter_percent: 10,
+            loop_per_minute: 30,
+            loops_max: 100,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! One subscription: what it is to, how it is told, how far its life got. Its dialog and its place
+//! among others are the [`table`](super::table)'s.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::presence::document::View;
+use crate::presence::policy::Decision;
+use crate::presence::profile::Profile;
+use crate::presence::subscription::Package;
+use crate::presence::subscription::Termination;
+use crate::shard::appearances::Seizure;
+use crate::shard::conditions::Terms;
+use crate::shard::content::Shown;
+use crate::shard::lists::Encoding;
+use crate::shard::lists::ListState;
+use crate::shard::notify::InFlightId;
+use crate::shard::shield::Backlog;
+use crate::shard::table::DialogId;
+use crate::shard::table::Post;
+use crate::shard::table::SubscriptionId;
+use crate::shard::wheel::TimerHandle;
+use crate::shard::winfo::Audience;
+
+/// What a subscription is to.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// One presentity.
+    Presentity(Post),
+    /// A list of them.
+    List(Box<ListState>),
+    /// The watchers of one (RFC 3857).
+    Watchers(Box<Audience>),
+    /// An appearance of a shared line, which it holds (W:C10.2).
+    Seizure(Box<Seizure>),
+}
+
+impl Subject {
+    /// Its place with the one presentity it watches; None for others.
+    pub(crate) fn post(&self) -> Option<Post> {
+        match self {
+            Self::Presentity(post) => Some(*post),
+            Self::Seizure(seizure) => Some(seizure.post),
+            Self::List(_) | Self::Watchers(_) => None,
+        }
+    }
+}
+
+/// Whether a NOTIFY is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wants {
+    /// The phone has been told.
+    Nothing,
+    /// The state changed: a NOTIFY unless the phone was shown the same already (W:A3.14).
+    Change,
+    /// A NOTIFY in any case: one is owed after every SUBSCRIBE (W:A2.5).
+    Notify,
+}
+
+/// How far a subscription's life got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It is told of changes.
+    Active,
+    /// One last NOTIFY is owed.
+    Ending(Termination),
+}
+
+/// What a watcher calls what it watches. Watchers of one presentity mostly call it the same, and
+/// then share one of these.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The Event header's value, to echo; one line (W:A3.15).
+    pub(crate) event: Box<[u8]>,
+    /// The entity URI of its documents (W:C0.8).
+    pub(crate) entity: Box<[u8]>,
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) dialog: DialogId,
+    pub(crate) subject: Subject,
+
+    // What was asked for.
+    pub(crate) package: Package,
+    pub(crate) view: View,
+    /// What the rules make of it.
+    pub(crate) decision: Decision,
+    /// What else its SUBSCRIBE asked for; None for nothing.
+    pub(crate) terms: Option<Box<Terms>>,
+    /// What it was shown, when it is told changes alone.
+    pub(crate) history: Option<Box<Shown>>,
+    pub(crate) names: Arc<Names>,
+
+    // Its life.
+    pub(crate) phase: Phase,
+    /// The end the phone was told.
+    pub(crate) expires_at: Instant,
+    pub(crate) timer: Option<TimerHandle>,
+
+    // Its NOTIFYs.
+    pub(crate) wants: Wants,
+    pub(crate) is_queued: bool,
+    pub(crate) in_flight: Option<InFlightId>,
+    /// The version of the next document (W:B3.4).
+    pub(crate) version: u32,
+    /// A hash of the body last sent, 0 when the phone may not have it.
+    pub(crate) shown: u64,
+    /// NOTIFYs in a row that nobody answered.
+    pub(crate) strikes: u8,
+    /// NOTIFYs in a row that were refused.
+    pub(crate) refusals: u8,
+    /// Nothing is sent before.
+    pub(crate) not_before: Option<Instant>,
+}
+
+const _: () = assert!(size_of::<Subscription>() <= 120);
+
+/// What a new subscription is made of.
+#[derive(Debug)]
+pub(crate) struct NewSubscription<'a> {
+    pub(crate) package: Package,
+    pub(crate) view: View,
+    pub(crate) decision: Decision,
+    pub(crate) terms: Option<Box<Terms>>,
+    pub(crate) history: Option<Box<Shown>>,
+    pub(crate) event: &'a [u8],
+    pub(crate) entity: &'a [u8],
+    pub(crate) expires_at: Instant,
+}
+
+impl Subscription {
+    /// Wants a NOTIFY at least as much as before, and queues for it.
+    pub(crate) fn want(&mut self, wants: Wants, own: SubscriptionId, queue: &mut Backlog) {
+        self.wants = self.wants.max(wants);
+        if !self.is_queued {
+            self.is_queued = true;
+            queue.push(own, self.wants);
+        }
+    }
+
+    /// Whether it is told as a list (RFC 4662).
+    pub(crate) fn is_multipart(&self) -> bool {
+        matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
+    }
+
+    /// How many it watches, at least one: what looking at it costs.
+    pub(crate) fn resources(&self) -> usize {
+        match &self.subject {
+            Subject::List(list) => list.resources.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// Whether it is told as linphone alone reads lists (W:G1).
+    pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
+        profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
+    }
+
+    /// The phone may not have what it was sent last: it is told everything again.
+    pub(crate) fn forget_shown(&mut self) {
+        self.shown = 0;
+        if let Subject::List(list) = &mut self.subject {
+            list.forget_shown();
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The ways to phones, each kept once: all dialogs of a phone share one.
+//!
+//! Invariants: a way lives while a dialog uses it; two ways are never equal.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::shard::flow::Flow;
+use crate::shard::places::Places;
+
+/// How a phone is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Way {
+    /// How its last SUBSCRIBE came.
+    pub(crate) flow: Flow,
+    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another
+    /// port than it sends from.
+    pub(crate) destination: SocketAddr,
+}
+
+/// A way's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WayId(u32);
+
+#[derive(Debug)]
+struct Shared {
+    way: Way,
+    dialogs: u32,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Ways {
+    ways: Places<Shared>,
+    ids_by_way: HashMap<Way, WayId>,
+}
+
+impl Way {
+    /// The flow that NOTIFYs take.
+    pub(crate) fn onward(&self) -> Flow {
+        Flow {
+            peer: self.destination,
+            ..self.flow
+        }
+    }
+}
+
+impl Ways {
+    /// One more dialog uses that way.
+    pub(crate) fn join(&mut self, way: Way) -> WayId {
+        let ways = &mut self.ways;
+        let id = *self
+            .ids_by_way
+            .entry(way)
+            .or_insert_with(|| WayId(ways.insert(Shared { way, dialogs: 0 }) as u32));
+        ways[id.0 as usize].dialogs += 1;
+        id
+    }
+
+    /// One dialog less; a way without dialogs is forgotten.
+    pub(crate) fn leave(&mut self, id: WayId) {
+        let shared = &mut self.ways[id.0 as usize];
+        shared.dialogs -= 1;
+        if shared.dialogs == 0 {
+            self.ids_by_way.remove(&shared.way);
+            self.ways.remove(id.0 as usize);
+        }
+    }
+
+    /// The way of a dialog.
+    #[inline]
+    pub(crate) fn of(&self, id: WayId) -> &Way {
+        &self.ways[id.0 as usize].way
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::flow::ConnectionId;
+    use crate::sip::Transport;
+
+    #[test]
+    fn a_way_is_kept_once_and_as_long_as_it_is_used() {
+        let way = |port: u16| {
+            let peer = SocketAddr::from(([192, 0, 2, 1], port));
+            Way {
+                flow: Flow {
+                    transport: Transport::Udp,
+                    listener: 0,
+                    connection: ConnectionId::default(),
+                    local: SocketAddr::from(([192, 0, 2, 9], 5060)),
+                    peer,
+                },
+                destination: peer,
+            }
+        };
+        let mut ways = Ways::default();
+        let first = ways.join(way(1));
+        assert_eq!(ways.join(way(1)), first);
+        let second = ways.join(way(2));
+        assert_ne!(first, second);
+        assert_eq!(*ways.of(second), way(2));
+        ways.leave(first);
+        assert_eq!(*ways.of(first), way(1));
+        ways.leave(first);
+        assert_eq!(ways.ways.len(), 1);
+        assert_eq!(ways.ids_by_way.len(), 1);
+        assert_eq!(ways.join(way(3)), first, "its place is taken again");
+    }
+}

@@ -1,0 +1,113 @@
+//! A phone that loops, and strangers who do not exist: what the shield is for.
+//!
+//! The phone subscribes to one address with a new Call-ID many times a second, whatever it is
+//! answered, and knows nothing of what it is told (baresip with `mwi=yes`; W:G5). Strangers send from
+//! addresses at which nobody is, as whoever forges sources does (W:E3.8). Neither may put a lamp of
+//! the others wrong: that is what the other judges see.
+
+use crate::network::Access;
+use crate::network::ActorId;
+use crate::network::MILLISECOND;
+use crate::network::SECOND;
+use crate::network::Wake;
+use crate::realm::DOMAIN;
+use crate::realm::ELSEWHERE;
+use crate::sip_text::Request;
+use crate::sip_text::Text;
+use crate::sip_text::response;
+use crate::world::Bench;
+use crate::world::presentity_uri;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+
+/// Requests of the phone at once.
+const BURST: u64 = 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Looper {
+    id: ActorId,
+    address: SocketAddr,
+    presentity: usize,
+    /// It is switched off.
+    pub(crate) gone: bool,
+    /// Requests of the phone that were refused with Retry-After.
+    pub(crate) shed: u64,
+}
+
+impl Looper {
+    pub(crate) fn new(id: ActorId, bench: &mut Bench) -> Self {
+        let net = &mut bench.net;
+        let after = net.rng.below(20 * SECOND);
+        net.wake(id, after, Wake::Act);
+        Self {
+            id,
+            address: net.bind(id, None),
+            presentity: net.rng.below(net.plan.presentities as u64) as usize,
+            gone: false,
+            shed: 0,
+        }
+    }
+
+    pub(crate) fn handle_wake(&mut self, bench: &mut Bench) {
+        if self.gone {
+            return;
+        }
+        let after = bench.net.rng.between(100 * MILLISECOND, SECOND);
+        bench.net.wake(self.id, after, Wake::Act);
+        let user = format!("w{}", self.id);
+        for _ in 0..bench.net.rng.between(1, BURST) {
+            self.subscribe(self.address, &user, DOMAIN, bench);
+        }
+        if bench.net.rng.chance(200) {
+            let [.., high, low] = bench.net.rng.next().to_be_bytes();
+            let ip = Ipv4Addr::new(172, 16, high, low);
+            let nobody = SocketAddr::new(ip.into(), 5060);
+            self.subscribe(nobody, "nobody", ELSEWHERE, bench);
+        }
+    }
+
+    fn subscribe(&self, from: SocketAddr, user: &str, domain: &str, bench: &mut Bench) {
+        let net = &mut bench.net;
+        let random = net.rng.next();
+        let uri = presentity_uri(self.presentity, false);
+        let expires = net.plan.expires_min;
+        let request = Request {
+            method: "SUBSCRIBE",
+            uri: &uri,
+            via: &format!("UDP {from}"),
+            branch: &format!("z9hG4bK{random:x}"),
+            from: &format!("sip:{user}@{domain}"),
+            from_tag: &format!("l{random:x}"),
+            to: &uri,
+            to_tag: None,
+            call_id: &format!("{random:x}@loop{}", self.id),
+            cseq: 1,
+            headers: &format!("Contact: <sip:{from}>\r\nEvent: dialog\r\nExpires: {expires}\r\n"),
+            content_type: "",
+            body: "",
+        };
+        net.send(Access::Udp(from), request.write().into());
+    }
+
+    /// Answers are ignored, and no NOTIFY is known.
+    pub(crate) fn handle_message(&mut self, octets: &[u8], bench: &mut Bench) {
+        let Ok(text) = Text::parse(octets) else {
+            let detail = String::from_utf8_lossy(octets).into_owned();
+            let now = bench.net.now;
+            return bench.checker.fail(now, "a malformed message", detail);
+        };
+        if text.method().is_some() {
+            let answer = response(&text, 481, "", "");
+            return bench.net.send(Access::Udp(self.address), answer.into());
+        }
+        let is_shed = text.status() == Some(503);
+        if is_shed && text.number("Retry-After").is_none() {
+            let now = bench.net.now;
+            bench
+                .checker
+                .fail(now, "503 without Retry-After", text.start);
+        }
+        self.shed += u64::from(is_shed);
+    }
+}
