@@ -112,15 +112,15 @@ impl Package {
         }
     }
 
-    /// The least time between two NOTIFYs of changes (W:B4.4).
+    /// The least time between two NOTIFYs of changes, whatever was asked for (RFC 3842 §3.9,
+    /// RFC 3680 §4.9, RFC 3857 §4.7; W:B7.1, B7.4, B4.4).
     #[must_use]
     pub const fn notify_gap(self) -> Option<Duration> {
         match self {
-            Self::PresenceWinfo | Self::DialogWinfo => Some(Duration::from_secs(5)),
+            Self::MessageSummary => Some(Duration::from_secs(1)),
+            Self::Reg | Self::PresenceWinfo | Self::DialogWinfo => Some(Duration::from_secs(5)),
             Self::Dialog
             | Self::Presence
-            | Self::MessageSummary
-            | Self::Reg
             | Self::AsFeatureEvent
             | Self::CallInfo
             | Self::LineSeize => None,
@@ -280,16 +280,17 @@ mod tests {
     fn what_only_some_packages_have() {
         for package in Package::ALL {
             let seconds = package.expires_max().map(|max| max.as_secs());
-            let (longest, watched) = match package {
-                Package::LineSeize => (Some(15), None),
-                Package::CallInfo => (Some(3600), None),
-                Package::PresenceWinfo => (None, Some(Package::Presence)),
-                Package::DialogWinfo => (None, Some(Package::Dialog)),
-                _ => (None, None),
+            let gap = package.notify_gap().map(|gap| gap.as_secs());
+            let has = match package {
+                Package::LineSeize => (Some(15), None, None),
+                Package::CallInfo => (Some(3600), None, None),
+                Package::PresenceWinfo => (None, Some(Package::Presence), Some(5)),
+                Package::DialogWinfo => (None, Some(Package::Dialog), Some(5)),
+                Package::MessageSummary => (None, None, Some(1)),
+                Package::Reg => (None, None, Some(5)),
+                _ => (None, None, None),
             };
-            assert_eq!(seconds, longest, "{package:?}");
-            assert_eq!(package.of_watchers(), watched, "{package:?}");
-            assert_eq!(package.notify_gap().is_some(), watched.is_some());
+            assert_eq!((seconds, package.of_watchers(), gap), has, "{package:?}");
         }
     }
 }

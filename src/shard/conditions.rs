@@ -9,6 +9,7 @@ use crate::shard::checks::inflates;
 use crate::shard::subscription::Subscription;
 use crate::sip::HeaderName;
 use crate::sip::Message;
+use crate::sip::emit;
 use crate::sip::header::Event;
 use crate::sip::header::Parameters;
 
@@ -16,6 +17,8 @@ use crate::sip::header::Parameters;
 const GAP_MAX: Duration = Duration::from_secs(3600);
 /// The shortest time between NOTIFYs that a `min-rate` may ask for.
 const PERIOD_MIN: Duration = Duration::from_secs(1);
+/// NOTIFYs over which an `adaptive-min-rate` is reckoned.
+const ADAPTIVE_NOTIFIES: f64 = 10.0;
 
 /// `Suppress-If-Match`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +57,40 @@ pub(crate) fn entity_tag(hash: u64) -> [u8; 16] {
     std::array::from_fn(|index| DIGITS[(hash >> (60 - 4 * index)) as usize & 0xf])
 }
 
+/// A least rate on the average (RFC 6446 §5.4): who is told often waits longer for what is no
+/// change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Adaptive {
+    /// The time between two NOTIFYs at the rate.
+    period: Duration,
+    /// NOTIFYs of late; one counts the less the longer it is ago.
+    count: f64,
+}
+
+impl Adaptive {
+    /// As if it had been told at that rate before.
+    fn new(period: Duration) -> Self {
+        Self {
+            period,
+            count: ADAPTIVE_NOTIFIES,
+        }
+    }
+
+    /// One more, so long after the last.
+    fn count(&mut self, elapsed: Duration) {
+        let periods = elapsed.div_duration_f64(self.period);
+        self.count = self.count * (-periods / ADAPTIVE_NOTIFIES).exp() + 1.0;
+    }
+
+    /// How long after a NOTIFY the next is due: count / (rate² · averaging time).
+    fn timeout(&self) -> Duration {
+        let timeout = self.period.mul_f64(self.count / ADAPTIVE_NOTIFIES);
+        timeout.max(PERIOD_MIN)
+    }
+}
+
 /// The terms of a subscription that asked for some. Most have none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Terms {
     /// The first NOTIFY carries no state that matches.
     pub(crate) suppress: Option<Suppress>,
@@ -63,6 +98,10 @@ pub(crate) struct Terms {
     pub(crate) gap: Option<Duration>,
     /// The most time between two NOTIFYs (`min-rate`).
     pub(crate) period: Option<Duration>,
+    /// A least rate on the average (`adaptive-min-rate`).
+    adaptive: Option<Adaptive>,
+    /// A `max-rate` was asked for; the gap may be the package's alone.
+    asks_gap: bool,
     /// The phone can read deflated bodies (W:B5.17).
     pub(crate) inflates: bool,
     /// When the last NOTIFY was sent.
@@ -74,18 +113,24 @@ impl Terms {
     pub(crate) fn of(message: &Message<'_>, event: &[u8]) -> Option<Box<Self>> {
         let event = Event::parse(event);
         let parameters = event.map_or(Parameters(b""), |event| event.parameters);
-        let gap = rate(parameters.get("max-rate")).map(|gap| gap.min(GAP_MAX));
+        let asked = |name| rate(parameters.get(name));
+        let (asked_gap, asked_period) = (asked("max-rate"), asked("min-rate"));
         // The package may have a rate of its own, which nobody exceeds.
         let package = event.and_then(|event| Package::from_token(event.package));
+        let gap = asked_gap.map(|gap| gap.min(GAP_MAX));
         let gap = gap.max(package.and_then(Package::notify_gap));
-        let period = rate(parameters.get("min-rate"))
-            .map(|period| period.max(PERIOD_MIN))
-            // A least rate above the greatest is none (RFC 6446 §5.2).
-            .filter(|period| gap.is_none_or(|gap| gap <= *period));
+        // A least rate above the greatest is brought down to it (RFC 6446 §8), and one above the
+        // adaptive one is none.
+        let at_most_gap = |period: Duration| period.max(gap.unwrap_or_default());
+        let adaptive = asked("adaptive-min-rate").map(at_most_gap);
+        let period = asked_period.map(|period| at_most_gap(period.max(PERIOD_MIN)));
+        let period = period.filter(|period| adaptive.is_none_or(|adaptive| adaptive < *period));
         let terms = Self {
             suppress: Suppress::of(message),
             gap,
             period,
+            adaptive: adaptive.map(Adaptive::new),
+            asks_gap: asked_gap.is_some(),
             inflates: inflates(message),
             sent_at: None,
         };
@@ -99,7 +144,26 @@ impl Terms {
 
     /// When a NOTIFY is due even without a change.
     pub(crate) fn due(&self) -> Option<Instant> {
-        Some(self.sent_at? + self.period?)
+        let gap = self.gap.unwrap_or_default();
+        let timeout = self.adaptive.map(|adaptive| adaptive.timeout().max(gap));
+        let due = self.period.into_iter().chain(timeout).min()?;
+        Some(self.sent_at? + due)
+    }
+
+    /// Appends the rates that hold, as Subscription-State must reflect those that were asked for
+    /// (RFC 6446 §5.2, §6.2, §7.2).
+    pub(crate) fn write_rates(&self, out: &mut Vec<u8>) {
+        let rates = [
+            (&b";max-rate="[..], self.gap.filter(|_| self.asks_gap)),
+            (b";min-rate=", self.period),
+            (b";adaptive-min-rate=", self.adaptive.map(|it| it.period)),
+        ];
+        for (name, time) in rates {
+            if let Some(time) = time {
+                out.extend_from_slice(name);
+                write_rate(out, time);
+            }
+        }
     }
 }
 
@@ -117,6 +181,26 @@ fn rate(value: Option<&[u8]>) -> Option<Duration> {
     let per_second: f64 = text.parse().ok()?;
     // One over zero is no duration.
     Duration::try_from_secs_f64(1.0 / per_second).ok()
+}
+
+/// Appends how many a second it is with that time between two, to seven digits: more, a time in
+/// nanoseconds does not know.
+fn write_rate(out: &mut Vec<u8>, time: Duration) {
+    const ONE: u128 = 10_000_000_000;
+    let exact = ONE * 1_000_000_000 / time.as_nanos().max(1);
+    let step = 10_u128.pow(exact.max(1).ilog10().saturating_sub(6));
+    let rate = (exact + step / 2) / step * step;
+    let (whole, mut fraction) = (rate / ONE, rate % ONE);
+    emit::decimal(out, whole as u64);
+    if fraction > 0 {
+        out.push(b'.');
+    }
+    let mut place = ONE;
+    while fraction > 0 {
+        place /= 10;
+        out.push(b'0' + (fraction / place) as u8);
+        fraction %= place;
+    }
 }
 
 impl Subscription {
@@ -143,8 +227,11 @@ impl Subscription {
     pub(crate) fn sent(&mut self, now: Instant) -> bool {
         self.terms.as_mut().is_some_and(|terms| {
             terms.suppress = None;
-            terms.sent_at = Some(now);
-            terms.period.is_some()
+            let before = terms.sent_at.replace(now);
+            if let (Some(adaptive), Some(before)) = (&mut terms.adaptive, before) {
+                adaptive.count(now.saturating_duration_since(before));
+            }
+            terms.period.is_some() || terms.adaptive.is_some()
         })
     }
 }
@@ -153,7 +240,61 @@ impl Subscription {
 mod tests {
     use std::time::Duration;
 
+    use super::Adaptive;
     use super::rate;
+    use super::write_rate;
+
+    /// RFC 6446 §5.4
+    #[test]
+    fn an_adaptive_rate_holds_on_the_average() {
+        let period = Duration::from_secs(60);
+        let mut adaptive = Adaptive::new(period);
+        assert_eq!(adaptive.timeout(), period);
+        // Left alone, it is told at that rate.
+        for _ in 0..50 {
+            adaptive.count(adaptive.timeout());
+        }
+        let kept = adaptive.timeout().as_secs();
+        assert!((55..=65).contains(&kept), "{kept}");
+        // Changes six times as often: what is no change can wait as much longer.
+        for _ in 0..200 {
+            adaptive.count(Duration::from_secs(10));
+        }
+        let busy = adaptive.timeout().as_secs();
+        assert!((300..=400).contains(&busy), "{busy}");
+        // After a long silence it is told soon again, never more than once a second.
+        adaptive.count(Duration::from_secs(86_400));
+        assert_eq!(adaptive.timeout(), Duration::from_secs(6));
+        assert_eq!(
+            Adaptive::new(Duration::from_millis(20)).timeout().as_secs(),
+            1
+        );
+    }
+
+    /// RFC 6446 §6.1; W:B6.2
+    #[test]
+    fn a_rate_is_written_as_it_is_read() {
+        let table = [
+            (5000, "0.2"),
+            (1000, "1"),
+            (3_600_000, "0.0002777777"),
+            (300, "3.333333"),
+            (1428, "0.7002801"),
+            (100, "10"),
+        ];
+        for (milliseconds, text) in table {
+            let mut out = Vec::new();
+            write_rate(&mut out, Duration::from_millis(milliseconds));
+            assert_eq!(String::from_utf8_lossy(&out), text);
+            assert!(rate(Some(&out)).is_some());
+        }
+        for text in ["0.7", "0.33", "0.1", "99", "0.0000000001"] {
+            let mut out = Vec::new();
+            let time = rate(Some(text.as_bytes())).unwrap_or_default();
+            write_rate(&mut out, time);
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
+    }
 
     /// RFC 6446 §5.1; W:B6.2
     #[test]
