@@ -57,7 +57,7 @@ pub(crate) fn entity_tag(hash: u64) -> [u8; 16] {
     std::array::from_fn(|index| DIGITS[(hash >> (60 - 4 * index)) as usize & 0xf])
 }
 
-/// A least rate on the average (RFC 6446 §5.4): who is told often waits longer for what is no
+/// A least rate on the average (RFC 6446 §7.4): who is told often waits longer for what is no
 /// change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Adaptive {
@@ -114,16 +114,16 @@ impl Terms {
         let event = Event::parse(event);
         let parameters = event.map_or(Parameters(b""), |event| event.parameters);
         let asked = |name| rate(parameters.get(name));
-        let (asked_gap, asked_period) = (asked("max-rate"), asked("min-rate"));
+        let asked_gap = asked("max-rate");
         // The package may have a rate of its own, which nobody exceeds.
         let package = event.and_then(|event| Package::from_token(event.package));
         let gap = asked_gap.map(|gap| gap.min(GAP_MAX));
         let gap = gap.max(package.and_then(Package::notify_gap));
         // A least rate above the greatest is brought down to it (RFC 6446 §8), and one above the
         // adaptive one is none.
-        let at_most_gap = |period: Duration| period.max(gap.unwrap_or_default());
-        let adaptive = asked("adaptive-min-rate").map(at_most_gap);
-        let period = asked_period.map(|period| at_most_gap(period.max(PERIOD_MIN)));
+        let least = |name| asked(name).map(|it| it.max(PERIOD_MIN).max(gap.unwrap_or_default()));
+        let adaptive = least("adaptive-min-rate");
+        let period = least("min-rate");
         let period = period.filter(|period| adaptive.is_none_or(|adaptive| adaptive < *period));
         let terms = Self {
             suppress: Suppress::of(message),
@@ -244,7 +244,7 @@ mod tests {
     use super::rate;
     use super::write_rate;
 
-    /// RFC 6446 §5.4
+    /// RFC 6446 §7.2, §7.4
     #[test]
     fn an_adaptive_rate_holds_on_the_average() {
         let period = Duration::from_secs(60);

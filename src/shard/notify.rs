@@ -237,7 +237,6 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let body = self.write_body(id, content, out);
-        let is_one_of_many = self.join_train(id, out);
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
@@ -245,6 +244,9 @@ impl Shard {
             return;
         };
         let flow = self.table.ways.of(entry.way).onward();
+        let is_reliable = flow.transport.is_reliable();
+        let (turn, dialogs) = (out.generation(), self.table.ways.dialogs(entry.way));
+        let is_one_of_many = !is_reliable && self.notifier.trains.join(flow.peer, turn, dialogs);
         let place = self.notifier.in_flight.vacant_key() as u32;
         let mark = Mark::mint(self.options.id, place, &mut self.random);
         let mut branch = [0; BRANCH_COOKIE.len() + crate::shard::mark::OCTETS];
@@ -293,7 +295,6 @@ impl Shard {
             tail,
         };
 
-        let is_reliable = flow.transport.is_reliable();
         let mut kept = Kept::default();
         if !is_reliable {
             let octets = transmit.head.len() + transmit.tail.len();
@@ -334,22 +335,6 @@ impl Shard {
             self.arm_subscription(id);
         }
         self.transmit(flow, transmit.head, transmit.tail, out);
-    }
-
-    /// Counts a NOTIFY of that subscription. Whether it is one of many datagrams of this turn to
-    /// one destination that stands for many phones.
-    fn join_train(&mut self, id: SubscriptionId, out: &Outbox) -> bool {
-        let Self {
-            table, notifier, ..
-        } = self;
-        let dialog = table.subscription(id).map(|known| known.dialog);
-        let Some(entry) = dialog.and_then(|dialog| table.dialog(dialog)) else {
-            return false;
-        };
-        let way = table.ways.of(entry.way);
-        let dialogs = || table.dialogs_of_peer(way.flow.peer);
-        let turn = out.generation();
-        !way.flow.transport.is_reliable() && notifier.trains.join(way.destination, turn, dialogs)
     }
 
     /// The subscription's timer: its end, or the end of a pause.

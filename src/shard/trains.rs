@@ -48,13 +48,8 @@ struct Train {
 
 impl Trains {
     /// Counts a NOTIFY to `destination`. True when it is one of many to many phones: then
-    /// [`Self::length`] says how long it should be. `dialogs` says how many are reached there.
-    pub(crate) fn join(
-        &mut self,
-        destination: SocketAddr,
-        turn: u64,
-        dialogs: impl FnOnce() -> usize,
-    ) -> bool {
+    /// [`Self::length`] says how long it should be. `dialogs` are reached there.
+    pub(crate) fn join(&mut self, destination: SocketAddr, turn: u64, dialogs: usize) -> bool {
         let place = &mut self.places[place_of(destination)];
         let train = match place {
             Some(train) if train.destination == destination && train.turn == turn => train,
@@ -68,7 +63,7 @@ impl Trains {
         };
         train.notifies += 1;
         if train.notifies == HANDFUL {
-            train.is_to_many = dialogs() >= DIALOGS_MIN;
+            train.is_to_many = dialogs >= DIALOGS_MIN;
         }
         train.is_to_many
     }
@@ -115,7 +110,7 @@ mod tests {
     /// The lengths of NOTIFYs to one destination in one turn.
     fn lengths(trains: &mut Trains, turn: u64, dialogs: usize, octets: &[usize]) -> Vec<usize> {
         let length = |octets: &usize| {
-            if trains.join(destination(1), turn, || dialogs) {
+            if trains.join(destination(1), turn, dialogs) {
                 trains.length(destination(1), *octets, 1400)
             } else {
                 *octets
@@ -155,7 +150,7 @@ mod tests {
         let mut trains = Trains::default();
         for round in 1..=6 {
             for last in 1..=8 {
-                let is_one_of_many = trains.join(destination(last), 1, || 1000);
+                let is_one_of_many = trains.join(destination(last), 1, 1000);
                 assert_eq!(is_one_of_many, round >= HANDFUL, "{last} in round {round}");
             }
         }

@@ -67,6 +67,12 @@ impl Ways {
         }
     }
 
+    /// How many dialogs use a way.
+    #[inline]
+    pub(crate) fn dialogs(&self, id: WayId) -> usize {
+        self.ways[id.0 as usize].dialogs as usize
+    }
+
     /// The way of a dialog.
     #[inline]
     pub(crate) fn of(&self, id: WayId) -> &Way {
