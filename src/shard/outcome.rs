@@ -17,7 +17,6 @@ use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
 use crate::sip::HeaderName;
 use crate::sip::Message;
-use crate::sip::Method;
 use crate::sip::header::list_items;
 use crate::sip::header::retry_after;
 use crate::sip::message::PlainAnswer;
@@ -163,7 +162,7 @@ impl Shard {
         let Some(answer) = PlainAnswer::read(octets) else {
             return false;
         };
-        let Some(id) = self.match_plain_answer(&answer, flow) else {
+        let Some(id) = self.match_answer(&answer, flow) else {
             return false;
         };
         let Some(in_flight) = self.notifier.end(id) else {
@@ -178,7 +177,8 @@ impl Shard {
         true
     }
 
-    fn match_plain_answer(&self, answer: &PlainAnswer<'_>, flow: &Flow) -> Option<InFlightId> {
+    /// The NOTIFY that is answered.
+    fn match_answer(&self, answer: &PlainAnswer<'_>, flow: &Flow) -> Option<InFlightId> {
         let mark = Mark::of_branch(answer.branch)?;
         let id = InFlightId::at(mark.index);
         let in_flight = self.notifier.in_flight.get(id.place())?;
@@ -202,17 +202,15 @@ impl Shard {
         {
             return None;
         }
-        let via = message.via()?;
-        let mark = Mark::of_branch(via.branch?)?;
-        let id = InFlightId::at(mark.index);
-        let in_flight = self.notifier.in_flight.get(id.place())?;
-        let cseq = message.cseq()?;
-        let is_ours = in_flight.mark == mark
-            && cseq.number == in_flight.sequence
-            && cseq.method == Method::Notify
-            && in_flight.flow.peer.ip() == flow.peer.ip()
-            && self.origins.is_sent_by(&in_flight.flow, via.host, via.port);
-        is_ours.then_some(id)
+        let (via, cseq) = (message.via()?, message.cseq()?);
+        let answer = PlainAnswer {
+            branch: via.branch?,
+            host: via.host,
+            port: via.port,
+            sequence: cseq.number,
+            method: cseq.method.token(),
+        };
+        self.match_answer(&answer, flow)
     }
 
     fn settle(
