@@ -12,10 +12,20 @@ use crate::net::stun;
 use crate::net::udp::UdpPort;
 use crate::runtime::core::Core;
 use crate::runtime::core::Turn;
+use crate::runtime::linger;
 use crate::shard::Input;
 
 /// How long a socket is left alone while the core is congested or the socket fails.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// Whether a batch left something behind in its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Backlog {
+    /// It was not full: the socket was empty, asking again would only cost a call.
+    None,
+    /// It was full.
+    Likely,
+}
 
 /// Feeds the engine from one socket. Never ends.
 pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
@@ -25,14 +35,17 @@ pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
             glommio::timer::sleep(PAUSE).await;
             continue;
         }
+        let last = core.received_at.get();
         match receive_batch(&core, &port) {
-            // A batch that is not full has emptied the socket; asking again would only cost a call.
-            Ok(count) if count < receive::BATCH => {
+            Ok(Some(backlog)) if core.received_at.get() - last < linger::PATIENCE => {
+                linger::linger(&core, backlog).await;
+            }
+            Ok(Some(Backlog::Likely)) => {}
+            Ok(_) => {
                 if let Err(error) = port.readable().await {
                     pause(&core, &error).await;
                 }
             }
-            Ok(_) => glommio::yield_if_needed().await,
             Err(error) => pause(&core, &error).await,
         }
     }
@@ -46,37 +59,45 @@ async fn pause(core: &Core, error: &io::Error) {
 
 /// A turn because something is due, or mail waits: with what is there to be read, if anything is.
 /// The executor would look at the sockets only once nobody has anything to do; by then answers may
-/// have waited for so long that what they answer is sent again.
-pub(crate) fn due_turn(core: &Core) {
-    let mut has_turned = false;
+/// have waited for so long that what they answer is sent again. Tells what [`receive_batch`] does.
+pub(crate) fn due_turn(core: &Core) -> Option<Backlog> {
+    let mut received = None;
     if !core.is_congested() {
         for port in core.udp_ports.iter().flatten() {
             // What fails here is left to the port's own task, which meets it again and waits.
-            has_turned |= receive_batch(core, port).is_ok_and(|count| count > 0);
+            received = received.max(receive_batch(core, port).ok().flatten());
         }
     }
-    if !has_turned {
+    if received.is_none() {
         core.turn(|_| ());
     }
+    received
 }
 
 /// One turn with what is there; none when nothing is.
-fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<usize> {
+fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
     let mut batch = core.received.borrow_mut();
     let count = port.receive(&mut batch)?;
-    if count > 0 {
-        core.counters.receive_batches.add(1);
-        core.counters.datagrams_received.add(count as u64);
-        core.turn(|turn| {
-            if count == receive::BATCH {
-                turn.expect_more();
-            }
-            batch
-                .datagrams()
-                .for_each(|received| take(core, turn, port, &received))
-        });
+    if count == 0 {
+        return Ok(None);
     }
-    Ok(count)
+    let backlog = if count == receive::BATCH {
+        Backlog::Likely
+    } else {
+        Backlog::None
+    };
+    core.counters.receive_batches.add(1);
+    core.counters.datagrams_received.add(count as u64);
+    core.turn(|turn| {
+        core.received_at.set(turn.now());
+        if backlog == Backlog::Likely {
+            turn.expect_more();
+        }
+        batch
+            .datagrams()
+            .for_each(|received| take(core, turn, port, &received))
+    });
+    Ok(Some(backlog))
 }
 
 fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_>) {
