@@ -28,7 +28,6 @@ use std::time::Instant;
 use crate::net::Limits;
 use crate::net::connection::Connection;
 use crate::net::readiness::Readiness;
-use crate::net::receive::ReceiveBatch;
 use crate::net::streams::Streams;
 use crate::net::tcp::Accepted;
 use crate::net::transmit::SendBatch;
@@ -77,8 +76,6 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// Its UDP sockets by listener; None where a listener is none of UDP.
     pub(crate) udp_ports: Vec<Option<Rc<UdpPort>>>,
-    /// Received datagrams; borrowed within a turn only.
-    pub(crate) received: RefCell<ReceiveBatch>,
     /// Octets read from a stream; borrowed within a turn only.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// When datagrams came last.
@@ -159,7 +156,6 @@ impl Core {
             mesh,
             limits,
             udp_ports,
-            received: RefCell::new(ReceiveBatch::new()),
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
             received_at: Cell::new(Instant::now()),
             readiness,

@@ -18,12 +18,12 @@ use crate::shard::Input;
 /// How long a socket is left alone while the core is congested or the socket fails.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Whether a batch left something behind in its socket.
+/// Whether a turn left datagrams behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Backlog {
-    /// It was not full: the socket was empty, asking again would only cost a call.
+    /// The socket was empty, asking again would only cost a call.
     None,
-    /// It was full.
+    /// There were more than fit.
     Likely,
 }
 
@@ -76,26 +76,27 @@ pub(crate) fn due_turn(core: &Core) -> Option<Backlog> {
 
 /// One turn with what is there; none when nothing is.
 fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
-    let mut batch = core.received.borrow_mut();
-    let count = port.receive(&mut batch)?;
-    if count == 0 {
+    let mut batch = port.receive()?;
+    if !batch.is_left() {
         return Ok(None);
     }
-    let backlog = if count == receive::BATCH {
-        Backlog::Likely
-    } else {
-        Backlog::None
-    };
-    core.counters.receive_batches.add(1);
-    core.counters.datagrams_received.add(count as u64);
-    core.turn(|turn| {
+    let backlog = core.turn(|turn| {
         core.received_at.set(turn.now());
-        if backlog == Backlog::Likely {
-            turn.expect_more();
+        let mut count = 0;
+        while count < receive::BATCH
+            && let Some(received) = batch.next_datagram()
+        {
+            take(core, turn, port, &received);
+            count += 1;
         }
-        batch
-            .datagrams()
-            .for_each(|received| take(core, turn, port, &received))
+        core.counters.receive_batches.add(1);
+        core.counters.datagrams_received.add(count as u64);
+        if batch.is_more_likely() {
+            turn.expect_more();
+            Backlog::Likely
+        } else {
+            Backlog::None
+        }
     });
     Ok(Some(backlog))
 }
