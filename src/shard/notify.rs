@@ -463,7 +463,8 @@ fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, no
             arena.extend_from_slice(state);
             arena.extend_from_slice(b";expires=");
             let remaining = subscription.expires_at.saturating_duration_since(now);
-            emit::decimal(arena, remaining.as_millis().div_ceil(1000) as u64);
+            let begun = u64::from(remaining.subsec_millis() > 0);
+            emit::decimal(arena, remaining.as_secs() + begun);
             if let Some(terms) = &subscription.terms {
                 terms.write_rates(arena);
             }

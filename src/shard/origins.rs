@@ -57,15 +57,9 @@ impl Origins {
         &self.known[index]
     }
 
-    /// Whether a Via's sent-by is the one we wrote for that flow: a response with another is none
-    /// of ours (W:A4.7).
-    pub(crate) fn is_sent_by(&self, flow: &Flow, host: &[u8], port: Option<u16>) -> bool {
-        let Some(known) = self.place_of(flow).map(|place| &self.known[place]) else {
-            return false;
-        };
-        let name = known.sent_by.as_bytes().get(..known.name_octets);
-        port.unwrap_or(5060) == known.port
-            && name.is_some_and(|name| host == name || host.eq_ignore_ascii_case(name))
+    /// The same, if it was ever told.
+    pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalOrigin> {
+        self.known.get(self.place_of(flow)?)
     }
 
     fn place_of(&self, flow: &Flow) -> Option<usize> {
@@ -78,6 +72,20 @@ impl Origins {
 }
 
 impl LocalOrigin {
+    /// What we write as sent-by.
+    #[inline]
+    pub(crate) fn sent_by(&self) -> &[u8] {
+        self.sent_by.as_bytes()
+    }
+
+    /// Whether a Via's sent-by is ours: a response with another is to none of our requests
+    /// (W:A4.7).
+    pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
+        let name = self.sent_by.as_bytes().get(..self.name_octets);
+        port.unwrap_or(5060) == self.port
+            && name.is_some_and(|name| host.eq_ignore_ascii_case(name))
+    }
+
     fn new(flow: &Flow, advertised: Option<String>) -> Self {
         let sent_by = advertised.unwrap_or_else(|| flow.local.to_string());
         let parameter = if flow.transport == Transport::Udp {

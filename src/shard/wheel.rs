@@ -135,8 +135,9 @@ impl<K: Copy> Wheel<K> {
 
     /// Rounded up, so that nothing fires early.
     fn tick_at_or_after(&self, deadline: Instant) -> u64 {
-        let nanos = deadline.saturating_duration_since(self.epoch).as_nanos();
-        (nanos.div_ceil(1_000_000) as u64).min(self.current_tick + HORIZON_TICKS)
+        let since = deadline.saturating_duration_since(self.epoch);
+        let ticks = 1000 * since.as_secs() + u64::from(since.subsec_nanos().div_ceil(1_000_000));
+        ticks.min(self.current_tick + HORIZON_TICKS)
     }
 
     /// The level is that of the highest bit in which the deadline differs from now; a past deadline

@@ -170,7 +170,7 @@ fn streams_are_cut_alike_however_they_arrive() {
                 let taken = match next_frame(&buffer, &LIMITS).unwrap() {
                     Frame::Incomplete => break,
                     Frame::Ping(octets) | Frame::Filler(octets) => octets,
-                    Frame::Message(octets) => {
+                    Frame::Message(octets) | Frame::Answer(octets, _) => {
                         cut.push(buffer[..octets].to_vec());
                         octets
                     }
@@ -279,7 +279,7 @@ fn judge(octets: &[u8]) {
         }
     }
     match next_frame(octets, &LIMITS) {
-        Ok(Frame::Message(length)) => {
+        Ok(Frame::Message(length) | Frame::Answer(length, _)) => {
             // Framing and reading agree where the message ends.
             let message = Message::parse(&octets[..length], Framing::Stream).unwrap();
             assert_eq!(message.bytes().len(), length);
