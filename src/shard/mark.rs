@@ -9,7 +9,7 @@ use crate::sip::random::Random;
 pub(crate) const OCTETS: usize = 28;
 
 /// The magic cookie every branch begins with (RFC 3261 §8.1.1.7).
-pub(crate) const BRANCH_COOKIE: &[u8] = b"z9hG4bK";
+pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";
 
 /// Where a record lives: `ssssiiiiiiiinnnnnnnnnnnnnnnn` in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ impl Mark {
         }
     }
 
+    #[inline]
     pub(crate) fn octets(self) -> [u8; OCTETS] {
         let mut octets = [0; OCTETS];
         let (shard, rest) = octets.split_at_mut(4);
@@ -57,7 +58,20 @@ impl Mark {
 
     /// The mark in a branch of ours.
     pub(crate) fn of_branch(branch: &[u8]) -> Option<Self> {
-        Self::of_tag(branch.strip_prefix(BRANCH_COOKIE)?)
+        Self::of_tag(branch.strip_prefix(BRANCH_COOKIE.as_bytes())?)
+    }
+
+    /// The index in a branch of ours, without a look at the rest; any number for other branches.
+    #[inline]
+    pub(crate) fn index_in(branch: &[u8]) -> Option<u32> {
+        let index = branch.get(BRANCH_COOKIE.len() + 4..)?.first_chunk::<8>()?;
+        Some(value(*index))
+    }
+
+    /// Whether a branch is the one with this mark.
+    #[inline]
+    pub(crate) fn is_in(self, branch: &[u8]) -> bool {
+        branch.strip_prefix(BRANCH_COOKIE.as_bytes()) == Some(&self.octets())
     }
 }
 
@@ -96,6 +110,12 @@ mod tests {
         for index in [0, 1, 77, u32::MAX] {
             let mark = Mark::mint(ShardId(513), index, &mut random);
             assert_eq!(Mark::of_tag(&mark.octets()), Some(mark));
+            let branch = [BRANCH_COOKIE.as_bytes(), &mark.octets()].concat();
+            assert_eq!(Mark::of_branch(&branch), Some(mark));
+            assert_eq!(Mark::index_in(&branch), Some(index));
+            let other = Mark::mint(ShardId(513), index, &mut random);
+            assert!(mark.is_in(&branch) && !other.is_in(&branch));
+            assert!(!mark.is_in(&mark.octets()) && !mark.is_in(&branch[..branch.len() - 1]));
         }
         let mark = Mark {
             shard: ShardId(0x0a1f),

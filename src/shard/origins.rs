@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::shard::flow::Flow;
+use crate::shard::mark::BRANCH_COOKIE;
 use crate::sip::Transport;
 
 /// Local addresses remembered; a host with more starts over.
@@ -16,10 +17,12 @@ pub(crate) struct LocalOrigin {
     listener: u16,
     local: SocketAddr,
     /// `host:port`
-    pub(crate) sent_by: String,
+    sent_by: String,
     /// Octets of its host.
     name_octets: usize,
     port: u16,
+    /// Our Via, up to and with its branch's magic cookie.
+    pub(crate) via: Vec<u8>,
     /// Our Contact, with angle brackets: the same for the life of every subscription (W:A2.11).
     pub(crate) contact: Vec<u8>,
 }
@@ -99,6 +102,8 @@ impl LocalOrigin {
         };
         let name_octets = name.len();
         let contact = format!("<sip:{sent_by}{parameter}>").into_bytes();
+        let transport = flow.transport.via_token();
+        let via = format!("SIP/2.0/{transport} {sent_by};branch={BRANCH_COOKIE}").into_bytes();
         Self {
             transport: flow.transport,
             listener: flow.listener,
@@ -106,6 +111,7 @@ impl LocalOrigin {
             sent_by,
             name_octets,
             port,
+            via,
             contact,
         }
     }

@@ -183,11 +183,10 @@ impl Shard {
         sequence: u32,
         flow: &Flow,
     ) -> Option<(InFlightId, &LocalOrigin)> {
-        let mark = Mark::of_branch(branch)?;
-        let id = InFlightId::at(mark.index);
+        let id = InFlightId::at(Mark::index_in(branch)?);
         let in_flight = self.notifier.in_flight.get(id.place())?;
-        let is_it = in_flight.mark == mark
-            && in_flight.sequence == sequence
+        let is_it = in_flight.sequence == sequence
+            && in_flight.mark.is_in(branch)
             && in_flight.flow.peer.ip() == flow.peer.ip();
         if !is_it {
             return None;
