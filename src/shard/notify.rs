@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::presence::document::deflate::Deflater;
 use crate::presence::policy::Handling;
@@ -36,6 +37,7 @@ use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
+use crate::shard::table::DialogEntry;
 use crate::shard::table::SubscriptionId;
 use crate::shard::trains::Trains;
 use crate::shard::wheel::TimerHandle;
@@ -142,18 +144,11 @@ impl Shard {
     /// Looks at all that the next NOTIFYs will need: of many subscriptions little is in the caches,
     /// and the memory serves one after the other slower than several at once.
     fn fetch_queued(&self) {
-        let entries = || {
-            let queued = self.queue.first(FETCHED_AT_ONCE);
-            let subscriptions = queued.filter_map(|id| self.table.subscription(id));
-            subscriptions.filter_map(|subscription| {
-                black_box((subscription.wants, subscription.not_before));
-                self.table.dialog(subscription.dialog)
-            })
-        };
-        for entry in entries() {
-            black_box((entry.phone, entry.is_cut));
-        }
-        for entry in entries() {
+        let queued = self.queue.first(FETCHED_AT_ONCE);
+        let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = queued
+            .filter_map(|id| self.table.dialog(self.table.subscription(id)?.dialog))
+            .collect();
+        for entry in entries {
             black_box(self.phones.subscriptions_of(entry.phone));
             entry.dialog.fetch();
         }
@@ -301,8 +296,9 @@ impl Shard {
         }
         let tail = body.map_or(0..0, |body| body.octets);
         let octets = (prolog.len() + tail.len()) as u64;
-        emit::header_number(arena, "Content-Length", octets);
-        arena.extend_from_slice(b"\r\n");
+        arena.extend_from_slice(b"Content-Length: ");
+        emit::decimal(arena, octets);
+        arena.extend_from_slice(b"\r\n\r\n");
         arena.extend_from_slice(prolog);
         if is_one_of_many && !product.is_empty() {
             let octets = arena.len() - start + tail.len();
