@@ -83,7 +83,7 @@ fn digits(number: u32) -> [u8; 8] {
     let number = (number | number << 16) & 0x0000_ffff_0000_ffff;
     let number = (number | number << 8) & 0x00ff_00ff_00ff_00ff;
     let number = (number | number << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    let is_letter = (number + ONES * 6) >> 4 & ONES;
+    let is_letter = ((number + ONES * 6) >> 4) & ONES;
     let digits = number + ONES * u64::from(b'0') + is_letter * u64::from(b'a' - b'0' - 10);
     digits.to_be_bytes()
 }
@@ -93,8 +93,8 @@ fn digits(number: u32) -> [u8; 8] {
 fn value(digits: [u8; 8]) -> u32 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     let digits = u64::from_be_bytes(digits);
-    let is_letter = digits >> 6 & ONES;
-    let number = ((digits & ONES * 15) + is_letter * 9) & ONES * 15;
+    let is_letter = (digits >> 6) & ONES;
+    let number = ((digits & (ONES * 15)) + is_letter * 9) & (ONES * 15);
     let number = (number | number >> 4) & 0x00ff_00ff_00ff_00ff;
     let number = (number | number >> 8) & 0x0000_ffff_0000_ffff;
     (number | number >> 16) as u32
