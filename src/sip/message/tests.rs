@@ -120,7 +120,7 @@ fn line_ends_and_folds() {
     let invalid = Fault::Invalid;
     faults("call-1", "call\\\0-1", invalid(HeaderName::CallId));
     faults("from-1", "from\\\0-1", invalid(HeaderName::From));
-    faults("z9hG4bK1", "z9hG4bK\\\01", invalid(HeaderName::Via));
+    faults("z9hG4bK1", "z9hG4bK\\\x001", invalid(HeaderName::Via));
     // Without the blank line nobody knows whether that was all.
     assert_eq!(
         message_of(PLAIN.trim_end_matches("\r\nbody")),
