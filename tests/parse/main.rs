@@ -3,5 +3,6 @@
 
 mod answers;
 mod corpus;
+mod plain;
 mod torture;
 mod wild;

@@ -1,6 +1,6 @@
 //! What real clients send is read whole, without a fault and without loss; and no damage done to
 //! it, or to the torture messages, makes reading, framing or answering panic or disagree with each
-//! other.
+//! other, or reading disagree with a [plain](crate::plain) one.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::corpus::Outcome;
 use crate::corpus::TORTURES;
+use crate::plain;
 use lamplighter::sip::HeaderName;
 use lamplighter::sip::Message;
 use lamplighter::sip::StartLine;
@@ -270,10 +271,11 @@ pub(crate) fn damage(octets: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorSh
     }
 }
 
-/// Reads, decodes, frames and answers; checks what must hold for any octets at all.
+/// Reads, twice, decodes, frames and answers; checks what must hold for any octets at all.
 fn judge(octets: &[u8]) {
     for framing in [Framing::Datagram, Framing::Stream] {
         if let Ok(message) = Message::parse(octets, framing) {
+            assert_eq!(plain::of(&message), plain::read(octets, framing, &message));
             decode(&message);
             answer(&message);
         }
