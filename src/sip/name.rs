@@ -109,7 +109,8 @@ const COMPACT: [(&[u8], HeaderName); 11] = [
     (b"v", HeaderName::Via),
 ];
 
-/// Octets of the longest name in the hash table: with the colon behind it, two words hold it.
+/// Octets of the longest name in the hash table: with the colon behind it, two words hold it. The
+/// few longer ones, which no phone sends with every request, are compared one after another.
 const NAME_OCTETS_MAX: usize = 15;
 
 /// The first octets of a line as little-endian words.
