@@ -81,7 +81,7 @@ fn a_good_notifier_gets_a_clean_report() {
     assert_eq!(tally.established, 20);
     // First NOTIFY, two changes, withdrawal, last NOTIFY.
     assert_eq!(tally.notifies, 20 * 5);
-    assert_eq!((tally.publishes, tally.changes), (15, 10));
+    assert_eq!((tally.publishes, tally.changes), (15, 15));
     assert_eq!(summary.stages.len(), 5);
     assert!(tally.sampled >= 100);
     let count = |measure| outcome.swarm.latencies.of(measure).count();

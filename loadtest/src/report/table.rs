@@ -73,10 +73,15 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
         wrap("server", &costs, out);
     }
     if let Some(overload) = &summary.overload {
+        let at_least = match overload.generator_was_limit {
+            true => "at least ",
+            false => "",
+        };
         let lines = [
             format!(
-                "all watchers reached at {} changes/s, {} lamps/s",
+                "nothing lost up to {at_least}{} changes/s, {} NOTIFY/s, {} lamps/s",
                 units::number(overload.best_changes_per_second.round()),
+                units::number(overload.best_notifies_per_second.round()),
                 units::number(overload.best_lamps_per_second.round())
             ),
             format!(
@@ -91,7 +96,7 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
             ),
             format!("stale for {:.2} s after it", overload.stale_seconds),
         ];
-        wrap("overload", &lines, out);
+        wrap("search", &lines, out);
     }
     let generator = &summary.generator;
     let own = [

@@ -15,6 +15,8 @@ use super::subscription;
 use super::subscription::Heard;
 use crate::measure::latency::Measure;
 use crate::net::ports::Outbox;
+use crate::scenario::PublicationOf;
+use crate::wire::dialog_info::Lamp;
 use crate::wire::digest::Challenge;
 use crate::wire::message;
 use crate::wire::message::Incoming;
@@ -294,23 +296,22 @@ impl Swarm {
                 }
                 self.advance(number);
             }
-            Purpose::Publish(user) => {
+            Purpose::Publish(user) | Purpose::Withdraw(user) => {
                 if matches!(self.stage, Stage::Load | Stage::Drain) {
                     self.latencies.record(Measure::PublishAnswer, latency);
                 }
                 self.tally.publishes += 1;
                 self.tally.changes += 1;
                 let entity_tag = String::from_utf8_lossy(response.entity_tag).into_owned();
-                if entity_tag.is_empty() || !fair {
+                let withdraws = matches!(exchange.purpose, Purpose::Withdraw(_));
+                if !withdraws && (entity_tag.is_empty() || !fair) {
                     self.wrong_answer(exchange.purpose, response);
                 }
                 let presentity = &mut self.presentities[user as usize];
-                presentity.entity_tag = Some(entity_tag);
+                let of_call = self.scenario.publication_of == PublicationOf::Call;
+                let ended = withdraws || (of_call && presentity.lamp() == Lamp::Off);
+                presentity.entity_tag = (!ended).then_some(entity_tag);
                 presentity.uncertain = false;
-            }
-            Purpose::Withdraw(user) => {
-                self.tally.publishes += 1;
-                self.presentities[user as usize].entity_tag = None;
             }
         }
     }
