@@ -136,7 +136,6 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
     drive(&mut swarm, &mut ports, &mut watch)?;
     watch.progress.finish();
     swarm.tally.unsent = ports.unsent;
-    swarm.tally.connections_closed = ports.closed;
     Ok(Outcome {
         setting,
         scenario,
@@ -171,6 +170,11 @@ fn drive(swarm: &mut Swarm, ports: &mut Ports, watch: &mut Watch) -> io::Result<
         })?;
         ports.flush(&mut outbox)?;
         now = Instant::now();
+        while let Some(port) = ports.next_closed() {
+            let again = swarm.server_of(port);
+            let opened = again.is_some_and(|server| ports.reopen(port, server).is_ok());
+            swarm.handle_closed(port, opened, now, &mut outbox);
+        }
     }
     watch.look(swarm, now);
     Ok(())

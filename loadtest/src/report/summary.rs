@@ -335,6 +335,7 @@ fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
         ("dropped", tally.dropped),
         ("deferred", tally.deferred),
         ("unsent", tally.unsent),
+        ("reopened", tally.reopened),
         ("sampled", tally.sampled),
     ])
 }

@@ -1,6 +1,7 @@
 //! What a swarm receives: NOTIFYs to check and to answer, responses to its own requests, answers of
 //! call_state.htm.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -349,6 +350,35 @@ impl Swarm {
                 .example(|| format!("call_state.htm of {user} was answered {status}"));
         }
         self.tell(change.presentity, now, outbox);
+    }
+
+    /// Where a connection that was closed is to be opened again: those of call states are, because a
+    /// server may close one that rests.
+    pub(crate) fn server_of(&self, port: u32) -> Option<SocketAddr> {
+        self.target.http.filter(|_| port >= self.scenario.ports())
+    }
+
+    /// A connection was closed, and perhaps opened again.
+    pub(crate) fn handle_closed(
+        &mut self,
+        port: u32,
+        opened: bool,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        match opened {
+            true => self.tally.reopened += 1,
+            false => self.tally.connections_closed += 1,
+        }
+        if port < self.scenario.ports() {
+            return;
+        }
+        if let Some(change) = self.feeder.closed(port, opened, outbox) {
+            self.tally.changes_failed += 1;
+            let presentity = &mut self.presentities[change.presentity as usize];
+            (presentity.telling, presentity.uncertain) = (false, true);
+            self.tell(change.presentity, now, outbox);
+        }
     }
 
     // ---- The second opinion
