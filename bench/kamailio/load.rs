@@ -108,10 +108,9 @@ impl Report {
         faults.filter_map(Value::as_u64).sum()
     }
 
-    /// This tool, not the server, was what ended the search.
-    pub(crate) fn generator_was_limit(&self) -> bool {
-        let place = "/overload/generator_was_limit";
-        self.0.pointer(place).and_then(Value::as_bool) == Some(true)
+    /// Who ended the search, if there was one: `server`, `generator` or `neither`.
+    pub(crate) fn limited_by(&self) -> Option<&str> {
+        self.0.pointer("/overload/limited_by")?.as_str()
     }
 
     /// Why the run is not clean; empty if it is.

@@ -49,6 +49,8 @@ struct Faults {
     superseded: u64,
     /// Share of a CPU that the load generator took at most.
     generator: f64,
+    /// Who ended its searches.
+    limits: Vec<String>,
     reasons: Vec<String>,
 }
 
@@ -125,7 +127,8 @@ impl Table {
         let cells = self.rows.last_mut().map(|row| row.cells.iter_mut());
         for (cell, reports) in cells.into_iter().flatten().zip(runs) {
             if let Some(cell) = cell {
-                cell.at_least = reports.iter().any(Report::generator_was_limit);
+                let by_generator = |run: &Report| run.limited_by() == Some("generator");
+                cell.at_least = reports.iter().any(by_generator);
             }
         }
     }
@@ -151,6 +154,10 @@ impl Table {
                 resent: sum("/counts/retransmitted") + sum("/counts/repeated"),
                 superseded: sum("/counts/superseded"),
                 generator: busy.fold(0.0, f64::max),
+                limits: reports
+                    .iter()
+                    .filter_map(|run| run.limited_by().map(str::to_owned))
+                    .collect(),
                 reasons: reports.iter().flat_map(Report::reasons).collect(),
             });
         }
@@ -174,7 +181,7 @@ impl Table {
             println!("{}", row.text());
         }
         println!(
-            "\n{:<14}{:<18}{:>5}{:>7}{:>11}{:>7}{:>7}{:>12}{:>12}{:>11}",
+            "\n{:<14}{:<18}{:>5}{:>7}{:>11}{:>7}{:>7}{:>12}{:>12}{:>11}  searches ended by",
             "scenario",
             "server",
             "runs",
@@ -235,12 +242,14 @@ impl Faults {
             resent,
             superseded,
             generator,
+            limits,
             ..
         } = self;
         format!(
             "{scenario:<14}{name:<18}{runs:>5}{lost:>7}{duplicate:>11}{stale:>7}{other:>7}{resent:>12}\
-             {superseded:>12}{:>10.0}%",
-            generator * 100.0
+             {superseded:>12}{:>10.0}%  {}",
+            generator * 100.0,
+            limits.join(", ")
         )
     }
 }

@@ -9,6 +9,7 @@ use crate::report::chart::Chart;
 use crate::report::chart::Scale;
 use crate::report::chart::Series;
 use crate::report::chart::escape;
+use crate::report::search::Limit;
 use crate::report::summary::PointSummary;
 use crate::report::summary::Summary;
 use crate::report::table;
@@ -178,7 +179,7 @@ fn write_tiles(summary: &Summary, out: &mut String) -> std::fmt::Result {
         }
     }
     if let Some(overload) = &summary.overload {
-        let at_least = match overload.generator_was_limit {
+        let at_least = match overload.limited_by == Limit::Generator {
             true => "≥ ",
             false => "",
         };
@@ -187,6 +188,10 @@ fn write_tiles(summary: &Summary, out: &mut String) -> std::fmt::Result {
             "NOTIFY/s without loss".to_owned(),
             format!("{at_least}{best}"),
         ));
+        if let Some(cost) = overload.best_cpu_us_per_notify {
+            let what = "server CPU per NOTIFY at that rate".to_owned();
+            tiles.push((what, units::time(cost)));
+        }
         let most = units::number(overload.most_lamps_per_second.round());
         tiles.push(("most lamps/s".to_owned(), most));
         let goodput = format!("{:.0} %", overload.goodput_percent);

@@ -10,17 +10,19 @@ use serde::Serialize;
 use crate::measure::latency::Latency;
 use crate::measure::latency::Measure;
 use crate::measure::process::Usage;
+use crate::report::search;
+use crate::report::search::Limit;
+use crate::report::search::Overload;
 use crate::report::units;
 use crate::report::units::Unit;
 use crate::run::Outcome;
 use crate::run::Point;
-use crate::swarm::SearchStep;
 use crate::swarm::Stage;
 
 /// Told apart when what is written changes its meaning.
 const FORMAT: u32 = 2;
 /// A generator busier than this may have been what limited the run.
-const BUSY_MAX: f64 = 0.9;
+pub(crate) const BUSY_MAX: f64 = 0.9;
 const BUSY_SPAN_MIN: Duration = Duration::from_millis(500);
 /// Nines of the highest percentile, and points for each nine.
 const NINES_MAX: u32 = 6;
@@ -102,43 +104,6 @@ pub(crate) struct Cost {
     pub(crate) cpu_us_per_refresh: Option<f64>,
 }
 
-/// What the search for the best rate found, and what the load made of it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Overload {
-    /// The highest rate at which nothing was lost, as changes, lamps and acknowledged NOTIFYs; 0
-    /// when there was none.
-    pub(crate) best_changes_per_second: f64,
-    pub(crate) best_lamps_per_second: f64,
-    pub(crate) best_notifies_per_second: f64,
-    /// The most lamps of any step, whether or not something was lost.
-    pub(crate) most_lamps_per_second: f64,
-    /// A higher rate was too much for this tool, not for the server: it can do more.
-    pub(crate) generator_was_limit: bool,
-    /// What the load asked for, as a share of the best, and the lamps that came of it.
-    pub(crate) percent: f64,
-    pub(crate) lamps_per_second: f64,
-    /// Of what was asked for, or of the most there was if that is less.
-    pub(crate) goodput_percent: f64,
-    pub(crate) stale_seconds: f64,
-    pub(crate) steps: Vec<StepSummary>,
-}
-
-/// A step of the search; rates are per second.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct StepSummary {
-    /// Changes that were asked for.
-    pub(crate) changes: f64,
-    pub(crate) lamps: f64,
-    pub(crate) notifies: f64,
-    /// How many requests and NOTIFYs were sent again.
-    pub(crate) resent: u64,
-    /// Nothing was lost.
-    pub(crate) good: bool,
-    /// Shares of one CPU.
-    pub(crate) generator_busy: f64,
-    pub(crate) server_cpu: f64,
-}
-
 /// This tool's own part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Generator {
@@ -173,7 +138,7 @@ impl Summary {
             ..
         } = outcome;
         let known = !setting.server_pids.is_empty();
-        let overload = overload(outcome);
+        let overload = search::overload(outcome);
         let seconds = outcome.duration.as_secs_f64();
         let generator = Generator {
             cpu_seconds: (0..outcome.own.len())
@@ -184,7 +149,7 @@ impl Summary {
         };
         let mut reasons = reasons(outcome);
         if let Some(overload) = &overload {
-            reasons.extend(overload_reasons(overload, outcome));
+            reasons.extend(search::reasons(overload, outcome));
         }
         let latencies = Measure::ALL.into_iter().filter_map(|measure| {
             let latency = swarm.latencies.of(measure);
@@ -353,27 +318,6 @@ fn reasons(outcome: &Outcome) -> Vec<String> {
     reasons
 }
 
-fn overload_reasons(overload: &Overload, outcome: &Outcome) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if overload.best_changes_per_second == 0.0 {
-        reasons.push("the search found no rate at which nothing is lost".to_owned());
-    }
-    if overload.goodput_percent < outcome.scenario.goodput_min {
-        reasons.push(format!(
-            "at {:.0} % load {:.0} % of what there could be came through, {:.0} % are asked for",
-            overload.percent, overload.goodput_percent, outcome.scenario.goodput_min
-        ));
-    }
-    if overload.stale_seconds > outcome.scenario.stale_max.as_secs_f64() {
-        reasons.push(format!(
-            "lamps were stale for {:.1} s after the load, at most {:.1} s are asked for",
-            overload.stale_seconds,
-            outcome.scenario.stale_max.as_secs_f64()
-        ));
-    }
-    reasons
-}
-
 fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>) -> Vec<String> {
     let tally = &outcome.swarm.tally;
     let mut remarks = Vec::new();
@@ -383,10 +327,16 @@ fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>
             generator.busy * 100.0
         ));
     }
-    if overload.is_some_and(|overload| overload.generator_was_limit) {
-        remarks.push(
+    match overload.map(|overload| overload.limited_by) {
+        Some(Limit::Generator) => remarks.push(
             "The search ended where the generator's CPU did: the server can do more.".to_owned(),
-        );
+        ),
+        Some(Limit::Neither) => remarks.push(
+            "The search ended where neither the server nor the generator was busy: others had the \
+             CPU, or the network was the limit."
+                .to_owned(),
+        ),
+        Some(Limit::Server) | None => {}
     }
     if generator.datagrams_dropped_by_machine > 0 {
         remarks.push(format!(
@@ -407,62 +357,6 @@ fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>
         ));
     }
     remarks
-}
-
-fn overload(outcome: &Outcome) -> Option<Overload> {
-    let search = outcome.swarm.search()?;
-    let (_, load) = outcome.stage(Stage::Load)?;
-    let best = search.best();
-    let best_lamps = best.map_or(0.0, SearchStep::lamp_rate);
-    let most_lamps = search.steps().iter().map(SearchStep::lamp_rate);
-    let most_lamps = most_lamps.fold(0.0, f64::max);
-    let rate = load.lamps as f64 / load.duration.as_secs_f64().max(1e-9);
-    let percent = outcome.scenario.overload;
-    let could_be = most_lamps.min(best_lamps * percent / 100.0);
-    let stale = outcome.swarm.stale_after_load().unwrap_or(Duration::ZERO);
-    let steps = steps(outcome, search.steps());
-    Some(Overload {
-        best_changes_per_second: best.map_or(0.0, |best| best.rate),
-        best_lamps_per_second: best_lamps,
-        best_notifies_per_second: best.map_or(0.0, SearchStep::notify_rate),
-        most_lamps_per_second: most_lamps,
-        generator_was_limit: generator_was_limit(&steps),
-        percent,
-        lamps_per_second: rate,
-        goodput_percent: 100.0 * rate / could_be.max(1e-9),
-        stale_seconds: stale.as_secs_f64(),
-        steps,
-    })
-}
-
-fn steps(outcome: &Outcome, steps: &[SearchStep]) -> Vec<StepSummary> {
-    let marks = outcome.marks.chunks_exact(2);
-    let summaries = steps.iter().zip(marks).map(|(step, marks)| {
-        let seconds = marks[1].at.duration_since(marks[0].at).as_secs_f64();
-        let share = |before: Duration, after: Duration| {
-            after.saturating_sub(before).as_secs_f64() / seconds.max(1e-6)
-        };
-        StepSummary {
-            changes: step.rate,
-            lamps: step.lamp_rate(),
-            notifies: step.notify_rate(),
-            resent: step.resent,
-            good: step.good,
-            generator_busy: share(marks[0].own, marks[1].own),
-            server_cpu: share(marks[0].server, marks[1].server),
-        }
-    });
-    summaries.collect()
-}
-
-/// Whether at the lowest rate that was too much this tool had no CPU left, and the server had (or
-/// nobody knows).
-fn generator_was_limit(steps: &[StepSummary]) -> bool {
-    let best = steps.iter().filter(|step| step.good);
-    let best = best.map(|step| step.changes).fold(0.0, f64::max);
-    let too_much = steps.iter().filter(|step| step.changes > best);
-    let lowest = too_much.min_by(|one, two| one.changes.total_cmp(&two.changes));
-    lowest.is_some_and(|step| step.generator_busy > BUSY_MAX && step.server_cpu < BUSY_MAX)
 }
 
 /// The share of one CPU that the busiest stage took of this thread; short ones do not count.

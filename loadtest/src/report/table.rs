@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::report::search::Limit;
 use crate::report::summary::Cost;
 use crate::report::summary::Summary;
 use crate::report::units;
@@ -73,7 +74,7 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
         wrap("server", &costs, out);
     }
     if let Some(overload) = &summary.overload {
-        let at_least = match overload.generator_was_limit {
+        let at_least = match overload.limited_by == Limit::Generator {
             true => "at least ",
             false => "",
         };
@@ -96,6 +97,14 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
             ),
             format!("stale for {:.2} s after it", overload.stale_seconds),
         ];
+        let costs = [
+            (overload.best_cpu_us_per_change, "change"),
+            (overload.best_cpu_us_per_notify, "NOTIFY"),
+        ];
+        let costs = costs.into_iter().filter_map(|(cost, what)| {
+            Some(format!("CPU per {what} at the best {}", units::time(cost?)))
+        });
+        let lines: Vec<String> = lines.into_iter().chain(costs).collect();
         wrap("search", &lines, out);
     }
     let generator = &summary.generator;

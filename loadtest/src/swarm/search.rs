@@ -58,6 +58,8 @@ pub(crate) struct SearchStep {
     pub(crate) rate: f64,
     /// From its first change until its last lamp, or until it was given up.
     pub(crate) duration: Duration,
+    /// Changes that the server took.
+    pub(crate) changes: u64,
     pub(crate) lamps: u64,
     /// Acknowledged NOTIFYs.
     pub(crate) notifies: u64,
@@ -170,6 +172,7 @@ impl Search {
         self.steps.push(SearchStep {
             rate: self.rate,
             duration: spent.max(self.length),
+            changes: seen.changes - self.before.changes,
             lamps: seen.lamps - self.before.lamps,
             notifies: seen.notifies - self.before.notifies,
             resent: 0,
