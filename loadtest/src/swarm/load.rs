@@ -119,7 +119,7 @@ impl Swarm {
             _ => self
                 .search
                 .as_ref()
-                .map_or(self.stage_began, Search::step_end),
+                .map_or(self.stage_began, Search::last_due),
         }
     }
 

@@ -137,9 +137,14 @@ impl Search {
         self.steps.len() * 2 + usize::from(self.phase != Phase::Resting)
     }
 
-    /// No change is due after this moment.
-    pub(super) fn step_end(&self) -> Instant {
+    fn step_end(&self) -> Instant {
         self.began + self.length
+    }
+
+    /// No change is due after this moment. At the end of a step none is, so that the last, too, has
+    /// its share of the step.
+    pub(super) fn last_due(&self) -> Instant {
+        self.step_end() - Duration::from_nanos(1)
     }
 
     fn deadline(&self) -> Instant {
@@ -240,8 +245,8 @@ impl Swarm {
         };
         match search.phase {
             Phase::Offering => {
-                let end = search.step_end();
-                if now >= end && self.load.next().is_none_or(|next| next > end) {
+                let last = search.last_due();
+                if now > last && self.load.next().is_none_or(|next| next > last) {
                     self.load.stop();
                     search.phase = Phase::Awaiting;
                 }

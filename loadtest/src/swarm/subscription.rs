@@ -118,7 +118,7 @@ impl Subscription {
         if !ours || !self.learn_tag(notify.from_tag) {
             return Heard::Stranger;
         }
-        let this = (notify.sequence, hash(notify.branch) as u32);
+        let this = (notify.sequence, hash(notify.branch));
         let known = &mut self.known[notify.sequence as usize % KNOWN];
         if *known == this {
             return Heard::Retransmission;
@@ -191,15 +191,16 @@ pub(crate) fn take_version(last: &mut Option<u32>, version: u32) -> Version {
     }
 }
 
-/// Tells two branches apart: eight octets at a time, multiplied and turned.
-fn hash(bytes: &[u8]) -> u64 {
+/// Tells two branches apart: eight octets at a time, multiplied and turned. The upper half is what all
+/// octets went into.
+fn hash(bytes: &[u8]) -> u32 {
     let mut sum = bytes.len() as u64;
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         sum = (sum.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
-    sum
+    (sum >> 32) as u32
 }
 
 #[cfg(test)]
