@@ -320,7 +320,7 @@ impl Fleet {
     }
 
     /// Every presentity says something once.
-    fn publish_all(&mut self) -> Result<(), Error> {
+    pub fn publish_all(&mut self) -> Result<(), Error> {
         let before = self.tally;
         for presentity in 0..self.size.presentities {
             self.change(Stimulus::Publish, presentity, Instant::now())?;
