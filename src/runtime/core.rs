@@ -34,6 +34,7 @@ use crate::net::transmit::SendBatch;
 use crate::net::udp::UdpPort;
 use crate::runtime::alarms;
 use crate::runtime::commander::Replier;
+use crate::runtime::linger::Pace;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Post;
 use crate::shard::ConnectionId;
@@ -78,8 +79,8 @@ pub(crate) struct Core {
     pub(crate) udp_ports: Vec<Option<Rc<UdpPort>>>,
     /// Octets read from a stream; borrowed within a turn only.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    /// When datagrams came last.
-    pub(crate) received_at: Cell<Instant>,
+    /// How datagrams come.
+    pub(crate) pace: Cell<Pace>,
     /// Its waits beside the executor.
     pub(crate) readiness: Readiness,
 
@@ -157,7 +158,7 @@ impl Core {
             limits,
             udp_ports,
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
-            received_at: Cell::new(Instant::now()),
+            pace: Cell::new(Pace::new(Instant::now())),
             readiness,
             state: RefCell::new(state),
             armed: Cell::new(None),

@@ -35,9 +35,8 @@ pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
             glommio::timer::sleep(PAUSE).await;
             continue;
         }
-        let last = core.received_at.get();
         match receive_batch(&core, &port) {
-            Ok(Some(backlog)) if core.received_at.get() - last < linger::PATIENCE => {
+            Ok(Some(backlog)) if core.pace.get().is_frequent() => {
                 linger::linger(&core, backlog).await;
             }
             Ok(Some(Backlog::Likely)) => {}
@@ -81,7 +80,7 @@ fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
         return Ok(None);
     }
     let backlog = core.turn(|turn| {
-        core.received_at.set(turn.now());
+        core.pace.set(core.pace.get().after(turn.now()));
         let mut count = 0;
         while count < receive::BATCH
             && let Some(received) = batch.next_datagram()
