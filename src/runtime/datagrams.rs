@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::net::junk;
 use crate::net::junk::Kind;
@@ -79,8 +80,8 @@ fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
     if !batch.is_left() {
         return Ok(None);
     }
+    let came = Instant::now();
     let backlog = core.turn(|turn| {
-        core.pace.set(core.pace.get().after(turn.now()));
         let mut count = 0;
         while count < receive::BATCH
             && let Some(received) = batch.next_datagram()
@@ -97,6 +98,7 @@ fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
             Backlog::None
         }
     });
+    core.pace.set(core.pace.get().after(came, Instant::now()));
     Ok(Some(backlog))
 }
 

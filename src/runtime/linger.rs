@@ -39,8 +39,9 @@ const RUN: u32 = 4;
 /// How batches of datagrams come one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
+    /// When the turn of the last one was over.
     last: Instant,
-    /// Batches in a row that came within [`PATIENCE`] of the one before.
+    /// Batches in a row that came within [`PATIENCE`] of that.
     frequent: u32,
     /// And within [`FLOOD`].
     flood: u32,
@@ -56,12 +57,12 @@ impl Pace {
         }
     }
 
-    /// One more has come.
-    pub(crate) fn after(self, now: Instant) -> Self {
-        let gap = now.saturating_duration_since(self.last);
+    /// One more has come, and its turn is over.
+    pub(crate) fn after(self, came: Instant, over: Instant) -> Self {
+        let gap = came.saturating_duration_since(self.last);
         let run = |length: u32, within| if gap < within { length + 1 } else { 0 };
         Self {
-            last: now,
+            last: over,
             frequent: run(self.frequent, PATIENCE).min(RUN),
             flood: run(self.flood, FLOOD).min(RUN),
         }
@@ -122,7 +123,7 @@ mod tests {
         let mut pace = Pace::new(start);
         for gap in gaps_in_micros {
             now += Duration::from_micros(*gap);
-            pace = pace.after(now);
+            pace = pace.after(now, now);
         }
         (pace, now)
     }
@@ -145,6 +146,6 @@ mod tests {
         assert!(flood.is_frequent());
         assert_eq!(flood.gathering(now), GATHERING);
         assert_eq!(flood.gathering(now + GATHERING), Duration::ZERO);
-        assert!(!flood.after(now + PATIENCE).is_frequent());
+        assert!(!flood.after(now + PATIENCE, now + PATIENCE).is_frequent());
     }
 }
