@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use criterion::Criterion;
 use lamplighter::sip::Message;
-use lamplighter::sip::Method;
 use lamplighter::sip::Status;
 use lamplighter::sip::dialog::Dialog;
 use lamplighter::sip::dialog::Origin;
@@ -37,12 +36,11 @@ fn write_ok(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
 
 fn write_notify(out: &mut Vec<u8>, dialog: &mut Dialog) {
     let origin = Origin {
-        transport: "UDP",
-        sent_by: "192.0.2.1:5060",
-        branch: b"z9hG4bK0000000000ed6c384e90e2a71bd5",
+        via: b"SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK",
+        branch: b"0000000000ed6c384e90e2a71bd5",
         contact: b"<sip:192.0.2.1:5060>",
     };
-    dialog.write_request(out, Method::Notify, &origin);
+    dialog.write_notify(out, &origin);
     emit::header(out, "Event", b"dialog");
     emit::header(out, "Subscription-State", b"active;expires=3594");
     emit::header(out, "User-Agent", b"Lamplighter");

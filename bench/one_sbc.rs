@@ -9,7 +9,7 @@
 //! TCP it is compared with a raw `write` of 64 of the same messages. For orientation, what UDP GSO
 //! (64 segments a call) costs the blaster next to one datagram each. CPU time, in turns.
 //!
-//! `cargo bench --bench one_sbc`, under a minute.
+//! `cargo bench --bench one_sbc`, under a minute; `-- --tcp` is the connection alone.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -55,7 +55,9 @@ const ONE_PORT: Size = Size {
 
 fn main() -> Result<(), Error> {
     system::pin(PHONES_CPU);
-    udp()?;
+    if !std::env::args().any(|argument| argument == "--tcp") {
+        udp()?;
+    }
     tcp()
 }
 

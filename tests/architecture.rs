@@ -94,6 +94,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         &["net", "http", "config", "runtime", "telemetry", "cli"],
     ),
     ("tracing_subscriber", &["telemetry"]),
+    ("wide", &["sip"]),
 ];
 
 /// Crates that must never be named in `src`: a second opinion is worth nothing when both ends share

@@ -1,65 +1,75 @@
-//! Kamailio beside this server, as the one that answers the lamps (PERF 5, number 2).
+//! Kamailio beside this server, as the one that answers the lamps.
 //!
-//! Both get the same messages from the same phones, on the same CPU, in turns; Kamailio in its
-//! fastest mode (everything in memory) and in its usual durable one (written through to PostgreSQL).
-//! CPU time is that of all processes and threads of a server, its database included. `kamailio.cfg`
-//! beside this file is the configuration, `run` installs what is needed and starts this.
+//! `lamplighter-load` runs the same scenarios (`*.toml` beside this file) against both on the same
+//! CPU, in turns, to and fro, each server started anew for each run: Kamailio in its fastest mode
+//! (everything in memory), and in a durable one (written through to PostgreSQL). All figures are those
+//! of its reports, whose CPU time is that of all processes and threads of a server, its database
+//! included. `kamailio.cfg` beside this file is the configuration, `run` installs what is needed and
+//! starts this.
 //!
-//! `bench/kamailio/run`, some minutes; `--quick` for a tenth of the watchers, `--memory` without the
-//! durable mode.
+//! `bench/kamailio/run`, ten minutes; `--quick` for one turn each, `--memory` without the durable mode.
 
+mod load;
 mod servers;
-
-use std::time::Duration;
+mod table;
 
 use lamplighter_bench::Error;
 use lamplighter_bench::PHONES_CPU;
 use lamplighter_bench::bars;
 use lamplighter_bench::bars::Bar;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
-use lamplighter_bench::fleet::Stimulus;
-use lamplighter_bench::pairs;
-use lamplighter_bench::scenario;
-use lamplighter_bench::scenario::Work;
-use lamplighter_bench::scenario::micros;
 use lamplighter_bench::system;
+use load::Load;
+use load::Report;
 use servers::Postgres;
 use servers::Subject;
+use table::Better;
+use table::Runs;
+use table::Table;
 
-/// Turns of each server in a comparison.
-const TURNS: usize = 7;
-/// One try of a rate, and one slice of latencies.
-const TRY: Duration = Duration::from_secs(1);
-/// A closed-loop turn has about so many NOTIFYs.
-const NOTIFIES_PER_TURN: u32 = 2_000;
-/// SUBSCRIBEs of one turn, at most.
-const SUBSCRIBES_PER_TURN_MAX: u32 = 1_000;
-
-/// The three columns.
+/// The columns: this server, Kamailio in memory, Kamailio with PostgreSQL.
 const NAMES: [&str; 3] = ["lamplighter", "Kamailio memory", "Kamailio durable"];
+/// The bars are against this one.
+const INCUMBENT: usize = 1;
 
-/// How a figure compares.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Better {
-    /// Theirs / ours says how many times better we are.
-    Less,
-    /// Ours / theirs does.
-    More,
-}
+const RATE_20: &str = "NOTIFY/s without loss, fan-out 20";
+const RATE_1000: &str = "NOTIFY/s without loss, fan-out 1,000";
+const PUBLISH: &str = "CPU per PUBLISH with one watcher, at most";
+const SUBSCRIBE: &str = "CPU per SUBSCRIBE with first NOTIFY, cold boot";
+const BARS: [(&str, Bar); 4] = [
+    (RATE_20, bars::INCUMBENT_RATE_20),
+    (RATE_1000, bars::INCUMBENT_RATE_1000),
+    (PUBLISH, bars::INCUMBENT_PUBLISH),
+    (SUBSCRIBE, bars::INCUMBENT_SUBSCRIBE),
+];
 
-struct Row {
-    what: String,
-    unit: &'static str,
-    values: Vec<f64>,
-    /// How many times better we are; paired where the servers took turns.
-    ratios: Vec<f64>,
+/// The durable mode's users where each has one watcher.
+const SLOW_PUBLISH: [&str; 3] = ["phones=1000", "presentities=1000", "subscribe_rate=250"];
+
+/// A search's best rate.
+const NOTIFY_RATE: &str = "/overload/best_notifies_per_second";
+/// CPU at that rate; and, below, at half of it.
+const BEST_CPU_PER_NOTIFY: &str = "/overload/best_cpu_us_per_notify";
+const BEST_CPU_PER_CHANGE: &str = "/overload/best_cpu_us_per_change";
+const CPU_PER_SUBSCRIPTION: &str = "/cost/cpu_us_per_subscription";
+const CPU_PER_NOTIFY: &str = "/cost/cpu_us_per_notify";
+const CPU_PER_CHANGE: &str = "/cost/cpu_us_per_change";
+
+/// How often the servers take turns.
+#[derive(Clone, Copy)]
+struct Turns {
+    all: usize,
+    /// Of these the durable mode, which is slow, takes part in the first ones.
+    durable: usize,
+    /// Each server has gone through the scenario once before it is measured, and through its end:
+    /// what costs most in a server that has just started is memory that nobody used before.
+    warm: bool,
 }
 
 struct Comparison {
-    watchers: u32,
+    load: Load,
     postgres: Option<Postgres>,
-    rows: Vec<Row>,
+    quick: bool,
+    table: Table,
 }
 
 fn main() -> Result<(), Error> {
@@ -69,257 +79,184 @@ fn main() -> Result<(), Error> {
         println!("no kamailio here ({error}): bench/kamailio/run installs it");
         return Ok(());
     }
-    let postgres = if has("--memory") {
-        None
-    } else {
-        Some(Postgres::start()?)
+    let load = Load::find()?;
+    let postgres = match has("--memory") {
+        true => None,
+        false => Some(Postgres::start()?),
     };
+    let servers = if postgres.is_some() { 3 } else { 2 };
     let mut comparison = Comparison {
-        watchers: if has("--quick") { 1_000 } else { 10_000 },
+        load,
         postgres,
-        rows: Vec::new(),
+        quick: has("--quick"),
+        table: Table::new(&NAMES[..servers]),
     };
+    comparison.cold_boot()?;
     comparison.subscribe()?;
     comparison.publish()?;
-    comparison.fan_out(20)?;
-    comparison.fan_out(1000)?;
-    comparison.print();
+    comparison.publish_seldom()?;
+    comparison.fan_out(
+        "fan-out-20",
+        "20",
+        RATE_20,
+        &["phones=1000", "presentities=50"],
+    )?;
+    comparison.fan_out(
+        "fan-out-1000",
+        "1,000",
+        RATE_1000,
+        &["phones=2000", "presentities=2"],
+    )?;
+    comparison.table.print();
+    for (what, bar) in BARS {
+        match comparison.table.ratio(what, INCUMBENT) {
+            Some(ratio) => bar.report(ratio),
+            // One of the two lost something at every rate: the machine is too busy for this.
+            None => println!("no figure for: {what}"),
+        }
+    }
     Ok(())
 }
 
 impl Comparison {
-    fn subjects(&self) -> Result<Vec<Subject>, Error> {
-        let mut subjects = vec![Subject::lamplighter()?, Subject::memory()?];
-        if let Some(postgres) = &self.postgres {
-            subjects.push(Subject::durable(postgres)?);
+    /// A server started anew, by its column.
+    fn subject(&self, column: usize) -> Result<Subject, Error> {
+        match (column, &self.postgres) {
+            (0, _) => Subject::lamplighter(),
+            (2, Some(postgres)) => Subject::durable(postgres),
+            _ => Subject::memory(),
         }
-        Ok(subjects)
     }
 
-    /// Lets the servers take turns at `work`, to and fro; what each turn was, by server.
-    fn turns(
-        subjects: &[Subject],
-        fleets: &mut [Fleet],
-        turns: usize,
-        work: impl Fn(&mut Fleet) -> Result<u64, Error>,
-    ) -> Result<Vec<Vec<Work>>, Error> {
-        let mut all: Vec<Vec<Work>> = subjects.iter().map(|_| Vec::new()).collect();
-        for turn in 0..turns {
-            let mut order: Vec<usize> = (0..subjects.len()).collect();
+    /// Lets the servers take turns at a scenario, to and fro; the reports of each, by column. It goes
+    /// by its file's name and by what the table calls it. What is `slow` is set for the durable mode
+    /// alone, which takes no more than some hundred SUBSCRIBEs a second.
+    fn runs(
+        &mut self,
+        (scenario, label): (&str, &'static str),
+        set: &[&str],
+        slow: &[&str],
+        turns: Turns,
+    ) -> Result<Runs, Error> {
+        let mut runs: Runs = vec![Vec::new(); self.table.servers()];
+        for turn in 0..turns.all {
+            let mut order: Vec<usize> = (0..runs.len()).collect();
+            order.retain(|column| *column <= INCUMBENT || turn < turns.durable);
             if turn % 2 == 1 {
                 order.reverse();
             }
-            for place in order {
-                let subject = &subjects[place];
-                let done = scenario::measure(&mut fleets[place], || subject.cpu(), &work)?;
-                all[place].push(done);
+            for column in order {
+                let subject = self.subject(column)?;
+                let slow = if column > INCUMBENT { slow } else { &[] };
+                let set: Vec<String> = [set, slow]
+                    .concat()
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect();
+                if turns.warm {
+                    self.load
+                        .run(scenario, &["leave=true".to_owned()], &subject)?;
+                }
+                runs[column].push(self.load.run(scenario, &set, &subject)?);
             }
         }
-        Ok(all)
+        self.table.faults(label, &runs);
+        Ok(runs)
     }
 
-    /// Adds a row of what the turns say.
-    fn add(
-        &mut self,
-        what: impl Into<String>,
-        unit: &'static str,
-        better: Better,
-        turns: &[Vec<Work>],
-        value: impl Fn(&Work) -> f64,
-    ) {
-        let by_server: Vec<Vec<f64>> = turns
-            .iter()
-            .map(|works| works.iter().map(&value).collect())
-            .collect();
-        let ratio = |theirs: &Vec<f64>| {
-            let pairs = by_server[0].iter().zip(theirs);
-            let mut ratios: Vec<f64> = match better {
-                Better::Less => pairs.map(|(ours, theirs)| theirs / ours).collect(),
-                Better::More => pairs.map(|(ours, theirs)| ours / theirs).collect(),
-            };
-            pairs::median(&mut ratios)
+    fn turns(&self, all: usize, quick: usize, durable: usize) -> Turns {
+        Turns {
+            all: if self.quick { quick } else { all },
+            durable,
+            warm: false,
+        }
+    }
+
+    fn cold_boot(&mut self) -> Result<(), Error> {
+        let turns = Turns {
+            warm: true,
+            ..self.turns(7, 5, 3)
         };
-        let ratios = by_server.iter().map(ratio).collect();
-        let values = by_server
-            .iter()
-            .map(|values| pairs::median(&mut values.clone()))
-            .collect();
-        self.push(Row {
-            what: what.into(),
-            unit,
-            values,
-            ratios,
-        });
-    }
-
-    /// Adds a row of single values.
-    fn add_values(&mut self, what: String, unit: &'static str, better: Better, values: Vec<f64>) {
-        let ratio = |theirs: &f64| match better {
-            Better::Less => theirs / values[0],
-            Better::More => values[0] / theirs,
-        };
-        let ratios = values.iter().map(ratio).collect();
-        self.push(Row {
-            what,
-            unit,
-            values,
-            ratios,
-        });
-    }
-
-    fn push(&mut self, row: Row) {
-        eprintln!("{}", row.text());
-        self.rows.push(row);
+        let runs = self.runs(("cold-boot", "cold-boot"), &[], &[], turns)?;
+        let cpu = |run: &Report| run.number(CPU_PER_SUBSCRIPTION);
+        self.table.add(SUBSCRIBE, "us", Better::Less, &runs, cpu);
+        let rate = |run: &Report| run.stage("subscribe", "requests_per_second");
+        let what = "SUBSCRIBE/s, cold boot of 1,000";
+        self.table.add(what, "/s", Better::More, &runs, rate);
+        Ok(())
     }
 
     fn subscribe(&mut self) -> Result<(), Error> {
-        let subjects = self.subjects()?;
-        let size = Size {
-            keys_per_phone: 20,
-            ..Size::fan_out(self.watchers / 10, 10)
+        let tenth = ["phones=50", "presentities=100"];
+        let set = if self.quick { &tenth[..] } else { &[] };
+        let slow = ["phones=50", "presentities=100", "subscribe_rate=250"];
+        let scenario = ("subscribe", "subscribe");
+        let runs = self.runs(scenario, set, &slow, self.turns(3, 1, 1))?;
+        let cpu = |run: &Report| run.number(CPU_PER_SUBSCRIPTION);
+        let what = "CPU per SUBSCRIBE with first NOTIFY, 1,000/s";
+        self.table.add(what, "us", Better::Less, &runs, cpu);
+        let memory = |run: &Report| run.number("/cost/octets_per_subscription");
+        let what = match self.quick {
+            true => "memory per subscription, of 1,000",
+            false => "memory per subscription, of 10,000",
         };
-        let fleets = subjects.iter().map(|subject| {
-            let mut fleet = Fleet::new(subject.sip, size)?;
-            fleet.publish_all()?;
-            Ok(fleet)
-        });
-        let mut fleets = fleets.collect::<Result<Vec<Fleet>, Error>>()?;
-        let memory = |subjects: &[Subject]| -> Result<Vec<u64>, Error> {
-            subjects.iter().map(Subject::memory_octets).collect()
-        };
-        let before = memory(&subjects)?;
-        let each = (self.watchers / TURNS as u32).min(SUBSCRIBES_PER_TURN_MAX);
-        let works = Self::turns(&subjects, &mut fleets, TURNS, |fleet| {
-            fleet.subscribe(each)?;
-            Ok(u64::from(each))
-        })?;
-        let after = memory(&subjects)?;
-        let per_change = |work: &Work| micros(work.cpu) / work.changes as f64;
-        self.add(
-            "CPU per SUBSCRIBE with first NOTIFY",
-            "us",
-            Better::Less,
-            &works,
-            per_change,
-        );
-        let rate = |work: &Work| work.changes as f64 / work.time.as_secs_f64();
-        self.add(
-            "SUBSCRIBE/s, by the clock",
-            "/s",
-            Better::More,
-            &works,
-            rate,
-        );
-        let subscriptions = (TURNS as u64 * u64::from(each)) as f64;
-        let grown = before.iter().zip(&after);
-        let each =
-            grown.map(|(before, after)| after.saturating_sub(*before) as f64 / subscriptions);
-        let what = format!("memory per subscription, of {subscriptions}");
-        self.add_values(what, "octets", Better::Less, each.collect());
+        self.table.add(what, "octets", Better::Less, &runs, memory);
         Ok(())
-    }
-
-    fn fleets(subjects: &[Subject], size: Size) -> Result<Vec<Fleet>, Error> {
-        subjects
-            .iter()
-            .map(|subject| Fleet::subscribed(subject.sip, size))
-            .collect()
     }
 
     fn publish(&mut self) -> Result<(), Error> {
-        let subjects = self.subjects()?;
-        let mut fleets = Self::fleets(&subjects, Size::fan_out(self.watchers / 10, 1))?;
-        let works = Self::turns(&subjects, &mut fleets, TURNS, |fleet| {
-            scenario::closed_loop(fleet, Stimulus::Publish, 1000, 32)
-        })?;
-        let per_change = |work: &Work| micros(work.cpu) / work.changes as f64;
-        self.add(
-            "CPU per PUBLISH with one watcher",
-            "us",
-            Better::Less,
-            &works,
-            per_change,
-        );
+        let scenario = ("publish", "publish");
+        let runs = self.runs(scenario, &[], &SLOW_PUBLISH, self.turns(3, 1, 1))?;
+        // One NOTIFY each.
+        let rate = |run: &Report| run.number(NOTIFY_RATE);
+        let what = "PUBLISH/s without loss, one watcher";
+        self.table.add_rate(what, &runs, rate);
+        let cpu = |run: &Report| run.number(BEST_CPU_PER_CHANGE);
+        self.table.add(PUBLISH, "us", Better::Less, &runs, cpu);
+        let cpu = |run: &Report| run.number(CPU_PER_CHANGE);
+        let what = "CPU per PUBLISH with one watcher, half load";
+        self.table.add(what, "us", Better::Less, &runs, cpu);
         Ok(())
     }
 
-    fn fan_out(&mut self, watchers: u32) -> Result<(), Error> {
-        let subjects = self.subjects()?;
-        // With fewer, changes of one would overtake each other, which is no loss.
-        let presentities = (self.watchers / watchers).max(10);
-        let mut fleets = Self::fleets(&subjects, Size::fan_out(presentities, watchers))?;
-        let changes = u64::from(NOTIFIES_PER_TURN.div_ceil(watchers));
-        let works = Self::turns(&subjects, &mut fleets, TURNS, |fleet| {
-            scenario::closed_loop(fleet, Stimulus::Publish, changes, 1)
-        })?;
-        let what = format!("CPU per NOTIFY, fan-out {watchers}");
-        self.add(what, "us", Better::Less, &works, Work::cpu_per_notify);
-        let mut rates = Vec::new();
-        for fleet in &mut fleets {
-            rates.push(scenario::most_without_loss(fleet, TRY)?);
-        }
-        let what = format!("NOTIFY/s without loss, fan-out {watchers}");
-        self.add_values(what, "/s", Better::More, rates.clone());
-        // Each at half of what it can.
-        let mut quantiles = [Vec::new(), Vec::new()];
-        for (fleet, rate) in fleets.iter_mut().zip(rates) {
-            let changes = (rate / f64::from(watchers) / 2.0).max(1.0);
-            let mut outcome = scenario::open_loop(fleet, Stimulus::Publish, changes, TRY * 3)?;
-            for (values, share) in quantiles.iter_mut().zip([0.5, 0.99]) {
-                values.push(pairs::quantile(&mut outcome.last, share) / 1000.0);
-            }
-        }
-        for (values, name) in quantiles.into_iter().zip(["p50", "p99"]) {
-            let what = format!("publish to last of {watchers} at half load, {name}");
-            self.add_values(what, "ms", Better::Less, values);
-        }
+    /// At a rate that is low for everybody, waking is what counts.
+    fn publish_seldom(&mut self) -> Result<(), Error> {
+        let set = ["overload=0", "change_rate=200"];
+        let scenario = ("publish", "publish 200/s");
+        let runs = self.runs(scenario, &set, &SLOW_PUBLISH, self.turns(3, 1, 1))?;
+        let cpu = |run: &Report| run.number(CPU_PER_CHANGE);
+        let what = "CPU per PUBLISH with one watcher, 200/s";
+        self.table.add(what, "us", Better::Less, &runs, cpu);
         Ok(())
     }
 
-    fn print(&self) {
-        println!(
-            "{:<46} {:>14} {:>24} {:>24}",
-            "", NAMES[0], NAMES[1], NAMES[2]
-        );
-        for row in &self.rows {
-            println!("{}", row.text());
+    fn fan_out(
+        &mut self,
+        scenario: &'static str,
+        watchers: &str,
+        rate: &'static str,
+        slow: &[&str],
+    ) -> Result<(), Error> {
+        let slow = [slow, &["subscribe_rate=250"]].concat();
+        let runs = self.runs((scenario, scenario), &[], &slow, self.turns(3, 1, 1))?;
+        let best = |run: &Report| run.number(NOTIFY_RATE);
+        self.table.add_rate(rate, &runs, best);
+        for (when, place) in [
+            ("at most", BEST_CPU_PER_NOTIFY),
+            ("half load", CPU_PER_NOTIFY),
+        ] {
+            let cpu = |run: &Report| run.number(place);
+            let what = format!("CPU per NOTIFY, fan-out {watchers}, {when}");
+            self.table.add(&what, "us", Better::Less, &runs, cpu);
         }
-        println!("(x: how many times better this server is; paired where the servers took turns)");
-        let bars: [(&str, Bar); 4] = [
-            ("NOTIFY/s without loss, fan-out 20", bars::INCUMBENT_RATE_20),
-            (
-                "NOTIFY/s without loss, fan-out 1000",
-                bars::INCUMBENT_RATE_1000,
-            ),
-            ("CPU per PUBLISH with one watcher", bars::INCUMBENT_PUBLISH),
-            (
-                "CPU per SUBSCRIBE with first NOTIFY",
-                bars::INCUMBENT_SUBSCRIBE,
-            ),
-        ];
-        for (what, bar) in bars {
-            let ratio = self
-                .rows
-                .iter()
-                .find(|row| row.what == what)
-                .map(|row| row.ratios[1]);
-            match ratio.filter(|ratio| ratio.is_normal()) {
-                Some(ratio) => bar.report(ratio),
-                // One of the two lost something at every rate: the machine is too busy for this.
-                None => println!("no figure for: {what}"),
-            }
+        for (name, place) in [
+            ("p50", "/latencies/publish_to_last_lamp/p50"),
+            ("p99", "/latencies/publish_to_last_lamp/p99"),
+        ] {
+            let latency = |run: &Report| Some(run.number(place)? / 1000.0);
+            let what = format!("publish to last of {watchers}, half load, {name}");
+            self.table.add(&what, "ms", Better::Less, &runs, latency);
         }
-    }
-}
-
-impl Row {
-    fn text(&self) -> String {
-        let digits = if self.values[0] < 100.0 { 2 } else { 0 };
-        let label = format!("{}, {}", self.what, self.unit);
-        let mut text = format!("{label:<46} {:>14.digits$}", self.values[0]);
-        for (value, ratio) in self.values.iter().zip(&self.ratios).skip(1) {
-            text.push_str(&format!(" {value:>14.digits$} {ratio:>7.2}x "));
-        }
-        text
+        Ok(())
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Subject {
     /// Where it speaks SIP.
     pub(crate) sip: SocketAddr,
     /// The processes whose children and threads count.
-    processes: Vec<u32>,
+    pub(crate) processes: Vec<u32>,
     _keep: Box<dyn Any>,
 }
 
@@ -65,32 +65,6 @@ impl Subject {
             processes: vec![kamailio.child.id(), postgres.child.id()],
             _keep: Box::new(kamailio),
         })
-    }
-
-    fn all(&self) -> Vec<u32> {
-        let trees = self.processes.iter();
-        trees
-            .flat_map(|process| system::descendants(*process))
-            .collect()
-    }
-
-    /// CPU time of all its processes and threads.
-    pub(crate) fn cpu(&self) -> Result<Duration, Error> {
-        // A process that ends between the two looks counts no more.
-        let times = self
-            .all()
-            .into_iter()
-            .filter_map(|process| system::process_cpu(process).ok());
-        Ok(times.sum())
-    }
-
-    /// Memory of all its processes; what they share counts once.
-    pub(crate) fn memory_octets(&self) -> Result<u64, Error> {
-        let octets = self
-            .all()
-            .into_iter()
-            .filter_map(|process| system::memory_octets(process).ok());
-        Ok(octets.sum())
     }
 }
 

@@ -70,6 +70,8 @@ enum Habit {
     NoMaxForwards,
     /// Refuses PUBLISH.
     RefusesPublish,
+    /// As Kamailio: versions begin with 1, and a publication whose call is over is dead.
+    LikeKamailio,
 }
 
 /// Where a NOTIFY goes.
@@ -159,7 +161,7 @@ impl Notifier {
             to: header(request, "From"),
             call_id: call_id.clone(),
             sequence: 100,
-            version: 0,
+            version: u32::from(self.habit == Habit::LikeKamailio),
             forgotten: false,
         };
         self.dialogs.entry(call_id.clone()).or_insert(fresh);
@@ -199,6 +201,9 @@ impl Notifier {
         let lines = format!("SIP-ETag: e{entity_tag}\r\nExpires: {expires}\r\n");
         self.answer(peer, bytes, "200 OK", &lines);
         let lamp = dialog_info::scan(&request.body).map_or(Lamp::Off, |document| document.lamp);
+        if self.habit == Habit::LikeKamailio && lamp == Lamp::Off {
+            self.etags.remove(&request.uri.to_string());
+        }
         self.change(&request.uri.to_string(), lamp);
     }
 

@@ -18,6 +18,7 @@ use crate::net::sockets;
 use crate::report::progress::Progress;
 use crate::scenario::Feed;
 use crate::scenario::Scenario;
+use crate::swarm::Search;
 use crate::swarm::Stage;
 use crate::swarm::StageRecord;
 use crate::swarm::Swarm;
@@ -55,7 +56,17 @@ pub(crate) struct Point {
     pub(crate) lamp_p50: u64,
     pub(crate) lamp_p99: u64,
     pub(crate) lamp_max: u64,
-    pub(crate) server: Usage,
+    /// CPU time of the server so far.
+    pub(crate) server_cpu: Duration,
+}
+
+/// CPU times at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) at: Instant,
+    pub(crate) server: Duration,
+    /// This thread's.
+    pub(crate) own: Duration,
 }
 
 /// A run that is over.
@@ -70,6 +81,8 @@ pub(crate) struct Outcome {
     pub(crate) usages: Vec<Usage>,
     /// CPU time of this thread, likewise.
     pub(crate) own: Vec<Duration>,
+    /// Where each step of the search began and where it was over.
+    pub(crate) marks: Vec<Mark>,
     /// Datagrams that this machine had no room for meanwhile.
     pub(crate) datagrams_dropped: u64,
 }
@@ -82,6 +95,7 @@ struct Watch {
     timeline: Vec<Point>,
     usages: Vec<Usage>,
     own: Vec<Duration>,
+    marks: Vec<Mark>,
     progress: Progress,
 }
 
@@ -122,7 +136,6 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
     drive(&mut swarm, &mut ports, &mut watch)?;
     watch.progress.finish();
     swarm.tally.unsent = ports.unsent;
-    swarm.tally.connections_closed = ports.closed;
     Ok(Outcome {
         setting,
         scenario,
@@ -132,6 +145,7 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
         timeline: watch.timeline,
         usages: watch.usages,
         own: watch.own,
+        marks: watch.marks,
         datagrams_dropped: process::datagrams_dropped() - dropped_before,
     })
 }
@@ -156,6 +170,11 @@ fn drive(swarm: &mut Swarm, ports: &mut Ports, watch: &mut Watch) -> io::Result<
         })?;
         ports.flush(&mut outbox)?;
         now = Instant::now();
+        while let Some(port) = ports.next_closed() {
+            let again = swarm.server_of(port);
+            let opened = again.is_some_and(|server| ports.reopen(port, server).is_ok());
+            swarm.handle_closed(port, opened, now, &mut outbox);
+        }
     }
     watch.look(swarm, now);
     Ok(())
@@ -186,14 +205,22 @@ impl Watch {
             before: Tally::default(),
             usages: vec![server.usage()],
             own: vec![sockets::thread_cpu_time()],
+            marks: Vec::new(),
             server,
             timeline: Vec::new(),
             progress: Progress::new(&setting.name, scenario, setting.quiet),
         }
     }
 
-    /// Looks at the stages that ended, and once an interval at everything.
+    /// Looks at the stages that ended, at the steps of a search, and once an interval at everything.
     fn look(&mut self, swarm: &mut Swarm, now: Instant) {
+        if self.marks.len() < swarm.search().map_or(0, Search::marks) {
+            self.marks.push(Mark {
+                at: now,
+                server: self.server.cpu(),
+                own: sockets::thread_cpu_time(),
+            });
+        }
         while self.usages.len() <= swarm.records().len() {
             self.server.look_again();
             self.usages.push(self.server.usage());
@@ -221,7 +248,7 @@ impl Watch {
             lamp_p50,
             lamp_p99,
             lamp_max,
-            server: self.server.usage(),
+            server_cpu: self.server.cpu(),
         };
         self.progress.point(swarm, &point, now);
         self.timeline.push(point);

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::Serializer;
 
 use crate::net::ports::Transport;
+use crate::wire::dialog_info::Lamp;
 
 /// The scenarios that come with the tool, by name.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -42,12 +43,32 @@ pub(crate) enum Feed {
     Http,
 }
 
+/// How long a publication lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PublicationOf {
+    /// As long as the run: calls come and go in it, and it is withdrawn at the end.
+    User,
+    /// Until its user is free.
+    Call,
+}
+
 /// How the moments of an open loop are spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Arrival {
     Even,
     Poisson,
+}
+
+/// What versions of a subscription's documents begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FirstVersion {
+    /// 0, as RFC 4235 §4.1 says.
+    Zero,
+    /// Whatever the server likes.
+    Any,
 }
 
 /// Where the server finds what is in a list.
@@ -83,8 +104,10 @@ pub(crate) struct Scenario {
     pub(crate) expires: Duration,
     #[serde(with = "span")]
     pub(crate) duration: Duration,
+    pub(crate) leave: bool,
 
     pub(crate) feed: Feed,
+    pub(crate) publication_of: PublicationOf,
     pub(crate) http_connections: u32,
     pub(crate) arrival: Arrival,
     pub(crate) call_rate: f64,
@@ -93,6 +116,7 @@ pub(crate) struct Scenario {
     #[serde(with = "span")]
     pub(crate) talk_time: Duration,
     pub(crate) change_rate: f64,
+    pub(crate) change_states: Vec<Lamp>,
     pub(crate) refresh_rate: f64,
 
     pub(crate) reboot_rate: f64,
@@ -107,6 +131,7 @@ pub(crate) struct Scenario {
     #[serde(with = "span")]
     pub(crate) stale_max: Duration,
 
+    pub(crate) first_version: FirstVersion,
     #[serde(with = "span")]
     pub(crate) patience: Duration,
     #[serde(with = "span")]
@@ -131,13 +156,16 @@ impl Default for Scenario {
             subscribe_rate: 1000.0,
             expires: Duration::from_secs(3600),
             duration: Duration::from_secs(20),
+            leave: true,
             feed: Feed::Publish,
+            publication_of: PublicationOf::User,
             http_connections: 8,
             arrival: Arrival::Poisson,
             call_rate: 0.0,
             ring_time: Duration::from_secs(1),
             talk_time: Duration::from_secs(3),
             change_rate: 0.0,
+            change_states: vec![Lamp::Ringing, Lamp::Busy, Lamp::Off],
             refresh_rate: 0.0,
             reboot_rate: 0.0,
             forget_rate: 0.0,
@@ -147,6 +175,7 @@ impl Default for Scenario {
             search_step: Duration::from_secs(2),
             goodput_min: 90.0,
             stale_max: Duration::from_secs(5),
+            first_version: FirstVersion::Zero,
             patience: Duration::from_secs(40),
             settle: Duration::from_millis(300),
             sample: 1000,
@@ -213,6 +242,19 @@ impl Scenario {
         self.list_size.max(1)
     }
 
+    /// What a user's next change makes of its lamp. A call state by HTTP knows no ringing.
+    pub(crate) fn state_after(&self, lamp: Lamp) -> Lamp {
+        let known = |next: &&Lamp| self.feed == Feed::Publish || **next != Lamp::Ringing;
+        let mut states = self.change_states.iter().filter(known).cycle();
+        let of_round = self.change_states.len();
+        // One that shows none of them begins at the beginning.
+        let first = states.clone().next().copied().unwrap_or(Lamp::Off);
+        match states.by_ref().take(of_round).any(|one| *one == lamp) {
+            true => states.next().copied().unwrap_or(first),
+            false => first,
+        }
+    }
+
     /// UDP ports or connections.
     pub(crate) fn ports(&self) -> u32 {
         match self.sockets {
@@ -256,6 +298,10 @@ impl Scenario {
             (
                 self.overload > 0.0 && self.change_rate == 0.0,
                 "overload: needs a change_rate to begin the search with",
+            ),
+            (
+                self.state_after(self.state_after(Lamp::Off)) == self.state_after(Lamp::Off),
+                "change_states: at least two (by HTTP there is no ringing)",
             ),
             (
                 self.search_step < Duration::from_millis(100),
@@ -353,6 +399,33 @@ mod tests {
     }
 
     #[test]
+    fn states_go_round() {
+        let with = |states: &str, feed: &str| {
+            let set = [format!("change_states={states}"), format!("feed={feed}")];
+            Scenario::parse("", &set).unwrap()
+        };
+        let round = |scenario: &Scenario| {
+            let next = |lamp: &Lamp| Some(scenario.state_after(*lamp));
+            std::iter::successors(Some(Lamp::Off), next)
+                .skip(1)
+                .take(4)
+                .collect::<Vec<_>>()
+        };
+        let all = with("[\"ringing\", \"busy\", \"free\"]", "publish");
+        assert_eq!(
+            round(&all),
+            [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing]
+        );
+        let http = with("[\"ringing\", \"busy\", \"free\"]", "http");
+        assert_eq!(round(&http), [Lamp::Busy, Lamp::Off, Lamp::Busy, Lamp::Off]);
+        let never_free = with("[\"ringing\", \"busy\"]", "publish");
+        assert_eq!(
+            round(&never_free),
+            [Lamp::Ringing, Lamp::Busy, Lamp::Ringing, Lamp::Busy]
+        );
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for (line, word) in [
             ("phonse=3", "phonse"),
@@ -364,6 +437,8 @@ mod tests {
             ("overload=200", "overload"),
             ("keys", "key=value"),
             ("list_size=200", "list_size"),
+            ("change_states=[\"busy\"]", "change_states"),
+            ("change_states=[\"blue\"]", "blue"),
         ] {
             let error = Scenario::parse("", &[line.to_owned()]).unwrap_err();
             assert!(error.contains(word), "{line}: {error}");

@@ -144,6 +144,7 @@ fn bind_udp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
         socket.set_reuse_port(true)?;
         kernel_options::enlarge_buffers(&socket, DATAGRAM_BUFFER_OCTETS);
         kernel_options::report_lost_datagrams(socket.as_fd())?;
+        kernel_options::receive_trains(socket.as_fd());
         if address.ip().is_unspecified() {
             kernel_options::report_local_address(socket.as_fd(), address.is_ipv6())?;
         }

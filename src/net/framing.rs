@@ -11,18 +11,22 @@ use crate::net::Limits;
 use crate::sip::Fault;
 use crate::sip::framing;
 use crate::sip::framing::Frame;
+use crate::sip::message::PlainAnswer;
 
 /// Two lone CRLFs this close together are one keepalive that was split on its way; further apart
 /// they are two of the single kind, which want no answer.
 const SPLIT_PING: Duration = Duration::from_secs(2);
-/// Room that is kept for the next message; more is given back.
-const KEPT_OCTETS: usize = 4 * 1024;
+/// What is added to a message that has begun before it is looked at again, at least: most are whole
+/// then, and little is copied that belongs to the next.
+const STEP_OCTETS: usize = 1024;
 
 /// What was found on a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival<'a> {
     /// A whole message.
     Message(&'a [u8]),
+    /// One that had to be read to be cut, and what it says.
+    Answer(&'a [u8], PlainAnswer<'a>),
     /// A keepalive that wants one CRLF (RFC 5626 §4.4.1).
     Ping,
 }
@@ -59,33 +63,97 @@ impl Inbound {
     /// must be closed.
     pub fn take(
         &mut self,
-        fresh: &[u8],
+        mut fresh: &[u8],
         now: Instant,
         mut each: impl FnMut(Arrival<'_>),
     ) -> Result<(), Fault> {
-        if self.begun.is_empty() {
-            let used = cut(fresh, &self.limits, now, &mut self.half_ping_at, &mut each)?;
-            self.begun.extend_from_slice(&fresh[used..]);
-            self.begun_at = (used < fresh.len()).then_some(now);
-            return Ok(());
-        }
-        self.begun.extend_from_slice(fresh);
-        let used = cut(
-            &self.begun,
-            &self.limits,
-            now,
-            &mut self.half_ping_at,
-            &mut each,
-        )?;
-        if used > 0 {
-            self.begun.drain(..used);
-            self.begun.shrink_to(KEPT_OCTETS);
-            self.begun_at = (!self.begun.is_empty()).then_some(now);
+        while !self.begun.is_empty() && !fresh.is_empty() {
+            fresh = self.go_on(fresh, now, &mut each)?;
         }
         if self.begun.is_empty() {
             self.begun = Vec::new();
+            self.begun_at = None;
+        }
+        while let Some(length) = self.cut(fresh, now, &mut each)? {
+            fresh = fresh.get(length..).unwrap_or_default();
+        }
+        if !fresh.is_empty() {
+            self.begun.extend_from_slice(fresh);
+            self.begun_at = Some(now);
         }
         Ok(())
+    }
+
+    /// Adds to what has begun, not much more than it needs to become whole; what is left of
+    /// `fresh`.
+    fn go_on<'a>(
+        &mut self,
+        fresh: &'a [u8],
+        now: Instant,
+        each: &mut impl FnMut(Arrival<'_>),
+    ) -> Result<&'a [u8], Fault> {
+        let mut begun = std::mem::take(&mut self.begun);
+        let before = begun.len();
+        let (more, behind) = fresh.split_at(fresh.len().min(before.max(STEP_OCTETS)));
+        begun.extend_from_slice(more);
+        let cut = self.cut(&begun, now, each)?;
+        let Some(length) = cut else {
+            self.begun = begun;
+            return Ok(behind);
+        };
+        self.begun_at = Some(now);
+        match length.checked_sub(before) {
+            Some(used) => Ok(&fresh[used..]),
+            None => {
+                // A line end and the half of another: only the first was cut.
+                begun.truncate(before);
+                begun.drain(..length);
+                self.begun = begun;
+                Ok(fresh)
+            }
+        }
+    }
+
+    /// Hands on what is whole at the front; how many octets that was.
+    fn cut(
+        &mut self,
+        octets: &[u8],
+        now: Instant,
+        each: &mut impl FnMut(Arrival<'_>),
+    ) -> Result<Option<usize>, Fault> {
+        let frame = framing::next_frame(octets, &self.limits)?;
+        if frame == Frame::Incomplete {
+            return Ok(None);
+        }
+        let first_half = self
+            .half_ping_at
+            .take()
+            .filter(|first_half| now.saturating_duration_since(*first_half) < SPLIT_PING);
+        let message = |length: usize| octets.get(..length).unwrap_or(octets);
+        let length = match frame {
+            Frame::Incomplete => return Ok(None),
+            Frame::Ping(length) => {
+                each(Arrival::Ping);
+                length
+            }
+            Frame::Filler(length) => {
+                match first_half {
+                    Some(_) if length == 2 => each(Arrival::Ping),
+                    None if length == 2 => self.half_ping_at = Some(now),
+                    _ => {}
+                }
+                length
+            }
+            Frame::Message(length) => {
+                each(Arrival::Message(message(length)));
+                length
+            }
+            Frame::Answer(length, answer) => {
+                each(Arrival::Answer(message(length), answer));
+                length
+            }
+        };
+        Ok(Some(length))
     }
 
     /// When the message that has begun must be complete; None when none has.
@@ -93,50 +161,6 @@ impl Inbound {
     pub fn deadline(&self) -> Option<Instant> {
         Some(self.begun_at? + self.timeout)
     }
-}
-
-/// Hands on what is whole at the front, gives back how many octets that was.
-fn cut(
-    octets: &[u8],
-    limits: &framing::Limits,
-    now: Instant,
-    half_ping_at: &mut Option<Instant>,
-    each: &mut impl FnMut(Arrival<'_>),
-) -> Result<usize, Fault> {
-    let mut used = 0;
-    while let Some(rest) = octets.get(used..).filter(|rest| !rest.is_empty()) {
-        let frame = framing::next_frame(rest, limits)?;
-        if frame == Frame::Incomplete {
-            break;
-        }
-        let first_half = half_ping_at
-            .take()
-            .filter(|first_half| now.saturating_duration_since(*first_half) < SPLIT_PING);
-        let length = match frame {
-            Frame::Incomplete => 0,
-            Frame::Ping(length) => {
-                each(Arrival::Ping);
-                length
-            }
-            Frame::Filler(length @ 2) => {
-                match first_half {
-                    Some(_) => each(Arrival::Ping),
-                    None => *half_ping_at = Some(now),
-                }
-                length
-            }
-            Frame::Filler(length) => length,
-            Frame::Message(length) => {
-                each(Arrival::Message(rest.get(..length).unwrap_or(rest)));
-                length
-            }
-        };
-        if length == 0 {
-            break;
-        }
-        used += length;
-    }
-    Ok(used.min(octets.len()))
 }
 
 #[cfg(test)]
@@ -156,7 +180,9 @@ mod tests {
     fn feed(inbound: &mut Inbound, octets: &[u8], now: Instant) -> Vec<String> {
         let mut seen = Vec::new();
         let each = |arrival: Arrival<'_>| match arrival {
-            Arrival::Message(bytes) => seen.push(String::from_utf8(bytes.to_vec()).unwrap()),
+            Arrival::Message(bytes) | Arrival::Answer(bytes, _) => {
+                seen.push(String::from_utf8(bytes.to_vec()).unwrap());
+            }
             Arrival::Ping => seen.push(PING.to_owned()),
         };
         inbound.take(octets, now, each).unwrap();
@@ -165,16 +191,21 @@ mod tests {
 
     #[test]
     fn however_a_stream_is_split_the_same_is_cut_from_it() {
+        let answer = "SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP a;branch=b\r\nFrom: <sip:a@b>\r\n\
+            To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 NOTIFY\r\nContent-Length: 0\r\n\r\n";
         let expected = [
             message(0),
             PING.to_owned(),
             message(700),
+            answer.to_owned(),
+            answer.to_owned(),
+            message(5000),
             message(3),
             message(1),
         ];
         let stream = expected.concat();
         let now = Instant::now();
-        for step in [1, 2, 3, 7, 100, 1000, stream.len()] {
+        for step in [1, 2, 3, 7, 100, 1000, 1500, stream.len()] {
             let mut inbound = Inbound::new(&Limits::default());
             let seen: Vec<String> = stream
                 .as_bytes()

@@ -49,6 +49,12 @@ pub(crate) fn report_lost_datagrams(socket: BorrowedFd<'_>) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
+/// A train of datagrams that a peer sent in a piece arrives in a piece (UDP GRO). A kernel that
+/// knows nothing of it (before 5.0) gives them one by one.
+pub(crate) fn receive_trains(socket: BorrowedFd<'_>) {
+    let _ = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+}
+
 /// Every datagram tells to which of our addresses it was sent.
 pub(crate) fn report_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     if v6 {

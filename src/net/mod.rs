@@ -17,6 +17,7 @@ pub mod interfaces;
 pub mod junk;
 pub mod kernel;
 mod kernel_options;
+pub mod readiness;
 pub mod receive;
 pub mod streams;
 pub mod stun;

@@ -1,8 +1,12 @@
-//! Receiving datagrams: up to 64 at a time into a pool of buffers that is allocated once per shard.
+//! Receiving datagrams: up to 64 buffers at a time into a pool that is allocated once per socket.
+//!
+//! A buffer holds one datagram, or a train of them that one peer sent in a piece (UDP GRO): then all
+//! but the last are equally long, and the kernel says how long. They are dealt out one by one, so
+//! that whoever takes them may stop anywhere and go on later.
 //!
 //! Guarantees: every datagram UDP can carry fits (W:A6.4); receiving never blocks and never
 //! allocates. The pool is address space, not memory: pages behind a buffer's first few exist only
-//! once a datagram was that long.
+//! once a datagram, or a train, was that long.
 
 use std::io;
 use std::mem;
@@ -22,7 +26,7 @@ use libc::sockaddr_storage;
 
 use crate::net::address;
 
-/// Datagrams of one call.
+/// Buffers of one call, and datagrams of one turn.
 pub const BATCH: usize = 64;
 /// Octets of the longest datagram there is, rounded up.
 const DATAGRAM_OCTETS_MAX: usize = 64 * 1024;
@@ -30,8 +34,8 @@ const DATAGRAM_OCTETS_MAX: usize = 64 * 1024;
 /// for the same few places of the cache.
 const STRIDE: usize = DATAGRAM_OCTETS_MAX + 17 * 64;
 
-/// Room for the control messages of one datagram: its local address and the count of lost ones,
-/// with space to spare.
+/// Room for the control messages of one buffer: its local address, the count of lost datagrams and
+/// the length of those in a train, with space to spare.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; 96]);
@@ -44,8 +48,12 @@ pub struct ReceiveBatch {
     parts: Vec<iovec>,
     headers: Vec<mmsghdr>,
 
-    /// Datagrams of the last call.
+    /// Buffers the last call filled.
     filled: usize,
+    /// The buffer of the next datagram to be taken.
+    next: usize,
+    /// Where in it.
+    offset: usize,
     /// Headers the last call wrote to, which must be made ready again.
     used: usize,
 }
@@ -76,6 +84,7 @@ impl std::fmt::Debug for ReceiveBatch {
         formatter
             .debug_struct("ReceiveBatch")
             .field("filled", &self.filled)
+            .field("next", &self.next)
             .finish_non_exhaustive()
     }
 }
@@ -97,15 +106,20 @@ impl ReceiveBatch {
             ],
             headers: vec![empty_header(); BATCH],
             filled: 0,
+            next: 0,
+            offset: 0,
             used: BATCH,
         }
     }
 
-    /// Receives what is there, up to [`BATCH`] datagrams; 0 when nothing is. What the last call
-    /// brought is gone.
+    /// Receives what is there, up to [`BATCH`] buffers, once all that came before has been taken;
+    /// else does nothing.
     #[allow(unsafe_code, reason = "recvmmsg has no safe wrapper here")]
-    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        self.filled = 0;
+    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        if self.is_left() {
+            return Ok(());
+        }
+        (self.filled, self.next, self.offset) = (0, 0, 0);
         self.make_ready();
         let flags = libc::MSG_DONTWAIT;
         // SAFETY: the descriptor is open while borrowed; all BATCH headers point to names, parts,
@@ -123,34 +137,56 @@ impl ReceiveBatch {
         if count >= 0 {
             self.filled = count as usize;
             self.used = self.filled;
-            return Ok(self.filled);
+            return Ok(());
         }
         let error = io::Error::last_os_error();
         // The kernel may have written to the first header before it gave up.
         self.used = 1;
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(()),
             _ => Err(error),
         }
     }
 
-    /// The datagrams of the last call, in order. One from a family that is not IP is left out.
-    pub fn datagrams(&self) -> impl Iterator<Item = Received<'_>> {
-        (0..self.filled).filter_map(|index| self.datagram(index))
+    /// Whether datagrams of the last call are left.
+    #[must_use]
+    pub fn is_left(&self) -> bool {
+        self.next < self.filled
     }
 
-    fn datagram(&self, index: usize) -> Option<Received<'_>> {
-        let header = self.headers.get(index)?;
-        let start = index * STRIDE;
-        let length = (header.msg_len as usize).min(DATAGRAM_OCTETS_MAX);
-        let (local, lost) = read_control(&header.msg_hdr);
-        Some(Received {
-            peer: address::decode(self.names.get(index)?)?,
-            local,
-            lost,
-            is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            bytes: self.buffers.get(start..start + length)?,
-        })
+    /// Whether there is more to take, or was when the socket was asked last.
+    #[must_use]
+    pub fn is_more_likely(&self) -> bool {
+        self.is_left() || self.filled == BATCH
+    }
+
+    /// The next datagram of the last call, in order. One from a family that is not IP is left out.
+    pub fn next_datagram(&mut self) -> Option<Received<'_>> {
+        while self.is_left() {
+            let (index, offset) = (self.next, self.offset);
+            let header = &self.headers[index];
+            let length = (header.msg_len as usize).min(DATAGRAM_OCTETS_MAX);
+            let told = read_control(&header.msg_hdr);
+            let end = told.segment.map_or(length, |segment| offset + segment);
+            let end = end.min(length);
+            if end == length {
+                (self.next, self.offset) = (index + 1, 0);
+            } else {
+                self.offset = end;
+            }
+            let Some(peer) = address::decode(&self.names[index]) else {
+                continue;
+            };
+            let start = index * STRIDE;
+            return Some(Received {
+                peer,
+                local: told.local,
+                lost: told.lost,
+                is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+                bytes: &self.buffers[start + offset..start + end],
+            });
+        }
+        None
     }
 
     /// Points the headers the last call used to their places again, with the full lengths.
@@ -183,10 +219,18 @@ pub(crate) fn empty_header() -> mmsghdr {
     unsafe { mem::zeroed() }
 }
 
-/// The local address and the number of lost datagrams, where the kernel told them.
+/// What the kernel told of a buffer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    local: Option<IpAddr>,
+    lost: Option<u32>,
+    /// Octets of each datagram of a train but the last; not 0.
+    segment: Option<usize>,
+}
+
 #[allow(unsafe_code, reason = "control messages are walked by pointer")]
-fn read_control(header: &msghdr) -> (Option<IpAddr>, Option<u32>) {
-    let (mut local, mut lost) = (None, None);
+fn read_control(header: &msghdr) -> Told {
+    let mut told = Told::default();
     // SAFETY: msg_control and msg_controllen were set by the kernel to what it wrote into this
     // slot's Control, which is aligned for cmsghdr; CMSG_NXTHDR stays within that length.
     let mut next: *const cmsghdr = unsafe { libc::CMSG_FIRSTHDR(header) };
@@ -199,25 +243,30 @@ fn read_control(header: &msghdr) -> (Option<IpAddr>, Option<u32>) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: level and type say what the data is; it may be unaligned.
                 let info = unsafe { ptr::read_unaligned(data.cast::<libc::in_pktinfo>()) };
-                local = Some(IpAddr::V4(Ipv4Addr::from(
+                told.local = Some(IpAddr::V4(Ipv4Addr::from(
                     info.ipi_spec_dst.s_addr.to_ne_bytes(),
                 )));
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: as above.
                 let info = unsafe { ptr::read_unaligned(data.cast::<libc::in6_pktinfo>()) };
-                local = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+                told.local = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                 // SAFETY: as above.
-                lost = Some(unsafe { ptr::read_unaligned(data.cast::<u32>()) });
+                told.lost = Some(unsafe { ptr::read_unaligned(data.cast::<u32>()) });
+            }
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                // SAFETY: as above.
+                let segment = unsafe { ptr::read_unaligned(data.cast::<libc::c_int>()) };
+                told.segment = usize::try_from(segment).ok().filter(|octets| *octets > 0);
             }
             _ => {}
         }
         // SAFETY: as for CMSG_FIRSTHDR.
         next = unsafe { libc::CMSG_NXTHDR(header, next) };
     }
-    (local, lost)
+    told
 }
 
 #[cfg(test)]
@@ -241,9 +290,13 @@ mod tests {
         let mut batch = ReceiveBatch::new();
         let mut numbers = Vec::new();
         let mut batches = 0;
-        while batch.receive(sockets[0].as_fd()).unwrap() > 0 {
+        loop {
+            batch.receive(sockets[0].as_fd()).unwrap();
+            if !batch.is_left() {
+                break;
+            }
             batches += 1;
-            for received in batch.datagrams() {
+            while let Some(received) = batch.next_datagram() {
                 let number = u32::from_be_bytes(received.bytes[..4].try_into().unwrap());
                 assert_eq!(received.peer, client.local_addr().unwrap());
                 assert_eq!(received.bytes.len(), 4 + number as usize * 10);
@@ -266,19 +319,54 @@ mod tests {
         client.send_to(&vec![b'a'; 65_507], address).unwrap();
         client.send_to(b"", address).unwrap();
         let mut batch = ReceiveBatch::new();
-        assert_eq!(batch.receive(sockets[0].as_fd()).unwrap(), 2);
-        let lengths: Vec<usize> = batch
-            .datagrams()
-            .map(|received| received.bytes.len())
-            .collect();
-        assert_eq!(lengths, [65_507, 0]);
-        assert!(
-            batch
-                .datagrams()
-                .all(|received| !received.is_truncated && received.local.is_none())
-        );
-        assert_eq!(batch.receive(sockets[0].as_fd()).unwrap(), 0);
-        assert_eq!(batch.datagrams().count(), 0);
+        batch.receive(sockets[0].as_fd()).unwrap();
+        for length in [65_507, 0] {
+            let received = batch.next_datagram().unwrap();
+            assert_eq!(received.bytes.len(), length);
+            assert!(!received.is_truncated && received.local.is_none());
+        }
+        batch.receive(sockets[0].as_fd()).unwrap();
+        assert_eq!(batch.next_datagram(), None);
+    }
+
+    /// A peer that sends a train (UDP GSO), and one that sends a datagram on its own in between.
+    #[test]
+    fn a_train_is_dealt_out_datagram_by_datagram_and_waits_for_whoever_takes_it() {
+        let (address, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let train: Vec<u8> = (0..40u8).flat_map(|number| [number; 500]).collect();
+        let train = &train[..40 * 500 - 123];
+        let send_in_segments = |octets| {
+            crate::net::kernel_options::set(
+                client.as_fd(),
+                libc::SOL_UDP,
+                libc::UDP_SEGMENT,
+                octets,
+            )
+        };
+        send_in_segments(500).unwrap();
+        client.send_to(train, address).unwrap();
+        send_in_segments(0).unwrap();
+        client.send_to(b"alone", address).unwrap();
+        let mut batch = ReceiveBatch::new();
+        let mut calls = 0;
+        for number in 0..41u8 {
+            if number % 7 == 0 {
+                // Nothing is lost by asking before everything was taken.
+                calls += usize::from(!batch.is_left());
+                batch.receive(sockets[0].as_fd()).unwrap();
+            }
+            let received = batch.next_datagram().unwrap();
+            assert_eq!(received.peer, client.local_addr().unwrap());
+            match number {
+                40 => assert_eq!(received.bytes, b"alone"),
+                39 => assert_eq!(received.bytes, [39; 500 - 123]),
+                _ => assert_eq!(received.bytes, [number; 500]),
+            }
+        }
+        assert!(!batch.is_more_likely());
+        assert_eq!(calls, 1);
+        assert_eq!(batch.filled, 2, "the train came in one buffer");
     }
 
     #[test]
@@ -291,8 +379,8 @@ mod tests {
             };
             client.send_to(b"x", (meant, address.port())).unwrap();
             let mut batch = ReceiveBatch::new();
-            assert_eq!(batch.receive(sockets[0].as_fd()).unwrap(), 1);
-            assert_eq!(batch.datagrams().next().unwrap().local, Some(meant));
+            batch.receive(sockets[0].as_fd()).unwrap();
+            assert_eq!(batch.next_datagram().unwrap().local, Some(meant));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::cell::RefMut;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -35,6 +36,7 @@ pub struct UdpPort {
     socket: glommio::net::UdpSocket,
     listener: u16,
     bound: SocketAddr,
+    received: RefCell<ReceiveBatch>,
     stalled: RefCell<Stalled>,
     arrangement: RefCell<Arrangement>,
     segment_octets_max: usize,
@@ -74,6 +76,7 @@ impl UdpPort {
             socket,
             listener,
             bound,
+            received: RefCell::default(),
             stalled,
             arrangement: RefCell::default(),
             segment_octets_max: limits.segment_octets_max,
@@ -81,9 +84,11 @@ impl UdpPort {
         }
     }
 
-    /// Receives what is there, without waiting.
-    pub fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<usize> {
-        batch.receive(self.descriptor())
+    /// What has been received and not taken yet; if nothing, what is there, without waiting.
+    pub fn receive(&self) -> io::Result<RefMut<'_, ReceiveBatch>> {
+        let mut batch = self.received.borrow_mut();
+        batch.receive(self.descriptor())?;
+        Ok(batch)
     }
 
     /// Waits until there is something to receive.
@@ -291,11 +296,10 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(30));
                 client.send_to(b"OPTIONS", address).unwrap();
             });
-            let mut batch = ReceiveBatch::new();
-            assert_eq!(port.receive(&mut batch).unwrap(), 0);
+            assert!(!port.receive().unwrap().is_left());
             port.readable().await.unwrap();
-            assert_eq!(port.receive(&mut batch).unwrap(), 1);
-            let received = batch.datagrams().next().unwrap();
+            let mut batch = port.receive().unwrap();
+            let received = batch.next_datagram().unwrap();
             let flow = port.flow(&received);
             assert_eq!((flow.local, flow.peer, flow.listener), (address, peer, 3));
             assert_eq!(flow.connection, ConnectionId::default());

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
+use crate::presence::leg_key::CallIdDigest;
 use crate::presence::leg_key::Key;
 use crate::presence::leg_key::Likeness;
 
@@ -50,6 +51,9 @@ struct Tombstone {
     owner: Owner,
     call: Arc<CallDialog>,
     source_id: Box<str>,
+    /// Of its key: somebody in call after call has many tombstones, whose texts lie all over the
+    /// memory.
+    digest: CallIdDigest,
     ending: Ending,
     until: Instant,
 }
@@ -73,14 +77,17 @@ impl Tombstones {
         } else {
             TOMBSTONE_LIFE
         };
+        let digest = Key::new(owner.publisher, &source_id, &call).digest();
         let tombstone = Tombstone {
+            digest,
             owner,
             call,
             source_id,
             ending,
             until: now + life,
         };
-        self.0.retain(|old| !tombstone.supersedes(old));
+        self.0
+            .retain(|old| old.digest.rules_out(tombstone.digest) || !tombstone.supersedes(old));
         if self.0.len() >= TOMBSTONES_MAX {
             self.0.pop_front();
         }
@@ -89,9 +96,12 @@ impl Tombstones {
 
     /// Whether a live report of `owner` is a late word about a leg that is over.
     pub(crate) fn cover(&self, owner: Owner, key: Key<'_>, state: CallState, now: Instant) -> bool {
-        self.0
-            .iter()
-            .any(|tombstone| now < tombstone.until && tombstone.covers(owner, key, state))
+        let digest = key.digest();
+        self.0.iter().any(|tombstone| {
+            !tombstone.digest.rules_out(digest)
+                && now < tombstone.until
+                && tombstone.covers(owner, key, state)
+        })
     }
 
     /// Forgets those whose time is up.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -12,6 +13,7 @@ use std::path::Path;
 use crate::net::Limits;
 use crate::net::bind;
 use crate::net::kernel;
+use crate::net::readiness::Readiness;
 use crate::runtime::error::BootError;
 use crate::runtime::plan::NodePlan;
 use crate::shard::Options;
@@ -118,6 +120,14 @@ impl Bound {
         }
         (shares, self.http, self.control)
     }
+}
+
+/// What a shard's thread waits for beside its executor: its UDP sockets.
+pub(crate) fn readiness(shares: &[Share]) -> io::Result<Readiness> {
+    Readiness::new(shares.iter().filter_map(|share| match share {
+        Share::Udp(socket, _) => Some(socket.as_fd()),
+        Share::Tcp(_) => None,
+    }))
 }
 
 /// The limits of a shard's sockets: those of its engine's options, and what the process may open.

@@ -27,13 +27,14 @@ use std::time::Instant;
 
 use crate::net::Limits;
 use crate::net::connection::Connection;
-use crate::net::receive::ReceiveBatch;
+use crate::net::readiness::Readiness;
 use crate::net::streams::Streams;
 use crate::net::tcp::Accepted;
 use crate::net::transmit::SendBatch;
 use crate::net::udp::UdpPort;
 use crate::runtime::alarms;
 use crate::runtime::commander::Replier;
+use crate::runtime::linger::Pace;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Post;
 use crate::shard::ConnectionId;
@@ -76,16 +77,29 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// Its UDP sockets by listener; None where a listener is none of UDP.
     pub(crate) udp_ports: Vec<Option<Rc<UdpPort>>>,
-    /// Received datagrams; borrowed within a turn only.
-    pub(crate) received: RefCell<ReceiveBatch>,
     /// Octets read from a stream; borrowed within a turn only.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// How datagrams come.
+    pub(crate) pace: Cell<Pace>,
+    /// Its waits beside the executor.
+    pub(crate) readiness: Readiness,
 
     state: RefCell<State>,
     /// When the timekeeper wakes by itself; None: it does not.
     armed: Cell<Option<Instant>>,
     is_to_rearm: Cell<bool>,
     timekeeper: RefCell<Option<Waker>>,
+}
+
+/// What a core is connected by.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    /// Its UDP sockets by listener; None where a listener is none of UDP.
+    pub(crate) udp_ports: Vec<Option<Rc<UdpPort>>>,
+    /// What its thread waits for beside the executor.
+    pub(crate) readiness: Readiness,
+    /// Their limits.
+    pub(crate) limits: Limits,
 }
 
 #[derive(Debug)]
@@ -118,9 +132,14 @@ impl Core {
         shard: Shard,
         mesh: Arc<Mesh>,
         counters: Arc<CoreCounters>,
-        limits: Limits,
-        udp_ports: Vec<Option<Rc<UdpPort>>>,
+        sockets: Sockets,
     ) -> Rc<Self> {
+        let Sockets {
+            udp_ports,
+            readiness,
+            limits,
+        } = sockets;
+        mesh.hear(id, Arc::clone(readiness.bell()));
         let state = State {
             shard,
             outbox: Outbox::default(),
@@ -138,8 +157,9 @@ impl Core {
             mesh,
             limits,
             udp_ports,
-            received: RefCell::new(ReceiveBatch::new()),
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
+            pace: Cell::new(Pace::new(Instant::now())),
+            readiness,
             state: RefCell::new(state),
             armed: Cell::new(None),
             is_to_rearm: Cell::new(false),
@@ -173,6 +193,11 @@ impl Core {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Whether a turn is wanted now.
+    pub(crate) fn is_due(&self) -> bool {
+        self.next_due().is_some_and(|due| due <= Instant::now())
     }
 
     /// Whether sockets should be left unread for a moment.

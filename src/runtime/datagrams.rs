@@ -3,6 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::net::junk;
 use crate::net::junk::Kind;
@@ -12,10 +13,20 @@ use crate::net::stun;
 use crate::net::udp::UdpPort;
 use crate::runtime::core::Core;
 use crate::runtime::core::Turn;
+use crate::runtime::linger;
 use crate::shard::Input;
 
 /// How long a socket is left alone while the core is congested or the socket fails.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// Whether a turn left datagrams behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Backlog {
+    /// The socket was empty, asking again would only cost a call.
+    None,
+    /// There were more than fit.
+    Likely,
+}
 
 /// Feeds the engine from one socket. Never ends.
 pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
@@ -26,13 +37,15 @@ pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
             continue;
         }
         match receive_batch(&core, &port) {
-            // A batch that is not full has emptied the socket; asking again would only cost a call.
-            Ok(count) if count < receive::BATCH => {
+            Ok(Some(backlog)) if core.pace.get().is_frequent() => {
+                linger::linger(&core, backlog).await;
+            }
+            Ok(Some(Backlog::Likely)) => {}
+            Ok(_) => {
                 if let Err(error) = port.readable().await {
                     pause(&core, &error).await;
                 }
             }
-            Ok(_) => glommio::yield_if_needed().await,
             Err(error) => pause(&core, &error).await,
         }
     }
@@ -46,37 +59,47 @@ async fn pause(core: &Core, error: &io::Error) {
 
 /// A turn because something is due, or mail waits: with what is there to be read, if anything is.
 /// The executor would look at the sockets only once nobody has anything to do; by then answers may
-/// have waited for so long that what they answer is sent again.
-pub(crate) fn due_turn(core: &Core) {
-    let mut has_turned = false;
+/// have waited for so long that what they answer is sent again. Tells what [`receive_batch`] does.
+pub(crate) fn due_turn(core: &Core) -> Option<Backlog> {
+    let mut received = None;
     if !core.is_congested() {
         for port in core.udp_ports.iter().flatten() {
             // What fails here is left to the port's own task, which meets it again and waits.
-            has_turned |= receive_batch(core, port).is_ok_and(|count| count > 0);
+            received = received.max(receive_batch(core, port).ok().flatten());
         }
     }
-    if !has_turned {
+    if received.is_none() {
         core.turn(|_| ());
     }
+    received
 }
 
 /// One turn with what is there; none when nothing is.
-fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<usize> {
-    let mut batch = core.received.borrow_mut();
-    let count = port.receive(&mut batch)?;
-    if count > 0 {
+fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
+    let mut batch = port.receive()?;
+    if !batch.is_left() {
+        return Ok(None);
+    }
+    let came = Instant::now();
+    let backlog = core.turn(|turn| {
+        let mut count = 0;
+        while count < receive::BATCH
+            && let Some(received) = batch.next_datagram()
+        {
+            take(core, turn, port, &received);
+            count += 1;
+        }
         core.counters.receive_batches.add(1);
         core.counters.datagrams_received.add(count as u64);
-        core.turn(|turn| {
-            if count == receive::BATCH {
-                turn.expect_more();
-            }
-            batch
-                .datagrams()
-                .for_each(|received| take(core, turn, port, &received))
-        });
-    }
-    Ok(count)
+        if batch.is_more_likely() {
+            turn.expect_more();
+            Backlog::Likely
+        } else {
+            Backlog::None
+        }
+    });
+    core.pace.set(core.pace.get().after(came, Instant::now()));
+    Ok(Some(backlog))
 }
 
 fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_>) {

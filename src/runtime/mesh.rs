@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::atomic::fence;
@@ -18,6 +19,7 @@ use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use futures_util::task::AtomicWaker;
 
+use crate::net::readiness::Bell;
 use crate::runtime::commander::Ask;
 use crate::shard::Mail;
 use crate::shard::ShardId;
@@ -62,9 +64,18 @@ struct Inbox {
     asks: ArrayQueue<Ask>,
     is_stopped: AtomicBool,
     waker: AtomicWaker,
+    /// Rung as well, where the shard's thread may wait without its executor.
+    bell: OnceLock<Arc<Bell>>,
 }
 
 impl Inbox {
+    fn wake(&self) {
+        self.waker.wake();
+        if let Some(bell) = self.bell.get() {
+            bell.ring();
+        }
+    }
+
     fn forget_asks(&self) {
         while self.asks.pop().is_some() {}
     }
@@ -99,6 +110,7 @@ impl Mesh {
                 asks,
                 is_stopped: AtomicBool::new(false),
                 waker: AtomicWaker::new(),
+                bell: OnceLock::new(),
             })
         };
         Arc::new(Self {
@@ -126,7 +138,7 @@ impl Mesh {
             // told from here.
             inbox.forget_asks();
         }
-        inbox.waker.wake();
+        inbox.wake();
         Ok(())
     }
 
@@ -136,7 +148,7 @@ impl Mesh {
             return;
         };
         inbox.is_stopped.store(true, Ordering::SeqCst);
-        inbox.waker.wake();
+        inbox.wake();
     }
 
     /// Throws away what waits for a core that has ended, so that askers hear of it.
@@ -147,6 +159,21 @@ impl Mesh {
         inbox.is_stopped.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         inbox.forget_asks();
+    }
+
+    /// A shard waits where this bell is heard, too; the first one counts.
+    pub(crate) fn hear(&self, shard: ShardId, bell: Arc<Bell>) {
+        if let Some(inbox) = self.inbox(shard) {
+            inbox.bell.get_or_init(|| bell);
+        }
+    }
+
+    /// Whether there is something for a shard to do.
+    pub(crate) fn has_work(&self, shard: ShardId) -> bool {
+        self.inbox(shard).is_none_or(|inbox| {
+            inbox.is_stopped.load(Ordering::Acquire)
+                || !(inbox.mail.is_empty() && inbox.asks.is_empty())
+        })
     }
 
     /// Waits until a shard has something to do.
@@ -255,7 +282,7 @@ impl Post {
     pub(crate) fn wake(&mut self) {
         for (inbox, is_to_wake) in self.mesh.inboxes.iter().zip(&mut self.is_to_wake) {
             if std::mem::take(is_to_wake) {
-                inbox.waker.wake();
+                inbox.wake();
             }
         }
     }

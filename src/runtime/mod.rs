@@ -19,6 +19,7 @@ pub mod daemon;
 mod datagrams;
 mod error;
 mod executor;
+mod linger;
 mod mesh;
 pub mod node;
 pub mod notify;

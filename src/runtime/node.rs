@@ -191,6 +191,12 @@ impl Node {
         let limits = boot::limits(&options, plan.shards.len());
         let (shares, http, control) = bound.deal(plan.shards.len());
         for ((id, cpu), shares) in (0..).map(ShardId).zip(&plan.shards).zip(shares) {
+            let name = format!("shard-{}", id.0);
+            let readiness = boot::readiness(&shares).map_err(|reason| BootError::Core {
+                core: name.clone(),
+                cpu: *cpu,
+                reason: reason.to_string(),
+            })?;
             let core = ShardCore {
                 options: Options {
                     id,
@@ -199,12 +205,12 @@ impl Node {
                 directory: Arc::clone(&plan.directory),
                 seed: kernel::random_octets().map_err(BootError::Random)?,
                 shares,
+                readiness,
                 mesh: Arc::clone(&self.mesh),
                 counters: telemetry::register(id.0),
                 limits: limits.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));
-            let name = format!("shard-{}", id.0);
             let seat = Seat {
                 name,
                 cpu: *cpu,

@@ -9,10 +9,12 @@ use std::time::Instant;
 use glommio::Task;
 
 use crate::net::Limits;
+use crate::net::readiness::Readiness;
 use crate::net::tcp::TcpPort;
 use crate::net::udp::UdpPort;
 use crate::runtime::boot::Share;
 use crate::runtime::core::Core;
+use crate::runtime::core::Sockets;
 use crate::runtime::datagrams;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Woken;
@@ -37,6 +39,8 @@ pub(crate) struct ShardCore {
     pub(crate) seed: [u8; 32],
     /// Its sockets by listener.
     pub(crate) shares: Vec<Share>,
+    /// Its waits beside the executor.
+    pub(crate) readiness: Readiness,
     /// Its way to the others.
     pub(crate) mesh: Arc<Mesh>,
     /// What it counts.
@@ -80,7 +84,12 @@ impl ShardCore {
         }
         let id = self.options.id;
         let shard = Shard::new(self.options, self.directory, self.seed);
-        let core = Core::new(id, shard, self.mesh, self.counters, self.limits, udp_ports);
+        let sockets = Sockets {
+            udp_ports,
+            readiness: self.readiness,
+            limits: self.limits,
+        };
+        let core = Core::new(id, shard, self.mesh, self.counters, sockets);
         (core, tcp_ports)
     }
 }

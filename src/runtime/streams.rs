@@ -96,6 +96,14 @@ fn take(
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Datagram { flow, bytes });
             }
+            Arrival::Answer(bytes, answer) => {
+                core.counters.stream_messages_received.add(1);
+                turn.handle(Input::Answer {
+                    flow,
+                    bytes,
+                    answer,
+                });
+            }
             Arrival::Ping => {
                 core.counters.stream_pings.add(1);
                 turn.answer(flow, |out| {

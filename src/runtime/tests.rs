@@ -11,6 +11,8 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -705,4 +707,61 @@ fn rules_act_on_live_subscriptions_at_once() {
     let since = Instant::now();
     node.reload(Arc::new(ruled(Handling::Block))).unwrap();
     expect(&phones[1..], since, "terminated;reason=rejected");
+}
+
+/// Where datagrams come one after the other, the thread of a core waits for them itself: mail,
+/// commands and streams must get through all the same.
+#[test]
+fn a_flood_of_datagrams_keeps_nobody_else_waiting() {
+    let (node, udp, tcp) = start(2);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let flood = {
+        let is_over = Arc::clone(&is_over);
+        // Enough ports that both shards have some.
+        let sockets: Vec<_> = (0..16)
+            .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+            .collect();
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                for socket in &sockets {
+                    socket.send_to(b"\r\n\r\n", udp).unwrap();
+                }
+            }
+        })
+    };
+    while counter(&node, "datagrams_junk") < 10_000 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    // Enough connections that both shards have some.
+    let mut streams: Vec<_> = (0..8)
+        .map(|number| {
+            let mut stream = connect(tcp);
+            let local = stream.local_addr().unwrap();
+            let request = subscribe("busy", Transport::Tcp, local, number);
+            stream.write_all(request.as_bytes()).unwrap();
+            assert!(receive_from(&mut stream).starts_with("SIP/2.0 200 "));
+            stream
+        })
+        .collect();
+    for state in [CallState::Early, CallState::Confirmed] {
+        let since = Instant::now();
+        set_call(&node, "busy", Some(call(state)));
+        let wanted = format!("<state>{}<", state.as_str());
+        for stream in &mut streams {
+            loop {
+                let notify = receive_from(stream);
+                stream.write_all(ok(&notify).as_bytes()).unwrap();
+                if notify.contains(&wanted) {
+                    break;
+                }
+            }
+            assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+        }
+    }
+    let datagrams = counter(&node, "datagrams_received");
+    let batches = counter(&node, "receive_batches");
+    assert!(batches * 2 < datagrams, "{batches} for {datagrams}");
+    is_over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+    node.stop(Duration::ZERO);
 }

@@ -31,6 +31,7 @@ use crate::sip::Uri;
 use crate::sip::digest::Denied;
 use crate::sip::header::Event;
 use crate::sip::message::Framing;
+use crate::sip::message::PlainAnswer;
 use crate::sip::transaction::server::Arrival;
 use crate::sip::uri::Scheme;
 
@@ -53,16 +54,18 @@ pub(crate) enum Identity {
 }
 
 impl Shard {
-    /// A datagram, or a message cut from a stream.
+    /// A datagram, or a message cut from a stream, and what it says if it is a plain 200: nearly all
+    /// of those answer a NOTIFY of ours, the rest is read in full.
     pub(crate) fn handle_octets(
         &mut self,
         flow: Flow,
         octets: &[u8],
+        answer: Option<PlainAnswer<'_>>,
         is_forwarded: bool,
         now: Instant,
         out: &mut Outbox,
     ) {
-        if self.handle_plain_answer(octets, &flow, now, out) {
+        if answer.is_some_and(|answer| self.handle_answer(&answer, &flow, now, out)) {
             return;
         }
         let framing = if flow.transport.is_reliable() {

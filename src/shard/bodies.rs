@@ -42,7 +42,8 @@ const REMEMBERED_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Bodies {
     rendered: Vec<Rendered>,
-    oldest: usize,
+    /// Behind the newest; the oldest is next.
+    newest_end: usize,
     /// The state of somebody of whom nothing is known, by style.
     blanks: Blanks,
 }
@@ -80,7 +81,9 @@ impl Bodies {
                 && rendered.revision == revision
                 && rendered.view == view
         };
-        if let Some(rendered) = self.rendered.iter().find(is_it) {
+        let (older, oldest) = self.rendered.split_at(self.newest_end);
+        let mut newest_first = older.iter().rev().chain(oldest.iter().rev());
+        if let Some(rendered) = newest_first.find(is_it) {
             return rendered.body.clone();
         }
         let body = render(aor, composed, view, out);
@@ -92,9 +95,11 @@ impl Bodies {
         };
         if self.rendered.len() < REMEMBERED_MAX {
             self.rendered.push(rendered);
+            self.newest_end = self.rendered.len();
         } else {
-            self.rendered[self.oldest] = rendered;
-            self.oldest = (self.oldest + 1) % REMEMBERED_MAX;
+            let place = self.newest_end % REMEMBERED_MAX;
+            self.rendered[place] = rendered;
+            self.newest_end = place + 1;
         }
         body
     }

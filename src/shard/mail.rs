@@ -25,6 +25,7 @@ use crate::shard::flow::ShardId;
 use crate::shard::lists::roster::Announcement;
 use crate::shard::lists::roster::WatchNumber;
 use crate::shard::shield::LoopReport;
+use crate::sip::message::PlainAnswer;
 
 /// Names a command so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +40,15 @@ pub enum Input<'a> {
         flow: Flow,
         /// The octets.
         bytes: &'a [u8],
+    },
+    /// One message cut from a stream, which had to be read for that.
+    Answer {
+        /// How it came.
+        flow: Flow,
+        /// The octets.
+        bytes: &'a [u8],
+        /// What they say.
+        answer: PlainAnswer<'a>,
     },
     /// A stream ended; what is bound to it has no way out any more (W:A6.8).
     Closed(ConnectionId),

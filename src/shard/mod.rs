@@ -96,6 +96,7 @@ use crate::shard::wheel::Wheel;
 use crate::shard::winfo::WatcherInfos;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::ReplayWindows;
+use crate::sip::message::PlainAnswer;
 use crate::sip::random::Random;
 use crate::sip::transaction::server::ServerTransactions;
 
@@ -225,7 +226,15 @@ impl Shard {
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Outbox) {
         self.now = self.now.max(now);
         match input {
-            Input::Datagram { flow, bytes } => self.handle_octets(flow, bytes, false, now, out),
+            Input::Datagram { flow, bytes } => {
+                let answer = PlainAnswer::read(bytes);
+                self.handle_octets(flow, bytes, answer, false, now, out);
+            }
+            Input::Answer {
+                flow,
+                bytes,
+                answer,
+            } => self.handle_octets(flow, bytes, Some(answer), false, now, out),
             Input::Closed(connection) => {
                 self.tell_closed(connection, out);
                 self.handle_closed(connection, now, out);
@@ -304,7 +313,10 @@ impl Shard {
 
     fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {
         match mail {
-            Mail::Misdirected { flow, bytes } => self.handle_octets(flow, &bytes, true, now, out),
+            Mail::Misdirected { flow, bytes } => {
+                let answer = PlainAnswer::read(&bytes);
+                self.handle_octets(flow, &bytes, answer, true, now, out);
+            }
             Mail::Transmit { flow, bytes } => {
                 let start = out.arena.len();
                 out.arena.extend_from_slice(&bytes);

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use crate::shard::flow::Flow;
+use crate::shard::mark::BRANCH_COOKIE;
 use crate::sip::Transport;
 
 /// Local addresses remembered; a host with more starts over.
@@ -16,10 +17,12 @@ pub(crate) struct LocalOrigin {
     listener: u16,
     local: SocketAddr,
     /// `host:port`
-    pub(crate) sent_by: String,
+    sent_by: String,
     /// Octets of its host.
     name_octets: usize,
     port: u16,
+    /// Our Via, up to and with its branch's magic cookie.
+    pub(crate) via: Vec<u8>,
     /// Our Contact, with angle brackets: the same for the life of every subscription (W:A2.11).
     pub(crate) contact: Vec<u8>,
 }
@@ -57,15 +60,9 @@ impl Origins {
         &self.known[index]
     }
 
-    /// Whether a Via's sent-by is the one we wrote for that flow: a response with another is none
-    /// of ours (W:A4.7).
-    pub(crate) fn is_sent_by(&self, flow: &Flow, host: &[u8], port: Option<u16>) -> bool {
-        let Some(known) = self.place_of(flow).map(|place| &self.known[place]) else {
-            return false;
-        };
-        let name = known.sent_by.as_bytes().get(..known.name_octets);
-        port.unwrap_or(5060) == known.port
-            && name.is_some_and(|name| host == name || host.eq_ignore_ascii_case(name))
+    /// The same, if it was ever told.
+    pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalOrigin> {
+        self.known.get(self.place_of(flow)?)
     }
 
     fn place_of(&self, flow: &Flow) -> Option<usize> {
@@ -78,6 +75,20 @@ impl Origins {
 }
 
 impl LocalOrigin {
+    /// What we write as sent-by.
+    #[inline]
+    pub(crate) fn sent_by(&self) -> &[u8] {
+        self.sent_by.as_bytes()
+    }
+
+    /// Whether a Via's sent-by is ours: a response with another is to none of our requests
+    /// (W:A4.7).
+    pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
+        let name = self.sent_by.as_bytes().get(..self.name_octets);
+        port.unwrap_or(5060) == self.port
+            && name.is_some_and(|name| host.eq_ignore_ascii_case(name))
+    }
+
     fn new(flow: &Flow, advertised: Option<String>) -> Self {
         let sent_by = advertised.unwrap_or_else(|| flow.local.to_string());
         let parameter = if flow.transport == Transport::Udp {
@@ -91,6 +102,8 @@ impl LocalOrigin {
         };
         let name_octets = name.len();
         let contact = format!("<sip:{sent_by}{parameter}>").into_bytes();
+        let transport = flow.transport.via_token();
+        let via = format!("SIP/2.0/{transport} {sent_by};branch={BRANCH_COOKIE}").into_bytes();
         Self {
             transport: flow.transport,
             listener: flow.listener,
@@ -98,6 +111,7 @@ impl LocalOrigin {
             sent_by,
             name_octets,
             port,
+            via,
             contact,
         }
     }

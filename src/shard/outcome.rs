@@ -10,6 +10,7 @@ use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::mark::Mark;
 use crate::shard::notify::InFlightId;
+use crate::shard::origins::LocalOrigin;
 use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Wants;
@@ -17,6 +18,7 @@ use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
 use crate::sip::HeaderName;
 use crate::sip::Message;
+use crate::sip::Method;
 use crate::sip::header::list_items;
 use crate::sip::header::retry_after;
 use crate::sip::message::PlainAnswer;
@@ -150,22 +152,18 @@ impl Shard {
         }
     }
 
-    /// A plain 200 to a NOTIFY of ours, which nearly all answers are, without reading the rest of
-    /// it. False for anything else: that is read in full.
-    pub(crate) fn handle_plain_answer(
+    /// A plain 200 to a NOTIFY of ours; false when it is to something else.
+    pub(crate) fn handle_answer(
         &mut self,
-        octets: &[u8],
+        answer: &PlainAnswer<'_>,
         flow: &Flow,
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        let Some(answer) = PlainAnswer::read(octets) else {
-            return false;
-        };
-        let Some(id) = self.match_answer(&answer, flow) else {
-            return false;
-        };
-        let Some(in_flight) = self.notifier.end(id) else {
+        let found = self
+            .find_notify(answer.branch, answer.sequence, flow)
+            .filter(|(_, origin)| origin.sent_by() == answer.sent_by);
+        let Some(in_flight) = found.map(|(id, _)| id).and_then(|id| self.notifier.end(id)) else {
             return false;
         };
         self.counters.messages_received += 1;
@@ -177,19 +175,23 @@ impl Shard {
         true
     }
 
-    /// The NOTIFY that is answered.
-    fn match_answer(&self, answer: &PlainAnswer<'_>, flow: &Flow) -> Option<InFlightId> {
-        let mark = Mark::of_branch(answer.branch)?;
-        let id = InFlightId::at(mark.index);
+    /// The NOTIFY with that branch and CSeq, under way to where an answer comes from, and who we
+    /// are in its Via.
+    fn find_notify(
+        &self,
+        branch: &[u8],
+        sequence: u32,
+        flow: &Flow,
+    ) -> Option<(InFlightId, &LocalOrigin)> {
+        let id = InFlightId::at(Mark::index_in(branch)?);
         let in_flight = self.notifier.in_flight.get(id.place())?;
-        let is_ours = in_flight.mark == mark
-            && answer.sequence == in_flight.sequence
-            && answer.method == b"NOTIFY"
-            && in_flight.flow.peer.ip() == flow.peer.ip()
-            && self
-                .origins
-                .is_sent_by(&in_flight.flow, answer.host, answer.port);
-        is_ours.then_some(id)
+        let is_it = in_flight.sequence == sequence
+            && in_flight.mark.is_in(branch)
+            && in_flight.flow.peer.ip() == flow.peer.ip();
+        if !is_it {
+            return None;
+        }
+        Some((id, self.origins.known(&in_flight.flow)?))
     }
 
     fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
@@ -203,14 +205,9 @@ impl Shard {
             return None;
         }
         let (via, cseq) = (message.via()?, message.cseq()?);
-        let answer = PlainAnswer {
-            branch: via.branch?,
-            host: via.host,
-            port: via.port,
-            sequence: cseq.number,
-            method: cseq.method.token(),
-        };
-        self.match_answer(&answer, flow)
+        let (id, origin) = self.find_notify(via.branch?, cseq.number, flow)?;
+        let is_ours = cseq.method == Method::Notify && origin.is_sent_by(via.host, via.port);
+        is_ours.then_some(id)
     }
 
     fn settle(

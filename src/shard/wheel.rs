@@ -59,6 +59,8 @@ pub(crate) struct Wheel<K> {
     current_tick: u64,
     levels: [Level; LEVELS],
     nodes: Places<Node<K>>,
+    /// The deadline that was armed last, and its tick: most of a turn are the same.
+    last: (Instant, u64),
 }
 
 impl<K: Copy> Wheel<K> {
@@ -74,6 +76,7 @@ impl<K: Copy> Wheel<K> {
             current_tick: 0,
             levels,
             nodes: Places::default(),
+            last: (epoch, 0),
         }
     }
 
@@ -134,9 +137,13 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Rounded up, so that nothing fires early.
-    fn tick_at_or_after(&self, deadline: Instant) -> u64 {
-        let nanos = deadline.saturating_duration_since(self.epoch).as_nanos();
-        (nanos.div_ceil(1_000_000) as u64).min(self.current_tick + HORIZON_TICKS)
+    fn tick_at_or_after(&mut self, deadline: Instant) -> u64 {
+        if self.last.0 != deadline {
+            let since = deadline.saturating_duration_since(self.epoch);
+            let millis = since.subsec_nanos().div_ceil(1_000_000);
+            self.last = (deadline, 1000 * since.as_secs() + u64::from(millis));
+        }
+        self.last.1.min(self.current_tick + HORIZON_TICKS)
     }
 
     /// The level is that of the highest bit in which the deadline differs from now; a past deadline

@@ -8,17 +8,19 @@
 
 mod read;
 
+use std::hint::black_box;
+
 use subtle::ConstantTimeEq;
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
-use crate::sip::Method;
 use crate::sip::emit;
 use read::Span;
 
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
 const SEQUENCE_MAX: u32 = (1 << 31) - 1;
+const CACHE_LINE_OCTETS: usize = 64;
 
 /// A UAS dialog. CSeq numbers only go up, by one (W:A3.5).
 #[derive(Clone, Debug)]
@@ -58,14 +60,13 @@ pub enum Sequence {
     OutOfOrder,
 }
 
-/// Where a request of ours comes from and how it is told apart.
+/// Where a NOTIFY of ours comes from and how it is told apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
-    /// `UDP` or `TCP`.
-    pub transport: &'a str,
-    /// `host:port` of the local address that the peer knows.
-    pub sent_by: &'a str,
-    /// The branch, with its magic cookie.
+    /// Our Via, up to and with its branch's magic cookie: `SIP/2.0/UDP host:port;branch=z9hG4bK`
+    /// with the local address that the peer knows.
+    pub via: &'a [u8],
+    /// The rest of the branch.
     pub branch: &'a [u8],
     /// Our Contact, with angle brackets.
     pub contact: &'a [u8],
@@ -200,13 +201,17 @@ impl Dialog {
         Ok(())
     }
 
-    /// Appends the head of the next in-dialog request: request line, Via, Route set (strict first
-    /// hop by swap, W:A2.9), Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The
-    /// caller adds its headers and the body.
-    pub fn write_request(&mut self, out: &mut Vec<u8>, method: Method<'_>, origin: &Origin<'_>) {
+    /// Appends the head of the next NOTIFY: request line, Via, Route set (strict first hop by swap,
+    /// W:A2.9), Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The caller adds its
+    /// headers and the body.
+    pub fn write_notify(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
-        self.write_request_line(out, method);
-        write_via(out, origin);
+        out.extend_from_slice(b"NOTIFY ");
+        out.extend_from_slice(self.request_uri());
+        out.extend_from_slice(b" SIP/2.0\r\nVia: ");
+        out.extend_from_slice(origin.via);
+        out.extend_from_slice(origin.branch);
+        out.extend_from_slice(b";rport\r\n");
         self.write_routes(out);
         out.extend_from_slice(b"Max-Forwards: 70\r\nFrom: ");
         out.extend_from_slice(self.between(self.remote_end, self.local_end));
@@ -216,11 +221,18 @@ impl Dialog {
         out.extend_from_slice(self.call_id());
         out.extend_from_slice(b"\r\nCSeq: ");
         emit::decimal(out, u64::from(self.local_sequence));
-        out.push(b' ');
-        out.extend_from_slice(method.token());
-        out.extend_from_slice(b"\r\nContact: ");
+        out.extend_from_slice(b" NOTIFY\r\nContact: ");
         out.extend_from_slice(origin.contact);
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Looks at what a NOTIFY is written from, so that it is in the caches when it is: once for each
+    /// line of a cache.
+    #[inline]
+    pub fn fetch(&self) {
+        for octet in self.text.iter().step_by(CACHE_LINE_OCTETS) {
+            black_box(*octet);
+        }
     }
 
     /// Octets on the heap, for the memory accounting.
@@ -229,16 +241,12 @@ impl Dialog {
         self.text.len()
     }
 
-    fn write_request_line(&self, out: &mut Vec<u8>, method: Method<'_>) {
-        let uri = if self.first_route_is_strict {
+    fn request_uri(&self) -> &[u8] {
+        if self.first_route_is_strict {
             self.slice(self.first_route)
         } else {
             self.remote_target()
-        };
-        out.extend_from_slice(method.token());
-        out.push(b' ');
-        out.extend_from_slice(uri);
-        out.extend_from_slice(b" SIP/2.0\r\n");
+        }
     }
 
     /// A strict first route stands in the request line, so the rest remains, and the remote target
@@ -269,16 +277,6 @@ impl Dialog {
             .get(usize::from(start)..usize::from(end))
             .unwrap_or_default()
     }
-}
-
-fn write_via(out: &mut Vec<u8>, origin: &Origin<'_>) {
-    out.extend_from_slice(b"Via: SIP/2.0/");
-    out.extend_from_slice(origin.transport.as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(origin.sent_by.as_bytes());
-    out.extend_from_slice(b";branch=");
-    out.extend_from_slice(origin.branch);
-    out.extend_from_slice(b";rport\r\n");
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::sip::message::lines::Lines;
 
 /// What the front of a stream's buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub enum Frame<'a> {
     /// Nothing complete yet; read more.
     Incomplete,
     /// `\r\n\r\n` between messages: a keepalive, answer one CRLF (RFC 5626 §4.4.1). Drop that many
@@ -20,6 +20,9 @@ pub enum Frame {
     Filler(usize),
     /// A whole message of that many octets.
     Message(usize),
+    /// A whole message of that many octets, which is nothing but this: of what a fan-out brings
+    /// back, nearly all.
+    Answer(usize, PlainAnswer<'a>),
 }
 
 /// Limits of one stream.
@@ -34,7 +37,7 @@ pub struct Limits {
 /// Looks at the front of `buffer`. `Err` means the stream is out of step or over its limits: answer
 /// the fault if the head can be parsed, then close. What cannot become a SIP message is refused as
 /// soon as it shows, so that a body taken for a message (E2.6) or another protocol does not linger.
-pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
+pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     match buffer {
         [] | [b'\r'] | [b'\r', b'\n', b'\r'] => return Ok(Frame::Incomplete),
         [b'\r', b'\n', b'\r', b'\n', ..] => return Ok(Frame::Ping(4)),
@@ -44,11 +47,10 @@ pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
         [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
         _ => {}
     }
-    // Of what a fan-out brings back nearly all is this, and it is looked at again where it goes.
-    if let Some(octets) = PlainAnswer::measure(buffer)
+    if let Some((answer, octets)) = PlainAnswer::cut(buffer)
         && octets <= limits.head_octets_max.min(limits.message_octets_max)
     {
-        return Ok(Frame::Message(octets));
+        return Ok(Frame::Answer(octets, answer));
     }
     let mut lines = Lines::new(buffer, 0);
     let Some(start_line) = lines.start_line() else {
@@ -77,7 +79,7 @@ pub fn next_frame(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
 }
 
 /// The head goes on; it may, up to its limit.
-fn incomplete(buffer: &[u8], limits: &Limits) -> Result<Frame, Fault> {
+fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     if buffer.len() > limits.head_octets_max.min(limits.message_octets_max) {
         return Err(Fault::TooLarge);
     }
@@ -110,7 +112,7 @@ mod tests {
         message_octets_max: 300,
     };
 
-    fn frame(text: &str) -> Result<Frame, Fault> {
+    fn frame(text: &str) -> Result<Frame<'_>, Fault> {
         next_frame(text.as_bytes(), &LIMITS)
     }
 

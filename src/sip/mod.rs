@@ -13,6 +13,7 @@ pub mod message;
 pub mod method;
 pub mod name;
 pub mod random;
+mod sixteen;
 pub mod status;
 pub mod transaction;
 pub mod transport;

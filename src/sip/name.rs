@@ -109,50 +109,79 @@ const COMPACT: [(&[u8], HeaderName); 11] = [
     (b"v", HeaderName::Via),
 ];
 
-/// Octets of the longest name that fits [`NameWords`].
-const NAME_OCTETS_MAX: usize = 23;
+/// Octets of the longest name in the hash table: with the colon behind it, two words hold it. The
+/// few longer ones, which no phone sends with every request, are compared one after another.
+const NAME_OCTETS_MAX: usize = 15;
 
-/// A name of at most [`NAME_OCTETS_MAX`] octets as little-endian words, [folded](fold_case), with
-/// its length in the last octet.
-pub(crate) type NameWords = [u64; 3];
+/// The first octets of a line as little-endian words.
+type Words = [u64; 2];
 
-const fn words(name: &[u8]) -> NameWords {
-    let mut words = [0; 3];
+/// A place of the hash table.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// A name's spelling and the colon behind it, [folded](fold_case), zeros behind.
+    spelling: Words,
+    /// Which bits of a line belong to those.
+    mask: Words,
+    name: HeaderName,
+}
+
+impl Entry {
+    /// What no line with a colon in its front is.
+    const EMPTY: Self = Self {
+        spelling: [0; 2],
+        mask: [u64::MAX; 2],
+        name: HeaderName::Other,
+    };
+
+    const fn new(spelling: &[u8], name: HeaderName) -> Self {
+        let mask = u128::MAX >> (8 * (NAME_OCTETS_MAX - spelling.len()));
+        let [first, second] = words(spelling);
+        Self {
+            spelling: [fold_case(first), fold_case(second)],
+            mask: [mask as u64, (mask >> 64) as u64],
+            name,
+        }
+    }
+}
+
+/// A name of at most [`NAME_OCTETS_MAX`] octets and a colon.
+const fn words(name: &[u8]) -> Words {
+    let mut words = [0; 2];
     let mut index = 0;
-    while index < name.len() && index < NAME_OCTETS_MAX {
+    while index < name.len() {
         words[index / 8] |= (name[index] as u64) << (index % 8 * 8);
         index += 1;
     }
-    [
-        fold_case(words[0]),
-        fold_case(words[1]),
-        fold_case(words[2]) | (name.len() as u64) << 56,
-    ]
+    words[index / 8] |= (b':' as u64) << (index % 8 * 8);
+    words
 }
 
 /// Makes the capitals among eight octets small: bit 5 becomes set where bit 6 is. Of other ASCII
 /// only `@[\]^_` change, into what no known name holds either.
 #[inline]
-pub(crate) const fn fold_case(word: u64) -> u64 {
+const fn fold_case(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
-/// Places of the hash table. The multipliers were searched for until no two names met; the table's
-/// construction checks it.
-const PLACES: usize = 256;
+/// Places of the hash table.
+const PLACES: usize = 64;
 
-const FIRST_MULTIPLIER: u64 = 0x7b45_145c_1a81_682d;
-const SECOND_MULTIPLIER: u64 = 0x6683_6886_a260_cd0b;
+/// Searched for until no two names met; the table's construction checks it.
+const MULTIPLIER: u64 = 0x5c7a_dd1f_8aba_6e7d;
 
+/// Where a name is: its first two octets (behind a compact form the second is the colon) and its
+/// length tell all names apart. Of the others nothing is taken, so that the processor need not wait
+/// for them.
 #[inline]
-const fn place(words: NameWords) -> usize {
-    let mixed = words[0].wrapping_mul(FIRST_MULTIPLIER) ^ words[1].wrapping_mul(SECOND_MULTIPLIER);
-    (mixed >> 56) as usize
+const fn place(first: u64, length: usize) -> usize {
+    let key = fold_case(first) & 0xffff | (length as u64) << 16;
+    (key.wrapping_mul(MULTIPLIER) >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
-/// Every spelling at its place; what is empty holds no name's words.
-static TABLE: [(NameWords, HeaderName); PLACES] = {
-    let mut table = [([0; 3], HeaderName::Other); PLACES];
+/// Every spelling that is not too long.
+static TABLE: [Entry; PLACES] = {
+    let mut table = [Entry::EMPTY; PLACES];
     let mut index = 0;
     while index < ALL.len() + COMPACT.len() {
         let (spelling, name) = if index < ALL.len() {
@@ -160,12 +189,13 @@ static TABLE: [(NameWords, HeaderName); PLACES] = {
         } else {
             COMPACT[index - ALL.len()]
         };
-        assert!(spelling.len() <= NAME_OCTETS_MAX);
-        let words = words(spelling);
-        let entry = &mut table[place(words)];
-        assert!(entry.0[0] == 0, "two names meet");
-        *entry = (words, name);
         index += 1;
+        if spelling.len() > NAME_OCTETS_MAX {
+            continue;
+        }
+        let entry = &mut table[place(words(spelling)[0], spelling.len())];
+        assert!(entry.spelling[0] == 0, "two names meet");
+        *entry = Entry::new(spelling, name);
     }
     table
 };
@@ -174,20 +204,21 @@ impl HeaderName {
     /// The header that `name` (as on the wire, long or compact, any case) means.
     #[must_use]
     pub fn from_wire(name: &[u8]) -> Self {
-        if name.len() > NAME_OCTETS_MAX {
-            return Self::Other;
+        if name.len() <= NAME_OCTETS_MAX {
+            return Self::from_front(words(name), name.len()).unwrap_or(Self::Other);
         }
-        Self::from_words(words(name))
+        let is_it = |known: &&Self| name.eq_ignore_ascii_case(known.canonical().as_bytes());
+        ALL.iter().find(is_it).copied().unwrap_or(Self::Other)
     }
 
-    /// The same for a name as words.
+    /// The header that a line names whose front these words are, with the first colon at `colon`;
+    /// None when we do not know it, or there is anything between it and the colon.
     #[inline]
-    pub(crate) fn from_words(words: NameWords) -> Self {
-        let (spelling, name) = &TABLE[place(words)];
-        // Word by word: comparing the arrays as wholes would have them written to memory first.
-        let differences =
-            (spelling[0] ^ words[0]) | (spelling[1] ^ words[1]) | (spelling[2] ^ words[2]);
-        if differences == 0 { *name } else { Self::Other }
+    pub(crate) fn from_front(front: [u64; 2], colon: usize) -> Option<Self> {
+        let entry = &TABLE[place(front[0], colon)];
+        let first = fold_case(front[0]) & entry.mask[0] ^ entry.spelling[0];
+        let second = fold_case(front[1]) & entry.mask[1] ^ entry.spelling[1];
+        (first | second == 0).then_some(entry.name)
     }
 
     /// Bit n: the name with discriminant n [is single](Self::is_single).

@@ -73,7 +73,7 @@ core_counters! {
     datagrams_received: Sum,
     /// Octets in them.
     datagram_octets_received: Sum,
-    /// Calls of recvmmsg that brought something; received by batches gives the batch length.
+    /// Turns with datagrams; received by batches gives the batch length.
     receive_batches: Sum,
     /// Keepalives and scanner noise dropped before the engine (W:A6.7).
     datagrams_junk: Sum,

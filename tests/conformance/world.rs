@@ -39,6 +39,7 @@ use lamplighter::shard::shield::LoopReport;
 use lamplighter::shard::shield::Rate;
 use lamplighter::shard::shield::ShieldOptions;
 use lamplighter::sip::Transport;
+use lamplighter::sip::message::PlainAnswer;
 
 use crate::dialogue::Peer;
 
@@ -139,7 +140,17 @@ impl World {
             local,
             peer: peer.address,
         };
-        self.input(shard, Input::Datagram { flow, bytes });
+        // As the framing of a stream hands it on.
+        let answer = PlainAnswer::cut(bytes).filter(|_| peer.transport.is_reliable());
+        let input = match answer {
+            Some((answer, _)) => Input::Answer {
+                flow,
+                bytes,
+                answer,
+            },
+            None => Input::Datagram { flow, bytes },
+        };
+        self.input(shard, input);
         self.settle();
     }
 

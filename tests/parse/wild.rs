@@ -1,6 +1,6 @@
 //! What real clients send is read whole, without a fault and without loss; and no damage done to
 //! it, or to the torture messages, makes reading, framing or answering panic or disagree with each
-//! other.
+//! other, or reading disagree with a [plain](crate::plain) one.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::corpus::Outcome;
 use crate::corpus::TORTURES;
+use crate::plain;
 use lamplighter::sip::HeaderName;
 use lamplighter::sip::Message;
 use lamplighter::sip::StartLine;
@@ -29,7 +30,7 @@ use lamplighter::sip::header::retry_after;
 use lamplighter::sip::message::Framing;
 
 /// How many damaged messages a run tries; `LAMPLIGHTER_FUZZ` raises it.
-const MUTATIONS: u64 = 20_000;
+pub(crate) const MUTATIONS: u64 = 20_000;
 
 const LIMITS: Limits = Limits {
     head_octets_max: 65_536,
@@ -170,7 +171,7 @@ fn streams_are_cut_alike_however_they_arrive() {
                 let taken = match next_frame(&buffer, &LIMITS).unwrap() {
                     Frame::Incomplete => break,
                     Frame::Ping(octets) | Frame::Filler(octets) => octets,
-                    Frame::Message(octets) => {
+                    Frame::Message(octets) | Frame::Answer(octets, _) => {
                         cut.push(buffer[..octets].to_vec());
                         octets
                     }
@@ -210,7 +211,7 @@ fn damage_is_survived_and_judged_alike() {
 }
 
 /// Damages a message in one of the ways networks, bugs and attackers do.
-fn damage(octets: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorShift) {
+pub(crate) fn damage(octets: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorShift) {
     const TOKENS: &[&[u8]] = &[
         b"\r\n",
         b"\r\n ",
@@ -270,16 +271,17 @@ fn damage(octets: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorShift) {
     }
 }
 
-/// Reads, decodes, frames and answers; checks what must hold for any octets at all.
+/// Reads, twice, decodes, frames and answers; checks what must hold for any octets at all.
 fn judge(octets: &[u8]) {
     for framing in [Framing::Datagram, Framing::Stream] {
         if let Ok(message) = Message::parse(octets, framing) {
+            assert_eq!(plain::of(&message), plain::read(octets, framing, &message));
             decode(&message);
             answer(&message);
         }
     }
     match next_frame(octets, &LIMITS) {
-        Ok(Frame::Message(length)) => {
+        Ok(Frame::Message(length) | Frame::Answer(length, _)) => {
             // Framing and reading agree where the message ends.
             let message = Message::parse(&octets[..length], Framing::Stream).unwrap();
             assert_eq!(message.bytes().len(), length);
@@ -399,10 +401,10 @@ fn answer(message: &Message<'_>) {
 }
 
 /// A small generator: runs repeat exactly.
-struct XorShift(u64);
+pub(crate) struct XorShift(pub(crate) u64);
 
 impl XorShift {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -43,6 +43,7 @@ use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
 use lamplighter::shard::Token;
+use lamplighter::sip::message::PlainAnswer;
 use lists::ListRecord;
 use node::core;
 use std::collections::HashMap;
@@ -373,14 +374,18 @@ impl World {
                 return;
             }
         };
-        self.give(
-            shard,
-            Input::Datagram {
+        let bytes = &**octets;
+        // As the framing of a stream hands it on.
+        let answer = PlainAnswer::cut(bytes).filter(|_| flow.transport.is_reliable());
+        let input = match answer {
+            Some((answer, _)) => Input::Answer {
                 flow,
-                bytes: octets,
+                bytes,
+                answer,
             },
-            &context,
-        );
+            None => Input::Datagram { flow, bytes },
+        };
+        self.give(shard, input, &context);
     }
 
     /// What the judges must know before a shard sees a message.

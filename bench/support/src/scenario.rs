@@ -46,12 +46,6 @@ impl Work {
     pub fn cpu_per_notify(&self) -> f64 {
         micros(self.cpu) / self.notifies as f64
     }
-
-    /// NOTIFYs a second, by the clock.
-    #[must_use]
-    pub fn notifies_per_second(&self) -> f64 {
-        self.notifies as f64 / self.time.as_secs_f64()
-    }
 }
 
 /// Microseconds, with their fraction.

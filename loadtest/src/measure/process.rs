@@ -10,6 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
+    /// What processes share counts once.
     pub(crate) resident_octets: u64,
 }
 
@@ -43,13 +44,18 @@ impl Server {
         }
     }
 
-    /// What all of them have used; those that ended no longer count.
+    /// The CPU time of all of them; those that ended no longer count.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.processes.iter().map(|pid| cpu_of(*pid)).sum()
+    }
+
+    /// The same, and their memory, for which the kernel goes through every page: some milliseconds
+    /// for each GiB.
     pub(crate) fn usage(&self) -> Usage {
-        let all = self.processes.iter().map(|pid| usage_of(*pid));
-        all.fold(Usage::default(), |sum, one| Usage {
-            cpu: sum.cpu + one.cpu,
-            resident_octets: sum.resident_octets + one.resident_octets,
-        })
+        Usage {
+            cpu: self.cpu(),
+            resident_octets: self.processes.iter().map(|pid| octets_of(*pid)).sum(),
+        }
     }
 }
 
@@ -85,29 +91,33 @@ fn descendants(roots: &[u32], parents: &BTreeMap<u32, u32>) -> Vec<u32> {
     found
 }
 
-fn usage_of(pid: u32) -> Usage {
+fn cpu_of(pid: u32) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten();
-    let cpu = tasks
+    tasks
         .flatten()
         .filter_map(|task| {
             let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
             let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
             Some(Duration::from_nanos(nanoseconds))
         })
-        .sum();
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    Usage {
-        cpu,
-        resident_octets: resident_octets(&status),
-    }
+        .sum()
 }
 
-fn resident_octets(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kibibytes.unwrap_or(0) * 1024
+/// A process's own memory and its part of what it shares; where that is not told, all that is
+/// resident.
+fn octets_of(pid: u32) -> u64 {
+    let read = |name| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    octets_after("Pss:", &read("smaps_rollup"))
+        .or_else(|| octets_after("VmRSS:", &read("status")))
+        .unwrap_or(0)
+}
+
+fn octets_after(name: &str, text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// Datagrams that this machine's sockets had no room for, since it was started.
@@ -154,6 +164,8 @@ mod tests {
         let snmp = "Ip: a b\nIp: 1 2\nUdp: InDatagrams RcvbufErrors\nUdp: 9 7\n";
         assert_eq!(receive_buffer_errors(snmp), Some(7));
         assert_eq!(receive_buffer_errors(""), None);
-        assert_eq!(resident_octets("Name: x\nVmRSS:\t  12 kB\n"), 12_288);
+        let status = "Name: x\nVmRSS:\t  12 kB\n";
+        assert_eq!(octets_after("VmRSS:", status), Some(12_288));
+        assert_eq!(octets_after("Pss:", status), None);
     }
 }

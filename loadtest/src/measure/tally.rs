@@ -40,6 +40,8 @@ pub(crate) struct Tally {
     pub(crate) dropped: u64,
     pub(crate) deferred: u64,
     pub(crate) unsent: u64,
+    /// HTTP connections that were closed and opened again: a server may close one that rests.
+    pub(crate) reopened: u64,
 
     // Faults.
     pub(crate) lost: u64,

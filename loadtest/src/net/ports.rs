@@ -88,8 +88,8 @@ pub(crate) struct Ports {
     segments: bool,
     /// Datagrams the kernel did not take; the transaction that owns them sends them again.
     pub(crate) unsent: u64,
-    /// Connections that the server closed, or that got out of step.
-    pub(crate) closed: u64,
+    /// Connections that the server closed, or that got out of step, since the last look.
+    closed: Vec<u32>,
 }
 
 /// How ports are opened.
@@ -133,7 +133,7 @@ impl Ports {
             unread: Vec::new(),
             segments: opening.offload,
             unsent: 0,
-            closed: 0,
+            closed: Vec::new(),
         };
         for number in 0..opening.count as usize {
             match opening.transport {
@@ -168,20 +168,36 @@ impl Ports {
 
     /// Opens one more connection, to any server; returns its number.
     pub(crate) fn add_stream(&mut self, server: SocketAddr) -> io::Result<u32> {
+        let key = self.links.len() as u32;
+        let stream = self.connect(server, key)?;
+        self.addresses.push(stream.socket.local_addr()?.to_string());
+        self.links.push(Link::Stream(stream));
+        Ok(key)
+    }
+
+    /// Opens a connection that was closed once more.
+    pub(crate) fn reopen(&mut self, key: u32, server: SocketAddr) -> io::Result<()> {
+        let stream = self.connect(server, key)?;
+        self.links[key as usize] = Link::Stream(stream);
+        Ok(())
+    }
+
+    fn connect(&self, server: SocketAddr, key: u32) -> io::Result<Stream> {
         let socket = TcpStream::connect(server)?;
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        let key = self.links.len() as u32;
         self.poller.add(&socket, key)?;
-        self.addresses.push(socket.local_addr()?.to_string());
-        let stream = Stream {
+        Ok(Stream {
             socket,
             received: Vec::new(),
             unsent: Vec::new(),
             watched: false,
-        };
-        self.links.push(Link::Stream(stream));
-        Ok(key)
+        })
+    }
+
+    /// The next of the connections that were closed.
+    pub(crate) fn next_closed(&mut self) -> Option<u32> {
+        self.closed.pop()
     }
 
     /// `host:port` of our end.
@@ -271,7 +287,7 @@ impl Ports {
 
     fn close(&mut self, key: u32) {
         self.links[key as usize] = Link::Closed;
-        self.closed += 1;
+        self.closed.push(key);
     }
 }
 
@@ -450,7 +466,12 @@ mod tests {
         assert_eq!(receive_some(&mut ports), expected[..1]);
         drop(peer);
         assert_eq!(receive_some(&mut ports), []);
-        assert_eq!(ports.closed, 1);
+        assert_eq!(ports.next_closed(), Some(0));
+        ports.reopen(0, address).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(MESSAGE).unwrap();
+        assert_eq!(receive_some(&mut ports), expected[..1]);
+        assert_eq!(ports.next_closed(), None);
     }
 
     #[test]
@@ -461,6 +482,6 @@ mod tests {
         let (mut peer, _) = listener.accept().unwrap();
         peer.write_all(b"SIP/2.0 200 OK\r\n\r\nno length").unwrap();
         assert_eq!(receive_some(&mut ports), []);
-        assert_eq!(ports.closed, 1);
+        assert_eq!(ports.next_closed(), Some(0));
     }
 }

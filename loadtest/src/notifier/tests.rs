@@ -15,8 +15,11 @@ use crate::run::Outcome;
 use crate::run::Setting;
 use crate::scenario::Arrival;
 use crate::scenario::Feed;
+use crate::scenario::FirstVersion;
+use crate::scenario::PublicationOf;
 use crate::scenario::Scenario;
 use crate::swarm::Target;
+use crate::wire::dialog_info::Lamp;
 
 /// Twenty phones with one key each watch five users that ring and talk.
 fn scenario() -> Scenario {
@@ -81,7 +84,7 @@ fn a_good_notifier_gets_a_clean_report() {
     assert_eq!(tally.established, 20);
     // First NOTIFY, two changes, withdrawal, last NOTIFY.
     assert_eq!(tally.notifies, 20 * 5);
-    assert_eq!((tally.publishes, tally.changes), (15, 10));
+    assert_eq!((tally.publishes, tally.changes), (15, 15));
     assert_eq!(summary.stages.len(), 5);
     assert!(tally.sampled >= 100);
     let count = |measure| outcome.swarm.latencies.of(measure).count();
@@ -181,6 +184,41 @@ fn faults_with_consequences_are_found() {
         (10, 0),
         "{refused:?}"
     );
+}
+
+#[test]
+fn a_server_like_kamailio_is_judged_by_what_it_can() {
+    // Three changes a user and one more for some: calls end and begin.
+    let busy = || Scenario {
+        duration: Duration::from_micros(19_500),
+        ..scenario()
+    };
+    let strict = swarm(Habit::LikeKamailio, busy(), None).swarm.tally;
+    assert!(
+        strict.wrong >= 20 && strict.changes_failed > 0,
+        "{strict:?}"
+    );
+    let fair = Scenario {
+        publication_of: PublicationOf::Call,
+        first_version: FirstVersion::Any,
+        leave: false,
+        ..busy()
+    };
+    let outcome = swarm(Habit::LikeKamailio, fair.clone(), None);
+    let tally = &outcome.swarm.tally;
+    assert!(tally.is_clean(), "{tally:?}");
+    // Ring, talk, end, ring; and all are free in the end.
+    assert_eq!(
+        (tally.publishes, tally.notifies),
+        (20 + 5, 20 * (1 + 4 + 1))
+    );
+    assert_eq!(outcome.swarm.records().len(), 4, "nobody leaves");
+    let never_free = Scenario {
+        change_states: vec![Lamp::Ringing, Lamp::Busy],
+        ..fair
+    };
+    let tally = swarm(Habit::LikeKamailio, never_free, None).swarm.tally;
+    assert!(tally.is_clean(), "{tally:?}");
 }
 
 #[test]

@@ -76,8 +76,8 @@ fn rows(runs: [&Summary; 2]) -> Vec<(String, Unit, [f64; 2])> {
         rows.push((format!("{name}: NOTIFYs/s"), Unit::Number, rates));
     }
     if let [Some(one), Some(two)] = runs.map(|run| run.overload.as_ref()) {
-        let best = [one.best_lamps_per_second, two.best_lamps_per_second];
-        rows.push(("best lamps/s".to_owned(), Unit::Number, best));
+        let best = [one.best_notifies_per_second, two.best_notifies_per_second];
+        rows.push(("NOTIFY/s without loss".to_owned(), Unit::Number, best));
         let goodput = [one.goodput_percent, two.goodput_percent];
         rows.push((
             "goodput under overload, %".to_owned(),

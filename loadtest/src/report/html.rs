@@ -9,6 +9,7 @@ use crate::report::chart::Chart;
 use crate::report::chart::Scale;
 use crate::report::chart::Series;
 use crate::report::chart::escape;
+use crate::report::search::Limit;
 use crate::report::summary::PointSummary;
 use crate::report::summary::Summary;
 use crate::report::table;
@@ -124,6 +125,7 @@ fn write_document(summary: &Summary, out: &mut String) -> std::fmt::Result {
         section(out, "The server over time", &server(summary).html())?;
     }
     write_stages(summary, out)?;
+    write_search(summary, out)?;
     write_faults(summary, out)?;
     write_details(summary, out)?;
     writeln!(out, "</body>\n</html>")
@@ -177,8 +179,19 @@ fn write_tiles(summary: &Summary, out: &mut String) -> std::fmt::Result {
         }
     }
     if let Some(overload) = &summary.overload {
-        let best = units::number(overload.best_lamps_per_second.round());
-        tiles.push(("lamps/s that reached all".to_owned(), best));
+        let at_least = match overload.limited_by == Limit::Generator {
+            true => "≥ ",
+            false => "",
+        };
+        let best = units::number(overload.best_notifies_per_second.round());
+        tiles.push((
+            "NOTIFY/s without loss".to_owned(),
+            format!("{at_least}{best}"),
+        ));
+        if let Some(cost) = overload.best_cpu_us_per_notify {
+            let what = "server CPU per NOTIFY at that rate".to_owned();
+            tiles.push((what, units::time(cost)));
+        }
         let most = units::number(overload.most_lamps_per_second.round());
         tiles.push(("most lamps/s".to_owned(), most));
         let goodput = format!("{:.0} %", overload.goodput_percent);
@@ -384,6 +397,36 @@ fn write_stages(summary: &Summary, out: &mut String) -> std::fmt::Result {
             )?;
         }
         writeln!(out, "</tr>")?;
+    }
+    writeln!(out, "</tbody>\n</table>\n</section>")
+}
+
+fn write_search(summary: &Summary, out: &mut String) -> std::fmt::Result {
+    let Some(overload) = &summary.overload else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "<section>\n<h2>The search for the best rate</h2>\n<table>\n<thead><tr><th>changes/s asked for\
+         </th><th>lamps/s</th><th>NOTIFY/s</th><th>sent again</th><th>generator busy</th>\
+         <th>server CPU</th><th>nothing lost</th></tr></thead>\n<tbody>"
+    )?;
+    for step in &overload.steps {
+        let server = match summary.cost {
+            Some(_) => format!("{:.0} %", step.server_cpu * 100.0),
+            None => "-".to_owned(),
+        };
+        writeln!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.0} %</td><td>{server}</td>\
+             <td>{}</td></tr>",
+            units::number(step.changes.round()),
+            units::number(step.lamps.round()),
+            units::number(step.notifies.round()),
+            units::number(step.resent as f64),
+            step.generator_busy * 100.0,
+            if step.good { "yes" } else { "no" },
+        )?;
     }
     writeln!(out, "</tbody>\n</table>\n</section>")
 }

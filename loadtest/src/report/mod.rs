@@ -8,6 +8,7 @@ pub(crate) mod chart;
 pub(crate) mod compare;
 pub(crate) mod html;
 pub(crate) mod progress;
+pub(crate) mod search;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod units;

@@ -10,6 +10,9 @@ use serde::Serialize;
 use crate::measure::latency::Latency;
 use crate::measure::latency::Measure;
 use crate::measure::process::Usage;
+use crate::report::search;
+use crate::report::search::Limit;
+use crate::report::search::Overload;
 use crate::report::units;
 use crate::report::units::Unit;
 use crate::run::Outcome;
@@ -17,9 +20,9 @@ use crate::run::Point;
 use crate::swarm::Stage;
 
 /// Told apart when what is written changes its meaning.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// A generator busier than this may have been what limited the run.
-const BUSY_MAX: f64 = 0.9;
+pub(crate) const BUSY_MAX: f64 = 0.9;
 const BUSY_SPAN_MIN: Duration = Duration::from_millis(500);
 /// Nines of the highest percentile, and points for each nine.
 const NINES_MAX: u32 = 6;
@@ -101,18 +104,6 @@ pub(crate) struct Cost {
     pub(crate) cpu_us_per_refresh: Option<f64>,
 }
 
-/// What overload did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Overload {
-    pub(crate) best_changes_per_second: f64,
-    pub(crate) best_lamps_per_second: f64,
-    pub(crate) most_lamps_per_second: f64,
-    pub(crate) percent: f64,
-    pub(crate) lamps_per_second: f64,
-    pub(crate) goodput_percent: f64,
-    pub(crate) stale_seconds: f64,
-}
-
 /// This tool's own part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Generator {
@@ -135,7 +126,6 @@ pub(crate) struct PointSummary {
     pub(crate) lamp_max: u64,
     /// Share of one CPU.
     pub(crate) server_cpu: f64,
-    pub(crate) server_resident_octets: u64,
 }
 
 impl Summary {
@@ -148,7 +138,7 @@ impl Summary {
             ..
         } = outcome;
         let known = !setting.server_pids.is_empty();
-        let overload = overload(outcome);
+        let overload = search::overload(outcome);
         let seconds = outcome.duration.as_secs_f64();
         let generator = Generator {
             cpu_seconds: (0..outcome.own.len())
@@ -159,7 +149,7 @@ impl Summary {
         };
         let mut reasons = reasons(outcome);
         if let Some(overload) = &overload {
-            reasons.extend(overload_reasons(overload, outcome));
+            reasons.extend(search::reasons(overload, outcome));
         }
         let latencies = Measure::ALL.into_iter().filter_map(|measure| {
             let latency = swarm.latencies.of(measure);
@@ -177,7 +167,7 @@ impl Summary {
             seconds,
             clean: reasons.is_empty(),
             reasons,
-            remarks: remarks(outcome, &generator),
+            remarks: remarks(outcome, &generator, overload.as_ref()),
             faults: owned(swarm.tally.faults()),
             counts: counts(outcome),
             answers: answers
@@ -310,6 +300,7 @@ fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
         ("dropped", tally.dropped),
         ("deferred", tally.deferred),
         ("unsent", tally.unsent),
+        ("reopened", tally.reopened),
         ("sampled", tally.sampled),
     ])
 }
@@ -327,25 +318,7 @@ fn reasons(outcome: &Outcome) -> Vec<String> {
     reasons
 }
 
-fn overload_reasons(overload: &Overload, outcome: &Outcome) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if overload.goodput_percent < outcome.scenario.goodput_min {
-        reasons.push(format!(
-            "under overload {:.0} % of the best rate came through, {:.0} % are asked for",
-            overload.goodput_percent, outcome.scenario.goodput_min
-        ));
-    }
-    if overload.stale_seconds > outcome.scenario.stale_max.as_secs_f64() {
-        reasons.push(format!(
-            "lamps were stale for {:.1} s after the load, at most {:.1} s are asked for",
-            overload.stale_seconds,
-            outcome.scenario.stale_max.as_secs_f64()
-        ));
-    }
-    reasons
-}
-
-fn remarks(outcome: &Outcome, generator: &Generator) -> Vec<String> {
+fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>) -> Vec<String> {
     let tally = &outcome.swarm.tally;
     let mut remarks = Vec::new();
     if generator.busy > BUSY_MAX {
@@ -353,6 +326,17 @@ fn remarks(outcome: &Outcome, generator: &Generator) -> Vec<String> {
             "The generator used {:.0} % of its CPU: it may have been the limit, not the server.",
             generator.busy * 100.0
         ));
+    }
+    match overload.map(|overload| overload.limited_by) {
+        Some(Limit::Generator) => remarks.push(
+            "The search ended where the generator's CPU did: the server can do more.".to_owned(),
+        ),
+        Some(Limit::Neither) => remarks.push(
+            "The search ended where neither the server nor the generator was busy: others had the \
+             CPU, or the network was the limit."
+                .to_owned(),
+        ),
+        Some(Limit::Server) | None => {}
     }
     if generator.datagrams_dropped_by_machine > 0 {
         remarks.push(format!(
@@ -373,22 +357,6 @@ fn remarks(outcome: &Outcome, generator: &Generator) -> Vec<String> {
         ));
     }
     remarks
-}
-
-fn overload(outcome: &Outcome) -> Option<Overload> {
-    let best = outcome.swarm.capacity()?;
-    let (_, load) = outcome.stage(Stage::Load)?;
-    let rate = load.lamps as f64 / load.duration.as_secs_f64().max(1e-9);
-    let stale = outcome.swarm.stale_after_load().unwrap_or(Duration::ZERO);
-    Some(Overload {
-        best_changes_per_second: best.changes,
-        best_lamps_per_second: best.lamps,
-        most_lamps_per_second: best.most_lamps,
-        percent: outcome.scenario.overload,
-        lamps_per_second: rate,
-        goodput_percent: 100.0 * rate / best.most_lamps.max(1e-9),
-        stale_seconds: stale.as_secs_f64(),
-    })
 }
 
 /// The share of one CPU that the busiest stage took of this thread; short ones do not count.
@@ -459,12 +427,12 @@ fn cost(outcome: &Outcome) -> Cost {
 fn points(timeline: &[Point]) -> Vec<PointSummary> {
     let mut cpu_before = timeline
         .first()
-        .map_or(Duration::ZERO, |one| one.server.cpu);
+        .map_or(Duration::ZERO, |one| one.server_cpu);
     let mut points = Vec::new();
     for point in timeline {
         let seconds = point.length.as_secs_f64().max(1e-6);
-        let cpu = point.server.cpu.saturating_sub(cpu_before).as_secs_f64();
-        cpu_before = point.server.cpu;
+        let cpu = point.server_cpu.saturating_sub(cpu_before).as_secs_f64();
+        cpu_before = point.server_cpu;
         points.push(PointSummary {
             at: point.at.as_secs_f64(),
             stage: point.stage.name().to_owned(),
@@ -475,7 +443,6 @@ fn points(timeline: &[Point]) -> Vec<PointSummary> {
             lamp_p99: point.lamp_p99,
             lamp_max: point.lamp_max,
             server_cpu: cpu / seconds,
-            server_resident_octets: point.server.resident_octets,
         });
     }
     points
@@ -504,7 +471,6 @@ pub(crate) fn example() -> Summary {
         lamp_p99: 900,
         lamp_max: 1100,
         server_cpu: 0.3,
-        server_resident_octets: 30 << 20,
     };
     Summary {
         format: FORMAT,
@@ -564,7 +530,7 @@ mod tests {
         assert_eq!(read.keys, summary.keys);
         assert_eq!(read.stage("load").unwrap().notifies, 10_000);
         assert!(read.stage("drain").is_none());
-        let other = summary.json().replacen("\"format\": 1", "\"format\": 9", 1);
+        let other = summary.json().replacen("\"format\": 2", "\"format\": 9", 1);
         assert!(Summary::parse(&other).unwrap_err().contains("format 9"));
         assert!(Summary::parse("{}").is_err());
     }

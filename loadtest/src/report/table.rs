@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::report::search::Limit;
 use crate::report::summary::Cost;
 use crate::report::summary::Summary;
 use crate::report::units;
@@ -73,10 +74,15 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
         wrap("server", &costs, out);
     }
     if let Some(overload) = &summary.overload {
+        let at_least = match overload.limited_by == Limit::Generator {
+            true => "at least ",
+            false => "",
+        };
         let lines = [
             format!(
-                "all watchers reached at {} changes/s, {} lamps/s",
+                "nothing lost up to {at_least}{} changes/s, {} NOTIFY/s, {} lamps/s",
                 units::number(overload.best_changes_per_second.round()),
+                units::number(overload.best_notifies_per_second.round()),
                 units::number(overload.best_lamps_per_second.round())
             ),
             format!(
@@ -91,7 +97,15 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
             ),
             format!("stale for {:.2} s after it", overload.stale_seconds),
         ];
-        wrap("overload", &lines, out);
+        let costs = [
+            (overload.best_cpu_us_per_change, "change"),
+            (overload.best_cpu_us_per_notify, "NOTIFY"),
+        ];
+        let costs = costs.into_iter().filter_map(|(cost, what)| {
+            Some(format!("CPU per {what} at the best {}", units::time(cost?)))
+        });
+        let lines: Vec<String> = lines.into_iter().chain(costs).collect();
+        wrap("search", &lines, out);
     }
     let generator = &summary.generator;
     let own = [

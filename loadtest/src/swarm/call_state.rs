@@ -22,9 +22,18 @@ pub(crate) struct Feeder {
     host: String,
     domain: String,
     password: String,
-    /// Each connection's port number and what it waits for.
-    links: Vec<(u32, Option<Change>)>,
+    links: Vec<Link>,
     waiting: VecDeque<(Change, String)>,
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Link {
+    port: u32,
+    /// What it waits for, and of which user.
+    under_way: Option<(Change, String)>,
+    /// That was sent over two connections.
+    again: bool,
 }
 
 impl Feeder {
@@ -34,14 +43,14 @@ impl Feeder {
             host: host.to_owned(),
             domain: escape(domain),
             password: escape(password),
-            links: links.iter().map(|&port| (port, None)).collect(),
+            links: links.iter().map(|&port| Link::new(port)).collect(),
             waiting: VecDeque::new(),
         }
     }
 
     /// Whether nothing waits for an answer.
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.links.iter().all(|(_, change)| change.is_none())
+        self.waiting.is_empty() && self.links.iter().all(|link| link.under_way.is_none())
     }
 
     /// Sends a change, as soon as a connection is free.
@@ -57,17 +66,36 @@ impl Feeder {
         bytes: &[u8],
         outbox: &mut Outbox,
     ) -> Option<(Change, u16)> {
-        let change = self
-            .links
-            .iter_mut()
-            .find(|(link, _)| *link == port)?
-            .1
-            .take()?;
+        let link = self.links.iter_mut().find(|link| link.port == port)?;
+        let (change, _) = link.under_way.take()?;
         self.fill(outbox);
         let status = bytes
             .strip_prefix(b"HTTP/1.1 ")
             .and_then(|rest| number(rest.get(..3)?));
         Some((change, status.unwrap_or(0) as u16))
+    }
+
+    /// A connection was closed, and opened again or not: what was under way on it is sent once more.
+    /// Returns what was lost for good.
+    pub(crate) fn closed(
+        &mut self,
+        port: u32,
+        opened: bool,
+        outbox: &mut Outbox,
+    ) -> Option<Change> {
+        let at = self.links.iter().position(|link| link.port == port)?;
+        if !opened {
+            let link = self.links.swap_remove(at);
+            return link.under_way.map(|(change, _)| change);
+        }
+        let link = &mut self.links[at];
+        let (change, user) = link.under_way.take()?;
+        if std::mem::replace(&mut link.again, true) {
+            link.again = false;
+            return Some(change);
+        }
+        self.send_over(at, change, user, outbox);
+        None
     }
 
     /// Gives up on everything that waits; returns how much that was.
@@ -76,33 +104,53 @@ impl Feeder {
         let sent = self
             .links
             .iter_mut()
-            .filter_map(|(_, change)| change.take())
+            .filter_map(|link| link.under_way.take())
             .count();
         (waiting + sent) as u64
     }
 
     fn fill(&mut self, outbox: &mut Outbox) {
-        for (port, waits_for) in self.links.iter_mut().filter(|(_, change)| change.is_none()) {
+        for at in 0..self.links.len() {
+            if self.links[at].under_way.is_some() {
+                continue;
+            }
             let Some((change, user)) = self.waiting.pop_front() else {
                 return;
             };
-            let Self {
-                host,
-                domain,
-                password,
-                ..
-            } = self;
-            let state = if change.busy {
-                "&number=5551234&expires=3600"
-            } else {
-                ""
-            };
-            let request = format!(
-                "GET /call_state.htm?domain={domain}&user={user}&password={password}{state} \
-                 HTTP/1.1\r\nHost: {host}\r\n\r\n"
-            );
-            outbox.push(*port, |out| out.extend_from_slice(request.as_bytes()));
-            *waits_for = Some(change);
+            self.links[at].again = false;
+            self.send_over(at, change, user, outbox);
+        }
+    }
+
+    fn send_over(&mut self, at: usize, change: Change, user: String, outbox: &mut Outbox) {
+        let Self {
+            host,
+            domain,
+            password,
+            links,
+            ..
+        } = self;
+        let state = if change.busy {
+            "&number=5551234&expires=3600"
+        } else {
+            ""
+        };
+        let request = format!(
+            "GET /call_state.htm?domain={domain}&user={user}&password={password}{state} \
+             HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        );
+        let link = &mut links[at];
+        outbox.push(link.port, |out| out.extend_from_slice(request.as_bytes()));
+        link.under_way = Some((change, user));
+    }
+}
+
+impl Link {
+    const fn new(port: u32) -> Self {
+        Self {
+            port,
+            under_way: None,
+            again: false,
         }
     }
 }
@@ -156,5 +204,29 @@ mod tests {
         assert_eq!(feeder.handle(7, b"nonsense", &mut outbox), Some((free, 0)));
         assert_eq!(feeder.handle(7, ok, &mut outbox), None);
         assert!(feeder.is_idle());
+    }
+
+    #[test]
+    fn a_connection_that_closes_takes_nothing_along_the_first_time() {
+        let mut feeder = Feeder::new("127.0.0.1:80", "abc.com", "x", &[7, 8]);
+        let mut outbox = Outbox::default();
+        // An idle one is no matter.
+        assert_eq!(feeder.closed(7, true, &mut outbox), None);
+        let change = Change {
+            presentity: 1,
+            busy: true,
+            scheduled: Instant::now(),
+        };
+        feeder.send(change, "1001", &mut outbox);
+        assert_eq!(feeder.closed(7, true, &mut outbox), None);
+        assert_eq!(outbox.messages().count(), 2);
+        assert_eq!(feeder.closed(7, true, &mut outbox), Some(change));
+        assert!(feeder.is_idle());
+        // One that cannot be opened again is used no more.
+        feeder.send(change, "1001", &mut outbox);
+        assert_eq!(feeder.closed(7, false, &mut outbox), Some(change));
+        feeder.send(change, "1001", &mut outbox);
+        let last = outbox.messages().last().map(|(port, _)| port);
+        assert_eq!(last, Some(8));
     }
 }

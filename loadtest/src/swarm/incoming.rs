@@ -1,6 +1,7 @@
 //! What a swarm receives: NOTIFYs to check and to answer, responses to its own requests, answers of
 //! call_state.htm.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -15,6 +16,8 @@ use super::subscription;
 use super::subscription::Heard;
 use crate::measure::latency::Measure;
 use crate::net::ports::Outbox;
+use crate::scenario::PublicationOf;
+use crate::wire::dialog_info::Lamp;
 use crate::wire::digest::Challenge;
 use crate::wire::message;
 use crate::wire::message::Incoming;
@@ -294,23 +297,22 @@ impl Swarm {
                 }
                 self.advance(number);
             }
-            Purpose::Publish(user) => {
+            Purpose::Publish(user) | Purpose::Withdraw(user) => {
                 if matches!(self.stage, Stage::Load | Stage::Drain) {
                     self.latencies.record(Measure::PublishAnswer, latency);
                 }
                 self.tally.publishes += 1;
                 self.tally.changes += 1;
                 let entity_tag = String::from_utf8_lossy(response.entity_tag).into_owned();
-                if entity_tag.is_empty() || !fair {
+                let withdraws = matches!(exchange.purpose, Purpose::Withdraw(_));
+                if !withdraws && (entity_tag.is_empty() || !fair) {
                     self.wrong_answer(exchange.purpose, response);
                 }
                 let presentity = &mut self.presentities[user as usize];
-                presentity.entity_tag = Some(entity_tag);
+                let of_call = self.scenario.publication_of == PublicationOf::Call;
+                let ended = withdraws || (of_call && presentity.lamp() == Lamp::Off);
+                presentity.entity_tag = (!ended).then_some(entity_tag);
                 presentity.uncertain = false;
-            }
-            Purpose::Withdraw(user) => {
-                self.tally.publishes += 1;
-                self.presentities[user as usize].entity_tag = None;
             }
         }
     }
@@ -348,6 +350,35 @@ impl Swarm {
                 .example(|| format!("call_state.htm of {user} was answered {status}"));
         }
         self.tell(change.presentity, now, outbox);
+    }
+
+    /// Where a connection that was closed is to be opened again: those of call states are, because a
+    /// server may close one that rests.
+    pub(crate) fn server_of(&self, port: u32) -> Option<SocketAddr> {
+        self.target.http.filter(|_| port >= self.scenario.ports())
+    }
+
+    /// A connection was closed, and perhaps opened again.
+    pub(crate) fn handle_closed(
+        &mut self,
+        port: u32,
+        opened: bool,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        match opened {
+            true => self.tally.reopened += 1,
+            false => self.tally.connections_closed += 1,
+        }
+        if port < self.scenario.ports() {
+            return;
+        }
+        if let Some(change) = self.feeder.closed(port, opened, outbox) {
+            self.tally.changes_failed += 1;
+            let presentity = &mut self.presentities[change.presentity as usize];
+            (presentity.telling, presentity.uncertain) = (false, true);
+            self.tell(change.presentity, now, outbox);
+        }
     }
 
     // ---- The second opinion

@@ -9,6 +9,7 @@ use super::presentity::Shown;
 use super::subscription::Version;
 use super::subscription::take_version;
 use crate::measure::latency::Measure;
+use crate::scenario::FirstVersion;
 use crate::wire::dialog_info;
 use crate::wire::dialog_info::DialogInfo;
 use crate::wire::message::Incoming;
@@ -38,6 +39,7 @@ impl Swarm {
         match take_version(&mut sight.version, document.version) {
             Version::Next => {}
             Version::Gap(skipped) => self.fault(Fault::Lost(skipped), number, notify),
+            Version::BadStart if self.scenario.first_version == FirstVersion::Any => {}
             Version::BadStart => self.fault(Fault::Wrong("the first version"), number, notify),
             Version::Again => return self.fault(Fault::Duplicate, number, notify),
             Version::Older => return self.fault(Fault::Stale, number, notify),

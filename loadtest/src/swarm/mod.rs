@@ -2,7 +2,7 @@
 //! check every NOTIFY, and leave.
 //!
 //! ```text
-//! subscribe ─► (search ─► rest) ─► load ─► drain ─► withdraw ─► leave
+//! subscribe ─► (search) ─► load ─► drain ─► withdraw ─► leave
 //! ```
 //!
 //! The load is an open loop: every event has its moment, whether or not answers come. Only the
@@ -20,6 +20,7 @@ mod load;
 mod pace;
 mod presentity;
 mod requests;
+mod search;
 mod stages;
 mod subscription;
 #[cfg(test)]
@@ -30,6 +31,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
+pub(crate) use search::Search;
+pub(crate) use search::SearchStep;
 pub(crate) use stages::Stage;
 pub(crate) use stages::StageRecord;
 
@@ -41,9 +44,7 @@ use crate::scenario::Scenario;
 use crate::swarm::call_state::Feeder;
 use crate::swarm::exchange::Exchanges;
 use crate::swarm::exchange::Purpose;
-use crate::swarm::load::Best;
 use crate::swarm::load::Load;
-use crate::swarm::load::Search;
 use crate::swarm::pace::Pacer;
 use crate::swarm::pace::Random;
 use crate::swarm::presentity::Presentity;
@@ -214,9 +215,9 @@ impl Swarm {
         &self.records
     }
 
-    /// What the search found.
-    pub(crate) fn capacity(&self) -> Option<Best> {
-        self.search.as_ref().and_then(Search::best)
+    /// The search for the best rate, if there was or is one.
+    pub(crate) fn search(&self) -> Option<&Search> {
+        self.search.as_ref()
     }
 
     /// How long after the load the last lamp was stale.
@@ -243,7 +244,7 @@ impl Swarm {
                 (spent / self.scenario.duration.as_secs_f64().max(1e-3)).min(1.0)
             }
             Stage::Withdraw | Stage::Leave => f64::from(self.started) / all,
-            Stage::Search | Stage::Rest | Stage::Drain => 0.0,
+            Stage::Search | Stage::Drain => 0.0,
             Stage::Done => 1.0,
         }
     }

@@ -129,6 +129,11 @@ impl Presentity {
         }
     }
 
+    /// How many watch it.
+    pub(crate) const fn watchers(&self) -> u32 {
+        self.watchers
+    }
+
     /// The lamp that all watchers must come to show.
     pub(crate) fn lamp(&self) -> Lamp {
         self.changes.back().map_or(Lamp::Off, |change| change.lamp)

@@ -17,6 +17,7 @@ use crate::measure::latency::Measure;
 use crate::net::ports::Outbox;
 use crate::scenario::Feed;
 use crate::scenario::ListBy;
+use crate::scenario::PublicationOf;
 use crate::wire::dialog_info;
 use crate::wire::dialog_info::Lamp;
 use crate::wire::dialog_info::PublishedCall;
@@ -52,14 +53,16 @@ impl Swarm {
                 }
             }
             Stage::Withdraw => self.withdraw(number, scheduled, now, outbox),
-            Stage::Search | Stage::Rest | Stage::Load | Stage::Drain | Stage::Done => {}
+            Stage::Search | Stage::Load | Stage::Drain | Stage::Done => {}
         }
     }
 
     fn withdraw(&mut self, user: u32, scheduled: Instant, now: Instant, outbox: &mut Outbox) {
         let presentity = &self.presentities[user as usize];
-        let withdraws = presentity.entity_tag.is_some();
-        if withdraws || (self.scenario.feed == Feed::Http && presentity.lamp() != Lamp::Off) {
+        let of_user = self.scenario.publication_of == PublicationOf::User;
+        let withdraws = of_user && presentity.entity_tag.is_some();
+        let busy = !of_user || self.scenario.feed == Feed::Http;
+        if withdraws || (busy && presentity.lamp() != Lamp::Off) {
             let wanted = Wanted {
                 lamp: Lamp::Off,
                 scheduled,

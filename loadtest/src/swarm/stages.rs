@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Swarm;
 use super::Task;
 use super::load::Load;
-use super::load::Search;
+use super::search::Search;
 use crate::net::ports::Outbox;
 use crate::scenario::Arrival;
 use crate::scenario::Scenario;
@@ -27,8 +27,6 @@ pub(crate) enum Stage {
     Subscribe,
     /// How much can the server do?
     Search,
-    /// Until all is quiet again.
-    Rest,
     Load,
     /// Until every watcher shows the newest state.
     Drain,
@@ -42,7 +40,6 @@ impl Stage {
         match self {
             Self::Subscribe => "subscribe",
             Self::Search => "search",
-            Self::Rest => "rest",
             Self::Load => "load",
             Self::Drain => "drain",
             Self::Withdraw => "withdraw",
@@ -84,7 +81,7 @@ impl Swarm {
         match self.stage {
             Stage::Subscribe | Stage::Leave => self.scenario.subscriptions(),
             Stage::Withdraw => self.scenario.presentities,
-            Stage::Search | Stage::Rest | Stage::Load | Stage::Drain | Stage::Done => 0,
+            Stage::Search | Stage::Load | Stage::Drain | Stage::Done => 0,
         }
     }
 
@@ -103,9 +100,13 @@ impl Swarm {
 
     /// When the running stage wants to be looked at.
     pub(super) fn stage_timeout(&self) -> Instant {
+        if self.stage == Stage::Search
+            && let Some(timeout) = self.search.as_ref().and_then(Search::timeout)
+        {
+            return timeout;
+        }
         match self.stage {
             Stage::Load => self.stage_began + self.scenario.duration,
-            Stage::Search => self.search.as_ref().map_or(self.progress, Search::step_end),
             _ if self.is_answered() => {
                 let settled = self.progress + self.scenario.settle;
                 settled.max(self.compared + COMPARE_EVERY)
@@ -138,27 +139,35 @@ impl Swarm {
         }
     }
 
-    fn await_quiet(&mut self, now: Instant) {
+    /// Whether everything was answered and shown, and nothing new came for so long; or patience is
+    /// over, and what is missing was given up.
+    pub(super) fn is_quiet(&mut self, settle: Duration, now: Instant) -> bool {
         let quiet = now.saturating_duration_since(self.progress);
         if quiet >= self.scenario.patience {
             self.give_up();
-        } else if !self.is_answered()
-            || quiet < self.scenario.settle
-            || now < self.compared + COMPARE_EVERY
-        {
-            return;
+            self.compared = now;
+            return true;
+        }
+        if !self.is_answered() || quiet < settle || now < self.compared + COMPARE_EVERY {
+            return false;
         }
         self.compared = now;
-        if quiet < self.scenario.patience && !self.behind().is_empty() {
+        self.behind().is_empty()
+    }
+
+    fn await_quiet(&mut self, now: Instant) {
+        if !self.is_quiet(self.scenario.settle, now) {
             return;
         }
         let next = match self.stage {
             Stage::Subscribe if self.tally.established == 0 => Stage::Done,
             Stage::Subscribe if self.scenario.overload > 0.0 => Stage::Search,
-            Stage::Subscribe | Stage::Rest => Stage::Load,
+            Stage::Subscribe => Stage::Load,
             Stage::Drain => Stage::Withdraw,
-            Stage::Withdraw => Stage::Leave,
-            Stage::Search | Stage::Load | Stage::Leave | Stage::Done => Stage::Done,
+            Stage::Withdraw if self.scenario.leave => Stage::Leave,
+            Stage::Search | Stage::Load | Stage::Withdraw | Stage::Leave | Stage::Done => {
+                Stage::Done
+            }
         };
         self.enter(next, now);
     }
@@ -259,13 +268,11 @@ impl Swarm {
         self.started = 0;
         self.starts = starts(&self.scenario, stage, now);
         match stage {
-            Stage::Search => self.search = Some(Search::new(&self.scenario, now)),
+            Stage::Search => self.begin_search(now),
             Stage::Load => {
-                let fan_out = self.fan_out();
-                let all = self
-                    .capacity()
-                    .map(|best| best.changes.max(best.most_lamps / fan_out));
-                self.load = Load::new(&self.scenario, all, now);
+                let best = self.search.as_ref().and_then(Search::best);
+                let best = best.map(|best| best.rate);
+                self.load = Load::new(&self.scenario, best, now);
             }
             _ => {}
         }

@@ -1,14 +1,18 @@
 //! One dialog as its phone sees it, and what every NOTIFY must have before its body is read: the
 //! dialog's tags, a CSeq one higher than the last, the package, a state that this moment allows.
 //!
-//! A NOTIFY with the CSeq and the branch of the last one is its retransmission: it is answered again
-//! and not judged.
+//! A NOTIFY with the CSeq and the branch of one that was heard is its retransmission: it is answered
+//! again and not judged. A server need not wait for an answer before its next NOTIFY, so it may be one
+//! of many.
 
 use std::time::Instant;
 
 use crate::swarm::exchange::Ticket;
 use crate::wire::message::Incoming;
 use crate::wire::message::before_byte;
+
+/// NOTIFYs that are known again.
+const KNOWN: usize = 32;
 
 /// How far a subscription got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,8 +48,10 @@ pub(crate) struct Subscription {
     pub(crate) deferrals: u8,
     pub(crate) remote_tag: Box<str>,
     pub(crate) remote_target: Box<str>,
-    /// CSeq and branch of the last NOTIFY.
-    seen: Option<(u32, u64)>,
+    /// The highest CSeq of a NOTIFY.
+    seen: Option<u32>,
+    /// CSeqs and branches of the last NOTIFYs, each at the place that its CSeq names.
+    known: [(u32, u32); KNOWN],
     /// When the SUBSCRIBE was due whose NOTIFY is not there yet.
     pub(crate) asked: Option<Instant>,
     /// A SUBSCRIBE allows one NOTIFY that says nothing new, and asks for the full state.
@@ -112,16 +118,18 @@ impl Subscription {
         if !ours || !self.learn_tag(notify.from_tag) {
             return Heard::Stranger;
         }
-        let branch = hash(notify.branch);
-        if self.seen == Some((notify.sequence, branch)) {
+        let this = (notify.sequence, hash(notify.branch));
+        let known = &mut self.known[notify.sequence as usize % KNOWN];
+        if *known == this {
             return Heard::Retransmission;
         }
         if self.stage == Stage::Ended {
             return Heard::AfterTheEnd;
         }
-        let last = self.seen.map(|(sequence, _)| sequence);
+        let last = self.seen;
         if last.is_none_or(|last| notify.sequence >= last) {
-            self.seen = Some((notify.sequence, branch));
+            self.seen = Some(notify.sequence);
+            *known = this;
         }
         let state = before_byte(notify.subscription_state, b';').trim_ascii();
         let ends = state.eq_ignore_ascii_case(b"terminated");
@@ -183,15 +191,16 @@ pub(crate) fn take_version(last: &mut Option<u32>, version: u32) -> Version {
     }
 }
 
-/// Tells two branches apart: eight octets at a time, multiplied and turned.
-fn hash(bytes: &[u8]) -> u64 {
+/// Tells two branches apart: eight octets at a time, multiplied and turned. The upper half is what all
+/// octets went into.
+fn hash(bytes: &[u8]) -> u32 {
     let mut sum = bytes.len() as u64;
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         sum = (sum.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
-    sum
+    (sum >> 32) as u32
 }
 
 #[cfg(test)]
@@ -232,6 +241,11 @@ mod tests {
             next(false, false, false, None)
         );
         assert_eq!(hear(&mut phone, 8, 2, "active"), Heard::Retransmission);
+        assert_eq!(hear(&mut phone, 7, 1, "active"), Heard::Retransmission);
+        assert_eq!(
+            hear(&mut phone, 7, 9, "active"),
+            next(false, true, false, None)
+        );
         assert_eq!(
             hear(&mut phone, 8, 3, "active"),
             next(false, true, false, None)

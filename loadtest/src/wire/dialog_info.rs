@@ -5,16 +5,21 @@
 //! dialogs the one counts that a key would show: ringing before busy before anything else.
 
 use memchr::memchr;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::wire::message::number;
 
-/// What a busy-lamp key shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a busy-lamp key shows; in a scenario, the state of a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Lamp {
     /// No call: `terminated`, or no dialog at all.
     #[default]
+    #[serde(rename = "free")]
     Off,
-    /// `trying` or `proceeding`.
+    /// `trying` or `proceeding`: seen, never published.
+    #[serde(skip)]
     Setup,
     /// `early`.
     Ringing,

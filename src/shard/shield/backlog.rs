@@ -49,6 +49,11 @@ impl Backlog {
         self.others.pop_front()
     }
 
+    /// So many of those that will most likely be the next.
+    pub(crate) fn first(&self, count: usize) -> impl Iterator<Item = SubscriptionId> {
+        self.changes.iter().chain(&self.others).take(count).copied()
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.changes.len() + self.others.len()

@@ -5,9 +5,8 @@ use crate::sip::message::Framing;
 use crate::sip::random::Random;
 
 const ORIGIN: Origin<'static> = Origin {
-    transport: "UDP",
-    sent_by: "192.0.2.10:5060",
-    branch: b"z9hG4bK0badcafe",
+    via: b"SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK",
+    branch: b"0badcafe",
     contact: b"<sip:192.0.2.10:5060>",
 };
 
@@ -37,7 +36,7 @@ fn refresh(dialog: &mut Dialog, lines: &str) -> Result<(), Fault> {
 
 fn write(dialog: &mut Dialog, origin: &Origin<'_>) -> String {
     let mut out = b"before|".to_vec();
-    dialog.write_request(&mut out, Method::Notify, origin);
+    dialog.write_notify(&mut out, origin);
     String::from_utf8(out)
         .unwrap()
         .strip_prefix("before|")
@@ -350,16 +349,8 @@ fn writing_into_a_large_enough_buffer_does_not_move_it() {
     let mut dialog = accept(&subscribe("Contact: <sip:200@10.0.0.7:5062>\r\n")).unwrap();
     let mut out = Vec::with_capacity(4096);
     let start = out.as_ptr();
-    dialog.write_request(
-        &mut out,
-        Method::Notify,
-        &Origin {
-            transport: "TCP",
-            ..ORIGIN
-        },
-    );
+    dialog.write_notify(&mut out, &ORIGIN);
     assert_eq!((out.as_ptr(), out.capacity()), (start, 4096));
-    assert!(out.windows(13).any(|window| window == b" SIP/2.0/TCP "));
 }
 
 #[test]
@@ -399,7 +390,7 @@ fn mutated_requests_never_add_a_line() {
         };
         accepted += 1;
         let mut out = Vec::new();
-        dialog.write_request(&mut out, Method::Notify, &ORIGIN);
+        dialog.write_notify(&mut out, &ORIGIN);
         let lines = 8 + usize::from(dialog.first_route().is_some());
         let ends = |octet| out.iter().filter(|found| **found == octet).count();
         assert_eq!((ends(b'\r'), ends(b'\n'), ends(0)), (lines, lines, 0));

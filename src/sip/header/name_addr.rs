@@ -12,19 +12,13 @@ pub struct NameAddr<'a> {
     pub uri: &'a [u8],
     /// Parameters of the header, not of the URI.
     pub parameters: Parameters<'a>,
-    tag: Tag<'a>,
+    /// The parameters are a tag, in which nothing needs a closer look, and nothing else: what nearly
+    /// everybody sends.
+    has_lone_tag: bool,
 }
 
-/// What is known of the tag once the parameters have been looked at.
-#[derive(Clone, Copy, Debug)]
-enum Tag<'a> {
-    /// There are no parameters.
-    Absent,
-    /// The parameters are a tag, which is a token, and nothing else: what nearly everybody sends.
-    Lone(&'a [u8]),
-    /// There is something else.
-    Among(Option<&'a [u8]>),
-}
+/// What stands in front of a lone tag.
+const TAG: &[u8] = b";tag=";
 
 impl<'a> NameAddr<'a> {
     /// One address (the whole value, or one item of a list). The URI is known to have a scheme and
@@ -59,13 +53,13 @@ impl<'a> NameAddr<'a> {
             return None;
         }
         let uri = &value[start..close];
-        let tail = octets::trim_start(&value[close + 1..]);
-        let is_whole = matches!(tail.first(), None | Some(b';'));
+        let tail = octets::skip_blanks(value, close + 1);
+        let is_whole = matches!(value.get(tail), None | Some(b';'));
         (is_whole && has_scheme(uri)).then(|| Self {
             display: octets::trim_end(&value[..open]),
             uri,
-            parameters: Parameters(tail),
-            tag: Tag::find(tail),
+            parameters: Parameters(&value[tail..]),
+            has_lone_tag: is_lone_tag(value, tail),
         })
     }
 
@@ -85,7 +79,7 @@ impl<'a> NameAddr<'a> {
             display: b"",
             uri,
             parameters: Parameters(tail),
-            tag: Tag::find(tail),
+            has_lone_tag: is_lone_tag(value, value.len() - tail.len()),
         })
     }
 
@@ -93,45 +87,36 @@ impl<'a> NameAddr<'a> {
     #[must_use]
     #[inline]
     pub fn tag(&self) -> Option<&'a [u8]> {
-        match self.tag {
-            Tag::Absent => None,
-            Tag::Lone(tag) => Some(tag),
-            Tag::Among(tag) => tag,
+        if self.has_lone_tag {
+            return self.parameters.0.get(TAG.len()..);
         }
+        self.parameters.get("tag")
     }
 
-    /// Whether there is at most one tag, of octets without blanks, and every quote is closed
-    /// (W:E3.1).
+    /// Whether there is at most one tag, which is one word, and every quote is closed (W:E3.1).
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
-        let Tag::Among(tag) = self.tag else {
+        if self.has_lone_tag || self.parameters.0.is_empty() {
             return true;
-        };
-        let is_sound_tag =
-            |tag: &[u8]| !tag.is_empty() && !tag.iter().copied().any(octets::is_blank);
-        tag.is_none_or(is_sound_tag)
+        }
+        let is_odd = |&octet: &u8| octets::is_blank(octet) || octet == 0;
+        let is_sound_tag = |tag: &[u8]| !tag.is_empty() && !tag.iter().any(is_odd);
+        self.tag().is_none_or(is_sound_tag)
             && self.parameters.count("tag") < 2
             && octets::are_quotes_closed(self.parameters.0)
     }
 }
 
-impl<'a> Tag<'a> {
-    #[inline]
-    fn find(parameters: &'a [u8]) -> Self {
-        if parameters.is_empty() {
-            return Self::Absent;
-        }
-        match parameters.strip_prefix(b";tag=") {
-            Some(tag) if octets::is_token(tag) => Self::Lone(tag),
-            _ => Self::Among(Parameters(parameters).get("tag")),
-        }
-    }
+/// Whether all that is in a value from `at` on is one tag of plain octets.
+#[inline]
+fn is_lone_tag(value: &[u8], at: usize) -> bool {
+    value[at..].starts_with(TAG) && octets::is_plain_value(value, at + TAG.len())
 }
 
 /// A scheme, a colon, something.
 #[inline]
 fn has_scheme(text: &[u8]) -> bool {
-    if let [b's', b'i', b'p', b':', rest @ ..] = text {
+    if let Some(rest) = text.strip_prefix(b"sip:") {
         return !rest.is_empty();
     }
     let end = text

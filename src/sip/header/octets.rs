@@ -2,6 +2,10 @@
 //! count as blanks.
 
 use memchr::memchr;
+use memchr::memchr3;
+
+use crate::sip::sixteen::Sixteen;
+use crate::sip::sixteen::find;
 
 /// Membership of the 256 octets in one class of the grammar.
 pub(crate) type Class = [bool; 256];
@@ -66,11 +70,8 @@ const URI_CLASS: Class = {
     class
 };
 
-/// What stands for itself in a quoted string.
-static PLAIN_QUOTED: Class = without([true; 256], b"\"\\");
-
 /// The value of a parameter up to what ends it, unless it is quoted.
-pub(crate) static PARAMETER: Class = without([true; 256], b";,\" \t\r\n");
+pub(crate) static PARAMETER: Class = without([true; 256], b";,\" \t\r\n\0");
 
 /// The front of a URI up to what may end its user or host.
 pub(crate) static URI_FRONT: Class = without(URI_CLASS, b"@:;?");
@@ -91,6 +92,14 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 #[inline]
 pub(crate) const fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Whether it can be one word: no space, no tab (one of them is in every fold), no NUL, which
+/// behind a backslash gets this far (W:E1.2) and would not come back in an answer.
+#[inline]
+pub(crate) fn is_one_word(text: &[u8]) -> bool {
+    let is_suspect = find(text, 0, |octets| octets.up_to(b' ')) < text.len();
+    !is_suspect || memchr3(b' ', b'\t', 0, text).is_none()
 }
 
 /// The text without white space in front.
@@ -158,35 +167,55 @@ pub(crate) fn skip_class(class: &Class, text: &[u8], at: usize) -> usize {
     text.len() - rest.len() + inside
 }
 
-/// [`skip_class`] for [`URI`], sixteen octets at a time as long as nothing ends it.
+/// Whether the text from `at` to its end is a lone parameter's value without quotes, blanks and
+/// controls.
+#[inline]
+pub(crate) fn is_plain_value(text: &[u8], at: usize) -> bool {
+    let is_ended = |octets: Sixteen| {
+        let separators = octets.equal(b';').or(octets.equal(b'"'));
+        octets.up_to(b' ').or(separators)
+    };
+    at < text.len() && find(text, at, is_ended) == text.len()
+}
+
+/// [`skip_class`] for [`PARAMETER`], which has controls that are no blanks in it.
+#[inline]
+pub(crate) fn skip_parameter(text: &[u8], at: usize) -> usize {
+    let at = find(text, at, |octets| {
+        let separators = octets.equal(b';').or(octets.equal(b','));
+        octets.up_to(b' ').or(separators).or(octets.equal(b'"'))
+    });
+    skip_class(&PARAMETER, text, at)
+}
+
+/// [`skip_class`] for [`URI`].
 #[inline]
 pub(crate) fn skip_uri(text: &[u8], at: usize) -> usize {
-    let mut rest = &text[at..];
-    while let Some((octets, behind)) = rest.split_first_chunk::<16>() {
-        // One plain test a pass: together they would not become comparisons of sixteen octets.
-        let any = |test: fn(u8) -> bool| octets.iter().fold(false, |any, &octet| any | test(octet));
-        let is_ended = any(|octet| octet <= b' ')
-            | any(|octet| octet | 2 == b'>') // or `<`
-            | any(|octet| octet == b'"')
-            | any(|octet| octet == 0x7f);
-        if is_ended {
-            break;
-        }
-        rest = behind;
-    }
-    skip_class(&URI, text, text.len() - rest.len())
+    find(text, at, |octets| {
+        let controls = octets.up_to(b' ').or(octets.equal(0x7f));
+        let brackets = octets.equal(b'<').or(octets.equal(b'>'));
+        controls.or(brackets).or(octets.equal(b'"'))
+    })
+}
+
+/// [`skip_class`] for what stands for itself in a quoted string.
+#[inline]
+fn skip_plain_quoted(text: &[u8], at: usize) -> usize {
+    find(text, at, |octets| {
+        octets.equal(b'"').or(octets.equal(b'\\'))
+    })
 }
 
 /// The position behind the quoted string that opens at `at`; None when it never closes. A backslash
 /// escapes one octet.
 #[inline]
 pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
-    let mut at = skip_class(&PLAIN_QUOTED, text, at + 1);
+    let mut at = skip_plain_quoted(text, at + 1);
     loop {
         match text.get(at)? {
             b'"' => return Some(at + 1),
             // The escaped octet may be missing.
-            _ => at = skip_class(&PLAIN_QUOTED, text, (at + 2).min(text.len())),
+            _ => at = skip_plain_quoted(text, (at + 2).min(text.len())),
         }
     }
 }
@@ -260,6 +289,15 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn take(&mut self, class: &Class) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at(skip_class(class, self.rest, 0));
+        self.rest = rest;
+        taken
+    }
+
+    /// Takes the value of a parameter that is not quoted.
+    #[inline]
+    pub(crate) fn take_parameter(&mut self) -> &'a [u8] {
+        let length = skip_parameter(self.text, self.position()) - self.position();
+        let (taken, rest) = self.rest.split_at(length);
         self.rest = rest;
         taken
     }
@@ -352,6 +390,23 @@ mod tests {
                     skip_class(&URI, &text, at),
                     "{octet} {at}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_end_where_their_class_says() {
+        for octet in 0..=u8::MAX {
+            for length in [5, 15, 16, 17, 40] {
+                for at in 0..length {
+                    let mut text = vec![b'a'; length];
+                    text[at] = octet;
+                    assert_eq!(
+                        skip_parameter(&text, at / 2),
+                        skip_class(&PARAMETER, &text, at / 2),
+                        "{octet} {at} of {length}"
+                    );
+                }
             }
         }
     }

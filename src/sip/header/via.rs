@@ -67,20 +67,26 @@ impl<'a> Via<'a> {
             cursor.skip_blanks();
             value = match cursor.peek() {
                 Some(b'"') => cursor.take_quoted()?,
-                _ => cursor.take(&octets::PARAMETER),
+                _ => cursor.take_parameter(),
             };
             end = cursor.position();
         }
         match name.len() {
             0 => return None,
-            6 if name.eq_ignore_ascii_case(b"branch") => {
+            6 if is_named(name, b"branch") => {
                 self.branch = (!value.is_empty()).then_some(value);
             }
-            5 if name.eq_ignore_ascii_case(b"rport") => self.wants_rport = value.is_empty(),
+            5 if is_named(name, b"rport") => self.wants_rport = value.is_empty(),
             _ => {}
         }
         Some(end)
     }
+}
+
+/// Whether it is that name in any case; nearly everybody writes small letters.
+#[inline]
+fn is_named(text: &[u8], name: &[u8]) -> bool {
+    text == name || text.eq_ignore_ascii_case(name)
 }
 
 /// `SIP / 2.0 / UDP` and the white space behind it; returns the transport.

@@ -49,17 +49,18 @@ pub(super) struct Fields {
     //
     // By name.
     //
-    /// Bit n: the header with discriminant n is there.
-    present: u64,
-    /// Bit n: it is there again.
+    /// The number of the first field of each name, or [`ABSENT`].
+    first: [u16; HeaderName::COUNT],
+    /// Bit n: the header with discriminant n is there again.
     repeated: u64,
-    /// The number of the first field of each name, if it is there.
-    first: [u8; HeaderName::COUNT],
 }
 
-// A bit per name, and an octet per number of a field.
+/// No field's number.
+const ABSENT: u16 = u16::MAX;
+
+// A bit per name, and sixteen per number of a field.
 const _: () = assert!(HeaderName::COUNT <= u64::BITS as usize);
-const _: () = assert!(HEADERS_MAX <= 1 << u8::BITS);
+const _: () = assert!(HEADERS_MAX <= ABSENT as usize);
 
 impl Fields {
     #[inline]
@@ -69,9 +70,8 @@ impl Fields {
             spans: [(0, 0); FIELDS_INLINE],
             count: 0,
             spilled: Vec::new(),
-            present: 0,
+            first: [ABSENT; HeaderName::COUNT],
             repeated: 0,
-            first: [0; HeaderName::COUNT],
         }
     }
 
@@ -104,17 +104,17 @@ impl Fields {
 
     #[inline]
     fn index(&mut self, name: HeaderName, number: usize) {
-        let bit = 1 << name as u8;
-        if self.present & bit == 0 {
-            self.first[name as usize] = number as u8;
+        let first = &mut self.first[name as usize];
+        if *first == ABSENT {
+            *first = number as u16;
+        } else {
+            self.repeated |= 1 << name as u8;
         }
-        self.repeated |= self.present & bit;
-        self.present |= bit;
     }
 
     #[inline]
     pub(super) const fn contains(&self, name: HeaderName) -> bool {
-        self.present & (1 << name as u8) != 0
+        self.first[name as usize] != ABSENT
     }
 
     #[inline]

@@ -6,8 +6,9 @@ use memchr::memchr;
 
 use crate::sip::HeaderName;
 use crate::sip::header::octets;
-use crate::sip::name::NameWords;
-use crate::sip::name::fold_case;
+use crate::sip::sixteen::Marks;
+use crate::sip::sixteen::Sixteen;
+use crate::sip::sixteen::find;
 
 /// Walks over the header lines up to and with the blank line.
 #[derive(Debug)]
@@ -76,6 +77,12 @@ impl<'a> Lines<'a> {
     /// of a line.
     pub(crate) fn next(&mut self) -> Option<Line> {
         let start = self.at;
+        // How nearly all heads end, short of what a search costs.
+        if self.bytes.get(start..)?.starts_with(b"\r\n") {
+            self.at += 2;
+            self.is_complete = true;
+            return None;
+        }
         let control = next_control(self.bytes, start)?;
         let mut end = self.cut(control)?;
         if end == start {
@@ -112,43 +119,20 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Every octet of a word as one.
-const ONES: u64 = u64::from_le_bytes([1; 8]);
-
-/// The highest bit of every octet of a word.
-const HIGHS: u64 = ONES << 7;
-
-/// Marks the highest bit of every octet that is not above CR: NUL, HT, LF, CR and the controls
-/// between them. Exact, because no sum carries into the next octet.
+/// The first octet at or behind `from` that may end a line.
 #[inline]
-const fn controls(octets: [u8; 8]) -> u64 {
-    let octets = u64::from_le_bytes(octets);
-    let above = (octets & !HIGHS) + ONES * (0x80 - 0x0e);
-    !(above | octets) & HIGHS
+pub(super) fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
+    if from > bytes.len() {
+        return None;
+    }
+    let found = find(bytes, from, may_end_a_line);
+    (found < bytes.len()).then_some(found)
 }
 
-/// The first octet at or behind `from` that may end a line. Looks at sixteen octets at once. By
-/// itself, because inside the loop that calls it for every line it leaves too few registers for the
-/// rest (measured).
-#[inline(never)]
-pub(super) fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut rest = bytes.get(from..)?;
-    while let Some((octets, behind)) = rest.split_first_chunk::<16>() {
-        // Without an early exit, so that it becomes one comparison of sixteen octets.
-        if octets
-            .iter()
-            .fold(false, |any, &octet| any | (octet <= b'\r'))
-        {
-            let (halves, _) = octets.as_chunks::<8>();
-            let (first, second) = (controls(halves[0]), controls(halves[1]));
-            let (marked, skipped) = if first != 0 { (first, 0) } else { (second, 8) };
-            let found = skipped + marked.trailing_zeros() as usize / 8;
-            return Some(bytes.len() - rest.len() + found);
-        }
-        rest = behind;
-    }
-    let found = rest.iter().position(|&octet| octet <= b'\r')?;
-    Some(bytes.len() - rest.len() + found)
+/// NUL, HT, LF, CR or a control between them.
+#[inline]
+fn may_end_a_line(octets: Sixteen) -> Marks {
+    octets.up_to(b'\r')
 }
 
 impl Line {
@@ -164,74 +148,38 @@ impl Line {
 
 /// A line like nearly all lines: a name we know, a colon, perhaps a space, a value, CRLF, no fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PlainLine {
+pub(crate) struct PlainLine<'a> {
     pub(crate) name: HeaderName,
-    /// The first octet of the value.
-    pub(crate) start: usize,
-    /// Behind the last octet of the value.
-    pub(crate) end: usize,
+    pub(crate) value: &'a [u8],
+    /// What is behind the line.
+    pub(crate) behind: &'a [u8],
 }
 
-impl PlainLine {
-    /// Reads the line that starts at `at`; None when it is not plain. [`Lines`] reads the same out
-    /// of a plain line, later.
+impl<'a> PlainLine<'a> {
+    /// Reads the line at the front; None when it is not plain. [`Lines`] reads the same out of a
+    /// plain line, later.
     #[inline(always)]
-    pub(crate) fn read(bytes: &[u8], at: usize) -> Option<Self> {
-        let (words, colon) = leading_words(bytes.get(at..)?)?;
-        let end = next_control(bytes, at)?;
-        let [b'\r', b'\n', next] = bytes[end..].first_chunk()? else {
-            return None;
+    pub(crate) fn read(text: &'a [u8]) -> Option<Self> {
+        // The end first, by itself: where the next line starts does not wait for this one's name.
+        let (line, rest) = text.split_at(find(text, 0, may_end_a_line));
+        let behind = rest.strip_prefix(b"\r\n")?;
+        let (front, _) = Sixteen::split_first(text)?;
+        let colon = front.equal(b':').first()?;
+        let name = HeaderName::from_front(front.words(), colon)?;
+        let value = match line.get(colon + 1..)? {
+            [b' ', value @ ..] => value,
+            value => value,
         };
-        if matches!(next, b' ' | b'\t') {
+        let has_blanks_around = *value.first()? <= b' ' || *value.last()? <= b' ';
+        if has_blanks_around || matches!(behind.first()?, b' ' | b'\t') {
             return None;
         }
-        let name = HeaderName::from_words(words);
-        let value = bytes.get(at + colon + 1..end)?;
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        let is_trimmed = *value.first()? > b' ' && *value.last()? > b' ';
-        (is_trimmed && name != HeaderName::Other).then(|| Self {
+        Some(Self {
             name,
-            start: end - value.len(),
-            end,
+            value,
+            behind,
         })
     }
-
-    /// Where the next line starts.
-    #[inline]
-    pub(crate) const fn next(&self) -> usize {
-        self.end + 2
-    }
-}
-
-/// What stands in front of the first colon as [`HeaderName::from_words`] takes it, and where the
-/// colon is; None when it is not among the first 16 octets, or there are fewer than 16.
-#[inline]
-fn leading_words(text: &[u8]) -> Option<(NameWords, usize)> {
-    let (front, _) = text.split_first_chunk::<16>()?;
-    let (octets, _) = front.as_chunks::<8>();
-    let (first, second) = (u64::from_le_bytes(octets[0]), u64::from_le_bytes(octets[1]));
-    let found = colons(first);
-    if found != 0 {
-        let bits = found.trailing_zeros() & !7;
-        let name = fold_case(first & ((1 << bits) - 1));
-        let length = u64::from(bits / 8);
-        return Some(([name, 0, length << 56], length as usize));
-    }
-    let found = colons(second);
-    if found == 0 {
-        return None;
-    }
-    let bits = found.trailing_zeros() & !7;
-    let rest = fold_case(second & ((1 << bits) - 1));
-    let length = u64::from(8 + bits / 8);
-    Some(([fold_case(first), rest, length << 56], length as usize))
-}
-
-/// Marks the highest bit of the first colon, and perhaps of octets above it, where a borrow went.
-#[inline]
-const fn colons(word: u64) -> u64 {
-    let differences = word ^ (ONES * b':' as u64);
-    differences.wrapping_sub(ONES) & !differences & HIGHS
 }
 
 #[cfg(test)]
@@ -304,23 +252,19 @@ mod tests {
             for line_end in ["\r\n", "\n"] {
                 let text = format!("{line}{line_end}{behind}");
                 let bytes = text.as_bytes();
-                let Some(plain) = PlainLine::read(bytes, 0) else {
+                let Some(plain) = PlainLine::read(bytes) else {
                     continue;
                 };
                 let mut lines = Lines::new(bytes, 0);
                 let any = lines.next().unwrap();
                 let (name, value) = any.name(bytes).unwrap();
                 assert_eq!(plain.name, name, "{text}");
-                assert_eq!(plain.next(), lines.position(), "{text}");
-                assert_eq!(
-                    &bytes[plain.start..plain.end],
-                    octets::trim(&bytes[value..any.end]),
-                    "{text}"
-                );
+                assert_eq!(plain.behind, &bytes[lines.position()..], "{text}");
+                let value = octets::trim(&bytes[value..any.end]);
+                assert_eq!(plain.value, value, "{text}");
             }
         }
-        let is_plain =
-            |line: &str| PlainLine::read(format!("{line}{behind}").as_bytes(), 0).is_some();
+        let is_plain = |line: &str| PlainLine::read(format!("{line}{behind}").as_bytes()).is_some();
         assert!(
             is_plain("v:x\r\n")
                 && is_plain("Content-Length: 0\r\n")

@@ -2,7 +2,6 @@
 //! answered by.
 
 use memchr::memchr;
-use memchr::memchr2;
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -153,8 +152,7 @@ impl<'a> Message<'a> {
         let Some(value) = self.header(HeaderName::CallId) else {
             return self.blame(Fault::Missing(HeaderName::CallId));
         };
-        // A fold is in front of a blank, so that looking for those two finds it too.
-        if value.is_empty() || memchr2(b' ', b'\t', value).is_some() {
+        if value.is_empty() || !octets::is_one_word(value) {
             return self.blame(Fault::Invalid(HeaderName::CallId));
         }
         self.call_id = value;
@@ -227,11 +225,14 @@ fn is_sound_contact(value: &[u8]) -> bool {
 
 /// Takes plain lines from `at` on as long as there are any and room for them; returns where the
 /// first other line starts. Nearly all lines of nearly all messages go this way.
-fn take_plain_lines(bytes: &[u8], mut at: usize, fields: &mut Fields) -> usize {
-    while let Some(line) = PlainLine::read(bytes, at)
-        && fields.push(line.name, line.start, line.end)
-    {
-        at = line.next();
+fn take_plain_lines(bytes: &[u8], at: usize, fields: &mut Fields) -> usize {
+    let mut rest = &bytes[at..];
+    while let Some(line) = PlainLine::read(rest) {
+        let end = bytes.len() - line.behind.len() - b"\r\n".len();
+        if !fields.push(line.name, end - line.value.len(), end) {
+            break;
+        }
+        rest = line.behind;
     }
-    at
+    bytes.len() - rest.len()
 }

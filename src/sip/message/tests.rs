@@ -116,6 +116,11 @@ fn line_ends_and_folds() {
     faults("Event: dialog", "Ev\"ent: dialog", Fault::HeaderLine);
     faults("Via:", " folded\r\nVia:", Fault::HeaderLine);
     passes("\"Alice\"", "\"A\\\0lice\"");
+    // Nowhere else: an answer would not bring it back.
+    let invalid = Fault::Invalid;
+    faults("call-1", "call\\\0-1", invalid(HeaderName::CallId));
+    faults("from-1", "from\\\0-1", invalid(HeaderName::From));
+    faults("z9hG4bK1", "z9hG4bK\\\x001", invalid(HeaderName::Via));
     // Without the blank line nobody knows whether that was all.
     assert_eq!(
         message_of(PLAIN.trim_end_matches("\r\nbody")),

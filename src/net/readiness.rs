@@ -1,0 +1,220 @@
+//! Waiting for sockets and for a bell with the thread itself, beside the executor.
+//!
+//! One `epoll_wait` costs a fraction of what it costs the executor to fall asleep and to wake. It is
+//! for short waits only: meanwhile no task of the executor runs. What completes in the executor's
+//! rings ends such a wait too, because the kernel interrupts the thread that made a ring.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::atomic::fence;
+use std::time::Duration;
+
+/// Rung by other threads to end a wait. Costs them a fence while nobody waits.
+#[derive(Debug)]
+pub struct Bell {
+    is_heard: AtomicBool,
+    event: File,
+}
+
+impl Bell {
+    /// Ends the wait that is under way, if one is. Whoever begins one afterwards sees what was
+    /// written before this call.
+    pub fn ring(&self) {
+        fence(Ordering::SeqCst);
+        if self.is_heard.load(Ordering::Relaxed) && self.is_heard.swap(false, Ordering::SeqCst) {
+            // It can only fail for a count near 2^64, at which the waiter is woken as well.
+            let _ = (&self.event).write(&1u64.to_ne_bytes());
+        }
+    }
+}
+
+/// Why a wait is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// A socket can be read, or the bell has rung.
+    Ready,
+    /// The kernel interrupted it: the executor's rings have something.
+    Interrupted,
+    /// Nothing came.
+    InVain,
+}
+
+/// What a thread waits for.
+#[derive(Debug)]
+pub struct Readiness {
+    epoll: OwnedFd,
+    bell: Arc<Bell>,
+}
+
+impl Readiness {
+    /// Sockets to be read, which must outlive it, and a bell of its own.
+    ///
+    /// # Errors
+    /// No descriptor is left, or a socket cannot be waited for.
+    pub fn new<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<Self> {
+        let event = File::from(descriptor(event_descriptor())?);
+        let epoll = descriptor(epoll_descriptor())?;
+        add(&epoll, event.as_raw_fd())?;
+        for socket in sockets {
+            add(&epoll, socket.as_raw_fd())?;
+        }
+        let is_heard = AtomicBool::new(false);
+        let bell = Arc::new(Bell { is_heard, event });
+        Ok(Self { epoll, bell })
+    }
+
+    /// What ends its waits.
+    #[must_use]
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// Waits, until `patience`, rounded up to milliseconds, is over. Does not begin when `has_work`,
+    /// which is asked once the bell would be heard.
+    pub fn wait(&self, patience: Duration, has_work: impl FnOnce() -> bool) -> Waited {
+        self.bell.is_heard.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let waited = if has_work() {
+            Waited::Ready
+        } else {
+            self.wait_for_events(patience)
+        };
+        if !self.bell.is_heard.swap(false, Ordering::SeqCst) {
+            // Somebody rang, or does so right now; what is not read now ends the next wait early.
+            let _ = (&self.bell.event).read(&mut [0; 8]);
+        }
+        waited
+    }
+
+    #[allow(unsafe_code, reason = "epoll has no safe wrapper here")]
+    fn wait_for_events(&self, patience: Duration) -> Waited {
+        let milliseconds = patience.as_micros().div_ceil(1000);
+        let milliseconds = libc::c_int::try_from(milliseconds).unwrap_or(libc::c_int::MAX);
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: room for one event, which lives through the call; the descriptor is ours.
+        let count =
+            unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), &raw mut event, 1, milliseconds) };
+        match count {
+            0 => Waited::InVain,
+            1.. => Waited::Ready,
+            _ => Waited::Interrupted,
+        }
+    }
+}
+
+fn descriptor(raw: libc::c_int) -> io::Result<OwnedFd> {
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    #[allow(unsafe_code, reason = "a new descriptor comes in its raw form")]
+    // SAFETY: the callers pass what a call that makes descriptors just returned.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+#[allow(unsafe_code, reason = "eventfd has no safe wrapper here")]
+fn event_descriptor() -> libc::c_int {
+    // SAFETY: no pointer is passed.
+    unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }
+}
+
+#[allow(unsafe_code, reason = "epoll has no safe wrapper here")]
+fn epoll_descriptor() -> libc::c_int {
+    // SAFETY: no pointer is passed.
+    unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }
+}
+
+#[allow(unsafe_code, reason = "epoll has no safe wrapper here")]
+fn add(epoll: &OwnedFd, socket: libc::c_int) -> io::Result<()> {
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 0,
+    };
+    let (epoll, add) = (epoll.as_raw_fd(), libc::EPOLL_CTL_ADD);
+    // SAFETY: both descriptors are open, the event lives through the call.
+    if unsafe { libc::epoll_ctl(epoll, add, socket, &raw mut event) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+    use std::sync::atomic::AtomicU32;
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+    const SHORT: Duration = Duration::from_millis(1);
+
+    fn has_nothing() -> bool {
+        false
+    }
+
+    #[test]
+    fn a_datagram_ends_every_wait_until_it_is_read() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let readiness = Readiness::new([socket.as_fd()].into_iter()).unwrap();
+        assert_eq!(readiness.wait(SHORT, has_nothing), Waited::InVain);
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client
+            .send_to(b"OPTIONS", socket.local_addr().unwrap())
+            .unwrap();
+        assert_eq!(readiness.wait(LONG, has_nothing), Waited::Ready);
+        assert_eq!(readiness.wait(LONG, has_nothing), Waited::Ready);
+        socket.recv(&mut [0; 16]).unwrap();
+        assert_eq!(readiness.wait(SHORT, has_nothing), Waited::InVain);
+    }
+
+    #[test]
+    fn nobody_waits_who_has_work() {
+        let readiness = Readiness::new(std::iter::empty()).unwrap();
+        assert_eq!(readiness.wait(LONG, || true), Waited::Ready);
+        readiness.bell().ring();
+        assert_eq!(
+            readiness.wait(SHORT, has_nothing),
+            Waited::InVain,
+            "nobody heard the bell, so it left nothing behind"
+        );
+    }
+
+    #[test]
+    fn whoever_gives_work_and_rings_is_never_slept_through() {
+        const ROUNDS: u32 = 20_000;
+        let readiness = Readiness::new(std::iter::empty()).unwrap();
+        let bell = Arc::clone(readiness.bell());
+        let (given, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let giver = {
+            let (given, done) = (Arc::clone(&given), Arc::clone(&done));
+            thread::spawn(move || {
+                for round in 1..=ROUNDS {
+                    given.store(round, Ordering::Relaxed);
+                    bell.ring();
+                    while done.load(Ordering::Acquire) < round {
+                        thread::yield_now();
+                    }
+                }
+            })
+        };
+        for round in 1..=ROUNDS {
+            while given.load(Ordering::Relaxed) < round {
+                let has_work = || given.load(Ordering::Relaxed) >= round;
+                assert_eq!(readiness.wait(LONG, has_work), Waited::Ready);
+            }
+            done.store(round, Ordering::Release);
+        }
+        giver.join().unwrap();
+    }
+}
