@@ -105,9 +105,9 @@ impl Commander {
         Self { mesh, is_ready }
     }
 
-    /// Gives a shard a command and blocks the thread until it replies. Not for a thread that runs
-    /// an executor.
-    pub fn ask_blocking(
+    /// Gives a shard a command and blocks the thread until it replies.
+    #[cfg(test)]
+    pub(crate) fn ask_blocking(
         &self,
         shard: ShardId,
         command: Command,

@@ -7,7 +7,10 @@
 //! completion also ends a wait, and for timers.
 //!
 //! And as network cards do, it lets datagrams gather before it takes the next: a wake for each would
-//! still cost more than they do. A datagram that comes alone never waits for others.
+//! still cost more than they do. A datagram that comes alone never waits for others: either needs a
+//! run of them, which a request and the answers it brings about are not.
+//!
+//! Meanwhile streams wait for the next pass, and the engine's timer may be a millisecond late.
 
 use std::thread;
 use std::time::Duration;
@@ -27,10 +30,9 @@ const PASS_EVERY: Duration = Duration::from_micros(250);
 /// looks at its rings and goes back to whoever waits for this. (It has no call for that: yielding to
 /// it stays among the tasks, and a timer of zero is over at once.)
 const PASS: Duration = Duration::from_micros(2);
-/// From one turn with datagrams to the next, at least, unless more are known to wait: what comes
-/// meanwhile is taken together.
+/// In a flood, from the end of one turn with datagrams to the next, at least, unless more are known
+/// to wait: what comes meanwhile is taken together.
 const GATHERING: Duration = Duration::from_micros(100);
-
 /// Batches within [`GATHERING`] of each other, twice that to allow for a late timer, are a flood.
 const FLOOD: Duration = Duration::from_micros(200);
 /// Batches one soon after the other from which on it is a run.

@@ -235,12 +235,6 @@ impl Dialog {
         }
     }
 
-    /// Octets on the heap, for the memory accounting.
-    #[must_use]
-    pub fn heap_octets(&self) -> usize {
-        self.text.len()
-    }
-
     fn request_uri(&self) -> &[u8] {
         if self.first_route_is_strict {
             self.slice(self.first_route)

@@ -48,12 +48,6 @@ statuses! {
 }
 
 impl Status {
-    /// 2xx.
-    #[must_use]
-    pub const fn is_success(self) -> bool {
-        self.0 >= 200 && self.0 < 300
-    }
-
     /// Anything but 1xx.
     #[must_use]
     pub const fn is_final(self) -> bool {
