@@ -30,10 +30,20 @@ pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) 
         (&shield.buckets, "buckets", 1_024, 1 << 24),
         (&shield.refusals, "refusals", 4, 1 << 20),
         (&shield.backlog, "backlog", 1, 100_000_000),
+        (&shield.postpone, "postpone", 1, 100_000_000),
         (&shield.loops, "loops", 1, 1_000),
     ] {
         between(place, *place.get_ref(), name, min, max, complainer);
     }
+    let postponed = &shield.postponed;
+    between(
+        postponed,
+        postponed.get_ref().0,
+        "postponed",
+        0,
+        1 << 32,
+        complainer,
+    );
     time_between(&shield.refusal_life, "refusal_life", 0, 60, complainer);
     time_between(&shield.cool_down, "cool_down", 1, 3_600, complainer);
     let exempt = shield.exempt.iter();
@@ -51,6 +61,8 @@ pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) 
         wrong_max,
         cool_down: shield.cool_down.get_ref().0,
         backlog_max: *shield.backlog.get_ref(),
+        postpone_at: *shield.postpone.get_ref(),
+        postponed_octets_max: shield.postponed.get_ref().0,
         crowd: shield.crowd,
         jitter_percent,
         loop_per_minute: shield.loop_rate,

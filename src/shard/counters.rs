@@ -41,6 +41,8 @@ counters! {
     requests_shed_by_domain,
     /// 503s because too many NOTIFYs wait (W:A1.21).
     requests_shed_by_backlog,
+    /// PUBLISHes that waited until few NOTIFYs were owed.
+    requests_postponed,
     /// Refusals given again without looking into the request again.
     refusals_repeated,
     /// 403s to credentials that were too old or wrong too often (W:E3.9).

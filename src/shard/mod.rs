@@ -88,6 +88,7 @@ use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
 use crate::shard::review::Review;
 use crate::shard::shield::Backlog;
+use crate::shard::shield::Postponed;
 use crate::shard::shield::Shield;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
@@ -163,6 +164,7 @@ pub struct Shard {
     bodies: Bodies,
     /// Subscriptions that may be owed a NOTIFY, in order.
     queue: Backlog,
+    postponed: Postponed,
     wheel: Wheel<Timer>,
     /// The latest `now`.
     now: Instant,
@@ -212,6 +214,7 @@ impl Shard {
             notifier: Notifier::default(),
             bodies: Bodies::default(),
             queue: Backlog::default(),
+            postponed: Postponed::default(),
         }
     }
 
@@ -227,8 +230,10 @@ impl Shard {
         self.now = self.now.max(now);
         match input {
             Input::Datagram { flow, bytes } => {
-                let answer = PlainAnswer::read(bytes);
-                self.handle_octets(flow, bytes, answer, false, now, out);
+                if !self.postpone(flow, bytes) {
+                    let answer = PlainAnswer::read(bytes);
+                    self.handle_octets(flow, bytes, answer, false, now, out);
+                }
             }
             Input::Answer {
                 flow,
@@ -256,13 +261,15 @@ impl Shard {
         self.go_on_reviewing(now, out);
         self.tell_others(now, out);
         self.send_queued(now, out);
+        self.read_postponed(now, out);
     }
 
     /// When something is due next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let is_settled = self.winfo.is_settled() && self.seizures.are_settled();
-        if self.queue.is_empty() && self.review.is_over() && is_settled {
+        let is_all_told = self.queue.is_empty() && self.postponed.is_empty();
+        if is_all_told && self.review.is_over() && is_settled {
             self.wheel.poll_timeout()
         } else {
             Some(self.now)

@@ -365,10 +365,13 @@ fn condition_of<'d>(message: &Message<'_>) -> Result<Condition, Refusal<'d>> {
     let Some(value) = message.header(HeaderName::SipIfMatch) else {
         return Ok(Condition::None);
     };
+    if let Some(ours) = EntityTag::from_token(value) {
+        return Ok(Condition::Matches(ours));
+    }
     if list_items(value).count() > 1 || value.iter().any(u8::is_ascii_whitespace) {
         return Err(crate::sip::Fault::Invalid(HeaderName::SipIfMatch).into());
     }
-    Ok(EntityTag::from_token(value).map_or(Condition::Foreign, Condition::Matches))
+    Ok(Condition::Foreign)
 }
 
 /// Tells two publishers of one presentity apart when neither names a tag (W:B1.12).

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::quantity::Interval;
+use crate::config::quantity::Octets;
 use crate::config::schema::unplaced;
 
 /// `[shield]`: see `shard::shield::ShieldOptions`.
@@ -28,6 +29,8 @@ pub struct Shield {
     pub wrong: Spanned<u32>,
     pub cool_down: Spanned<Interval>,
     pub backlog: Spanned<usize>,
+    pub postpone: Spanned<usize>,
+    pub postponed: Spanned<Octets>,
     pub crowd: u32,
     pub expires_jitter: Spanned<u32>,
     pub loop_rate: u32,
@@ -52,6 +55,8 @@ impl Default for Shield {
             wrong: unplaced(10),
             cool_down: unplaced(Interval::from_secs(30)),
             backlog: unplaced(100_000),
+            postpone: unplaced(512),
+            postponed: unplaced(Octets(16 << 20)),
             crowd: 50,
             expires_jitter: unplaced(10),
             loop_rate: 30,

@@ -95,14 +95,14 @@ impl Space {
     /// The namespace of that name. Blanks do not count: a client in the field has one within the
     /// name (W:G3).
     fn named(uri: &str) -> Self {
-        let is = |name: &str| {
+        let without_blanks = |name: &str| {
             uri.chars()
                 .filter(|character| !character.is_ascii_whitespace())
                 .eq(name.chars())
         };
-        SPACES
-            .iter()
-            .find(|(name, _)| is(name))
+        let exact = SPACES.iter().find(|(name, _)| *name == uri);
+        exact
+            .or_else(|| SPACES.iter().find(|(name, _)| without_blanks(name)))
             .map_or(Self::Other, |&(_, space)| space)
     }
 }
@@ -160,7 +160,7 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     reader.config_mut().check_comments = true;
     let mut walk = Walk {
         visitor,
-        names: Vec::new(),
+        names: SmallVec::new(),
         bindings: Bindings::default(),
         text: String::new(),
         has_root: false,
@@ -237,7 +237,7 @@ fn names_external_definition(doctype: &str) -> bool {
 struct Walk<'v, V> {
     visitor: &'v mut V,
     /// The elements that are open, the root first.
-    names: Vec<Name>,
+    names: SmallVec<[Name; 8]>,
     bindings: Bindings,
     /// Text since the last tag.
     text: String,
@@ -263,15 +263,20 @@ impl<V: Visitor> Walk<'_, V> {
         let depth = self.names.len();
         for (key, value) in &mut attributes {
             *value = unescape(std::mem::take(value))?;
-            match key.split_once(':') {
-                None if *key == "xmlns" => self.bindings.declare("", value, depth)?,
-                Some(("xmlns", prefix)) => self.bindings.declare(prefix, value, depth)?,
-                _ => {}
+            if let Some(declared) = key.strip_prefix("xmlns") {
+                match declared.strip_prefix(':') {
+                    None if declared.is_empty() => self.bindings.declare("", value, depth)?,
+                    Some(prefix) => self.bindings.declare(prefix, value, depth)?,
+                    None => {}
+                }
             }
         }
         let name = start.name().into_inner();
-        let (prefix, local) = name.split_once(':').unwrap_or(("", name));
-        if local.is_empty() || local.contains(':') {
+        let (prefix, local) = match memchr::memchr(b':', name.as_bytes()) {
+            Some(colon) => (&name[..colon], &name[colon + 1..]),
+            None => ("", name),
+        };
+        if local.is_empty() || memchr::memchr(b':', local.as_bytes()).is_some() {
             return Err(DocumentFault::Malformed);
         }
         let known = V::NAMES
@@ -301,7 +306,8 @@ impl<V: Visitor> Walk<'_, V> {
     }
 
     fn text(&mut self, text: &str) -> Result<(), DocumentFault> {
-        if text.contains("]]>") {
+        let may_end = memchr::memchr(b']', text.as_bytes()).is_some();
+        if may_end && text.contains("]]>") {
             return Err(DocumentFault::Malformed);
         }
         if self.names.is_empty() && text.bytes().all(|octet| octet.is_ascii_whitespace()) {
@@ -329,7 +335,7 @@ impl<V: Visitor> Walk<'_, V> {
 
 /// The namespace declarations in scope.
 #[derive(Default)]
-struct Bindings(Vec<Binding>);
+struct Bindings(SmallVec<[Binding; 4]>);
 
 struct Binding {
     prefix: Box<str>,
@@ -362,7 +368,9 @@ impl Bindings {
     }
 
     fn leave(&mut self, depth: usize) {
-        while self.0.pop_if(|binding| binding.depth >= depth).is_some() {}
+        while self.0.last().is_some_and(|last| last.depth >= depth) {
+            self.0.pop();
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod guard;
 mod loops;
 mod memory;
 mod options;
+mod postponed;
 mod refusals;
 mod strikes;
 
@@ -29,6 +30,7 @@ pub use options::ShieldOptions;
 
 pub(crate) use backlog::Backlog;
 pub(crate) use guard::Kind;
+pub(crate) use postponed::Postponed;
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;

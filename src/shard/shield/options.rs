@@ -50,6 +50,10 @@ pub struct ShieldOptions {
     /// NOTIFYs that may wait before new subscriptions are refused; OPTIONS at twice as many
     /// (W:A1.21).
     pub backlog_max: usize,
+    /// NOTIFYs that may wait before PUBLISHes wait for them, unread.
+    pub postpone_at: usize,
+    /// Octets of PUBLISHes that may wait; beyond it they are answered 503.
+    pub postponed_octets_max: usize,
     /// Initial SUBSCRIBEs a second that make a crowd, once ten seconds' worth of them came.
     pub crowd: u32,
     /// Subscriptions begun in a crowd are granted up to so many percent less than asked for.
@@ -83,6 +87,8 @@ impl Default for ShieldOptions {
             wrong_max: 10,
             cool_down: Duration::from_secs(30),
             backlog_max: 100_000,
+            postpone_at: 512,
+            postponed_octets_max: 16 << 20,
             crowd: 50,
             jitter_percent: 10,
             loop_per_minute: 30,

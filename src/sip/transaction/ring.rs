@@ -121,6 +121,11 @@ impl Ring {
         self.records.front()
     }
 
+    /// The newest record.
+    pub(super) fn newest(&self) -> Option<&Record> {
+        self.records.back()
+    }
+
     /// The identity of a record.
     pub(super) fn identity(&self, record: &Record) -> &[u8] {
         let start = record.offset as usize;
@@ -162,6 +167,27 @@ impl Ring {
         back.copy_from_slice(response);
         record.offset = offset as u32;
         Some(self.append(record))
+    }
+
+    /// Gives the newest record its response, where it lies. False, and nothing done, when it is not
+    /// of that ticket, not under way, or has no room behind it.
+    pub(super) fn answer_newest(&mut self, ticket: u64, response: &[u8], now: Instant) -> bool {
+        let room = self.place(response.len());
+        let Some(newest) = self.records.back_mut() else {
+            return false;
+        };
+        let end = newest.span().end;
+        if newest.ticket != ticket || newest.state != State::UnderWay || room != Some(end) {
+            return false;
+        }
+        let Some(place) = self.octets.get_mut(end..end + response.len()) else {
+            return false;
+        };
+        place.copy_from_slice(response);
+        newest.response_octets = response.len() as u32;
+        newest.state = State::Answered;
+        newest.since = now;
+        true
     }
 
     /// Takes the oldest record out, with its number. Its octets stay untouched until the next
@@ -279,8 +305,8 @@ mod tests {
         let mut random = Random::new([9; 32]);
         let now = Instant::now();
         let mut ring = Ring::new(10_000);
-        let (mut pushed, mut renewed, mut wrapped) = (0, 0, 0);
-        for ticket in 0..12_000 {
+        let (mut pushed, mut answered, mut renewed, mut wrapped) = (0, 0, 0, 0);
+        for ticket in 0..15_000 {
             match random.below(10) {
                 0..5 => {
                     let sizes = [1 + random.below(200), random.below(100), random.below(900)];
@@ -296,7 +322,21 @@ mod tests {
                 5..7 => {
                     ring.pop_front();
                 }
-                7..9 => {
+                7 => {
+                    let sizes = [1 + random.below(200), random.below(100), 0];
+                    let (mut record, identities, _) = record(ticket, sizes, now);
+                    record.state = State::UnderWay;
+                    let response = vec![!ticket as u8; random.below(900) as usize];
+                    if let Some(number) = ring.push(record, &identities, &[]) {
+                        assert!(!ring.answer_newest(ticket + 1, &response, now));
+                        let is_answered = ring.answer_newest(ticket, &response, now);
+                        let record = *ring.get(number).unwrap();
+                        assert_eq!(record.state == State::Answered, is_answered);
+                        assert!(!ring.answer_newest(ticket, &[], now) || !is_answered);
+                        answered += usize::from(is_answered);
+                    }
+                }
+                8 => {
                     if let Some((_, record)) = ring.pop_front() {
                         let number = ring.renew(record).expect("its own place is free");
                         assert_eq!(ring.get(number).unwrap().ticket, record.ticket);
@@ -315,8 +355,8 @@ mod tests {
             check(&ring);
         }
         assert!(
-            pushed > 2000 && renewed > 1000 && wrapped > 100,
-            "{pushed} {renewed} {wrapped}"
+            pushed > 2000 && answered > 300 && renewed > 500 && wrapped > 100,
+            "{pushed} {answered} {renewed} {wrapped}"
         );
     }
 

@@ -185,6 +185,9 @@ impl ServerTransactions {
         if reliable {
             return self.forget(key);
         }
+        if self.answer_newest(key, response, now) {
+            return;
+        }
         let Some(record) = self.take_under_way(key) else {
             return;
         };
@@ -291,6 +294,20 @@ impl ServerTransactions {
         self.ring.bury(number);
         self.entries -= 1;
         Some(record)
+    }
+
+    /// The same for the request that came last, as nearly every one is when it is answered: its
+    /// response is put behind it. False when it is another, or there is no room there.
+    fn answer_newest(&mut self, key: TransactionKey, response: &[u8], now: Instant) -> bool {
+        let is_it = |newest: &&Record| newest.ticket == key.ticket && !is_past(newest, now);
+        let Some(newest) = self.ring.newest().filter(is_it) else {
+            return false;
+        };
+        if !self.ring.could_hold(newest.octets() + response.len()) {
+            return false;
+        }
+        self.make_room(response.len(), now);
+        self.ring.answer_newest(key.ticket, response, now)
     }
 
     /// Remembers the identities in the scratch buffer, with their response if there is one. False

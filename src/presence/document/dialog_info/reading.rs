@@ -123,17 +123,20 @@ impl Reading {
     fn start_document(&mut self, root: &Element<'_>) {
         self.entity = root
             .attribute("entity")
-            .map(str::trim)
+            .map(str::trim_ascii)
             .filter(|entity| !entity.is_empty())
             .map(Box::from);
         self.full = !root
             .attribute("state")
-            .is_some_and(|state| state.trim().eq_ignore_ascii_case("partial"));
+            .is_some_and(|state| state.trim_ascii().eq_ignore_ascii_case("partial"));
     }
 
     fn start_dialog(&self, element: &Element<'_>) -> Result<Option<Draft>, DocumentFault> {
         let name = |attribute| {
-            let value = element.attribute(attribute).unwrap_or_default().trim();
+            let value = element
+                .attribute(attribute)
+                .unwrap_or_default()
+                .trim_ascii();
             if value.len() <= NAME_OCTETS_MAX {
                 Ok(Box::from(value))
             } else {
@@ -191,12 +194,12 @@ impl Reading {
     fn param(&mut self, side: Name, element: &Element<'_>) {
         let is_rendering = element
             .attribute("pname")
-            .is_some_and(|name| name.trim() == "+sip.rendering");
+            .is_some_and(|name| name.trim_ascii() == "+sip.rendering");
         let value = element
             .attribute("pval")
             .or_else(|| element.attribute("pvalue"));
         let rendering = value
-            .map(|value| value.trim().trim_matches('"'))
+            .map(|value| value.trim_ascii().trim_matches('"'))
             .and_then(|value| match value {
                 "no" => Some(false),
                 "yes" => Some(true),
@@ -209,7 +212,7 @@ impl Reading {
 }
 
 fn direction(text: &str) -> Option<Direction> {
-    match text.trim() {
+    match text.trim_ascii() {
         "initiator" => Some(Direction::Initiator),
         "recipient" | "receiver" => Some(Direction::Recipient),
         _ => None,
@@ -224,14 +227,15 @@ fn state(text: &str) -> Option<CallState> {
         CallState::Confirmed,
         CallState::Terminated,
     ];
+    let text = text.trim_ascii();
     STATES
         .into_iter()
-        .find(|state| text.trim().eq_ignore_ascii_case(state.as_str()))
+        .find(|state| text.eq_ignore_ascii_case(state.as_str()))
 }
 
 /// A URI that is too long to be one is unknown.
 fn uri(text: &str) -> Box<str> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     if text.len() <= NAME_OCTETS_MAX {
         text.into()
     } else {

@@ -22,7 +22,7 @@ pub(super) fn decode(body: &[u8], octets_max: usize) -> Result<Cow<'_, str>, Doc
         Encoding::Latin1 => body.iter().copied().map(char::from).collect(),
         Encoding::Other => return Err(DocumentFault::UnsupportedType),
     };
-    if document.chars().all(is_xml_char) {
+    if is_plain_ascii(document.as_bytes()) || document.chars().all(is_xml_char) {
         Ok(document)
     } else {
         Err(DocumentFault::Malformed)
@@ -70,6 +70,16 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     }
 }
 
+/// Whether nothing but ASCII is there that XML allows. Looks at all octets, without a branch for
+/// each: nearly every document is plain.
+fn is_plain_ascii(octets: &[u8]) -> bool {
+    let odd = octets.iter().fold(false, |odd, &octet| {
+        let is_control = (octet < 0x20) & !matches!(octet, b'\t' | b'\n' | b'\r');
+        odd | is_control | (octet >= 0x80)
+    });
+    !odd
+}
+
 /// Whether XML 1.0 allows the character (§2.2).
 pub(super) const fn is_xml_char(character: char) -> bool {
     match character {
@@ -81,11 +91,12 @@ pub(super) const fn is_xml_char(character: char) -> bool {
 
 /// The value of an attribute: references resolved, white space made blanks (XML 1.0 §3.3.3).
 pub(super) fn unescape(raw: Cow<'_, str>) -> Result<Cow<'_, str>, DocumentFault> {
+    let is_special = |octet: &u8| matches!(octet, b'<' | b'&' | b'\t' | b'\n' | b'\r');
+    if !raw.as_bytes().iter().any(is_special) {
+        return Ok(raw);
+    }
     if raw.contains('<') {
         return Err(DocumentFault::Malformed);
-    }
-    if !raw.contains(['&', '\t', '\n', '\r']) {
-        return Ok(raw);
     }
     let mut value = String::with_capacity(raw.len());
     let mut rest = &*raw;

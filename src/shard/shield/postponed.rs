@@ -1,0 +1,83 @@
+//! PUBLISHes that nobody has read yet, because those who are to be told earlier changes are many
+//! (W:A1.21, B1.11).
+//!
+//! While watchers wait, one more change of whom they watch would only overtake the one they wait
+//! for, and reading it takes the time to tell them. So a PUBLISH waits until few NOTIFYs are owed,
+//! behind those that came before it, and no lamp is the later for it: its watchers would have waited
+//! behind the same NOTIFYs. A publisher has one PUBLISH of its user under way at a time (RFC 3903
+//! §4), so under overload all of them slow down to what their watchers can be told, and nothing is
+//! refused. Those that do not wait fill the place there is: what finds none is answered 503.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::shard::Shard;
+use crate::shard::flow::Flow;
+use crate::shard::outbox::Outbox;
+
+/// PUBLISHes of those that waited that a turn reads.
+const READ_PER_TURN: usize = 64;
+/// What begins a PUBLISH.
+const PUBLISH: &[u8] = b"PUBLISH ";
+
+/// Messages in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct Postponed {
+    messages: VecDeque<(Flow, Box<[u8]>)>,
+    octets: usize,
+}
+
+impl Postponed {
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    fn push(&mut self, flow: Flow, octets: &[u8]) {
+        self.octets += octets.len();
+        self.messages.push_back((flow, octets.into()));
+    }
+
+    fn pop(&mut self) -> Option<(Flow, Box<[u8]>)> {
+        let (flow, octets) = self.messages.pop_front()?;
+        self.octets -= octets.len();
+        Some((flow, octets))
+    }
+}
+
+impl Shard {
+    /// Keeps a PUBLISH for later, when that is wanted and there is room. False: it is to be read
+    /// now.
+    pub(crate) fn postpone(&mut self, flow: Flow, octets: &[u8]) -> bool {
+        let is_wanted = self.is_telling() || !self.postponed.is_empty();
+        if !is_wanted || !octets.starts_with(PUBLISH) || !self.can_postpone(octets.len()) {
+            return false;
+        }
+        self.counters.requests_postponed += 1;
+        self.postponed.push(flow, octets);
+        true
+    }
+
+    /// Whether a message of so many octets finds room among those that wait.
+    pub(super) fn can_postpone(&self, octets: usize) -> bool {
+        self.postponed.octets + octets <= self.options.shield.postponed_octets_max
+    }
+
+    /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
+    pub(super) fn is_telling(&self) -> bool {
+        self.queue.len() >= self.options.shield.postpone_at && !self.is_draining
+    }
+
+    /// Reads some of what waits, as long as few NOTIFYs are owed.
+    pub(crate) fn read_postponed(&mut self, now: Instant, out: &mut Outbox) {
+        for _ in 0..READ_PER_TURN {
+            if self.is_telling() {
+                return;
+            }
+            let Some((flow, octets)) = self.postponed.pop() else {
+                return;
+            };
+            self.handle_octets(flow, &octets, None, false, now, out);
+        }
+    }
+}
