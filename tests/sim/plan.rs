@@ -54,6 +54,7 @@ pub(crate) struct Plan {
     pub(crate) notify_rate: u32,
     pub(crate) notify_burst: u32,
     pub(crate) notifies_per_turn: usize,
+    pub(crate) postpone_at: usize,
 }
 
 impl Plan {
@@ -103,6 +104,7 @@ impl Plan {
             notify_burst: rng.pick(&[1, 10, 20]),
             notifies_per_turn: rng.pick(&[1, 3, 64, 1000]),
             has_looper: rng.chance(200),
+            postpone_at: rng.pick(&[1, 2, 512]),
         }
     }
 

@@ -48,6 +48,7 @@ use lists::ListRecord;
 use node::core;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
@@ -197,6 +198,8 @@ struct World {
     calm_since: Micros,
     /// PUBLISHes that wait for their owner, by the shard that waits and its number for them.
     waiting: HashMap<(u16, u32), (String, u32)>,
+    /// PUBLISHes that no shard has read yet, by shard, in their order.
+    postponed: Vec<VecDeque<(String, u32)>>,
     commands: HashMap<Token, Asked>,
     /// What was told in each list subscription, and which of them are told as lists.
     lists: HashMap<String, ListRecord>,
@@ -227,6 +230,7 @@ impl World {
         let cores = (0..plan.shards)
             .map(|id| core(id, &plan, start, &directory))
             .collect();
+        let postponed = vec![VecDeque::new(); plan.shards.into()];
         let bench = Bench {
             model: Model::new(plan.presentities, plan.style, plan.orbits),
             checker: Checker::new(bounds),
@@ -242,6 +246,7 @@ impl World {
             phase: Phase::Chaos,
             calm_since: Micros::MAX,
             waiting: HashMap::new(),
+            postponed,
             commands: HashMap::new(),
             lists: HashMap::new(),
             required: HashSet::new(),

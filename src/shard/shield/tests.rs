@@ -364,6 +364,82 @@ fn far_behind_options_are_refused_too() {
     assert_eq!(status(&publish), "400", "not held back: it has no body");
 }
 
+/// A PUBLISH that says a call of that user is in that state.
+fn publish(lab: &mut Lab, user: &str, state: &str) -> String {
+    let body = format!(
+        "<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"1\" state=\"full\" \
+         entity=\"sip:{user}\"><dialog id=\"1\" call-id=\"a\"><state>{state}</state></dialog></dialog-info>"
+    );
+    let more = format!(
+        "Event: dialog\r\nContent-Type: application/dialog-info+xml\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    lab.requests += 1;
+    let text = lab.asked(SBC, "PUBLISH", user, user, &more);
+    lab.send(SBC, text.trim_end())
+}
+
+/// W:A1.21, B1.11; RFC 3903 §4
+#[test]
+fn publishes_wait_in_their_order_while_many_are_to_be_told() {
+    let shield = ShieldOptions {
+        postpone_at: 2,
+        ..ShieldOptions::default()
+    };
+    let mut lab = Lab::new(AuthMode::None, shield);
+    assert_eq!(status(&publish(&mut lab, "9@abc.com", "early")), "200");
+    for phone in 1..4 {
+        lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+    }
+    lab.out.clear();
+    assert_eq!(publish(&mut lab, "9@abc.com", "confirmed"), "");
+    assert_eq!(publish(&mut lab, "8@abc.com", "confirmed"), "");
+    assert_eq!(publish(&mut lab, "9@abc.com", "terminated"), "");
+    assert_eq!(lab.counter("requests_postponed"), 3);
+    assert_eq!(lab.counter("publications_accepted"), 1);
+    let others = lab.ask(SBC, "OPTIONS", "5@abc.com", "abc.com", "");
+    assert_eq!(status(&others), "200", "nobody else waits");
+
+    let mut said = Vec::new();
+    lab.out.clear();
+    while lab.shard.poll_timeout().is_some_and(|due| due <= lab.now) {
+        lab.shard.handle_timeout(lab.now, &mut lab.out);
+        for transmit in &lab.out.transmits {
+            let text = String::from_utf8(lab.out.pieces(transmit).concat()).unwrap();
+            said.push(match text.starts_with("NOTIFY") {
+                true => "NOTIFY".to_owned(),
+                false => header(&text, "Call-ID").unwrap().to_owned(),
+            });
+        }
+        lab.out.clear();
+    }
+    // Two first NOTIFYs are told before there are few; the third phone is told the end at once.
+    assert_eq!(said, ["NOTIFY", "NOTIFY", "c5", "c6", "c7", "NOTIFY"]);
+    assert_eq!(lab.counter("publications_accepted"), 4);
+    assert_eq!(lab.counter("requests_shed_by_backlog"), 0);
+}
+
+/// W:A1.21
+#[test]
+fn a_publish_that_finds_no_room_to_wait_is_refused() {
+    let shield = ShieldOptions {
+        postpone_at: 1,
+        postponed_octets_max: 700,
+        ..ShieldOptions::default()
+    };
+    let mut lab = Lab::new(AuthMode::None, shield);
+    lab.subscribe(SBC, "1@abc.com", "9@abc.com");
+    lab.out.clear();
+    assert_eq!(publish(&mut lab, "9@abc.com", "early"), "");
+    let refused = publish(&mut lab, "8@abc.com", "early");
+    assert_eq!(status(&refused), "503");
+    assert!(header(&refused, "Retry-After").is_some());
+    assert_eq!(lab.counter("requests_shed_by_backlog"), 1);
+    lab.pass(Duration::ZERO);
+    assert_eq!(lab.counter("publications_accepted"), 1);
+    assert_eq!(status(&publish(&mut lab, "8@abc.com", "early")), "200");
+}
+
 /// PEERS 30, 32
 #[test]
 fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {

@@ -52,27 +52,40 @@ impl World {
     }
 
     /// What was decided in a turn about a PUBLISH: the model must know it before the NOTIFYs that
-    /// follow from it are judged. The owner decides: at once when the request arrived there, else
-    /// in mail.
+    /// follow from it are judged. The owner decides: when the request arrived there, or was
+    /// postponed and is read at last, else in mail.
     pub(super) fn observe_decisions(&mut self, shard: u16, outbox: &Outbox, context: &Context) {
-        if let Context::Publish(request) = context {
-            for transmit in &outbox.transmits {
-                let octets = outbox.pieces(transmit).concat();
-                let Ok(text) = Text::parse(&octets) else {
-                    continue;
-                };
-                if let (Some(status), Some((_, "PUBLISH"))) = (text.status(), text.cseq()) {
-                    let granted = text.number("Expires").unwrap_or(0);
-                    let etag = text.one("SIP-ETag").unwrap_or_default();
-                    self.decided(request, status, etag, granted);
-                }
+        let mut is_read = false;
+        for transmit in &outbox.transmits {
+            let octets = outbox.pieces(transmit).concat();
+            if matches!(context, Context::Relay(_)) || !octets.starts_with(b"SIP/2.0") {
+                continue;
+            }
+            let Ok(text) = Text::parse(&octets) else {
+                continue;
+            };
+            if let (Some(status), Some((cseq, "PUBLISH"))) = (text.status(), text.cseq()) {
+                let granted = text.number("Expires").unwrap_or(0);
+                let etag = text.one("SIP-ETag").unwrap_or_default();
+                let request = (text.call_id().to_owned(), cseq);
+                self.postponed[shard as usize].retain(|waits| *waits != request);
+                self.decided(&request, status, etag, granted);
+                is_read = true;
             }
         }
         for (_, mail) in &outbox.mail {
             match (mail, context) {
-                (Mail::Publish(publish), Context::Publish(request)) => {
-                    self.waiting
-                        .insert((shard, publish.reply_to.1), request.clone());
+                (Mail::Publish(publish), _) => {
+                    let request = match context {
+                        Context::Publish(request) => Some(request.clone()),
+                        _ => self.postponed[shard as usize].pop_front(),
+                    };
+                    let Some(request) = request else {
+                        self.fail("a PUBLISH that nobody sent", format!("shard {shard}"));
+                        continue;
+                    };
+                    self.waiting.insert((shard, publish.reply_to.1), request);
+                    is_read = true;
                 }
                 (
                     Mail::PublishOutcome {
@@ -91,6 +104,15 @@ impl World {
                     Err(_) => self.decided(request, 500, "", 0),
                 },
                 _ => {}
+            }
+        }
+        if let Context::Publish(request) = context
+            && !is_read
+        {
+            let is_waiting = self.waiting.values().any(|waits| waits == request);
+            let postponed = &mut self.postponed[shard as usize];
+            if !is_waiting && !postponed.contains(request) {
+                postponed.push_back(request.clone());
             }
         }
     }

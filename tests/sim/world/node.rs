@@ -46,6 +46,7 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
                 per_second: 3,
                 burst: 100,
             },
+            postpone_at: plan.postpone_at,
             ..ShieldOptions::default()
         },
     };
