@@ -6,12 +6,21 @@
 //! given presentities of their own shard, of the other, or half of each. CPU time of the whole
 //! process per acknowledged NOTIFY, in turns; it needs no two quiet CPUs, for it is CPU time.
 //!
-//! `cargo bench --bench shards`, half a minute.
+//! Where there are two CPUs the second shard shares its own with the phones, and their caches. What
+//! that costs whoever serves there tells a second reference: two processes of one shard, one on each
+//! CPU, with half of the watchers each, which know nothing of each other.
+//!
+//! `cargo bench --bench shards`, a minute.
+
+use std::time::Duration;
+use std::time::Instant;
 
 use lamplighter::presence::Aor;
 use lamplighter::shard::Shard;
 use lamplighter_bench::Error;
 use lamplighter_bench::PHONES_CPU;
+use lamplighter_bench::PORTS;
+use lamplighter_bench::SERVER_CPU;
 use lamplighter_bench::bars;
 use lamplighter_bench::daemon::Daemon;
 use lamplighter_bench::fleet::Fleet;
@@ -29,6 +38,10 @@ const PRESENTITIES: u32 = 10;
 const PAIRS: usize = 9;
 /// Changes of one slice.
 const CHANGES: u64 = 20;
+/// Changes under way.
+const WINDOW: u32 = 4;
+/// How long changes may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Error> {
     system::pin(PHONES_CPU);
@@ -39,6 +52,15 @@ fn main() -> Result<(), Error> {
     println!(
         "CPU per acknowledged NOTIFY, fan-out {}, two shards / one",
         WATCHERS / PRESENTITIES
+    );
+    let mut apart = Apart::start(binary)?;
+    let ratio = pairs::abba(PAIRS, |side| match side {
+        Side::A => apart.cpu_per_notify(),
+        Side::B => Ok(scenario::measure(&mut alone, || one.cpu(), publish)?.cpu_per_notify()),
+    })?;
+    println!(
+        "  two processes: {:.3} / {:.3} us = {ratio}, the machine's own",
+        ratio.a, ratio.b
     );
     let crossings = [
         (0, Some(bars::SHARDS_APART)),
@@ -62,9 +84,7 @@ fn main() -> Result<(), Error> {
         fleet.reassign(assigned);
         fleet.refresh(0..WATCHERS)?;
         fleet.publish_all()?;
-        fleet.serve_for(std::time::Duration::from_millis(300))?;
-        let publish =
-            |fleet: &mut Fleet| scenario::closed_loop(fleet, Stimulus::Publish, CHANGES, 4);
+        fleet.serve_for(Duration::from_millis(300))?;
         let ratio = pairs::abba(PAIRS, |side| {
             let work = match side {
                 Side::A => scenario::measure(&mut fleet, || two.cpu(), publish)?,
@@ -79,8 +99,110 @@ fn main() -> Result<(), Error> {
         if let Some(bar) = bar {
             bar.report(ratio.ratio);
         }
+        if crossing == 0 {
+            let ratio = pairs::abba(PAIRS, |side| match side {
+                Side::A => {
+                    Ok(scenario::measure(&mut fleet, || two.cpu(), publish)?.cpu_per_notify())
+                }
+                Side::B => apart.cpu_per_notify(),
+            })?;
+            println!(
+                "        two shards / two processes: {:.3} / {:.3} us = {ratio}",
+                ratio.a, ratio.b
+            );
+        }
     }
     Ok(())
+}
+
+/// Changes told to all their watchers, so many under way.
+fn publish(fleet: &mut Fleet) -> Result<u64, Error> {
+    scenario::closed_loop(fleet, Stimulus::Publish, CHANGES, WINDOW.into())
+}
+
+/// Two processes of one shard, one on each CPU, with half of the watchers each.
+struct Apart {
+    halves: [(Daemon, Fleet); 2],
+}
+
+impl Apart {
+    fn start(binary: &str) -> Result<Self, Error> {
+        let half = |seat: usize| -> Result<(Daemon, Fleet), Error> {
+            let daemon = Daemon::start_at(binary, &[seat % system::cpus()], "")?;
+            let size = Size {
+                ports: PORTS / 2,
+                ..Size::fan_out(PRESENTITIES / 2, WATCHERS / PRESENTITIES)
+            };
+            let fleet = Fleet::subscribed(daemon.sip, size)?;
+            Ok((daemon, fleet))
+        };
+        Ok(Self {
+            halves: [half(SERVER_CPU)?, half(SERVER_CPU + 1)?],
+        })
+    }
+
+    /// Both at once, half of the changes each.
+    fn cpu_per_notify(&mut self) -> Result<f64, Error> {
+        let before = self.settled()?;
+        let told = self.told();
+        for change in 0..CHANGES {
+            let presentity = (change / 2 % u64::from(PRESENTITIES / 2)) as u32;
+            let half = (change % 2) as usize;
+            self.pump(|halves| !halves[half].1.is_changing(presentity))?;
+            let (_, fleet) = &mut self.halves[half];
+            fleet.change(Stimulus::Publish, presentity, Instant::now())?;
+            self.pump(|halves| {
+                halves
+                    .iter()
+                    .map(|(_, fleet)| under_way(fleet))
+                    .sum::<u32>()
+                    < WINDOW
+            })?;
+        }
+        self.pump(|halves| halves.iter().all(|(_, fleet)| under_way(fleet) == 0))?;
+        let cpu = self.settled()?.saturating_sub(before);
+        Ok(scenario::micros(cpu) / (self.told() - told) as f64)
+    }
+
+    fn told(&self) -> u64 {
+        self.halves
+            .iter()
+            .map(|(_, fleet)| fleet.tally.notifies)
+            .sum()
+    }
+
+    /// CPU time of both, at rest.
+    fn settled(&mut self) -> Result<Duration, Error> {
+        let halves = self.halves.iter_mut();
+        let spent = halves.map(|(daemon, fleet)| scenario::settle(fleet, &|| daemon.cpu()));
+        spent.sum()
+    }
+
+    /// Serves the phones of both until `is_done`.
+    fn pump(&mut self, is_done: impl Fn(&[(Daemon, Fleet); 2]) -> bool) -> Result<(), Error> {
+        let start = Instant::now();
+        while !is_done(&self.halves) {
+            let mut served = 0;
+            for (_, fleet) in &mut self.halves {
+                served += fleet.serve(Duration::ZERO)?;
+            }
+            if served == 0 {
+                self.halves[0].1.serve(Duration::from_millis(1))?;
+            }
+            if start.elapsed() > PATIENCE {
+                return Err("one of two processes does not tell".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Changes that some watcher does not know yet.
+fn under_way(fleet: &Fleet) -> u32 {
+    let presentities = 0..PRESENTITIES / 2;
+    presentities
+        .filter(|&presentity| fleet.is_changing(presentity))
+        .count() as u32
 }
 
 /// The shard a dialog is on: the first digits of the server's tag.

@@ -48,15 +48,24 @@ impl Daemon {
         shards: usize,
         further: &str,
     ) -> Result<Self, Error> {
+        let cpus = system::cpus();
+        let seats: Vec<usize> = (0..shards)
+            .map(|shard| (SERVER_CPU + shard) % cpus)
+            .collect();
+        Self::start_at(binary, &seats, further)
+    }
+
+    /// Starts it with one shard on each of these CPUs.
+    pub fn start_at(
+        binary: impl AsRef<Path>,
+        seats: &[usize],
+        further: &str,
+    ) -> Result<Self, Error> {
         let sip = free_port()?;
         let http = free_port()?;
         let name = format!("lamplighter-bench-{}-{}", std::process::id(), sip.port());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory)?;
-        let cpus = system::cpus();
-        let seats: Vec<usize> = (0..shards)
-            .map(|shard| (SERVER_CPU + shard) % cpus)
-            .collect();
         let file = directory.join("lamplighter.toml");
         let text = format!(
             "[node]\ndata_dir = {data:?}\n\
@@ -69,7 +78,7 @@ impl Daemon {
              [[account]]\nuser = \"pbx\"\ndomain = \"{DOMAIN}\"\npassword = \"secret\"\n\
              {further}\n",
             data = directory.join("data"),
-            http_cpu = cpus - 1,
+            http_cpu = system::cpus() - 1,
         );
         fs::write(&file, text)?;
         let log = fs::File::create(directory.join("log"))?;

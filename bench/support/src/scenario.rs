@@ -76,7 +76,7 @@ pub fn measure(
 
 /// Waits until the server rests; its CPU time then. A server that always does something is read
 /// after a while as it is.
-fn settle(
+pub fn settle(
     fleet: &mut Fleet,
     cpu: &impl Fn() -> Result<Duration, Error>,
 ) -> Result<Duration, Error> {
