@@ -21,6 +21,11 @@ pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) 
         burst: count(burst, name, 1, 100_000_000),
     };
     let phone = rate(shield.phone_rate, &shield.phone_burst, "phone_burst");
+    let presentity = rate(
+        shield.presentity_rate,
+        &shield.presentity_burst,
+        "presentity_burst",
+    );
     let source = rate(shield.source_rate, &shield.source_burst, "source_burst");
     let domain = rate(shield.domain_rate, &shield.domain_burst, "domain_burst");
     let stale_max = count(&shield.stale, "stale", 1, 1_000);
@@ -49,6 +54,7 @@ pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) 
     let exempt = shield.exempt.iter();
     ShieldOptions {
         phone,
+        presentity,
         source,
         domain,
         exempt: exempt

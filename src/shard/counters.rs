@@ -35,6 +35,8 @@ counters! {
     requests_over_limit,
     /// 503s because a phone asked too often (W:A1.24).
     requests_shed_by_phone,
+    /// 503s because somebody was asked about too often.
+    requests_shed_by_presentity,
     /// 503s because an address asked too often.
     requests_shed_by_source,
     /// 503s because a domain was asked too often.

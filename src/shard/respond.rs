@@ -197,6 +197,9 @@ impl Shard {
             Refusal::OverLimit | Refusal::Shed(_) => {
                 *match refusal {
                     Refusal::Shed(Kind::Phone) => &mut self.counters.requests_shed_by_phone,
+                    Refusal::Shed(Kind::Presentity) => {
+                        &mut self.counters.requests_shed_by_presentity
+                    }
                     Refusal::Shed(Kind::Source) => &mut self.counters.requests_shed_by_source,
                     Refusal::Shed(Kind::Domain) => &mut self.counters.requests_shed_by_domain,
                     Refusal::Shed(Kind::Backlog) => &mut self.counters.requests_shed_by_backlog,

@@ -428,6 +428,7 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
     };
     match key {
         "phone_burst" => shield.phone = rate,
+        "presentity_burst" => shield.presentity = rate,
         "source_burst" => shield.source = rate,
         "domain_burst" => shield.domain = rate,
         "wrong_max" => shield.wrong_max = number,

@@ -17,6 +17,8 @@ use crate::config::schema::unplaced;
 pub struct Shield {
     pub phone_rate: u32,
     pub phone_burst: Spanned<u32>,
+    pub presentity_rate: u32,
+    pub presentity_burst: Spanned<u32>,
     pub source_rate: u32,
     pub source_burst: Spanned<u32>,
     pub domain_rate: u32,
@@ -43,6 +45,8 @@ impl Default for Shield {
         Self {
             phone_rate: 10,
             phone_burst: unplaced(2_000),
+            presentity_rate: 1_000,
+            presentity_burst: unplaced(20_000),
             source_rate: 5_000,
             source_burst: unplaced(100_000),
             domain_rate: 20_000,

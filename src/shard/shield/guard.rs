@@ -1,5 +1,5 @@
-//! What a request must pass before anybody looks into it: the buckets of its phone, its address
-//! and the domain it is for (W:A1.24, B1.11), the backlog (W:A1.21), and the refusals that are
+//! What a request must pass before anybody looks into it: the buckets of its phone, whom it is
+//! about, its address and the domain it is for (W:A1.24, B1.11), the backlog (W:A1.21), and the refusals that are
 //! given again.
 //!
 //! Everything passes here but what belongs to a dialog. A dialog feeder is held to no pace of its
@@ -29,6 +29,8 @@ use crate::sip::Uri;
 pub(crate) enum Kind {
     /// An address and whom From names.
     Phone,
+    /// Whom a request is about.
+    Presentity,
     /// An IP address.
     Source,
     /// The domain a request is for.
@@ -83,6 +85,7 @@ impl Shard {
     ) -> Result<(), Kind> {
         let uri = Uri::parse(uri).ok();
         let host = uri.as_ref().map_or(&b""[..], |uri| uri.host);
+        let user = uri.as_ref().and_then(|uri| uri.user);
         let from = request.message.from().map(|from| from.uri);
         let ip = request.flow.peer.ip();
         let shield = &mut self.shield;
@@ -93,11 +96,17 @@ impl Shard {
             host.iter()
                 .for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
         });
+        let presentity = shield.key(Kind::Presentity, |hasher| (domain, user).hash(hasher));
         for (kind, key, pace) in [
             (Kind::Phone, phone, paces.phone),
+            (Kind::Presentity, presentity, paces.presentity),
             (Kind::Source, source, paces.source),
             (Kind::Domain, domain, paces.domain),
         ] {
+            // What is about the domain itself (a keepalive) is about nobody.
+            if kind == Kind::Presentity && user.is_none() {
+                continue;
+            }
             if !shield.buckets.take(key, pace, at)
                 && !shield.is_exempt(kind, request, method, uri.as_ref(), directory)
             {
@@ -132,8 +141,10 @@ impl Shield {
         };
         let is_believed = domain.believes(ip);
         let feeds = matches!(method, Method::Publish | Method::Register);
+        let is_feeding = || feeds && (is_believed || claims_to_feed(request, directory));
         match kind {
-            Kind::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
+            Kind::Phone => is_feeding(),
+            Kind::Presentity => domain.auth == AuthMode::None || is_feeding(),
             Kind::Source => is_believed,
             Kind::Domain => domain.auth == AuthMode::None || feeds && is_believed,
             Kind::Backlog => false,

@@ -70,6 +70,7 @@ pub(crate) struct Shield {
 #[derive(Clone, Copy, Debug)]
 struct Paces {
     phone: Pace,
+    presentity: Pace,
     source: Pace,
     domain: Pace,
     stale: Pace,
@@ -86,6 +87,7 @@ impl Paces {
         let repeat = minute.checked_div(options.loop_per_minute);
         Self {
             phone: of(options.phone),
+            presentity: of(options.presentity),
             source: of(options.source),
             domain: of(options.domain),
             stale: after(options.stale_max),

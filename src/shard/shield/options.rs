@@ -24,11 +24,13 @@ pub struct ShieldOptions {
     /// Of one phone: an address and whom From names. The burst is two requests for each of a
     /// thousand keys.
     pub phone: Rate,
+    /// About one address of record.
+    pub presentity: Rate,
     /// Of one IP address that no domain trusts.
     pub source: Rate,
     /// To one domain.
     pub domain: Rate,
-    /// Addresses that none of these three hold for.
+    /// Addresses that none of these hold for.
     pub exempt: Vec<IpNet>,
     /// Buckets remembered, all kinds together. Beyond it the fullest is forgotten first.
     pub buckets_max: usize,
@@ -77,6 +79,7 @@ impl Default for ShieldOptions {
         ];
         Self {
             phone: rate(10, 2_000),
+            presentity: rate(1_000, 20_000),
             source: rate(5_000, 100_000),
             domain: rate(20_000, 500_000),
             exempt: loopback.into_iter().flatten().collect(),

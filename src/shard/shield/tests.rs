@@ -262,6 +262,35 @@ fn a_domain_has_a_bucket() {
     assert_eq!(status(&feeder), "400", "not held back: it has no body");
 }
 
+/// A storm about one user leaves the lamps of the others alone.
+#[test]
+fn a_presentity_has_a_bucket() {
+    let shield = ShieldOptions {
+        presentity: rate(1, 3),
+        ..ShieldOptions::default()
+    };
+    let mut lab = Lab::new(AuthMode::Digest, shield);
+    for phone in 0..10 {
+        let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        assert_eq!(status(&answer), if phone < 3 { "200" } else { "503" });
+    }
+    assert_eq!(lab.counter("requests_shed_by_presentity"), 7);
+    let other = lab.subscribe(SBC, "1@abc.com", "8@abc.com");
+    assert_eq!(status(&other), "200");
+    for _ in 0..10 {
+        let keepalive = lab.ask(SBC, "OPTIONS", "1@abc.com", "abc.com", "");
+        assert_eq!(status(&keepalive), "200", "about nobody");
+    }
+    let feeder = lab.ask(
+        SBC,
+        "PUBLISH",
+        "1@abc.com",
+        "9@abc.com",
+        "Event: dialog\r\n",
+    );
+    assert_eq!(status(&feeder), "400", "not held back: it has no body");
+}
+
 /// W:B1.11
 #[test]
 fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
