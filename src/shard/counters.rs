@@ -45,6 +45,8 @@ counters! {
     requests_shed_by_backlog,
     /// PUBLISHes that waited until few NOTIFYs were owed.
     requests_postponed,
+    /// Of these, read before that because there was no room for one more.
+    postponements_cut_short,
     /// Refusals given again without looking into the request again.
     refusals_repeated,
     /// 403s to credentials that were too old or wrong too often (W:E3.9).

@@ -230,7 +230,7 @@ impl Shard {
         self.now = self.now.max(now);
         match input {
             Input::Datagram { flow, bytes } => {
-                if !self.postpone(flow, bytes) {
+                if !self.postpone(flow, bytes, now, out) {
                     let answer = PlainAnswer::read(bytes);
                     self.handle_octets(flow, bytes, answer, false, now, out);
                 }

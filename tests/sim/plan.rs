@@ -55,6 +55,7 @@ pub(crate) struct Plan {
     pub(crate) notify_burst: u32,
     pub(crate) notifies_per_turn: usize,
     pub(crate) postpone_at: usize,
+    pub(crate) postponed_octets: usize,
 }
 
 impl Plan {
@@ -105,6 +106,7 @@ impl Plan {
             notifies_per_turn: rng.pick(&[1, 3, 64, 1000]),
             has_looper: rng.chance(200),
             postpone_at: rng.pick(&[1, 2, 512]),
+            postponed_octets: rng.pick(&[0, 2_000, 1 << 20]),
         }
     }
 

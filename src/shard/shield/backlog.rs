@@ -67,12 +67,11 @@ impl Backlog {
 
 impl Shard {
     /// New subscriptions are refused first, because each costs a NOTIFY at once and more later;
-    /// then OPTIONS; what sources say, only when it can no longer wait.
-    pub(super) fn check_backlog(&self, method: Method<'_>, octets: usize) -> Result<(), Kind> {
+    /// then OPTIONS; what sources say waits (see `postponed`) and is refused never.
+    pub(super) fn check_backlog(&self, method: Method<'_>) -> Result<(), Kind> {
         let backlog_max = self.options.shield.backlog_max;
         let is_behind = match method {
             Method::Subscribe => self.is_congested || self.queue.len() >= backlog_max,
-            Method::Publish => self.is_telling() && !self.can_postpone(octets),
             Method::Options => self.queue.len() >= backlog_max.saturating_mul(2),
             _ => false,
         };

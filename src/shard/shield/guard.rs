@@ -50,9 +50,8 @@ impl Shard {
         out: &mut Outbox,
     ) {
         let directory = Arc::clone(&self.directory);
-        let octets = request.message.bytes().len();
         let passed = self.check_pace(request, method, uri, &directory, now);
-        if let Err(kind) = passed.and_then(|()| self.check_backlog(method, octets)) {
+        if let Err(kind) = passed.and_then(|()| self.check_backlog(method)) {
             return self.refuse(request, &Refusal::Shed(kind), now, out);
         }
         if let Some(refusal) = self.kept_refusal(request, uri, &directory, now) {

@@ -54,7 +54,7 @@ pub struct ShieldOptions {
     pub backlog_max: usize,
     /// NOTIFYs that may wait before PUBLISHes wait for them, unread.
     pub postpone_at: usize,
-    /// Octets of PUBLISHes that may wait; beyond it they are answered 503.
+    /// Octets of PUBLISHes that may wait; beyond it the oldest is read for each that comes.
     pub postponed_octets_max: usize,
     /// Initial SUBSCRIBEs a second that make a crowd, once ten seconds' worth of them came.
     pub crowd: u32,

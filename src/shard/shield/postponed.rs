@@ -5,8 +5,9 @@
 //! for, and reading it takes the time to tell them. So a PUBLISH waits until few NOTIFYs are owed,
 //! behind those that came before it, and no lamp is the later for it: its watchers would have waited
 //! behind the same NOTIFYs. A publisher has one PUBLISH of its user under way at a time (RFC 3903
-//! §4), so under overload all of them slow down to what their watchers can be told, and nothing is
-//! refused. Those that do not wait fill the place there is: what finds none is answered 503.
+//! §4), so under overload all of them slow down to what their watchers can be told. Those that do not
+//! wait for it fill the place there is; then the oldest is read at once for each that comes. Nothing
+//! is refused, because what a source says and nobody repeats would leave a lamp wrong.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -46,25 +47,32 @@ impl Postponed {
 }
 
 impl Shard {
-    /// Keeps a PUBLISH for later, when that is wanted and there is room. False: it is to be read
-    /// now.
-    pub(crate) fn postpone(&mut self, flow: Flow, octets: &[u8]) -> bool {
+    /// Keeps a PUBLISH for later, when that is wanted. False: it is to be read now.
+    pub(crate) fn postpone(
+        &mut self,
+        flow: Flow,
+        octets: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
         let is_wanted = self.is_telling() || !self.postponed.is_empty();
-        if !is_wanted || !octets.starts_with(PUBLISH) || !self.can_postpone(octets.len()) {
+        if !is_wanted || !octets.starts_with(PUBLISH) {
             return false;
+        }
+        while self.postponed.octets + octets.len() > self.options.shield.postponed_octets_max {
+            let Some((flow, oldest)) = self.postponed.pop() else {
+                return false;
+            };
+            self.counters.postponements_cut_short += 1;
+            self.handle_octets(flow, &oldest, None, false, now, out);
         }
         self.counters.requests_postponed += 1;
         self.postponed.push(flow, octets);
         true
     }
 
-    /// Whether a message of so many octets finds room among those that wait.
-    pub(super) fn can_postpone(&self, octets: usize) -> bool {
-        self.postponed.octets + octets <= self.options.shield.postponed_octets_max
-    }
-
     /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
-    pub(super) fn is_telling(&self) -> bool {
+    fn is_telling(&self) -> bool {
         self.queue.len() >= self.options.shield.postpone_at && !self.is_draining
     }
 

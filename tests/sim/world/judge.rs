@@ -55,7 +55,13 @@ impl World {
     /// follow from it are judged. The owner decides: when the request arrived there, or was
     /// postponed and is read at last, else in mail.
     pub(super) fn observe_decisions(&mut self, shard: u16, outbox: &Outbox, context: &Context) {
-        let mut is_read = false;
+        if let Context::Publish(request) = context {
+            let is_waiting = self.waiting.values().any(|waits| waits == request);
+            let postponed = &mut self.postponed[shard as usize];
+            if !is_waiting && !postponed.contains(request) {
+                postponed.push_back(request.clone());
+            }
+        }
         for transmit in &outbox.transmits {
             let octets = outbox.pieces(transmit).concat();
             if matches!(context, Context::Relay(_)) || !octets.starts_with(b"SIP/2.0") {
@@ -70,22 +76,16 @@ impl World {
                 let request = (text.call_id().to_owned(), cseq);
                 self.postponed[shard as usize].retain(|waits| *waits != request);
                 self.decided(&request, status, etag, granted);
-                is_read = true;
             }
         }
         for (_, mail) in &outbox.mail {
             match (mail, context) {
                 (Mail::Publish(publish), _) => {
-                    let request = match context {
-                        Context::Publish(request) => Some(request.clone()),
-                        _ => self.postponed[shard as usize].pop_front(),
-                    };
-                    let Some(request) = request else {
+                    let Some(request) = self.postponed[shard as usize].pop_front() else {
                         self.fail("a PUBLISH that nobody sent", format!("shard {shard}"));
                         continue;
                     };
                     self.waiting.insert((shard, publish.reply_to.1), request);
-                    is_read = true;
                 }
                 (
                     Mail::PublishOutcome {
@@ -104,15 +104,6 @@ impl World {
                     Err(_) => self.decided(request, 500, "", 0),
                 },
                 _ => {}
-            }
-        }
-        if let Context::Publish(request) = context
-            && !is_read
-        {
-            let is_waiting = self.waiting.values().any(|waits| waits == request);
-            let postponed = &mut self.postponed[shard as usize];
-            if !is_waiting && !postponed.contains(request) {
-                postponed.push_back(request.clone());
             }
         }
     }

@@ -47,6 +47,7 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
                 burst: 100,
             },
             postpone_at: plan.postpone_at,
+            postponed_octets_max: plan.postponed_octets,
             ..ShieldOptions::default()
         },
     };
