@@ -72,14 +72,15 @@ impl Shard {
     }
 
     /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
-    fn is_telling(&self) -> bool {
+    pub(super) fn is_telling(&self) -> bool {
         self.queue.len() >= self.options.shield.postpone_at && !self.is_draining
     }
 
-    /// Reads some of what waits, as long as few NOTIFYs are owed.
+    /// Reads some of what waits, as long as few NOTIFYs are owed; one even else, because changes
+    /// come by other ways too, and a storm of those must not keep a PUBLISH waiting for ever.
     pub(crate) fn read_postponed(&mut self, now: Instant, out: &mut Outbox) {
-        for _ in 0..READ_PER_TURN {
-            if self.is_telling() {
+        for count in 0..READ_PER_TURN {
+            if count > 0 && self.is_telling() {
                 return;
             }
             let Some((flow, octets)) = self.postponed.pop() else {

@@ -442,10 +442,31 @@ fn publishes_wait_in_their_order_while_many_are_to_be_told() {
         }
         lab.out.clear();
     }
-    // Two first NOTIFYs are told before there are few; the third phone is told the end at once.
-    assert_eq!(said, ["NOTIFY", "NOTIFY", "c5", "c6", "c7", "NOTIFY"]);
+    // One is read each turn, one turn finds nobody but the first phone, which has yet to answer; at
+    // last few are to be told, and the third phone is told the end at once.
+    assert_eq!(said, ["NOTIFY", "c5", "c6", "NOTIFY", "c7", "NOTIFY"]);
     assert_eq!(lab.counter("publications_accepted"), 4);
     assert_eq!(lab.counter("requests_shed_by_backlog"), 0);
+}
+
+/// A storm of other changes does not keep a PUBLISH waiting.
+#[test]
+fn a_publish_waits_no_longer_than_those_before_it() {
+    let shield = ShieldOptions {
+        postpone_at: 1,
+        ..ShieldOptions::default()
+    };
+    let mut lab = Lab::new(AuthMode::None, shield);
+    lab.subscribe(SBC, "1@abc.com", "9@abc.com");
+    for user in 0..5 {
+        assert_eq!(publish(&mut lab, &format!("{user}@abc.com"), "early"), "");
+    }
+    for turn in 1..=5 {
+        lab.subscribe(SBC, &format!("{turn}0@abc.com"), "9@abc.com");
+        lab.shard.handle_timeout(lab.now, &mut lab.out);
+        assert!(lab.shard.is_telling());
+        assert_eq!(lab.counter("publications_accepted"), turn);
+    }
 }
 
 /// W:A1.21
