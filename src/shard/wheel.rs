@@ -4,6 +4,10 @@
 //! horizon, and its owner arms it again. A timer never fires before its deadline, and
 //! [`Wheel::poll_timeout`] is never later than the next one: it may name the moment a coarse slot
 //! has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
+//!
+//! A fleet that was switched on together has its timers in one slot. Spreading that over finer ones
+//! takes as many turns as it needs, so that none of them is held up; the wheel's time stands still
+//! meanwhile.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -15,10 +19,14 @@ const LEVEL_BITS: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
 const LEVELS: usize = 6;
 const HORIZON_TICKS: u64 = (1 << (LEVEL_BITS * LEVELS as u32)) - 1;
+/// Timers that one call moves from coarse slots to finer ones: some 50 us.
+const SPREAD_MAX: usize = 1024;
 /// No neighbour, or an empty slot.
 const NONE: u32 = u32::MAX;
+/// The number of the list that is being spread, behind those of all slots.
+const SPREADING: usize = LEVELS * SLOTS;
 /// The neighbours of the first in a slot begin here: it and the slot's number, all levels counted.
-const HEADS: u32 = NONE - (LEVELS * SLOTS) as u32;
+const HEADS: u32 = NONE - SPREADING as u32 - 1;
 
 /// An armed timer; good until it fires or is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +66,8 @@ pub(crate) struct Wheel<K> {
     /// Everything before this tick has fired.
     current_tick: u64,
     levels: [Level; LEVELS],
+    /// The first of what was in a coarse slot whose time has come.
+    spreading: u32,
     nodes: Places<Node<K>>,
     /// The deadline that was armed last, and its tick: most of a turn are the same.
     last: (Instant, u64),
@@ -75,6 +85,7 @@ impl<K: Copy> Wheel<K> {
             epoch,
             current_tick: 0,
             levels,
+            spreading: NONE,
             nodes: Places::default(),
             last: (epoch, 0),
         }
@@ -104,10 +115,19 @@ impl<K: Copy> Wheel<K> {
     }
 
     /// Moves time towards `now` and fires one timer whose deadline has passed, the earliest tick's;
-    /// None when there is none any more. What has not fired can still be cancelled.
+    /// None when there is none any more, or so many have to be spread first that the rest is for
+    /// the next turn ([`Self::poll_timeout`] is not later than `now` then). What has not fired can
+    /// still be cancelled.
     pub(crate) fn fire(&mut self, now: Instant) -> Option<K> {
         let now_tick = now.saturating_duration_since(self.epoch).as_millis() as u64;
-        while let Some((level, slot, slot_tick)) = self.next_slot() {
+        let mut spread_max = SPREAD_MAX;
+        loop {
+            if !self.spread(&mut spread_max) {
+                return None;
+            }
+            let Some((level, slot, slot_tick)) = self.next_slot() else {
+                break;
+            };
             if slot_tick > now_tick {
                 break;
             }
@@ -117,7 +137,7 @@ impl<K: Copy> Wheel<K> {
                 self.unlink(index);
                 return self.nodes.remove(index as usize).map(|node| node.key);
             }
-            self.spread(level, slot);
+            self.begin_to_spread(level, slot);
         }
         self.current_tick = self.current_tick.max(now_tick);
         None
@@ -126,7 +146,10 @@ impl<K: Copy> Wheel<K> {
     /// When [`Self::fire`] has something to do next.
     #[must_use]
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let (_, _, tick) = self.next_slot()?;
+        let tick = match self.spreading {
+            NONE => self.next_slot()?.2,
+            _ => self.current_tick,
+        };
         Some(self.epoch + Duration::from_millis(tick))
     }
 
@@ -180,6 +203,9 @@ impl<K: Copy> Wheel<K> {
             return;
         }
         let place = (previous - HEADS) as usize;
+        if place == SPREADING {
+            return self.begin_with(next);
+        }
         let (level, slot) = (place / SLOTS, place % SLOTS);
         self.levels[level].first[slot] = next;
         if next == NONE {
@@ -205,15 +231,32 @@ impl<K: Copy> Wheel<K> {
         })
     }
 
-    /// Empties a coarse slot whose time has come: each timer finds a finer one.
-    fn spread(&mut self, level: usize, slot: usize) {
-        let mut index = std::mem::replace(&mut self.levels[level].first[slot], NONE);
+    /// Empties a coarse slot whose time has come; there must be no other such.
+    fn begin_to_spread(&mut self, level: usize, slot: usize) {
+        let first = std::mem::replace(&mut self.levels[level].first[slot], NONE);
         self.levels[level].occupied &= !(1 << slot);
-        while index != NONE {
+        self.begin_with(first);
+    }
+
+    /// What is being spread begins with that timer.
+    fn begin_with(&mut self, index: u32) {
+        self.spreading = index;
+        if index != NONE {
+            self.nodes[index as usize].previous = HEADS + SPREADING as u32;
+        }
+    }
+
+    /// Each timer of a coarse slot finds a finer one; so many of them at most. Whether all have.
+    fn spread(&mut self, count_max: &mut usize) -> bool {
+        let mut index = self.spreading;
+        while index != NONE && *count_max > 0 {
             let next = self.nodes[index as usize].next;
             self.link(index);
             index = next;
+            *count_max -= 1;
         }
+        self.begin_with(index);
+        index == NONE
     }
 }
 
@@ -221,6 +264,15 @@ impl<K: Copy> Wheel<K> {
 mod tests {
     use super::*;
     use crate::sip::random::Random;
+
+    /// Fires all that is due.
+    fn fire_all<K: Copy>(wheel: &mut Wheel<K>, now: Instant) -> Vec<K> {
+        let mut fired = Vec::new();
+        while wheel.poll_timeout().is_some_and(|due| due <= now) {
+            fired.extend(std::iter::from_fn(|| wheel.fire(now)));
+        }
+        fired
+    }
 
     /// Against a sorted list: whatever is armed and cancelled, keys fire in their millisecond, none
     /// early, none lost.
@@ -244,7 +296,7 @@ mod tests {
             if random.below(4) == 0 {
                 now_ms += u64::from(random.below(span));
                 let now = epoch + Duration::from_millis(now_ms);
-                let mut due: Vec<u64> = std::iter::from_fn(|| wheel.fire(now)).collect();
+                let mut due = fire_all(&mut wheel, now);
                 due.sort_unstable();
                 let mut should: Vec<u64> = expected
                     .iter()
@@ -264,6 +316,49 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// A fleet that was switched on together: no call moves more than its share, nothing is early,
+    /// late or lost, and what waits to be spread can be cancelled.
+    #[test]
+    fn a_crowded_slot_is_spread_a_little_at_a_time() {
+        let epoch = Instant::now();
+        let at = |ms| epoch + Duration::from_millis(ms);
+        let mut wheel = Wheel::new(epoch);
+        let count = 10 * SPREAD_MAX as u64;
+        let deadline = |key: u64| 300_000 + key % 50;
+        let arm = |key| wheel.arm(at(deadline(key)), key);
+        let handles: Vec<TimerHandle> = (0..count).map(arm).collect();
+        let mut calls = 0;
+        let mut fired = Vec::new();
+        let mut cancelled = 0;
+        for now_ms in (0..300_100).step_by(10) {
+            while wheel.poll_timeout().is_some_and(|due| due <= at(now_ms)) {
+                let before = wheel.spreading;
+                if let Some(key) = wheel.fire(at(now_ms)) {
+                    assert!(
+                        deadline(key) <= now_ms && deadline(key) + 10 > now_ms,
+                        "{key}"
+                    );
+                    fired.push(key);
+                } else if before != NONE && wheel.spreading != NONE {
+                    // The first of those that wait, one in their midst, and one more is armed.
+                    calls += 1;
+                    for index in [wheel.spreading, wheel.nodes[wheel.spreading as usize].next] {
+                        let key = wheel.nodes[index as usize].key as usize;
+                        wheel.cancel(handles[key]);
+                        cancelled += 1;
+                    }
+                    wheel.arm(at(deadline(count)), count);
+                }
+            }
+        }
+        assert!(calls >= 8, "{calls}");
+        assert_eq!(fired.len() as u64, count - cancelled + calls);
+        fired.sort_unstable();
+        fired.dedup();
+        assert_eq!(fired.len() as u64, count - cancelled + 1);
+        assert_eq!((wheel.len(), wheel.poll_timeout()), (0, None));
     }
 
     #[test]
@@ -292,7 +387,7 @@ mod tests {
         wheel.cancel(cancelled);
         assert!(wheel.poll_timeout().is_some_and(|due| due <= at(300)));
         wheel.arm(at(4_000), 'e');
-        let rest: Vec<char> = std::iter::from_fn(|| wheel.fire(now)).collect();
+        let rest = fire_all(&mut wheel, now);
         assert_eq!(rest, ['c', 'e', 'd']);
     }
 }
