@@ -22,6 +22,10 @@ use lamplighter_bench::sip::DOMAIN;
 use lamplighter_bench::sip::Subscribe;
 use lamplighter_bench::system;
 
+/// As the server has it: the system's own tidies up for milliseconds at a time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
 /// Who publishes.
 const PBX: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 5060);
@@ -49,7 +53,7 @@ impl Inside {
             shard: Shard::new(options, Arc::new(directory()?), [1; 32]),
             out: Outbox::default(),
             now: epoch,
-            dialogs: Vec::new(),
+            dialogs: Vec::with_capacity(watchers.max(100_000) as usize),
             presentities,
             changes: 0,
             entity_tags: vec![String::new(); presentities as usize],
