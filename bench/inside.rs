@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use lamplighter::config;
+use lamplighter::net::kernel;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
@@ -46,6 +47,7 @@ pub(crate) struct Inside {
 impl Inside {
     /// So many watchers of so many presentities, in turn; all know the state there is.
     pub(crate) fn new(watchers: u32, presentities: u32) -> Result<Self, Error> {
+        kernel::decline_huge_pages();
         let epoch = Instant::now();
         let mut options = Options::new(ShardId(0), 1, epoch, [7; 32]);
         options.notify_rate_per_phone = 0;
