@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use lamplighter::config;
+use lamplighter::net::kernel;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
@@ -21,6 +22,10 @@ use lamplighter_bench::sip;
 use lamplighter_bench::sip::DOMAIN;
 use lamplighter_bench::sip::Subscribe;
 use lamplighter_bench::system;
+
+/// As the server has it: the system's own tidies up for milliseconds at a time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
 /// Who publishes.
@@ -42,6 +47,7 @@ pub(crate) struct Inside {
 impl Inside {
     /// So many watchers of so many presentities, in turn; all know the state there is.
     pub(crate) fn new(watchers: u32, presentities: u32) -> Result<Self, Error> {
+        kernel::decline_huge_pages();
         let epoch = Instant::now();
         let mut options = Options::new(ShardId(0), 1, epoch, [7; 32]);
         options.notify_rate_per_phone = 0;
@@ -49,7 +55,7 @@ impl Inside {
             shard: Shard::new(options, Arc::new(directory()?), [1; 32]),
             out: Outbox::default(),
             now: epoch,
-            dialogs: Vec::new(),
+            dialogs: Vec::with_capacity(watchers.max(100_000) as usize),
             presentities,
             changes: 0,
             entity_tags: vec![String::new(); presentities as usize],

@@ -54,6 +54,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["http", "cli"]),
     ("futures_util", &["http", "net", "runtime"]),
     ("glommio", &["runtime", "net", "http"]),
+    ("griddle", &["shard"]),
     ("hdrhistogram", &["telemetry"]),
     ("hmac", &["sip/digest"]),
     ("http_body_util", &["http"]),

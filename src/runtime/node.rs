@@ -85,6 +85,7 @@ impl Node {
         let shards = shards.ok_or(BootError::Shards(plan.shards.len()))?;
         let cores = plan.shards.len() + 1;
         BootError::check_io_uring(cores)?;
+        kernel::decline_huge_pages();
         let bound = Bound::new(&plan)?;
         let mesh = Mesh::new(shards);
         let is_ready = Arc::new(AtomicBool::new(false));

@@ -24,6 +24,7 @@ mod counters;
 mod dialogs;
 mod enclosed;
 mod features;
+mod growing;
 mod hop;
 mod identity;
 mod lists;

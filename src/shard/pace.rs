@@ -5,12 +5,12 @@
 //! one. A subscription whose phone has no token waits in the phone's queue; what it is sent when
 //! its turn comes is the state of that moment.
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::profile::Profile;
+use crate::shard::growing::GrowingMap;
 use crate::shard::places::Places;
 use crate::shard::table::SubscriptionId;
 
@@ -35,7 +35,7 @@ pub(crate) struct Phones {
     interval: Option<Duration>,
     burst: u32,
     phones: Places<Phone>,
-    phones_by_key: HashMap<u64, PhoneId>,
+    phones_by_key: GrowingMap<u64, PhoneId>,
 }
 
 impl Phones {
@@ -46,7 +46,7 @@ impl Phones {
             interval,
             burst: burst.max(1),
             phones: Places::default(),
-            phones_by_key: HashMap::new(),
+            phones_by_key: GrowingMap::default(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! The presentities this shard owns, and which shards watch them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +13,7 @@ use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ShardId;
+use crate::shard::growing::GrowingMap;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
 use crate::shard::places::Places;
@@ -39,7 +39,7 @@ pub(crate) struct Owned {
 #[derive(Debug, Default)]
 pub(crate) struct Presentities {
     owned: Places<Owned>,
-    owned_by_aor: HashMap<Aor, PresentityId>,
+    owned_by_aor: GrowingMap<Aor, PresentityId>,
 }
 
 impl Presentities {

@@ -6,7 +6,6 @@
 //! index and one compare of octets: there is no map of dialogs that a peer could fill with
 //! collisions. What one subscription is, [`subscription`](super::subscription) says.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use crate::presence::Composed;
 use crate::presence::profile::Profile;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
+use crate::shard::growing::GrowingMap;
 use crate::shard::pace::PhoneId;
 use crate::shard::places::Places;
 use crate::shard::shield::Backlog;
@@ -110,12 +110,12 @@ pub(crate) struct Table {
     pub(crate) subscriptions: Places<Subscription>,
     pub(crate) watched: Places<Watched>,
     pub(crate) ways: Ways,
-    watched_by_aor: HashMap<Aor, WatchedId>,
+    watched_by_aor: GrowingMap<Aor, WatchedId>,
     /// Watchers of all presentities together.
     watchers: usize,
     revisions: u64,
-    dialogs_by_connection: HashMap<ConnectionId, Vec<DialogId>>,
-    dialogs_by_peer: HashMap<SocketAddr, u32>,
+    dialogs_by_connection: GrowingMap<ConnectionId, Vec<DialogId>>,
+    dialogs_by_peer: GrowingMap<SocketAddr, u32>,
 }
 
 impl Table {

@@ -2,10 +2,10 @@
 //!
 //! Invariants: a way lives while a dialog uses it; two ways are never equal.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use crate::shard::flow::Flow;
+use crate::shard::growing::GrowingMap;
 use crate::shard::places::Places;
 
 /// How a phone is reached.
@@ -32,7 +32,7 @@ struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Ways {
     ways: Places<Shared>,
-    ids_by_way: HashMap<Way, WayId>,
+    ids_by_way: GrowingMap<Way, WayId>,
 }
 
 impl Way {
