@@ -5,6 +5,7 @@
 //! open what it is.
 
 use crate::presence::call::CallDialog;
+use crate::presence::fixed_hash::fnv1a;
 
 /// What a report says which leg it is about.
 #[derive(Clone, Copy)]
@@ -37,12 +38,8 @@ impl<'a> Key<'a> {
     /// What its Call-ID comes down to. Keys whose digests rule each other out are
     /// [`Likeness::Different`]; this much can be told without a look at their texts.
     pub(crate) fn digest(self) -> CallIdDigest {
-        // FNV-1a. It only saves comparisons: who makes two alike gains nothing.
-        let octets = self.call_id.bytes();
-        let hash = octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-            (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-        });
-        CallIdDigest((!self.call_id.is_empty()).then_some(hash))
+        let is_known = !self.call_id.is_empty();
+        CallIdDigest(is_known.then(|| fnv1a(self.call_id.as_bytes())))
     }
 
     /// How a `new` report compares with this one.

@@ -5,6 +5,7 @@
 //! [`document`].
 
 mod call_set;
+pub(crate) mod fixed_hash;
 mod leg_key;
 mod tombstone;
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::fixed_hash::fnv1a;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::check_extensions;
-use crate::shard::checks::fnv1a;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;

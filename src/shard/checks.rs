@@ -237,10 +237,3 @@ pub(crate) fn is_body_optional(message: &Message<'_>) -> bool {
                 .is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
         })
 }
-
-/// A fixed hash, so that every shard and every process names the same shard.
-pub(crate) fn fnv1a(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}

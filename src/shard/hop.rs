@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use crate::presence::Aor;
-use crate::shard::checks::fnv1a;
+use crate::presence::fixed_hash::fnv1a;
 use crate::shard::flow::Flow;
 use crate::shard::respond::Request;
 use crate::sip::Message;

@@ -76,6 +76,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use crate::presence::Aor;
+use crate::presence::fixed_hash::fnv1a;
 use crate::shard::appearances::Seizures;
 use crate::shard::bodies::Bodies;
 use crate::shard::lists::roster::Rosters;
@@ -223,7 +224,7 @@ impl Shard {
     /// node.
     #[must_use]
     pub fn owner(aor: &Aor, shards: u16) -> ShardId {
-        ShardId((checks::fnv1a(aor.as_str().as_bytes()) % u64::from(shards.max(1))) as u16)
+        ShardId((fnv1a(aor.as_str().as_bytes()) % u64::from(shards.max(1))) as u16)
     }
 
     /// Takes one input.

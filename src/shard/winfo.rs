@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::document::watcherinfo;
+use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
@@ -29,7 +30,6 @@ use crate::presence::watcher::WatcherEvent;
 use crate::presence::watcher::WatcherStatus;
 use crate::shard::Shard;
 use crate::shard::bodies::Body;
-use crate::shard::checks::fnv1a;
 use crate::shard::flow::ShardId;
 use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
