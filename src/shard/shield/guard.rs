@@ -1,6 +1,6 @@
 //! What a request must pass before anybody looks into it: the buckets of its phone, whom it is
-//! about, its address and the domain it is for (W:A1.24, B1.11), the backlog (W:A1.21), and the refusals that are
-//! given again.
+//! about, its address and the domain it is for (W:A1.24, B1.11), the backlog (W:A1.21), and the
+//! refusals that are given again.
 //!
 //! Everything passes here but what belongs to a dialog. A dialog feeder is held to no pace of its
 //! own (W:B1.11): a PBX that is trusted, or whose account says so. An address that the domain
@@ -95,17 +95,18 @@ impl Shard {
             host.iter()
                 .for_each(|octet| hasher.write_u8(octet.to_ascii_lowercase()));
         });
-        let presentity = shield.key(Kind::Presentity, |hasher| (domain, user).hash(hasher));
-        for (kind, key, pace) in [
-            (Kind::Phone, phone, paces.phone),
-            (Kind::Presentity, presentity, paces.presentity),
-            (Kind::Source, source, paces.source),
-            (Kind::Domain, domain, paces.domain),
-        ] {
-            // What is about the domain itself (a keepalive) is about nobody.
-            if kind == Kind::Presentity && user.is_none() {
-                continue;
-            }
+        // What is about the domain itself (a keepalive) is about nobody.
+        let presentity = user.map(|user| {
+            let key = shield.key(Kind::Presentity, |hasher| (domain, user).hash(hasher));
+            (Kind::Presentity, key, paces.presentity)
+        });
+        let held = [
+            Some((Kind::Phone, phone, paces.phone)),
+            presentity,
+            Some((Kind::Source, source, paces.source)),
+            Some((Kind::Domain, domain, paces.domain)),
+        ];
+        for (kind, key, pace) in held.into_iter().flatten() {
             if !shield.buckets.take(key, pace, at)
                 && !shield.is_exempt(kind, request, method, uri.as_ref(), directory)
             {

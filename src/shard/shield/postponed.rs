@@ -77,16 +77,20 @@ impl Shard {
     }
 
     /// Reads some of what waits, as long as few NOTIFYs are owed; one even else, because changes
-    /// come by other ways too, and a storm of those must not keep a PUBLISH waiting for ever.
+    /// come by other ways too, and a storm of those must not keep a PUBLISH waiting for ever. One
+    /// that is refused does not count: a stranger's keep nobody waiting.
     pub(crate) fn read_postponed(&mut self, now: Instant, out: &mut Outbox) {
-        for count in 0..READ_PER_TURN {
-            if count > 0 && self.is_telling() {
+        let mut has_read = false;
+        for _ in 0..READ_PER_TURN {
+            if has_read && self.is_telling() {
                 return;
             }
             let Some((flow, octets)) = self.postponed.pop() else {
                 return;
             };
+            let refused = self.counters.requests_refused;
             self.handle_octets(flow, &octets, None, false, now, out);
+            has_read |= self.counters.requests_refused == refused;
         }
     }
 }

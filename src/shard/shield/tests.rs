@@ -469,6 +469,29 @@ fn a_publish_waits_no_longer_than_those_before_it() {
     }
 }
 
+/// Nor do those of a stranger.
+#[test]
+fn a_publish_does_not_wait_for_those_that_are_refused() {
+    let shield = ShieldOptions {
+        postpone_at: 1,
+        ..ShieldOptions::default()
+    };
+    let mut lab = Lab::new(AuthMode::Digest, shield);
+    for phone in 1..4 {
+        lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+    }
+    for _ in 0..20 {
+        let more = "Event: dialog\r\n";
+        let strange = lab.ask(STRANGER, "PUBLISH", "9@abc.com", "9@abc.com", more);
+        assert_eq!(strange, "");
+    }
+    assert_eq!(publish(&mut lab, "9@abc.com", "early"), "");
+    lab.shard.handle_timeout(lab.now, &mut lab.out);
+    assert!(lab.shard.is_telling());
+    assert_eq!(lab.counter("requests_challenged"), 20);
+    assert_eq!(lab.counter("publications_accepted"), 1);
+}
+
 /// W:A1.21
 #[test]
 fn when_too_many_wait_the_oldest_is_read() {
