@@ -12,8 +12,8 @@
 //! that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
 //! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds told 20` (or `unheard`, `refreshed`) does just that, for callgrind, whose counts of instructions
-//! do not depend on the machine's mood.
+//! `-- --rounds told 20` (or `unheard`, `refreshed`) does just that, for callgrind, whose counts of
+//! instructions do not depend on the machine's mood.
 
 mod inside;
 

@@ -55,6 +55,7 @@ impl Inside {
             shard: Shard::new(options, Arc::new(directory()?), [1; 32]),
             out: Outbox::default(),
             now: epoch,
+            // That it grows is not to be measured.
             dialogs: Vec::with_capacity(watchers.max(100_000) as usize),
             presentities,
             changes: 0,

@@ -2,8 +2,8 @@
 //!
 //! A million subscriptions to 100,000 presentities (ten watchers each, twenty keys a phone) are
 //! made on the real server; its memory after, less its memory before, per subscription. Then, in
-//! this process and with the engine alone, 100,000 subscriptions run out within the same second:
-//! how long the longest turn took, and what each cost. And one presentity with 10,000 watchers
+//! this process and with the engine alone, 100,000 phones subscribe and run out within the same
+//! second: how long the longest turn took, and what each cost. And one presentity with 10,000 watchers
 //! changes: its longest turn must leave room for others.
 //!
 //! `cargo bench --bench memory`, about a minute; `-- --small` stops at 100,000.

@@ -7,7 +7,8 @@
 //! included. `kamailio.cfg` beside this file is the configuration, `run` installs what is needed and
 //! starts this.
 //!
-//! `bench/kamailio/run`, ten minutes; `--quick` for one turn each, `--memory` without the durable mode.
+//! `bench/kamailio/run`, a quarter of an hour; `--quick` for one turn each, `--memory` without the
+//! durable mode.
 
 mod load;
 mod servers;
