@@ -89,10 +89,13 @@ pub(super) fn sip_listeners(sip: &schema::Sip, complainer: &mut Complainer<'_>) 
             .advertise
             .as_ref()
             .and_then(|text| advertised(text, complainer));
-        let is_taken = listeners
+        if complainer.is_misread(&listen.transport.span()) {
+            continue;
+        }
+        if listeners
             .iter()
-            .any(|other| other.transport == transport && other.address == address);
-        if is_taken && !complainer.is_misread(&listen.transport.span()) {
+            .any(|other| other.transport == transport && other.address == address)
+        {
             let what = format!(
                 "{} {address} is listened on twice",
                 transport.uri_parameter()

@@ -52,7 +52,8 @@ impl Source {
     /// The folder that relative paths in the file start from: its own.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        Path::new(&self.name).parent().unwrap_or(Path::new(""))
+        let parent = Path::new(&self.name).parent();
+        parent.unwrap_or_else(|| Path::new(""))
     }
 
     /// The line an offset lies in, counted from 1.

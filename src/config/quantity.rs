@@ -49,7 +49,8 @@ impl Value for Interval {
             _ => None,
         };
         if interval.is_none() {
-            let wants = "a time span: a number of seconds, or a text like \"500ms\", \"30 s\", \"2h\"";
+            let wants =
+                "a time span: a number of seconds, or a text like \"500ms\", \"30 s\", \"2h\"";
             found.wrong(wants, complainer);
         }
         interval
@@ -196,7 +197,10 @@ mod tests {
         assert_eq!(octets("\"10 kB\""), Ok(10_000));
         assert!(octets("-1").is_err());
         let text = |octets| Octets(octets).to_string();
-        assert_eq!((text(1400), text(65_536), text(4 << 20)), ("1400 B".into(), "64 KiB".into(), "4 MiB".into()));
+        assert_eq!(
+            (text(1400), text(65_536), text(4 << 20)),
+            ("1400 B".into(), "64 KiB".into(), "4 MiB".into())
+        );
         assert!(octets("\"64 potatoes\"").is_err());
         assert!(octets("\"99999999999999999999 GiB\"").is_err());
         assert!(octets("\"17179869184 GiB\"").is_err());

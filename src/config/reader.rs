@@ -221,7 +221,10 @@ impl<'d> Found<'d> {
     pub(super) fn word(&self, words: &[&str], complainer: &mut Complainer<'_>) -> Option<&'d str> {
         let known = words.join(", ");
         let DeValue::String(word) = self.value() else {
-            self.wrong(&format!("one of these words, in quotes: {known}"), complainer);
+            self.wrong(
+                &format!("one of these words, in quotes: {known}"),
+                complainer,
+            );
             return None;
         };
         if words.contains(&&**word) {
@@ -293,7 +296,11 @@ impl<'d> Keys<'d, '_, '_> {
         let Some(found) = self.find(key) else {
             return default();
         };
-        let bounds = format!("from {} to {}", range.start().written(), range.end().written());
+        let bounds = format!(
+            "from {} to {}",
+            range.start().written(),
+            range.end().written()
+        );
         let found = Found {
             bounds: Some(&bounds),
             ..found
@@ -359,8 +366,7 @@ pub(super) fn table<T: Table>(found: &Found<'_>, complainer: &mut Complainer<'_>
             found.wrong(&format!("a table: {} with {keys}", T::HEADER), complainer);
             // Two pairs of brackets where one pair is right.
             let first = other.as_array().and_then(|items| items.iter().next());
-            let table = first.and_then(|first| Some((first.get_ref().as_table()?, first.span())));
-            table
+            first.and_then(|first| Some((first.get_ref().as_table()?, first.span())))
         }
     };
     table.map(|(table, place)| read_table(table, place, complainer))
@@ -415,7 +421,8 @@ fn hides_structure(error: &toml::de::Error, source: &Source) -> bool {
     let line = line.unwrap_or_default().trim_start();
     let is_duplicate = error.message().starts_with("duplicate key");
     let is_open = |mark: &str| line.contains(mark) || error.message().contains(mark);
-    !is_duplicate && (line.starts_with('[') || ["\"\"\"", "'''", "unclosed"].into_iter().any(is_open))
+    !is_duplicate
+        && (line.starts_with('[') || ["\"\"\"", "'''", "unclosed"].into_iter().any(is_open))
 }
 
 /// A value in words.
@@ -483,10 +490,9 @@ macro_rules! whole_numbers {
             }
 
             fn example(found: &Found<'_>) -> Option<String> {
-                let DeValue::Integer(number) = found.value() else {
-                    return None;
-                };
-                Some(number.as_str().to_owned())
+                let text = found.in_quotes()?;
+                let digits = text.trim_matches('"');
+                digits.parse::<Self>().is_ok().then(|| digits.to_owned())
             }
         }
 
@@ -544,17 +550,27 @@ impl<T: Value> Value for Vec<T> {
     fn read(found: &Found<'_>, complainer: &mut Complainer<'_>) -> Option<Self> {
         if let DeValue::Array(items) = found.value() {
             let items = items.iter().map(|item| found.item(item));
-            return Some(items.filter_map(|item| T::read(&item, complainer)).collect());
+            return Some(
+                items
+                    .filter_map(|item| T::read(&item, complainer))
+                    .collect(),
+            );
         }
         let key = found.key;
         if T::IS_TABLE && matches!(found.value(), DeValue::Table(_)) {
             let what = format!("{key} is in single brackets, and there may be several");
             complainer.misread(found.place(), what, format!("write [[{key}]]"));
         } else if T::IS_TABLE {
-            found.wrong(&format!("tables, each with its header: [[{key}]]"), complainer);
+            found.wrong(
+                &format!("tables, each with its header: [[{key}]]"),
+                complainer,
+            );
         } else {
             let example = T::example(found).map(|text| format!(": [{text}]"));
-            found.wrong(&format!("a list{}", example.unwrap_or_default()), complainer);
+            found.wrong(
+                &format!("a list{}", example.unwrap_or_default()),
+                complainer,
+            );
         }
         // What else is wrong with it is told too.
         Some(T::read(found, complainer).into_iter().collect())

@@ -187,7 +187,8 @@ keys! {
     /// `[auth]`
     pub struct Auth in "[auth]" {
         /// Life of a nonce.
-        pub nonce_life: Interval = Interval::from_secs(7200), in Interval::from_secs(30)..=Interval::from_days(7);
+        pub nonce_life: Interval = Interval::from_secs(7200),
+            in Interval::from_secs(30)..=Interval::from_days(7);
     }
 }
 
@@ -232,7 +233,10 @@ impl Config {
     /// whole file shows is not checked yet, see [`crate::config::Plan::new`].
     pub(super) fn read(source: &Source, complainer: &mut Complainer<'_>) -> Self {
         let mut config: Self = document(source, complainer);
-        let paths = [Some(&mut config.node.data_dir), config.http.control_socket.as_mut()];
+        let paths = [
+            Some(&mut config.node.data_dir),
+            config.http.control_socket.as_mut(),
+        ];
         for path in paths.into_iter().flatten() {
             // An absolute path stays what it is.
             *path.as_mut() = source.folder().join(path.get_ref());

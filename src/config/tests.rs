@@ -260,6 +260,14 @@ fn the_control_socket_follows_the_data_directory() {
         socket("[http]\ncontrol_socket = \"/tmp/y\""),
         PathBuf::from("/tmp/y")
     );
+    let relative = Source {
+        name: "/srv/conf/lamplighter.toml".to_owned(),
+        text: "[node]\ndata_dir = \"data\"\n".to_owned(),
+    };
+    assert_eq!(
+        Config::parse(&relative).unwrap().control_socket(),
+        PathBuf::from("/srv/conf/data/control.sock")
+    );
 }
 
 #[test]
@@ -269,7 +277,7 @@ fn a_misspelt_key_has_a_line_and_a_suggestion() {
         ["lamplighter.toml:3: unknown key \"nmae\"; did you mean \"name\"?"]
     );
     assert_eq!(
-        complaints("[[domain]]\nname = \"a\"\nmax-expires = 5\n"),
+        complaints("[[domain]]\nname = \"a\"\nmax-expires = 500\n"),
         ["lamplighter.toml:3: unknown key \"max-expires\"; did you mean \"max_expires\"?"]
     );
     assert_eq!(
@@ -390,9 +398,19 @@ fn a_password_is_shown_by_nothing() {
     let config = Config::parse(&source(text)).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     let account = "[[domain]]\nname = \"a\"\n[[account]]\nuser = \"1\"\ndomain = \"a\"\n";
-    for password in ["password = 271828", "password = [271828]", "password = x271828", "pasword = 271828"] {
+    for password in [
+        "password = 271828",
+        "password = [271828]",
+        "password = x271828",
+        "pasword = 271828",
+    ] {
         let found = complaints(&format!("{account}{password}\n"));
-        assert!(found.iter().all(|text| text.contains(":6: ") && !text.contains("271828")), "{found:#?}");
+        assert!(
+            found
+                .iter()
+                .all(|text| text.contains(":6: ") && !text.contains("271828")),
+            "{found:#?}"
+        );
     }
 }
 

@@ -22,10 +22,12 @@ keys! {
         pub source_burst: u32 = 100_000, in 1..=100_000_000;
         pub domain_rate: u32 = 20_000;
         pub domain_burst: u32 = 500_000, in 1..=100_000_000;
-        pub exempt: Vec<Spanned<String>> = ["127.0.0.0/8", "::1/128"].map(|text| unplaced(text.to_owned())).into();
+        pub exempt: Vec<Spanned<String>> =
+            ["127.0.0.0/8", "::1/128"].map(|text| unplaced(text.to_owned())).into();
         pub buckets: usize = 65_536, in 1_024..=1 << 24;
         pub refusals: usize = 4_096, in 4..=1 << 20;
-        pub refusal_life: Interval = Interval::from_secs(3), in Interval::from_secs(0)..=Interval::from_secs(60);
+        pub refusal_life: Interval = Interval::from_secs(3),
+            in Interval::from_secs(0)..=Interval::from_secs(60);
         pub stale: u32 = 3, in 1..=1_000;
         pub wrong: u32 = 10, in 1..=1_000;
         pub cool_down: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;

@@ -27,13 +27,16 @@ keys! {
         /// Whether the number given to call_state.htm is told to watchers.
         pub reveal_number: bool = false;
         /// Longest and default life of a call_state.htm statement.
-        pub max_call_duration: Interval = Interval::from_secs(7200), in Interval::SECOND..=Interval::from_days(7);
-        // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could never be
-        // demanded.
+        pub max_call_duration: Interval = Interval::from_secs(7200),
+            in Interval::SECOND..=Interval::from_days(7);
+        // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could
+        // never be demanded.
         /// Shortest expiry; shorter is refused with 423.
-        pub min_expires: Spanned<Interval> = unplaced(Interval::from_secs(60)), in Interval::SECOND..=Interval::HOUR;
+        pub min_expires: Spanned<Interval> = unplaced(Interval::from_secs(60)),
+            in Interval::SECOND..=Interval::HOUR;
         /// Longest expiry; longer is shortened.
-        pub max_expires: Spanned<Interval> = unplaced(Interval::from_secs(7200)), in Interval::SECOND..=Interval::from_days(30);
+        pub max_expires: Spanned<Interval> = unplaced(Interval::from_secs(7200)),
+            in Interval::SECOND..=Interval::from_days(30);
         /// Whether addresses without an account may be watched and published.
         pub open: bool = false;
         /// Offer SHA-256 before MD5.

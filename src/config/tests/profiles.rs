@@ -300,7 +300,10 @@ notify_burst = 0
     let expected = [
         (2, "\"Acme Phones\" is no name of a profile; use letters"),
         (3, "\"*\" is no User-Agent; write how it begins"),
-        (4, "list_octets is 1 MiB; choose from \"1 KiB\" to \"60 KiB\""),
+        (
+            4,
+            "list_octets is 1 MiB; choose from \"1 KiB\" to \"60 KiB\"",
+        ),
         (
             6,
             "the profile \"yaelink\" is for nobody; did you mean \"yealink\"?",
