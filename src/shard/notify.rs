@@ -205,7 +205,7 @@ impl Shard {
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.wants = Wants::Nothing;
             }
-            self.arm_report(id);
+            self.await_report(id, now);
             return;
         }
         if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
@@ -392,12 +392,14 @@ impl Shard {
         subscription.timer = at.map(|at| self.wheel.arm(at, Timer::Subscription(id)));
     }
 
-    /// As [`Self::arm_subscription`], after what may have started the period of a `min-rate`. Most
-    /// subscriptions have none.
-    pub(crate) fn arm_report(&mut self, id: SubscriptionId) {
+    /// A NOTIFY could go again: what its `min-rate` asks for is sent if it is overdue, else awaited.
+    /// Most subscriptions ask for none.
+    pub(crate) fn await_report(&mut self, id: SubscriptionId, now: Instant) {
         let subscription = self.table.subscription(id);
-        if subscription.is_some_and(|subscription| subscription.report_due().is_some()) {
-            self.arm_subscription(id);
+        match subscription.and_then(Subscription::report_due) {
+            Some(due) if due <= now => self.want(id, Wants::Notify),
+            Some(_) => self.arm_subscription(id),
+            None => {}
         }
     }
 

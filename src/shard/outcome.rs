@@ -260,7 +260,7 @@ impl Shard {
         {
             self.want(id, Wants::Change);
         } else {
-            self.arm_report(id);
+            self.await_report(id, now);
         }
     }
 
