@@ -165,13 +165,11 @@ impl Subscription {
     /// owed, whatever ends that (an answer, Timer F, a token, a SUBSCRIBE over a new flow) goes on
     /// from there, and a moment that has passed must not be armed again.
     pub(crate) fn wake_at(&self, end: Instant) -> Option<Instant> {
-        match self.phase {
-            Phase::Active => [self.not_before, self.report_due()]
-                .into_iter()
-                .flatten()
-                .fold(Some(end), |first, at| first.min(Some(at))),
-            Phase::Ending(_) => self.not_before,
+        if matches!(self.phase, Phase::Ending(_)) {
+            return self.not_before;
         }
+        let sooner = [self.not_before, self.report_due()];
+        Some(sooner.into_iter().flatten().fold(end, Instant::min))
     }
 
     /// When `min-rate` wants a NOTIFY although nothing changed; None while one is in flight or owed.
