@@ -259,6 +259,8 @@ impl Shard {
             .is_some_and(|subscription| subscription.wants > Wants::Nothing)
         {
             self.want(id, Wants::Change);
+        } else {
+            self.await_report(id, now);
         }
     }
 
