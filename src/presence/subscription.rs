@@ -96,6 +96,22 @@ impl Package {
         }
     }
 
+    /// Whether a list can be watched in it (RFC 4662 §3): its state is a document, and about one
+    /// presentity. A feature to switch and a line to seize are one phone's, the appearances of a line
+    /// stand in a header that no part has, and watchers are told to the watched alone.
+    #[must_use]
+    pub const fn is_for_lists(self) -> bool {
+        match self {
+            Self::Dialog | Self::Presence | Self::MessageSummary => true,
+            Self::Reg
+            | Self::PresenceWinfo
+            | Self::DialogWinfo
+            | Self::AsFeatureEvent
+            | Self::CallInfo
+            | Self::LineSeize => false,
+        }
+    }
+
     /// The package whose watchers this one tells of (RFC 3857); None for all but `winfo`.
     #[must_use]
     pub const fn of_watchers(self) -> Option<Self> {

@@ -227,7 +227,7 @@ impl Shard {
                     call_info: 0..0,
                     format: list.format,
                     is_multipart: list.is_multipart,
-                    is_deflated: false,
+                    is_deflated: list.is_deflated,
                     hash: None,
                 }
             }
@@ -310,7 +310,7 @@ impl Shard {
             .and_then(|subscription| subscription.terms.as_ref())
             .is_some_and(|terms| terms.inflates);
         let prolog = &mut self.notifier.prolog;
-        if !inflates || prolog.len() + written.octets.len() <= deflate::WORTHWHILE_OCTETS {
+        if !inflates || written.is_deflated || prolog.len() + written.octets.len() <= deflate::WORTHWHILE_OCTETS {
             return;
         }
         let start = out.arena.len();

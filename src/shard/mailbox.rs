@@ -28,6 +28,8 @@ impl Shard {
         let is_meant = |own: &Aor| {
             directory.rules_of(own).is_voicemail(named.user()) || !directory.exists(&named)
         };
+        // The mailboxes of a list are those of its members.
+        let own = own.filter(|_| !directory.is_list(&named));
         own.filter(is_meant).unwrap_or(named)
     }
 }

@@ -14,6 +14,9 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::presence::document::deflate::Deflater;
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::ContentId;
+use crate::presence::document::rlmi;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
@@ -26,6 +29,7 @@ use crate::shard::copies::Copies;
 use crate::shard::copies::Kept;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
+use crate::shard::mark;
 use crate::shard::mark::Mark;
 use crate::shard::options::Options;
 use crate::shard::outbox::Outbox;
@@ -47,6 +51,9 @@ use crate::sip::transaction::client::ClientTransaction;
 
 /// Beyond it a datagram may be cut into fragments (W:A6.3).
 const UDP_OCTETS_ADVISED: usize = 1300;
+/// What a fetch is said to last that takes several NOTIFYs: as long as one of them may stay
+/// unanswered.
+const FETCH_SECONDS: u64 = 32;
 /// NOTIFYs whose subscriptions are fetched from memory together: more than there are fetches a core
 /// can have under way, few enough to stay in the first-level cache.
 const FETCHED_AT_ONCE: usize = 16;
@@ -197,6 +204,9 @@ impl Shard {
             return;
         }
         let phone = entry.phone;
+        // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
+        // pace enough.
+        let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
         let Some(content) = self.content_of(id, out) else {
             return;
         };
@@ -208,12 +218,15 @@ impl Shard {
             self.await_report(id, now);
             return;
         }
-        if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
-            return;
+        if !is_mid_list {
+            if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
+                return;
+            }
         }
         self.write_notify(id, &content, now, out);
         self.release_gone(id, now, out);
-        if is_ending {
+        let subscription = self.table.subscription(id);
+        if is_ending && !subscription.is_some_and(Subscription::is_mid_fetch) {
             self.remove_subscription(id, now, out);
         }
     }
@@ -280,8 +293,7 @@ impl Shard {
         let start = out.arena.len();
         let arena = &mut out.arena;
         entry.dialog.write_notify(arena, &origin);
-        write_event(arena, subscription, &entry.profile);
-        write_subscription_state(arena, subscription, now);
+        write_subscription_headers(arena, subscription, &entry.profile, now);
         let product = self.options.product.as_bytes();
         let padding_at = arena.len() + "User-Agent: ".len();
         if !product.is_empty() {
@@ -350,6 +362,35 @@ impl Shard {
         subscription.sent(now);
         self.counters.notifies_sent += 1;
         self.transmit(flow, transmit.head, transmit.tail, out);
+    }
+
+    /// Octets of the next NOTIFY of a list subscription without its body: never too few.
+    pub(crate) fn head_octets(&mut self, id: SubscriptionId, out: &mut Outbox) -> usize {
+        /// What its numbers may be longer by than those of the one before.
+        const NUMBERS_OCTETS: usize = 16;
+        let Some(subscription) = self.table.subscription(id) else {
+            return 0;
+        };
+        let Some(entry) = self.table.dialog(subscription.dialog) else {
+            return 0;
+        };
+        let local = self.origins.of(&self.table.ways.of(entry.way).onward());
+        let origin = Origin {
+            via: &local.via,
+            branch: &[b'0'; mark::OCTETS],
+            contact: &local.contact,
+        };
+        let (start, arena) = (out.arena.len(), &mut out.arena);
+        entry.dialog.write_last_notify(arena, &origin);
+        write_subscription_headers(arena, subscription, &entry.profile, self.now);
+        write_line(arena, b"User-Agent: ", self.options.product.as_bytes());
+        write_line(arena, b"Require: ", b"eventlist");
+        arena.extend_from_slice(b"Content-Type: ");
+        multipart::write_related(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
+        arena.extend_from_slice(b"\r\nContent-Encoding: deflate\r\nContent-Length: 0\r\n\r\n");
+        let octets = arena.len() - start + NUMBERS_OCTETS;
+        arena.truncate(start);
+        octets
     }
 
     /// The subscription's timer: its end, or the end of a pause.
@@ -454,6 +495,17 @@ fn write_line<const N: usize>(arena: &mut Vec<u8>, name: &[u8; N], value: &[u8])
     arena.extend_from_slice(b"\r\n");
 }
 
+/// What is said of the subscription before its state.
+fn write_subscription_headers(
+    arena: &mut Vec<u8>,
+    subscription: &Subscription,
+    profile: &Profile,
+    now: Instant,
+) {
+    write_event(arena, subscription, profile);
+    write_subscription_state(arena, subscription, now);
+}
+
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
 /// capital (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
@@ -497,6 +549,11 @@ fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, no
             if let Some(terms) = &subscription.terms {
                 terms.write_rates(arena);
             }
+        }
+        // It lives until the rest is told, or nobody answers.
+        Phase::Ending(_) if subscription.is_mid_fetch() => {
+            arena.extend_from_slice(b"active;expires=");
+            emit::decimal(arena, FETCH_SECONDS);
         }
         Phase::Ending(reason) => {
             arena.extend_from_slice(b"terminated;reason=");

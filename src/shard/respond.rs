@@ -69,6 +69,9 @@ pub(crate) enum Refusal<'d> {
     Challenge { domain: &'d Domain, stale: bool },
     /// 489 with Allow-Events (W:A1.7).
     BadEvent,
+    /// 489 with the packages of lists in Allow-Events: the others are served, but not for a list
+    /// (W:B5.18).
+    BadListEvent,
     /// 415 with Accept (W:A1.9).
     MediaType(&'static str),
     /// 415 with Accept-Encoding (W:A1.9).
@@ -100,7 +103,7 @@ impl Refusal<'_> {
             Self::Plain(status) | Self::Because(status, _) | Self::Method(status) => *status,
             Self::Extension => Status::BAD_EXTENSION,
             Self::Challenge { .. } => Status::UNAUTHORIZED,
-            Self::BadEvent => Status::BAD_EVENT,
+            Self::BadEvent | Self::BadListEvent => Status::BAD_EVENT,
             Self::MediaType(_) | Self::Encoding => Status::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
             Self::ListRequired => Status::EXTENSION_REQUIRED,
@@ -113,6 +116,7 @@ impl Refusal<'_> {
         match self {
             Self::Fault(fault) => Some(fault.reason()),
             Self::Because(_, reason) => Some(reason),
+            Self::BadListEvent => Some("Bad Event For A List"),
             _ => None,
         }
     }
@@ -181,6 +185,11 @@ impl Shard {
                 );
             }
             Refusal::BadEvent => emit::header(arena, "Allow-Events", allow_events().as_bytes()),
+            Refusal::BadListEvent => {
+                let packages = Package::ALL.into_iter().filter(|it| it.is_for_lists());
+                let tokens: Vec<&str> = packages.map(Package::token).collect();
+                emit::header(arena, "Allow-Events", tokens.join(", ").as_bytes());
+            }
             Refusal::MediaType(accept) => emit::header(arena, "Accept", accept.as_bytes()),
             Refusal::Encoding => emit::header(arena, "Accept-Encoding", ACCEPT_ENCODING),
             Refusal::NotAcceptable(package) => {

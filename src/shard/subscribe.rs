@@ -189,6 +189,7 @@ impl Shard {
         if asked.granted.is_zero() {
             self.counters.subscriptions_fetched += 1;
             self.end_subscription(subscription, Termination::Timeout);
+            self.fetch_list(subscription);
         } else {
             self.counters.subscriptions_created += 1;
             self.arm_subscription(subscription);
@@ -332,6 +333,9 @@ impl Shard {
             entry.strikes = 0;
             entry.refusals = 0;
             entry.not_before = None;
+            if let Subject::List(list) = &mut entry.subject {
+                list.is_fetch = false;
+            }
             entry.renew_terms(message, asked.event);
             if is_back {
                 self.note_watcher(id);

@@ -145,6 +145,17 @@ impl Subscription {
         matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
     }
 
+    /// Whether a NOTIFY of full state has been sent and another goes on with it.
+    pub(crate) fn is_mid_list(&self) -> bool {
+        matches!(&self.subject, Subject::List(list) if list.is_unfinished)
+    }
+
+    /// Whether it is a fetch of a list that goes on in another NOTIFY, and is over only then.
+    pub(crate) fn is_mid_fetch(&self) -> bool {
+        let is_fetch = matches!(&self.subject, Subject::List(list) if list.is_fetch);
+        is_fetch && self.is_mid_list() && self.phase == Phase::Ending(Termination::Timeout)
+    }
+
     /// How many it watches, at least one: what looking at it costs.
     pub(crate) fn resources(&self) -> usize {
         match &self.subject {

@@ -206,6 +206,11 @@ impl Dialog {
     /// headers and the body.
     pub fn write_notify(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
+        self.write_last_notify(out, origin);
+    }
+
+    /// The same with the CSeq of the NOTIFY before: to see how long the next one will be.
+    pub fn write_last_notify(&self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         out.extend_from_slice(b"NOTIFY ");
         out.extend_from_slice(self.request_uri());
         out.extend_from_slice(b" SIP/2.0\r\nVia: ");

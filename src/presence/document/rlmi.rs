@@ -1,6 +1,6 @@
 //! `application/rlmi+xml` (RFC 4662 §5; W:B5.4-B5.9): the root of a list's body.
 //!
-//! Written as a stream, so that a list of any length needs no memory: [`begin`], a
+//! Written as a stream, so that a list of any length needs no memory: [`begin`], [`write_name`], a
 //! [`write_resource`] for each, [`end`].
 
 use std::io::Write;
@@ -42,6 +42,11 @@ pub fn begin(out: &mut Vec<u8>, uri: &[u8], version: u32, full_state: bool) {
     write_escaped(out, uri);
     // Writing to a Vec cannot fail.
     let _ = writeln!(out, "\" version=\"{version}\" fullState=\"{full_state}\">");
+}
+
+/// Appends the name of the list itself (RFC 4662 §5.3), behind [`begin`].
+pub fn write_name(out: &mut Vec<u8>, name: &str) {
+    xml::write_text_element(out, "name", name);
 }
 
 /// Appends a resource, with its name unless the client must not be told one (W:B5.7, G1). Without

@@ -108,12 +108,15 @@ impl Shard {
             let is_known = known(member, directory).is_some();
             (&*member.uri, &*member.name, is_known)
         });
-        let is_same =
-            list.style == style && list.fixed().eq(members) && *list.rosters == *resolved.rosters;
+        let is_same = list.style == style
+            && list.is_named(&resolved.name)
+            && list.fixed().eq(members)
+            && *list.rosters == *resolved.rosters;
         if is_same {
             return self.review_resources(id, directory);
         }
         list.style = style;
+        list.set_name(&resolved.name);
         let rosters = resolved.rosters.as_slice().into();
         let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
         abandoned.retain(|roster| !resolved.rosters.contains(roster));
@@ -343,7 +346,8 @@ impl Shard {
         }
     }
 
-    fn list_mut(&mut self, id: SubscriptionId) -> Option<&mut ListState> {
+    /// The list of a subscription to one.
+    pub(super) fn list_mut(&mut self, id: SubscriptionId) -> Option<&mut ListState> {
         match &mut self.table.subscription_mut(id)?.subject {
             Subject::List(list) => Some(list),
             _ => None,

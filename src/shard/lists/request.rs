@@ -143,10 +143,9 @@ impl Shard {
         of_body: Option<&Arc<Resolved>>,
         directory: &Directory,
     ) -> Result<Option<ListPlan>, Refusal<'d>> {
-        let is_package_of_lists = matches!(package, Package::Dialog | Package::Presence);
         if let Some(list) = of_body {
-            if !is_package_of_lists {
-                return Err(Refusal::BadEvent);
+            if !package.is_for_lists() {
+                return Err(Refusal::BadListEvent);
             }
             return Ok(Some(ListPlan {
                 encoding: Encoding::Rlmi,
@@ -157,9 +156,9 @@ impl Shard {
         let Some(resolved) = directory.list(aor) else {
             return Ok(None);
         };
-        if !is_package_of_lists {
+        if !package.is_for_lists() {
             // The list is there, but not for this package (W:B5.18).
-            return Err(Refusal::BadEvent);
+            return Err(Refusal::BadListEvent);
         }
         let knows_lists = profile.assumes_eventlist
             || has_token(message, HeaderName::Supported, b"eventlist")
@@ -176,6 +175,13 @@ impl Shard {
             resolved,
             is_of_body: false,
         }))
+    }
+
+    /// A subscription that is a fetch, if it is to a list, lasts until all of it is told.
+    pub(crate) fn fetch_list(&mut self, id: SubscriptionId) {
+        if let Some(list) = self.list_mut(id) {
+            list.is_fetch = true;
+        }
     }
 
     /// A SUBSCRIBE with another list in its body replaces the one before; one without keeps it

@@ -5,6 +5,7 @@
 //! keeps its place and its number; what is marked stays marked until it was written.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
@@ -55,7 +56,10 @@ pub(crate) struct Resource {
     pub(crate) shown: u64,
     /// It is to be told.
     pub(crate) is_marked: bool,
-    /// The phone has been told that it is there.
+    /// The full state under way has not told it yet: it is told even if the phone was shown the
+    /// same before.
+    pub(crate) is_owed: bool,
+    /// The phone shows it, or may show it.
     pub(crate) is_listed: bool,
     /// On the list itself, whether it is there or not.
     is_fixed: bool,
@@ -63,10 +67,22 @@ pub(crate) struct Resource {
     is_known: bool,
 }
 
+/// Somebody who is no longer on the list and whom the phone may still show. A full list says so by
+/// leaving him out; where full state takes several NOTIFYs, one of them tells his end.
+#[derive(Debug)]
+pub(crate) struct Leaver {
+    pub(crate) uri: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) number: u32,
+    pub(crate) is_told: bool,
+}
+
 /// One list subscription.
 #[derive(Debug)]
 pub(crate) struct ListState {
     aor: Aor,
+    /// Its name for humans; empty for none.
+    pub(crate) name: Box<str>,
     pub(crate) encoding: Encoding,
     pub(crate) style: ListStyle,
     /// It came in the body of the SUBSCRIBE and stays as it is (W:B5.14).
@@ -74,11 +90,14 @@ pub(crate) struct ListState {
     /// What it follows of whole domains.
     pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
-    /// The next RLMI lists all resources: after a SUBSCRIBE, or when somebody is no longer among
-    /// them (W:B5.6).
+    /// Full state is owed and not begun: after a SUBSCRIBE, or when somebody is no longer among the
+    /// resources (W:B5.6).
     pub(crate) owes_full: bool,
-    /// The last NOTIFY left out what did not fit: what follows tells that, and no list in full.
+    /// Full state is under way: it did not fit one NOTIFY, and those that follow tell the rest.
     pub(crate) is_unfinished: bool,
+    /// It is told once and then over, in as many NOTIFYs as that takes.
+    pub(crate) is_fetch: bool,
+    pub(crate) leavers: Vec<Leaver>,
     /// The places of those who may come and go; empty in a list that follows no roster.
     place_by_aor: HashMap<Aor, u32>,
     /// Resources whose owner has not spoken yet.
@@ -96,8 +115,9 @@ const DEPARTED_MAX: usize = 10_000;
 impl ListState {
     /// Without resources yet.
     pub(crate) fn new(aor: Aor, plan: &ListPlan, style: ListStyle) -> Self {
-        Self {
+        let mut list = Self {
             aor,
+            name: Box::default(),
             encoding: plan.encoding,
             style,
             is_of_body: plan.is_of_body,
@@ -105,11 +125,27 @@ impl ListState {
             resources: Vec::new(),
             owes_full: true,
             is_unfinished: false,
+            is_fetch: false,
+            leavers: Vec::new(),
             place_by_aor: HashMap::new(),
             awaited: 0,
             numbers: 0,
             departed: HashMap::new(),
-        }
+        };
+        list.set_name(&plan.resolved.name);
+        list
+    }
+
+    /// Takes the name its operator gave the list; one that he did not name is called by its user,
+    /// which its URI says.
+    pub(crate) fn set_name(&mut self, name: &str) {
+        let is_given = name != self.aor.user();
+        self.name = if is_given { name.into() } else { Box::default() };
+    }
+
+    /// Whether that is its name already.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        *self.name == *name || self.name.is_empty() && name == self.aor.user()
     }
 
     /// The list.
@@ -144,6 +180,7 @@ impl ListState {
             version,
             shown: 0,
             is_marked: true,
+            is_owed: self.owes_full,
             is_listed: false,
             is_fixed,
             is_known: true,
@@ -197,18 +234,46 @@ impl ListState {
 
     /// The phone is to be told everything again: a SUBSCRIBE came, or a NOTIFY was lost.
     pub(crate) fn forget_shown(&mut self) {
-        self.mark_all();
         for resource in &mut self.resources {
             resource.shown = 0;
+            // That it went may have been lost.
+            if resource.standing == Standing::Gone && resource.is_listed {
+                resource.standing = Standing::Leaving;
+            }
         }
+        for leaver in &mut self.leavers {
+            leaver.is_told = false;
+        }
+        self.mark_all();
     }
 
     /// The next NOTIFY begins to tell everything.
     pub(crate) fn mark_all(&mut self) {
         self.owes_full = true;
+        self.is_unfinished = false;
         for resource in &mut self.resources {
-            resource.is_marked |= resource.standing != Standing::Gone;
+            let is_told = resource.standing != Standing::Gone;
+            resource.is_marked |= is_told;
+            resource.is_owed = is_told;
         }
+    }
+
+    /// Whether full state is owed or under way.
+    pub(crate) const fn is_telling_all(&self) -> bool {
+        self.owes_full || self.is_unfinished
+    }
+
+    /// Leavers that the phone has been told of are forgotten, once it has all the rest as well, and
+    /// so are those who are back.
+    pub(crate) fn forget_leavers(&mut self) {
+        if self.leavers.is_empty() {
+            return;
+        }
+        if !self.is_telling_all() {
+            return self.leavers.clear();
+        }
+        let uris: HashSet<&str> = self.resources.iter().map(|it| &*it.uri).collect();
+        self.leavers.retain(|leaver| !uris.contains(&*leaver.uri));
     }
 
     /// The place of somebody, in a list that follows a roster.
@@ -296,10 +361,19 @@ impl ListState {
     /// Takes all resources out, to be filled anew: where they watched.
     pub(crate) fn empty(&mut self) -> Vec<Post> {
         self.owes_full = true;
+        self.is_unfinished = false;
         self.awaited = 0;
         self.place_by_aor.clear();
         let posts = self.posts().collect();
         for resource in std::mem::take(&mut self.resources) {
+            if resource.is_listed && self.encoding == Encoding::Rlmi {
+                self.leavers.push(Leaver {
+                    uri: resource.uri.clone(),
+                    name: resource.name.clone(),
+                    number: resource.number,
+                    is_told: false,
+                });
+            }
             self.remember(resource);
         }
         posts
@@ -320,6 +394,6 @@ impl ListState {
 
     /// Whether something is still to be told.
     pub(crate) fn is_marked(&self) -> bool {
-        self.owes_full || self.resources.iter().any(|resource| resource.is_marked)
+        self.is_telling_all() || self.resources.iter().any(|resource| resource.is_marked)
     }
 }

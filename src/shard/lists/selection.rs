@@ -1,0 +1,358 @@
+//! Which resources the next NOTIFY of a list tells of: all, when all fit; else as many as fit, in
+//! the order of the list, and the next NOTIFY goes on.
+//!
+//! What is chosen is rendered at once, because only its octets tell whether it fits. Nothing is
+//! taken back from the list by choosing: the NOTIFY may not go after all.
+
+use std::ops::Range;
+
+use crate::presence::document;
+use crate::presence::document::View;
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::ContentId;
+use crate::presence::document::rlmi;
+use crate::presence::document::rlmi::Instance;
+use crate::presence::document::rlmi::InstanceState;
+use crate::presence::list::ListStyle;
+use crate::presence::policy::Handling;
+use crate::presence::subscription::Termination;
+use crate::shard::Shard;
+use crate::shard::bodies::Body;
+use crate::shard::lists::Encoding;
+use crate::shard::lists::budget::Budget;
+use crate::shard::lists::state::Leaver;
+use crate::shard::lists::state::Resource;
+use crate::shard::lists::state::Standing;
+use crate::shard::outbox::Outbox;
+use crate::shard::subscription::Subject;
+use crate::shard::table::SubscriptionId;
+
+/// What of a list the NOTIFY at hand tells.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    /// It has every resource, with its state.
+    pub(super) is_full: bool,
+    /// Elements of the RLMI, one behind the other.
+    pub(super) elements: Vec<u8>,
+    /// The parts with the states; in a series the one document.
+    pub(super) parts: Vec<u8>,
+    /// Resources that are told, in order.
+    pub(super) told: Vec<Told>,
+    /// Of the leavers, those from here on are not told yet.
+    pub(super) leavers_end: usize,
+    /// The whole body, where it had to be deflated to fit.
+    pub(super) deflated: Option<Range<usize>>,
+    dialect: Dialect,
+}
+
+/// One resource that is told.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) place: usize,
+    /// What [`Resource::shown`] becomes.
+    pub(super) shown: u64,
+    pub(super) has_document: bool,
+    /// Where its octets begin.
+    element: usize,
+    part: usize,
+}
+
+/// How a list is written for one subscription.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dialect {
+    /// RLMI with parts; else a document alone.
+    pub(super) is_multipart: bool,
+    /// Parts as linphone finds them (W:G1).
+    pub(super) is_for_linphone: bool,
+    /// Linphone has the names of its own list, and crashes when it cannot find whom to give one to.
+    is_named: bool,
+}
+
+impl Dialect {
+    /// Begins a part.
+    pub(super) fn begin_part(self, out: &mut Vec<u8>, id: ContentId, content_type: &str) {
+        if self.is_for_linphone {
+            multipart::begin_bare_part(out, id, content_type);
+        } else {
+            multipart::begin_part(out, Some(id), content_type);
+        }
+    }
+}
+
+impl Selection {
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_full && self.told.is_empty() && self.leavers_end == 0
+    }
+
+    fn begin(&mut self, dialect: Dialect, is_full: bool) {
+        self.is_full = is_full;
+        self.dialect = dialect;
+        self.elements.clear();
+        self.parts.clear();
+        self.told.clear();
+        self.leavers_end = 0;
+        self.deflated = None;
+    }
+
+    /// How it is written.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    fn octets(&self) -> usize {
+        self.elements.len() + self.parts.len()
+    }
+
+    /// Adds a resource; `document` is the shared part of its state, in the arena.
+    fn push(
+        &mut self,
+        place: usize,
+        resource: &Resource,
+        view: View,
+        version: u32,
+        document: Option<&Body>,
+        arena: &[u8],
+    ) {
+        self.told.push(Told {
+            place,
+            shown: shown_as(resource, document),
+            has_document: document.is_some(),
+            element: self.elements.len(),
+            part: self.parts.len(),
+        });
+        let id = ContentId(resource.number);
+        if self.dialect.is_multipart {
+            let instance = Instance {
+                id: resource.number,
+                state: instance_state(resource.standing, resource.decision.handling),
+                content_id: document.is_some().then_some(id),
+            };
+            self.write_resource(&resource.uri, &resource.name, instance);
+        }
+        let Some(document) = document else { return };
+        let parts = &mut self.parts;
+        if self.dialect.is_multipart {
+            self.dialect
+                .begin_part(parts, id, view.format.content_type());
+        }
+        document::write_prolog(parts, view, version, resource.uri.as_bytes());
+        parts.extend_from_slice(arena.get(document.octets.clone()).unwrap_or_default());
+        if self.dialect.is_multipart {
+            multipart::end_part(parts);
+        }
+    }
+
+    fn write_resource(&mut self, uri: &str, name: &str, instance: Instance) {
+        let name = self.dialect.is_named.then_some(name);
+        rlmi::write_resource(&mut self.elements, uri.as_bytes(), name, Some(instance));
+    }
+
+    /// Takes the last resource back.
+    fn pop(&mut self) {
+        if let Some(last) = self.told.pop() {
+            self.elements.truncate(last.element);
+            self.parts.truncate(last.part);
+        }
+    }
+
+    /// Takes resources back until the rest fits; one is always told.
+    fn shorten(&mut self, octets_max: usize) {
+        while self.octets() > octets_max && self.told.len() > 1 {
+            self.pop();
+            self.is_full = false;
+        }
+    }
+
+    /// Adds the ends of those who left, as far as they fit.
+    fn push_leavers(&mut self, leavers: &[Leaver], octets_max: usize) {
+        for (index, leaver) in leavers.iter().enumerate() {
+            let end = self.elements.len();
+            if !leaver.is_told {
+                let state = InstanceState::Terminated(Termination::NoResource);
+                let instance = Instance {
+                    id: leaver.number,
+                    state,
+                    content_id: None,
+                };
+                self.write_resource(&leaver.uri, &leaver.name, instance);
+            }
+            if self.octets() > octets_max && end > 0 {
+                return self.elements.truncate(end);
+            }
+            self.leavers_end = index + 1;
+        }
+    }
+}
+
+impl Shard {
+    /// Chooses what the next NOTIFY of a list subscription tells.
+    pub(crate) fn select_resources(&mut self, id: SubscriptionId, out: &mut Outbox) {
+        self.notifier.selection.begin(Dialect::default(), false);
+        if let Some(list) = self.list_mut(id)
+            && list.style == ListStyle::Broadworks
+            && list.is_marked()
+            && !list.is_unfinished
+        {
+            list.mark_all();
+        }
+        if let Some(budget) = self.list_budget(id, out) {
+            self.select_within(id, budget, out);
+        }
+    }
+
+    fn select_within(&mut self, id: SubscriptionId, budget: Budget, out: &mut Outbox) {
+        let Some((dialect, envelope)) = self.begin_envelope(id, out) else {
+            return;
+        };
+        let selection = &mut self.notifier.selection;
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let Subject::List(list) = &mut subscription.subject else {
+            return;
+        };
+        list.forget_leavers();
+        selection.begin(dialect, dialect.is_multipart && list.owes_full);
+        let octets_max = budget.inflated_octets.saturating_sub(envelope);
+        let mut is_cut = false;
+        let of_list = subscription.decision.handling;
+        for (place, resource) in list.resources.iter_mut().enumerate() {
+            if resource.standing == Standing::Gone {
+                // The phone has answered the NOTIFY that said so.
+                resource.is_listed = false;
+                continue;
+            }
+            if !resource.is_marked || selection.is_full && resource.standing == Standing::Leaving {
+                continue;
+            }
+            let view = View {
+                privacy: resource.decision.privacy,
+                ..subscription.view
+            };
+            let watched = resource
+                .post
+                .and_then(|post| self.table.watched.get(post.watched.0 as usize));
+            // A rule about the list itself is one about all of it.
+            let handling = resource.decision.handling.min(of_list);
+            let body = match (resource.standing, handling, watched) {
+                (Standing::Live, Handling::Allow, Some(watched)) => {
+                    let composed = watched.composed.as_deref();
+                    let (aor, revision) = (&watched.aor, watched.revision);
+                    composed.map(|composed| self.bodies.of(aor, revision, composed, view, out))
+                }
+                // In a series there is no other way to say that somebody may not be seen any more.
+                (Standing::Live, handling, Some(watched))
+                    if handling == Handling::PoliteBlock || !dialect.is_multipart =>
+                {
+                    let style = self.directory.style_of(&watched.aor);
+                    Some(self.bodies.of_blank(&watched.aor, style, view, out))
+                }
+                _ => None,
+            };
+            let is_nothing = body.is_none() && !dialect.is_multipart;
+            let is_known = resource.shown == shown_as(resource, body.as_ref());
+            if is_nothing || is_known && !resource.is_owed {
+                resource.is_marked = false;
+                resource.is_owed = false;
+                continue;
+            }
+            let version = match dialect.is_multipart {
+                true => resource.version,
+                false => subscription.version,
+            };
+            selection.push(place, resource, view, version, body.as_ref(), &out.arena);
+            let is_over = selection.octets() > octets_max;
+            if selection.told.len() > 1 && (is_over || selection.told.len() > budget.resources) {
+                selection.pop();
+                is_cut = true;
+                break;
+            }
+        }
+        selection.is_full &= !is_cut;
+        let octets_max = budget.octets.saturating_sub(envelope);
+        if selection.is_full && selection.octets() > octets_max {
+            self.deflate_or_shorten(id, budget, envelope, out);
+        } else if !selection.is_full {
+            let chosen = selection.told.len();
+            selection.shorten(octets_max);
+            is_cut |= selection.told.len() < chosen;
+            if !is_cut && list.is_telling_all() && !list.leavers.is_empty() {
+                selection.push_leavers(&list.leavers, octets_max);
+            }
+        }
+    }
+
+    /// How the list is written, and how many octets its body has besides resources.
+    fn begin_envelope(
+        &mut self,
+        id: SubscriptionId,
+        out: &mut Outbox,
+    ) -> Option<(Dialect, usize)> {
+        let subscription = self.table.subscription(id)?;
+        let entry = self.table.dialog(subscription.dialog)?;
+        let Subject::List(list) = &subscription.subject else {
+            return None;
+        };
+        let is_for_linphone = subscription.is_linphone_list(&entry.profile);
+        let dialect = Dialect {
+            is_multipart: list.encoding == Encoding::Rlmi,
+            is_for_linphone,
+            is_named: !(is_for_linphone && list.is_of_body),
+        };
+        self.notifier.selection.dialect = dialect;
+        let body = self.write_list_body(id, out)?;
+        let envelope = body.len();
+        out.arena.truncate(body.start);
+        Some((dialect, envelope))
+    }
+
+    /// Full state does not fit as it is: deflated it may, for a phone that reads that; else it takes
+    /// several NOTIFYs.
+    fn deflate_or_shorten(
+        &mut self,
+        id: SubscriptionId,
+        budget: Budget,
+        envelope: usize,
+        out: &mut Outbox,
+    ) {
+        if budget.inflated_octets > budget.octets
+            && let Some(body) = self.write_list_body(id, out)
+        {
+            let is_deflated = self.notifier.deflater.deflate(&mut out.arena, body.start);
+            let deflated = body.start..out.arena.len();
+            if is_deflated && deflated.len() <= budget.octets {
+                self.notifier.selection.deflated = Some(deflated);
+                return;
+            }
+            out.arena.truncate(body.start);
+        }
+        let octets_max = budget.octets.saturating_sub(envelope);
+        self.notifier.selection.shorten(octets_max);
+    }
+}
+
+/// What [`Resource::shown`] is when that is told. The hash of a body is odd, an instance without one
+/// has an even number for each state.
+fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
+    body.map_or_else(
+        || match instance_state(resource.standing, resource.decision.handling) {
+            InstanceState::Active => 2,
+            InstanceState::Pending => 4,
+            InstanceState::Terminated(Termination::Rejected) => 6,
+            InstanceState::Terminated(_) => 8,
+        },
+        |body| body.hash,
+    )
+}
+
+fn instance_state(standing: Standing, handling: Handling) -> InstanceState {
+    match (standing, handling) {
+        (Standing::Leaving | Standing::Gone | Standing::Unknown, _) => {
+            InstanceState::Terminated(Termination::NoResource)
+        }
+        (Standing::Live, Handling::Block) => InstanceState::Terminated(Termination::Rejected),
+        (Standing::Live, Handling::Confirm) => InstanceState::Pending,
+        (Standing::Live, Handling::PoliteBlock | Handling::Allow) => InstanceState::Active,
+    }
+}
