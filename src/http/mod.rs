@@ -14,6 +14,7 @@ mod connection;
 mod control;
 mod directory;
 pub mod engine;
+pub mod facts;
 mod fields;
 mod io;
 mod metrics;
@@ -22,7 +23,9 @@ mod table;
 
 pub use directory::SharedDirectory;
 pub use engine::Engine;
+pub use engine::Reloaded;
 pub use engine::Unavailable;
+pub use facts::Facts;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -46,12 +49,15 @@ pub struct HttpPlan<E> {
     pub engine: E,
     /// Domains and accounts.
     pub directory: SharedDirectory,
+    /// What the node says of itself.
+    pub facts: Facts,
 }
 
 /// What every request may look at.
 struct Site<E> {
     engine: E,
     directory: SharedDirectory,
+    facts: Facts,
     /// Compared with when there is no account, so that a wrong user costs what a wrong password
     /// costs (W:D1.8).
     decoy: Secret,
@@ -71,6 +77,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
     let site = Rc::new(Site {
         engine: plan.engine,
         directory: plan.directory,
+        facts: plan.facts,
         decoy,
     });
     let public = plan

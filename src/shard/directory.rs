@@ -11,6 +11,7 @@
 pub mod decide;
 pub mod lists;
 pub mod profiles;
+pub mod removal;
 pub mod user_range;
 
 use std::collections::HashMap;
@@ -283,6 +284,12 @@ impl Directory {
         aor.filter(|aor| aor.domain() == domain)
             .and_then(|aor| self.account(aor.as_str()))
             .is_some_and(|account| account.is_feeder)
+    }
+
+    /// How many domains and accounts there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.domains.len(), self.accounts.len())
     }
 
     /// All domains, in the order they were added.
