@@ -1,9 +1,10 @@
 //! The daemon as an operator meets it: the real binary, its files, its commands, its log.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
-use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
@@ -102,6 +103,11 @@ struct Daemon<'f> {
 
 impl<'f> Daemon<'f> {
     fn start(folder: &'f Folder) -> Self {
+        Self::start_and_tell(folder).0
+    }
+
+    /// With the last line of its start.
+    fn start_and_tell(folder: &'f Folder) -> (Self, String) {
         let mut command = folder.lamplighter("serve");
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -115,8 +121,8 @@ impl<'f> Daemon<'f> {
             }
         });
         let daemon = Self { folder, child, log };
-        daemon.wait_for("ready: ");
-        daemon
+        let ready = daemon.wait_for("ready: ");
+        (daemon, ready)
     }
 
     /// The first line of the log that has a text in it, taken out with all before it.
@@ -168,16 +174,7 @@ impl Drop for Daemon<'_> {
 #[test]
 fn a_start_ends_with_one_line_that_says_where_and_for_whom() {
     let folder = Folder::new("ready", &tenants(&[("a.example", 2)]));
-    let mut child = folder
-        .lamplighter("serve")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let ready = lines
-        .map_while(Result::ok)
-        .find(|line| line.contains("ready: "));
-    let ready = ready.unwrap();
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
     for part in [
         "SIP on udp 127.0.0.1:",
         "HTTP on 127.0.0.1:",
@@ -197,8 +194,7 @@ fn a_start_ends_with_one_line_that_says_where_and_for_whom() {
         lines[3].starts_with("0 subscriptions, 0 NOTIFYs sent"),
         "{status}"
     );
-    child.kill().unwrap();
-    child.wait().unwrap();
+    daemon.stop();
     assert!(
         folder
             .complains("status")
@@ -306,7 +302,6 @@ fn the_default_configuration_is_printed_and_in_order() {
     folder.configure(&text);
     let checked = folder.says("check");
     assert!(checked.contains(": in order"), "{checked}");
-    assert!(Path::new("/").is_absolute() && !folder.0.join("data").exists());
 }
 
 /// `--config` goes before the environment, `--socket` before both.
