@@ -154,6 +154,18 @@ pub(super) fn limits(config: &Config, complainer: &mut Complainer<'_>) {
         (&limits.calls_per_presentity, "calls_per_presentity", 10_000),
         (&limits.nonces, "nonces", u32::MAX as usize),
         (&limits.notifies_per_turn, "notifies_per_turn", 100_000),
+        (&limits.connections, "connections", 1 << 20),
+        (
+            &limits.connections_per_address,
+            "connections_per_address",
+            1 << 20,
+        ),
+        (&config.http.connections, "connections", 65_536),
+        (
+            &config.http.connections_per_address,
+            "connections_per_address",
+            65_536,
+        ),
     ];
     for (count, name, max) in counts {
         between(count, *count.get_ref(), name, 1, max, complainer);
@@ -189,6 +201,13 @@ pub(super) fn limits(config: &Config, complainer: &mut Complainer<'_>) {
         "response_ring",
         64 << 10,
         1 << 30,
+        complainer,
+    );
+    time_between(
+        &limits.idle_connection,
+        "idle_connection",
+        10,
+        86_400,
         complainer,
     );
     time_between(&limits.probation, "probation", 1, 3600, complainer);

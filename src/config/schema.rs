@@ -133,6 +133,10 @@ pub enum TransportKind {
 pub struct Http {
     /// The addresses to bind; none for no HTTP.
     pub listen: Vec<Spanned<String>>,
+    /// Connections in all.
+    pub connections: Spanned<usize>,
+    /// Connections of one address.
+    pub connections_per_address: Spanned<usize>,
     /// The socket the operator's commands use; see [`Config::control_socket`].
     pub control_socket: Option<PathBuf>,
 }
@@ -176,6 +180,9 @@ pub struct Limits {
     pub segment: Spanned<Octets>,
     pub expiry_grace: Interval,
     pub probation: Spanned<Interval>,
+    pub connections: Spanned<usize>,
+    pub connections_per_address: Spanned<usize>,
+    pub idle_connection: Spanned<Interval>,
 }
 
 impl Default for Node {
@@ -206,6 +213,8 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: vec![unplaced("127.0.0.1:8080".to_owned())],
+            connections: unplaced(1024),
+            connections_per_address: unplaced(128),
             control_socket: None,
         }
     }
@@ -244,6 +253,9 @@ impl Default for Limits {
             segment: unplaced(Octets(1400)),
             expiry_grace: Interval::from_secs(32),
             probation: unplaced(Interval::from_secs(30)),
+            connections: unplaced(32_768),
+            connections_per_address: unplaced(1024),
+            idle_connection: unplaced(Interval::from_secs(600)),
         }
     }
 }
