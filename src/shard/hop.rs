@@ -59,9 +59,8 @@ pub(crate) fn event_id(value: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-/// A phone: where its requests come from, and its Contact's address.
-pub(crate) fn phone_key(flow: &Flow, dialog: &Dialog) -> u64 {
-    let target = dialog.remote_target();
+/// A phone: where its requests come from, and the address in `target`, the URI of its Contact.
+pub(crate) fn phone_key(flow: &Flow, target: &[u8]) -> u64 {
     let address = Uri::parse(target).map_or(target, |uri| uri.host);
     let port = Uri::parse(target)
         .ok()
