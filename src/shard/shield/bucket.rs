@@ -119,8 +119,26 @@ mod tests {
         // What comes back is the known senders' first.
         assert_eq!(taken(&mut buckets, 1, stranger, 2 * SECOND, 1_000), 0);
         assert_eq!(taken(&mut buckets, 1, known, 2 * SECOND, 1_000), 10);
-        assert_eq!(taken(&mut buckets, 2, Pace::per_second(0, 1).for_known(false), 0, 99), 99);
-        assert_eq!(taken(&mut buckets, 3, Pace::per_second(1, 3).for_known(false), 0, 99), 3);
+        assert_eq!(
+            taken(
+                &mut buckets,
+                2,
+                Pace::per_second(0, 1).for_known(false),
+                0,
+                99
+            ),
+            99
+        );
+        assert_eq!(
+            taken(
+                &mut buckets,
+                3,
+                Pace::per_second(1, 3).for_known(false),
+                0,
+                99
+            ),
+            3
+        );
     }
 
     #[test]

@@ -160,10 +160,7 @@ impl Shard {
         domain: &Domain,
         user: Option<&str>,
     ) -> bool {
-        let feeds = matches!(
-            request.message.method(),
-            Method::Publish | Method::Register
-        );
+        let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
         let is_believed = domain.believes(request.flow.peer.ip());
         let is_feeder = || {
             let user = user.map(|user| Aor::new(user, &domain.name));

@@ -314,7 +314,10 @@ fn a_flood_without_credentials_locks_no_lamp_out() {
         assert_eq!(status(&elsewhere), "401", "{wave}");
         lab.pass(Duration::from_millis(100));
     }
-    assert_eq!(answers, BTreeSet::from(["401".to_owned(), "503".to_owned()]));
+    assert_eq!(
+        answers,
+        BTreeSet::from(["401".to_owned(), "503".to_owned()])
+    );
     assert_eq!(lab.counter("requests_shed_by_presentity"), 0);
     assert_eq!(lab.counter("requests_shed_by_domain"), 0);
     assert!(lab.counter("requests_shed_by_source") > 4_500);
