@@ -268,6 +268,8 @@ impl Shard {
             .is_some_and(|subscription| subscription.wants > Wants::Nothing)
         {
             self.want(id, Wants::Change);
+        } else {
+            self.await_report(id, now);
         }
     }
 
