@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use crate::presence::Aor;
-use crate::presence::fixed_hash::fnv1a;
+use crate::presence::fixed_hash::fnv1a_of_parts;
 use crate::shard::flow::Flow;
 use crate::shard::respond::Request;
 use crate::sip::Message;
@@ -74,17 +74,14 @@ pub(crate) fn phone_key(flow: &Flow, target: &[u8]) -> u64 {
         IpAddr::V4(ip) => u128::from(ip.to_bits()),
         IpAddr::V6(ip) => ip.to_bits(),
     };
-    fnv1a(
-        &[
-            &peer.to_le_bytes()[..],
-            &flow.peer.port().to_le_bytes(),
-            &port.to_le_bytes(),
-            address,
-            b"/",
-            user,
-        ]
-        .concat(),
-    )
+    fnv1a_of_parts(&[
+        &peer.to_le_bytes(),
+        &flow.peer.port().to_le_bytes(),
+        &port.to_le_bytes(),
+        address,
+        b"/",
+        user,
+    ])
 }
 
 /// Where NOTIFYs go: back where the SUBSCRIBE came from; only a phone on UDP that does not say
