@@ -84,7 +84,7 @@ async fn ask<E: Engine>(path: &str, query: &str, site: &Site<E>) -> Result<Strin
         "/rules" => rules::show(query, &site.directory()),
         "/loops" => loops::show(query, site).await,
         "/status" => status::show(query, site).await,
-        _ => Ok(questions::counters(&site.engine).await),
+        _ => Ok(questions::counters(site).await),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::http::table::span;
 /// A few lines for a terminal.
 pub(super) async fn show<E: Engine>(query: &str, site: &Site<E>) -> Result<String, Refusal> {
     Form::parse(query, b"", &[])?;
-    let counts = metrics::count(&site.engine).await;
+    let counts = metrics::count(site).await;
     let value = |name: &str| {
         let found = counts.values.iter().find(|(known, _)| *known == name);
         found.map_or(0, |(_, value)| *value)
