@@ -16,6 +16,7 @@ use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
+use crate::shard::hop::response_flow;
 use crate::shard::mail::Mail;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
@@ -169,7 +170,7 @@ impl Shard {
                     let start = out.arena.len();
                     out.arena.extend_from_slice(response);
                     let end = out.arena.len();
-                    self.transmit(flow, start..end, 0..0, out);
+                    self.transmit(response_flow(&request), start..end, 0..0, out);
                     return;
                 }
                 Arrival::Merged => {

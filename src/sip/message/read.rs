@@ -110,7 +110,11 @@ impl<'a> Message<'a> {
         let Some(value) = self.header(HeaderName::Via) else {
             return self.blame(Fault::Missing(HeaderName::Via));
         };
-        let Some((via, end)) = Via::parse_entry(value) else {
+        let entry = match self.start_line {
+            StartLine::Request { .. } => Via::parse_entry(value),
+            StartLine::Response { .. } => Via::parse_returned(value),
+        };
+        let Some((via, end)) = entry else {
             return self.blame(Fault::Invalid(HeaderName::Via));
         };
         self.via = Some(via);
