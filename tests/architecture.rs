@@ -68,7 +68,6 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("percent_encoding", &["presence/rules"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
-    ("serde", &["config"]),
     ("sha2", &["sip/digest", "presence/document"]),
     ("signal_hook", &["runtime"]),
     ("slab", &["shard", "sip"]),

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use crate::config::check;
 use crate::config::complaint::Complainer;
 use crate::config::complaint::Complaints;
-use crate::config::complaint::Source;
 use crate::config::machine::Machine;
 use crate::config::machine::random_key;
 use crate::config::schema::Config;
@@ -56,17 +55,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks and converts. `source` is where `config` came from.
+    /// Checks and converts. `complainer` has what was wrong when `config` was read.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
-    pub fn new(config: &Config, source: &Source, machine: &Machine) -> Result<Self, Complaints> {
-        let mut complainer = Complainer::new(source);
+    pub(super) fn new(
+        config: &Config,
+        machine: &Machine,
+        mut complainer: Complainer<'_>,
+    ) -> Result<Self, Complaints> {
         let mut notes = Vec::new();
         let (shards, http_cpu) = check::cpus(&config.cores, machine, &mut complainer);
         let listeners = check::sip_listeners(&config.sip, &mut complainer);
         let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
-        check::limits(config, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
         let key = random_key().unwrap_or_else(|error| {
@@ -80,7 +81,7 @@ impl Plan {
         complainer.verdict()?;
         Ok(Self {
             name: config.node.name.clone(),
-            data_dir: config.node.data_dir.clone(),
+            data_dir: config.data_dir().to_owned(),
             options: Options {
                 shield,
                 ..options(config, key, shards.len(), &listeners)
@@ -106,22 +107,22 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
             .map(|listener| listener.advertise.clone())
             .collect(),
         product: config.sip.product.get_ref().clone(),
-        subscriptions_max: *limits.subscriptions.get_ref(),
+        subscriptions_max: limits.subscriptions,
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
-        subscriptions_per_phone_max: *limits.subscriptions_per_phone.get_ref(),
+        subscriptions_per_phone_max: limits.subscriptions_per_phone,
         expiry_grace: limits.expiry_grace.0,
-        probation: limits.probation.get_ref().0,
+        probation: limits.probation.0,
         notify_rate_per_phone: config.notify.rate,
-        notify_burst_per_phone: *config.notify.burst.get_ref(),
-        notifies_per_turn: *limits.notifies_per_turn.get_ref(),
-        segment_octets_max: limits.segment.get_ref().0,
-        presentities_max: *limits.presentities.get_ref(),
-        publications_per_presentity_max: *limits.publications_per_presentity.get_ref(),
-        calls_per_presentity_max: *limits.calls_per_presentity.get_ref(),
-        body_octets_max: limits.body.get_ref().0,
-        response_ring_octets: limits.response_ring.get_ref().0,
-        nonces_max: *limits.nonces.get_ref(),
-        nonce_life: config.auth.nonce_life.get_ref().0,
+        notify_burst_per_phone: config.notify.burst,
+        notifies_per_turn: limits.notifies_per_turn,
+        segment_octets_max: limits.segment.0,
+        presentities_max: limits.presentities,
+        publications_per_presentity_max: limits.publications_per_presentity,
+        calls_per_presentity_max: limits.calls_per_presentity,
+        body_octets_max: limits.body.0,
+        response_ring_octets: limits.response_ring.0,
+        nonces_max: limits.nonces,
+        nonce_life: config.auth.nonce_life.0,
         // `local_addresses` are known when the listeners are bound.
         epoch_unix: now_unix(),
         ..Options::new(ShardId(0), shards, Instant::now(), key)

@@ -15,6 +15,8 @@
 //! - Unreachable is only who is expected to register: of whom a registrar has spoken, or in the
 //!   style of W:D2 anybody but a park orbit. A contact, an alternative number, calls sent on to a
 //!   number, a call, or a client that is open, is reach enough.
+//! - A user whose calls are reported is available while there is none, unless a registrar says
+//!   unreachable: it must not seem to come with each call and leave with its end.
 //! - `basic` is open iff a client says open; when none says either, iff there is reach.
 //!   Do-not-disturb is closed. In the other styles it follows the verdict: closed for
 //!   do-not-disturb, unreachable and offline (W:D2.7-D2.12).
@@ -228,7 +230,9 @@ pub(crate) fn compose<'a>(
             rich: rich.map(|verdict| verdict.availability.into()),
         })),
     };
-    let is_reached = !composed.calls.is_empty() || circumstances.reach().is_some();
+    let is_reached = !composed.calls.is_empty()
+        || circumstances.is_known_by_calls
+        || circumstances.reach().is_some();
     composed.open = match verdict.availability {
         Availability::DoNotDisturb | Availability::Unreachable => false,
         _ if style == Style::Standard => declared_open.unwrap_or(is_reached),

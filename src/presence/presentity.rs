@@ -39,6 +39,17 @@ mod statements;
 /// way (W:B1.9).
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a user is known by its calls after a source last spoke of them. Most sources speak only
+/// while there is a call; a user must not seem to leave whenever one ends, nor over a weekend.
+const KNOWN_BY_CALLS: Duration = Duration::from_secs(7 * 86_400);
+
+/// How much of that may be gone before it begins anew: an idle user's timer need not move with each
+/// of its calls.
+const KNOWN_BY_CALLS_SLACK: Duration = Duration::from_secs(86_400);
+
+/// Why a user is offline of whom sources speak, but only of such things as a mailbox.
+const SILENT_RULE: &str = "no source speaks of calls or availability";
+
 /// The state of all of whom nothing is known: most who are watched when a server starts. Their
 /// first state takes room of its own.
 static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
@@ -66,6 +77,8 @@ pub struct Presentity {
     publications: Vec<Entity>,
     calls: CallSet,
     statements: Statements,
+    /// Until when an idle user is known by its calls; None when no source has spoken of them.
+    known_by_calls_until: Option<Instant>,
     /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
     publication_next: u64,
 }
@@ -84,6 +97,7 @@ impl Default for Presentity {
             publications: Vec::new(),
             calls: CallSet::default(),
             statements: Statements::default(),
+            known_by_calls_until: None,
             publication_next: 0,
         }
     }
@@ -115,6 +129,9 @@ impl Presentity {
     pub fn apply(&mut self, said: Said, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, Said::Call { .. } | Said::Note(_));
+        if matches!(said, Said::Call { .. }) {
+            self.remember_calls(now);
+        }
         self.statements.take(said, now);
         self.recompose()
     }
@@ -133,16 +150,18 @@ impl Presentity {
         publications
             .chain(self.statements.next_expiry())
             .chain(self.calls.next_expiry())
+            .chain(self.known_by_calls_until)
             .chain(self.stale_since)
             .min()
     }
 
     /// Whether nothing is known any more, so that the presentity can be forgotten when nobody
-    /// watches. While a tombstone stands, something is known; and of whom a registrar has spoken,
-    /// it is known for good that he is expected to register.
+    /// watches. While a tombstone stands, something is known; a user whose calls were reported is
+    /// known for a week; and of whom a registrar has spoken, it is known for good that he is
+    /// expected to register.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        !self.is_spoken_of() && self.calls.is_empty()
+        !self.is_spoken_of() && self.calls.is_empty() && self.known_by_calls_until.is_none()
     }
 
     /// Whether it belongs into a roster of all that there is (W:D4.3): a park orbit while something
@@ -173,7 +192,19 @@ impl Presentity {
     /// What decided, in words: `busy: a call is confirmed`.
     #[must_use]
     pub fn verdict(&self) -> String {
-        self.verdict.to_string()
+        let is_silent = self.verdict == Verdict::default();
+        if is_silent && self.is_spoken_of() {
+            format!("{}: {SILENT_RULE}", self.verdict.availability)
+        } else {
+            self.verdict.to_string()
+        }
+    }
+
+    fn remember_calls(&mut self, now: Instant) {
+        let is_due = |until| until < now + (KNOWN_BY_CALLS - KNOWN_BY_CALLS_SLACK);
+        if self.known_by_calls_until.is_none_or(is_due) {
+            self.known_by_calls_until = Some(now + KNOWN_BY_CALLS);
+        }
     }
 
     fn is_spoken_of(&self) -> bool {
@@ -199,6 +230,7 @@ impl Presentity {
             lives
         });
         self.extras_are_stale |= self.statements.expire(now);
+        self.known_by_calls_until = self.known_by_calls_until.filter(|until| now < *until);
         self.stale_since.get_or_insert(now);
     }
 
@@ -225,6 +257,7 @@ impl Presentity {
             note: self.statements.note.as_ref().map(|stated| &stated.what),
             has_registrar: self.statements.registrations.are_known(),
             call_source: self.call_source(),
+            is_known_by_calls: self.known_by_calls_until.is_some(),
         };
         self.verdict = composition::compose(
             self.statements.calls().chain(by_publication),

@@ -37,6 +37,7 @@ use crate::runtime::commander::Replier;
 use crate::runtime::linger::Pace;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Post;
+use crate::runtime::watchdog::Watchdog;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Input;
@@ -112,6 +113,7 @@ struct State {
     repliers: HashMap<Token, Replier>,
     last_token: u64,
     times: TurnTimes,
+    watchdog: Watchdog,
     /// Turns in a row that left the timeout to the next.
     reading_turns: u32,
 }
@@ -149,6 +151,7 @@ impl Core {
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
+            watchdog: Watchdog::default(),
             reading_turns: 0,
         };
         Rc::new(Self {
@@ -332,6 +335,8 @@ impl Turn<'_> {
         }
         state.reading_turns = 0;
         state.shard.handle_timeout(now, &mut state.outbox);
+        let lateness = state.shard.timers_behind(now);
+        state.watchdog.look(core.id, lateness, now, &core.counters);
     }
 
     fn take_mail(&mut self) {

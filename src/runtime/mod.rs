@@ -28,6 +28,7 @@ mod shard_core;
 pub mod signals;
 mod streams;
 mod timekeeper;
+mod watchdog;
 
 pub use commander::Commander;
 pub use daemon::run;

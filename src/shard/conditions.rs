@@ -259,16 +259,15 @@ impl Subscription {
             .is_some_and(|suppress| suppress.matches(hash))
     }
 
-    /// A NOTIFY was sent. Whether another is due after a time.
-    pub(crate) fn sent(&mut self, now: Instant) -> bool {
-        self.terms.as_mut().is_some_and(|terms| {
+    /// A NOTIFY was sent.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        if let Some(terms) = &mut self.terms {
             terms.suppress = None;
             let before = terms.sent_at.replace(now);
             if let (Some(adaptive), Some(before)) = (&mut terms.adaptive, before) {
                 adaptive.count(now.saturating_duration_since(before));
             }
-            terms.period.is_some() || terms.adaptive.is_some()
-        })
+        }
     }
 }
 

@@ -105,6 +105,8 @@ counters! {
     notifies_suppressed,
     /// NOTIFYs held back by the rate of a phone.
     notifies_paced,
+    /// Timers armed for a moment that had passed: nothing is lost, but many mean a fault of ours.
+    timers_armed_late,
     /// Responses that belong to no request of ours.
     responses_unmatched,
     /// NOTIFYs larger than 1,300 octets that went by UDP (W:A6.3).

@@ -71,6 +71,7 @@ pub use outbox::Transmit;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use slab::Slab;
@@ -260,6 +261,7 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         self.now = self.now.max(now);
         self.fire_timers(now, out);
+        self.counters.timers_armed_late = self.wheel.late();
         self.go_on_reviewing(now, out);
         self.tell_others(now, out);
         self.send_queued(now, out);
@@ -276,6 +278,14 @@ impl Shard {
         } else {
             Some(self.now)
         }
+    }
+
+    /// How late the earliest timer is at `now`: zero when all that is due has fired. A shard whose
+    /// lateness keeps growing does not keep up, or does not get on.
+    #[must_use]
+    pub fn timers_behind(&self, now: Instant) -> Duration {
+        let due = self.wheel.poll_timeout();
+        due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
 
     /// Fires timers that are due: so many, and until they have sent as much as a turn may.

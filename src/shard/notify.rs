@@ -205,6 +205,7 @@ impl Shard {
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.wants = Wants::Nothing;
             }
+            self.await_report(id, now);
             return;
         }
         if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
@@ -346,11 +347,8 @@ impl Shard {
             Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
         };
         subscription.version += 1;
-        let has_period = subscription.sent(now);
+        subscription.sent(now);
         self.counters.notifies_sent += 1;
-        if has_period {
-            self.arm_subscription(id);
-        }
         self.transmit(flow, transmit.head, transmit.tail, out);
     }
 
@@ -364,23 +362,20 @@ impl Shard {
         if subscription.not_before.is_some_and(|at| at <= now) {
             subscription.not_before = None;
         }
-        let terms = subscription.terms.as_ref();
-        let is_due = terms
-            .and_then(|terms| terms.due())
-            .is_some_and(|at| at <= now);
-        if subscription.expires_at + grace <= now {
+        let is_due = subscription.report_due().is_some_and(|at| at <= now);
+        let is_over = subscription.expires_at + grace <= now;
+        if is_over && subscription.phase == Phase::Active {
             self.counters.subscriptions_expired += 1;
             self.end_subscription(id, Termination::Timeout);
             self.want(id, Wants::Notify);
-        } else {
-            let is_owed = subscription.wants > Wants::Nothing;
-            self.arm_subscription(id);
-            if is_due {
-                self.want(id, Wants::Notify);
-            } else if is_owed {
-                self.want(id, Wants::Change);
-            }
+            return;
         }
+        if is_due {
+            self.want(id, Wants::Notify);
+        } else if subscription.wants > Wants::Nothing {
+            self.want(id, Wants::Change);
+        }
+        self.arm_subscription(id);
     }
 
     /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
@@ -389,15 +384,23 @@ impl Shard {
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
-        let grace = grace_of(subscription, &self.options);
-        let end = subscription.expires_at + grace;
-        let due = subscription.terms.as_ref().and_then(|terms| terms.due());
-        let sooner = [subscription.not_before, due];
-        let at = sooner.into_iter().flatten().fold(end, Instant::min);
+        let end = subscription.expires_at + grace_of(subscription, &self.options);
         if let Some(timer) = subscription.timer.take() {
             self.wheel.cancel(timer);
         }
-        subscription.timer = Some(self.wheel.arm(at, Timer::Subscription(id)));
+        let at = subscription.wake_at(end);
+        subscription.timer = at.map(|at| self.wheel.arm(at, Timer::Subscription(id)));
+    }
+
+    /// A NOTIFY could go again: what its `min-rate` asks for is sent if it is overdue, else awaited.
+    /// Most subscriptions ask for none.
+    pub(crate) fn await_report(&mut self, id: SubscriptionId, now: Instant) {
+        let subscription = self.table.subscription(id);
+        match subscription.and_then(Subscription::report_due) {
+            Some(due) if due <= now => self.want(id, Wants::Notify),
+            Some(_) => self.arm_subscription(id),
+            None => {}
+        }
     }
 
     /// Forgets a subscription, and what nobody needs any more with it.

@@ -134,7 +134,9 @@ impl Shard {
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        let phone = self.phones.find(phone_key(&request.flow, &dialog));
+        let phone = self
+            .phones
+            .find(phone_key(&request.flow, dialog.remote_target()));
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
         self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
         let peer = request.flow.peer.ip();

@@ -112,6 +112,8 @@ pub(crate) struct Subscription {
     pub(crate) strikes: u8,
     /// NOTIFYs in a row that were refused.
     pub(crate) refusals: u8,
+    /// NOTIFYs in a row that were refused with Retry-After, as far as the pause after them grows.
+    pub(crate) delays: u8,
     /// Nothing is sent before.
     pub(crate) not_before: Option<Instant>,
 }
@@ -162,6 +164,26 @@ impl Subscription {
     /// Whether it is told as linphone alone reads lists (W:G1).
     pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
         profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
+    }
+
+    /// When something must happen to it without a message, if it lives until `end`; None when only
+    /// an answer or another event moves it on.
+    ///
+    /// The period of a `min-rate` counts only while a NOTIFY could go. While one is in flight or
+    /// owed, whatever ends that (an answer, Timer F, a token, a SUBSCRIBE over a new flow) goes on
+    /// from there, and a moment that has passed must not be armed again.
+    pub(crate) fn wake_at(&self, end: Instant) -> Option<Instant> {
+        if matches!(self.phase, Phase::Ending(_)) {
+            return self.not_before;
+        }
+        let sooner = [self.not_before, self.report_due()];
+        Some(sooner.into_iter().flatten().fold(end, Instant::min))
+    }
+
+    /// When `min-rate` wants a NOTIFY although nothing changed; None while one is in flight or owed.
+    pub(crate) fn report_due(&self) -> Option<Instant> {
+        let is_at_rest = self.wants == Wants::Nothing && self.in_flight.is_none();
+        self.terms.as_ref().filter(|_| is_at_rest)?.due()
     }
 
     /// The phone may not have what it was sent last: it is told everything again.

@@ -5,6 +5,11 @@
 //! [`Wheel::poll_timeout`] is never later than the next one: it may name the moment a coarse slot
 //! has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
 //!
+//! The wheel always gets on: what is armed for a moment that has fired already, because it is late
+//! or because it names the present again and again, fires a tick later. So a timer fires once a tick
+//! at most, and no owner that arms the past can keep the others from their turn. Such timers are
+//! counted ([`Wheel::late`]).
+//!
 //! A fleet that was switched on together has its timers in one slot. Spreading that over finer ones
 //! takes as many turns as it needs, so that none of them is held up; the wheel's time stands still
 //! meanwhile.
@@ -65,6 +70,10 @@ pub(crate) struct Wheel<K> {
     epoch: Instant,
     /// Everything before this tick has fired.
     current_tick: u64,
+    /// The first tick of which nothing has fired: what is armed for an earlier one waits until then.
+    open_tick: u64,
+    /// Timers that were armed for a tick of which some had fired.
+    late: u64,
     levels: [Level; LEVELS],
     /// The first of what was in a coarse slot whose time has come.
     spreading: u32,
@@ -84,6 +93,8 @@ impl<K: Copy> Wheel<K> {
         Self {
             epoch,
             current_tick: 0,
+            open_tick: 0,
+            late: 0,
             levels,
             spreading: NONE,
             nodes: Places::default(),
@@ -91,9 +102,11 @@ impl<K: Copy> Wheel<K> {
         }
     }
 
-    /// Fires `key` at `deadline`, or at the next chance when that is past.
+    /// Fires `key` at `deadline`, or a tick after the last that fired when that is past.
     pub(crate) fn arm(&mut self, deadline: Instant, key: K) -> TimerHandle {
-        let deadline_tick = self.tick_at_or_after(deadline);
+        let asked_tick = self.tick_at_or_after(deadline);
+        self.late += u64::from(asked_tick < self.open_tick);
+        let deadline_tick = asked_tick.max(self.open_tick);
         let node = Node {
             key,
             deadline_tick,
@@ -135,6 +148,8 @@ impl<K: Copy> Wheel<K> {
             if level == 0 {
                 let index = self.levels[level].first[slot];
                 self.unlink(index);
+                debug_assert!(self.nodes[index as usize].deadline_tick <= self.current_tick);
+                self.open_tick = self.current_tick + 1;
                 return self.nodes.remove(index as usize).map(|node| node.key);
             }
             self.begin_to_spread(level, slot);
@@ -151,6 +166,12 @@ impl<K: Copy> Wheel<K> {
             _ => self.current_tick,
         };
         Some(self.epoch + Duration::from_millis(tick))
+    }
+
+    /// Timers that were armed for a moment of which some had fired already, since the beginning.
+    #[must_use]
+    pub(crate) fn late(&self) -> u64 {
+        self.late
     }
 
     /// Armed timers.
@@ -285,8 +306,9 @@ mod tests {
         let mut now_ms = 0_u64;
         for round in 0..20_000_u64 {
             let span = [3, 70, 5_000, 300_000, 20_000_000][random.below(5) as usize];
-            let deadline_ms = now_ms + u64::from(random.below(span));
-            let handle = wheel.arm(epoch + Duration::from_millis(deadline_ms), round);
+            let asked_ms = now_ms + u64::from(random.below(span));
+            let deadline_ms = asked_ms.max(wheel.open_tick);
+            let handle = wheel.arm(epoch + Duration::from_millis(asked_ms), round);
             expected.push((deadline_ms, round, handle));
             if random.below(3) == 0 {
                 let (_, _, handle) =
@@ -359,6 +381,36 @@ mod tests {
         fired.dedup();
         assert_eq!(fired.len() as u64, count - cancelled + 1);
         assert_eq!((wheel.len(), wheel.poll_timeout()), (0, None));
+    }
+
+    /// An owner that arms the past whenever it is called, as one whose deadline never moves does.
+    #[test]
+    fn a_timer_that_is_always_late_stops_no_other() {
+        let epoch = Instant::now();
+        let at = |ms| epoch + Duration::from_millis(ms);
+        let mut wheel = Wheel::new(epoch);
+        wheel.arm(at(0), 'x');
+        let others = [(1, 'a'), (7, 'b'), (80, 'c'), (5_000, 'd')];
+        for (ms, key) in others {
+            wheel.arm(at(ms), key);
+        }
+        let mut fired = Vec::new();
+        let mut spins = 0;
+        for now_ms in [0, 3, 10, 100, 101, 4_999, 5_000] {
+            while wheel.poll_timeout().is_some_and(|due| due <= at(now_ms)) {
+                match wheel.fire(at(now_ms)) {
+                    Some('x') => {
+                        spins += 1;
+                        wheel.arm(at(0), 'x');
+                    }
+                    Some(key) => fired.push((now_ms, key)),
+                    None => {}
+                }
+            }
+        }
+        assert_eq!(fired, [(3, 'a'), (10, 'b'), (100, 'c'), (5_000, 'd')]);
+        assert!(spins <= 5_001, "once a tick at most: {spins}");
+        assert_eq!(wheel.late(), spins);
     }
 
     #[test]

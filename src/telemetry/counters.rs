@@ -139,6 +139,10 @@ core_counters! {
     /// Turns that left what was due to a later one because there was more to read: a sign of
     /// overload.
     timeouts_deferred: Sum,
+    /// How late the earliest timer was after the last turn that did what was due, in milliseconds.
+    timer_lateness_milliseconds: Largest,
+    /// Warnings that timers are more than a second late.
+    timer_warnings: Sum,
     /// Median length of a turn in nanoseconds, of the last second that had turns.
     turn_nanoseconds_p50: Largest,
     /// 99th percentile of the same.

@@ -7,7 +7,8 @@
 //! - CSeq and document version go up by exactly one per new NOTIFY, retransmissions are the same
 //!   octets at Timer E's times;
 //! - no new NOTIFY before the last one got its answer or timed out (W:A3.4);
-//! - no NOTIFY that says the same again, unless a SUBSCRIBE asked (W:A3.14);
+//! - no NOTIFY that says the same again, unless a SUBSCRIBE or its least rate asked (W:A3.14, B6.2);
+//! - a subscription with a `min-rate` is told as often as that says while its phone answers (W:B6.2);
 //! - a list is told in full after a SUBSCRIBE and after a NOTIFY that was lost (W:B5.4);
 //! - `expires` of Subscription-State is what is left (W:A1.14);
 //! - the end comes when it is due, not before, is told once, and nothing follows (W:A2.6, A3.9).
@@ -70,8 +71,20 @@ pub(crate) struct Notify {
     /// The operator read another configuration since the last one: the same again may come of it.
     pub(crate) is_reconfigured: bool,
     pub(crate) standing: Standing,
+    pub(crate) least_rate: LeastRate,
     /// 0 for datagrams.
     pub(crate) connection: ConnectionId,
+}
+
+/// How often a subscription is told although nothing changes (RFC 6446).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeastRate {
+    /// Never.
+    Nothing,
+    /// The time between two NOTIFYs of a `min-rate`.
+    Every(Micros),
+    /// An `adaptive-min-rate`: when exactly depends on what came before.
+    Adaptive,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -120,6 +133,8 @@ struct Dialog {
     /// NOTIFYs but for retransmissions: the version of the next document.
     sent: u32,
     last: Option<Last>,
+    /// As the last NOTIFY says.
+    least_rate: LeastRate,
     end: Option<End>,
     /// Of the last 2xx.
     flow: Flow,
@@ -182,6 +197,7 @@ impl Checker {
                 behind,
                 sent: 0,
                 last: None,
+                least_rate: LeastRate::Nothing,
                 end: None,
                 flow: *flow,
                 flow_lost: false,
@@ -372,6 +388,7 @@ impl Dialog {
             let delivered = matches!(last.outcome, Some((_, Outcome::Accepted)));
             let repeats = notify.essence_hash == last.essence_hash && self.owes_since.is_none();
             if repeats
+                && self.least_rate == LeastRate::Nothing
                 && !notify.is_reconfigured
                 && delivered
                 && matches!(notify.standing, Standing::Active { .. })
@@ -409,6 +426,7 @@ impl Dialog {
 
     fn remember(&mut self, now: Micros, notify: &Notify) {
         self.owes_since = None;
+        self.least_rate = notify.least_rate;
         self.sent += 1;
         if matches!(notify.standing, Standing::Terminated { .. }) {
             self.end = Some(End::Told);
@@ -457,6 +475,11 @@ impl Dialog {
             .is_some_and(|owes| now > owes.max(resolved_at) + slack)
         {
             return Some("no NOTIFY after a 2xx");
+        }
+        if let (LeastRate::Every(period), Some(last)) = (self.least_rate, &self.last)
+            && now > (last.first_at + period).max(resolved_at) + slack
+        {
+            return Some("no NOTIFY although its min-rate asks for one");
         }
         (now > (self.deadline + bounds.grace).max(resolved_at) + slack + SECOND)
             .then_some("expired and not told")

@@ -43,6 +43,7 @@ fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
         is_partial: false,
         is_reconfigured: false,
         standing: Standing::Active { expires: left },
+        least_rate: LeastRate::Nothing,
         connection: ConnectionId::default(),
     }
 }

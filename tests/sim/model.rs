@@ -291,6 +291,7 @@ impl Presentity {
             }
             None => self.initial(intent, etag, until),
         };
+        self.statements.is_known_by_calls |= matches!(publication.content, Content::Legs(_));
         if intent.expires == 0 {
             self.bury(publication, Ending::Said, now);
             return Ok(());

@@ -17,6 +17,7 @@ use crate::network::SECOND;
 use crate::network::Wake;
 use crate::phone::lists::Line;
 use crate::phone::lists::Package;
+use crate::phone::lists::Rates;
 use crate::phone::lists::Target;
 use crate::realm::DOMAIN;
 use crate::realm::ELSEWHERE;
@@ -34,6 +35,7 @@ use std::rc::Rc;
 pub(crate) struct Key {
     pub(crate) target: Target,
     pub(crate) package: Package,
+    pub(crate) rates: Rates,
     /// Only asks, once in a while.
     fetches: bool,
     /// Whether it wants a subscription now.
@@ -168,9 +170,11 @@ impl Phone {
             };
             let presentity = net.rng.below(net.plan.presentities as u64) as usize;
             let fetches = net.rng.chance(80);
+            let rates = Rates::pick(net);
             phone.keys.push(Key {
                 target: Target::One(presentity),
                 package,
+                rates,
                 fetches,
                 wanted: true,
                 dialog: None,
@@ -344,8 +348,9 @@ impl Phone {
         dialog.cseq += 1;
         let to = key.target.uri(false);
         let headers = format!(
-            "Contact: <{contact}>\r\nEvent: {}\r\nAccept: {}\r\n{}Expires: {expires}\r\nUser-Agent: Simulated\r\n",
+            "Contact: <{contact}>\r\nEvent: {}{}\r\nAccept: {}\r\n{}Expires: {expires}\r\nUser-Agent: Simulated\r\n",
             key.package.token(),
+            key.rates.parameters(),
             key.package.accept(),
             key.target.headers(),
         );

@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) style: Style,
     /// Phones of a thousand that subscribe to lists.
     pub(crate) lists: u64,
+    /// Keys of a thousand that ask for a rate.
+    pub(crate) rates: u64,
     /// How often the operator edits lists and rules, on average; 0 for a node without rules.
     pub(crate) edit_every: Micros,
     pub(crate) phones: usize,
@@ -75,6 +77,7 @@ impl Plan {
             orbits: rng.below(presentities as u64 / 2 + 1) as usize,
             style: rng.pick(&[Style::Standard, Style::Alceo, Style::Imagicle]),
             lists: rng.pick(&[0, 300, 700]),
+            rates: rng.pick(&[0, 200, 500]),
             edit_every: rng.pick(&[0, 10, 20, 40]) * SECOND,
             phones: rng.between(2, 6) as usize,
             keys_per_phone_max: rng.between(1, 5),

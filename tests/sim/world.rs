@@ -133,6 +133,7 @@ enum Asked {
     Watchers,
     Why(usize),
     Drain,
+    Counters,
 }
 
 /// How a run went.

@@ -36,6 +36,7 @@ fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
     let mut calls = Vec::new();
     let mut declarations = Vec::new();
     let (mut has_registrar, mut call_source, mut note) = (false, None, None);
+    let mut is_known_by_calls = false;
     for fact in facts.split_whitespace() {
         let word = |open, activity: &str, words: Option<&str>| {
             let statement = Statement {
@@ -82,6 +83,7 @@ fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
                 call("h", Direction::Recipient, CallState::Confirmed),
             )),
             "feed" => call_source = Some(FEED),
+            "called-before" => is_known_by_calls = true,
             "noted" => note = Some(Arc::from("back soon")),
             "open" => declarations.push((CLIENT, word(Some(true), "", None))),
             "closed" => declarations.push((CLIENT, word(Some(false), "", Some("On holiday")))),
@@ -107,6 +109,7 @@ fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
         note: note.as_ref(),
         has_registrar,
         call_source: call_source.or_else(|| calls.first().map(|(by, _)| *by)),
+        is_known_by_calls: is_known_by_calls || call_source.is_some() || !calls.is_empty(),
     };
     let mut composed = Composed::default();
     let calls = calls.iter().map(|(by, call)| (*by, call));
@@ -246,8 +249,13 @@ fn standard() {
         ("operator-away donotdisturb", "away closed"),
         ("operator-away on-the-phone", "busy open"),
         ("operator-away ringing", "ringing open"),
-        // Who merely reports no call says nothing about reachability.
-        ("feed", "offline closed"),
+        // A user known by calls is there while idle too, unless a registrar or he says otherwise.
+        ("feed", "available open"),
+        ("called-before", "available open"),
+        ("called-before away", "away open"),
+        ("called-before closed", "offline closed"),
+        ("called-before unregistered", "unreachable closed"),
+        ("called-before dnd", "do-not-disturb closed"),
     ];
     for (facts, expected) in table {
         assert_eq!(outcome(Style::Standard, facts), expected, "{facts:?}");

@@ -80,6 +80,7 @@ fn nothing_beside<'a>(rules: &'a Rules, extras: &'a Arc<Extras>) -> Circumstance
         note: None,
         has_registrar: false,
         call_source: None,
+        is_known_by_calls: false,
     }
 }
 

@@ -114,6 +114,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) has_registrar: bool,
     /// Who speaks about its calls better than a client's activities do, even if of no call.
     pub(crate) call_source: Option<Contributor>,
+    /// Whether a source has spoken of its calls lately, if only to say that there is none.
+    pub(crate) is_known_by_calls: bool,
 }
 
 impl Circumstances<'_> {
@@ -211,9 +213,19 @@ impl Circumstances<'_> {
                 },
             });
         }
-        let idle = self.call_source.map(|source| (source, "no call"));
-        idle.filter(|_| self.rules.style == Style::Imagicle)
-            .map(available)
+        self.idle(declared_open).map(available)
+    }
+
+    /// Whose word it is that the user has no call. Whose calls are reported has a phone.
+    fn idle(&self, declared_open: Option<bool>) -> Option<(Contributor, &'static str)> {
+        if self.rules.style == Style::Standard && declared_open == Some(false) {
+            return None;
+        }
+        let source = self.call_source.map(|source| (source, "no call"));
+        source.or_else(|| {
+            let remembered = (Contributor::Nobody, "no call since the last one reported");
+            self.is_known_by_calls.then_some(remembered)
+        })
     }
 
     /// The strongest reason of what the user declares; None when nothing is declared.

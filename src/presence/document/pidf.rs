@@ -11,9 +11,11 @@
 use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::activity;
+use crate::presence::call::CallState;
 use crate::presence::composition::Availability;
 use crate::presence::composition::Extended;
 use crate::presence::composition::implied_activity;
+use crate::presence::composition::lamp;
 use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
@@ -42,6 +44,12 @@ const EXTENDED_NAMESPACE: &str = "urn:x-lamplighter:extended-status";
 
 /// What is said of a presentity that does not want to be disturbed and does not say why (W:D2.14).
 const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
+
+/// What is said of a presentity in a call that has no note of its own.
+const ON_THE_PHONE_NOTE: &str = "On the phone";
+
+/// What is said while an incoming call is unanswered.
+const RINGING_NOTE: &str = "Ringing";
 
 /// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet
 /// XML-escaped.
@@ -132,13 +140,17 @@ fn write_extended(out: &mut Vec<u8>, extended: Extended) {
     out.extend_from_slice(b"</x:extended>\n");
 }
 
-/// The presentity's note, or what is said when it does not want to be disturbed and does not say
-/// why.
+/// The presentity's own note, else what its state is in words: soft phones show nothing but the
+/// note.
 fn note(composed: &Composed) -> Option<&str> {
-    match &composed.note {
-        Some(note) => Some(&**note),
-        None if composed.availability == Availability::DoNotDisturb => Some(DO_NOT_DISTURB_NOTE),
-        None => None,
+    if let Some(note) = &composed.note {
+        return Some(&**note);
+    }
+    match (composed.availability, lamp(composed)) {
+        (Availability::DoNotDisturb, _) => Some(DO_NOT_DISTURB_NOTE),
+        (_, CallState::Terminated) => None,
+        (_, CallState::Confirmed) => Some(ON_THE_PHONE_NOTE),
+        (_, CallState::Trying | CallState::Proceeding | CallState::Early) => Some(RINGING_NOTE),
     }
 }
 

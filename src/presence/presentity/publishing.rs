@@ -127,6 +127,9 @@ impl Presentity {
         };
         // Only legs are not among the extras, nor can they change them.
         self.extras_are_stale |= publication.package != Package::Dialog;
+        if publication.package == Package::Dialog {
+            self.remember_calls(now);
+        }
         match operation {
             Operation::Nothing => {}
             Operation::Initial(document) => self.store(renewed, document, limits, now)?,

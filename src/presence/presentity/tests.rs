@@ -270,7 +270,7 @@ fn peers_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
     assert_eq!(stage.lamp(), Confirmed, "one's own call shows as confirmed");
     stage.pass(0.2);
     assert_eq!(stage.lamp(), Terminated);
-    assert_eq!(stage.availability(), Availability::Offline);
+    assert_eq!(stage.availability(), Availability::Available);
     assert!(!stage.presentity.is_blank(), "the publication lives on");
 }
 
@@ -836,6 +836,8 @@ fn tombstones_are_bounded() {
         "the oldest is forgotten"
     );
     stage.pass(3700.0);
+    assert!(stage.presentity.explain(stage.now).is_empty());
+    stage.pass(7.0 * 86_400.0);
     assert!(stage.presentity.is_blank());
 }
 
@@ -1000,4 +1002,55 @@ fn every_contribution_is_explained() {
     );
     stage.initial(3, full([]));
     assert_eq!(stage.presentity.explain(stage.now)[2].says, "no call");
+}
+
+#[test]
+fn the_verdict_never_denies_what_a_row_says() {
+    let mut stage = Stage::new();
+    let tag = stage.initial(1, full([]));
+    assert_eq!(stage.presentity.verdict(), "available: no call");
+    let explained = stage.presentity.explain(stage.now);
+    assert_eq!(
+        (&*explained[0].says, explained[0].decides),
+        ("no call", true)
+    );
+
+    stage
+        .publish(1, Package::Dialog, Condition::Matches(tag), Some(0), None)
+        .unwrap();
+    assert_eq!(
+        stage.presentity.verdict(),
+        "available: no call since the last one reported"
+    );
+    assert!(stage.presentity.explain(stage.now).is_empty());
+    stage.pass(7.0 * 86_400.0);
+    assert_eq!(
+        stage.presentity.verdict(),
+        "offline: no source says anything"
+    );
+
+    stage.say(Said::Note(Some("back at one".into())));
+    assert_eq!(stage.presentity.explain(stage.now).len(), 1);
+    assert_eq!(
+        stage.presentity.verdict(),
+        "offline: no source speaks of calls or availability"
+    );
+}
+
+#[test]
+fn a_user_known_by_calls_is_there_between_them_and_for_a_week_after() {
+    let mut stage = Stage::new();
+    let is_open = |stage: &Stage| stage.presentity.composed().open;
+    assert!(!is_open(&stage));
+    stage.say(call_state(Some(number("123")), 100));
+    assert!(is_open(&stage));
+    stage.say(call_state(None, 100));
+    assert_eq!(stage.lamp(), Terminated);
+    assert!(is_open(&stage));
+    stage.pass(6.9 * 86_400.0);
+    assert!(is_open(&stage));
+    // A registrar knows better.
+    stage.say(Said::Unregistered);
+    assert_eq!(stage.availability(), Availability::Unreachable);
+    assert!(!is_open(&stage));
 }

@@ -188,6 +188,8 @@ pub(crate) enum Says {
     Contact,
     /// A registrar has spoken.
     Registrar,
+    /// A source has spoken of calls, in a publication or otherwise.
+    KnownByCalls,
 }
 
 /// What is known of a presentity besides what is said.
@@ -251,6 +253,8 @@ pub(crate) fn compose<'a>(
         || any(|says| matches!(says, Says::Contact))
         || voice_mail == Some(false);
 
+    let is_known_by_calls = any(|says| matches!(says, Says::KnownByCalls));
+
     let mut reasons = Vec::new();
     if any(|says| matches!(says, Says::DoNotDisturb)) {
         reasons.push(Availability::DoNotDisturb);
@@ -273,9 +277,7 @@ pub(crate) fn compose<'a>(
         reasons.extend((!is_overruled).then_some(Availability::Available));
     } else if is_expected && lamp.is_none() && declared_open != Some(true) {
         reasons.push(Availability::Unreachable);
-    } else if style == Style::Imagicle
-        && any(|says| matches!(says, Says::CallSource | Says::Leg { .. } | Says::Call))
-    {
+    } else if is_known_by_calls && !(style == Style::Standard && declared_open == Some(false)) {
         reasons.push(Availability::Available);
     }
     let meaning = |word: &Word| meaning_of(word, style, declared_open);
@@ -285,7 +287,7 @@ pub(crate) fn compose<'a>(
     let open = match availability {
         Availability::DoNotDisturb | Availability::Unreachable => false,
         _ if style == Style::Standard => {
-            declared_open.unwrap_or_else(|| lamp.is_some() || has_reach)
+            declared_open.unwrap_or_else(|| lamp.is_some() || has_reach || is_known_by_calls)
         }
         _ => availability != Availability::Offline,
     };
@@ -296,18 +298,23 @@ pub(crate) fn compose<'a>(
     let noted = heard.iter().filter(|word| word.note.is_some());
     let strongest = noted.min_by_key(|word| (meaning(word), std::cmp::Reverse(word.since)));
     let note = own_note.or_else(|| strongest.and_then(|word| word.note.clone()));
-    let is_disturbed = availability == Availability::DoNotDisturb;
+    let implied_note = match (availability, lamp) {
+        (Availability::DoNotDisturb, _) => Some("Do not disturb"),
+        (_, Some(State::Confirmed)) => Some("On the phone"),
+        (_, Some(_)) => Some("Ringing"),
+        (_, None) => None,
+    };
     Expected {
         availability,
         open,
         activities: activities_of(availability, lamp.is_some(), &heard, hears_claims),
-        note: note.or_else(|| is_disturbed.then(|| "Do not disturb".to_owned())),
+        note: note.or_else(|| implied_note.map(str::to_owned)),
         word: availability.word(style),
         has_nameless_call: claimed || any(|says| matches!(says, Says::Call)),
         has_named_call: any(|says| matches!(says, Says::Leg { .. })),
         is_present: match nature.is_orbit {
             true => lamp.is_some(),
-            false => said().next().is_some(),
+            false => said().any(|says| !matches!(says, Says::KnownByCalls)),
         },
         lamp: lamp.map(Lamp).unwrap_or_default(),
     }

@@ -36,6 +36,8 @@ const FOR_GOOD: Micros = Micros::MAX / 2;
 pub(super) struct Statements {
     told: Vec<Told>,
     is_known_to_a_registrar: bool,
+    /// A run is shorter than the week for which that is remembered.
+    pub(super) is_known_by_calls: bool,
 }
 
 impl Statements {
@@ -48,6 +50,7 @@ impl Statements {
         };
         self.told.retain(|old| !is_same_source(old));
         self.is_known_to_a_registrar |= matches!(told, Told::Registered(..) | Told::Unregistered);
+        self.is_known_by_calls |= matches!(told, Told::CallState(_) | Told::Lamp(_));
         let says_nothing = match &told {
             Told::CallState(until) | Told::Lamp(until) => until.is_none_or(|until| until <= now),
             Told::DoNotDisturb(is_on) => !is_on,
@@ -68,7 +71,12 @@ impl Statements {
             until: FOR_GOOD,
             says: Says::Registrar,
         });
-        registrar.into_iter().chain(self.told.iter().map(claim_of))
+        let calls = self.is_known_by_calls.then_some(Claim {
+            until: FOR_GOOD,
+            says: Says::KnownByCalls,
+        });
+        let known = registrar.into_iter().chain(calls);
+        known.chain(self.told.iter().map(claim_of))
     }
 }
 

@@ -5,12 +5,14 @@ use super::Key;
 use super::Phone;
 use crate::documents;
 use crate::documents::Shown;
+use crate::network::Micros;
 use crate::network::Net;
 use crate::network::SECOND;
 use crate::network::Wake;
 use crate::realm::DOMAIN;
 use crate::rlmi;
 use crate::rlmi::InstanceState;
+use crate::sip_text::parameter;
 
 /// In which package a key subscribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,43 @@ impl Package {
         match self {
             Self::Dialog => "application/dialog-info+xml",
             Self::Presence => "application/pidf+xml",
+        }
+    }
+}
+
+/// What rates a key's SUBSCRIBE asks for (RFC 6446).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates(&'static str);
+
+impl Rates {
+    /// Most keys ask for none; a hostile one for the greatest.
+    pub(super) fn pick(net: &mut Net) -> Self {
+        if !net.rng.chance(net.plan.rates) {
+            return Self("");
+        }
+        Self(net.rng.pick(&[
+            ";min-rate=1",
+            ";min-rate=99",
+            ";min-rate=0.2",
+            ";adaptive-min-rate=1",
+            ";adaptive-min-rate=0.2;min-rate=0.1",
+            ";max-rate=2",
+            ";max-rate=2;min-rate=1",
+            ";max-rate=0.5;adaptive-min-rate=5",
+        ]))
+    }
+
+    /// As parameters of Event.
+    pub(super) fn parameters(self) -> &'static str {
+        self.0
+    }
+
+    /// The time between two changes that its `max-rate` allows.
+    pub(crate) fn gap(self) -> Micros {
+        match parameter(self.0, "max-rate") {
+            Some("2") => SECOND / 2,
+            Some(_) => 2 * SECOND,
+            None => 0,
         }
     }
 }
@@ -115,9 +154,11 @@ impl Phone {
             };
             let after = net.rng.below(5 * SECOND);
             net.wake(self.id, after, Wake::Subscribe(self.keys.len()));
+            let rates = Rates::pick(net);
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
+                rates,
                 fetches: net.rng.chance(50),
                 wanted: true,
                 dialog: None,

@@ -21,7 +21,8 @@ impl Phone {
             return self.send(Rc::clone(answer), bench);
         }
         let (call_id, tag, remote) = (text.call_id(), text.tag("To"), text.tag("From"));
-        let package = text.one("Event").unwrap_or_default();
+        let event = text.one("Event").unwrap_or_default();
+        let package = event.split(';').next().unwrap_or_default();
         let living = self.keys.iter_mut().filter_map(|key| {
             let known = key.package.token() == package;
             key.dialog.as_mut().filter(|_| known)

@@ -18,6 +18,9 @@ use lamplighter::shard::Outbox;
 use lamplighter::shard::Reply;
 use lamplighter::shard::Token;
 
+/// Timers of a shard that a late driver may make late in a whole run, besides those of NOTIFYs.
+const LATE_TIMERS_MAX: u64 = 50;
+
 impl World {
     /// A message leaves the node.
     pub(super) fn observe(&mut self, octets: &[u8], flow: &Flow) {
@@ -177,12 +180,23 @@ impl World {
                 }
             }
             (Some(Asked::Drain), Reply::Outstanding(0)) => {}
+            (Some(Asked::Counters), Reply::Counters(counters)) => self.judge_timers(&counters),
             (asked, reply) => {
                 self.fail(
                     "a reply to nobody, or of another kind",
                     format!("{asked:?}: {reply:?}"),
                 );
             }
+        }
+    }
+
+    /// A late driver makes a few timers late. An owner that arms the past again and again makes as
+    /// many as there are ticks.
+    fn judge_timers(&mut self, counters: &[(&'static str, u64)]) {
+        let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
+        let late = value("timers_armed_late");
+        if late > LATE_TIMERS_MAX + value("notifies_sent") / 4 {
+            self.fail("timers are armed for the past", format!("{late}"));
         }
     }
 

@@ -63,6 +63,7 @@ impl World {
                 self.ask_about_everybody();
                 for shard in 0..self.bench.net.plan.shards {
                     self.ask(shard, 1, Command::Drain, Asked::Drain);
+                    self.ask(shard, 1, Command::Counters, Asked::Counters);
                 }
             }
             Phase::Chaos => {}

@@ -9,6 +9,7 @@ use super::judge::hash_of;
 use crate::documents::Shown;
 use crate::documents::read;
 use crate::documents::without_versions;
+use crate::invariants::LeastRate;
 use crate::invariants::Notify;
 use crate::invariants::Standing;
 use crate::model::Expected;
@@ -110,6 +111,7 @@ impl World {
             is_partial: is_full == Some(false),
             is_reconfigured: self.bench.realms.changed(since, now),
             standing: told.standing.clone(),
+            least_rate: least_rate(text.one("Subscription-State").unwrap_or_default()),
             connection,
             key,
         };
@@ -309,10 +311,21 @@ impl World {
     }
 }
 
+/// What Subscription-State says of a least rate.
+fn least_rate(standing: &str) -> LeastRate {
+    let period = |rate: &str| (SECOND as f64 / rate.parse().unwrap_or(1.0)) as Micros;
+    let (least, adaptive) = ("min-rate", "adaptive-min-rate");
+    match (parameter(standing, least), parameter(standing, adaptive)) {
+        (Some(rate), _) => LeastRate::Every(period(rate)),
+        (None, Some(_)) => LeastRate::Adaptive,
+        (None, None) => LeastRate::Nothing,
+    }
+}
+
 /// How long a phone may show what was: its pace and its own slowness, twice, because state may
 /// change while it thinks. A list goes in several NOTIFYs, each after the answer to the last.
 fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
-    let one = 2 * phone.slowness();
+    let one = 2 * phone.slowness() + key.rates.gap();
     let of_list = match key.target {
         Target::One(_) => 0,
         Target::List { .. } => Plan::RESOURCES_MAX as u64 * (one + 10 * MILLISECOND),
