@@ -305,9 +305,11 @@ impl Shard {
         }
     }
 
-    /// Whether an address is one of our own listeners (W:E2.5).
+    /// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
+    /// none.
     pub(crate) fn is_local(&self, address: SocketAddr, flow: &Flow) -> bool {
-        address == flow.local || self.options.local_addresses.contains(&address)
+        let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
+        is_it(&flow.local) || self.options.local_addresses.iter().any(is_it)
     }
 
     /// What every request about somebody must pass: it is about somebody, it requires nothing that
