@@ -130,6 +130,7 @@ fn add_domain(
         reveal_number: domain.reveal_number,
         max_call_duration: domain.max_call_duration.get_ref().0,
         min_expires: domain.min_expires.get_ref().0,
+        min_publish_expires: domain.min_publish_expires.get_ref().0,
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
         sha256: domain.sha256,
@@ -185,6 +186,8 @@ fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
     // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could never be
     // demanded.
     time_between(&domain.min_expires, "min_expires", 1, 3600, complainer);
+    let publish = &domain.min_publish_expires;
+    time_between(publish, "min_publish_expires", 1, 3600, complainer);
     time_between(
         &domain.max_expires,
         "max_expires",
@@ -199,10 +202,17 @@ fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
         7 * 86_400,
         complainer,
     );
-    let (min, max) = (domain.min_expires.get_ref(), domain.max_expires.get_ref());
-    if max < min {
-        let place = placed([&domain.max_expires, &domain.min_expires]);
-        let what = format!("max_expires ({max}) is less than min_expires ({min})");
+    let longest = &domain.max_expires;
+    for (name, shortest) in [
+        ("min_expires", &domain.min_expires),
+        ("min_publish_expires", publish),
+    ] {
+        let (min, max) = (shortest.get_ref(), longest.get_ref());
+        if min <= max {
+            continue;
+        }
+        let place = placed([longest, shortest]);
+        let what = format!("max_expires ({max}) is less than {name} ({min})");
         complainer.add(
             place,
             what,

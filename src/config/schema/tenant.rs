@@ -31,9 +31,12 @@ pub struct Domain {
     /// Longest and default life of a call_state.htm statement.
     #[serde(default = "Domain::max_call_duration")]
     pub max_call_duration: Spanned<Interval>,
-    /// Shortest expiry; shorter is refused with 423.
+    /// Shortest expiry of a subscription; shorter is refused with 423.
     #[serde(default = "Domain::min_expires")]
     pub min_expires: Spanned<Interval>,
+    /// Shortest expiry of a publication; shorter is refused with 423.
+    #[serde(default = "Domain::min_publish_expires")]
+    pub min_publish_expires: Spanned<Interval>,
     /// Longest expiry; longer is shortened.
     #[serde(default = "Domain::max_expires")]
     pub max_expires: Spanned<Interval>,
@@ -233,6 +236,10 @@ impl Domain {
 
     fn min_expires() -> Spanned<Interval> {
         unplaced(Interval::from_secs(60))
+    }
+
+    fn min_publish_expires() -> Spanned<Interval> {
+        unplaced(Interval::from_secs(1))
     }
 
     fn max_expires() -> Spanned<Interval> {

@@ -204,17 +204,29 @@ impl Model {
             };
             held.publisher == publisher && dialogs.iter().any(live)
         };
-        for (_, held) in self
-            .publications
-            .extract_if(.., |(_, held)| is_left_over(held))
-        {
-            for (key, (state, stated)) in held.legs {
+        let left_over = self.publications.iter_mut().map(|(_, held)| held);
+        for held in left_over.filter(|held| is_left_over(held)) {
+            for (key, (state, stated)) in std::mem::take(&mut held.legs) {
                 match legs.get(&key) {
                     Some((known, _)) if CallState::progress(*known) >= state.progress() => {}
                     _ => {
                         legs.insert(key, (state, stated));
                     }
                 }
+            }
+        }
+        if is_full && dialogs.is_empty() {
+            let end = self.now + 32;
+            let own = |(_, held): &&mut (u64, Held)| held.publisher == publisher;
+            for (number, held) in self.publications.iter_mut().filter(own) {
+                let legs = std::mem::take(&mut held.legs);
+                self.tombstones
+                    .extend(legs.into_keys().map(|key| Tombstone {
+                        key,
+                        end,
+                        omitted_by: Some(*number),
+                        expired: false,
+                    }));
             }
         }
         let held = Held {
