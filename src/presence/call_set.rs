@@ -211,10 +211,13 @@ impl CallSet {
             let is_meant = is_equal(leg) || !owner.is_feeder && leg.is_named_by(owner, key);
             is_meant && leg.call.state.is_unanswered()
         });
+        let is_over = |leg: &Leg| leg.is_named_by(owner, key) && !is_equal(leg);
         self.bury_where(Ending::Dialog, now, |leg| {
-            let goes_on = ends_loser && !leg.call.state.is_unanswered();
-            leg.is_named_by(owner, key) && !is_equal(leg) && !goes_on
+            leg.call.state.is_unanswered() && is_over(leg)
         });
+        if !ends_loser {
+            self.bury_where(Ending::Terminated, now, is_over);
+        }
     }
 
     /// Takes a live dialog.

@@ -40,7 +40,7 @@ impl Source {
         let request = (String::from("call"), self.requests);
         let intent = Intent {
             presentity: 0,
-            publisher: 1,
+            publisher: (1, 0),
             condition: condition.map(str::to_owned),
             expires,
             document: legs.map(|legs| Document::Dialogs { full: true, legs }),
