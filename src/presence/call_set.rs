@@ -249,6 +249,8 @@ impl CallSet {
         let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
             Likeness::Equal => Some(0),
             Likeness::Compatible { .. } if leg.source_id == dialog.id => Some(1),
+            // The document at hand names it otherwise.
+            Likeness::Compatible { .. } if leg.named => None,
             Likeness::Compatible { .. } => Some(2),
             Likeness::Different => None,
         };

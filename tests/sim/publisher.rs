@@ -394,12 +394,12 @@ impl Source {
             call.step = 9;
             next = rng.below(100 * MILLISECOND);
         }
-        if self.style == Style::PerStep && rng.chance(300) {
-            // Ended without the tags it had.
-            let over = changed
-                .iter_mut()
-                .filter(|(_, leg)| leg.state == State::Terminated);
-            for (_, leg) in over {
+        let is_end = changed
+            .iter()
+            .all(|(_, leg)| leg.state == State::Terminated);
+        if self.style == Style::PerStep && is_end && rng.chance(300) {
+            // Without the tags it had.
+            for (_, leg) in &mut changed {
                 (leg.local_tag, leg.remote_tag) = Default::default();
             }
         }

@@ -131,9 +131,7 @@ impl Presentity {
         };
         // Only legs are not among the extras, nor can they change them.
         self.extras_are_stale |= publication.package != Package::Dialog;
-        if publication.package == Package::Dialog {
-            self.remember_calls(now);
-        }
+        self.is_known_by_calls |= publication.package == Package::Dialog;
         match operation {
             Operation::Pass(document) => self.pass(renewed, document, limits, now),
             Operation::Initial(document) => self.store(renewed, document, limits, now)?,

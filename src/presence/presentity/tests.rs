@@ -839,8 +839,6 @@ fn tombstones_are_bounded() {
         "the oldest is forgotten"
     );
     stage.pass(3700.0);
-    assert!(stage.presentity.explain(stage.now).is_empty());
-    stage.pass(7.0 * 86_400.0);
     assert!(stage.presentity.is_blank());
 }
 
@@ -1026,12 +1024,8 @@ fn the_verdict_never_denies_what_a_row_says() {
         "available: no call since the last one reported"
     );
     assert!(stage.presentity.explain(stage.now).is_empty());
-    stage.pass(7.0 * 86_400.0);
-    assert_eq!(
-        stage.presentity.verdict(),
-        "offline: no source says anything"
-    );
 
+    let mut stage = Stage::new();
     stage.say(Said::Note(Some("back at one".into())));
     assert_eq!(stage.presentity.explain(stage.now).len(), 1);
     assert_eq!(
@@ -1041,7 +1035,7 @@ fn the_verdict_never_denies_what_a_row_says() {
 }
 
 #[test]
-fn a_user_known_by_calls_is_there_between_them_and_for_a_week_after() {
+fn a_user_known_by_calls_is_there_between_them() {
     let mut stage = Stage::new();
     let is_open = |stage: &Stage| stage.presentity.composed().open;
     assert!(!is_open(&stage));
@@ -1050,8 +1044,9 @@ fn a_user_known_by_calls_is_there_between_them_and_for_a_week_after() {
     stage.say(call_state(None, 100));
     assert_eq!(stage.lamp(), Terminated);
     assert!(is_open(&stage));
-    stage.pass(6.9 * 86_400.0);
+    stage.pass(86_400.0);
     assert!(is_open(&stage));
+    assert!(stage.presentity.is_blank() && stage.presentity.is_known_by_calls());
     // A registrar knows better.
     stage.say(Said::Unregistered);
     assert_eq!(stage.availability(), Availability::Unreachable);
