@@ -310,7 +310,7 @@ impl Shard {
     }
 
     /// What every request about somebody must pass: it is about somebody, it requires nothing that
-    /// we do not know, and it says who it is from.
+    /// we do not know, it says who it is from, and the shares it takes from are not used up.
     pub(crate) fn admit<'d>(
         &mut self,
         request: &Request<'_>,
@@ -323,6 +323,11 @@ impl Shard {
         };
         check_extensions(request.message)?;
         let identity = self.authenticate(request, domain, directory, now)?;
+        let user = match &identity {
+            Identity::User(user) => Some(user.as_str()),
+            Identity::Believed => None,
+        };
+        self.check_shares(request, &aor, domain, user, now)?;
         Ok((aor, domain, identity))
     }
 

@@ -86,7 +86,9 @@ impl Shard {
         now: Instant,
     ) -> DialogId {
         let flow = request.flow;
-        let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
+        let phone = self
+            .phones
+            .join(phone_key(&flow, dialog.remote_target()), &profile, now);
         let destination = next_hop(request, &dialog);
         let way = Way { flow, destination };
         let id = self.table.add_dialog(dialog, way, phone, profile);

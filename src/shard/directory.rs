@@ -288,6 +288,12 @@ impl Directory {
             .is_some_and(|account| account.is_feeder)
     }
 
+    /// Whether any domain trusts that address.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.domains.iter().any(|domain| domain.trusts(address))
+    }
+
     /// All domains, in the order they were added.
     #[must_use]
     pub fn domains(&self) -> &[Domain] {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use crate::presence::Aor;
-use crate::presence::fixed_hash::fnv1a;
+use crate::presence::fixed_hash::fnv1a_of_parts;
 use crate::shard::flow::Flow;
 use crate::shard::respond::Request;
 use crate::sip::Message;
@@ -59,9 +59,8 @@ pub(crate) fn event_id(value: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-/// A phone: where its requests come from, and its Contact's address.
-pub(crate) fn phone_key(flow: &Flow, dialog: &Dialog) -> u64 {
-    let target = dialog.remote_target();
+/// A phone: where its requests come from, and the address in `target`, the URI of its Contact.
+pub(crate) fn phone_key(flow: &Flow, target: &[u8]) -> u64 {
     let address = Uri::parse(target).map_or(target, |uri| uri.host);
     let port = Uri::parse(target)
         .ok()
@@ -75,17 +74,14 @@ pub(crate) fn phone_key(flow: &Flow, dialog: &Dialog) -> u64 {
         IpAddr::V4(ip) => u128::from(ip.to_bits()),
         IpAddr::V6(ip) => ip.to_bits(),
     };
-    fnv1a(
-        &[
-            &peer.to_le_bytes()[..],
-            &flow.peer.port().to_le_bytes(),
-            &port.to_le_bytes(),
-            address,
-            b"/",
-            user,
-        ]
-        .concat(),
-    )
+    fnv1a_of_parts(&[
+        &peer.to_le_bytes(),
+        &flow.peer.port().to_le_bytes(),
+        &port.to_le_bytes(),
+        address,
+        b"/",
+        user,
+    ])
 }
 
 /// Where NOTIFYs go: back where the SUBSCRIBE came from; only a phone on UDP that does not say

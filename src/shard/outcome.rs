@@ -29,6 +29,11 @@ use crate::sip::transaction::client::Due;
 const REFUSALS_MAX: u8 = 5;
 /// NOTIFYs in a row that may stay unanswered (W:A3.7).
 const STRIKES_MAX: u8 = 2;
+/// The shortest pause after a NOTIFY that was refused with Retry-After. It doubles with each refusal
+/// in a row, whatever shorter time Retry-After names.
+const DELAY_MIN: Duration = Duration::from_secs(1);
+/// How often it doubles: up to 64 s.
+const DELAY_DOUBLINGS_MAX: u8 = 6;
 
 /// What an answer means for the subscription (W:A3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +231,7 @@ impl Shard {
         match outcome {
             Outcome::Delivered => {
                 subscription.refusals = 0;
+                subscription.delays = 0;
                 if let Some(message) = message
                     && let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize)
                 {
@@ -240,7 +246,10 @@ impl Shard {
             }
             Outcome::Later(delay) => {
                 subscription.forget_shown();
-                subscription.not_before = Some(now + delay);
+                let doublings = subscription.delays.min(DELAY_DOUBLINGS_MAX);
+                subscription.delays = doublings + 1;
+                let delay_min = DELAY_MIN * (1 << doublings);
+                subscription.not_before = Some(now + delay.max(delay_min));
                 subscription.wants = Wants::Notify;
                 self.arm_subscription(id);
             }

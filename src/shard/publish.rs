@@ -195,6 +195,7 @@ impl Shard {
         emit::header(&mut out.arena, "SIP-ETag", &published.entity_tag.to_token());
         emit::header_number(&mut out.arena, "Expires", published.expires.as_secs());
         self.end_response(request, head, now, out);
+        self.keep_stream(&request.flow, published.expires, now, out);
         Ok(())
     }
 

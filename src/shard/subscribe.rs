@@ -134,7 +134,9 @@ impl Shard {
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        let phone = self.phones.find(phone_key(&request.flow, &dialog));
+        let phone = self
+            .phones
+            .find(phone_key(&request.flow, dialog.remote_target()));
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
         self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
         let peer = request.flow.peer.ip();
@@ -546,6 +548,7 @@ impl Shard {
             emit::header(&mut out.arena, "Require", b"eventlist");
         }
         self.end_response(request, head, now, out);
+        self.keep_stream(&request.flow, granted, now, out);
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.

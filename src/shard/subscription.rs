@@ -111,6 +111,8 @@ pub(crate) struct Subscription {
     pub(crate) strikes: u8,
     /// NOTIFYs in a row that were refused.
     pub(crate) refusals: u8,
+    /// NOTIFYs in a row that were refused with Retry-After, as far as the pause after them grows.
+    pub(crate) delays: u8,
     /// Nothing is sent before.
     pub(crate) not_before: Option<Instant>,
 }

@@ -264,6 +264,7 @@ impl Table {
             shown: 0,
             strikes: 0,
             refusals: 0,
+            delays: 0,
             not_before: None,
         });
         id

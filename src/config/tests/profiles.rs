@@ -300,7 +300,10 @@ notify_burst = 0
     let expected = [
         (2, "\"Acme Phones\" is no name of a profile; use letters"),
         (3, "\"*\" is no User-Agent; write how it begins"),
-        (4, "list_octets is 1048576; choose from 1024 to 61440"),
+        (
+            4,
+            "list_octets is 1 MiB; choose from \"1 KiB\" to \"60 KiB\"",
+        ),
         (
             6,
             "the profile \"yaelink\" is for nobody; did you mean \"yealink\"?",
@@ -324,6 +327,6 @@ notify_burst = 0
         (26, "notify_burst is 0"),
     ];
     complains(text, &expected);
-    let complaint = complaints("[[profile]]\nname = \"a\"\nidel = \"empty\"\n").remove(0);
+    let complaint = complaints("[[profile]]\nname = \"poly\"\nidel = \"empty\"\n").remove(0);
     assert!(complaint.ends_with("did you mean \"idle\"?"), "{complaint}");
 }
