@@ -1239,10 +1239,10 @@ fn what_ends_or_shortens_is_never_too_brief() {
     let live = full([leg("x", "l", "r", Early)]);
     let over = full([leg("x", "l", "r", Terminated)]);
     assert_eq!(
-        publish(&mut stage, Condition::None, 11, Some(live.clone())),
+        publish(&mut stage, Condition::None, 11, Some(live)),
         too_brief
     );
-    assert!(publish(&mut stage, Condition::None, 11, Some(over.clone())).is_ok());
+    assert!(publish(&mut stage, Condition::None, 11, Some(over)).is_ok());
     assert!(publish(&mut stage, Condition::None, 11, Some(full([]))).is_ok());
 
     let live = full([leg("z", "l", "r", Early)]);
