@@ -548,6 +548,7 @@ impl Shard {
             emit::header(&mut out.arena, "Require", b"eventlist");
         }
         self.end_response(request, head, now, out);
+        self.keep_stream(&request.flow, granted, now, out);
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.

@@ -444,7 +444,7 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
 }
 
 /// `abc.com open=true auth=none|digest|trusted trusted=10.0.0.0/8 alias=b.com min_expires=60
-/// max_expires=7200 sha256=true reveal=true max_call=7200`
+/// min_publish=1 max_expires=7200 sha256=true reveal=true max_call=7200`
 fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
     let name = text
         .split_whitespace()
@@ -475,6 +475,7 @@ fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
                 .trusted
                 .push(value.parse().map_err(|_| "not a network")?),
             ("min_expires", _) => domain.min_expires = seconds()?,
+            ("min_publish", _) => domain.min_publish_expires = seconds()?,
             ("max_expires", _) => domain.max_expires = seconds()?,
             ("max_call", _) => domain.max_call_duration = seconds()?,
             _ => return Err(format!("{key}={value}: unknown key of a domain")),
