@@ -98,8 +98,8 @@ pub(crate) fn response_flow(request: &Request<'_>) -> Flow {
         && !is_symmetric(via)
     {
         let port = via.port.filter(|port| *port != 0);
-        flow.peer
-            .set_port(port.unwrap_or(flow.transport.default_port()));
+        let default = flow.transport.default_port();
+        flow.peer.set_port(port.unwrap_or(default));
     }
     flow
 }
