@@ -59,8 +59,10 @@ pub struct Domain {
     pub reveal_number: bool,
     /// Longest and default life of a call_state.htm statement (W:D1.5).
     pub max_call_duration: Duration,
-    /// Shortest expiry of a subscription or publication; shorter is 423.
+    /// Shortest expiry of a subscription or registration; shorter is 423.
     pub min_expires: Duration,
+    /// Shortest expiry of a publication; shorter is 423.
+    pub min_publish_expires: Duration,
     /// Longest expiry; longer is shortened.
     pub max_expires: Duration,
     /// Whether addresses without an account may be watched and published.
@@ -95,6 +97,7 @@ impl Domain {
             reveal_number: false,
             max_call_duration: Duration::from_secs(7200),
             min_expires: Duration::from_secs(60),
+            min_publish_expires: Duration::from_secs(1),
             max_expires: Duration::from_secs(7200),
             open: false,
             sha256: false,
