@@ -263,6 +263,13 @@ impl Config {
         complainer.verdict().map(|()| config)
     }
 
+    /// [`Self::read`] without a complaint, for those who only want to know where the server of the
+    /// file is.
+    #[must_use]
+    pub fn glance(source: &Source) -> Self {
+        Self::read(source, &mut Complainer::new(source))
+    }
+
     /// The socket of the operator's commands: as given; else `control.sock` in the data directory;
     /// else, with the default data directory, in `/run/lamplighter`.
     #[must_use]

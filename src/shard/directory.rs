@@ -11,6 +11,7 @@
 pub mod decide;
 pub mod lists;
 pub mod profiles;
+pub mod removal;
 pub mod user_range;
 
 use std::collections::HashMap;
@@ -291,6 +292,12 @@ impl Directory {
         aor.filter(|aor| aor.domain() == domain)
             .and_then(|aor| self.account(aor.as_str()))
             .is_some_and(|account| account.is_feeder)
+    }
+
+    /// How many domains and accounts there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.domains.len(), self.accounts.len())
     }
 
     /// Whether any domain trusts that address.

@@ -44,11 +44,16 @@ use lamplighter::sip::message::PlainAnswer;
 use crate::dialogue::Peer;
 
 /// Where the server listens.
-const LOCAL: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
+const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
 
 /// The listener a peer can reach.
 fn local(peer: SocketAddr) -> SocketAddr {
-    LOCAL[usize::from(peer.is_ipv6())].parse().unwrap()
+    let listener = match peer {
+        SocketAddr::V4(_) => LOCAL[0],
+        SocketAddr::V6(peer) if peer.ip().is_unicast_link_local() => LOCAL[2],
+        SocketAddr::V6(_) => LOCAL[1],
+    };
+    listener.parse().unwrap()
 }
 
 /// Turns a shard may ask for at one instant before we call it a loop.
