@@ -33,6 +33,7 @@ pub(super) use shield::Shield;
 pub(super) use tenant::Account;
 pub use tenant::AuthKind;
 pub(super) use tenant::CompositionKind;
+pub(super) use tenant::DndLampKind;
 pub(super) use tenant::Domain;
 pub(super) use tenant::Group;
 pub(super) use tenant::HandlingKind;

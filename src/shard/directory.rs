@@ -26,6 +26,7 @@ use crate::presence::policy::Handling;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::subscription::Privacy;
@@ -84,6 +85,8 @@ pub struct Domain {
     pub default_handling: Handling,
     /// Whose rules make the composed state.
     pub composition: Style,
+    /// What lamps show of do-not-disturb.
+    pub dnd_lamp: DoNotDisturbLamp,
 }
 
 impl Domain {
@@ -108,6 +111,7 @@ impl Domain {
             privacy: Privacy::Pickup,
             default_handling: Handling::Allow,
             composition: Style::Standard,
+            dnd_lamp: DoNotDisturbLamp::None,
         }
     }
 
@@ -209,6 +213,7 @@ impl Directory {
         let rules = Rules {
             style: domain.composition,
             voicemail: domain.voicemail_pilots.clone(),
+            do_not_disturb: domain.dnd_lamp,
             ..Rules::default()
         };
         Arc::make_mut(&mut self.tenants).push(Tenant {
