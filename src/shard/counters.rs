@@ -105,6 +105,8 @@ counters! {
     notifies_suppressed,
     /// NOTIFYs held back by the rate of a phone.
     notifies_paced,
+    /// NOTIFYs that waited because nothing shows yet that their address gets what we send.
+    notifies_unproven,
     /// Timers armed for a moment that had passed: nothing is lost, but many mean a fault of ours.
     timers_armed_late,
     /// Responses that belong to no request of ours.

@@ -34,6 +34,7 @@ mod notify;
 mod origins;
 mod outcome;
 mod pace;
+mod paths;
 mod places;
 mod presentities;
 mod publish;

@@ -166,6 +166,7 @@ impl Shard {
 
         asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
+        self.prove_path_by_digest(request, domain, id, now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.asserted = asserted.map(Box::from);
         }
@@ -240,6 +241,7 @@ impl Shard {
             return Err(GONE);
         }
         let is_moved = self.take_target(request, id)?;
+        self.prove_path_by_digest(request, domain, id, now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }

@@ -1,11 +1,13 @@
 //! The ways to phones, each kept once: all dialogs of a phone share one.
 //!
-//! Invariants: a way lives while a dialog uses it; two ways are never equal.
+//! Invariants: a way lives while a dialog uses it, or a NOTIFY that asks for the proof of its path;
+//! two ways are never equal.
 
 use std::net::SocketAddr;
 
 use crate::shard::flow::Flow;
 use crate::shard::growing::GrowingMap;
+use crate::shard::paths::Probe;
 use crate::shard::places::Places;
 
 /// How a phone is reached.
@@ -26,6 +28,8 @@ pub(crate) struct WayId(u32);
 struct Shared {
     way: Way,
     dialogs: u32,
+    /// None once its path is proven.
+    probe: Option<Box<Probe>>,
 }
 
 /// All of them.
@@ -45,6 +49,18 @@ impl Way {
     }
 }
 
+impl Shared {
+    /// What a stream carries arrives.
+    fn new(way: Way) -> Self {
+        let is_unproven = !way.flow.transport.is_reliable();
+        Self {
+            way,
+            dialogs: 0,
+            probe: is_unproven.then(Box::default),
+        }
+    }
+}
+
 impl Ways {
     /// One more dialog uses that way.
     pub(crate) fn join(&mut self, way: Way) -> WayId {
@@ -52,9 +68,14 @@ impl Ways {
         let id = *self
             .ids_by_way
             .entry(way)
-            .or_insert_with(|| WayId(ways.insert(Shared { way, dialogs: 0 }) as u32));
-        ways[id.0 as usize].dialogs += 1;
+            .or_insert_with(|| WayId(ways.insert(Shared::new(way)) as u32));
+        self.hold(id);
         id
+    }
+
+    /// A way is used once more.
+    pub(crate) fn hold(&mut self, id: WayId) {
+        self.ways[id.0 as usize].dialogs += 1;
     }
 
     /// One dialog less; a way without dialogs is forgotten.
@@ -71,6 +92,22 @@ impl Ways {
     #[inline]
     pub(crate) fn dialogs(&self, id: WayId) -> usize {
         self.ways[id.0 as usize].dialogs as usize
+    }
+
+    /// What is known of a path that is not proven.
+    #[inline]
+    pub(crate) fn probe(&self, id: WayId) -> Option<&Probe> {
+        self.ways[id.0 as usize].probe.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn probe_mut(&mut self, id: WayId) -> Option<&mut Probe> {
+        self.ways[id.0 as usize].probe.as_deref_mut()
+    }
+
+    /// The path of a way is proven. None when it was already.
+    pub(crate) fn prove(&mut self, id: WayId) -> Option<Box<Probe>> {
+        self.ways[id.0 as usize].probe.take()
     }
 
     /// The way of a dialog.

@@ -480,7 +480,8 @@ fn publishes_wait_in_their_order_while_many_are_to_be_told() {
     let mut lab = Lab::new(AuthMode::None, shield);
     assert_eq!(status(&publish(&mut lab, "9@abc.com", "early")), "200");
     for phone in 1..4 {
-        lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        let peer = format!("10.0.0.{phone}:5060");
+        lab.subscribe(&peer, &format!("{phone}@abc.com"), "9@abc.com");
     }
     lab.out.clear();
     assert_eq!(publish(&mut lab, "9@abc.com", "confirmed"), "");
@@ -636,7 +637,7 @@ fn a_challenge_that_is_given_again_is_fresh() {
         let answer = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
         assert_eq!(status(&answer), "401");
         let challenge = header(&answer, "WWW-Authenticate").unwrap();
-        nonces.insert(challenge.split("nonce=\"").nth(1).unwrap()[..60].to_owned());
+        nonces.insert(challenge.split("nonce=\"").nth(1).unwrap()[..24].to_owned());
     }
     assert_eq!(nonces.len(), 10);
     assert_eq!(lab.counter("refusals_repeated"), 9);
