@@ -41,6 +41,8 @@ counters! {
     requests_shed_by_source,
     /// 503s because a domain was asked too often.
     requests_shed_by_domain,
+    /// 503s because too many subscriptions wait for the first answer of their address.
+    requests_shed_by_path,
     /// 503s because too many NOTIFYs wait (W:A1.21).
     requests_shed_by_backlog,
     /// PUBLISHes that waited until few NOTIFYs were owed.

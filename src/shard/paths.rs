@@ -8,6 +8,7 @@
 //! Invariants, while a path is not proven:
 //! - one NOTIFY at a time asks for its proof, and is sent again [`RETRANSMISSIONS_MAX`] times at
 //!   most; the other subscriptions wait for its answer, or for their turn;
+//! - so many dialogs begin over it, and no more: their SUBSCRIBEs are 503;
 //! - no body of more than [`BODY_OCTETS_MAX`] octets is sent; a NOTIFY without a body goes first;
 //! - a subscription whose NOTIFY is not answered goes, without another try, and all that waited
 //!   with it.
@@ -18,14 +19,19 @@ use crate::shard::Shard;
 use crate::shard::content::Content;
 use crate::shard::content::Written;
 use crate::shard::directory::Domain;
+use crate::shard::hop::next_hop;
 use crate::shard::notify::InFlight;
 use crate::shard::notify::InFlightId;
 use crate::shard::outbox::Outbox;
+use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::Kind;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::ways::Way;
 use crate::shard::ways::WayId;
 use crate::shard::ways::Ways;
+use crate::sip::dialog::Dialog;
 
 /// Retransmissions of a NOTIFY over a path that is not proven.
 pub(crate) const RETRANSMISSIONS_MAX: u8 = 3;
@@ -55,6 +61,27 @@ impl Shard {
     /// Whether what we send to a phone is known to arrive.
     pub(crate) fn is_path_proven(&self, way: WayId) -> bool {
         self.table.ways.probe(way).is_none()
+    }
+
+    /// Whether one more dialog may begin over its path: few may wait for a proof that never comes.
+    pub(crate) fn check_path<'d>(
+        &self,
+        request: &Request<'_>,
+        dialog: &Dialog,
+    ) -> Result<(), Refusal<'d>> {
+        let way = Way {
+            flow: request.flow,
+            destination: next_hop(request, dialog),
+        };
+        let is_full = self.table.ways.find(&way).is_some_and(|way| {
+            let dialogs = self.table.ways.dialogs(way);
+            !self.is_path_proven(way) && dialogs >= self.options.shield.unproven_max
+        });
+        if is_full {
+            Err(Refusal::Shed(Kind::Path))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether a NOTIFY of a subscription may go over its path now. If not, it waits: the answer to
@@ -161,7 +188,7 @@ impl Shard {
         let in_flight = self.notifier.end(id)?;
         if let Some(way) = in_flight.probed {
             self.end_turn(id, way);
-            self.table.ways.leave(way);
+            self.table.ways.let_go(way);
         }
         Some(in_flight)
     }

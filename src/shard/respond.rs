@@ -295,6 +295,7 @@ impl Shard {
                     }
                     Refusal::Shed(Kind::Source) => &mut self.counters.requests_shed_by_source,
                     Refusal::Shed(Kind::Domain) => &mut self.counters.requests_shed_by_domain,
+                    Refusal::Shed(Kind::Path) => &mut self.counters.requests_shed_by_path,
                     Refusal::Shed(Kind::Backlog) => &mut self.counters.requests_shed_by_backlog,
                     _ => &mut self.counters.requests_over_limit,
                 } += 1;

@@ -139,6 +139,7 @@ impl Shard {
             .find(phone_key(&request.flow, dialog.remote_target()));
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
         self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
+        self.check_path(request, &dialog)?;
         let peer = request.flow.peer.ip();
         let asserted = asserted_identity(request.message).filter(|_| domain.trusts(peer));
         let uri = asserted.unwrap_or_else(|| dialog.remote_uri());

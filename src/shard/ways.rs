@@ -28,6 +28,8 @@ pub(crate) struct WayId(u32);
 struct Shared {
     way: Way,
     dialogs: u32,
+    /// NOTIFYs under way that ask for the proof of its path.
+    asking: u32,
     /// None once its path is proven.
     probe: Option<Box<Probe>>,
 }
@@ -56,6 +58,7 @@ impl Shared {
         Self {
             way,
             dialogs: 0,
+            asking: 0,
             probe: is_unproven.then(Box::default),
         }
     }
@@ -69,20 +72,30 @@ impl Ways {
             .ids_by_way
             .entry(way)
             .or_insert_with(|| WayId(ways.insert(Shared::new(way)) as u32));
-        self.hold(id);
+        self.ways[id.0 as usize].dialogs += 1;
         id
     }
 
-    /// A way is used once more.
-    pub(crate) fn hold(&mut self, id: WayId) {
-        self.ways[id.0 as usize].dialogs += 1;
+    /// One dialog less.
+    pub(crate) fn leave(&mut self, id: WayId) {
+        self.ways[id.0 as usize].dialogs -= 1;
+        self.forget_unused(id);
     }
 
-    /// One dialog less; a way without dialogs is forgotten.
-    pub(crate) fn leave(&mut self, id: WayId) {
-        let shared = &mut self.ways[id.0 as usize];
-        shared.dialogs -= 1;
-        if shared.dialogs == 0 {
+    /// One more NOTIFY asks for the proof of its path.
+    pub(crate) fn hold(&mut self, id: WayId) {
+        self.ways[id.0 as usize].asking += 1;
+    }
+
+    /// One NOTIFY less asks for it.
+    pub(crate) fn let_go(&mut self, id: WayId) {
+        self.ways[id.0 as usize].asking -= 1;
+        self.forget_unused(id);
+    }
+
+    fn forget_unused(&mut self, id: WayId) {
+        let shared = &self.ways[id.0 as usize];
+        if shared.dialogs == 0 && shared.asking == 0 {
             self.ids_by_way.remove(&shared.way);
             self.ways.remove(id.0 as usize);
         }
@@ -92,6 +105,11 @@ impl Ways {
     #[inline]
     pub(crate) fn dialogs(&self, id: WayId) -> usize {
         self.ways[id.0 as usize].dialogs as usize
+    }
+
+    /// The way's place, when a dialog uses it.
+    pub(crate) fn find(&self, way: &Way) -> Option<WayId> {
+        self.ids_by_way.get(way).copied()
     }
 
     /// What is known of a path that is not proven.
