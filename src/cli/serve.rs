@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::config::Config;
+use crate::config::Connections;
 use crate::config::Loaded;
 use crate::config::Plan;
+use crate::net::Limits;
+use crate::net::crowd::CrowdLimits;
 use crate::runtime;
 use crate::runtime::ListenerPlan;
 use crate::runtime::NodePlan;
@@ -79,6 +82,8 @@ fn node_plan(plan: Plan) -> NodePlan {
         advertise: listener.advertise,
     };
     NodePlan {
+        limits: limits(&plan),
+        http_connections: crowd_limits(plan.http_connections),
         shards: plan.shards,
         http_cpu: Some(plan.http_cpu),
         listeners: plan.listeners.into_iter().map(listener).collect(),
@@ -86,6 +91,23 @@ fn node_plan(plan: Plan) -> NodePlan {
         control_socket: Some(plan.control_socket),
         options: plan.options,
         directory: Arc::new(plan.directory),
+    }
+}
+
+/// The limits of a shard's sockets.
+pub(super) fn limits(plan: &Plan) -> Limits {
+    Limits {
+        connections: crowd_limits(plan.sip_connections),
+        idle_timeout: plan.idle_connection,
+        ..Limits::default()
+    }
+}
+
+/// How many connections there may be, as the sockets' room says it.
+pub(super) fn crowd_limits(connections: Connections) -> CrowdLimits {
+    CrowdLimits {
+        connections_max: connections.max,
+        per_address_max: connections.per_address_max,
     }
 }
 

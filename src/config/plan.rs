@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -29,6 +30,15 @@ pub struct Listener {
     pub advertise: Option<String>,
 }
 
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// In all.
+    pub max: usize,
+    /// Of one address.
+    pub per_address_max: usize,
+}
+
 /// A node, as the configuration wants it.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -48,6 +58,12 @@ pub struct Plan {
     pub control_socket: PathBuf,
     /// The options of every shard but for `id` and `local_addresses`, which the runtime knows.
     pub options: Options,
+    /// How many connections there may be for SIP, on each shard.
+    pub sip_connections: Connections,
+    /// How many connections there may be for HTTP.
+    pub http_connections: Connections,
+    /// How long a SIP connection may wait.
+    pub idle_connection: Duration,
     /// Domains and accounts.
     pub directory: Directory,
     /// What is allowed but probably not meant, one line each.
@@ -91,6 +107,15 @@ impl Plan {
             listeners,
             http_listen,
             control_socket: config.control_socket(),
+            sip_connections: Connections {
+                max: config.limits.connections,
+                per_address_max: config.limits.connections_per_address,
+            },
+            http_connections: Connections {
+                max: config.http.connections,
+                per_address_max: config.http.connections_per_address,
+            },
+            idle_connection: config.limits.idle_connection.0,
             directory,
             notes,
         })

@@ -168,6 +168,10 @@ keys! {
     pub struct Http in "[http]" {
         /// The addresses to bind; none for no HTTP.
         pub listen: Vec<Spanned<String>> = vec![unplaced("127.0.0.1:8080".to_owned())];
+        /// Connections in all.
+        pub connections: usize = 1024, in 1..=65_536;
+        /// Connections of one address.
+        pub connections_per_address: usize = 128, in 1..=65_536;
         /// The socket the operator's commands use; see [`Config::control_socket`].
         pub control_socket: Option<Spanned<PathBuf>> = None;
     }
@@ -213,6 +217,10 @@ keys! {
         pub segment: Octets = Octets(1400), in Octets(0)..=Octets(8900);
         pub expiry_grace: Interval = Interval::from_secs(32);
         pub probation: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
+        pub connections: usize = 32_768, in 1..=1 << 20;
+        pub connections_per_address: usize = 1024, in 1..=1 << 20;
+        pub idle_connection: Interval = Interval::from_secs(600),
+            in Interval::from_secs(10)..=Interval::from_days(1);
     }
 }
 

@@ -77,7 +77,7 @@ async fn ask<E: Engine>(path: &str, query: &str, site: &Site<E>) -> Result<Strin
         "/list" => lists::show(query, &site.directory()),
         "/rules" => rules::show(query, &site.directory()),
         "/loops" => loops::show(query, site).await,
-        _ => Ok(questions::counters(&site.engine).await),
+        _ => Ok(questions::counters(site).await),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod commander;
 mod core;
 pub mod daemon;
 mod datagrams;
+mod descriptors;
 mod error;
 mod executor;
 mod linger;

@@ -26,6 +26,7 @@ use crate::net::kernel;
 use crate::runtime::boot;
 use crate::runtime::boot::Bound;
 use crate::runtime::commander::Commander;
+use crate::runtime::descriptors::Descriptors;
 use crate::runtime::error::BootError;
 use crate::runtime::executor;
 use crate::runtime::executor::Seat;
@@ -189,7 +190,10 @@ impl Node {
     ) -> Result<(), BootError> {
         let cores = plan.shards.len() + 1;
         let options = options(&plan, &bound)?;
-        let limits = boot::limits(&options, plan.shards.len());
+        let mut limits = boot::limits(&plan.limits, &options);
+        let mut http_connections = plan.http_connections;
+        Descriptors::of_process(plan.shards.len())
+            .share(&mut limits.connections, &mut http_connections);
         let (shares, http, control) = bound.deal(plan.shards.len());
         for ((id, cpu), shares) in (0..).map(ShardId).zip(&plan.shards).zip(shares) {
             let name = format!("shard-{}", id.0);
@@ -229,6 +233,7 @@ impl Node {
         let plan = HttpPlan {
             listeners: http,
             control,
+            connections: http_connections,
             engine: self.commander(),
             directory: self.directory.clone(),
         };

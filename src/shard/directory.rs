@@ -58,8 +58,10 @@ pub struct Domain {
     pub reveal_number: bool,
     /// Longest and default life of a call_state.htm statement (W:D1.5).
     pub max_call_duration: Duration,
-    /// Shortest expiry of a subscription or publication; shorter is 423.
+    /// Shortest expiry of a subscription or registration; shorter is 423.
     pub min_expires: Duration,
+    /// Shortest expiry of a publication; shorter is 423.
+    pub min_publish_expires: Duration,
     /// Longest expiry; longer is shortened.
     pub max_expires: Duration,
     /// Whether addresses without an account may be watched and published.
@@ -94,6 +96,7 @@ impl Domain {
             reveal_number: false,
             max_call_duration: Duration::from_secs(7200),
             min_expires: Duration::from_secs(60),
+            min_publish_expires: Duration::from_secs(1),
             max_expires: Duration::from_secs(7200),
             open: false,
             sha256: false,
@@ -283,6 +286,12 @@ impl Directory {
         aor.filter(|aor| aor.domain() == domain)
             .and_then(|aor| self.account(aor.as_str()))
             .is_some_and(|account| account.is_feeder)
+    }
+
+    /// Whether any domain trusts that address.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.domains.iter().any(|domain| domain.trusts(address))
     }
 
     /// All domains, in the order they were added.

@@ -551,10 +551,11 @@ impl Shard {
             emit::header(&mut out.arena, "Require", b"eventlist");
         }
         self.end_response(request, head, now, out);
+        self.keep_stream(&request.flow, granted, now, out);
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
-    fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
+    pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
         let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
             return;
         };

@@ -31,8 +31,11 @@ keys! {
             in Interval::SECOND..=Interval::from_days(7);
         // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could
         // never be demanded.
-        /// Shortest expiry; shorter is refused with 423.
+        /// Shortest expiry of a subscription or registration; shorter is refused with 423.
         pub min_expires: Spanned<Interval> = unplaced(Interval::from_secs(60)),
+            in Interval::SECOND..=Interval::HOUR;
+        /// Shortest expiry of a publication; shorter is refused with 423.
+        pub min_publish_expires: Spanned<Interval> = unplaced(Interval::from_secs(1)),
             in Interval::SECOND..=Interval::HOUR;
         /// Longest expiry; longer is shortened.
         pub max_expires: Spanned<Interval> = unplaced(Interval::from_secs(7200)),

@@ -33,6 +33,9 @@ fn every_family_is_recognised() {
         ("Htek UC924E V3.0.4.5", "htek"),
         ("Z 5.3.8 rv2.9.30-mod", "zoiper"),
         ("MicroSIP/3.21.3", "microsip"),
+        ("PJSUA/v2.17-dev Linux-6.18.44 x86_64 glibc-2.36", "pjsip"),
+        ("PJSUA v2.14 win32-6.2/i386/msvc-14.2", "pjsip"),
+        ("Acme/1.0 (pjsip 2.15)", "pjsip"),
         ("Linphone Desktop/4.2.5 (Debian)", "linphone"),
         ("Linphonec/5.1.65", "linphone"),
         (
@@ -139,7 +142,20 @@ fn what_the_shipped_profiles_say() {
             ..bria.clone()
         },
         bria,
-        generic("microsip"),
+        Profile {
+            rendering: Rendering {
+                idle: Idle::Empty,
+                ..rendering
+            },
+            ..generic("pjsip")
+        },
+        Profile {
+            rendering: Rendering {
+                idle: Idle::Empty,
+                ..rendering
+            },
+            ..generic("microsip")
+        },
         Profile {
             rendering: Rendering {
                 all_dialogs: true,

@@ -3,6 +3,7 @@
 
 mod call_state;
 mod commands;
+mod crowded;
 mod operator;
 mod protocol;
 
@@ -253,6 +254,10 @@ impl Server {
             let plan = HttpPlan {
                 listeners: vec![listener],
                 control: Some(control_listener),
+                connections: CrowdLimits {
+                    connections_max: 32,
+                    per_address_max: 16,
+                },
                 engine: served,
                 directory,
             };
