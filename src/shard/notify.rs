@@ -358,7 +358,7 @@ impl Shard {
             }
             Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
         };
-        subscription.version += u32::from(!content.is_withheld());
+        subscription.version += 1;
         subscription.sent(now);
         self.counters.notifies_sent += 1;
         self.transmit(flow, transmit.head, transmit.tail, out);

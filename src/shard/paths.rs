@@ -2,7 +2,8 @@
 //! victim; until that address has shown that it gets what we send, it gets next to nothing.
 //!
 //! A path is proven by a response to a NOTIFY of ours that went over it, by a digest with a nonce
-//! that we sent to that address, or by a stream. It stays so while a dialog uses its way. How
+//! that we sent to that address, by a SUBSCRIBE with our tag that was sent nowhere else, or by a
+//! stream. It stays so while a dialog uses its way. How
 //! requests are authenticated makes no difference: a trusted address can be forged as well.
 //!
 //! Invariants, while a path is not proven:
@@ -146,6 +147,17 @@ impl Shard {
     pub(crate) fn prove_path(&mut self, way: WayId) {
         if let Some(probe) = self.table.ways.prove(way) {
             self.queue_again(&probe.waiting);
+        }
+    }
+
+    /// A SUBSCRIBE in a dialog shows that our 2xx arrived, with the tag that nobody can guess, unless
+    /// that went another way.
+    pub(crate) fn prove_path_by_tag(&mut self, request: &Request<'_>, id: DialogId) {
+        let unmoved = self.table.dialog(id).filter(|entry| !entry.has_moved);
+        if let Some(way) = unmoved.map(|entry| entry.way)
+            && self.table.ways.of(way).destination == request.flow.peer
+        {
+            self.prove_path(way);
         }
     }
 

@@ -341,6 +341,20 @@ impl Shard {
         if is_stranger && out.arena.len() - head + END_OCTETS > octets_max {
             out.arena.truncate(brief);
         }
+        let is_datagram = !request.flow.transport.is_reliable();
+        if is_stranger && is_datagram && out.arena.len() - head + END_OCTETS > octets_max {
+            let (message, peer) = (request.message, request.flow.peer);
+            out.arena.truncate(head);
+            emit::bare_response_head(
+                &mut out.arena,
+                message,
+                Status::OK,
+                &tag[..BARE_TAG_OCTETS],
+                peer,
+            );
+            out.arena.extend_from_slice(b"\r\n");
+            return self.send_response(request, head, now, out);
+        }
         self.end_response(request, head, now, out);
     }
 

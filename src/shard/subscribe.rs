@@ -242,6 +242,7 @@ impl Shard {
             return Err(GONE);
         }
         let is_moved = self.take_target(request, id)?;
+        self.prove_path_by_tag(request, id);
         self.prove_path_by_digest(request, domain, id, now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
