@@ -31,6 +31,8 @@ pub(crate) struct Owned {
     /// Those who watch the whole domain know that it is there.
     is_present: bool,
     watching: SmallVec<[ShardId; 2]>,
+    /// Its contacts, as counted in [`Presentities::contacts`].
+    contacts: usize,
     /// The timer and when it fires.
     timer: Option<(TimerHandle, Instant)>,
 }
@@ -40,6 +42,8 @@ pub(crate) struct Owned {
 pub(crate) struct Presentities {
     owned: Places<Owned>,
     owned_by_aor: GrowingMap<Aor, PresentityId>,
+    /// The contacts of all.
+    contacts: usize,
 }
 
 impl Presentities {
@@ -53,6 +57,19 @@ impl Presentities {
 
     pub(crate) fn get_mut(&mut self, id: PresentityId) -> Option<&mut Owned> {
         self.owned.get_mut(id.0 as usize)
+    }
+
+    /// How many contacts are registered, of all of them.
+    pub(crate) fn contacts(&self) -> usize {
+        self.contacts
+    }
+
+    fn count_contacts(&mut self, id: PresentityId) {
+        if let Some(owned) = self.owned.get_mut(id.0 as usize) {
+            let contacts = owned.presentity.contacts();
+            self.contacts = self.contacts - owned.contacts + contacts;
+            owned.contacts = contacts;
+        }
     }
 
     /// How many places there are, taken or not.
@@ -88,6 +105,7 @@ impl Presentities {
                 presentity,
                 is_present: false,
                 watching: SmallVec::new(),
+                contacts: 0,
                 timer: None,
             };
             let id = PresentityId(self.owned.insert(owned) as u32);
@@ -223,6 +241,7 @@ impl Shard {
             self.counters.state_changes += 1;
             self.tell_all(id, out);
         }
+        self.presentities.count_contacts(id);
         if !self.rosters.is_idle() {
             self.follow_presence(id, out);
         }

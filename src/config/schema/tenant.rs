@@ -39,6 +39,8 @@ keys! {
             in Interval::SECOND..=Interval::from_days(30);
         /// Whether addresses without an account may be watched and published.
         pub open: bool = false;
+        /// Whether phones register with us.
+        pub registrar: RegistrarKind = RegistrarKind::None;
         /// Offer SHA-256 before MD5.
         pub sha256: bool = false;
         /// Who may watch everything at once: users, patterns, groups.
@@ -55,6 +57,16 @@ keys! {
         pub default_handling: HandlingKind = HandlingKind::Allow;
         /// Whose rules make the composed state.
         pub composition: CompositionKind = CompositionKind::Standard;
+    }
+}
+
+words! {
+    /// What we are to phones that register.
+    pub enum RegistrarKind {
+        /// Nothing.
+        None = "none",
+        /// A registrar that routes no calls.
+        Presence = "presence",
     }
 }
 
