@@ -125,11 +125,13 @@ fn add_domain(
             CompositionKind::Alceo => Style::Alceo,
             CompositionKind::Imagicle => Style::Imagicle,
         },
+        dnd_lamp: domain.dnd_lamp.lamp(),
         auth,
         trusted,
         reveal_number: domain.reveal_number,
         max_call_duration: domain.max_call_duration.0,
         min_expires: domain.min_expires.get_ref().0,
+        min_publish_expires: domain.min_publish_expires.get_ref().0,
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
         is_registrar: domain.registrar == RegistrarKind::Presence,
@@ -183,10 +185,17 @@ pub(super) fn canonical_domain(name: &str) -> Option<String> {
 
 /// The spans of a domain.
 fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
-    let (min, max) = (domain.min_expires.get_ref(), domain.max_expires.get_ref());
-    if max < min {
-        let place = placed([&domain.max_expires, &domain.min_expires]);
-        let what = format!("max_expires ({max}) is less than min_expires ({min})");
+    let longest = &domain.max_expires;
+    for (name, shortest) in [
+        ("min_expires", &domain.min_expires),
+        ("min_publish_expires", &domain.min_publish_expires),
+    ] {
+        let (min, max) = (shortest.get_ref(), longest.get_ref());
+        if min <= max {
+            continue;
+        }
+        let place = placed([longest, shortest]);
+        let what = format!("max_expires ({max}) is less than {name} ({min})");
         complainer.add(
             place,
             what,

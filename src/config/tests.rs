@@ -226,6 +226,7 @@ fn an_operators_file_is_converted() {
         (domain.min_expires, domain.max_expires),
         (Duration::from_secs(60), Duration::from_secs(600))
     );
+    assert_eq!(domain.min_publish_expires, Duration::from_secs(1));
     assert!(!plan.directory.account("123@abc.com").unwrap().is_feeder);
     assert!(plan.directory.account("pbx@abc.com").unwrap().is_feeder);
     assert!(plan.notes.iter().any(|note| note == LAB_NOTE));

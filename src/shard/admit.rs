@@ -16,6 +16,7 @@ use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
+use crate::shard::hop::response_flow;
 use crate::shard::mail::Mail;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
@@ -169,7 +170,7 @@ impl Shard {
                     let start = out.arena.len();
                     out.arena.extend_from_slice(response);
                     let end = out.arena.len();
-                    self.transmit(flow, start..end, 0..0, out);
+                    self.transmit(response_flow(&request), start..end, 0..0, out);
                     return;
                 }
                 Arrival::Merged => {
@@ -317,9 +318,11 @@ impl Shard {
         }
     }
 
-    /// Whether an address is one of our own listeners (W:E2.5).
+    /// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
+    /// none.
     pub(crate) fn is_local(&self, address: SocketAddr, flow: &Flow) -> bool {
-        address == flow.local || self.options.local_addresses.contains(&address)
+        let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
+        is_it(&flow.local) || self.options.local_addresses.iter().any(is_it)
     }
 
     /// What every request about somebody must pass: it is about somebody, it requires nothing that

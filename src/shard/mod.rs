@@ -38,6 +38,7 @@ mod pace;
 mod places;
 mod presentities;
 mod publish;
+mod publisher;
 mod register;
 mod respond;
 mod review;

@@ -199,14 +199,12 @@ impl Shard {
         Some((id, self.origins.known(&in_flight.flow)?))
     }
 
+    /// The NOTIFY that a response answers: its one Via and its CSeq say which (RFC 3261 §17.1.3), and
+    /// nothing else of it need be readable. Between a phone and us are gateways that repeat headers or
+    /// cut bodies; a response that they spoilt still says that the phone has the state.
     fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
-        if message.fault().is_some()
-            || message
-                .headers(HeaderName::Via)
-                .flat_map(list_items)
-                .count()
-                != 1
-        {
+        let vias = message.headers(HeaderName::Via).flat_map(list_items);
+        if vias.count() != 1 {
             return None;
         }
         let (via, cseq) = (message.via()?, message.cseq()?);
@@ -232,12 +230,11 @@ impl Shard {
             Outcome::Delivered => {
                 subscription.refusals = 0;
                 subscription.delays = 0;
+                let dialog = subscription.dialog;
                 if let Some(message) = message
-                    && let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize)
+                    && self.take_target_of_response(dialog, message)
                 {
-                    // The answer may move the target (W:A2.8); one that makes no sense moves
-                    // nothing.
-                    let _ = entry.dialog.refresh_target(message);
+                    self.wake_siblings(dialog, id);
                 }
             }
             Outcome::Gone => {

@@ -1,8 +1,5 @@
 //! PUBLISH (RFC 3903 §6; W:B1): read here, applied by the presentity's owner, answered here.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
 use std::time::Instant;
 
 use crate::presence::Aor;
@@ -31,6 +28,7 @@ use crate::shard::flow::Flow;
 use crate::shard::mail::ForwardedPublish;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
+use crate::shard::publisher::publisher_of;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::wheel::TimerHandle;
@@ -213,7 +211,7 @@ impl Shard {
         let condition = condition_of(message)?;
         let expires = expires_of(message)?;
         let document = self.read_document(message, package, identity, aor, directory)?;
-        let publisher = publisher_of(request, identity);
+        let publisher = publisher_of(message, request.flow.peer.ip(), identity);
         let is_feeder = match identity {
             Identity::User(user) => {
                 let publisher = Aor::new(user, aor.domain());
@@ -299,7 +297,7 @@ impl Shard {
 
     fn publication_limits(&self, package: Package, domain: &Domain) -> PublicationLimits {
         PublicationLimits {
-            expires_min: domain.min_expires,
+            expires_min: domain.min_publish_expires,
             expires_max: domain.max_expires,
             expires_default: package.expires_default(),
             publications_max: self.options.publications_per_presentity_max,
@@ -373,25 +371,6 @@ fn condition_of<'d>(message: &Message<'_>) -> Result<Condition, Refusal<'d>> {
         return Err(crate::sip::Fault::Invalid(HeaderName::SipIfMatch).into());
     }
     Ok(Condition::Foreign)
-}
-
-/// Tells two publishers of one presentity apart when neither names a tag (W:B1.12).
-fn publisher_of(request: &Request<'_>, identity: &Identity) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match identity {
-        Identity::User(user) => user.hash(&mut hasher),
-        Identity::Believed => request
-            .message
-            .from()
-            .map(|from| from.uri)
-            .hash(&mut hasher),
-    }
-    request.flow.peer.hash(&mut hasher);
-    request
-        .message
-        .header(HeaderName::UserAgent)
-        .hash(&mut hasher);
-    hasher.finish()
 }
 
 fn refusal_of<'d>(fault: DocumentFault, package: Package) -> Refusal<'d> {

@@ -552,7 +552,7 @@ impl Shard {
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
-    fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
+    pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
         let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
             return;
         };
