@@ -26,6 +26,7 @@ use crate::shard::register::change_of;
 use crate::shard::register::write_contacts;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::sender::check_from;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -50,6 +51,7 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let target = Target::Presentity { aor, domain };
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
+        check_from(request.message, &identity, domain, directory)?;
         check_registrant(&identity, &aor, directory)?;
         check_exists(&aor, directory)?;
         let change = change_of(request.message, domain)?;
@@ -59,7 +61,7 @@ impl Shard {
             let outcome = self.apply_registration(&aor, change, sequence, now, out);
             return self.answer_register(request, outcome, now, out);
         }
-        let waiting = self.wait_for_owner(request, Package::Reg, now)?;
+        let waiting = self.wait_for_owner(request, Package::Reg, None, now)?;
         let register = ForwardedRegister {
             aor,
             change,
