@@ -61,7 +61,7 @@ impl Shard {
             let outcome = self.apply_registration(&aor, change, sequence, now, out);
             return self.answer_register(request, outcome, now, out);
         }
-        let waiting = self.wait_for_owner(request, Package::Reg, None, now)?;
+        let waiting = self.wait_for_owner(request, None, Package::Reg, now)?;
         let register = ForwardedRegister {
             aor,
             change,
