@@ -33,11 +33,13 @@ pub(super) use shield::Shield;
 pub(super) use tenant::Account;
 pub use tenant::AuthKind;
 pub(super) use tenant::CompositionKind;
+pub(super) use tenant::DndLampKind;
 pub(super) use tenant::Domain;
 pub(super) use tenant::Group;
 pub(super) use tenant::HandlingKind;
 pub(super) use tenant::List;
 pub(super) use tenant::Policy;
+pub(super) use tenant::RegistrarKind;
 pub(super) use tenant::StyleKind;
 
 /// A default: a value that stands nowhere in the file.
@@ -207,6 +209,7 @@ keys! {
         pub subscriptions_per_flow_home: usize = 1_000;
         pub subscriptions_per_phone: usize = 2_000, in 1..=COUNT_MAX;
         pub presentities: usize = 1_000_000, in 1..=COUNT_MAX;
+        pub contacts: usize = 1_000_000, in 1..=COUNT_MAX;
         pub publications_per_presentity: usize = 64, in 1..=10_000;
         pub calls_per_presentity: usize = 50, in 1..=10_000;
         pub body: Octets = Octets(64 << 10), in Octets(1 << 10)..=Octets(16 << 20);
@@ -260,6 +263,13 @@ impl Config {
         let mut complainer = Complainer::new(source);
         let config = Self::read(source, &mut complainer);
         complainer.verdict().map(|()| config)
+    }
+
+    /// [`Self::read`] without a complaint, for those who only want to know where the server of the
+    /// file is.
+    #[must_use]
+    pub fn glance(source: &Source) -> Self {
+        Self::read(source, &mut Complainer::new(source))
     }
 
     /// The socket of the operator's commands: as given; else `control.sock` in the data directory;

@@ -11,6 +11,7 @@
 pub mod decide;
 pub mod lists;
 pub mod profiles;
+pub mod removal;
 pub mod user_range;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::presence::policy::Handling;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::subscription::Privacy;
@@ -66,6 +68,8 @@ pub struct Domain {
     pub max_expires: Duration,
     /// Whether addresses without an account may be watched and published.
     pub open: bool,
+    /// Whether its phones register with us. No call is routed to them.
+    pub is_registrar: bool,
     /// Offer SHA-256 before MD5 in challenges (W:A7.1).
     pub sha256: bool,
     /// Who may watch everything at once (W:D4.9).
@@ -83,6 +87,8 @@ pub struct Domain {
     pub default_handling: Handling,
     /// Whose rules make the composed state.
     pub composition: Style,
+    /// What lamps show of do-not-disturb.
+    pub dnd_lamp: DoNotDisturbLamp,
 }
 
 impl Domain {
@@ -99,6 +105,7 @@ impl Domain {
             min_publish_expires: Duration::from_secs(1),
             max_expires: Duration::from_secs(7200),
             open: false,
+            is_registrar: false,
             sha256: false,
             any_dn: Vec::new(),
             orbits: Vec::new(),
@@ -107,6 +114,7 @@ impl Domain {
             privacy: Privacy::Pickup,
             default_handling: Handling::Allow,
             composition: Style::Standard,
+            dnd_lamp: DoNotDisturbLamp::None,
         }
     }
 
@@ -208,6 +216,7 @@ impl Directory {
         let rules = Rules {
             style: domain.composition,
             voicemail: domain.voicemail_pilots.clone(),
+            do_not_disturb: domain.dnd_lamp,
             ..Rules::default()
         };
         Arc::make_mut(&mut self.tenants).push(Tenant {
@@ -286,6 +295,12 @@ impl Directory {
         aor.filter(|aor| aor.domain() == domain)
             .and_then(|aor| self.account(aor.as_str()))
             .is_some_and(|account| account.is_feeder)
+    }
+
+    /// How many domains and accounts there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.domains.len(), self.accounts.len())
     }
 
     /// Whether any domain trusts that address.
