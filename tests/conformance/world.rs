@@ -435,6 +435,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "publications_per_presentity_max" => options.publications_per_presentity_max = number,
             "calls_per_presentity_max" => options.calls_per_presentity_max = number,
             "body_octets_max" => options.body_octets_max = number,
+            "subscription_octets_max" => options.subscription_octets_max = number,
             "nonces_max" => options.nonces_max = number,
             "nonce_life" => options.nonce_life = seconds,
             _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
