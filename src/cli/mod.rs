@@ -66,6 +66,8 @@ enum Command {
     Watchers(QuestionArguments),
     /// Tell which phones send the same again and again in vain.
     Loops(LoopsArguments),
+    /// Tell which requests were refused lately, of whom and why.
+    Refusals(RefusalsArguments),
     /// Show and edit lists; subscribed phones follow at once.
     List(ListArguments),
     /// Say something about an address: do-not-disturb, a note, a lamp, a parked call.
@@ -134,6 +136,22 @@ impl LoopsArguments {
     }
 }
 
+/// How the refusals are shown.
+#[derive(Debug, Args)]
+struct RefusalsArguments {
+    /// All columns, as wide as they get.
+    #[arg(long)]
+    wide: bool,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl RefusalsArguments {
+    fn request(&self) -> Request {
+        Request::get("/refusals").with_some("wide", self.wide.then_some("yes"))
+    }
+}
+
 impl QuestionArguments {
     fn ask(&self, path: &'static str) -> ExitCode {
         let wide = self.wide.then_some("yes");
@@ -158,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Why(arguments) => arguments.ask("/why"),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
         Command::Loops(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Refusals(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::List(arguments) => edit::list(&arguments),
         Command::Say(arguments) => say::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),
@@ -205,6 +224,7 @@ mod tests {
         match Arguments::try_parse_from(words).ok()?.command {
             Command::List(arguments) => Some(arguments.request()),
             Command::Loops(arguments) => Some(arguments.request()),
+            Command::Refusals(arguments) => Some(arguments.request()),
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
             Command::Say(arguments) => Some(arguments.request()),
@@ -232,6 +252,7 @@ mod tests {
                 &[("accept_removal", "yes")],
             ),
             ("loops --wide", "/loops", &[("wide", "yes")]),
+            ("refusals --wide", "/refusals", &[("wide", "yes")]),
             ("list show", "/list", &[]),
             ("list show t@a --socket /x", "/list", &[("list", "t@a")]),
             (
@@ -344,7 +365,7 @@ mod tests {
             ),
         ];
         for (line, path, fields) in table {
-            let is_question = ["/list", "/loops", "/rules", "/status"].contains(path);
+            let is_question = ["/list", "/loops", "/refusals", "/rules", "/status"].contains(path);
             let expected = if is_question {
                 Request::get(path)
             } else {

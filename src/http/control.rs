@@ -4,7 +4,7 @@
 //! | page | fields |
 //! |---|---|
 //! | `/why`, `/watchers` | `aor`, `wide` |
-//! | `/counters`, `/loops`, `/status` | |
+//! | `/counters`, `/loops`, `/refusals`, `/status` | |
 //! | `/reload` | `accept_removal` |
 //! | `/list` | `list`, or none for all lists |
 //! | `/list/create` | `list`, `name`, `style`, `members` |
@@ -23,6 +23,7 @@ mod lists;
 mod loops;
 mod questions;
 mod refusal;
+mod refusals;
 mod rules;
 mod say;
 mod status;
@@ -58,7 +59,14 @@ pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_question = matches!(
         path.as_str(),
-        "/why" | "/watchers" | "/counters" | "/loops" | "/status" | "/list" | "/rules"
+        "/why"
+            | "/watchers"
+            | "/counters"
+            | "/loops"
+            | "/refusals"
+            | "/status"
+            | "/list"
+            | "/rules"
     );
     let is_command = path == "/reload"
         || lists::is_command(&path)
@@ -83,6 +91,7 @@ async fn ask<E: Engine>(path: &str, query: &str, site: &Site<E>) -> Result<Strin
         "/list" => lists::show(query, &site.directory()),
         "/rules" => rules::show(query, &site.directory()),
         "/loops" => loops::show(query, site).await,
+        "/refusals" => refusals::show(query, site).await,
         "/status" => status::show(query, site).await,
         _ => Ok(questions::counters(site).await),
     }

@@ -405,6 +405,9 @@ impl Turn<'_> {
         for alarm in outbox.alarms.drain(..) {
             alarms::log(&alarm);
         }
+        for failure in outbox.failures.drain(..) {
+            alarms::log_failure(&failure);
+        }
         for (token, reply) in outbox.replies.drain(..) {
             if let Some(replier) = repliers.remove(&token) {
                 replier.answer(reply);

@@ -53,6 +53,10 @@ counters! {
     refusals_repeated,
     /// 403s to credentials that were too old or wrong too often (W:E3.9).
     attempts_forbidden,
+    /// Refusals that `lamplighter refusals` does not list because too many new ones came at once.
+    refusals_unlisted,
+    /// Failed authentications that are not in the log because too many came at once.
+    failures_unlogged,
     /// Subscriptions that began in a crowd and were granted less than they asked for.
     expiries_spread,
     /// Alarms that a phone loops.

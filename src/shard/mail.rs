@@ -30,6 +30,7 @@ use crate::shard::flow::ShardId;
 use crate::shard::lists::roster::Announcement;
 use crate::shard::lists::roster::WatchNumber;
 use crate::shard::shield::LoopReport;
+use crate::shard::shield::RefusalReport;
 use crate::sip::message::PlainAnswer;
 
 /// Names a command so that its reply finds the way back.
@@ -304,6 +305,8 @@ pub enum Command {
     Watchers(Aor),
     /// The phones that loop: `lamplighter loops`.
     Loops,
+    /// Recent refusals: `lamplighter refusals`.
+    Refusals,
     /// New domains and accounts.
     Reload(Arc<Directory>),
     /// No new subscriptions from now on, and those that are end with `deactivated`, some with each
@@ -339,6 +342,8 @@ pub enum Reply {
     Watchers(Vec<WatcherReport>),
     /// The answer to `Loops`.
     Loops(Vec<LoopReport>),
+    /// The answer to `Refusals`.
+    Refusals(Vec<RefusalReport>),
     /// The answer to `Drain`: subscriptions and unanswered NOTIFYs that are left.
     Outstanding(usize),
     /// The answer to `Counters`: name and value, in stable order.

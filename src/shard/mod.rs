@@ -40,6 +40,7 @@ mod places;
 mod presentities;
 mod publish;
 mod publisher;
+mod refusal_counters;
 mod register;
 mod respond;
 mod review;
@@ -94,6 +95,7 @@ use crate::shard::pace::Phones;
 use crate::shard::presentities::Presentities;
 use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
+use crate::shard::refusal_counters::RefusalCounters;
 use crate::shard::review::Review;
 use crate::shard::shield::Backlog;
 use crate::shard::shield::Postponed;
@@ -138,6 +140,7 @@ pub struct Shard {
     options: Options,
     directory: Arc<Directory>,
     counters: Counters,
+    refusal_counters: RefusalCounters,
     is_draining: bool,
     /// What is yet to be looked at since the configuration changed.
     review: Review,
@@ -206,6 +209,7 @@ impl Shard {
             },
             directory,
             counters: Counters::default(),
+            refusal_counters: RefusalCounters::default(),
             is_draining: false,
             shield,
             is_congested: false,

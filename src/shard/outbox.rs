@@ -10,6 +10,7 @@ use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::mail::Reply;
 use crate::shard::mail::Token;
+use crate::shard::shield::AuthenticationFailure;
 use crate::shard::shield::LoopReport;
 
 /// One message to send: two pieces of the arena, one after the other (the second is shared between
@@ -39,6 +40,8 @@ pub struct Outbox {
     pub kept: Vec<(ConnectionId, Instant)>,
     /// Phones that loop, for the log; few.
     pub alarms: Vec<LoopReport>,
+    /// Failed authentications, for the log; few.
+    pub failures: Vec<AuthenticationFailure>,
     /// How often the arena was cleared.
     generation: u64,
 }
@@ -52,6 +55,7 @@ impl Outbox {
         self.replies.clear();
         self.kept.clear();
         self.alarms.clear();
+        self.failures.clear();
         self.generation += 1;
     }
 
@@ -68,6 +72,7 @@ impl Outbox {
             && self.replies.is_empty()
             && self.kept.is_empty()
             && self.alarms.is_empty()
+            && self.failures.is_empty()
     }
 
     /// The two pieces of a message.

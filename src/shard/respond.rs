@@ -79,6 +79,8 @@ pub(crate) enum Refusal<'d> {
     Plain(Status),
     /// The same, with a reason phrase that says more.
     Because(Status, &'static str),
+    /// 403: From, or the dialog, belongs to another user than the sender.
+    ForeignFrom,
     /// 405 or 501 with Allow (W:A1.2).
     Method(Status),
     /// 405 with Allow to an INVITE: phones are registered with us, calls are not routed to them.
@@ -114,10 +116,11 @@ impl From<Fault> for Refusal<'_> {
 }
 
 impl Refusal<'_> {
-    fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match self {
             Self::Fault(fault) => fault.status(),
             Self::Plain(status) | Self::Because(status, _) | Self::Method(status) => *status,
+            Self::ForeignFrom => Status::FORBIDDEN,
             Self::NoCalls => Status::METHOD_NOT_ALLOWED,
             Self::Extension => Status::BAD_EXTENSION,
             Self::Challenge { .. } => Status::UNAUTHORIZED,
@@ -130,7 +133,8 @@ impl Refusal<'_> {
         }
     }
 
-    fn reason(&self) -> Option<&'static str> {
+    /// The reason phrase where it is not the status's own.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Fault(fault) => Some(fault.reason()),
             Self::Because(_, reason) => Some(reason),
@@ -161,6 +165,7 @@ impl Shard {
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         self.counters.requests_challenged += u64::from(is_challenge);
         self.note_repeat(request, refusal.status(), now, out);
+        self.note_refusal(request, refusal, now, out);
         if is_challenge
             || matches!(
                 refusal,
@@ -270,7 +275,8 @@ impl Shard {
     ) {
         let (message, arena) = (request.message, &mut out.arena);
         match refusal {
-            Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) => {}
+            Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) | Refusal::ForeignFrom => {
+            }
             Refusal::Method(_) => emit::header(arena, "Allow", ALLOW),
             Refusal::NoCalls => emit::header(arena, "Allow", ALLOW_OF_REGISTRAR),
             Refusal::Extension => write_unsupported(arena, message),

@@ -27,11 +27,8 @@ use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::respond::Refusal;
 use crate::sip::Message;
-use crate::sip::Status;
 use crate::sip::Uri;
 use crate::sip::uri::sip_uri;
-
-const FORBIDDEN: Refusal<'static> = Refusal::Plain(Status::FORBIDDEN);
 
 /// What From names, seen from the account that sent the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +49,7 @@ pub(crate) fn check_from<'d>(
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
     match from_of(message, identity, domain, directory) {
-        From::Foreign => Err(FORBIDDEN),
+        From::Foreign => Err(Refusal::ForeignFrom),
         From::Itself | From::Usable => Ok(()),
     }
 }
@@ -68,7 +65,7 @@ pub(crate) fn sender_instead_of_from<'m, 'd>(
 ) -> Result<Option<Cow<'m, [u8]>>, Refusal<'d>> {
     let from = from_of(message, identity, domain, directory);
     match (identity, from) {
-        (_, From::Foreign) => Err(FORBIDDEN),
+        (_, From::Foreign) => Err(Refusal::ForeignFrom),
         (Identity::User(user), From::Usable) => {
             let uri = sip_uri(user, &domain.name).into_bytes();
             Ok(Some(uri.into()))
@@ -94,7 +91,7 @@ pub(crate) fn check_owner<'d>(
     };
     match any_address_of_record(watcher, directory) {
         Some(owner) if owner == Aor::new(user, &domain.name) => Ok(()),
-        _ => Err(FORBIDDEN),
+        _ => Err(Refusal::ForeignFrom),
     }
 }
 

@@ -46,6 +46,7 @@ use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
 use crate::shard::shield::LoopReport;
+use crate::shard::shield::RefusalReport;
 use crate::sip::Transport;
 
 const SHARDS: u16 = 3;
@@ -122,6 +123,8 @@ impl Engine for FakeEngine {
             Command::Why(aor) => Reply::Why(why(&aor)),
             Command::Loops if shard.0 == 2 => Reply::Loops(vec![looping(5), looping(500)]),
             Command::Loops => Reply::Loops(Vec::new()),
+            Command::Refusals if shard.0 == 2 => Reply::Refusals(vec![refused(90), refused(3)]),
+            Command::Refusals => Reply::Refusals(Vec::new()),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
             Command::Counters => Reply::Counters(vec![
@@ -158,6 +161,22 @@ fn looping(requests: u64) -> LoopReport {
         answered: 503,
         requests,
         age: Duration::from_secs(30),
+    }
+}
+
+fn refused(seconds: u64) -> RefusalReport {
+    RefusalReport {
+        shard: ShardId(2),
+        transport: Transport::Tcp,
+        peer: SocketAddr::from(([10, 0, 0, 7], 5060)),
+        method: "SUBSCRIBE".to_owned(),
+        status: 403,
+        reason: "Too Many Attempts",
+        from: "sip:1@abc.com".to_owned(),
+        user: (seconds > 60).then(|| "200\u{1b}[2J".to_owned()),
+        to: "sip:9@abc.com".to_owned(),
+        count: 7,
+        age: Duration::from_secs(seconds),
     }
 }
 

@@ -156,6 +156,20 @@ fn the_operator_is_told_who_loops() {
 }
 
 #[test]
+fn the_operator_is_told_what_was_refused() {
+    let server = Server::start();
+    let refusals = server.operator("/refusals?wide=yes").body;
+    assert_eq!(
+        refusals,
+        "AGO     ADDRESS            METHOD     ANSWERED               FROM           USER     TO             COUNT\n\
+         3s      tcp 10.0.0.7:5060  SUBSCRIBE  403 Too Many Attempts  sip:1@abc.com  -        sip:9@abc.com  7\n\
+         1m 30s  tcp 10.0.0.7:5060  SUBSCRIBE  403 Too Many Attempts  sip:1@abc.com  200\u{fffd}[2J  sip:9@abc.com  7\n"
+    );
+    assert_eq!(server.operator("/refusals?aor=1@abc.com").status, 400);
+    assert_eq!(server.get("/refusals").status, 404);
+}
+
+#[test]
 fn the_operator_is_told_how_the_server_is() {
     let server = Server::start();
     let text = |state| {

@@ -17,17 +17,21 @@
 mod backlog;
 mod bucket;
 mod expiry;
+mod failures;
 mod guard;
 mod loops;
 mod memory;
 mod options;
 mod postponed;
 mod refusals;
+mod refused;
 mod strikes;
 
+pub use failures::AuthenticationFailure;
 pub use loops::LoopReport;
 pub use options::Rate;
 pub use options::ShieldOptions;
+pub use refused::RefusalReport;
 
 pub(crate) use backlog::Backlog;
 pub(crate) use guard::Kind;
@@ -44,6 +48,7 @@ use crate::shard::shield::bucket::Buckets;
 use crate::shard::shield::bucket::Pace;
 use crate::shard::shield::loops::Loops;
 use crate::shard::shield::refusals::Refusals;
+use crate::shard::shield::refused::Refused;
 
 /// Octets of a DNS name.
 const HOST_OCTETS: usize = 255;
@@ -61,6 +66,9 @@ pub(crate) struct Shield {
     buckets: Buckets,
     refusals: Refusals,
     loops: Loops,
+    refused: Refused,
+    /// When the bucket of logged authentication failures is full again.
+    failures_full_at: u64,
     /// When the shard's own bucket of initial SUBSCRIBEs is full again.
     crowd_full_at: u64,
     /// A host being looked up; kept for its capacity.
@@ -109,6 +117,8 @@ impl Shield {
             buckets: Buckets::new(options.buckets_max),
             refusals: Refusals::new(options.refusals_max),
             loops: Loops::default(),
+            refused: Refused::default(),
+            failures_full_at: 0,
             options,
             epoch,
             hasher,

@@ -1,5 +1,7 @@
 //! The shield as requests meet it.
 
+mod refused;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;

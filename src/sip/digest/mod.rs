@@ -204,6 +204,15 @@ impl Authenticator {
     }
 }
 
+/// The user that the request's credentials name, right or wrong; those for `realm`, or for any.
+#[must_use]
+pub fn claimed_user(request: &Message<'_>, realm: Option<&str>) -> Option<String> {
+    let values = request.headers(HeaderName::Authorization);
+    let mut read = values.filter_map(|value| Parameters::read(value).ok());
+    let is_asked = |it: &Parameters<'_>| realm.is_none_or(|realm| it.is_for(realm));
+    read.find(is_asked)?.credentials()?.user()
+}
+
 /// The first Authorization for our realm whose algorithm we know.
 fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Denied> {
     let mut denied = Denied::NoCredentials;
