@@ -19,6 +19,7 @@ mod dialogue;
 mod digest;
 mod placeholder;
 mod play;
+mod rules;
 mod said;
 mod schemas;
 mod wild;
