@@ -1,5 +1,5 @@
 //! Composition: all contributions of a presentity made one state, with the explanation of what
-//! decided (DESIGN §3, W:D2, D3).
+//! decided (W:D2, D3).
 //!
 //! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
 //! always agree. What the lamp of a dialog watcher shows ([`lamp`]) is also what the availability

@@ -118,7 +118,7 @@ impl Shard {
         (home != self.options.id && home.0 < self.options.shards).then_some(home)
     }
 
-    /// One busy SBC on one source port must not pin all work to one core (DESIGN §3).
+    /// One busy SBC on one source port must not pin all work to one core.
     fn is_crowded(&self, flow: &Flow) -> bool {
         !flow.transport.is_reliable()
             && self.table.dialogs_of_peer(flow.peer) >= self.options.subscriptions_per_flow_home

@@ -1,6 +1,9 @@
 //! Conformance: what the engine answers, octet for octet, told as dialogues between a peer and the
 //! server.
 //!
+//! The rules stand in `RULES.md` beside this file, each with the dialogues that prove it; [`rules`]
+//! checks that, and `UPDATE_RULES=1 cargo test --test conformance` writes those lines anew.
+//!
 //! One folder is one case; its `dialogue.txt` cites the rules it proves (`W:`), sets the scene and
 //! lists the steps (see [`dialogue`] for the language). The engine runs in virtual time, so a case
 //! that waits an hour takes no time, and nothing but what the case says happens: any message it

@@ -1,4 +1,4 @@
-//! What happens to a presentity, as a story each: the races of PEERS 2.1, the rules of W:B1.
+//! What happens to a presentity, as a story each: the races that other servers lost, the rules of W:B1.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,7 +217,7 @@ impl Stage {
     }
 }
 
-// PEERS 2.1, by their numbers.
+// Races that other servers lost. `history/2.1-01` and the like among the dialogues have these numbers.
 
 #[test]
 fn peers_1_early_after_terminated_from_another_publication() {

@@ -83,7 +83,7 @@ pub struct Authenticator {
 
 impl Authenticator {
     /// `key` signs the nonces; `nonce_life` should not be shorter than the longest granted expiry
-    /// (W: PEERS 31).
+    /// (W:A7.6).
     #[must_use]
     pub fn new(key: [u8; 32], nonce_life: Duration) -> Self {
         Self {
