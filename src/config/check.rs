@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::Spanned;
@@ -13,9 +12,7 @@ use toml::Spanned;
 use crate::config::complaint::Complainer;
 use crate::config::machine::Machine;
 use crate::config::plan::Listener;
-use crate::config::quantity::Interval;
 use crate::config::schema;
-use crate::config::schema::Config;
 use crate::config::schema::TransportKind;
 use crate::config::tenants::canonical_domain;
 use crate::sip::Transport;
@@ -70,16 +67,18 @@ pub(super) fn sip_listeners(sip: &schema::Sip, complainer: &mut Complainer<'_>) 
             "use visible characters",
         );
     }
-    if sip.listen.is_empty() {
+    let place = sip.listen.span();
+    let listens = sip.listen.get_ref();
+    if listens.is_empty() && !complainer.is_misread_within(&place) {
         complainer.add(
-            0..0,
+            place,
             "there is no [[sip.listen]]",
             "add one with transport and address",
         );
     }
     let mut listeners: Vec<Listener> = Vec::new();
-    for listen in &sip.listen {
-        let transport = match listen.transport {
+    for listen in listens {
+        let transport = match listen.transport.get_ref() {
             TransportKind::Udp => Transport::Udp,
             TransportKind::Tcp => Transport::Tcp,
         };
@@ -90,6 +89,9 @@ pub(super) fn sip_listeners(sip: &schema::Sip, complainer: &mut Complainer<'_>) 
             .advertise
             .as_ref()
             .and_then(|text| advertised(text, complainer));
+        if complainer.is_misread(&listen.transport.span()) {
+            continue;
+        }
         if listeners
             .iter()
             .any(|other| other.transport == transport && other.address == address)
@@ -133,72 +135,6 @@ pub(super) fn http_listeners(
         addresses.push(address);
     }
     addresses
-}
-
-/// `[limits]`, `[notify]`, `[auth]`.
-pub(super) fn limits(config: &Config, complainer: &mut Complainer<'_>) {
-    let limits = &config.limits;
-    let counts = [
-        (&limits.subscriptions, "subscriptions", u32::MAX as usize),
-        (
-            &limits.subscriptions_per_phone,
-            "subscriptions_per_phone",
-            u32::MAX as usize,
-        ),
-        (&limits.presentities, "presentities", u32::MAX as usize),
-        (
-            &limits.publications_per_presentity,
-            "publications_per_presentity",
-            10_000,
-        ),
-        (&limits.calls_per_presentity, "calls_per_presentity", 10_000),
-        (&limits.nonces, "nonces", u32::MAX as usize),
-        (&limits.notifies_per_turn, "notifies_per_turn", 100_000),
-    ];
-    for (count, name, max) in counts {
-        between(count, *count.get_ref(), name, 1, max, complainer);
-    }
-    between(
-        &config.notify.burst,
-        *config.notify.burst.get_ref() as usize,
-        "burst",
-        1,
-        1_000_000,
-        complainer,
-    );
-    between(
-        &limits.body,
-        limits.body.get_ref().0,
-        "body",
-        1 << 10,
-        16 << 20,
-        complainer,
-    );
-    // A segment's length is told to the kernel in 16 bits, and paths of more than 9,000 are rare.
-    between(
-        &limits.segment,
-        limits.segment.get_ref().0,
-        "segment",
-        0,
-        8900,
-        complainer,
-    );
-    between(
-        &limits.response_ring,
-        limits.response_ring.get_ref().0,
-        "response_ring",
-        64 << 10,
-        1 << 30,
-        complainer,
-    );
-    time_between(&limits.probation, "probation", 1, 3600, complainer);
-    time_between(
-        &config.auth.nonce_life,
-        "nonce_life",
-        30,
-        7 * 86_400,
-        complainer,
-    );
 }
 
 /// An address to bind.
@@ -254,39 +190,6 @@ pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -
         );
     }
     parsed
-}
-
-/// Complains of a count outside its bounds.
-pub(super) fn between<T>(
-    place: &Spanned<T>,
-    count: usize,
-    name: &str,
-    min: usize,
-    max: usize,
-    complainer: &mut Complainer<'_>,
-) {
-    if !(min..=max).contains(&count) {
-        complainer.add(
-            place.span(),
-            format!("{name} is {count}"),
-            format!("choose from {min} to {max}"),
-        );
-    }
-}
-
-/// Complains of a time span outside its bounds (seconds).
-pub(super) fn time_between(
-    time: &Spanned<Interval>,
-    name: &str,
-    min: u64,
-    max: u64,
-    complainer: &mut Complainer<'_>,
-) {
-    let (min, max) = (Duration::from_secs(min), Duration::from_secs(max));
-    if !(min..=max).contains(&time.get_ref().0) {
-        let remedy = format!("choose from \"{}\" to \"{}\"", Interval(min), Interval(max));
-        complainer.add(time.span(), format!("{name} is {}", time.get_ref()), remedy);
-    }
 }
 
 /// Whether a text can stand in a header as it is.

@@ -1,13 +1,16 @@
 //! What is wrong with a configuration file: where, what, and what to do about it.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::fs;
+use std::io;
+use std::io::Read;
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::config::suggestion::nearest;
-
 /// A configuration text and the name it goes by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Source {
     /// What complaints call it: the path.
     pub name: String,
@@ -15,28 +18,42 @@ pub struct Source {
     pub text: String,
 }
 
+/// Octets of a file: room for a million accounts.
+const FILE_OCTETS_MAX: u64 = 256 << 20;
+
 impl Source {
-    /// Reads a file.
+    /// Reads a file. Never waits: what is no regular file (a FIFO, a terminal) might have no end.
     ///
     /// # Errors
     /// When it cannot be read or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, Complaints> {
         let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Self { name, text }),
-            Err(error) => {
-                let what = format!("cannot be read: {error}");
-                let remedy = "give an existing, readable UTF-8 file with --config".to_owned();
-                Err(Complaints {
-                    name,
-                    complaints: vec![Complaint {
-                        line: None,
-                        what,
-                        remedy,
-                    }],
-                })
-            }
-        }
+        let fault = |line, what, remedy: &str| Complaints {
+            name: name.clone(),
+            complaints: vec![Complaint {
+                line,
+                what,
+                remedy: remedy.to_owned(),
+            }],
+        };
+        let octets = octets(path).map_err(|error| {
+            let remedy = "name an existing, readable file with --config or LAMPLIGHTER_CONFIG";
+            fault(None, format!("cannot be read: {error}"), remedy)
+        })?;
+        let text = String::from_utf8(octets).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + memchr::memchr_iter(b'\n', good).count();
+            let what = "this is not UTF-8".to_owned();
+            fault(Some(line), what, "store the file as UTF-8")
+        })?;
+        Ok(Self { name, text })
+    }
+
+    /// The folder that relative paths in the file start from: its own.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        let parent = Path::new(&self.name).parent();
+        parent.unwrap_or_else(|| Path::new(""))
     }
 
     /// The line an offset lies in, counted from 1.
@@ -49,6 +66,25 @@ impl Source {
             .unwrap_or(self.text.as_bytes());
         1 + memchr::memchr_iter(b'\n', before).count()
     }
+}
+
+/// What a regular file holds.
+fn octets(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a FIFO would wait for its other end.
+    let mut options = fs::OpenOptions::new();
+    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return refuse("it is no regular file");
+    }
+    if metadata.len() > FILE_OCTETS_MAX {
+        return refuse("it is longer than 256 MiB");
+    }
+    let mut octets = Vec::new();
+    file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?;
+    Ok(octets)
 }
 
 /// One fault.
@@ -94,6 +130,10 @@ impl std::error::Error for Complaints {}
 pub(super) struct Complainer<'a> {
     source: &'a Source,
     complaints: Vec<Complaint>,
+    /// Begin and end of what could not be read; something else was put into its place.
+    misread: HashSet<(usize, usize)>,
+    /// Lines that are not TOML.
+    distrusted: HashSet<usize>,
 }
 
 impl<'a> Complainer<'a> {
@@ -102,23 +142,68 @@ impl<'a> Complainer<'a> {
         Self {
             source,
             complaints: Vec::new(),
+            misread: HashSet::new(),
+            distrusted: HashSet::new(),
         }
     }
 
     /// A fault at a place in the file; an empty place (a default, which stands nowhere) has no
-    /// line.
+    /// line. What stands there only because something could not be read is no further fault.
     pub(super) fn add(
         &mut self,
         place: Range<usize>,
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) {
+        if !self.is_misread(&place) {
+            self.push(place, what.into(), remedy.into());
+        }
+    }
+
+    /// A value or a key that could not be read.
+    pub(super) fn misread(
+        &mut self,
+        place: Range<usize>,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(place.clone(), what, remedy);
+        self.misread.insert((place.start, place.end));
+    }
+
+    /// Something that is not in the table of which `place` is the header.
+    pub(super) fn missing(&mut self, place: Range<usize>, what: String, remedy: &str) {
+        self.misread.insert((place.start, place.end));
+        self.push(place, what, remedy.to_owned());
+    }
+
+    /// A line that is not TOML: whatever else seems wrong with it is a consequence.
+    pub(super) fn distrust(&mut self, place: Range<usize>, what: String, remedy: &str) {
+        let line = self.line_of(&place);
+        if self.distrusted.insert(line) {
+            self.complaints.push(Complaint {
+                line: Some(line),
+                what,
+                remedy: remedy.to_owned(),
+            });
+        }
+    }
+
+    /// Whether what stands at a place was complained of when it was read.
+    pub(super) fn is_misread(&self, place: &Range<usize>) -> bool {
+        self.misread.contains(&(place.start, place.end))
+            || !place.is_empty() && self.distrusted.contains(&self.line_of(place))
+    }
+
+    /// Whether anything within a place was.
+    pub(super) fn is_misread_within(&self, place: &Range<usize>) -> bool {
+        let is_within = |(start, end): &(usize, usize)| place.start <= *start && *end <= place.end;
+        self.misread.iter().any(is_within)
+    }
+
+    fn push(&mut self, place: Range<usize>, what: String, remedy: String) {
         let line = (!place.is_empty()).then(|| self.source.line_of(place.start));
-        self.complaints.push(Complaint {
-            line,
-            what: what.into(),
-            remedy: remedy.into(),
-        });
+        self.complaints.push(Complaint { line, what, remedy });
     }
 
     /// A remark about a place that is no fault: `FILE:LINE: what`.
@@ -142,49 +227,4 @@ impl<'a> Complainer<'a> {
             complaints: self.complaints,
         })
     }
-}
-
-/// The parser's complaint as ours: with a line, and with the word that was probably meant.
-pub(super) fn from_parser(error: &toml::de::Error, source: &Source) -> Complaints {
-    let line = error.span().map(|span| source.line_of(span.start));
-    let message = error.message();
-    let (what, remedy) = if message.starts_with("unknown field") {
-        misspelt(message, "key")
-    } else if message.starts_with("unknown variant") {
-        misspelt(message, "value")
-    } else if let Some(missing) = message.strip_prefix("missing field ") {
-        (
-            format!("the key {} is missing here", missing.replace('`', "\"")),
-            "add it".to_owned(),
-        )
-    } else if message.starts_with("duplicate key") {
-        (message.replace('`', "\""), "keep one of the two".to_owned())
-    } else if message.starts_with("invalid type") || message.starts_with("invalid value") {
-        (message.replace('`', ""), "correct the value".to_owned())
-    } else {
-        let text = message.lines().collect::<Vec<_>>().join(" ");
-        (
-            format!("this is not TOML: {text}"),
-            "correct the syntax (see toml.io)".to_owned(),
-        )
-    };
-    Complaints {
-        name: source.name.clone(),
-        complaints: vec![Complaint { line, what, remedy }],
-    }
-}
-
-/// ``unknown field `nmae`, expected one of `name`, `data_dir` ``: the first word in backticks is
-/// the offender, the others are what is known.
-fn misspelt(message: &str, kind: &str) -> (String, String) {
-    let mut words = message.split('`').skip(1).step_by(2);
-    let offender = words.next().unwrap_or_default();
-    let known: Vec<&str> = words.collect();
-    let what = format!("unknown {kind} \"{offender}\"");
-    let remedy = match nearest(offender, &known) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None if known.is_empty() => "remove it".to_owned(),
-        None => format!("known here: {}", known.join(", ")),
-    };
-    (what, remedy)
 }

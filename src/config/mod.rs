@@ -1,8 +1,9 @@
 //! The configuration: one TOML file, typed, checked as a whole, converted once.
 //!
-//! Three steps, each a file: [`Config`] is the file as its keys stand (`schema`); the plan is what
-//! the other rooms are built from (`plan`); between them lies the check, which finds every fault of
-//! a file and says for each where it is, what is wrong and what to do ([`Complaints`]).
+//! Three steps, each a file: [`Config`] is the file as its keys stand (`schema`, read by `reader`);
+//! the plan is what the other rooms are built from (`plan`); between them lies the check. Reader and
+//! check find every fault of a file at once and say for each where it is, what is wrong and what to
+//! do ([`Complaints`]).
 //! `default.toml`, shipped beside this file, is the manual.
 //!
 //! Not here: what a key does. The rooms own their options; this room only fills them.
@@ -16,6 +17,7 @@ mod plan;
 mod policies;
 mod profiles;
 mod quantity;
+mod reader;
 mod schema;
 mod shield;
 mod suggestion;
@@ -25,6 +27,7 @@ pub use complaint::Complaint;
 pub use complaint::Complaints;
 pub use complaint::Source;
 pub use machine::Machine;
+pub use plan::Connections;
 pub use plan::Listener;
 pub use plan::Plan;
 pub use profiles::SHIPPED_FILE;
@@ -35,6 +38,8 @@ pub use schema::Config;
 pub use schema::TransportKind;
 
 use std::path::Path;
+
+use crate::config::complaint::Complainer;
 
 /// The shipped default configuration, with every key explained.
 pub const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -62,8 +67,9 @@ pub fn load(path: &Path) -> Result<Loaded, Complaints> {
 /// # Errors
 /// Everything that is wrong with the text.
 pub fn load_from(source: &Source, machine: &Machine) -> Result<Loaded, Complaints> {
-    let config = Config::parse(source)?;
-    let plan = Plan::new(&config, source, machine)?;
+    let mut complainer = Complainer::new(source);
+    let config = Config::read(source, &mut complainer);
+    let plan = Plan::new(&config, machine, complainer)?;
     Ok(Loaded { config, plan })
 }
 

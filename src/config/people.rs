@@ -19,6 +19,9 @@ use crate::presence::policy::WatcherCondition;
 pub(super) struct Names {
     /// A domain's own name by any of its names, all canonical.
     domains: HashMap<String, String>,
+    /// Whether a domain's name could not be read: then who seems to be of no domain may be of that
+    /// one.
+    is_incomplete: bool,
     /// Groups, each behind its domain's own name.
     groups: HashSet<(String, String)>,
 }
@@ -29,6 +32,7 @@ impl Names {
         let mut names = Self::default();
         for domain in &config.domain {
             let Some(own) = canonical_domain(domain.name.get_ref()) else {
+                names.is_incomplete = true;
                 continue;
             };
             let aliases = domain.aliases.iter().map(|alias| alias.get_ref());
@@ -70,6 +74,9 @@ impl Names {
     ) -> Option<String> {
         if let Some(own) = self.known(name.get_ref()) {
             return Some(own.to_owned());
+        }
+        if self.is_incomplete {
+            return None;
         }
         let canonical = canonical_domain(name.get_ref()).unwrap_or_default();
         let mut known: Vec<&str> = self.domains.keys().map(String::as_str).collect();

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
 use crate::config::check;
 use crate::config::complaint::Complainer;
 use crate::config::complaint::Complaints;
-use crate::config::complaint::Source;
 use crate::config::machine::Machine;
 use crate::config::machine::random_key;
 use crate::config::schema::Config;
@@ -30,6 +30,15 @@ pub struct Listener {
     pub advertise: Option<String>,
 }
 
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// In all.
+    pub max: usize,
+    /// Of one address.
+    pub per_address_max: usize,
+}
+
 /// A node, as the configuration wants it.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -49,6 +58,12 @@ pub struct Plan {
     pub control_socket: PathBuf,
     /// The options of every shard but for `id` and `local_addresses`, which the runtime knows.
     pub options: Options,
+    /// How many connections there may be for SIP, on each shard.
+    pub sip_connections: Connections,
+    /// How many connections there may be for HTTP.
+    pub http_connections: Connections,
+    /// How long a SIP connection may wait.
+    pub idle_connection: Duration,
     /// Domains and accounts.
     pub directory: Directory,
     /// What is allowed but probably not meant, one line each.
@@ -56,17 +71,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Checks and converts. `source` is where `config` came from.
+    /// Checks and converts. `complainer` has what was wrong when `config` was read.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
-    pub fn new(config: &Config, source: &Source, machine: &Machine) -> Result<Self, Complaints> {
-        let mut complainer = Complainer::new(source);
+    pub(super) fn new(
+        config: &Config,
+        machine: &Machine,
+        mut complainer: Complainer<'_>,
+    ) -> Result<Self, Complaints> {
         let mut notes = Vec::new();
         let (shards, http_cpu) = check::cpus(&config.cores, machine, &mut complainer);
         let listeners = check::sip_listeners(&config.sip, &mut complainer);
         let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
-        check::limits(config, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
         let key = random_key().unwrap_or_else(|error| {
@@ -80,7 +97,7 @@ impl Plan {
         complainer.verdict()?;
         Ok(Self {
             name: config.node.name.clone(),
-            data_dir: config.node.data_dir.clone(),
+            data_dir: config.data_dir().to_owned(),
             options: Options {
                 shield,
                 ..options(config, key, shards.len(), &listeners)
@@ -90,6 +107,15 @@ impl Plan {
             listeners,
             http_listen,
             control_socket: config.control_socket(),
+            sip_connections: Connections {
+                max: config.limits.connections,
+                per_address_max: config.limits.connections_per_address,
+            },
+            http_connections: Connections {
+                max: config.http.connections,
+                per_address_max: config.http.connections_per_address,
+            },
+            idle_connection: config.limits.idle_connection.0,
             directory,
             notes,
         })
@@ -106,22 +132,22 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
             .map(|listener| listener.advertise.clone())
             .collect(),
         product: config.sip.product.get_ref().clone(),
-        subscriptions_max: *limits.subscriptions.get_ref(),
+        subscriptions_max: limits.subscriptions,
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
-        subscriptions_per_phone_max: *limits.subscriptions_per_phone.get_ref(),
+        subscriptions_per_phone_max: limits.subscriptions_per_phone,
         expiry_grace: limits.expiry_grace.0,
-        probation: limits.probation.get_ref().0,
+        probation: limits.probation.0,
         notify_rate_per_phone: config.notify.rate,
-        notify_burst_per_phone: *config.notify.burst.get_ref(),
-        notifies_per_turn: *limits.notifies_per_turn.get_ref(),
-        segment_octets_max: limits.segment.get_ref().0,
-        presentities_max: *limits.presentities.get_ref(),
-        publications_per_presentity_max: *limits.publications_per_presentity.get_ref(),
-        calls_per_presentity_max: *limits.calls_per_presentity.get_ref(),
-        body_octets_max: limits.body.get_ref().0,
-        response_ring_octets: limits.response_ring.get_ref().0,
-        nonces_max: *limits.nonces.get_ref(),
-        nonce_life: config.auth.nonce_life.get_ref().0,
+        notify_burst_per_phone: config.notify.burst,
+        notifies_per_turn: limits.notifies_per_turn,
+        segment_octets_max: limits.segment.0,
+        presentities_max: limits.presentities,
+        publications_per_presentity_max: limits.publications_per_presentity,
+        calls_per_presentity_max: limits.calls_per_presentity,
+        body_octets_max: limits.body.0,
+        response_ring_octets: limits.response_ring.0,
+        nonces_max: limits.nonces,
+        nonce_life: config.auth.nonce_life.0,
         // `local_addresses` are known when the listeners are bound.
         epoch_unix: now_unix(),
         ..Options::new(ShardId(0), shards, Instant::now(), key)

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
-use crate::config::check::between;
-use crate::config::check::time_between;
 use crate::config::complaint::Complainer;
+use crate::config::complaint::Source;
+use crate::config::reader::document;
 use crate::config::schema;
+use crate::config::schema::DndLampKind;
 use crate::config::schema::IdleKind;
 use crate::config::schema::ParameterKind;
 use crate::config::schema::StyleKind;
@@ -23,21 +22,13 @@ use crate::shard::directory::profiles::GENERIC;
 /// The profiles that come with the product, each with its reason.
 pub const SHIPPED_FILE: &str = include_str!("profiles.toml");
 
-/// The shipped file: `[[profile]]` alone.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Shipped {
-    profile: Vec<schema::Profile>,
-}
-
 /// Who a profile is for, and the profile.
 pub(super) type Row = (Vec<AgentPattern>, Profile);
 
 /// The table of the shipped profiles and the operator's: his User-Agents are looked for first, and
 /// what he says of a shipped profile goes over what it says.
 pub(super) fn table(profiles: &[schema::Profile], complainer: &mut Complainer<'_>) -> Vec<Row> {
-    // A test reads the shipped file.
-    let shipped: Shipped = toml::from_str(SHIPPED_FILE).unwrap_or_default();
+    let shipped = shipped();
     let mut layers: HashMap<&str, Vec<&schema::Profile>> = HashMap::new();
     for profile in shipped.profile.iter().chain(profiles) {
         layers
@@ -65,6 +56,18 @@ pub(super) fn table(profiles: &[schema::Profile], complainer: &mut Complainer<'_
             (agents.collect(), inherited(profile, &layers))
         })
         .collect()
+}
+
+/// The shipped profiles; a test proves that nothing is wrong with them.
+fn shipped() -> schema::Shipped {
+    let source = Source {
+        name: "profiles.toml".to_owned(),
+        text: SHIPPED_FILE.to_owned(),
+    };
+    let mut complainer = Complainer::new(&source);
+    let shipped = document(&source, &mut complainer);
+    debug_assert!(complainer.verdict().is_ok());
+    shipped
 }
 
 /// Every entry of a name: the shipped one, then the operator's.
@@ -138,6 +141,8 @@ fn apply(entry: &schema::Profile, profile: &mut Profile) {
     set(&mut rendering.parameter_value, parameter_value);
     set(&mut rendering.parked_is_early, entry.parked_is_early);
     set(&mut rendering.unregistered, unregistered);
+    let dnd_lamp = entry.dnd_lamp.map(DndLampKind::lamp);
+    set_some(&mut rendering.do_not_disturb, dnd_lamp);
     set(&mut rendering.omits_zero_urgent, entry.omits_zero_urgent);
     set(&mut rendering.legacy_namespaces, entry.legacy_namespaces);
     set(&mut profile.partial_dialog_info, entry.partial_dialog_info);
@@ -152,33 +157,18 @@ fn apply(entry: &schema::Profile, profile: &mut Profile) {
         entry.replaces_same_contact,
     );
     set(&mut profile.entity_tags, entry.entity_tags);
-    let list_octets = entry.list_octets.as_ref();
-    let list_octets = list_octets.and_then(|octets| u32::try_from(octets.get_ref().0).ok());
+    let list_octets = entry.list_octets;
+    let list_octets = list_octets.and_then(|octets| u32::try_from(octets.0).ok());
     set_some(&mut profile.list_octets, list_octets);
-    let list_resources = entry.list_resources.as_ref();
-    set_some(
-        &mut profile.list_resources,
-        list_resources.map(|count| *count.get_ref()),
-    );
+    set_some(&mut profile.list_resources, entry.list_resources);
     let is_broadworks = entry.list_style.map(|style| style == StyleKind::Broadworks);
     set_some(&mut profile.list_is_broadworks, is_broadworks);
     set(&mut profile.linphone_lists, entry.linphone_lists);
     set_some(&mut profile.notify_rate, entry.notify_rate);
-    let burst = entry.notify_burst.as_ref();
-    set_some(
-        &mut profile.notify_burst,
-        burst.map(|burst| *burst.get_ref()),
-    );
-    let strikes = entry.strikes.as_ref();
-    set_some(
-        &mut profile.strikes,
-        strikes.map(|strikes| *strikes.get_ref()),
-    );
-    let min_expires = entry.min_expires.as_ref();
-    set_some(
-        &mut profile.min_expires,
-        min_expires.map(|time| time.get_ref().0),
-    );
+    set_some(&mut profile.notify_burst, entry.notify_burst);
+    set_some(&mut profile.strikes, entry.strikes);
+    let min_expires = entry.min_expires;
+    set_some(&mut profile.min_expires, min_expires.map(|time| time.0));
 }
 
 /// What is wrong with one of the operator's.
@@ -244,49 +234,6 @@ fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Compla
                 format!("extend \"{GENERIC}\" in one of them"),
             );
         }
-    }
-    if let Some(octets) = &profile.list_octets {
-        between(
-            octets,
-            octets.get_ref().0,
-            "list_octets",
-            1 << 10,
-            60 << 10,
-            complainer,
-        );
-    }
-    if let Some(count) = &profile.list_resources {
-        between(
-            count,
-            (*count.get_ref()).into(),
-            "list_resources",
-            1,
-            1_000,
-            complainer,
-        );
-    }
-    if let Some(burst) = &profile.notify_burst {
-        between(
-            burst,
-            *burst.get_ref() as usize,
-            "notify_burst",
-            1,
-            1_000_000,
-            complainer,
-        );
-    }
-    if let Some(strikes) = &profile.strikes {
-        between(
-            strikes,
-            (*strikes.get_ref()).into(),
-            "strikes",
-            1,
-            100,
-            complainer,
-        );
-    }
-    if let Some(time) = &profile.min_expires {
-        time_between(time, "min_expires", 1, 3600, complainer);
     }
 }
 

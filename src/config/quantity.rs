@@ -3,16 +3,29 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::de;
-use serde::de::Visitor;
+use toml::de::DeValue;
+
+use crate::config::complaint::Complainer;
+use crate::config::reader::Found;
+use crate::config::reader::Quantity;
+use crate::config::reader::Value;
 
 /// A time span: a whole number of seconds, or a text with units (`"500ms"`, `"1h 30m"`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interval(pub Duration);
 
 impl Interval {
+    /// A second.
+    pub const SECOND: Self = Self::from_secs(1);
+    /// An hour.
+    pub const HOUR: Self = Self::from_secs(3600);
+
+    /// Whole days.
+    #[must_use]
+    pub const fn from_days(days: u64) -> Self {
+        Self::from_secs(days * 86_400)
+    }
+
     /// Whole seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
@@ -26,37 +39,31 @@ impl fmt::Display for Interval {
     }
 }
 
-impl<'de> Deserialize<'de> for Interval {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct IntervalVisitor;
-
-        impl Visitor<'_> for IntervalVisitor {
-            type Value = Interval;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(
-                    "a time span: seconds as a number, or a text like \"500ms\", \"30 s\", \"2h\"",
-                )
-            }
-
-            fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Interval, E> {
-                u64::try_from(seconds)
-                    .map(Interval::from_secs)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))
-            }
-
-            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Interval, E> {
-                Ok(Interval::from_secs(seconds))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Interval, E> {
-                humantime::parse_duration(text.trim())
-                    .map(Interval)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
+impl Value for Interval {
+    fn read(found: &Found<'_>, complainer: &mut Complainer<'_>) -> Option<Self> {
+        let interval = match found.value() {
+            DeValue::Integer(seconds) => u64::from_str_radix(seconds.as_str(), seconds.radix())
+                .ok()
+                .map(Self::from_secs),
+            DeValue::String(text) => humantime::parse_duration(text.trim()).ok().map(Self),
+            _ => None,
+        };
+        if interval.is_none() {
+            let wants =
+                "a time span: a number of seconds, or a text like \"500ms\", \"30 s\", \"2h\"";
+            found.wrong(wants, complainer);
         }
+        interval
+    }
+}
 
-        deserializer.deserialize_any(IntervalVisitor)
+impl Quantity for Interval {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+
+    fn written(&self) -> String {
+        format!("\"{self}\"")
     }
 }
 
@@ -95,31 +102,41 @@ impl Octets {
     }
 }
 
-impl<'de> Deserialize<'de> for Octets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OctetsVisitor;
+impl fmt::Display for Octets {
+    /// In the largest unit that needs no fraction.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fits = |factor: usize| self.0 >= factor && self.0.is_multiple_of(factor);
+        let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let unit = units.into_iter().find(|(_, factor)| fits(*factor));
+        let (name, factor) = unit.unwrap_or(("B", 1));
+        write!(formatter, "{} {name}", self.0 / factor)
+    }
+}
 
-        impl Visitor<'_> for OctetsVisitor {
-            type Value = Octets;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter
-                    .write_str("a size: octets as a number, or a text like \"64 KiB\", \"4 MiB\"")
-            }
-
-            fn visit_i64<E: de::Error>(self, octets: i64) -> Result<Octets, E> {
-                usize::try_from(octets)
-                    .map(Octets)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(octets), &self))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Octets, E> {
-                Octets::from_text(text)
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
+impl Value for Octets {
+    fn read(found: &Found<'_>, complainer: &mut Complainer<'_>) -> Option<Self> {
+        let octets = match found.value() {
+            DeValue::Integer(octets) => usize::from_str_radix(octets.as_str(), octets.radix())
+                .ok()
+                .map(Self),
+            DeValue::String(text) => Self::from_text(text),
+            _ => None,
+        };
+        if octets.is_none() {
+            let wants = "a size: a number of octets, or a text like \"64 KiB\", \"4 MiB\"";
+            found.wrong(wants, complainer);
         }
+        octets
+    }
+}
 
-        deserializer.deserialize_any(OctetsVisitor)
+impl Quantity for Octets {
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+
+    fn written(&self) -> String {
+        format!("\"{self}\"")
     }
 }
 
@@ -127,23 +144,37 @@ impl<'de> Deserialize<'de> for Octets {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::config::complaint::Source;
+    use crate::config::reader::document;
+    use crate::config::reader::keys;
 
-    #[derive(Deserialize)]
-    struct Sample {
-        interval: Option<Interval>,
-        octets: Option<Octets>,
+    keys! {
+        /// Both kinds.
+        struct Sample in "" {
+            /// A time span.
+            pub interval: Option<Interval> = None;
+            /// A size.
+            pub octets: Option<Octets> = None;
+        }
+    }
+
+    fn sample(text: &str) -> Result<Sample, String> {
+        let source = Source {
+            name: String::new(),
+            text: text.to_owned(),
+        };
+        let mut complainer = Complainer::new(&source);
+        let sample = document(&source, &mut complainer);
+        let verdict = complainer.verdict().map_err(|fault| fault.to_string());
+        verdict.map(|()| sample)
     }
 
     fn interval(text: &str) -> Result<Duration, String> {
-        toml::from_str::<Sample>(&format!("interval = {text}"))
-            .map(|sample| sample.interval.unwrap().0)
-            .map_err(|error| error.message().to_owned())
+        sample(&format!("interval = {text}")).map(|sample| sample.interval.unwrap().0)
     }
 
     fn octets(text: &str) -> Result<usize, String> {
-        toml::from_str::<Sample>(&format!("octets = {text}"))
-            .map(|sample| sample.octets.unwrap().0)
-            .map_err(|error| error.message().to_owned())
+        sample(&format!("octets = {text}")).map(|sample| sample.octets.unwrap().0)
     }
 
     #[test]
@@ -165,6 +196,11 @@ mod tests {
         assert_eq!(octets("\"4MiB\""), Ok(4 << 20));
         assert_eq!(octets("\"10 kB\""), Ok(10_000));
         assert!(octets("-1").is_err());
+        let text = |octets| Octets(octets).to_string();
+        assert_eq!(
+            (text(1400), text(65_536), text(4 << 20)),
+            ("1400 B".into(), "64 KiB".into(), "4 MiB".into())
+        );
         assert!(octets("\"64 potatoes\"").is_err());
         assert!(octets("\"99999999999999999999 GiB\"").is_err());
         assert!(octets("\"17179869184 GiB\"").is_err());

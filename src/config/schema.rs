@@ -1,5 +1,5 @@
-//! The file as its keys stand: the types serde fills, and their defaults. `default.toml` is the
-//! manual; a test proves that it says the same as [`Config::default`].
+//! The file as its keys stand: its tables, each key with its kind, default and range (see
+//! [`keys`]). `default.toml` is the manual; a test proves that it says the same.
 //!
 //! Values that can be wrong in a way only the check sees keep their place ([`Spanned`]), so that
 //! the complaint has a line.
@@ -11,23 +11,29 @@ mod tenant;
 use std::path::Path;
 use std::path::PathBuf;
 
-use serde::Deserialize;
 use toml::Spanned;
 
+use crate::config::complaint::Complainer;
 use crate::config::complaint::Complaints;
 use crate::config::complaint::Source;
-use crate::config::complaint::from_parser;
 use crate::config::quantity::Interval;
 use crate::config::quantity::Octets;
+use crate::config::reader::Table;
+use crate::config::reader::absent;
+use crate::config::reader::document;
+use crate::config::reader::keys;
+use crate::config::reader::words;
 
 pub(super) use profile::IdleKind;
 pub(super) use profile::ParameterKind;
 pub(super) use profile::Profile;
+pub(super) use profile::Shipped;
 pub(super) use profile::UnregisteredKind;
 pub(super) use shield::Shield;
 pub(super) use tenant::Account;
 pub use tenant::AuthKind;
 pub(super) use tenant::CompositionKind;
+pub(super) use tenant::DndLampKind;
 pub(super) use tenant::Domain;
 pub(super) use tenant::Group;
 pub(super) use tenant::HandlingKind;
@@ -40,211 +46,182 @@ fn unplaced<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }
 
-/// The whole file.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// `[node]`
-    pub node: Node,
-    /// `[cores]`
-    pub cores: Cores,
-    /// `[sip]` and `[[sip.listen]]`
-    pub sip: Sip,
-    /// `[http]`
-    pub http: Http,
-    /// `[notify]`
-    pub notify: Notify,
-    /// `[auth]`
-    pub auth: Auth,
-    /// `[limits]`
-    pub limits: Limits,
-    /// `[shield]`
-    pub shield: Shield,
-    /// `[[domain]]`
-    pub domain: Vec<Domain>,
-    /// `[[account]]`
-    pub account: Vec<Account>,
-    /// `[[group]]`
-    pub group: Vec<Group>,
-    /// `[[list]]`
-    pub list: Vec<List>,
-    /// `[[policy]]`
-    pub policy: Vec<Policy>,
-    /// `[[profile]]`
-    pub profile: Vec<Profile>,
-}
+/// Every table by its header, with its keys.
+pub(super) const TABLES: &[(&str, &[&str])] = &[
+    (Node::HEADER, Node::KEYS),
+    (Cores::HEADER, Cores::KEYS),
+    (Sip::HEADER, Sip::KEYS),
+    (SipListen::HEADER, SipListen::KEYS),
+    (Http::HEADER, Http::KEYS),
+    (Notify::HEADER, Notify::KEYS),
+    (Auth::HEADER, Auth::KEYS),
+    (Limits::HEADER, Limits::KEYS),
+    (Shield::HEADER, Shield::KEYS),
+    (Domain::HEADER, Domain::KEYS),
+    (Account::HEADER, Account::KEYS),
+    (Group::HEADER, Group::KEYS),
+    (List::HEADER, List::KEYS),
+    (Policy::HEADER, Policy::KEYS),
+    (Profile::HEADER, Profile::KEYS),
+];
 
-/// `[node]`: this process.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Node {
-    /// Its name, in logs and metrics.
-    pub name: String,
-    /// Where it keeps files.
-    pub data_dir: PathBuf,
-}
-
-/// `[cores]`: which CPU does what.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Cores {
-    /// CPUs that run a shard each; empty for all but the HTTP core's.
-    pub shards: Vec<Spanned<usize>>,
-    /// The CPU of the HTTP core; none for the last one allowed.
-    pub http: Option<Spanned<usize>>,
-}
-
-/// `[sip]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Sip {
-    /// User-Agent and Server.
-    pub product: Spanned<String>,
-    /// Where SIP is spoken.
-    pub listen: Vec<SipListen>,
-}
-
-/// `[[sip.listen]]`: one socket address.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SipListen {
-    /// UDP or TCP.
-    pub transport: TransportKind,
-    /// The address to bind.
-    pub address: Spanned<String>,
-    /// What Via and Contact say instead of the local address: `host`, `host:port`.
-    #[serde(default)]
-    pub advertise: Option<Spanned<String>>,
-}
-
-/// A transport's name in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TransportKind {
-    /// UDP
-    Udp,
-    /// TCP
-    Tcp,
-}
-
-/// `[http]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Http {
-    /// The addresses to bind; none for no HTTP.
-    pub listen: Vec<Spanned<String>>,
-    /// The socket the operator's commands use; see [`Config::control_socket`].
-    pub control_socket: Option<PathBuf>,
-}
-
-/// `[notify]`: the pace of NOTIFYs to one phone.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Notify {
-    /// A second, in the long run; 0 for no limit.
-    pub rate: u32,
-    /// At once, before the rate holds.
-    pub burst: Spanned<u32>,
-}
-
-/// `[auth]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    /// Life of a nonce.
-    pub nonce_life: Spanned<Interval>,
-}
-
-/// `[limits]`: see `shard::Options`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(
-    missing_docs,
-    reason = "named as in shard::Options, explained in default.toml"
-)]
-pub struct Limits {
-    pub subscriptions: Spanned<usize>,
-    pub subscriptions_per_flow_home: usize,
-    pub subscriptions_per_phone: Spanned<usize>,
-    pub presentities: Spanned<usize>,
-    pub publications_per_presentity: Spanned<usize>,
-    pub calls_per_presentity: Spanned<usize>,
-    pub body: Spanned<Octets>,
-    pub response_ring: Spanned<Octets>,
-    pub nonces: Spanned<usize>,
-    pub notifies_per_turn: Spanned<usize>,
-    pub segment: Spanned<Octets>,
-    pub expiry_grace: Interval,
-    pub probation: Spanned<Interval>,
-}
-
-impl Default for Node {
-    fn default() -> Self {
-        Self {
-            name: "lamplighter".to_owned(),
-            data_dir: PathBuf::from(DATA_DIR),
-        }
+keys! {
+    /// The whole file.
+    pub struct Config in "" {
+        /// `[node]`
+        pub node: Node = absent();
+        /// `[cores]`
+        pub cores: Cores = absent();
+        /// `[sip]` and `[[sip.listen]]`
+        pub sip: Sip = absent();
+        /// `[http]`
+        pub http: Http = absent();
+        /// `[notify]`
+        pub notify: Notify = absent();
+        /// `[auth]`
+        pub auth: Auth = absent();
+        /// `[limits]`
+        pub limits: Limits = absent();
+        /// `[shield]`
+        pub shield: Shield = absent();
+        /// `[[domain]]`
+        pub domain: Vec<Domain> = Vec::new();
+        /// `[[account]]`
+        pub account: Vec<Account> = Vec::new();
+        /// `[[group]]`
+        pub group: Vec<Group> = Vec::new();
+        /// `[[list]]`
+        pub list: Vec<List> = Vec::new();
+        /// `[[policy]]`
+        pub policy: Vec<Policy> = Vec::new();
+        /// `[[profile]]`
+        pub profile: Vec<Profile> = Vec::new();
     }
 }
 
-impl Default for Sip {
-    fn default() -> Self {
-        let listen = |transport| SipListen {
-            transport,
+keys! {
+    /// `[node]`: this process.
+    pub struct Node in "[node]" {
+        /// Its name, in logs and metrics.
+        pub name: String = "lamplighter".to_owned();
+        /// Where it keeps files.
+        pub data_dir: Spanned<PathBuf> = unplaced(PathBuf::from(DATA_DIR));
+    }
+}
+
+keys! {
+    /// `[cores]`: which CPU does what.
+    pub struct Cores in "[cores]" {
+        /// CPUs that run a shard each; empty for all but the HTTP core's.
+        pub shards: Vec<Spanned<usize>> = Vec::new();
+        /// The CPU of the HTTP core; none for the last one allowed.
+        pub http: Option<Spanned<usize>> = None;
+    }
+}
+
+keys! {
+    /// `[sip]`
+    pub struct Sip in "[sip]" {
+        /// User-Agent and Server.
+        pub product: Spanned<String> = unplaced("Lamplighter".to_owned());
+        /// Where SIP is spoken.
+        pub listen: Spanned<Vec<SipListen>> = unplaced(SipListen::defaults());
+    }
+}
+
+keys! {
+    /// `[[sip.listen]]`: one socket address.
+    pub struct SipListen in "[[sip.listen]]" {
+        /// UDP or TCP.
+        pub transport: Spanned<TransportKind>;
+        /// The address to bind.
+        pub address: Spanned<String>;
+        /// What Via and Contact say instead of the local address: `host`, `host:port`.
+        pub advertise: Option<Spanned<String>> = None;
+    }
+}
+
+words! {
+    /// A transport's name in the file.
+    #[derive(Default)]
+    pub enum TransportKind {
+        /// UDP
+        #[default]
+        Udp = "udp",
+        /// TCP
+        Tcp = "tcp",
+    }
+}
+
+impl SipListen {
+    fn defaults() -> Vec<Self> {
+        let listen = |transport| Self {
+            transport: unplaced(transport),
             address: unplaced("0.0.0.0:5060".to_owned()),
             advertise: None,
         };
-        let product = unplaced("Lamplighter".to_owned());
-        Self {
-            product,
-            listen: vec![listen(TransportKind::Udp), listen(TransportKind::Tcp)],
-        }
+        vec![listen(TransportKind::Udp), listen(TransportKind::Tcp)]
     }
 }
 
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            listen: vec![unplaced("127.0.0.1:8080".to_owned())],
-            control_socket: None,
-        }
+keys! {
+    /// `[http]`
+    pub struct Http in "[http]" {
+        /// The addresses to bind; none for no HTTP.
+        pub listen: Vec<Spanned<String>> = vec![unplaced("127.0.0.1:8080".to_owned())];
+        /// Connections in all.
+        pub connections: usize = 1024, in 1..=65_536;
+        /// Connections of one address.
+        pub connections_per_address: usize = 128, in 1..=65_536;
+        /// The socket the operator's commands use; see [`Config::control_socket`].
+        pub control_socket: Option<Spanned<PathBuf>> = None;
     }
 }
 
-impl Default for Notify {
-    fn default() -> Self {
-        Self {
-            rate: 10,
-            burst: unplaced(100),
-        }
+keys! {
+    /// `[notify]`: the pace of NOTIFYs to one phone.
+    pub struct Notify in "[notify]" {
+        /// A second, in the long run; 0 for no limit.
+        pub rate: u32 = 10;
+        /// At once, before the rate holds.
+        pub burst: u32 = 100, in 1..=1_000_000;
     }
 }
 
-impl Default for Auth {
-    fn default() -> Self {
-        Self {
-            nonce_life: unplaced(Interval::from_secs(7200)),
-        }
+keys! {
+    /// `[auth]`
+    pub struct Auth in "[auth]" {
+        /// Life of a nonce.
+        pub nonce_life: Interval = Interval::from_secs(7200),
+            in Interval::from_secs(30)..=Interval::from_days(7);
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            subscriptions: unplaced(2_000_000),
-            subscriptions_per_flow_home: 1_000,
-            subscriptions_per_phone: unplaced(2_000),
-            presentities: unplaced(1_000_000),
-            publications_per_presentity: unplaced(64),
-            calls_per_presentity: unplaced(50),
-            body: unplaced(Octets(64 << 10)),
-            response_ring: unplaced(Octets(32 << 20)),
-            nonces: unplaced(65_536),
-            notifies_per_turn: unplaced(256),
-            segment: unplaced(Octets(1400)),
-            expiry_grace: Interval::from_secs(32),
-            probation: unplaced(Interval::from_secs(30)),
-        }
+/// What a number of 32 bits counts.
+const COUNT_MAX: usize = u32::MAX as usize;
+
+keys! {
+    /// `[limits]`: see `shard::Options`.
+    #[allow(missing_docs, reason = "named as in shard::Options, explained in default.toml")]
+    pub struct Limits in "[limits]" {
+        pub subscriptions: usize = 2_000_000, in 1..=COUNT_MAX;
+        pub subscriptions_per_flow_home: usize = 1_000;
+        pub subscriptions_per_phone: usize = 2_000, in 1..=COUNT_MAX;
+        pub presentities: usize = 1_000_000, in 1..=COUNT_MAX;
+        pub publications_per_presentity: usize = 64, in 1..=10_000;
+        pub calls_per_presentity: usize = 50, in 1..=10_000;
+        pub body: Octets = Octets(64 << 10), in Octets(1 << 10)..=Octets(16 << 20);
+        pub response_ring: Octets = Octets(32 << 20), in Octets(64 << 10)..=Octets(1 << 30);
+        pub nonces: usize = 65_536, in 1..=COUNT_MAX;
+        pub notifies_per_turn: usize = 256, in 1..=100_000;
+        // A segment's length is told to the kernel in 16 bits, and paths of more than 9,000 are rare.
+        pub segment: Octets = Octets(1400), in Octets(0)..=Octets(8900);
+        pub expiry_grace: Interval = Interval::from_secs(32);
+        pub probation: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
+        pub connections: usize = 32_768, in 1..=1 << 20;
+        pub connections_per_address: usize = 1024, in 1..=1 << 20;
+        pub idle_connection: Interval = Interval::from_secs(600),
+            in Interval::from_secs(10)..=Interval::from_days(1);
     }
 }
 
@@ -254,14 +231,43 @@ const DATA_DIR: &str = "/var/lib/lamplighter";
 /// The control socket that goes with it.
 pub(crate) const CONTROL_SOCKET: &str = "/run/lamplighter/control.sock";
 
+impl Default for Config {
+    fn default() -> Self {
+        absent()
+    }
+}
+
 impl Config {
-    /// Reads a text. What only the whole file shows is not checked yet, see
-    /// [`crate::config::Plan::new`].
+    /// Reads a text, complaining of every key and value that is not understood. What only the
+    /// whole file shows is not checked yet, see [`crate::config::Plan::new`].
+    pub(super) fn read(source: &Source, complainer: &mut Complainer<'_>) -> Self {
+        let mut config: Self = document(source, complainer);
+        let paths = [
+            Some(&mut config.node.data_dir),
+            config.http.control_socket.as_mut(),
+        ];
+        for path in paths.into_iter().flatten() {
+            // An absolute path stays what it is.
+            *path.as_mut() = source.folder().join(path.get_ref());
+        }
+        config
+    }
+
+    /// [`Self::read`] for those who want nothing but the keys.
     ///
     /// # Errors
-    /// The first key or value that is not understood.
+    /// Every key and value that is not understood.
     pub fn parse(source: &Source) -> Result<Self, Complaints> {
-        toml::from_str(&source.text).map_err(|error| from_parser(&error, source))
+        let mut complainer = Complainer::new(source);
+        let config = Self::read(source, &mut complainer);
+        complainer.verdict().map(|()| config)
+    }
+
+    /// [`Self::read`] without a complaint, for those who only want to know where the server of the
+    /// file is.
+    #[must_use]
+    pub fn glance(source: &Source) -> Self {
+        Self::read(source, &mut Complainer::new(source))
     }
 
     /// The socket of the operator's commands: as given; else `control.sock` in the data directory;
@@ -269,10 +275,16 @@ impl Config {
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         match &self.http.control_socket {
-            Some(path) => path.clone(),
-            None if self.node.data_dir == Path::new(DATA_DIR) => PathBuf::from(CONTROL_SOCKET),
-            None => self.node.data_dir.join("control.sock"),
+            Some(path) => path.get_ref().clone(),
+            None if self.data_dir() == Path::new(DATA_DIR) => PathBuf::from(CONTROL_SOCKET),
+            None => self.data_dir().join("control.sock"),
         }
+    }
+
+    /// Where files are kept.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.node.data_dir.get_ref()
     }
 
     /// The sections in which `new` differs and that only a restart can apply: all but domains and

@@ -9,7 +9,6 @@ use ipnet::IpNet;
 use toml::Spanned;
 
 use crate::config::check::network;
-use crate::config::check::time_between;
 use crate::config::complaint::Complainer;
 use crate::config::lists;
 use crate::config::people::Names;
@@ -125,11 +124,13 @@ fn add_domain(
             CompositionKind::Alceo => Style::Alceo,
             CompositionKind::Imagicle => Style::Imagicle,
         },
+        dnd_lamp: domain.dnd_lamp.lamp(),
         auth,
         trusted,
         reveal_number: domain.reveal_number,
-        max_call_duration: domain.max_call_duration.get_ref().0,
+        max_call_duration: domain.max_call_duration.0,
         min_expires: domain.min_expires.get_ref().0,
+        min_publish_expires: domain.min_publish_expires.get_ref().0,
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
         sha256: domain.sha256,
@@ -182,27 +183,17 @@ pub(super) fn canonical_domain(name: &str) -> Option<String> {
 
 /// The spans of a domain.
 fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
-    // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could never be
-    // demanded.
-    time_between(&domain.min_expires, "min_expires", 1, 3600, complainer);
-    time_between(
-        &domain.max_expires,
-        "max_expires",
-        1,
-        30 * 86_400,
-        complainer,
-    );
-    time_between(
-        &domain.max_call_duration,
-        "max_call_duration",
-        1,
-        7 * 86_400,
-        complainer,
-    );
-    let (min, max) = (domain.min_expires.get_ref(), domain.max_expires.get_ref());
-    if max < min {
-        let place = placed([&domain.max_expires, &domain.min_expires]);
-        let what = format!("max_expires ({max}) is less than min_expires ({min})");
+    let longest = &domain.max_expires;
+    for (name, shortest) in [
+        ("min_expires", &domain.min_expires),
+        ("min_publish_expires", &domain.min_publish_expires),
+    ] {
+        let (min, max) = (shortest.get_ref(), longest.get_ref());
+        if min <= max {
+            continue;
+        }
+        let place = placed([longest, shortest]);
+        let what = format!("max_expires ({max}) is less than {name} ({min})");
         complainer.add(
             place,
             what,
@@ -283,7 +274,7 @@ fn add_account(
     let text = |text: &Spanned<String>, key, complainer: &mut _| phrase(text, key, complainer);
     let display = account.display.as_ref();
     let alternative = account.alternative.as_ref();
-    let voicemail = account.voicemail.iter();
+    let voicemail = account.voicemail.0.iter();
     let details = Details {
         display: display.and_then(|name| text(name, "display", complainer)),
         alternative: alternative.and_then(|number| text(number, "alternative", complainer)),

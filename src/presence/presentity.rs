@@ -39,14 +39,6 @@ mod statements;
 /// way (W:B1.9).
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long a user is known by its calls after a source last spoke of them. Most sources speak only
-/// while there is a call; a user must not seem to leave whenever one ends, nor over a weekend.
-const KNOWN_BY_CALLS: Duration = Duration::from_secs(7 * 86_400);
-
-/// How much of that may be gone before it begins anew: an idle user's timer need not move with each
-/// of its calls.
-const KNOWN_BY_CALLS_SLACK: Duration = Duration::from_secs(86_400);
-
 /// Why a user is offline of whom sources speak, but only of such things as a mailbox.
 const SILENT_RULE: &str = "no source speaks of calls or availability";
 
@@ -77,8 +69,9 @@ pub struct Presentity {
     publications: Vec<Entity>,
     calls: CallSet,
     statements: Statements,
-    /// Until when an idle user is known by its calls; None when no source has spoken of them.
-    known_by_calls_until: Option<Instant>,
+    /// Whether a source has ever spoken of its calls, if only to say that there is none. Most do so
+    /// only while there is one; a user must not seem to leave whenever a call ends.
+    is_known_by_calls: bool,
     /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
     publication_next: u64,
 }
@@ -97,7 +90,7 @@ impl Default for Presentity {
             publications: Vec::new(),
             calls: CallSet::default(),
             statements: Statements::default(),
-            known_by_calls_until: None,
+            is_known_by_calls: false,
             publication_next: 0,
         }
     }
@@ -129,9 +122,7 @@ impl Presentity {
     pub fn apply(&mut self, said: Said, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, Said::Call { .. } | Said::Note(_));
-        if matches!(said, Said::Call { .. }) {
-            self.remember_calls(now);
-        }
+        self.is_known_by_calls |= matches!(said, Said::Call { .. });
         self.statements.take(said, now);
         self.recompose()
     }
@@ -150,18 +141,22 @@ impl Presentity {
         publications
             .chain(self.statements.next_expiry())
             .chain(self.calls.next_expiry())
-            .chain(self.known_by_calls_until)
             .chain(self.stale_since)
             .min()
     }
 
     /// Whether nothing is known any more, so that the presentity can be forgotten when nobody
-    /// watches. While a tombstone stands, something is known; a user whose calls were reported is
-    /// known for a week; and of whom a registrar has spoken, it is known for good that he is
-    /// expected to register.
+    /// watches. While a tombstone stands, something is known; and of whom a registrar has spoken,
+    /// it is known for good that he is expected to register.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        !self.is_spoken_of() && self.calls.is_empty() && self.known_by_calls_until.is_none()
+        !self.is_spoken_of() && self.calls.is_empty()
+    }
+
+    /// Whether its calls were ever reported: that is remembered as long as there is room.
+    #[must_use]
+    pub fn is_known_by_calls(&self) -> bool {
+        self.is_known_by_calls
     }
 
     /// Whether it belongs into a roster of all that there is (W:D4.3): a park orbit while something
@@ -200,13 +195,6 @@ impl Presentity {
         }
     }
 
-    fn remember_calls(&mut self, now: Instant) {
-        let is_due = |until| until < now + (KNOWN_BY_CALLS - KNOWN_BY_CALLS_SLACK);
-        if self.known_by_calls_until.is_none_or(is_due) {
-            self.known_by_calls_until = Some(now + KNOWN_BY_CALLS);
-        }
-    }
-
     fn is_spoken_of(&self) -> bool {
         !self.publications.is_empty() || !self.statements.are_blank()
     }
@@ -230,7 +218,6 @@ impl Presentity {
             lives
         });
         self.extras_are_stale |= self.statements.expire(now);
-        self.known_by_calls_until = self.known_by_calls_until.filter(|until| now < *until);
         self.stale_since.get_or_insert(now);
     }
 
@@ -257,7 +244,7 @@ impl Presentity {
             note: self.statements.note.as_ref().map(|stated| &stated.what),
             has_registrar: self.statements.registrations.are_known(),
             call_source: self.call_source(),
-            is_known_by_calls: self.known_by_calls_until.is_some(),
+            is_known_by_calls: self.is_known_by_calls,
         };
         self.verdict = composition::compose(
             self.statements.calls().chain(by_publication),
@@ -321,6 +308,7 @@ impl Presentity {
             contacts,
             appearances: appearances.map(|stated| stated.what.clone()).collect(),
             display: self.rules.display.clone(),
+            do_not_disturb_lamp: self.rules.do_not_disturb,
         }
     }
 }

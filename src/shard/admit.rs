@@ -16,6 +16,7 @@ use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
+use crate::shard::hop::response_flow;
 use crate::shard::mail::Mail;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
@@ -169,7 +170,7 @@ impl Shard {
                     let start = out.arena.len();
                     out.arena.extend_from_slice(response);
                     let end = out.arena.len();
-                    self.transmit(flow, start..end, 0..0, out);
+                    self.transmit(response_flow(&request), start..end, 0..0, out);
                     return;
                 }
                 Arrival::Merged => {
@@ -304,13 +305,15 @@ impl Shard {
         }
     }
 
-    /// Whether an address is one of our own listeners (W:E2.5).
+    /// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
+    /// none.
     pub(crate) fn is_local(&self, address: SocketAddr, flow: &Flow) -> bool {
-        address == flow.local || self.options.local_addresses.contains(&address)
+        let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
+        is_it(&flow.local) || self.options.local_addresses.iter().any(is_it)
     }
 
     /// What every request about somebody must pass: it is about somebody, it requires nothing that
-    /// we do not know, and it says who it is from.
+    /// we do not know, it says who it is from, and the shares it takes from are not used up.
     pub(crate) fn admit<'d>(
         &mut self,
         request: &Request<'_>,
@@ -323,6 +326,11 @@ impl Shard {
         };
         check_extensions(request.message)?;
         let identity = self.authenticate(request, domain, directory, now)?;
+        let user = match &identity {
+            Identity::User(user) => Some(user.as_str()),
+            Identity::Believed => None,
+        };
+        self.check_shares(request, &aor, domain, user, now)?;
         Ok((aor, domain, identity))
     }
 
@@ -362,25 +370,6 @@ impl Shard {
                 stale: false,
             }),
             Err(Denied::Malformed) => Err(Fault::Invalid(HeaderName::Authorization).into()),
-        }
-    }
-
-    /// Somebody who proved to be one user must not write another of our users into From (W:A7.7).
-    pub(crate) fn check_from<'d>(
-        &self,
-        request: &Request<'_>,
-        identity: &Identity,
-        domain: &Domain,
-        directory: &'d Directory,
-    ) -> Result<(), Refusal<'d>> {
-        let Identity::User(user) = identity else {
-            return Ok(());
-        };
-        match self.sender(request, directory) {
-            Some(sender) if sender.domain() == domain.name && sender.user() != user => {
-                Err(Refusal::Plain(Status::FORBIDDEN))
-            }
-            _ => Ok(()),
         }
     }
 

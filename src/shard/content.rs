@@ -22,6 +22,7 @@ use crate::presence::policy::Handling;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
+use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::conditions::entity_tag;
 use crate::shard::outbox::Outbox;
@@ -162,6 +163,8 @@ impl Shard {
         let body = if handling == Handling::PoliteBlock {
             let style = self.directory.style_of(aor);
             self.bodies.of_blank(aor, style, view, out)
+        } else if let Some(dialog) = subscription.specific_dialog() {
+            Bodies::of_dialog(aor, composed, dialog, view, out)
         } else {
             self.bodies.of(aor, watched.revision, composed, view, out)
         };
@@ -269,9 +272,12 @@ impl Shard {
         let Subject::Presentity(post) = subscription.subject else {
             return None;
         };
-        let shown = subscription.history.as_deref_mut()?;
         let watched = self.table.watched.get(post.watched.0 as usize)?;
         let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
+        let narrowed = subscription.specific_dialog();
+        let narrowed = narrowed.map(|dialog| Arc::new(dialog.narrowed(composed)));
+        let composed = narrowed.as_ref().unwrap_or(composed);
+        let shown = subscription.history.as_deref_mut()?;
         // After a SUBSCRIBE all is told, and when the phone may not have what it was sent.
         let is_full = subscription.wants == Wants::Notify || subscription.shown == 0;
         let is_full = is_full || subscription.decision.handling != Handling::Allow;

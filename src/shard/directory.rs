@@ -11,6 +11,7 @@
 pub mod decide;
 pub mod lists;
 pub mod profiles;
+pub mod removal;
 pub mod user_range;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::presence::policy::Handling;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::subscription::Privacy;
@@ -58,8 +60,10 @@ pub struct Domain {
     pub reveal_number: bool,
     /// Longest and default life of a call_state.htm statement (W:D1.5).
     pub max_call_duration: Duration,
-    /// Shortest expiry of a subscription or publication; shorter is 423.
+    /// Shortest expiry of a subscription or registration; shorter is 423.
     pub min_expires: Duration,
+    /// Shortest expiry of a publication; shorter is 423.
+    pub min_publish_expires: Duration,
     /// Longest expiry; longer is shortened.
     pub max_expires: Duration,
     /// Whether addresses without an account may be watched and published.
@@ -81,6 +85,8 @@ pub struct Domain {
     pub default_handling: Handling,
     /// Whose rules make the composed state.
     pub composition: Style,
+    /// What lamps show of do-not-disturb.
+    pub dnd_lamp: DoNotDisturbLamp,
 }
 
 impl Domain {
@@ -94,6 +100,7 @@ impl Domain {
             reveal_number: false,
             max_call_duration: Duration::from_secs(7200),
             min_expires: Duration::from_secs(60),
+            min_publish_expires: Duration::from_secs(1),
             max_expires: Duration::from_secs(7200),
             open: false,
             sha256: false,
@@ -104,6 +111,7 @@ impl Domain {
             privacy: Privacy::Pickup,
             default_handling: Handling::Allow,
             composition: Style::Standard,
+            dnd_lamp: DoNotDisturbLamp::None,
         }
     }
 
@@ -205,6 +213,7 @@ impl Directory {
         let rules = Rules {
             style: domain.composition,
             voicemail: domain.voicemail_pilots.clone(),
+            do_not_disturb: domain.dnd_lamp,
             ..Rules::default()
         };
         Arc::make_mut(&mut self.tenants).push(Tenant {
@@ -283,6 +292,18 @@ impl Directory {
         aor.filter(|aor| aor.domain() == domain)
             .and_then(|aor| self.account(aor.as_str()))
             .is_some_and(|account| account.is_feeder)
+    }
+
+    /// How many domains and accounts there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.domains.len(), self.accounts.len())
+    }
+
+    /// Whether any domain trusts that address.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.domains.iter().any(|domain| domain.trusts(address))
     }
 
     /// All domains, in the order they were added.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::CallDialog;
@@ -77,6 +78,8 @@ pub enum Mail {
         /// The octets.
         bytes: Box<[u8]>,
     },
+    /// Something that came by a stream that the receiver accepted lives until then.
+    Keep(ConnectionId, Instant),
     /// A stream of the sender ended.
     Closed(ConnectionId),
     /// To the owner: the sender has watchers of this presentity and wants its state now and at

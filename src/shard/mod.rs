@@ -37,9 +37,11 @@ mod pace;
 mod places;
 mod presentities;
 mod publish;
+mod publisher;
 mod register;
 mod respond;
 mod review;
+mod sender;
 mod subscribe;
 mod subscription;
 mod table;
@@ -69,6 +71,7 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use outbox::Transmit;
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -342,6 +345,7 @@ impl Shard {
                 let head = start..out.arena.len();
                 self.transmit(flow, head, 0..0, out);
             }
+            Mail::Keep(connection, until) => out.kept.push((connection, until)),
             Mail::Closed(connection) => self.handle_closed(connection, now, out),
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
@@ -405,6 +409,27 @@ impl Shard {
         } else {
             out.transmits.push(transmit);
         }
+    }
+
+    /// What came by a flow lives for that long: a stream is not closed meanwhile, however still.
+    fn keep_stream(&self, flow: &Flow, expires: Duration, now: Instant, out: &mut Outbox) {
+        if !flow.transport.is_reliable() || expires.is_zero() {
+            return;
+        }
+        let until = now + expires + self.options.expiry_grace;
+        let connection = flow.connection;
+        if connection.shard == self.options.id {
+            out.kept.push((connection, until));
+        } else {
+            out.mail
+                .push((connection.shard, Mail::Keep(connection, until)));
+        }
+    }
+
+    /// Whether a domain trusts that address.
+    #[must_use]
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.directory.trusts(peer)
     }
 
     /// Other shards may have subscriptions on a stream of ours.

@@ -2,7 +2,9 @@
 //! steady state allocates nothing.
 
 use std::ops::Range;
+use std::time::Instant;
 
+use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
@@ -33,6 +35,8 @@ pub struct Outbox {
     pub mail: Vec<(ShardId, Mail)>,
     /// Answers to commands.
     pub replies: Vec<(Token, Reply)>,
+    /// Streams of this shard by which something came that lives until then.
+    pub kept: Vec<(ConnectionId, Instant)>,
     /// Phones that loop, for the log; few.
     pub alarms: Vec<LoopReport>,
     /// How often the arena was cleared.
@@ -46,6 +50,7 @@ impl Outbox {
         self.transmits.clear();
         self.mail.clear();
         self.replies.clear();
+        self.kept.clear();
         self.alarms.clear();
         self.generation += 1;
     }
@@ -61,6 +66,7 @@ impl Outbox {
         self.transmits.is_empty()
             && self.mail.is_empty()
             && self.replies.is_empty()
+            && self.kept.is_empty()
             && self.alarms.is_empty()
     }
 

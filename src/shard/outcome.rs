@@ -29,6 +29,11 @@ use crate::sip::transaction::client::Due;
 const REFUSALS_MAX: u8 = 5;
 /// NOTIFYs in a row that may stay unanswered (W:A3.7).
 const STRIKES_MAX: u8 = 2;
+/// The shortest pause after a NOTIFY that was refused with Retry-After. It doubles with each refusal
+/// in a row, whatever shorter time Retry-After names.
+const DELAY_MIN: Duration = Duration::from_secs(1);
+/// How often it doubles: up to 64 s.
+const DELAY_DOUBLINGS_MAX: u8 = 6;
 
 /// What an answer means for the subscription (W:A3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,14 +199,12 @@ impl Shard {
         Some((id, self.origins.known(&in_flight.flow)?))
     }
 
+    /// The NOTIFY that a response answers: its one Via and its CSeq say which (RFC 3261 §17.1.3), and
+    /// nothing else of it need be readable. Between a phone and us are gateways that repeat headers or
+    /// cut bodies; a response that they spoilt still says that the phone has the state.
     fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
-        if message.fault().is_some()
-            || message
-                .headers(HeaderName::Via)
-                .flat_map(list_items)
-                .count()
-                != 1
-        {
+        let vias = message.headers(HeaderName::Via).flat_map(list_items);
+        if vias.count() != 1 {
             return None;
         }
         let (via, cseq) = (message.via()?, message.cseq()?);
@@ -226,12 +229,12 @@ impl Shard {
         match outcome {
             Outcome::Delivered => {
                 subscription.refusals = 0;
+                subscription.delays = 0;
+                let dialog = subscription.dialog;
                 if let Some(message) = message
-                    && let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize)
+                    && self.take_target_of_response(dialog, message)
                 {
-                    // The answer may move the target (W:A2.8); one that makes no sense moves
-                    // nothing.
-                    let _ = entry.dialog.refresh_target(message);
+                    self.wake_siblings(dialog, id);
                 }
             }
             Outcome::Gone => {
@@ -240,7 +243,10 @@ impl Shard {
             }
             Outcome::Later(delay) => {
                 subscription.forget_shown();
-                subscription.not_before = Some(now + delay);
+                let doublings = subscription.delays.min(DELAY_DOUBLINGS_MAX);
+                subscription.delays = doublings + 1;
+                let delay_min = DELAY_MIN * (1 << doublings);
+                subscription.not_before = Some(now + delay.max(delay_min));
                 subscription.wants = Wants::Notify;
                 self.arm_subscription(id);
             }

@@ -40,7 +40,12 @@ pub(crate) struct Owned {
 pub(crate) struct Presentities {
     owned: Places<Owned>,
     owned_by_aor: GrowingMap<Aor, PresentityId>,
+    /// Where the search for one to be forgotten goes on.
+    forget_next: usize,
 }
+
+/// Places that one search looks at, so that a full server stays quick.
+const FORGET_STEPS: usize = 64;
 
 impl Presentities {
     pub(crate) fn len(&self) -> usize {
@@ -58,6 +63,27 @@ impl Presentities {
     /// How many places there are, taken or not.
     pub(crate) fn places(&self) -> u32 {
         self.owned.end() as u32
+    }
+
+    /// Makes room by forgetting one of whom is only known that its calls were reported once. False
+    /// when none was found in some steps; the next search goes on behind them.
+    fn forget_idle(&mut self) -> bool {
+        for _ in 0..FORGET_STEPS.min(self.owned.end()) {
+            let place = self.forget_next % self.owned.end();
+            self.forget_next = place + 1;
+            if self.owned.get(place).is_some_and(Owned::is_idle) {
+                self.forget(place);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn forget(&mut self, place: usize) {
+        if let Some(owned) = self.owned.get(place) {
+            self.owned_by_aor.remove(&owned.aor);
+            self.owned.remove(place);
+        }
     }
 
     /// Who is there in a domain, in order. From now on it is known that they are.
@@ -98,6 +124,11 @@ impl Presentities {
 }
 
 impl Owned {
+    /// Whether nothing is known that matters to anybody now.
+    fn is_idle(&self) -> bool {
+        self.watching.is_empty() && self.timer.is_none() && self.presentity.is_blank()
+    }
+
     /// Whose it is.
     pub(crate) fn aor(&self) -> &Aor {
         &self.aor
@@ -108,7 +139,7 @@ impl Shard {
     /// The presentity, which is made when there is room for it.
     pub(crate) fn own(&mut self, aor: &Aor, now: Instant) -> Option<PresentityId> {
         let is_full = self.presentities.len() >= self.options.presentities_max;
-        if is_full && self.presentities.find(aor).is_none() {
+        if is_full && self.presentities.find(aor).is_none() && !self.presentities.forget_idle() {
             return None;
         }
         Some(self.presentities.find_or_add(aor, &self.directory, now))
@@ -294,7 +325,7 @@ impl Shard {
     }
 
     /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that
-    /// nobody watches.
+    /// nobody watches. That a user is known by its calls is remembered until the room is needed.
     fn tend(&mut self, id: PresentityId, now: Instant) {
         let Some(owned) = self.presentities.owned.get_mut(id.0 as usize) else {
             return;
@@ -306,9 +337,8 @@ impl Shard {
             }
             owned.timer = next.map(|at| (self.wheel.arm(at, Timer::Presentity(id)), at));
         }
-        if owned.watching.is_empty() && owned.timer.is_none() && owned.presentity.is_blank() {
-            self.presentities.owned_by_aor.remove(&owned.aor);
-            self.presentities.owned.remove(id.0 as usize);
+        if owned.is_idle() && !owned.presentity.is_known_by_calls() {
+            self.presentities.forget(id.0 as usize);
         }
     }
 }

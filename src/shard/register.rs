@@ -94,6 +94,8 @@ impl Shard {
             emit::header(&mut out.arena, "Contact", contact.as_bytes());
         }
         self.end_response(request, head, now, out);
+        let longest = granted.iter().map(|(_, expires)| *expires).max();
+        self.keep_stream(&request.flow, longest.unwrap_or_default(), now, out);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
+use crate::shard::hop::response_flow;
 use crate::shard::outbox::Outbox;
 use crate::shard::shield::Kind;
 use crate::sip::Fault;
@@ -288,7 +289,7 @@ impl Shard {
             self.transactions
                 .complete(key, response, request.flow.transport.is_reliable(), now);
         }
-        self.transmit(request.flow, head, 0..0, out);
+        self.transmit(response_flow(request), head, 0..0, out);
     }
 
     /// Gives up a transaction that is answered without memory.

@@ -12,7 +12,7 @@
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
 //!
 //! # a comment
-//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060 or [2001:db8::1]:5060); `shard=1`, `lf`, `raw` or `deflate` may follow
+//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060, [2001:db8::1]:5060 or [fe80::1%4]:5060); `shard=1`, `lf`, `raw` or `deflate` may follow
 //!     OPTIONS sip:abc.com SIP/2.0     four spaces, then a line of the message
 //! < 10.0.0.7:5060 udp                 the server must send exactly this
 //!     SIP/2.0 200 OK

@@ -44,11 +44,16 @@ use lamplighter::sip::message::PlainAnswer;
 use crate::dialogue::Peer;
 
 /// Where the server listens.
-const LOCAL: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
+const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
 
 /// The listener a peer can reach.
 fn local(peer: SocketAddr) -> SocketAddr {
-    LOCAL[usize::from(peer.is_ipv6())].parse().unwrap()
+    let listener = match peer {
+        SocketAddr::V4(_) => LOCAL[0],
+        SocketAddr::V6(peer) if peer.ip().is_unicast_link_local() => LOCAL[2],
+        SocketAddr::V6(_) => LOCAL[1],
+    };
+    listener.parse().unwrap()
 }
 
 /// Turns a shard may ask for at one instant before we call it a loop.
@@ -439,7 +444,7 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
 }
 
 /// `abc.com open=true auth=none|digest|trusted trusted=10.0.0.0/8 alias=b.com min_expires=60
-/// max_expires=7200 sha256=true reveal=true max_call=7200`
+/// min_publish=1 max_expires=7200 sha256=true reveal=true max_call=7200`
 fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
     let name = text
         .split_whitespace()
@@ -470,6 +475,7 @@ fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
                 .trusted
                 .push(value.parse().map_err(|_| "not a network")?),
             ("min_expires", _) => domain.min_expires = seconds()?,
+            ("min_publish", _) => domain.min_publish_expires = seconds()?,
             ("max_expires", _) => domain.max_expires = seconds()?,
             ("max_call", _) => domain.max_call_duration = seconds()?,
             _ => return Err(format!("{key}={value}: unknown key of a domain")),

@@ -413,12 +413,16 @@ fn words_of_the_new_keys_are_suggested() {
             .ends_with("did you mean \"polite-block\"?")
     );
     assert!(
-        fault("[[list]]\nuser = \"a\"\ndomain = \"abc.com\"\nmembers = []\nstyle = \"rcf\"\n")
+        fault("[[domain]]\nname = \"abc.com\"\n[[list]]\nuser = \"a\"\ndomain = \"abc.com\"\nmembers = []\nstyle = \"rcf\"\n")
             .ends_with("did you mean \"rfc\"?")
     );
     assert!(
-        fault("[[list]]\nuser = \"a\"\ndomain = \"abc.com\"\n").contains("\"members\" is missing")
+        fault("[[domain]]\nname = \"abc.com\"\n[[list]]\nuser = \"a\"\ndomain = \"abc.com\"\n")
+            .contains("\"members\" is missing")
     );
     let account = "[[account]]\nuser = \"1\"\ndomain = \"abc.com\"\npassword = \"x\"\n";
-    assert!(fault(&format!("{domain}{account}voicemail = 7\n")).contains("a text, or an array"));
+    assert!(
+        fault(&format!("{domain}{account}voicemail = 7\n"))
+            .ends_with("voicemail wants a text in quotes: \"7\"")
+    );
 }

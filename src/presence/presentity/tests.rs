@@ -627,10 +627,13 @@ fn b1_12_a_feeder_keeps_its_calls_apart_but_not_its_leftovers() {
     assert_eq!(stage.presentity.explain(stage.now).len(), 2);
     assert_eq!(stage.presentity.composed().calls.len(), 2);
     stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
-    assert_eq!(stage.presentity.explain(stage.now).len(), 2);
     assert_eq!(stage.presentity.composed().calls.len(), 2);
-    let gone = stage.publish(1, Package::Dialog, Condition::Matches(one), None, None);
-    assert_eq!(gone, Err(PublishRefused::ConditionFailed));
+    // What was left behind says nothing any more, but is a publication still (RFC 3903 §4).
+    let explained = stage.presentity.explain(stage.now);
+    assert_eq!(explained.len(), 3);
+    assert_eq!(explained[0].says, "no call");
+    let alive = stage.publish(1, Package::Dialog, Condition::Matches(one), None, None);
+    assert!(alive.is_ok());
     // An heir does not set a call back, and ends what it does not name.
     stage.initial(
         1,
@@ -836,8 +839,6 @@ fn tombstones_are_bounded() {
         "the oldest is forgotten"
     );
     stage.pass(3700.0);
-    assert!(stage.presentity.explain(stage.now).is_empty());
-    stage.pass(7.0 * 86_400.0);
     assert!(stage.presentity.is_blank());
 }
 
@@ -1023,12 +1024,8 @@ fn the_verdict_never_denies_what_a_row_says() {
         "available: no call since the last one reported"
     );
     assert!(stage.presentity.explain(stage.now).is_empty());
-    stage.pass(7.0 * 86_400.0);
-    assert_eq!(
-        stage.presentity.verdict(),
-        "offline: no source says anything"
-    );
 
+    let mut stage = Stage::new();
     stage.say(Said::Note(Some("back at one".into())));
     assert_eq!(stage.presentity.explain(stage.now).len(), 1);
     assert_eq!(
@@ -1038,7 +1035,7 @@ fn the_verdict_never_denies_what_a_row_says() {
 }
 
 #[test]
-fn a_user_known_by_calls_is_there_between_them_and_for_a_week_after() {
+fn a_user_known_by_calls_is_there_between_them() {
     let mut stage = Stage::new();
     let is_open = |stage: &Stage| stage.presentity.composed().open;
     assert!(!is_open(&stage));
@@ -1047,10 +1044,212 @@ fn a_user_known_by_calls_is_there_between_them_and_for_a_week_after() {
     stage.say(call_state(None, 100));
     assert_eq!(stage.lamp(), Terminated);
     assert!(is_open(&stage));
-    stage.pass(6.9 * 86_400.0);
+    stage.pass(86_400.0);
     assert!(is_open(&stage));
+    assert!(stage.presentity.is_blank() && stage.presentity.is_known_by_calls());
     // A registrar knows better.
     stage.say(Said::Unregistered);
     assert_eq!(stage.availability(), Availability::Unreachable);
     assert!(!is_open(&stage));
+}
+
+// How the end of a call is told.
+
+/// Reports by initial PUBLISHes of one publisher, in order, each with the tags it gives, and what
+/// the lamp shows in the end.
+#[test]
+fn ends_told_by_initial_publishes() {
+    type Reports<'a> = &'a [(CallState, &'a str, &'a str)];
+    let table: [(&str, Reports<'_>, CallState, CallState); 14] = [
+        (
+            "no tags at all",
+            &[(Early, "-", "-"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "early with tags, ended without",
+            &[(Early, "l", "r"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "answered with tags, ended without",
+            &[(Confirmed, "l", "r"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "trying with one tag, ended without",
+            &[(Trying, "l", "-"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "without tags, ended with",
+            &[(Confirmed, "-", "-"), (Terminated, "l", "r")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "ended with one of two tags",
+            &[(Confirmed, "l", "r"), (Terminated, "l", "-")],
+            Terminated,
+            Terminated,
+        ),
+        // By other tags: an exchange means the call, a phone another leg.
+        (
+            "ended with another tag",
+            &[(Confirmed, "l", "a"), (Terminated, "l", "b")],
+            Terminated,
+            Confirmed,
+        ),
+        (
+            "early, ended with another tag",
+            &[(Early, "l", "a"), (Terminated, "l", "b")],
+            Terminated,
+            Early,
+        ),
+        (
+            "a winner with another tag than the early branch",
+            &[
+                (Early, "l", "a"),
+                (Confirmed, "l", "b"),
+                (Terminated, "l", "b"),
+            ],
+            Terminated,
+            // An exchange's word ends the early branch as well; a phone's does not.
+            Early,
+        ),
+        // A loser never clears the winner, told before or after it.
+        (
+            "a loser's end",
+            &[
+                (Early, "l", "a"),
+                (Early, "l", "b"),
+                (Confirmed, "l", "a"),
+                (Terminated, "l", "b"),
+            ],
+            Confirmed,
+            Confirmed,
+        ),
+        (
+            "a loser's end first",
+            &[
+                (Early, "l", "a"),
+                (Early, "l", "b"),
+                (Terminated, "l", "b"),
+                (Confirmed, "l", "a"),
+            ],
+            Confirmed,
+            Confirmed,
+        ),
+        // News that come late.
+        (
+            "early after the answer",
+            &[(Confirmed, "l", "r"), (Early, "l", "r")],
+            Confirmed,
+            Confirmed,
+        ),
+        (
+            "early of another branch after the answer",
+            &[(Confirmed, "l", "a"), (Early, "l", "b")],
+            Confirmed,
+            Confirmed,
+        ),
+        (
+            "early after the end without tags",
+            &[(Terminated, "-", "-"), (Early, "l", "r")],
+            Terminated,
+            Terminated,
+        ),
+    ];
+    for (story, reports, by_exchange, by_phone) in table {
+        for (publisher, expected) in [(EXCHANGE, by_exchange), (1, by_phone)] {
+            let mut stage = Stage::new();
+            for (state, local_tag, remote_tag) in reports {
+                stage.initial(publisher, full([leg("x", local_tag, remote_tag, *state)]));
+            }
+            assert_eq!(stage.lamp(), expected, "{story}, publisher {publisher}");
+        }
+    }
+}
+
+#[test]
+fn no_call_said_anew_ends_what_the_publisher_said_before_and_nobody_elses() {
+    for publisher in [EXCHANGE, 1] {
+        let mut stage = Stage::new();
+        let mut first = stage.initial(publisher, full([leg("x", "l", "r", Confirmed)]));
+        stage.initial(publisher, full([leg("y", "l", "r", Early)]));
+        stage.initial(3, full([leg("z", "l", "r", Confirmed)]));
+        stage.initial(publisher, partial([]));
+        assert_eq!(
+            stage.presentity.composed().calls.len(),
+            3,
+            "it says nothing"
+        );
+        stage.initial(publisher, full([]));
+        let calls = &stage.presentity.composed().calls;
+        assert_eq!((calls.len(), &*calls[0].call_id), (1, "z"));
+        // The publication is there still, and may name its call again.
+        stage.modify(&mut first, full([leg("x", "l", "r", Confirmed)]));
+        assert_eq!(stage.presentity.composed().calls.len(), 2);
+    }
+}
+
+#[test]
+fn an_initial_publish_for_no_time_tells_ends_and_nothing_else() {
+    let mut stage = Stage::new();
+    let passing = |stage: &mut Stage, document| {
+        let document = Some(Ok(document));
+        let published = stage.publish(1, Package::Dialog, Condition::None, Some(0), document);
+        published.unwrap().0.expires
+    };
+    stage.initial(
+        1,
+        full([leg("x", "l", "r", Confirmed), leg("y", "l", "r", Confirmed)]),
+    );
+    let ends = [
+        leg("x", "l", "r", Terminated),
+        leg("w", "l", "r", Confirmed),
+    ];
+    assert_eq!(passing(&mut stage, full(ends)), Duration::ZERO);
+    let calls = &stage.presentity.composed().calls;
+    assert_eq!((calls.len(), &*calls[0].call_id), (1, "y"));
+    assert_eq!(
+        stage.presentity.explain(stage.now).len(),
+        1,
+        "nothing is stored"
+    );
+    stage.initial(2, full([leg("x", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Confirmed, "late news of a call that is over");
+    passing(&mut stage, full([]));
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn what_ends_or_shortens_is_never_too_brief() {
+    let mut stage = Stage::new();
+    let publish = |stage: &mut Stage, condition, seconds, document: Option<Document>| {
+        let document = document.map(Ok);
+        let published = stage.publish(1, Package::Dialog, condition, Some(seconds), document);
+        published.map(|(published, _)| published.entity_tag)
+    };
+    let too_brief = Err(PublishRefused::TooBrief(LIMITS.expires_min));
+    let live = full([leg("x", "l", "r", Early)]);
+    let over = full([leg("x", "l", "r", Terminated)]);
+    assert_eq!(
+        publish(&mut stage, Condition::None, 11, Some(live)),
+        too_brief
+    );
+    assert!(publish(&mut stage, Condition::None, 11, Some(over)).is_ok());
+    assert!(publish(&mut stage, Condition::None, 11, Some(full([]))).is_ok());
+
+    let live = full([leg("z", "l", "r", Early)]);
+    let tag = publish(&mut stage, Condition::None, 60, Some(live.clone())).unwrap();
+    let tag = publish(&mut stage, Condition::Matches(tag), 11, Some(live)).unwrap();
+    stage.pass(5.0);
+    let longer = publish(&mut stage, Condition::Matches(tag), 11, None);
+    assert_eq!(longer, too_brief, "six seconds were left");
+    assert!(publish(&mut stage, Condition::Matches(tag), 6, None).is_ok());
 }

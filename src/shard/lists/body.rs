@@ -18,6 +18,7 @@ use crate::presence::list::ListStyle;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
+use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::state::Resource;
@@ -84,6 +85,8 @@ impl Shard {
         let Some(entry) = self.table.dialogs.get(subscription.dialog.0 as usize) else {
             return;
         };
+        let terms = subscription.terms.as_ref();
+        let dialog = terms.and_then(|terms| terms.dialog.as_deref());
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
@@ -143,9 +146,14 @@ impl Shard {
                 .min(subscription.decision.handling);
             let body = match (resource.standing, handling, watched) {
                 (Standing::Live, Handling::Allow, Some(watched)) => {
-                    watched.composed.as_deref().map(|composed| {
-                        self.bodies
-                            .of(&watched.aor, watched.revision, composed, view, out)
+                    watched.composed.as_deref().map(|composed| match dialog {
+                        Some(dialog) => {
+                            Bodies::of_dialog(&watched.aor, composed, dialog, view, out)
+                        }
+                        None => {
+                            let revision = watched.revision;
+                            self.bodies.of(&watched.aor, revision, composed, view, out)
+                        }
                     })
                 }
                 // In a series there is no other way to say that somebody may not be seen any more.

@@ -8,6 +8,7 @@
 //! - memory is bounded by the options, whatever arrives, and a request that is held back allocates
 //!   nothing;
 //! - whom a phone's own bucket holds back takes nothing from the buckets it shares with others;
+//! - a request whose identity is not proved takes nothing from a presentity's or domain's bucket;
 //! - a reload of the configuration ends what refusals are kept, so that an operator's remedy works
 //!   at once;
 //! - it knows nobody by what a stranger could choose for somebody else: keys are hashed with a

@@ -291,6 +291,68 @@ fn a_presentity_has_a_bucket() {
     assert_eq!(status(&feeder), "400", "not held back: it has no body");
 }
 
+/// A flood from one address, changing From and without credentials, about one user.
+#[test]
+fn a_flood_without_credentials_locks_no_lamp_out() {
+    let shield = ShieldOptions {
+        presentity: rate(10, 40),
+        source: rate(100, 400),
+        domain: rate(10, 40),
+        ..ShieldOptions::default()
+    };
+    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut answers = BTreeSet::new();
+    for wave in 0..10 {
+        for phone in 0..500 {
+            let from = format!("w{wave}p{phone}@abc.com");
+            let answer = lab.subscribe(STRANGER, &from, "9@abc.com");
+            answers.insert(status(&answer).to_owned());
+        }
+        let phone = lab.subscribe(SBC, &format!("{wave}@abc.com"), "9@abc.com");
+        assert_eq!(status(&phone), "200", "{wave}");
+        let elsewhere = lab.subscribe("203.0.113.6:5060", "1@abc.com", "9@abc.com");
+        assert_eq!(status(&elsewhere), "401", "{wave}");
+        lab.pass(Duration::from_millis(100));
+    }
+    assert_eq!(
+        answers,
+        BTreeSet::from(["401".to_owned(), "503".to_owned()])
+    );
+    assert_eq!(lab.counter("requests_shed_by_presentity"), 0);
+    assert_eq!(lab.counter("requests_shed_by_domain"), 0);
+    assert!(lab.counter("requests_shed_by_source") > 4_500);
+}
+
+/// The flood goes on behind the address that the phone is behind as well, or that it is said to be
+/// from: a phone that has a live subscription keeps its share.
+#[test]
+fn a_known_phone_keeps_its_share_of_a_flooded_address() {
+    let shield = ShieldOptions {
+        source: rate(10, 400),
+        ..ShieldOptions::default()
+    };
+    let mut lab = Lab::new(AuthMode::Digest, shield);
+    lab.reload(directory(AuthMode::None));
+    let known = |lab: &mut Lab, to: &str| {
+        let contact = "Event: dialog\r\nExpires: 3600\r\n";
+        let answer = lab.ask(STRANGER, "SUBSCRIBE", "1@abc.com", to, contact);
+        status(&answer).to_owned()
+    };
+    assert_eq!(known(&mut lab, "9@abc.com"), "200");
+    lab.reload(directory(AuthMode::Digest));
+    let mut flooded = String::new();
+    for phone in 0..1_000 {
+        flooded = lab.subscribe("203.0.113.5:9", &format!("{phone}@abc.com"), "9@abc.com");
+    }
+    assert_eq!(status(&flooded), "503");
+    for key in 0..100 {
+        assert_eq!(known(&mut lab, &format!("{key}@abc.com")), "401", "{key}");
+        let flooded = lab.subscribe("203.0.113.5:9", &format!("{key}@abc.com"), "9@abc.com");
+        assert_eq!(status(&flooded), "503", "{key}");
+        lab.pass(Duration::from_millis(100));
+    }
+}
+
 /// W:B1.11
 #[test]
 fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {

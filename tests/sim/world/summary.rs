@@ -47,6 +47,7 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
     match mail {
         Mail::Misdirected { bytes, .. } => format!("misdirected {}", summary(bytes)),
         Mail::Transmit { bytes, .. } => format!("transmit {}", summary(bytes)),
+        Mail::Keep(connection, _) => format!("keep {}", connection.number),
         Mail::Closed(connection) => format!("closed {}", connection.number),
         Mail::Watch { aor, .. } => format!("watch {aor}"),
         Mail::Unwatch { aor, .. } => format!("unwatch {aor}"),
