@@ -160,16 +160,24 @@ fn with_dialogues(text: &str, dialogues: &BTreeMap<String, Vec<String>>) -> Stri
         if is_generated {
             continue;
         }
-        if !line.starts_with("  ") {
-            out.extend(pending.take().into_iter().flatten());
+        // A rule may go on with a table behind an empty line.
+        if !line.is_empty() && !line.starts_with("  ") {
+            append(pending.take(), &mut out);
         }
         if let Some(rule) = rule_of(line) {
             pending = dialogues.get(rule).map(|names| wrapped(names));
         }
         out.push(line.to_owned());
     }
-    out.extend(pending.into_iter().flatten());
+    append(pending, &mut out);
     out.join("\n") + "\n"
+}
+
+/// Appends a generated item, if there is one, in front of the empty lines at the end.
+fn append(item: Option<Vec<String>>, out: &mut Vec<String>) {
+    let end = out.iter().rposition(|line| !line.is_empty());
+    let place = end.map_or(0, |last| last + 1);
+    out.splice(place..place, item.into_iter().flatten());
 }
 
 /// The generated item.
@@ -324,9 +332,12 @@ fn citations_are_read_as_they_are_written() {
 
 #[test]
 fn dialogues_stand_behind_the_text_of_their_rule() {
-    let text = "### A1 X\n\n- **A1.1** (MUST) One,\n  two.\n  - Dialogues: old\n    older\n- **A1.2** (MAY) Three.\n\n## B\n";
-    let named = BTreeMap::from([("A1.1".to_owned(), vec!["a/b".to_owned(), "c/d".to_owned()])]);
-    let written = "### A1 X\n\n- **A1.1** (MUST) One,\n  two.\n  - Dialogues: a/b, c/d\n- **A1.2** (MAY) Three.\n\n## B\n";
+    let text = "### A1 X\n\n- **A1.1** (MUST) One,\n\n  | two |\n  - Dialogues: old\n    older\n- **A1.2** (MAY) Three.\n\n## B\n";
+    let named = BTreeMap::from([
+        ("A1.1".to_owned(), vec!["a/b".to_owned(), "c/d".to_owned()]),
+        ("A1.2".to_owned(), vec!["e".to_owned()]),
+    ]);
+    let written = "### A1 X\n\n- **A1.1** (MUST) One,\n\n  | two |\n  - Dialogues: a/b, c/d\n- **A1.2** (MAY) Three.\n  - Dialogues: e\n\n## B\n";
     assert_eq!(with_dialogues(text, &named), written);
     assert_eq!(with_dialogues(written, &named), written);
 }
