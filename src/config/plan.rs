@@ -86,6 +86,7 @@ impl Plan {
         let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
+        check::control_socket(config, &mut complainer);
         let key = random_key().unwrap_or_else(|error| {
             complainer.add(
                 0..0,

@@ -122,7 +122,8 @@ impl Presentity {
     pub fn apply(&mut self, said: Said, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, Said::Call { .. } | Said::Note(_));
-        self.is_known_by_calls |= matches!(said, Said::Call { .. });
+        self.is_known_by_calls |=
+            matches!(said, Said::Call { .. } | Said::CallStateDoNotDisturb(_));
         self.statements.take(said, now);
         self.recompose()
     }
@@ -245,6 +246,7 @@ impl Presentity {
             has_registrar: self.statements.registrations.are_known(),
             call_source: self.call_source(),
             is_known_by_calls: self.is_known_by_calls,
+            has_call_state_dnd: self.statements.call_state_dnd.is_some(),
         };
         self.verdict = composition::compose(
             self.statements.calls().chain(by_publication),
