@@ -143,6 +143,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         notifies_per_turn: limits.notifies_per_turn,
         segment_octets_max: limits.segment.0,
         presentities_max: limits.presentities,
+        contacts_max: limits.contacts,
         publications_per_presentity_max: limits.publications_per_presentity,
         calls_per_presentity_max: limits.calls_per_presentity,
         body_octets_max: limits.body.0,

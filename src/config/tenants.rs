@@ -21,6 +21,7 @@ use crate::config::schema;
 use crate::config::schema::AuthKind;
 use crate::config::schema::CompositionKind;
 use crate::config::schema::Config;
+use crate::config::schema::RegistrarKind;
 use crate::presence::Aor;
 use crate::presence::list::MEMBERS_MAX;
 use crate::presence::rules::Style;
@@ -138,6 +139,7 @@ fn add_domain(
         min_publish_expires: domain.min_publish_expires.get_ref().0,
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
+        is_registrar: domain.registrar == RegistrarKind::Presence,
         sha256: domain.sha256,
         ..Domain::new(&name)
     };
