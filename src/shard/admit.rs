@@ -14,6 +14,7 @@ use crate::shard::checks::check_extensions;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::directory::DomainRealm;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
 use crate::shard::hop::response_flow;
@@ -349,20 +350,12 @@ impl Shard {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         let uptime = now.saturating_duration_since(self.options.epoch);
-        let secret_of = |user: &str| {
-            directory
-                .account(&format!("{user}@{}", domain.name))
-                .map(|account| &account.secret)
-        };
-        let verdict = self.authenticator.verify(
-            request.message,
-            &domain.name,
-            secret_of,
-            &mut self.replay,
-            uptime,
-        );
+        let realm = DomainRealm { directory, domain };
+        let verdict = self
+            .authenticator
+            .verify(request.message, &realm, &mut self.replay, uptime);
         match verdict {
-            Ok(user) => Ok(Identity::User(user)),
+            Ok(username) => Ok(Identity::User(realm.user_of(username))),
             Err(Denied::Stale) => Err(self.refuse_credentials(request, domain, true, now)),
             Err(Denied::Wrong) => Err(self.refuse_credentials(request, domain, false, now)),
             Err(Denied::NoCredentials) => Err(Refusal::Challenge {

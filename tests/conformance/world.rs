@@ -417,6 +417,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "calls_per_presentity_max" => options.calls_per_presentity_max = number,
             "body_octets_max" => options.body_octets_max = number,
             "nonces_max" => options.nonces_max = number,
+            "allow_rfc2069" => options.allow_rfc2069 = number == 1,
             "nonce_life" => options.nonce_life = seconds,
             _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
             _ => return Err(format!("{key}: unknown option")),

@@ -53,11 +53,17 @@ pub(super) struct Credentials<'a> {
     pub(super) nonce: &'a [u8],
     pub(super) uri: &'a [u8],
     pub(super) response: &'a [u8],
-    pub(super) cnonce: &'a [u8],
-    /// nc as a number, at least 1.
+    /// nc as a number, at least 1; 1 without qop, so that such a nonce is good once.
     pub(super) count: u32,
-    /// nc and qop as they came.
+    /// nc and qop as they came; None in the form of RFC 2069.
+    pub(super) quality: Option<Quality<'a>>,
+}
+
+/// What only responses with a quality of protection have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quality<'a> {
     pub(super) count_text: &'a [u8],
+    pub(super) cnonce: &'a [u8],
     pub(super) qop: &'a [u8],
 }
 
@@ -104,16 +110,17 @@ impl<'a> Parameters<'a> {
             .is_some_and(|value| unescape(value).eq(realm.bytes()))
     }
 
-    /// The credentials when all is there and follows the grammar. `qop` must be there: the caller
-    /// tells its absence apart.
+    /// The credentials when all is there and follows the grammar. Whether qop may be absent is for
+    /// the caller to say.
     pub(super) fn credentials(&self) -> Option<Credentials<'a>> {
         let (algorithm, session) = self.algorithm()?;
-        let qop = self.qop?;
-        let integrity = qop.eq_ignore_ascii_case(b"auth-int");
-        if !integrity && !qop.eq_ignore_ascii_case(b"auth") {
-            return None;
-        }
-        let count_text = self.nonce_count?;
+        let quality = match self.qop {
+            Some(qop) => Some(self.quality(qop)?),
+            None if session => return None,
+            None => None,
+        };
+        let integrity = quality.is_some_and(|quality| quality.is_integrity());
+        let count = quality.map_or(Some(1), |quality| nonce_count(quality.count_text))?;
         Some(Credentials {
             algorithm,
             session,
@@ -122,11 +129,19 @@ impl<'a> Parameters<'a> {
             nonce: self.nonce?,
             uri: self.uri?,
             response: self.response?,
-            cnonce: self.cnonce?,
-            count: nonce_count(count_text)?,
-            count_text,
-            qop,
+            count,
+            quality,
         })
+    }
+
+    fn quality(&self, qop: &'a [u8]) -> Option<Quality<'a>> {
+        let quality = Quality {
+            count_text: self.nonce_count?,
+            cnonce: self.cnonce?,
+            qop,
+        };
+        let is_known = quality.is_integrity() || qop.eq_ignore_ascii_case(b"auth");
+        is_known.then_some(quality)
     }
 
     /// None when the parameter was there before, or is larger than we take.
@@ -144,6 +159,12 @@ impl<'a> Parameters<'a> {
             _ => return Some(()),
         };
         (slot.replace(value).is_none() && value.len() <= octets_max).then_some(())
+    }
+}
+
+impl Quality<'_> {
+    fn is_integrity(&self) -> bool {
+        self.qop.eq_ignore_ascii_case(b"auth-int")
     }
 }
 
@@ -165,16 +186,18 @@ impl Credentials<'_> {
             hash(&[method, self.uri])
         };
         let user = secret.of(self.algorithm);
-        let session = self.session.then(|| hash(&[user, self.nonce, self.cnonce]));
+        let Some(Quality {
+            count_text,
+            cnonce,
+            qop,
+        }) = self.quality
+        else {
+            return hash(&[user, self.nonce, request.as_bytes()]);
+        };
+        let session = self.session.then(|| hash(&[user, self.nonce, cnonce]));
         let user = session.as_ref().map_or(user, HexHash::as_bytes);
-        hash(&[
-            user,
-            self.nonce,
-            self.count_text,
-            self.cnonce,
-            self.qop,
-            request.as_bytes(),
-        ])
+        let request = request.as_bytes();
+        hash(&[user, self.nonce, count_text, cnonce, qop, request])
     }
 }
 
@@ -393,7 +416,7 @@ mod tests {
             ("nc=00000001", "nc=\"\""),
             ("nc=00000001", "mc=00000001"),
             ("qop=auth", "qop=token"),
-            ("qop=auth", "pop=auth"),
+            ("qop=auth", "qop=\"\""),
             ("=MD5", "=SHA-512-256"),
             ("=MD5", "=\"\""),
         ] {
@@ -401,6 +424,15 @@ mod tests {
             assert_ne!(value, complete);
             assert!(read(&value).credentials().is_none(), "{instead}");
         }
+        // Without qop it is RFC 2069's form, which has no sessions.
+        let value = complete.replace("qop=auth", "pop=auth");
+        assert!(
+            read(&value)
+                .credentials()
+                .is_some_and(|it| it.quality.is_none())
+        );
+        let value = value.replace("=MD5", "=MD5-sess");
+        assert!(read(&value).credentials().is_none());
     }
 
     #[test]
