@@ -41,6 +41,8 @@ counters! {
     requests_shed_by_source,
     /// 503s because a domain was asked too often.
     requests_shed_by_domain,
+    /// 503s because too many subscriptions wait for the first answer of their address.
+    requests_shed_by_path,
     /// 503s because too many NOTIFYs wait (W:A1.21).
     requests_shed_by_backlog,
     /// PUBLISHes that waited until few NOTIFYs were owed.
@@ -81,6 +83,10 @@ counters! {
     publications_without_watchers,
     /// Statements taken that are no PUBLISH: call_state.htm, the operator's commands, features.
     statements_accepted,
+    /// REGISTERs of phones accepted, where we are the registrar.
+    registrations_accepted,
+    /// REGISTERs refused because the user or the shard has too many contacts.
+    registrations_over_limit,
     /// Resources of a list that were not shown because there are too many (W:B5.12).
     resources_over_limit,
     /// Watchers that a presentity was not told of because there are too many (W:B4.3).
@@ -105,6 +111,8 @@ counters! {
     notifies_suppressed,
     /// NOTIFYs held back by the rate of a phone.
     notifies_paced,
+    /// NOTIFYs that waited because nothing shows yet that their address gets what we send.
+    notifies_unproven,
     /// Timers armed for a moment that had passed: nothing is lost, but many mean a fault of ours.
     timers_armed_late,
     /// Responses that belong to no request of ours.
