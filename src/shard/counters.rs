@@ -53,6 +53,10 @@ counters! {
     refusals_repeated,
     /// 403s to credentials that were too old or wrong too often (W:E3.9).
     attempts_forbidden,
+    /// Credentials that were wrong.
+    attempts_wrong,
+    /// Times an address or an account was locked out for wrong credentials.
+    lockouts,
     /// Subscriptions that began in a crowd and were granted less than they asked for.
     expiries_spread,
     /// Alarms that a phone loops.

@@ -440,6 +440,8 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
         "domain_burst" => shield.domain = rate,
         "unproven_max" => shield.unproven_max = number as usize,
         "wrong_max" => shield.wrong_max = number,
+        "wrong_per_address_max" => shield.wrong_per_address_max = number,
+        "wrong_per_account_max" => shield.wrong_per_account_max = number,
         "loop_per_minute" => shield.loop_per_minute = number,
         _ => return false,
     }

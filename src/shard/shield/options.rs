@@ -45,9 +45,14 @@ pub struct ShieldOptions {
     pub refusal_life: Duration,
     /// 401s with stale=true to one request of a phone before it is 403 (W:E3.9).
     pub stale_max: u32,
-    /// 401s to wrong credentials before it is 403 (W:A7.10).
+    /// Wrong credentials of one address for one account before what it says of that account is
+    /// refused unseen (W:A7.10).
     pub wrong_max: u32,
-    /// How long until one more is let through.
+    /// Wrong credentials of one address for all accounts before that.
+    pub wrong_per_address_max: u32,
+    /// Wrong credentials for one account from all addresses before that.
+    pub wrong_per_account_max: u32,
+    /// How long until one more stale answer is let through; the first lockout of wrong ones.
     pub cool_down: Duration,
 
     // Crowds.
@@ -91,6 +96,8 @@ impl Default for ShieldOptions {
             refusal_life: Duration::from_secs(3),
             stale_max: 3,
             wrong_max: 10,
+            wrong_per_address_max: 50,
+            wrong_per_account_max: 100,
             cool_down: Duration::from_secs(30),
             backlog_max: 100_000,
             postpone_at: 512,

@@ -169,6 +169,12 @@ impl Authenticator {
         }
     }
 
+    /// The user name that the credentials for a realm give, unescaped and unproved.
+    #[must_use]
+    pub fn claimed_user(request: &Message<'_>, realm: &str) -> Option<String> {
+        select(request, realm).ok()?.user()
+    }
+
     /// Verifies the request's Authorization for `realm`. An unknown user takes the same path and
     /// time as a known one. Returns the authenticated user name (unescaped).
     pub fn verify(
@@ -183,7 +189,7 @@ impl Authenticator {
             return Err(Denied::NoCredentials);
         }
         let credentials = parameters.credentials().ok_or(Denied::Malformed)?;
-        let user = credentials.user().ok_or(Denied::Malformed)?;
+        let user = parameters.user().ok_or(Denied::Malformed)?;
         if !is_aimed_at(credentials.uri, request, realm) {
             return Err(Denied::Malformed);
         }
