@@ -26,6 +26,7 @@ use crate::presence::contribution::Explained;
 use crate::presence::messages::Messages;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::statements::Statements;
+use crate::presence::registration::ContactEnd;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::statement::Said;
@@ -212,7 +213,7 @@ impl Presentity {
             let lives = now < entity.end();
             if !lives {
                 calls.abandon(entity.number, now);
-                registrations.abandon(entity.number, now);
+                registrations.abandon(entity.number, ContactEnd::Expired, now);
                 self.extras_are_stale |= entity.package != Package::Dialog;
             }
             lives
@@ -306,6 +307,7 @@ impl Presentity {
             messages: self.messages().cloned(),
             alternative: alternative.map(|(_, number)| number.into()),
             contacts,
+            ended_contacts: self.statements.registrations.ended().cloned().collect(),
             appearances: appearances.map(|stated| stated.what.clone()).collect(),
             display: self.rules.display.clone(),
         }
