@@ -13,9 +13,10 @@ use crate::config::Plan;
 use crate::net::Limits;
 use crate::net::crowd::CrowdLimits;
 use crate::runtime;
+use crate::runtime::Fresh;
 use crate::runtime::ListenerPlan;
+use crate::runtime::Node;
 use crate::runtime::NodePlan;
-use crate::shard::Directory;
 use crate::telemetry;
 
 /// Runs until it is told to end.
@@ -42,13 +43,19 @@ pub(super) fn run(file: &Path) -> ExitCode {
         shards = plan.shards.len(),
         "starting"
     );
-    match runtime::run(node_plan(plan), |_| (), || reload(file, &config)) {
+    let file = file.to_owned();
+    match runtime::run(node_plan(plan), ready, move || load(&file, &config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The last line of the start: where the server is to be reached, and whom it serves.
+fn ready(node: &Node) {
+    tracing::info!("ready: {}", node.summary());
 }
 
 /// Says what is allowed but probably not meant.
@@ -111,23 +118,14 @@ pub(super) fn crowd_limits(connections: Connections) -> CrowdLimits {
     }
 }
 
-/// The domains and accounts of the file as it is now; None, with every fault logged, when it is not
-/// in order. What else differs from what runs is said each time, for it still waits for a restart.
-fn reload(file: &Path, running: &Config) -> Option<Arc<Directory>> {
-    match config::load(file) {
-        Ok(Loaded { config, plan }) => {
-            note(&plan);
-            for section in running.needs_restart(&config) {
-                tracing::warn!("{section} has changed: restart to apply it");
-            }
-            Some(Arc::new(plan.directory))
-        }
-        Err(complaints) => {
-            complaints
-                .to_string()
-                .lines()
-                .for_each(|line| tracing::error!("{line}"));
-            None
-        }
-    }
+/// The file as it is now, or every fault of it. What else differs from what runs is said each time,
+/// for it still waits for a restart.
+fn load(file: &Path, running: &Config) -> Result<Fresh, String> {
+    let Loaded { config, plan } = config::load(file).map_err(|faults| faults.to_string())?;
+    let waits = |section| format!("{section} has changed: restart to apply it");
+    let sections = running.needs_restart(&config).into_iter().map(waits);
+    Ok(Fresh {
+        notes: plan.notes.into_iter().chain(sections).collect(),
+        directory: Arc::new(plan.directory),
+    })
 }

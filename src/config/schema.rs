@@ -33,6 +33,7 @@ pub(super) use shield::Shield;
 pub(super) use tenant::Account;
 pub use tenant::AuthKind;
 pub(super) use tenant::CompositionKind;
+pub(super) use tenant::DndLampKind;
 pub(super) use tenant::Domain;
 pub(super) use tenant::Group;
 pub(super) use tenant::HandlingKind;
@@ -260,6 +261,13 @@ impl Config {
         let mut complainer = Complainer::new(source);
         let config = Self::read(source, &mut complainer);
         complainer.verdict().map(|()| config)
+    }
+
+    /// [`Self::read`] without a complaint, for those who only want to know where the server of the
+    /// file is.
+    #[must_use]
+    pub fn glance(source: &Source) -> Self {
+        Self::read(source, &mut Complainer::new(source))
     }
 
     /// The socket of the operator's commands: as given; else `control.sock` in the data directory;

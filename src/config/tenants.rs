@@ -124,6 +124,7 @@ fn add_domain(
             CompositionKind::Alceo => Style::Alceo,
             CompositionKind::Imagicle => Style::Imagicle,
         },
+        dnd_lamp: domain.dnd_lamp.lamp(),
         auth,
         trusted,
         reveal_number: domain.reveal_number,

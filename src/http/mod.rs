@@ -15,6 +15,7 @@ mod connections;
 mod control;
 mod directory;
 pub mod engine;
+pub mod facts;
 mod fields;
 mod host;
 mod io;
@@ -25,7 +26,9 @@ mod table;
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
 pub use engine::Engine;
+pub use engine::Reloaded;
 pub use engine::Unavailable;
+pub use facts::Facts;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -60,6 +63,8 @@ pub struct HttpPlan<E> {
     pub engine: E,
     /// Domains and accounts.
     pub directory: SharedDirectory,
+    /// What the node says of itself.
+    pub facts: Facts,
 }
 
 /// What every request may look at.
@@ -68,6 +73,7 @@ struct Site<E> {
     control: Connections,
     engine: E,
     directory: SharedDirectory,
+    facts: Facts,
     /// Compared with when there is no account, so that a wrong user costs what a wrong password
     /// costs (W:D1.8).
     decoy: Secret,
@@ -97,6 +103,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
         control: Connections::new(CONTROL_CONNECTIONS),
         engine: plan.engine,
         directory: plan.directory,
+        facts: plan.facts,
         decoy,
     });
     let public = plan

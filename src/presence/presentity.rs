@@ -310,6 +310,7 @@ impl Presentity {
             ended_contacts: self.statements.registrations.ended().cloned().collect(),
             appearances: appearances.map(|stated| stated.what.clone()).collect(),
             display: self.rules.display.clone(),
+            do_not_disturb_lamp: self.rules.do_not_disturb,
         }
     }
 }

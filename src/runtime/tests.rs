@@ -643,7 +643,7 @@ fn new_domains_come_into_force_without_losing_a_subscription() {
         ..directory.domains()[0].clone()
     };
     directory.add_domain(domain, &[]).unwrap();
-    node.reload(Arc::new(directory)).unwrap();
+    node.reload(&directory).unwrap();
     other.send(&request.replace("call-2", "call-3").replace("bK-2", "bK-3"));
     assert!(other.receive().starts_with("SIP/2.0 200"));
     set_call(&node, "kept", Some(call(CallState::Confirmed)));
@@ -726,7 +726,7 @@ fn an_edited_list_reaches_its_subscribers_at_once() {
             "\"sip:3@example.com\"",
         ),
         (
-            &|| node.reload(Arc::new(with_list(&["1", "4"]))).unwrap(),
+            &|| node.reload(&with_list(&["1", "4"])).unwrap(),
             "\"sip:4@example.com\"",
         ),
         (
@@ -789,7 +789,7 @@ fn rules_act_on_live_subscriptions_at_once() {
     }
     expect(&phones, since, "active");
     // What was approved stands when the file is read again.
-    node.reload(Arc::new(ruled(Handling::Confirm))).unwrap();
+    node.reload(&ruled(Handling::Confirm)).unwrap();
     set_call(&node, "shy", Some(call(CallState::Confirmed)));
     expect(&phones, Instant::now(), "active");
     let since = Instant::now();
@@ -797,7 +797,7 @@ fn rules_act_on_live_subscriptions_at_once() {
     command(&socket, "/rules/deny", form);
     expect(&phones[..1], since, "terminated;reason=rejected");
     let since = Instant::now();
-    node.reload(Arc::new(ruled(Handling::Block))).unwrap();
+    node.reload(&ruled(Handling::Block)).unwrap();
     expect(&phones[1..], since, "terminated;reason=rejected");
 }
 

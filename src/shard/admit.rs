@@ -373,25 +373,6 @@ impl Shard {
         }
     }
 
-    /// Somebody who proved to be one user must not write another of our users into From (W:A7.7).
-    pub(crate) fn check_from<'d>(
-        &self,
-        request: &Request<'_>,
-        identity: &Identity,
-        domain: &Domain,
-        directory: &'d Directory,
-    ) -> Result<(), Refusal<'d>> {
-        let Identity::User(user) = identity else {
-            return Ok(());
-        };
-        match self.sender(request, directory) {
-            Some(sender) if sender.domain() == domain.name && sender.user() != user => {
-                Err(Refusal::Plain(Status::FORBIDDEN))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The address of record in From, when it is of a domain we serve.
     pub(crate) fn sender(&self, request: &Request<'_>, directory: &Directory) -> Option<Aor> {
         address_of_record(request.message.from()?.uri, directory)

@@ -11,6 +11,7 @@
 pub mod decide;
 pub mod lists;
 pub mod profiles;
+pub mod removal;
 pub mod user_range;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::presence::policy::Handling;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::subscription::Privacy;
@@ -83,6 +85,8 @@ pub struct Domain {
     pub default_handling: Handling,
     /// Whose rules make the composed state.
     pub composition: Style,
+    /// What lamps show of do-not-disturb.
+    pub dnd_lamp: DoNotDisturbLamp,
 }
 
 impl Domain {
@@ -107,6 +111,7 @@ impl Domain {
             privacy: Privacy::Pickup,
             default_handling: Handling::Allow,
             composition: Style::Standard,
+            dnd_lamp: DoNotDisturbLamp::None,
         }
     }
 
@@ -208,6 +213,7 @@ impl Directory {
         let rules = Rules {
             style: domain.composition,
             voicemail: domain.voicemail_pilots.clone(),
+            do_not_disturb: domain.dnd_lamp,
             ..Rules::default()
         };
         Arc::make_mut(&mut self.tenants).push(Tenant {
@@ -286,6 +292,12 @@ impl Directory {
         aor.filter(|aor| aor.domain() == domain)
             .and_then(|aor| self.account(aor.as_str()))
             .is_some_and(|account| account.is_feeder)
+    }
+
+    /// How many domains and accounts there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.domains.len(), self.accounts.len())
     }
 
     /// Whether any domain trusts that address.

@@ -41,6 +41,7 @@ mod publisher;
 mod register;
 mod respond;
 mod review;
+mod sender;
 mod subscribe;
 mod subscription;
 mod table;

@@ -31,6 +31,7 @@ use crate::shard::outbox::Outbox;
 use crate::shard::publisher::publisher_of;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::sender::check_from;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -47,6 +48,8 @@ pub(crate) struct Waiting {
     pub(crate) octets: Box<[u8]>,
     pub(crate) flow: Flow,
     pub(crate) transaction: Option<TransactionKey>,
+    /// The URI of its sender where From does not name it.
+    pub(crate) sender: Option<Box<[u8]>>,
     package: Package,
     timer: TimerHandle,
 }
@@ -80,6 +83,7 @@ impl Shard {
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);
         }
+        check_from(request.message, &identity, domain, directory)?;
         check_publisher(&identity, &aor, package, directory)?;
         check_exists(&aor, directory)?;
         let publication = self.read_publication(request, package, &identity, &aor, directory)?;
@@ -90,7 +94,7 @@ impl Shard {
             let outcome = self.apply_publication(&aor, publication, fresh, &limits, now, out);
             return self.answer_publish(request, package, outcome, now, out);
         }
-        let waiting = self.wait_for_owner(request, package, now)?;
+        let waiting = self.wait_for_owner(request, None, package, now)?;
         let reply_to = (self.options.id, waiting);
         let publish = ForwardedPublish {
             aor,
@@ -271,6 +275,7 @@ impl Shard {
     pub(crate) fn wait_for_owner<'d>(
         &mut self,
         request: &Request<'_>,
+        sender: Option<&[u8]>,
         package: Package,
         now: Instant,
     ) -> Result<u32, Refusal<'d>> {
@@ -285,6 +290,7 @@ impl Shard {
             octets,
             flow,
             transaction,
+            sender: sender.map(Box::from),
             package,
             timer,
         });

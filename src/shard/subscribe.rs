@@ -17,7 +17,6 @@ use crate::presence::subscription::TooBrief;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::checks::accepted_format;
-use crate::shard::checks::asserted_identity;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
 use crate::shard::checks::event_of;
@@ -40,11 +39,15 @@ use crate::shard::mail::Claim;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::sender::check_from;
+use crate::shard::sender::check_owner;
+use crate::shard::sender::sender_instead_of_from;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
+use crate::shard::table::DialogEntry;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
 use crate::sip::HeaderName;
@@ -69,6 +72,8 @@ struct Asked<'m> {
 pub(crate) struct Admitted<'a, 'd> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) aor: &'a Aor,
+    /// The URI of its sender where From does not name it.
+    pub(crate) sender: Option<&'a [u8]>,
     pub(crate) domain: &'d Domain,
     pub(crate) directory: &'d Directory,
 }
@@ -94,14 +99,16 @@ impl Shard {
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
-        self.check_from(request, &identity, domain, directory)?;
         let aor = match event_of(request.message)? {
             (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
             _ => aor,
         };
+        let peer = request.flow.peer.ip();
+        let sender = sender_instead_of_from(request.message, &identity, peer, domain, directory)?;
         let admitted = Admitted {
             request,
             aor: &aor,
+            sender: sender.as_deref(),
             domain,
             directory,
         };
@@ -120,6 +127,7 @@ impl Shard {
         let Admitted {
             request,
             aor,
+            sender,
             domain,
             directory,
         } = *admitted;
@@ -140,8 +148,7 @@ impl Shard {
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
         self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
         let peer = request.flow.peer.ip();
-        let asserted = asserted_identity(request.message).filter(|_| domain.trusts(peer));
-        let uri = asserted.unwrap_or_else(|| dialog.remote_uri());
+        let uri = sender.unwrap_or_else(|| dialog.remote_uri());
         let watcher = Identity::new(uri, peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
@@ -167,7 +174,7 @@ impl Shard {
         asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
         if let Some(entry) = self.table.dialog_mut(id) {
-            entry.asserted = asserted.map(Box::from);
+            entry.sender = sender.map(Box::from);
         }
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
@@ -230,7 +237,9 @@ impl Shard {
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
         let identity = self.authenticate(request, domain, directory, now)?;
-        self.check_from(request, &identity, domain, directory)?;
+        check_from(request.message, &identity, domain, directory)?;
+        let watcher = self.table.dialog(id).map(DialogEntry::watcher_uri);
+        check_owner(&identity, watcher.ok_or(GONE)?, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
         if asked.enclosed.is_switch() {
             self.check_switch_in_dialog(request, first, directory)?;

@@ -75,8 +75,8 @@ pub(crate) struct DialogEntry {
     pub(crate) phone: PhoneId,
     /// What its family of User-Agents needs.
     pub(crate) profile: Arc<Profile>,
-    /// Who a trusted peer says it is from (RFC 3325); None when nobody says more than From.
-    pub(crate) asserted: Option<Box<[u8]>>,
+    /// The URI of its watcher where From does not name it, see `sender`.
+    pub(crate) sender: Option<Box<[u8]>>,
     /// More than one only for peers of RFC 3265 (W:A2.4).
     pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
 }
@@ -84,9 +84,9 @@ pub(crate) struct DialogEntry {
 const _: () = assert!(size_of::<DialogEntry>() <= 120);
 
 impl DialogEntry {
-    /// The URI of its watcher, as far as it is believed (W:B9.1).
+    /// The URI of its watcher (W:B9.1).
     pub(crate) fn watcher_uri(&self) -> &[u8] {
-        self.asserted
+        self.sender
             .as_deref()
             .unwrap_or_else(|| self.dialog.remote_uri())
     }
@@ -138,7 +138,7 @@ impl Table {
             is_cut: false,
             phone,
             profile,
-            asserted: None,
+            sender: None,
             subscriptions,
         };
         let id = DialogId(self.dialogs.insert(entry) as u32);

@@ -12,6 +12,7 @@ use crate::config::reader::Value;
 use crate::config::reader::keys;
 use crate::config::reader::words;
 use crate::config::schema::unplaced;
+use crate::presence::profile::DoNotDisturbLamp;
 
 keys! {
     /// `[[domain]]`: one tenant.
@@ -58,6 +59,8 @@ keys! {
         pub default_handling: HandlingKind = HandlingKind::Allow;
         /// Whose rules make the composed state.
         pub composition: CompositionKind = CompositionKind::Standard;
+        /// What lamps show of do-not-disturb.
+        pub dnd_lamp: DndLampKind = DndLampKind::None;
     }
 }
 
@@ -70,6 +73,29 @@ words! {
         Alceo = "alceo",
         /// W:D3
         Imagicle = "imagicle",
+    }
+}
+
+words! {
+    /// What a lamp shows of do-not-disturb while there is no call.
+    pub enum DndLampKind {
+        /// Nothing.
+        None = "none",
+        /// A call.
+        Confirmed = "confirmed",
+        /// A call that rings.
+        Early = "early",
+    }
+}
+
+impl DndLampKind {
+    /// As the engine has it.
+    pub(in crate::config) fn lamp(self) -> DoNotDisturbLamp {
+        match self {
+            Self::None => DoNotDisturbLamp::None,
+            Self::Confirmed => DoNotDisturbLamp::Confirmed,
+            Self::Early => DoNotDisturbLamp::Early,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The shipped profiles, and what an operator makes of them.
 
 use super::*;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::profile::Idle;
 use crate::presence::profile::ParameterValue;
 use crate::presence::profile::Profile;
@@ -196,6 +197,7 @@ fn every_key_of_a_profile_is_converted() {
         parameter_value = "both"
         parked_is_early = true
         unregistered = "empty"
+        dnd_lamp = "early"
         omits_zero_urgent = true
         legacy_namespaces = true
         partial_dialog_info = true
@@ -223,6 +225,7 @@ fn every_key_of_a_profile_is_converted() {
             parameter_value: ParameterValue::Both,
             parked_is_early: true,
             unregistered: Unregistered::Empty,
+            do_not_disturb: Some(DoNotDisturbLamp::Early),
             omits_zero_urgent: true,
             legacy_namespaces: true,
         },

@@ -22,6 +22,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::future::select;
 use glommio::LocalExecutorBuilder;
@@ -73,6 +74,16 @@ struct FakeEngine {
 }
 
 impl Engine for FakeEngine {
+    async fn reload(&self, accepts_removal: bool) -> Result<Reloaded, Unavailable> {
+        if self.is_silent.load(Ordering::SeqCst) {
+            return Err(Unavailable);
+        }
+        Ok(match accepts_removal {
+            true => Ok("reloaded".to_owned()),
+            false => Err("it would remove everything\nand more".to_owned()),
+        })
+    }
+
     fn shards(&self) -> u16 {
         SHARDS
     }
@@ -260,6 +271,11 @@ impl Server {
                 },
                 engine: served,
                 directory,
+                facts: Facts {
+                    sip: vec![(Transport::Udp, SocketAddr::from(([127, 0, 0, 1], 5060)))],
+                    http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+                    started: Instant::now(),
+                },
             };
             let end = async {
                 while !ended.load(Ordering::SeqCst) {

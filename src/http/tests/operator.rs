@@ -156,6 +156,29 @@ fn the_operator_is_told_who_loops() {
 }
 
 #[test]
+fn the_operator_is_told_how_the_server_is() {
+    let server = Server::start();
+    let text = |state| {
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            "Lamplighter {version} is {state}, up 0s\n\
+             SIP on udp 127.0.0.1:5060, HTTP on 127.0.0.1:8080\n\
+             3 domains, 2 accounts, 3 shards\n\
+             6 subscriptions, 33 NOTIFYs sent\n"
+        )
+    };
+    assert_eq!(server.operator("/status").body, text("not ready"));
+    server.engine.is_ready.store(true, Ordering::SeqCst);
+    assert_eq!(server.operator("/status").body, text("ready"));
+    server.engine.is_silent.store(true, Ordering::SeqCst);
+    let silent = server.operator("/status").body;
+    assert!(silent.contains("0 subscriptions"), "{silent}");
+    assert!(silent.to_lowercase().contains("shard"), "{silent}");
+    assert_eq!(server.operator("/status?aor=1@abc.com").status, 400);
+    assert_eq!(server.get("/status").status, 404);
+}
+
+#[test]
 fn the_two_doors_lead_to_different_pages() {
     let server = Server::start();
     assert_eq!(

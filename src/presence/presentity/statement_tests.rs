@@ -27,6 +27,7 @@ use crate::presence::presentity::tests::client;
 use crate::presence::presentity::tests::full;
 use crate::presence::presentity::tests::leg;
 use crate::presence::presentity::tests::number;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::publication::Condition;
 use crate::presence::registration::CONTACTS_MAX;
 use crate::presence::registration::ContactEnd;
@@ -663,4 +664,29 @@ fn what_seldom_changes_is_shared() {
     assert!(Arc::ptr_eq(&before, &stage.presentity.composed().extras));
     stage.pass(100.0);
     assert!(Arc::ptr_eq(&before, &stage.presentity.composed().extras));
+}
+
+/// The lamp of `why` is that of the phones.
+#[test]
+fn do_not_disturb_lights_the_lamp_where_the_domain_says_so() {
+    for (shows, expected) in [
+        (DoNotDisturbLamp::None, Terminated),
+        (DoNotDisturbLamp::Confirmed, Confirmed),
+        (DoNotDisturbLamp::Early, Early),
+    ] {
+        let mut stage = Stage::new();
+        let rules = Rules {
+            do_not_disturb: shows,
+            ..Rules::default()
+        };
+        stage.presentity.set_rules(Arc::new(rules), stage.now);
+        stage.say(Said::DoNotDisturb(true));
+        assert_eq!(stage.lamp(), expected);
+        // A call before it, whatever it is.
+        stage.say(call_state(Some(number("123")), 100));
+        assert_eq!(stage.lamp(), Confirmed);
+        stage.say(call_state(None, 100));
+        stage.say(Said::DoNotDisturb(false));
+        assert_eq!(stage.lamp(), Terminated);
+    }
 }
