@@ -147,6 +147,7 @@ fn options(epoch: Instant) -> Options {
         timers_per_turn: 512,
         segment_octets_max: 1400,
         presentities_max: 1000,
+        contacts_max: 1_000_000,
         publications_per_presentity_max: 32,
         calls_per_presentity_max: 50,
         body_octets_max: 65_536,

@@ -86,6 +86,7 @@ impl Plan {
         let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
+        check::control_socket(config, &mut complainer);
         let key = random_key().unwrap_or_else(|error| {
             complainer.add(
                 0..0,
@@ -142,6 +143,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         notifies_per_turn: limits.notifies_per_turn,
         segment_octets_max: limits.segment.0,
         presentities_max: limits.presentities,
+        contacts_max: limits.contacts,
         publications_per_presentity_max: limits.publications_per_presentity,
         calls_per_presentity_max: limits.calls_per_presentity,
         body_octets_max: limits.body.0,

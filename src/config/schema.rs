@@ -39,6 +39,7 @@ pub(super) use tenant::Group;
 pub(super) use tenant::HandlingKind;
 pub(super) use tenant::List;
 pub(super) use tenant::Policy;
+pub(super) use tenant::RegistrarKind;
 pub(super) use tenant::StyleKind;
 
 /// A default: a value that stands nowhere in the file.
@@ -208,6 +209,7 @@ keys! {
         pub subscriptions_per_flow_home: usize = 1_000;
         pub subscriptions_per_phone: usize = 2_000, in 1..=COUNT_MAX;
         pub presentities: usize = 1_000_000, in 1..=COUNT_MAX;
+        pub contacts: usize = 1_000_000, in 1..=COUNT_MAX;
         pub publications_per_presentity: usize = 64, in 1..=10_000;
         pub calls_per_presentity: usize = 50, in 1..=10_000;
         pub body: Octets = Octets(64 << 10), in Octets(1 << 10)..=Octets(16 << 20);

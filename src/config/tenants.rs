@@ -12,13 +12,16 @@ use crate::config::check::network;
 use crate::config::complaint::Complainer;
 use crate::config::lists;
 use crate::config::people::Names;
+use crate::config::people::is_phrase;
 use crate::config::people::is_user;
+use crate::config::people::user_remedy;
 use crate::config::policies;
 use crate::config::profiles;
 use crate::config::schema;
 use crate::config::schema::AuthKind;
 use crate::config::schema::CompositionKind;
 use crate::config::schema::Config;
+use crate::config::schema::RegistrarKind;
 use crate::presence::Aor;
 use crate::presence::list::MEMBERS_MAX;
 use crate::presence::rules::Style;
@@ -50,6 +53,9 @@ pub(super) fn directory(
     let mut accounts = HashSet::new();
     for account in &config.account {
         add_account(account, &names, &mut directory, &mut accounts, complainer);
+    }
+    for domain in &config.domain {
+        names_without_account(domain, &names, &directory, complainer);
     }
     lists::add_groups(config, &names, &mut directory, complainer);
     lists::add_lists(config, &names, &mut directory, complainer);
@@ -133,6 +139,7 @@ fn add_domain(
         min_publish_expires: domain.min_publish_expires.get_ref().0,
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
+        is_registrar: domain.registrar == RegistrarKind::Presence,
         sha256: domain.sha256,
         ..Domain::new(&name)
     };
@@ -232,10 +239,47 @@ fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>)
     ranges
 }
 
+/// Complains of orbits and resources that are accounts too: whether such a one is a person or a
+/// place would depend on who looks.
+fn names_without_account(
+    domain: &schema::Domain,
+    names: &Names,
+    directory: &Directory,
+    complainer: &mut Complainer<'_>,
+) {
+    let Some(own) = names.known(domain.name.get_ref()) else {
+        return;
+    };
+    for (key, texts) in [("orbits", &domain.orbits), ("resources", &domain.resources)] {
+        for text in texts {
+            let Ok(range) = UserRange::parse(text.get_ref()) else {
+                continue;
+            };
+            let aors = range.users().map(|user| Aor::new(&user, own));
+            let accounts: Vec<Aor> = aors
+                .filter(|aor| directory.account(aor.as_str()).is_some())
+                .collect();
+            if let Some(first) = accounts.first() {
+                let range = text.get_ref();
+                let what = match accounts.len() {
+                    1 => format!("{key} \"{range}\" has the account {first} in it"),
+                    count => {
+                        format!(
+                            "{key} \"{range}\" has {count} accounts in it, {first} is the first"
+                        )
+                    }
+                };
+                let remedy = "these names have no account: choose others, or remove the account";
+                complainer.add(text.span(), what, remedy);
+            }
+        }
+    }
+}
+
 /// A name or a number that is there and can be shown.
 fn phrase(text: &Spanned<String>, key: &str, complainer: &mut Complainer<'_>) -> Option<Box<str>> {
     let given = text.get_ref().trim();
-    if !is_user(given) {
+    if !is_phrase(given) {
         let what = format!("{:?} cannot stand in {key}", text.get_ref());
         complainer.add(
             text.span(),
@@ -257,11 +301,7 @@ fn add_account(
     let user = account.user.get_ref();
     if !is_user(user) {
         let what = format!("{user:?} is no user");
-        complainer.add(
-            account.user.span(),
-            what,
-            "give the part before the @, at most 256 octets",
-        );
+        complainer.add(account.user.span(), what, user_remedy(user));
     }
     if account.password.get_ref().0.is_empty() {
         let what = format!("the password of \"{user}\" is empty");

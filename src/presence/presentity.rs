@@ -26,7 +26,11 @@ use crate::presence::contribution::Explained;
 use crate::presence::messages::Messages;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::statements::Statements;
+use crate::presence::registration::Binding;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
 use crate::presence::registration::ContactEnd;
+use crate::presence::registration::Sequence;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::statement::Said;
@@ -123,9 +127,41 @@ impl Presentity {
     pub fn apply(&mut self, said: Said, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, Said::Call { .. } | Said::Note(_));
-        self.is_known_by_calls |= matches!(said, Said::Call { .. });
+        self.is_known_by_calls |=
+            matches!(said, Said::Call { .. } | Said::CallStateDoNotDisturb(_));
         self.statements.take(said, now);
         self.recompose()
+    }
+
+    /// Does what a REGISTER asks for where we are the registrar; at most `room` contacts more may
+    /// come. Returns whether the composed state changed.
+    ///
+    /// # Errors
+    /// Nothing changed, for that reason.
+    pub fn bind(
+        &mut self,
+        change: BindingChange,
+        sequence: Sequence,
+        room: usize,
+        now: Instant,
+    ) -> Result<bool, BindingRefused> {
+        self.drop_expired(now);
+        let registrations = &mut self.statements.registrations;
+        registrations.bind(change, sequence, room, now)?;
+        self.extras_are_stale = true;
+        Ok(self.recompose())
+    }
+
+    /// The contacts that the user's phones have bound, with the time that is left to each.
+    #[must_use]
+    pub fn bindings(&self, now: Instant) -> Vec<Binding> {
+        self.statements.registrations.bindings(now)
+    }
+
+    /// How many contacts are registered.
+    #[must_use]
+    pub fn contacts(&self) -> usize {
+        self.statements.registrations.len()
     }
 
     /// Drops what is past its time. Returns whether the composed state changed.
@@ -246,6 +282,7 @@ impl Presentity {
             has_registrar: self.statements.registrations.are_known(),
             call_source: self.call_source(),
             is_known_by_calls: self.is_known_by_calls,
+            has_call_state_dnd: self.statements.call_state_dnd.is_some(),
         };
         self.verdict = composition::compose(
             self.statements.calls().chain(by_publication),

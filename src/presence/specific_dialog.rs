@@ -48,6 +48,7 @@ mod tests {
     use crate::presence::call::CallDialog;
     use crate::presence::call::CallState;
     use crate::presence::call::Party;
+    use crate::presence::composition::Availability;
 
     fn call(call_id: &str, local_tag: &str, remote_tag: &str) -> CallDialog {
         CallDialog {

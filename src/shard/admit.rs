@@ -213,18 +213,31 @@ impl Shard {
             }
             Method::Register => self.serve_register(request, uri, directory, now, out),
             Method::Options => {
-                let is_stranger = match self.resolve(uri, &request.flow, directory)? {
-                    Target::Presentity { domain, .. } => !domain.believes(request.flow.peer.ip()),
-                    Target::Server => true,
+                let domain = match self.resolve(uri, &request.flow, directory)? {
+                    Target::Presentity { domain, .. } => Some(domain),
+                    Target::Server => None,
                 };
+                let believes = |domain: &Domain| domain.believes(request.flow.peer.ip());
+                let is_stranger = !domain.is_some_and(believes);
+                let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
                 check_extensions(request.message)?;
-                self.respond_options(request, is_stranger, now, out);
+                self.respond_options(request, is_stranger, is_registrar, now, out);
                 Ok(())
             }
             Method::Notify => self.serve_stray_notify(request, now, out),
             Method::Cancel => self.serve_cancel(request, now, out),
+            Method::Invite => Err(self.refuse_call(uri, &request.flow, directory)),
             Method::Other(_) => Err(Refusal::Method(Status::NOT_IMPLEMENTED)),
             _ => Err(Refusal::Method(Status::METHOD_NOT_ALLOWED)),
+        }
+    }
+
+    /// No call is routed here. Phones that are registered with us are told so in words, for they
+    /// have reason to think otherwise.
+    fn refuse_call<'d>(&self, uri: &[u8], flow: &Flow, directory: &'d Directory) -> Refusal<'d> {
+        match self.resolve(uri, flow, directory) {
+            Ok(Target::Presentity { domain, .. }) if domain.is_registrar => Refusal::NoCalls,
+            _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
         }
     }
 

@@ -81,6 +81,10 @@ counters! {
     publications_without_watchers,
     /// Statements taken that are no PUBLISH: call_state.htm, the operator's commands, features.
     statements_accepted,
+    /// REGISTERs of phones accepted, where we are the registrar.
+    registrations_accepted,
+    /// REGISTERs refused because the user or the shard has too many contacts.
+    registrations_over_limit,
     /// Resources of a list that were not shown because there are too many (W:B5.12).
     resources_over_limit,
     /// Watchers that a presentity was not told of because there are too many (W:B4.3).

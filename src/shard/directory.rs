@@ -68,6 +68,8 @@ pub struct Domain {
     pub max_expires: Duration,
     /// Whether addresses without an account may be watched and published.
     pub open: bool,
+    /// Whether its phones register with us. No call is routed to them.
+    pub is_registrar: bool,
     /// Offer SHA-256 before MD5 in challenges (W:A7.1).
     pub sha256: bool,
     /// Who may watch everything at once (W:D4.9).
@@ -103,6 +105,7 @@ impl Domain {
             min_publish_expires: Duration::from_secs(1),
             max_expires: Duration::from_secs(7200),
             open: false,
+            is_registrar: false,
             sha256: false,
             any_dn: Vec::new(),
             orbits: Vec::new(),

@@ -14,6 +14,10 @@ use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::registration::Binding;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
+use crate::presence::registration::Sequence;
 use crate::presence::statement::CallSource;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
@@ -191,6 +195,15 @@ pub enum Mail {
         /// The subscription that waits.
         subscription: u32,
     },
+    /// To the owner: a REGISTER of a phone that arrived elsewhere.
+    Register(Box<ForwardedRegister>),
+    /// From the owner: how it went.
+    RegisterOutcome {
+        /// The request that waits.
+        request: u32,
+        /// How it went.
+        outcome: Result<Bound, BindingRefused>,
+    },
     /// To the owner: a PUBLISH that arrived elsewhere.
     Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.
@@ -235,6 +248,28 @@ pub enum SeizeRefused {
     Taken,
     /// The owner has no room for the line.
     TooMany,
+}
+
+/// A REGISTER on its way to its user's owner.
+#[derive(Debug)]
+pub struct ForwardedRegister {
+    /// Of whom.
+    pub aor: Aor,
+    /// What it does.
+    pub change: BindingChange,
+    /// Its place among those of its phone.
+    pub sequence: Sequence,
+    /// Which request of the sender waits for the outcome.
+    pub reply_to: (ShardId, u32),
+}
+
+/// What the answer to a REGISTER says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// All contacts of the user.
+    pub bindings: Vec<Binding>,
+    /// The longest time that the request was granted; zero when it bound nothing.
+    pub expires: Duration,
 }
 
 /// A PUBLISH on its way to the presentity's owner.

@@ -14,6 +14,7 @@
 
 mod admit;
 mod appearances;
+mod bindings;
 mod bodies;
 mod checks;
 mod commands;
@@ -391,6 +392,10 @@ impl Shard {
             } => self.handle_switch(aor, *said, reply_to, now, out),
             Mail::Switched { aor, subscription } => {
                 self.handle_switched(&aor, SubscriptionId(subscription));
+            }
+            Mail::Register(register) => self.handle_register_mail(*register, now, out),
+            Mail::RegisterOutcome { request, outcome } => {
+                self.handle_register_outcome(request, outcome, now, out);
             }
             Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
             Mail::PublishOutcome { request, outcome } => {

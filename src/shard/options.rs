@@ -61,6 +61,10 @@ pub struct Options {
     /// Presentities this shard owns; beyond it nothing more is said about others, and a PUBLISH gets
     /// 503. Those that are merely watched are bounded by the watchers.
     pub presentities_max: usize,
+    /// Contacts registered with us of the presentities this shard owns; a REGISTER that would bind
+    /// one more is 503. [`CONTACTS_MAX`](crate::presence::registration::CONTACTS_MAX) is that of one
+    /// presentity.
+    pub contacts_max: usize,
     /// Publications of one presentity; one more is 503.
     pub publications_per_presentity_max: usize,
     /// Call legs of one presentity; more are not kept (W:E4.7).
@@ -106,6 +110,7 @@ impl Options {
             timers_per_turn: 512,
             segment_octets_max: 1400,
             presentities_max: 1_000_000,
+            contacts_max: 1_000_000,
             publications_per_presentity_max: 64,
             calls_per_presentity_max: 50,
             body_octets_max: 64 * 1024,

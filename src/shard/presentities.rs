@@ -31,6 +31,8 @@ pub(crate) struct Owned {
     /// Those who watch the whole domain know that it is there.
     is_present: bool,
     watching: SmallVec<[ShardId; 2]>,
+    /// Its contacts, as counted in [`Presentities::contacts`].
+    contacts: usize,
     /// The timer and when it fires.
     timer: Option<(TimerHandle, Instant)>,
 }
@@ -40,6 +42,8 @@ pub(crate) struct Owned {
 pub(crate) struct Presentities {
     owned: Places<Owned>,
     owned_by_aor: GrowingMap<Aor, PresentityId>,
+    /// The contacts of all.
+    contacts: usize,
     /// Where the search for one to be forgotten goes on.
     forget_next: usize,
 }
@@ -58,6 +62,19 @@ impl Presentities {
 
     pub(crate) fn get_mut(&mut self, id: PresentityId) -> Option<&mut Owned> {
         self.owned.get_mut(id.0 as usize)
+    }
+
+    /// How many contacts are registered, of all of them.
+    pub(crate) fn contacts(&self) -> usize {
+        self.contacts
+    }
+
+    fn count_contacts(&mut self, id: PresentityId) {
+        if let Some(owned) = self.owned.get_mut(id.0 as usize) {
+            let contacts = owned.presentity.contacts();
+            self.contacts = self.contacts - owned.contacts + contacts;
+            owned.contacts = contacts;
+        }
     }
 
     /// How many places there are, taken or not.
@@ -81,6 +98,7 @@ impl Presentities {
 
     fn forget(&mut self, place: usize) {
         if let Some(owned) = self.owned.get(place) {
+            debug_assert_eq!(owned.contacts, 0, "a contact is a reason to be kept");
             self.owned_by_aor.remove(&owned.aor);
             self.owned.remove(place);
         }
@@ -114,6 +132,7 @@ impl Presentities {
                 presentity,
                 is_present: false,
                 watching: SmallVec::new(),
+                contacts: 0,
                 timer: None,
             };
             let id = PresentityId(self.owned.insert(owned) as u32);
@@ -254,6 +273,7 @@ impl Shard {
             self.counters.state_changes += 1;
             self.tell_all(id, out);
         }
+        self.presentities.count_contacts(id);
         if !self.rosters.is_idle() {
             self.follow_presence(id, out);
         }

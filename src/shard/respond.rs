@@ -29,6 +29,8 @@ use crate::sip::transaction::server::TransactionKey;
 
 /// The methods we serve. REGISTER is served to trusted peers alone, who need not be told.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
+/// The same of a domain whose phones register with us.
+const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH, REGISTER";
 /// The codings of bodies we take.
 const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 /// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
@@ -64,6 +66,8 @@ pub(crate) enum Refusal<'d> {
     Because(Status, &'static str),
     /// 405 or 501 with Allow (W:A1.2).
     Method(Status),
+    /// 405 with Allow to an INVITE: phones are registered with us, calls are not routed to them.
+    NoCalls,
     /// 420 with Unsupported (W:A1.5).
     Extension,
     /// 401 with challenges of the domain (W:A1.6).
@@ -99,6 +103,7 @@ impl Refusal<'_> {
         match self {
             Self::Fault(fault) => fault.status(),
             Self::Plain(status) | Self::Because(status, _) | Self::Method(status) => *status,
+            Self::NoCalls => Status::METHOD_NOT_ALLOWED,
             Self::Extension => Status::BAD_EXTENSION,
             Self::Challenge { .. } => Status::UNAUTHORIZED,
             Self::BadEvent => Status::BAD_EVENT,
@@ -114,6 +119,7 @@ impl Refusal<'_> {
         match self {
             Self::Fault(fault) => Some(fault.reason()),
             Self::Because(_, reason) => Some(reason),
+            Self::NoCalls => Some("Presence Only, Calls Are Not Routed"),
             _ => None,
         }
     }
@@ -136,7 +142,12 @@ impl Shard {
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         self.counters.requests_challenged += u64::from(is_challenge);
         self.note_repeat(request, refusal.status(), now, out);
-        if is_challenge || matches!(refusal, Refusal::Method(_) | Refusal::Shed(_)) {
+        if is_challenge
+            || matches!(
+                refusal,
+                Refusal::Method(_) | Refusal::NoCalls | Refusal::Shed(_)
+            )
+        {
             self.forget(request);
             self.end_response(
                 &Request {
@@ -163,6 +174,7 @@ impl Shard {
         match refusal {
             Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) => {}
             Refusal::Method(_) => emit::header(arena, "Allow", ALLOW),
+            Refusal::NoCalls => emit::header(arena, "Allow", ALLOW_OF_REGISTRAR),
             Refusal::Extension => write_unsupported(arena, message),
             Refusal::Challenge { domain, stale } => {
                 let algorithms: &[Algorithm] = if domain.sha256 {
@@ -227,12 +239,18 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         is_stranger: bool,
+        is_registrar: bool,
         now: Instant,
         out: &mut Outbox,
     ) {
         let tag = self.stateless_tag(request.message);
         let head = self.begin_response(request, Status::OK, None, &tag, out);
-        emit::header(&mut out.arena, "Allow", ALLOW);
+        let allow = if is_registrar {
+            ALLOW_OF_REGISTRAR
+        } else {
+            ALLOW
+        };
+        emit::header(&mut out.arena, "Allow", allow);
         let brief = out.arena.len();
         emit::header(&mut out.arena, "Allow-Events", allow_events().as_bytes());
         emit::header(&mut out.arena, "Accept", accept().as_bytes());

@@ -413,6 +413,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             }
             "notifies_per_turn" => options.notifies_per_turn = number,
             "presentities_max" => options.presentities_max = number,
+            "contacts_max" => options.contacts_max = number,
             "publications_per_presentity_max" => options.publications_per_presentity_max = number,
             "calls_per_presentity_max" => options.calls_per_presentity_max = number,
             "body_octets_max" => options.body_octets_max = number,

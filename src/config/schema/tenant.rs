@@ -43,6 +43,8 @@ keys! {
             in Interval::SECOND..=Interval::from_days(30);
         /// Whether addresses without an account may be watched and published.
         pub open: bool = false;
+        /// Whether phones register with us.
+        pub registrar: RegistrarKind = RegistrarKind::None;
         /// Offer SHA-256 before MD5.
         pub sha256: bool = false;
         /// Who may watch everything at once: users, patterns, groups.
@@ -61,6 +63,16 @@ keys! {
         pub composition: CompositionKind = CompositionKind::Standard;
         /// What lamps show of do-not-disturb.
         pub dnd_lamp: DndLampKind = DndLampKind::None;
+    }
+}
+
+words! {
+    /// What we are to phones that register.
+    pub enum RegistrarKind {
+        /// Nothing.
+        None = "none",
+        /// A registrar that routes no calls.
+        Presence = "presence",
     }
 }
 

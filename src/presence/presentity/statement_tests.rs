@@ -666,6 +666,43 @@ fn what_seldom_changes_is_shared() {
     assert!(Arc::ptr_eq(&before, &stage.presentity.composed().extras));
 }
 
+/// `call_state.htm` has one voice: a call takes its do-not-disturb back, and the other way round;
+/// that of the phone stays.
+#[test]
+fn the_hooks_do_not_disturb_stands_in_place_of_its_call() {
+    let call = |state| Said::Call {
+        source: CallSource::CallState,
+        call: Some(Arc::new(leg("hook", "-", "-", state))),
+        expires: Some(Duration::from_secs(600)),
+    };
+    let dnd = |seconds| Said::CallStateDoNotDisturb(Duration::from_secs(seconds));
+    let mut stage = Stage::new();
+    let becomes = |stage: &mut Stage, said, availability: Availability| {
+        stage.say(said);
+        assert_eq!(stage.availability(), availability);
+    };
+    becomes(&mut stage, call(Confirmed), Availability::Busy);
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    becomes(&mut stage, call(Early), Availability::Ringing);
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    becomes(&mut stage, dnd(0), Availability::Available);
+    becomes(
+        &mut stage,
+        Said::DoNotDisturb(true),
+        Availability::DoNotDisturb,
+    );
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    becomes(&mut stage, dnd(0), Availability::DoNotDisturb);
+    becomes(
+        &mut stage,
+        Said::DoNotDisturb(false),
+        Availability::Available,
+    );
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    stage.pass(61.0);
+    assert_eq!(stage.availability(), Availability::Available);
+}
+
 /// The lamp of `why` is that of the phones.
 #[test]
 fn do_not_disturb_lights_the_lamp_where_the_domain_says_so() {

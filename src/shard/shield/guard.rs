@@ -238,8 +238,10 @@ impl Shield {
 
 /// Whether a request offers credentials that its method is asked for.
 fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
-    matches!(method, Method::Subscribe | Method::Publish)
-        && request.message.header(HeaderName::Authorization).is_some()
+    matches!(
+        method,
+        Method::Subscribe | Method::Publish | Method::Register
+    ) && request.message.header(HeaderName::Authorization).is_some()
 }
 
 /// The network that counts as one address: a single host may have all of an IPv6 /64.

@@ -35,6 +35,7 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         timers_per_turn: 2 * plan.notifies_per_turn,
         segment_octets_max: 1400,
         presentities_max: 1000,
+        contacts_max: 1_000_000,
         publications_per_presentity_max: 1000,
         calls_per_presentity_max: 1000,
         body_octets_max: 65_536,

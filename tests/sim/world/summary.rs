@@ -64,6 +64,8 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Say { aor, said } => format!("say {aor} {said:?}"),
         Mail::Switch { aor, said, .. } => format!("switch {aor} {said:?}"),
         Mail::Switched { aor, .. } => format!("switched {aor}"),
+        Mail::Register(register) => format!("register {} {:?}", register.aor, register.change),
+        Mail::RegisterOutcome { outcome, .. } => format!("registered {outcome:?}"),
         Mail::Publish(publish) => format!("publish {}", publish.aor),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }

@@ -64,7 +64,10 @@ fn b7_4_the_document() {
     assert!(nobody.contains("id=\"r1\" state=\"init\">\n</registration>"));
 }
 
-fn read(content: &str) -> Result<Vec<(String, Option<ContactEnd>, Option<u32>)>, DocumentFault> {
+/// [`ReadContact`], easy to write down.
+type Told = (String, Option<ContactEnd>, Option<u32>);
+
+fn read(content: &str) -> Result<Vec<Told>, DocumentFault> {
     let body = format!(
         "<reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"1\" state=\"partial\">{content}</reginfo>"
     );
