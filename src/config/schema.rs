@@ -255,7 +255,7 @@ impl Config {
         config
     }
 
-    /// [`Self::read`] for those who want nothing but the keys.
+    /// Reads a text for those who want nothing but the keys.
     ///
     /// # Errors
     /// Every key and value that is not understood.
@@ -265,7 +265,7 @@ impl Config {
         complainer.verdict().map(|()| config)
     }
 
-    /// [`Self::read`] without a complaint, for those who only want to know where the server of the
+    /// Reads a text without a complaint, for those who only want to know where the server of the
     /// file is.
     #[must_use]
     pub fn glance(source: &Source) -> Self {

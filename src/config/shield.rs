@@ -19,6 +19,7 @@ pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) 
             .filter_map(|text| network(text, complainer))
             .collect(),
         buckets_max: shield.buckets,
+        unproven_max: shield.unproven,
         refusals_max: shield.refusals,
         refusal_life: shield.refusal_life.0,
         stale_max: shield.stale,

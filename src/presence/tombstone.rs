@@ -164,6 +164,8 @@ impl Tombstone {
         let is_final = self.ending == Ending::Terminated || self.ending == old.ending;
         let is_own =
             self.owner.publication == old.owner.publication || self.call.call_id.is_empty();
-        is_final && is_own && old.key().likeness(self.key()) == Likeness::Equal
+        // Under another `id` it stands for another dialog, if neither has tags.
+        let is_same = old.source_id == self.source_id;
+        is_final && is_own && is_same && old.key().likeness(self.key()) == Likeness::Equal
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Content {
     Document(Body),
     /// What is selected of a list.
     Resources,
+    /// No body: it is too long for a path that is not proven, and follows once it is.
+    Withheld,
 }
 
 /// What [`Subscription::shown`](crate::shard::subscription::Subscription) is when a NOTIFY without a body
@@ -51,6 +53,11 @@ pub(crate) enum Content {
 const SHOWN_EMPTY: u64 = 2;
 
 impl Content {
+    /// Whether the state is yet to follow.
+    pub(crate) fn is_withheld(&self) -> bool {
+        matches!(self, Self::Withheld)
+    }
+
     /// The state that is not said again because the phone has it.
     pub(crate) fn suppressed(&self) -> Option<u64> {
         match self {
@@ -193,7 +200,7 @@ impl Shard {
             Subject::List(_) => None,
             _ => match self.content_of(id, out)? {
                 Content::Document(body) => Some(body.hash),
-                Content::Empty(_) | Content::Resources => None,
+                Content::Empty(_) | Content::Resources | Content::Withheld => None,
             },
         }
     }
@@ -207,6 +214,7 @@ impl Shard {
             Content::Empty(hash) => subscription.shown == *hash,
             Content::Document(body) => subscription.shown == body.hash,
             Content::Resources => self.notifier.selection.is_empty(),
+            Content::Withheld => false,
         };
         knows && subscription.wants == Wants::Change && subscription.phase == Phase::Active
     }
@@ -224,6 +232,7 @@ impl Shard {
                 self.table.subscription_mut(id)?.shown = *hash;
                 return None;
             }
+            Content::Withheld => return None,
             Content::Resources => {
                 let list = self.write_resources(id, out)?;
                 if list.octets.is_empty() {

@@ -41,6 +41,8 @@ counters! {
     requests_shed_by_source,
     /// 503s because a domain was asked too often.
     requests_shed_by_domain,
+    /// 503s because too many subscriptions wait for the first answer of their address.
+    requests_shed_by_path,
     /// 503s because too many NOTIFYs wait (W:A1.21).
     requests_shed_by_backlog,
     /// PUBLISHes that waited until few NOTIFYs were owed.
@@ -109,6 +111,8 @@ counters! {
     notifies_suppressed,
     /// NOTIFYs held back by the rate of a phone.
     notifies_paced,
+    /// NOTIFYs that waited because nothing shows yet that their address gets what we send.
+    notifies_unproven,
     /// Timers armed for a moment that had passed: nothing is lost, but many mean a fault of ours.
     timers_armed_late,
     /// Responses that belong to no request of ours.

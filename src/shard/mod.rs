@@ -35,6 +35,7 @@ mod notify;
 mod origins;
 mod outcome;
 mod pace;
+mod paths;
 mod places;
 mod presentities;
 mod publish;

@@ -22,6 +22,7 @@ use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
+use crate::shard::content::Written;
 use crate::shard::copies::Copies;
 use crate::shard::copies::Kept;
 use crate::shard::flow::Flow;
@@ -40,9 +41,11 @@ use crate::shard::subscription::Wants;
 use crate::shard::table::DialogEntry;
 use crate::shard::table::SubscriptionId;
 use crate::shard::trains::Trains;
+use crate::shard::ways::WayId;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::dialog::Origin;
 use crate::sip::emit;
+use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::client::ClientTransaction;
 
 /// Beyond it a datagram may be cut into fragments (W:A6.3).
@@ -79,6 +82,8 @@ pub(crate) struct InFlight {
     pub(crate) timer: TimerHandle,
     /// For sending again.
     pub(crate) kept: Kept,
+    /// The way it went, when nothing proved yet that what goes there arrives.
+    pub(crate) probed: Option<WayId>,
 }
 
 /// NOTIFYs on their way, and what they are written with.
@@ -196,8 +201,8 @@ impl Shard {
         if subscription.not_before.is_some_and(|at| at > now) {
             return;
         }
-        let phone = entry.phone;
-        let Some(content) = self.content_of(id, out) else {
+        let (phone, way) = (entry.phone, entry.way);
+        let Some(mut content) = self.content_of(id, out) else {
             return;
         };
         if self.is_told(id, &content) {
@@ -208,12 +213,16 @@ impl Shard {
             self.await_report(id, now);
             return;
         }
-        if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
+        if self.is_too_soon(id, now)
+            || !self.may_use_path(id, way)
+            || !has_token && !self.take_token(id, phone, now)
+        {
             return;
         }
-        self.write_notify(id, &content, now, out);
+        let body = self.write_body_for_path(id, &mut content, way, out);
+        self.write_notify(id, &content, body, now, out);
         self.release_gone(id, now, out);
-        if is_ending {
+        if is_ending && !content.is_withheld() {
             self.remove_subscription(id, now, out);
         }
     }
@@ -254,19 +263,20 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         content: &Content,
+        body: Option<Written>,
         now: Instant,
         out: &mut Outbox,
     ) {
-        let body = self.write_body(id, content, out);
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) else {
             return;
         };
-        let flow = self.table.ways.of(entry.way).onward();
+        let way = entry.way;
+        let flow = self.table.ways.of(way).onward();
         let is_reliable = flow.transport.is_reliable();
-        let (turn, dialogs) = (out.generation(), self.table.ways.dialogs(entry.way));
+        let (turn, dialogs) = (out.generation(), self.table.ways.dialogs(way));
         let is_one_of_many = !is_reliable && self.notifier.trains.join(flow.peer, turn, dialogs);
         let place = self.notifier.in_flight.vacant_key() as u32;
         let mark = Mark::mint(self.options.id, place, &mut self.random);
@@ -281,7 +291,7 @@ impl Shard {
         let arena = &mut out.arena;
         entry.dialog.write_notify(arena, &origin);
         write_event(arena, subscription, &entry.profile);
-        write_subscription_state(arena, subscription, now);
+        write_subscription_state(arena, subscription, content.is_withheld(), now);
         let product = self.options.product.as_bytes();
         let padding_at = arena.len() + "User-Agent: ".len();
         if !product.is_empty() {
@@ -335,10 +345,12 @@ impl Shard {
             transaction,
             timer,
             kept,
+            probed: self.table.ways.ask_for_proof(way, in_flight_id),
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.
         subscription.wants = match &mut subscription.subject {
+            _ if content.is_withheld() => Wants::Notify,
             Subject::List(list) if list.is_marked() => Wants::Change,
             Subject::Watchers(audience) => {
                 audience.told();
@@ -483,9 +495,19 @@ fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool
     }
 }
 
-fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, now: Instant) {
+fn write_subscription_state(
+    arena: &mut Vec<u8>,
+    subscription: &Subscription,
+    is_withheld: bool,
+    now: Instant,
+) {
     arena.extend_from_slice(b"Subscription-State: ");
     match subscription.phase {
+        // The state and the end follow once this NOTIFY is answered.
+        Phase::Ending(_) if is_withheld => {
+            arena.extend_from_slice(b"active;expires=");
+            emit::decimal(arena, TIMER_F.as_secs());
+        }
         Phase::Active => {
             let is_pending = subscription.decision.handling == Handling::Confirm;
             let state: &[u8] = if is_pending { b"pending" } else { b"active" };

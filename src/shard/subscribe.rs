@@ -147,6 +147,7 @@ impl Shard {
             .find(phone_key(&request.flow, dialog.remote_target()));
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
         self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
+        self.check_path(request, &dialog)?;
         let peer = request.flow.peer.ip();
         let uri = sender.unwrap_or_else(|| dialog.remote_uri());
         let watcher = Identity::new(uri, peer, &domain.name, directory);
@@ -173,6 +174,7 @@ impl Shard {
 
         asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
+        self.prove_path_by_digest(request, domain, id, now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.sender = sender.map(Box::from);
         }
@@ -249,6 +251,8 @@ impl Shard {
             return Err(GONE);
         }
         let is_moved = self.take_target(request, id)?;
+        self.prove_path_by_tag(request, id);
+        self.prove_path_by_digest(request, domain, id, now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }

@@ -72,6 +72,8 @@ pub(crate) struct DialogEntry {
     pub(crate) way: WayId,
     /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
     pub(crate) is_cut: bool,
+    /// Our tag was sent elsewhere before its phone came by this way.
+    pub(crate) has_moved: bool,
     pub(crate) phone: PhoneId,
     /// What its family of User-Agents needs.
     pub(crate) profile: Arc<Profile>,
@@ -136,6 +138,7 @@ impl Table {
             dialog,
             way: self.ways.join(way),
             is_cut: false,
+            has_moved: false,
             phone,
             profile,
             sender: None,
@@ -172,6 +175,7 @@ impl Table {
         }
         self.ways.leave(entry.way);
         entry.way = self.ways.join(way);
+        entry.has_moved = true;
         if before.flow != way.flow {
             self.unbind(before.flow, id);
             self.bind(way.flow, id);

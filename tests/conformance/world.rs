@@ -437,6 +437,7 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
         "presentity_burst" => shield.presentity = rate,
         "source_burst" => shield.source = rate,
         "domain_burst" => shield.domain = rate,
+        "unproven_max" => shield.unproven_max = number as usize,
         "wrong_max" => shield.wrong_max = number,
         "loop_per_minute" => shield.loop_per_minute = number,
         _ => return false,

@@ -45,6 +45,8 @@ fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
         standing: Standing::Active { expires: left },
         least_rate: LeastRate::Nothing,
         connection: ConnectionId::default(),
+        path: (0, flow(5060).peer),
+        body_octets: 200,
     }
 }
 

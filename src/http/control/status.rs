@@ -23,7 +23,7 @@ pub(super) async fn show<E: Engine>(query: &str, site: &Site<E>) -> Result<Strin
         false => "not ready",
     };
     let mut text = format!(
-        "Lamplighter {} is {ready}, up {}\n{}\n{}, {}\n{}, {} sent\n",
+        "Lamplighter {} is {ready}, up {}\n{}\n{}\n{}, {}, {} sent\n",
         env!("CARGO_PKG_VERSION"),
         span(site.facts.started.elapsed()),
         site.facts.listeners(),

@@ -163,8 +163,8 @@ fn the_operator_is_told_how_the_server_is() {
         format!(
             "Lamplighter {version} is {state}, up 0s\n\
              SIP on udp 127.0.0.1:5060, HTTP on 127.0.0.1:8080\n\
-             3 domains, 2 accounts, 3 shards\n\
-             6 subscriptions, 33 NOTIFYs sent\n"
+             3 domains, 2 accounts\n\
+             3 shards, 6 subscriptions, 33 NOTIFYs sent\n"
         )
     };
     assert_eq!(server.operator("/status").body, text("not ready"));

@@ -1253,3 +1253,29 @@ fn what_ends_or_shortens_is_never_too_brief() {
     assert_eq!(longer, too_brief, "six seconds were left");
     assert!(publish(&mut stage, Condition::Matches(tag), 6, None).is_ok());
 }
+
+#[test]
+fn the_ends_of_two_branches_without_tags_are_both_remembered() {
+    let branch = |id: &str, remote_tag: &str, state| CallDialog {
+        id: id.into(),
+        ..leg(
+            "x",
+            if remote_tag == "-" { "-" } else { "l" },
+            remote_tag,
+            state,
+        )
+    };
+    let mut stage = Stage::new();
+    stage.initial(
+        1,
+        full([
+            branch("one", "-", Terminated),
+            branch("two", "-", Terminated),
+        ]),
+    );
+    stage.initial(
+        1,
+        full([branch("one", "a", Early), branch("two", "b", Early)]),
+    );
+    assert_eq!(stage.lamp(), Terminated, "late news of both");
+}

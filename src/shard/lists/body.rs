@@ -36,6 +36,8 @@ const UDP_OCTETS: usize = 800;
 const BODY_OCTETS_MAX: usize = 60_000;
 /// Octets around the URI and the name of a resource in the RLMI.
 const LISTED_OCTETS: usize = 50;
+/// Octets of the RLMI besides its resources, and of the last boundary.
+const LIST_OCTETS: usize = 400;
 /// Octets around a part and of its resource in the RLMI, besides its URI and name.
 const PART_OCTETS: usize = 260;
 
@@ -48,6 +50,8 @@ pub(crate) struct Selection {
     listed: usize,
     /// Resources whose instance it tells, in order.
     parts: Vec<Part>,
+    /// Octets its body will have, or a few more.
+    octets: usize,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,11 @@ impl Selection {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_full && self.parts.is_empty()
+    }
+
+    /// Octets its body will have, or a few more.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
     }
 }
 
@@ -185,6 +194,7 @@ impl Shard {
             octets += part;
             selection.parts.push(Part { place, body });
         }
+        selection.octets = octets + LIST_OCTETS;
     }
 
     /// Writes what was selected.

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Source,
     /// The domain a request is for.
     Domain,
+    /// An address that has yet to show that it gets what we send: too many wait for that.
+    Path,
     /// Nobody's: the shard is behind with its NOTIFYs.
     Backlog,
 }
@@ -171,7 +173,7 @@ impl Shard {
             Kind::Phone => feeds && is_feeder(),
             Kind::Presentity => is_open || feeds && is_feeder(),
             Kind::Domain => is_open || feeds && is_believed,
-            Kind::Source | Kind::Backlog => false,
+            Kind::Source | Kind::Path | Kind::Backlog => false,
         };
         may || self.shield.is_exempt_address(request)
     }
@@ -231,7 +233,7 @@ impl Shield {
         match kind {
             Kind::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
             Kind::Source => is_believed,
-            Kind::Presentity | Kind::Domain | Kind::Backlog => false,
+            Kind::Presentity | Kind::Domain | Kind::Path | Kind::Backlog => false,
         }
     }
 }

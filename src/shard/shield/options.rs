@@ -34,6 +34,8 @@ pub struct ShieldOptions {
     pub exempt: Vec<IpNet>,
     /// Buckets remembered, all kinds together. Beyond it the fullest is forgotten first.
     pub buckets_max: usize,
+    /// Dialogs of one address and port that may begin before it answers its first NOTIFY.
+    pub unproven_max: usize,
 
     // Refusals.
     /// Refusals (401, 403, 404, 489) that are given again without looking into it again; beyond it
@@ -84,6 +86,7 @@ impl Default for ShieldOptions {
             domain: rate(20_000, 500_000),
             exempt: loopback.into_iter().flatten().collect(),
             buckets_max: 65_536,
+            unproven_max: 1_000,
             refusals_max: 4_096,
             refusal_life: Duration::from_secs(3),
             stale_max: 3,

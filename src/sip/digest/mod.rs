@@ -103,7 +103,7 @@ impl Authenticator {
         algorithms: &[Algorithm],
         stale: bool,
         uptime: Duration,
-        salt: u64,
+        salt: u32,
     ) {
         let nonce = self.nonce_key.write(NonceId::new(uptime, salt), realm);
         for algorithm in algorithms {
@@ -115,6 +115,34 @@ impl Authenticator {
             out.extend_from_slice(algorithm.token().as_bytes());
             if stale {
                 out.extend_from_slice(b", stale=true");
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// The same as short as it can be: MD5 is what a challenge without algorithm means.
+    pub fn write_short_challenge(
+        &self,
+        out: &mut Vec<u8>,
+        realm: &str,
+        algorithms: &[Algorithm],
+        stale: bool,
+        uptime: Duration,
+        salt: u32,
+    ) {
+        let nonce = self.nonce_key.write(NonceId::new(uptime, salt), realm);
+        for algorithm in algorithms {
+            out.extend_from_slice(b"WWW-Authenticate:Digest realm=\"");
+            write_quotable(out, realm);
+            out.extend_from_slice(b"\",nonce=\"");
+            out.extend_from_slice(&nonce);
+            out.extend_from_slice(b"\",qop=\"auth\"");
+            if *algorithm != Algorithm::Md5 {
+                out.extend_from_slice(b",algorithm=");
+                out.extend_from_slice(algorithm.token().as_bytes());
+            }
+            if stale {
+                out.extend_from_slice(b",stale=true");
             }
             out.extend_from_slice(b"\r\n");
         }
@@ -156,6 +184,14 @@ impl Authenticator {
             return Err(Denied::Stale);
         }
         Ok(user)
+    }
+
+    /// The salt of the nonce in the request's Authorization, when that nonce is one of ours for
+    /// `realm` and within its life; whether the response is right is not asked.
+    #[must_use]
+    pub fn salt_of(&self, request: &Message<'_>, realm: &str, uptime: Duration) -> Option<u32> {
+        let nonce = select(request, realm).ok()?.nonce?;
+        self.fresh_nonce(nonce, realm, uptime).map(|id| id.salt)
     }
 
     /// The nonce, when it is one of ours for that realm and within its life.

@@ -88,7 +88,7 @@ fn challenge(
     realm: &str,
     stale: bool,
     uptime: Duration,
-    salt: u64,
+    salt: u32,
 ) -> String {
     let mut out = Vec::new();
     authenticator.write_challenge(
@@ -106,7 +106,7 @@ fn challenge_nonce(
     authenticator: &Authenticator,
     realm: &str,
     uptime: Duration,
-    salt: u64,
+    salt: u32,
 ) -> String {
     let lines = challenge(authenticator, realm, false, uptime, salt);
     lines
