@@ -36,23 +36,27 @@ impl Descriptors {
         let Some(files) = self.files else { return };
         let (wanted, wanted_http) = (streams.connections_max, http.connections_max);
         self.lower(files, streams, http);
-        if streams.connections_max == wanted && http.connections_max == wanted_http {
-            return;
-        }
-        let (sip, http) = (streams.connections_max, http.connections_max);
         let needed = self.needed(wanted, wanted_http);
+        let remedy =
+            format!("for all that is configured set LimitNOFILE= (or ulimit -n) to {needed}");
+        let sip = streams.connections_max;
         if sip == 0 {
             tracing::error!(
                 files,
-                "no connection is accepted for SIP over TCP, too few files may be open; for all \
-                 that is configured set LimitNOFILE= (or ulimit -n) to {needed}"
+                "too few files may be open for any SIP over TCP; {remedy}"
             );
-        } else {
+        } else if sip < wanted {
             tracing::warn!(
                 files,
-                "few files may be open: each shard takes {sip} connections for SIP over TCP \
-                 instead of {wanted}, and HTTP takes {http} instead of {wanted_http}; for all set \
-                 LimitNOFILE= (or ulimit -n) to {needed}"
+                "few files may be open: each shard takes {sip} connections of SIP over TCP instead \
+                 of {wanted}; {remedy}"
+            );
+        }
+        if http.connections_max < wanted_http {
+            tracing::warn!(
+                files,
+                "few files may be open: HTTP takes {} connections instead of {wanted_http}; {remedy}",
+                http.connections_max
             );
         }
     }
