@@ -134,6 +134,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
             .collect(),
         product: config.sip.product.get_ref().clone(),
         subscriptions_max: limits.subscriptions,
+        subscription_octets_max: limits.subscription_memory.0,
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
         subscriptions_per_phone_max: limits.subscriptions_per_phone,
         expiry_grace: limits.expiry_grace.0,

@@ -32,6 +32,7 @@ use crate::sip::Method;
 use crate::sip::StartLine;
 use crate::sip::Status;
 use crate::sip::Uri;
+use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::Denied;
 use crate::sip::header::Event;
@@ -295,6 +296,9 @@ impl Shard {
         flow: &Flow,
         directory: &'d Directory,
     ) -> Result<Target<'d>, Refusal<'d>> {
+        if uri.len() > URI_OCTETS_MAX {
+            return Err(Fault::UriTooLong.into());
+        }
         let uri = Uri::parse(uri)?;
         // `sips:` asks for TLS on every hop (W:A1.19), which we do not offer.
         if uri.scheme != Scheme::Sip {

@@ -65,6 +65,8 @@ counters! {
     loops_over_limit,
     /// Initial SUBSCRIBEs accepted.
     subscriptions_created,
+    /// Refused because those there are take all the memory they may.
+    subscriptions_over_octets,
     /// SUBSCRIBEs that prolonged a subscription.
     subscriptions_refreshed,
     /// Fetches: one NOTIFY, no subscription.
