@@ -10,8 +10,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 use std::time::Instant;
 
-use ipnet::IpNet;
-
 use crate::shard::Directory;
 use crate::shard::shield::Lockouts;
 use crate::shard::shield::ShieldOptions;
@@ -26,7 +24,7 @@ const LOG_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Attempts {
     lockouts: RefCell<Lockouts>,
     log: RefCell<Throttle>,
-    exempt: Vec<IpNet>,
+    options: ShieldOptions,
     started: Instant,
     wrong: Cell<u64>,
     refused: Cell<u64>,
@@ -34,12 +32,12 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// None yet.
-    pub(super) fn new(options: &ShieldOptions) -> Self {
+    pub(super) fn new(options: ShieldOptions) -> Self {
         let secret = RandomState::new().hash_one(0);
         Self {
-            lockouts: RefCell::new(Lockouts::new(options, secret)),
+            lockouts: RefCell::new(Lockouts::new(&options, secret)),
             log: RefCell::new(Throttle::new(LOG_INTERVAL)),
-            exempt: options.exempt.clone(),
+            options,
             started: Instant::now(),
             wrong: Cell::new(0),
             refused: Cell::new(0),
@@ -56,8 +54,7 @@ impl Attempts {
         directory: &Directory,
     ) -> Option<Attempt> {
         let attempt = self.lockouts.borrow().attempt(peer, realm, user);
-        let peer = peer.to_canonical();
-        let is_exempt = directory.trusts(peer) || self.exempt.iter().any(|it| it.contains(&peer));
+        let is_exempt = directory.trusts(peer) || self.options.exempts(peer);
         let is_locked = self.lockouts.borrow().is_locked_out(&attempt, self.now());
         if is_locked && !is_exempt {
             self.refused.set(self.refused.get() + 1);

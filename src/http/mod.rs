@@ -111,7 +111,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
         directory: plan.directory,
         facts: plan.facts,
         decoy,
-        attempts: Attempts::new(&plan.shield),
+        attempts: Attempts::new(plan.shield),
     });
     let public = plan
         .listeners

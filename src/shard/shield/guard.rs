@@ -204,9 +204,7 @@ impl Shield {
 
     /// Whether the operator exempts an address from all paces.
     pub(crate) fn is_exempt_address(&self, request: &Request<'_>) -> bool {
-        let ip = request.flow.peer.ip().to_canonical();
-        let exempt = &self.options.exempt;
-        exempt.iter().any(|network| network.contains(&ip))
+        self.options.exempts(request.flow.peer.ip())
     }
 
     /// Whether a request passes although its own bucket is empty. Asked last, because most requests

@@ -76,6 +76,15 @@ pub struct ShieldOptions {
     pub loops_max: usize,
 }
 
+impl ShieldOptions {
+    /// Whether the operator exempts an address from all limits.
+    #[must_use]
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.exempt.iter().any(|network| network.contains(&address))
+    }
+}
+
 impl Default for ShieldOptions {
     fn default() -> Self {
         let rate = |per_second, burst| Rate { per_second, burst };
