@@ -138,6 +138,7 @@ fn options(epoch: Instant) -> Options {
         product: "Lamplighter".into(),
         subscriptions_max: 10_000,
         subscriptions_per_phone_max: 1000,
+        subscription_octets_max: 1 << 30,
         subscriptions_per_flow_home: 1000,
         expiry_grace: Duration::from_secs(32),
         probation: Duration::from_secs(60),
@@ -154,6 +155,7 @@ fn options(epoch: Instant) -> Options {
         response_ring_octets: 1 << 16,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        allow_rfc2069: false,
         shield: ShieldOptions {
             phone: Rate {
                 per_second: 1,

@@ -134,6 +134,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
             .collect(),
         product: config.sip.product.get_ref().clone(),
         subscriptions_max: limits.subscriptions,
+        subscription_octets_max: limits.subscription_memory.0,
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
         subscriptions_per_phone_max: limits.subscriptions_per_phone,
         expiry_grace: limits.expiry_grace.0,
@@ -150,6 +151,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         response_ring_octets: limits.response_ring.0,
         nonces_max: limits.nonces,
         nonce_life: config.auth.nonce_life.0,
+        allow_rfc2069: config.auth.allow_rfc2069,
         // `local_addresses` are known when the listeners are bound.
         epoch_unix: now_unix(),
         ..Options::new(ShardId(0), shards, Instant::now(), key)

@@ -195,6 +195,8 @@ keys! {
         /// Life of a nonce.
         pub nonce_life: Interval = Interval::from_secs(7200),
             in Interval::from_secs(30)..=Interval::from_days(7);
+        /// Whether credentials without qop are taken.
+        pub allow_rfc2069: bool = false;
     }
 }
 
@@ -206,6 +208,7 @@ keys! {
     #[allow(missing_docs, reason = "named as in shard::Options, explained in default.toml")]
     pub struct Limits in "[limits]" {
         pub subscriptions: usize = 2_000_000, in 1..=COUNT_MAX;
+        pub subscription_memory: Octets = Octets(2 << 30), in Octets(1 << 20)..=Octets(1 << 40);
         pub subscriptions_per_flow_home: usize = 1_000;
         pub subscriptions_per_phone: usize = 2_000, in 1..=COUNT_MAX;
         pub presentities: usize = 1_000_000, in 1..=COUNT_MAX;

@@ -53,6 +53,10 @@ counters! {
     refusals_repeated,
     /// 403s to credentials that were too old or wrong too often (W:E3.9).
     attempts_forbidden,
+    /// Credentials that were wrong.
+    attempts_wrong,
+    /// Times an address or an account was locked out for wrong credentials.
+    lockouts,
     /// Subscriptions that began in a crowd and were granted less than they asked for.
     expiries_spread,
     /// Alarms that a phone loops.
@@ -61,6 +65,8 @@ counters! {
     loops_over_limit,
     /// Initial SUBSCRIBEs accepted.
     subscriptions_created,
+    /// Refused because those there are take all the memory they may.
+    subscriptions_over_octets,
     /// SUBSCRIBEs that prolonged a subscription.
     subscriptions_refreshed,
     /// Fetches: one NOTIFY, no subscription.

@@ -62,12 +62,16 @@ impl Shard {
 
     /// Whether a phone may have another subscription, which takes so many places.
     pub(crate) fn check_room<'d>(
-        &self,
+        &mut self,
         phone: Option<PhoneId>,
         places: usize,
     ) -> Result<(), Refusal<'d>> {
         if self.is_draining {
             return Err(Refusal::Draining);
+        }
+        if self.table.octets_taken() >= self.options.subscription_octets_max {
+            self.counters.subscriptions_over_octets += 1;
+            return Err(Refusal::OverLimit);
         }
         let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
         let is_full = self.table.places_taken() + places > self.options.subscriptions_max
@@ -126,7 +130,10 @@ impl Shard {
             ));
         }
         let (flow, before) = (request.flow, named_hop(&entry.dialog));
-        entry.dialog.refresh_target(request.message)?;
+        self.table.refresh_target(id, request.message)?;
+        let Some(entry) = self.table.dialog(id) else {
+            return Ok(false);
+        };
         let way = self.table.ways.of(entry.way);
         let moved = (way.flow == flow).then(|| moved_hop(way, before, &entry.dialog));
         let destination = moved
@@ -138,13 +145,16 @@ impl Shard {
     /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (W:A2.8);
     /// one that makes no sense moves nothing. Whether they go another way now.
     pub(crate) fn take_target_of_response(&mut self, id: DialogId, response: &Message<'_>) -> bool {
-        let Some(entry) = self.table.dialogs.get_mut(id.0 as usize) else {
+        let Some(entry) = self.table.dialog(id) else {
             return false;
         };
         let before = named_hop(&entry.dialog);
-        if entry.dialog.refresh_target(response).is_err() {
+        if self.table.refresh_target(id, response).is_err() {
             return false;
         }
+        let Some(entry) = self.table.dialog(id) else {
+            return false;
+        };
         let way = *self.table.ways.of(entry.way);
         let moved = moved_hop(&way, before, &entry.dialog);
         match moved.filter(|moved| !self.is_local(*moved, &way.flow)) {

@@ -190,7 +190,8 @@ impl Shard {
             hash_key[0].rotate_left(32),
         );
         Self {
-            authenticator: Authenticator::new(options.key, options.nonce_life),
+            authenticator: Authenticator::new(options.key, options.nonce_life)
+                .allow_rfc2069(options.allow_rfc2069),
             replay: ReplayWindows::new(options.nonces_max),
             transactions: ServerTransactions::new(options.response_ring_octets, hash_key),
             phones: Phones::new(

@@ -32,6 +32,8 @@ pub struct Options {
     /// Subscriptions of this shard, one to a list counted as one to each of its resources; beyond it
     /// 503 with Retry-After.
     pub subscriptions_max: usize,
+    /// Octets that the subscriptions of this shard may take; beyond it 503 with Retry-After.
+    pub subscription_octets_max: usize,
     /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where
     /// their Call-ID says.
     pub subscriptions_per_flow_home: usize,
@@ -79,6 +81,8 @@ pub struct Options {
     pub nonces_max: usize,
     /// Life of a nonce.
     pub nonce_life: Duration,
+    /// Whether credentials without qop are taken (RFC 2069).
+    pub allow_rfc2069: bool,
 
     // Storms.
     /// What is held back.
@@ -100,6 +104,7 @@ impl Options {
             advertise: Vec::new(),
             product: "Lamplighter".to_owned(),
             subscriptions_max: 2_000_000,
+            subscription_octets_max: 2 << 30,
             subscriptions_per_flow_home: 1_000,
             subscriptions_per_phone_max: 2_000,
             expiry_grace: Duration::from_secs(32),
@@ -117,6 +122,7 @@ impl Options {
             response_ring_octets: 32 * 1024 * 1024,
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
+            allow_rfc2069: false,
             shield: ShieldOptions::default(),
         }
     }

@@ -215,16 +215,16 @@ impl Shard {
         let condition = condition_of(message)?;
         let expires = expires_of(message)?;
         let document = self.read_document(message, package, identity, aor, directory)?;
-        let publisher = publisher_of(message, request.flow.peer.ip(), identity);
         let is_feeder = match identity {
             Identity::User(user) => {
-                let publisher = Aor::new(user, aor.domain());
-                directory.is_feeder(Some(&publisher), aor.domain())
+                let account = Aor::new(user, aor.domain());
+                directory.is_feeder(Some(&account), aor.domain())
             }
             Identity::Believed => directory
                 .domain(aor.domain())
                 .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
         };
+        let publisher = publisher_of(message, request.flow.peer.ip(), identity, is_feeder);
         Ok(Publication {
             package,
             condition,

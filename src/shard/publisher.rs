@@ -1,12 +1,13 @@
 //! Who publishes: by what an initial PUBLISH is known to come from the sender of another one, so
 //! that it speaks for what that one left behind (W:B1.12).
 //!
-//! The one place that decides it. Two PUBLISHes for one presentity are of one publisher when their
-//! user is the same (the account that proved itself, else the URI of From) and the strongest sign
-//! of the device or exchange that both give:
+//! This is the one place that decides it. Two PUBLISHes for one presentity are of one publisher when
+//! their user is equal (the account that proved itself, else the URI of From) and so is the sign of
+//! the device or exchange, which is the first of these that applies:
 //!
 //! | the PUBLISH has                 | the sign                                                  |
 //! |---------------------------------|-----------------------------------------------------------|
+//! | the account of a feeder         | host of the bottom Via's sent-by, and the place           |
 //! | a Contact with `+sip.instance`  | the instance (RFC 5626 §4.1), wherever it is              |
 //! | another Contact                 | its URI with all parameters, and the place                |
 //! | no Contact                      | sent-by (host and port) of the bottom Via, and the place  |
@@ -16,9 +17,10 @@
 //!
 //! Not looked at: Call-ID and From tag, which are new at each start; User-Agent, which all phones of
 //! a model share; the source port, which is new with each connection. Behind an SBC they are as
-//! equal for two phones as for one. When no sign tells them together, both publications stand (RFC
-//! 3903 §4): a lamp that an orphan keeps on goes out with its expiry, one that another phone put
-//! out stays out.
+//! equal for two phones as for one.
+//!
+//! When the signs differ, both publications stand (RFC 3903 §4). That is the lesser fault: what a
+//! rebooted phone left behind ends with its expiry, but what another phone ended is lost.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -35,6 +37,7 @@ use crate::sip::header::list_items;
 /// What tells one device or exchange from another.
 #[derive(Hash)]
 enum Sign<'m> {
+    Host(&'m [u8], Place<'m>),
     Instance(&'m [u8]),
     Contact(&'m [u8], Place<'m>),
     SentBy(&'m [u8], Option<u16>, Place<'m>),
@@ -44,17 +47,29 @@ enum Sign<'m> {
 type Place<'m> = (IpAddr, Option<&'m [u8]>);
 
 /// Equal for two PUBLISHes of one publisher, see the table above.
-pub(crate) fn publisher_of(message: &Message<'_>, source: IpAddr, identity: &Identity) -> u64 {
+pub(crate) fn publisher_of(
+    message: &Message<'_>,
+    source: IpAddr,
+    identity: &Identity,
+    is_feeder: bool,
+) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match identity {
-        Identity::User(user) => user.hash(&mut hasher),
-        Identity::Believed => message.from().map(|from| from.uri).hash(&mut hasher),
-    }
-    sign_of(message, source).hash(&mut hasher);
+    let has_feeder_account = match identity {
+        Identity::User(user) => {
+            user.hash(&mut hasher);
+            is_feeder
+        }
+        // Who is trusted may be an SBC with phones behind it.
+        Identity::Believed => {
+            message.from().map(|from| from.uri).hash(&mut hasher);
+            false
+        }
+    };
+    sign_of(message, source, has_feeder_account).hash(&mut hasher);
     hasher.finish()
 }
 
-fn sign_of<'m>(message: &Message<'m>, source: IpAddr) -> Sign<'m> {
+fn sign_of<'m>(message: &Message<'m>, source: IpAddr, has_feeder_account: bool) -> Sign<'m> {
     let via = bottom_via(message);
     let received = via.and_then(|via| via.parameters.get("received"));
     let is_relayed = message
@@ -63,6 +78,9 @@ fn sign_of<'m>(message: &Message<'m>, source: IpAddr) -> Sign<'m> {
         .count()
         > 1;
     let place = (source, received.filter(|_| is_relayed));
+    if has_feeder_account {
+        return Sign::Host(via.map(|via| via.host).unwrap_or_default(), place);
+    }
     let contact = message.headers(HeaderName::Contact).flat_map(list_items);
     let contact = contact.filter_map(NameAddr::parse).next();
     match contact {
@@ -92,8 +110,8 @@ mod tests {
 
     const SBC: &str = "10.0.0.5";
 
-    /// One PUBLISH, as a line of facts: `from=`, `via=` (bottom; several are several), `contact=`,
-    /// `source=`, `account=`, and what does not matter.
+    /// One PUBLISH, as a line of facts: `from=`, `via=` (several with a bar between), `contact=`,
+    /// `source=`, `account=`, `feeder`, and what does not matter.
     fn publisher(facts: &str) -> u64 {
         let fact = |name: &str| {
             let mut facts = facts.split_whitespace();
@@ -120,7 +138,7 @@ mod tests {
             Some(account) => Identity::User(account.into()),
             None => Identity::Believed,
         };
-        publisher_of(&message, source, &identity)
+        publisher_of(&message, source, &identity, facts.contains("feeder"))
     }
 
     #[test]
@@ -152,6 +170,34 @@ mod tests {
                 true,
                 "account=pbx from=sip:1@abc.com",
                 "account=pbx from=sip:2@abc.com",
+            ),
+            // A feeder's account is one exchange in one place, whatever else it sends.
+            (
+                true,
+                "account=pbx feeder via=10.0.0.9:5060",
+                "account=pbx feeder via=10.0.0.9:40001",
+            ),
+            (
+                true,
+                "account=pbx feeder contact=<sip:1@h:1>",
+                "account=pbx feeder contact=<sip:1@h:2>",
+            ),
+            (
+                false,
+                "account=pbx feeder via=10.0.0.8",
+                "account=pbx feeder via=10.0.0.9",
+            ),
+            (
+                false,
+                "account=pbx feeder",
+                "account=pbx feeder source=10.0.0.6",
+            ),
+            (false, "account=pbx feeder", "account=pbx2 feeder"),
+            // A trusted address is no account: phones may be behind it.
+            (
+                false,
+                "feeder via=10.0.0.9:5060",
+                "feeder via=10.0.0.9:40001",
             ),
             // An instance, wherever it is.
             (

@@ -50,9 +50,11 @@ use crate::shard::subscription::Wants;
 use crate::shard::table::DialogEntry;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
+use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::emit;
 
 /// What a SUBSCRIBE asks for, checked.
@@ -105,6 +107,9 @@ impl Shard {
         };
         let peer = request.flow.peer.ip();
         let sender = sender_instead_of_from(request.message, &identity, peer, domain, directory)?;
+        if sender.as_ref().is_some_and(|it| it.len() > URI_OCTETS_MAX) {
+            return Err(Fault::Invalid(HeaderName::PAssertedIdentity).into());
+        }
         let admitted = Admitted {
             request,
             aor: &aor,
@@ -175,9 +180,7 @@ impl Shard {
         asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
         self.prove_path_by_digest(request, domain, id, now);
-        if let Some(entry) = self.table.dialog_mut(id) {
-            entry.sender = sender.map(Box::from);
-        }
+        self.table.take_sender(id, sender.map(Box::from));
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),

@@ -19,6 +19,7 @@ use lamplighter::config::Source;
 use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
+use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
 use lamplighter::presence::statement::Said;
 use lamplighter::shard::Command;
@@ -175,13 +176,22 @@ impl World {
         &mut self,
         aor: &str,
         number: Option<&str>,
+        state: Option<&str>,
         expires: Duration,
         reveal: bool,
     ) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        let call = number
-            .filter(|number| !number.is_empty())
-            .map(|number| Arc::new(hook_call(&aor, number, reveal, self.commands)));
+        let number = number.filter(|number| !number.is_empty());
+        let call = |state| hook_call(&aor, number, state, reveal, self.commands);
+        let call = match state {
+            None if number.is_some() => Some(call(CallState::Confirmed)),
+            Some("ringing") => Some(call(CallState::Early)),
+            Some("busy") => Some(call(CallState::Confirmed)),
+            None | Some("idle") => None,
+            Some("dnd") => return self.say(aor.as_str(), Said::CallStateDoNotDisturb(expires)),
+            Some(_) => return Err("ringing, busy, dnd or idle?".to_owned()),
+        };
+        let call = call.map(Arc::new);
         self.command(&aor.clone(), Command::call_state(aor, call, expires))
     }
 
@@ -342,9 +352,15 @@ impl World {
     }
 }
 
-/// What the HTTP room makes of `number=`: an answered call of a name of its own, whose other end is
-/// told to nobody unless the domain says so.
-fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
+/// What the HTTP room makes of `number=` and `state=`: a call of a name of its own, whose other end
+/// is told to nobody unless the domain says so.
+fn hook_call(
+    aor: &Aor,
+    number: Option<&str>,
+    state: CallState,
+    reveal: bool,
+    call: u64,
+) -> CallDialog {
     let party = |identity: String| Party {
         identity: identity.into(),
         ..Party::default()
@@ -354,10 +370,12 @@ fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
         call_id: "".into(),
         local_tag: "".into(),
         remote_tag: "".into(),
-        direction: None,
-        state: CallState::Confirmed,
+        direction: (state == CallState::Early).then_some(Direction::Recipient),
+        state,
         local: Party::default(),
-        remote: party(format!("sip:{number}@{}", aor.domain())),
+        remote: number.map_or_else(Party::default, |number| {
+            party(format!("sip:{number}@{}", aor.domain()))
+        }),
         remote_is_private: !reveal,
     }
 }
@@ -417,7 +435,9 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "publications_per_presentity_max" => options.publications_per_presentity_max = number,
             "calls_per_presentity_max" => options.calls_per_presentity_max = number,
             "body_octets_max" => options.body_octets_max = number,
+            "subscription_octets_max" => options.subscription_octets_max = number,
             "nonces_max" => options.nonces_max = number,
+            "allow_rfc2069" => options.allow_rfc2069 = number == 1,
             "nonce_life" => options.nonce_life = seconds,
             _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
             _ => return Err(format!("{key}: unknown option")),
@@ -439,6 +459,8 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
         "domain_burst" => shield.domain = rate,
         "unproven_max" => shield.unproven_max = number as usize,
         "wrong_max" => shield.wrong_max = number,
+        "wrong_per_address_max" => shield.wrong_per_address_max = number,
+        "wrong_per_account_max" => shield.wrong_per_account_max = number,
         "loop_per_minute" => shield.loop_per_minute = number,
         _ => return false,
     }

@@ -11,6 +11,7 @@
 //! - a subscription with a `min-rate` is told as often as that says while its phone answers (W:B6.2);
 //! - a list is told in full after a SUBSCRIBE and after a NOTIFY that was lost (W:B5.4);
 //! - `expires` of Subscription-State is what is left (W:A1.14);
+//! - after a 503 with Retry-After there is a pause of a second at least;
 //! - an address that never answered gets little, see [`paths`](crate::paths); a dialog whose path
 //!   nothing proves yet waits for the answer of another (W:E3.8);
 //! - the end comes when it is due, not before, is told once, and nothing follows (W:A2.6, A3.9).
@@ -29,6 +30,10 @@ use crate::paths::Wait;
 
 /// Timer F.
 const TIMER_F: Micros = 32 * SECOND;
+
+/// The pause after a NOTIFY that was answered 503 with Retry-After, however short that is.
+const PAUSE_MIN: Micros = SECOND;
+const PAUSE_MAX: Micros = 64 * SECOND;
 
 /// A broken invariant.
 #[derive(Clone, Debug)]
@@ -109,6 +114,8 @@ pub(crate) enum LeastRate {
 enum Outcome {
     Accepted,
     Refused,
+    /// The same, with Retry-After.
+    Postponed,
     NobodyAnswered,
     /// The phone came by another way meanwhile: nobody waits for an answer from the old one.
     Abandoned,
@@ -304,10 +311,10 @@ impl Checker {
         if waited > TIMER_F {
             return;
         }
-        let outcome = if status < 300 {
-            Outcome::Accepted
-        } else {
-            Outcome::Refused
+        let outcome = match status {
+            ..300 => Outcome::Accepted,
+            503 => Outcome::Postponed,
+            _ => Outcome::Refused,
         };
         last.outcome = Some((now, outcome));
         dialog.is_proven = true;
@@ -429,6 +436,14 @@ impl Dialog {
             if last.outcome.is_none() && now < last.first_at + TIMER_F - 10 * MILLISECOND {
                 return Err("a NOTIFY while another is outstanding");
             }
+            let is_news =
+                self.owes_since.is_some() || matches!(notify.standing, Standing::Terminated { .. });
+            if let Some((at, Outcome::Postponed)) = last.outcome
+                && now + 10 * MILLISECOND < at + PAUSE_MIN
+                && !is_news
+            {
+                return Err("a NOTIFY on the heels of a 503");
+            }
             let delivered = matches!(last.outcome, Some((_, Outcome::Accepted)));
             let repeats = notify.essence_hash == last.essence_hash && self.owes_since.is_none();
             if repeats
@@ -525,7 +540,8 @@ impl Dialog {
                     None => return None,
                     // Probation: the engine tries again when it sees fit, and may give up.
                     Some((_, Outcome::NobodyAnswered)) => return None,
-                    // A refusal may have asked for a pause.
+                    // The pause grows with each in a row.
+                    Some((at, Outcome::Postponed)) => at + PAUSE_MAX,
                     Some((at, Outcome::Refused)) => at + 5 * SECOND,
                     Some((at, Outcome::Accepted | Outcome::Abandoned)) => at,
                 }

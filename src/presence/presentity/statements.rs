@@ -64,6 +64,7 @@ impl Statements {
                 match source {
                     CallSource::CallState => {
                         self.call_state_dnd = None;
+                        let call = call.map(|call| self.answered(call));
                         let life = call.as_ref().and_then(|call| call.state.time_to_live_max());
                         let end = life.map(|life| now + life);
                         let until = until.into_iter().chain(end).min();
@@ -165,6 +166,23 @@ impl Statements {
             do_not_disturb: self.do_not_disturb.is_some(),
             forwards: forwards.collect(),
         }
+    }
+
+    /// A call of the hook that rang and is answered stays the same dialog.
+    fn answered(&self, call: Arc<CallDialog>) -> Arc<CallDialog> {
+        let before = self.call_state.as_ref().map(|statement| &statement.call);
+        let rang = before
+            .filter(|before| call.state == CallState::Confirmed && before.remote == call.remote);
+        rang.map_or_else(
+            || Arc::clone(&call),
+            |rang| {
+                Arc::new(CallDialog {
+                    id: rang.id.clone(),
+                    direction: rang.direction,
+                    ..(*call).clone()
+                })
+            },
+        )
     }
 
     fn take_forward(&mut self, forward: Forward, now: Instant) {
