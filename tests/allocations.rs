@@ -155,6 +155,7 @@ fn options(epoch: Instant) -> Options {
         response_ring_octets: 1 << 16,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        allow_rfc2069: false,
         shield: ShieldOptions {
             phone: Rate {
                 per_second: 1,

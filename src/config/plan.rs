@@ -151,6 +151,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         response_ring_octets: limits.response_ring.0,
         nonces_max: limits.nonces,
         nonce_life: config.auth.nonce_life.0,
+        allow_rfc2069: config.auth.allow_rfc2069,
         // `local_addresses` are known when the listeners are bound.
         epoch_unix: now_unix(),
         ..Options::new(ShardId(0), shards, Instant::now(), key)

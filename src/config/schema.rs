@@ -195,6 +195,8 @@ keys! {
         /// Life of a nonce.
         pub nonce_life: Interval = Interval::from_secs(7200),
             in Interval::from_secs(30)..=Interval::from_days(7);
+        /// Whether credentials without qop are taken.
+        pub allow_rfc2069: bool = false;
     }
 }
 

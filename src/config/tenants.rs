@@ -334,8 +334,36 @@ fn add_account(
     if let Some(added) = directory.add_account(user, &domain, &account.password.get_ref().0) {
         added.is_feeder = account.feeder;
     }
+    set_auth_id(account, &aor, directory, complainer);
     if details != Details::default() {
         directory.describe(&aor, details);
+    }
+}
+
+fn set_auth_id(
+    account: &schema::Account,
+    aor: &Aor,
+    directory: &mut Directory,
+    complainer: &mut Complainer<'_>,
+) {
+    let Some(auth_id) = &account.auth_id else {
+        return;
+    };
+    let name = auth_id.get_ref().as_str();
+    if name == aor.user() {
+        return;
+    }
+    if !is_user(name) {
+        let what = format!("the auth_id {name:?} of \"{aor}\" is no user name");
+        complainer.add(
+            auth_id.span(),
+            what,
+            "give what the phone has as its auth id",
+        );
+    } else if !directory.set_auth_id(aor, name, &account.password.get_ref().0) {
+        let what =
+            format!("another account of the domain goes by \"{name}\", the auth_id of \"{aor}\"");
+        complainer.add(auth_id.span(), what, "give each account a name of its own");
     }
 }
 

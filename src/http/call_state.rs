@@ -6,6 +6,7 @@
 //! none idle. The number goes into that contribution and
 //! nowhere else: no log, no answer to a client.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -53,9 +54,13 @@ const FIELDS: [&str; 6] = ["domain", "user", "password", "number", "expires", "s
 static CALLS: AtomicU64 = AtomicU64::new(1);
 
 /// Answers a request.
-pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer {
+pub(super) async fn answer<E: Engine>(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    site: &Site<E>,
+) -> Answer {
     let statement = match read(request).await {
-        Ok(fields) => Statement::new(&fields, &site.directory(), &site.decoy),
+        Ok(fields) => Statement::new(&fields, peer, site),
         Err(refusal) => Err(refusal),
     };
     let statement = match statement {
@@ -84,6 +89,8 @@ enum Refusal {
     Malformed(&'static str),
     /// 403, whatever it is that does not fit (W:D1.8)
     Forbidden,
+    /// 429, after too many wrong passwords (RFC 6585 §4)
+    TooMany,
 }
 
 impl Refusal {
@@ -97,6 +104,7 @@ impl Refusal {
             ),
             Self::Malformed(why) => answer::text(StatusCode::BAD_REQUEST, why),
             Self::Forbidden => answer::text(StatusCode::FORBIDDEN, "Forbidden\n"),
+            Self::TooMany => answer::too_many(),
         }
     }
 }
@@ -176,7 +184,8 @@ struct Statement {
 impl Statement {
     /// What is malformed is told before anybody is looked up, so that it tells nothing about who
     /// exists.
-    fn new(fields: &Fields, directory: &Directory, decoy: &Secret) -> Result<Self, Refusal> {
+    fn new<E>(fields: &Fields, peer: IpAddr, site: &Site<E>) -> Result<Self, Refusal> {
+        let directory = &*site.directory.current();
         let missing = Refusal::Malformed("domain, user and password are needed\n");
         let domain = fields.value("domain").ok_or(missing)?;
         let user = fields.value("user").ok_or(missing)?;
@@ -186,7 +195,11 @@ impl Statement {
         let state = fields.value("state").filter(|word| !word.is_empty());
         let state = state.map(State::from_word).transpose()?;
 
-        let opened = Lock::new(directory, decoy, domain, user).open(user, password);
+        let lock = Lock::new(directory, &site.decoy, domain, user);
+        let attempt = site.attempts.begin(peer, lock.realm, user, directory);
+        let attempt = attempt.ok_or(Refusal::TooMany)?;
+        let opened = lock.open(user, password);
+        site.attempts.judged(&attempt, peer, user, opened.is_some());
         let (aor, domain) = opened.ok_or(Refusal::Forbidden)?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));

@@ -143,6 +143,11 @@ impl Connections {
 }
 
 impl Visit {
+    /// Whose it is.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     fn new(peer: IpAddr, is_spare: bool, now: Instant) -> Self {
         Self {
             place: Cell::new(usize::MAX),

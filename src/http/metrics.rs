@@ -42,6 +42,7 @@ pub(super) async fn count<E: Engine>(site: &Site<E>) -> Counted {
     }
     counted.values.extend(telemetry::totals());
     counted.values.extend(site.public.counters());
+    counted.values.extend(site.attempts.counters());
     counted
 }
 

@@ -9,6 +9,7 @@
 
 mod answer;
 mod aor;
+mod attempts;
 mod call_state;
 mod connection;
 mod connections;
@@ -37,11 +38,13 @@ use std::sync::Arc;
 use futures_util::future::join;
 use futures_util::future::join_all;
 
+use crate::http::attempts::Attempts;
 use crate::http::connection::Door;
 use crate::http::connections::Connections;
 use crate::net::adopt;
 use crate::net::crowd::CrowdLimits;
 use crate::shard::Directory;
+use crate::shard::shield::ShieldOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.
@@ -65,6 +68,8 @@ pub struct HttpPlan<E> {
     pub directory: SharedDirectory,
     /// What the node says of itself.
     pub facts: Facts,
+    /// How often a password may be wrong, and who is exempt.
+    pub shield: ShieldOptions,
 }
 
 /// What every request may look at.
@@ -77,6 +82,7 @@ struct Site<E> {
     /// Compared with when there is no account, so that a wrong user costs what a wrong password
     /// costs (W:D1.8).
     decoy: Secret,
+    attempts: Attempts,
 }
 
 impl<E> Site<E> {
@@ -105,6 +111,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
         directory: plan.directory,
         facts: plan.facts,
         decoy,
+        attempts: Attempts::new(plan.shield),
     });
     let public = plan
         .listeners

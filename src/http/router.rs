@@ -1,5 +1,7 @@
 //! Which page a request is for.
 
+use std::net::IpAddr;
+
 use hyper::Method;
 use hyper::Request;
 use hyper::StatusCode;
@@ -47,14 +49,14 @@ pub(super) async fn answer<E: Engine>(
         Door::Public if visit.is_spare() && !tells_how_we_do(&request) => {
             answer::last_unavailable()
         }
-        Door::Public => public(request, site).await,
+        Door::Public => public(request, visit.peer(), site).await,
         Door::Control => control::answer(request, site).await,
     }
 }
 
-async fn public<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer {
+async fn public<E: Engine>(request: Request<Incoming>, peer: IpAddr, site: &Site<E>) -> Answer {
     match request.uri().path() {
-        "/call_state.htm" => call_state::answer(request, site).await,
+        "/call_state.htm" => call_state::answer(request, peer, site).await,
         "/healthz" | "/readyz" | "/metrics" if !is_read(&request) => {
             answer::not_allowed("GET, HEAD")
         }

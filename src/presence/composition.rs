@@ -1,5 +1,5 @@
 //! Composition: all contributions of a presentity made one state, with the explanation of what
-//! decided (DESIGN §3, W:D2, D3).
+//! decided (W:D2, D3).
 //!
 //! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
 //! always agree. What the lamp of a dialog watcher shows ([`lamp`]) is also what the availability
@@ -51,6 +51,7 @@ use crate::presence::contribution::Calls;
 use crate::presence::features::Features;
 use crate::presence::messages::Messages;
 use crate::presence::profile::DoNotDisturbLamp;
+use crate::presence::registration::EndedContact;
 use crate::presence::registration::RegisteredContact;
 use crate::presence::rules::Style;
 
@@ -184,6 +185,8 @@ pub struct Extras {
     pub messages: Option<Messages>,
     /// The contacts that are registered, in the order of their `id`.
     pub contacts: Vec<RegisteredContact>,
+    /// Contacts that ended of late, for those who were shown them.
+    pub ended_contacts: Vec<EndedContact>,
     /// The appearances that are not idle, in the order of their index.
     pub appearances: Vec<Appearance>,
     /// The number or URI at which the user is to be had while no contact is registered: the contact

@@ -29,6 +29,7 @@ use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::Binding;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
+use crate::presence::registration::ContactEnd;
 use crate::presence::registration::Sequence;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
@@ -248,7 +249,7 @@ impl Presentity {
             let lives = now < entity.end();
             if !lives {
                 calls.abandon(entity.number, now);
-                registrations.abandon(entity.number, now);
+                registrations.abandon(entity.number, ContactEnd::Expired, now);
                 self.extras_are_stale |= entity.package != Package::Dialog;
             }
             lives
@@ -343,6 +344,7 @@ impl Presentity {
             messages: self.messages().cloned(),
             alternative: alternative.map(|(_, number)| number.into()),
             contacts,
+            ended_contacts: self.statements.registrations.ended().cloned().collect(),
             appearances: appearances.map(|stated| stated.what.clone()).collect(),
             display: self.rules.display.clone(),
             do_not_disturb_lamp: self.rules.do_not_disturb,

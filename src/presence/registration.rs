@@ -1,6 +1,7 @@
 //! Where a user is registered (RFC 3680; W:B7.4): contacts that the user's phones bind where we are
 //! the registrar, and contacts learned from a registrar's REGISTER requests and `reg` documents.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -8,6 +9,11 @@ use std::time::Instant;
 pub const CONTACTS_MAX: usize = 16;
 /// Octets of a contact's URI; whoever reads one from outside refuses a longer one.
 pub const URI_OCTETS_MAX: usize = 1024;
+
+/// Contacts of one presentity that ended and are remembered, the latest.
+const ENDED_MAX: usize = 16;
+/// How long one that ended is remembered: until the slowest watcher that answers has been told.
+const ENDED_LIFE: Duration = Duration::from_secs(60);
 
 /// A contact that a REGISTER binds to its user for so long (RFC 3261 §10.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +57,7 @@ pub enum BindingRefused {
     OverLimit,
 }
 
-/// What last happened to a contact (RFC 3680 §5.2). One that is gone is not told of any more.
+/// What last happened to a contact that is registered (RFC 3680 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContactEvent {
     /// It is new.
@@ -59,7 +65,34 @@ pub enum ContactEvent {
     /// Its life was prolonged.
     Refreshed,
     /// Its life was cut short.
-    Shortened,
+    Shortened {
+        /// Seconds that were left to it then.
+        expires: u64,
+    },
+}
+
+/// Why a contact is not registered any more (RFC 3680 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContactEnd {
+    /// Its time was over.
+    Expired,
+    /// The registrar took it away.
+    Deactivated,
+    /// The phone took it away.
+    Unregistered,
+    /// The user may not be registered any more.
+    Rejected,
+}
+
+/// A contact that is not registered any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedContact {
+    /// Its URI.
+    pub uri: Box<str>,
+    /// The `id` its documents gave it.
+    pub id: u64,
+    /// Why.
+    pub end: ContactEnd,
 }
 
 /// One contact that is registered.
@@ -69,8 +102,8 @@ pub struct RegisteredContact {
     pub uri: Box<str>,
     /// The `id` its documents give it: stable for the life of the contact.
     pub id: u64,
-    /// The last thing that happened to it. Its end is not told: watchers of a contact that is
-    /// refreshed again and again need not hear of it again and again.
+    /// The last thing that happened to it. When it ends is not told unless that was cut short:
+    /// watchers of a contact that is refreshed again and again need not hear of it again and again.
     pub event: ContactEvent,
 }
 
@@ -113,6 +146,8 @@ impl Registration {
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     registrations: Vec<Registration>,
+    /// Those that ended of late, the oldest first, and when.
+    ended: VecDeque<(Instant, EndedContact)>,
     /// The `id` of the next contact.
     id_next: u64,
     /// When the last contact went; before, when a registrar first spoke; None when none ever did.
@@ -123,6 +158,11 @@ impl Registrations {
     /// Those that are registered.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Registration> {
         self.registrations.iter()
+    }
+
+    /// Those that ended of late, for watchers that were shown them.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = &EndedContact> {
+        self.ended.iter().map(|(_, contact)| contact)
     }
 
     /// Whether a registrar has ever spoken.
@@ -247,12 +287,13 @@ impl Registrations {
         self.end_where(now, |_| true);
     }
 
-    /// Takes what a document of a publication says: each contact, whether it is registered, for how
-    /// many seconds. `full`: what the publication told before and does not name is gone.
+    /// Takes what a document of a publication says: each contact, how it ended if it did, for how
+    /// many seconds it is registered. `full`: what the publication told before and does not name is
+    /// gone.
     pub(crate) fn publish(
         &mut self,
         publication: u64,
-        contacts: Vec<(Box<str>, bool, Option<u32>)>,
+        contacts: Vec<(Box<str>, Option<ContactEnd>, Option<u32>)>,
         full: bool,
         now: Instant,
     ) {
@@ -265,13 +306,14 @@ impl Registrations {
                         .any(|(uri, ..)| *uri == registration.contact.uri)
             });
         }
-        for (uri, is_active, expires) in contacts {
-            if is_active && expires != Some(0) {
+        for (uri, end, expires) in contacts {
+            let end = end.or_else(|| (expires == Some(0)).then_some(ContactEnd::Expired));
+            if let Some(end) = end {
+                self.end_by(end, now, |registration| registration.contact.uri == uri);
+            } else {
                 let expires = expires.map(|seconds| Duration::from_secs(seconds.into()));
                 let until = expires.and_then(|expires| now.checked_add(expires));
                 self.add(Teller::Publication(publication), uri, until, now);
-            } else {
-                self.end_where(now, |registration| registration.contact.uri == uri);
             }
         }
     }
@@ -286,19 +328,21 @@ impl Registrations {
     }
 
     /// A publication is gone: what only it vouches for goes along.
-    pub(crate) fn abandon(&mut self, publication: u64, now: Instant) {
-        self.end_where(now, |registration| {
+    pub(crate) fn abandon(&mut self, publication: u64, end: ContactEnd, now: Instant) {
+        self.end_by(end, now, |registration| {
             registration.teller == Teller::Publication(publication)
         });
     }
 
-    /// Drops what ended `grace` ago and more. Returns whether anything did.
+    /// Drops what ended `grace` ago and more, and forgets what ended long ago. Returns whether
+    /// anything did.
     pub(crate) fn expire(&mut self, grace: Duration, now: Instant) -> bool {
         let is_due = self.next_expiry(grace).is_some_and(|next| next <= now);
         if is_due {
-            self.end_where(now, |registration| {
+            self.end_by(ContactEnd::Expired, now, |registration| {
                 registration.until.is_some_and(|until| until + grace <= now)
             });
+            self.ended.retain(|(since, _)| *since + ENDED_LIFE > now);
         }
         is_due
     }
@@ -306,20 +350,19 @@ impl Registrations {
     /// When [`Self::expire`] has something to do next.
     pub(crate) fn next_expiry(&self, grace: Duration) -> Option<Instant> {
         let ends = self.registrations.iter().filter_map(|one| one.until);
-        ends.min().map(|until| until + grace)
+        let forgotten = self.ended.front().map(|(since, _)| *since + ENDED_LIFE);
+        ends.map(|until| until + grace).chain(forgotten).min()
     }
 
     fn add(&mut self, teller: Teller, uri: Box<str>, until: Option<Instant>, now: Instant) {
         let known = self.registrations.iter_mut();
         if let Some(known) = known.into_iter().find(|known| known.contact.uri == uri) {
-            let is_shortened = match (known.until, until) {
-                (Some(before), Some(until)) => until < before,
-                (before, until) => before.is_none() && until.is_some(),
-            };
-            known.contact.event = if is_shortened {
-                ContactEvent::Shortened
-            } else {
-                ContactEvent::Refreshed
+            let is_sooner = |until: &Instant| known.until.is_none_or(|before| *until < before);
+            known.contact.event = match until.filter(is_sooner) {
+                Some(until) => ContactEvent::Shortened {
+                    expires: until.saturating_duration_since(now).as_secs(),
+                },
+                None => ContactEvent::Refreshed,
             };
             known.teller = teller;
             known.until = until;
@@ -341,12 +384,25 @@ impl Registrations {
         }
     }
 
+    /// The phone took them away.
     fn end_where(&mut self, now: Instant, is_over: impl Fn(&Registration) -> bool) {
-        let before = self.registrations.len();
-        self.registrations
-            .retain(|registration| !is_over(registration));
-        if self.registrations.is_empty() && before > 0 {
+        self.end_by(ContactEnd::Unregistered, now, is_over);
+    }
+
+    fn end_by(&mut self, end: ContactEnd, now: Instant, is_over: impl Fn(&Registration) -> bool) {
+        let over = self.registrations.extract_if(.., |one| is_over(one));
+        let over: Vec<RegisteredContact> = over.map(|one| one.contact).collect();
+        if over.is_empty() {
+            return;
+        }
+        if self.registrations.is_empty() {
             self.empty_since = Some(now);
+        }
+        for RegisteredContact { uri, id, .. } in over {
+            if self.ended.len() == ENDED_MAX {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((now, EndedContact { uri, id, end }));
         }
     }
 }
@@ -435,7 +491,7 @@ mod tests {
     fn what_a_document_tells_is_not_listed_as_bound() {
         let now = Instant::now();
         let mut registrations = Registrations::default();
-        registrations.publish(7, vec![("sip:1@a".into(), true, Some(60))], true, now);
+        registrations.publish(7, vec![("sip:1@a".into(), None, Some(60))], true, now);
         assert_eq!(registrations.bindings(now), []);
         let other_phone = Sequence {
             call_id: 2,

@@ -2,6 +2,7 @@
 
 use crate::presence::Composed;
 use crate::presence::call::CallDialog;
+use crate::presence::composition::Availability;
 
 /// The dialog that an Event header names, by the identifiers it gives; those it does not give are
 /// empty and match any.
@@ -16,12 +17,15 @@ pub struct SpecificDialog {
 }
 
 impl SpecificDialog {
-    /// The state with no other call than this one. The verdict is not part of a document about
-    /// dialogs, and stays.
+    /// The state with no other call than this one, for a document about dialogs. Do-not-disturb,
+    /// which such a document may show as a dialog, is none of it.
     #[must_use]
     pub fn narrowed(&self, composed: &Composed) -> Composed {
         let mut narrowed = composed.clone();
         narrowed.calls.retain(|call| self.is(call));
+        if narrowed.availability == Availability::DoNotDisturb {
+            narrowed.availability = Availability::default();
+        }
         narrowed
     }
 
@@ -44,6 +48,7 @@ mod tests {
     use crate::presence::call::CallDialog;
     use crate::presence::call::CallState;
     use crate::presence::call::Party;
+    use crate::presence::composition::Availability;
 
     fn call(call_id: &str, local_tag: &str, remote_tag: &str) -> CallDialog {
         CallDialog {
@@ -68,6 +73,7 @@ mod tests {
             call("", "", ""),
         ];
         let composed = Composed {
+            availability: Availability::DoNotDisturb,
             calls: calls.into_iter().map(Arc::new).collect(),
             ..Composed::default()
         };
@@ -87,6 +93,7 @@ mod tests {
             };
             let narrowed = dialog.narrowed(&composed);
             assert_eq!(narrowed.calls.len(), calls, "{dialog:?}");
+            assert_eq!(narrowed.availability, Availability::Offline);
         }
     }
 }

@@ -255,6 +255,7 @@ impl Node {
             engine: self.commander(),
             directory: self.directory.clone(),
             facts: self.facts.clone(),
+            shield: options.shield,
         };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(seat, move || run_http(plan, stop), ended, || ())

@@ -14,6 +14,7 @@ use crate::shard::checks::check_extensions;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::directory::DomainRealm;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
 use crate::shard::hop::response_flow;
@@ -22,6 +23,8 @@ use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::TOO_MANY_ATTEMPTS;
+use crate::shard::shield::auth_lockout::Attempt;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -30,6 +33,7 @@ use crate::sip::StartLine;
 use crate::sip::Status;
 use crate::sip::Uri;
 use crate::sip::dialog::URI_OCTETS_MAX;
+use crate::sip::digest::Authenticator;
 use crate::sip::digest::Denied;
 use crate::sip::header::Event;
 use crate::sip::message::Framing;
@@ -120,7 +124,7 @@ impl Shard {
         (home != self.options.id && home.0 < self.options.shards).then_some(home)
     }
 
-    /// One busy SBC on one source port must not pin all work to one core (DESIGN §3).
+    /// One busy SBC on one source port must not pin all work to one core.
     fn is_crowded(&self, flow: &Flow) -> bool {
         !flow.transport.is_reliable()
             && self.table.dialogs_of_peer(flow.peer) >= self.options.subscriptions_per_flow_home
@@ -366,27 +370,67 @@ impl Shard {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         let uptime = now.saturating_duration_since(self.options.epoch);
-        let secret_of = |user: &str| {
-            directory
-                .account(&format!("{user}@{}", domain.name))
-                .map(|account| &account.secret)
-        };
-        let verdict = self.authenticator.verify(
-            request.message,
-            &domain.name,
-            secret_of,
-            &mut self.replay,
-            uptime,
-        );
+        let realm = DomainRealm { directory, domain };
+        let attempt = self.attempt(request, domain, now)?;
+        let verdict = self
+            .authenticator
+            .verify(request.message, &realm, &mut self.replay, uptime);
         match verdict {
-            Ok(user) => Ok(Identity::User(user)),
-            Err(Denied::Stale) => Err(self.refuse_credentials(request, domain, true, now)),
-            Err(Denied::Wrong) => Err(self.refuse_credentials(request, domain, false, now)),
+            Ok(username) => {
+                self.note_proof(attempt, now);
+                Ok(Identity::User(realm.user_of(username)))
+            }
+            Err(Denied::Stale) => Err(self.refuse_stale(request, domain, now)),
+            Err(Denied::Wrong) => {
+                self.note_wrong(attempt, now);
+                Err(Refusal::Challenge {
+                    domain,
+                    stale: false,
+                })
+            }
             Err(Denied::NoCredentials) => Err(Refusal::Challenge {
                 domain,
                 stale: false,
             }),
             Err(Denied::Malformed) => Err(Fault::Invalid(HeaderName::Authorization).into()),
+        }
+    }
+
+    /// The attempt that a request's credentials are, to be counted; None when it has none or its
+    /// sender is exempt. Refuses one that is not to be looked at.
+    fn attempt<'d>(
+        &mut self,
+        request: &Request<'_>,
+        domain: &Domain,
+        now: Instant,
+    ) -> Result<Option<Attempt>, Refusal<'d>> {
+        let user = Authenticator::claimed_user(request.message, &domain.name);
+        let Some(user) = user.filter(|_| !self.shield.is_exempt_address(request)) else {
+            return Ok(None);
+        };
+        let peer = request.flow.peer.ip();
+        let attempt = self.shield.lockouts.attempt(peer, &domain.name, &user);
+        let at = self.shield.nanos(now);
+        if self.shield.lockouts.is_locked_out(&attempt, at) {
+            self.counters.attempts_forbidden += 1;
+            return Err(TOO_MANY_ATTEMPTS);
+        }
+        Ok(Some(attempt))
+    }
+
+    fn note_proof(&mut self, attempt: Option<Attempt>, now: Instant) {
+        let at = self.shield.nanos(now);
+        if let Some(attempt) = attempt {
+            self.shield.lockouts.succeeded(&attempt, at);
+        }
+    }
+
+    fn note_wrong(&mut self, attempt: Option<Attempt>, now: Instant) {
+        self.counters.attempts_wrong += 1;
+        let at = self.shield.nanos(now);
+        if let Some(attempt) = attempt {
+            let begins = self.shield.lockouts.failed(&attempt, at);
+            self.counters.lockouts += u64::from(begins);
         }
     }
 

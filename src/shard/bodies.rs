@@ -1,4 +1,4 @@
-//! Bodies rendered once per (document, view) and shared by all watchers of a turn (DESIGN §4).
+//! Bodies rendered once per (document, view) and shared by all watchers of a turn.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;

@@ -17,6 +17,8 @@ use crate::presence::document::dialog_info::ShownDialogs;
 use crate::presence::document::multipart;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::pidf_diff;
+use crate::presence::document::reginfo;
+use crate::presence::document::reginfo::ShownContacts;
 use crate::presence::document::rlmi;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Package;
@@ -72,6 +74,8 @@ pub(crate) enum Shown {
     Dialogs(ShownDialogs),
     /// The state behind a `pidf-full` or `pidf-diff` (W:B6.4).
     State(Arc<Composed>),
+    /// Contacts of a `reginfo`, each of which is told once more when it ends.
+    Contacts(ShownContacts),
 }
 
 impl Shown {
@@ -82,6 +86,7 @@ impl Shown {
                 Some(Box::new(Self::Dialogs(ShownDialogs::default())))
             }
             Format::PidfDiff => Some(Box::new(Self::State(Arc::default()))),
+            Format::RegInfo => Some(Box::new(Self::Contacts(ShownContacts::default()))),
             _ => None,
         }
     }
@@ -301,6 +306,13 @@ impl Shard {
                 let entity = &subscription.names.entity;
                 dialog_info::write_partial_prolog(prolog, version, entity);
                 dialog_info::write_changes(&mut out.arena, aor, composed, view, dialogs);
+            }
+            // Whoever may not see them is shown none.
+            Shown::Contacts(_) if subscription.decision.handling != Handling::Allow => return None,
+            Shown::Contacts(contacts) => {
+                let entity = &subscription.names.entity;
+                document::write_prolog(prolog, view, version, entity);
+                reginfo::write_since(&mut out.arena, aor, composed, view.privacy, contacts);
             }
             Shown::State(state) if is_full => {
                 *state = Arc::clone(composed);

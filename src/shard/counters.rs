@@ -57,6 +57,10 @@ counters! {
     refusals_unlisted,
     /// Failed authentications that are not in the log because too many came at once.
     failures_unlogged,
+    /// Credentials that were wrong.
+    attempts_wrong,
+    /// Times an address or an account was locked out for wrong credentials.
+    lockouts,
     /// Subscriptions that began in a crowd and were granted less than they asked for.
     expiries_spread,
     /// Alarms that a phone loops.

@@ -8,11 +8,14 @@
 //! Not here: how a request proves who it is from (`shard::admit`), what a rule says
 //! (`presence::policy`).
 
+mod credentials;
 pub mod decide;
 pub mod lists;
 pub mod profiles;
 pub mod removal;
 pub mod user_range;
+
+pub(crate) use credentials::DomainRealm;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -30,6 +33,7 @@ use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::subscription::Privacy;
+use crate::shard::directory::credentials::Credentials;
 use crate::shard::directory::decide::Groups;
 use crate::shard::directory::lists::Lists;
 use crate::shard::directory::profiles::Profiles;
@@ -148,8 +152,10 @@ impl Domain {
 /// Somebody with credentials, who may be watched.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// H(user:realm:password).
+    /// H(user:realm:password), for HTTP.
     pub secret: Secret,
+    /// For digest.
+    credentials: Credentials,
     /// May publish for everybody of its domain: a PBX (W:B1.3).
     pub is_feeder: bool,
     /// What is known about its user; None for what all of the domain share.
@@ -190,6 +196,8 @@ pub struct Directory {
     /// One for each of `domains`.
     lists: Vec<Arc<Lists>>,
     accounts: Arc<HashMap<Box<str>, Account>>,
+    /// By `auth_id@domain`, of the accounts that have one.
+    users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     profiles: Arc<Profiles>,
     /// The rules of somebody who is of no domain of ours.
@@ -244,6 +252,7 @@ impl Directory {
         let domain = self.domain(domain)?.name.clone();
         let account = Account {
             secret: Secret::new(user, &domain, password),
+            credentials: Credentials::new(user, &domain, password),
             is_feeder: false,
             rules: None,
         };

@@ -5,7 +5,7 @@
 //! not, `subscribe`, `publish`, `register` and `notify` serve it, `respond` writes answers,
 //! `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
 //!
-//! Invariants (the simulator checks them, DESIGN §3):
+//! Invariants (the simulator checks them):
 //! - every live watcher converges to the composed state;
 //! - CSeq and document version of a subscription only ever go up by one; one NOTIFY of a
 //!   subscription is outstanding at a time;
@@ -193,7 +193,8 @@ impl Shard {
             hash_key[0].rotate_left(32),
         );
         Self {
-            authenticator: Authenticator::new(options.key, options.nonce_life),
+            authenticator: Authenticator::new(options.key, options.nonce_life)
+                .allow_rfc2069(options.allow_rfc2069),
             replay: ReplayWindows::new(options.nonces_max),
             transactions: ServerTransactions::new(options.response_ring_octets, hash_key),
             phones: Phones::new(
@@ -265,7 +266,7 @@ impl Shard {
         self.tell_others(now, out);
     }
 
-    /// Does what is due at `now`, as much as a turn may (DESIGN §4): a hot presentity's fan-out and
+    /// Does what is due at `now`, as much as a turn may: a hot presentity's fan-out and
     /// a storm of timers are spread over several, with reading in between.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         self.now = self.now.max(now);

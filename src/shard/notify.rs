@@ -128,7 +128,7 @@ impl Shard {
         }
     }
 
-    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. Answers
+    /// Sends what is queued, as much as a turn may: the rest is for the next. Answers
     /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
     /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {

@@ -81,6 +81,8 @@ pub struct Options {
     pub nonces_max: usize,
     /// Life of a nonce.
     pub nonce_life: Duration,
+    /// Whether credentials without qop are taken (RFC 2069).
+    pub allow_rfc2069: bool,
 
     // Storms.
     /// What is held back.
@@ -120,6 +122,7 @@ impl Options {
             response_ring_octets: 32 * 1024 * 1024,
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
+            allow_rfc2069: false,
             shield: ShieldOptions::default(),
         }
     }

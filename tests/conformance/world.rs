@@ -437,6 +437,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "body_octets_max" => options.body_octets_max = number,
             "subscription_octets_max" => options.subscription_octets_max = number,
             "nonces_max" => options.nonces_max = number,
+            "allow_rfc2069" => options.allow_rfc2069 = number == 1,
             "nonce_life" => options.nonce_life = seconds,
             _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
             _ => return Err(format!("{key}: unknown option")),
@@ -458,6 +459,8 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
         "domain_burst" => shield.domain = rate,
         "unproven_max" => shield.unproven_max = number as usize,
         "wrong_max" => shield.wrong_max = number,
+        "wrong_per_address_max" => shield.wrong_per_address_max = number,
+        "wrong_per_account_max" => shield.wrong_per_account_max = number,
         "loop_per_minute" => shield.loop_per_minute = number,
         _ => return false,
     }

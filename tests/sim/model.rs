@@ -6,7 +6,7 @@
 //! flight). Statements that run out may be believed a little longer than they say, because timers
 //! tick; within that time both answers are right.
 //!
-//! The rules: DESIGN §3; trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
+//! The rules: trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
 //! publication's legs only (W:B3.14); a leg that is over stays so against older news for 32 s, and
 //! never goes back. What all of it adds up to is [`composition`]'s.
 

@@ -31,6 +31,8 @@ keys! {
             in Interval::from_secs(0)..=Interval::from_secs(60);
         pub stale: u32 = 3, in 1..=1_000;
         pub wrong: u32 = 10, in 1..=1_000;
+        pub wrong_per_address: u32 = 50, in 1..=1_000_000;
+        pub wrong_per_account: u32 = 100, in 1..=1_000_000;
         pub cool_down: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
         pub backlog: usize = 100_000, in 1..=100_000_000;
         pub postpone: usize = 512, in 1..=100_000_000;

@@ -146,6 +146,8 @@ keys! {
         pub domain: Spanned<String>;
         /// The password.
         pub password: Spanned<Password>;
+        /// The user name in digest credentials, if it is not the user.
+        pub auth_id: Option<Spanned<String>> = None;
         /// Whether it may publish for everybody of its domain.
         pub feeder: bool = false;
         /// The user's name.

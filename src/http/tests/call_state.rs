@@ -105,6 +105,37 @@ fn an_alias_means_its_domain() {
     assert_eq!(server.told()[0].aor, "123@abc.com");
 }
 
+/// W:A7.10
+#[test]
+fn guessing_is_answered_429_and_a_proved_account_goes_on() {
+    let server = Server::start_with(ShieldOptions {
+        wrong_max: 3,
+        wrong_per_address_max: 5,
+        exempt: Vec::new(),
+        ..ShieldOptions::default()
+    });
+    let status = |user: &str, password: &str| {
+        let query = format!("/call_state.htm?domain=abc.com&user={user}&password={password}");
+        server.get(&query).status
+    };
+    assert_eq!(status("123", "s3cret+pass"), 200);
+    let guesses = |user: &str, count: u32| -> Vec<u16> {
+        (0..count)
+            .map(|guess| status(user, &guess.to_string()))
+            .collect()
+    };
+    // An account of its own, then one more, until the address is not listened to at all.
+    assert_eq!(guesses("124", 4), [403, 403, 403, 429]);
+    assert_eq!(guesses("125", 4), [403, 403, 429, 429]);
+    assert_eq!(guesses("126", 1), [429]);
+    // The account that this address proved is served all the same.
+    assert_eq!(status("123", "s3cret+pass"), 200);
+    assert_eq!(status("123", "wrong"), 403);
+    let metrics = server.get("/metrics").body;
+    assert!(metrics.contains("http_attempts_wrong 6\n"), "{metrics}");
+    assert!(metrics.contains("http_attempts_refused 4\n"), "{metrics}");
+}
+
 #[test]
 fn wrong_credentials_are_all_answered_alike() {
     let server = Server::start();

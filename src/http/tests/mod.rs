@@ -267,6 +267,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(ShieldOptions::default())
+    }
+
+    fn start_with(shield: ShieldOptions) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -295,6 +299,7 @@ impl Server {
                     http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
                     started: Instant::now(),
                 },
+                shield,
             };
             let end = async {
                 while !ended.load(Ordering::SeqCst) {

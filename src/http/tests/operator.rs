@@ -139,7 +139,7 @@ fn the_operator_is_told_who_watches_and_what_was_counted() {
     assert!(rows.any(|row| row == ["notifies_sent", "33"]), "{counters}");
 }
 
-/// PEERS 30: the ten phones of fifty million SUBSCRIBEs a day.
+/// W:G5: ten looping phones are known to send fifty million SUBSCRIBEs a day.
 #[test]
 fn the_operator_is_told_who_loops() {
     let server = Server::start();

@@ -184,7 +184,7 @@ fn check_precedence(style: Style, facts: &[(&str, &str)]) {
     }
 }
 
-/// DESIGN §3
+/// The order of the style `standard`.
 #[test]
 fn standard_precedence_pair_by_pair() {
     check_precedence(

@@ -30,6 +30,7 @@ use crate::presence::Composed;
 use crate::presence::call::CallDialog;
 use crate::presence::contribution::Statement;
 use crate::presence::messages::Messages;
+use crate::presence::registration::ContactEnd;
 use crate::presence::subscription::Package;
 
 /// A published document, read.
@@ -64,9 +65,9 @@ pub enum Document {
         entity: Option<Box<str>>,
         /// `state="full"`: contacts it does not name are gone.
         full: bool,
-        /// Each contact's URI, whether it is registered, and for how many seconds when the document
-        /// says so.
-        contacts: Vec<(Box<str>, bool, Option<u32>)>,
+        /// Each contact's URI, how it ended if it did, and for how many seconds it is registered
+        /// when the document says so.
+        contacts: Vec<(Box<str>, Option<ContactEnd>, Option<u32>)>,
     },
 }
 

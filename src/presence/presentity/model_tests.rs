@@ -267,7 +267,7 @@ impl Model {
 }
 
 impl Model {
-    /// DESIGN §3, read from above.
+    /// The order of the style `standard`, read from above.
     fn availability(&self) -> Availability {
         let shown = self.shown();
         let is = |wanted| shown.iter().any(|(_, state)| *state == wanted);

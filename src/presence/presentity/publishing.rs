@@ -16,6 +16,7 @@ use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::registration::ContactEnd;
 use crate::presence::subscription::Package;
 use crate::presence::tombstone::Owner;
 
@@ -143,7 +144,7 @@ impl Presentity {
                 let removed = self.publications.remove(index);
                 self.calls.remove(removed.number, now);
                 let registrations = &mut self.statements.registrations;
-                registrations.abandon(removed.number, now);
+                registrations.abandon(removed.number, ContactEnd::Deactivated, now);
             }
         }
         Ok((published, self.recompose()))

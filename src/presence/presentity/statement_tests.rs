@@ -30,6 +30,7 @@ use crate::presence::presentity::tests::number;
 use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::publication::Condition;
 use crate::presence::registration::CONTACTS_MAX;
+use crate::presence::registration::ContactEnd;
 use crate::presence::registration::ContactEvent;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
@@ -49,9 +50,10 @@ fn registered(contacts: &[(&str, u64)]) -> Said {
 }
 
 fn registrations(is_full: bool, contacts: &[(&str, bool, Option<u32>)]) -> Document {
-    let contacts = contacts
-        .iter()
-        .map(|(uri, is_active, expires)| (Box::from(*uri), *is_active, *expires));
+    let contacts = contacts.iter().map(|(uri, is_active, expires)| {
+        let end = (!is_active).then_some(ContactEnd::Rejected);
+        (Box::from(*uri), end, *expires)
+    });
     Document::Registrations {
         entity: None,
         full: is_full,
@@ -120,7 +122,10 @@ fn a_contact_is_registered_refreshed_shortened_and_runs_out() {
     assert!(stage.say(registered(&[("sip:b", 5)])));
     assert_eq!(
         contacts(&stage),
-        [("sip:a", 0, Refreshed), ("sip:b", 1, Shortened)]
+        [
+            ("sip:a", 0, Refreshed),
+            ("sip:b", 1, Shortened { expires: 5 })
+        ]
     );
     // With grace (W:B1.9).
     stage.pass(6.9);
@@ -162,6 +167,45 @@ fn contacts_go_one_by_one_or_all_at_once() {
         !stage.presentity.is_blank(),
         "it stays known that there is a registrar"
     );
+}
+
+/// RFC 3680 §5.2
+#[test]
+fn contacts_that_ended_are_remembered_for_their_watchers() {
+    use ContactEnd::Deactivated;
+    use ContactEnd::Expired;
+    use ContactEnd::Rejected;
+    use ContactEnd::Unregistered;
+    let ended = |stage: &Stage| -> Vec<(String, ContactEnd)> {
+        let ended = extras(stage).ended_contacts.iter();
+        ended.map(|one| (one.uri.to_string(), one.end)).collect()
+    };
+    let mut stage = Stage::new();
+    stage.say(registered(&[("sip:a", 10), ("sip:b", 100)]));
+    stage.pass(13.0);
+    stage.say(registered(&[("sip:b", 0)]));
+    assert_eq!(
+        ended(&stage),
+        [("sip:a".into(), Expired), ("sip:b".into(), Unregistered)]
+    );
+    // Their watchers must have heard of them.
+    stage.pass(60.0);
+    assert_eq!(ended(&stage), []);
+    let contacts = [("sip:c", true, None), ("sip:d", true, None)];
+    let mut tag = stage.initial(1, registrations(true, &contacts));
+    stage.modify(&mut tag, registrations(false, &[("sip:c", false, None)]));
+    assert_eq!(ended(&stage), [("sip:c".into(), Rejected)]);
+    stage
+        .publish(1, Package::Reg, Condition::Matches(tag), Some(0), None)
+        .unwrap();
+    assert_eq!(ended(&stage)[1], ("sip:d".into(), Deactivated));
+    for place in 0..40 {
+        let uri = format!("sip:{place}");
+        stage.say(registered(&[(&uri, 100)]));
+        stage.say(registered(&[(&uri, 0)]));
+    }
+    assert_eq!(ended(&stage).len(), 16, "the latest");
+    assert_eq!(ended(&stage)[15].0, "sip:39");
 }
 
 #[test]

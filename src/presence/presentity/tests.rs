@@ -1,4 +1,5 @@
-//! What happens to a presentity, as a story each: the races of PEERS 2.1, the rules of W:B1.
+//! What happens to a presentity, as a story each: the races that other servers lost, the rules of
+//! W:B1.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,10 +218,10 @@ impl Stage {
     }
 }
 
-// PEERS 2.1, by their numbers.
+// Races that other servers lost, numbered like the dialogues `history/2.1-01` and so on.
 
 #[test]
-fn peers_1_early_after_terminated_from_another_publication() {
+fn race_1_early_after_terminated_from_another_publication() {
     let mut stage = Stage::new();
     stage.initial(1, full([leg("x", "l", "r", Early)]));
     assert_eq!(stage.lamp(), Early);
@@ -236,7 +237,7 @@ fn peers_1_early_after_terminated_from_another_publication() {
 }
 
 #[test]
-fn peers_1_terminated_overtakes_early_altogether() {
+fn race_1_terminated_overtakes_early_altogether() {
     let mut stage = Stage::new();
     stage.initial(1, full([leg("x", "l", "r", Terminated)]));
     stage.initial(2, full([leg("x", "l", "r", Early)]));
@@ -247,7 +248,7 @@ fn peers_1_terminated_overtakes_early_altogether() {
 }
 
 #[test]
-fn peers_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
+fn race_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     assert!(stage.modify(&mut feeder, full([leg("x", "l", "r", Terminated)])));
@@ -262,7 +263,7 @@ fn peers_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
 }
 
 #[test]
-fn peers_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
+fn race_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
     let mut stage = Stage::new();
     stage.initial(1, full([outgoing(leg("x", "l", "-", Trying))]));
     assert_eq!(stage.availability(), Availability::Busy);
@@ -275,7 +276,7 @@ fn peers_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
 }
 
 #[test]
-fn peers_4_early_without_a_final_ends_after_three_minutes() {
+fn race_4_early_without_a_final_ends_after_three_minutes() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Early)]));
     stage.pass(100.0);
@@ -294,7 +295,7 @@ fn peers_4_early_without_a_final_ends_after_three_minutes() {
 }
 
 #[test]
-fn peers_5_attended_transfer_ends_one_call_of_two() {
+fn race_5_attended_transfer_ends_one_call_of_two() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(
         1,
@@ -312,7 +313,7 @@ fn peers_5_attended_transfer_ends_one_call_of_two() {
 }
 
 #[test]
-fn peers_5_a_single_terminated_published_apart_spares_the_other_call() {
+fn race_5_a_single_terminated_published_apart_spares_the_other_call() {
     let mut stage = Stage::new();
     stage.initial(
         1,
@@ -324,7 +325,7 @@ fn peers_5_a_single_terminated_published_apart_spares_the_other_call() {
 }
 
 #[test]
-fn peers_6_a_loser_of_the_fork_never_clears_the_winner() {
+fn race_6_a_loser_of_the_fork_never_clears_the_winner() {
     for loser in [
         leg("x", "l", "b", Terminated),
         leg("x", "-", "-", Terminated),
@@ -347,7 +348,7 @@ fn peers_6_a_loser_of_the_fork_never_clears_the_winner() {
 }
 
 #[test]
-fn peers_6_branches_within_one_publication_under_one_id() {
+fn race_6_branches_within_one_publication_under_one_id() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, partial([leg("x", "l", "-", Trying)]));
     stage.modify(&mut feeder, partial([leg("x", "l", "a", Early)]));
@@ -373,7 +374,7 @@ fn peers_6_branches_within_one_publication_under_one_id() {
 }
 
 #[test]
-fn peers_6_full_documents_that_name_the_branches_in_turn() {
+fn race_6_full_documents_that_name_the_branches_in_turn() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "a", Early)]));
     stage.modify(&mut feeder, full([leg("x", "l", "b", Early)]));
@@ -382,7 +383,7 @@ fn peers_6_full_documents_that_name_the_branches_in_turn() {
 }
 
 #[test]
-fn peers_7_crossing_calls_leave_nothing_behind() {
+fn race_7_crossing_calls_leave_nothing_behind() {
     let mut stage = Stage::new();
     let mut one = stage.initial(1, full([outgoing(leg("x", "l", "r", Early))]));
     let mut other = stage.initial(2, full([leg("y", "l", "r", Early)]));
@@ -402,7 +403,7 @@ fn peers_7_crossing_calls_leave_nothing_behind() {
 }
 
 #[test]
-fn peers_8_only_confirmed_confirms_and_it_does_not_go_back() {
+fn race_8_only_confirmed_confirms_and_it_does_not_go_back() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "-", Proceeding)]));
     assert_eq!(
@@ -430,7 +431,7 @@ fn peers_8_only_confirmed_confirms_and_it_does_not_go_back() {
 }
 
 #[test]
-fn peers_9_terminated_at_one_node_holds_at_all() {
+fn race_9_terminated_at_one_node_holds_at_all() {
     let mut stage = Stage::new();
     let mut one = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     let mut other = stage.initial(2, full([leg("x", "l", "r", Confirmed)]));
@@ -446,7 +447,7 @@ fn peers_9_terminated_at_one_node_holds_at_all() {
 }
 
 #[test]
-fn peers_11_a_publisher_that_dies_takes_its_calls_along() {
+fn race_11_a_publisher_that_dies_takes_its_calls_along() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     stage.refresh(&mut feeder, Package::Dialog, 60);

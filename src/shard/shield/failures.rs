@@ -10,8 +10,8 @@ use crate::shard::Shard;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::TOO_MANY_ATTEMPTS;
 use crate::shard::shield::bucket::Pace;
-use crate::sip::Status;
 use crate::sip::Transport;
 use crate::sip::digest;
 
@@ -34,7 +34,7 @@ pub struct AuthenticationFailure {
 }
 
 impl Shard {
-    /// Reports a refusal that is failed authentication to the log.
+    /// Reports a refusal to the log when it is failed authentication. It is no ordinary challenge.
     pub(super) fn report_failure(
         &mut self,
         request: &Request<'_>,
@@ -42,7 +42,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let Some(reason) = failure(request, refusal) else {
+        let Some(reason) = failure(refusal) else {
             return;
         };
         let at = self.shield.nanos(now);
@@ -51,7 +51,7 @@ impl Shard {
             return;
         }
         let from = || request.message.from().map_or(&b""[..], |from| from.uri);
-        let user = digest::claimed_user(request.message, None);
+        let user = digest::named_user(request.message);
         out.failures.push(AuthenticationFailure {
             address: request.flow.peer.ip().to_canonical(),
             transport: request.flow.transport,
@@ -59,27 +59,32 @@ impl Shard {
             reason,
         });
     }
-}
 
-/// What is wrong, when the refusal is failed authentication. The challenge to a request without
-/// credentials, or to right ones whose nonce is too old, is none.
-fn failure(request: &Request<'_>, refusal: &Refusal<'_>) -> Option<&'static str> {
-    match refusal {
-        Refusal::Challenge { .. } if is_ordinary_challenge(request, refusal) => None,
-        Refusal::Challenge { .. } => Some("wrong credentials"),
-        Refusal::Because(Status::FORBIDDEN, "Too Many Attempts") => Some("too many attempts"),
-        Refusal::ForeignFrom => Some("From of another user"),
-        _ => None,
+    /// Whether a refusal is a 401 that well-behaved phones get every day: their request has no
+    /// credentials, or right ones whose nonce is too old.
+    pub(super) fn is_ordinary_challenge(
+        &self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+    ) -> bool {
+        match refusal {
+            Refusal::Challenge { stale: true, .. } => true,
+            Refusal::Challenge { domain, .. } => !self
+                .authenticator
+                .has_credentials(request.message, &domain.name),
+            _ => false,
+        }
     }
 }
 
-/// Whether a refusal is a 401 that well-behaved phones get every day.
-pub(super) fn is_ordinary_challenge(request: &Request<'_>, refusal: &Refusal<'_>) -> bool {
+/// What is wrong, when a refusal that is no ordinary challenge is failed authentication.
+fn failure(refusal: &Refusal<'_>) -> Option<&'static str> {
     match refusal {
-        Refusal::Challenge { stale: true, .. } => true,
-        Refusal::Challenge { domain, .. } => {
-            digest::claimed_user(request.message, Some(&domain.name)).is_none()
+        Refusal::Challenge { .. } => Some("wrong credentials"),
+        Refusal::Because(..) if refusal.reason() == TOO_MANY_ATTEMPTS.reason() => {
+            Some("too many attempts")
         }
-        _ => false,
+        Refusal::ForeignFrom => Some("From of another user"),
+        _ => None,
     }
 }

@@ -203,10 +203,8 @@ impl Shield {
     }
 
     /// Whether the operator exempts an address from all paces.
-    fn is_exempt_address(&self, request: &Request<'_>) -> bool {
-        let ip = request.flow.peer.ip().to_canonical();
-        let exempt = &self.options.exempt;
-        exempt.iter().any(|network| network.contains(&ip))
+    pub(crate) fn is_exempt_address(&self, request: &Request<'_>) -> bool {
+        self.options.exempts(request.flow.peer.ip())
     }
 
     /// Whether a request passes although its own bucket is empty. Asked last, because most requests
@@ -247,7 +245,7 @@ fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
 }
 
 /// The network that counts as one address: a single host may have all of an IPv6 /64.
-fn network_of(ip: IpAddr) -> u128 {
+pub(super) fn network_of(ip: IpAddr) -> u128 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => u32::from(ip).into(),
         IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,

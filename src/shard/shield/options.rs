@@ -45,9 +45,14 @@ pub struct ShieldOptions {
     pub refusal_life: Duration,
     /// 401s with stale=true to one request of a phone before it is 403 (W:E3.9).
     pub stale_max: u32,
-    /// 401s to wrong credentials before it is 403 (W:A7.10).
+    /// Wrong credentials of one address for one account before what it says of that account is
+    /// refused unseen (W:A7.10).
     pub wrong_max: u32,
-    /// How long until one more is let through.
+    /// Wrong credentials of one address for all accounts before that.
+    pub wrong_per_address_max: u32,
+    /// Wrong credentials for one account from all addresses before that.
+    pub wrong_per_account_max: u32,
+    /// How long until one more stale answer is let through; the first lockout of wrong ones.
     pub cool_down: Duration,
 
     // Crowds.
@@ -71,6 +76,15 @@ pub struct ShieldOptions {
     pub loops_max: usize,
 }
 
+impl ShieldOptions {
+    /// Whether the operator exempts an address from all limits.
+    #[must_use]
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.exempt.iter().any(|network| network.contains(&address))
+    }
+}
+
 impl Default for ShieldOptions {
     fn default() -> Self {
         let rate = |per_second, burst| Rate { per_second, burst };
@@ -91,6 +105,8 @@ impl Default for ShieldOptions {
             refusal_life: Duration::from_secs(3),
             stale_max: 3,
             wrong_max: 10,
+            wrong_per_address_max: 50,
+            wrong_per_account_max: 100,
             cool_down: Duration::from_secs(30),
             backlog_max: 100_000,
             postpone_at: 512,

@@ -1,4 +1,4 @@
-//! Refusals that are given again without looking into the request again (PEERS 30, 32): the same
+//! Refusals that are given again without looking into the request again (W:G5): the same
 //! phone asks the same again, and nothing it says could change the answer.
 //!
 //! Only what depends on nothing but the request and the configuration is kept, and only for a

@@ -14,7 +14,6 @@ use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::bucket::Pace;
-use crate::shard::shield::failures::is_ordinary_challenge;
 use crate::sip::Status;
 use crate::sip::Transport;
 use crate::sip::digest;
@@ -101,7 +100,7 @@ impl Shard {
     ) {
         let method = request.message.method();
         self.refusal_counters.count(method, refusal.status());
-        if matches!(refusal, Refusal::Shed(_)) || is_ordinary_challenge(request, refusal) {
+        if matches!(refusal, Refusal::Shed(_)) || self.is_ordinary_challenge(request, refusal) {
             return;
         }
         self.report_failure(request, refusal, now, out);
@@ -160,7 +159,7 @@ fn describe(request: &Request<'_>, refusal: &Refusal<'_>, shard: ShardId) -> Ref
         status,
         reason: phrase(refusal),
         from: text(message.from().map_or(b"", |from| from.uri)),
-        user: digest::claimed_user(message, None),
+        user: digest::named_user(message),
         to: text(message.to().map_or(b"", |to| to.uri)),
         count: 1,
         age: Duration::ZERO,

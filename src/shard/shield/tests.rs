@@ -580,7 +580,7 @@ fn when_too_many_wait_the_oldest_is_read() {
     assert_eq!(lab.counter("requests_shed_by_backlog"), 0);
 }
 
-/// PEERS 30, 32
+/// W:G5
 #[test]
 fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {
     let mut lab = Lab::new(AuthMode::Trusted, ShieldOptions::default());
@@ -654,7 +654,7 @@ fn a_challenge_that_is_given_again_is_fresh() {
     assert_eq!(lab.counter("refusals_repeated"), 9);
 }
 
-/// PEERS 34; W:A1.12-A1.14: shorter by a tenth at most, never longer, never too short, and not at all
+/// W:A1.12-A1.14: shorter by a tenth at most, never longer, never too short, and not at all
 /// for a few.
 #[test]
 fn a_crowd_is_spread() {
@@ -696,7 +696,7 @@ fn a_crowd_is_spread() {
     assert_eq!(granted(&mut lab, 503, 3_600), 3_600);
 }
 
-/// W:G5; PEERS 30
+/// W:G5
 #[test]
 fn a_phone_that_loops_is_an_alarm_and_is_listed() {
     let shield = ShieldOptions {

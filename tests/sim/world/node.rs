@@ -43,6 +43,7 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         response_ring_octets: 1 << 22,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        allow_rfc2069: false,
         shield: ShieldOptions {
             phone: Rate {
                 per_second: 3,
