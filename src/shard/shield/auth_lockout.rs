@@ -6,7 +6,7 @@
 //! never locked out of that account, whatever others do: neither a neighbour behind its NAT that
 //! guesses, nor a guesser elsewhere, nor whoever forges its address stops a phone.
 //!
-//! Memory is fixed, see [`Memory`]. The engine and HTTP have one each, so the limits hold for each
+//! Memory is fixed (`memory`). The engine and HTTP have one each, so the limits hold for each
 //! shard and for HTTP. Not here: which peers are exempt, which the callers know.
 
 use std::hash::DefaultHasher;
