@@ -14,6 +14,7 @@ use criterion::Criterion;
 use lamplighter::sip::Message;
 use lamplighter::sip::digest::Algorithm;
 use lamplighter::sip::digest::Authenticator;
+use lamplighter::sip::digest::Realm;
 use lamplighter::sip::digest::ReplayWindows;
 use lamplighter::sip::digest::Secret;
 use lamplighter::sip::message::Framing;
@@ -24,6 +25,23 @@ use md5::Md5;
 const REALM: &str = "b.test";
 const URI: &str = "sip:p7@b.test";
 const UPTIME: Duration = Duration::from_secs(10);
+
+/// A realm where every user has that secret.
+struct OneUser<'s>(&'s Secret);
+
+impl Realm for OneUser<'_> {
+    fn name(&self) -> &str {
+        REALM
+    }
+
+    fn secret_of(&self, _: &str) -> Option<&Secret> {
+        Some(self.0)
+    }
+
+    fn is_named(&self, host: &str) -> bool {
+        host == REALM
+    }
+}
 
 fn hash(text: &str) -> String {
     let octets = Md5::digest(text.as_bytes());
@@ -80,10 +98,10 @@ fn main() -> Result<(), Error> {
         };
         let verify = |octets: Vec<u8>| {
             let message = Message::parse(&octets, Framing::Datagram);
-            let known = |_: &str| Some(&secret);
+            let realm = OneUser(&secret);
             let verified = message.map(|message| {
                 authenticator
-                    .verify(&message, REALM, known, &mut replay, UPTIME)
+                    .verify(&message, &realm, &mut replay, UPTIME)
                     .is_ok()
             });
             assert!(matches!(verified, Ok(true)), "a right answer is right");

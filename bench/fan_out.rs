@@ -1,4 +1,4 @@
-//! What a NOTIFY costs when one lamp changes and a thousand phones watch it (PERF 5, number 1).
+//! What a NOTIFY costs when one lamp changes and a thousand phones watch it.
 //!
 //! One presentity, 1,000 watchers on 1,000 ports, every NOTIFY acknowledged; a PUBLISH changes the
 //! lamp again and again. Beside it, in turns and with the same phones, the blaster sends the very

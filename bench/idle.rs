@@ -1,4 +1,4 @@
-//! What a server costs that has nothing to do, and what waking it costs (PERF 5, number 9).
+//! What a server costs that has nothing to do, and what waking it costs.
 //!
 //! With a million subscriptions nobody touches: the share of a core it uses. Then single datagrams
 //! and bursts of 16, 150 us apart, that need no answer (a keepalive of two line ends): CPU time for

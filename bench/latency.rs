@@ -1,4 +1,4 @@
-//! From PUBLISH to lamp, and what overload does (PERF 5, number 4).
+//! From PUBLISH to lamp, and what overload does.
 //!
 //! Twenty presentities with a thousand watchers each on a thousand ports. PUBLISHes come at random
 //! moments (Poisson), due whether or not the server is done with the last one, and are timed from

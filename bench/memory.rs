@@ -1,4 +1,4 @@
-//! What a subscription weighs, and what a storm of timers does to a turn (PERF 5, number 7).
+//! What a subscription weighs, and what a storm of timers does to a turn.
 //!
 //! A million subscriptions to 100,000 presentities (ten watchers each, twenty keys a phone) are
 //! made on the real server; its memory after, less its memory before, per subscription. Then, in

@@ -1,5 +1,4 @@
-//! What a NOTIFY costs when ten thousand phones are reached through one session border controller
-//! (PERF 5, number 3).
+//! What a NOTIFY costs when ten thousand phones are reached through one session border controller.
 //!
 //! 10,000 watchers of ten presentities, all behind one address and port, by UDP and by one TCP
 //! connection. By UDP a NOTIFY that leaves in a train of equally long ones (GSO) is compared with

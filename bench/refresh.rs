@@ -1,4 +1,4 @@
-//! What a refresh costs, and whether a full table makes it dearer (PERF 5, number 5).
+//! What a refresh costs, and whether a full table makes it dearer.
 //!
 //! Two servers, one with 1,000 subscriptions, one that grows to 100,000 and then 1,000,000 (ten
 //! watchers a presentity, twenty keys a phone, 1,000 ports). In turns each refreshes subscriptions

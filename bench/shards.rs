@@ -1,5 +1,4 @@
-//! What a second shard costs, and a state change that crosses from one to the other (PERF 5,
-//! number 10).
+//! What a second shard costs, and a state change that crosses from one to the other.
 //!
 //! 10,000 watchers on 1,000 ports, ten presentities of a thousand watchers each (so many that it
 //! does not matter which shard took the PUBLISH), one shard against two. The kernel deals ports out to shards and a hash deals out presentities; so watchers are

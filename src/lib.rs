@@ -13,6 +13,8 @@
 //! - [`shard`]: the engine, where the two meet: synchronous, single-owner, deterministic.
 //! - `net`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).
+//!
+//! `W:A1.13` in a comment names a rule of `tests/conformance/RULES.md`.
 
 pub mod presence;
 pub mod shard;

@@ -138,6 +138,7 @@ fn options(epoch: Instant) -> Options {
         product: "Lamplighter".into(),
         subscriptions_max: 10_000,
         subscriptions_per_phone_max: 1000,
+        subscription_octets_max: 1 << 30,
         subscriptions_per_flow_home: 1000,
         expiry_grace: Duration::from_secs(32),
         probation: Duration::from_secs(60),
@@ -147,12 +148,14 @@ fn options(epoch: Instant) -> Options {
         timers_per_turn: 512,
         segment_octets_max: 1400,
         presentities_max: 1000,
+        contacts_max: 1_000_000,
         publications_per_presentity_max: 32,
         calls_per_presentity_max: 50,
         body_octets_max: 65_536,
         response_ring_octets: 1 << 16,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        allow_rfc2069: false,
         shield: ShieldOptions {
             phone: Rate {
                 per_second: 1,
@@ -524,6 +527,24 @@ fn a_request_of_a_phone_that_loops_allocates_nothing() {
         }
     }
     assert_eq!(refused, 201);
+}
+
+/// A refusal that the operator's table knows only counts up. Before, it is listed, and its loop.
+#[test]
+fn a_refusal_that_is_listed_allocates_nothing() {
+    let mut bench = Bench::new(1, "dialog");
+    let flow = bench.phones[0].flow;
+    for round in 0..95 {
+        bench.phones[0].to_tag.clear();
+        bench.phones[0].target = "sip:100@elsewhere.net".to_owned();
+        let request = String::from_utf8(bench.subscribe(0)).unwrap();
+        let octets = request.replace("Call-ID: 0", &format!("Call-ID: {round}"));
+        bench.outbox.clear();
+        let bytes = octets.as_bytes();
+        let allocations = bench.measure(Input::Datagram { flow, bytes });
+        assert!(bench.sent()[0].starts_with("SIP/2.0 404 "));
+        assert!(allocations == 0 || round < 40, "round {round}");
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("rand_chacha", &["sip/random"]),
     ("sha2", &["sip/digest", "presence/document"]),
     ("signal_hook", &["runtime"]),
-    ("slab", &["shard", "sip"]),
+    ("slab", &["shard", "sip", "net", "http"]),
     ("smallvec", &["sip", "presence", "shard", "net"]),
     ("socket2", &["net", "config", "runtime", "http"]),
     ("subtle", &["sip", "http"]),

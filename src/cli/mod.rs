@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod demo;
 mod edit;
+mod operate;
 mod question;
 mod say;
 mod serve;
@@ -22,10 +23,20 @@ use crate::cli::edit::ApproveArguments;
 use crate::cli::edit::DenyArguments;
 use crate::cli::edit::ListArguments;
 use crate::cli::edit::RulesArguments;
+use crate::cli::operate::ReloadArguments;
+use crate::cli::operate::StatusArguments;
 use crate::cli::say::SayArguments;
 
-/// Where the configuration is unless `--config` says otherwise.
+/// Where the configuration is unless `--config` or [`CONFIG_VARIABLE`] says otherwise.
 const CONFIG_FILE: &str = "/etc/lamplighter/lamplighter.toml";
+/// The environment variable that names the configuration.
+const CONFIG_VARIABLE: &str = "LAMPLIGHTER_CONFIG";
+
+/// The configuration file that the environment names.
+fn config_of_environment() -> Option<PathBuf> {
+    let file = std::env::var_os(CONFIG_VARIABLE);
+    file.filter(|file| !file.is_empty()).map(PathBuf::from)
+}
 
 /// A SIP presence and busy-lamp-field server.
 #[derive(Debug, Parser)]
@@ -43,12 +54,20 @@ enum Command {
     Demo(DemoArguments),
     /// Check a configuration file; prints every fault with its line.
     Check(ConfigArguments),
+    /// Print the default configuration, with every key explained.
+    Config,
+    /// Tell whether the running server is ready, where it listens, and whom it serves.
+    Status(StatusArguments),
+    /// Have the running server read its configuration again.
+    Reload(ReloadArguments),
     /// Tell why the lamp of an address is as it is.
     Why(QuestionArguments),
     /// Tell who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
     /// Tell which phones send the same again and again in vain.
     Loops(LoopsArguments),
+    /// Tell which requests were refused lately, of whom and why.
+    Refusals(RefusalsArguments),
     /// Show and edit lists; subscribed phones follow at once.
     List(ListArguments),
     /// Say something about an address: do-not-disturb, a note, a lamp, a parked call.
@@ -64,18 +83,26 @@ enum Command {
 /// The configuration file.
 #[derive(Debug, Args)]
 struct ConfigArguments {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = CONFIG_FILE)]
-    config: PathBuf,
+    /// The configuration file [default: $LAMPLIGHTER_CONFIG, or /etc/lamplighter/lamplighter.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    fn file(&self) -> PathBuf {
+        let file = self.config.clone().or_else(config_of_environment);
+        file.unwrap_or_else(|| PathBuf::from(CONFIG_FILE))
+    }
 }
 
 /// Where the running server is to be found.
 #[derive(Debug, Args)]
 struct ServerArguments {
-    /// The server's control socket [default: /run/lamplighter/control.sock]
+    /// The server's control socket [default: where the configuration says]
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "config")]
     socket: Option<PathBuf>,
-    /// The server's configuration file, which says where its control socket is.
+    /// The server's configuration file [default: $LAMPLIGHTER_CONFIG, or
+    /// /etc/lamplighter/lamplighter.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -109,6 +136,22 @@ impl LoopsArguments {
     }
 }
 
+/// How the refusals are shown.
+#[derive(Debug, Args)]
+struct RefusalsArguments {
+    /// All columns, as wide as they get.
+    #[arg(long)]
+    wide: bool,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl RefusalsArguments {
+    fn request(&self) -> Request {
+        Request::get("/refusals").with_some("wide", self.wide.then_some("yes"))
+    }
+}
+
 impl QuestionArguments {
     fn ask(&self, path: &'static str) -> ExitCode {
         let wide = self.wide.then_some("yes");
@@ -124,12 +167,16 @@ impl QuestionArguments {
 #[must_use]
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(&arguments.config),
+        Command::Serve(arguments) => serve::run(&arguments.file()),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Check(arguments) => check::run(&arguments.config),
+        Command::Check(arguments) => check::run(&arguments.file()),
+        Command::Config => operate::print_default(),
+        Command::Status(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Why(arguments) => arguments.ask("/why"),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
         Command::Loops(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Refusals(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::List(arguments) => edit::list(&arguments),
         Command::Say(arguments) => say::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),
@@ -156,7 +203,7 @@ mod tests {
         let Command::Serve(serve) = parse("lamplighter serve").unwrap().command else {
             unreachable!()
         };
-        assert_eq!(serve.config, PathBuf::from(CONFIG_FILE));
+        assert_eq!(serve.config, None);
         let Command::Why(why) = parse("lamplighter why 123@a --socket /x").unwrap().command else {
             unreachable!()
         };
@@ -177,6 +224,9 @@ mod tests {
         match Arguments::try_parse_from(words).ok()?.command {
             Command::List(arguments) => Some(arguments.request()),
             Command::Loops(arguments) => Some(arguments.request()),
+            Command::Refusals(arguments) => Some(arguments.request()),
+            Command::Status(arguments) => Some(arguments.request()),
+            Command::Reload(arguments) => Some(arguments.request()),
             Command::Say(arguments) => Some(arguments.request()),
             Command::Approve(arguments) => Some(arguments.request()),
             Command::Deny(arguments) => Some(arguments.request()),
@@ -194,7 +244,15 @@ mod tests {
         );
         let table: &[Row] = &[
             ("loops --socket /x", "/loops", &[]),
+            ("status --config /y", "/status", &[]),
+            ("reload", "/reload", &[]),
+            (
+                "reload --accept-removal",
+                "/reload",
+                &[("accept_removal", "yes")],
+            ),
             ("loops --wide", "/loops", &[("wide", "yes")]),
+            ("refusals --wide", "/refusals", &[("wide", "yes")]),
             ("list show", "/list", &[]),
             ("list show t@a --socket /x", "/list", &[("list", "t@a")]),
             (
@@ -307,7 +365,7 @@ mod tests {
             ),
         ];
         for (line, path, fields) in table {
-            let is_question = ["/list", "/loops", "/rules"].contains(path);
+            let is_question = ["/list", "/loops", "/refusals", "/rules", "/status"].contains(path);
             let expected = if is_question {
                 Request::get(path)
             } else {

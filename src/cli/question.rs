@@ -2,11 +2,14 @@
 
 use std::io;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::cli::CONFIG_FILE;
 use crate::cli::ServerArguments;
 use crate::cli::client::Request;
+use crate::cli::config_of_environment;
 use crate::config::Complaints;
 use crate::config::Config;
 use crate::config::Source;
@@ -37,14 +40,19 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
     }
 }
 
-/// The control socket: as given, else as the given configuration says, else the default one. A
-/// configuration with faults the parser does not see still says where its server is.
+/// The control socket: as given, else as the configuration says that is given, or named by the
+/// environment, or in the usual place; else the default one. A configuration with faults still says
+/// where its server is.
 fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
-    match (&server.socket, &server.config) {
-        (Some(socket), _) => Ok(socket.clone()),
-        (None, Some(file)) => Ok(Config::parse(&Source::read(file)?)?.control_socket()),
-        (None, None) => Ok(Config::default().control_socket()),
+    if let Some(socket) = &server.socket {
+        return Ok(socket.clone());
     }
+    let source = match server.config.clone().or_else(config_of_environment) {
+        Some(file) => Source::read(&file)?,
+        // The usual file may be missing, or not for the eyes of whoever asks.
+        None => Source::read(Path::new(CONFIG_FILE)).unwrap_or_default(),
+    };
+    Ok(Config::glance(&source).control_socket())
 }
 
 fn advice(kind: io::ErrorKind) -> &'static str {

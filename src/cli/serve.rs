@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::config::Config;
+use crate::config::Connections;
 use crate::config::Loaded;
 use crate::config::Plan;
+use crate::net::Limits;
+use crate::net::crowd::CrowdLimits;
 use crate::runtime;
+use crate::runtime::Fresh;
 use crate::runtime::ListenerPlan;
+use crate::runtime::Node;
 use crate::runtime::NodePlan;
-use crate::shard::Directory;
 use crate::telemetry;
 
 /// Runs until it is told to end.
@@ -39,13 +43,19 @@ pub(super) fn run(file: &Path) -> ExitCode {
         shards = plan.shards.len(),
         "starting"
     );
-    match runtime::run(node_plan(plan), |_| (), || reload(file, &config)) {
+    let file = file.to_owned();
+    match runtime::run(node_plan(plan), ready, move || load(&file, &config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The last line of the start: where the server is to be reached, and whom it serves.
+fn ready(node: &Node) {
+    tracing::info!("ready: {}", node.summary());
 }
 
 /// Says what is allowed but probably not meant.
@@ -79,6 +89,8 @@ fn node_plan(plan: Plan) -> NodePlan {
         advertise: listener.advertise,
     };
     NodePlan {
+        limits: limits(&plan),
+        http_connections: crowd_limits(plan.http_connections),
         shards: plan.shards,
         http_cpu: Some(plan.http_cpu),
         listeners: plan.listeners.into_iter().map(listener).collect(),
@@ -89,23 +101,31 @@ fn node_plan(plan: Plan) -> NodePlan {
     }
 }
 
-/// The domains and accounts of the file as it is now; None, with every fault logged, when it is not
-/// in order. What else differs from what runs is said each time, for it still waits for a restart.
-fn reload(file: &Path, running: &Config) -> Option<Arc<Directory>> {
-    match config::load(file) {
-        Ok(Loaded { config, plan }) => {
-            note(&plan);
-            for section in running.needs_restart(&config) {
-                tracing::warn!("{section} has changed: restart to apply it");
-            }
-            Some(Arc::new(plan.directory))
-        }
-        Err(complaints) => {
-            complaints
-                .to_string()
-                .lines()
-                .for_each(|line| tracing::error!("{line}"));
-            None
-        }
+/// The limits of a shard's sockets.
+pub(super) fn limits(plan: &Plan) -> Limits {
+    Limits {
+        connections: crowd_limits(plan.sip_connections),
+        idle_timeout: plan.idle_connection,
+        ..Limits::default()
     }
+}
+
+/// How many connections there may be, as the sockets' room says it.
+pub(super) fn crowd_limits(connections: Connections) -> CrowdLimits {
+    CrowdLimits {
+        connections_max: connections.max,
+        per_address_max: connections.per_address_max,
+    }
+}
+
+/// The file as it is now, or every fault of it. What else differs from what runs is said each time,
+/// for it still waits for a restart.
+fn load(file: &Path, running: &Config) -> Result<Fresh, String> {
+    let Loaded { config, plan } = config::load(file).map_err(|faults| faults.to_string())?;
+    let waits = |section| format!("{section} has changed: restart to apply it");
+    let sections = running.needs_restart(&config).into_iter().map(waits);
+    Ok(Fresh {
+        notes: plan.notes.into_iter().chain(sections).collect(),
+        directory: Arc::new(plan.directory),
+    })
 }

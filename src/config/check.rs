@@ -13,6 +13,7 @@ use crate::config::complaint::Complainer;
 use crate::config::machine::Machine;
 use crate::config::plan::Listener;
 use crate::config::schema;
+use crate::config::schema::Config;
 use crate::config::schema::TransportKind;
 use crate::config::tenants::canonical_domain;
 use crate::sip::Transport;
@@ -135,6 +136,28 @@ pub(super) fn http_listeners(
         addresses.push(address);
     }
     addresses
+}
+
+/// Octets of a Unix socket's path: what `sockaddr_un` has room for, but for the zero at its end.
+const SOCKET_PATH_OCTETS_MAX: usize = 107;
+
+/// The path of the control socket.
+pub(super) fn control_socket(config: &Config, complainer: &mut Complainer<'_>) {
+    let path = config.control_socket();
+    let octets = path.as_os_str().len();
+    if octets > SOCKET_PATH_OCTETS_MAX {
+        let place = match &config.http.control_socket {
+            Some(path) => path.span(),
+            None => config.node.data_dir.span(),
+        };
+        let what = format!(
+            "the path of the control socket has {octets} octets, and the system takes \
+             {SOCKET_PATH_OCTETS_MAX}: {}",
+            path.display()
+        );
+        let remedy = "give a shorter one with control_socket = \"...\" in [http]";
+        complainer.add(place, what, remedy);
+    }
 }
 
 /// An address to bind.

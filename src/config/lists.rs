@@ -7,6 +7,7 @@ use toml::Spanned;
 use crate::config::complaint::Complainer;
 use crate::config::people::Names;
 use crate::config::people::is_user;
+use crate::config::people::user_remedy;
 use crate::config::schema;
 use crate::config::schema::Config;
 use crate::config::schema::StyleKind;
@@ -190,8 +191,7 @@ fn member(
 fn check_user(user: &Spanned<String>, complainer: &mut Complainer<'_>) {
     if !is_user(user.get_ref()) {
         let what = format!("{:?} is no user", user.get_ref());
-        let remedy = "give the part before the @, at most 256 octets";
-        complainer.add(user.span(), what, remedy);
+        complainer.add(user.span(), what, user_remedy(user.get_ref()));
     }
 }
 

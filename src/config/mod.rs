@@ -27,6 +27,7 @@ pub use complaint::Complaint;
 pub use complaint::Complaints;
 pub use complaint::Source;
 pub use machine::Machine;
+pub use plan::Connections;
 pub use plan::Listener;
 pub use plan::Plan;
 pub use profiles::SHIPPED_FILE;

@@ -12,6 +12,7 @@ use crate::config::tenants::canonical_domain;
 use crate::presence::policy::Pattern;
 use crate::presence::policy::People;
 use crate::presence::policy::WatcherCondition;
+use crate::shard::Directory;
 
 /// The names a file knows, read before anything is converted: what stands further down may be
 /// spoken of further up.
@@ -119,12 +120,13 @@ impl Names {
         Some(People::Named(Pattern::new(user, domain)))
     }
 
-    /// Who watches: a word, a group of the rule's domain, a user of it (unless he reads like a word
-    /// that was misspelt), or an address of any domain.
+    /// Who watches: a word, a group of the rule's domain, a user of it (unless there is no such
+    /// account, and he reads like a word that was misspelt or cut off), or an address of any domain.
     pub(super) fn watcher(
         &self,
         text: &Spanned<String>,
         domain: &str,
+        directory: &Directory,
         complainer: &mut Complainer<'_>,
     ) -> Option<WatcherCondition> {
         let bare = bare(text.get_ref());
@@ -138,7 +140,9 @@ impl Names {
             return Some(WatcherCondition::People(People::Everybody));
         }
         let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
-        let neighbour = || nearest(bare, &words).is_none().then_some((bare, domain));
+        let is_account = directory.account(&format!("{bare}@{domain}")).is_some();
+        let meant = meant(bare, &words).filter(|_| !is_account);
+        let neighbour = || meant.is_none().then_some((bare, domain));
         let address = bare.rsplit_once('@').or_else(neighbour);
         let address = address.filter(|(user, _)| is_user(user));
         let named = address.and_then(|(user, host)| {
@@ -146,7 +150,7 @@ impl Names {
             Some(WatcherCondition::People(People::Named(pattern)))
         });
         if named.is_none() {
-            let remedy = match nearest(bare, &words) {
+            let remedy = match meant {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!(
                     "write a user, user@domain, *@domain, a group's name, or one of: {}",
@@ -173,12 +177,36 @@ const WORDS: [(&str, WatcherCondition); 6] = [
     ("anyone", WatcherCondition::People(People::Everybody)),
 ];
 
+/// The word that was probably meant: one that is near, or that begins like this.
+fn meant<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
+    const LETTERS_MIN: usize = 4;
+    let begins = |word: &&&str| text.len() >= LETTERS_MIN && word.starts_with(text);
+    nearest(text, words).or_else(|| words.iter().find(begins).copied())
+}
+
 /// Without `sip:`.
 fn bare(text: &str) -> &str {
     text.strip_prefix("sip:").unwrap_or(text)
 }
 
-/// Whether a text can be the user part of an address of record, unescaped.
-pub(super) fn is_user(text: &str) -> bool {
+/// Whether a text can be shown: a name, a number.
+pub(super) fn is_phrase(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control) && text.len() <= 256
+}
+
+/// Whether a text can be the user part of an address of record, unescaped. What has an `@`, a space
+/// or a scheme in it is in no request of a phone.
+pub(super) fn is_user(text: &str) -> bool {
+    let is_strange = |letter: char| letter == '@' || letter.is_whitespace();
+    is_phrase(text) && !text.contains(is_strange) && !text.starts_with("sip:")
+}
+
+/// What to write in place of a text that is no user.
+pub(super) fn user_remedy(text: &str) -> String {
+    let part = bare(text).split('@').next().unwrap_or_default();
+    let part: String = part.split_whitespace().collect();
+    if part != text && is_user(&part) {
+        return format!("give the part before the @, without spaces: \"{part}\"");
+    }
+    "give the part before the @, at most 256 octets".to_owned()
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -29,6 +30,15 @@ pub struct Listener {
     pub advertise: Option<String>,
 }
 
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// In all.
+    pub max: usize,
+    /// Of one address.
+    pub per_address_max: usize,
+}
+
 /// A node, as the configuration wants it.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -48,6 +58,12 @@ pub struct Plan {
     pub control_socket: PathBuf,
     /// The options of every shard but for `id` and `local_addresses`, which the runtime knows.
     pub options: Options,
+    /// How many connections there may be for SIP, on each shard.
+    pub sip_connections: Connections,
+    /// How many connections there may be for HTTP.
+    pub http_connections: Connections,
+    /// How long a SIP connection may wait.
+    pub idle_connection: Duration,
     /// Domains and accounts.
     pub directory: Directory,
     /// What is allowed but probably not meant, one line each.
@@ -70,6 +86,7 @@ impl Plan {
         let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
+        check::control_socket(config, &mut complainer);
         let key = random_key().unwrap_or_else(|error| {
             complainer.add(
                 0..0,
@@ -91,6 +108,15 @@ impl Plan {
             listeners,
             http_listen,
             control_socket: config.control_socket(),
+            sip_connections: Connections {
+                max: config.limits.connections,
+                per_address_max: config.limits.connections_per_address,
+            },
+            http_connections: Connections {
+                max: config.http.connections,
+                per_address_max: config.http.connections_per_address,
+            },
+            idle_connection: config.limits.idle_connection.0,
             directory,
             notes,
         })
@@ -108,6 +134,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
             .collect(),
         product: config.sip.product.get_ref().clone(),
         subscriptions_max: limits.subscriptions,
+        subscription_octets_max: limits.subscription_memory.0,
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
         subscriptions_per_phone_max: limits.subscriptions_per_phone,
         expiry_grace: limits.expiry_grace.0,
@@ -117,12 +144,14 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         notifies_per_turn: limits.notifies_per_turn,
         segment_octets_max: limits.segment.0,
         presentities_max: limits.presentities,
+        contacts_max: limits.contacts,
         publications_per_presentity_max: limits.publications_per_presentity,
         calls_per_presentity_max: limits.calls_per_presentity,
         body_octets_max: limits.body.0,
         response_ring_octets: limits.response_ring.0,
         nonces_max: limits.nonces,
         nonce_life: config.auth.nonce_life.0,
+        allow_rfc2069: config.auth.allow_rfc2069,
         // `local_addresses` are known when the listeners are bound.
         epoch_unix: now_unix(),
         ..Options::new(ShardId(0), shards, Instant::now(), key)

@@ -12,6 +12,7 @@ use crate::presence::Aor;
 use crate::presence::policy::Handling;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::policy::WatcherCondition;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Privacy;
 use crate::shard::Directory;
@@ -41,7 +42,7 @@ pub(super) fn add_policies(
         let Some(domain) = names.domain(&policy.domain, &what, complainer) else {
             continue;
         };
-        let watcher = names.watcher(&policy.watcher, &domain, complainer);
+        let watcher = names.watcher(&policy.watcher, &domain, directory, complainer);
         let presentity = names.people(&policy.presentity, &domain, complainer);
         let package = policy
             .package
@@ -63,6 +64,15 @@ pub(super) fn add_policies(
         {
             let what = format!("policy {number} is about {aor}, who does not exist");
             notes.push(complainer.note(&policy.presentity.span(), &what));
+        }
+        if let WatcherCondition::People(People::Named(pattern)) = &watcher
+            && let user = policy.watcher.get_ref()
+            && let aor = Aor::new(user, &domain)
+            && pattern.is_only(&aor)
+            && !directory.exists(&aor)
+        {
+            let what = format!("policy {number} is about the watcher {aor}, who does not exist");
+            notes.push(complainer.note(&policy.watcher.span(), &what));
         }
         let policy = Policy {
             number,

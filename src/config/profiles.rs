@@ -6,6 +6,7 @@ use crate::config::complaint::Complainer;
 use crate::config::complaint::Source;
 use crate::config::reader::document;
 use crate::config::schema;
+use crate::config::schema::DndLampKind;
 use crate::config::schema::IdleKind;
 use crate::config::schema::ParameterKind;
 use crate::config::schema::StyleKind;
@@ -140,6 +141,8 @@ fn apply(entry: &schema::Profile, profile: &mut Profile) {
     set(&mut rendering.parameter_value, parameter_value);
     set(&mut rendering.parked_is_early, entry.parked_is_early);
     set(&mut rendering.unregistered, unregistered);
+    let dnd_lamp = entry.dnd_lamp.map(DndLampKind::lamp);
+    set_some(&mut rendering.do_not_disturb, dnd_lamp);
     set(&mut rendering.omits_zero_urgent, entry.omits_zero_urgent);
     set(&mut rendering.legacy_namespaces, entry.legacy_namespaces);
     set(&mut profile.partial_dialog_info, entry.partial_dialog_info);

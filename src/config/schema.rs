@@ -33,11 +33,13 @@ pub(super) use shield::Shield;
 pub(super) use tenant::Account;
 pub use tenant::AuthKind;
 pub(super) use tenant::CompositionKind;
+pub(super) use tenant::DndLampKind;
 pub(super) use tenant::Domain;
 pub(super) use tenant::Group;
 pub(super) use tenant::HandlingKind;
 pub(super) use tenant::List;
 pub(super) use tenant::Policy;
+pub(super) use tenant::RegistrarKind;
 pub(super) use tenant::StyleKind;
 
 /// A default: a value that stands nowhere in the file.
@@ -168,6 +170,10 @@ keys! {
     pub struct Http in "[http]" {
         /// The addresses to bind; none for no HTTP.
         pub listen: Vec<Spanned<String>> = vec![unplaced("127.0.0.1:8080".to_owned())];
+        /// Connections in all.
+        pub connections: usize = 1024, in 1..=65_536;
+        /// Connections of one address.
+        pub connections_per_address: usize = 128, in 1..=65_536;
         /// The socket the operator's commands use; see [`Config::control_socket`].
         pub control_socket: Option<Spanned<PathBuf>> = None;
     }
@@ -189,6 +195,8 @@ keys! {
         /// Life of a nonce.
         pub nonce_life: Interval = Interval::from_secs(7200),
             in Interval::from_secs(30)..=Interval::from_days(7);
+        /// Whether credentials without qop are taken.
+        pub allow_rfc2069: bool = false;
     }
 }
 
@@ -200,9 +208,11 @@ keys! {
     #[allow(missing_docs, reason = "named as in shard::Options, explained in default.toml")]
     pub struct Limits in "[limits]" {
         pub subscriptions: usize = 2_000_000, in 1..=COUNT_MAX;
+        pub subscription_memory: Octets = Octets(2 << 30), in Octets(1 << 20)..=Octets(1 << 40);
         pub subscriptions_per_flow_home: usize = 1_000;
         pub subscriptions_per_phone: usize = 2_000, in 1..=COUNT_MAX;
         pub presentities: usize = 1_000_000, in 1..=COUNT_MAX;
+        pub contacts: usize = 1_000_000, in 1..=COUNT_MAX;
         pub publications_per_presentity: usize = 64, in 1..=10_000;
         pub calls_per_presentity: usize = 50, in 1..=10_000;
         pub body: Octets = Octets(64 << 10), in Octets(1 << 10)..=Octets(16 << 20);
@@ -213,6 +223,10 @@ keys! {
         pub segment: Octets = Octets(1400), in Octets(0)..=Octets(8900);
         pub expiry_grace: Interval = Interval::from_secs(32);
         pub probation: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
+        pub connections: usize = 32_768, in 1..=1 << 20;
+        pub connections_per_address: usize = 1024, in 1..=1 << 20;
+        pub idle_connection: Interval = Interval::from_secs(600),
+            in Interval::from_secs(10)..=Interval::from_days(1);
     }
 }
 
@@ -244,7 +258,7 @@ impl Config {
         config
     }
 
-    /// [`Self::read`] for those who want nothing but the keys.
+    /// Reads a text for those who want nothing but the keys.
     ///
     /// # Errors
     /// Every key and value that is not understood.
@@ -252,6 +266,13 @@ impl Config {
         let mut complainer = Complainer::new(source);
         let config = Self::read(source, &mut complainer);
         complainer.verdict().map(|()| config)
+    }
+
+    /// Reads a text without a complaint, for those who only want to know where the server of the
+    /// file is.
+    #[must_use]
+    pub fn glance(source: &Source) -> Self {
+        Self::read(source, &mut Complainer::new(source))
     }
 
     /// The socket of the operator's commands: as given; else `control.sock` in the data directory;

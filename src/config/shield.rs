@@ -19,10 +19,13 @@ pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) 
             .filter_map(|text| network(text, complainer))
             .collect(),
         buckets_max: shield.buckets,
+        unproven_max: shield.unproven,
         refusals_max: shield.refusals,
         refusal_life: shield.refusal_life.0,
         stale_max: shield.stale,
         wrong_max: shield.wrong,
+        wrong_per_address_max: shield.wrong_per_address,
+        wrong_per_account_max: shield.wrong_per_account,
         cool_down: shield.cool_down.0,
         backlog_max: shield.backlog,
         postpone_at: shield.postpone,

@@ -12,13 +12,16 @@ use crate::config::check::network;
 use crate::config::complaint::Complainer;
 use crate::config::lists;
 use crate::config::people::Names;
+use crate::config::people::is_phrase;
 use crate::config::people::is_user;
+use crate::config::people::user_remedy;
 use crate::config::policies;
 use crate::config::profiles;
 use crate::config::schema;
 use crate::config::schema::AuthKind;
 use crate::config::schema::CompositionKind;
 use crate::config::schema::Config;
+use crate::config::schema::RegistrarKind;
 use crate::presence::Aor;
 use crate::presence::list::MEMBERS_MAX;
 use crate::presence::rules::Style;
@@ -50,6 +53,9 @@ pub(super) fn directory(
     let mut accounts = HashSet::new();
     for account in &config.account {
         add_account(account, &names, &mut directory, &mut accounts, complainer);
+    }
+    for domain in &config.domain {
+        names_without_account(domain, &names, &directory, complainer);
     }
     lists::add_groups(config, &names, &mut directory, complainer);
     lists::add_lists(config, &names, &mut directory, complainer);
@@ -124,13 +130,16 @@ fn add_domain(
             CompositionKind::Alceo => Style::Alceo,
             CompositionKind::Imagicle => Style::Imagicle,
         },
+        dnd_lamp: domain.dnd_lamp.lamp(),
         auth,
         trusted,
         reveal_number: domain.reveal_number,
         max_call_duration: domain.max_call_duration.0,
         min_expires: domain.min_expires.get_ref().0,
+        min_publish_expires: domain.min_publish_expires.get_ref().0,
         max_expires: domain.max_expires.get_ref().0,
         open: domain.open,
+        is_registrar: domain.registrar == RegistrarKind::Presence,
         sha256: domain.sha256,
         ..Domain::new(&name)
     };
@@ -181,10 +190,17 @@ pub(super) fn canonical_domain(name: &str) -> Option<String> {
 
 /// The spans of a domain.
 fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
-    let (min, max) = (domain.min_expires.get_ref(), domain.max_expires.get_ref());
-    if max < min {
-        let place = placed([&domain.max_expires, &domain.min_expires]);
-        let what = format!("max_expires ({max}) is less than min_expires ({min})");
+    let longest = &domain.max_expires;
+    for (name, shortest) in [
+        ("min_expires", &domain.min_expires),
+        ("min_publish_expires", &domain.min_publish_expires),
+    ] {
+        let (min, max) = (shortest.get_ref(), longest.get_ref());
+        if min <= max {
+            continue;
+        }
+        let place = placed([longest, shortest]);
+        let what = format!("max_expires ({max}) is less than {name} ({min})");
         complainer.add(
             place,
             what,
@@ -223,10 +239,47 @@ fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>)
     ranges
 }
 
+/// Complains of orbits and resources that are accounts too: whether such a one is a person or a
+/// place would depend on who looks.
+fn names_without_account(
+    domain: &schema::Domain,
+    names: &Names,
+    directory: &Directory,
+    complainer: &mut Complainer<'_>,
+) {
+    let Some(own) = names.known(domain.name.get_ref()) else {
+        return;
+    };
+    for (key, texts) in [("orbits", &domain.orbits), ("resources", &domain.resources)] {
+        for text in texts {
+            let Ok(range) = UserRange::parse(text.get_ref()) else {
+                continue;
+            };
+            let aors = range.users().map(|user| Aor::new(&user, own));
+            let accounts: Vec<Aor> = aors
+                .filter(|aor| directory.account(aor.as_str()).is_some())
+                .collect();
+            if let Some(first) = accounts.first() {
+                let range = text.get_ref();
+                let what = match accounts.len() {
+                    1 => format!("{key} \"{range}\" has the account {first} in it"),
+                    count => {
+                        format!(
+                            "{key} \"{range}\" has {count} accounts in it, {first} is the first"
+                        )
+                    }
+                };
+                let remedy = "these names have no account: choose others, or remove the account";
+                complainer.add(text.span(), what, remedy);
+            }
+        }
+    }
+}
+
 /// A name or a number that is there and can be shown.
 fn phrase(text: &Spanned<String>, key: &str, complainer: &mut Complainer<'_>) -> Option<Box<str>> {
     let given = text.get_ref().trim();
-    if !is_user(given) {
+    if !is_phrase(given) {
         let what = format!("{:?} cannot stand in {key}", text.get_ref());
         complainer.add(
             text.span(),
@@ -248,11 +301,7 @@ fn add_account(
     let user = account.user.get_ref();
     if !is_user(user) {
         let what = format!("{user:?} is no user");
-        complainer.add(
-            account.user.span(),
-            what,
-            "give the part before the @, at most 256 octets",
-        );
+        complainer.add(account.user.span(), what, user_remedy(user));
     }
     if account.password.get_ref().0.is_empty() {
         let what = format!("the password of \"{user}\" is empty");
@@ -285,8 +334,36 @@ fn add_account(
     if let Some(added) = directory.add_account(user, &domain, &account.password.get_ref().0) {
         added.is_feeder = account.feeder;
     }
+    set_auth_id(account, &aor, directory, complainer);
     if details != Details::default() {
         directory.describe(&aor, details);
+    }
+}
+
+fn set_auth_id(
+    account: &schema::Account,
+    aor: &Aor,
+    directory: &mut Directory,
+    complainer: &mut Complainer<'_>,
+) {
+    let Some(auth_id) = &account.auth_id else {
+        return;
+    };
+    let name = auth_id.get_ref().as_str();
+    if name == aor.user() {
+        return;
+    }
+    if !is_user(name) {
+        let what = format!("the auth_id {name:?} of \"{aor}\" is no user name");
+        complainer.add(
+            auth_id.span(),
+            what,
+            "give what the phone has as its auth id",
+        );
+    } else if !directory.set_auth_id(aor, name, &account.password.get_ref().0) {
+        let what =
+            format!("another account of the domain goes by \"{name}\", the auth_id of \"{aor}\"");
+        complainer.add(auth_id.span(), what, "give each account a name of its own");
     }
 }
 

@@ -95,6 +95,27 @@ fn the_shipped_file_explains_every_key() {
     }
 }
 
+/// What a change of a table takes stands above its header.
+#[test]
+fn the_shipped_file_says_what_a_reload_applies() {
+    let default = Config::default();
+    for (table, _) in schema::TABLES {
+        let (above, _) = DEFAULT_FILE.split_once(&format!("{table}\n")).unwrap();
+        let above = above.trim_end_matches(['#', ' ', '\n']);
+        let word = above.lines().next_back().unwrap();
+        let is_applied = table.starts_with("[[") && *table != "[[sip.listen]]";
+        let expected = match is_applied {
+            true => "# A change is applied by a reload.",
+            false => "# A change needs a restart.",
+        };
+        assert_eq!(word, expected, "{table}");
+    }
+    let changed = Config::parse(&source(
+        "[[domain]]\nname = \"a\"\n[[profile]]\nname = \"poly\"\n",
+    ));
+    assert!(default.needs_restart(&changed.unwrap()).is_empty());
+}
+
 /// The examples in comments are valid too: uncommented, they are a working file.
 #[test]
 fn the_examples_of_the_shipped_file_work() {
@@ -123,17 +144,6 @@ fn the_examples_of_the_shipped_file_work() {
 
 const LAB_NOTE: &str =
     "lamplighter.toml:33: domain \"lab\" believes everybody (auth = \"none\"): for labs only";
-
-#[test]
-fn the_readme_shows_a_file_that_works() {
-    let readme = include_str!("../../README.md");
-    let (_, file) = readme.split_once("```toml\n").unwrap();
-    let (file, _) = file.split_once("```").unwrap();
-    let plan = plan(file);
-    assert!(plan.notes.is_empty(), "{:?}", plan.notes);
-    assert_eq!(plan.directory.domains().len(), 1);
-    assert!(plan.directory.account("123@abc.com").is_some());
-}
 
 #[test]
 fn an_operators_file_is_converted() {
@@ -226,6 +236,7 @@ fn an_operators_file_is_converted() {
         (domain.min_expires, domain.max_expires),
         (Duration::from_secs(60), Duration::from_secs(600))
     );
+    assert_eq!(domain.min_publish_expires, Duration::from_secs(1));
     assert!(!plan.directory.account("123@abc.com").unwrap().is_feeder);
     assert!(plan.directory.account("pbx@abc.com").unwrap().is_feeder);
     assert!(plan.notes.iter().any(|note| note == LAB_NOTE));

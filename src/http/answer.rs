@@ -46,6 +46,24 @@ pub(super) fn not_allowed(allow: &'static str) -> Answer {
     answer
 }
 
+/// 503, after which the connection ends: it was spare.
+pub(super) fn last_unavailable() -> Answer {
+    let mut answer = unavailable();
+    answer
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// 429: too many wrong passwords; ask again in a while.
+pub(super) fn too_many() -> Answer {
+    let mut answer = text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n");
+    answer
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
+    answer
+}
+
 /// 503: ask again in a second.
 pub(super) fn unavailable() -> Answer {
     let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");

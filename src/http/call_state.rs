@@ -1,10 +1,12 @@
 //! `call_state.htm` (W:D1): a mobile operator's or an app's word that somebody is in a call, or is
 //! no more.
 //!
-//! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=`. What it says becomes one
-//! contribution of the presentity, which ends by itself. The number goes into that contribution and
+//! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=&state=`. What it says becomes
+//! one contribution of the presentity, which ends by itself. Without `state` a number means busy and
+//! none idle. The number goes into that contribution and
 //! nowhere else: no log, no answer to a client.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -29,7 +31,10 @@ use crate::http::fields::Fields;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::call::CallState;
+use crate::presence::call::Direction;
 use crate::presence::call::Party;
+use crate::presence::statement::CallSource;
+use crate::presence::statement::Said;
 use crate::shard::Command;
 use crate::shard::Directory;
 use crate::shard::Reply;
@@ -43,29 +48,29 @@ const FORM_OCTETS_MAX: usize = 8 << 10;
 /// Characters of a number.
 const NUMBER_CHARACTERS_MAX: usize = 64;
 /// The names of the fields; their order does not matter (W:D1.1).
-const FIELDS: [&str; 5] = ["domain", "user", "password", "number", "expires"];
+const FIELDS: [&str; 6] = ["domain", "user", "password", "number", "expires", "state"];
 /// Numbers the calls, so that no two of them show watchers the same dialog `id` (W:B3.5). The
 /// engine keeps the first as long as the same call is reported.
 static CALLS: AtomicU64 = AtomicU64::new(1);
 
 /// Answers a request.
-pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer {
+pub(super) async fn answer<E: Engine>(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    site: &Site<E>,
+) -> Answer {
     let statement = match read(request).await {
-        Ok(fields) => Statement::new(&fields, &site.directory(), &site.decoy),
+        Ok(fields) => Statement::new(&fields, peer, site),
         Err(refusal) => Err(refusal),
     };
     let statement = match statement {
         Ok(statement) => statement,
         Err(refusal) => return refusal.into_answer(),
     };
-    tracing::debug!(aor = %statement.aor, busy = statement.call.is_some(), "call_state.htm");
-    let Statement { aor, call, expires } = statement;
+    let Statement { aor, said } = statement;
+    tracing::debug!(%aor, "call_state.htm");
     let owner = Shard::owner(&aor, site.engine.shards());
-    match site
-        .engine
-        .ask(owner, Command::call_state(aor, call, expires))
-        .await
-    {
+    match site.engine.ask(owner, Command::Say { aor, said }).await {
         Ok(Reply::Done) => answer::text(StatusCode::OK, "OK\n"),
         Ok(_) | Err(_) => answer::unavailable(),
     }
@@ -84,6 +89,8 @@ enum Refusal {
     Malformed(&'static str),
     /// 403, whatever it is that does not fit (W:D1.8)
     Forbidden,
+    /// 429, after too many wrong passwords (RFC 6585 §4)
+    TooMany,
 }
 
 impl Refusal {
@@ -97,6 +104,7 @@ impl Refusal {
             ),
             Self::Malformed(why) => answer::text(StatusCode::BAD_REQUEST, why),
             Self::Forbidden => answer::text(StatusCode::FORBIDDEN, "Forbidden\n"),
+            Self::TooMany => answer::too_many(),
         }
     }
 }
@@ -143,39 +151,88 @@ async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
+/// The words of `state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ringing,
+    Busy,
+    DoNotDisturb,
+    Idle,
+}
+
+impl State {
+    fn from_word(word: &str) -> Result<Self, Refusal> {
+        Ok(match word {
+            "ringing" => Self::Ringing,
+            "busy" => Self::Busy,
+            "dnd" => Self::DoNotDisturb,
+            "idle" => Self::Idle,
+            _ => {
+                let why = "state is none of: ringing, busy, dnd, idle\n";
+                return Err(Refusal::Malformed(why));
+            }
+        })
+    }
+}
+
 /// What an authenticated request says. No `Debug`: the number is nobody's business.
 struct Statement {
     aor: Aor,
-    call: Option<Arc<CallDialog>>,
-    expires: Duration,
+    said: Said,
 }
 
 impl Statement {
     /// What is malformed is told before anybody is looked up, so that it tells nothing about who
     /// exists.
-    fn new(fields: &Fields, directory: &Directory, decoy: &Secret) -> Result<Self, Refusal> {
+    fn new<E>(fields: &Fields, peer: IpAddr, site: &Site<E>) -> Result<Self, Refusal> {
+        let directory = &*site.directory.current();
         let missing = Refusal::Malformed("domain, user and password are needed\n");
         let domain = fields.value("domain").ok_or(missing)?;
         let user = fields.value("user").ok_or(missing)?;
         let password = fields.value("password").ok_or(missing)?;
         let number = number(fields.value("number").unwrap_or_default())?;
         let seconds = fields.value("expires").map(seconds).transpose()?;
+        let state = fields.value("state").filter(|word| !word.is_empty());
+        let state = state.map(State::from_word).transpose()?;
 
-        let opened = Lock::new(directory, decoy, domain, user).open(user, password);
+        let lock = Lock::new(directory, &site.decoy, domain, user);
+        let attempt = site.attempts.begin(peer, lock.realm, user, directory);
+        let attempt = attempt.ok_or(Refusal::TooMany)?;
+        let opened = lock.open(user, password);
+        site.attempts.judged(&attempt, peer, user, opened.is_some());
         let (aor, domain) = opened.ok_or(Refusal::Forbidden)?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));
-        // No number, and a number for no time at all, both say that the call is over (W:D1.3,
-        // D1.5).
-        let call = number
-            .filter(|_| !expires.is_zero())
-            .map(|number| Arc::new(call(&number, domain)));
-        let expires = if call.is_some() {
-            expires
-        } else {
-            Duration::ZERO
-        };
-        Ok(Self { aor, call, expires })
+        let said = said(state, number.as_deref(), expires, domain);
+        Ok(Self { aor, said })
+    }
+}
+
+/// What a request says: without a `state`, no number is no call (W:D1.3). Whatever is said for no
+/// time at all is over (W:D1.5).
+fn said(state: Option<State>, number: Option<&str>, expires: Duration, domain: &Domain) -> Said {
+    let otherwise = if number.is_some() {
+        State::Busy
+    } else {
+        State::Idle
+    };
+    let state = state.unwrap_or(otherwise);
+    let call = match state {
+        State::DoNotDisturb => return Said::CallStateDoNotDisturb(expires),
+        State::Ringing => Some(call(CallState::Early, number, domain)),
+        State::Busy => Some(call(CallState::Confirmed, number, domain)),
+        State::Idle => None,
+    };
+    let call = call.filter(|_| !expires.is_zero()).map(Arc::new);
+    let life = if call.is_some() {
+        expires
+    } else {
+        Duration::ZERO
+    };
+    Said::Call {
+        source: CallSource::CallState,
+        call,
+        expires: Some(life),
     }
 }
 
@@ -236,19 +293,19 @@ fn seconds(text: &str) -> Result<u64, Refusal> {
     Ok(text.parse().unwrap_or(u64::MAX))
 }
 
-/// The call leg with `number` at its other end. Who called, nobody said.
-fn call(number: &str, domain: &Domain) -> CallDialog {
-    let identity = sip_uri(number, &domain.name);
+/// The call leg with `number` at its other end. Who called, nobody said; but what rings was called.
+fn call(state: CallState, number: Option<&str>, domain: &Domain) -> CallDialog {
+    let identity = number.map(|number| sip_uri(number, &domain.name));
     CallDialog {
         id: format!("call_state-{}", CALLS.fetch_add(1, Ordering::Relaxed)).into(),
         call_id: Box::default(),
         local_tag: Box::default(),
         remote_tag: Box::default(),
-        direction: None,
-        state: CallState::Confirmed,
+        direction: (state == CallState::Early).then_some(Direction::Recipient),
+        state,
         local: Party::default(),
         remote: Party {
-            identity: identity.into(),
+            identity: identity.unwrap_or_default().into(),
             ..Party::default()
         },
         remote_is_private: !domain.reveal_number,

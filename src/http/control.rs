@@ -4,7 +4,8 @@
 //! | page | fields |
 //! |---|---|
 //! | `/why`, `/watchers` | `aor`, `wide` |
-//! | `/counters`, `/loops` | |
+//! | `/counters`, `/loops`, `/refusals`, `/status` | |
+//! | `/reload` | `accept_removal` |
 //! | `/list` | `list`, or none for all lists |
 //! | `/list/create` | `list`, `name`, `style`, `members` |
 //! | `/list/delete` | `list` |
@@ -22,8 +23,10 @@ mod lists;
 mod loops;
 mod questions;
 mod refusal;
+mod refusals;
 mod rules;
 mod say;
+mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +41,7 @@ use hyper::body::Incoming;
 use crate::http::Site;
 use crate::http::answer;
 use crate::http::answer::Answer;
+use crate::http::control::form::Form;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
 use crate::shard::Command;
@@ -55,9 +59,19 @@ pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let is_question = matches!(
         path.as_str(),
-        "/why" | "/watchers" | "/counters" | "/loops" | "/list" | "/rules"
+        "/why"
+            | "/watchers"
+            | "/counters"
+            | "/loops"
+            | "/refusals"
+            | "/status"
+            | "/list"
+            | "/rules"
     );
-    let is_command = lists::is_command(&path) || rules::is_command(&path) || say::is_command(&path);
+    let is_command = path == "/reload"
+        || lists::is_command(&path)
+        || rules::is_command(&path)
+        || say::is_command(&path);
     let done = match (is_question, is_command) {
         (true, _) if !is_read => return answer::not_allowed("GET, HEAD"),
         (_, true) if request.method() != Method::POST => return answer::not_allowed("POST"),
@@ -77,7 +91,9 @@ async fn ask<E: Engine>(path: &str, query: &str, site: &Site<E>) -> Result<Strin
         "/list" => lists::show(query, &site.directory()),
         "/rules" => rules::show(query, &site.directory()),
         "/loops" => loops::show(query, site).await,
-        _ => Ok(questions::counters(&site.engine).await),
+        "/refusals" => refusals::show(query, site).await,
+        "/status" => status::show(query, site).await,
+        _ => Ok(questions::counters(site).await),
     }
 }
 
@@ -90,12 +106,25 @@ async fn act<E: Engine>(
     let body = form::body(request).await?;
     // Texts may be somebody's affair; which command it was, and that it was done, is not.
     tracing::debug!(path, "command");
-    if say::is_command(path) {
+    if path == "/reload" {
+        reload(&query, &body, site).await
+    } else if say::is_command(path) {
         say::act(path, &query, &body, site).await
     } else if lists::is_command(path) {
         lists::act(path, &query, &body, site).await
     } else {
         rules::act(path, &query, &body, site).await
+    }
+}
+
+/// `POST /reload`
+async fn reload<E: Engine>(query: &str, body: &[u8], site: &Site<E>) -> Result<String, Refusal> {
+    let form = Form::parse(query, body, &["accept_removal"])?;
+    let accepts_removal = form.is_yes("accept_removal")?;
+    match site.engine.reload(accepts_removal).await {
+        Ok(Ok(text)) => Ok(text + "\n"),
+        Ok(Err(why)) => Err(Refusal::NotReloaded(why)),
+        Err(_) => Err(Refusal::Silent),
     }
 }
 

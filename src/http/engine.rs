@@ -20,9 +20,15 @@ pub trait Engine: Clone + 'static {
         command: Command,
     ) -> impl Future<Output = Result<Reply, Unavailable>>;
 
+    /// Has the configuration read again, and waits for what comes of it.
+    fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>>;
+
     /// Whether the node takes new work: every shard runs and nobody asked it to drain.
     fn is_ready(&self) -> bool;
 }
+
+/// What came of a reload, in words for the operator: what is in force now, or why nothing changed.
+pub type Reloaded = Result<String, String>;
 
 /// The shard did not take the command or did not answer: it is full, or the node is ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

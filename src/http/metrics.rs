@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 use hyper::header;
 use hyper::header::HeaderValue;
 
+use crate::http::Site;
 use crate::http::answer::Answer;
 use crate::http::engine::Engine;
 use crate::shard::Command;
@@ -25,7 +26,8 @@ pub(super) struct Counted {
 }
 
 /// Asks every shard, and adds what the cores count themselves.
-pub(super) async fn count<E: Engine>(engine: &E) -> Counted {
+pub(super) async fn count<E: Engine>(site: &Site<E>) -> Counted {
+    let engine = &site.engine;
     let mut counted = Counted {
         values: Vec::new(),
         silent: Vec::new(),
@@ -39,6 +41,8 @@ pub(super) async fn count<E: Engine>(engine: &E) -> Counted {
         }
     }
     counted.values.extend(telemetry::totals());
+    counted.values.extend(site.public.counters());
+    counted.values.extend(site.attempts.counters());
     counted
 }
 
@@ -50,8 +54,9 @@ fn add(values: &mut Vec<(&'static str, u64)>, (name, value): (&'static str, u64)
 }
 
 /// `GET /metrics`
-pub(super) async fn answer<E: Engine>(engine: &E) -> Answer {
-    let counted = count(engine).await;
+pub(super) async fn answer<E: Engine>(site: &Site<E>) -> Answer {
+    let engine = &site.engine;
+    let counted = count(site).await;
     let mut text = String::new();
     for (name, value) in &counted.values {
         sample(&mut text, name, *value);
@@ -107,6 +112,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::http::CONTROL_CONNECTIONS;
+    use crate::http::connections::Connections;
     use crate::shard::Input;
     use crate::shard::Options;
     use crate::shard::Outbox;
@@ -140,6 +147,11 @@ mod tests {
         };
         let mut names: Vec<&str> = engine.iter().map(|(name, _)| *name).collect();
         names.extend(telemetry::totals().iter().map(|(name, _)| *name));
+        names.extend(
+            Connections::new(CONTROL_CONNECTIONS)
+                .counters()
+                .map(|(name, _)| name),
+        );
         names.extend(["shards", "shards_silent", "ready", "resident_memory_bytes"]);
         let count = names.len();
         names.sort_unstable();

@@ -9,31 +9,49 @@
 
 mod answer;
 mod aor;
+mod attempts;
 mod call_state;
 mod connection;
+mod connections;
 mod control;
 mod directory;
 pub mod engine;
+pub mod facts;
 mod fields;
+mod host;
 mod io;
 mod metrics;
 mod router;
 mod table;
 
+pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
 pub use engine::Engine;
+pub use engine::Reloaded;
 pub use engine::Unavailable;
+pub use facts::Facts;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures_util::future::join;
 use futures_util::future::join_all;
 
+use crate::http::attempts::Attempts;
 use crate::http::connection::Door;
+use crate::http::connections::Connections;
 use crate::net::adopt;
+use crate::net::crowd::CrowdLimits;
 use crate::shard::Directory;
+use crate::shard::shield::ShieldOptions;
 use crate::sip::digest::Secret;
+
+/// Connections at the operator's socket.
+const CONTROL_CONNECTIONS: CrowdLimits = CrowdLimits {
+    connections_max: 32,
+    per_address_max: 32,
+};
 
 /// What the HTTP core serves.
 #[derive(Debug)]
@@ -42,22 +60,40 @@ pub struct HttpPlan<E> {
     pub listeners: Vec<std::net::TcpListener>,
     /// The bound and listening socket of the operator's commands.
     pub control: Option<std::os::unix::net::UnixListener>,
+    /// How many connections there may be at the public sockets, and as many at the operator's.
+    pub connections: CrowdLimits,
     /// The way to the shards.
     pub engine: E,
     /// Domains and accounts.
     pub directory: SharedDirectory,
+    /// What the node says of itself.
+    pub facts: Facts,
+    /// How often a password may be wrong, and who is exempt.
+    pub shield: ShieldOptions,
 }
 
 /// What every request may look at.
 struct Site<E> {
+    public: Connections,
+    control: Connections,
     engine: E,
     directory: SharedDirectory,
+    facts: Facts,
     /// Compared with when there is no account, so that a wrong user costs what a wrong password
     /// costs (W:D1.8).
     decoy: Secret,
+    attempts: Attempts,
 }
 
 impl<E> Site<E> {
+    /// The connections of one of our doors.
+    fn connections(&self, door: Door) -> &Connections {
+        match door {
+            Door::Public => &self.public,
+            Door::Control => &self.control,
+        }
+    }
+
     /// The directory in force now.
     fn directory(&self) -> Arc<Directory> {
         self.directory.current()
@@ -69,9 +105,13 @@ impl<E> Site<E> {
 pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
     let decoy = Secret::new("nobody", "invalid", "");
     let site = Rc::new(Site {
+        public: Connections::new(plan.connections),
+        control: Connections::new(CONTROL_CONNECTIONS),
         engine: plan.engine,
         directory: plan.directory,
+        facts: plan.facts,
         decoy,
+        attempts: Attempts::new(plan.shield),
     });
     let public = plan
         .listeners
@@ -91,7 +131,9 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
                     None
                 }
             });
-    join_all(doors.collect::<Vec<_>>()).await;
+    let accepting = join_all(doors.collect::<Vec<_>>());
+    let sweeping = connection::sweep(Rc::clone(&site));
+    join(accepting, sweeping).await;
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Which page a request is for.
 
+use std::net::IpAddr;
+
 use hyper::Method;
 use hyper::Request;
 use hyper::StatusCode;
@@ -11,8 +13,10 @@ use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::call_state;
 use crate::http::connection::Door;
+use crate::http::connections::Visit;
 use crate::http::control;
 use crate::http::engine::Engine;
+use crate::http::host;
 use crate::http::metrics;
 
 /// Octets of a query; a longer one is 414 (W:E3.28).
@@ -22,8 +26,12 @@ const QUERY_OCTETS_MAX: usize = 8 << 10;
 pub(super) async fn answer<E: Engine>(
     request: Request<Incoming>,
     door: Door,
+    visit: &Visit,
     site: &Site<E>,
 ) -> Answer {
+    if !host::is_valid(&request) {
+        return answer::last(StatusCode::BAD_REQUEST, "Bad Request\n");
+    }
     // RFC 9112 §6.1 lets a server refuse any transfer coding. Ours has no use for one, and where
     // none is taken, a request with Content-Length and Transfer-Encoding cannot hide a second one
     // from a proxy (W:E3.28).
@@ -38,23 +46,31 @@ pub(super) async fn answer<E: Engine>(
         return answer::last(StatusCode::URI_TOO_LONG, "URI Too Long\n");
     }
     match door {
-        Door::Public => public(request, site).await,
+        Door::Public if visit.is_spare() && !tells_how_we_do(&request) => {
+            answer::last_unavailable()
+        }
+        Door::Public => public(request, visit.peer(), site).await,
         Door::Control => control::answer(request, site).await,
     }
 }
 
-async fn public<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Answer {
+async fn public<E: Engine>(request: Request<Incoming>, peer: IpAddr, site: &Site<E>) -> Answer {
     match request.uri().path() {
-        "/call_state.htm" => call_state::answer(request, site).await,
+        "/call_state.htm" => call_state::answer(request, peer, site).await,
         "/healthz" | "/readyz" | "/metrics" if !is_read(&request) => {
             answer::not_allowed("GET, HEAD")
         }
         "/healthz" => answer::text(StatusCode::OK, "OK\n"),
         "/readyz" if site.engine.is_ready() => answer::text(StatusCode::OK, "OK\n"),
         "/readyz" => answer::unavailable(),
-        "/metrics" => metrics::answer(&site.engine).await,
+        "/metrics" => metrics::answer(site).await,
         _ => not_found(),
     }
+}
+
+/// Whether it is for a page that must be there however many connections others hold.
+fn tells_how_we_do(request: &Request<Incoming>) -> bool {
+    matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics")
 }
 
 fn is_read(request: &Request<Incoming>) -> bool {

@@ -15,6 +15,7 @@ use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::io::AsyncRead;
 use futures_util::io::AsyncWrite;
@@ -47,12 +48,15 @@ pub struct Connection {
     queue: RefCell<Vec<u8>>,
     queue_octets_max: usize,
     has_ended: Cell<bool>,
+    has_spoken: Cell<bool>,
+    /// When it began, its last message came, or what came by it ends, whatever is latest.
+    idle_since: Cell<Instant>,
 }
 
 impl Connection {
     /// Takes over an accepted stream.
     #[must_use]
-    pub fn new(stream: TcpStream, flow: Flow, queue_octets_max: usize) -> Self {
+    pub fn new(stream: TcpStream, flow: Flow, queue_octets_max: usize, now: Instant) -> Self {
         let queue = RefCell::new(Vec::new());
         Self {
             flow,
@@ -60,6 +64,8 @@ impl Connection {
             queue,
             queue_octets_max,
             has_ended: Cell::new(false),
+            has_spoken: Cell::new(false),
+            idle_since: Cell::new(now),
         }
     }
 
@@ -152,6 +158,29 @@ impl Connection {
         if queue.is_empty() {
             *queue = Vec::new();
         }
+    }
+
+    /// A whole message came.
+    pub fn hear(&self, now: Instant) {
+        self.has_spoken.set(true);
+        self.keep(now);
+    }
+
+    /// The connection is in use until then.
+    pub fn keep(&self, until: Instant) {
+        self.idle_since.set(self.idle_since.get().max(until));
+    }
+
+    /// Whether a whole message ever came.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.has_spoken.get()
+    }
+
+    /// Since when it is of no use; the future while something that came by it lives.
+    #[must_use]
+    pub fn idle_since(&self) -> Instant {
+        self.idle_since.get()
     }
 
     /// Ends the connection in both directions; what waits is thrown away.

@@ -12,6 +12,7 @@ pub mod adopt;
 mod arrange;
 pub mod bind;
 pub mod connection;
+pub mod crowd;
 pub mod framing;
 pub mod interfaces;
 pub mod junk;
@@ -27,6 +28,8 @@ pub mod udp;
 
 use std::time::Duration;
 
+use crate::net::crowd::CrowdLimits;
+
 /// The limits of one shard's sockets. What happens beyond a limit is written beside it.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -36,14 +39,18 @@ pub struct Limits {
     /// Octets of the longest datagram that may leave together with others to its destination;
     /// longer ones leave each on its own, and all do when it is 0.
     pub segment_octets_max: usize,
-    /// Stream connections of one shard; one more is closed at once.
-    pub connections_max: usize,
-    /// Stream connections of one address on one shard; one more is closed at once (W:E2.8).
-    pub connections_per_address_max: usize,
-    /// Octets waiting for a peer that does not read; beyond it the connection is closed.
+    /// Stream connections of one shard.
+    pub connections: CrowdLimits,
+    /// A stream that carried no message for so long is closed, unless a subscription, a publication
+    /// or a registration came by it that still lives.
+    pub idle_timeout: Duration,
+    /// The same while room is short.
+    pub idle_timeout_short: Duration,
+    /// Octets waiting for a peer that does not read; beyond it the connection is closed. More than
+    /// the longest NOTIFY of a list.
     pub outbound_octets_max: usize,
-    /// A message that has begun on a stream must be complete after this, or the connection is
-    /// closed (W:E2.8).
+    /// The first message of a stream must be complete after this, and later ones so long after they
+    /// began, or the connection is closed (W:E2.8).
     pub message_timeout: Duration,
     /// Octets of start line and headers on a stream; beyond it the connection is closed (W:A6.5).
     pub head_octets_max: usize,
@@ -56,9 +63,13 @@ impl Default for Limits {
         Self {
             stalled_octets_max: 4 * 1024 * 1024,
             segment_octets_max: 1400,
-            connections_max: 32 * 1024,
-            connections_per_address_max: 1024,
-            outbound_octets_max: 1024 * 1024,
+            connections: CrowdLimits {
+                connections_max: 32 * 1024,
+                per_address_max: 1024,
+            },
+            idle_timeout: Duration::from_secs(600),
+            idle_timeout_short: Duration::from_secs(5),
+            outbound_octets_max: 6 * 1024 * 1024,
             message_timeout: Duration::from_secs(30),
             head_octets_max: 64 * 1024,
             message_octets_max: 128 * 1024,

@@ -10,12 +10,16 @@ use std::hash::Hasher;
 use std::io::IoSlice;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
 
+use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::net::Limits;
 use crate::net::connection::Connection;
 use crate::net::connection::Written;
+use crate::net::crowd::Crowd;
 use crate::net::tcp::Accepted;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
@@ -27,6 +31,8 @@ use crate::telemetry::CoreCounters;
 /// Pieces of one write: as many as the kernel takes, more than two for each message of a turn. That
 /// many fit on the stack.
 const PIECES_MAX: usize = 1024;
+/// Connections looked through at once for those that only take room.
+const SWEEP_MAX: usize = 1024;
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 
@@ -34,7 +40,11 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Streams {
     connections: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
-    by_address: HashMap<IpAddr, usize>,
+    crowd: Crowd,
+    /// The same connections, to be looked through one part after the other.
+    places: Slab<Rc<Connection>>,
+    /// The first place of the part that is next.
+    next_place: usize,
     shard: ShardId,
     limits: Limits,
     last_number: u32,
@@ -47,6 +57,7 @@ pub struct Streams {
 #[derive(Debug)]
 struct Entry {
     connection: Rc<Connection>,
+    place: usize,
     first: u32,
     last: u32,
 }
@@ -84,7 +95,9 @@ impl Streams {
     pub fn new(shard: ShardId, limits: Limits) -> Self {
         Self {
             connections: HashMap::default(),
-            by_address: HashMap::new(),
+            crowd: Crowd::new(limits.connections),
+            places: Slab::new(),
+            next_place: 0,
             shard,
             limits,
             last_number: 0,
@@ -99,6 +112,8 @@ impl Streams {
         &mut self,
         accepted: Accepted,
         listener: u16,
+        now: Instant,
+        is_trusted: impl FnOnce(IpAddr) -> bool,
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
         let Accepted {
@@ -106,12 +121,7 @@ impl Streams {
             local,
             peer,
         } = accepted;
-        let of_this_address = self.by_address.get(&peer.ip()).copied().unwrap_or(0);
-        let is_crowded = of_this_address >= self.limits.connections_per_address_max;
-        if is_crowded
-            || self.connections.len() >= self.limits.connections_max
-            || self.last_number == u32::MAX
-        {
+        if !self.crowd.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
             counters.connections_refused.add(1);
             return None;
         }
@@ -131,16 +141,18 @@ impl Streams {
             stream,
             flow,
             self.limits.outbound_octets_max,
+            now,
         ));
         self.connections.insert(
             name,
             Entry {
+                place: self.places.insert(Rc::clone(&connection)),
                 connection: Rc::clone(&connection),
                 first: NONE,
                 last: NONE,
             },
         );
-        self.by_address.insert(peer.ip(), of_this_address + 1);
+        self.crowd.join(peer.ip());
         counters.connections_accepted.add(1);
         counters.connections_open.set(self.connections.len() as u64);
         Some(connection)
@@ -152,15 +164,52 @@ impl Streams {
             return;
         };
         entry.connection.end();
-        let address = entry.connection.flow.peer.ip();
-        if let Some(count) = self.by_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_address.remove(&address);
-            }
-        }
+        self.places.try_remove(entry.place);
+        self.crowd.leave(entry.connection.flow.peer.ip());
         counters.connections_closed.add(1);
         counters.connections_open.set(self.connections.len() as u64);
+    }
+
+    /// A subscription, a publication or a registration that came by a connection lives until then.
+    pub fn keep(&self, name: ConnectionId, until: Instant) {
+        if let Some(entry) = self.connections.get(&name) {
+            entry.connection.keep(until);
+        }
+    }
+
+    /// Looks through the next part of the connections and ends those that only wait, after a time
+    /// that is short while room is. Their readers notice and have them removed.
+    pub fn end_idle(
+        &mut self,
+        now: Instant,
+        is_trusted: impl Fn(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) {
+        let part = self.next_place..self.next_place + SWEEP_MAX;
+        let is_last = part.end >= self.places.capacity();
+        self.next_place = if is_last { 0 } else { part.end };
+        for connection in part.filter_map(|place| self.places.get(place)) {
+            let idle = now.saturating_duration_since(connection.idle_since());
+            // The cheap comparison first: nearly all are in use.
+            if idle >= self.limits.idle_timeout_short
+                && idle >= self.patience(connection, &is_trusted)
+                && !connection.has_ended()
+            {
+                counters.connections_idle.add(1);
+                connection.end();
+            }
+        }
+    }
+
+    /// How long a connection may wait.
+    fn patience(&self, connection: &Connection, is_trusted: impl Fn(IpAddr) -> bool) -> Duration {
+        if self.crowd.is_short(connection.flow.peer.ip(), is_trusted) {
+            self.limits.idle_timeout_short
+        } else if connection.has_spoken() {
+            self.limits.idle_timeout
+        } else {
+            self.limits.message_timeout
+        }
     }
 
     /// Ends all connections; their readers notice and have them removed.

@@ -33,7 +33,7 @@ impl CallState {
         }
     }
 
-    /// How long a statement of this state is believed without being renewed (DESIGN §3, W:B1.17).
+    /// How long a statement of this state is believed without being renewed (W:B1.17).
     /// None: as long as its source says.
     #[must_use]
     pub const fn time_to_live_max(self) -> Option<Duration> {

@@ -7,6 +7,9 @@
 //!
 //! Guarantees, for legs of equal key:
 //! - The state only goes forward (RFC 4235 §3.7.1); an older statement is ignored.
+//! - `id` and Call-ID name a dialog (RFC 4235 §4.1.1). What an exchange calls `terminated` is over
+//!   with all its branches that it reported, whatever tags they had; what a phone does, with those
+//!   that the tags it gives allow. An answered branch outlives the end of an unanswered one.
 //! - What a source called `terminated` stays over for 32 s ([`Tombstones`]), whichever publication
 //!   names it again, however late.
 //! - A statement with other tags is about another leg: a fork's loser never clears the winner. A
@@ -87,14 +90,10 @@ impl CallSet {
         }
     }
 
-    /// Whether a live dialog of a new document is a leg of that publication, so that the new one
-    /// stands for the old. A `terminated` one says something about its own leg alone.
-    pub(crate) fn overlaps(
-        &self,
-        publication: u64,
-        publisher: u64,
-        dialogs: &[CallDialog],
-    ) -> bool {
+    /// Whether a live dialog of a new document of `owner` is a leg of that publication, so that the
+    /// new one speaks for the legs of the old. A `terminated` one says something about its own leg
+    /// alone.
+    pub(crate) fn overlaps(&self, publication: u64, owner: Owner, dialogs: &[CallDialog]) -> bool {
         let legs = || {
             self.legs
                 .iter()
@@ -103,7 +102,18 @@ impl CallSet {
         dialogs
             .iter()
             .filter(|dialog| dialog.state != CallState::Terminated)
-            .any(|dialog| legs().any(|leg| leg.is_restated_by(Key::of(publisher, dialog))))
+            .map(|dialog| Key::of(owner.publisher, dialog))
+            .any(|key| {
+                legs().any(|leg| leg.is_restated_by(key) || leg.key().is_named_by(key, false))
+            })
+    }
+
+    /// A publisher began anew and reports no call: its other publications are about none either.
+    /// They may name their legs again, for none was said to be terminated.
+    pub(crate) fn omit_others(&mut self, owner: Owner, now: Instant) {
+        self.bury_where(Ending::Omitted, now, |leg| {
+            leg.owner.publisher == owner.publisher && leg.owner.publication != owner.publication
+        });
     }
 
     /// Whether a publication has live legs.
@@ -113,7 +123,7 @@ impl CallSet {
             .any(|leg| leg.owner.publication == publication)
     }
 
-    /// Gives the legs of a publication to the one that replaces it. Of a leg that the heir has
+    /// Gives the legs of a publication to the one that speaks for them from now on. Of a leg that the heir has
     /// already, the further report stays.
     pub(crate) fn hand_over(&mut self, publication: u64, heir: Owner) {
         let mut index = 0;
@@ -171,6 +181,7 @@ impl CallSet {
     }
 
     fn terminate(&mut self, owner: Owner, dialog: CallDialog, now: Instant) {
+        self.end_branches(owner, &dialog, now);
         let source_id = dialog.id.clone();
         let call = match self.own_leg(owner, &dialog) {
             Some(index) => merge(&self.legs.remove(index).call, dialog.clone()),
@@ -188,6 +199,25 @@ impl CallSet {
         }
         self.tombstones
             .add(owner, Arc::new(call), source_id, Ending::Terminated, now);
+    }
+
+    /// Ends the legs of the dialog that a `terminated` one names, beside the leg of equal key. When
+    /// that leg is unanswered it is the loser of a fork, and the answered ones go on; so they do when
+    /// a phone names a dialog without tags, some of whose legs are unanswered.
+    fn end_branches(&mut self, owner: Owner, dialog: &CallDialog, now: Instant) {
+        let key = Key::of(owner.publisher, dialog);
+        let is_equal = |leg: &Leg| leg.key().likeness(key) == Likeness::Equal;
+        let ends_loser = self.legs.iter().any(|leg| {
+            let is_meant = is_equal(leg) || !owner.is_feeder && leg.is_named_by(owner, key);
+            is_meant && leg.call.state.is_unanswered()
+        });
+        let is_over = |leg: &Leg| leg.is_named_by(owner, key) && !is_equal(leg);
+        self.bury_where(Ending::Dialog, now, |leg| {
+            leg.call.state.is_unanswered() && is_over(leg)
+        });
+        if !ends_loser {
+            self.bury_where(Ending::Terminated, now, is_over);
+        }
     }
 
     /// Takes a live dialog.
@@ -219,6 +249,8 @@ impl CallSet {
         let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
             Likeness::Equal => Some(0),
             Likeness::Compatible { .. } if leg.source_id == dialog.id => Some(1),
+            // The document at hand names it otherwise.
+            Likeness::Compatible { .. } if leg.named => None,
             Likeness::Compatible { .. } => Some(2),
             Likeness::Different => None,
         };
@@ -307,6 +339,15 @@ impl Leg {
             Likeness::Compatible { gains } => gains && self.call.state.is_unanswered(),
             Likeness::Different => false,
         }
+    }
+
+    /// Whether `owner` names with `key` the dialog this leg is of. Of what another publisher reports
+    /// that is believed while it is unanswered only: an answered leg may be one that `owner` does
+    /// not know of.
+    fn is_named_by(&self, owner: Owner, key: Key<'_>) -> bool {
+        let is_own = self.owner.publisher == owner.publisher;
+        (is_own || self.call.state.is_unanswered())
+            && self.key().is_named_by(key, is_own && owner.is_feeder)
     }
 
     /// Becomes `merged`, which is what is known now, unless that is an older state.

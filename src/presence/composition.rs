@@ -1,5 +1,5 @@
 //! Composition: all contributions of a presentity made one state, with the explanation of what
-//! decided (DESIGN §3, W:D2, D3).
+//! decided (W:D2, D3).
 //!
 //! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
 //! always agree. What the lamp of a dialog watcher shows ([`lamp`]) is also what the availability
@@ -50,6 +50,8 @@ use crate::presence::call::CallState;
 use crate::presence::contribution::Calls;
 use crate::presence::features::Features;
 use crate::presence::messages::Messages;
+use crate::presence::profile::DoNotDisturbLamp;
+use crate::presence::registration::EndedContact;
 use crate::presence::registration::RegisteredContact;
 use crate::presence::rules::Style;
 
@@ -183,6 +185,8 @@ pub struct Extras {
     pub messages: Option<Messages>,
     /// The contacts that are registered, in the order of their `id`.
     pub contacts: Vec<RegisteredContact>,
+    /// Contacts that ended of late, for those who were shown them.
+    pub ended_contacts: Vec<EndedContact>,
     /// The appearances that are not idle, in the order of their index.
     pub appearances: Vec<Appearance>,
     /// The number or URI at which the user is to be had while no contact is registered: the contact
@@ -190,6 +194,8 @@ pub struct Extras {
     pub alternative: Option<Box<str>>,
     /// The user's name.
     pub display: Option<Box<str>>,
+    /// What lamps show of do-not-disturb, unless a phone's profile says otherwise.
+    pub do_not_disturb_lamp: DoNotDisturbLamp,
 }
 
 /// Composes what the sources say into `composed`, whose old content does not matter but whose room
@@ -260,13 +266,18 @@ pub(crate) fn compose<'a>(
     verdict
 }
 
-/// What a dialog watcher's lamp shows. The writer of documents and the explanation both ask here.
+/// What a dialog watcher's lamp shows, unless its profile says otherwise. The writer of documents
+/// and the explanation both ask here.
 #[must_use]
 pub fn lamp(composed: &Composed) -> CallState {
-    composed
-        .calls
-        .first()
-        .map_or(CallState::Terminated, |call| call.lamp_state())
+    match composed.calls.first() {
+        Some(call) => call.lamp_state(),
+        None if composed.availability == Availability::DoNotDisturb => {
+            let lamp = composed.extras.do_not_disturb_lamp;
+            lamp.state().unwrap_or(CallState::Terminated)
+        }
+        None => CallState::Terminated,
+    }
 }
 
 /// The RPID activity that says what `availability` says (W:D2.14); the others are in

@@ -1,4 +1,4 @@
-//! Contributions: one source's named, expiring statement about a presentity (DESIGN §3).
+//! Contributions: one source's named, expiring statement about a presentity.
 
 use std::fmt;
 use std::sync::Arc;

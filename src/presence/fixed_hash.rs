@@ -3,7 +3,16 @@
 
 /// FNV-1a.
 pub(crate) fn fnv1a(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-        (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    fnv1a_of_parts(&[octets])
+}
+
+/// The same of several pieces one behind the other.
+pub(crate) fn fnv1a_of_parts(parts: &[&[u8]]) -> u64 {
+    parts
+        .iter()
+        .copied()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
 }

@@ -42,6 +42,14 @@ impl<'a> Key<'a> {
         CallIdDigest(is_known.then(|| fnv1a(self.call_id.as_bytes())))
     }
 
+    /// Whether a `new` report names the dialog of this leg: `id` and Call-ID do (RFC 4235 §4.1.1). A
+    /// tag that is missing may be any, and an exchange means all branches of its call
+    /// (`all_branches`), whatever their tags.
+    pub(crate) fn is_named_by(self, new: Self, all_branches: bool) -> bool {
+        let is_named = !new.call_id.is_empty() && self.call_id == new.call_id && self.id == new.id;
+        is_named && (all_branches || self.likeness(new) != Likeness::Different)
+    }
+
     /// How a `new` report compares with this one.
     pub(crate) fn likeness(self, new: Self) -> Likeness {
         if self.call_id.is_empty() || new.call_id.is_empty() {

@@ -40,8 +40,8 @@ impl Resolved {
     }
 }
 
-/// Members of one list, nested ones counted in (W:B5.12).
-pub const MEMBERS_MAX: usize = 1_000;
+/// Members of one list that the operator wrote down, nested ones counted in (W:B5.12).
+pub const MEMBERS_MAX: usize = 10_000;
 
 /// One member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

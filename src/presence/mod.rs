@@ -25,6 +25,7 @@ pub mod profile;
 pub mod publication;
 pub mod registration;
 pub mod rules;
+pub mod specific_dialog;
 pub mod statement;
 pub mod subscription;
 pub mod watcher;

@@ -26,6 +26,11 @@ use crate::presence::contribution::Explained;
 use crate::presence::messages::Messages;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::statements::Statements;
+use crate::presence::registration::Binding;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
+use crate::presence::registration::ContactEnd;
+use crate::presence::registration::Sequence;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::statement::Said;
@@ -38,14 +43,6 @@ mod statements;
 /// A publication and a registration outlive their expiry by this, because a refresh may be under
 /// way (W:B1.9).
 const GRACE: Duration = Duration::from_secs(2);
-
-/// How long a user is known by its calls after a source last spoke of them. Most sources speak only
-/// while there is a call; a user must not seem to leave whenever one ends, nor over a weekend.
-const KNOWN_BY_CALLS: Duration = Duration::from_secs(7 * 86_400);
-
-/// How much of that may be gone before it begins anew: an idle user's timer need not move with each
-/// of its calls.
-const KNOWN_BY_CALLS_SLACK: Duration = Duration::from_secs(86_400);
 
 /// Why a user is offline of whom sources speak, but only of such things as a mailbox.
 const SILENT_RULE: &str = "no source speaks of calls or availability";
@@ -77,8 +74,9 @@ pub struct Presentity {
     publications: Vec<Entity>,
     calls: CallSet,
     statements: Statements,
-    /// Until when an idle user is known by its calls; None when no source has spoken of them.
-    known_by_calls_until: Option<Instant>,
+    /// Whether a source has ever spoken of its calls, if only to say that there is none. Most do so
+    /// only while there is one; a user must not seem to leave whenever a call ends.
+    is_known_by_calls: bool,
     /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
     publication_next: u64,
 }
@@ -97,7 +95,7 @@ impl Default for Presentity {
             publications: Vec::new(),
             calls: CallSet::default(),
             statements: Statements::default(),
-            known_by_calls_until: None,
+            is_known_by_calls: false,
             publication_next: 0,
         }
     }
@@ -129,11 +127,41 @@ impl Presentity {
     pub fn apply(&mut self, said: Said, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, Said::Call { .. } | Said::Note(_));
-        if matches!(said, Said::Call { .. }) {
-            self.remember_calls(now);
-        }
+        self.is_known_by_calls |=
+            matches!(said, Said::Call { .. } | Said::CallStateDoNotDisturb(_));
         self.statements.take(said, now);
         self.recompose()
+    }
+
+    /// Does what a REGISTER asks for where we are the registrar; at most `room` contacts more may
+    /// come. Returns whether the composed state changed.
+    ///
+    /// # Errors
+    /// Nothing changed, for that reason.
+    pub fn bind(
+        &mut self,
+        change: BindingChange,
+        sequence: Sequence,
+        room: usize,
+        now: Instant,
+    ) -> Result<bool, BindingRefused> {
+        self.drop_expired(now);
+        let registrations = &mut self.statements.registrations;
+        registrations.bind(change, sequence, room, now)?;
+        self.extras_are_stale = true;
+        Ok(self.recompose())
+    }
+
+    /// The contacts that the user's phones have bound, with the time that is left to each.
+    #[must_use]
+    pub fn bindings(&self, now: Instant) -> Vec<Binding> {
+        self.statements.registrations.bindings(now)
+    }
+
+    /// How many contacts are registered.
+    #[must_use]
+    pub fn contacts(&self) -> usize {
+        self.statements.registrations.len()
     }
 
     /// Drops what is past its time. Returns whether the composed state changed.
@@ -150,18 +178,22 @@ impl Presentity {
         publications
             .chain(self.statements.next_expiry())
             .chain(self.calls.next_expiry())
-            .chain(self.known_by_calls_until)
             .chain(self.stale_since)
             .min()
     }
 
     /// Whether nothing is known any more, so that the presentity can be forgotten when nobody
-    /// watches. While a tombstone stands, something is known; a user whose calls were reported is
-    /// known for a week; and of whom a registrar has spoken, it is known for good that he is
-    /// expected to register.
+    /// watches. While a tombstone stands, something is known; and of whom a registrar has spoken,
+    /// it is known for good that he is expected to register.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        !self.is_spoken_of() && self.calls.is_empty() && self.known_by_calls_until.is_none()
+        !self.is_spoken_of() && self.calls.is_empty()
+    }
+
+    /// Whether its calls were ever reported: that is remembered as long as there is room.
+    #[must_use]
+    pub fn is_known_by_calls(&self) -> bool {
+        self.is_known_by_calls
     }
 
     /// Whether it belongs into a roster of all that there is (W:D4.3): a park orbit while something
@@ -200,13 +232,6 @@ impl Presentity {
         }
     }
 
-    fn remember_calls(&mut self, now: Instant) {
-        let is_due = |until| until < now + (KNOWN_BY_CALLS - KNOWN_BY_CALLS_SLACK);
-        if self.known_by_calls_until.is_none_or(is_due) {
-            self.known_by_calls_until = Some(now + KNOWN_BY_CALLS);
-        }
-    }
-
     fn is_spoken_of(&self) -> bool {
         !self.publications.is_empty() || !self.statements.are_blank()
     }
@@ -224,13 +249,12 @@ impl Presentity {
             let lives = now < entity.end();
             if !lives {
                 calls.abandon(entity.number, now);
-                registrations.abandon(entity.number, now);
+                registrations.abandon(entity.number, ContactEnd::Expired, now);
                 self.extras_are_stale |= entity.package != Package::Dialog;
             }
             lives
         });
         self.extras_are_stale |= self.statements.expire(now);
-        self.known_by_calls_until = self.known_by_calls_until.filter(|until| now < *until);
         self.stale_since.get_or_insert(now);
     }
 
@@ -257,7 +281,8 @@ impl Presentity {
             note: self.statements.note.as_ref().map(|stated| &stated.what),
             has_registrar: self.statements.registrations.are_known(),
             call_source: self.call_source(),
-            is_known_by_calls: self.known_by_calls_until.is_some(),
+            is_known_by_calls: self.is_known_by_calls,
+            has_call_state_dnd: self.statements.call_state_dnd.is_some(),
         };
         self.verdict = composition::compose(
             self.statements.calls().chain(by_publication),
@@ -319,8 +344,10 @@ impl Presentity {
             messages: self.messages().cloned(),
             alternative: alternative.map(|(_, number)| number.into()),
             contacts,
+            ended_contacts: self.statements.registrations.ended().cloned().collect(),
             appearances: appearances.map(|stated| stated.what.clone()).collect(),
             display: self.rules.display.clone(),
+            do_not_disturb_lamp: self.rules.do_not_disturb,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::presence::call::CallState;
+
 /// How an idle presentity reads in `dialog-info` (W:C0.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Idle {
@@ -32,6 +34,31 @@ pub enum Unregistered {
     Empty,
 }
 
+/// What the lamp of a user who does not want to be disturbed shows where there is no call. RFC 4235
+/// knows nothing of it, but whoever puts calls through looks at lamps alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DoNotDisturbLamp {
+    /// Idle, like everybody without a call.
+    #[default]
+    None,
+    /// As in a call.
+    Confirmed,
+    /// As if it rang.
+    Early,
+}
+
+impl DoNotDisturbLamp {
+    /// The state of the call that is shown; None when there is none.
+    #[must_use]
+    pub const fn state(self) -> Option<CallState> {
+        match self {
+            Self::None => None,
+            Self::Confirmed => Some(CallState::Confirmed),
+            Self::Early => Some(CallState::Early),
+        }
+    }
+}
+
 /// How bodies are written for a family: part of what a shared body is cached by, so it is small and
 /// compares fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +77,8 @@ pub struct Rendering {
     pub parked_is_early: bool,
     /// See [`Unregistered`].
     pub unregistered: Unregistered,
+    /// See [`DoNotDisturbLamp`]; None for what the domain of the user says.
+    pub do_not_disturb: Option<DoNotDisturbLamp>,
     /// No `(0/0)` behind message counts (W:B7.2).
     pub omits_zero_urgent: bool,
     /// The namespaces of older clients beside those in force (W:B2.9).
@@ -66,6 +95,7 @@ impl Rendering {
         parameter_value: ParameterValue::Pval,
         parked_is_early: false,
         unregistered: Unregistered::Idle,
+        do_not_disturb: None,
         omits_zero_urgent: false,
         legacy_namespaces: false,
     };
@@ -92,7 +122,8 @@ pub struct Profile {
     pub empty_accept_is_absent: bool,
     /// A list is served to it although it does not say `Supported: eventlist` (W:A1.11).
     pub assumes_eventlist: bool,
-    /// Octets of one NOTIFY's list body on UDP; None for what fits the path (W:B5.10).
+    /// Octets of one NOTIFY of a list on UDP, head and all; None for as many as a datagram carries in
+    /// fragments (W:B5.10).
     pub list_octets: Option<u32>,
     /// Resources in one NOTIFY's list body (W:C4.3).
     pub list_resources: Option<u16>,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::presence::call::CallState;
 use crate::presence::contribution::EntityTag;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
@@ -19,11 +20,10 @@ pub enum Condition {
     Foreign,
 }
 
-/// A PUBLISH, its body already read. `publisher` tells two sources of the same presentity apart
-/// when neither has a tag (W:B1.12): the authenticated user and the flow, hashed.
+/// A PUBLISH, its body already read.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// `dialog` or `presence`.
+    /// One of those that are published: `presence`, `dialog`, `message-summary`, `reg`.
     pub package: Package,
     /// The condition.
     pub condition: Condition,
@@ -32,16 +32,30 @@ pub struct Publication {
     /// The body; None when there was none. A fault is answered only when the condition holds (order
     /// of RFC 3903 §6).
     pub document: Option<Result<Document, DocumentFault>>,
-    /// Who publishes.
+    /// Who publishes: equal for two of one publisher and presentity (W:B1.12).
     pub publisher: u64,
     /// Whether that is one who speaks for everybody of the domain, as an exchange does (W:B1.3).
     pub is_feeder: bool,
 }
 
+impl Publication {
+    /// Whether it only says that calls are over: every dialog of its document is terminated, or
+    /// there is none. Such news is never too brief (W:B1.5).
+    #[must_use]
+    pub fn ends_calls(&self) -> bool {
+        match &self.document {
+            Some(Ok(Document::DialogInfo { dialogs, .. })) => dialogs
+                .iter()
+                .all(|dialog| dialog.state == CallState::Terminated),
+            _ => false,
+        }
+    }
+}
+
 /// Bounds on what is granted.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicationLimits {
-    /// Shorter (and not 0) is 423.
+    /// Shorter (and not 0) is 423, unless it ends something; see [`Publication::ends_calls`].
     pub expires_min: Duration,
     /// Longer is shortened silently.
     pub expires_max: Duration,

@@ -1,6 +1,8 @@
 //! What the configuration says about how a presentity is composed (W:D2, D3): the style of its
 //! domain, what is known about its user.
 
+use crate::presence::profile::DoNotDisturbLamp;
+
 /// Whose rules make the composed state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Style {
@@ -25,6 +27,8 @@ pub struct Rules {
     pub alternative: Option<Box<str>>,
     /// The user's name.
     pub display: Option<Box<str>>,
+    /// What lamps show of do-not-disturb, unless a phone's profile says otherwise.
+    pub do_not_disturb: DoNotDisturbLamp,
     /// A park orbit: there only while something is parked in it.
     pub is_orbit: bool,
 }

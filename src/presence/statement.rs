@@ -38,6 +38,9 @@ pub enum Said {
         /// blink, blinks.
         expires: Option<Duration>,
     },
+    /// [`CallSource::CallState`] says do-not-disturb in place of a call, for that long; its next
+    /// word takes it back.
+    CallStateDoNotDisturb(Duration),
     /// Do-not-disturb goes on or off: `feature:dnd`.
     DoNotDisturb(bool),
     /// A forwarding is set: `feature:forward`. One that is off and goes nowhere is forgotten.

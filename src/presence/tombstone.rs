@@ -30,6 +30,8 @@ pub(crate) struct Owner {
     pub(crate) publication: u64,
     /// Who publishes.
     pub(crate) publisher: u64,
+    /// Whether that is an exchange, which speaks of calls where a phone speaks of its legs.
+    pub(crate) is_feeder: bool,
 }
 
 /// How a leg came to be over.
@@ -41,6 +43,9 @@ pub(crate) enum Ending {
     /// say `terminated`, and a source with one `dialog` element for all branches of a fork names
     /// them in turn.
     Omitted,
+    /// Another branch of its dialog was said to be over, and the dialog with it. Should this one
+    /// have been answered meanwhile, it comes back.
+    Dialog,
     /// Its publication ran out. That is no news about the call: a publisher that was late publishes
     /// its answered calls anew.
     Expired,
@@ -131,8 +136,10 @@ impl Tombstone {
             Likeness::Equal => match self.ending {
                 Ending::Terminated => true,
                 Ending::Omitted => !is_own,
-                Ending::Expired => state.is_unanswered(),
+                Ending::Dialog | Ending::Expired => state.is_unanswered(),
             },
+            // Late news of a call that its source said is over.
+            _ if state.is_unanswered() && self.ended_dialog_of(owner, key) => true,
             // An answered call is never doubted because of a missing tag: it may be the winner of
             // the fork.
             Likeness::Compatible { .. } if !state.is_unanswered() => false,
@@ -145,11 +152,20 @@ impl Tombstone {
         }
     }
 
+    /// Whether a report of `owner` names the dialog that was terminated here, whatever its tags.
+    fn ended_dialog_of(&self, owner: Owner, key: Key<'_>) -> bool {
+        self.ending == Ending::Terminated
+            && self.owner.publisher == owner.publisher
+            && self.key().is_named_by(key, owner.is_feeder)
+    }
+
     /// Whether `old` says no more than this one.
     fn supersedes(&self, old: &Self) -> bool {
         let is_final = self.ending == Ending::Terminated || self.ending == old.ending;
         let is_own =
             self.owner.publication == old.owner.publication || self.call.call_id.is_empty();
-        is_final && is_own && old.key().likeness(self.key()) == Likeness::Equal
+        // Under another `id` it stands for another dialog, if neither has tags.
+        let is_same = old.source_id == self.source_id;
+        is_final && is_own && is_same && old.key().likeness(self.key()) == Likeness::Equal
     }
 }

@@ -1,5 +1,6 @@
 //! What the engine wants the operator to see at once.
 
+use crate::shard::shield::AuthenticationFailure;
 use crate::shard::shield::LoopReport;
 
 /// A phone loops: one line, rare by the engine's own pace. It names the phone, because somebody has
@@ -15,5 +16,17 @@ pub(crate) fn log(report: &LoopReport) {
         per_minute = report.per_minute(),
         "phone {:?} loops; `lamplighter loops` lists all that do",
         report.phone
+    );
+}
+
+/// Authentication failed: one line, limited by the engine. Tools like fail2ban read it, so that the
+/// address comes first, and the user, which the peer chooses, is quoted.
+pub(crate) fn log_failure(failure: &AuthenticationFailure) {
+    tracing::info!(
+        address = %failure.address,
+        user = ?failure.user,
+        reason = failure.reason,
+        via = failure.transport.uri_parameter(),
+        "authentication failed"
     );
 }

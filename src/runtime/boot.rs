@@ -12,15 +12,11 @@ use std::path::Path;
 
 use crate::net::Limits;
 use crate::net::bind;
-use crate::net::kernel;
 use crate::net::readiness::Readiness;
 use crate::runtime::error::BootError;
 use crate::runtime::plan::NodePlan;
 use crate::shard::Options;
 use crate::sip::Transport;
-
-/// Descriptors kept back from stream connections: rings, listeners, files, HTTP.
-const DESCRIPTORS_RESERVED: u64 = 512;
 
 /// The sockets of one SIP listener, one per shard.
 #[derive(Debug)]
@@ -130,22 +126,14 @@ pub(crate) fn readiness(shares: &[Share]) -> io::Result<Readiness> {
     }))
 }
 
-/// The limits of a shard's sockets: those of its engine's options, and what the process may open.
-pub(crate) fn limits(options: &Options, shards: usize) -> Limits {
-    let mut limits = Limits {
+/// The limits of a shard's sockets: those that are planned, with what its engine's options ask for.
+pub(crate) fn limits(planned: &Limits, options: &Options) -> Limits {
+    let message_octets = planned.head_octets_max + options.body_octets_max;
+    Limits {
         segment_octets_max: options.segment_octets_max,
-        ..Limits::default()
-    };
-    limits.message_octets_max = limits
-        .message_octets_max
-        .max(limits.head_octets_max + options.body_octets_max);
-    if let Some(files) = kernel::raise_open_files_limit() {
-        let each = files.saturating_sub(DESCRIPTORS_RESERVED) / shards as u64;
-        limits.connections_max = limits
-            .connections_max
-            .min(usize::try_from(each).unwrap_or(usize::MAX));
+        message_octets_max: planned.message_octets_max.max(message_octets),
+        ..planned.clone()
     }
-    limits
 }
 
 /// Binds the control socket for this user and group alone. One that a dead process left behind is

@@ -17,8 +17,10 @@ use crossbeam::queue::ArrayQueue;
 use futures_util::task::AtomicWaker;
 
 use crate::http::Engine;
+use crate::http::Reloaded;
 use crate::http::Unavailable;
 use crate::runtime::mesh::Mesh;
+use crate::runtime::reload::ReloadRequest;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
@@ -34,25 +36,25 @@ pub(crate) struct Ask {
 
 /// Whoever waits for the reply to one command. Dropped without an answer it says so.
 #[derive(Debug)]
-pub(crate) struct Replier(Waiting);
+pub(crate) struct Replier<T = Reply>(Waiting<T>);
 
 #[derive(Debug)]
-enum Waiting {
-    Task(Arc<Slot>),
-    Thread(mpsc::Sender<Reply>),
+enum Waiting<T> {
+    Task(Arc<Slot<T>>),
+    Thread(mpsc::Sender<T>),
 }
 
 /// Where a reply is left for a task.
 #[derive(Debug)]
-struct Slot {
-    reply: ArrayQueue<Reply>,
+struct Slot<T> {
+    reply: ArrayQueue<T>,
     is_over: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Replier {
+impl<T> Replier<T> {
     /// Answers.
-    pub(crate) fn answer(self, reply: Reply) {
+    pub(crate) fn answer(self, reply: T) {
         match &self.0 {
             // There is room: nobody else answers, and this one only once. Dropping `self` wakes the
             // task.
@@ -63,7 +65,7 @@ impl Replier {
     }
 }
 
-impl Drop for Replier {
+impl<T> Drop for Replier<T> {
     fn drop(&mut self) {
         if let Waiting::Task(slot) = &self.0 {
             slot.is_over.store(true, Ordering::Release);
@@ -72,7 +74,7 @@ impl Drop for Replier {
     }
 }
 
-impl Slot {
+impl<T> Slot<T> {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             reply: ArrayQueue::new(1),
@@ -81,7 +83,7 @@ impl Slot {
         })
     }
 
-    fn poll(&self, context: &Context<'_>) -> Poll<Result<Reply, Unavailable>> {
+    fn poll(&self, context: &Context<'_>) -> Poll<Result<T, Unavailable>> {
         self.waker.register(context.waker());
         // Looked at in this order, a reply left before the end is never missed.
         let is_over = self.is_over.load(Ordering::Acquire);
@@ -98,11 +100,20 @@ impl Slot {
 pub struct Commander {
     mesh: Arc<Mesh>,
     is_ready: Arc<AtomicBool>,
+    reloads: mpsc::Sender<ReloadRequest>,
 }
 
 impl Commander {
-    pub(crate) fn new(mesh: Arc<Mesh>, is_ready: Arc<AtomicBool>) -> Self {
-        Self { mesh, is_ready }
+    pub(crate) const fn new(
+        mesh: Arc<Mesh>,
+        is_ready: Arc<AtomicBool>,
+        reloads: mpsc::Sender<ReloadRequest>,
+    ) -> Self {
+        Self {
+            mesh,
+            is_ready,
+            reloads,
+        }
     }
 
     /// Gives a shard a command and blocks the thread until it replies.
@@ -180,6 +191,16 @@ impl Engine for Commander {
         poll_fn(move |context| slot.poll(context))
     }
 
+    fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>> {
+        let slot = Slot::new();
+        // Where nobody reloads, this drops the replier, and the slot hears of it.
+        let _ = self.reloads.send(ReloadRequest {
+            accepts_removal,
+            replier: Some(Replier(Waiting::Task(Arc::clone(&slot)))),
+        });
+        poll_fn(move |context| slot.poll(context))
+    }
+
     fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Acquire)
     }
@@ -197,7 +218,7 @@ mod tests {
         let mesh = Mesh::new(2);
         (
             Arc::clone(&mesh),
-            Commander::new(mesh, Arc::new(AtomicBool::new(true))),
+            Commander::new(mesh, Arc::new(AtomicBool::new(true)), mpsc::channel().0),
         )
     }
 

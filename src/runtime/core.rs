@@ -288,9 +288,21 @@ impl Turn<'_> {
 
     /// Takes an accepted stream in, if the limits let it.
     pub(crate) fn admit(&mut self, accepted: Accepted, listener: u16) -> Option<Rc<Connection>> {
-        self.state
-            .streams
-            .admit(accepted, listener, &self.core.counters)
+        let State { streams, shard, .. } = &mut *self.state;
+        let is_trusted = |peer| shard.trusts(peer);
+        streams.admit(
+            accepted,
+            listener,
+            self.now,
+            is_trusted,
+            &self.core.counters,
+        )
+    }
+
+    /// Ends the streams that only take room.
+    pub(crate) fn end_idle_streams(&mut self) {
+        let State { streams, shard, .. } = &mut *self.state;
+        streams.end_idle(self.now, |peer| shard.trusts(peer), &self.core.counters);
     }
 
     /// Forgets a stream that has ended, and tells the engine.
@@ -387,8 +399,14 @@ impl Turn<'_> {
         for (to, mail) in outbox.mail.drain(..) {
             post.send(to, mail, counters);
         }
+        for (connection, until) in outbox.kept.drain(..) {
+            streams.keep(connection, until);
+        }
         for alarm in outbox.alarms.drain(..) {
             alarms::log(&alarm);
+        }
+        for failure in outbox.failures.drain(..) {
+            alarms::log_failure(&failure);
         }
         for (token, reply) in outbox.replies.drain(..) {
             if let Some(replier) = repliers.remove(&token) {

@@ -1,7 +1,7 @@
 //! The daemon's main thread: starts the node, waits for signals, drains.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
@@ -10,9 +10,11 @@ use crate::runtime::node::Node;
 use crate::runtime::notify;
 use crate::runtime::notify::State;
 use crate::runtime::plan::NodePlan;
+use crate::runtime::reload;
+use crate::runtime::reload::Fresh;
+use crate::runtime::reload::ReloadRequest;
 use crate::runtime::signals;
 use crate::runtime::signals::Request;
-use crate::shard::Directory;
 
 /// How long draining may take.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,28 +30,39 @@ pub enum DaemonError {
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(#[source] io::Error),
+    /// The thread that reads the configuration again does not start.
+    #[error("cannot start the thread for reloads: {0}")]
+    Reload(#[source] io::Error),
     /// A core is gone; the process should be started anew.
     #[error("{0} has ended unexpectedly")]
     CoreEnded(String),
 }
 
-/// Runs a node until SIGTERM or SIGINT. At SIGHUP `reload` reads the configuration and gives the
-/// new domains and accounts, or None when it is no good (having said why); `started` is called once
-/// everything listens.
+/// Runs a node until SIGTERM or SIGINT. At SIGHUP, and when the operator says so, `load` reads the
+/// configuration anew, or says what is wrong with it; `started` is called once everything listens.
 pub fn run(
     plan: NodePlan,
     started: impl FnOnce(&Node),
-    mut reload: impl FnMut() -> Option<Arc<Directory>>,
+    load: impl FnMut() -> Result<Fresh, String> + Send + 'static,
 ) -> Result<(), DaemonError> {
     // Before the first thread, so that a signal during boot is not lost.
     let requests = signals::listen().map_err(DaemonError::Signals)?;
-    let node = Node::start(plan)?;
-    announce(&node);
+    let (reloads, reload_requests) = mpsc::channel();
+    let node = Node::start_with(plan, reloads.clone())?;
+    reload::start(node.reloader(), reload_requests, load).map_err(DaemonError::Reload)?;
     started(&node);
     notify::tell(State::Ready);
     loop {
         match requests.recv_timeout(WATCH_EVERY) {
-            Ok(Request::Reload) => apply(&node, reload()),
+            Ok(Request::Reload) => {
+                let request = ReloadRequest {
+                    accepts_removal: false,
+                    replier: None,
+                };
+                if reloads.send(request).is_err() {
+                    tracing::error!("the configuration cannot be reloaded any more: restart");
+                }
+            }
             Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(ended) = node.poll_ended() {
@@ -72,24 +85,4 @@ pub fn run(
         outstanding => tracing::warn!(outstanding, "stopped with NOTIFYs unanswered"),
     }
     Ok(())
-}
-
-fn announce(node: &Node) {
-    for (transport, address) in node.sip_addresses() {
-        tracing::info!(%address, "SIP over {}", transport.via_token());
-    }
-    for address in node.http_addresses() {
-        tracing::info!(%address, "HTTP");
-    }
-}
-
-fn apply(node: &Node, directory: Option<Arc<Directory>>) {
-    let Some(directory) = directory else {
-        tracing::error!("the configuration is not reloaded, the old one stays in force");
-        return;
-    };
-    match node.reload(directory) {
-        Ok(()) => tracing::info!("domains, all that is of them, and profiles reloaded"),
-        Err(error) => tracing::error!(%error, "domains and accounts are not reloaded everywhere"),
-    }
 }

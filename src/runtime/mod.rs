@@ -4,7 +4,7 @@
 //! ```text
 //! Node ── one thread per shard, pinned ── Core { Shard, sockets, timer } ─┐
 //!      ├─ one thread for HTTP, pinned ─── http::serve ── Commander ──────┤ Mesh: bounded queues, one inbox per shard
-//!      └─ the thread that called: signals, reload, drain ─ Commander ────┘
+//!      └─ the thread that called: signals, drain ───────── Commander ────┘
 //! ```
 //!
 //! Invariants worth naming: a shard is touched by its own thread alone; a turn never waits; mail is
@@ -17,6 +17,7 @@ pub mod commander;
 mod core;
 pub mod daemon;
 mod datagrams;
+mod descriptors;
 mod error;
 mod executor;
 mod linger;
@@ -24,6 +25,7 @@ mod mesh;
 pub mod node;
 pub mod notify;
 mod plan;
+mod reload;
 mod shard_core;
 pub mod signals;
 mod streams;
@@ -36,6 +38,7 @@ pub use error::BootError;
 pub use node::Node;
 pub use plan::ListenerPlan;
 pub use plan::NodePlan;
+pub use reload::Fresh;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

@@ -3,7 +3,6 @@
 //! Boot goes from what may be refused to what may not: io_uring, sockets, then threads. A node that
 //! does not start leaves nothing behind.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,19 +18,24 @@ use std::time::Instant;
 use futures_util::future;
 
 use crate::http;
+use crate::http::Facts;
 use crate::http::HttpPlan;
 use crate::http::SharedDirectory;
 use crate::http::Unavailable;
+use crate::http::facts;
 use crate::net::kernel;
 use crate::runtime::boot;
 use crate::runtime::boot::Bound;
 use crate::runtime::commander::Commander;
+use crate::runtime::descriptors::Descriptors;
 use crate::runtime::error::BootError;
 use crate::runtime::executor;
 use crate::runtime::executor::Seat;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Stop;
 use crate::runtime::plan::NodePlan;
+use crate::runtime::reload::ReloadRequest;
+use crate::runtime::reload::Reloader;
 use crate::runtime::shard_core::ShardCore;
 use crate::shard::Command;
 use crate::shard::Directory;
@@ -55,8 +59,7 @@ const RINGS_SETTLE: Duration = Duration::from_millis(1);
 pub struct Node {
     commander: Commander,
     directory: SharedDirectory,
-    sip_addresses: Vec<(Transport, SocketAddr)>,
-    http_addresses: Vec<SocketAddr>,
+    facts: Facts,
     control_socket: Option<PathBuf>,
 
     mesh: Arc<Mesh>,
@@ -77,8 +80,17 @@ pub struct CoreEnded {
 }
 
 impl Node {
-    /// Binds everything, starts every core, and returns when all of them run.
+    /// Binds everything, starts every core, and returns when all of them run. Its configuration
+    /// cannot be read again.
     pub fn start(plan: NodePlan) -> Result<Self, BootError> {
+        Self::start_with(plan, mpsc::channel().0)
+    }
+
+    /// [`Self::start`]; reloads that come in over HTTP go to `reloads`.
+    pub(crate) fn start_with(
+        plan: NodePlan,
+        reloads: mpsc::Sender<ReloadRequest>,
+    ) -> Result<Self, BootError> {
         let shards = u16::try_from(plan.shards.len())
             .ok()
             .filter(|shards| *shards > 0);
@@ -91,10 +103,13 @@ impl Node {
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
         let mut node = Self {
-            commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready)),
+            commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), reloads),
             directory: SharedDirectory::new(Arc::clone(&plan.directory)),
-            sip_addresses: bound.sip_addresses().collect(),
-            http_addresses: bound.http_addresses().collect(),
+            facts: Facts {
+                sip: bound.sip_addresses().collect(),
+                http: bound.http_addresses().collect(),
+                started: Instant::now(),
+            },
             control_socket: plan.control_socket.clone(),
             mesh,
             is_ready,
@@ -112,13 +127,20 @@ impl Node {
     /// The addresses SIP is listened on, as bound.
     #[must_use]
     pub fn sip_addresses(&self) -> &[(Transport, SocketAddr)] {
-        &self.sip_addresses
+        &self.facts.sip
     }
 
     /// The addresses HTTP is listened on, as bound.
     #[must_use]
     pub fn http_addresses(&self) -> &[SocketAddr] {
-        &self.http_addresses
+        &self.facts.http
+    }
+
+    /// Where it is to be reached and whom it serves, in one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let tenants = facts::tenants(&self.directory.current());
+        format!("{}; {tenants}", self.facts.listeners())
     }
 
     /// A handle to the shards for any thread.
@@ -140,20 +162,17 @@ impl Node {
         self.ended.try_recv().ok()
     }
 
-    /// Puts new domains, accounts and all that is of them into force, everywhere or, when a shard
-    /// does not answer, wherever it can. The presentities' own rules stay: no file speaks of them.
-    pub fn reload(&self, directory: Arc<Directory>) -> Result<(), Unavailable> {
-        let edit = |current: &Directory| {
-            let new = (*directory).clone().with_rules_documents_of(current);
-            Ok::<_, Infallible>(new)
-        };
-        let tell = |directory: &Arc<Directory>| {
-            let reload = || Command::Reload(Arc::clone(directory));
-            self.commander.ask_all(reload)
-        };
-        let Ok(replies) = self.directory.change(edit, tell);
-        let replies = replies.wait(PATIENCE);
-        replies.into_iter().try_for_each(|reply| reply.map(|_| ()))
+    /// Puts new domains, accounts and all that is of them into force, whatever goes with the old
+    /// ones.
+    pub fn reload(&self, directory: &Directory) -> Result<(), Unavailable> {
+        self.reloader().put(directory, true).unwrap_or(Ok(()))
+    }
+
+    pub(crate) fn reloader(&self) -> Reloader {
+        Reloader {
+            commander: self.commander(),
+            directory: self.directory.clone(),
+        }
     }
 
     /// Ends the node: takes no new subscriptions, ends those there are (the engine tells their
@@ -189,7 +208,10 @@ impl Node {
     ) -> Result<(), BootError> {
         let cores = plan.shards.len() + 1;
         let options = options(&plan, &bound)?;
-        let limits = boot::limits(&options, plan.shards.len());
+        let mut limits = boot::limits(&plan.limits, &options);
+        let mut http_connections = plan.http_connections;
+        Descriptors::of_process(plan.shards.len())
+            .share(&mut limits.connections, &mut http_connections);
         let (shares, http, control) = bound.deal(plan.shards.len());
         for ((id, cpu), shares) in (0..).map(ShardId).zip(&plan.shards).zip(shares) {
             let name = format!("shard-{}", id.0);
@@ -229,8 +251,11 @@ impl Node {
         let plan = HttpPlan {
             listeners: http,
             control,
+            connections: http_connections,
             engine: self.commander(),
             directory: self.directory.clone(),
+            facts: self.facts.clone(),
+            shield: options.shield,
         };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(seat, move || run_http(plan, stop), ended, || ())

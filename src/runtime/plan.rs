@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::net::Limits;
+use crate::net::crowd::CrowdLimits;
 use crate::net::interfaces;
 use crate::shard;
 use crate::shard::Directory;
@@ -38,6 +40,10 @@ pub struct NodePlan {
     /// The options of every shard. `id`, `shards` and `advertise` are filled in, `local_addresses`
     /// is added to, a `key` of zeroes is replaced by one nobody knows.
     pub options: shard::Options,
+    /// The limits of every shard's sockets.
+    pub limits: Limits,
+    /// How many HTTP connections there may be.
+    pub http_connections: CrowdLimits,
     /// Domains and accounts.
     pub directory: Arc<Directory>,
 }

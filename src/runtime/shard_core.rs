@@ -100,8 +100,12 @@ fn serve(core: &Rc<Core>, tcp_ports: Vec<TcpPort>) -> Vec<Task<()>> {
         let task = datagrams::serve(Rc::clone(core), Rc::clone(port));
         tasks.push(glommio::spawn_local(task));
     }
+    let has_streams = !tcp_ports.is_empty();
     for port in tcp_ports {
         tasks.push(glommio::spawn_local(streams::serve(Rc::clone(core), port)));
+    }
+    if has_streams {
+        tasks.push(glommio::spawn_local(streams::sweep(Rc::clone(core))));
     }
     tasks
 }

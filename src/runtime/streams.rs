@@ -12,32 +12,45 @@ use crate::net::tcp::TcpPort;
 use crate::runtime::core::Core;
 use crate::shard::Input;
 use crate::sip::Fault;
+use crate::telemetry::Throttle;
 
+/// A warning of a failure that lasts is repeated after this.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long nothing is accepted after accepting failed: descriptors do not come back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often a part of the streams is looked through for those that only take room.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a stream is left unread while the core is congested.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);
 
 /// Accepts the connections of one listening socket. Never ends.
 pub(crate) async fn serve(core: Rc<Core>, port: TcpPort) {
-    let mut is_failing = false;
+    let mut warnings = Throttle::new(WARNING_INTERVAL);
     loop {
         match port.accept().await {
             Ok(Some(accepted)) => {
-                is_failing = false;
                 if let Some(connection) = core.turn(|turn| turn.admit(accepted, port.listener)) {
                     glommio::spawn_local(read(Rc::clone(&core), connection)).detach();
                 }
             }
             Ok(None) => {}
             Err(error) => {
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!(%error, "no connection can be accepted for now");
+                core.counters.accept_errors.add(1);
+                if warnings.is_due(Instant::now()) {
+                    tracing::warn!(%error, "no SIP connection can be accepted for now");
                 }
                 glommio::timer::sleep(ACCEPT_PAUSE).await;
             }
         }
         glommio::yield_if_needed().await;
+    }
+}
+
+/// Ends streams that only take room, again and again. Never ends.
+pub(crate) async fn sweep(core: Rc<Core>) {
+    loop {
+        glommio::timer::sleep(SWEEP_INTERVAL).await;
+        core.turn(|turn| turn.end_idle_streams());
     }
 }
 
@@ -93,10 +106,12 @@ fn take(
         let now = turn.now();
         inbound.take(&scratch[..length], now, |arrival| match arrival {
             Arrival::Message(bytes) => {
+                connection.hear(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Datagram { flow, bytes });
             }
             Arrival::Answer(bytes, answer) => {
+                connection.hear(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Answer {
                     flow,

@@ -18,6 +18,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::http::Engine;
+use crate::net::Limits;
+use crate::net::crowd::CrowdLimits;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::call::CallState;
@@ -44,6 +46,10 @@ use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const HTTP_CONNECTIONS: CrowdLimits = CrowdLimits {
+    connections_max: 64,
+    per_address_max: 64,
+};
 
 fn directory() -> Arc<Directory> {
     let mut directory = Directory::default();
@@ -74,6 +80,8 @@ fn plan(shards: u16, address: &str) -> NodePlan {
         http_listen: Vec::new(),
         control_socket: None,
         options: Options::new(ShardId(0), shards, Instant::now(), [0; 32]),
+        limits: Limits::default(),
+        http_connections: HTTP_CONNECTIONS,
         directory: directory(),
     }
 }
@@ -449,6 +457,90 @@ fn a_stream_out_of_step_is_closed_and_the_others_are_not() {
     }
 }
 
+/// A node of one shard with room for `connections` streams, eight of each address.
+fn start_crowded(connections: usize, directory: Arc<Directory>) -> (Node, SocketAddr) {
+    let mut plan = plan(1, "127.0.0.1:0");
+    plan.directory = directory;
+    plan.limits = Limits {
+        connections: CrowdLimits {
+            connections_max: connections,
+            per_address_max: 8,
+        },
+        idle_timeout: Duration::from_secs(3),
+        idle_timeout_short: Duration::from_secs(1),
+        message_timeout: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let node = Node::start(plan).unwrap();
+    let addresses = node.sip_addresses().iter();
+    let mut tcp = addresses.filter(|(transport, _)| *transport == Transport::Tcp);
+    let tcp = tcp.next().unwrap().1;
+    (node, tcp)
+}
+
+fn subscribe_on(stream: &mut TcpStream, user: &str, number: usize) {
+    let local = stream.local_addr().unwrap();
+    let request = subscribe(user, Transport::Tcp, local, number);
+    stream.write_all(request.as_bytes()).unwrap();
+    assert!(receive_from(stream).starts_with("SIP/2.0 200 "));
+    let notify = receive_from(stream);
+    stream.write_all(ok(&notify).as_bytes()).unwrap();
+}
+
+#[test]
+fn a_stranger_has_so_many_streams_and_idle_ones_make_room_in_seconds() {
+    let (node, tcp) = start_crowded(100, directory());
+    let mut phone = connect(tcp);
+    subscribe_on(&mut phone, "alice", 1);
+    let mut idle: Vec<_> = (0..7).map(|_| connect(tcp)).collect();
+    idle[0].write_all(b"SUBSCRIBE sip:half@exam").unwrap();
+    assert!(has_ended(&mut connect(tcp)), "the ninth");
+    let begin = Instant::now();
+    assert!(idle.iter_mut().all(has_ended));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(counter(&node, "connections_refused"), 1);
+    assert!(counter(&node, "connections_idle") >= 1);
+    subscribe_on(&mut connect(tcp), "bob", 2);
+    // The phone's subscription lives: its stream is there, idle as it is.
+    thread::sleep(Duration::from_secs(4));
+    set_call(&node, "alice", Some(call(CallState::Early)));
+    assert!(receive_from(&mut phone).starts_with("NOTIFY "));
+}
+
+#[test]
+fn a_trusted_peer_has_as_many_streams_as_there_are() {
+    let mut trusting = Directory::default();
+    let domain = Domain {
+        trusted: vec!["127.0.0.0/8".parse().unwrap()],
+        open: true,
+        ..Domain::new("example.com")
+    };
+    trusting.add_domain(domain, &[]).unwrap();
+    let (node, tcp) = start_crowded(20, Arc::new(trusting));
+    let mut streams: Vec<_> = (0..20).map(|_| connect(tcp)).collect();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        subscribe_on(stream, "alice", number);
+    }
+    assert!(has_ended(&mut connect(tcp)), "the limit for all holds");
+    assert_eq!(counter(&node, "connections_idle"), 0);
+}
+
+#[test]
+fn a_stream_that_nothing_came_by_is_closed_though_there_is_room() {
+    let (node, tcp) = start_crowded(100, directory());
+    let begin = Instant::now();
+    let mut pinging = connect(tcp);
+    let mut silent = connect(tcp);
+    while begin.elapsed() < Duration::from_millis(1500) {
+        pinging.write_all(b"\r\n\r\n").unwrap();
+        pinging.read_exact(&mut [0; 2]).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(has_ended(&mut silent));
+    assert!(has_ended(&mut pinging));
+    assert_eq!(counter(&node, "connections_idle"), 2);
+}
+
 #[test]
 fn a_peer_that_does_not_read_costs_its_connection_only() {
     let (node, udp, tcp) = start(1);
@@ -551,7 +643,7 @@ fn new_domains_come_into_force_without_losing_a_subscription() {
         ..directory.domains()[0].clone()
     };
     directory.add_domain(domain, &[]).unwrap();
-    node.reload(Arc::new(directory)).unwrap();
+    node.reload(&directory).unwrap();
     other.send(&request.replace("call-2", "call-3").replace("bK-2", "bK-3"));
     assert!(other.receive().starts_with("SIP/2.0 200"));
     set_call(&node, "kept", Some(call(CallState::Confirmed)));
@@ -634,7 +726,7 @@ fn an_edited_list_reaches_its_subscribers_at_once() {
             "\"sip:3@example.com\"",
         ),
         (
-            &|| node.reload(Arc::new(with_list(&["1", "4"]))).unwrap(),
+            &|| node.reload(&with_list(&["1", "4"])).unwrap(),
             "\"sip:4@example.com\"",
         ),
         (
@@ -697,7 +789,7 @@ fn rules_act_on_live_subscriptions_at_once() {
     }
     expect(&phones, since, "active");
     // What was approved stands when the file is read again.
-    node.reload(Arc::new(ruled(Handling::Confirm))).unwrap();
+    node.reload(&ruled(Handling::Confirm)).unwrap();
     set_call(&node, "shy", Some(call(CallState::Confirmed)));
     expect(&phones, Instant::now(), "active");
     let since = Instant::now();
@@ -705,7 +797,7 @@ fn rules_act_on_live_subscriptions_at_once() {
     command(&socket, "/rules/deny", form);
     expect(&phones[..1], since, "terminated;reason=rejected");
     let since = Instant::now();
-    node.reload(Arc::new(ruled(Handling::Block))).unwrap();
+    node.reload(&ruled(Handling::Block)).unwrap();
     expect(&phones[1..], since, "terminated;reason=rejected");
 }
 

@@ -1,6 +1,6 @@
 //! The one timer of a core: sleeps until the engine wants a turn, and again.
 //!
-//! The executor's timers are dear (PERF: half a microsecond to arm), so there is this one, and it
+//! The executor's timers are dear (half a microsecond to arm), so there is this one, and it
 //! is set anew only when something becomes due earlier than it would fire. When that turns out to
 //! be superfluous it fires once for nothing and is set right.
 

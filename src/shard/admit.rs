@@ -14,13 +14,17 @@ use crate::shard::checks::check_extensions;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::directory::DomainRealm;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
+use crate::shard::hop::response_flow;
 use crate::shard::mail::Mail;
 use crate::shard::mark::Mark;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::TOO_MANY_ATTEMPTS;
+use crate::shard::shield::auth_lockout::Attempt;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -28,6 +32,8 @@ use crate::sip::Method;
 use crate::sip::StartLine;
 use crate::sip::Status;
 use crate::sip::Uri;
+use crate::sip::dialog::URI_OCTETS_MAX;
+use crate::sip::digest::Authenticator;
 use crate::sip::digest::Denied;
 use crate::sip::header::Event;
 use crate::sip::message::Framing;
@@ -118,7 +124,7 @@ impl Shard {
         (home != self.options.id && home.0 < self.options.shards).then_some(home)
     }
 
-    /// One busy SBC on one source port must not pin all work to one core (DESIGN §3).
+    /// One busy SBC on one source port must not pin all work to one core.
     fn is_crowded(&self, flow: &Flow) -> bool {
         !flow.transport.is_reliable()
             && self.table.dialogs_of_peer(flow.peer) >= self.options.subscriptions_per_flow_home
@@ -169,7 +175,7 @@ impl Shard {
                     let start = out.arena.len();
                     out.arena.extend_from_slice(response);
                     let end = out.arena.len();
-                    self.transmit(flow, start..end, 0..0, out);
+                    self.transmit(response_flow(&request), start..end, 0..0, out);
                     return;
                 }
                 Arrival::Merged => {
@@ -212,18 +218,31 @@ impl Shard {
             }
             Method::Register => self.serve_register(request, uri, directory, now, out),
             Method::Options => {
-                let is_stranger = match self.resolve(uri, &request.flow, directory)? {
-                    Target::Presentity { domain, .. } => !domain.believes(request.flow.peer.ip()),
-                    Target::Server => true,
+                let domain = match self.resolve(uri, &request.flow, directory)? {
+                    Target::Presentity { domain, .. } => Some(domain),
+                    Target::Server => None,
                 };
+                let believes = |domain: &Domain| domain.believes(request.flow.peer.ip());
+                let is_stranger = !domain.is_some_and(believes);
+                let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
                 check_extensions(request.message)?;
-                self.respond_options(request, is_stranger, now, out);
+                self.respond_options(request, is_stranger, is_registrar, now, out);
                 Ok(())
             }
             Method::Notify => self.serve_stray_notify(request, now, out),
             Method::Cancel => self.serve_cancel(request, now, out),
+            Method::Invite => Err(self.refuse_call(uri, &request.flow, directory)),
             Method::Other(_) => Err(Refusal::Method(Status::NOT_IMPLEMENTED)),
             _ => Err(Refusal::Method(Status::METHOD_NOT_ALLOWED)),
+        }
+    }
+
+    /// No call is routed here. Phones that are registered with us are told so in words, for they
+    /// have reason to think otherwise.
+    fn refuse_call<'d>(&self, uri: &[u8], flow: &Flow, directory: &'d Directory) -> Refusal<'d> {
+        match self.resolve(uri, flow, directory) {
+            Ok(Target::Presentity { domain, .. }) if domain.is_registrar => Refusal::NoCalls,
+            _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
         }
     }
 
@@ -277,6 +296,9 @@ impl Shard {
         flow: &Flow,
         directory: &'d Directory,
     ) -> Result<Target<'d>, Refusal<'d>> {
+        if uri.len() > URI_OCTETS_MAX {
+            return Err(Fault::UriTooLong.into());
+        }
         let uri = Uri::parse(uri)?;
         // `sips:` asks for TLS on every hop (W:A1.19), which we do not offer.
         if uri.scheme != Scheme::Sip {
@@ -304,13 +326,15 @@ impl Shard {
         }
     }
 
-    /// Whether an address is one of our own listeners (W:E2.5).
+    /// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
+    /// none.
     pub(crate) fn is_local(&self, address: SocketAddr, flow: &Flow) -> bool {
-        address == flow.local || self.options.local_addresses.contains(&address)
+        let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
+        is_it(&flow.local) || self.options.local_addresses.iter().any(is_it)
     }
 
     /// What every request about somebody must pass: it is about somebody, it requires nothing that
-    /// we do not know, and it says who it is from.
+    /// we do not know, it says who it is from, and the shares it takes from are not used up.
     pub(crate) fn admit<'d>(
         &mut self,
         request: &Request<'_>,
@@ -323,6 +347,11 @@ impl Shard {
         };
         check_extensions(request.message)?;
         let identity = self.authenticate(request, domain, directory, now)?;
+        let user = match &identity {
+            Identity::User(user) => Some(user.as_str()),
+            Identity::Believed => None,
+        };
+        self.check_shares(request, &aor, domain, user, now)?;
         Ok((aor, domain, identity))
     }
 
@@ -341,22 +370,24 @@ impl Shard {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         let uptime = now.saturating_duration_since(self.options.epoch);
-        let secret_of = |user: &str| {
-            directory
-                .account(&format!("{user}@{}", domain.name))
-                .map(|account| &account.secret)
-        };
-        let verdict = self.authenticator.verify(
-            request.message,
-            &domain.name,
-            secret_of,
-            &mut self.replay,
-            uptime,
-        );
+        let realm = DomainRealm { directory, domain };
+        let attempt = self.attempt(request, domain, now)?;
+        let verdict = self
+            .authenticator
+            .verify(request.message, &realm, &mut self.replay, uptime);
         match verdict {
-            Ok(user) => Ok(Identity::User(user)),
-            Err(Denied::Stale) => Err(self.refuse_credentials(request, domain, true, now)),
-            Err(Denied::Wrong) => Err(self.refuse_credentials(request, domain, false, now)),
+            Ok(username) => {
+                self.note_proof(attempt, now);
+                Ok(Identity::User(realm.user_of(username)))
+            }
+            Err(Denied::Stale) => Err(self.refuse_stale(request, domain, now)),
+            Err(Denied::Wrong) => {
+                self.note_wrong(attempt, now);
+                Err(Refusal::Challenge {
+                    domain,
+                    stale: false,
+                })
+            }
             Err(Denied::NoCredentials) => Err(Refusal::Challenge {
                 domain,
                 stale: false,
@@ -365,22 +396,41 @@ impl Shard {
         }
     }
 
-    /// Somebody who proved to be one user must not write another of our users into From (W:A7.7).
-    pub(crate) fn check_from<'d>(
-        &self,
+    /// The attempt that a request's credentials are, to be counted; None when it has none or its
+    /// sender is exempt. Refuses one that is not to be looked at.
+    fn attempt<'d>(
+        &mut self,
         request: &Request<'_>,
-        identity: &Identity,
         domain: &Domain,
-        directory: &'d Directory,
-    ) -> Result<(), Refusal<'d>> {
-        let Identity::User(user) = identity else {
-            return Ok(());
+        now: Instant,
+    ) -> Result<Option<Attempt>, Refusal<'d>> {
+        let user = Authenticator::claimed_user(request.message, &domain.name);
+        let Some(user) = user.filter(|_| !self.shield.is_exempt_address(request)) else {
+            return Ok(None);
         };
-        match self.sender(request, directory) {
-            Some(sender) if sender.domain() == domain.name && sender.user() != user => {
-                Err(Refusal::Plain(Status::FORBIDDEN))
-            }
-            _ => Ok(()),
+        let peer = request.flow.peer.ip();
+        let attempt = self.shield.lockouts.attempt(peer, &domain.name, &user);
+        let at = self.shield.nanos(now);
+        if self.shield.lockouts.is_locked_out(&attempt, at) {
+            self.counters.attempts_forbidden += 1;
+            return Err(TOO_MANY_ATTEMPTS);
+        }
+        Ok(Some(attempt))
+    }
+
+    fn note_proof(&mut self, attempt: Option<Attempt>, now: Instant) {
+        let at = self.shield.nanos(now);
+        if let Some(attempt) = attempt {
+            self.shield.lockouts.succeeded(&attempt, at);
+        }
+    }
+
+    fn note_wrong(&mut self, attempt: Option<Attempt>, now: Instant) {
+        self.counters.attempts_wrong += 1;
+        let at = self.shield.nanos(now);
+        if let Some(attempt) = attempt {
+            let begins = self.shield.lockouts.failed(&attempt, at);
+            self.counters.lockouts += u64::from(begins);
         }
     }
 

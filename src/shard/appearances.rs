@@ -79,14 +79,19 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
-        let Admitted { request, aor, .. } = *admitted;
+        let Admitted {
+            request,
+            aor,
+            sender,
+            ..
+        } = *admitted;
         let index = appearance_index(request.message)?;
         let owner = Self::owner(aor, self.options.shards);
         if owner == self.options.id {
             let outcome = self.claim(aor, index, now, out);
             return self.begin_seizure(admitted, outcome, now, out);
         }
-        let waiting = self.wait_for_owner(request, Package::LineSeize, now)?;
+        let waiting = self.wait_for_owner(request, sender, Package::LineSeize, now)?;
         let mail = Mail::Seize {
             aor: aor.clone(),
             index,
@@ -118,7 +123,9 @@ impl Shard {
             transaction: waiting.transaction,
         };
         let directory = Arc::clone(&self.directory);
-        if let Err(refusal) = self.go_on_seizing(&request, outcome, &directory, now, out) {
+        let sender = waiting.sender.as_deref();
+        let seized = self.go_on_seizing(&request, sender, outcome, &directory, now, out);
+        if let Err(refusal) = seized {
             self.refuse(&request, &refusal, now, out);
         }
     }
@@ -127,6 +134,7 @@ impl Shard {
     fn go_on_seizing<'d>(
         &mut self,
         request: &Request<'_>,
+        sender: Option<&[u8]>,
         outcome: Result<Claim, SeizeRefused>,
         directory: &'d Directory,
         now: Instant,
@@ -141,6 +149,7 @@ impl Shard {
                 let admitted = Admitted {
                     request,
                     aor: &aor,
+                    sender,
                     domain,
                     directory,
                 };

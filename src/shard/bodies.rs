@@ -1,4 +1,4 @@
-//! Bodies rendered once per (document, view) and shared by all watchers of a turn (DESIGN §4).
+//! Bodies rendered once per (document, view) and shared by all watchers of a turn.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -11,6 +11,7 @@ use crate::presence::document;
 use crate::presence::document::View;
 use crate::presence::document::call_info;
 use crate::presence::rules::Style;
+use crate::presence::specific_dialog::SpecificDialog;
 use crate::shard::outbox::Outbox;
 
 /// The part of a body that all watchers with the same view share.
@@ -102,6 +103,17 @@ impl Bodies {
             self.newest_end = place + 1;
         }
         body
+    }
+
+    /// The body that tells of one dialog alone. Few ask for one, so it is not remembered.
+    pub(crate) fn of_dialog(
+        aor: &Aor,
+        composed: &Composed,
+        dialog: &SpecificDialog,
+        view: View,
+        out: &mut Outbox,
+    ) -> Body {
+        render(aor, &dialog.narrowed(composed), view, out)
     }
 
     /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3):

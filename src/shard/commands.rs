@@ -43,6 +43,7 @@ impl Shard {
             Command::Why(aor) => Reply::Why(self.why(&aor, now)),
             Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
             Command::Loops => Reply::Loops(self.loops(now)),
+            Command::Refusals => Reply::Refusals(self.refusals(now)),
             Command::Reload(directory) => {
                 self.take_directory(directory, now);
                 Reply::Done
@@ -152,6 +153,7 @@ impl Shard {
     /// The counters, and how full the tables are.
     fn count(&self, now: Instant) -> Vec<(&'static str, u64)> {
         let mut counters = self.counters.snapshot();
+        counters.extend(self.refusal_counters.iter());
         counters.extend([
             ("responses_evicted_early", self.transactions.evicted_early()),
             ("subscriptions", self.table.subscriptions.len() as u64),

@@ -1,9 +1,10 @@
 //! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839; W:B6.1), a rate
-//! (RFC 6446; W:B6.2), deflated bodies.
+//! (RFC 6446; W:B6.2), one dialog alone (RFC 4235 §3.2; W:B3.1), deflated bodies.
 
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::presence::specific_dialog::SpecificDialog;
 use crate::presence::subscription::Package;
 use crate::shard::checks::inflates;
 use crate::shard::subscription::Subscription;
@@ -90,7 +91,7 @@ impl Adaptive {
 }
 
 /// The terms of a subscription that asked for some. Most have none.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Terms {
     /// The first NOTIFY carries no state that matches.
     pub(crate) suppress: Option<Suppress>,
@@ -102,6 +103,8 @@ pub(crate) struct Terms {
     adaptive: Option<Adaptive>,
     /// A `max-rate` was asked for; the gap may be the package's alone.
     asks_gap: bool,
+    /// The one dialog that is watched (RFC 4235 §3.2); None for all of them.
+    pub(crate) dialog: Option<Box<SpecificDialog>>,
     /// The phone can read deflated bodies (W:B5.17).
     pub(crate) inflates: bool,
     /// When the last NOTIFY was sent.
@@ -131,6 +134,7 @@ impl Terms {
             period,
             adaptive: adaptive.map(Adaptive::new),
             asks_gap: asked_gap.is_some(),
+            dialog: event.and_then(|event| dialog_of(&event)),
             inflates: inflates(message),
             sent_at: None,
         };
@@ -165,6 +169,38 @@ impl Terms {
             }
         }
     }
+}
+
+/// The dialog an Event names; None when it names none, or its package knows no dialogs. The tags are
+/// those of a To and a From of the presentity's peer (RFC 4235 §3.2).
+fn dialog_of(event: &Event<'_>) -> Option<Box<SpecificDialog>> {
+    if Package::from_token(event.package) != Some(Package::Dialog) {
+        return None;
+    }
+    let value = |name| unquoted(event.parameters.get(name).unwrap_or_default());
+    let dialog = SpecificDialog {
+        call_id: value("call-id"),
+        local_tag: value("to-tag"),
+        remote_tag: value("from-tag"),
+    };
+    (dialog != SpecificDialog::default()).then(|| Box::new(dialog))
+}
+
+/// The text of a parameter, without quotes and with quoted pairs resolved.
+fn unquoted(value: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(value);
+    let Some(quoted) = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    else {
+        return text.into();
+    };
+    let mut letters = quoted.chars();
+    let next = || match letters.next() {
+        Some('\\') => letters.next(),
+        letter => letter,
+    };
+    std::iter::from_fn(next).collect()
 }
 
 /// The time between two NOTIFYs at that rate, `1*2DIGIT[.1*10DIGIT]` a second; zero and anything

@@ -17,11 +17,14 @@ use crate::presence::document::dialog_info::ShownDialogs;
 use crate::presence::document::multipart;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::pidf_diff;
+use crate::presence::document::reginfo;
+use crate::presence::document::reginfo::ShownContacts;
 use crate::presence::document::rlmi;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
+use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::conditions::entity_tag;
 use crate::shard::outbox::Outbox;
@@ -41,6 +44,8 @@ pub(crate) enum Content {
     Document(Body),
     /// What is selected of a list.
     Resources,
+    /// No body: it is too long for a path that is not proven, and follows once it is.
+    Withheld,
 }
 
 /// What [`Subscription::shown`](crate::shard::subscription::Subscription) is when a NOTIFY without a body
@@ -48,6 +53,11 @@ pub(crate) enum Content {
 const SHOWN_EMPTY: u64 = 2;
 
 impl Content {
+    /// Whether the state is yet to follow.
+    pub(crate) fn is_withheld(&self) -> bool {
+        matches!(self, Self::Withheld)
+    }
+
     /// The state that is not said again because the phone has it.
     pub(crate) fn suppressed(&self) -> Option<u64> {
         match self {
@@ -64,6 +74,8 @@ pub(crate) enum Shown {
     Dialogs(ShownDialogs),
     /// The state behind a `pidf-full` or `pidf-diff` (W:B6.4).
     State(Arc<Composed>),
+    /// Contacts of a `reginfo`, each of which is told once more when it ends.
+    Contacts(ShownContacts),
 }
 
 impl Shown {
@@ -74,6 +86,7 @@ impl Shown {
                 Some(Box::new(Self::Dialogs(ShownDialogs::default())))
             }
             Format::PidfDiff => Some(Box::new(Self::State(Arc::default()))),
+            Format::RegInfo => Some(Box::new(Self::Contacts(ShownContacts::default()))),
             _ => None,
         }
     }
@@ -162,6 +175,8 @@ impl Shard {
         let body = if handling == Handling::PoliteBlock {
             let style = self.directory.style_of(aor);
             self.bodies.of_blank(aor, style, view, out)
+        } else if let Some(dialog) = subscription.specific_dialog() {
+            Bodies::of_dialog(aor, composed, dialog, view, out)
         } else {
             self.bodies.of(aor, watched.revision, composed, view, out)
         };
@@ -185,7 +200,7 @@ impl Shard {
             Subject::List(_) => None,
             _ => match self.content_of(id, out)? {
                 Content::Document(body) => Some(body.hash),
-                Content::Empty(_) | Content::Resources => None,
+                Content::Empty(_) | Content::Resources | Content::Withheld => None,
             },
         }
     }
@@ -199,6 +214,7 @@ impl Shard {
             Content::Empty(hash) => subscription.shown == *hash,
             Content::Document(body) => subscription.shown == body.hash,
             Content::Resources => self.notifier.selection.is_empty(),
+            Content::Withheld => false,
         };
         knows && subscription.wants == Wants::Change && subscription.phase == Phase::Active
     }
@@ -216,6 +232,7 @@ impl Shard {
                 self.table.subscription_mut(id)?.shown = *hash;
                 return None;
             }
+            Content::Withheld => return None,
             Content::Resources => {
                 let list = self.write_resources(id, out)?;
                 if list.octets.is_empty() {
@@ -269,9 +286,12 @@ impl Shard {
         let Subject::Presentity(post) = subscription.subject else {
             return None;
         };
-        let shown = subscription.history.as_deref_mut()?;
         let watched = self.table.watched.get(post.watched.0 as usize)?;
         let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
+        let narrowed = subscription.specific_dialog();
+        let narrowed = narrowed.map(|dialog| Arc::new(dialog.narrowed(composed)));
+        let composed = narrowed.as_ref().unwrap_or(composed);
+        let shown = subscription.history.as_deref_mut()?;
         // After a SUBSCRIBE all is told, and when the phone may not have what it was sent.
         let is_full = subscription.wants == Wants::Notify || subscription.shown == 0;
         let is_full = is_full || subscription.decision.handling != Handling::Allow;
@@ -286,6 +306,13 @@ impl Shard {
                 let entity = &subscription.names.entity;
                 dialog_info::write_partial_prolog(prolog, version, entity);
                 dialog_info::write_changes(&mut out.arena, aor, composed, view, dialogs);
+            }
+            // Whoever may not see them is shown none.
+            Shown::Contacts(_) if subscription.decision.handling != Handling::Allow => return None,
+            Shown::Contacts(contacts) => {
+                let entity = &subscription.names.entity;
+                document::write_prolog(prolog, view, version, entity);
+                reginfo::write_since(&mut out.arena, aor, composed, view.privacy, contacts);
             }
             Shown::State(state) if is_full => {
                 *state = Arc::clone(composed);
@@ -310,7 +337,10 @@ impl Shard {
             .and_then(|subscription| subscription.terms.as_ref())
             .is_some_and(|terms| terms.inflates);
         let prolog = &mut self.notifier.prolog;
-        if !inflates || written.is_deflated || prolog.len() + written.octets.len() <= deflate::WORTHWHILE_OCTETS {
+        if !inflates
+            || written.is_deflated
+            || prolog.len() + written.octets.len() <= deflate::WORTHWHILE_OCTETS
+        {
             return;
         }
         let start = out.arena.len();

@@ -2,7 +2,7 @@
 //! others of its turn that are told the same.
 //!
 //! Invariants: a body is kept as long as a NOTIFY that shares it; the octets sent again are the
-//! octets sent. Not a cache of documents, that is `bodies`: those lie in the outbox and go with it.
+//! octets sent; `octets` is what all copies hold; a buffer that a long list made long is not kept. Not a cache of documents, that is `bodies`: those lie in the outbox and go with it.
 
 use std::ops::Range;
 
@@ -12,6 +12,8 @@ use crate::shard::outbox::Outbox;
 
 /// Buffers kept for the next NOTIFYs.
 const BUFFERS_KEPT_MAX: usize = 4096;
+/// Octets of a buffer that is kept: more than any NOTIFY has but those of lists.
+const BUFFER_OCTETS_MAX: usize = 4096;
 
 /// What one NOTIFY is sent again from; empty on a stream, which does that itself.
 #[derive(Debug, Default)]
@@ -33,9 +35,15 @@ pub(crate) struct Copies {
     /// The newest body, by its place in which filling of the outbox.
     newest: Option<(u64, Range<usize>, u32)>,
     buffers: Vec<Vec<u8>>,
+    octets: usize,
 }
 
 impl Copies {
+    /// Octets of all copies.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// Copies a message that lies in the outbox in these two pieces.
     pub(crate) fn keep(&mut self, out: &Outbox, head: Range<usize>, tail: Range<usize>) -> Kept {
         let mut kept = Kept {
@@ -44,6 +52,7 @@ impl Copies {
         };
         let octets = |range: &Range<usize>| out.arena.get(range.clone()).unwrap_or_default();
         kept.head.extend_from_slice(octets(&head));
+        self.octets += kept.head.len();
         if !tail.is_empty() {
             kept.body = Some(self.share(octets(&tail), out.generation(), &tail));
         }
@@ -60,6 +69,7 @@ impl Copies {
         }
         let mut buffer = self.buffers.pop().unwrap_or_default();
         buffer.extend_from_slice(octets);
+        self.octets += buffer.len();
         let id = self.bodies.insert(Body {
             octets: buffer,
             sharers: 1,
@@ -94,7 +104,10 @@ impl Copies {
     }
 
     fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < BUFFERS_KEPT_MAX && buffer.capacity() > 0 {
+        debug_assert!(self.octets >= buffer.len(), "a copy is forgotten once");
+        self.octets = self.octets.saturating_sub(buffer.len());
+        let is_kept = (1..=BUFFER_OCTETS_MAX).contains(&buffer.capacity());
+        if self.buffers.len() < BUFFERS_KEPT_MAX && is_kept {
             buffer.clear();
             self.buffers.push(buffer);
         }
@@ -133,5 +146,21 @@ mod tests {
             copies.forget(kept);
         }
         assert!(copies.bodies.is_empty() && copies.newest.is_none());
+    }
+
+    #[test]
+    fn what_is_held_is_counted_and_long_buffers_are_let_go() {
+        let (mut copies, mut out) = (Copies::default(), Outbox::default());
+        out.arena.resize(60_000, b'x');
+        let kept: Vec<Kept> = (0..3)
+            .map(|_| copies.keep(&out, 0..500, 500..60_000))
+            .collect();
+        assert_eq!(copies.octets(), 3 * 500 + 59_500, "the body is shared");
+        for kept in kept {
+            copies.forget(kept);
+        }
+        assert_eq!(copies.octets(), 0);
+        let longest = copies.buffers.iter().map(Vec::capacity).max();
+        assert!(longest.is_some_and(|octets| octets <= BUFFER_OCTETS_MAX));
     }
 }

@@ -41,6 +41,8 @@ counters! {
     requests_shed_by_source,
     /// 503s because a domain was asked too often.
     requests_shed_by_domain,
+    /// 503s because too many subscriptions wait for the first answer of their address.
+    requests_shed_by_path,
     /// 503s because too many NOTIFYs wait (W:A1.21).
     requests_shed_by_backlog,
     /// PUBLISHes that waited until few NOTIFYs were owed.
@@ -51,6 +53,14 @@ counters! {
     refusals_repeated,
     /// 403s to credentials that were too old or wrong too often (W:E3.9).
     attempts_forbidden,
+    /// Refusals that `lamplighter refusals` does not list because too many new ones came at once.
+    refusals_unlisted,
+    /// Failed authentications that are not in the log because too many came at once.
+    failures_unlogged,
+    /// Credentials that were wrong.
+    attempts_wrong,
+    /// Times an address or an account was locked out for wrong credentials.
+    lockouts,
     /// Subscriptions that began in a crowd and were granted less than they asked for.
     expiries_spread,
     /// Alarms that a phone loops.
@@ -59,6 +69,8 @@ counters! {
     loops_over_limit,
     /// Initial SUBSCRIBEs accepted.
     subscriptions_created,
+    /// Refused because those there are take all the memory they may.
+    subscriptions_over_octets,
     /// SUBSCRIBEs that prolonged a subscription.
     subscriptions_refreshed,
     /// Fetches: one NOTIFY, no subscription.
@@ -81,6 +93,10 @@ counters! {
     publications_without_watchers,
     /// Statements taken that are no PUBLISH: call_state.htm, the operator's commands, features.
     statements_accepted,
+    /// REGISTERs of phones accepted, where we are the registrar.
+    registrations_accepted,
+    /// REGISTERs refused because the user or the shard has too many contacts.
+    registrations_over_limit,
     /// Resources of a list that were not shown because there are too many (W:B5.12).
     resources_over_limit,
     /// Watchers that a presentity was not told of because there are too many (W:B4.3).
@@ -105,6 +121,10 @@ counters! {
     notifies_suppressed,
     /// NOTIFYs held back by the rate of a phone.
     notifies_paced,
+    /// NOTIFYs that waited because nothing shows yet that their address gets what we send.
+    notifies_unproven,
+    /// NOTIFYs of long lists held back because too much waits to be sent again.
+    notifies_short_of_room,
     /// Timers armed for a moment that had passed: nothing is lost, but many mean a fault of ours.
     timers_armed_late,
     /// Responses that belong to no request of ours.

@@ -7,6 +7,8 @@ use std::time::Instant;
 use crate::presence::profile::Profile;
 use crate::shard::Shard;
 use crate::shard::flow::Flow;
+use crate::shard::hop::moved_hop;
+use crate::shard::hop::named_hop;
 use crate::shard::hop::next_hop;
 use crate::shard::hop::numeric_address;
 use crate::shard::hop::phone_key;
@@ -60,12 +62,16 @@ impl Shard {
 
     /// Whether a phone may have another subscription, which takes so many places.
     pub(crate) fn check_room<'d>(
-        &self,
+        &mut self,
         phone: Option<PhoneId>,
         places: usize,
     ) -> Result<(), Refusal<'d>> {
         if self.is_draining {
             return Err(Refusal::Draining);
+        }
+        if self.table.octets_taken() >= self.options.subscription_octets_max {
+            self.counters.subscriptions_over_octets += 1;
+            return Err(Refusal::OverLimit);
         }
         let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
         let is_full = self.table.places_taken() + places > self.options.subscriptions_max
@@ -86,7 +92,9 @@ impl Shard {
         now: Instant,
     ) -> DialogId {
         let flow = request.flow;
-        let phone = self.phones.join(phone_key(&flow, &dialog), &profile, now);
+        let phone = self
+            .phones
+            .join(phone_key(&flow, dialog.remote_target()), &profile, now);
         let destination = next_hop(request, &dialog);
         let way = Way { flow, destination };
         let id = self.table.add_dialog(dialog, way, phone, profile);
@@ -98,7 +106,8 @@ impl Shard {
     pub(crate) fn find_dialog(&self, message: &Message<'_>, tag: &[u8]) -> Option<DialogId> {
         let mark = Mark::of_tag(tag)?;
         let id = DialogId(mark.index);
-        let remote_tag = message.from()?.tag()?;
+        // A phone of RFC 2543 may have none (RFC 3261 §12.1.1).
+        let remote_tag = message.from()?.tag().unwrap_or_default();
         let dialog = &self.table.dialog(id)?.dialog;
         (mark.shard == self.options.id && dialog.matches(message.call_id(), tag, remote_tag))
             .then_some(id)
@@ -111,7 +120,7 @@ impl Shard {
         id: DialogId,
     ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = self.table.dialog_mut(id) else {
+        let Some(entry) = self.table.dialogs.get_mut(id.0 as usize) else {
             return Ok(false);
         };
         if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
@@ -120,14 +129,47 @@ impl Shard {
                 "CSeq Out Of Order",
             ));
         }
-        entry.dialog.refresh_target(request.message)?;
-        let destination = next_hop(request, &entry.dialog);
-        let flow = request.flow;
-        let is_moved = self.table.take_way(id, Way { flow, destination });
+        let (flow, before) = (request.flow, named_hop(&entry.dialog));
+        self.table.refresh_target(id, request.message)?;
+        let Some(entry) = self.table.dialog(id) else {
+            return Ok(false);
+        };
+        let way = self.table.ways.of(entry.way);
+        let moved = (way.flow == flow).then(|| moved_hop(way, before, &entry.dialog));
+        let destination = moved
+            .flatten()
+            .unwrap_or_else(|| next_hop(request, &entry.dialog));
+        Ok(self.take_way(id, Way { flow, destination }))
+    }
+
+    /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (W:A2.8);
+    /// one that makes no sense moves nothing. Whether they go another way now.
+    pub(crate) fn take_target_of_response(&mut self, id: DialogId, response: &Message<'_>) -> bool {
+        let Some(entry) = self.table.dialog(id) else {
+            return false;
+        };
+        let before = named_hop(&entry.dialog);
+        if self.table.refresh_target(id, response).is_err() {
+            return false;
+        }
+        let Some(entry) = self.table.dialog(id) else {
+            return false;
+        };
+        let way = *self.table.ways.of(entry.way);
+        let moved = moved_hop(&way, before, &entry.dialog);
+        match moved.filter(|moved| !self.is_local(*moved, &way.flow)) {
+            Some(destination) => self.take_way(id, Way { destination, ..way }),
+            None => false,
+        }
+    }
+
+    /// NOTIFYs of a dialog go another way, those under way included; whether it is another.
+    fn take_way(&mut self, id: DialogId, way: Way) -> bool {
+        let is_moved = self.table.take_way(id, way);
         if is_moved {
             self.abandon_notifies(id);
         }
-        Ok(is_moved)
+        is_moved
     }
 
     /// The phone starts anew without having ended what it had: older subscriptions of its Contact

@@ -8,10 +8,14 @@
 //! Not here: how a request proves who it is from (`shard::admit`), what a rule says
 //! (`presence::policy`).
 
+mod credentials;
 pub mod decide;
 pub mod lists;
 pub mod profiles;
+pub mod removal;
 pub mod user_range;
+
+pub(crate) use credentials::DomainRealm;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,9 +29,11 @@ use crate::presence::policy::Handling;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
 use crate::presence::subscription::Privacy;
+use crate::shard::directory::credentials::Credentials;
 use crate::shard::directory::decide::Groups;
 use crate::shard::directory::lists::Lists;
 use crate::shard::directory::profiles::Profiles;
@@ -58,12 +64,16 @@ pub struct Domain {
     pub reveal_number: bool,
     /// Longest and default life of a call_state.htm statement (W:D1.5).
     pub max_call_duration: Duration,
-    /// Shortest expiry of a subscription or publication; shorter is 423.
+    /// Shortest expiry of a subscription or registration; shorter is 423.
     pub min_expires: Duration,
+    /// Shortest expiry of a publication; shorter is 423.
+    pub min_publish_expires: Duration,
     /// Longest expiry; longer is shortened.
     pub max_expires: Duration,
     /// Whether addresses without an account may be watched and published.
     pub open: bool,
+    /// Whether its phones register with us. No call is routed to them.
+    pub is_registrar: bool,
     /// Offer SHA-256 before MD5 in challenges (W:A7.1).
     pub sha256: bool,
     /// Who may watch everything at once (W:D4.9).
@@ -81,6 +91,8 @@ pub struct Domain {
     pub default_handling: Handling,
     /// Whose rules make the composed state.
     pub composition: Style,
+    /// What lamps show of do-not-disturb.
+    pub dnd_lamp: DoNotDisturbLamp,
 }
 
 impl Domain {
@@ -94,8 +106,10 @@ impl Domain {
             reveal_number: false,
             max_call_duration: Duration::from_secs(7200),
             min_expires: Duration::from_secs(60),
+            min_publish_expires: Duration::from_secs(1),
             max_expires: Duration::from_secs(7200),
             open: false,
+            is_registrar: false,
             sha256: false,
             any_dn: Vec::new(),
             orbits: Vec::new(),
@@ -104,6 +118,7 @@ impl Domain {
             privacy: Privacy::Pickup,
             default_handling: Handling::Allow,
             composition: Style::Standard,
+            dnd_lamp: DoNotDisturbLamp::None,
         }
     }
 
@@ -137,8 +152,10 @@ impl Domain {
 /// Somebody with credentials, who may be watched.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// H(user:realm:password).
+    /// H(user:realm:password), for HTTP.
     pub secret: Secret,
+    /// For digest.
+    credentials: Credentials,
     /// May publish for everybody of its domain: a PBX (W:B1.3).
     pub is_feeder: bool,
     /// What is known about its user; None for what all of the domain share.
@@ -179,6 +196,8 @@ pub struct Directory {
     /// One for each of `domains`.
     lists: Vec<Arc<Lists>>,
     accounts: Arc<HashMap<Box<str>, Account>>,
+    /// By `auth_id@domain`, of the accounts that have one.
+    users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     profiles: Arc<Profiles>,
     /// The rules of somebody who is of no domain of ours.
@@ -205,6 +224,7 @@ impl Directory {
         let rules = Rules {
             style: domain.composition,
             voicemail: domain.voicemail_pilots.clone(),
+            do_not_disturb: domain.dnd_lamp,
             ..Rules::default()
         };
         Arc::make_mut(&mut self.tenants).push(Tenant {
@@ -232,6 +252,7 @@ impl Directory {
         let domain = self.domain(domain)?.name.clone();
         let account = Account {
             secret: Secret::new(user, &domain, password),
+            credentials: Credentials::new(user, &domain, password),
             is_feeder: false,
             rules: None,
         };
@@ -283,6 +304,18 @@ impl Directory {
         aor.filter(|aor| aor.domain() == domain)
             .and_then(|aor| self.account(aor.as_str()))
             .is_some_and(|account| account.is_feeder)
+    }
+
+    /// How many domains and accounts there are.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        (self.domains.len(), self.accounts.len())
+    }
+
+    /// Whether any domain trusts that address.
+    #[must_use]
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.domains.iter().any(|domain| domain.trusts(address))
     }
 
     /// All domains, in the order they were added.

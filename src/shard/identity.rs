@@ -1,7 +1,7 @@
 //! Who watches, as the rules see it (W:B9.1), and what they make of it.
 //!
-//! Admission has seen to it that From names nobody of ours but who proved to be that, so a dialog's
-//! remote URI says who its watcher is for as long as it lives.
+//! A dialog knows the URI of its watcher for as long as it lives: its From, or what stands in its
+//! place (`sender` has the table).
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -11,7 +11,6 @@ use crate::presence::policy::Decision;
 use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::checks::any_address_of_record;
-use crate::shard::directory::AuthMode;
 use crate::shard::directory::Directory;
 use crate::shard::directory::decide::Watcher;
 
@@ -32,12 +31,11 @@ impl Identity {
             .as_ref()
             .is_some_and(|aor| domain.is_some_and(|domain| domain.name == aor.domain()));
         let is_trusted_peer = domain.is_some_and(|domain| domain.trusts(peer));
-        let proves = domain.is_some_and(|domain| domain.auth != AuthMode::None);
         Self {
             is_trusted_peer,
-            // A domain that believes everybody believes this one too; another domain's user has
-            // proved nothing to us.
-            is_authenticated: is_ours || is_trusted_peer || !proves,
+            // A user of another domain has proved nothing to this one, whatever it believes of its
+            // own.
+            is_authenticated: is_ours || is_trusted_peer,
             aor,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::CallDialog;
@@ -13,6 +14,10 @@ use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::registration::Binding;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
+use crate::presence::registration::Sequence;
 use crate::presence::statement::CallSource;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
@@ -25,6 +30,7 @@ use crate::shard::flow::ShardId;
 use crate::shard::lists::roster::Announcement;
 use crate::shard::lists::roster::WatchNumber;
 use crate::shard::shield::LoopReport;
+use crate::shard::shield::RefusalReport;
 use crate::sip::message::PlainAnswer;
 
 /// Names a command so that its reply finds the way back.
@@ -77,6 +83,8 @@ pub enum Mail {
         /// The octets.
         bytes: Box<[u8]>,
     },
+    /// Something that came by a stream that the receiver accepted lives until then.
+    Keep(ConnectionId, Instant),
     /// A stream of the sender ended.
     Closed(ConnectionId),
     /// To the owner: the sender has watchers of this presentity and wants its state now and at
@@ -188,6 +196,15 @@ pub enum Mail {
         /// The subscription that waits.
         subscription: u32,
     },
+    /// To the owner: a REGISTER of a phone that arrived elsewhere.
+    Register(Box<ForwardedRegister>),
+    /// From the owner: how it went.
+    RegisterOutcome {
+        /// The request that waits.
+        request: u32,
+        /// How it went.
+        outcome: Result<Bound, BindingRefused>,
+    },
     /// To the owner: a PUBLISH that arrived elsewhere.
     Publish(Box<ForwardedPublish>),
     /// From the owner: how it went.
@@ -234,6 +251,28 @@ pub enum SeizeRefused {
     TooMany,
 }
 
+/// A REGISTER on its way to its user's owner.
+#[derive(Debug)]
+pub struct ForwardedRegister {
+    /// Of whom.
+    pub aor: Aor,
+    /// What it does.
+    pub change: BindingChange,
+    /// Its place among those of its phone.
+    pub sequence: Sequence,
+    /// Which request of the sender waits for the outcome.
+    pub reply_to: (ShardId, u32),
+}
+
+/// What the answer to a REGISTER says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// All contacts of the user.
+    pub bindings: Vec<Binding>,
+    /// The longest time that the request was granted; zero when it bound nothing.
+    pub expires: Duration,
+}
+
 /// A PUBLISH on its way to the presentity's owner.
 #[derive(Debug)]
 pub struct ForwardedPublish {
@@ -266,6 +305,8 @@ pub enum Command {
     Watchers(Aor),
     /// The phones that loop: `lamplighter loops`.
     Loops,
+    /// Recent refusals: `lamplighter refusals`.
+    Refusals,
     /// New domains and accounts.
     Reload(Arc<Directory>),
     /// No new subscriptions from now on, and those that are end with `deactivated`, some with each
@@ -301,6 +342,8 @@ pub enum Reply {
     Watchers(Vec<WatcherReport>),
     /// The answer to `Loops`.
     Loops(Vec<LoopReport>),
+    /// The answer to `Refusals`.
+    Refusals(Vec<RefusalReport>),
     /// The answer to `Drain`: subscriptions and unanswered NOTIFYs that are left.
     Outstanding(usize),
     /// The answer to `Counters`: name and value, in stable order.

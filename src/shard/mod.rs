@@ -5,7 +5,7 @@
 //! not, `subscribe`, `publish`, `register` and `notify` serve it, `respond` writes answers,
 //! `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
 //!
-//! Invariants (the simulator checks them, DESIGN §3):
+//! Invariants (the simulator checks them):
 //! - every live watcher converges to the composed state;
 //! - CSeq and document version of a subscription only ever go up by one; one NOTIFY of a
 //!   subscription is outstanding at a time;
@@ -14,6 +14,7 @@
 
 mod admit;
 mod appearances;
+mod bindings;
 mod bodies;
 mod checks;
 mod commands;
@@ -34,12 +35,16 @@ mod notify;
 mod origins;
 mod outcome;
 mod pace;
+mod paths;
 mod places;
 mod presentities;
 mod publish;
+mod publisher;
+mod refusal_counters;
 mod register;
 mod respond;
 mod review;
+mod sender;
 mod subscribe;
 mod subscription;
 mod table;
@@ -69,6 +74,7 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use outbox::Transmit;
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +95,7 @@ use crate::shard::pace::Phones;
 use crate::shard::presentities::Presentities;
 use crate::shard::presentities::PresentityId;
 use crate::shard::publish::Waiting;
+use crate::shard::refusal_counters::RefusalCounters;
 use crate::shard::review::Review;
 use crate::shard::shield::Backlog;
 use crate::shard::shield::Postponed;
@@ -133,6 +140,7 @@ pub struct Shard {
     options: Options,
     directory: Arc<Directory>,
     counters: Counters,
+    refusal_counters: RefusalCounters,
     is_draining: bool,
     /// What is yet to be looked at since the configuration changed.
     review: Review,
@@ -185,7 +193,8 @@ impl Shard {
             hash_key[0].rotate_left(32),
         );
         Self {
-            authenticator: Authenticator::new(options.key, options.nonce_life),
+            authenticator: Authenticator::new(options.key, options.nonce_life)
+                .allow_rfc2069(options.allow_rfc2069),
             replay: ReplayWindows::new(options.nonces_max),
             transactions: ServerTransactions::new(options.response_ring_octets, hash_key),
             phones: Phones::new(
@@ -201,6 +210,7 @@ impl Shard {
             },
             directory,
             counters: Counters::default(),
+            refusal_counters: RefusalCounters::default(),
             is_draining: false,
             shield,
             is_congested: false,
@@ -256,7 +266,7 @@ impl Shard {
         self.tell_others(now, out);
     }
 
-    /// Does what is due at `now`, as much as a turn may (DESIGN §4): a hot presentity's fan-out and
+    /// Does what is due at `now`, as much as a turn may: a hot presentity's fan-out and
     /// a storm of timers are spread over several, with reading in between.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         self.now = self.now.max(now);
@@ -291,8 +301,9 @@ impl Shard {
     /// Fires timers that are due: so many, and until they have sent as much as a turn may.
     fn fire_timers(&mut self, now: Instant, out: &mut Outbox) {
         let transmits_max = out.transmits.len() + self.options.notifies_per_turn;
+        let octets_max = out.arena.len() + self.options.notify_octets_per_turn;
         for _ in 0..self.options.timers_per_turn {
-            if out.transmits.len() >= transmits_max {
+            if out.transmits.len() >= transmits_max || out.arena.len() >= octets_max {
                 return;
             }
             let Some(timer) = self.wheel.fire(now) else {
@@ -342,6 +353,7 @@ impl Shard {
                 let head = start..out.arena.len();
                 self.transmit(flow, head, 0..0, out);
             }
+            Mail::Keep(connection, until) => out.kept.push((connection, until)),
             Mail::Closed(connection) => self.handle_closed(connection, now, out),
             Mail::Watch { aor, watcher } => self.handle_watch(&aor, watcher, out),
             Mail::Unwatch { aor, watcher } => self.handle_unwatch(&aor, watcher, now),
@@ -388,6 +400,10 @@ impl Shard {
             Mail::Switched { aor, subscription } => {
                 self.handle_switched(&aor, SubscriptionId(subscription));
             }
+            Mail::Register(register) => self.handle_register_mail(*register, now, out),
+            Mail::RegisterOutcome { request, outcome } => {
+                self.handle_register_outcome(request, outcome, now, out);
+            }
             Mail::Publish(publish) => self.handle_publish_mail(*publish, now, out),
             Mail::PublishOutcome { request, outcome } => {
                 self.handle_publish_outcome(request, outcome, now, out);
@@ -405,6 +421,27 @@ impl Shard {
         } else {
             out.transmits.push(transmit);
         }
+    }
+
+    /// What came by a flow lives for that long: a stream is not closed meanwhile, however still.
+    fn keep_stream(&self, flow: &Flow, expires: Duration, now: Instant, out: &mut Outbox) {
+        if !flow.transport.is_reliable() || expires.is_zero() {
+            return;
+        }
+        let until = now + expires + self.options.expiry_grace;
+        let connection = flow.connection;
+        if connection.shard == self.options.id {
+            out.kept.push((connection, until));
+        } else {
+            out.mail
+                .push((connection.shard, Mail::Keep(connection, until)));
+        }
+    }
+
+    /// Whether a domain trusts that address.
+    #[must_use]
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.directory.trusts(peer)
     }
 
     /// Other shards may have subscriptions on a stream of ours.

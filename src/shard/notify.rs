@@ -25,9 +25,11 @@ use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
+use crate::shard::content::Written;
 use crate::shard::copies::Copies;
 use crate::shard::copies::Kept;
 use crate::shard::flow::Flow;
+use crate::shard::lists::PATH_OCTETS;
 use crate::shard::lists::Selection;
 use crate::shard::mark;
 use crate::shard::mark::Mark;
@@ -44,16 +46,15 @@ use crate::shard::subscription::Wants;
 use crate::shard::table::DialogEntry;
 use crate::shard::table::SubscriptionId;
 use crate::shard::trains::Trains;
+use crate::shard::ways::WayId;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::dialog::Origin;
 use crate::sip::emit;
+use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::client::ClientTransaction;
 
 /// Beyond it a datagram may be cut into fragments (W:A6.3).
 const UDP_OCTETS_ADVISED: usize = 1300;
-/// What a fetch is said to last that takes several NOTIFYs: as long as one of them may stay
-/// unanswered.
-const FETCH_SECONDS: u64 = 32;
 /// NOTIFYs whose subscriptions are fetched from memory together: more than there are fetches a core
 /// can have under way, few enough to stay in the first-level cache.
 const FETCHED_AT_ONCE: usize = 16;
@@ -86,6 +87,8 @@ pub(crate) struct InFlight {
     pub(crate) timer: TimerHandle,
     /// For sending again.
     pub(crate) kept: Kept,
+    /// The way it went, when nothing proved yet that what goes there arrives.
+    pub(crate) probed: Option<WayId>,
 }
 
 /// NOTIFYs on their way, and what they are written with.
@@ -130,11 +133,15 @@ impl Shard {
         }
     }
 
-    /// Sends what is queued, as much as a turn may (DESIGN §4): the rest is for the next. Answers
+    /// Sends what is queued, as much as a turn may: the rest is for the next. Answers
     /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
     /// answers are there.
     pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
+        let octets_max = out.arena.len() + self.options.notify_octets_per_turn;
         for count in 0..self.options.notifies_per_turn {
+            if out.arena.len() >= octets_max {
+                return;
+            }
             if count % FETCHED_AT_ONCE == 0 {
                 self.fetch_queued();
             }
@@ -203,11 +210,11 @@ impl Shard {
         if subscription.not_before.is_some_and(|at| at > now) {
             return;
         }
-        let phone = entry.phone;
+        let (phone, way) = (entry.phone, entry.way);
         // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
         // pace enough.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
-        let Some(content) = self.content_of(id, out) else {
+        let Some(mut content) = self.content_of(id, out) else {
             return;
         };
         if self.is_told(id, &content) {
@@ -218,15 +225,23 @@ impl Shard {
             self.await_report(id, now);
             return;
         }
-        if !is_mid_list {
-            if self.is_too_soon(id, now) || !has_token && !self.take_token(id, phone, now) {
-                return;
-            }
+        if !is_mid_list && self.is_too_soon(id, now) || self.lacks_room(id, &content, now) {
+            return;
         }
-        self.write_notify(id, &content, now, out);
+        if !self.may_use_path(id, way) {
+            return;
+        }
+        if !is_mid_list && !has_token && !self.take_token(id, phone, now) {
+            return;
+        }
+        let body = self.write_body_for_path(id, &mut content, way, out);
+        self.write_notify(id, &content, body, now, out);
         self.release_gone(id, now, out);
-        let subscription = self.table.subscription(id);
-        if is_ending && !subscription.is_some_and(Subscription::is_mid_fetch) {
+        let is_mid_fetch = self
+            .table
+            .subscription(id)
+            .is_some_and(Subscription::is_mid_fetch);
+        if is_ending && !is_mid_fetch && !content.is_withheld() {
             self.remove_subscription(id, now, out);
         }
     }
@@ -248,6 +263,34 @@ impl Shard {
         true
     }
 
+    /// Whether a NOTIFY of a long list would be one too many to keep for being sent again; it is tried
+    /// anew after a pause.
+    fn lacks_room(&mut self, id: SubscriptionId, content: &Content, now: Instant) -> bool {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let octets = match content {
+            Content::Resources => self.notifier.selection.octets(),
+            Content::Empty(_) | Content::Document(_) | Content::Withheld => 0,
+        };
+        let copies = self.notifier.copies.octets();
+        let fits =
+            octets <= PATH_OCTETS || copies + octets <= self.options.retransmission_octets_max;
+        let flow = self.flow_of(id).filter(|_| !fits);
+        if flow.is_none_or(|flow| flow.transport.is_reliable()) {
+            return false;
+        }
+        self.counters.notifies_short_of_room += 1;
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.not_before = Some(now + PAUSE);
+        }
+        self.arm_subscription(id);
+        true
+    }
+
+    fn flow_of(&self, id: SubscriptionId) -> Option<Flow> {
+        let entry = self.table.dialog(self.table.subscription(id)?.dialog)?;
+        Some(self.table.flow_of(entry))
+    }
+
     fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, now: Instant) -> bool {
         let admitted = self.phones.admit(phone, id, now);
         if admitted == Admitted::Now {
@@ -267,19 +310,20 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         content: &Content,
+        body: Option<Written>,
         now: Instant,
         out: &mut Outbox,
     ) {
-        let body = self.write_body(id, content, out);
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) else {
             return;
         };
-        let flow = self.table.ways.of(entry.way).onward();
+        let way = entry.way;
+        let flow = self.table.ways.of(way).onward();
         let is_reliable = flow.transport.is_reliable();
-        let (turn, dialogs) = (out.generation(), self.table.ways.dialogs(entry.way));
+        let (turn, dialogs) = (out.generation(), self.table.ways.dialogs(way));
         let is_one_of_many = !is_reliable && self.notifier.trains.join(flow.peer, turn, dialogs);
         let place = self.notifier.in_flight.vacant_key() as u32;
         let mark = Mark::mint(self.options.id, place, &mut self.random);
@@ -293,7 +337,9 @@ impl Shard {
         let start = out.arena.len();
         let arena = &mut out.arena;
         entry.dialog.write_notify(arena, &origin);
-        write_subscription_headers(arena, subscription, &entry.profile, now);
+        write_event(arena, subscription, &entry.profile);
+        let is_followed = content.is_withheld() || subscription.is_mid_fetch();
+        write_subscription_state(arena, subscription, is_followed, now);
         let product = self.options.product.as_bytes();
         let padding_at = arena.len() + "User-Agent: ".len();
         if !product.is_empty() {
@@ -347,10 +393,12 @@ impl Shard {
             transaction,
             timer,
             kept,
+            probed: self.table.ways.ask_for_proof(way, in_flight_id),
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.
         subscription.wants = match &mut subscription.subject {
+            _ if content.is_withheld() => Wants::Notify,
             Subject::List(list) if list.is_marked() => Wants::Change,
             Subject::Watchers(audience) => {
                 audience.told();
@@ -382,7 +430,8 @@ impl Shard {
         };
         let (start, arena) = (out.arena.len(), &mut out.arena);
         entry.dialog.write_last_notify(arena, &origin);
-        write_subscription_headers(arena, subscription, &entry.profile, self.now);
+        write_event(arena, subscription, &entry.profile);
+        write_subscription_state(arena, subscription, false, self.now);
         write_line(arena, b"User-Agent: ", self.options.product.as_bytes());
         write_line(arena, b"Require: ", b"eventlist");
         arena.extend_from_slice(b"Content-Type: ");
@@ -495,17 +544,6 @@ fn write_line<const N: usize>(arena: &mut Vec<u8>, name: &[u8; N], value: &[u8])
     arena.extend_from_slice(b"\r\n");
 }
 
-/// What is said of the subscription before its state.
-fn write_subscription_headers(
-    arena: &mut Vec<u8>,
-    subscription: &Subscription,
-    profile: &Profile,
-    now: Instant,
-) {
-    write_event(arena, subscription, profile);
-    write_subscription_state(arena, subscription, now);
-}
-
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
 /// capital (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
@@ -535,9 +573,19 @@ fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool
     }
 }
 
-fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, now: Instant) {
+fn write_subscription_state(
+    arena: &mut Vec<u8>,
+    subscription: &Subscription,
+    is_followed: bool,
+    now: Instant,
+) {
     arena.extend_from_slice(b"Subscription-State: ");
     match subscription.phase {
+        // The state, or the rest of it, and the end follow once this NOTIFY is answered.
+        Phase::Ending(_) if is_followed => {
+            arena.extend_from_slice(b"active;expires=");
+            emit::decimal(arena, TIMER_F.as_secs());
+        }
         Phase::Active => {
             let is_pending = subscription.decision.handling == Handling::Confirm;
             let state: &[u8] = if is_pending { b"pending" } else { b"active" };
@@ -549,11 +597,6 @@ fn write_subscription_state(arena: &mut Vec<u8>, subscription: &Subscription, no
             if let Some(terms) = &subscription.terms {
                 terms.write_rates(arena);
             }
-        }
-        // It lives until the rest is told, or nobody answers.
-        Phase::Ending(_) if subscription.is_mid_fetch() => {
-            arena.extend_from_slice(b"active;expires=");
-            emit::decimal(arena, FETCH_SECONDS);
         }
         Phase::Ending(reason) => {
             arena.extend_from_slice(b"terminated;reason=");

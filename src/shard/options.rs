@@ -32,6 +32,8 @@ pub struct Options {
     /// Subscriptions of this shard, one to a list counted as one to each of its resources; beyond it
     /// 503 with Retry-After.
     pub subscriptions_max: usize,
+    /// Octets that the subscriptions of this shard may take; beyond it 503 with Retry-After.
+    pub subscription_octets_max: usize,
     /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where
     /// their Call-ID says.
     pub subscriptions_per_flow_home: usize,
@@ -49,6 +51,12 @@ pub struct Options {
     pub notify_burst_per_phone: u32,
     /// NOTIFYs written in one turn, and as many sent again; the rest follow in the next.
     pub notifies_per_turn: usize,
+    /// Octets after which no further NOTIFY is written, nor sent again, in one turn: those of long
+    /// lists take time. One is always sent, the rest follow in the next.
+    pub notify_octets_per_turn: usize,
+    /// Octets of NOTIFYs on UDP that are kept to be sent again. Beyond it a NOTIFY of full state of a
+    /// list that no path carries in one piece waits until others are answered.
+    pub retransmission_octets_max: usize,
     /// Timers fired in one turn; the rest fire in the next.
     pub timers_per_turn: usize,
     /// Octets of the longest datagram that may leave together with others to its destination: the
@@ -61,6 +69,10 @@ pub struct Options {
     /// Presentities this shard owns; beyond it nothing more is said about others, and a PUBLISH gets
     /// 503. Those that are merely watched are bounded by the watchers.
     pub presentities_max: usize,
+    /// Contacts registered with us of the presentities this shard owns; a REGISTER that would bind
+    /// one more is 503. [`CONTACTS_MAX`](crate::presence::registration::CONTACTS_MAX) is that of one
+    /// presentity.
+    pub contacts_max: usize,
     /// Publications of one presentity; one more is 503.
     pub publications_per_presentity_max: usize,
     /// Call legs of one presentity; more are not kept (W:E4.7).
@@ -75,6 +87,8 @@ pub struct Options {
     pub nonces_max: usize,
     /// Life of a nonce.
     pub nonce_life: Duration,
+    /// Whether credentials without qop are taken (RFC 2069).
+    pub allow_rfc2069: bool,
 
     // Storms.
     /// What is held back.
@@ -96,6 +110,7 @@ impl Options {
             advertise: Vec::new(),
             product: "Lamplighter".to_owned(),
             subscriptions_max: 2_000_000,
+            subscription_octets_max: 2 << 30,
             subscriptions_per_flow_home: 1_000,
             subscriptions_per_phone_max: 2_000,
             expiry_grace: Duration::from_secs(32),
@@ -103,15 +118,19 @@ impl Options {
             notify_rate_per_phone: 10,
             notify_burst_per_phone: 100,
             notifies_per_turn: 256,
+            notify_octets_per_turn: 4 << 20,
+            retransmission_octets_max: 64 << 20,
             timers_per_turn: 512,
             segment_octets_max: 1400,
             presentities_max: 1_000_000,
+            contacts_max: 1_000_000,
             publications_per_presentity_max: 64,
             calls_per_presentity_max: 50,
             body_octets_max: 64 * 1024,
             response_ring_octets: 32 * 1024 * 1024,
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
+            allow_rfc2069: false,
             shield: ShieldOptions::default(),
         }
     }

@@ -90,7 +90,9 @@ impl LocalOrigin {
     }
 
     fn new(flow: &Flow, advertised: Option<String>) -> Self {
-        let sent_by = advertised.unwrap_or_else(|| flow.local.to_string());
+        // A zone is the host's own business: no URI and no Via has one (RFC 4007 §11.2).
+        let address = SocketAddr::new(flow.local.ip(), flow.local.port());
+        let sent_by = advertised.unwrap_or_else(|| address.to_string());
         let parameter = if flow.transport == Transport::Udp {
             ""
         } else {
@@ -114,5 +116,35 @@ impl LocalOrigin {
             via,
             contact,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+    use std::net::SocketAddrV6;
+
+    use super::*;
+    use crate::shard::flow::ConnectionId;
+
+    #[test]
+    fn a_zone_is_told_to_nobody() {
+        let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        let address = |port| SocketAddr::V6(SocketAddrV6::new(link_local, port, 0, 4));
+        let flow = Flow {
+            transport: Transport::Tcp,
+            listener: 0,
+            connection: ConnectionId::default(),
+            local: address(5060),
+            peer: address(40_000),
+        };
+        let origin = LocalOrigin::new(&flow, None);
+        assert_eq!(origin.sent_by(), b"[fe80::1]:5060");
+        assert!(origin.is_sent_by(b"[fe80::1]", Some(5060)));
+        assert_eq!(origin.contact, b"<sip:[fe80::1]:5060;transport=tcp>");
+        assert_eq!(
+            origin.via,
+            b"SIP/2.0/TCP [fe80::1]:5060;branch=z9hG4bK".as_slice()
+        );
     }
 }

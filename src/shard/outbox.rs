@@ -2,12 +2,15 @@
 //! steady state allocates nothing.
 
 use std::ops::Range;
+use std::time::Instant;
 
+use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::mail::Reply;
 use crate::shard::mail::Token;
+use crate::shard::shield::AuthenticationFailure;
 use crate::shard::shield::LoopReport;
 
 /// One message to send: two pieces of the arena, one after the other (the second is shared between
@@ -33,8 +36,12 @@ pub struct Outbox {
     pub mail: Vec<(ShardId, Mail)>,
     /// Answers to commands.
     pub replies: Vec<(Token, Reply)>,
+    /// Streams of this shard by which something came that lives until then.
+    pub kept: Vec<(ConnectionId, Instant)>,
     /// Phones that loop, for the log; few.
     pub alarms: Vec<LoopReport>,
+    /// Failed authentications, for the log; few.
+    pub failures: Vec<AuthenticationFailure>,
     /// How often the arena was cleared.
     generation: u64,
 }
@@ -46,7 +53,9 @@ impl Outbox {
         self.transmits.clear();
         self.mail.clear();
         self.replies.clear();
+        self.kept.clear();
         self.alarms.clear();
+        self.failures.clear();
         self.generation += 1;
     }
 
@@ -61,7 +70,9 @@ impl Outbox {
         self.transmits.is_empty()
             && self.mail.is_empty()
             && self.replies.is_empty()
+            && self.kept.is_empty()
             && self.alarms.is_empty()
+            && self.failures.is_empty()
     }
 
     /// The two pieces of a message.

@@ -29,6 +29,11 @@ use crate::sip::transaction::client::Due;
 const REFUSALS_MAX: u8 = 5;
 /// NOTIFYs in a row that may stay unanswered (W:A3.7).
 const STRIKES_MAX: u8 = 2;
+/// The shortest pause after a NOTIFY that was refused with Retry-After. It doubles with each refusal
+/// in a row, whatever shorter time Retry-After names.
+const DELAY_MIN: Duration = Duration::from_secs(1);
+/// How often it doubles: up to 64 s.
+const DELAY_DOUBLINGS_MAX: u8 = 6;
 
 /// What an answer means for the subscription (W:A3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,15 +68,12 @@ impl Shard {
         };
         match in_flight.transaction.handle_timeout(now) {
             Some(Due::Retransmit) => {
-                let start = out.arena.len();
-                self.notifier.copies.write(&in_flight.kept, &mut out.arena);
-                let head = start..out.arena.len();
-                let flow = in_flight.flow;
                 in_flight.timer = self
                     .wheel
                     .arm(in_flight.transaction.deadline(), Timer::Notify(id));
-                self.counters.notifies_retransmitted += 1;
-                self.transmit(flow, head, 0..0, out);
+                if self.may_retransmit(id) {
+                    self.retransmit(id, out);
+                }
             }
             Some(Due::TimedOut) => self.handle_silence(id, now, out),
             None => {
@@ -82,13 +84,30 @@ impl Shard {
         }
     }
 
+    fn retransmit(&mut self, id: InFlightId, out: &mut Outbox) {
+        let Some(in_flight) = self.notifier.in_flight.get(id.place()) else {
+            return;
+        };
+        let start = out.arena.len();
+        self.notifier.copies.write(&in_flight.kept, &mut out.arena);
+        let head = start..out.arena.len();
+        self.counters.notifies_retransmitted += 1;
+        self.transmit(in_flight.flow, head, 0..0, out);
+    }
+
     /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as
-    /// gone (W:A3.7).
+    /// gone (W:A3.7). An address that never answered anything gets no second try.
     fn handle_silence(&mut self, id: InFlightId, now: Instant, out: &mut Outbox) {
         self.counters.notifies_unanswered += 1;
+        let in_flight = self.notifier.in_flight.get(id.place());
+        let unproven = in_flight
+            .and_then(|in_flight| in_flight.probed)
+            .filter(|way| !self.is_path_proven(*way));
+        if let Some(way) = unproven {
+            self.give_up_path(way, now, out);
+        }
         let Some(ended) = self
-            .notifier
-            .end(id)
+            .end_notify(id)
             .and_then(|in_flight| in_flight.subscription)
         else {
             return;
@@ -102,7 +121,8 @@ impl Shard {
         subscription.strikes += 1;
         let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
         let strikes_max = entry.and_then(|entry| entry.profile.strikes);
-        if subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX) {
+        let is_gone = subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX);
+        if is_gone || unproven.is_some() {
             self.counters.subscriptions_unanswered += 1;
             self.remove_subscription(ended, now, out);
         } else if matches!(subscription.phase, Phase::Ending(_))
@@ -133,10 +153,13 @@ impl Shard {
         if code < 200 {
             if let Some(in_flight) = self.notifier.in_flight.get_mut(id.place()) {
                 in_flight.transaction.handle_provisional();
+                if let Some(way) = in_flight.probed {
+                    self.prove_path(way);
+                }
             }
             return;
         }
-        let Some(in_flight) = self.notifier.end(id) else {
+        let Some(in_flight) = self.end_answered(id) else {
             return;
         };
         self.wheel.cancel(in_flight.timer);
@@ -163,7 +186,7 @@ impl Shard {
         let found = self
             .find_notify(answer.branch, answer.sequence, flow)
             .filter(|(_, origin)| origin.sent_by() == answer.sent_by);
-        let Some(in_flight) = found.map(|(id, _)| id).and_then(|id| self.notifier.end(id)) else {
+        let Some(in_flight) = found.map(|(id, _)| id).and_then(|id| self.end_answered(id)) else {
             return false;
         };
         self.counters.messages_received += 1;
@@ -194,14 +217,12 @@ impl Shard {
         Some((id, self.origins.known(&in_flight.flow)?))
     }
 
+    /// The NOTIFY that a response answers: its one Via and its CSeq say which (RFC 3261 §17.1.3), and
+    /// nothing else of it need be readable. Between a phone and us are gateways that repeat headers or
+    /// cut bodies; a response that they spoilt still says that the phone has the state.
     fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
-        if message.fault().is_some()
-            || message
-                .headers(HeaderName::Via)
-                .flat_map(list_items)
-                .count()
-                != 1
-        {
+        let vias = message.headers(HeaderName::Via).flat_map(list_items);
+        if vias.count() != 1 {
             return None;
         }
         let (via, cseq) = (message.via()?, message.cseq()?);
@@ -226,12 +247,12 @@ impl Shard {
         match outcome {
             Outcome::Delivered => {
                 subscription.refusals = 0;
+                subscription.delays = 0;
+                let dialog = subscription.dialog;
                 if let Some(message) = message
-                    && let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize)
+                    && self.take_target_of_response(dialog, message)
                 {
-                    // The answer may move the target (W:A2.8); one that makes no sense moves
-                    // nothing.
-                    let _ = entry.dialog.refresh_target(message);
+                    self.wake_siblings(dialog, id);
                 }
             }
             Outcome::Gone => {
@@ -240,7 +261,10 @@ impl Shard {
             }
             Outcome::Later(delay) => {
                 subscription.forget_shown();
-                subscription.not_before = Some(now + delay);
+                let doublings = subscription.delays.min(DELAY_DOUBLINGS_MAX);
+                subscription.delays = doublings + 1;
+                let delay_min = DELAY_MIN * (1 << doublings);
+                subscription.not_before = Some(now + delay.max(delay_min));
                 subscription.wants = Wants::Notify;
                 self.arm_subscription(id);
             }
@@ -290,20 +314,23 @@ impl Shard {
     pub(crate) fn abandon_notifies(&mut self, id: DialogId) {
         let entry = self.table.dialog(id);
         let usages = entry.map(|entry| entry.subscriptions.clone());
-        for usage in usages.unwrap_or_default() {
-            self.abandon_notify(usage);
+        let usages = usages.unwrap_or_default();
+        for usage in &usages {
+            self.abandon_notify(*usage);
         }
+        // What waited for the proof of the old path waits no longer.
+        self.queue_again(&usages);
     }
 
     /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
     fn abandon_notify(&mut self, id: SubscriptionId) {
-        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+        let subscription = self.table.subscription_mut(id);
+        let in_flight = subscription.and_then(|subscription| subscription.in_flight.take());
+        let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight)) else {
             return;
         };
-        if let Some(lost) = subscription.in_flight.take()
-            && let Some(lost) = self.notifier.end(lost)
-        {
-            self.wheel.cancel(lost.timer);
+        self.wheel.cancel(lost.timer);
+        if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.forget_shown();
             subscription.wants = Wants::Notify;
         }

@@ -31,6 +31,8 @@ pub(crate) struct Owned {
     /// Those who watch the whole domain know that it is there.
     is_present: bool,
     watching: SmallVec<[ShardId; 2]>,
+    /// Its contacts, as counted in [`Presentities::contacts`].
+    contacts: usize,
     /// The timer and when it fires.
     timer: Option<(TimerHandle, Instant)>,
 }
@@ -40,7 +42,14 @@ pub(crate) struct Owned {
 pub(crate) struct Presentities {
     owned: Places<Owned>,
     owned_by_aor: GrowingMap<Aor, PresentityId>,
+    /// The contacts of all.
+    contacts: usize,
+    /// Where the search for one to be forgotten goes on.
+    forget_next: usize,
 }
+
+/// Places that one search looks at, so that a full server stays quick.
+const FORGET_STEPS: usize = 64;
 
 impl Presentities {
     pub(crate) fn len(&self) -> usize {
@@ -55,9 +64,44 @@ impl Presentities {
         self.owned.get_mut(id.0 as usize)
     }
 
+    /// How many contacts are registered, of all of them.
+    pub(crate) fn contacts(&self) -> usize {
+        self.contacts
+    }
+
+    fn count_contacts(&mut self, id: PresentityId) {
+        if let Some(owned) = self.owned.get_mut(id.0 as usize) {
+            let contacts = owned.presentity.contacts();
+            self.contacts = self.contacts - owned.contacts + contacts;
+            owned.contacts = contacts;
+        }
+    }
+
     /// How many places there are, taken or not.
     pub(crate) fn places(&self) -> u32 {
         self.owned.end() as u32
+    }
+
+    /// Makes room by forgetting one of whom is only known that its calls were reported once. False
+    /// when none was found in some steps; the next search goes on behind them.
+    fn forget_idle(&mut self) -> bool {
+        for _ in 0..FORGET_STEPS.min(self.owned.end()) {
+            let place = self.forget_next % self.owned.end();
+            self.forget_next = place + 1;
+            if self.owned.get(place).is_some_and(Owned::is_idle) {
+                self.forget(place);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn forget(&mut self, place: usize) {
+        if let Some(owned) = self.owned.get(place) {
+            debug_assert_eq!(owned.contacts, 0, "a contact is a reason to be kept");
+            self.owned_by_aor.remove(&owned.aor);
+            self.owned.remove(place);
+        }
     }
 
     /// Who is there in a domain, in order. From now on it is known that they are.
@@ -88,6 +132,7 @@ impl Presentities {
                 presentity,
                 is_present: false,
                 watching: SmallVec::new(),
+                contacts: 0,
                 timer: None,
             };
             let id = PresentityId(self.owned.insert(owned) as u32);
@@ -98,6 +143,11 @@ impl Presentities {
 }
 
 impl Owned {
+    /// Whether nothing is known that matters to anybody now.
+    fn is_idle(&self) -> bool {
+        self.watching.is_empty() && self.timer.is_none() && self.presentity.is_blank()
+    }
+
     /// Whose it is.
     pub(crate) fn aor(&self) -> &Aor {
         &self.aor
@@ -108,7 +158,7 @@ impl Shard {
     /// The presentity, which is made when there is room for it.
     pub(crate) fn own(&mut self, aor: &Aor, now: Instant) -> Option<PresentityId> {
         let is_full = self.presentities.len() >= self.options.presentities_max;
-        if is_full && self.presentities.find(aor).is_none() {
+        if is_full && self.presentities.find(aor).is_none() && !self.presentities.forget_idle() {
             return None;
         }
         Some(self.presentities.find_or_add(aor, &self.directory, now))
@@ -223,6 +273,7 @@ impl Shard {
             self.counters.state_changes += 1;
             self.tell_all(id, out);
         }
+        self.presentities.count_contacts(id);
         if !self.rosters.is_idle() {
             self.follow_presence(id, out);
         }
@@ -294,7 +345,7 @@ impl Shard {
     }
 
     /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that
-    /// nobody watches.
+    /// nobody watches. That a user is known by its calls is remembered until the room is needed.
     fn tend(&mut self, id: PresentityId, now: Instant) {
         let Some(owned) = self.presentities.owned.get_mut(id.0 as usize) else {
             return;
@@ -306,9 +357,8 @@ impl Shard {
             }
             owned.timer = next.map(|at| (self.wheel.arm(at, Timer::Presentity(id)), at));
         }
-        if owned.watching.is_empty() && owned.timer.is_none() && owned.presentity.is_blank() {
-            self.presentities.owned_by_aor.remove(&owned.aor);
-            self.presentities.owned.remove(id.0 as usize);
+        if owned.is_idle() && !owned.presentity.is_known_by_calls() {
+            self.presentities.forget(id.0 as usize);
         }
     }
 }

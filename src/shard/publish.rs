@@ -1,8 +1,5 @@
 //! PUBLISH (RFC 3903 §6; W:B1): read here, applied by the presentity's owner, answered here.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
 use std::time::Instant;
 
 use crate::presence::Aor;
@@ -31,8 +28,10 @@ use crate::shard::flow::Flow;
 use crate::shard::mail::ForwardedPublish;
 use crate::shard::mail::Mail;
 use crate::shard::outbox::Outbox;
+use crate::shard::publisher::publisher_of;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::sender::check_from;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -49,6 +48,8 @@ pub(crate) struct Waiting {
     pub(crate) octets: Box<[u8]>,
     pub(crate) flow: Flow,
     pub(crate) transaction: Option<TransactionKey>,
+    /// The URI of its sender where From does not name it.
+    pub(crate) sender: Option<Box<[u8]>>,
     package: Package,
     timer: TimerHandle,
 }
@@ -82,6 +83,7 @@ impl Shard {
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);
         }
+        check_from(request.message, &identity, domain, directory)?;
         check_publisher(&identity, &aor, package, directory)?;
         check_exists(&aor, directory)?;
         let publication = self.read_publication(request, package, &identity, &aor, directory)?;
@@ -92,7 +94,7 @@ impl Shard {
             let outcome = self.apply_publication(&aor, publication, fresh, &limits, now, out);
             return self.answer_publish(request, package, outcome, now, out);
         }
-        let waiting = self.wait_for_owner(request, package, now)?;
+        let waiting = self.wait_for_owner(request, None, package, now)?;
         let reply_to = (self.options.id, waiting);
         let publish = ForwardedPublish {
             aor,
@@ -197,6 +199,7 @@ impl Shard {
         emit::header(&mut out.arena, "SIP-ETag", &published.entity_tag.to_token());
         emit::header_number(&mut out.arena, "Expires", published.expires.as_secs());
         self.end_response(request, head, now, out);
+        self.keep_stream(&request.flow, published.expires, now, out);
         Ok(())
     }
 
@@ -212,16 +215,16 @@ impl Shard {
         let condition = condition_of(message)?;
         let expires = expires_of(message)?;
         let document = self.read_document(message, package, identity, aor, directory)?;
-        let publisher = publisher_of(request, identity);
         let is_feeder = match identity {
             Identity::User(user) => {
-                let publisher = Aor::new(user, aor.domain());
-                directory.is_feeder(Some(&publisher), aor.domain())
+                let account = Aor::new(user, aor.domain());
+                directory.is_feeder(Some(&account), aor.domain())
             }
             Identity::Believed => directory
                 .domain(aor.domain())
                 .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
         };
+        let publisher = publisher_of(message, request.flow.peer.ip(), identity, is_feeder);
         Ok(Publication {
             package,
             condition,
@@ -272,6 +275,7 @@ impl Shard {
     pub(crate) fn wait_for_owner<'d>(
         &mut self,
         request: &Request<'_>,
+        sender: Option<&[u8]>,
         package: Package,
         now: Instant,
     ) -> Result<u32, Refusal<'d>> {
@@ -286,6 +290,7 @@ impl Shard {
             octets,
             flow,
             transaction,
+            sender: sender.map(Box::from),
             package,
             timer,
         });
@@ -298,7 +303,7 @@ impl Shard {
 
     fn publication_limits(&self, package: Package, domain: &Domain) -> PublicationLimits {
         PublicationLimits {
-            expires_min: domain.min_expires,
+            expires_min: domain.min_publish_expires,
             expires_max: domain.max_expires,
             expires_default: package.expires_default(),
             publications_max: self.options.publications_per_presentity_max,
@@ -372,25 +377,6 @@ fn condition_of<'d>(message: &Message<'_>) -> Result<Condition, Refusal<'d>> {
         return Err(crate::sip::Fault::Invalid(HeaderName::SipIfMatch).into());
     }
     Ok(Condition::Foreign)
-}
-
-/// Tells two publishers of one presentity apart when neither names a tag (W:B1.12).
-fn publisher_of(request: &Request<'_>, identity: &Identity) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match identity {
-        Identity::User(user) => user.hash(&mut hasher),
-        Identity::Believed => request
-            .message
-            .from()
-            .map(|from| from.uri)
-            .hash(&mut hasher),
-    }
-    request.flow.peer.hash(&mut hasher);
-    request
-        .message
-        .header(HeaderName::UserAgent)
-        .hash(&mut hasher);
-    hasher.finish()
 }
 
 fn refusal_of<'d>(fault: DocumentFault, package: Package) -> Refusal<'d> {

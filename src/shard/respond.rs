@@ -4,6 +4,7 @@
 use std::hash::DefaultHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;
+use crate::shard::hop::response_flow;
 use crate::shard::outbox::Outbox;
 use crate::shard::shield::Kind;
 use crate::sip::Fault;
@@ -28,6 +30,8 @@ use crate::sip::transaction::server::TransactionKey;
 
 /// The methods we serve. REGISTER is served to trusted peers alone, who need not be told.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
+/// The same of a domain whose phones register with us.
+const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH, REGISTER";
 /// The codings of bodies we take.
 const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 /// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
@@ -42,6 +46,20 @@ const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
 
 /// Octets of what ends a response without a body.
 const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
+
+/// Octets of the To-tag of a bare refusal.
+const BARE_TAG_OCTETS: usize = 6;
+
+/// How much of a bare refusal is written.
+#[derive(Clone, Copy, Debug)]
+enum Bare {
+    /// With what its status asks for.
+    Whole,
+    /// Without, or with the one algorithm that every phone knows.
+    Short,
+    /// 400: even that is too long.
+    TooShort,
+}
 
 /// A request on its way through admission.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +79,12 @@ pub(crate) enum Refusal<'d> {
     Plain(Status),
     /// The same, with a reason phrase that says more.
     Because(Status, &'static str),
+    /// 403: From, or the dialog, belongs to another user than the sender.
+    ForeignFrom,
     /// 405 or 501 with Allow (W:A1.2).
     Method(Status),
+    /// 405 with Allow to an INVITE: phones are registered with us, calls are not routed to them.
+    NoCalls,
     /// 420 with Unsupported (W:A1.5).
     Extension,
     /// 401 with challenges of the domain (W:A1.6).
@@ -97,10 +119,12 @@ impl From<Fault> for Refusal<'_> {
 }
 
 impl Refusal<'_> {
-    fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match self {
             Self::Fault(fault) => fault.status(),
             Self::Plain(status) | Self::Because(status, _) | Self::Method(status) => *status,
+            Self::ForeignFrom => Status::FORBIDDEN,
+            Self::NoCalls => Status::METHOD_NOT_ALLOWED,
             Self::Extension => Status::BAD_EXTENSION,
             Self::Challenge { .. } => Status::UNAUTHORIZED,
             Self::BadEvent | Self::BadListEvent => Status::BAD_EVENT,
@@ -112,11 +136,13 @@ impl Refusal<'_> {
         }
     }
 
-    fn reason(&self) -> Option<&'static str> {
+    /// The reason phrase where it is not the status's own.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Fault(fault) => Some(fault.reason()),
             Self::Because(_, reason) => Some(reason),
             Self::BadListEvent => Some("Bad Event For A List"),
+            Self::NoCalls => Some("Presence Only, Calls Are Not Routed"),
             _ => None,
         }
     }
@@ -135,50 +161,139 @@ impl Shard {
         self.counters.requests_refused += 1;
         let tag = self.stateless_tag(request.message);
         let head = self.begin_response(request, refusal.status(), refusal.reason(), &tag, out);
-        self.write_refusal_headers(request.message, refusal, now, out);
+        self.write_refusal_headers(request, refusal, now, out);
+        emit::body(&mut out.arena, "", b"");
+        if is_amplified(request, head, out) {
+            self.write_bare_refusal(request, refusal, head, now, out);
+        }
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         self.counters.requests_challenged += u64::from(is_challenge);
         self.note_repeat(request, refusal.status(), now, out);
-        if is_challenge || matches!(refusal, Refusal::Method(_) | Refusal::Shed(_)) {
+        self.note_refusal(request, refusal, now, out);
+        if is_challenge
+            || matches!(
+                refusal,
+                Refusal::Method(_) | Refusal::NoCalls | Refusal::Shed(_)
+            )
+        {
             self.forget(request);
-            self.end_response(
-                &Request {
-                    transaction: None,
-                    ..*request
-                },
-                head,
-                now,
-                out,
-            );
+            let request = Request {
+                transaction: None,
+                ..*request
+            };
+            self.send_response(&request, head, now, out);
         } else {
-            self.end_response(request, head, now, out);
+            self.send_response(request, head, now, out);
         }
+    }
+
+    /// Writes a refusal anew where a datagram brought much less than it would bring back: whoever
+    /// wrote a victim's address into it gets no amplifier (W:E3.8). It is as short as it can be, and
+    /// tells what it must tell as long as that fits; a request that is too short for its challenge
+    /// is 400. No phone makes one so short.
+    fn write_bare_refusal(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        start: usize,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let (message, peer) = (request.message, request.flow.peer);
+        let tag = self.stateless_tag(message);
+        let tag = &tag[..BARE_TAG_OCTETS];
+        for form in [Bare::Whole, Bare::Short, Bare::TooShort] {
+            out.arena.truncate(start);
+            let status = match form {
+                Bare::Whole | Bare::Short => refusal.status(),
+                Bare::TooShort => Status::BAD_REQUEST,
+            };
+            emit::bare_response_head(&mut out.arena, message, status, tag, peer);
+            match (form, refusal) {
+                (Bare::Whole, Refusal::Challenge { domain, stale }) => {
+                    self.write_short_challenge(domain, algorithms(domain), *stale, peer, now, out);
+                }
+                (Bare::Short, Refusal::Challenge { domain, stale }) => {
+                    self.write_short_challenge(domain, &[Algorithm::Md5], *stale, peer, now, out);
+                }
+                (Bare::Whole, Refusal::BadEvent) => {
+                    emit::header(&mut out.arena, "u", allow_events().as_bytes());
+                }
+                (Bare::Whole, Refusal::BadListEvent) => {
+                    emit::header(&mut out.arena, "u", list_events().as_bytes());
+                }
+                (Bare::Whole, Refusal::Method(_)) => emit::header(&mut out.arena, "Allow", ALLOW),
+                _ => {}
+            }
+            out.arena.extend_from_slice(b"\r\n");
+            if !is_amplified(request, start, out) {
+                return;
+            }
+        }
+    }
+
+    fn write_short_challenge(
+        &mut self,
+        domain: &Domain,
+        algorithms: &[Algorithm],
+        stale: bool,
+        peer: SocketAddr,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let uptime = now.saturating_duration_since(self.options.epoch);
+        let salt = self.salt_for(peer);
+        self.authenticator.write_short_challenge(
+            &mut out.arena,
+            &domain.name,
+            algorithms,
+            stale,
+            uptime,
+            salt,
+        );
+    }
+
+    /// The salt of a nonce that goes to `peer`: half of it chance, half the address's mark.
+    fn salt_for(&mut self, peer: SocketAddr) -> u32 {
+        let chance = self.random.next_u64() as u16;
+        u32::from(chance) << 16 | u32::from(self.address_mark(peer, chance))
+    }
+
+    /// Whether a nonce with that salt was made for `peer`.
+    pub(crate) fn is_salt_for(&self, salt: u32, peer: SocketAddr) -> bool {
+        let chance = (salt >> 16) as u16;
+        self.address_mark(peer, chance) == salt as u16
+    }
+
+    /// What nobody who lacks the key can guess of an address. It differs from nonce to nonce, so
+    /// that one address's are not another's for good.
+    fn address_mark(&self, peer: SocketAddr, chance: u16) -> u16 {
+        let mut hasher = DefaultHasher::new();
+        (self.options.key, "address", peer, chance).hash(&mut hasher);
+        hasher.finish() as u16
     }
 
     fn write_refusal_headers(
         &mut self,
-        message: &Message<'_>,
+        request: &Request<'_>,
         refusal: &Refusal<'_>,
         now: Instant,
         out: &mut Outbox,
     ) {
-        let arena = &mut out.arena;
+        let (message, arena) = (request.message, &mut out.arena);
         match refusal {
-            Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) => {}
+            Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) | Refusal::ForeignFrom => {
+            }
             Refusal::Method(_) => emit::header(arena, "Allow", ALLOW),
+            Refusal::NoCalls => emit::header(arena, "Allow", ALLOW_OF_REGISTRAR),
             Refusal::Extension => write_unsupported(arena, message),
             Refusal::Challenge { domain, stale } => {
-                let algorithms: &[Algorithm] = if domain.sha256 {
-                    &[Algorithm::Sha256, Algorithm::Md5]
-                } else {
-                    &[Algorithm::Md5]
-                };
                 let uptime = now.saturating_duration_since(self.options.epoch);
-                let salt = self.random.next_u64();
+                let salt = self.salt_for(request.flow.peer);
                 self.authenticator.write_challenge(
                     arena,
                     &domain.name,
-                    algorithms,
+                    algorithms(domain),
                     *stale,
                     uptime,
                     salt,
@@ -186,9 +301,7 @@ impl Shard {
             }
             Refusal::BadEvent => emit::header(arena, "Allow-Events", allow_events().as_bytes()),
             Refusal::BadListEvent => {
-                let packages = Package::ALL.into_iter().filter(|it| it.is_for_lists());
-                let tokens: Vec<&str> = packages.map(Package::token).collect();
-                emit::header(arena, "Allow-Events", tokens.join(", ").as_bytes());
+                emit::header(arena, "Allow-Events", list_events().as_bytes());
             }
             Refusal::MediaType(accept) => emit::header(arena, "Accept", accept.as_bytes()),
             Refusal::Encoding => emit::header(arena, "Accept-Encoding", ACCEPT_ENCODING),
@@ -211,6 +324,7 @@ impl Shard {
                     }
                     Refusal::Shed(Kind::Source) => &mut self.counters.requests_shed_by_source,
                     Refusal::Shed(Kind::Domain) => &mut self.counters.requests_shed_by_domain,
+                    Refusal::Shed(Kind::Path) => &mut self.counters.requests_shed_by_path,
                     Refusal::Shed(Kind::Backlog) => &mut self.counters.requests_shed_by_backlog,
                     _ => &mut self.counters.requests_over_limit,
                 } += 1;
@@ -235,12 +349,18 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         is_stranger: bool,
+        is_registrar: bool,
         now: Instant,
         out: &mut Outbox,
     ) {
         let tag = self.stateless_tag(request.message);
         let head = self.begin_response(request, Status::OK, None, &tag, out);
-        emit::header(&mut out.arena, "Allow", ALLOW);
+        let allow = if is_registrar {
+            ALLOW_OF_REGISTRAR
+        } else {
+            ALLOW
+        };
+        emit::header(&mut out.arena, "Allow", allow);
         let brief = out.arena.len();
         emit::header(&mut out.arena, "Allow-Events", allow_events().as_bytes());
         emit::header(&mut out.arena, "Accept", accept().as_bytes());
@@ -254,6 +374,20 @@ impl Shard {
         let octets_max = request.message.bytes().len() * 3 / 2;
         if is_stranger && out.arena.len() - head + END_OCTETS > octets_max {
             out.arena.truncate(brief);
+        }
+        let is_datagram = !request.flow.transport.is_reliable();
+        if is_stranger && is_datagram && out.arena.len() - head + END_OCTETS > octets_max {
+            let (message, peer) = (request.message, request.flow.peer);
+            out.arena.truncate(head);
+            emit::bare_response_head(
+                &mut out.arena,
+                message,
+                Status::OK,
+                &tag[..BARE_TAG_OCTETS],
+                peer,
+            );
+            out.arena.extend_from_slice(b"\r\n");
+            return self.send_response(request, head, now, out);
         }
         self.end_response(request, head, now, out);
     }
@@ -292,12 +426,23 @@ impl Shard {
         out: &mut Outbox,
     ) {
         emit::body(&mut out.arena, "", b"");
+        self.send_response(request, start, now, out);
+    }
+
+    /// Sends a response that is written, and remembers it for retransmissions.
+    fn send_response(
+        &mut self,
+        request: &Request<'_>,
+        start: usize,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         let head = start..out.arena.len();
         if let (Some(key), Some(response)) = (request.transaction, out.arena.get(head.clone())) {
             self.transactions
                 .complete(key, response, request.flow.transport.is_reliable(), now);
         }
-        self.transmit(request.flow, head, 0..0, out);
+        self.transmit(response_flow(request), head, 0..0, out);
     }
 
     /// Gives up a transaction that is answered without memory.
@@ -323,9 +468,32 @@ impl Shard {
     }
 }
 
+/// Whether a datagram's refusal, from `start` to the end of the arena, is more than half as long
+/// again as its request.
+fn is_amplified(request: &Request<'_>, start: usize, out: &Outbox) -> bool {
+    let octets_max = request.message.bytes().len() * 3 / 2;
+    !request.flow.transport.is_reliable() && out.arena.len() - start > octets_max
+}
+
+/// The algorithms a domain offers in its challenges, most preferred first.
+fn algorithms(domain: &Domain) -> &'static [Algorithm] {
+    if domain.sha256 {
+        &[Algorithm::Sha256, Algorithm::Md5]
+    } else {
+        &[Algorithm::Md5]
+    }
+}
+
 /// The packages we serve.
 fn allow_events() -> String {
     Package::ALL.map(Package::token).join(", ")
+}
+
+/// The packages that lists are served in.
+fn list_events() -> String {
+    let packages = Package::ALL.into_iter().filter(|it| it.is_for_lists());
+    let tokens: Vec<&str> = packages.map(Package::token).collect();
+    tokens.join(", ")
 }
 
 /// The bodies we take: of a PUBLISH of any package, of a SUBSCRIBE.

@@ -17,7 +17,6 @@ use crate::presence::subscription::TooBrief;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::checks::accepted_format;
-use crate::shard::checks::asserted_identity;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
 use crate::shard::checks::event_of;
@@ -40,16 +39,22 @@ use crate::shard::mail::Claim;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::sender::check_from;
+use crate::shard::sender::check_owner;
+use crate::shard::sender::sender_instead_of_from;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
+use crate::shard::table::DialogEntry;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
+use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::emit;
 
 /// What a SUBSCRIBE asks for, checked.
@@ -69,6 +74,8 @@ struct Asked<'m> {
 pub(crate) struct Admitted<'a, 'd> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) aor: &'a Aor,
+    /// The URI of its sender where From does not name it.
+    pub(crate) sender: Option<&'a [u8]>,
     pub(crate) domain: &'d Domain,
     pub(crate) directory: &'d Directory,
 }
@@ -94,14 +101,19 @@ impl Shard {
         out: &mut Outbox,
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, directory, now)?;
-        self.check_from(request, &identity, domain, directory)?;
         let aor = match event_of(request.message)? {
             (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
             _ => aor,
         };
+        let peer = request.flow.peer.ip();
+        let sender = sender_instead_of_from(request.message, &identity, peer, domain, directory)?;
+        if sender.as_ref().is_some_and(|it| it.len() > URI_OCTETS_MAX) {
+            return Err(Fault::Invalid(HeaderName::PAssertedIdentity).into());
+        }
         let admitted = Admitted {
             request,
             aor: &aor,
+            sender: sender.as_deref(),
             domain,
             directory,
         };
@@ -120,6 +132,7 @@ impl Shard {
         let Admitted {
             request,
             aor,
+            sender,
             domain,
             directory,
         } = *admitted;
@@ -134,12 +147,14 @@ impl Shard {
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        let phone = self.phones.find(phone_key(&request.flow, &dialog));
+        let phone = self
+            .phones
+            .find(phone_key(&request.flow, dialog.remote_target()));
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
         self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
+        self.check_path(request, &dialog)?;
         let peer = request.flow.peer.ip();
-        let asserted = asserted_identity(request.message).filter(|_| domain.trusts(peer));
-        let uri = asserted.unwrap_or_else(|| dialog.remote_uri());
+        let uri = sender.unwrap_or_else(|| dialog.remote_uri());
         let watcher = Identity::new(uri, peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
@@ -164,9 +179,8 @@ impl Shard {
 
         asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
         let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
-        if let Some(entry) = self.table.dialog_mut(id) {
-            entry.asserted = asserted.map(Box::from);
-        }
+        self.prove_path_by_digest(request, domain, id, now);
+        self.table.take_sender(id, sender.map(Box::from));
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),
@@ -229,7 +243,9 @@ impl Shard {
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
         let identity = self.authenticate(request, domain, directory, now)?;
-        self.check_from(request, &identity, domain, directory)?;
+        check_from(request.message, &identity, domain, directory)?;
+        let watcher = self.table.dialog(id).map(DialogEntry::watcher_uri);
+        check_owner(&identity, watcher.ok_or(GONE)?, domain, directory)?;
         let asked = self.read_subscribe(request.message, domain, directory)?;
         if asked.enclosed.is_switch() {
             self.check_switch_in_dialog(request, first, directory)?;
@@ -239,6 +255,8 @@ impl Shard {
             return Err(GONE);
         }
         let is_moved = self.take_target(request, id)?;
+        self.prove_path_by_tag(request, id);
+        self.prove_path_by_digest(request, domain, id, now);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }
@@ -550,10 +568,11 @@ impl Shard {
             emit::header(&mut out.arena, "Require", b"eventlist");
         }
         self.end_response(request, head, now, out);
+        self.keep_stream(&request.flow, granted, now, out);
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
-    fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
+    pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
         let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
             return;
         };

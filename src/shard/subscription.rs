@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::presence::document::View;
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
+use crate::presence::specific_dialog::SpecificDialog;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::shard::appearances::Seizure;
@@ -111,6 +112,8 @@ pub(crate) struct Subscription {
     pub(crate) strikes: u8,
     /// NOTIFYs in a row that were refused.
     pub(crate) refusals: u8,
+    /// NOTIFYs in a row that were refused with Retry-After, as far as the pause after them grows.
+    pub(crate) delays: u8,
     /// Nothing is sent before.
     pub(crate) not_before: Option<Instant>,
 }
@@ -154,6 +157,11 @@ impl Subscription {
     pub(crate) fn is_mid_fetch(&self) -> bool {
         let is_fetch = matches!(&self.subject, Subject::List(list) if list.is_fetch);
         is_fetch && self.is_mid_list() && self.phase == Phase::Ending(Termination::Timeout)
+    }
+
+    /// The one dialog it watches; None for all that its presentity has (RFC 4235 §3.2).
+    pub(crate) fn specific_dialog(&self) -> Option<&SpecificDialog> {
+        self.terms.as_ref()?.dialog.as_deref()
     }
 
     /// How many it watches, at least one: what looking at it costs.

@@ -29,8 +29,13 @@ use crate::shard::subscription::Wants;
 use crate::shard::ways::Way;
 use crate::shard::ways::WayId;
 use crate::shard::ways::Ways;
+use crate::sip::Fault;
+use crate::sip::Message;
 use crate::sip::dialog::Dialog;
 use crate::sip::emit;
+
+/// Octets of a watcher, of its resource in a list, and of the way to it.
+const PLACE_OCTETS: usize = 200;
 
 /// A subscription's place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,11 +77,13 @@ pub(crate) struct DialogEntry {
     pub(crate) way: WayId,
     /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
     pub(crate) is_cut: bool,
+    /// Our tag was sent elsewhere before its phone came by this way.
+    pub(crate) has_moved: bool,
     pub(crate) phone: PhoneId,
     /// What its family of User-Agents needs.
     pub(crate) profile: Arc<Profile>,
-    /// Who a trusted peer says it is from (RFC 3325); None when nobody says more than From.
-    pub(crate) asserted: Option<Box<[u8]>>,
+    /// The URI of its watcher where From does not name it, see `sender`.
+    pub(crate) sender: Option<Box<[u8]>>,
     /// More than one only for peers of RFC 3265 (W:A2.4).
     pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
 }
@@ -84,9 +91,15 @@ pub(crate) struct DialogEntry {
 const _: () = assert!(size_of::<DialogEntry>() <= 120);
 
 impl DialogEntry {
-    /// The URI of its watcher, as far as it is believed (W:B9.1).
+    /// Octets it takes.
+    fn octets(&self) -> usize {
+        let sender = self.sender.as_ref().map_or(0, |sender| sender.len());
+        size_of::<Self>() + self.dialog.octets() + sender
+    }
+
+    /// The URI of its watcher (W:B9.1).
     pub(crate) fn watcher_uri(&self) -> &[u8] {
-        self.asserted
+        self.sender
             .as_deref()
             .unwrap_or_else(|| self.dialog.remote_uri())
     }
@@ -113,6 +126,8 @@ pub(crate) struct Table {
     watched_by_aor: GrowingMap<Aor, WatchedId>,
     /// Watchers of all presentities together.
     watchers: usize,
+    /// What dialogs and subscriptions take.
+    octets: usize,
     revisions: u64,
     dialogs_by_connection: GrowingMap<ConnectionId, Vec<DialogId>>,
     dialogs_by_peer: GrowingMap<SocketAddr, u32>,
@@ -136,11 +151,13 @@ impl Table {
             dialog,
             way: self.ways.join(way),
             is_cut: false,
+            has_moved: false,
             phone,
             profile,
-            asserted: None,
+            sender: None,
             subscriptions,
         };
+        self.octets += entry.octets();
         let id = DialogId(self.dialogs.insert(entry) as u32);
         self.bind(way.flow, id);
         id
@@ -172,6 +189,7 @@ impl Table {
         }
         self.ways.leave(entry.way);
         entry.way = self.ways.join(way);
+        entry.has_moved = true;
         if before.flow != way.flow {
             self.unbind(before.flow, id);
             self.bind(way.flow, id);
@@ -245,6 +263,7 @@ impl Table {
             entry.subscriptions.push(id);
         }
         let names = self.names_of(&subject, new.event, new.entity);
+        self.octets += octets_of_names(&names);
         self.subscriptions.insert(Subscription {
             dialog,
             subject,
@@ -264,9 +283,46 @@ impl Table {
             shown: 0,
             strikes: 0,
             refusals: 0,
+            delays: 0,
             not_before: None,
         });
         id
+    }
+
+    /// Octets that dialogs, subscriptions and their resources take, and what tells their watchers
+    /// apart; names that several share count for each.
+    pub(crate) fn octets_taken(&self) -> usize {
+        self.octets
+            + self.subscriptions.len() * size_of::<Subscription>()
+            + self.watchers * PLACE_OCTETS
+    }
+
+    /// Who a dialog is from, where From does not say it.
+    pub(crate) fn take_sender(&mut self, id: DialogId, sender: Option<Box<[u8]>>) {
+        self.change_dialog(id, |entry| entry.sender = sender);
+    }
+
+    /// Takes the Contact of a request in a dialog, or of an answer (W:A2.8).
+    pub(crate) fn refresh_target(
+        &mut self,
+        id: DialogId,
+        message: &Message<'_>,
+    ) -> Result<(), Fault> {
+        self.change_dialog(id, |entry| entry.dialog.refresh_target(message))
+            .unwrap_or(Ok(()))
+    }
+
+    /// Changes what a dialog holds, and takes note of what that takes.
+    fn change_dialog<T>(
+        &mut self,
+        id: DialogId,
+        change: impl FnOnce(&mut DialogEntry) -> T,
+    ) -> Option<T> {
+        let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let before = entry.octets();
+        let outcome = change(entry);
+        self.octets = self.octets - before + entry.octets();
+        Some(outcome)
     }
 
     /// How many places are taken: each resource of a list takes one, as a subscription of its own
@@ -330,6 +386,7 @@ impl Table {
     /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
         let subscription = self.subscriptions.remove(id.0 as usize)?;
+        self.octets -= octets_of_names(&subscription.names);
         let phone = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
             Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
@@ -410,6 +467,7 @@ impl Table {
         entry.subscriptions.retain(|usage| *usage != subscription);
         if entry.subscriptions.is_empty() {
             let entry = self.dialogs.remove(id.0 as usize)?;
+            self.octets -= entry.octets();
             self.unbind(self.flow_of(&entry), id);
             self.ways.leave(entry.way);
         }
@@ -452,4 +510,9 @@ pub(crate) struct Removed {
     pub(crate) phone: Option<PhoneId>,
     /// The presentities whose last watcher here it was.
     pub(crate) unwatched: SmallVec<[Watched; 1]>,
+}
+
+/// Octets of what a subscription is called.
+fn octets_of_names(names: &Names) -> usize {
+    names.event.len() + names.entity.len()
 }

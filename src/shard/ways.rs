@@ -1,11 +1,13 @@
 //! The ways to phones, each kept once: all dialogs of a phone share one.
 //!
-//! Invariants: a way lives while a dialog uses it; two ways are never equal.
+//! Invariants: a way lives while a dialog uses it, or a NOTIFY that asks for the proof of its path;
+//! two ways are never equal.
 
 use std::net::SocketAddr;
 
 use crate::shard::flow::Flow;
 use crate::shard::growing::GrowingMap;
+use crate::shard::paths::Probe;
 use crate::shard::places::Places;
 
 /// How a phone is reached.
@@ -26,6 +28,10 @@ pub(crate) struct WayId(u32);
 struct Shared {
     way: Way,
     dialogs: u32,
+    /// NOTIFYs under way that ask for the proof of its path.
+    asking: u32,
+    /// None once its path is proven.
+    probe: Option<Box<Probe>>,
 }
 
 /// All of them.
@@ -45,6 +51,19 @@ impl Way {
     }
 }
 
+impl Shared {
+    /// What a stream carries arrives.
+    fn new(way: Way) -> Self {
+        let is_unproven = !way.flow.transport.is_reliable();
+        Self {
+            way,
+            dialogs: 0,
+            asking: 0,
+            probe: is_unproven.then(Box::default),
+        }
+    }
+}
+
 impl Ways {
     /// One more dialog uses that way.
     pub(crate) fn join(&mut self, way: Way) -> WayId {
@@ -52,16 +71,31 @@ impl Ways {
         let id = *self
             .ids_by_way
             .entry(way)
-            .or_insert_with(|| WayId(ways.insert(Shared { way, dialogs: 0 }) as u32));
-        ways[id.0 as usize].dialogs += 1;
+            .or_insert_with(|| WayId(ways.insert(Shared::new(way)) as u32));
+        self.ways[id.0 as usize].dialogs += 1;
         id
     }
 
-    /// One dialog less; a way without dialogs is forgotten.
+    /// One dialog less.
     pub(crate) fn leave(&mut self, id: WayId) {
-        let shared = &mut self.ways[id.0 as usize];
-        shared.dialogs -= 1;
-        if shared.dialogs == 0 {
+        self.ways[id.0 as usize].dialogs -= 1;
+        self.forget_unused(id);
+    }
+
+    /// One more NOTIFY asks for the proof of its path.
+    pub(crate) fn hold(&mut self, id: WayId) {
+        self.ways[id.0 as usize].asking += 1;
+    }
+
+    /// One NOTIFY less asks for it.
+    pub(crate) fn let_go(&mut self, id: WayId) {
+        self.ways[id.0 as usize].asking -= 1;
+        self.forget_unused(id);
+    }
+
+    fn forget_unused(&mut self, id: WayId) {
+        let shared = &self.ways[id.0 as usize];
+        if shared.dialogs == 0 && shared.asking == 0 {
             self.ids_by_way.remove(&shared.way);
             self.ways.remove(id.0 as usize);
         }
@@ -71,6 +105,27 @@ impl Ways {
     #[inline]
     pub(crate) fn dialogs(&self, id: WayId) -> usize {
         self.ways[id.0 as usize].dialogs as usize
+    }
+
+    /// The way's place, when a dialog uses it.
+    pub(crate) fn find(&self, way: &Way) -> Option<WayId> {
+        self.ids_by_way.get(way).copied()
+    }
+
+    /// What is known of a path that is not proven.
+    #[inline]
+    pub(crate) fn probe(&self, id: WayId) -> Option<&Probe> {
+        self.ways[id.0 as usize].probe.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn probe_mut(&mut self, id: WayId) -> Option<&mut Probe> {
+        self.ways[id.0 as usize].probe.as_deref_mut()
+    }
+
+    /// The path of a way is proven. None when it was already.
+    pub(crate) fn prove(&mut self, id: WayId) -> Option<Box<Probe>> {
+        self.ways[id.0 as usize].probe.take()
     }
 
     /// The way of a dialog.

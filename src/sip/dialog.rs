@@ -21,6 +21,10 @@ use read::Span;
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
 const SEQUENCE_MAX: u32 = (1 << 31) - 1;
 const CACHE_LINE_OCTETS: usize = 64;
+/// Octets of all that a dialog remembers of its peer; a SUBSCRIBE that brings more is 513.
+pub const DIALOG_OCTETS_MAX: usize = 4096;
+/// Octets of a URI that is kept: of a Contact, an asserted identity, a presentity.
+pub const URI_OCTETS_MAX: usize = 1024;
 
 /// A UAS dialog. CSeq numbers only go up, by one (W:A3.5).
 #[derive(Clone, Debug)]
@@ -75,7 +79,7 @@ pub struct Origin<'a> {
 impl Dialog {
     /// The dialog an initial SUBSCRIBE asks for; `local_tag` is the To-tag of our 2xx. Fails when
     /// Contact is missing, `*`, several, or no sip/sips URI (W:A1.17), the Record-Routes are
-    /// unreadable, To has a tag already, or all of it together is above 64 KiB.
+    /// unreadable, To has a tag already, or a part or all of it is longer than a dialog may hold.
     pub fn accept(
         request: &Message<'_>,
         local_tag: &[u8],
@@ -98,6 +102,9 @@ impl Dialog {
         let routes_end = read::end_of(&text)?;
         text.extend_from_slice(target);
         read::end_of(&text)?;
+        if text.len() > DIALOG_OCTETS_MAX {
+            return Err(Fault::TooLarge);
+        }
         Ok(Self {
             text: text.into_boxed_slice(),
             call_id_end,
@@ -114,6 +121,12 @@ impl Dialog {
             local_sequence,
             remote_sequence: cseq.number,
         })
+    }
+
+    /// Octets it holds beside its own fields.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.text.len()
     }
 
     /// Our tag.
@@ -193,7 +206,9 @@ impl Dialog {
         };
         let kept = self.between(0, self.routes_end);
         let octets = kept.len() + target.len();
-        u16::try_from(octets).map_err(|_| Fault::TooLarge)?;
+        if octets > DIALOG_OCTETS_MAX {
+            return Err(Fault::TooLarge);
+        }
         let mut text = Vec::with_capacity(octets);
         text.extend_from_slice(kept);
         text.extend_from_slice(target);

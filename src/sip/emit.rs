@@ -32,11 +32,29 @@ pub fn response_head(
     out.push(b' ');
     one_line(out, reason.unwrap_or_else(|| status.reason()).as_bytes());
     out.extend_from_slice(b"\r\n");
-    write_vias(out, request, source);
-    copy(out, request, HeaderName::From);
-    write_to(out, request, to_tag);
-    copy(out, request, HeaderName::CallId);
-    copy(out, request, HeaderName::CSeq);
+    write_vias(out, "Via: ", request, source);
+    copy(out, "From: ", request, HeaderName::From);
+    write_to(out, "To: ", request, to_tag);
+    copy(out, "Call-ID: ", request, HeaderName::CallId);
+    copy(out, "CSeq: ", request, HeaderName::CSeq);
+}
+
+/// The same as short as it can be: without a reason phrase, under compact names.
+pub fn bare_response_head(
+    out: &mut Vec<u8>,
+    request: &Message<'_>,
+    status: Status,
+    to_tag: &[u8],
+    source: SocketAddr,
+) {
+    out.extend_from_slice(b"SIP/2.0 ");
+    decimal(out, u64::from(status.0));
+    out.extend_from_slice(b" \r\n");
+    write_vias(out, "v:", request, source);
+    copy(out, "f:", request, HeaderName::From);
+    write_to(out, "t:", request, to_tag);
+    copy(out, "i:", request, HeaderName::CallId);
+    copy(out, "CSeq:", request, HeaderName::CSeq);
 }
 
 /// Appends `name: value CRLF`. CR and LF in `value` are written as spaces: a header can never be
@@ -166,20 +184,20 @@ fn one_line(out: &mut Vec<u8>, text: &[u8]) {
 
 /// Copies every field of that name.
 /// Of a header that a malformed request repeats, the first is answered.
-fn copy(out: &mut Vec<u8>, request: &Message<'_>, name: HeaderName) {
+fn copy(out: &mut Vec<u8>, front: &str, request: &Message<'_>, name: HeaderName) {
     if let Some(value) = request.header(name) {
-        write_field(out, name, |out| unfolded(out, value));
+        write_field(out, front, |out| unfolded(out, value));
     }
 }
 
-fn write_field(out: &mut Vec<u8>, name: HeaderName, write_value: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(name.canonical().as_bytes());
-    out.extend_from_slice(b": ");
+/// A field; `front` is its name with the colon.
+fn write_field(out: &mut Vec<u8>, front: &str, write_value: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(front.as_bytes());
     write_value(out);
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_to(out: &mut Vec<u8>, request: &Message<'_>, to_tag: &[u8]) {
+fn write_to(out: &mut Vec<u8>, front: &str, request: &Message<'_>, to_tag: &[u8]) {
     let Some(value) = request.header(HeaderName::To) else {
         return;
     };
@@ -188,7 +206,7 @@ fn write_to(out: &mut Vec<u8>, request: &Message<'_>, to_tag: &[u8]) {
         // What we cannot read stays as it is.
         None => true,
     };
-    write_field(out, HeaderName::To, |out| {
+    write_field(out, front, |out| {
         unfolded(out, value);
         if !has_tag && !to_tag.is_empty() {
             out.extend_from_slice(b";tag=");
@@ -197,9 +215,9 @@ fn write_to(out: &mut Vec<u8>, request: &Message<'_>, to_tag: &[u8]) {
     });
 }
 
-fn write_vias(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
+fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, source: SocketAddr) {
     for (index, value) in request.headers(HeaderName::Via).enumerate() {
-        write_field(out, HeaderName::Via, |out| match Via::parse_entry(value) {
+        write_field(out, front, |out| match Via::parse_entry(value) {
             Some((via, end)) if index == 0 => {
                 write_topmost(out, &value[..end], &via, source);
                 unfolded(out, &value[end..]);

@@ -56,8 +56,9 @@ pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fa
     let Some(start_line) = lines.start_line() else {
         return incomplete(buffer, limits);
     };
-    StartLine::parse(start_line)?;
-    let content_length = content_length(buffer, &mut lines)?;
+    let (start_line, _) = StartLine::parse(start_line)?;
+    let is_response = matches!(start_line, StartLine::Response { .. });
+    let content_length = content_length(buffer, &mut lines, is_response)?;
     if !lines.is_complete() {
         return incomplete(buffer, limits);
     }
@@ -86,9 +87,14 @@ fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     Ok(Frame::Incomplete)
 }
 
-/// The one Content-Length among the lines. Two of them, even equal ones, or anything but digits
-/// could make us and a proxy before us cut the stream at different places (E2.7).
-fn content_length(buffer: &[u8], lines: &mut Lines<'_>) -> Result<Option<u64>, Fault> {
+/// The one Content-Length among the lines. Two of them, or anything but digits, could make us and a
+/// proxy before us cut the stream at different places (E2.7). Of a response, which asks for nothing,
+/// equal ones count as one: there are gateways that add their own.
+fn content_length(
+    buffer: &[u8],
+    lines: &mut Lines<'_>,
+    is_response: bool,
+) -> Result<Option<u64>, Fault> {
     let mut found = None;
     while let Some(line) = lines.next() {
         let Some((HeaderName::ContentLength, value)) = line.name(buffer) else {
@@ -96,7 +102,8 @@ fn content_length(buffer: &[u8], lines: &mut Lines<'_>) -> Result<Option<u64>, F
         };
         let number = octets::number(octets::trim(&buffer[value..line.end]))
             .ok_or(Fault::Invalid(HeaderName::ContentLength))?;
-        if found.replace(number).is_some() {
+        let before = found.replace(number);
+        if before.is_some_and(|before| !is_response || before != number) {
             return Err(Fault::Repeated(HeaderName::ContentLength));
         }
     }
@@ -170,6 +177,10 @@ mod tests {
             frame(&request("l: 4\r\nContent-Length: 4\r\n", "body")),
             repeated
         );
+        let response = |lengths: &str| format!("SIP/2.0 200 OK\r\n{lengths}\r\nbody");
+        let equal = response("l: 4\r\nContent-Length: 04\r\n");
+        assert_eq!(frame(&equal), Ok(Frame::Message(equal.len())));
+        assert_eq!(frame(&response("l: 4\r\nl: 3\r\n")), repeated);
         assert_eq!(
             frame(&request("l: 9223372036854775808\r\n", "")),
             Err(Fault::TooLarge)

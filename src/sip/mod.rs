@@ -3,6 +3,7 @@
 //! Zero-copy: a [`Message`] is a view over a datagram or a stream frame. Nothing here reads a
 //! clock, touches a socket or knows XML; nothing here panics, whatever the peer sends.
 
+pub mod date;
 pub mod dialog;
 pub mod digest;
 pub mod emit;

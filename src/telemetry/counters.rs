@@ -102,12 +102,17 @@ core_counters! {
     datagrams_dropped: Sum,
     /// Stream connections accepted.
     connections_accepted: Sum,
+    /// Times no stream connection could be accepted: no more files may be open.
+    accept_errors: Sum,
     /// Stream connections refused: over the limit for the shard or for their address.
     connections_refused: Sum,
     /// Stream connections that ended, whatever the reason.
     connections_closed: Sum,
     /// Of these: the peer sent no complete message in time (W:E2.8).
     connections_timed_out: Sum,
+    /// Of these: nothing that came by it lived, and no message came for long; or not for some
+    /// seconds while room was short.
+    connections_idle: Sum,
     /// Of these: the stream was out of step or over its limits (W:E2.6).
     connections_out_of_step: Sum,
     /// Of these: the peer did not read and its queue was full.

@@ -6,6 +6,7 @@
 
 pub mod counters;
 pub mod logs;
+pub mod throttle;
 pub mod turns;
 
 pub use counters::CoreCounters;
@@ -13,4 +14,5 @@ pub use counters::Sample;
 pub use counters::register;
 pub use counters::snapshot;
 pub use counters::totals;
+pub use throttle::Throttle;
 pub use turns::TurnTimes;

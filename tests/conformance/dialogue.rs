@@ -12,7 +12,7 @@
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
 //!
 //! # a comment
-//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060 or [2001:db8::1]:5060); `shard=1`, `lf`, `raw` or `deflate` may follow
+//! > 10.0.0.7:5060 udp                 the peer sends (to 10.0.0.1:5060, [2001:db8::1]:5060 or [fe80::1%4]:5060); `shard=1`, `lf`, `raw` or `deflate` may follow
 //!     OPTIONS sip:abc.com SIP/2.0     four spaces, then a line of the message
 //! < 10.0.0.7:5060 udp                 the server must send exactly this
 //!     SIP/2.0 200 OK
@@ -22,6 +22,7 @@
 //! = nothing                           and nothing else is waiting
 //! + 500ms                             time passes (ms, s, m, h)
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
+//!                                                  state=ringing|busy|dnd|idle says more
 //! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
 //! ! closed 10.0.0.7:5060              the peer's stream ends
 //! ! config                            the operator reloads a file that now says this and no more
@@ -108,6 +109,8 @@ pub(crate) enum Action {
         aor: String,
         /// The other party; None clears.
         number: Option<String>,
+        /// `state=`
+        state: Option<String>,
         /// How long.
         expires: Duration,
         /// Whether the domain tells the number.
@@ -298,10 +301,12 @@ fn command(words: &[&str]) -> Result<Action, String> {
             said: said::parse(rest)?,
         }),
         ["call_state", aor, rest @ ..] => {
-            let (mut number, mut expires, mut reveal) = (None, Duration::from_secs(7200), false);
+            let (mut number, mut state) = (None, None);
+            let (mut expires, mut reveal) = (Duration::from_secs(7200), false);
             for word in rest {
                 match word.split_once('=') {
                     Some(("number", value)) => number = Some(value.to_owned()),
+                    Some(("state", value)) => state = Some(value.to_owned()),
                     Some(("expires", value)) => expires = duration(value)?,
                     None if *word == "reveal" => reveal = true,
                     _ => return Err(format!("unknown word {word}")),
@@ -310,6 +315,7 @@ fn command(words: &[&str]) -> Result<Action, String> {
             Ok(Action::CallState {
                 aor: (*aor).to_owned(),
                 number,
+                state,
                 expires,
                 reveal,
             })

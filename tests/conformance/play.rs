@@ -122,11 +122,13 @@ impl Stage {
             Action::CallState {
                 aor,
                 number,
+                state,
                 expires,
                 reveal,
-            } => self
-                .world
-                .call_state(aor, number.as_deref(), *expires, *reveal),
+            } => {
+                let (number, state) = (number.as_deref(), state.as_deref());
+                self.world.call_state(aor, number, state, *expires, *reveal)
+            }
             Action::Say { aor, said } => self.world.say(aor, said.clone()),
             Action::Reload(text) => self.world.reload(text),
             Action::Closed(address) => self.world.close(*address),

@@ -19,6 +19,7 @@ use lamplighter::config::Source;
 use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
+use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
 use lamplighter::presence::statement::Said;
 use lamplighter::shard::Command;
@@ -44,11 +45,16 @@ use lamplighter::sip::message::PlainAnswer;
 use crate::dialogue::Peer;
 
 /// Where the server listens.
-const LOCAL: [&str; 2] = ["10.0.0.1:5060", "[2001:db8::1]:5060"];
+const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
 
 /// The listener a peer can reach.
 fn local(peer: SocketAddr) -> SocketAddr {
-    LOCAL[usize::from(peer.is_ipv6())].parse().unwrap()
+    let listener = match peer {
+        SocketAddr::V4(_) => LOCAL[0],
+        SocketAddr::V6(peer) if peer.ip().is_unicast_link_local() => LOCAL[2],
+        SocketAddr::V6(_) => LOCAL[1],
+    };
+    listener.parse().unwrap()
 }
 
 /// Turns a shard may ask for at one instant before we call it a loop.
@@ -170,13 +176,22 @@ impl World {
         &mut self,
         aor: &str,
         number: Option<&str>,
+        state: Option<&str>,
         expires: Duration,
         reveal: bool,
     ) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        let call = number
-            .filter(|number| !number.is_empty())
-            .map(|number| Arc::new(hook_call(&aor, number, reveal, self.commands)));
+        let number = number.filter(|number| !number.is_empty());
+        let call = |state| hook_call(&aor, number, state, reveal, self.commands);
+        let call = match state {
+            None if number.is_some() => Some(call(CallState::Confirmed)),
+            Some("ringing") => Some(call(CallState::Early)),
+            Some("busy") => Some(call(CallState::Confirmed)),
+            None | Some("idle") => None,
+            Some("dnd") => return self.say(aor.as_str(), Said::CallStateDoNotDisturb(expires)),
+            Some(_) => return Err("ringing, busy, dnd or idle?".to_owned()),
+        };
+        let call = call.map(Arc::new);
         self.command(&aor.clone(), Command::call_state(aor, call, expires))
     }
 
@@ -337,9 +352,15 @@ impl World {
     }
 }
 
-/// What the HTTP room makes of `number=`: an answered call of a name of its own, whose other end is
-/// told to nobody unless the domain says so.
-fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
+/// What the HTTP room makes of `number=` and `state=`: a call of a name of its own, whose other end
+/// is told to nobody unless the domain says so.
+fn hook_call(
+    aor: &Aor,
+    number: Option<&str>,
+    state: CallState,
+    reveal: bool,
+    call: u64,
+) -> CallDialog {
     let party = |identity: String| Party {
         identity: identity.into(),
         ..Party::default()
@@ -349,10 +370,12 @@ fn hook_call(aor: &Aor, number: &str, reveal: bool, call: u64) -> CallDialog {
         call_id: "".into(),
         local_tag: "".into(),
         remote_tag: "".into(),
-        direction: None,
-        state: CallState::Confirmed,
+        direction: (state == CallState::Early).then_some(Direction::Recipient),
+        state,
         local: Party::default(),
-        remote: party(format!("sip:{number}@{}", aor.domain())),
+        remote: number.map_or_else(Party::default, |number| {
+            party(format!("sip:{number}@{}", aor.domain()))
+        }),
         remote_is_private: !reveal,
     }
 }
@@ -408,10 +431,13 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             }
             "notifies_per_turn" => options.notifies_per_turn = number,
             "presentities_max" => options.presentities_max = number,
+            "contacts_max" => options.contacts_max = number,
             "publications_per_presentity_max" => options.publications_per_presentity_max = number,
             "calls_per_presentity_max" => options.calls_per_presentity_max = number,
             "body_octets_max" => options.body_octets_max = number,
+            "subscription_octets_max" => options.subscription_octets_max = number,
             "nonces_max" => options.nonces_max = number,
+            "allow_rfc2069" => options.allow_rfc2069 = number == 1,
             "nonce_life" => options.nonce_life = seconds,
             _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
             _ => return Err(format!("{key}: unknown option")),
@@ -431,7 +457,10 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
         "presentity_burst" => shield.presentity = rate,
         "source_burst" => shield.source = rate,
         "domain_burst" => shield.domain = rate,
+        "unproven_max" => shield.unproven_max = number as usize,
         "wrong_max" => shield.wrong_max = number,
+        "wrong_per_address_max" => shield.wrong_per_address_max = number,
+        "wrong_per_account_max" => shield.wrong_per_account_max = number,
         "loop_per_minute" => shield.loop_per_minute = number,
         _ => return false,
     }
@@ -439,7 +468,7 @@ fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
 }
 
 /// `abc.com open=true auth=none|digest|trusted trusted=10.0.0.0/8 alias=b.com min_expires=60
-/// max_expires=7200 sha256=true reveal=true max_call=7200`
+/// min_publish=1 max_expires=7200 sha256=true reveal=true max_call=7200`
 fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
     let name = text
         .split_whitespace()
@@ -470,6 +499,7 @@ fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
                 .trusted
                 .push(value.parse().map_err(|_| "not a network")?),
             ("min_expires", _) => domain.min_expires = seconds()?,
+            ("min_publish", _) => domain.min_publish_expires = seconds()?,
             ("max_expires", _) => domain.max_expires = seconds()?,
             ("max_call", _) => domain.max_call_duration = seconds()?,
             _ => return Err(format!("{key}={value}: unknown key of a domain")),

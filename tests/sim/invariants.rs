@@ -11,6 +11,9 @@
 //! - a subscription with a `min-rate` is told as often as that says while its phone answers (W:B6.2);
 //! - a list is told in full after a SUBSCRIBE and after a NOTIFY that was lost (W:B5.4);
 //! - `expires` of Subscription-State is what is left (W:A1.14);
+//! - after a 503 with Retry-After there is a pause of a second at least;
+//! - an address that never answered gets little, see [`paths`](crate::paths); a dialog whose path
+//!   nothing proves yet waits for the answer of another (W:E3.8);
 //! - the end comes when it is due, not before, is told once, and nothing follows (W:A2.6, A3.9).
 
 use std::collections::HashMap;
@@ -22,9 +25,15 @@ use lamplighter::shard::Flow;
 use crate::network::MILLISECOND;
 use crate::network::Micros;
 use crate::network::SECOND;
+use crate::paths::Paths;
+use crate::paths::Wait;
 
 /// Timer F.
 const TIMER_F: Micros = 32 * SECOND;
+
+/// The pause after a NOTIFY that was answered 503 with Retry-After, however short that is.
+const PAUSE_MIN: Micros = SECOND;
+const PAUSE_MAX: Micros = 64 * SECOND;
 
 /// A broken invariant.
 #[derive(Clone, Debug)]
@@ -74,6 +83,20 @@ pub(crate) struct Notify {
     pub(crate) least_rate: LeastRate,
     /// 0 for datagrams.
     pub(crate) connection: ConnectionId,
+    /// The shard that sends it, and where to.
+    pub(crate) path: (u16, SocketAddr),
+    pub(crate) body_octets: usize,
+}
+
+/// The expiry in a NOTIFY without a body that goes before the last one of a fetch.
+const WITHHELD_EXPIRES: u64 = 32;
+
+impl Notify {
+    /// Whether the state of a fetch may be yet to follow.
+    fn may_be_withheld(&self) -> bool {
+        let expires = WITHHELD_EXPIRES;
+        self.body_octets == 0 && self.standing == Standing::Active { expires }
+    }
 }
 
 /// How often a subscription is told although nothing changes (RFC 6446).
@@ -91,6 +114,8 @@ pub(crate) enum LeastRate {
 enum Outcome {
     Accepted,
     Refused,
+    /// The same, with Retry-After.
+    Postponed,
     NobodyAnswered,
     /// The phone came by another way meanwhile: nobody waits for an answer from the old one.
     Abandoned,
@@ -102,6 +127,7 @@ struct Last {
     cseq: u32,
     octets_hash: u64,
     essence_hash: u64,
+    peer: SocketAddr,
     first_at: Micros,
     latest_at: Micros,
     transmissions: u32,
@@ -139,6 +165,8 @@ struct Dialog {
     /// Of the last 2xx.
     flow: Flow,
     flow_lost: bool,
+    /// A NOTIFY over the flow was answered.
+    is_proven: bool,
     /// An answer came in the very moment Timer F fired: nobody outside can tell what the engine
     /// made of it.
     uncertain: bool,
@@ -150,6 +178,7 @@ pub(crate) struct Checker {
     bounds: Bounds,
     dialogs: Vec<Dialog>,
     dialogs_by_key: HashMap<String, usize>,
+    pub(crate) paths: Paths,
     pub(crate) violations: Vec<Violation>,
     /// NOTIFYs that were not retransmissions.
     pub(crate) notifies: u64,
@@ -161,6 +190,7 @@ impl Checker {
             bounds,
             dialogs: Vec::new(),
             dialogs_by_key: HashMap::new(),
+            paths: Paths::default(),
             violations: Vec::new(),
             notifies: 0,
         }
@@ -201,6 +231,7 @@ impl Checker {
                 end: None,
                 flow: *flow,
                 flow_lost: false,
+                is_proven: false,
                 uncertain: false,
             });
             return;
@@ -217,7 +248,9 @@ impl Checker {
             && let Some(last) = &mut dialog.last
         {
             last.outcome.get_or_insert((now, Outcome::Abandoned));
+            self.paths.abandon(last.peer);
         }
+        dialog.is_proven &= dialog.flow == *flow;
         dialog.flow = *flow;
         dialog.flow_lost = false;
         if dialog.end == Some(End::Told) {
@@ -236,11 +269,20 @@ impl Checker {
             .last
             .as_ref()
             .is_some_and(|last| last.cseq == notify.cseq);
+        let is_datagram = notify.connection == ConnectionId::default();
+        let paths = &mut self.paths;
         let verdict = if is_copy {
-            dialog.check_copy(now, notify, bounds)
+            dialog.check_copy(now, notify, bounds).and_then(|()| {
+                let transmissions = dialog.last.as_ref().map_or(0, |last| last.transmissions);
+                paths.notify_sent_again(notify.path.1, transmissions)
+            })
         } else {
             self.notifies += 1;
-            dialog.check_new(now, notify)
+            let of_path = match is_datagram {
+                true => paths.notify_sent(now, notify.path, notify.body_octets),
+                false => Ok(()),
+            };
+            dialog.check_new(now, notify).and(of_path)
         };
         if let Err(invariant) = verdict {
             let detail = format!("{notify:?}\n    after {dialog:?}");
@@ -260,6 +302,7 @@ impl Checker {
         let Some(last) = dialog.last.as_mut().filter(|last| last.cseq == cseq) else {
             return;
         };
+        self.paths.prove(now, last.peer);
         if last.outcome.is_some() || status < 200 {
             return;
         }
@@ -268,12 +311,13 @@ impl Checker {
         if waited > TIMER_F {
             return;
         }
-        let outcome = if status < 300 {
-            Outcome::Accepted
-        } else {
-            Outcome::Refused
+        let outcome = match status {
+            ..300 => Outcome::Accepted,
+            503 => Outcome::Postponed,
+            _ => Outcome::Refused,
         };
         last.outcome = Some((now, outcome));
+        dialog.is_proven = true;
         if status == 481 {
             dialog.end.get_or_insert(End::Refused);
         }
@@ -295,9 +339,10 @@ impl Checker {
 
     /// Looks for what should have happened and did not.
     pub(crate) fn sweep(&mut self, now: Micros) {
-        let bounds = self.bounds;
-        let late =
-            |dialog: &mut Dialog| Some((dialog.is_late(now, bounds)?, format!("{dialog:?}")));
+        let (bounds, paths) = (self.bounds, &self.paths);
+        let late = |dialog: &mut Dialog| {
+            Some((dialog.is_late(now, bounds, paths)?, format!("{dialog:?}")))
+        };
         if let Some((invariant, detail)) = self.dialogs.iter_mut().find_map(late) {
             self.fail(now, invariant, detail);
         }
@@ -307,6 +352,12 @@ impl Checker {
     pub(crate) fn last_told(&self, key: &str) -> Option<Micros> {
         let dialog = &self.dialogs[*self.dialogs_by_key.get(key)?];
         dialog.last.as_ref().map(|last| last.first_at)
+    }
+
+    /// Whether a NOTIFY of a dialog was answered, so that none needs to go without its body.
+    pub(crate) fn is_proven(&self, key: &str) -> bool {
+        let dialog = self.dialogs_by_key.get(key);
+        dialog.is_some_and(|dialog| self.dialogs[*dialog].is_proven)
     }
 
     /// Whether a dialog had a 2xx.
@@ -385,6 +436,14 @@ impl Dialog {
             if last.outcome.is_none() && now < last.first_at + TIMER_F - 10 * MILLISECOND {
                 return Err("a NOTIFY while another is outstanding");
             }
+            let is_news =
+                self.owes_since.is_some() || matches!(notify.standing, Standing::Terminated { .. });
+            if let Some((at, Outcome::Postponed)) = last.outcome
+                && now + 10 * MILLISECOND < at + PAUSE_MIN
+                && !is_news
+            {
+                return Err("a NOTIFY on the heels of a 503");
+            }
             let delivered = matches!(last.outcome, Some((_, Outcome::Accepted)));
             let repeats = notify.essence_hash == last.essence_hash && self.owes_since.is_none();
             if repeats
@@ -395,6 +454,9 @@ impl Dialog {
             {
                 return Err("a NOTIFY without a change and without a SUBSCRIBE");
             }
+        }
+        if self.unsubscribed && !self.is_proven && notify.may_be_withheld() {
+            return Ok(());
         }
         self.check_standing(now, &notify.standing)
     }
@@ -425,7 +487,10 @@ impl Dialog {
     }
 
     fn remember(&mut self, now: Micros, notify: &Notify) {
-        self.owes_since = None;
+        // The end of a fetch is still owed.
+        if !(self.unsubscribed && notify.may_be_withheld()) {
+            self.owes_since = None;
+        }
         self.least_rate = notify.least_rate;
         self.sent += 1;
         if matches!(notify.standing, Standing::Terminated { .. }) {
@@ -435,6 +500,7 @@ impl Dialog {
             cseq: notify.cseq,
             octets_hash: notify.octets_hash,
             essence_hash: notify.essence_hash,
+            peer: notify.path.1,
             first_at: now,
             latest_at: now,
             transmissions: 1,
@@ -449,9 +515,20 @@ impl Dialog {
     }
 
     /// What is overdue, if anything is.
-    fn is_late(&mut self, now: Micros, bounds: Bounds) -> Option<&'static str> {
+    fn is_late(&mut self, now: Micros, bounds: Bounds, paths: &Paths) -> Option<&'static str> {
         if self.end.is_some() || self.flow_lost || self.uncertain {
             return None;
+        }
+        let mut path_at = 0;
+        if !self.is_proven {
+            match paths.wait(now, self.flow.peer) {
+                Wait::Over(at) => path_at = at,
+                Wait::Waits => return None,
+                Wait::MayBeGone => {
+                    self.uncertain = true;
+                    return None;
+                }
+            }
         }
         let resolved_at = match &mut self.last {
             None => 0,
@@ -463,12 +540,14 @@ impl Dialog {
                     None => return None,
                     // Probation: the engine tries again when it sees fit, and may give up.
                     Some((_, Outcome::NobodyAnswered)) => return None,
-                    // A refusal may have asked for a pause.
+                    // The pause grows with each in a row.
+                    Some((at, Outcome::Postponed)) => at + PAUSE_MAX,
                     Some((at, Outcome::Refused)) => at + 5 * SECOND,
                     Some((at, Outcome::Accepted | Outcome::Abandoned)) => at,
                 }
             }
         };
+        let resolved_at = path_at.max(resolved_at);
         let slack = 2 * SECOND + bounds.pace + self.behind + bounds.propagation;
         if self
             .owes_since

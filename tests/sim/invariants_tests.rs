@@ -45,6 +45,8 @@ fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
         standing: Standing::Active { expires: left },
         least_rate: LeastRate::Nothing,
         connection: ConnectionId::default(),
+        path: (0, flow(5060).peer),
+        body_octets: 200,
     }
 }
 
@@ -79,6 +81,53 @@ fn a_right_trace_passes() {
     checker.notify_answered(31 * SECOND, KEY, 12, 200);
     checker.sweep(300 * SECOND);
     assert_eq!(broken(&checker), [""; 0]);
+}
+
+#[test]
+fn a_notify_on_the_heels_of_a_503_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, 503);
+    checker.notify_sent(SECOND / 2, &notify(11, 1, 1, 60));
+    assert_eq!(broken(&checker), ["a NOTIFY on the heels of a 503"]);
+}
+
+#[test]
+fn two_notifies_to_a_silent_address_are_seen() {
+    let mut checker = checker();
+    checker.subscribe_accepted(0, "other", 1, 60, &flow(5060));
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    let other = Notify {
+        key: "other".into(),
+        ..notify(20, 0, 1, 60)
+    };
+    checker.notify_sent(2, &other);
+    let second = "two NOTIFYs at a time to an address that never answered";
+    assert_eq!(broken(&checker), [second]);
+}
+
+#[test]
+fn a_fifth_copy_to_a_silent_address_is_seen() {
+    let mut checker = checker();
+    for at in [1, 500_001, 1_500_001, 3_500_001, 7_500_001] {
+        checker.notify_sent(at, &notify(10, 0, 1, 60));
+    }
+    let fifth = "a NOTIFY too often to an address that never answered";
+    assert_eq!(broken(&checker), [fifth]);
+}
+
+#[test]
+fn a_long_body_to_a_silent_address_is_seen() {
+    let mut checker = checker();
+    let long = Notify {
+        body_octets: 1401,
+        ..notify(10, 0, 1, 60)
+    };
+    checker.notify_sent(1, &long);
+    assert_eq!(
+        broken(&checker),
+        ["a long body to an address that never answered"]
+    );
 }
 
 #[test]

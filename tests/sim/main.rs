@@ -16,6 +16,7 @@ mod invariants;
 mod looper;
 mod model;
 mod network;
+mod paths;
 mod phone;
 mod plan;
 mod publisher;

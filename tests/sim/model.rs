@@ -6,7 +6,7 @@
 //! flight). Statements that run out may be believed a little longer than they say, because timers
 //! tick; within that time both answers are right.
 //!
-//! The rules: DESIGN §3; trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
+//! The rules: trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
 //! publication's legs only (W:B3.14); a leg that is over stays so against older news for 32 s, and
 //! never goes back. What all of it adds up to is [`composition`]'s.
 
@@ -41,11 +41,14 @@ const PUBLICATION_GRACE: Micros = 2 * SECOND;
 /// A leg that is over is remembered that long.
 const TOMBSTONE: Micros = 32 * SECOND;
 
+/// A source, and which of its handsets.
+pub(crate) type Publisher = (ActorId, usize);
+
 /// A PUBLISH that a source sends: the run remembers it until the owner took or refused it.
 #[derive(Clone, Debug)]
 pub(crate) struct Intent {
     pub(crate) presentity: usize,
-    pub(crate) publisher: ActorId,
+    pub(crate) publisher: Publisher,
     /// SIP-If-Match.
     pub(crate) condition: Option<String>,
     pub(crate) expires: u64,
@@ -57,7 +60,7 @@ struct Publication {
     /// Stays the same while its tag changes.
     number: u64,
     etag: String,
-    publisher: ActorId,
+    publisher: Publisher,
     until: Micros,
     content: Content,
 }
@@ -76,7 +79,7 @@ enum Ending {
     Said,
     /// A full document does not name it any more: its own publication may, others may not.
     Omitted,
-    /// Its publication ran out: only an answered call comes back.
+    /// An unanswered leg whose dialog is over, or one whose publication ran out: only an answered call comes back.
     RanOut,
 }
 
@@ -84,6 +87,8 @@ enum Ending {
 #[derive(Clone, Debug)]
 struct Tombstone {
     key: LegKey,
+    /// The `id` of the dialog and whose it was, when all its unanswered legs are over with it.
+    dialog: Option<(String, Publisher)>,
     ending: Ending,
     publication: u64,
     until: Micros,
@@ -289,14 +294,24 @@ impl Presentity {
                     ..old
                 }
             }
-            None => self.initial(intent, etag, until),
+            None => self.initial(now, intent, etag, until),
         };
         self.statements.is_known_by_calls |= matches!(publication.content, Content::Legs(_));
-        if intent.expires == 0 {
+        let number = publication.number;
+        if intent.expires == 0 && intent.condition.is_some() {
             self.bury(publication, Ending::Said, now);
             return Ok(());
         }
-        let number = publication.number;
+        if intent.expires == 0 {
+            // It says nothing but what is over.
+            if let Some(Document::Dialogs { legs, .. }) = &intent.document {
+                let over = legs.iter().filter(|leg| leg.state == State::Terminated);
+                for leg in over {
+                    self.end(number, intent.publisher, leg, now);
+                }
+            }
+            return Ok(());
+        }
         self.publications.push(publication.clone());
         match (&intent.document, &mut publication.content) {
             (Some(Document::Dialogs { full, legs }), _) => self.take_legs(number, *full, legs, now),
@@ -348,6 +363,7 @@ impl Presentity {
             let live = legs.iter().filter(|(_, until)| *until > at);
             self.tombstones.extend(live.map(|(leg, _)| Tombstone {
                 key: key_of(leg),
+                dialog: None,
                 ending,
                 publication: publication.number,
                 until: at + TOMBSTONE,
@@ -355,26 +371,34 @@ impl Presentity {
         }
     }
 
-    /// A publication without a condition. A source that lost its tag does not leave its old one
-    /// behind (W:B1.12): the new one inherits.
-    fn initial(&mut self, intent: &Intent, etag: &str, until: Micros) -> Publication {
+    /// A publication without a condition. A source that lost its tag does not leave its legs behind
+    /// (W:B1.12): the new publication inherits them. Knowing of no call at all it ends them.
+    fn initial(&mut self, now: Micros, intent: &Intent, etag: &str, until: Micros) -> Publication {
         self.numbers += 1;
         let mut content = Content::Word(Word::default());
         let mut inherited = Vec::new();
-        if let Some(Document::Dialogs { legs, .. }) = &intent.document {
+        if let Some(Document::Dialogs { full, legs }) = &intent.document {
             let live = legs.iter().filter(|leg| leg.state != State::Terminated);
             let named: Vec<LegKey> = live.map(key_of).collect();
-            self.publications
-                .retain_mut(|known| match &mut known.content {
-                    Content::Legs(old) if known.publisher == intent.publisher => {
-                        let overlaps = old.iter().any(|(leg, _)| named.contains(&key_of(leg)));
-                        if overlaps {
-                            inherited.append(old);
-                        }
-                        !overlaps
-                    }
-                    _ => true,
-                });
+            let until = now + TOMBSTONE;
+            let own = |known: &&mut Publication| known.publisher == intent.publisher;
+            for known in self.publications.iter_mut().filter(own) {
+                let Content::Legs(old) = &mut known.content else {
+                    continue;
+                };
+                if legs.is_empty() && *full {
+                    let omitted = std::mem::take(old).into_iter();
+                    self.tombstones.extend(omitted.map(|(leg, _)| Tombstone {
+                        key: key_of(&leg),
+                        dialog: None,
+                        ending: Ending::Omitted,
+                        publication: known.number,
+                        until,
+                    }));
+                } else if old.iter().any(|(leg, _)| named.contains(&key_of(leg))) {
+                    inherited.append(old);
+                }
+            }
             content = Content::Legs(inherited);
         } else {
             self.publications.retain(|known| {
@@ -391,30 +415,64 @@ impl Presentity {
         }
     }
 
+    /// A leg is over. Its `id` and Call-ID name the dialog, a tag that is missing is any.
+    fn end(&mut self, number: u64, publisher: Publisher, leg: &Leg, now: Micros) {
+        let (key, until) = (key_of(leg), now + TOMBSTONE);
+        let mut ended = Vec::new();
+        for publication in &mut self.publications {
+            let is_own = publication.publisher == publisher;
+            let Content::Legs(known) = &mut publication.content else {
+                continue;
+            };
+            known.retain(|(old, _)| {
+                let is_over = key_of(old) == key || is_own && names(leg, old);
+                if is_over {
+                    ended.push((key_of(old), old.state, publication.number));
+                }
+                !is_over
+            });
+        }
+        let tombstones = ended
+            .into_iter()
+            .map(|(old, state, publication)| Tombstone {
+                dialog: None,
+                ending: match state {
+                    State::Confirmed => Ending::Said,
+                    _ => Ending::RanOut,
+                },
+                key: old,
+                publication,
+                until,
+            });
+        self.tombstones.extend(tombstones);
+        self.tombstones.push(Tombstone {
+            key,
+            dialog: Some((leg.id.clone(), publisher)),
+            ending: Ending::Said,
+            publication: number,
+            until,
+        });
+    }
+
     /// Takes the legs of a document of a publication.
     fn take_legs(&mut self, number: u64, full: bool, legs: &[Leg], now: Micros) {
+        let owner = self
+            .publications
+            .iter()
+            .find(|known| known.number == number);
+        let Some(publisher) = owner.map(|known| known.publisher) else {
+            return;
+        };
         for leg in legs {
             let key = key_of(leg);
             if leg.state == State::Terminated {
-                // Whoever reports it: it is over.
-                for publication in &mut self.publications {
-                    if let Content::Legs(known) = &mut publication.content {
-                        known.retain(|(old, _)| key_of(old) != key);
-                    }
-                }
-                let until = now + TOMBSTONE;
-                self.tombstones.push(Tombstone {
-                    key,
-                    ending: Ending::Said,
-                    publication: number,
-                    until,
-                });
+                self.end(number, publisher, leg, now);
                 continue;
             }
             let is_over = self
                 .tombstones
                 .iter()
-                .any(|tombstone| tombstone.covers(number, leg));
+                .any(|tombstone| tombstone.covers(number, publisher, leg));
             let Some(known) = self.legs_of(number) else {
                 return;
             };
@@ -441,6 +499,7 @@ impl Presentity {
             self.tombstones
                 .extend(omitted.into_iter().map(|key| Tombstone {
                     key,
+                    dialog: None,
                     ending: Ending::Omitted,
                     publication: number,
                     until,
@@ -501,14 +560,31 @@ impl Presentity {
 }
 
 impl Tombstone {
-    fn covers(&self, publication: u64, leg: &Leg) -> bool {
+    fn covers(&self, publication: u64, publisher: Publisher, leg: &Leg) -> bool {
+        let is_unanswered = progress(leg.state) < progress(State::Confirmed);
+        if let Some((id, owner)) = &self.dialog
+            && is_unanswered
+            && (id, owner) == (&leg.id, &publisher)
+            && self.key.0 == leg.call_id
+        {
+            return true;
+        }
         let applies = match self.ending {
             Ending::Said => true,
             Ending::Omitted => self.publication != publication,
-            Ending::RanOut => progress(leg.state) < progress(State::Confirmed),
+            Ending::RanOut => is_unanswered,
         };
         applies && self.key == key_of(leg)
     }
+}
+
+/// Whether a report names the dialog of a leg: by `id` and Call-ID, and no tag that contradicts.
+fn names(report: &Leg, leg: &Leg) -> bool {
+    let fits = |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
+    report.id == leg.id
+        && report.call_id == leg.call_id
+        && fits(&report.local_tag, &leg.local_tag)
+        && fits(&report.remote_tag, &leg.remote_tag)
 }
 
 fn time_to_live(state: State) -> Micros {

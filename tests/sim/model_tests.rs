@@ -40,7 +40,7 @@ impl Source {
         let request = (String::from("call"), self.requests);
         let intent = Intent {
             presentity: 0,
-            publisher: 1,
+            publisher: (1, 0),
             condition: condition.map(str::to_owned),
             expires,
             document: legs.map(|legs| Document::Dialogs { full: true, legs }),
@@ -113,7 +113,8 @@ fn what_was_a_moment_ago_is_allowed() {
         .iter()
         .map(|expected| expected.lamp.0)
         .collect();
-    assert_eq!(lamps, [State::Terminated, State::Early]);
+    // Before it was known by a call, in it, and since.
+    assert_eq!(lamps, [State::Terminated, State::Early, State::Terminated]);
     assert_eq!(source.lamp(21), State::Terminated);
 }
 

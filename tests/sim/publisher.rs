@@ -39,6 +39,8 @@ enum Style {
 #[derive(Debug)]
 struct Publication {
     presentity: usize,
+    /// Whose of the handsets it is.
+    handset: usize,
     /// The call it is about, when it is about one.
     call: Option<usize>,
     call_id: String,
@@ -88,6 +90,8 @@ pub(crate) struct Source {
     style: Style,
     /// The AoR of a client.
     presentity: usize,
+    /// How many phones of the user are behind one address, as behind an SBC; a feeder is one.
+    handsets: usize,
     publications: Vec<Publication>,
     calls: Vec<Call>,
     serials: u64,
@@ -121,6 +125,7 @@ impl Source {
             net.rng.pick(&styles)
         };
         let presentity = net.rng.below(net.plan.presentities as u64) as usize;
+        let handsets = 1 + usize::from(is_client && net.rng.chance(400));
         let after = net.rng.below(5 * SECOND);
         net.wake(id, after, Wake::Act);
         Self {
@@ -129,6 +134,7 @@ impl Source {
             uac: Uac::new(id),
             style,
             presentity,
+            handsets,
             publications: Vec::new(),
             calls: Vec::new(),
             serials: 0,
@@ -294,20 +300,28 @@ impl Source {
             note,
         };
         let (removing, reboots) = (rng.chance(100), !self.calm && rng.chance(100));
-        if self.publications.is_empty() || self.publications[0].dropped {
-            self.publications.clear();
-            self.uac.forget();
-            let publication = self.fresh(self.presentity, None, bench);
-            self.publications.push(publication);
-        }
-        let publication = &mut self.publications[0];
+        let handset = rng.below(self.handsets as u64) as usize;
+        let is_its = |known: &Publication| !known.dropped && known.handset == handset;
+        let at = self
+            .publications
+            .iter()
+            .position(is_its)
+            .unwrap_or_else(|| {
+                let publication = self.fresh(self.presentity, None, bench);
+                self.publications.push(Publication {
+                    handset,
+                    ..publication
+                });
+                self.publications.len() - 1
+            });
+        let publication = &mut self.publications[at];
         publication.statement = Some(statement);
         publication.removing = removing && publication.etag.is_some();
         if reboots {
             publication.etag = None;
             publication.removing = false;
         }
-        self.say(0, bench);
+        self.say(at, bench);
     }
 
     fn begin_call(&mut self, bench: &mut Bench) {
@@ -374,11 +388,20 @@ impl Source {
                 changed.extend(ended);
             }
         }
-        call.step += 1;
+        call.step = call.step.saturating_add(1);
         if call.step == 2 && self.style == Style::PerStep && rng.chance(500) {
             // Given up at once: `early` and `terminated` race.
             call.step = 9;
             next = rng.below(100 * MILLISECOND);
+        }
+        let is_end = changed
+            .iter()
+            .all(|(_, leg)| leg.state == State::Terminated);
+        if self.style == Style::PerStep && is_end && rng.chance(300) {
+            // Without the tags it had.
+            for (_, leg) in &mut changed {
+                (leg.local_tag, leg.remote_tag) = Default::default();
+            }
         }
         for (presentity, leg) in &changed {
             call.legs.retain(|(_, known)| known.id != leg.id);
@@ -387,10 +410,43 @@ impl Source {
         call.legs.retain(|(_, leg)| leg.state != State::Terminated);
         // A PBX that crashes now and then never says how a call ended.
         let crashes = !self.calm && rng.chance(20);
+        let begins_anew = crashes && rng.chance(500);
         if !call.legs.is_empty() && !crashes {
             bench.net.wake(self.id, next, Wake::Call(at));
         }
         self.tell(at, changed, bench);
+        if begins_anew {
+            self.begin_anew(bench);
+        }
+    }
+
+    /// A PBX that starts again knows of no call, and says so of everybody whom it spoke of.
+    fn begin_anew(&mut self, bench: &mut Bench) {
+        for call in &mut self.calls {
+            call.step = u32::MAX;
+            call.legs.clear();
+        }
+        let live = self.publications.iter().filter(|known| !known.dropped);
+        let mut told: Vec<usize> = live.map(|known| known.presentity).collect();
+        told.sort_unstable();
+        told.dedup();
+        for known in &mut self.publications {
+            known.dropped = true;
+        }
+        for presentity in told {
+            let none = Document::Dialogs {
+                full: true,
+                legs: Vec::new(),
+            };
+            let fresh = self.fresh(presentity, None, bench);
+            self.publications.push(Publication {
+                statement: Some(none),
+                ..fresh
+            });
+            let at = self.publications.len() - 1;
+            self.say(at, bench);
+            self.publications[at].dropped = true;
+        }
     }
 
     /// Puts changed legs into the publications they belong to.
@@ -436,6 +492,7 @@ impl Source {
             .between(bench.net.plan.expires_min.max(20), 200);
         Publication {
             presentity,
+            handset: 0,
             call,
             call_id: format!(
                 "{}.{:x}@s{}",
@@ -488,8 +545,17 @@ impl Source {
         publication.version += 1;
         publication.turn += 1;
         let removing = publication.removing && publication.etag.is_some();
-        let expires = if removing { 0 } else { publication.expires };
         let document = document.filter(|_| !removing);
+        let expires = match &document {
+            _ if removing => 0,
+            // The end of a call, as exchanges tell it: for some seconds, or for none.
+            Some(Document::Dialogs { legs, .. }) if is_over(legs) => {
+                let is_initial = publication.etag.is_none();
+                let has_no_time = is_initial && self.style == Style::PerStep && net.rng.chance(300);
+                if has_no_time { 0 } else { END_EXPIRES }
+            }
+            _ => publication.expires,
+        };
         let uri = presentity_uri(publication.presentity, false);
         let is_client = self.style == Style::Client;
         let event = if is_client { "presence" } else { "dialog" };
@@ -497,6 +563,10 @@ impl Source {
             format!("Event: {event}\r\nExpires: {expires}\r\nUser-Agent: Simulated\r\n");
         if let Some(etag) = &publication.etag {
             headers.push_str(&format!("SIP-If-Match: {etag}\r\n"));
+        }
+        if is_client {
+            let contact = format!("<sip:handset{}@172.16.0.{}>", publication.handset, self.id);
+            headers.push_str(&format!("Contact: {contact}\r\n"));
         }
         let body = document
             .as_ref()
@@ -524,7 +594,7 @@ impl Source {
         let octets = request.write();
         let intent = Intent {
             presentity: publication.presentity,
-            publisher: self.id,
+            publisher: (self.id, publication.handset),
             condition: publication.etag.clone(),
             expires,
             document,
@@ -569,6 +639,13 @@ impl Source {
 
     /// Longest a publication of this source lives on after it is gone.
     pub(crate) const LIFE_MAX: Micros = 201 * SECOND;
+}
+
+/// Seconds for which Kamailio's pua_dialoginfo publishes that a call is over.
+const END_EXPIRES: u64 = 11;
+
+fn is_over(legs: &[Leg]) -> bool {
+    !legs.is_empty() && legs.iter().all(|leg| leg.state == State::Terminated)
 }
 
 /// One end of a call, as its extension sees it.

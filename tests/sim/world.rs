@@ -374,7 +374,13 @@ impl World {
             format!("shard {shard} <- {} from {}", summary(octets), flow.peer)
         });
         let context = match Text::parse(octets) {
-            Ok(text) => self.before(&text),
+            Ok(text) => {
+                // What these hold may have been sent there.
+                if text.tag("To").is_some() || text.one("Authorization").is_some() {
+                    self.bench.checker.paths.note_proof(flow.peer);
+                }
+                self.before(&text)
+            }
             Err(fault) => {
                 self.fail("the simulation wrote a broken message", fault);
                 return;
@@ -495,7 +501,7 @@ impl World {
                 )
             });
             if !matches!(context, Context::Relay(relayed) if **relayed == *octets) {
-                self.observe(&octets, &transmit.flow);
+                self.observe(shard, &octets, &transmit.flow);
             }
             if !self.bench.net.send_from_node(shard, &transmit.flow, octets) {
                 let detail = format!("shard {shard}, {:?}", transmit.flow);
@@ -504,7 +510,7 @@ impl World {
         }
         for (to, mail) in outbox.mail.drain(..) {
             if let Mail::Transmit { flow, bytes } = &mail {
-                self.observe(bytes, flow);
+                self.observe(shard, bytes, flow);
             }
             self.bench.net.send_mail(shard, to.0, mail);
         }

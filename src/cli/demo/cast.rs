@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::cli::serve;
 use crate::config;
 use crate::config::Complaints;
 use crate::config::Machine;
@@ -101,6 +102,8 @@ pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
     };
     let http_cpu = Some(plan.http_cpu);
     Ok(NodePlan {
+        limits: serve::limits(&plan),
+        http_connections: serve::crowd_limits(plan.http_connections),
         shards: plan.shards.into_iter().take(1).collect(),
         http_cpu,
         listeners: plan.listeners.into_iter().map(listener).collect(),

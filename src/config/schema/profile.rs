@@ -7,6 +7,7 @@ use crate::config::quantity::Interval;
 use crate::config::quantity::Octets;
 use crate::config::reader::keys;
 use crate::config::reader::words;
+use crate::config::schema::DndLampKind;
 use crate::config::schema::StyleKind;
 
 keys! {
@@ -38,6 +39,7 @@ keys! {
         pub parameter_value: Option<ParameterKind> = None;
         pub parked_is_early: Option<bool> = None;
         pub unregistered: Option<UnregisteredKind> = None;
+        pub dnd_lamp: Option<DndLampKind> = None;
         pub omits_zero_urgent: Option<bool> = None;
         pub legacy_namespaces: Option<bool> = None;
         pub partial_dialog_info: Option<bool> = None;

@@ -25,11 +25,14 @@ keys! {
         pub exempt: Vec<Spanned<String>> =
             ["127.0.0.0/8", "::1/128"].map(|text| unplaced(text.to_owned())).into();
         pub buckets: usize = 65_536, in 1_024..=1 << 24;
+        pub unproven: usize = 1_000, in 1..=100_000_000;
         pub refusals: usize = 4_096, in 4..=1 << 20;
         pub refusal_life: Interval = Interval::from_secs(3),
             in Interval::from_secs(0)..=Interval::from_secs(60);
         pub stale: u32 = 3, in 1..=1_000;
         pub wrong: u32 = 10, in 1..=1_000;
+        pub wrong_per_address: u32 = 50, in 1..=1_000_000;
+        pub wrong_per_account: u32 = 100, in 1..=1_000_000;
         pub cool_down: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
         pub backlog: usize = 100_000, in 1..=100_000_000;
         pub postpone: usize = 512, in 1..=100_000_000;

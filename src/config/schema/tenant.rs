@@ -12,6 +12,7 @@ use crate::config::reader::Value;
 use crate::config::reader::keys;
 use crate::config::reader::words;
 use crate::config::schema::unplaced;
+use crate::presence::profile::DoNotDisturbLamp;
 
 keys! {
     /// `[[domain]]`: one tenant.
@@ -31,14 +32,19 @@ keys! {
             in Interval::SECOND..=Interval::from_days(7);
         // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could
         // never be demanded.
-        /// Shortest expiry; shorter is refused with 423.
+        /// Shortest expiry of a subscription or registration; shorter is refused with 423.
         pub min_expires: Spanned<Interval> = unplaced(Interval::from_secs(60)),
+            in Interval::SECOND..=Interval::HOUR;
+        /// Shortest expiry of a publication; shorter is refused with 423.
+        pub min_publish_expires: Spanned<Interval> = unplaced(Interval::from_secs(1)),
             in Interval::SECOND..=Interval::HOUR;
         /// Longest expiry; longer is shortened.
         pub max_expires: Spanned<Interval> = unplaced(Interval::from_secs(7200)),
             in Interval::SECOND..=Interval::from_days(30);
         /// Whether addresses without an account may be watched and published.
         pub open: bool = false;
+        /// Whether phones register with us.
+        pub registrar: RegistrarKind = RegistrarKind::None;
         /// Offer SHA-256 before MD5.
         pub sha256: bool = false;
         /// Who may watch everything at once: users, patterns, groups.
@@ -55,6 +61,18 @@ keys! {
         pub default_handling: HandlingKind = HandlingKind::Allow;
         /// Whose rules make the composed state.
         pub composition: CompositionKind = CompositionKind::Standard;
+        /// What lamps show of do-not-disturb.
+        pub dnd_lamp: DndLampKind = DndLampKind::None;
+    }
+}
+
+words! {
+    /// What we are to phones that register.
+    pub enum RegistrarKind {
+        /// Nothing.
+        None = "none",
+        /// A registrar that routes no calls.
+        Presence = "presence",
     }
 }
 
@@ -67,6 +85,29 @@ words! {
         Alceo = "alceo",
         /// W:D3
         Imagicle = "imagicle",
+    }
+}
+
+words! {
+    /// What a lamp shows of do-not-disturb while there is no call.
+    pub enum DndLampKind {
+        /// Nothing.
+        None = "none",
+        /// A call.
+        Confirmed = "confirmed",
+        /// A call that rings.
+        Early = "early",
+    }
+}
+
+impl DndLampKind {
+    /// As the engine has it.
+    pub(in crate::config) fn lamp(self) -> DoNotDisturbLamp {
+        match self {
+            Self::None => DoNotDisturbLamp::None,
+            Self::Confirmed => DoNotDisturbLamp::Confirmed,
+            Self::Early => DoNotDisturbLamp::Early,
+        }
     }
 }
 
@@ -105,6 +146,8 @@ keys! {
         pub domain: Spanned<String>;
         /// The password.
         pub password: Spanned<Password>;
+        /// The user name in digest credentials, if it is not the user.
+        pub auth_id: Option<Spanned<String>> = None;
         /// Whether it may publish for everybody of its domain.
         pub feeder: bool = false;
         /// The user's name.

@@ -411,6 +411,77 @@ idle = "off"
     );
 }
 
+/// Each of these was once accepted, and never did anything.
+#[test]
+fn what_could_never_work_is_a_fault() {
+    let accounts: String = ["123@abc.com", "12 3", "sip:5", "709", "800", "801"]
+        .iter()
+        .map(|user| {
+            format!("[[account]]\nuser = \"{user}\"\ndomain = \"abc.com\"\npassword = \"x\"\n")
+        })
+        .collect();
+    let long = "x".repeat(100);
+    let text = format!(
+        "[[domain]]\nname = \"abc.com\"\norbits = [\"700-709\"]\nresources = [\"800-801\"]\n{accounts}\
+         [[list]]\nuser = \"my team\"\ndomain = \"abc.com\"\nmembers = []\n\
+         [[policy]]\ndomain = \"abc.com\"\nwatcher = \"same-dom\"\n\
+         [[policy]]\ndomain = \"abc.com\"\nwatcher = \"trust\"\n\
+         [node]\ndata_dir = \"/{long}\"\n"
+    );
+    complains(
+        &text,
+        &[
+            (
+                3,
+                "orbits \"700-709\" has the account 709@abc.com in it; these names have no account: choose others",
+            ),
+            (
+                4,
+                "resources \"800-801\" has 2 accounts in it, 800@abc.com is the first; these names",
+            ),
+            (
+                6,
+                "\"123@abc.com\" is no user; give the part before the @, without spaces: \"123\"",
+            ),
+            (
+                10,
+                "\"12 3\" is no user; give the part before the @, without spaces: \"123\"",
+            ),
+            (
+                14,
+                "\"sip:5\" is no user; give the part before the @, without spaces: \"5\"",
+            ),
+            (
+                30,
+                "\"my team\" is no user; give the part before the @, without spaces: \"myteam\"",
+            ),
+            (
+                35,
+                "\"same-dom\" is no watcher; did you mean \"same-domain\"?",
+            ),
+            (38, "\"trust\" is no watcher; did you mean \"trusted\"?"),
+            (
+                40,
+                "the path of the control socket has 114 octets, and the system takes 107: /xxx",
+            ),
+        ],
+    );
+}
+
+/// A user is a user, however much he reads like a word; and a watcher who does not exist is
+/// probably a slip.
+#[test]
+fn an_account_may_be_called_like_the_beginning_of_a_word() {
+    let text = "[[domain]]\nname = \"abc.com\"\n\
+         [[account]]\nuser = \"trust\"\ndomain = \"abc.com\"\npassword = \"x\"\n\
+         [[policy]]\ndomain = \"abc.com\"\nwatcher = \"trust\"\n\
+         [[policy]]\ndomain = \"abc.com\"\nwatcher = \"105\"\n";
+    assert_eq!(
+        plan(text).notes,
+        ["lamplighter.toml:12: policy 2 is about the watcher 105@abc.com, who does not exist"]
+    );
+}
+
 #[test]
 fn what_is_not_toml_has_a_line() {
     complains(

@@ -1,6 +1,7 @@
 //! The shipped profiles, and what an operator makes of them.
 
 use super::*;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::profile::Idle;
 use crate::presence::profile::ParameterValue;
 use crate::presence::profile::Profile;
@@ -33,6 +34,9 @@ fn every_family_is_recognised() {
         ("Htek UC924E V3.0.4.5", "htek"),
         ("Z 5.3.8 rv2.9.30-mod", "zoiper"),
         ("MicroSIP/3.21.3", "microsip"),
+        ("PJSUA/v2.17-dev Linux-6.18.44 x86_64 glibc-2.36", "pjsip"),
+        ("PJSUA v2.14 win32-6.2/i386/msvc-14.2", "pjsip"),
+        ("Acme/1.0 (pjsip 2.15)", "pjsip"),
         ("Linphone Desktop/4.2.5 (Debian)", "linphone"),
         ("Linphonec/5.1.65", "linphone"),
         (
@@ -139,7 +143,20 @@ fn what_the_shipped_profiles_say() {
             ..bria.clone()
         },
         bria,
-        generic("microsip"),
+        Profile {
+            rendering: Rendering {
+                idle: Idle::Empty,
+                ..rendering
+            },
+            ..generic("pjsip")
+        },
+        Profile {
+            rendering: Rendering {
+                idle: Idle::Empty,
+                ..rendering
+            },
+            ..generic("microsip")
+        },
         Profile {
             rendering: Rendering {
                 all_dialogs: true,
@@ -180,6 +197,7 @@ fn every_key_of_a_profile_is_converted() {
         parameter_value = "both"
         parked_is_early = true
         unregistered = "empty"
+        dnd_lamp = "early"
         omits_zero_urgent = true
         legacy_namespaces = true
         partial_dialog_info = true
@@ -207,6 +225,7 @@ fn every_key_of_a_profile_is_converted() {
             parameter_value: ParameterValue::Both,
             parked_is_early: true,
             unregistered: Unregistered::Empty,
+            do_not_disturb: Some(DoNotDisturbLamp::Early),
             omits_zero_urgent: true,
             legacy_namespaces: true,
         },

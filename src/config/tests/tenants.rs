@@ -311,6 +311,10 @@ privacy = 9
         ),
         (3, "\"8@9\" cannot be among orbits: it is no user"),
         (3, "the orbits are 1009; at most 1000 can be listed"),
+        (
+            3,
+            "orbits \"1-999\" has the account 100@abc.com in it; these names have no account",
+        ),
         (4, "\"100@xyz.com\" names nobody of abc.com; write a user"),
         (5, "privacy is 4; choose 0 (state only)"),
         (6, "\"\" cannot stand in voicemail_pilots; give 1 to 256"),

@@ -65,8 +65,8 @@ pub(super) async fn watchers<E: Engine>(query: &str, site: &Site<E>) -> Result<S
 }
 
 /// `GET /counters`
-pub(super) async fn counters<E: Engine>(engine: &E) -> String {
-    let counted = metrics::count(engine).await;
+pub(super) async fn counters<E: Engine>(site: &Site<E>) -> String {
+    let counted = metrics::count(site).await;
     let mut table = Table::new(&["COUNTER", "VALUE"]);
     for (name, value) in &counted.values {
         table.add([(*name).to_owned(), value.to_string()]);

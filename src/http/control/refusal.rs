@@ -91,6 +91,9 @@ pub(super) enum Refusal {
     /// An edit that is in force, but which a shard did not take: it follows with the next.
     #[error("done, but a shard does not answer: it follows with the next change")]
     HalfDone,
+    /// The configuration is not reloaded: what is wrong with it, a line each.
+    #[error("{0}\nthe configuration is not reloaded, the old one stays in force")]
+    NotReloaded(String),
     /// The engine does not answer.
     #[error("the engine does not answer")]
     Silent,
@@ -121,6 +124,7 @@ impl Refusal {
             Self::IsList(_)
             | Self::ListExists(_)
             | Self::LetsEverybodyIn(_)
+            | Self::NotReloaded(_)
             | Self::List(
                 ListFault::Taken(..)
                 | ListFault::AlreadyMember(_)
@@ -134,9 +138,11 @@ impl Refusal {
         }
     }
 
-    /// The refusal as an answer: one line.
+    /// The refusal as an answer.
     pub(super) fn into_answer(self) -> Answer {
-        let text = format!("{}\n", visible(&self.to_string()));
+        let lines = self.to_string();
+        let lines = lines.lines().map(|line| visible(line) + "\n");
+        let text: String = lines.collect();
         match self {
             Self::Silent => answer::unavailable(),
             // What is left of the body is not read.

@@ -1,6 +1,8 @@
 //! call_state.htm: what is taken, what is refused, and what nobody learns by it (W:D1, E3.28).
 
 use super::*;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
 
 #[test]
 fn a_number_makes_busy_and_its_absence_clears() {
@@ -101,6 +103,37 @@ fn an_alias_means_its_domain() {
         200
     );
     assert_eq!(server.told()[0].aor, "123@abc.com");
+}
+
+/// W:A7.10
+#[test]
+fn guessing_is_answered_429_and_a_proved_account_goes_on() {
+    let server = Server::start_with(ShieldOptions {
+        wrong_max: 3,
+        wrong_per_address_max: 5,
+        exempt: Vec::new(),
+        ..ShieldOptions::default()
+    });
+    let status = |user: &str, password: &str| {
+        let query = format!("/call_state.htm?domain=abc.com&user={user}&password={password}");
+        server.get(&query).status
+    };
+    assert_eq!(status("123", "s3cret+pass"), 200);
+    let guesses = |user: &str, count: u32| -> Vec<u16> {
+        (0..count)
+            .map(|guess| status(user, &guess.to_string()))
+            .collect()
+    };
+    // An account of its own, then one more, until the address is not listened to at all.
+    assert_eq!(guesses("124", 4), [403, 403, 403, 429]);
+    assert_eq!(guesses("125", 4), [403, 403, 429, 429]);
+    assert_eq!(guesses("126", 1), [429]);
+    // The account that this address proved is served all the same.
+    assert_eq!(status("123", "s3cret+pass"), 200);
+    assert_eq!(status("123", "wrong"), 403);
+    let metrics = server.get("/metrics").body;
+    assert!(metrics.contains("http_attempts_wrong 6\n"), "{metrics}");
+    assert!(metrics.contains("http_attempts_refused 4\n"), "{metrics}");
 }
 
 #[test]
@@ -238,4 +271,55 @@ fn a_full_engine_is_503() {
     let server = Server::start();
     server.engine.is_full.store(true, Ordering::SeqCst);
     assert_eq!(server.call("&number=5").status, 503);
+}
+
+#[test]
+fn a_state_says_more_than_a_number_can() {
+    let server = Server::start();
+    let call = |rest: &str| {
+        assert_eq!(server.call(rest).status, 200, "{rest}");
+        let mut told = server.told();
+        assert_eq!(told.len(), 1, "{rest}");
+        told.remove(0).call
+    };
+    let ringing = call("&state=ringing&number=5").unwrap();
+    let told = (ringing.state, ringing.direction, &*ringing.remote.identity);
+    assert_eq!(
+        told,
+        (
+            CallState::Early,
+            Some(Direction::Recipient),
+            "sip:5@abc.com"
+        )
+    );
+    assert!(ringing.remote_is_private);
+    let busy = call("&state=busy").unwrap();
+    assert_eq!(
+        (busy.state, &*busy.remote.identity),
+        (CallState::Confirmed, "")
+    );
+    assert_eq!(
+        call("&state=busy&number=6").unwrap().state,
+        CallState::Confirmed
+    );
+    for idle in [
+        "&state=idle",
+        "&state=idle&number=5",
+        "&state=ringing&expires=0",
+        "&state=",
+    ] {
+        assert_eq!(call(idle), None, "{idle}");
+    }
+    assert_eq!(server.call("&state=dnd&expires=60").status, 200);
+    let (aor, said) = server.engine.said.lock().unwrap().pop().unwrap();
+    assert_eq!(aor, "123@abc.com");
+    let Said::CallStateDoNotDisturb(life) = said else {
+        unreachable!("{said:?}")
+    };
+    assert_eq!(life, Duration::from_secs(60));
+    for unknown in ["&state=away", "&state=BUSY", "&state=busy&state=idle"] {
+        let refused = server.call(unknown);
+        assert_eq!(refused.status, 400, "{unknown}: {}", refused.body);
+    }
+    assert!(server.told().is_empty());
 }

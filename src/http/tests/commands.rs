@@ -495,3 +495,22 @@ fn questions_are_asked_and_commands_given() {
     }
     assert_eq!(server.get("/list").status, 404, "never at the public door");
 }
+
+#[test]
+fn a_reload_says_what_came_of_it() {
+    let server = Server::start();
+    let refused = server.command("/reload", "");
+    assert_eq!(refused.status, 409);
+    assert_eq!(
+        refused.body,
+        "it would remove everything\nand more\n\
+         the configuration is not reloaded, the old one stays in force\n"
+    );
+    let done = server.command("/reload", "accept_removal=yes");
+    assert_eq!((done.status, done.body.as_str()), (200, "reloaded\n"));
+    server.refuses("/reload", "accept_removal=perhaps", 400, "none of: yes, no");
+    server.refuses("/reload", "accept-removal=yes", 400, "no field");
+    assert_eq!(server.operator("/reload").status, 405);
+    server.engine.is_silent.store(true, Ordering::SeqCst);
+    assert_eq!(server.command("/reload", "").status, 503);
+}

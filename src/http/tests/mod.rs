@@ -3,6 +3,7 @@
 
 mod call_state;
 mod commands;
+mod crowded;
 mod operator;
 mod protocol;
 
@@ -21,6 +22,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::future::select;
 use glommio::LocalExecutorBuilder;
@@ -44,6 +46,7 @@ use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
 use crate::shard::shield::LoopReport;
+use crate::shard::shield::RefusalReport;
 use crate::sip::Transport;
 
 const SHARDS: u16 = 3;
@@ -72,6 +75,16 @@ struct FakeEngine {
 }
 
 impl Engine for FakeEngine {
+    async fn reload(&self, accepts_removal: bool) -> Result<Reloaded, Unavailable> {
+        if self.is_silent.load(Ordering::SeqCst) {
+            return Err(Unavailable);
+        }
+        Ok(match accepts_removal {
+            true => Ok("reloaded".to_owned()),
+            false => Err("it would remove everything\nand more".to_owned()),
+        })
+    }
+
     fn shards(&self) -> u16 {
         SHARDS
     }
@@ -110,6 +123,8 @@ impl Engine for FakeEngine {
             Command::Why(aor) => Reply::Why(why(&aor)),
             Command::Loops if shard.0 == 2 => Reply::Loops(vec![looping(5), looping(500)]),
             Command::Loops => Reply::Loops(Vec::new()),
+            Command::Refusals if shard.0 == 2 => Reply::Refusals(vec![refused(90), refused(3)]),
+            Command::Refusals => Reply::Refusals(Vec::new()),
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
             Command::Counters => Reply::Counters(vec![
@@ -146,6 +161,22 @@ fn looping(requests: u64) -> LoopReport {
         answered: 503,
         requests,
         age: Duration::from_secs(30),
+    }
+}
+
+fn refused(seconds: u64) -> RefusalReport {
+    RefusalReport {
+        shard: ShardId(2),
+        transport: Transport::Tcp,
+        peer: SocketAddr::from(([10, 0, 0, 7], 5060)),
+        method: "SUBSCRIBE".to_owned(),
+        status: 403,
+        reason: "Too Many Attempts",
+        from: "sip:1@abc.com".to_owned(),
+        user: (seconds > 60).then(|| "200\u{1b}[2J".to_owned()),
+        to: "sip:9@abc.com".to_owned(),
+        count: 7,
+        age: Duration::from_secs(seconds),
     }
 }
 
@@ -236,6 +267,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(ShieldOptions::default())
+    }
+
+    fn start_with(shield: ShieldOptions) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -253,8 +288,18 @@ impl Server {
             let plan = HttpPlan {
                 listeners: vec![listener],
                 control: Some(control_listener),
+                connections: CrowdLimits {
+                    connections_max: 32,
+                    per_address_max: 16,
+                },
                 engine: served,
                 directory,
+                facts: Facts {
+                    sip: vec![(Transport::Udp, SocketAddr::from(([127, 0, 0, 1], 5060)))],
+                    http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+                    started: Instant::now(),
+                },
+                shield,
             };
             let end = async {
                 while !ended.load(Ordering::SeqCst) {

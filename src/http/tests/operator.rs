@@ -139,7 +139,7 @@ fn the_operator_is_told_who_watches_and_what_was_counted() {
     assert!(rows.any(|row| row == ["notifies_sent", "33"]), "{counters}");
 }
 
-/// PEERS 30: the ten phones of fifty million SUBSCRIBEs a day.
+/// W:G5: ten looping phones are known to send fifty million SUBSCRIBEs a day.
 #[test]
 fn the_operator_is_told_who_loops() {
     let server = Server::start();
@@ -153,6 +153,43 @@ fn the_operator_is_told_who_loops() {
     );
     assert_eq!(server.operator("/loops?aor=1@abc.com").status, 400);
     assert_eq!(server.get("/loops").status, 404);
+}
+
+#[test]
+fn the_operator_is_told_what_was_refused() {
+    let server = Server::start();
+    let refusals = server.operator("/refusals?wide=yes").body;
+    assert_eq!(
+        refusals,
+        "AGO     ADDRESS            METHOD     ANSWERED               FROM           USER     TO             COUNT\n\
+         3s      tcp 10.0.0.7:5060  SUBSCRIBE  403 Too Many Attempts  sip:1@abc.com  -        sip:9@abc.com  7\n\
+         1m 30s  tcp 10.0.0.7:5060  SUBSCRIBE  403 Too Many Attempts  sip:1@abc.com  200\u{fffd}[2J  sip:9@abc.com  7\n"
+    );
+    assert_eq!(server.operator("/refusals?aor=1@abc.com").status, 400);
+    assert_eq!(server.get("/refusals").status, 404);
+}
+
+#[test]
+fn the_operator_is_told_how_the_server_is() {
+    let server = Server::start();
+    let text = |state| {
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            "Lamplighter {version} is {state}, up 0s\n\
+             SIP on udp 127.0.0.1:5060, HTTP on 127.0.0.1:8080\n\
+             3 domains, 2 accounts\n\
+             3 shards, 6 subscriptions, 33 NOTIFYs sent\n"
+        )
+    };
+    assert_eq!(server.operator("/status").body, text("not ready"));
+    server.engine.is_ready.store(true, Ordering::SeqCst);
+    assert_eq!(server.operator("/status").body, text("ready"));
+    server.engine.is_silent.store(true, Ordering::SeqCst);
+    let silent = server.operator("/status").body;
+    assert!(silent.contains("0 subscriptions"), "{silent}");
+    assert!(silent.to_lowercase().contains("shard"), "{silent}");
+    assert_eq!(server.operator("/status?aor=1@abc.com").status, 400);
+    assert_eq!(server.get("/status").status, 404);
 }
 
 #[test]

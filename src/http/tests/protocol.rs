@@ -138,3 +138,34 @@ fn what_is_no_http_is_survived() {
     }
     assert_eq!(server.get("/healthz").status, 200);
 }
+
+#[test]
+fn a_host_is_said_once_and_is_a_host() {
+    let server = Server::start();
+    let ask = |version: &str, hosts: &str| {
+        let head = format!("GET /healthz HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        Response::new(&server.raw(head.as_bytes())).status
+    };
+    for hosts in [
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a\r\nHost: b\r\n",
+        "Host: a@b\r\n",
+        "Host: a b\r\n",
+        "Host: a/b\r\n",
+        "Host: a:b\r\n",
+        "Host: http://a\r\n",
+        "Host: [::1\r\n",
+    ] {
+        assert_eq!(ask("1.1", hosts), 400, "{hosts:?}");
+    }
+    for hosts in ["Host: a\r\n", "Host:\r\n", "Host: [::1]:8080\r\n"] {
+        assert_eq!(ask("1.1", hosts), 200, "{hosts:?}");
+    }
+    assert_eq!(ask("1.0", ""), 200);
+    assert_eq!(ask("1.0", "Host: a\r\nHost: a\r\n"), 400);
+    let target = "/call_state.htm?domain=abc.com&user=123&password=s3cret+pass&number=5";
+    let head = format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert_eq!(Response::new(&server.raw(head.as_bytes())).status, 400);
+    assert_eq!(server.told(), []);
+}

@@ -110,6 +110,7 @@ fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
         has_registrar,
         call_source: call_source.or_else(|| calls.first().map(|(by, _)| *by)),
         is_known_by_calls: is_known_by_calls || call_source.is_some() || !calls.is_empty(),
+        has_call_state_dnd: false,
     };
     let mut composed = Composed::default();
     let calls = calls.iter().map(|(by, call)| (*by, call));
@@ -183,7 +184,7 @@ fn check_precedence(style: Style, facts: &[(&str, &str)]) {
     }
 }
 
-/// DESIGN §3
+/// The order of the style `standard`.
 #[test]
 fn standard_precedence_pair_by_pair() {
     check_precedence(

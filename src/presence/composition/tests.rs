@@ -81,6 +81,7 @@ fn nothing_beside<'a>(rules: &'a Rules, extras: &'a Arc<Extras>) -> Circumstance
         has_registrar: false,
         call_source: None,
         is_known_by_calls: false,
+        has_call_state_dnd: false,
     }
 }
 

@@ -116,6 +116,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) call_source: Option<Contributor>,
     /// Whether a source has spoken of its calls lately, if only to say that there is none.
     pub(crate) is_known_by_calls: bool,
+    /// Whether `call_state.htm` says do-not-disturb.
+    pub(crate) has_call_state_dnd: bool,
 }
 
 impl Circumstances<'_> {
@@ -173,6 +175,12 @@ impl Circumstances<'_> {
             "it is switched on at the exchange",
             Contributor::DoNotDisturb,
         ));
+        let told = self.has_call_state_dnd.then_some(because(
+            Availability::DoNotDisturb,
+            "call_state.htm says so",
+            Contributor::Call(CallSource::CallState),
+        ));
+        let do_not_disturb = do_not_disturb.or(told);
         let has_word = self.rules.style != Style::Alceo;
         let forwarded = self.forwarded_to().filter(|_| has_word).map(|to| {
             because(

@@ -9,6 +9,7 @@
 //! digest that stays the same for the life of the call and tells nothing.
 
 use std::cmp::Reverse;
+use std::sync::LazyLock;
 
 use sha2::Digest;
 use sha2::Sha256;
@@ -18,6 +19,7 @@ use crate::presence::Composed;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call::Direction;
+use crate::presence::call::Party;
 use crate::presence::composition::Availability;
 use crate::presence::document::View;
 use crate::presence::document::xml;
@@ -90,7 +92,34 @@ fn shown_calls<'a>(
     let others = calls().filter(move |call| {
         rendering.all_dialogs && first.is_some_and(|first| !std::ptr::eq(*call, first))
     });
+    let first = first.or_else(|| do_not_disturb(composed, rendering));
     first.into_iter().chain(others)
+}
+
+/// The call that stands for do-not-disturb in each state it may have: nobody's, so that
+/// it cannot be picked up.
+static DO_NOT_DISTURB: LazyLock<[CallDialog; 2]> = LazyLock::new(|| {
+    [CallState::Confirmed, CallState::Early].map(|state| CallDialog {
+        id: "do-not-disturb".into(),
+        call_id: Box::default(),
+        local_tag: Box::default(),
+        remote_tag: Box::default(),
+        direction: Some(Direction::Recipient),
+        state,
+        local: Party::default(),
+        remote: Party::default(),
+        remote_is_private: false,
+    })
+});
+
+/// What is shown of do-not-disturb where there is no call.
+fn do_not_disturb(composed: &Composed, rendering: Rendering) -> Option<&'static CallDialog> {
+    if composed.availability != Availability::DoNotDisturb || !composed.calls.is_empty() {
+        return None;
+    }
+    let domains = composed.extras.do_not_disturb_lamp;
+    let state = rendering.do_not_disturb.unwrap_or(domains).state()?;
+    DO_NOT_DISTURB.iter().find(|call| call.state == state)
 }
 
 /// What a lamp should show first, is least (W:B3.15, C0.3).

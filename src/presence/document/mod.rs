@@ -30,6 +30,7 @@ use crate::presence::Composed;
 use crate::presence::call::CallDialog;
 use crate::presence::contribution::Statement;
 use crate::presence::messages::Messages;
+use crate::presence::registration::ContactEnd;
 use crate::presence::subscription::Package;
 
 /// A published document, read.
@@ -64,9 +65,9 @@ pub enum Document {
         entity: Option<Box<str>>,
         /// `state="full"`: contacts it does not name are gone.
         full: bool,
-        /// Each contact's URI, whether it is registered, and for how many seconds when the document
-        /// says so.
-        contacts: Vec<(Box<str>, bool, Option<u32>)>,
+        /// Each contact's URI, how it ended if it did, and for how many seconds it is registered
+        /// when the document says so.
+        contacts: Vec<(Box<str>, Option<ContactEnd>, Option<u32>)>,
     },
 }
 
@@ -173,12 +174,14 @@ pub const fn accepted(package: Package) -> &'static str {
 }
 
 /// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type,
-/// parameters and all. Of a `multipart/related` the root part is read (RFC 2387; W:B1.14).
+/// parameters and all. Of a `multipart/related` the root part is read (RFC 2387; W:B1.14). A byte
+/// order mark of UTF-8 is passed over, in front of a body of any type.
 ///
 /// # Errors
 /// `UnsupportedType` for a type that [`accepted`] does not list; see the `parse` of each document
 /// for the others. Never `WrongEntity`: who publishes for whom is the caller's to judge.
 pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
+    let body = xml::without_byte_order_mark(body);
     let media_type = multipart::media_type(content_type).to_ascii_lowercase();
     if package == Package::Presence && media_type == "multipart/related" {
         let root = multipart::root(content_type, body)?;
@@ -216,7 +219,19 @@ mod tests {
         let pidf = br#"<presence xmlns="urn:ietf:params:xml:ns:pidf"/>"#;
         let wrapped = b"--b\r\nContent-Type: Application/PIDF+xml\r\n\r\n\
             <presence xmlns=\"urn:ietf:params:xml:ns:pidf\"/>\r\n--b--\r\n";
-        let table: [(Package, &str, &[u8], Option<DocumentFault>); 14] = [
+        let table: [(Package, &str, &[u8], Option<DocumentFault>); 16] = [
+            (
+                Package::MessageSummary,
+                "application/simple-message-summary",
+                b"\xef\xbb\xbfMessages-Waiting: no\r\n",
+                None,
+            ),
+            (
+                Package::Presence,
+                "multipart/related;boundary=b",
+                &[&b"\xef\xbb\xbf"[..], wrapped].concat(),
+                None,
+            ),
             (
                 Package::Presence,
                 "Application/PIDF+XML;charset=\"UTF-8\"",

@@ -5,6 +5,8 @@
 
 use std::io::Write;
 
+use smallvec::SmallVec;
+
 use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::document::Document;
@@ -14,7 +16,10 @@ use crate::presence::document::xml::Element;
 use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
+use crate::presence::registration::ContactEnd;
 use crate::presence::registration::ContactEvent;
+use crate::presence::registration::EndedContact;
+use crate::presence::registration::RegisteredContact;
 use crate::presence::registration::URI_OCTETS_MAX;
 use crate::presence::subscription::Privacy;
 
@@ -34,35 +39,102 @@ pub fn write_prolog(out: &mut Vec<u8>, version: u32) {
     );
 }
 
+/// The contacts that a subscription was shown as registered, by their `id`.
+#[derive(Debug, Default)]
+pub struct ShownContacts(SmallVec<[u64; 2]>);
+
 /// Appends the registration with its contacts, and the closing tag.
 pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
-    let contacts = &composed.extras.contacts;
-    let state = if contacts.is_empty() {
-        "init"
-    } else {
-        "active"
+    write_since(
+        out,
+        aor,
+        composed,
+        privacy,
+        &mut ShownContacts(SmallVec::new()),
+    );
+}
+
+/// The same for a watcher that was shown these contacts before: what of them ended is told once, as
+/// terminated, with what ended it (RFC 3680 §5.1). `shown` is what it is from now on.
+pub fn write_since(
+    out: &mut Vec<u8>,
+    aor: &Aor,
+    composed: &Composed,
+    privacy: Privacy,
+    shown: &mut ShownContacts,
+) {
+    let (contacts, ended) = (&composed.extras.contacts, &composed.extras.ended_contacts);
+    let state = match (contacts.is_empty(), shown.0.is_empty()) {
+        (false, _) => "active",
+        (true, false) => "terminated",
+        (true, true) => "init",
     };
     out.extend_from_slice(b"<registration aor=\"");
     xml::write_sip_uri(out, aor.user(), aor.domain());
     let _ = writeln!(out, "\" id=\"r1\" state=\"{state}\">");
-    for contact in contacts.iter().filter(|_| privacy >= Privacy::Pickup) {
-        let event = event(contact.event);
-        let _ = writeln!(
-            out,
-            "<contact id=\"c{}\" state=\"active\" event=\"{event}\">",
-            contact.id
-        );
-        xml::write_text_element(out, "uri", &contact.uri);
-        out.extend_from_slice(b"</contact>\n");
+    if privacy >= Privacy::Pickup {
+        for contact in contacts {
+            write_contact(out, contact);
+        }
+        for contact in ended.iter().filter(|ended| shown.0.contains(&ended.id)) {
+            write_ended(out, contact);
+        }
     }
     out.extend_from_slice(b"</registration>\n</reginfo>\n");
+    shown.0.clear();
+    shown.0.extend(contacts.iter().map(|contact| contact.id));
+}
+
+fn write_contact(out: &mut Vec<u8>, contact: &RegisteredContact) {
+    let (id, name) = (contact.id, event(contact.event));
+    let _ = write!(
+        out,
+        "<contact id=\"c{id}\" state=\"active\" event=\"{name}\""
+    );
+    // The one event that has to say how long (RFC 3680 §5.2).
+    if let ContactEvent::Shortened { expires } = contact.event {
+        let _ = write!(out, " expires=\"{expires}\"");
+    }
+    out.extend_from_slice(b">\n");
+    xml::write_text_element(out, "uri", &contact.uri);
+    out.extend_from_slice(b"</contact>\n");
+}
+
+fn write_ended(out: &mut Vec<u8>, contact: &EndedContact) {
+    let (id, name) = (contact.id, end_event(contact.end));
+    let _ = writeln!(
+        out,
+        "<contact id=\"c{id}\" state=\"terminated\" event=\"{name}\">"
+    );
+    xml::write_text_element(out, "uri", &contact.uri);
+    out.extend_from_slice(b"</contact>\n");
 }
 
 const fn event(event: ContactEvent) -> &'static str {
     match event {
         ContactEvent::Registered => "registered",
         ContactEvent::Refreshed => "refreshed",
-        ContactEvent::Shortened => "shortened",
+        ContactEvent::Shortened { .. } => "shortened",
+    }
+}
+
+const fn end_event(end: ContactEnd) -> &'static str {
+    match end {
+        ContactEnd::Expired => "expired",
+        ContactEnd::Deactivated => "deactivated",
+        ContactEnd::Unregistered => "unregistered",
+        ContactEnd::Rejected => "rejected",
+    }
+}
+
+/// What a registrar says ended a contact. After `probation` the phone is to register again, but
+/// later; when is not told on.
+fn end_of(event: &str) -> ContactEnd {
+    match event {
+        "expired" => ContactEnd::Expired,
+        "deactivated" | "probation" => ContactEnd::Deactivated,
+        "rejected" => ContactEnd::Rejected,
+        _ => ContactEnd::Unregistered,
     }
 }
 
@@ -87,14 +159,17 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
 struct Reading {
     entity: Option<Box<str>>,
     is_partial: bool,
-    contacts: Vec<(Box<str>, bool, Option<u32>)>,
+    contacts: Vec<ReadContact>,
     /// How many registrations have begun.
     registrations: usize,
     /// The registration that is being read is over.
     is_over: bool,
     /// The contact that is being read.
-    contact: (Box<str>, bool, Option<u32>),
+    contact: ReadContact,
 }
+
+/// A contact's URI, how it ended if it did, for how many seconds it is registered.
+type ReadContact = (Box<str>, Option<ContactEnd>, Option<u32>);
 
 const ROOT: Name = (Space::RegInfo, "reginfo");
 const REGISTRATION: Name = (Space::RegInfo, "registration");
@@ -121,10 +196,12 @@ impl Visitor for Reading {
                 }
             }
             ([ROOT, REGISTRATION], CONTACT) => {
-                let is_active = !self.is_over && !is("state", "terminated");
+                let is_over = self.is_over || is("state", "terminated");
+                let event = element.attribute("event").unwrap_or_default();
+                let end = is_over.then(|| end_of(event.trim()));
                 let expires = element.attribute("expires");
                 let expires = expires.and_then(|seconds| seconds.trim().parse().ok());
-                self.contact = (Box::default(), is_active, expires);
+                self.contact = (Box::default(), end, expires);
             }
             _ => {}
         }

@@ -18,6 +18,7 @@ use crate::presence::document::DocumentFault;
 
 mod characters;
 
+pub(super) use characters::without_byte_order_mark;
 pub(super) use characters::write_attribute;
 pub(super) use characters::write_full_uri;
 pub(super) use characters::write_number;

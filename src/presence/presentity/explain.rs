@@ -92,6 +92,13 @@ impl Statements {
             let decides = verdict.decider == Contributor::Call(source);
             explained.extend(slot.iter().map(|call| call.explain(&name, decides)));
         }
+        explained.extend(self.call_state_dnd.iter().map(|(stated, until)| Explained {
+            source: Source::CallState.to_string(),
+            says: "do-not-disturb".into(),
+            since: stated.since,
+            until: Some(*until),
+            decides: verdict.decider == Contributor::Call(CallSource::CallState),
+        }));
         explained.extend(self.do_not_disturb.iter().map(|switch| {
             let by = Contributor::DoNotDisturb;
             stated(

@@ -95,8 +95,8 @@ struct Model {
     publications: Vec<(u64, Held)>,
     tombstones: Vec<Tombstone>,
     call_state: Option<u64>,
-    /// Until when a user without a call is known by those it had.
-    known_by_calls_until: Option<u64>,
+    /// Whether a source ever spoke of its calls.
+    is_known_by_calls: bool,
     do_not_disturb: bool,
     is_forwarded: bool,
     /// Whether a registrar ever spoke; the contacts, and when each ends.
@@ -131,7 +131,6 @@ impl Model {
             }
         }
         self.call_state = self.call_state.filter(|end| now < *end);
-        self.known_by_calls_until = self.known_by_calls_until.filter(|end| now < *end);
         self.contacts.retain(|_, end| now < *end + 2);
     }
 
@@ -204,17 +203,29 @@ impl Model {
             };
             held.publisher == publisher && dialogs.iter().any(live)
         };
-        for (_, held) in self
-            .publications
-            .extract_if(.., |(_, held)| is_left_over(held))
-        {
-            for (key, (state, stated)) in held.legs {
+        let left_over = self.publications.iter_mut().map(|(_, held)| held);
+        for held in left_over.filter(|held| is_left_over(held)) {
+            for (key, (state, stated)) in std::mem::take(&mut held.legs) {
                 match legs.get(&key) {
                     Some((known, _)) if CallState::progress(*known) >= state.progress() => {}
                     _ => {
                         legs.insert(key, (state, stated));
                     }
                 }
+            }
+        }
+        if is_full && dialogs.is_empty() {
+            let end = self.now + 32;
+            let own = |(_, held): &&mut (u64, Held)| held.publisher == publisher;
+            for (number, held) in self.publications.iter_mut().filter(own) {
+                let legs = std::mem::take(&mut held.legs);
+                self.tombstones
+                    .extend(legs.into_keys().map(|key| Tombstone {
+                        key,
+                        end,
+                        omitted_by: Some(*number),
+                        expired: false,
+                    }));
             }
         }
         let held = Held {
@@ -256,7 +267,7 @@ impl Model {
 }
 
 impl Model {
-    /// DESIGN §3, read from above.
+    /// The order of the style `standard`, read from above.
     fn availability(&self) -> Availability {
         let shown = self.shown();
         let is = |wanted| shown.iter().any(|(_, state)| *state == wanted);
@@ -272,21 +283,10 @@ impl Model {
             Availability::Available
         } else if self.has_registrar {
             Availability::Unreachable
-        } else if self.known_by_calls_until.is_some() {
+        } else if self.is_known_by_calls {
             Availability::Available
         } else {
             Availability::Offline
-        }
-    }
-
-    /// A source speaks of calls; the week begins anew when a day of it is gone.
-    fn remember_calls(&mut self) {
-        const DAY: u64 = 86_400;
-        if self
-            .known_by_calls_until
-            .is_none_or(|until| until < self.now + 6 * DAY)
-        {
-            self.known_by_calls_until = Some(self.now + 7 * DAY);
         }
     }
 
@@ -351,7 +351,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (0u8..3, prop_oneof![Just(0u64), 1u64..60])
             .prop_map(|(contact, seconds)| Step::Register(contact, seconds)),
         1 => Just(Step::Unregister),
-        3 => prop_oneof![0u64..4, 5u64..40, 90u64..200, 86_000u64..700_000].prop_map(|seconds| Step::Pass { seconds }),
+        3 => prop_oneof![0u64..4, 5u64..40, 90u64..200].prop_map(|seconds| Step::Pass { seconds }),
     ]
 }
 
@@ -390,9 +390,7 @@ impl Pair {
         let outcome = self
             .presentity
             .apply_publication(publication, fresh, &self.limits, now);
-        if outcome.is_ok() {
-            self.model.remember_calls();
-        }
+        self.model.is_known_by_calls |= outcome.is_ok();
         outcome.map(|(published, changed)| {
             assert_eq!(
                 (published.entity_tag, published.expires.as_secs()),
@@ -480,7 +478,7 @@ impl Pair {
             }
             Step::CallState { seconds } => {
                 let call = seconds.map(|_| Arc::new(leg("http", "-", "-", CallState::Confirmed)));
-                self.model.remember_calls();
+                self.model.is_known_by_calls = true;
                 self.model.call_state = seconds
                     .filter(|seconds| *seconds > 0)
                     .map(|seconds| self.model.now + seconds);
@@ -565,11 +563,12 @@ proptest! {
         pair.step(Step::DoNotDisturb(false));
         pair.step(Step::Forward(false));
         for _ in 0..3 {
-            pair.step(Step::Pass { seconds: 400_000 });
+            pair.step(Step::Pass { seconds: 200 });
         }
         prop_assert_eq!(pair.presentity.is_blank(), !pair.model.has_registrar);
-        let availability = if pair.model.has_registrar { Availability::Unreachable } else { Availability::Offline };
-        let left = Composed { availability, is_unregistered: pair.model.has_registrar, ..Composed::default() };
+        let availability = pair.model.availability();
+        let open = availability == Availability::Available;
+        let left = Composed { availability, open, is_unregistered: pair.model.has_registrar, ..Composed::default() };
         prop_assert_eq!(&**pair.presentity.composed(), &left);
     }
 }

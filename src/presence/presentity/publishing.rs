@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::presence::call::CallState;
 use crate::presence::composition::Declaration;
 use crate::presence::contribution::EntityTag;
 use crate::presence::document::Document;
@@ -15,6 +16,7 @@ use crate::presence::publication::Publication;
 use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
+use crate::presence::registration::ContactEnd;
 use crate::presence::subscription::Package;
 use crate::presence::tombstone::Owner;
 
@@ -52,6 +54,7 @@ impl Entity {
         Owner {
             publication: self.number,
             publisher: self.publisher,
+            is_feeder: self.is_feeder,
         }
     }
 
@@ -79,8 +82,9 @@ impl Entity {
 
 /// What a PUBLISH does (RFC 3903 §4.1).
 enum Operation {
-    /// Nothing is stored: an initial one that expires at once (W:B1.7).
-    Nothing,
+    /// Nothing is stored: an initial one that expires at once (W:B1.7). The ends of calls it tells
+    /// are true nevertheless.
+    Pass(Document),
     /// A new publication.
     Initial(Document),
     /// Publication `index` says something else.
@@ -109,7 +113,8 @@ impl Presentity {
     ) -> Result<(Published, bool), PublishRefused> {
         self.drop_expired(now);
         let index = self.matching(&publication)?;
-        let expires = grant(publication.expires, limits)?;
+        let until = index.and_then(|index| Some(self.publications.get(index)?.until));
+        let expires = grant(&publication, until, limits, now)?;
         let operation = operation(index, publication.document, publication.package, expires)?;
         let published = Published {
             entity_tag: fresh,
@@ -127,11 +132,9 @@ impl Presentity {
         };
         // Only legs are not among the extras, nor can they change them.
         self.extras_are_stale |= publication.package != Package::Dialog;
-        if publication.package == Package::Dialog {
-            self.remember_calls(now);
-        }
+        self.is_known_by_calls |= publication.package == Package::Dialog;
         match operation {
-            Operation::Nothing => {}
+            Operation::Pass(document) => self.pass(renewed, document, limits, now),
             Operation::Initial(document) => self.store(renewed, document, limits, now)?,
             Operation::Modify(index, document) => {
                 self.modify(index, renewed, document, limits, now)
@@ -141,7 +144,7 @@ impl Presentity {
                 let removed = self.publications.remove(index);
                 self.calls.remove(removed.number, now);
                 let registrations = &mut self.statements.registrations;
-                registrations.abandon(removed.number, now);
+                registrations.abandon(removed.number, ContactEnd::Deactivated, now);
             }
         }
         Ok((published, self.recompose()))
@@ -166,7 +169,10 @@ impl Presentity {
         }
     }
 
-    /// Stores a new publication in place of those it stands for.
+    /// Stores a new publication, which speaks from now on for those its publisher left behind. Those
+    /// of calls keep their entity tags, for an initial PUBLISH creates a state of its own (RFC 3903
+    /// §4): their publisher may still have them, as one has whose PUBLISHes crossed. They go first
+    /// when there is no room.
     fn store(
         &mut self,
         mut entity: Entity,
@@ -174,38 +180,68 @@ impl Presentity {
         limits: &PublicationLimits,
         now: Instant,
     ) -> Result<(), PublishRefused> {
-        let replaced = |old: &Entity| self.is_replaced(old, &entity, &document);
-        let kept = self
+        let is_full = self.publications.len() >= limits.publications_max;
+        let left_behind: Vec<u64> = self
             .publications
             .iter()
-            .filter(|old| !replaced(old))
-            .count();
-        let replaced: Vec<u64> = self
-            .publications
-            .iter()
-            .filter(|old| replaced(old))
+            .filter(|old| self.is_left_behind(old, &entity, &document))
             .map(|old| old.number)
             .collect();
-        if kept >= limits.publications_max && !self.forget_idle(&replaced) {
+        let goes = |old: &Entity| {
+            left_behind.contains(&old.number) && (is_full || old.package != Package::Dialog)
+        };
+        let kept = self.publications.iter().filter(|old| !goes(old)).count();
+        if kept >= limits.publications_max && !self.forget_idle(&left_behind) {
             return Err(PublishRefused::TooMany);
         }
-        entity.number = self.publication_next;
-        self.publication_next += 1;
-        for &number in &replaced {
+        self.number(&mut entity);
+        for &number in &left_behind {
             self.calls.hand_over(number, entity.owner());
             let registrations = &mut self.statements.registrations;
             registrations.hand_over(number, entity.number);
         }
-        self.publications
-            .retain(|old| !replaced.contains(&old.number));
+        self.publications.retain(|old| !goes(old));
+        self.omit_others(&entity, &document, now);
         self.say(&mut entity, document, limits, now);
         self.publications.push(entity);
         Ok(())
     }
 
+    /// Takes what an initial publication says that is not stored: which calls are over.
+    fn pass(
+        &mut self,
+        mut entity: Entity,
+        mut document: Document,
+        limits: &PublicationLimits,
+        now: Instant,
+    ) {
+        self.number(&mut entity);
+        self.omit_others(&entity, &document, now);
+        if let Document::DialogInfo { dialogs, .. } = &mut document {
+            dialogs.retain(|dialog| dialog.state == CallState::Terminated);
+            self.say(&mut entity, document, limits, now);
+        }
+    }
+
+    fn number(&mut self, entity: &mut Entity) {
+        entity.number = self.publication_next;
+        self.publication_next += 1;
+    }
+
+    /// A full document without a dialog, in an initial PUBLISH, says that its publisher knows of no
+    /// call at all.
+    fn omit_others(&mut self, entity: &Entity, document: &Document, now: Instant) {
+        if let Document::DialogInfo { full, dialogs, .. } = document
+            && *full
+            && dialogs.is_empty()
+        {
+            self.calls.omit_others(entity.owner(), now);
+        }
+    }
+
     /// Whether `old` is what the publisher of a new publication left behind when it lost its entity
     /// tag (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
-    fn is_replaced(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
+    fn is_left_behind(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
         let is_same_source = old.publisher == new.publisher && old.package == new.package;
         is_same_source
             && match document {
@@ -213,7 +249,7 @@ impl Presentity {
                 | Document::Messages { .. }
                 | Document::Registrations { .. } => true,
                 Document::DialogInfo { dialogs, .. } => {
-                    self.calls.overlaps(old.number, new.publisher, dialogs)
+                    self.calls.overlaps(old.number, new.owner(), dialogs)
                 }
             }
     }
@@ -289,13 +325,21 @@ impl Presentity {
     }
 }
 
-/// The expiry granted (W:B1.5).
-fn grant(requested: Option<u32>, limits: &PublicationLimits) -> Result<Duration, PublishRefused> {
-    let Some(seconds) = requested else {
+/// The expiry granted (W:B1.5); `until` is the end of the publication as it stands. What ends calls
+/// or shortens is never too brief: refused, it would leave a lamp on.
+fn grant(
+    publication: &Publication,
+    until: Option<Instant>,
+    limits: &PublicationLimits,
+    now: Instant,
+) -> Result<Duration, PublishRefused> {
+    let Some(seconds) = publication.expires else {
         return Ok(limits.expires_default.min(limits.expires_max));
     };
     let requested = Duration::from_secs(seconds.into());
-    if !requested.is_zero() && requested < limits.expires_min {
+    let is_brief = !requested.is_zero() && requested < limits.expires_min;
+    let shortens = until.is_some_and(|until| now + requested <= until);
+    if is_brief && !shortens && !publication.ends_calls() {
         return Err(PublishRefused::TooBrief(limits.expires_min));
     }
     Ok(requested.min(limits.expires_max))
@@ -323,7 +367,7 @@ fn operation(
     match (index, document) {
         (Some(index), Some(document)) => Ok(Operation::Modify(index, document)),
         (Some(index), None) => Ok(Operation::Refresh(index)),
-        (None, Some(_)) if expires.is_zero() => Ok(Operation::Nothing),
+        (None, Some(document)) if expires.is_zero() => Ok(Operation::Pass(document)),
         (None, Some(document)) => Ok(Operation::Initial(document)),
         (None, None) => Err(PublishRefused::NoBody),
     }

@@ -27,8 +27,10 @@ use crate::presence::presentity::tests::client;
 use crate::presence::presentity::tests::full;
 use crate::presence::presentity::tests::leg;
 use crate::presence::presentity::tests::number;
+use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::publication::Condition;
 use crate::presence::registration::CONTACTS_MAX;
+use crate::presence::registration::ContactEnd;
 use crate::presence::registration::ContactEvent;
 use crate::presence::rules::Rules;
 use crate::presence::rules::Style;
@@ -48,9 +50,10 @@ fn registered(contacts: &[(&str, u64)]) -> Said {
 }
 
 fn registrations(is_full: bool, contacts: &[(&str, bool, Option<u32>)]) -> Document {
-    let contacts = contacts
-        .iter()
-        .map(|(uri, is_active, expires)| (Box::from(*uri), *is_active, *expires));
+    let contacts = contacts.iter().map(|(uri, is_active, expires)| {
+        let end = (!is_active).then_some(ContactEnd::Rejected);
+        (Box::from(*uri), end, *expires)
+    });
     Document::Registrations {
         entity: None,
         full: is_full,
@@ -119,7 +122,10 @@ fn a_contact_is_registered_refreshed_shortened_and_runs_out() {
     assert!(stage.say(registered(&[("sip:b", 5)])));
     assert_eq!(
         contacts(&stage),
-        [("sip:a", 0, Refreshed), ("sip:b", 1, Shortened)]
+        [
+            ("sip:a", 0, Refreshed),
+            ("sip:b", 1, Shortened { expires: 5 })
+        ]
     );
     // With grace (W:B1.9).
     stage.pass(6.9);
@@ -161,6 +167,45 @@ fn contacts_go_one_by_one_or_all_at_once() {
         !stage.presentity.is_blank(),
         "it stays known that there is a registrar"
     );
+}
+
+/// RFC 3680 §5.2
+#[test]
+fn contacts_that_ended_are_remembered_for_their_watchers() {
+    use ContactEnd::Deactivated;
+    use ContactEnd::Expired;
+    use ContactEnd::Rejected;
+    use ContactEnd::Unregistered;
+    let ended = |stage: &Stage| -> Vec<(String, ContactEnd)> {
+        let ended = extras(stage).ended_contacts.iter();
+        ended.map(|one| (one.uri.to_string(), one.end)).collect()
+    };
+    let mut stage = Stage::new();
+    stage.say(registered(&[("sip:a", 10), ("sip:b", 100)]));
+    stage.pass(13.0);
+    stage.say(registered(&[("sip:b", 0)]));
+    assert_eq!(
+        ended(&stage),
+        [("sip:a".into(), Expired), ("sip:b".into(), Unregistered)]
+    );
+    // Their watchers must have heard of them.
+    stage.pass(60.0);
+    assert_eq!(ended(&stage), []);
+    let contacts = [("sip:c", true, None), ("sip:d", true, None)];
+    let mut tag = stage.initial(1, registrations(true, &contacts));
+    stage.modify(&mut tag, registrations(false, &[("sip:c", false, None)]));
+    assert_eq!(ended(&stage), [("sip:c".into(), Rejected)]);
+    stage
+        .publish(1, Package::Reg, Condition::Matches(tag), Some(0), None)
+        .unwrap();
+    assert_eq!(ended(&stage)[1], ("sip:d".into(), Deactivated));
+    for place in 0..40 {
+        let uri = format!("sip:{place}");
+        stage.say(registered(&[(&uri, 100)]));
+        stage.say(registered(&[(&uri, 0)]));
+    }
+    assert_eq!(ended(&stage).len(), 16, "the latest");
+    assert_eq!(ended(&stage)[15].0, "sip:39");
 }
 
 #[test]
@@ -482,7 +527,7 @@ fn the_operators_lamp_has_its_own_voice() {
     assert_eq!(stage.lamp(), Terminated);
     assert!(stage.say(lamp(Some(leg("night", "-", "-", Confirmed)), Some(60))));
     stage.pass(60.0);
-    assert!(explained(&stage).is_empty());
+    assert!(stage.presentity.is_blank());
 }
 
 /// W:B1.17: what the hook says is bounded by its state.
@@ -619,4 +664,66 @@ fn what_seldom_changes_is_shared() {
     assert!(Arc::ptr_eq(&before, &stage.presentity.composed().extras));
     stage.pass(100.0);
     assert!(Arc::ptr_eq(&before, &stage.presentity.composed().extras));
+}
+
+/// `call_state.htm` has one voice: a call takes its do-not-disturb back, and the other way round;
+/// that of the phone stays.
+#[test]
+fn the_hooks_do_not_disturb_stands_in_place_of_its_call() {
+    let call = |state| Said::Call {
+        source: CallSource::CallState,
+        call: Some(Arc::new(leg("hook", "-", "-", state))),
+        expires: Some(Duration::from_secs(600)),
+    };
+    let dnd = |seconds| Said::CallStateDoNotDisturb(Duration::from_secs(seconds));
+    let mut stage = Stage::new();
+    let becomes = |stage: &mut Stage, said, availability: Availability| {
+        stage.say(said);
+        assert_eq!(stage.availability(), availability);
+    };
+    becomes(&mut stage, call(Confirmed), Availability::Busy);
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    becomes(&mut stage, call(Early), Availability::Ringing);
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    becomes(&mut stage, dnd(0), Availability::Available);
+    becomes(
+        &mut stage,
+        Said::DoNotDisturb(true),
+        Availability::DoNotDisturb,
+    );
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    becomes(&mut stage, dnd(0), Availability::DoNotDisturb);
+    becomes(
+        &mut stage,
+        Said::DoNotDisturb(false),
+        Availability::Available,
+    );
+    becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
+    stage.pass(61.0);
+    assert_eq!(stage.availability(), Availability::Available);
+}
+
+/// The lamp of `why` is that of the phones.
+#[test]
+fn do_not_disturb_lights_the_lamp_where_the_domain_says_so() {
+    for (shows, expected) in [
+        (DoNotDisturbLamp::None, Terminated),
+        (DoNotDisturbLamp::Confirmed, Confirmed),
+        (DoNotDisturbLamp::Early, Early),
+    ] {
+        let mut stage = Stage::new();
+        let rules = Rules {
+            do_not_disturb: shows,
+            ..Rules::default()
+        };
+        stage.presentity.set_rules(Arc::new(rules), stage.now);
+        stage.say(Said::DoNotDisturb(true));
+        assert_eq!(stage.lamp(), expected);
+        // A call before it, whatever it is.
+        stage.say(call_state(Some(number("123")), 100));
+        assert_eq!(stage.lamp(), Confirmed);
+        stage.say(call_state(None, 100));
+        stage.say(Said::DoNotDisturb(false));
+        assert_eq!(stage.lamp(), Terminated);
+    }
 }

@@ -22,6 +22,8 @@ use crate::presence::statement::Said;
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     pub(super) call_state: Option<CallStatement>,
+    /// What `call_state.htm` says in place of a call: do-not-disturb, until then.
+    pub(super) call_state_dnd: Option<(Stated<()>, Instant)>,
     pub(super) lamp: Option<CallStatement>,
     pub(super) do_not_disturb: Option<Stated<()>>,
     /// At most one of each kind, in their order.
@@ -61,6 +63,8 @@ impl Statements {
                 let until = expires.and_then(|expires| now.checked_add(expires));
                 match source {
                     CallSource::CallState => {
+                        self.call_state_dnd = None;
+                        let call = call.map(|call| self.answered(call));
                         let life = call.as_ref().and_then(|call| call.state.time_to_live_max());
                         let end = life.map(|life| now + life);
                         let until = until.into_iter().chain(end).min();
@@ -68,6 +72,13 @@ impl Statements {
                     }
                     CallSource::Operator => restate_call(&mut self.lamp, call, until, now),
                 }
+            }
+            Said::CallStateDoNotDisturb(life) => {
+                self.call_state = None;
+                let before = self.call_state_dnd.take();
+                let since = before.map_or(now, |(stated, _)| stated.since);
+                let stated = Stated { what: (), since };
+                self.call_state_dnd = Some((stated, now + life)).filter(|_| !life.is_zero());
             }
             Said::DoNotDisturb(is_on) => {
                 restate(&mut self.do_not_disturb, is_on.then_some(()), now);
@@ -95,6 +106,8 @@ impl Statements {
                 *slot = None;
             }
         }
+        let dnd = self.call_state_dnd.take();
+        self.call_state_dnd = dnd.filter(|(_, until)| *until > now);
         self.registrations.expire(GRACE, now)
     }
 
@@ -103,6 +116,7 @@ impl Statements {
         let calls = [&self.call_state, &self.lamp].into_iter().flatten();
         calls
             .filter_map(|statement| statement.until)
+            .chain(self.call_state_dnd.as_ref().map(|(_, until)| *until))
             .chain(self.registrations.next_expiry(GRACE))
             .min()
     }
@@ -111,6 +125,7 @@ impl Statements {
     pub(super) fn are_blank(&self) -> bool {
         let Self {
             call_state,
+            call_state_dnd,
             lamp,
             do_not_disturb,
             forwards,
@@ -121,6 +136,7 @@ impl Statements {
             appearances,
         } = self;
         call_state.is_none()
+            && call_state_dnd.is_none()
             && lamp.is_none()
             && do_not_disturb.is_none()
             && forwards.is_empty()
@@ -150,6 +166,23 @@ impl Statements {
             do_not_disturb: self.do_not_disturb.is_some(),
             forwards: forwards.collect(),
         }
+    }
+
+    /// A call of the hook that rang and is answered stays the same dialog.
+    fn answered(&self, call: Arc<CallDialog>) -> Arc<CallDialog> {
+        let before = self.call_state.as_ref().map(|statement| &statement.call);
+        let rang = before
+            .filter(|before| call.state == CallState::Confirmed && before.remote == call.remote);
+        rang.map_or_else(
+            || Arc::clone(&call),
+            |rang| {
+                Arc::new(CallDialog {
+                    id: rang.id.clone(),
+                    direction: rang.direction,
+                    ..(*call).clone()
+                })
+            },
+        )
     }
 
     fn take_forward(&mut self, forward: Forward, now: Instant) {

@@ -1,4 +1,5 @@
-//! What happens to a presentity, as a story each: the races of PEERS 2.1, the rules of W:B1.
+//! What happens to a presentity, as a story each: the races that other servers lost, the rules of
+//! W:B1.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,10 +218,10 @@ impl Stage {
     }
 }
 
-// PEERS 2.1, by their numbers.
+// Races that other servers lost, numbered like the dialogues `history/2.1-01` and so on.
 
 #[test]
-fn peers_1_early_after_terminated_from_another_publication() {
+fn race_1_early_after_terminated_from_another_publication() {
     let mut stage = Stage::new();
     stage.initial(1, full([leg("x", "l", "r", Early)]));
     assert_eq!(stage.lamp(), Early);
@@ -236,7 +237,7 @@ fn peers_1_early_after_terminated_from_another_publication() {
 }
 
 #[test]
-fn peers_1_terminated_overtakes_early_altogether() {
+fn race_1_terminated_overtakes_early_altogether() {
     let mut stage = Stage::new();
     stage.initial(1, full([leg("x", "l", "r", Terminated)]));
     stage.initial(2, full([leg("x", "l", "r", Early)]));
@@ -247,7 +248,7 @@ fn peers_1_terminated_overtakes_early_altogether() {
 }
 
 #[test]
-fn peers_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
+fn race_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     assert!(stage.modify(&mut feeder, full([leg("x", "l", "r", Terminated)])));
@@ -262,7 +263,7 @@ fn peers_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
 }
 
 #[test]
-fn peers_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
+fn race_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
     let mut stage = Stage::new();
     stage.initial(1, full([outgoing(leg("x", "l", "-", Trying))]));
     assert_eq!(stage.availability(), Availability::Busy);
@@ -275,7 +276,7 @@ fn peers_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
 }
 
 #[test]
-fn peers_4_early_without_a_final_ends_after_three_minutes() {
+fn race_4_early_without_a_final_ends_after_three_minutes() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Early)]));
     stage.pass(100.0);
@@ -294,7 +295,7 @@ fn peers_4_early_without_a_final_ends_after_three_minutes() {
 }
 
 #[test]
-fn peers_5_attended_transfer_ends_one_call_of_two() {
+fn race_5_attended_transfer_ends_one_call_of_two() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(
         1,
@@ -312,7 +313,7 @@ fn peers_5_attended_transfer_ends_one_call_of_two() {
 }
 
 #[test]
-fn peers_5_a_single_terminated_published_apart_spares_the_other_call() {
+fn race_5_a_single_terminated_published_apart_spares_the_other_call() {
     let mut stage = Stage::new();
     stage.initial(
         1,
@@ -324,7 +325,7 @@ fn peers_5_a_single_terminated_published_apart_spares_the_other_call() {
 }
 
 #[test]
-fn peers_6_a_loser_of_the_fork_never_clears_the_winner() {
+fn race_6_a_loser_of_the_fork_never_clears_the_winner() {
     for loser in [
         leg("x", "l", "b", Terminated),
         leg("x", "-", "-", Terminated),
@@ -347,7 +348,7 @@ fn peers_6_a_loser_of_the_fork_never_clears_the_winner() {
 }
 
 #[test]
-fn peers_6_branches_within_one_publication_under_one_id() {
+fn race_6_branches_within_one_publication_under_one_id() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, partial([leg("x", "l", "-", Trying)]));
     stage.modify(&mut feeder, partial([leg("x", "l", "a", Early)]));
@@ -373,7 +374,7 @@ fn peers_6_branches_within_one_publication_under_one_id() {
 }
 
 #[test]
-fn peers_6_full_documents_that_name_the_branches_in_turn() {
+fn race_6_full_documents_that_name_the_branches_in_turn() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "a", Early)]));
     stage.modify(&mut feeder, full([leg("x", "l", "b", Early)]));
@@ -382,7 +383,7 @@ fn peers_6_full_documents_that_name_the_branches_in_turn() {
 }
 
 #[test]
-fn peers_7_crossing_calls_leave_nothing_behind() {
+fn race_7_crossing_calls_leave_nothing_behind() {
     let mut stage = Stage::new();
     let mut one = stage.initial(1, full([outgoing(leg("x", "l", "r", Early))]));
     let mut other = stage.initial(2, full([leg("y", "l", "r", Early)]));
@@ -402,7 +403,7 @@ fn peers_7_crossing_calls_leave_nothing_behind() {
 }
 
 #[test]
-fn peers_8_only_confirmed_confirms_and_it_does_not_go_back() {
+fn race_8_only_confirmed_confirms_and_it_does_not_go_back() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "-", Proceeding)]));
     assert_eq!(
@@ -430,7 +431,7 @@ fn peers_8_only_confirmed_confirms_and_it_does_not_go_back() {
 }
 
 #[test]
-fn peers_9_terminated_at_one_node_holds_at_all() {
+fn race_9_terminated_at_one_node_holds_at_all() {
     let mut stage = Stage::new();
     let mut one = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     let mut other = stage.initial(2, full([leg("x", "l", "r", Confirmed)]));
@@ -446,7 +447,7 @@ fn peers_9_terminated_at_one_node_holds_at_all() {
 }
 
 #[test]
-fn peers_11_a_publisher_that_dies_takes_its_calls_along() {
+fn race_11_a_publisher_that_dies_takes_its_calls_along() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     stage.refresh(&mut feeder, Package::Dialog, 60);
@@ -627,10 +628,13 @@ fn b1_12_a_feeder_keeps_its_calls_apart_but_not_its_leftovers() {
     assert_eq!(stage.presentity.explain(stage.now).len(), 2);
     assert_eq!(stage.presentity.composed().calls.len(), 2);
     stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
-    assert_eq!(stage.presentity.explain(stage.now).len(), 2);
     assert_eq!(stage.presentity.composed().calls.len(), 2);
-    let gone = stage.publish(1, Package::Dialog, Condition::Matches(one), None, None);
-    assert_eq!(gone, Err(PublishRefused::ConditionFailed));
+    // What was left behind says nothing any more, but is a publication still (RFC 3903 §4).
+    let explained = stage.presentity.explain(stage.now);
+    assert_eq!(explained.len(), 3);
+    assert_eq!(explained[0].says, "no call");
+    let alive = stage.publish(1, Package::Dialog, Condition::Matches(one), None, None);
+    assert!(alive.is_ok());
     // An heir does not set a call back, and ends what it does not name.
     stage.initial(
         1,
@@ -836,8 +840,6 @@ fn tombstones_are_bounded() {
         "the oldest is forgotten"
     );
     stage.pass(3700.0);
-    assert!(stage.presentity.explain(stage.now).is_empty());
-    stage.pass(7.0 * 86_400.0);
     assert!(stage.presentity.is_blank());
 }
 
@@ -1023,12 +1025,8 @@ fn the_verdict_never_denies_what_a_row_says() {
         "available: no call since the last one reported"
     );
     assert!(stage.presentity.explain(stage.now).is_empty());
-    stage.pass(7.0 * 86_400.0);
-    assert_eq!(
-        stage.presentity.verdict(),
-        "offline: no source says anything"
-    );
 
+    let mut stage = Stage::new();
     stage.say(Said::Note(Some("back at one".into())));
     assert_eq!(stage.presentity.explain(stage.now).len(), 1);
     assert_eq!(
@@ -1038,7 +1036,7 @@ fn the_verdict_never_denies_what_a_row_says() {
 }
 
 #[test]
-fn a_user_known_by_calls_is_there_between_them_and_for_a_week_after() {
+fn a_user_known_by_calls_is_there_between_them() {
     let mut stage = Stage::new();
     let is_open = |stage: &Stage| stage.presentity.composed().open;
     assert!(!is_open(&stage));
@@ -1047,10 +1045,238 @@ fn a_user_known_by_calls_is_there_between_them_and_for_a_week_after() {
     stage.say(call_state(None, 100));
     assert_eq!(stage.lamp(), Terminated);
     assert!(is_open(&stage));
-    stage.pass(6.9 * 86_400.0);
+    stage.pass(86_400.0);
     assert!(is_open(&stage));
+    assert!(stage.presentity.is_blank() && stage.presentity.is_known_by_calls());
     // A registrar knows better.
     stage.say(Said::Unregistered);
     assert_eq!(stage.availability(), Availability::Unreachable);
     assert!(!is_open(&stage));
+}
+
+// How the end of a call is told.
+
+/// Reports by initial PUBLISHes of one publisher, in order, each with the tags it gives, and what
+/// the lamp shows in the end.
+#[test]
+fn ends_told_by_initial_publishes() {
+    type Reports<'a> = &'a [(CallState, &'a str, &'a str)];
+    let table: [(&str, Reports<'_>, CallState, CallState); 14] = [
+        (
+            "no tags at all",
+            &[(Early, "-", "-"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "early with tags, ended without",
+            &[(Early, "l", "r"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "answered with tags, ended without",
+            &[(Confirmed, "l", "r"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "trying with one tag, ended without",
+            &[(Trying, "l", "-"), (Terminated, "-", "-")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "without tags, ended with",
+            &[(Confirmed, "-", "-"), (Terminated, "l", "r")],
+            Terminated,
+            Terminated,
+        ),
+        (
+            "ended with one of two tags",
+            &[(Confirmed, "l", "r"), (Terminated, "l", "-")],
+            Terminated,
+            Terminated,
+        ),
+        // By other tags: an exchange means the call, a phone another leg.
+        (
+            "ended with another tag",
+            &[(Confirmed, "l", "a"), (Terminated, "l", "b")],
+            Terminated,
+            Confirmed,
+        ),
+        (
+            "early, ended with another tag",
+            &[(Early, "l", "a"), (Terminated, "l", "b")],
+            Terminated,
+            Early,
+        ),
+        (
+            "a winner with another tag than the early branch",
+            &[
+                (Early, "l", "a"),
+                (Confirmed, "l", "b"),
+                (Terminated, "l", "b"),
+            ],
+            Terminated,
+            // An exchange's word ends the early branch as well; a phone's does not.
+            Early,
+        ),
+        // A loser never clears the winner, told before or after it.
+        (
+            "a loser's end",
+            &[
+                (Early, "l", "a"),
+                (Early, "l", "b"),
+                (Confirmed, "l", "a"),
+                (Terminated, "l", "b"),
+            ],
+            Confirmed,
+            Confirmed,
+        ),
+        (
+            "a loser's end first",
+            &[
+                (Early, "l", "a"),
+                (Early, "l", "b"),
+                (Terminated, "l", "b"),
+                (Confirmed, "l", "a"),
+            ],
+            Confirmed,
+            Confirmed,
+        ),
+        // News that come late.
+        (
+            "early after the answer",
+            &[(Confirmed, "l", "r"), (Early, "l", "r")],
+            Confirmed,
+            Confirmed,
+        ),
+        (
+            "early of another branch after the answer",
+            &[(Confirmed, "l", "a"), (Early, "l", "b")],
+            Confirmed,
+            Confirmed,
+        ),
+        (
+            "early after the end without tags",
+            &[(Terminated, "-", "-"), (Early, "l", "r")],
+            Terminated,
+            Terminated,
+        ),
+    ];
+    for (story, reports, by_exchange, by_phone) in table {
+        for (publisher, expected) in [(EXCHANGE, by_exchange), (1, by_phone)] {
+            let mut stage = Stage::new();
+            for (state, local_tag, remote_tag) in reports {
+                stage.initial(publisher, full([leg("x", local_tag, remote_tag, *state)]));
+            }
+            assert_eq!(stage.lamp(), expected, "{story}, publisher {publisher}");
+        }
+    }
+}
+
+#[test]
+fn no_call_said_anew_ends_what_the_publisher_said_before_and_nobody_elses() {
+    for publisher in [EXCHANGE, 1] {
+        let mut stage = Stage::new();
+        let mut first = stage.initial(publisher, full([leg("x", "l", "r", Confirmed)]));
+        stage.initial(publisher, full([leg("y", "l", "r", Early)]));
+        stage.initial(3, full([leg("z", "l", "r", Confirmed)]));
+        stage.initial(publisher, partial([]));
+        assert_eq!(
+            stage.presentity.composed().calls.len(),
+            3,
+            "it says nothing"
+        );
+        stage.initial(publisher, full([]));
+        let calls = &stage.presentity.composed().calls;
+        assert_eq!((calls.len(), &*calls[0].call_id), (1, "z"));
+        // The publication is there still, and may name its call again.
+        stage.modify(&mut first, full([leg("x", "l", "r", Confirmed)]));
+        assert_eq!(stage.presentity.composed().calls.len(), 2);
+    }
+}
+
+#[test]
+fn an_initial_publish_for_no_time_tells_ends_and_nothing_else() {
+    let mut stage = Stage::new();
+    let passing = |stage: &mut Stage, document| {
+        let document = Some(Ok(document));
+        let published = stage.publish(1, Package::Dialog, Condition::None, Some(0), document);
+        published.unwrap().0.expires
+    };
+    stage.initial(
+        1,
+        full([leg("x", "l", "r", Confirmed), leg("y", "l", "r", Confirmed)]),
+    );
+    let ends = [
+        leg("x", "l", "r", Terminated),
+        leg("w", "l", "r", Confirmed),
+    ];
+    assert_eq!(passing(&mut stage, full(ends)), Duration::ZERO);
+    let calls = &stage.presentity.composed().calls;
+    assert_eq!((calls.len(), &*calls[0].call_id), (1, "y"));
+    assert_eq!(
+        stage.presentity.explain(stage.now).len(),
+        1,
+        "nothing is stored"
+    );
+    stage.initial(2, full([leg("x", "l", "r", Early)]));
+    assert_eq!(stage.lamp(), Confirmed, "late news of a call that is over");
+    passing(&mut stage, full([]));
+    assert_eq!(stage.lamp(), Terminated);
+}
+
+#[test]
+fn what_ends_or_shortens_is_never_too_brief() {
+    let mut stage = Stage::new();
+    let publish = |stage: &mut Stage, condition, seconds, document: Option<Document>| {
+        let document = document.map(Ok);
+        let published = stage.publish(1, Package::Dialog, condition, Some(seconds), document);
+        published.map(|(published, _)| published.entity_tag)
+    };
+    let too_brief = Err(PublishRefused::TooBrief(LIMITS.expires_min));
+    let live = full([leg("x", "l", "r", Early)]);
+    let over = full([leg("x", "l", "r", Terminated)]);
+    assert_eq!(
+        publish(&mut stage, Condition::None, 11, Some(live)),
+        too_brief
+    );
+    assert!(publish(&mut stage, Condition::None, 11, Some(over)).is_ok());
+    assert!(publish(&mut stage, Condition::None, 11, Some(full([]))).is_ok());
+
+    let live = full([leg("z", "l", "r", Early)]);
+    let tag = publish(&mut stage, Condition::None, 60, Some(live.clone())).unwrap();
+    let tag = publish(&mut stage, Condition::Matches(tag), 11, Some(live)).unwrap();
+    stage.pass(5.0);
+    let longer = publish(&mut stage, Condition::Matches(tag), 11, None);
+    assert_eq!(longer, too_brief, "six seconds were left");
+    assert!(publish(&mut stage, Condition::Matches(tag), 6, None).is_ok());
+}
+
+#[test]
+fn the_ends_of_two_branches_without_tags_are_both_remembered() {
+    let branch = |id: &str, remote_tag: &str, state| CallDialog {
+        id: id.into(),
+        ..leg(
+            "x",
+            if remote_tag == "-" { "-" } else { "l" },
+            remote_tag,
+            state,
+        )
+    };
+    let mut stage = Stage::new();
+    stage.initial(
+        1,
+        full([
+            branch("one", "-", Terminated),
+            branch("two", "-", Terminated),
+        ]),
+    );
+    stage.initial(
+        1,
+        full([branch("one", "a", Early), branch("two", "b", Early)]),
+    );
+    assert_eq!(stage.lamp(), Terminated, "late news of both");
 }

@@ -7,6 +7,9 @@
 //! ([`is_private`]) is told to trusted peers and feeder accounts and to nobody else, unless a rule
 //! names that very package.
 //!
+//! A watcher of another domain whose name nothing proves (see `shard::sender`) is granted nothing by
+//! a rule that names it; a rule that refuses it holds.
+//!
 //! Nothing here allocates.
 
 use std::borrow::Cow;
@@ -286,11 +289,15 @@ impl Case<'_> {
         };
         is_package
             && tenant.names(&policy.presentity, self.presentity)
-            && self.is_by(&policy.watcher, tenant)
+            && self.is_by(policy, tenant)
     }
 
-    fn is_by(&self, condition: &WatcherCondition, tenant: &Tenant) -> bool {
-        let somebody = self.watcher.aor;
+    fn is_by(&self, policy: &Policy, tenant: &Tenant) -> bool {
+        let condition = &policy.watcher;
+        // Nothing is granted to a name that was not proved; what it is denied, it is denied.
+        let is_grant = policy.handling == Handling::Allow;
+        let is_known = self.watcher.is_authenticated || !is_grant;
+        let somebody = self.watcher.aor.filter(|_| is_known);
         if self.is_self() {
             // A rule about everybody does not lock a user out of his own state.
             return match condition {

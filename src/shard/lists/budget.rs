@@ -16,7 +16,7 @@ const UDP_OCTETS: usize = 60_000;
 pub(crate) const PATH_OCTETS: usize = 1400;
 /// Octets of a NOTIFY on a stream: five thousand resources, and less than may wait for a slow
 /// reader.
-const STREAM_OCTETS: usize = 6 << 20;
+const STREAM_OCTETS: usize = 4 << 20;
 
 /// What one NOTIFY of a list may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

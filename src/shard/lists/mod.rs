@@ -13,8 +13,13 @@ mod state;
 
 pub(crate) mod roster;
 
+pub(crate) use budget::PATH_OCTETS;
 pub(crate) use membership::ListPlan;
 pub(crate) use request::requires_list;
 pub(crate) use selection::Selection;
 pub(crate) use state::Encoding;
 pub(crate) use state::ListState;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -9,7 +9,6 @@ use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 use crate::presence::document::resource_lists;
 use crate::presence::document::resource_lists::Entry;
-use crate::presence::list::MEMBERS_MAX;
 use crate::presence::list::Member;
 use crate::presence::list::Resolved;
 use crate::presence::profile::Profile;
@@ -66,6 +65,10 @@ impl Gathered {
         Ok(())
     }
 }
+
+/// Resources of a list that a SUBSCRIBE brings along, those of lists it names counted in: anybody may
+/// bring one (W:B5.12).
+const MEMBERS_MAX: usize = 1_000;
 
 const TOO_MANY: Refusal<'static> = Refusal::Because(Status::FORBIDDEN, "Too Many Resources");
 

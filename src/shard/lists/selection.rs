@@ -17,6 +17,7 @@ use crate::presence::list::ListStyle;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
+use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::budget::Budget;
@@ -42,6 +43,8 @@ pub(crate) struct Selection {
     pub(super) leavers_end: usize,
     /// The whole body, where it had to be deflated to fit.
     pub(super) deflated: Option<Range<usize>>,
+    /// Octets of its body besides resources.
+    envelope: usize,
     dialect: Dialect,
 }
 
@@ -85,6 +88,12 @@ impl Selection {
         !self.is_full && self.told.is_empty() && self.leavers_end == 0
     }
 
+    /// Octets its body will have, or one more.
+    pub(crate) fn octets(&self) -> usize {
+        let deflated = self.deflated.as_ref().map(ExactSizeIterator::len);
+        deflated.unwrap_or(self.envelope + self.elements.len() + self.parts.len())
+    }
+
     fn begin(&mut self, dialect: Dialect, is_full: bool) {
         self.is_full = is_full;
         self.dialect = dialect;
@@ -98,10 +107,6 @@ impl Selection {
     /// How it is written.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
-    }
-
-    fn octets(&self) -> usize {
-        self.elements.len() + self.parts.len()
     }
 
     /// Adds a resource; `document` is the shared part of its state, in the arena.
@@ -202,7 +207,7 @@ impl Shard {
     }
 
     fn select_within(&mut self, id: SubscriptionId, budget: Budget, out: &mut Outbox) {
-        let Some((dialect, envelope)) = self.begin_envelope(id, out) else {
+        let Some(dialect) = self.begin_envelope(id, out) else {
             return;
         };
         let selection = &mut self.notifier.selection;
@@ -214,9 +219,10 @@ impl Shard {
         };
         list.forget_leavers();
         selection.begin(dialect, dialect.is_multipart && list.owes_full);
-        let octets_max = budget.inflated_octets.saturating_sub(envelope);
         let mut is_cut = false;
         let of_list = subscription.decision.handling;
+        let terms = subscription.terms.as_ref();
+        let dialog = terms.and_then(|terms| terms.dialog.as_deref());
         for (place, resource) in list.resources.iter_mut().enumerate() {
             if resource.standing == Standing::Gone {
                 // The phone has answered the NOTIFY that said so.
@@ -239,7 +245,10 @@ impl Shard {
                 (Standing::Live, Handling::Allow, Some(watched)) => {
                     let composed = watched.composed.as_deref();
                     let (aor, revision) = (&watched.aor, watched.revision);
-                    composed.map(|composed| self.bodies.of(aor, revision, composed, view, out))
+                    composed.map(|composed| match dialog {
+                        Some(dialog) => Bodies::of_dialog(aor, composed, dialog, view, out),
+                        None => self.bodies.of(aor, revision, composed, view, out),
+                    })
                 }
                 // In a series there is no other way to say that somebody may not be seen any more.
                 (Standing::Live, handling, Some(watched))
@@ -262,7 +271,7 @@ impl Shard {
                 false => subscription.version,
             };
             selection.push(place, resource, view, version, body.as_ref(), &out.arena);
-            let is_over = selection.octets() > octets_max;
+            let is_over = selection.octets() > budget.inflated_octets;
             if selection.told.len() > 1 && (is_over || selection.told.len() > budget.resources) {
                 selection.pop();
                 is_cut = true;
@@ -270,25 +279,20 @@ impl Shard {
             }
         }
         selection.is_full &= !is_cut;
-        let octets_max = budget.octets.saturating_sub(envelope);
-        if selection.is_full && selection.octets() > octets_max {
-            self.deflate_or_shorten(id, budget, envelope, out);
+        if selection.is_full && selection.octets() > budget.octets {
+            self.deflate_or_shorten(id, budget, out);
         } else if !selection.is_full {
             let chosen = selection.told.len();
-            selection.shorten(octets_max);
+            selection.shorten(budget.octets);
             is_cut |= selection.told.len() < chosen;
             if !is_cut && list.is_telling_all() && !list.leavers.is_empty() {
-                selection.push_leavers(&list.leavers, octets_max);
+                selection.push_leavers(&list.leavers, budget.octets);
             }
         }
     }
 
     /// How the list is written, and how many octets its body has besides resources.
-    fn begin_envelope(
-        &mut self,
-        id: SubscriptionId,
-        out: &mut Outbox,
-    ) -> Option<(Dialect, usize)> {
+    fn begin_envelope(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Dialect> {
         let subscription = self.table.subscription(id)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let Subject::List(list) = &subscription.subject else {
@@ -302,20 +306,14 @@ impl Shard {
         };
         self.notifier.selection.dialect = dialect;
         let body = self.write_list_body(id, out)?;
-        let envelope = body.len();
+        self.notifier.selection.envelope = body.len();
         out.arena.truncate(body.start);
-        Some((dialect, envelope))
+        Some(dialect)
     }
 
     /// Full state does not fit as it is: deflated it may, for a phone that reads that; else it takes
     /// several NOTIFYs.
-    fn deflate_or_shorten(
-        &mut self,
-        id: SubscriptionId,
-        budget: Budget,
-        envelope: usize,
-        out: &mut Outbox,
-    ) {
+    fn deflate_or_shorten(&mut self, id: SubscriptionId, budget: Budget, out: &mut Outbox) {
         if budget.inflated_octets > budget.octets
             && let Some(body) = self.write_list_body(id, out)
         {
@@ -327,8 +325,7 @@ impl Shard {
             }
             out.arena.truncate(body.start);
         }
-        let octets_max = budget.octets.saturating_sub(envelope);
-        self.notifier.selection.shorten(octets_max);
+        self.notifier.selection.shorten(budget.octets);
     }
 }
 

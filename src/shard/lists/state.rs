@@ -140,7 +140,11 @@ impl ListState {
     /// which its URI says.
     pub(crate) fn set_name(&mut self, name: &str) {
         let is_given = name != self.aor.user();
-        self.name = if is_given { name.into() } else { Box::default() };
+        self.name = if is_given {
+            name.into()
+        } else {
+            Box::default()
+        };
     }
 
     /// Whether that is its name already.

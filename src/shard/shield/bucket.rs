@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use crate::shard::shield::memory::Memory;
 
+/// One token in so many of a shared bucket is kept for known senders.
+const KEPT_FOR_KNOWN: u64 = 4;
+
 /// How much may come: so many at once, and in the long run one an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
@@ -31,6 +34,20 @@ impl Pace {
     pub(super) fn per_second(rate: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(rate);
         Self::new(interval.unwrap_or_default(), burst)
+    }
+
+    /// The pace of one sender at a bucket that many share: a quarter of the burst is kept for known
+    /// senders, whom others therefore cannot crowd out.
+    pub(super) fn for_known(self, is_known: bool) -> Self {
+        let burst = self.tolerance.checked_div(self.interval);
+        let kept = burst.map_or(0, |tokens| (tokens + 1) / KEPT_FOR_KNOWN);
+        Self {
+            tolerance: match is_known {
+                true => self.tolerance,
+                false => self.tolerance - kept * self.interval,
+            },
+            ..self
+        }
     }
 
     /// Takes a token of the bucket that is full at `full_at`. False when it is empty.
@@ -89,6 +106,39 @@ mod tests {
         assert_eq!(taken(&mut buckets, 1, pace, 2 * SECOND, 100), 9);
         assert_eq!(taken(&mut buckets, 2, pace, SECOND, 1_000), 30, "another's");
         assert_eq!(taken(&mut buckets, 1, pace, 60 * SECOND, 1_000), 30, "full");
+    }
+
+    /// W:A1.24
+    #[test]
+    fn a_quarter_is_kept_for_known_senders() {
+        let mut buckets = Buckets::new(64);
+        let pace = Pace::per_second(10, 40);
+        let (stranger, known) = (pace.for_known(false), pace.for_known(true));
+        assert_eq!(taken(&mut buckets, 1, stranger, SECOND, 1_000), 30);
+        assert_eq!(taken(&mut buckets, 1, known, SECOND, 1_000), 10);
+        // What comes back is the known senders' first.
+        assert_eq!(taken(&mut buckets, 1, stranger, 2 * SECOND, 1_000), 0);
+        assert_eq!(taken(&mut buckets, 1, known, 2 * SECOND, 1_000), 10);
+        assert_eq!(
+            taken(
+                &mut buckets,
+                2,
+                Pace::per_second(0, 1).for_known(false),
+                0,
+                99
+            ),
+            99
+        );
+        assert_eq!(
+            taken(
+                &mut buckets,
+                3,
+                Pace::per_second(1, 3).for_known(false),
+                0,
+                99
+            ),
+            3
+        );
     }
 
     #[test]

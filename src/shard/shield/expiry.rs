@@ -1,5 +1,5 @@
 //! Granted expiries in a crowd: shortened by chance, so that a fleet that was switched on together
-//! does not refresh together for ever (PEERS 34).
+//! does not refresh together for ever.
 
 use std::time::Duration;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Phones that loop (PEERS 30; W:G5): the same errand again and again, refused each time or begun
+//! Phones that loop (W:G5): the same errand again and again, refused each time or begun
 //! anew each time. The operator is told which ones, so that ten of them are found at once.
 //!
 //! An errand has a bucket: each refusal takes a token, and each new subscription, for a phone that

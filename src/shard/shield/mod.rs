@@ -8,29 +8,37 @@
 //! - memory is bounded by the options, whatever arrives, and a request that is held back allocates
 //!   nothing;
 //! - whom a phone's own bucket holds back takes nothing from the buckets it shares with others;
+//! - a request whose identity is not proved takes nothing from a presentity's or domain's bucket;
 //! - a reload of the configuration ends what refusals are kept, so that an operator's remedy works
 //!   at once;
 //! - it knows nobody by what a stranger could choose for somebody else: keys are hashed with a
 //!   secret, and have the sender's address in them.
 
+pub mod auth_lockout;
 mod backlog;
 mod bucket;
 mod expiry;
+mod failures;
 mod guard;
 mod loops;
 mod memory;
 mod options;
 mod postponed;
 mod refusals;
+mod refused;
 mod strikes;
 
+pub use auth_lockout::Lockouts;
+pub use failures::AuthenticationFailure;
 pub use loops::LoopReport;
 pub use options::Rate;
 pub use options::ShieldOptions;
+pub use refused::RefusalReport;
 
 pub(crate) use backlog::Backlog;
 pub(crate) use guard::Kind;
 pub(crate) use postponed::Postponed;
+pub(crate) use strikes::TOO_MANY_ATTEMPTS;
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -43,6 +51,7 @@ use crate::shard::shield::bucket::Buckets;
 use crate::shard::shield::bucket::Pace;
 use crate::shard::shield::loops::Loops;
 use crate::shard::shield::refusals::Refusals;
+use crate::shard::shield::refused::Refused;
 
 /// Octets of a DNS name.
 const HOST_OCTETS: usize = 255;
@@ -60,6 +69,10 @@ pub(crate) struct Shield {
     buckets: Buckets,
     refusals: Refusals,
     loops: Loops,
+    refused: Refused,
+    /// When the bucket of logged authentication failures is full again.
+    failures_full_at: u64,
+    pub(crate) lockouts: Lockouts,
     /// When the shard's own bucket of initial SUBSCRIBEs is full again.
     crowd_full_at: u64,
     /// A host being looked up; kept for its capacity.
@@ -74,7 +87,6 @@ struct Paces {
     source: Pace,
     domain: Pace,
     stale: Pace,
-    wrong: Pace,
     crowd: Pace,
     repeats: Pace,
 }
@@ -82,7 +94,6 @@ struct Paces {
 impl Paces {
     fn new(options: &ShieldOptions) -> Self {
         let of = |rate: Rate| Pace::per_second(rate.per_second, rate.burst);
-        let after = |attempts| Pace::new(options.cool_down, attempts);
         let minute = Duration::from_secs(60);
         let repeat = minute.checked_div(options.loop_per_minute);
         Self {
@@ -90,8 +101,7 @@ impl Paces {
             presentity: of(options.presentity),
             source: of(options.source),
             domain: of(options.domain),
-            stale: after(options.stale_max),
-            wrong: after(options.wrong_max),
+            stale: Pace::new(options.cool_down, options.stale_max),
             crowd: Pace::per_second(options.crowd, options.crowd.saturating_mul(10)),
             repeats: Pace::new(repeat.unwrap_or_default(), options.loop_per_minute),
         }
@@ -108,6 +118,9 @@ impl Shield {
             buckets: Buckets::new(options.buckets_max),
             refusals: Refusals::new(options.refusals_max),
             loops: Loops::default(),
+            refused: Refused::default(),
+            failures_full_at: 0,
+            lockouts: Lockouts::new(&options, secret.rotate_left(16)),
             options,
             epoch,
             hasher,
@@ -120,10 +133,11 @@ impl Shield {
     /// The configuration is another: nobody is refused any more for what the old one said.
     pub(crate) fn forget_refusals(&mut self) {
         self.generation += 1;
+        self.lockouts.forget();
     }
 
     /// Nanoseconds since the start of time.
-    fn nanos(&self, now: Instant) -> u64 {
+    pub(crate) fn nanos(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 

@@ -34,6 +34,8 @@ pub struct ShieldOptions {
     pub exempt: Vec<IpNet>,
     /// Buckets remembered, all kinds together. Beyond it the fullest is forgotten first.
     pub buckets_max: usize,
+    /// Dialogs of one address and port that may begin before it answers its first NOTIFY.
+    pub unproven_max: usize,
 
     // Refusals.
     /// Refusals (401, 403, 404, 489) that are given again without looking into it again; beyond it
@@ -43,9 +45,14 @@ pub struct ShieldOptions {
     pub refusal_life: Duration,
     /// 401s with stale=true to one request of a phone before it is 403 (W:E3.9).
     pub stale_max: u32,
-    /// 401s to wrong credentials before it is 403 (W:A7.10).
+    /// Wrong credentials of one address for one account before what it says of that account is
+    /// refused unseen (W:A7.10).
     pub wrong_max: u32,
-    /// How long until one more is let through.
+    /// Wrong credentials of one address for all accounts before that.
+    pub wrong_per_address_max: u32,
+    /// Wrong credentials for one account from all addresses before that.
+    pub wrong_per_account_max: u32,
+    /// How long until one more stale answer is let through; the first lockout of wrong ones.
     pub cool_down: Duration,
 
     // Crowds.
@@ -69,6 +76,15 @@ pub struct ShieldOptions {
     pub loops_max: usize,
 }
 
+impl ShieldOptions {
+    /// Whether the operator exempts an address from all limits.
+    #[must_use]
+    pub fn exempts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.exempt.iter().any(|network| network.contains(&address))
+    }
+}
+
 impl Default for ShieldOptions {
     fn default() -> Self {
         let rate = |per_second, burst| Rate { per_second, burst };
@@ -84,10 +100,13 @@ impl Default for ShieldOptions {
             domain: rate(20_000, 500_000),
             exempt: loopback.into_iter().flatten().collect(),
             buckets_max: 65_536,
+            unproven_max: 1_000,
             refusals_max: 4_096,
             refusal_life: Duration::from_secs(3),
             stale_max: 3,
             wrong_max: 10,
+            wrong_per_address_max: 50,
+            wrong_per_account_max: 100,
             cool_down: Duration::from_secs(30),
             backlog_max: 100_000,
             postpone_at: 512,

@@ -1,4 +1,4 @@
-//! Refusals that are given again without looking into the request again (PEERS 30, 32): the same
+//! Refusals that are given again without looking into the request again (W:G5): the same
 //! phone asks the same again, and nothing it says could change the answer.
 //!
 //! Only what depends on nothing but the request and the configuration is kept, and only for a
@@ -37,6 +37,8 @@ enum Answer {
     Nothing,
     /// 403
     Forbidden,
+    /// 403 of a foreign From.
+    ForeignFrom,
     /// 404
     NotFound,
     /// 489
@@ -68,6 +70,7 @@ impl Answer {
         let message = request.message;
         match refusal {
             Refusal::Plain(status) if *status == Status::FORBIDDEN => Self::Forbidden,
+            Refusal::ForeignFrom => Self::ForeignFrom,
             Refusal::Plain(status) if *status == Status::NOT_FOUND => Self::NotFound,
             Refusal::BadEvent => Self::BadEvent,
             Refusal::Challenge { domain, .. }
@@ -86,6 +89,7 @@ impl Answer {
         Some(match self {
             Self::Nothing => return None,
             Self::Forbidden => Refusal::Plain(Status::FORBIDDEN),
+            Self::ForeignFrom => Refusal::ForeignFrom,
             Self::NotFound => Refusal::Plain(Status::NOT_FOUND),
             Self::BadEvent => Refusal::BadEvent,
             Self::Challenge(place) => Refusal::Challenge {

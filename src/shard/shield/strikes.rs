@@ -1,9 +1,6 @@
-//! Credentials that fail again and again (W:E3.9, A7.10): so many 401s to one errand of a phone,
-//! then 403 until some time has passed.
-//!
-//! It is asked after the credentials were judged: right ones always pass, so that nobody who forges
-//! an address can lock its phone out. Nonces that are too old and passwords that are wrong have
-//! buckets of their own for the same reason: only who knows the password can empty the first.
+//! Nonces that are too old again and again (W:E3.9): so many 401s with stale=true to one errand of a
+//! phone, then 403 until some time has passed. Only who knows the password comes this far; what
+//! becomes of wrong ones is `auth_lockout`'s.
 
 use std::hash::Hash;
 use std::time::Instant;
@@ -15,17 +12,20 @@ use crate::shard::respond::Request;
 use crate::sip::HeaderName;
 use crate::sip::Status;
 
+/// The answer where credentials are not looked at any more.
+pub(crate) const TOO_MANY_ATTEMPTS: Refusal<'static> =
+    Refusal::Because(Status::FORBIDDEN, "Too Many Attempts");
+
 impl Shard {
-    /// The answer to credentials that are right but too old (`stale`), or wrong.
-    pub(crate) fn refuse_credentials<'d>(
+    /// The answer to credentials that are right but too old.
+    pub(crate) fn refuse_stale<'d>(
         &mut self,
         request: &Request<'_>,
         domain: &'d Domain,
-        stale: bool,
         now: Instant,
     ) -> Refusal<'d> {
         let shield = &mut self.shield;
-        let errand = shield.errand(("credentials", stale, shield.generation), request);
+        let errand = shield.errand(("stale", shield.generation), request);
         let key = shield.key(errand, |hasher| {
             let message = request.message;
             message.header(HeaderName::Event).hash(hasher);
@@ -34,13 +34,14 @@ impl Shard {
             let is_in_dialog = message.to().is_some_and(|to| to.tag().is_some());
             is_in_dialog.then(|| message.call_id()).hash(hasher);
         });
-        let paces = shield.paces;
-        let pace = if stale { paces.stale } else { paces.wrong };
-        let at = shield.nanos(now);
+        let (at, pace) = (shield.nanos(now), shield.paces.stale);
         if shield.buckets.take(key, pace, at) {
-            return Refusal::Challenge { domain, stale };
+            return Refusal::Challenge {
+                domain,
+                stale: true,
+            };
         }
         self.counters.attempts_forbidden += 1;
-        Refusal::Because(Status::FORBIDDEN, "Too Many Attempts")
+        TOO_MANY_ATTEMPTS
     }
 }

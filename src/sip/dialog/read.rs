@@ -5,11 +5,19 @@ use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Uri;
+use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::emit;
 use crate::sip::header::NameAddr;
 use crate::sip::header::list_items;
 use crate::sip::message::RECORD_ROUTES_MAX;
 use crate::sip::uri::Scheme;
+
+/// Octets of a Call-ID; a longer one is 400.
+const CALL_ID_OCTETS_MAX: usize = 512;
+/// Octets of a From or To, with its tag; a longer one is 400.
+const ADDRESS_OCTETS_MAX: usize = 1024;
+/// Octets of a route set; a longer one is 400.
+const ROUTES_OCTETS_MAX: usize = 2048;
 
 /// A piece of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +57,7 @@ pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fau
         return Err(Fault::Invalid(HeaderName::Contact));
     }
     let uri = NameAddr::parse(item).and_then(|address| request_uri(address.uri));
+    let uri = uri.filter(|uri| uri.len() <= URI_OCTETS_MAX);
     uri.map(Some).ok_or(Fault::Invalid(HeaderName::Contact))
 }
 
@@ -69,7 +78,7 @@ pub(super) fn push_call_id(text: &mut Vec<u8>, request: &Message<'_>) -> Result<
     if call_id.is_empty() {
         return Err(Fault::Missing(HeaderName::CallId));
     }
-    if call_id.iter().any(u8::is_ascii_control) {
+    if call_id.len() > CALL_ID_OCTETS_MAX || call_id.iter().any(u8::is_ascii_control) {
         return Err(Fault::Invalid(HeaderName::CallId));
     }
     text.extend_from_slice(call_id);
@@ -92,6 +101,9 @@ pub(super) fn push_address(
     let start = text.len();
     emit::unfolded(text, value);
     end_of(text)?;
+    if text.len() - start > ADDRESS_OCTETS_MAX {
+        return Err(Fault::Invalid(name));
+    }
     let address = text
         .get(start..)
         .and_then(NameAddr::parse)
@@ -143,6 +155,9 @@ pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<R
         let item_start = text.len();
         emit::unfolded(text, item);
         let end = end_of(text)?;
+        if usize::from(end - start) > ROUTES_OCTETS_MAX {
+            return Err(Fault::Invalid(HeaderName::RecordRoute));
+        }
         let route = text.get(item_start..).and_then(NameAddr::parse);
         let route = route.ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
         let uri = request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;

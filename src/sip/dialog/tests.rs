@@ -354,12 +354,39 @@ fn writing_into_a_large_enough_buffer_does_not_move_it() {
 }
 
 #[test]
-fn more_than_64_kib_make_no_dialog() {
-    let huge = "x".repeat(40_000);
-    let request = subscribe("Contact: <sip:200@10.0.0.7:5062>\r\n")
-        .replace("Call-ID: a84b", &format!("Call-ID: {huge}"))
-        .replace("foo=bar", &format!("foo={huge}"));
-    assert_eq!(accept(&request).unwrap_err(), Fault::TooLarge);
+fn what_a_dialog_holds_is_bounded() {
+    let contact = "Contact: <sip:200@10.0.0.7:5062>\r\n";
+    let plain = subscribe(contact);
+    let long = |octets| "x".repeat(octets);
+    let call_id = |octets| plain.replace("Call-ID: a84b", &format!("Call-ID: {}", long(octets)));
+    let from = |octets| plain.replace("foo=bar", &format!("foo={}", long(octets)));
+    let target = |octets| subscribe(&format!("Contact: <sip:{}@10.0.0.7>\r\n", long(octets)));
+    let route = |octets| {
+        let route = format!("Record-Route: <sip:p;x={};lr>\r\n", long(octets));
+        subscribe(&format!("{route}{contact}"))
+    };
+    for (request, fault) in [
+        (call_id(600), Fault::Invalid(HeaderName::CallId)),
+        (from(1100), Fault::Invalid(HeaderName::From)),
+        (target(1100), Fault::Invalid(HeaderName::Contact)),
+        (route(2100), Fault::Invalid(HeaderName::RecordRoute)),
+    ] {
+        assert_eq!(accept(&request).unwrap_err(), fault);
+    }
+    for request in [call_id(400), from(800), target(900), route(1900)] {
+        assert!(accept(&request).unwrap().octets() <= DIALOG_OCTETS_MAX);
+    }
+    let all = from(900);
+    let all = all.replace(
+        contact,
+        &format!(
+            "Record-Route: <sip:p;x={};lr>\r\nContact: <sip:{}@10.0.0.7>\r\n",
+            long(2000),
+            long(1000)
+        ),
+    );
+    let all = all.replace("Call-ID: a84b", &format!("Call-ID: {}", long(480)));
+    assert_eq!(accept(&all).unwrap_err(), Fault::TooLarge);
 }
 
 /// Whatever the peer writes, our request has the lines we wrote and no other.

@@ -49,15 +49,20 @@ pub(super) struct Credentials<'a> {
     pub(super) session: bool,
     /// `auth-int`: the body is hashed too.
     pub(super) integrity: bool,
-    pub(super) username: &'a [u8],
     pub(super) nonce: &'a [u8],
     pub(super) uri: &'a [u8],
     pub(super) response: &'a [u8],
-    pub(super) cnonce: &'a [u8],
-    /// nc as a number, at least 1.
+    /// nc as a number, at least 1; 1 without qop, so that such a nonce is good once.
     pub(super) count: u32,
-    /// nc and qop as they came.
+    /// nc and qop as they came; None in the form of RFC 2069.
+    pub(super) quality: Option<Quality<'a>>,
+}
+
+/// What only responses with a quality of protection have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quality<'a> {
     pub(super) count_text: &'a [u8],
+    pub(super) cnonce: &'a [u8],
     pub(super) qop: &'a [u8],
 }
 
@@ -98,35 +103,50 @@ impl<'a> Parameters<'a> {
             .map(|(_, algorithm)| algorithm)
     }
 
+    /// The user name without its escapes. None when there is none, or it is too long or not UTF-8.
+    pub(super) fn user(&self) -> Option<String> {
+        let name = String::from_utf8(unescape(self.username?).collect()).ok()?;
+        (name.len() <= USERNAME_OCTETS_MAX).then_some(name)
+    }
+
     /// Whether they are for that realm.
     pub(super) fn is_for(&self, realm: &str) -> bool {
         self.realm
             .is_some_and(|value| unescape(value).eq(realm.bytes()))
     }
 
-    /// The credentials when all is there and follows the grammar. `qop` must be there: the caller
-    /// tells its absence apart.
+    /// The credentials when all is there and follows the grammar. Whether qop may be absent is for
+    /// the caller to say.
     pub(super) fn credentials(&self) -> Option<Credentials<'a>> {
         let (algorithm, session) = self.algorithm()?;
-        let qop = self.qop?;
-        let integrity = qop.eq_ignore_ascii_case(b"auth-int");
-        if !integrity && !qop.eq_ignore_ascii_case(b"auth") {
-            return None;
-        }
-        let count_text = self.nonce_count?;
+        self.username?;
+        let quality = match self.qop {
+            Some(qop) => Some(self.quality(qop)?),
+            None if session => return None,
+            None => None,
+        };
+        let integrity = quality.is_some_and(|quality| quality.is_integrity());
+        let count = quality.map_or(Some(1), |quality| nonce_count(quality.count_text))?;
         Some(Credentials {
             algorithm,
             session,
             integrity,
-            username: self.username?,
             nonce: self.nonce?,
             uri: self.uri?,
             response: self.response?,
-            cnonce: self.cnonce?,
-            count: nonce_count(count_text)?,
-            count_text,
-            qop,
+            count,
+            quality,
         })
+    }
+
+    fn quality(&self, qop: &'a [u8]) -> Option<Quality<'a>> {
+        let quality = Quality {
+            count_text: self.nonce_count?,
+            cnonce: self.cnonce?,
+            qop,
+        };
+        let is_known = quality.is_integrity() || qop.eq_ignore_ascii_case(b"auth");
+        is_known.then_some(quality)
     }
 
     /// None when the parameter was there before, or is larger than we take.
@@ -147,13 +167,13 @@ impl<'a> Parameters<'a> {
     }
 }
 
-impl Credentials<'_> {
-    /// The user name without its escapes. None when it is too long or not UTF-8.
-    pub(super) fn user(&self) -> Option<String> {
-        let name = String::from_utf8(unescape(self.username).collect()).ok()?;
-        (name.len() <= USERNAME_OCTETS_MAX).then_some(name)
+impl Quality<'_> {
+    fn is_integrity(&self) -> bool {
+        self.qop.eq_ignore_ascii_case(b"auth-int")
     }
+}
 
+impl Credentials<'_> {
     /// The response of somebody who knows the secret (RFC 7616 §3.4.1). A session is bound to the
     /// nonce and cnonce of this request, as none is kept; a client that changes its cnonce within a
     /// session is challenged once more.
@@ -165,16 +185,18 @@ impl Credentials<'_> {
             hash(&[method, self.uri])
         };
         let user = secret.of(self.algorithm);
-        let session = self.session.then(|| hash(&[user, self.nonce, self.cnonce]));
+        let Some(Quality {
+            count_text,
+            cnonce,
+            qop,
+        }) = self.quality
+        else {
+            return hash(&[user, self.nonce, request.as_bytes()]);
+        };
+        let session = self.session.then(|| hash(&[user, self.nonce, cnonce]));
         let user = session.as_ref().map_or(user, HexHash::as_bytes);
-        hash(&[
-            user,
-            self.nonce,
-            self.count_text,
-            self.cnonce,
-            self.qop,
-            request.as_bytes(),
-        ])
+        let request = request.as_bytes();
+        hash(&[user, self.nonce, count_text, cnonce, qop, request])
     }
 }
 
@@ -255,7 +277,7 @@ mod tests {
         let parameters = read(value);
         let credentials = parameters.credentials().unwrap();
         let realm = String::from_utf8(unescape(parameters.realm.unwrap()).collect()).unwrap();
-        let secret = Secret::new(&credentials.user().unwrap(), &realm, password);
+        let secret = Secret::new(&parameters.user().unwrap(), &realm, password);
         let response = credentials.expected_response(&secret, method.as_bytes(), body.as_bytes());
         String::from_utf8(response.as_bytes().to_vec()).unwrap()
     }
@@ -319,7 +341,7 @@ mod tests {
                      realm=\"abc.com\",nonce=\"n\",uri=sip:123@abc.com;x=y,cnonce=c , response=\"r\",algorithm=\"md5\",";
         let credentials = read(value).credentials().unwrap();
         assert_eq!(credentials.count, 10);
-        assert_eq!(credentials.username, b"plain");
+        assert_eq!(read(value).user().as_deref(), Some("plain"));
         assert_eq!(credentials.uri, b"sip:123@abc.com;x=y");
         assert_eq!(
             (credentials.algorithm, credentials.session),
@@ -332,10 +354,7 @@ mod tests {
     #[test]
     fn escapes_in_user_and_realm() {
         let value = rfc7616("MD5").replace("\"Mufasa\"", r#""Mu\"fa\\sa@abc.com""#);
-        assert_eq!(
-            read(&value).credentials().unwrap().user().unwrap(),
-            r#"Mu"fa\sa@abc.com"#
-        );
+        assert_eq!(read(&value).user().unwrap(), r#"Mu"fa\sa@abc.com"#);
         let value = r#"Digest realm="a\"b\\""#;
         assert!(read(value).is_for(r#"a"b\"#));
     }
@@ -393,7 +412,7 @@ mod tests {
             ("nc=00000001", "nc=\"\""),
             ("nc=00000001", "mc=00000001"),
             ("qop=auth", "qop=token"),
-            ("qop=auth", "pop=auth"),
+            ("qop=auth", "qop=\"\""),
             ("=MD5", "=SHA-512-256"),
             ("=MD5", "=\"\""),
         ] {
@@ -401,6 +420,15 @@ mod tests {
             assert_ne!(value, complete);
             assert!(read(&value).credentials().is_none(), "{instead}");
         }
+        // Without qop it is RFC 2069's form, which has no sessions.
+        let value = complete.replace("qop=auth", "pop=auth");
+        assert!(
+            read(&value)
+                .credentials()
+                .is_some_and(|it| it.quality.is_none())
+        );
+        let value = value.replace("=MD5", "=MD5-sess");
+        assert!(read(&value).credentials().is_none());
     }
 
     #[test]
@@ -414,11 +442,7 @@ mod tests {
                 &complete.as_bytes()[25..],
             ]
             .concat();
-            Parameters::read(&value)
-                .unwrap()
-                .credentials()
-                .unwrap()
-                .user()
+            Parameters::read(&value).unwrap().user()
         };
         assert_eq!(user(b"").unwrap(), "");
         assert_eq!(user(&[b'a'; 256]).unwrap().len(), 256);

@@ -1,9 +1,9 @@
 //! Digest access authentication as a server (RFC 7616, 8760, RFC 3261 §22; W:A7). Nonces are
 //! stateless: a time, a MAC. The nonce counts already seen are kept by [`ReplayWindows`].
 //!
-//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. Not served: the form without
-//! qop of RFC 2069, which has no defence against replay (it counts as no credentials), and
-//! `userhash`.
+//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. The form without qop of RFC
+//! 2069 counts as no credentials unless it is allowed: it has no count, so that each nonce is good
+//! once then. Not served: `userhash`.
 //!
 //! An unknown user takes the path of a known one with a wrong password, and every comparison of a
 //! secret takes the same time, so that nobody learns which users exist.
@@ -71,25 +71,46 @@ pub enum Denied {
     Malformed,
 }
 
+/// What a realm knows of its users.
+pub trait Realm {
+    /// Its name, as challenges say it.
+    fn name(&self) -> &str;
+    /// What is kept of the password of the user that goes by `username`, unescaped.
+    fn secret_of(&self, username: &str) -> Option<&Secret>;
+    /// Whether a host names the realm's domain, as the `uri` of credentials may.
+    fn is_named(&self, host: &str) -> bool;
+}
+
 /// The keys and limits of a server's challenges; the same on every shard, so that any of them can
 /// verify.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     nonce_key: NonceKey,
     nonce_life: Duration,
+    allows_rfc2069: bool,
     /// The secret of everybody who is not there.
     nobody: Secret,
 }
 
 impl Authenticator {
     /// `key` signs the nonces; `nonce_life` should not be shorter than the longest granted expiry
-    /// (W: PEERS 31).
+    /// (W:A7.6).
     #[must_use]
     pub fn new(key: [u8; 32], nonce_life: Duration) -> Self {
         Self {
             nonce_key: NonceKey::new(key),
             nonce_life,
+            allows_rfc2069: false,
             nobody: Secret::new("", "", ""),
+        }
+    }
+
+    /// Whether responses without qop are taken (RFC 2069).
+    #[must_use]
+    pub fn allow_rfc2069(self, allows_rfc2069: bool) -> Self {
+        Self {
+            allows_rfc2069,
+            ..self
         }
     }
 
@@ -103,7 +124,7 @@ impl Authenticator {
         algorithms: &[Algorithm],
         stale: bool,
         uptime: Duration,
-        salt: u64,
+        salt: u32,
     ) {
         let nonce = self.nonce_key.write(NonceId::new(uptime, salt), realm);
         for algorithm in algorithms {
@@ -120,26 +141,65 @@ impl Authenticator {
         }
     }
 
-    /// Verifies the request's Authorization for `realm`. `secret_of` looks up the user; an unknown
-    /// one takes the same path and time. Returns the authenticated user name (unescaped).
-    pub fn verify<'s>(
+    /// The same as short as it can be: MD5 is what a challenge without algorithm means.
+    pub fn write_short_challenge(
+        &self,
+        out: &mut Vec<u8>,
+        realm: &str,
+        algorithms: &[Algorithm],
+        stale: bool,
+        uptime: Duration,
+        salt: u32,
+    ) {
+        let nonce = self.nonce_key.write(NonceId::new(uptime, salt), realm);
+        for algorithm in algorithms {
+            out.extend_from_slice(b"WWW-Authenticate:Digest realm=\"");
+            write_quotable(out, realm);
+            out.extend_from_slice(b"\",nonce=\"");
+            out.extend_from_slice(&nonce);
+            out.extend_from_slice(b"\",qop=\"auth\"");
+            if *algorithm != Algorithm::Md5 {
+                out.extend_from_slice(b",algorithm=");
+                out.extend_from_slice(algorithm.token().as_bytes());
+            }
+            if stale {
+                out.extend_from_slice(b",stale=true");
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// The user name that the credentials for a realm give, unescaped and unproved.
+    #[must_use]
+    pub fn claimed_user(request: &Message<'_>, realm: &str) -> Option<String> {
+        select(request, realm).ok()?.user()
+    }
+
+    /// Whether the request has credentials for `realm` that [`Self::verify`] looks at.
+    #[must_use]
+    pub fn has_credentials(&self, request: &Message<'_>, realm: &str) -> bool {
+        select(request, realm).is_ok_and(|it| it.qop.is_some() || self.allows_rfc2069)
+    }
+
+    /// Verifies the request's Authorization for `realm`. An unknown user takes the same path and
+    /// time as a known one. Returns the authenticated user name (unescaped).
+    pub fn verify(
         &self,
         request: &Message<'_>,
-        realm: &str,
-        secret_of: impl FnOnce(&str) -> Option<&'s Secret>,
+        realm: &impl Realm,
         replay: &mut ReplayWindows,
         uptime: Duration,
     ) -> Result<String, Denied> {
-        let parameters = select(request, realm)?;
-        if parameters.qop.is_none() {
+        let parameters = select(request, realm.name())?;
+        if parameters.qop.is_none() && !self.allows_rfc2069 {
             return Err(Denied::NoCredentials);
         }
         let credentials = parameters.credentials().ok_or(Denied::Malformed)?;
-        let user = credentials.user().ok_or(Denied::Malformed)?;
-        if !is_aimed_at(credentials.uri, request) {
+        let user = parameters.user().ok_or(Denied::Malformed)?;
+        if !is_aimed_at(credentials.uri, request, realm) {
             return Err(Denied::Malformed);
         }
-        let known = secret_of(&user);
+        let known = realm.secret_of(&user);
         let secret = known.unwrap_or(&self.nobody);
         let expected =
             credentials.expected_response(secret, request.method().token(), request.body());
@@ -149,13 +209,21 @@ impl Authenticator {
             return Err(Denied::Wrong);
         }
         let nonce = self
-            .fresh_nonce(credentials.nonce, realm, uptime)
+            .fresh_nonce(credentials.nonce, realm.name(), uptime)
             .ok_or(Denied::Stale)?;
         replay.forget_before(NonceId::new(uptime.saturating_sub(self.nonce_life), 0));
         if !replay.take(nonce, credentials.count) {
             return Err(Denied::Stale);
         }
         Ok(user)
+    }
+
+    /// The salt of the nonce in the request's Authorization, when that nonce is one of ours for
+    /// `realm` and within its life; whether the response is right is not asked.
+    #[must_use]
+    pub fn salt_of(&self, request: &Message<'_>, realm: &str, uptime: Duration) -> Option<u32> {
+        let nonce = select(request, realm).ok()?.nonce?;
+        self.fresh_nonce(nonce, realm, uptime).map(|id| id.salt)
     }
 
     /// The nonce, when it is one of ours for that realm and within its life.
@@ -166,6 +234,14 @@ impl Authenticator {
             && uptime.saturating_sub(issued) <= self.nonce_life;
         (bool::from(is_ours) && is_fresh).then_some(nonce)
     }
+}
+
+/// The user that the request's first credentials name, of any realm, right or wrong.
+#[must_use]
+pub fn named_user(request: &Message<'_>) -> Option<String> {
+    let values = request.headers(HeaderName::Authorization);
+    let mut read = values.filter_map(|value| Parameters::read(value).ok());
+    read.next()?.user()
 }
 
 /// The first Authorization for our realm whose algorithm we know.
@@ -183,18 +259,29 @@ fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Deni
     Err(denied)
 }
 
-/// Whether the credentials' uri means what the Request-URI means: the same octets, or the same user
-/// at the same host. Port and parameters may differ, because proxies and phones add and drop them
-/// (W:A7.5).
-fn is_aimed_at(uri: &[u8], request: &Message<'_>) -> bool {
+/// Whether the credentials' uri means what the Request-URI means: the same octets, or the user of
+/// Request-URI or To, or none, at the same host or at a name of the realm's domain. Port and
+/// parameters may differ, because proxies and phones add and drop them; in a dialog the Request-URI
+/// is our Contact, and phones go on to write the address of record (W:A7.5).
+fn is_aimed_at(uri: &[u8], request: &Message<'_>, realm: &impl Realm) -> bool {
     let StartLine::Request {
         uri: request_uri, ..
     } = request.start_line()
     else {
         return false;
     };
-    uri == request_uri
-        || address(uri).is_some_and(|address_of| Some(address_of) == address(request_uri))
+    if uri == request_uri {
+        return true;
+    }
+    let (Some((user, host)), Some(target)) = (address(uri), address(request_uri)) else {
+        return false;
+    };
+    let to = request.to().and_then(|to| address(to.uri));
+    let is_user = user == target.0 || to.is_some_and(|to| user == to.0);
+    match realm.is_named(&host) {
+        true => is_user || user.is_empty(),
+        false => host == target.1 && user == target.0,
+    }
 }
 
 /// User and host of a URI, in the form they compare in.

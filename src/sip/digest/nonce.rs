@@ -1,5 +1,6 @@
 //! Stateless nonces (RFC 7616 §5.4; W:A7.6): a time and a salt in the clear, and a MAC that binds
-//! both to the realm. Any shard that has the key can check them.
+//! both to the realm. Any shard that has the key can check them. They are short, so that a challenge
+//! is no amplifier (W:E3.8): the letters are those of base64url (RFC 4648 §5).
 
 use std::time::Duration;
 
@@ -12,19 +13,22 @@ use subtle::ConstantTimeEq;
 
 /// Octets of the time of issue: microseconds, for almost nine years.
 const ISSUED_OCTETS: usize = 6;
-const SALT_OCTETS: usize = 8;
-const MAC_OCTETS: usize = 16;
+const SALT_OCTETS: usize = 4;
+const MAC_OCTETS: usize = 8;
 const NONCE_OCTETS: usize = ISSUED_OCTETS + SALT_OCTETS + MAC_OCTETS;
 
-/// Hexadecimal digits of a nonce.
-pub(super) const NONCE_DIGITS: usize = 2 * NONCE_OCTETS;
+/// Letters of a nonce: four for three octets.
+pub(super) const NONCE_LETTERS: usize = NONCE_OCTETS / 3 * 4;
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+const _: () = assert!(NONCE_OCTETS.is_multiple_of(3));
 
 /// A nonce's own part: what makes it another than all others. Ordered by the time of issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NonceId {
     /// Microseconds since the server's epoch.
     pub(super) issued_micros: u64,
-    pub(super) salt: u64,
+    pub(super) salt: u32,
 }
 
 /// Makes nonces and tells ours from others.
@@ -33,7 +37,7 @@ pub(super) struct NonceKey(Hmac<Sha256>);
 
 impl NonceId {
     /// The nonce of that salt at that time.
-    pub(super) fn new(uptime: Duration, salt: u64) -> Self {
+    pub(super) fn new(uptime: Duration, salt: u32) -> Self {
         let micros_max = (1 << (8 * ISSUED_OCTETS)) - 1;
         Self {
             issued_micros: u64::try_from(uptime.as_micros())
@@ -61,25 +65,23 @@ impl NonceKey {
     }
 
     /// The nonce as it goes over the wire.
-    pub(super) fn write(&self, id: NonceId, realm: &str) -> [u8; NONCE_DIGITS] {
+    pub(super) fn write(&self, id: NonceId, realm: &str) -> [u8; NONCE_LETTERS] {
         let mut octets = [0; NONCE_OCTETS];
         let (clear, mac) = octets.split_at_mut(ISSUED_OCTETS + SALT_OCTETS);
         clear.copy_from_slice(&id.clear_part());
         mac.copy_from_slice(&self.mac(id, realm));
-        let mut digits = [0; NONCE_DIGITS];
-        super::hash::write_hex(&octets, &mut digits);
-        digits
+        to_letters(&octets)
     }
 
     /// Reads a nonce, and whether it is one of ours for that realm. None when it does not even look
     /// like one.
     pub(super) fn read(&self, nonce: &[u8], realm: &str) -> Option<(NonceId, Choice)> {
-        let octets = from_hex(nonce)?;
+        let octets = from_letters(nonce)?;
         let (clear, mac) = octets.split_at_checked(ISSUED_OCTETS + SALT_OCTETS)?;
         let (issued, salt) = clear.split_at_checked(ISSUED_OCTETS)?;
         let id = NonceId {
             issued_micros: big_endian(issued),
-            salt: big_endian(salt),
+            salt: big_endian(salt) as u32,
         };
         Some((id, self.mac(id, realm).ct_eq(mac)))
     }
@@ -104,15 +106,29 @@ fn big_endian(octets: &[u8]) -> u64 {
         .fold(0, |number, octet| number << 8 | u64::from(*octet))
 }
 
-fn from_hex(digits: &[u8]) -> Option<[u8; NONCE_OCTETS]> {
-    if digits.len() != NONCE_DIGITS {
+fn to_letters(octets: &[u8; NONCE_OCTETS]) -> [u8; NONCE_LETTERS] {
+    let mut letters = [0; NONCE_LETTERS];
+    for (four, three) in letters.chunks_exact_mut(4).zip(octets.chunks_exact(3)) {
+        let bits = big_endian(three);
+        for (letter, shift) in four.iter_mut().zip([18, 12, 6, 0]) {
+            *letter = LETTERS[(bits >> shift & 63) as usize];
+        }
+    }
+    letters
+}
+
+fn from_letters(letters: &[u8]) -> Option<[u8; NONCE_OCTETS]> {
+    if letters.len() != NONCE_LETTERS {
         return None;
     }
     let mut octets = [0; NONCE_OCTETS];
-    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
-        for digit in pair {
-            *octet = *octet << 4 | char::from(*digit).to_digit(16)? as u8;
+    for (three, four) in octets.chunks_exact_mut(3).zip(letters.chunks_exact(4)) {
+        let mut bits = 0;
+        for letter in four {
+            let value = LETTERS.iter().position(|known| known == letter)?;
+            bits = bits << 6 | value as u32;
         }
+        three.copy_from_slice(&bits.to_be_bytes()[1..]);
     }
     Some(octets)
 }
@@ -130,12 +146,10 @@ mod tests {
     #[test]
     fn a_nonce_comes_back_as_it_was() {
         let key = NonceKey::new([3; 32]);
-        let id = NonceId::new(
-            Duration::from_micros(0x1234_5678_9abc),
-            0xfedc_ba98_7654_3210,
-        );
+        let id = NonceId::new(Duration::from_micros(0x1234_5678_9abc), 0xfedc_ba98);
         let nonce = key.write(id, "abc.com");
-        assert!(nonce.starts_with(b"123456789abcfedcba9876543210"));
+        // base64url of 12 34 56 78 9a bc fe dc ba
+        assert!(nonce.starts_with(b"EjRWeJq8_ty6"), "{nonce:?}");
         let (read, ours) = key.read(&nonce, "abc.com").unwrap();
         assert_eq!(read, id);
         assert!(bool::from(ours));
@@ -152,7 +166,7 @@ mod tests {
             } else {
                 b'0'
             };
-            assert!(!is_ours(&key, &changed, "abc.com"), "digit {position}");
+            assert!(!is_ours(&key, &changed, "abc.com"), "letter {position}");
         }
         assert!(!is_ours(&key, &nonce, "abc.org"));
         assert!(!is_ours(&NonceKey::new([4; 32]), &nonce, "abc.com"));
@@ -164,13 +178,13 @@ mod tests {
         for nonce in [
             &b""[..],
             b"00",
-            &[b'g'; NONCE_DIGITS],
-            &[0xff; NONCE_DIGITS],
-            &[b'0'; NONCE_DIGITS + 1],
+            &[b'='; NONCE_LETTERS],
+            &[0xff; NONCE_LETTERS],
+            &[b'0'; NONCE_LETTERS + 1],
         ] {
             assert!(key.read(nonce, "abc.com").is_none());
         }
-        assert!(!is_ours(&key, &[b'0'; NONCE_DIGITS], "abc.com"));
+        assert!(!is_ours(&key, &[b'0'; NONCE_LETTERS], "abc.com"));
     }
 
     #[test]

@@ -28,6 +28,23 @@ struct Attempt {
     password: &'static str,
 }
 
+/// A realm with one user.
+struct OneUser<'s>(&'s str, &'s Secret);
+
+impl Realm for OneUser<'_> {
+    fn name(&self) -> &str {
+        REALM
+    }
+
+    fn secret_of(&self, username: &str) -> Option<&Secret> {
+        (username == self.0).then_some(self.1)
+    }
+
+    fn is_named(&self, host: &str) -> bool {
+        ["abc.com", "pbx.abc.com"].contains(&host)
+    }
+}
+
 impl World {
     fn new() -> Self {
         Self {
@@ -77,9 +94,9 @@ impl World {
             body.len()
         );
         let request = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
-        let secret_of = |user: &str| (user == "200").then_some(&self.secret);
+        let realm = OneUser("200", &self.secret);
         self.authenticator
-            .verify(&request, REALM, secret_of, &mut self.replay, uptime)
+            .verify(&request, &realm, &mut self.replay, uptime)
     }
 }
 
@@ -88,7 +105,7 @@ fn challenge(
     realm: &str,
     stale: bool,
     uptime: Duration,
-    salt: u64,
+    salt: u32,
 ) -> String {
     let mut out = Vec::new();
     authenticator.write_challenge(
@@ -106,7 +123,7 @@ fn challenge_nonce(
     authenticator: &Authenticator,
     realm: &str,
     uptime: Duration,
-    salt: u64,
+    salt: u32,
 ) -> String {
     let lines = challenge(authenticator, realm, false, uptime, salt);
     lines
@@ -462,11 +479,66 @@ fn the_user_comes_back_without_escapes() {
          To: <sip:123@abc.com>\r\nCall-ID: c1\r\nCSeq: 4 SUBSCRIBE\r\nMax-Forwards: 70\r\n{lines}Content-Length: 0\r\n\r\n"
     );
     let request = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
-    let secret_of = |name: &str| (name == user).then_some(&world.secret);
+    let realm = OneUser(user, &world.secret);
     let verified = world
         .authenticator
-        .verify(&request, REALM, secret_of, &mut world.replay, START);
+        .verify(&request, &realm, &mut world.replay, START);
     assert_eq!(verified, Ok(user.into()));
+}
+
+/// W:A7.5
+#[test]
+fn the_uri_may_name_the_domain_otherwise() {
+    let mut world = World::new();
+    let table = [
+        ("sip:123@pbx.abc.com", true),
+        ("sip:123@abc.com:5060;transport=udp", true),
+        ("sip:abc.com", true),
+        ("sip:pbx.abc.com", true),
+        ("sip:124@abc.com", false),
+        ("sip:123@xyz.com", false),
+        ("sip:xyz.com", false),
+        ("abc.com", false),
+    ];
+    for (count, (uri, is_right)) in (1..).zip(table) {
+        let attempt = Attempt {
+            uri,
+            count,
+            ..world.attempt()
+        };
+        let expected = match is_right {
+            true => Ok("200".to_owned()),
+            false => Err(Denied::Malformed),
+        };
+        assert_eq!(world.verify(&attempt), expected, "{uri}");
+    }
+}
+
+/// RFC 2069 §2.1.2: no qop, no count, no cnonce. Each nonce is good once.
+#[test]
+fn without_qop_when_that_is_allowed() {
+    let mut world = World::new();
+    let nonce = world.attempt().nonce;
+    let hash = |text: String| hex(&<md5::Md5 as md5::Digest>::digest(text));
+    let first = hash(format!("200:{REALM}:geheim"));
+    let second = hash("SUBSCRIBE:sip:123@abc.com".to_owned());
+    let line = |response: &str| {
+        format!(
+            "Authorization: Digest username=\"200\", realm=\"{REALM}\", nonce=\"{nonce}\", \
+             uri=\"sip:123@abc.com\", response=\"{response}\"\r\n"
+        )
+    };
+    let right = line(&hash(format!("{first}:{nonce}:{second}")));
+    let at = START + Duration::from_secs(1);
+    assert_eq!(
+        world.verify_lines(&right, "", at),
+        Err(Denied::NoCredentials)
+    );
+    world.authenticator = world.authenticator.clone().allow_rfc2069(true);
+    let wrong = line(&hash("wrong".to_owned()));
+    assert_eq!(world.verify_lines(&wrong, "", at), Err(Denied::Wrong));
+    assert_eq!(world.verify_lines(&right, "", at), Ok("200".into()));
+    assert_eq!(world.verify_lines(&right, "", at), Err(Denied::Stale));
 }
 
 #[test]
@@ -595,7 +667,7 @@ fn the_uri_must_mean_the_request() {
     for uri in [
         "sip:124@abc.com",
         "sip:123@abc.org",
-        "sip:abc.com",
+        "sip:abc.org",
         "sip:123@",
         "",
         "*",

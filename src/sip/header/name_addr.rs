@@ -1,7 +1,10 @@
 //! name-addr and addr-spec: From, To, Contact, Route, Record-Route (RFC 3261 §20.10).
 
+use memchr::memchr;
+
 use crate::sip::header::Parameters;
 use crate::sip::header::octets;
+use crate::sip::uri::host_ip;
 
 /// A name-addr or addr-spec with the header's parameters: From, To, Contact, Route.
 #[derive(Clone, Copy, Debug)]
@@ -93,9 +96,29 @@ impl<'a> NameAddr<'a> {
         self.parameters.get("tag")
     }
 
-    /// Whether there is at most one tag, which is one word, and every quote is closed (W:E3.1).
+    /// Whether the host, if it is an IPv6 reference, is an address (RFC 5118 §4.10).
+    #[inline]
+    pub(crate) fn has_sound_reference(&self) -> bool {
+        let Some(open) = memchr(b'[', self.uri) else {
+            return true;
+        };
+        let (front, reference) = self.uri.split_at(open);
+        if !matches!(front.last(), Some(b'@' | b':')) {
+            return true;
+        }
+        let close = memchr(b']', reference);
+        close.is_some_and(|close| host_ip(&reference[..=close]).is_some())
+    }
+
+    /// Whether there is at most one tag, which is one word, every quote is closed (W:E3.1), and an
+    /// IPv6 reference is one.
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
+        self.has_sound_reference() && self.has_sound_parameters()
+    }
+
+    #[inline]
+    fn has_sound_parameters(&self) -> bool {
         if self.has_lone_tag || self.parameters.0.is_empty() {
             return true;
         }

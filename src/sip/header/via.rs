@@ -30,9 +30,27 @@ impl<'a> Via<'a> {
         Self::parse_entry(value).map(|(via, _)| via)
     }
 
+    /// Whether `rport` is there at all. A value does not belong into a request, but who writes one
+    /// knows that its answers come to the port it sends from.
+    #[must_use]
+    pub fn has_rport(&self) -> bool {
+        self.wants_rport || self.parameters.get("rport").is_some()
+    }
+
     /// The first entry and how many octets of `value` it takes, without the comma behind it.
     #[inline]
     pub(crate) fn parse_entry(value: &'a [u8]) -> Option<(Self, usize)> {
+        Self::read_entry(value, true)
+    }
+
+    /// The same for the Via of a response, which is ours with what others added: empty parameters are
+    /// passed over.
+    pub(crate) fn parse_returned(value: &'a [u8]) -> Option<(Self, usize)> {
+        Self::read_entry(value, false)
+    }
+
+    #[inline(always)]
+    fn read_entry(value: &'a [u8], is_strict: bool) -> Option<(Self, usize)> {
         let mut cursor = Cursor::new(value);
         let transport = sent_protocol(&mut cursor)?;
         let host = host(&mut cursor)?;
@@ -48,7 +66,7 @@ impl<'a> Via<'a> {
         };
         let mut end = start;
         while cursor.eat(b';') {
-            end = via.take_parameter(&mut cursor)?;
+            end = via.take_parameter(&mut cursor, is_strict)?;
             cursor.skip_blanks();
         }
         via.parameters = Parameters(&value[start..end]);
@@ -57,7 +75,7 @@ impl<'a> Via<'a> {
 
     /// Reads `name=value`; returns where it ends.
     #[inline]
-    fn take_parameter(&mut self, cursor: &mut Cursor<'a>) -> Option<usize> {
+    fn take_parameter(&mut self, cursor: &mut Cursor<'a>, is_strict: bool) -> Option<usize> {
         cursor.skip_blanks();
         let name = cursor.take(&octets::TOKEN);
         let mut end = cursor.position();
@@ -72,7 +90,7 @@ impl<'a> Via<'a> {
             end = cursor.position();
         }
         match name.len() {
-            0 => return None,
+            0 if is_strict || !value.is_empty() => return None,
             6 if is_named(name, b"branch") => {
                 self.branch = (!value.is_empty()).then_some(value);
             }
@@ -185,6 +203,23 @@ mod tests {
         );
         assert_eq!(via.branch, None);
         assert!(via.wants_rport);
+    }
+
+    #[test]
+    fn a_returned_one_may_have_empty_parameters() {
+        for value in [
+            "SIP/2.0/UDP h:1;;branch=x",
+            "SIP/2.0/UDP h:1;branch=x;",
+            "SIP/2.0/UDP h:1; ;branch=x; , SIP/2.0/UDP g",
+        ] {
+            assert!(Via::parse_entry(value.as_bytes()).is_none(), "{value}");
+            let (via, _) = Via::parse_returned(value.as_bytes()).unwrap();
+            assert_eq!(
+                (via.host, via.port, via.branch),
+                (&b"h"[..], Some(1), Some(&b"x"[..]))
+            );
+        }
+        assert!(Via::parse_returned(b"SIP/2.0/UDP h;=x").is_none());
     }
 
     #[test]

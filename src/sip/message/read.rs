@@ -110,7 +110,11 @@ impl<'a> Message<'a> {
         let Some(value) = self.header(HeaderName::Via) else {
             return self.blame(Fault::Missing(HeaderName::Via));
         };
-        let Some((via, end)) = Via::parse_entry(value) else {
+        let entry = match self.start_line {
+            StartLine::Request { .. } => Via::parse_entry(value),
+            StartLine::Response { .. } => Via::parse_returned(value),
+        };
+        let Some((via, end)) = entry else {
             return self.blame(Fault::Invalid(HeaderName::Via));
         };
         self.via = Some(via);
@@ -216,11 +220,10 @@ impl<'a> Message<'a> {
 
 #[inline]
 fn is_sound_contact(value: &[u8]) -> bool {
-    let is_lone = NameAddr::parse_trimmed(value)
+    let address = |item| NameAddr::parse_trimmed(item).filter(NameAddr::has_sound_reference);
+    let is_lone = address(value)
         .is_some_and(|one| one.parameters.0.is_empty() || memchr(b',', one.parameters.0).is_none());
-    is_lone
-        || value == b"*"
-        || list_items(value).all(|item| NameAddr::parse_trimmed(item).is_some())
+    is_lone || value == b"*" || list_items(value).all(|item| address(item).is_some())
 }
 
 /// Takes plain lines from `at` on as long as there are any and room for them; returns where the

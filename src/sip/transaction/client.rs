@@ -29,6 +29,7 @@ pub struct ClientTransaction {
     retransmit_at_ms: u16,
     /// What Timer E is set to when it fires, in milliseconds.
     interval_ms: u16,
+    retransmissions: u8,
 }
 
 const T1_MS: u16 = T1.as_millis() as u16;
@@ -50,6 +51,7 @@ impl ClientTransaction {
             started: now,
             retransmit_at_ms,
             interval_ms: 2 * T1_MS,
+            retransmissions: 0,
         }
     }
 
@@ -57,6 +59,12 @@ impl ClientTransaction {
     /// touched (RFC 3261 §17.1.2.2: it is reset to T2 when it fires).
     pub fn handle_provisional(&mut self) {
         self.interval_ms = T2_MS;
+    }
+
+    /// How often [`Due::Retransmit`] was due.
+    #[must_use]
+    pub fn retransmissions(&self) -> u8 {
+        self.retransmissions
     }
 
     /// When [`Self::handle_timeout`] wants to be called next. After [`Due::TimedOut`] it stays in
@@ -76,6 +84,7 @@ impl ClientTransaction {
             return None;
         }
         self.reset_timer_e(elapsed);
+        self.retransmissions = self.retransmissions.saturating_add(1);
         Some(Due::Retransmit)
     }
 

@@ -94,11 +94,11 @@ pub(crate) fn read(octets: &[u8], framing: Framing, message: &Message<'_>) -> Re
         reader.blame(Fault::HeaderLine);
     }
     reader.refuse_repeated();
-    let via = reader.read_via();
+    let is_request = matches!(message.start_line(), StartLine::Request { .. });
+    let via = reader.read_via(!is_request);
     let from = reader.read_address(HeaderName::From);
     let to = reader.read_address(HeaderName::To);
     let call_id = reader.read_call_id();
-    let is_request = matches!(message.start_line(), StartLine::Request { .. });
     let cseq = reader.read_cseq(is_request.then_some(method));
     reader.read_limits();
     reader.read_contacts();
@@ -232,9 +232,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read_via(&mut self) -> Option<Via> {
+    fn read_via(&mut self, is_response: bool) -> Option<Via> {
         let value = self.needed(HeaderName::Via)?;
-        let Some(via) = via(value) else {
+        let Some(via) = via(value, is_response) else {
             self.blame(Fault::Invalid(HeaderName::Via));
             return None;
         };

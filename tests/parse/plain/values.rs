@@ -101,6 +101,12 @@ pub(super) fn address(value: &[u8]) -> Option<(Address, bool)> {
     if has_odd || !is_scheme || rest.len() < 2 || !matches!(tail.first(), None | Some(b';')) {
         return None;
     }
+    let opens = uri.iter().position(|&octet| octet == b'[');
+    let reference = opens.filter(|&open| open > 0 && b"@:".contains(&uri[open - 1]));
+    if let Some(open) = reference {
+        let length = uri[open..].iter().position(|&octet| octet == b']')?;
+        host_ip(&uri[open..open + length + 1])?;
+    }
     let (tags, are_closed) = tags(tail);
     let has_sound_tag = match tags[..] {
         [] => true,
@@ -148,8 +154,8 @@ fn tags(tail: &[u8]) -> (Vec<&[u8]>, bool) {
     (tags, are_closed)
 }
 
-/// The first entry of a Via.
-pub(super) fn via(value: &[u8]) -> Option<Via> {
+/// The first entry of a Via. In a response parameters may be empty.
+pub(super) fn via(value: &[u8], is_response: bool) -> Option<Via> {
     let mut at = 0;
     let blanks = |at: &mut usize| {
         let start = *at;
@@ -222,6 +228,7 @@ pub(super) fn via(value: &[u8]) -> Option<Via> {
         }
         blanks(&mut at);
         match name.as_slice() {
+            b"" if is_response && parameter.is_empty() => {}
             b"" => return None,
             b"branch" => branch = (!parameter.is_empty()).then(|| text(parameter)),
             b"rport" => wants_rport = parameter.is_empty(),

@@ -36,7 +36,7 @@ const FOR_GOOD: Micros = Micros::MAX / 2;
 pub(super) struct Statements {
     told: Vec<Told>,
     is_known_to_a_registrar: bool,
-    /// A run is shorter than the week for which that is remembered.
+    /// A run has room for all whose calls were ever reported.
     pub(super) is_known_by_calls: bool,
 }
 

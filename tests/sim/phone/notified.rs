@@ -53,7 +53,8 @@ impl Phone {
                 self.answer(text, 481, "", bench);
                 self.lose(serial, bench);
             }
-            5..10 => self.answer(text, 503, "Retry-After: 2\r\n", bench),
+            5..8 => self.answer(text, 503, "Retry-After: 2\r\n", bench),
+            8..10 => self.answer(text, 503, "Retry-After: 0\r\n", bench),
             _ => {
                 let status = if mood < 15 { 500 } else { 200 };
                 let serial = dialog.serial;

@@ -159,6 +159,7 @@ impl Realm {
         let domain = Domain {
             auth: AuthMode::None,
             min_expires: Duration::from_secs(plan.expires_min),
+            min_publish_expires: Duration::from_secs(plan.expires_min),
             open: true,
             any_dn: self.any_dn.iter().map(People::configured).collect(),
             orbits: orbits

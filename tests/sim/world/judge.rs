@@ -23,7 +23,7 @@ const LATE_TIMERS_MAX: u64 = 50;
 
 impl World {
     /// A message leaves the node.
-    pub(super) fn observe(&mut self, octets: &[u8], flow: &Flow) {
+    pub(super) fn observe(&mut self, shard: u16, octets: &[u8], flow: &Flow) {
         let now = self.bench.net.now;
         let text = match Text::parse(octets) {
             Ok(text) => text,
@@ -36,7 +36,7 @@ impl World {
             return self.fail("a message without CSeq", text.start);
         };
         match (text.status(), method) {
-            (None, "NOTIFY") => self.observe_notify(&text, cseq, octets, flow.connection),
+            (None, "NOTIFY") => self.observe_notify(&text, cseq, octets, (shard, flow)),
             (Some(200..=299), "SUBSCRIBE") => {
                 let key = dialog_key(&text, "From", "To");
                 let expires = text.number("Expires").unwrap_or(0);

@@ -26,6 +26,7 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         product: "Lamplighter".into(),
         subscriptions_max: 10_000,
         subscriptions_per_phone_max: 1000,
+        subscription_octets_max: 1 << 30,
         subscriptions_per_flow_home: plan.subscriptions_per_flow_home,
         expiry_grace: Duration::from_micros(plan.expiry_grace),
         probation: Duration::from_micros(plan.probation),
@@ -35,12 +36,14 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         timers_per_turn: 2 * plan.notifies_per_turn,
         segment_octets_max: 1400,
         presentities_max: 1000,
+        contacts_max: 1_000_000,
         publications_per_presentity_max: 1000,
         calls_per_presentity_max: 1000,
         body_octets_max: 65_536,
         response_ring_octets: 1 << 22,
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
+        allow_rfc2069: false,
         shield: ShieldOptions {
             phone: Rate {
                 per_second: 3,

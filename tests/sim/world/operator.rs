@@ -118,6 +118,9 @@ impl World {
                 }
             }
             Said::DoNotDisturb(is_on) => Told::DoNotDisturb(*is_on),
+            Said::CallStateDoNotDisturb(_) => {
+                unreachable!("the hook of this world tells calls alone")
+            }
             Said::Forward(forward) => Told::Forward {
                 is_active: forward.is_active,
                 target: known(&TARGETS, &forward.target),

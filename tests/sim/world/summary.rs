@@ -47,6 +47,7 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
     match mail {
         Mail::Misdirected { bytes, .. } => format!("misdirected {}", summary(bytes)),
         Mail::Transmit { bytes, .. } => format!("transmit {}", summary(bytes)),
+        Mail::Keep(connection, _) => format!("keep {}", connection.number),
         Mail::Closed(connection) => format!("closed {}", connection.number),
         Mail::Watch { aor, .. } => format!("watch {aor}"),
         Mail::Unwatch { aor, .. } => format!("unwatch {aor}"),
@@ -63,6 +64,8 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Say { aor, said } => format!("say {aor} {said:?}"),
         Mail::Switch { aor, said, .. } => format!("switch {aor} {said:?}"),
         Mail::Switched { aor, .. } => format!("switched {aor}"),
+        Mail::Register(register) => format!("register {} {:?}", register.aor, register.change),
+        Mail::RegisterOutcome { outcome, .. } => format!("registered {outcome:?}"),
         Mail::Publish(publish) => format!("publish {}", publish.aor),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }

@@ -32,11 +32,15 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
         full: true,
         dialogs: Vec::new(),
         dialog: None,
+        has_unknown: false,
     };
     xml::read(body, &mut reading)?;
+    // A full document without a dialog says that there is none; one whose dialogs all are in states
+    // we do not know does not.
+    let says_nothing = reading.has_unknown && reading.dialogs.is_empty();
     Ok(Document::DialogInfo {
         entity: reading.entity,
-        full: reading.full,
+        full: reading.full && !says_nothing,
         dialogs: reading.dialogs,
     })
 }
@@ -47,6 +51,8 @@ struct Reading {
     dialogs: Vec<CallDialog>,
     /// The one being read.
     dialog: Option<Draft>,
+    /// A dialog was passed over for its state.
+    has_unknown: bool,
 }
 
 /// A dialog whose state may not be known yet.
@@ -169,11 +175,11 @@ impl Reading {
     }
 
     fn end_dialog(&mut self) {
-        let Some(Draft {
-            mut dialog,
-            state: Some(state),
-        }) = self.dialog.take()
-        else {
+        let Some(Draft { mut dialog, state }) = self.dialog.take() else {
+            return;
+        };
+        let Some(state) = state else {
+            self.has_unknown = true;
             return;
         };
         dialog.state = state;

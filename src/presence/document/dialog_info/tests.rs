@@ -887,3 +887,26 @@ proptest! {
         let _ = parse(pieces.concat().as_bytes());
     }
 }
+
+#[test]
+fn a_document_of_unknown_states_alone_does_not_say_that_there_is_no_call() {
+    let document = |dialogs: &str| {
+        format!(
+            "<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"0\" \
+             state=\"full\" entity=\"sip:123@abc.com\">{dialogs}</dialog-info>"
+        )
+    };
+    let unknown = "<dialog id=\"a\"><state>musing</state></dialog><dialog id=\"b\"/>";
+    let known = "<dialog id=\"c\"><state>early</state></dialog>";
+    for (dialogs, expected) in [
+        (String::new(), (true, 0)),
+        (unknown.to_owned(), (false, 0)),
+        (format!("{unknown}{known}"), (true, 1)),
+    ] {
+        let Ok(Document::DialogInfo { full, dialogs, .. }) = parse(document(&dialogs).as_bytes())
+        else {
+            panic!("{dialogs}");
+        };
+        assert_eq!((full, dialogs.len()), expected);
+    }
+}

@@ -52,8 +52,8 @@ fn b7_4_the_document() {
             entity: Some("sip:joe@abc.com".into()),
             full: true,
             contacts: vec![
-                ("sip:joe@10.0.0.7;ob&x".into(), true, None),
-                ("sip:joe@10.0.0.8".into(), true, None),
+                ("sip:joe@10.0.0.7;ob&x".into(), None, None),
+                ("sip:joe@10.0.0.8".into(), None, None),
             ],
         }
     );
@@ -64,16 +64,17 @@ fn b7_4_the_document() {
     assert!(nobody.contains("id=\"r1\" state=\"init\">\n</registration>"));
 }
 
-fn read(content: &str) -> Result<Vec<(String, bool, Option<u32>)>, DocumentFault> {
+/// [`ReadContact`], easy to write down.
+type Told = (String, Option<ContactEnd>, Option<u32>);
+
+fn read(content: &str) -> Result<Vec<Told>, DocumentFault> {
     let body = format!(
         "<reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"1\" state=\"partial\">{content}</reginfo>"
     );
     parse(body.as_bytes()).map(|document| match document {
         Document::Registrations { full, contacts, .. } => {
             assert!(!full);
-            let plain = |(uri, is_active, expires): (Box<str>, bool, Option<u32>)| {
-                (String::from(uri), is_active, expires)
-            };
+            let plain = |(uri, end, expires): ReadContact| (String::from(uri), end, expires);
             contacts.into_iter().map(plain).collect()
         }
         other => panic!("{other:?}"),
@@ -93,10 +94,14 @@ fn real_registrars() {
         [
             (
                 "sip:joe@10.0.0.7:5062;transport=udp".to_owned(),
-                true,
+                None,
                 Some(3600)
             ),
-            ("sip:joe@10.0.0.8".to_owned(), false, Some(0)),
+            (
+                "sip:joe@10.0.0.8".to_owned(),
+                Some(ContactEnd::Expired),
+                Some(0)
+            ),
         ]
     );
 }
@@ -108,13 +113,16 @@ fn what_is_over_and_what_is_somebody_elses() {
         "<registration state=\"terminated\">{}</registration>",
         contact("sip:a@b")
     );
-    assert_eq!(read(&over).unwrap(), [("sip:a@b".to_owned(), false, None)]);
+    assert_eq!(
+        read(&over).unwrap(),
+        [("sip:a@b".to_owned(), Some(ContactEnd::Unregistered), None)]
+    );
     let two = format!(
         "<registration>{}</registration><registration aor=\"sip:else@b\">{}</registration>",
         contact("sip:a@b"),
         contact("sip:c@d")
     );
-    assert_eq!(read(&two).unwrap(), [("sip:a@b".to_owned(), true, None)]);
+    assert_eq!(read(&two).unwrap(), [("sip:a@b".to_owned(), None, None)]);
     let many = format!(
         "<registration>{}</registration>",
         contact("sip:a@b").repeat(100)
@@ -130,4 +138,65 @@ fn what_is_over_and_what_is_somebody_elses() {
     );
     assert_eq!(read(&long), Err(DocumentFault::TooLarge));
     assert_eq!(parse(b"<reginfo/>"), Err(DocumentFault::Malformed));
+}
+
+/// RFC 3680 §5.1, §5.2
+#[test]
+fn a_contact_that_ended_is_told_once() {
+    let aor = Aor::new("joe", "abc.com");
+    let told = |contacts: &[RegisteredContact], ended: &[EndedContact], shown: &mut _| {
+        let composed = Composed {
+            extras: Arc::new(Extras {
+                contacts: contacts.to_vec(),
+                ended_contacts: ended.to_vec(),
+                ..Extras::default()
+            }),
+            ..Composed::default()
+        };
+        let mut out = Vec::new();
+        write_since(&mut out, &aor, &composed, Privacy::Pickup, shown);
+        String::from_utf8(out).unwrap()
+    };
+    let shortened = ContactEvent::Shortened { expires: 60 };
+    let one = [contact("sip:joe@10.0.0.7", 3, shortened)];
+    let ended = |id, end| EndedContact {
+        uri: "sip:joe@10.0.0.7".into(),
+        id,
+        end,
+    };
+    // One that ended before this watcher came is none of its own.
+    let ends = [
+        ended(2, ContactEnd::Unregistered),
+        ended(3, ContactEnd::Expired),
+    ];
+    let mut shown = ShownContacts::default();
+    let first = told(&one, &ends[..1], &mut shown);
+    assert!(
+        first.contains("<contact id=\"c3\" state=\"active\" event=\"shortened\" expires=\"60\">")
+    );
+    assert!(!first.contains("c2"));
+    let last = told(&[], &ends, &mut shown);
+    assert!(last.contains("id=\"r1\" state=\"terminated\">"));
+    assert!(last.contains("<contact id=\"c3\" state=\"terminated\" event=\"expired\">"));
+    assert!(!last.contains("c2"));
+    let after = told(&[], &ends, &mut shown);
+    assert!(after.contains("state=\"init\">\n</registration>"));
+}
+
+#[test]
+fn what_ended_a_contact() {
+    for (event, end) in [
+        ("expired", ContactEnd::Expired),
+        ("deactivated", ContactEnd::Deactivated),
+        ("probation", ContactEnd::Deactivated),
+        ("rejected", ContactEnd::Rejected),
+        ("unregistered", ContactEnd::Unregistered),
+        ("", ContactEnd::Unregistered),
+    ] {
+        let content = format!(
+            "<registration><contact state=\"terminated\" event=\"{event}\"><uri>sip:a@b</uri></contact></registration>"
+        );
+        let expected = [("sip:a@b".to_owned(), Some(end), None)];
+        assert_eq!(read(&content).unwrap(), expected, "{event}");
+    }
 }

@@ -6,27 +6,48 @@ use std::borrow::Cow;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 
-/// The document as text: UTF-8 (a byte order mark is passed over) or ISO-8859-1 when it says so.
+/// The document as text: UTF-16 by its byte order mark (XML 1.0 §4.3.3), else UTF-8, whose mark is
+/// passed over, or ISO-8859-1 when it says so.
 pub(super) fn decode(body: &[u8], octets_max: usize) -> Result<Cow<'_, str>, DocumentFault> {
     if body.len() > octets_max {
         return Err(DocumentFault::TooLarge);
     }
-    if body.starts_with(b"\xfe\xff") || body.starts_with(b"\xff\xfe") {
-        return Err(DocumentFault::UnsupportedType);
-    }
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let document = match declared_encoding(body) {
-        Encoding::Utf8 => std::str::from_utf8(body)
-            .map(Cow::Borrowed)
-            .map_err(|_| DocumentFault::Malformed)?,
-        Encoding::Latin1 => body.iter().copied().map(char::from).collect(),
-        Encoding::Other => return Err(DocumentFault::UnsupportedType),
+    let document = match body {
+        [0xfe, 0xff, units @ ..] => decode_utf16(units, u16::from_be_bytes)?,
+        [0xff, 0xfe, units @ ..] => decode_utf16(units, u16::from_le_bytes)?,
+        _ => decode_octets(without_byte_order_mark(body))?,
     };
     if is_plain_ascii(document.as_bytes()) || document.chars().all(is_xml_char) {
         Ok(document)
     } else {
         Err(DocumentFault::Malformed)
     }
+}
+
+fn decode_octets(body: &[u8]) -> Result<Cow<'_, str>, DocumentFault> {
+    match declared_encoding(body) {
+        Encoding::Utf8 => std::str::from_utf8(body)
+            .map(Cow::Borrowed)
+            .map_err(|_| DocumentFault::Malformed),
+        Encoding::Latin1 => Ok(body.iter().copied().map(char::from).collect()),
+        Encoding::Other => Err(DocumentFault::UnsupportedType),
+    }
+}
+
+fn decode_utf16<'a>(
+    octets: &[u8],
+    unit: fn([u8; 2]) -> u16,
+) -> Result<Cow<'a, str>, DocumentFault> {
+    let (units, []) = octets.as_chunks() else {
+        return Err(DocumentFault::Malformed);
+    };
+    let text: Result<String, _> = char::decode_utf16(units.iter().copied().map(unit)).collect();
+    text.map(Cow::Owned).map_err(|_| DocumentFault::Malformed)
+}
+
+/// A text in UTF-8 without the mark that some editors and libraries put in front of one.
+pub(in crate::presence::document) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 enum Encoding {

@@ -258,14 +258,31 @@ fn encodings() {
     assert_eq!(declared("utf-8", b"\xfc"), Err(DocumentFault::Malformed));
     assert_eq!(declared("UTF-16", b"u"), unsupported);
     assert_eq!(declared("koi8-r", b"u"), unsupported);
-    assert_eq!(seen(b"\xff\xfe<\0r\0/\0>\0"), unsupported);
-    assert_eq!(seen(b"\xfe\xff\0<\0r\0/\0>"), unsupported);
     assert_eq!(seen(b"<\0r\0/\0>\0"), Err(DocumentFault::Malformed));
     // Not a declaration, so not one of an encoding.
     assert_eq!(
         seen("<r a='encoding=\"koi8-r\"?>'/>").as_deref(),
         Ok("<0:Other a=encoding=\"koi8-r\"?>></>")
     );
+}
+
+#[test]
+fn byte_order_marks() {
+    let text = "<?xml version=\"1.0\" encoding=\"utf-16\"?><r>\u{fc}\u{1f4de}</r>";
+    let expected = Ok("<0:Other>\u{fc}\u{1f4de}</>");
+    let marked = |unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(unit).collect()
+    };
+    assert_eq!(seen(marked(u16::to_be_bytes)).as_deref(), expected);
+    assert_eq!(seen(marked(u16::to_le_bytes)).as_deref(), expected);
+    let utf_8 = text.replace("utf-16", "utf-8");
+    assert_eq!(seen(format!("\u{feff}{utf_8}")).as_deref(), expected);
+    let malformed = Err(DocumentFault::Malformed);
+    let cut = marked(u16::to_be_bytes);
+    assert_eq!(seen(&cut[..cut.len() - 1]), malformed);
+    assert_eq!(seen(b"\xfe\xff\0<\0r\0>\xd8\x3d\0<\0/\0r\0>"), malformed);
+    assert_eq!(seen(b"\xfe\xff"), malformed);
 }
 
 #[test]

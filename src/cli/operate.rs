@@ -1,0 +1,48 @@
+//! `lamplighter status`, `reload` and `config`: the server as a whole.
+
+use std::io;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::ServerArguments;
+use crate::cli::client::Request;
+use crate::config;
+
+/// Which server is asked.
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
+}
+
+/// What a reload may do.
+#[derive(Debug, Args)]
+pub(super) struct ReloadArguments {
+    /// Reload even if most domains or accounts are gone from the file.
+    #[arg(long)]
+    accept_removal: bool,
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
+}
+
+impl StatusArguments {
+    pub(super) const fn request(&self) -> Request {
+        Request::get("/status")
+    }
+}
+
+impl ReloadArguments {
+    pub(super) fn request(&self) -> Request {
+        let accepts = self.accept_removal.then_some("yes");
+        Request::post("/reload").with_some("accept_removal", accepts)
+    }
+}
+
+/// Prints the default configuration, which explains every key.
+pub(super) fn print_default() -> ExitCode {
+    // Whoever reads through a pipe may stop before the end.
+    let _ = io::stdout().write_all(config::DEFAULT_FILE.as_bytes());
+    ExitCode::SUCCESS
+}

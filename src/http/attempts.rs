@@ -1,0 +1,96 @@
+//! Passwords that are tried at `call_state.htm` (W:A7.10): who failed too often is answered 429 and
+//! not looked at, as in SIP (`shard::shield::auth_lockout`). Failures are counted, and logged in a
+//! line that names address and user, so that a tool that reads logs can block the address.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::hash::BuildHasher;
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::shard::Directory;
+use crate::shard::shield::Lockouts;
+use crate::shard::shield::ShieldOptions;
+use crate::shard::shield::auth_lockout::Attempt;
+use crate::telemetry::Throttle;
+
+/// The least time between two lines about wrong passwords.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The attempts at one node's HTTP.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    lockouts: RefCell<Lockouts>,
+    log: RefCell<Throttle>,
+    options: ShieldOptions,
+    started: Instant,
+    wrong: Cell<u64>,
+    refused: Cell<u64>,
+}
+
+impl Attempts {
+    /// None yet.
+    pub(super) fn new(options: ShieldOptions) -> Self {
+        let secret = RandomState::new().hash_one(0);
+        Self {
+            lockouts: RefCell::new(Lockouts::new(&options, secret)),
+            log: RefCell::new(Throttle::new(LOG_INTERVAL)),
+            options,
+            started: Instant::now(),
+            wrong: Cell::new(0),
+            refused: Cell::new(0),
+        }
+    }
+
+    /// Whether an attempt of `peer` to be `user` of `realm` may be looked at; what is found of it
+    /// is said to [`Self::judged`].
+    pub(super) fn begin(
+        &self,
+        peer: IpAddr,
+        realm: &str,
+        user: &str,
+        directory: &Directory,
+    ) -> Option<Attempt> {
+        let attempt = self.lockouts.borrow().attempt(peer, realm, user);
+        let is_exempt = directory.trusts(peer) || self.options.exempts(peer);
+        let is_locked = self.lockouts.borrow().is_locked_out(&attempt, self.now());
+        if is_locked && !is_exempt {
+            self.refused.set(self.refused.get() + 1);
+            return None;
+        }
+        Some(attempt)
+    }
+
+    /// Whether the password of an attempt was right.
+    pub(super) fn judged(&self, attempt: &Attempt, peer: IpAddr, user: &str, is_right: bool) {
+        let now = self.now();
+        if is_right {
+            return self.lockouts.borrow_mut().succeeded(attempt, now);
+        }
+        self.wrong.set(self.wrong.get() + 1);
+        let begins = self.lockouts.borrow_mut().failed(attempt, now);
+        if self.log.borrow_mut().is_due(Instant::now()) {
+            tracing::info!(
+                address = %peer,
+                user,
+                via = "http",
+                locked_out = begins,
+                "authentication failed"
+            );
+        }
+    }
+
+    /// Names and values for `/metrics`.
+    pub(super) fn counters(&self) -> [(&'static str, u64); 2] {
+        [
+            ("http_attempts_wrong", self.wrong.get()),
+            ("http_attempts_refused", self.refused.get()),
+        ]
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX >> 1)
+    }
+}

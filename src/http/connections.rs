@@ -1,0 +1,303 @@
+//! The connections of one door: how many there are, of whom, and how long each may take.
+//!
+//! A connection has one deadline. It is set when the connection begins, when a request's head is
+//! complete and when its answer is ready, and never by octets trickling in: who sends a byte now
+//! and then is cut off all the same (W:E2.8). While room is short, for all or for the peer, it has
+//! seconds for each of these.
+//!
+//! Beyond the limits a few spare connections are taken, for the pages that tell how the server
+//! does: a client that holds all the others must not make it look dead. When these are taken too,
+//! the one that has waited longest makes room.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::future::Future;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+use std::time::Instant;
+
+use glommio::timer::sleep;
+use slab::Slab;
+
+use crate::net::crowd::Crowd;
+use crate::net::crowd::CrowdLimits;
+
+/// Connections beyond the limits, at each door.
+pub const SPARE_CONNECTIONS: usize = 16;
+/// From a connection's begin to the end of its first request's head.
+const FIRST_HEAD_TIME: Duration = Duration::from_secs(10);
+/// The longest wait while room is short.
+const SHORT_TIME: Duration = Duration::from_secs(3);
+
+/// All connections of a door.
+#[derive(Debug)]
+pub(super) struct Connections {
+    crowd: RefCell<Crowd>,
+    visits: RefCell<Slab<Rc<Visit>>>,
+    refused: Cell<u64>,
+    ended: Cell<u64>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Visit {
+    place: Cell<usize>,
+    peer: IpAddr,
+    is_spare: bool,
+    /// Since when the peer or we have not got on: no head, no answer.
+    since: Cell<Instant>,
+    deadline: Cell<Instant>,
+    /// Whoever waits for the end of it.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Connections {
+    /// None yet.
+    pub(super) fn new(limits: CrowdLimits) -> Self {
+        Self {
+            crowd: RefCell::new(Crowd::new(limits)),
+            visits: RefCell::default(),
+            refused: Cell::new(0),
+            ended: Cell::new(0),
+        }
+    }
+
+    /// Takes a connection in; None when it must be closed at once.
+    pub(super) fn admit(
+        &self,
+        peer: IpAddr,
+        now: Instant,
+        is_trusted: impl FnOnce(IpAddr) -> bool,
+    ) -> Option<Rc<Visit>> {
+        let mut crowd = self.crowd.borrow_mut();
+        let is_spare = !crowd.has_room(peer, is_trusted);
+        if is_spare {
+            if !self.has_spare_room(now) {
+                self.refused.set(self.refused.get() + 1);
+                return None;
+            }
+        } else {
+            crowd.join(peer);
+        }
+        let visit = Rc::new(Visit::new(peer, is_spare, now));
+        let place = self.visits.borrow_mut().insert(Rc::clone(&visit));
+        visit.place.set(place);
+        Some(visit)
+    }
+
+    /// A connection is closed.
+    pub(super) fn leave(&self, visit: &Visit) {
+        self.visits.borrow_mut().try_remove(visit.place.get());
+        if !visit.is_spare {
+            self.crowd.borrow_mut().leave(visit.peer);
+        }
+    }
+
+    /// Ends what has only waited for long while room is short for it.
+    pub(super) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
+        let crowd = self.crowd.borrow();
+        for (_, visit) in &*self.visits.borrow() {
+            let is_late = now.saturating_duration_since(visit.since.get()) >= SHORT_TIME;
+            if is_late && (visit.is_spare || crowd.is_short(visit.peer, &is_trusted)) {
+                self.end(visit, now);
+            }
+        }
+    }
+
+    /// What is counted, with the names it has in the metrics.
+    pub(super) fn counters(&self) -> [(&'static str, u64); 3] {
+        [
+            ("http_connections_open", self.visits.borrow().len() as u64),
+            ("http_connections_refused", self.refused.get()),
+            ("http_connections_ended", self.ended.get()),
+        ]
+    }
+
+    /// Whether one more spare connection can be taken; the one that waited longest ends for it.
+    fn has_spare_room(&self, now: Instant) -> bool {
+        let visits = self.visits.borrow();
+        let spare = || visits.iter().filter(|(_, visit)| visit.is_spare);
+        if spare().count() < SPARE_CONNECTIONS {
+            return true;
+        }
+        let is_waiting = |visit: &Visit| visit.deadline.get() > now;
+        let longest = spare()
+            .filter(|(_, visit)| is_waiting(visit))
+            .min_by_key(|(_, visit)| visit.since.get());
+        if let Some((_, visit)) = longest {
+            self.end(visit, now);
+        }
+        longest.is_some()
+    }
+
+    fn end(&self, visit: &Visit, now: Instant) {
+        self.ended.set(self.ended.get() + 1);
+        visit.end(now);
+    }
+}
+
+impl Visit {
+    /// Whose it is.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    fn new(peer: IpAddr, is_spare: bool, now: Instant) -> Self {
+        Self {
+            place: Cell::new(usize::MAX),
+            peer,
+            is_spare,
+            since: Cell::new(now),
+            deadline: Cell::new(now + FIRST_HEAD_TIME),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// Whether it is there for the pages alone that tell how the server does.
+    pub(super) fn is_spare(&self) -> bool {
+        self.is_spare
+    }
+
+    /// Something begins that may take that long.
+    pub(super) fn begin(&self, time: Duration) {
+        let now = Instant::now();
+        self.since.set(now);
+        self.deadline.set(now + time);
+    }
+
+    /// Cuts it off.
+    fn end(&self, now: Instant) {
+        self.deadline.set(now);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Runs to the end or to the deadline, which may move meanwhile. None when it was cut off.
+    pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        loop {
+            let left = self
+                .deadline
+                .get()
+                .saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            let deadline = self.deadline.get();
+            let mut sleep = pin!(sleep(left));
+            let poll = |context: &mut Context<'_>| {
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    return Poll::Ready(Some(output));
+                }
+                self.waker.replace(Some(context.waker().clone()));
+                let is_earlier = self.deadline.get() < deadline;
+                match is_earlier || sleep.as_mut().poll(context).is_ready() {
+                    true => Poll::Ready(None),
+                    false => Poll::Pending,
+                }
+            };
+            if let Some(output) = poll_fn(poll).await {
+                return Some(output);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use glommio::LocalExecutorBuilder;
+
+    use super::*;
+
+    fn run<T: Send + 'static>(future: impl AsyncFnOnce() -> T + Send + 'static) -> T {
+        let executor = LocalExecutorBuilder::default()
+            .io_memory(64 << 10)
+            .spawn(move || async move { future().await });
+        executor.unwrap().join().unwrap()
+    }
+
+    fn visit(time: Duration) -> Visit {
+        let visit = Visit::new([192, 0, 2, 1].into(), false, Instant::now());
+        visit.begin(time);
+        visit
+    }
+
+    #[test]
+    fn a_deadline_that_moves_on_is_waited_for() {
+        run(async || {
+            let begin = Instant::now();
+            let visit = visit(Duration::from_millis(30));
+            let work = async {
+                sleep(Duration::from_millis(15)).await;
+                visit.begin(Duration::from_millis(105));
+                sleep(Duration::from_millis(60)).await;
+                7
+            };
+            assert_eq!(visit.bound(work).await, Some(7));
+            assert!(begin.elapsed() >= Duration::from_millis(75));
+        });
+    }
+
+    #[test]
+    fn what_takes_longer_is_cut_off() {
+        run(async || {
+            let visit = visit(Duration::from_millis(20));
+            assert_eq!(visit.bound(std::future::pending::<()>()).await, None);
+        });
+    }
+
+    #[test]
+    fn what_is_ended_is_cut_off_at_once() {
+        run(async || {
+            let visit = visit(Duration::from_secs(60));
+            let begin = Instant::now();
+            let end = async {
+                sleep(Duration::from_millis(20)).await;
+                visit.end(Instant::now());
+            };
+            let bound = visit.bound(std::future::pending::<()>());
+            assert_eq!(futures_util::future::join(bound, end).await.0, None);
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        });
+    }
+
+    #[test]
+    fn the_spare_connection_that_waited_longest_makes_room() {
+        let now = Instant::now();
+        let connections = Connections::new(CrowdLimits {
+            connections_max: 1,
+            per_address_max: 1,
+        });
+        let admit = |offset: u64| {
+            let now = now + Duration::from_millis(offset);
+            connections.admit([192, 0, 2, 1].into(), now, |_| true)
+        };
+        assert!(!admit(0).unwrap().is_spare());
+        let spare: Vec<_> = (1..=SPARE_CONNECTIONS as u64)
+            .map(|offset| admit(offset).unwrap())
+            .collect();
+        assert!(spare.iter().all(|visit| visit.is_spare()));
+        let newest = admit(100).unwrap();
+        let later = now + Duration::from_millis(100);
+        assert_eq!(spare[0].deadline.get(), later);
+        assert!(spare[1..].iter().all(|visit| visit.deadline.get() > later));
+        connections.leave(&spare[0]);
+        connections.leave(&newest);
+        assert_eq!(
+            connections.counters(),
+            [
+                ("http_connections_open", SPARE_CONNECTIONS as u64),
+                ("http_connections_refused", 0),
+                ("http_connections_ended", 1),
+            ]
+        );
+    }
+}

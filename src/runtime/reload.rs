@@ -1,0 +1,126 @@
+//! The configuration, read anew: on a thread of its own, so that a file that is slow to read keeps
+//! neither signals nor lamps waiting.
+//!
+//! Guarantees: one reload at a time, in the order in which they are asked for. A file with a fault
+//! changes nothing, and neither does one that would remove most domains or accounts, unless that is
+//! said to be meant: an editor that truncates before it writes, or a full disk, must not end
+//! everybody's subscriptions.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::http::Reloaded;
+use crate::http::SharedDirectory;
+use crate::http::Unavailable;
+use crate::http::facts::tenants;
+use crate::runtime::commander::Commander;
+use crate::runtime::commander::Replier;
+use crate::shard::Command;
+use crate::shard::Directory;
+use crate::shard::directory::removal::Removal;
+
+/// How long a shard may take to accept a directory before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A configuration that was read and is in order.
+#[derive(Debug)]
+pub struct Fresh {
+    /// Domains, accounts and all that is of them.
+    pub directory: Arc<Directory>,
+    /// What the operator should know: what is probably a slip, and what waits for a restart.
+    pub notes: Vec<String>,
+}
+
+/// A reload that is asked for.
+#[derive(Debug)]
+pub(crate) struct ReloadRequest {
+    /// Whether most domains or accounts may go.
+    pub(crate) accepts_removal: bool,
+    /// Whoever waits for what comes of it; nobody, after a signal.
+    pub(crate) replier: Option<Replier<Reloaded>>,
+}
+
+/// Where a new directory is put into force.
+#[derive(Clone, Debug)]
+pub(crate) struct Reloader {
+    pub(crate) commander: Commander,
+    pub(crate) directory: SharedDirectory,
+}
+
+impl Reloader {
+    /// Puts a directory into force, everywhere or, when a shard does not answer, wherever it can.
+    /// The presentities' own rules stay: no file speaks of them.
+    pub(crate) fn put(
+        &self,
+        new: &Directory,
+        accepts_removal: bool,
+    ) -> Result<Result<(), Unavailable>, Removal> {
+        let edit = |current: &Directory| {
+            let removal = current.removal(new);
+            if removal.is_drastic() && !accepts_removal {
+                return Err(removal);
+            }
+            Ok(new.clone().with_rules_documents_of(current))
+        };
+        let tell = |directory: &Arc<Directory>| {
+            let reload = || Command::Reload(Arc::clone(directory));
+            self.commander.ask_all(reload)
+        };
+        let replies = self.directory.change(edit, tell)?;
+        let mut replies = replies.wait(PATIENCE).into_iter();
+        Ok(replies.try_for_each(|reply| reply.map(|_| ())))
+    }
+
+    /// Puts a configuration into force and says what came of it.
+    fn apply(&self, fresh: &Fresh, accepts_removal: bool) -> Reloaded {
+        match self.put(&fresh.directory, accepts_removal) {
+            Err(removal) => Err(format!(
+                "it would remove {removal}: refused, in case the file was cut off; if it is meant, \
+                 run `lamplighter reload --accept-removal`"
+            )),
+            Ok(Err(Unavailable)) => {
+                Err("it is in force, but not everywhere: a shard does not answer".to_owned())
+            }
+            Ok(Ok(())) => {
+                let done = format!("reloaded: {}", tenants(&fresh.directory));
+                let lines = fresh.notes.iter().cloned().chain([done]);
+                Ok(lines.collect::<Vec<_>>().join("\n"))
+            }
+        }
+    }
+}
+
+/// Starts the thread. It ends when nobody is left to ask.
+pub(crate) fn start(
+    reloader: Reloader,
+    requests: mpsc::Receiver<ReloadRequest>,
+    mut load: impl FnMut() -> Result<Fresh, String> + Send + 'static,
+) -> io::Result<()> {
+    let serve = move || {
+        for request in requests {
+            let fresh = load();
+            let reloaded = fresh.and_then(|fresh| reloader.apply(&fresh, request.accepts_removal));
+            log(&reloaded);
+            if let Some(replier) = request.replier {
+                replier.answer(reloaded);
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(serve)
+        .map(drop)
+}
+
+fn log(reloaded: &Reloaded) {
+    match reloaded {
+        Ok(text) => text.lines().for_each(|line| tracing::info!("{line}")),
+        Err(text) => {
+            text.lines().for_each(|line| tracing::error!("{line}"));
+            tracing::error!("the configuration is not reloaded, the old one stays in force");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What may go to an address that has not shown yet that it gets what the node sends (W:E3.8).
+//!
+//! A path counts as proven here as soon as anything shows it, which may be before the shard that
+//! sends knows, and for good: the judge is milder than the engine, never stricter.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use crate::network::MILLISECOND;
+use crate::network::Micros;
+use crate::network::SECOND;
+
+/// Transmissions of one NOTIFY.
+const TRANSMISSIONS_MAX: u32 = 4;
+/// When the fifth would have been.
+const TURN: Micros = 7_500 * MILLISECOND;
+const BODY_OCTETS_MAX: usize = 1400;
+/// After this the dialogs of an address that stays silent may be gone.
+const PATIENCE: Micros = 31 * SECOND;
+
+/// The paths of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    proven: HashSet<SocketAddr>,
+    /// By shard and address: when the NOTIFY left whose answer will prove the path.
+    asked: HashMap<(u16, SocketAddr), Micros>,
+    silences: HashMap<IpAddr, Silence>,
+}
+
+/// The NOTIFYs to a host since its last answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    /// When the first of them left; None when all are answered.
+    since: Option<Micros>,
+    answered_at: Micros,
+}
+
+/// How a dialog waits whose own path is not proven.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    /// Since then nothing holds its NOTIFY up.
+    Over(Micros),
+    /// A NOTIFY to its host is not answered.
+    Waits,
+    /// For so long that the dialog may be gone.
+    MayBeGone,
+}
+
+impl Paths {
+    /// A request shows that what goes there arrives: a digest, or a tag of the node.
+    pub(crate) fn note_proof(&mut self, peer: SocketAddr) {
+        self.proven.insert(peer);
+    }
+
+    /// A NOTIFY that went there is answered.
+    pub(crate) fn prove(&mut self, now: Micros, peer: SocketAddr) {
+        self.proven.insert(peer);
+        let answered_at = now;
+        let silence = Silence {
+            since: None,
+            answered_at,
+        };
+        self.silences.insert(peer.ip(), silence);
+    }
+
+    /// The phone that was asked came by another way: the next may be asked.
+    pub(crate) fn abandon(&mut self, peer: SocketAddr) {
+        self.asked.retain(|(_, asked), _| *asked != peer);
+    }
+
+    /// A NOTIFY leaves by UDP, for the first time.
+    pub(crate) fn notify_sent(
+        &mut self,
+        now: Micros,
+        (shard, peer): (u16, SocketAddr),
+        body_octets: usize,
+    ) -> Result<(), &'static str> {
+        let silence = self.silences.entry(peer.ip()).or_default();
+        silence.since.get_or_insert(now);
+        if self.proven.contains(&peer) {
+            return Ok(());
+        }
+        if body_octets > BODY_OCTETS_MAX {
+            return Err("a long body to an address that never answered");
+        }
+        let asked = self.asked.insert((shard, peer), now);
+        if asked.is_some_and(|asked| now + 10 * MILLISECOND < asked + TURN) {
+            return Err("two NOTIFYs at a time to an address that never answered");
+        }
+        Ok(())
+    }
+
+    /// It leaves again.
+    pub(crate) fn notify_sent_again(
+        &self,
+        peer: SocketAddr,
+        transmissions: u32,
+    ) -> Result<(), &'static str> {
+        if self.proven.contains(&peer) || transmissions <= TRANSMISSIONS_MAX {
+            Ok(())
+        } else {
+            Err("a NOTIFY too often to an address that never answered")
+        }
+    }
+
+    /// Whether the NOTIFY of a dialog may have to wait for the answer to another.
+    pub(crate) fn wait(&self, now: Micros, peer: SocketAddr) -> Wait {
+        let silence = self.silences.get(&peer.ip()).copied().unwrap_or_default();
+        match silence.since {
+            None => Wait::Over(silence.answered_at),
+            Some(since) if now < since + PATIENCE => Wait::Waits,
+            Some(_) => Wait::MayBeGone,
+        }
+    }
+}
