@@ -20,7 +20,7 @@ pub enum ListStyle {
 /// A list as it is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// Its name for humans.
+    /// Its name for humans; empty when its operator gave it none, and its URI says it all.
     pub name: Box<str>,
     /// How it is told.
     pub style: ListStyle,

@@ -9,6 +9,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use lamplighter::presence::document::deflate::InflateLimits;
+use lamplighter::presence::document::deflate::inflate;
 use lamplighter::sip::Transport;
 
 use crate::dialogue::Peer;
@@ -227,7 +229,7 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
     let sent: Vec<String> = world
         .sent
         .iter()
-        .map(|sent| String::from_utf8_lossy(&sent.bytes).into_owned())
+        .map(|sent| readable(&sent.bytes))
         .collect();
     let (start, header) = match answer {
         Subscribed => ("SIP/2.0 200 OK\r\n", "\r\nContact: "),
@@ -255,6 +257,20 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
             sent.len(),
             sent.join("\n")
         ))
+    }
+}
+
+/// A message as it reads once its body is inflated.
+fn readable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let end = text.find("\r\n\r\n").map(|at| at + 4);
+    match end.filter(|_| text.contains("\r\nContent-Encoding: deflate\r\n")) {
+        Some(end) => {
+            let inflated = inflate(&bytes[end..], InflateLimits::default());
+            let inflated = inflated.unwrap_or_else(|fault| panic!("{fault:?}"));
+            text[..end].to_owned() + &String::from_utf8_lossy(&inflated)
+        }
+        None => text,
     }
 }
 

@@ -48,7 +48,7 @@ pub const DEPTH_MAX: usize = 4;
 /// A list the operator wrote down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredList {
-    /// Its name for humans; None for its user part.
+    /// Its name for humans.
     pub name: Option<Box<str>>,
     /// How it is told.
     pub style: ListStyle,

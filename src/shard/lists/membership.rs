@@ -109,14 +109,14 @@ impl Shard {
             (&*member.uri, &*member.name, is_known)
         });
         let is_same = list.style == style
-            && list.is_named(&resolved.name)
+            && list.name == resolved.name
             && list.fixed().eq(members)
             && *list.rosters == *resolved.rosters;
         if is_same {
             return self.review_resources(id, directory);
         }
         list.style = style;
-        list.set_name(&resolved.name);
+        list.name.clone_from(&resolved.name);
         let rosters = resolved.rosters.as_slice().into();
         let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
         abandoned.retain(|roster| !resolved.rosters.contains(roster));

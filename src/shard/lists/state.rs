@@ -115,9 +115,9 @@ const DEPARTED_MAX: usize = 10_000;
 impl ListState {
     /// Without resources yet.
     pub(crate) fn new(aor: Aor, plan: &ListPlan, style: ListStyle) -> Self {
-        let mut list = Self {
+        Self {
             aor,
-            name: Box::default(),
+            name: plan.resolved.name.clone(),
             encoding: plan.encoding,
             style,
             is_of_body: plan.is_of_body,
@@ -131,25 +131,7 @@ impl ListState {
             awaited: 0,
             numbers: 0,
             departed: HashMap::new(),
-        };
-        list.set_name(&plan.resolved.name);
-        list
-    }
-
-    /// Takes the name its operator gave the list; one that he did not name is called by its user,
-    /// which its URI says.
-    pub(crate) fn set_name(&mut self, name: &str) {
-        let is_given = name != self.aor.user();
-        self.name = if is_given {
-            name.into()
-        } else {
-            Box::default()
-        };
-    }
-
-    /// Whether that is its name already.
-    pub(crate) fn is_named(&self, name: &str) -> bool {
-        *self.name == *name || self.name.is_empty() && name == self.aor.user()
+        }
     }
 
     /// The list.

@@ -26,7 +26,6 @@ impl Directory {
         };
         match &list.definition {
             Definition::AnyDn => Resolved {
-                name: user.into(),
                 members: self.accounts_of(domain),
                 rosters: roster(RosterKind::AnyDn),
                 ..Resolved::default()
@@ -35,17 +34,14 @@ impl Directory {
                 // What is wrong with it was said when it was made.
                 let unfolded = Unfolding::new(self, &Aor::new(user, domain)).unfold(user);
                 Resolved {
-                    name: stored.name.clone().unwrap_or_else(|| user.into()),
+                    name: stored.name.clone().unwrap_or_default(),
                     style: stored.style,
                     ..unfolded.unwrap_or_default()
                 }
             }
             Definition::Group(_) | Definition::Orbits | Definition::Parked => {
                 let unfolded = Unfolding::new(self, &Aor::new(user, domain)).unfold(user);
-                Resolved {
-                    name: user.into(),
-                    ..unfolded.unwrap_or_default()
-                }
+                unfolded.unwrap_or_default()
             }
         }
     }
