@@ -4,6 +4,7 @@
 //! at times), is moved by its NAT, loses its stream, freezes, reboots and forgets. What it is told
 //! must make sense to it: that is checked here, seen from the far end.
 
+pub(crate) mod agent;
 pub(crate) mod lists;
 mod mischief;
 mod notified;
@@ -15,6 +16,7 @@ use crate::network::MILLISECOND;
 use crate::network::Micros;
 use crate::network::SECOND;
 use crate::network::Wake;
+use crate::phone::agent::Agent;
 use crate::phone::lists::Line;
 use crate::phone::lists::Package;
 use crate::phone::lists::Rates;
@@ -67,6 +69,7 @@ pub(crate) struct Dialog {
     pub(crate) is_pending: bool,
     /// Whether the phone gave it up, and answers its NOTIFYs only to be polite.
     over: bool,
+    agent: Agent,
 }
 
 /// What a SUBSCRIBE was for.
@@ -311,6 +314,7 @@ impl Phone {
             lines: Vec::new(),
             is_pending: false,
             over: false,
+            agent: Agent::of(&self.user),
         });
         let expires = if key.fetches { 0 } else { self.expires };
         self.ask(at, expires, bench);
@@ -341,6 +345,7 @@ impl Phone {
         let net = &mut bench.net;
         self.repair_stream(net);
         let (contact, via) = (self.contact(), self.via());
+        let agent = Agent::of(&self.user);
         let key = &mut self.keys[at];
         let Some(dialog) = &mut key.dialog else {
             return;
@@ -348,11 +353,12 @@ impl Phone {
         dialog.cseq += 1;
         let to = key.target.uri(false);
         let headers = format!(
-            "Contact: <{contact}>\r\nEvent: {}{}\r\nAccept: {}\r\n{}Expires: {expires}\r\nUser-Agent: Simulated\r\n",
+            "Contact: <{contact}>\r\nEvent: {}{}\r\nAccept: {}\r\n{}Expires: {expires}\r\nUser-Agent: {}\r\n",
             key.package.token(),
             key.rates.parameters(),
             key.package.accept(),
             key.target.headers(),
+            agent.name(),
         );
         let branch = self.uac.branch(net);
         let request = Request {

@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) notify_rate: u32,
     pub(crate) notify_burst: u32,
     pub(crate) notifies_per_turn: usize,
+    pub(crate) notify_octets_per_turn: usize,
+    pub(crate) retransmission_octets: usize,
     pub(crate) postpone_at: usize,
     pub(crate) postponed_octets: usize,
 }
@@ -110,6 +112,8 @@ impl Plan {
             has_looper: rng.chance(200),
             postpone_at: rng.pick(&[1, 2, 512]),
             postponed_octets: rng.pick(&[0, 2_000, 1 << 20]),
+            notify_octets_per_turn: rng.pick(&[1, 5_000, 1 << 20]),
+            retransmission_octets: 1 << 20,
         }
     }
 

@@ -10,6 +10,8 @@ pub(crate) struct Text<'a> {
     pub(crate) start: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     pub(crate) body: &'a str,
+    /// Of the whole message.
+    pub(crate) octets: usize,
 }
 
 impl<'a> Text<'a> {
@@ -35,6 +37,7 @@ impl<'a> Text<'a> {
             start,
             headers,
             body,
+            octets: octets.len(),
         };
         let length = message.one("Content-Length").ok_or("no Content-Length")?;
         if length.parse() != Ok(body.len()) {

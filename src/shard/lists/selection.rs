@@ -170,10 +170,12 @@ impl Selection {
     }
 
     /// Adds the ends of those who left, as far as they fit.
-    fn push_leavers(&mut self, leavers: &[Leaver], octets_max: usize) {
+    fn push_leavers(&mut self, leavers: &[Leaver], budget: Budget) {
+        let mut resources = self.told.len();
         for (index, leaver) in leavers.iter().enumerate() {
             let end = self.elements.len();
             if !leaver.is_told {
+                resources += 1;
                 let state = InstanceState::Terminated(Termination::NoResource);
                 let instance = Instance {
                     id: leaver.number,
@@ -182,7 +184,8 @@ impl Selection {
                 };
                 self.write_resource(&leaver.uri, &leaver.name, instance);
             }
-            if self.octets() > octets_max && end > 0 {
+            let is_over = self.octets() > budget.octets || resources > budget.resources;
+            if is_over && resources > 1 {
                 return self.elements.truncate(end);
             }
             self.leavers_end = index + 1;
@@ -286,7 +289,7 @@ impl Shard {
             selection.shorten(budget.octets);
             is_cut |= selection.told.len() < chosen;
             if !is_cut && list.is_telling_all() && !list.leavers.is_empty() {
-                selection.push_leavers(&list.leavers, budget.octets);
+                selection.push_leavers(&list.leavers, budget);
             }
         }
     }

@@ -193,7 +193,7 @@ impl Dialog {
         if before.is_some_and(|before| list.version <= before) {
             return Err("the version goes back, seen by the phone");
         }
-        if before.is_none() && !list.is_full {
+        if before.is_none() && !list.is_full && self.agent.takes_all() {
             return Err("the first list is not full");
         }
         let old = std::mem::take(&mut self.lines);

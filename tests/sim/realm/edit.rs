@@ -22,6 +22,7 @@ use lamplighter::shard::directory::lists::StoredList;
 use lamplighter::shard::directory::user_range::UserRange;
 
 use crate::model::Style;
+use crate::phone::agent;
 use crate::plan::Plan;
 use crate::random::Rng;
 use crate::realm::Condition;
@@ -177,6 +178,7 @@ impl Realm {
             ..Domain::new(DOMAIN)
         };
         directory.add_domain(domain, &[]).unwrap();
+        directory.set_profiles(agent::profiles());
         for (user, has_alternative) in &self.accounts {
             directory.add_account(user, DOMAIN, "secret").unwrap();
             let details = Details {

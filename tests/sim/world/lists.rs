@@ -7,6 +7,8 @@ use crate::documents::read;
 use crate::invariants::Standing;
 use crate::network::Micros;
 use crate::phone::Dialog;
+use crate::phone::agent::Agent;
+use crate::phone::agent::PATH_OCTETS;
 use crate::phone::lists::Line;
 use crate::phone::lists::LineStanding;
 use crate::realm::DOMAIN;
@@ -77,6 +79,9 @@ impl World {
         if Watcher::of(list.uri).is_none_or(|uri| uri.user != target) {
             return Err(format!("the list {target} is told as {}", list.uri));
         }
+        if list.is_full && list.resources.iter().any(|it| it.instance.is_none()) {
+            return Err(format!("full without the state of all: {list:?}"));
+        }
         for resource in &list.resources {
             if let Some(instance) = &resource.instance {
                 self.judge_instance(watcher, target, resource.uri, instance, from)?;
@@ -87,7 +92,7 @@ impl World {
             return Ok(());
         }
         let uris: Vec<&str> = list.resources.iter().map(|resource| resource.uri).collect();
-        self.judge_members(target, &uris, from)?;
+        self.judge_members(target, &uris, true, from)?;
         let since = self.lists.get(key).map_or(now, |record| record.told_at);
         let is_edited = self.bench.realms.changed(since.min(from), now);
         let record = self.lists.entry(key.to_owned()).or_default();
@@ -102,6 +107,31 @@ impl World {
             return Err(format!("the order was {before:?} and is {uris:?}"));
         }
         Ok(())
+    }
+
+    /// A NOTIFY of a list is what its phone takes: so many resources, and where it tells not all,
+    /// what a path carries in one piece.
+    pub(super) fn judge_list_size(
+        &self,
+        text: &Text<'_>,
+        standing: &Standing,
+        watcher: Watcher<'_>,
+    ) -> Result<(), String> {
+        let content_type = text.one("Content-Type").unwrap_or_default();
+        let is_last = !matches!(standing, Standing::Active { .. });
+        if is_last || !content_type.starts_with("multipart/") {
+            return Ok(());
+        }
+        let list = rlmi::read(content_type, text.body)?;
+        let agent = Agent::of(watcher.user);
+        let is_datagram = text.one("Via").is_some_and(|via| via.contains("/UDP"));
+        let is_long = is_datagram && text.octets > PATH_OCTETS && !list.is_full;
+        let is_right =
+            list.resources.len() <= agent.resources_max() && !(is_long && list.resources.len() > 1);
+        match is_right {
+            true => Ok(()),
+            false => Err(format!("{} octets of {agent:?}: {list:?}", text.octets)),
+        }
     }
 
     /// One resource's instance in a NOTIFY.
@@ -199,18 +229,31 @@ impl World {
     }
 
     /// Who is in a list: all members of one of the configurations of the time, in order, and behind
-    /// them those who come and go.
-    fn judge_members(&self, target: &str, uris: &[&str], from: Micros) -> Result<(), String> {
+    /// them those who come and go. A phone that is never told all at once shows whoever is put into a
+    /// list at its end.
+    fn judge_members(
+        &self,
+        target: &str,
+        uris: &[&str],
+        in_order: bool,
+        from: Micros,
+    ) -> Result<(), String> {
         let now = self.bench.net.now;
         let realms = self.bench.realms.during(from, now);
         let is_right = |realm: &Realm| {
             let unfolded = realm.unfold(target).unwrap_or_default();
-            let fixed = uris.len().min(unfolded.members.len());
-            let (fixed, others) = uris.split_at(fixed);
             let uri_of = |member: &String| match member.contains('@') {
                 true => format!("sip:{member}"),
                 false => format!("sip:{member}@{DOMAIN}"),
             };
+            let mut uris = uris.to_vec();
+            if !in_order {
+                let members: Vec<String> = unfolded.members.iter().map(uri_of).collect();
+                let place = |uri: &&str| members.iter().position(|member| member == uri);
+                uris.sort_by_key(|uri| place(uri).unwrap_or(usize::MAX));
+            }
+            let fixed = uris.len().min(unfolded.members.len());
+            let (fixed, others) = uris.split_at(fixed);
             let users = (0..self.bench.net.plan.presentities).map(|it| (100 + it).to_string());
             let must_be = users.filter(|user| {
                 comes_and_goes(&unfolded, realm, user) && !self.may_be(user, false, from)
@@ -300,7 +343,10 @@ impl World {
         let lines = dialog.lines.iter().filter(is_there);
         let uris: Vec<&str> = lines.map(|line| line.uri.as_str()).collect();
         match knows_lists {
-            true => self.judge_members(target, &uris, from),
+            true => {
+                let in_order = Agent::of(watcher.user).takes_all();
+                self.judge_members(target, &uris, in_order, from)
+            }
             false => self.judge_series(watcher, target, &uris, from),
         }
     }

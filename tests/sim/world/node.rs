@@ -33,6 +33,8 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         notify_rate_per_phone: plan.notify_rate,
         notify_burst_per_phone: plan.notify_burst,
         notifies_per_turn: plan.notifies_per_turn,
+        notify_octets_per_turn: plan.notify_octets_per_turn,
+        retransmission_octets_max: plan.retransmission_octets,
         timers_per_turn: 2 * plan.notifies_per_turn,
         segment_octets_max: 1400,
         presentities_max: 1000,

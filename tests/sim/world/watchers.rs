@@ -19,6 +19,7 @@ use crate::network::SECOND;
 use crate::phone::Dialog;
 use crate::phone::Key;
 use crate::phone::Phone;
+use crate::phone::agent::Agent;
 use crate::phone::lists::Target;
 use crate::plan::Plan;
 use crate::realm::Handling;
@@ -103,12 +104,14 @@ impl World {
         let essence = without_versions(text.body) + if told.is_pending { "pending" } else { "" };
         let key = dialog_key(text, "To", "From");
         let since = self.bench.checker.last_told(&key).unwrap_or(now);
+        let watcher = text.uri("To").and_then(Watcher::of);
+        let takes_all = watcher.is_none_or(|watcher| Agent::of(watcher.user).takes_all());
         let notify = Notify {
             cseq,
             octets_hash: hash_of(octets),
             essence_hash: hash_of(essence.as_bytes()),
             version,
-            is_partial: is_full == Some(false),
+            is_partial: is_full == Some(false) && takes_all,
             is_reconfigured: self.bench.realms.changed(since, now),
             standing: told.standing.clone(),
             least_rate: least_rate(text.one("Subscription-State").unwrap_or_default()),
@@ -161,6 +164,7 @@ impl World {
         }
         if self.is_list(target) {
             self.list_notifies += 1;
+            self.judge_list_size(text, &told.standing, watcher)?;
             return self.judge_list_notify(text, told, content_type, watcher, target, key);
         }
         let shown = match text.body {
