@@ -77,6 +77,8 @@ pub(crate) struct Notify {
     pub(crate) version: Option<u32>,
     /// Of a list: it does not tell all there is.
     pub(crate) is_partial: bool,
+    /// It is of a list that its phone takes in parts: more of a fetch may follow.
+    pub(crate) may_go_on: bool,
     /// The operator read another configuration since the last one: the same again may come of it.
     pub(crate) is_reconfigured: bool,
     pub(crate) standing: Standing,
@@ -88,14 +90,15 @@ pub(crate) struct Notify {
     pub(crate) body_octets: usize,
 }
 
-/// The expiry in a NOTIFY without a body that goes before the last one of a fetch.
+/// The expiry in a NOTIFY that goes before the last one of a fetch: without a body, or with a part of
+/// a list.
 const WITHHELD_EXPIRES: u64 = 32;
 
 impl Notify {
     /// Whether the state of a fetch may be yet to follow.
     fn may_be_withheld(&self) -> bool {
         let expires = WITHHELD_EXPIRES;
-        self.body_octets == 0 && self.standing == Standing::Active { expires }
+        (self.body_octets == 0 || self.may_go_on) && self.standing == Standing::Active { expires }
     }
 }
 
@@ -455,7 +458,8 @@ impl Dialog {
                 return Err("a NOTIFY without a change and without a SUBSCRIBE");
             }
         }
-        if self.unsubscribed && !self.is_proven && notify.may_be_withheld() {
+        let may_follow = !self.is_proven || notify.may_go_on;
+        if self.unsubscribed && may_follow && notify.may_be_withheld() {
             return Ok(());
         }
         self.check_standing(now, &notify.standing)

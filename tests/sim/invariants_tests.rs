@@ -41,6 +41,7 @@ fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
         essence_hash: essence,
         version: Some(version),
         is_partial: false,
+        may_go_on: false,
         is_reconfigured: false,
         standing: Standing::Active { expires: left },
         least_rate: LeastRate::Nothing,

@@ -101,6 +101,9 @@ impl ListState {
                 resource.standing = Standing::Gone;
             }
         }
+        if let Some(last) = selection.told.last() {
+            self.next_place = last.place + 1;
+        }
         for leaver in &mut self.leavers[..selection.leavers_end] {
             leaver.is_told = true;
         }

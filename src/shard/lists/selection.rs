@@ -1,5 +1,5 @@
 //! Which resources the next NOTIFY of a list tells of: all, when all fit; else as many as fit, in
-//! the order of the list, and the next NOTIFY goes on.
+//! the order of the list, and the next NOTIFY goes on behind the last of them.
 //!
 //! What is chosen is rendered at once, because only its octets tell whether it fits. Nothing is
 //! taken back from the list by choosing: the NOTIFY may not go after all.
@@ -37,7 +37,7 @@ pub(crate) struct Selection {
     pub(super) elements: Vec<u8>,
     /// The parts with the states; in a series the one document.
     pub(super) parts: Vec<u8>,
-    /// Resources that are told, in order.
+    /// Resources that are told.
     pub(super) told: Vec<Told>,
     /// Of the leavers, those from here on are not told yet.
     pub(super) leavers_end: usize,
@@ -226,7 +226,8 @@ impl Shard {
         let of_list = subscription.decision.handling;
         let terms = subscription.terms.as_ref();
         let dialog = terms.and_then(|terms| terms.dialog.as_deref());
-        for (place, resource) in list.resources.iter_mut().enumerate() {
+        for place in list.turns() {
+            let resource = &mut list.resources[place];
             if resource.standing == Standing::Gone {
                 // The phone has answered the NOTIFY that said so.
                 resource.is_listed = false;

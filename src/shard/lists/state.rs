@@ -98,6 +98,8 @@ pub(crate) struct ListState {
     /// It is told once and then over, in as many NOTIFYs as that takes.
     pub(crate) is_fetch: bool,
     pub(crate) leavers: Vec<Leaver>,
+    /// Behind the last resource that was told: what changes all the time keeps nobody else waiting.
+    pub(crate) next_place: usize,
     /// The places of those who may come and go; empty in a list that follows no roster.
     place_by_aor: HashMap<Aor, u32>,
     /// Resources whose owner has not spoken yet.
@@ -127,6 +129,7 @@ impl ListState {
             is_unfinished: false,
             is_fetch: false,
             leavers: Vec::new(),
+            next_place: 0,
             place_by_aor: HashMap::new(),
             awaited: 0,
             numbers: 0,
@@ -237,11 +240,19 @@ impl ListState {
     pub(crate) fn mark_all(&mut self) {
         self.owes_full = true;
         self.is_unfinished = false;
+        self.next_place = 0;
         for resource in &mut self.resources {
             let is_told = resource.standing != Standing::Gone;
             resource.is_marked |= is_told;
             resource.is_owed = is_told;
         }
+    }
+
+    /// The places of all resources, in the order in which they are told.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
+        let places = self.resources.len();
+        let first = self.next_place.min(places);
+        (first..places).chain(0..first)
     }
 
     /// Whether full state is owed or under way.
@@ -285,6 +296,7 @@ impl ListState {
         if matches!(resource.standing, Standing::Leaving | Standing::Gone) {
             if resource.standing == Standing::Gone {
                 resource.shown = 0;
+                resource.is_listed = false;
             }
             resource.standing = Standing::Live;
             resource.decision = decision;
@@ -348,6 +360,7 @@ impl ListState {
     pub(crate) fn empty(&mut self) -> Vec<Post> {
         self.owes_full = true;
         self.is_unfinished = false;
+        self.next_place = 0;
         self.awaited = 0;
         self.place_by_aor.clear();
         let posts = self.posts().collect();

@@ -56,10 +56,12 @@ impl Agent {
 pub(crate) fn profiles() -> Vec<(Vec<AgentPattern>, Profile)> {
     let row = |agent: Agent, profile| (vec![AgentPattern::new(agent.name())], profile);
     let narrow = Profile {
+        name: Agent::Narrow.name().into(),
         list_octets: Some(PATH_OCTETS as u32),
         ..Profile::default()
     };
     let few = Profile {
+        name: Agent::Few.name().into(),
         list_resources: Some(Agent::Few.resources_max() as u16),
         ..Profile::default()
     };

@@ -125,6 +125,7 @@ impl World {
         let list = rlmi::read(content_type, text.body)?;
         let agent = Agent::of(watcher.user);
         let is_datagram = text.one("Via").is_some_and(|via| via.contains("/UDP"));
+        let is_datagram = is_datagram && agent != Agent::Few;
         let is_long = is_datagram && text.octets > PATH_OCTETS && !list.is_full;
         let is_right =
             list.resources.len() <= agent.resources_max() && !(is_long && list.resources.len() > 1);
@@ -185,7 +186,16 @@ impl World {
             LineStanding::Pending => is_handled(Handling::Confirm),
             LineStanding::Terminated(reason) => match reason.as_str() {
                 "rejected" => is_handled(Handling::Block),
-                "noresource" if resource.domain == DOMAIN => self.may_be(user, false, from),
+                "noresource" if resource.domain == DOMAIN => {
+                    let is_taken_off = |realm: &Realm| {
+                        let unfolded = realm.unfold(target).unwrap_or_default();
+                        unfolded.members.iter().all(|member| member != user)
+                    };
+                    // A list that is never told all at once cannot leave him out.
+                    let takes_all = Agent::of(watcher.user).takes_all();
+                    self.may_be(user, false, from)
+                        || !takes_all && self.bench.realms.during(from, now).any(is_taken_off)
+                }
                 "noresource" => true,
                 _ => false,
             },
@@ -240,35 +250,43 @@ impl World {
     ) -> Result<(), String> {
         let now = self.bench.net.now;
         let realms = self.bench.realms.during(from, now);
+        // What changed is told in several NOTIFYs, the last of which may not have come.
+        let is_under_way = !in_order && self.bench.realms.changed(from, now);
         let is_right = |realm: &Realm| {
             let unfolded = realm.unfold(target).unwrap_or_default();
             let uri_of = |member: &String| match member.contains('@') {
                 true => format!("sip:{member}"),
                 false => format!("sip:{member}@{DOMAIN}"),
             };
-            let mut uris = uris.to_vec();
-            if !in_order {
-                let members: Vec<String> = unfolded.members.iter().map(uri_of).collect();
-                let place = |uri: &&str| members.iter().position(|member| member == uri);
-                uris.sort_by_key(|uri| place(uri).unwrap_or(usize::MAX));
-            }
-            let fixed = uris.len().min(unfolded.members.len());
-            let (fixed, others) = uris.split_at(fixed);
+            let members: Vec<String> = unfolded.members.iter().map(uri_of).collect();
+            let (fixed, others): (Vec<&str>, Vec<&str>) = match in_order {
+                true => {
+                    let (fixed, others) = uris.split_at(uris.len().min(members.len()));
+                    (fixed.to_vec(), others.to_vec())
+                }
+                false => uris
+                    .iter()
+                    .partition(|uri| members.iter().any(|member| member == *uri)),
+            };
+            let has_members = match in_order {
+                true => members == fixed,
+                false => members.len() == fixed.len() || is_under_way,
+            };
             let users = (0..self.bench.net.plan.presentities).map(|it| (100 + it).to_string());
             let must_be = users.filter(|user| {
                 comes_and_goes(&unfolded, realm, user) && !self.may_be(user, false, from)
             });
             let mut must_be = must_be.map(|user| format!("sip:{user}@{DOMAIN}"));
-            unfolded
-                .members
-                .iter()
-                .map(uri_of)
-                .eq(fixed.iter().copied())
+            has_members
                 && others.iter().all(|uri| {
-                    let user = Watcher::of(uri).map_or("", |uri| uri.user);
+                    let uri = Watcher::of(uri);
+                    let user = uri.map_or("", |uri| uri.user);
+                    // Of another domain, he reads the same before and after he was taken off.
+                    let is_elsewhere = uri.is_some_and(|uri| uri.domain != DOMAIN);
                     comes_and_goes(&unfolded, realm, user) && self.may_be(user, true, from)
+                        || is_elsewhere && !in_order
                 })
-                && must_be.all(|uri| uris.contains(&uri.as_str()))
+                && (is_under_way || must_be.all(|uri| uris.contains(&uri.as_str())))
         };
         let mut alternatives = realms.clone();
         if alternatives.any(is_right) {

@@ -112,6 +112,7 @@ impl World {
             essence_hash: hash_of(essence.as_bytes()),
             version,
             is_partial: is_full == Some(false) && takes_all,
+            may_go_on: is_of_list && (!is_list || is_full == Some(false) && !takes_all),
             is_reconfigured: self.bench.realms.changed(since, now),
             standing: told.standing.clone(),
             least_rate: least_rate(text.one("Subscription-State").unwrap_or_default()),
