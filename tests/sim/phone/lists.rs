@@ -154,11 +154,12 @@ impl Phone {
             };
             let after = net.rng.below(5 * SECOND);
             net.wake(self.id, after, Wake::Subscribe(self.keys.len()));
-            let rates = Rates::pick(net);
+            // One resource a NOTIFY, one NOTIFY in two seconds: that follows nothing.
+            let rates = Some(Rates::pick(net)).filter(|rates| knows_lists || rates.gap() == 0);
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
-                rates,
+                rates: rates.unwrap_or(Rates("")),
                 fetches: net.rng.chance(50),
                 wanted: true,
                 dialog: None,
