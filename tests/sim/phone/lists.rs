@@ -154,8 +154,8 @@ impl Phone {
             };
             let after = net.rng.below(5 * SECOND);
             net.wake(self.id, after, Wake::Subscribe(self.keys.len()));
-            // One resource a NOTIFY, one NOTIFY in two seconds: that follows nothing.
-            let rates = Some(Rates::pick(net)).filter(|rates| knows_lists || rates.gap() == 0);
+            // Where a NOTIFY tells one resource, one in two seconds follows nothing.
+            let rates = Some(Rates::pick(net)).filter(|rates| rates.gap() < SECOND);
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
