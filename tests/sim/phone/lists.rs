@@ -154,12 +154,11 @@ impl Phone {
             };
             let after = net.rng.below(5 * SECOND);
             net.wake(self.id, after, Wake::Subscribe(self.keys.len()));
-            // Where a NOTIFY tells one resource, one in two seconds follows nothing.
-            let rates = Some(Rates::pick(net)).filter(|rates| rates.gap() < SECOND);
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
-                rates: rates.unwrap_or(Rates("")),
+                // A NOTIFY may tell one resource alone: how rates go with that is not judged.
+                rates: Rates(""),
                 fetches: net.rng.chance(50),
                 wanted: true,
                 dialog: None,
