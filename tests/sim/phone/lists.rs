@@ -135,6 +135,11 @@ pub(crate) enum LineStanding {
 impl Phone {
     /// A key, or two, for lists.
     pub(super) fn add_list(&mut self, net: &mut Net) {
+        // A NOTIFY of a list may tell one resource alone, and reports take of the phone's pace: how
+        // rates go with lists is not judged.
+        for key in &mut self.keys {
+            key.rates = Rates("");
+        }
         for _ in 0..net.rng.between(1, 2) {
             let knows_lists = net.rng.chance(750);
             let rosters = ["any-dn", "parked"];
@@ -157,7 +162,6 @@ impl Phone {
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
-                // A NOTIFY may tell one resource alone: how rates go with that is not judged.
                 rates: Rates(""),
                 fetches: net.rng.chance(50),
                 wanted: true,
