@@ -19,6 +19,10 @@ use crate::telemetry::Throttle;
 /// The least time between two lines about wrong passwords.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Too many attempts were wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LockedOut;
+
 /// The attempts at one node's HTTP.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -44,33 +48,51 @@ impl Attempts {
         }
     }
 
-    /// Whether an attempt of `peer` to be `user` of `realm` may be looked at; what is found of it
-    /// is said to [`Self::judged`].
+    /// The attempt of `peer` to be `user` of `realm`, whose outcome is for [`Self::judged`]; None
+    /// when its address is exempt.
+    ///
+    /// # Errors
+    /// [`LockedOut`] when it must not be looked at.
     pub(super) fn begin(
         &self,
         peer: IpAddr,
         realm: &str,
         user: &str,
         directory: &Directory,
-    ) -> Option<Attempt> {
-        let attempt = self.lockouts.borrow().attempt(peer, realm, user);
-        let is_exempt = directory.trusts(peer) || self.options.exempts(peer);
-        let is_locked = self.lockouts.borrow().is_locked_out(&attempt, self.now());
-        if is_locked && !is_exempt {
-            self.refused.set(self.refused.get() + 1);
-            return None;
+    ) -> Result<Option<Attempt>, LockedOut> {
+        let domain = directory.domain(realm);
+        let is_trusted = domain.is_some_and(|domain| domain.trusts(peer));
+        let is_exempt = is_trusted || self.options.exempts(peer);
+        if is_exempt {
+            return Ok(None);
         }
-        Some(attempt)
+        let lockouts = self.lockouts.borrow();
+        let attempt = lockouts.attempt(peer, realm, user);
+        if lockouts.is_locked_out(&attempt, self.now()) {
+            self.refused.set(self.refused.get() + 1);
+            return Err(LockedOut);
+        }
+        Ok(Some(attempt))
     }
 
     /// Whether the password of an attempt was right.
-    pub(super) fn judged(&self, attempt: &Attempt, peer: IpAddr, user: &str, is_right: bool) {
+    pub(super) fn judged(
+        &self,
+        attempt: Option<&Attempt>,
+        peer: IpAddr,
+        user: &str,
+        is_right: bool,
+    ) {
         let now = self.now();
+        let mut lockouts = self.lockouts.borrow_mut();
         if is_right {
-            return self.lockouts.borrow_mut().succeeded(attempt, now);
+            if let Some(attempt) = attempt {
+                lockouts.succeeded(attempt, now);
+            }
+            return;
         }
         self.wrong.set(self.wrong.get() + 1);
-        let begins = self.lockouts.borrow_mut().failed(attempt, now);
+        let begins = attempt.is_some_and(|attempt| lockouts.failed(attempt, now));
         if self.log.borrow_mut().is_due(Instant::now()) {
             tracing::info!(
                 address = %peer,

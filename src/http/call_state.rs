@@ -26,6 +26,7 @@ use hyper::header;
 use crate::http::Site;
 use crate::http::answer;
 use crate::http::answer::Answer;
+use crate::http::attempts::LockedOut;
 use crate::http::engine::Engine;
 use crate::http::fields::Fields;
 use crate::presence::Aor;
@@ -197,9 +198,10 @@ impl Statement {
 
         let lock = Lock::new(directory, &site.decoy, domain, user);
         let attempt = site.attempts.begin(peer, lock.realm, user, directory);
-        let attempt = attempt.ok_or(Refusal::TooMany)?;
+        let attempt = attempt.map_err(|LockedOut| Refusal::TooMany)?;
         let opened = lock.open(user, password);
-        site.attempts.judged(&attempt, peer, user, opened.is_some());
+        site.attempts
+            .judged(attempt.as_ref(), peer, user, opened.is_some());
         let (aor, domain) = opened.ok_or(Refusal::Forbidden)?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));

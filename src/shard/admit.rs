@@ -371,7 +371,7 @@ impl Shard {
         }
         let uptime = now.saturating_duration_since(self.options.epoch);
         let realm = DomainRealm { directory, domain };
-        let attempt = self.attempt(request, domain, now)?;
+        let attempt = self.attempt(request, &realm, now)?;
         let verdict = self
             .authenticator
             .verify(request.message, &realm, &mut self.replay, uptime);
@@ -401,10 +401,13 @@ impl Shard {
     fn attempt<'d>(
         &mut self,
         request: &Request<'_>,
-        domain: &Domain,
+        realm: &DomainRealm<'_>,
         now: Instant,
     ) -> Result<Option<Attempt>, Refusal<'d>> {
+        let domain = realm.domain;
+        // An account is one, however its name is written.
         let user = Authenticator::claimed_user(request.message, &domain.name);
+        let user = user.map(|user| realm.user_of(user));
         let Some(user) = user.filter(|_| !self.shield.is_exempt_address(request)) else {
             return Ok(None);
         };

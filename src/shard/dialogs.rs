@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::presence::profile::Profile;
 use crate::shard::Shard;
+use crate::shard::checks::any_address_of_record;
 use crate::shard::flow::Flow;
 use crate::shard::hop::moved_hop;
 use crate::shard::hop::named_hop;
@@ -172,6 +173,16 @@ impl Shard {
         is_moved
     }
 
+    /// Whether two subscriptions are of one watcher: an account does not end another's.
+    fn have_one_watcher(&self, one: SubscriptionId, other: SubscriptionId) -> bool {
+        let watcher = |id| {
+            let subscription = self.table.subscription(id)?;
+            let entry = self.table.dialog(subscription.dialog)?;
+            any_address_of_record(entry.watcher_uri(), &self.directory)
+        };
+        watcher(one) == watcher(other)
+    }
+
     /// The phone starts anew without having ended what it had: older subscriptions of its Contact
     /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
     pub(crate) fn replace_older(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
@@ -196,6 +207,7 @@ impl Shard {
             .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
             .map(|watcher| watcher.subscription)
             .filter(|other| phone_of(&self.table, *other) == Some(own))
+            .filter(|other| self.have_one_watcher(id, *other))
             .collect();
         for other in older {
             self.counters.subscriptions_replaced += 1;

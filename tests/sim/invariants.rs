@@ -130,7 +130,8 @@ struct Last {
     cseq: u32,
     octets_hash: u64,
     essence_hash: u64,
-    peer: SocketAddr,
+    /// The shard that sent it, and where to.
+    path: (u16, SocketAddr),
     first_at: Micros,
     latest_at: Micros,
     transmissions: u32,
@@ -251,7 +252,7 @@ impl Checker {
             && let Some(last) = &mut dialog.last
         {
             last.outcome.get_or_insert((now, Outcome::Abandoned));
-            self.paths.abandon(last.peer);
+            self.paths.abandon(last.path.1);
         }
         dialog.is_proven &= dialog.flow == *flow;
         dialog.flow = *flow;
@@ -305,7 +306,7 @@ impl Checker {
         let Some(last) = dialog.last.as_mut().filter(|last| last.cseq == cseq) else {
             return;
         };
-        self.paths.prove(now, last.peer);
+        self.paths.prove(now, last.path);
         if last.outcome.is_some() || status < 200 {
             return;
         }
@@ -504,7 +505,7 @@ impl Dialog {
             cseq: notify.cseq,
             octets_hash: notify.octets_hash,
             essence_hash: notify.essence_hash,
-            peer: notify.path.1,
+            path: notify.path,
             first_at: now,
             latest_at: now,
             transmissions: 1,

@@ -27,6 +27,9 @@ pub(crate) struct Paths {
     /// By shard and address: when the NOTIFY left whose answer will prove the path.
     asked: HashMap<(u16, SocketAddr), Micros>,
     silences: HashMap<IpAddr, Silence>,
+    /// By shard, address and port: when the first NOTIFY left since its last answer. Another port of
+    /// the host, or an answer to another shard, proves nothing to this one.
+    unanswered_since: HashMap<(u16, SocketAddr), Micros>,
 }
 
 /// The NOTIFYs to a host since its last answer.
@@ -55,8 +58,9 @@ impl Paths {
     }
 
     /// A NOTIFY that went there is answered.
-    pub(crate) fn prove(&mut self, now: Micros, peer: SocketAddr) {
+    pub(crate) fn prove(&mut self, now: Micros, (shard, peer): (u16, SocketAddr)) {
         self.proven.insert(peer);
+        self.unanswered_since.remove(&(shard, peer));
         let answered_at = now;
         let silence = Silence {
             since: None,
@@ -79,6 +83,8 @@ impl Paths {
     ) -> Result<(), &'static str> {
         let silence = self.silences.entry(peer.ip()).or_default();
         silence.since.get_or_insert(now);
+        // The engine forgets a proof with the last dialog of its path.
+        self.unanswered_since.entry((shard, peer)).or_insert(now);
         if self.proven.contains(&peer) {
             return Ok(());
         }
@@ -108,7 +114,10 @@ impl Paths {
     /// Whether the NOTIFY of a dialog may have to wait for the answer to another.
     pub(crate) fn wait(&self, now: Micros, peer: SocketAddr) -> Wait {
         let silence = self.silences.get(&peer.ip()).copied().unwrap_or_default();
-        match silence.since {
+        let own = self.unanswered_since.iter();
+        let own = own.filter(|((_, asked), _)| *asked == peer);
+        let own = own.map(|(_, since)| *since).min();
+        match [own, silence.since].into_iter().flatten().min() {
             None => Wait::Over(silence.answered_at),
             Some(since) if now < since + PATIENCE => Wait::Waits,
             Some(_) => Wait::MayBeGone,

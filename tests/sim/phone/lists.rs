@@ -135,6 +135,11 @@ pub(crate) enum LineStanding {
 impl Phone {
     /// A key, or two, for lists.
     pub(super) fn add_list(&mut self, net: &mut Net) {
+        // A NOTIFY of a list may tell one resource alone, and reports take of the phone's pace: how
+        // rates go with lists is not judged.
+        for key in &mut self.keys {
+            key.rates = Rates("");
+        }
         for _ in 0..net.rng.between(1, 2) {
             let knows_lists = net.rng.chance(750);
             let rosters = ["any-dn", "parked"];
@@ -154,11 +159,10 @@ impl Phone {
             };
             let after = net.rng.below(5 * SECOND);
             net.wake(self.id, after, Wake::Subscribe(self.keys.len()));
-            let rates = Rates::pick(net);
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
-                rates,
+                rates: Rates(""),
                 fetches: net.rng.chance(50),
                 wanted: true,
                 dialog: None,

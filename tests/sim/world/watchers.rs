@@ -341,7 +341,9 @@ fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
         Target::One(_) => 0,
         Target::List { .. } => Plan::RESOURCES_MAX as u64 * (one + 10 * MILLISECOND),
     };
-    2 * SECOND + plan.pace_max() + plan.propagation_max() + one + of_list
+    // What the least rates of its other keys ask for takes of the phone's pace as well.
+    let reports = if plan.rates > 0 { 3 } else { 1 };
+    2 * SECOND + reports * (plan.pace_max() + of_list) + plan.propagation_max() + one
 }
 
 /// The version of a body, and whether it is full when it is one of a list.
