@@ -145,6 +145,8 @@ fn options(epoch: Instant) -> Options {
         notify_rate_per_phone: 10,
         notify_burst_per_phone: 20,
         notifies_per_turn: 64,
+        notify_octets_per_turn: 4 << 20,
+        retransmission_octets_max: 64 << 20,
         timers_per_turn: 512,
         segment_octets_max: 1400,
         presentities_max: 1000,

@@ -29,7 +29,6 @@ use crate::shard::content::Written;
 use crate::shard::copies::Copies;
 use crate::shard::copies::Kept;
 use crate::shard::flow::Flow;
-use crate::shard::lists::PATH_OCTETS;
 use crate::shard::lists::Selection;
 use crate::shard::mark;
 use crate::shard::mark::Mark;
@@ -261,34 +260,6 @@ impl Shard {
         subscription.not_before = Some(at);
         self.arm_subscription(id);
         true
-    }
-
-    /// Whether a NOTIFY of a long list would be one too many to keep for being sent again; it is tried
-    /// anew after a pause.
-    fn lacks_room(&mut self, id: SubscriptionId, content: &Content, now: Instant) -> bool {
-        const PAUSE: Duration = Duration::from_secs(1);
-        let octets = match content {
-            Content::Resources => self.notifier.selection.octets(),
-            Content::Empty(_) | Content::Document(_) | Content::Withheld => 0,
-        };
-        let copies = self.notifier.copies.octets();
-        let fits =
-            octets <= PATH_OCTETS || copies + octets <= self.options.retransmission_octets_max;
-        let flow = self.flow_of(id).filter(|_| !fits);
-        if flow.is_none_or(|flow| flow.transport.is_reliable()) {
-            return false;
-        }
-        self.counters.notifies_short_of_room += 1;
-        if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.not_before = Some(now + PAUSE);
-        }
-        self.arm_subscription(id);
-        true
-    }
-
-    fn flow_of(&self, id: SubscriptionId) -> Option<Flow> {
-        let entry = self.table.dialog(self.table.subscription(id)?.dialog)?;
-        Some(self.table.flow_of(entry))
     }
 
     fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, now: Instant) -> bool {

@@ -1,8 +1,13 @@
 //! How much one NOTIFY of a list may tell: what its transport carries, the phone takes, and the path
 //! is known to bring there (W:A6.3, B5.10).
 
+use std::time::Duration;
+use std::time::Instant;
+
 use crate::presence::list::ListStyle;
 use crate::shard::Shard;
+use crate::shard::content::Content;
+use crate::shard::flow::Flow;
 use crate::shard::lists::Encoding;
 use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Phase;
@@ -13,7 +18,7 @@ use crate::shard::table::SubscriptionId;
 /// most take fragments, and less than this no datagram has to hold (W:A6.4).
 const UDP_OCTETS: usize = 60_000;
 /// Octets of a NOTIFY of changes on UDP: what nearly every path carries in one piece.
-pub(crate) const PATH_OCTETS: usize = 1400;
+const PATH_OCTETS: usize = 1400;
 /// Octets of a NOTIFY on a stream: five thousand resources, and less than may wait for a slow
 /// reader.
 const STREAM_OCTETS: usize = 4 << 20;
@@ -68,5 +73,38 @@ impl Shard {
             inflated_octets,
             resources,
         })
+    }
+
+    /// Whether a NOTIFY of a long list would be one too many to keep for being sent again; it is tried
+    /// anew after a pause.
+    pub(crate) fn lacks_room(
+        &mut self,
+        id: SubscriptionId,
+        content: &Content,
+        now: Instant,
+    ) -> bool {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let octets = match content {
+            Content::Resources => self.notifier.selection.octets(),
+            Content::Empty(_) | Content::Document(_) | Content::Withheld => 0,
+        };
+        let copies = self.notifier.copies.octets();
+        let fits =
+            octets <= PATH_OCTETS || copies + octets <= self.options.retransmission_octets_max;
+        let flow = self.flow_of(id).filter(|_| !fits);
+        if flow.is_none_or(|flow| flow.transport.is_reliable()) {
+            return false;
+        }
+        self.counters.notifies_short_of_room += 1;
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.not_before = Some(now + PAUSE);
+        }
+        self.arm_subscription(id);
+        true
+    }
+
+    fn flow_of(&self, id: SubscriptionId) -> Option<Flow> {
+        let entry = self.table.dialog(self.table.subscription(id)?.dialog)?;
+        Some(self.table.flow_of(entry))
     }
 }

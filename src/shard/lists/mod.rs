@@ -13,7 +13,6 @@ mod state;
 
 pub(crate) mod roster;
 
-pub(crate) use budget::PATH_OCTETS;
 pub(crate) use membership::ListPlan;
 pub(crate) use request::requires_list;
 pub(crate) use selection::Selection;

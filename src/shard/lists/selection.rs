@@ -15,18 +15,22 @@ use crate::presence::document::rlmi::Instance;
 use crate::presence::document::rlmi::InstanceState;
 use crate::presence::list::ListStyle;
 use crate::presence::policy::Handling;
+use crate::presence::specific_dialog::SpecificDialog;
 use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
+use crate::shard::directory::Directory;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::budget::Budget;
 use crate::shard::lists::state::Leaver;
 use crate::shard::lists::state::Resource;
 use crate::shard::lists::state::Standing;
 use crate::shard::outbox::Outbox;
+use crate::shard::places::Places;
 use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Watched;
 
 /// What of a list the NOTIFY at hand tells.
 #[derive(Debug, Default)]
@@ -193,6 +197,52 @@ impl Selection {
     }
 }
 
+/// What of its resources a subscription may see.
+struct Viewpoint<'a> {
+    watched: &'a Places<Watched>,
+    bodies: &'a mut Bodies,
+    directory: &'a Directory,
+    view: View,
+    /// A rule about the list itself is one about all of it.
+    of_list: Handling,
+    dialog: Option<&'a SpecificDialog>,
+    is_multipart: bool,
+}
+
+impl Viewpoint<'_> {
+    fn view_of(&self, resource: &Resource) -> View {
+        View {
+            privacy: resource.decision.privacy,
+            ..self.view
+        }
+    }
+
+    /// The shared part of a resource's document; None when it has no state to show.
+    fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
+        let watched = self.watched.get(resource.post?.watched.0 as usize)?;
+        if resource.standing != Standing::Live {
+            return None;
+        }
+        let view = self.view_of(resource);
+        match resource.decision.handling.min(self.of_list) {
+            Handling::Allow => {
+                let composed = watched.composed.as_deref()?;
+                let (aor, revision) = (&watched.aor, watched.revision);
+                Some(match self.dialog {
+                    Some(dialog) => Bodies::of_dialog(aor, composed, dialog, view, out),
+                    None => self.bodies.of(aor, revision, composed, view, out),
+                })
+            }
+            // In a series there is no other way to say that somebody may not be seen any more.
+            Handling::Block | Handling::Confirm if self.is_multipart => None,
+            Handling::Block | Handling::Confirm | Handling::PoliteBlock => {
+                let style = self.directory.style_of(&watched.aor);
+                Some(self.bodies.of_blank(&watched.aor, style, view, out))
+            }
+        }
+    }
+}
+
 impl Shard {
     /// Chooses what the next NOTIFY of a list subscription tells.
     pub(crate) fn select_resources(&mut self, id: SubscriptionId, out: &mut Outbox) {
@@ -222,10 +272,17 @@ impl Shard {
         };
         list.forget_leavers();
         selection.begin(dialect, dialect.is_multipart && list.owes_full);
-        let mut is_cut = false;
-        let of_list = subscription.decision.handling;
         let terms = subscription.terms.as_ref();
-        let dialog = terms.and_then(|terms| terms.dialog.as_deref());
+        let mut viewpoint = Viewpoint {
+            watched: &self.table.watched,
+            bodies: &mut self.bodies,
+            directory: &self.directory,
+            view: subscription.view,
+            of_list: subscription.decision.handling,
+            dialog: terms.and_then(|terms| terms.dialog.as_deref()),
+            is_multipart: dialect.is_multipart,
+        };
+        let mut is_cut = false;
         for place in list.turns() {
             let resource = &mut list.resources[place];
             if resource.standing == Standing::Gone {
@@ -236,33 +293,7 @@ impl Shard {
             if !resource.is_marked || selection.is_full && resource.standing == Standing::Leaving {
                 continue;
             }
-            let view = View {
-                privacy: resource.decision.privacy,
-                ..subscription.view
-            };
-            let watched = resource
-                .post
-                .and_then(|post| self.table.watched.get(post.watched.0 as usize));
-            // A rule about the list itself is one about all of it.
-            let handling = resource.decision.handling.min(of_list);
-            let body = match (resource.standing, handling, watched) {
-                (Standing::Live, Handling::Allow, Some(watched)) => {
-                    let composed = watched.composed.as_deref();
-                    let (aor, revision) = (&watched.aor, watched.revision);
-                    composed.map(|composed| match dialog {
-                        Some(dialog) => Bodies::of_dialog(aor, composed, dialog, view, out),
-                        None => self.bodies.of(aor, revision, composed, view, out),
-                    })
-                }
-                // In a series there is no other way to say that somebody may not be seen any more.
-                (Standing::Live, handling, Some(watched))
-                    if handling == Handling::PoliteBlock || !dialect.is_multipart =>
-                {
-                    let style = self.directory.style_of(&watched.aor);
-                    Some(self.bodies.of_blank(&watched.aor, style, view, out))
-                }
-                _ => None,
-            };
+            let body = viewpoint.state_of(resource, out);
             let is_nothing = body.is_none() && !dialect.is_multipart;
             let is_known = resource.shown == shown_as(resource, body.as_ref());
             if is_nothing || is_known && !resource.is_owed {
@@ -274,6 +305,7 @@ impl Shard {
                 true => resource.version,
                 false => subscription.version,
             };
+            let view = viewpoint.view_of(resource);
             selection.push(place, resource, view, version, body.as_ref(), &out.arena);
             let is_over = selection.octets() > budget.inflated_octets;
             if selection.told.len() > 1 && (is_over || selection.told.len() > budget.resources) {
