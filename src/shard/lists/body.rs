@@ -111,7 +111,9 @@ impl ListState {
             self.drop_leavers();
         }
         let are_told = selection.is_full || self.leavers.iter().all(|leaver| leaver.is_told);
-        let is_owed = self.resources.iter().any(|resource| resource.is_owed);
+        let mut owed = self.resources.iter().filter(|it| it.is_owed).peekable();
+        let is_owed = owed.peek().is_some();
+        debug_assert!(owed.all(|it| it.is_marked && it.standing != Standing::Gone));
         self.is_unfinished = is_owed || !are_told;
     }
 

@@ -314,6 +314,7 @@ impl ListState {
             Some(resource) if !resource.is_fixed && !is_series && !resource.is_listed => {
                 resource.standing = Standing::Gone;
                 resource.is_marked = false;
+                resource.is_owed = false;
                 true
             }
             Some(resource) if !resource.is_fixed && !is_series => {
