@@ -92,7 +92,10 @@ pub(super) fn heading(aor: &Aor, list: &Resolved) -> String {
         1 => "1 member".to_owned(),
         count => format!("{count} members"),
     };
-    let name = &list.name;
+    let name = match &*list.name {
+        "" => aor.user(),
+        name => name,
+    };
     let mut text = visible(&format!(
         "{aor} \"{name}\", {}, {members}",
         word(list.style)

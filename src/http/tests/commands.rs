@@ -180,9 +180,9 @@ fn what_cannot_be_done_with_a_list_is_refused() {
     }
     let name = format!("list=x@abc.com&name={}", "x".repeat(1025));
     server.refuses("/list/create", &name, 400, "longer than 1024");
-    let many: Vec<String> = (0..1001).map(|user| user.to_string()).collect();
+    let many: Vec<String> = (0..10_001).map(|user| user.to_string()).collect();
     let many = format!("list=x@abc.com&members={}", many.join("+"));
-    server.refuses("/list/create", &many, 409, "more than 1000 members");
+    server.refuses("/list/create", &many, 409, "more than 10000 members");
     let body = "x".repeat(300 << 10);
     server.refuses("/list/create", &body, 413, "longer than");
 }
