@@ -172,8 +172,8 @@ impl Lab {
         }
     }
 
-    fn tell(&mut self, transport_expires: u32, more: &str) -> Heard {
-        let sent = self.subscribe("biglist", "list", transport_expires, more);
+    fn tell(&mut self, expires: u32, more: &str) -> Heard {
+        let sent = self.subscribe("biglist", "list", expires, more);
         self.listen(sent)
     }
 }
