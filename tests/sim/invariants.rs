@@ -306,8 +306,12 @@ impl Checker {
         let Some(last) = dialog.last.as_mut().filter(|last| last.cseq == cseq) else {
             return;
         };
+        // An answer that comes again shows the path, and says nothing of the NOTIFY under way now.
+        if last.outcome.is_some() {
+            return self.paths.note_proof(last.path.1);
+        }
         self.paths.prove(now, last.path);
-        if last.outcome.is_some() || status < 200 {
+        if status < 200 {
             return;
         }
         let waited = now - last.first_at;
