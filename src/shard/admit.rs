@@ -2,29 +2,26 @@
 //! failure answers).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::check_extensions;
 use crate::shard::directory::AuthMode;
-use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::directory::DomainRealm;
+use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::flow::ShardId;
 use crate::shard::hop::response_flow;
 use crate::shard::mail::Mail;
 use crate::shard::mark::Mark;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::TOO_MANY_ATTEMPTS;
 use crate::shard::shield::auth_lockout::Attempt;
+use crate::shard::turn::Turn;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -59,7 +56,7 @@ pub(crate) enum Identity {
     Believed,
 }
 
-impl Shard {
+impl Engine {
     /// A datagram, or a message cut from a stream, and what it says if it is a plain 200: nearly all
     /// of those answer a NOTIFY of ours, the rest is read in full.
     pub(crate) fn handle_octets(
@@ -68,10 +65,9 @@ impl Shard {
         octets: &[u8],
         answer: Option<PlainAnswer<'_>>,
         is_forwarded: bool,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        if answer.is_some_and(|answer| self.handle_answer(&answer, &flow, now, out)) {
+        if answer.is_some_and(|answer| self.handle_answer(&answer, &flow, turn)) {
             return;
         }
         let framing = if flow.transport.is_reliable() {
@@ -80,13 +76,13 @@ impl Shard {
             Framing::Datagram
         };
         let Ok(message) = Message::parse(octets, framing) else {
-            self.counters.messages_unreadable += 1;
+            turn.counters.messages_unreadable += 1;
             return;
         };
-        self.counters.messages_received += 1;
-        if !is_forwarded && let Some(shard) = self.home_of(&message, &flow) {
-            self.counters.messages_misdirected += 1;
-            out.mail.push((
+        turn.counters.messages_received += 1;
+        if !is_forwarded && let Some(shard) = self.home_of(&message, &flow, turn) {
+            turn.counters.messages_misdirected += 1;
+            turn.out.mail.push((
                 shard,
                 Mail::Misdirected {
                     flow,
@@ -96,42 +92,40 @@ impl Shard {
             return;
         }
         match message.start_line() {
-            StartLine::Response { code, .. } => {
-                self.handle_response(&message, code, &flow, now, out)
-            }
+            StartLine::Response { code, .. } => self.handle_response(&message, code, &flow, turn),
             StartLine::Request { method, uri } => {
-                self.handle_request(&message, method, uri, flow, now, out)
+                self.handle_request(&message, method, uri, flow, turn)
             }
         }
     }
 
     /// The other shard a message belongs to: the one that minted its branch or To-tag, or, on a
     /// crowded flow, the one its Call-ID names.
-    fn home_of(&self, message: &Message<'_>, flow: &Flow) -> Option<ShardId> {
-        if self.options.shards < 2 {
+    fn home_of(&self, message: &Message<'_>, flow: &Flow, turn: &Turn<'_>) -> Option<ShardId> {
+        if turn.options.shards < 2 {
             return None;
         }
         let home = match message.start_line() {
             StartLine::Response { .. } => Mark::of_branch(message.via()?.branch?)?.shard,
             StartLine::Request { method, .. } => match message.to()?.tag() {
                 Some(tag) => Mark::of_tag(tag)?.shard,
-                None if method == Method::Subscribe && self.is_crowded(flow) => {
-                    self.shard_of_call_id(message.call_id())
+                None if method == Method::Subscribe && self.is_crowded(flow, turn) => {
+                    self.shard_of_call_id(message.call_id(), turn)
                 }
                 None => return None,
             },
         };
-        (home != self.options.id && home.0 < self.options.shards).then_some(home)
+        (home != turn.options.id && home.0 < turn.options.shards).then_some(home)
     }
 
     /// One busy SBC on one source port must not pin all work to one core.
-    fn is_crowded(&self, flow: &Flow) -> bool {
+    fn is_crowded(&self, flow: &Flow, turn: &Turn<'_>) -> bool {
         !flow.transport.is_reliable()
-            && self.table.dialogs_of_peer(flow.peer) >= self.options.subscriptions_per_flow_home
+            && self.table.dialogs_of_peer(flow.peer) >= turn.options.subscriptions_per_flow_home
     }
 
-    fn shard_of_call_id(&self, call_id: &[u8]) -> ShardId {
-        ShardId((fnv1a(call_id) % u64::from(self.options.shards)) as u16)
+    fn shard_of_call_id(&self, call_id: &[u8], turn: &Turn<'_>) -> ShardId {
+        ShardId((fnv1a(call_id) % u64::from(turn.options.shards)) as u16)
     }
 
     fn handle_request(
@@ -140,8 +134,7 @@ impl Shard {
         method: Method<'_>,
         uri: &[u8],
         flow: Flow,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         if method == Method::Ack {
             return;
@@ -153,9 +146,9 @@ impl Shard {
         };
         if let Some(fault) = message.fault() {
             if message.is_answerable() {
-                self.refuse(&request, &Refusal::Fault(fault), now, out);
+                self.refuse(&request, &Refusal::Fault(fault), turn);
             } else {
-                self.counters.messages_unreadable += 1;
+                turn.counters.messages_unreadable += 1;
             }
             return;
         }
@@ -163,34 +156,33 @@ impl Shard {
             method,
             Method::Subscribe | Method::Publish | Method::Register
         ) {
-            let (key, arrival) = self.transactions.begin(message, now);
+            let (key, arrival) = self.transactions.begin(message, turn.now);
             match arrival {
                 Arrival::New => request.transaction = Some(key),
                 Arrival::UnderWay => {
-                    self.counters.requests_retransmitted += 1;
+                    turn.counters.requests_retransmitted += 1;
                     return;
                 }
                 Arrival::Answered(response) => {
-                    self.counters.requests_retransmitted += 1;
-                    let start = out.arena.len();
-                    out.arena.extend_from_slice(response);
-                    let end = out.arena.len();
-                    self.transmit(response_flow(&request), start..end, 0..0, out);
+                    turn.counters.requests_retransmitted += 1;
+                    let start = turn.out.arena.len();
+                    turn.out.arena.extend_from_slice(response);
+                    let end = turn.out.arena.len();
+                    turn.transmit(response_flow(&request), start..end, 0..0);
                     return;
                 }
                 Arrival::Merged => {
-                    return self.refuse(&request, &Refusal::Plain(Status::LOOP_DETECTED), now, out);
+                    return self.refuse(&request, &Refusal::Plain(Status::LOOP_DETECTED), turn);
                 }
             }
         }
         let is_in_dialog =
             method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
         if !is_in_dialog && method != Method::Cancel {
-            return self.serve_guarded(&request, method, uri, now, out);
+            return self.serve_guarded(&request, method, uri, turn);
         }
-        let directory = Arc::clone(&self.directory);
-        if let Err(refusal) = self.serve(&request, method, uri, &directory, now, out) {
-            self.refuse(&request, &refusal, now, out);
+        if let Err(refusal) = self.serve(&request, method, uri, turn) {
+            self.refuse(&request, &refusal, turn);
         }
     }
 
@@ -200,25 +192,23 @@ impl Shard {
         request: &Request<'_>,
         method: Method<'_>,
         uri: &[u8],
-        directory: &'d Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         match method {
             Method::Subscribe => {
                 if let Some(tag) = request.message.to().and_then(|to| to.tag()) {
-                    return self.serve_in_dialog(request, tag, directory, now, out);
+                    return self.serve_in_dialog(request, tag, turn);
                 }
-                let target = self.resolve(uri, &request.flow, directory)?;
-                self.serve_subscribe(request, target, directory, now, out)
+                let target = self.resolve(uri, &request.flow, turn)?;
+                self.serve_subscribe(request, target, turn)
             }
             Method::Publish => {
-                let target = self.resolve(uri, &request.flow, directory)?;
-                self.serve_publish(request, target, directory, now, out)
+                let target = self.resolve(uri, &request.flow, turn)?;
+                self.serve_publish(request, target, turn)
             }
-            Method::Register => self.serve_register(request, uri, directory, now, out),
+            Method::Register => self.serve_register(request, uri, turn),
             Method::Options => {
-                let domain = match self.resolve(uri, &request.flow, directory)? {
+                let domain = match self.resolve(uri, &request.flow, turn)? {
                     Target::Presentity { domain, .. } => Some(domain),
                     Target::Server => None,
                 };
@@ -226,12 +216,12 @@ impl Shard {
                 let is_stranger = !domain.is_some_and(believes);
                 let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
                 check_extensions(request.message)?;
-                self.respond_options(request, is_stranger, is_registrar, now, out);
+                self.respond_options(request, is_stranger, is_registrar, turn);
                 Ok(())
             }
-            Method::Notify => self.serve_stray_notify(request, now, out),
-            Method::Cancel => self.serve_cancel(request, now, out),
-            Method::Invite => Err(self.refuse_call(uri, &request.flow, directory)),
+            Method::Notify => self.serve_stray_notify(request, turn),
+            Method::Cancel => self.serve_cancel(request, turn),
+            Method::Invite => Err(self.refuse_call(uri, &request.flow, turn)),
             Method::Other(_) => Err(Refusal::Method(Status::NOT_IMPLEMENTED)),
             _ => Err(Refusal::Method(Status::METHOD_NOT_ALLOWED)),
         }
@@ -239,8 +229,8 @@ impl Shard {
 
     /// No call is routed here. Phones that are registered with us are told so in words, for they
     /// have reason to think otherwise.
-    fn refuse_call<'d>(&self, uri: &[u8], flow: &Flow, directory: &'d Directory) -> Refusal<'d> {
-        match self.resolve(uri, flow, directory) {
+    fn refuse_call<'d>(&self, uri: &[u8], flow: &Flow, turn: &Turn<'d>) -> Refusal<'d> {
+        match self.resolve(uri, flow, turn) {
             Ok(Target::Presentity { domain, .. }) if domain.is_registrar => Refusal::NoCalls,
             _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
         }
@@ -250,13 +240,12 @@ impl Shard {
     fn serve_cancel<'d>(
         &mut self,
         request: &Request<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        if !self.transactions.knows_cancelled(request.message, now) {
+        if !self.transactions.knows_cancelled(request.message, turn.now) {
             return Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST));
         }
-        self.respond_ok(request, now, out);
+        self.respond_ok(request, turn);
         Ok(())
     }
 
@@ -264,8 +253,7 @@ impl Shard {
     fn serve_stray_notify<'d>(
         &mut self,
         request: &Request<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let event = request
             .message
@@ -273,7 +261,7 @@ impl Shard {
             .and_then(Event::parse)
             .ok_or(Refusal::BadEvent)?;
         if event.package.eq_ignore_ascii_case(b"keep-alive") {
-            self.respond_ok(request, now, out);
+            self.respond_ok(request, turn);
             return Ok(());
         }
         if Package::from_token(event.package).is_none() {
@@ -294,7 +282,7 @@ impl Shard {
         &self,
         uri: &[u8],
         flow: &Flow,
-        directory: &'d Directory,
+        turn: &Turn<'d>,
     ) -> Result<Target<'d>, Refusal<'d>> {
         if uri.len() > URI_OCTETS_MAX {
             return Err(Fault::UriTooLong.into());
@@ -306,7 +294,7 @@ impl Shard {
         }
         let mut host = String::with_capacity(uri.host.len());
         uri.write_host(&mut host);
-        if let Some(domain) = directory.domain(&host) {
+        if let Some(domain) = turn.directory.domain(&host) {
             let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
             if !uri.write_user(&mut user) {
                 return Err(Fault::RequestUri.into());
@@ -316,9 +304,9 @@ impl Shard {
                 domain,
             });
         }
-        let is_ourselves = uri
-            .ip()
-            .is_some_and(|ip| self.is_local(SocketAddr::new(ip, uri.port.unwrap_or(5060)), flow));
+        let is_ourselves = uri.ip().is_some_and(|ip| {
+            self.is_local(SocketAddr::new(ip, uri.port.unwrap_or(5060)), flow, turn)
+        });
         if is_ourselves {
             Ok(Target::Server)
         } else {
@@ -328,9 +316,9 @@ impl Shard {
 
     /// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
     /// none.
-    pub(crate) fn is_local(&self, address: SocketAddr, flow: &Flow) -> bool {
+    pub(crate) fn is_local(&self, address: SocketAddr, flow: &Flow, turn: &Turn<'_>) -> bool {
         let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
-        is_it(&flow.local) || self.options.local_addresses.iter().any(is_it)
+        is_it(&flow.local) || turn.options.local_addresses.iter().any(is_it)
     }
 
     /// What every request about somebody must pass: it is about somebody, it requires nothing that
@@ -339,19 +327,18 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         target: Target<'d>,
-        directory: &'d Directory,
-        now: Instant,
+        turn: &mut Turn<'d>,
     ) -> Result<(Aor, &'d Domain, Identity), Refusal<'d>> {
         let Target::Presentity { aor, domain } = target else {
             return Err(Refusal::Plain(Status::NOT_FOUND));
         };
         check_extensions(request.message)?;
-        let identity = self.authenticate(request, domain, directory, now)?;
+        let identity = self.authenticate(request, domain, turn)?;
         let user = match &identity {
             Identity::User(user) => Some(user.as_str()),
             Identity::Believed => None,
         };
-        self.check_shares(request, &aor, domain, user, now)?;
+        self.check_shares(request, &aor, domain, user, turn)?;
         Ok((aor, domain, identity))
     }
 
@@ -360,8 +347,7 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         domain: &'d Domain,
-        directory: &'d Directory,
-        now: Instant,
+        turn: &mut Turn<'d>,
     ) -> Result<Identity, Refusal<'d>> {
         if domain.believes(request.flow.peer.ip()) {
             return Ok(Identity::Believed);
@@ -369,20 +355,23 @@ impl Shard {
         if domain.auth == AuthMode::Trusted {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
-        let uptime = now.saturating_duration_since(self.options.epoch);
-        let realm = DomainRealm { directory, domain };
-        let attempt = self.attempt(request, &realm, now)?;
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        let realm = DomainRealm {
+            directory: turn.directory,
+            domain,
+        };
+        let attempt = self.attempt(request, &realm, turn)?;
         let verdict = self
             .authenticator
             .verify(request.message, &realm, &mut self.replay, uptime);
         match verdict {
             Ok(username) => {
-                self.note_proof(attempt, now);
+                self.note_proof(attempt, turn);
                 Ok(Identity::User(realm.user_of(username)))
             }
-            Err(Denied::Stale) => Err(self.refuse_stale(request, domain, now)),
+            Err(Denied::Stale) => Err(self.refuse_stale(request, domain, turn)),
             Err(Denied::Wrong) => {
-                self.note_wrong(attempt, now);
+                self.note_wrong(attempt, turn);
                 Err(Refusal::Challenge {
                     domain,
                     stale: false,
@@ -402,7 +391,7 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         realm: &DomainRealm<'_>,
-        now: Instant,
+        turn: &mut Turn<'d>,
     ) -> Result<Option<Attempt>, Refusal<'d>> {
         let domain = realm.domain;
         // An account is one, however its name is written.
@@ -413,32 +402,32 @@ impl Shard {
         };
         let peer = request.flow.peer.ip();
         let attempt = self.shield.lockouts.attempt(peer, &domain.name, &user);
-        let at = self.shield.nanos(now);
+        let at = self.shield.nanos(turn.now);
         if self.shield.lockouts.is_locked_out(&attempt, at) {
-            self.counters.attempts_forbidden += 1;
+            turn.counters.attempts_forbidden += 1;
             return Err(TOO_MANY_ATTEMPTS);
         }
         Ok(Some(attempt))
     }
 
-    fn note_proof(&mut self, attempt: Option<Attempt>, now: Instant) {
-        let at = self.shield.nanos(now);
+    fn note_proof(&mut self, attempt: Option<Attempt>, turn: &Turn<'_>) {
+        let at = self.shield.nanos(turn.now);
         if let Some(attempt) = attempt {
             self.shield.lockouts.succeeded(&attempt, at);
         }
     }
 
-    fn note_wrong(&mut self, attempt: Option<Attempt>, now: Instant) {
-        self.counters.attempts_wrong += 1;
-        let at = self.shield.nanos(now);
+    fn note_wrong(&mut self, attempt: Option<Attempt>, turn: &mut Turn<'_>) {
+        turn.counters.attempts_wrong += 1;
+        let at = self.shield.nanos(turn.now);
         if let Some(attempt) = attempt {
             let begins = self.shield.lockouts.failed(&attempt, at);
-            self.counters.lockouts += u64::from(begins);
+            turn.counters.lockouts += u64::from(begins);
         }
     }
 
     /// The address of record in From, when it is of a domain we serve.
-    pub(crate) fn sender(&self, request: &Request<'_>, directory: &Directory) -> Option<Aor> {
-        address_of_record(request.message.from()?.uri, directory)
+    pub(crate) fn sender(&self, request: &Request<'_>, turn: &Turn<'_>) -> Option<Aor> {
+        address_of_record(request.message.from()?.uri, turn.directory)
     }
 }

@@ -7,8 +7,6 @@
 //! of the composed state; who holds it, only the owner knows.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::appearance;
@@ -19,16 +17,14 @@ use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Privacy;
 use crate::presence::subscription::Termination;
-use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::bodies::Body;
 use crate::shard::bodies::hash_of;
-use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Claim;
 use crate::shard::mail::Mail;
 use crate::shard::mail::SeizeRefused;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::subscribe::Admitted;
@@ -36,6 +32,7 @@ use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::table::Post;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 use crate::sip::Message;
 use crate::sip::StartLine;
 use crate::sip::Status;
@@ -70,14 +67,13 @@ impl Seizures {
 }
 
 // As the shard of the phone.
-impl Shard {
+impl Engine {
     /// Asks the owner for the appearance that a SUBSCRIBE names; the subscription begins when it is
     /// granted.
     pub(crate) fn seize<'d>(
         &mut self,
         admitted: &Admitted<'_, 'd>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let Admitted {
             request,
@@ -86,18 +82,18 @@ impl Shard {
             ..
         } = *admitted;
         let index = appearance_index(request.message)?;
-        let owner = Self::owner(aor, self.options.shards);
-        if owner == self.options.id {
-            let outcome = self.claim(aor, index, now, out);
-            return self.begin_seizure(admitted, outcome, now, out);
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
+            let outcome = self.claim(aor, index, turn);
+            return self.begin_seizure(admitted, outcome, turn);
         }
-        let waiting = self.wait_for_owner(request, sender, Package::LineSeize, now)?;
+        let waiting = self.wait_for_owner(request, sender, Package::LineSeize, turn)?;
         let mail = Mail::Seize {
             aor: aor.clone(),
             index,
-            reply_to: (self.options.id, waiting),
+            reply_to: (turn.options.id, waiting),
         };
-        out.mail.push((owner, mail));
+        turn.out.mail.push((owner, mail));
         Ok(())
     }
 
@@ -106,10 +102,9 @@ impl Shard {
         &mut self,
         waiting: u32,
         outcome: Result<Claim, SeizeRefused>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting) else {
+        let Some(waiting) = self.take_waiting(waiting, turn) else {
             // Nobody waits for it any more.
             self.seizures.released.extend(outcome.ok());
             return;
@@ -122,11 +117,10 @@ impl Shard {
             flow: waiting.flow,
             transaction: waiting.transaction,
         };
-        let directory = Arc::clone(&self.directory);
         let sender = waiting.sender.as_deref();
-        let seized = self.go_on_seizing(&request, sender, outcome, &directory, now, out);
+        let seized = self.go_on_seizing(&request, sender, outcome, turn);
         if let Err(refusal) = seized {
-            self.refuse(&request, &refusal, now, out);
+            self.refuse(&request, &refusal, turn);
         }
     }
 
@@ -136,12 +130,10 @@ impl Shard {
         request: &Request<'_>,
         sender: Option<&[u8]>,
         outcome: Result<Claim, SeizeRefused>,
-        directory: &'d Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let target = match request.message.start_line() {
-            StartLine::Request { uri, .. } => self.resolve(uri, &request.flow, directory),
+            StartLine::Request { uri, .. } => self.resolve(uri, &request.flow, turn),
             StartLine::Response { .. } => Err(Refusal::Plain(Status::NOT_FOUND)),
         };
         match target {
@@ -151,9 +143,9 @@ impl Shard {
                     aor: &aor,
                     sender,
                     domain,
-                    directory,
+                    directory: turn.directory,
                 };
-                self.begin_seizure(&admitted, outcome, now, out)
+                self.begin_seizure(&admitted, outcome, turn)
             }
             Ok(Target::Server) | Err(_) => {
                 self.seizures.released.extend(outcome.ok());
@@ -166,14 +158,13 @@ impl Shard {
         &mut self,
         admitted: &Admitted<'_, 'd>,
         outcome: Result<Claim, SeizeRefused>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let claim = outcome.map_err(|refused| match refused {
             SeizeRefused::Taken => Refusal::Plain(Status::TEMPORARILY_UNAVAILABLE),
             SeizeRefused::TooMany => Refusal::OverLimit,
         })?;
-        let subscribed = self.subscribe(admitted, Some(&claim), now, out);
+        let subscribed = self.subscribe(admitted, Some(&claim), turn);
         if subscribed.is_err() {
             self.seizures.released.push(claim);
         }
@@ -211,7 +202,7 @@ impl Shard {
 
     /// Writes what a NOTIFY says of the appearance that is held, into a header alone (W:C10.2); None
     /// while its owner has not spoken.
-    pub(crate) fn write_seizure(&self, seizure: &Seizure, out: &mut Outbox) -> Option<Body> {
+    pub(crate) fn write_seizure(&self, seizure: &Seizure, turn: &mut Turn<'_>) -> Option<Body> {
         let watched = self.table.watched(seizure.post.watched)?;
         let index = seizure.index;
         let appearance = Appearance {
@@ -219,19 +210,19 @@ impl Shard {
             state: state_of(&watched.composed.as_ref()?.extras.appearances, index),
             party: None,
         };
-        let start = out.arena.len();
+        let start = turn.out.arena.len();
         let nobody = Privacy::StateOnly;
-        call_info::write_appearance(&mut out.arena, &watched.aor, &appearance, nobody);
-        let end = out.arena.len();
+        call_info::write_appearance(&mut turn.out.arena, &watched.aor, &appearance, nobody);
+        let end = turn.out.arena.len();
         Some(Body {
             call_info: start..end,
             octets: end..end,
-            hash: hash_of(&out.arena[start..]),
+            hash: hash_of(&turn.out.arena[start..]),
         })
     }
 
     /// An appearance that went on to something else needs its subscription no longer.
-    pub(crate) fn end_seizure_that_went_on(&mut self, id: SubscriptionId) {
+    pub(crate) fn end_seizure_that_went_on(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -245,56 +236,50 @@ impl Shard {
         let is_seized =
             state_of(&composed.extras.appearances, seizure.index) == AppearanceState::Seized;
         if !is_seized && subscription.phase == Phase::Active {
-            self.end_subscription(id, Termination::NoResource);
+            self.end_subscription(id, Termination::NoResource, turn);
         }
     }
 
     /// At the end of a turn: tells the owners what was given back.
-    pub(crate) fn release_claims(&mut self, now: Instant, out: &mut Outbox) {
+    pub(crate) fn release_claims(&mut self, turn: &mut Turn<'_>) {
         for claim in std::mem::take(&mut self.seizures.released) {
-            let owner = Self::owner(&claim.aor, self.options.shards);
-            if owner == self.options.id {
-                self.handle_release(&claim, now, out);
+            let owner = turn.owner_of(&claim.aor);
+            if owner == turn.options.id {
+                self.handle_release(&claim, turn);
             } else {
-                out.mail.push((owner, Mail::Release(claim)));
+                turn.out.mail.push((owner, Mail::Release(claim)));
             }
         }
     }
 }
 
 // As the line's owner.
-impl Shard {
+impl Engine {
     /// A phone of another shard wants an appearance.
     pub(crate) fn handle_seize(
         &mut self,
         aor: Aor,
         index: u8,
         reply_to: (ShardId, u32),
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let outcome = self.claim(&aor, index, now, out);
+        let outcome = self.claim(&aor, index, turn);
         let (shard, request) = reply_to;
-        out.mail
+        turn.out
+            .mail
             .push((shard, Mail::SeizeOutcome { request, outcome }));
     }
 
     /// The first one who wants an idle appearance has it.
-    fn claim(
-        &mut self,
-        aor: &Aor,
-        index: u8,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Result<Claim, SeizeRefused> {
+    fn claim(&mut self, aor: &Aor, index: u8, turn: &mut Turn<'_>) -> Result<Claim, SeizeRefused> {
         if self.appearance(aor, index) != AppearanceState::Idle {
-            self.counters.appearances_refused += 1;
+            turn.counters.appearances_refused += 1;
             return Err(SeizeRefused::Taken);
         }
-        if !self.say_appearance(aor, index, AppearanceState::Seized, now, out) {
+        if !self.say_appearance(aor, index, AppearanceState::Seized, turn) {
             return Err(SeizeRefused::TooMany);
         }
-        self.counters.appearances_seized += 1;
+        turn.counters.appearances_seized += 1;
         self.seizures.claims += 1;
         let number = self.seizures.claims;
         self.seizures.held.insert((aor.clone(), index), number);
@@ -303,14 +288,14 @@ impl Shard {
     }
 
     /// A phone holds an appearance no longer: it is idle, unless it does something by now.
-    pub(crate) fn handle_release(&mut self, claim: &Claim, now: Instant, out: &mut Outbox) {
+    pub(crate) fn handle_release(&mut self, claim: &Claim, turn: &mut Turn<'_>) {
         let key = (claim.aor.clone(), claim.index);
         if self.seizures.held.get(&key) != Some(&claim.number) {
             return;
         }
         self.seizures.held.remove(&key);
         if self.appearance(&claim.aor, claim.index) == AppearanceState::Seized {
-            self.say_appearance(&claim.aor, claim.index, AppearanceState::Idle, now, out);
+            self.say_appearance(&claim.aor, claim.index, AppearanceState::Idle, turn);
         }
     }
 
@@ -327,15 +312,14 @@ impl Shard {
         aor: &Aor,
         index: u8,
         state: AppearanceState,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let said = Said::Appearance(Appearance {
             index,
             state,
             party: None,
         });
-        self.take_statement(aor, said, now, out)
+        self.take_statement(aor, said, turn)
     }
 }
 

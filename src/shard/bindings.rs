@@ -3,30 +3,28 @@
 //!
 //! Bindings tell who can be reached, and nothing else: no request is routed to a contact.
 
-use std::time::Instant;
-
 use crate::presence::Aor;
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
 use crate::presence::registration::Sequence;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
 use crate::shard::admit::Identity;
 use crate::shard::admit::Target;
 use crate::shard::checks::check_exists;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::engine::Engine;
 use crate::shard::mail::Bound;
 use crate::shard::mail::ForwardedRegister;
 use crate::shard::mail::Mail;
-use crate::shard::outbox::Outbox;
 use crate::shard::register::TOO_MANY_CONTACTS;
 use crate::shard::register::change_of;
 use crate::shard::register::write_contacts;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::sender::check_from;
+use crate::shard::turn::Turn;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -38,37 +36,37 @@ use crate::sip::emit;
 const OUT_OF_ORDER: Refusal<'static> =
     Refusal::Because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order");
 
-impl Shard {
+impl Engine {
     /// A REGISTER of a phone whose domain makes us its registrar.
     pub(crate) fn serve_registration<'d>(
         &mut self,
         request: &Request<'_>,
         aor: Aor,
         domain: &'d Domain,
-        directory: &'d Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let target = Target::Presentity { aor, domain };
-        let (aor, domain, identity) = self.admit(request, target, directory, now)?;
-        check_from(request.message, &identity, domain, directory)?;
-        check_registrant(&identity, &aor, directory)?;
-        check_exists(&aor, directory)?;
+        let (aor, domain, identity) = self.admit(request, target, turn)?;
+        check_from(request.message, &identity, domain, turn.directory)?;
+        check_registrant(&identity, &aor, turn.directory)?;
+        check_exists(&aor, turn.directory)?;
         let change = change_of(request.message, domain)?;
         let sequence = sequence_of(request.message)?;
-        let owner = Self::owner(&aor, self.options.shards);
-        if owner == self.options.id {
-            let outcome = self.apply_registration(&aor, change, sequence, now, out);
-            return self.answer_register(request, outcome, now, out);
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
+            let outcome = self.apply_registration(&aor, change, sequence, turn);
+            return self.answer_register(request, outcome, turn);
         }
-        let waiting = self.wait_for_owner(request, None, Package::Reg, now)?;
+        let waiting = self.wait_for_owner(request, None, Package::Reg, turn)?;
         let register = ForwardedRegister {
             aor,
             change,
             sequence,
-            reply_to: (self.options.id, waiting),
+            reply_to: (turn.options.id, waiting),
         };
-        out.mail.push((owner, Mail::Register(Box::new(register))));
+        turn.out
+            .mail
+            .push((owner, Mail::Register(Box::new(register))));
         Ok(())
     }
 
@@ -76,8 +74,7 @@ impl Shard {
     pub(crate) fn handle_register_mail(
         &mut self,
         register: ForwardedRegister,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let ForwardedRegister {
             aor,
@@ -85,8 +82,9 @@ impl Shard {
             sequence,
             reply_to: (shard, request),
         } = register;
-        let outcome = self.apply_registration(&aor, change, sequence, now, out);
-        out.mail
+        let outcome = self.apply_registration(&aor, change, sequence, turn);
+        turn.out
+            .mail
             .push((shard, Mail::RegisterOutcome { request, outcome }));
     }
 
@@ -95,10 +93,9 @@ impl Shard {
         &mut self,
         waiting: u32,
         outcome: Result<Bound, BindingRefused>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting) else {
+        let Some(waiting) = self.take_waiting(waiting, turn) else {
             return;
         };
         let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
@@ -109,8 +106,8 @@ impl Shard {
             flow: waiting.flow,
             transaction: waiting.transaction,
         };
-        if let Err(refusal) = self.answer_register(&request, outcome, now, out) {
-            self.refuse(&request, &refusal, now, out);
+        if let Err(refusal) = self.answer_register(&request, outcome, turn) {
+            self.refuse(&request, &refusal, turn);
         }
     }
 
@@ -119,22 +116,21 @@ impl Shard {
         aor: &Aor,
         change: BindingChange,
         sequence: Sequence,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Result<Bound, BindingRefused> {
-        let id = self.own(aor, now).ok_or(BindingRefused::OverLimit)?;
+        let id = self.own(aor, turn).ok_or(BindingRefused::OverLimit)?;
         let contacts = self.presentities.contacts();
-        let room = self.options.contacts_max.saturating_sub(contacts);
+        let room = turn.options.contacts_max.saturating_sub(contacts);
         let owned = self.presentities.get_mut(id);
         let owned = owned.ok_or(BindingRefused::OverLimit)?;
         let expires = match &change {
             BindingChange::Bind(bindings) => bindings.iter().map(|binding| binding.expires).max(),
             BindingChange::Query | BindingChange::Clear => None,
         };
-        let has_expired = owned.presentity.expire(now);
-        let is_changed = owned.presentity.bind(change, sequence, room, now);
-        let bindings = owned.presentity.bindings(now);
-        self.after_contribution(id, has_expired || is_changed == Ok(true), now, out);
+        let has_expired = owned.presentity.expire(turn.now);
+        let is_changed = owned.presentity.bind(change, sequence, room, turn.now);
+        let bindings = owned.presentity.bindings(turn.now);
+        self.after_contribution(id, has_expired || is_changed == Ok(true), turn);
         is_changed?;
         Ok(Bound {
             bindings,
@@ -146,32 +142,31 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         outcome: Result<Bound, BindingRefused>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let Bound { bindings, expires } = outcome.map_err(|refused| match refused {
             BindingRefused::OutOfOrder => OUT_OF_ORDER,
             BindingRefused::TooManyContacts => {
-                self.counters.registrations_over_limit += 1;
+                turn.counters.registrations_over_limit += 1;
                 TOO_MANY_CONTACTS
             }
             BindingRefused::OverLimit => {
-                self.counters.registrations_over_limit += 1;
+                turn.counters.registrations_over_limit += 1;
                 Refusal::OverLimit
             }
         })?;
-        self.counters.registrations_accepted += 1;
+        turn.counters.registrations_accepted += 1;
         let mut tag = [0; 16];
-        self.random.fill_hex(&mut tag);
-        let head = self.begin_response(request, Status::OK, None, &tag, out);
-        write_contacts(&bindings, out);
+        turn.random.fill_hex(&mut tag);
+        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        write_contacts(&bindings, turn.out);
         if !expires.is_zero() {
-            emit::header_number(&mut out.arena, "Expires", expires.as_secs());
+            emit::header_number(&mut turn.out.arena, "Expires", expires.as_secs());
         }
-        let date = date::sip_date(self.wall_clock(now));
-        emit::header(&mut out.arena, "Date", date.as_bytes());
-        self.end_response(request, head, now, out);
-        self.keep_stream(&request.flow, expires, now, out);
+        let date = date::sip_date(self.wall_clock(turn));
+        emit::header(&mut turn.out.arena, "Date", date.as_bytes());
+        self.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, expires);
         Ok(())
     }
 }

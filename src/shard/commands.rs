@@ -8,58 +8,54 @@ use crate::presence::composition::lamp;
 use crate::presence::contribution::Explained;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
 use crate::shard::mail::Command;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::Reply;
 use crate::shard::mail::WatcherReport;
 use crate::shard::mail::Why;
-use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Watcher;
+use crate::shard::turn::Turn;
 
 /// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
 const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
 
-impl Shard {
-    pub(crate) fn handle_command(
-        &mut self,
-        command: Command,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Reply {
+impl Engine {
+    pub(crate) fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
         match command {
             Command::Say { aor, said } => {
-                if self.take_statement(&aor, said, now, out) {
+                if self.take_statement(&aor, said, turn) {
                     Reply::Done
                 } else {
                     Reply::OverLimit
                 }
             }
-            Command::Why(aor) => Reply::Why(self.why(&aor, now)),
-            Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, now)),
-            Command::Loops => Reply::Loops(self.loops(now)),
-            Command::Refusals => Reply::Refusals(self.refusals(now)),
-            Command::Reload(directory) => {
-                self.take_directory(directory, now);
+            Command::Why(aor) => Reply::Why(self.why(&aor, turn)),
+            Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, turn)),
+            Command::Loops => Reply::Loops(self.loops(turn)),
+            Command::Refusals => Reply::Refusals(self.refusals(turn)),
+            // The turn has the new directory.
+            Command::Reload(_) => {
+                self.take_directory(turn);
                 Reply::Done
             }
             Command::Drain => {
                 self.is_draining = true;
-                self.deactivate_some();
+                self.deactivate_some(turn);
                 Reply::Outstanding(self.table.subscriptions.len() + self.notifier.outstanding())
             }
-            Command::Counters => Reply::Counters(self.count(now)),
+            Command::Counters => Reply::Counters(self.count(turn)),
         }
     }
 
     /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows
     /// (W:A3.10). Each command takes the next, so that the one who drains sets the pace.
-    fn deactivate_some(&mut self) {
+    fn deactivate_some(&mut self, turn: &mut Turn<'_>) {
         let from = self.drained.0;
         let active = self
             .table
@@ -73,29 +69,29 @@ impl Shard {
             .collect();
         for id in ids {
             self.drained = id;
-            self.end_subscription(id, Termination::Deactivated);
+            self.end_subscription(id, Termination::Deactivated, turn);
             self.want(id, Wants::Notify);
         }
     }
 
-    fn why(&mut self, aor: &Aor, now: Instant) -> Why {
+    fn why(&mut self, aor: &Aor, turn: &Turn<'_>) -> Why {
         let id = self.presentities.find(aor);
         match id.and_then(|id| self.presentities.get_mut(id)) {
-            Some(owned) => explain(&owned.presentity, now),
+            Some(owned) => explain(&owned.presentity, turn.now),
             // Nobody has said anything, but the configuration may.
             None => {
                 let mut presentity = Presentity::default();
-                presentity.set_rules(self.directory.rules_of(aor), now);
-                explain(&presentity, now)
+                presentity.set_rules(turn.directory.rules_of(aor), turn.now);
+                explain(&presentity, turn.now)
             }
         }
     }
 
-    fn watchers(&self, aor: &Aor, now: Instant) -> Vec<WatcherReport> {
+    fn watchers(&self, aor: &Aor, turn: &Turn<'_>) -> Vec<WatcherReport> {
         let watched = self.table.watched_by_aor(aor);
         let watchers = watched.map_or(&[][..], |watched| &watched.watchers);
         let of_presentity = watchers.iter().copied();
-        let subscriptions = self
+        let subscriptions = turn
             .directory
             .is_list(aor)
             .then(|| self.table.subscriptions.iter());
@@ -112,11 +108,11 @@ impl Shard {
         };
         of_presentity
             .chain(of_list.chain(self.winfo.audiences(aor)).map(whole))
-            .filter_map(|watcher| self.report(watcher, now))
+            .filter_map(|watcher| self.report(watcher, turn))
             .collect()
     }
 
-    fn report(&self, watcher: Watcher, now: Instant) -> Option<WatcherReport> {
+    fn report(&self, watcher: Watcher, turn: &Turn<'_>) -> Option<WatcherReport> {
         let subscription = self.table.subscription(watcher.subscription)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let flow = self.table.flow_of(entry);
@@ -129,7 +125,7 @@ impl Shard {
             _ => (None, subscription.decision),
         };
         Some(WatcherReport {
-            shard: self.options.id.0,
+            shard: turn.options.id.0,
             watcher: text(entry.watcher_uri()),
             package: subscription.package.token(),
             flow: format!("{} {}", flow.transport.uri_parameter(), flow.peer),
@@ -141,18 +137,18 @@ impl Shard {
                 _ => standing(subscription),
             },
             list,
-            rule: self.directory.rule_text(decision.rule).into_owned(),
+            rule: turn.directory.rule_text(decision.rule).into_owned(),
             privacy: decision.privacy as u8,
             profile: entry.profile.name.to_string(),
             notifies: subscription.version,
-            remaining: subscription.expires_at.saturating_duration_since(now),
+            remaining: subscription.expires_at.saturating_duration_since(turn.now),
             call_id: text(entry.dialog.call_id()),
         })
     }
 
     /// The counters, and how full the tables are.
-    fn count(&self, now: Instant) -> Vec<(&'static str, u64)> {
-        let mut counters = self.counters.snapshot();
+    fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
+        let mut counters = turn.counters.snapshot();
         counters.extend(self.refusal_counters.iter());
         counters.extend([
             ("responses_evicted_early", self.transactions.evicted_early()),
@@ -160,8 +156,8 @@ impl Shard {
             ("presentities", self.presentities.len() as u64),
             ("notifies_outstanding", self.notifier.outstanding() as u64),
             ("notifies_queued", self.queue.len() as u64),
-            ("timers", self.wheel.len() as u64),
-            ("phones_looping", self.loops(now).len() as u64),
+            ("timers", turn.wheel.len() as u64),
+            ("phones_looping", self.loops(turn).len() as u64),
         ]);
         counters
     }

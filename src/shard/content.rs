@@ -23,15 +23,15 @@ use crate::presence::document::rlmi;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
-use crate::shard::Shard;
 use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::conditions::entity_tag;
-use crate::shard::outbox::Outbox;
+use crate::shard::engine::Engine;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 use crate::sip::emit;
 
 /// What a NOTIFY carries.
@@ -135,9 +135,13 @@ impl Written {
     }
 }
 
-impl Shard {
+impl Engine {
     /// What a NOTIFY of this moment says; None while an owner has not spoken.
-    pub(crate) fn content_of(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Content> {
+    pub(crate) fn content_of(
+        &mut self,
+        id: SubscriptionId,
+        turn: &mut Turn<'_>,
+    ) -> Option<Content> {
         let subscription = self.table.subscription(id)?;
         if subscription.phase == Phase::Ending(Termination::Rejected) {
             return Some(Content::Empty(SHOWN_EMPTY));
@@ -153,15 +157,15 @@ impl Shard {
                 return None;
             }
             Subject::List(_) => {
-                self.select_resources(id, out);
+                self.select_resources(id, turn);
                 return Some(Content::Resources);
             }
             Subject::Watchers(_) => {
-                let body = self.write_watchers(id, out)?;
+                let body = self.write_watchers(id, turn)?;
                 return self.content_unless_suppressed(id, body);
             }
             Subject::Seizure(seizure) => {
-                return self.write_seizure(seizure, out).map(Content::Document);
+                return self.write_seizure(seizure, turn).map(Content::Document);
             }
             // Nothing is seized by asking.
             _ if subscription.package == Package::LineSeize => {
@@ -173,12 +177,13 @@ impl Shard {
         let composed = watched.composed.as_deref()?;
         let (aor, view) = (&watched.aor, subscription.view);
         let body = if handling == Handling::PoliteBlock {
-            let style = self.directory.style_of(aor);
-            self.bodies.of_blank(aor, style, view, out)
+            let style = turn.directory.style_of(aor);
+            self.bodies.of_blank(aor, style, view, turn.out)
         } else if let Some(dialog) = subscription.specific_dialog() {
-            Bodies::of_dialog(aor, composed, dialog, view, out)
+            Bodies::of_dialog(aor, composed, dialog, view, turn.out)
         } else {
-            self.bodies.of(aor, watched.revision, composed, view, out)
+            self.bodies
+                .of(aor, watched.revision, composed, view, turn.out)
         };
         self.content_unless_suppressed(id, body)
     }
@@ -195,10 +200,10 @@ impl Shard {
 
     /// The hash of what a NOTIFY of this moment would say; None for a list, and when it would say
     /// nothing.
-    pub(crate) fn state_hash(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<u64> {
+    pub(crate) fn state_hash(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<u64> {
         match self.table.subscription(id)?.subject {
             Subject::List(_) => None,
-            _ => match self.content_of(id, out)? {
+            _ => match self.content_of(id, turn)? {
                 Content::Document(body) => Some(body.hash),
                 Content::Empty(_) | Content::Resources | Content::Withheld => None,
             },
@@ -224,7 +229,7 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         content: &Content,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Option<Written> {
         self.notifier.prolog.clear();
         let mut written = match content {
@@ -234,7 +239,7 @@ impl Shard {
             }
             Content::Withheld => return None,
             Content::Resources => {
-                let list = self.write_resources(id, out)?;
+                let list = self.write_resources(id, turn)?;
                 if list.octets.is_empty() {
                     // Nobody is there to be told of one by one.
                     return None;
@@ -249,7 +254,7 @@ impl Shard {
                 }
             }
             Content::Document(body) => {
-                let octets = match self.write_changes(id, out) {
+                let octets = match self.write_changes(id, turn) {
                     Some(changes) => changes,
                     None => {
                         let subscription = self.table.subscription(id)?;
@@ -274,13 +279,13 @@ impl Shard {
                 }
             }
         };
-        self.deflate(id, &mut written, out);
+        self.deflate(id, &mut written, turn);
         Some(written)
     }
 
     /// Writes what changed since the last NOTIFY, for a subscription that is told so; None for
     /// others, and when all must be told.
-    fn write_changes(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Range<usize>> {
+    fn write_changes(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<Range<usize>> {
         let subscription = self.table.subscriptions.get_mut(id.0 as usize)?;
         let (view, version) = (subscription.view, subscription.version);
         let Subject::Presentity(post) = subscription.subject else {
@@ -296,23 +301,23 @@ impl Shard {
         let is_full = subscription.wants == Wants::Notify || subscription.shown == 0;
         let is_full = is_full || subscription.decision.handling != Handling::Allow;
         let prolog = &mut self.notifier.prolog;
-        let start = out.arena.len();
+        let start = turn.out.arena.len();
         match shown {
             Shown::Dialogs(dialogs) if is_full => {
-                dialogs.note_full(&mut out.arena, aor, composed, view);
+                dialogs.note_full(&mut turn.out.arena, aor, composed, view);
                 return None;
             }
             Shown::Dialogs(dialogs) => {
                 let entity = &subscription.names.entity;
                 dialog_info::write_partial_prolog(prolog, version, entity);
-                dialog_info::write_changes(&mut out.arena, aor, composed, view, dialogs);
+                dialog_info::write_changes(&mut turn.out.arena, aor, composed, view, dialogs);
             }
             // Whoever may not see them is shown none.
             Shown::Contacts(_) if subscription.decision.handling != Handling::Allow => return None,
             Shown::Contacts(contacts) => {
                 let entity = &subscription.names.entity;
                 document::write_prolog(prolog, view, version, entity);
-                reginfo::write_since(&mut out.arena, aor, composed, view.privacy, contacts);
+                reginfo::write_since(&mut turn.out.arena, aor, composed, view.privacy, contacts);
             }
             Shown::State(state) if is_full => {
                 *state = Arc::clone(composed);
@@ -322,15 +327,15 @@ impl Shard {
                 let rendering = view.rendering;
                 let entity = &subscription.names.entity;
                 pidf_diff::write_diff_prolog(prolog, rendering, version, entity);
-                pidf_diff::write_changes(&mut out.arena, aor, state, composed, rendering);
+                pidf_diff::write_changes(&mut turn.out.arena, aor, state, composed, rendering);
                 *state = Arc::clone(composed);
             }
         }
-        Some(start..out.arena.len())
+        Some(start..turn.out.arena.len())
     }
 
     /// Deflates a body that is worth it, for a phone that can read it (W:B5.17).
-    fn deflate(&mut self, id: SubscriptionId, written: &mut Written, out: &mut Outbox) {
+    fn deflate(&mut self, id: SubscriptionId, written: &mut Written, turn: &mut Turn<'_>) {
         let inflates = self
             .table
             .subscription(id)
@@ -343,15 +348,15 @@ impl Shard {
         {
             return;
         }
-        let start = out.arena.len();
-        out.arena.extend_from_slice(prolog);
-        out.arena.extend_from_within(written.octets.clone());
-        if self.notifier.deflater.deflate(&mut out.arena, start) {
+        let start = turn.out.arena.len();
+        turn.out.arena.extend_from_slice(prolog);
+        turn.out.arena.extend_from_within(written.octets.clone());
+        if self.notifier.deflater.deflate(&mut turn.out.arena, start) {
             prolog.clear();
-            written.octets = start..out.arena.len();
+            written.octets = start..turn.out.arena.len();
             written.is_deflated = true;
         } else {
-            out.arena.truncate(start);
+            turn.out.arena.truncate(start);
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::presence::list::Resolved;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
-use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::features::read_switch;
 use crate::shard::respond::Refusal;
+use crate::shard::turn::Turn;
 use crate::sip::Message;
 
 /// What a body brings along.
@@ -37,17 +37,17 @@ impl Enclosed {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Reads the body of a SUBSCRIBE to a package.
     pub(crate) fn read_enclosed<'d>(
         &self,
         message: &Message<'_>,
         package: Package,
-        directory: &Directory,
+        turn: &Turn<'d>,
     ) -> Result<Enclosed, Refusal<'d>> {
         let enclosed = match package {
             Package::AsFeatureEvent => read_switch(message)?.map(Enclosed::Switch),
-            _ => self.read_list(message, directory)?.map(Enclosed::List),
+            _ => self.read_list(message, turn)?.map(Enclosed::List),
         };
         Ok(enclosed.unwrap_or(Enclosed::Nothing))
     }

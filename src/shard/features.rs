@@ -8,7 +8,6 @@
 //! Only its own user and trusted peers may switch something, even where a rule lets others see it.
 
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
@@ -16,19 +15,19 @@ use crate::presence::document::feature_event;
 use crate::presence::document::feature_event::FeatureCommand;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
 use crate::shard::checks::check_encoding;
 use crate::shard::checks::content_type;
 use crate::shard::checks::is_body_optional;
 use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 use crate::sip::Message;
 use crate::sip::Status;
 
@@ -74,45 +73,39 @@ pub(crate) fn check_may_switch<'d>(
     }
 }
 
-impl Shard {
+impl Engine {
     /// The same for the sender of a SUBSCRIBE in the dialog of a subscription.
     pub(crate) fn check_switch_in_dialog<'d>(
         &self,
         request: &Request<'_>,
         id: SubscriptionId,
-        directory: &Directory,
+        turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         let subscription = self.table.subscription(id).ok_or(GONE)?;
         let entry = self.table.dialog(subscription.dialog).ok_or(GONE)?;
         let aor = self.table.aor_of(subscription).ok_or(GONE)?;
         let peer = request.flow.peer.ip();
-        let watcher = Identity::new(entry.watcher_uri(), peer, aor.domain(), directory);
-        check_may_switch(&watcher, aor, directory)
+        let watcher = Identity::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
+        check_may_switch(&watcher, aor, turn.directory)
     }
 
     /// Does what the SUBSCRIBE of a subscription switches. Its NOTIFY waits until it is done.
-    pub(crate) fn switch(
-        &mut self,
-        id: SubscriptionId,
-        said: Said,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn switch(&mut self, id: SubscriptionId, said: Said, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription(id);
         let aor = subscription.and_then(|subscription| self.table.aor_of(subscription));
         let Some(aor) = aor.cloned() else {
             return;
         };
-        let owner = Self::owner(&aor, self.options.shards);
-        if owner == self.options.id {
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
             // There is room for it: it is watched.
-            self.take_statement(&aor, said, now, out);
+            self.take_statement(&aor, said, turn);
             return;
         }
         let said = Box::new(said);
-        let reply_to = (self.options.id, id.0);
-        out.mail.push((
+        let reply_to = (turn.options.id, id.0);
+        turn.out.mail.push((
             owner,
             Mail::Switch {
                 aor,
@@ -121,9 +114,9 @@ impl Shard {
             },
         ));
         if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.not_before = Some(now + OWNER_DELAY_MAX);
+            subscription.not_before = Some(turn.now + OWNER_DELAY_MAX);
         }
-        self.arm_subscription(id);
+        self.arm_subscription(id, turn);
     }
 
     /// As owner: a phone switches something by a SUBSCRIBE that arrived elsewhere. The answer
@@ -133,12 +126,13 @@ impl Shard {
         aor: Aor,
         said: Said,
         reply_to: (ShardId, u32),
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        self.take_statement(&aor, said, now, out);
+        self.take_statement(&aor, said, turn);
         let (shard, subscription) = reply_to;
-        out.mail.push((shard, Mail::Switched { aor, subscription }));
+        turn.out
+            .mail
+            .push((shard, Mail::Switched { aor, subscription }));
     }
 
     /// From the owner: what was switched is done, and its state has come.

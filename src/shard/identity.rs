@@ -4,15 +4,15 @@
 //! place (`sender` has the table).
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::policy::Decision;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
 use crate::shard::checks::any_address_of_record;
 use crate::shard::directory::Directory;
 use crate::shard::directory::decide::Watcher;
+use crate::shard::engine::Engine;
+use crate::shard::turn::Turn;
 
 /// A watcher of a presentity of one domain.
 #[derive(Debug)]
@@ -72,22 +72,22 @@ impl Identity {
     }
 }
 
-impl Shard {
+impl Engine {
     /// What the rules of this moment make of a watcher.
     pub(crate) fn decide(
         &self,
         identity: &Identity,
         aor: &Aor,
         package: Package,
-        directory: &Directory,
-        now: Instant,
+        turn: &Turn<'_>,
     ) -> Decision {
-        directory.decide(identity.as_watcher(), aor, package, self.wall_clock(now))
+        turn.directory
+            .decide(identity.as_watcher(), aor, package, self.wall_clock(turn))
     }
 
     /// What the wall clock says, in seconds since 1970 UTC.
-    pub(crate) fn wall_clock(&self, now: Instant) -> u64 {
-        let uptime = now.saturating_duration_since(self.options.epoch);
-        self.options.epoch_unix + uptime.as_secs()
+    pub(crate) fn wall_clock(&self, turn: &Turn<'_>) -> u64 {
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        turn.options.epoch_unix + uptime.as_secs()
     }
 }

@@ -4,12 +4,12 @@
 //! nobody's name. Both mean their own.
 
 use crate::presence::Aor;
-use crate::shard::Shard;
 use crate::shard::admit::Identity;
-use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::respond::Request;
+use crate::shard::turn::Turn;
 
-impl Shard {
+impl Engine {
     /// The mailbox that is meant by `named`: the one of the user who asks when that is a voice mail
     /// number of his, or when nobody of that name exists.
     pub(crate) fn mailbox(
@@ -17,19 +17,20 @@ impl Shard {
         named: Aor,
         request: &Request<'_>,
         identity: &Identity,
-        directory: &Directory,
+        turn: &Turn<'_>,
     ) -> Aor {
         let own = match identity {
             Identity::User(user) => Some(Aor::new(user, named.domain())),
             Identity::Believed => self
-                .sender(request, directory)
+                .sender(request, turn)
                 .filter(|sender| sender.domain() == named.domain()),
         };
         let is_meant = |own: &Aor| {
-            directory.rules_of(own).is_voicemail(named.user()) || !directory.exists(&named)
+            turn.directory.rules_of(own).is_voicemail(named.user())
+                || !turn.directory.exists(&named)
         };
         // The mailboxes of a list are those of its members.
-        let own = own.filter(|_| !directory.is_list(&named));
+        let own = own.filter(|_| !turn.directory.is_list(&named));
         own.filter(is_meant).unwrap_or(named)
     }
 }

@@ -21,19 +21,17 @@ use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
-use crate::shard::Shard;
-use crate::shard::Timer;
 use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
 use crate::shard::content::Written;
 use crate::shard::copies::Copies;
 use crate::shard::copies::Kept;
+use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark;
 use crate::shard::mark::Mark;
 use crate::shard::options::Options;
-use crate::shard::outbox::Outbox;
 use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
 use crate::shard::pace::PhoneId;
@@ -44,7 +42,9 @@ use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
 use crate::shard::table::DialogEntry;
 use crate::shard::table::SubscriptionId;
+use crate::shard::timer::Timer;
 use crate::shard::trains::Trains;
+use crate::shard::turn::Turn;
 use crate::shard::ways::WayId;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::dialog::Origin;
@@ -124,7 +124,7 @@ impl Notifier {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Wants a NOTIFY, and queues for it.
     pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
         if let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) {
@@ -135,10 +135,10 @@ impl Shard {
     /// Sends what is queued, as much as a turn may: the rest is for the next. Answers
     /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
     /// answers are there.
-    pub(crate) fn send_queued(&mut self, now: Instant, out: &mut Outbox) {
-        let octets_max = out.arena.len() + self.options.notify_octets_per_turn;
-        for count in 0..self.options.notifies_per_turn {
-            if out.arena.len() >= octets_max {
+    pub(crate) fn send_queued(&mut self, turn: &mut Turn<'_>) {
+        let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
+        for count in 0..turn.options.notifies_per_turn {
+            if turn.out.arena.len() >= octets_max {
                 return;
             }
             if count % FETCHED_AT_ONCE == 0 {
@@ -150,7 +150,7 @@ impl Shard {
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.is_queued = false;
             }
-            self.notify(id, false, now, out);
+            self.notify(id, false, turn);
         }
     }
 
@@ -168,17 +168,17 @@ impl Shard {
     }
 
     /// A phone that was paced may take more.
-    pub(crate) fn release_phone(&mut self, phone: PhoneId, now: Instant, out: &mut Outbox) {
+    pub(crate) fn release_phone(&mut self, phone: PhoneId, turn: &mut Turn<'_>) {
         loop {
-            match self.phones.release(phone, now) {
+            match self.phones.release(phone, turn.now) {
                 Release::Next(id) => {
                     if let Some(subscription) = self.table.subscription_mut(id) {
                         subscription.is_queued = false;
                     }
-                    self.notify(id, true, now, out);
+                    self.notify(id, true, turn);
                 }
                 Release::Later(at) => {
-                    self.wheel.arm(at, Timer::Phone(phone));
+                    turn.wheel.arm(at, Timer::Phone(phone));
                     return;
                 }
                 Release::Empty => return,
@@ -188,8 +188,8 @@ impl Shard {
 
     /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
     /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
-    fn notify(&mut self, id: SubscriptionId, has_token: bool, now: Instant, out: &mut Outbox) {
-        self.end_seizure_that_went_on(id);
+    fn notify(&mut self, id: SubscriptionId, has_token: bool, turn: &mut Turn<'_>) {
+        self.end_seizure_that_went_on(id, turn);
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -202,77 +202,77 @@ impl Shard {
         };
         if entry.is_cut {
             if is_ending {
-                self.remove_subscription(id, now, out);
+                self.remove_subscription(id, turn);
             }
             return;
         }
-        if subscription.not_before.is_some_and(|at| at > now) {
+        if subscription.not_before.is_some_and(|at| at > turn.now) {
             return;
         }
         let (phone, way) = (entry.phone, entry.way);
         // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
         // pace enough.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
-        let Some(mut content) = self.content_of(id, out) else {
+        let Some(mut content) = self.content_of(id, turn) else {
             return;
         };
         if self.is_told(id, &content) {
-            self.counters.notifies_suppressed += 1;
+            turn.counters.notifies_suppressed += 1;
             if let Some(subscription) = self.table.subscription_mut(id) {
                 subscription.wants = Wants::Nothing;
             }
-            self.await_report(id, now);
+            self.await_report(id, turn);
             return;
         }
-        if !is_mid_list && self.is_too_soon(id, now) || self.lacks_room(id, &content, now) {
+        if !is_mid_list && self.is_too_soon(id, turn) || self.lacks_room(id, &content, turn) {
             return;
         }
-        if !self.may_use_path(id, way) {
+        if !self.may_use_path(id, way, turn) {
             return;
         }
-        if !is_mid_list && !has_token && !self.take_token(id, phone, now) {
+        if !is_mid_list && !has_token && !self.take_token(id, phone, turn) {
             return;
         }
-        let body = self.write_body_for_path(id, &mut content, way, out);
-        self.write_notify(id, &content, body, now, out);
-        self.release_gone(id, now, out);
+        let body = self.write_body_for_path(id, &mut content, way, turn);
+        self.write_notify(id, &content, body, turn);
+        self.release_gone(id, turn);
         let is_mid_fetch = self
             .table
             .subscription(id)
             .is_some_and(Subscription::is_mid_fetch);
         if is_ending && !is_mid_fetch && !content.is_withheld() {
-            self.remove_subscription(id, now, out);
+            self.remove_subscription(id, turn);
         }
     }
 
     /// Whether the rate its SUBSCRIBE asked for holds this NOTIFY back (RFC 6446 §5.2); a timer
     /// brings it then.
-    fn is_too_soon(&mut self, id: SubscriptionId, now: Instant) -> bool {
+    fn is_too_soon(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return true;
         };
         let is_change = subscription.wants == Wants::Change && subscription.phase == Phase::Active;
         let terms = subscription.terms.as_ref();
         let at = terms.and_then(|terms| terms.not_before());
-        let Some(at) = at.filter(|at| is_change && *at > now) else {
+        let Some(at) = at.filter(|at| is_change && *at > turn.now) else {
             return false;
         };
         subscription.not_before = Some(at);
-        self.arm_subscription(id);
+        self.arm_subscription(id, turn);
         true
     }
 
-    fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, now: Instant) -> bool {
-        let admitted = self.phones.admit(phone, id, now);
+    fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, turn: &mut Turn<'_>) -> bool {
+        let admitted = self.phones.admit(phone, id, turn.now);
         if admitted == Admitted::Now {
             return true;
         }
-        self.counters.notifies_paced += 1;
+        turn.counters.notifies_paced += 1;
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.is_queued = true;
         }
         if let Admitted::WaitFirst(at) = admitted {
-            self.wheel.arm(at, Timer::Phone(phone));
+            turn.wheel.arm(at, Timer::Phone(phone));
         }
         false
     }
@@ -282,8 +282,7 @@ impl Shard {
         id: SubscriptionId,
         content: &Content,
         body: Option<Written>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
@@ -294,10 +293,11 @@ impl Shard {
         let way = entry.way;
         let flow = self.table.ways.of(way).onward();
         let is_reliable = flow.transport.is_reliable();
-        let (turn, dialogs) = (out.generation(), self.table.ways.dialogs(way));
-        let is_one_of_many = !is_reliable && self.notifier.trains.join(flow.peer, turn, dialogs);
+        let (generation, dialogs) = (turn.out.generation(), self.table.ways.dialogs(way));
+        let trains = &mut self.notifier.trains;
+        let is_one_of_many = !is_reliable && trains.join(flow.peer, generation, dialogs);
         let place = self.notifier.in_flight.vacant_key() as u32;
-        let mark = Mark::mint(self.options.id, place, &mut self.random);
+        let mark = Mark::mint(turn.options.id, place, &mut turn.random);
         let local = self.origins.of(&flow);
         let origin = Origin {
             via: &local.via,
@@ -305,13 +305,13 @@ impl Shard {
             contact: &local.contact,
         };
 
-        let start = out.arena.len();
-        let arena = &mut out.arena;
+        let start = turn.out.arena.len();
+        let arena = &mut turn.out.arena;
         entry.dialog.write_notify(arena, &origin);
         write_event(arena, subscription, &entry.profile);
         let is_followed = content.is_withheld() || subscription.is_mid_fetch();
-        write_subscription_state(arena, subscription, is_followed, now);
-        let product = self.options.product.as_bytes();
+        write_subscription_state(arena, subscription, is_followed, turn.now);
+        let product = turn.options.product.as_bytes();
         let padding_at = arena.len() + "User-Agent: ".len();
         if !product.is_empty() {
             write_line(arena, b"User-Agent: ", product);
@@ -332,7 +332,7 @@ impl Shard {
         arena.extend_from_slice(prolog);
         if is_one_of_many && !product.is_empty() {
             let octets = arena.len() - start + tail.len();
-            let octets_max = self.options.segment_octets_max;
+            let octets_max = turn.options.segment_octets_max;
             let length = self.notifier.trains.length(flow.peer, octets, octets_max);
             pad(arena, padding_at, length - octets);
         }
@@ -345,13 +345,13 @@ impl Shard {
         let mut kept = Kept::default();
         if !is_reliable {
             let octets = transmit.head.len() + transmit.tail.len();
-            self.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
+            turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
             let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
-            kept = self.notifier.copies.keep(out, head, tail);
+            kept = self.notifier.copies.keep(turn.out, head, tail);
         }
-        let transaction = ClientTransaction::new(now, is_reliable);
+        let transaction = ClientTransaction::new(turn.now, is_reliable);
         let in_flight_id = InFlightId::at(place);
-        let timer = self
+        let timer = turn
             .wheel
             .arm(transaction.deadline(), Timer::Notify(in_flight_id));
         let sequence = entry.dialog.local_sequence();
@@ -378,13 +378,13 @@ impl Shard {
             Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
         };
         subscription.version += 1;
-        subscription.sent(now);
-        self.counters.notifies_sent += 1;
-        self.transmit(flow, transmit.head, transmit.tail, out);
+        subscription.sent(turn.now);
+        turn.counters.notifies_sent += 1;
+        turn.transmit(flow, transmit.head, transmit.tail);
     }
 
     /// Octets of the next NOTIFY of a list subscription without its body: never too few.
-    pub(crate) fn head_octets(&mut self, id: SubscriptionId, out: &mut Outbox) -> usize {
+    pub(crate) fn head_octets(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> usize {
         /// What its numbers may be longer by than those of the one before.
         const NUMBERS_OCTETS: usize = 16;
         let Some(subscription) = self.table.subscription(id) else {
@@ -399,11 +399,11 @@ impl Shard {
             branch: &[b'0'; mark::OCTETS],
             contact: &local.contact,
         };
-        let (start, arena) = (out.arena.len(), &mut out.arena);
+        let (start, arena) = (turn.out.arena.len(), &mut turn.out.arena);
         entry.dialog.write_last_notify(arena, &origin);
         write_event(arena, subscription, &entry.profile);
-        write_subscription_state(arena, subscription, false, self.now);
-        write_line(arena, b"User-Agent: ", self.options.product.as_bytes());
+        write_subscription_state(arena, subscription, false, turn.now);
+        write_line(arena, b"User-Agent: ", turn.options.product.as_bytes());
         write_line(arena, b"Require: ", b"eventlist");
         arena.extend_from_slice(b"Content-Type: ");
         multipart::write_related(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
@@ -414,20 +414,20 @@ impl Shard {
     }
 
     /// The subscription's timer: its end, or the end of a pause.
-    pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, now: Instant) {
+    pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
-        let grace = grace_of(subscription, &self.options);
+        let grace = grace_of(subscription, &turn.options);
         subscription.timer = None;
-        if subscription.not_before.is_some_and(|at| at <= now) {
+        if subscription.not_before.is_some_and(|at| at <= turn.now) {
             subscription.not_before = None;
         }
-        let is_due = subscription.report_due().is_some_and(|at| at <= now);
-        let is_over = subscription.expires_at + grace <= now;
+        let is_due = subscription.report_due().is_some_and(|at| at <= turn.now);
+        let is_over = subscription.expires_at + grace <= turn.now;
         if is_over && subscription.phase == Phase::Active {
-            self.counters.subscriptions_expired += 1;
-            self.end_subscription(id, Termination::Timeout);
+            turn.counters.subscriptions_expired += 1;
+            self.end_subscription(id, Termination::Timeout, turn);
             self.want(id, Wants::Notify);
             return;
         }
@@ -436,50 +436,45 @@ impl Shard {
         } else if subscription.wants > Wants::Nothing {
             self.want(id, Wants::Change);
         }
-        self.arm_subscription(id);
+        self.arm_subscription(id, turn);
     }
 
     /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
     /// silent, whichever is first.
-    pub(crate) fn arm_subscription(&mut self, id: SubscriptionId) {
+    pub(crate) fn arm_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
-        let end = subscription.expires_at + grace_of(subscription, &self.options);
+        let end = subscription.expires_at + grace_of(subscription, &turn.options);
         if let Some(timer) = subscription.timer.take() {
-            self.wheel.cancel(timer);
+            turn.wheel.cancel(timer);
         }
         let at = subscription.wake_at(end);
-        subscription.timer = at.map(|at| self.wheel.arm(at, Timer::Subscription(id)));
+        subscription.timer = at.map(|at| turn.wheel.arm(at, Timer::Subscription(id)));
     }
 
     /// A NOTIFY could go again: what its `min-rate` asks for is sent if it is overdue, else awaited.
     /// Most subscriptions ask for none.
-    pub(crate) fn await_report(&mut self, id: SubscriptionId, now: Instant) {
+    pub(crate) fn await_report(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription(id);
         match subscription.and_then(Subscription::report_due) {
-            Some(due) if due <= now => self.want(id, Wants::Notify),
-            Some(_) => self.arm_subscription(id),
+            Some(due) if due <= turn.now => self.want(id, Wants::Notify),
+            Some(_) => self.arm_subscription(id, turn),
             None => {}
         }
     }
 
     /// Forgets a subscription, and what nobody needs any more with it.
-    pub(crate) fn remove_subscription(
-        &mut self,
-        id: SubscriptionId,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn remove_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription(id);
         if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
-            self.end_subscription(id, Termination::Timeout);
+            self.end_subscription(id, Termination::Timeout, turn);
         }
         let Some(removed) = self.table.remove_subscription(id) else {
             return;
         };
         if let Some(timer) = removed.subscription.timer {
-            self.wheel.cancel(timer);
+            turn.wheel.cancel(timer);
         }
         if let Some(in_flight) = removed.subscription.in_flight {
             self.notifier.orphan(in_flight);
@@ -488,12 +483,12 @@ impl Shard {
             self.phones.leave(phone);
         }
         match removed.subscription.subject {
-            Subject::List(list) => self.abandon_rosters(id, &list.rosters, out),
-            Subject::Watchers(audience) => self.remove_audience(id, *audience, out),
+            Subject::List(list) => self.abandon_rosters(id, &list.rosters, turn),
+            Subject::Watchers(audience) => self.remove_audience(id, *audience, turn),
             Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
         for watched in removed.unwatched {
-            self.end_watch(&watched.aor, now, out);
+            self.end_watch(&watched.aor, turn);
         }
     }
 }

@@ -2,20 +2,19 @@
 //! W:A3.6, A3.7).
 
 use std::time::Duration;
-use std::time::Instant;
 
-use crate::shard::Shard;
-use crate::shard::Timer;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::mark::Mark;
 use crate::shard::notify::InFlightId;
 use crate::shard::origins::LocalOrigin;
-use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::timer::Timer;
+use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Method;
@@ -60,51 +59,53 @@ impl Outcome {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Timer E or F of a NOTIFY.
-    pub(crate) fn handle_notify_timer(&mut self, id: InFlightId, now: Instant, out: &mut Outbox) {
+    pub(crate) fn handle_notify_timer(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
         let Some(in_flight) = self.notifier.in_flight.get_mut(id.place()) else {
             return;
         };
-        match in_flight.transaction.handle_timeout(now) {
+        match in_flight.transaction.handle_timeout(turn.now) {
             Some(Due::Retransmit) => {
-                in_flight.timer = self
+                in_flight.timer = turn
                     .wheel
                     .arm(in_flight.transaction.deadline(), Timer::Notify(id));
                 if self.may_retransmit(id) {
-                    self.retransmit(id, out);
+                    self.retransmit(id, turn);
                 }
             }
-            Some(Due::TimedOut) => self.handle_silence(id, now, out),
+            Some(Due::TimedOut) => self.handle_silence(id, turn),
             None => {
-                in_flight.timer = self
+                in_flight.timer = turn
                     .wheel
                     .arm(in_flight.transaction.deadline(), Timer::Notify(id))
             }
         }
     }
 
-    fn retransmit(&mut self, id: InFlightId, out: &mut Outbox) {
+    fn retransmit(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
         let Some(in_flight) = self.notifier.in_flight.get(id.place()) else {
             return;
         };
-        let start = out.arena.len();
-        self.notifier.copies.write(&in_flight.kept, &mut out.arena);
-        let head = start..out.arena.len();
-        self.counters.notifies_retransmitted += 1;
-        self.transmit(in_flight.flow, head, 0..0, out);
+        let start = turn.out.arena.len();
+        self.notifier
+            .copies
+            .write(&in_flight.kept, &mut turn.out.arena);
+        let head = start..turn.out.arena.len();
+        turn.counters.notifies_retransmitted += 1;
+        turn.transmit(in_flight.flow, head, 0..0);
     }
 
     /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as
     /// gone (W:A3.7). An address that never answered anything gets no second try.
-    fn handle_silence(&mut self, id: InFlightId, now: Instant, out: &mut Outbox) {
-        self.counters.notifies_unanswered += 1;
+    fn handle_silence(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
+        turn.counters.notifies_unanswered += 1;
         let in_flight = self.notifier.in_flight.get(id.place());
         let unproven = in_flight
             .and_then(|in_flight| in_flight.probed)
             .filter(|way| !self.is_path_proven(*way));
         if let Some(way) = unproven {
-            self.give_up_path(way, now, out);
+            self.give_up_path(way, turn);
         }
         let Some(ended) = self
             .end_notify(id)
@@ -112,7 +113,7 @@ impl Shard {
         else {
             return;
         };
-        let not_before = now + self.options.probation;
+        let not_before = turn.now + turn.options.probation;
         let Some(subscription) = self.table.subscriptions.get_mut(ended.0 as usize) else {
             return;
         };
@@ -123,8 +124,8 @@ impl Shard {
         let strikes_max = entry.and_then(|entry| entry.profile.strikes);
         let is_gone = subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {
-            self.counters.subscriptions_unanswered += 1;
-            self.remove_subscription(ended, now, out);
+            turn.counters.subscriptions_unanswered += 1;
+            self.remove_subscription(ended, turn);
         } else if matches!(subscription.phase, Phase::Ending(_))
             || subscription.wants == Wants::Notify
         {
@@ -133,7 +134,7 @@ impl Shard {
         } else {
             subscription.not_before = Some(not_before);
             subscription.wants = Wants::Notify;
-            self.arm_subscription(ended);
+            self.arm_subscription(ended, turn);
         }
     }
 
@@ -143,11 +144,10 @@ impl Shard {
         message: &Message<'_>,
         code: u16,
         flow: &Flow,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Some(id) = self.match_response(message, flow) else {
-            self.counters.responses_unmatched += 1;
+            turn.counters.responses_unmatched += 1;
             return;
         };
         if code < 200 {
@@ -162,16 +162,16 @@ impl Shard {
         let Some(in_flight) = self.end_answered(id) else {
             return;
         };
-        self.wheel.cancel(in_flight.timer);
+        turn.wheel.cancel(in_flight.timer);
         let delay = message.header(HeaderName::RetryAfter).and_then(retry_after);
         let outcome = Outcome::of(code, delay);
         if outcome == Outcome::Delivered {
-            self.counters.notifies_confirmed += 1;
+            turn.counters.notifies_confirmed += 1;
         } else {
-            self.counters.notifies_refused += 1;
+            turn.counters.notifies_refused += 1;
         }
         if let Some(subscription) = in_flight.subscription {
-            self.settle(subscription, outcome, Some(message), now, out);
+            self.settle(subscription, outcome, Some(message), turn);
         }
     }
 
@@ -180,8 +180,7 @@ impl Shard {
         &mut self,
         answer: &PlainAnswer<'_>,
         flow: &Flow,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let found = self
             .find_notify(answer.branch, answer.sequence, flow)
@@ -189,11 +188,11 @@ impl Shard {
         let Some(in_flight) = found.map(|(id, _)| id).and_then(|id| self.end_answered(id)) else {
             return false;
         };
-        self.counters.messages_received += 1;
-        self.counters.notifies_confirmed += 1;
-        self.wheel.cancel(in_flight.timer);
+        turn.counters.messages_received += 1;
+        turn.counters.notifies_confirmed += 1;
+        turn.wheel.cancel(in_flight.timer);
         if let Some(subscription) = in_flight.subscription {
-            self.settle(subscription, Outcome::Delivered, None, now, out);
+            self.settle(subscription, Outcome::Delivered, None, turn);
         }
         true
     }
@@ -236,8 +235,7 @@ impl Shard {
         id: SubscriptionId,
         outcome: Outcome,
         message: Option<&Message<'_>>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
@@ -250,30 +248,30 @@ impl Shard {
                 subscription.delays = 0;
                 let dialog = subscription.dialog;
                 if let Some(message) = message
-                    && self.take_target_of_response(dialog, message)
+                    && self.take_target_of_response(dialog, message, turn)
                 {
                     self.wake_siblings(dialog, id);
                 }
             }
             Outcome::Gone => {
-                self.counters.subscriptions_rejected += 1;
-                return self.remove_subscription(id, now, out);
+                turn.counters.subscriptions_rejected += 1;
+                return self.remove_subscription(id, turn);
             }
             Outcome::Later(delay) => {
                 subscription.forget_shown();
                 let doublings = subscription.delays.min(DELAY_DOUBLINGS_MAX);
                 subscription.delays = doublings + 1;
                 let delay_min = DELAY_MIN * (1 << doublings);
-                subscription.not_before = Some(now + delay.max(delay_min));
+                subscription.not_before = Some(turn.now + delay.max(delay_min));
                 subscription.wants = Wants::Notify;
-                self.arm_subscription(id);
+                self.arm_subscription(id, turn);
             }
             Outcome::Failed => {
                 subscription.forget_shown();
                 subscription.refusals += 1;
                 if subscription.refusals >= REFUSALS_MAX {
-                    self.counters.subscriptions_rejected += 1;
-                    return self.remove_subscription(id, now, out);
+                    turn.counters.subscriptions_rejected += 1;
+                    return self.remove_subscription(id, turn);
                 }
             }
         }
@@ -284,18 +282,13 @@ impl Shard {
         {
             self.want(id, Wants::Change);
         } else {
-            self.await_report(id, now);
+            self.await_report(id, turn);
         }
     }
 
     /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE
     /// (W:A6.8).
-    pub(crate) fn handle_closed(
-        &mut self,
-        connection: ConnectionId,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn handle_closed(&mut self, connection: ConnectionId, turn: &mut Turn<'_>) {
         for id in self.table.cut(connection) {
             let usages = self
                 .table
@@ -303,7 +296,7 @@ impl Shard {
                 .map(|entry| entry.subscriptions.clone())
                 .unwrap_or_default();
             for usage in usages {
-                self.cut_subscription(usage, now, out);
+                self.cut_subscription(usage, turn);
             }
         }
     }
@@ -311,39 +304,39 @@ impl Shard {
     /// The phone came by another way: what is under way on the old one would be repeated into the
     /// void until Timer F, and hold up everything newer. The newest state goes by the new way
     /// instead.
-    pub(crate) fn abandon_notifies(&mut self, id: DialogId) {
+    pub(crate) fn abandon_notifies(&mut self, id: DialogId, turn: &mut Turn<'_>) {
         let entry = self.table.dialog(id);
         let usages = entry.map(|entry| entry.subscriptions.clone());
         let usages = usages.unwrap_or_default();
         for usage in &usages {
-            self.abandon_notify(*usage);
+            self.abandon_notify(*usage, turn);
         }
         // What waited for the proof of the old path waits no longer.
         self.queue_again(&usages);
     }
 
     /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
-    fn abandon_notify(&mut self, id: SubscriptionId) {
+    fn abandon_notify(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription_mut(id);
         let in_flight = subscription.and_then(|subscription| subscription.in_flight.take());
         let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight)) else {
             return;
         };
-        self.wheel.cancel(lost.timer);
+        turn.wheel.cancel(lost.timer);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.forget_shown();
             subscription.wants = Wants::Notify;
         }
     }
 
-    fn cut_subscription(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
-        self.abandon_notify(id);
+    fn cut_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        self.abandon_notify(id, turn);
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
         subscription.forget_shown();
         if matches!(subscription.phase, Phase::Ending(_)) {
-            self.remove_subscription(id, now, out);
+            self.remove_subscription(id, turn);
         }
     }
 }

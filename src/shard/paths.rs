@@ -14,21 +14,19 @@
 //! - a subscription whose NOTIFY is not answered goes, without another try, and all that waited
 //!   with it.
 
-use std::time::Instant;
-
-use crate::shard::Shard;
 use crate::shard::content::Content;
 use crate::shard::content::Written;
 use crate::shard::directory::Domain;
+use crate::shard::engine::Engine;
 use crate::shard::hop::next_hop;
 use crate::shard::notify::InFlight;
 use crate::shard::notify::InFlightId;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::Kind;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 use crate::shard::ways::Way;
 use crate::shard::ways::WayId;
 use crate::shard::ways::Ways;
@@ -58,7 +56,7 @@ impl Ways {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Whether what we send to a phone is known to arrive.
     pub(crate) fn is_path_proven(&self, way: WayId) -> bool {
         self.table.ways.probe(way).is_none()
@@ -69,6 +67,7 @@ impl Shard {
         &self,
         request: &Request<'_>,
         dialog: &Dialog,
+        turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let way = Way {
             flow: request.flow,
@@ -76,7 +75,7 @@ impl Shard {
         };
         let is_full = self.table.ways.find(&way).is_some_and(|way| {
             let dialogs = self.table.ways.dialogs(way);
-            !self.is_path_proven(way) && dialogs >= self.options.shield.unproven_max
+            !self.is_path_proven(way) && dialogs >= turn.options.shield.unproven_max
         });
         if is_full {
             Err(Refusal::Shed(Kind::Path))
@@ -87,7 +86,12 @@ impl Shard {
 
     /// Whether a NOTIFY of a subscription may go over its path now. If not, it waits: the answer to
     /// the NOTIFY that is under way brings it about, or the end of that one's retransmissions.
-    pub(crate) fn may_use_path(&mut self, id: SubscriptionId, way: WayId) -> bool {
+    pub(crate) fn may_use_path(
+        &mut self,
+        id: SubscriptionId,
+        way: WayId,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         let Some(probe) = self.table.ways.probe_mut(way) else {
             return true;
         };
@@ -98,7 +102,7 @@ impl Shard {
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.is_queued = true;
         }
-        self.counters.notifies_unproven += 1;
+        turn.counters.notifies_unproven += 1;
         false
     }
 
@@ -109,16 +113,16 @@ impl Shard {
         id: SubscriptionId,
         content: &mut Content,
         way: WayId,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Option<Written> {
         if self.is_path_proven(way) {
-            return self.write_body(id, content, out);
+            return self.write_body(id, content, turn);
         }
         // Writing a list takes note of what is told, so a long one is not even begun.
         let is_long_list = matches!(content, Content::Resources)
             && self.notifier.selection.octets() > BODY_OCTETS_MAX;
         if !is_long_list {
-            let body = self.write_body(id, content, out)?;
+            let body = self.write_body(id, content, turn)?;
             if self.notifier.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
                 return Some(body);
             }
@@ -168,7 +172,7 @@ impl Shard {
         request: &Request<'_>,
         domain: &Domain,
         id: DialogId,
-        now: Instant,
+        turn: &Turn<'_>,
     ) {
         let Some(way) = self.table.dialog(id).map(|entry| entry.way) else {
             return;
@@ -177,11 +181,11 @@ impl Shard {
         if !is_of_peer || self.is_path_proven(way) {
             return;
         }
-        let uptime = now.saturating_duration_since(self.options.epoch);
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
         let salt = self
             .authenticator
             .salt_of(request.message, &domain.name, uptime);
-        if salt.is_some_and(|salt| self.is_salt_for(salt, request.flow.peer)) {
+        if salt.is_some_and(|salt| self.is_salt_for(salt, request.flow.peer, turn)) {
             self.prove_path(way);
         }
     }
@@ -207,16 +211,16 @@ impl Shard {
 
     /// A NOTIFY over a path that is not proven was not answered in time: what waited for its answer
     /// goes with it.
-    pub(crate) fn give_up_path(&mut self, way: WayId, now: Instant, out: &mut Outbox) {
+    pub(crate) fn give_up_path(&mut self, way: WayId, turn: &mut Turn<'_>) {
         let probe = self.table.ways.probe_mut(way);
         let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
         for id in waiting.unwrap_or_default() {
             let subscription = self.table.subscription(id);
             let dialog = subscription.and_then(|it| self.table.dialog(it.dialog));
-            // The place may be another subscription's by now.
+            // The place may be another subscription's by turn.now.
             if dialog.is_some_and(|entry| entry.way == way) {
-                self.counters.subscriptions_unanswered += 1;
-                self.remove_subscription(id, now, out);
+                turn.counters.subscriptions_unanswered += 1;
+                self.remove_subscription(id, turn);
             }
         }
     }

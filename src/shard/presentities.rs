@@ -9,14 +9,14 @@ use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::Presentity;
 use crate::presence::statement::Said;
-use crate::shard::Shard;
-use crate::shard::Timer;
 use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::growing::GrowingMap;
 use crate::shard::mail::Mail;
-use crate::shard::outbox::Outbox;
 use crate::shard::places::Places;
+use crate::shard::timer::Timer;
+use crate::shard::turn::Turn;
 use crate::shard::wheel::TimerHandle;
 
 /// A presentity's place among those owned here.
@@ -154,85 +154,82 @@ impl Owned {
     }
 }
 
-impl Shard {
+impl Engine {
     /// The presentity, which is made when there is room for it.
-    pub(crate) fn own(&mut self, aor: &Aor, now: Instant) -> Option<PresentityId> {
-        let is_full = self.presentities.len() >= self.options.presentities_max;
+    pub(crate) fn own(&mut self, aor: &Aor, turn: &Turn<'_>) -> Option<PresentityId> {
+        let is_full = self.presentities.len() >= turn.options.presentities_max;
         if is_full && self.presentities.find(aor).is_none() && !self.presentities.forget_idle() {
             return None;
         }
-        Some(self.presentities.find_or_add(aor, &self.directory, now))
+        Some(
+            self.presentities
+                .find_or_add(aor, &turn.directory, turn.now),
+        )
     }
 
     /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
     /// is no room for it; another owner is not waited for.
-    pub(crate) fn say(&mut self, aor: Aor, said: Said, now: Instant, out: &mut Outbox) -> bool {
-        let owner = Self::owner(&aor, self.options.shards);
-        if owner == self.options.id {
-            return self.take_statement(&aor, said, now, out);
+    pub(crate) fn say(&mut self, aor: Aor, said: Said, turn: &mut Turn<'_>) -> bool {
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
+            return self.take_statement(&aor, said, turn);
         }
         let said = Box::new(said);
-        out.mail.push((owner, Mail::Say { aor, said }));
+        turn.out.mail.push((owner, Mail::Say { aor, said }));
         true
     }
 
     /// What somebody says about a presentity that is owned here. False when there is no room for it.
-    pub(crate) fn take_statement(
-        &mut self,
-        aor: &Aor,
-        said: Said,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
-        let Some(id) = self.own(aor, now) else {
-            self.counters.requests_over_limit += 1;
+    pub(crate) fn take_statement(&mut self, aor: &Aor, said: Said, turn: &mut Turn<'_>) -> bool {
+        let Some(id) = self.own(aor, turn) else {
+            turn.counters.requests_over_limit += 1;
             return false;
         };
-        self.counters.statements_accepted += 1;
+        turn.counters.statements_accepted += 1;
         if let Some(owned) = self.presentities.get_mut(id) {
-            let has_expired = owned.presentity.expire(now);
-            let is_changed = owned.presentity.apply(said, now) || has_expired;
-            self.after_contribution(id, is_changed, now, out);
+            let has_expired = owned.presentity.expire(turn.now);
+            let is_changed = owned.presentity.apply(said, turn.now) || has_expired;
+            self.after_contribution(id, is_changed, turn);
         }
         true
     }
 
     /// The first watcher of a presentity here: its owner tells us its state, now and at every
     /// change.
-    pub(crate) fn begin_watch(&mut self, aor: &Aor, out: &mut Outbox) {
-        let owner = Self::owner(aor, self.options.shards);
-        if owner == self.options.id {
-            self.handle_watch(aor, owner, out);
+    pub(crate) fn begin_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) {
+        let owner = turn.owner_of(aor);
+        if owner == turn.options.id {
+            self.handle_watch(aor, owner, turn);
         } else {
-            out.mail.push((
+            turn.out.mail.push((
                 owner,
                 Mail::Watch {
                     aor: aor.clone(),
-                    watcher: self.options.id,
+                    watcher: turn.options.id,
                 },
             ));
         }
     }
 
     /// The last watcher of a presentity here is gone.
-    pub(crate) fn end_watch(&mut self, aor: &Aor, now: Instant, out: &mut Outbox) {
-        let owner = Self::owner(aor, self.options.shards);
-        if owner == self.options.id {
-            self.handle_unwatch(aor, owner, now);
+    pub(crate) fn end_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) {
+        let owner = turn.owner_of(aor);
+        if owner == turn.options.id {
+            self.handle_unwatch(aor, owner, turn);
         } else {
-            out.mail.push((
+            turn.out.mail.push((
                 owner,
                 Mail::Unwatch {
                     aor: aor.clone(),
-                    watcher: self.options.id,
+                    watcher: turn.options.id,
                 },
             ));
         }
     }
 
     /// As owner: a shard wants to know.
-    pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: ShardId, out: &mut Outbox) {
-        let (directory, now) = (Arc::clone(&self.directory), self.now);
+    pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
+        let (directory, now) = (turn.directory, turn.now);
         let id = self.presentities.find_or_add(aor, &directory, now);
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
@@ -241,18 +238,18 @@ impl Shard {
             owned.watching.push(watcher);
         }
         let composed = Arc::clone(owned.presentity.composed());
-        self.tell(aor, watcher, composed, out);
+        self.tell(aor, watcher, composed, turn);
     }
 
     /// As owner: a shard need not know any more.
-    pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: ShardId, now: Instant) {
+    pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
         let Some(id) = self.presentities.find(aor) else {
             return;
         };
         if let Some(owned) = self.presentities.get_mut(id) {
             owned.watching.retain(|watching| *watching != watcher);
         }
-        self.tend(id, now);
+        self.tend(id, turn);
     }
 
     /// From the owner: a presentity's state.
@@ -266,60 +263,54 @@ impl Shard {
         &mut self,
         id: PresentityId,
         is_changed: bool,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         if is_changed {
-            self.counters.state_changes += 1;
-            self.tell_all(id, out);
+            turn.counters.state_changes += 1;
+            self.tell_all(id, turn);
         }
         self.presentities.count_contacts(id);
         if !self.rosters.is_idle() {
-            self.follow_presence(id, out);
+            self.follow_presence(id, turn);
         }
-        self.tend(id, now);
+        self.tend(id, turn);
     }
 
     /// Tells those who watch a whole domain who comes and goes.
-    fn follow_presence(&mut self, id: PresentityId, out: &mut Outbox) {
+    fn follow_presence(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
         };
         let is_present = owned.presentity.is_present();
         if std::mem::replace(&mut owned.is_present, is_present) != is_present {
             let aor = owned.aor.clone();
-            self.tell_presence(&aor, is_present, out);
+            self.tell_presence(&aor, is_present, turn);
         }
     }
 
     /// A contribution of a presentity is past its time.
-    pub(crate) fn handle_presentity_timer(
-        &mut self,
-        id: PresentityId,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn handle_presentity_timer(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
         };
         owned.timer = None;
-        let is_changed = owned.presentity.expire(now);
-        self.after_contribution(id, is_changed, now, out);
+        let is_changed = owned.presentity.expire(turn.now);
+        self.after_contribution(id, is_changed, turn);
     }
 
-    fn tell_all(&mut self, id: PresentityId, out: &mut Outbox) {
+    fn tell_all(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get(id.0 as usize) else {
             return;
         };
         if owned.watching.is_empty() {
-            self.counters.publications_without_watchers += 1;
+            turn.counters.publications_without_watchers += 1;
         }
         for watcher in &owned.watching {
             let composed = Arc::clone(owned.presentity.composed());
-            if *watcher == self.options.id {
+            if *watcher == turn.options.id {
                 self.table.take_state(&owned.aor, composed, &mut self.queue);
             } else {
-                out.mail.push((
+                turn.out.mail.push((
                     *watcher,
                     Mail::State {
                         aor: owned.aor.clone(),
@@ -330,11 +321,11 @@ impl Shard {
         }
     }
 
-    fn tell(&mut self, aor: &Aor, watcher: ShardId, composed: Arc<Composed>, out: &mut Outbox) {
-        if watcher == self.options.id {
+    fn tell(&mut self, aor: &Aor, watcher: ShardId, composed: Arc<Composed>, turn: &mut Turn<'_>) {
+        if watcher == turn.options.id {
             self.table.take_state(aor, composed, &mut self.queue);
         } else {
-            out.mail.push((
+            turn.out.mail.push((
                 watcher,
                 Mail::State {
                     aor: aor.clone(),
@@ -346,16 +337,16 @@ impl Shard {
 
     /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that
     /// nobody watches. That a user is known by its calls is remembered until the room is needed.
-    fn tend(&mut self, id: PresentityId, now: Instant) {
+    fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get_mut(id.0 as usize) else {
             return;
         };
-        let next = owned.presentity.next_expiry().map(|at| at.max(now));
+        let next = owned.presentity.next_expiry().map(|at| at.max(turn.now));
         if owned.timer.map(|(_, at)| at) != next {
             if let Some((timer, _)) = owned.timer.take() {
-                self.wheel.cancel(timer);
+                turn.wheel.cancel(timer);
             }
-            owned.timer = next.map(|at| (self.wheel.arm(at, Timer::Presentity(id)), at));
+            owned.timer = next.map(|at| (turn.wheel.arm(at, Timer::Presentity(id)), at));
         }
         if owned.is_idle() && !owned.presentity.is_known_by_calls() {
             self.presentities.forget(id.0 as usize);

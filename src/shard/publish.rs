@@ -1,7 +1,5 @@
 //! PUBLISH (RFC 3903 §6; W:B1): read here, applied by the presentity's owner, answered here.
 
-use std::time::Instant;
-
 use crate::presence::Aor;
 use crate::presence::contribution::EntityTag;
 use crate::presence::document;
@@ -13,8 +11,6 @@ use crate::presence::publication::PublicationLimits;
 use crate::presence::publication::PublishRefused;
 use crate::presence::publication::Published;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
-use crate::shard::Timer;
 use crate::shard::admit::Identity;
 use crate::shard::admit::Target;
 use crate::shard::checks::address_of_record;
@@ -24,14 +20,16 @@ use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::mail::ForwardedPublish;
 use crate::shard::mail::Mail;
-use crate::shard::outbox::Outbox;
 use crate::shard::publisher::publisher_of;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::sender::check_from;
+use crate::shard::timer::Timer;
+use crate::shard::turn::Turn;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -68,34 +66,32 @@ impl Waiting {
 /// Requests that may wait for other shards at once; one more is 503.
 const WAITING_MAX: usize = 65_536;
 
-impl Shard {
+impl Engine {
     /// A PUBLISH from a peer.
     pub(crate) fn serve_publish<'d>(
         &mut self,
         request: &Request<'_>,
         target: Target<'d>,
-        directory: &'d Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, identity) = self.admit(request, target, directory, now)?;
+        let (aor, domain, identity) = self.admit(request, target, turn)?;
         let (package, ..) = event_of(request.message)?;
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);
         }
-        check_from(request.message, &identity, domain, directory)?;
-        check_publisher(&identity, &aor, package, directory)?;
-        check_exists(&aor, directory)?;
-        let publication = self.read_publication(request, package, &identity, &aor, directory)?;
-        let fresh = self.mint_entity_tag();
-        let limits = self.publication_limits(package, domain);
-        let owner = Self::owner(&aor, self.options.shards);
-        if owner == self.options.id {
-            let outcome = self.apply_publication(&aor, publication, fresh, &limits, now, out);
-            return self.answer_publish(request, package, outcome, now, out);
+        check_from(request.message, &identity, domain, turn.directory)?;
+        check_publisher(&identity, &aor, package, turn.directory)?;
+        check_exists(&aor, turn.directory)?;
+        let publication = self.read_publication(request, package, &identity, &aor, turn)?;
+        let fresh = self.mint_entity_tag(turn);
+        let limits = self.publication_limits(package, domain, turn);
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
+            let outcome = self.apply_publication(&aor, publication, fresh, &limits, turn);
+            return self.answer_publish(request, package, outcome, turn);
         }
-        let waiting = self.wait_for_owner(request, None, package, now)?;
-        let reply_to = (self.options.id, waiting);
+        let waiting = self.wait_for_owner(request, None, package, turn)?;
+        let reply_to = (turn.options.id, waiting);
         let publish = ForwardedPublish {
             aor,
             publication,
@@ -103,17 +99,14 @@ impl Shard {
             limits,
             reply_to,
         };
-        out.mail.push((owner, Mail::Publish(Box::new(publish))));
+        turn.out
+            .mail
+            .push((owner, Mail::Publish(Box::new(publish))));
         Ok(())
     }
 
     /// As owner: a PUBLISH that arrived at another shard.
-    pub(crate) fn handle_publish_mail(
-        &mut self,
-        publish: ForwardedPublish,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn handle_publish_mail(&mut self, publish: ForwardedPublish, turn: &mut Turn<'_>) {
         let ForwardedPublish {
             aor,
             publication,
@@ -121,9 +114,10 @@ impl Shard {
             limits,
             reply_to,
         } = publish;
-        let outcome = self.apply_publication(&aor, publication, fresh, &limits, now, out);
+        let outcome = self.apply_publication(&aor, publication, fresh, &limits, turn);
         let (shard, request) = reply_to;
-        out.mail
+        turn.out
+            .mail
             .push((shard, Mail::PublishOutcome { request, outcome }));
     }
 
@@ -132,10 +126,9 @@ impl Shard {
         &mut self,
         waiting: u32,
         outcome: Result<Published, PublishRefused>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting) else {
+        let Some(waiting) = self.take_waiting(waiting, turn) else {
             return;
         };
         let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
@@ -146,8 +139,8 @@ impl Shard {
             flow: waiting.flow,
             transaction: waiting.transaction,
         };
-        if let Err(refusal) = self.answer_publish(&request, waiting.package, outcome, now, out) {
-            self.refuse(&request, &refusal, now, out);
+        if let Err(refusal) = self.answer_publish(&request, waiting.package, outcome, turn) {
+            self.refuse(&request, &refusal, turn);
         }
     }
 
@@ -157,20 +150,19 @@ impl Shard {
         publication: Publication,
         fresh: EntityTag,
         limits: &PublicationLimits,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Result<Published, PublishRefused> {
-        let id = self.own(aor, now).ok_or(PublishRefused::TooMany)?;
+        let id = self.own(aor, turn).ok_or(PublishRefused::TooMany)?;
         let owned = self
             .presentities
             .get_mut(id)
             .ok_or(PublishRefused::TooMany)?;
-        let has_expired = owned.presentity.expire(now);
+        let has_expired = owned.presentity.expire(turn.now);
         let applied = owned
             .presentity
-            .apply_publication(publication, fresh, limits, now);
+            .apply_publication(publication, fresh, limits, turn.now);
         let is_changed = has_expired || applied.as_ref().is_ok_and(|(_, is_changed)| *is_changed);
-        self.after_contribution(id, is_changed, now, out);
+        self.after_contribution(id, is_changed, turn);
         applied.map(|(published, _)| published)
     }
 
@@ -179,12 +171,11 @@ impl Shard {
         request: &Request<'_>,
         package: Package,
         outcome: Result<Published, PublishRefused>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let published = outcome.map_err(|refused| match refused {
             PublishRefused::ConditionFailed => {
-                self.counters.publications_unmatched += 1;
+                turn.counters.publications_unmatched += 1;
                 Refusal::Plain(Status::CONDITIONAL_REQUEST_FAILED)
             }
             PublishRefused::TooBrief(min) => Refusal::TooBrief(min),
@@ -192,14 +183,18 @@ impl Shard {
             PublishRefused::Document(fault) => refusal_of(fault, package),
             PublishRefused::TooMany => Refusal::OverLimit,
         })?;
-        self.counters.publications_accepted += 1;
+        turn.counters.publications_accepted += 1;
         let mut tag = [0; 16];
-        self.random.fill_hex(&mut tag);
-        let head = self.begin_response(request, Status::OK, None, &tag, out);
-        emit::header(&mut out.arena, "SIP-ETag", &published.entity_tag.to_token());
-        emit::header_number(&mut out.arena, "Expires", published.expires.as_secs());
-        self.end_response(request, head, now, out);
-        self.keep_stream(&request.flow, published.expires, now, out);
+        turn.random.fill_hex(&mut tag);
+        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        emit::header(
+            &mut turn.out.arena,
+            "SIP-ETag",
+            &published.entity_tag.to_token(),
+        );
+        emit::header_number(&mut turn.out.arena, "Expires", published.expires.as_secs());
+        self.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, published.expires);
         Ok(())
     }
 
@@ -209,18 +204,19 @@ impl Shard {
         package: Package,
         identity: &Identity,
         aor: &Aor,
-        directory: &Directory,
+        turn: &Turn<'d>,
     ) -> Result<Publication, Refusal<'d>> {
         let message = request.message;
         let condition = condition_of(message)?;
         let expires = expires_of(message)?;
-        let document = self.read_document(message, package, identity, aor, directory)?;
+        let document = self.read_document(message, package, identity, aor, turn)?;
         let is_feeder = match identity {
             Identity::User(user) => {
                 let account = Aor::new(user, aor.domain());
-                directory.is_feeder(Some(&account), aor.domain())
+                turn.directory.is_feeder(Some(&account), aor.domain())
             }
-            Identity::Believed => directory
+            Identity::Believed => turn
+                .directory
                 .domain(aor.domain())
                 .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
         };
@@ -241,14 +237,14 @@ impl Shard {
         package: Package,
         identity: &Identity,
         aor: &Aor,
-        directory: &Directory,
+        turn: &Turn<'d>,
     ) -> Result<Option<Result<Document, DocumentFault>>, Refusal<'d>> {
         let body = message.body();
         if body.is_empty() {
             return Ok(None);
         }
         let body = decoded_body(message)?;
-        if body.len() > self.options.body_octets_max {
+        if body.len() > turn.options.body_octets_max {
             return Ok(Some(Err(DocumentFault::TooLarge)));
         }
         let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
@@ -260,14 +256,14 @@ impl Shard {
             document
         });
         Ok(Some(document.and_then(|document| {
-            check_entity(document, identity, aor, directory)
+            check_entity(document, identity, aor, turn.directory)
         })))
     }
 
     /// The request waits no longer; None when it gave up.
-    pub(crate) fn take_waiting(&mut self, place: u32) -> Option<Waiting> {
+    pub(crate) fn take_waiting(&mut self, place: u32, turn: &mut Turn<'_>) -> Option<Waiting> {
         let waiting = self.waiting.try_remove(place as usize)?;
-        self.wheel.cancel(waiting.timer);
+        turn.wheel.cancel(waiting.timer);
         Some(waiting)
     }
 
@@ -277,13 +273,13 @@ impl Shard {
         request: &Request<'_>,
         sender: Option<&[u8]>,
         package: Package,
-        now: Instant,
+        turn: &mut Turn<'d>,
     ) -> Result<u32, Refusal<'d>> {
         if self.waiting.len() >= WAITING_MAX {
             return Err(Refusal::OverLimit);
         }
         let place = self.waiting.vacant_key() as u32;
-        let timer = self.wheel.arm(now + TIMER_F, Timer::Waiting(place));
+        let timer = turn.wheel.arm(turn.now + TIMER_F, Timer::Waiting(place));
         let octets = request.message.bytes().into();
         let (flow, transaction) = (request.flow, request.transaction);
         self.waiting.insert(Waiting {
@@ -297,17 +293,22 @@ impl Shard {
         Ok(place)
     }
 
-    fn mint_entity_tag(&mut self) -> EntityTag {
-        EntityTag(u128::from(self.random.next_u64()) << 64 | u128::from(self.random.next_u64()))
+    fn mint_entity_tag(&mut self, turn: &mut Turn<'_>) -> EntityTag {
+        EntityTag(u128::from(turn.random.next_u64()) << 64 | u128::from(turn.random.next_u64()))
     }
 
-    fn publication_limits(&self, package: Package, domain: &Domain) -> PublicationLimits {
+    fn publication_limits(
+        &self,
+        package: Package,
+        domain: &Domain,
+        turn: &Turn<'_>,
+    ) -> PublicationLimits {
         PublicationLimits {
             expires_min: domain.min_publish_expires,
             expires_max: domain.max_expires,
             expires_default: package.expires_default(),
-            publications_max: self.options.publications_per_presentity_max,
-            calls_max: self.options.calls_per_presentity_max,
+            publications_max: turn.options.publications_per_presentity_max,
+            calls_max: turn.options.calls_per_presentity_max,
         }
     }
 }

@@ -10,7 +10,6 @@
 //! Either way no call is ever routed to a contact.
 
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::registration::Binding;
@@ -20,17 +19,17 @@ use crate::presence::registration::URI_OCTETS_MAX;
 use crate::presence::statement::Said;
 use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::TooBrief;
-use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
 use crate::shard::checks::expires_of;
-use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::engine::Engine;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::turn::Turn;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -48,30 +47,30 @@ const KEPT_PARAMETERS: [&str; 3] = ["q", "+sip.instance", "reg-id"];
 /// Octets of such a parameter's value; a longer one is not kept.
 const PARAMETER_OCTETS_MAX: usize = 255;
 
-impl Shard {
+impl Engine {
     /// A REGISTER.
     pub(crate) fn serve_register<'d>(
         &mut self,
         request: &Request<'_>,
         uri: &[u8],
-        directory: &'d Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let to = request.message.to();
-        let aor = to.and_then(|to| address_of_record(to.uri, directory));
-        let domain = aor.as_ref().and_then(|aor| directory.domain(aor.domain()));
+        let aor = to.and_then(|to| address_of_record(to.uri, turn.directory));
+        let domain = aor
+            .as_ref()
+            .and_then(|aor| turn.directory.domain(aor.domain()));
         let (Some(aor), Some(domain)) = (aor, domain) else {
-            return Err(self.refuse_foreign(request, uri, directory));
+            return Err(self.refuse_foreign(request, uri, turn));
         };
         if domain.is_registrar {
-            self.resolve(uri, &request.flow, directory)?;
-            self.serve_registration(request, aor, domain, directory, now, out)
+            self.resolve(uri, &request.flow, turn)?;
+            self.serve_registration(request, aor, domain, turn)
         } else if domain.trusts(request.flow.peer.ip()) {
-            self.resolve(uri, &request.flow, directory)?;
+            self.resolve(uri, &request.flow, turn)?;
             check_extensions(request.message)?;
-            check_exists(&aor, directory)?;
-            self.hear_registrar(request, aor, domain, now, out)
+            check_exists(&aor, turn.directory)?;
+            self.hear_registrar(request, aor, domain, turn)
         } else {
             Err(Refusal::Method(Status::METHOD_NOT_ALLOWED))
         }
@@ -82,9 +81,9 @@ impl Shard {
         &self,
         request: &Request<'_>,
         uri: &[u8],
-        directory: &'d Directory,
+        turn: &Turn<'d>,
     ) -> Refusal<'d> {
-        match self.resolve(uri, &request.flow, directory) {
+        match self.resolve(uri, &request.flow, turn) {
             Ok(Target::Presentity { domain, .. }) if domain.is_registrar => {
                 Refusal::Plain(Status::NOT_FOUND)
             }
@@ -98,8 +97,7 @@ impl Shard {
         request: &Request<'_>,
         aor: Aor,
         domain: &Domain,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let (said, granted) = match change_of(request.message, domain)? {
             BindingChange::Query => (None, Vec::new()),
@@ -111,17 +109,17 @@ impl Shard {
             }
         };
         if let Some(said) = said
-            && !self.say(aor, said, now, out)
+            && !self.say(aor, said, turn)
         {
             return Err(Refusal::OverLimit);
         }
         let mut tag = [0; 16];
-        self.random.fill_hex(&mut tag);
-        let head = self.begin_response(request, Status::OK, None, &tag, out);
-        write_contacts(&granted, out);
-        self.end_response(request, head, now, out);
+        turn.random.fill_hex(&mut tag);
+        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        write_contacts(&granted, turn.out);
+        self.end_response(request, head, turn);
         let longest = granted.iter().map(|binding| binding.expires).max();
-        self.keep_stream(&request.flow, longest.unwrap_or_default(), now, out);
+        turn.keep_stream(&request.flow, longest.unwrap_or_default());
         Ok(())
     }
 }

@@ -6,19 +6,19 @@ use std::hash::Hash;
 use std::hash::Hasher;
 use std::net::SocketAddr;
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::presence::document;
 use crate::presence::document::Format;
 use crate::presence::document::feature_event;
 use crate::presence::document::resource_lists;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
 use crate::shard::directory::Domain;
+use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::hop::response_flow;
 use crate::shard::outbox::Outbox;
 use crate::shard::shield::Kind;
+use crate::shard::turn::Turn;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -148,28 +148,27 @@ impl Refusal<'_> {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, nor
     /// what the shield holds back, so that nobody unknown fills our memory (W:E3.8).
     pub(crate) fn refuse(
         &mut self,
         request: &Request<'_>,
         refusal: &Refusal<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        self.counters.requests_refused += 1;
-        let tag = self.stateless_tag(request.message);
-        let head = self.begin_response(request, refusal.status(), refusal.reason(), &tag, out);
-        self.write_refusal_headers(request, refusal, now, out);
-        emit::body(&mut out.arena, "", b"");
-        if is_amplified(request, head, out) {
-            self.write_bare_refusal(request, refusal, head, now, out);
+        turn.counters.requests_refused += 1;
+        let tag = self.stateless_tag(request.message, turn);
+        let head = self.begin_response(request, refusal.status(), refusal.reason(), &tag, turn);
+        self.write_refusal_headers(request, refusal, turn);
+        emit::body(&mut turn.out.arena, "", b"");
+        if is_amplified(request, head, turn.out) {
+            self.write_bare_refusal(request, refusal, head, turn);
         }
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
-        self.counters.requests_challenged += u64::from(is_challenge);
-        self.note_repeat(request, refusal.status(), now, out);
-        self.note_refusal(request, refusal, now, out);
+        turn.counters.requests_challenged += u64::from(is_challenge);
+        self.note_repeat(request, refusal.status(), turn);
+        self.note_refusal(request, refusal, turn);
         if is_challenge
             || matches!(
                 refusal,
@@ -181,9 +180,9 @@ impl Shard {
                 transaction: None,
                 ..*request
             };
-            self.send_response(&request, head, now, out);
+            self.send_response(&request, head, turn);
         } else {
-            self.send_response(request, head, now, out);
+            self.send_response(request, head, turn);
         }
     }
 
@@ -196,37 +195,38 @@ impl Shard {
         request: &Request<'_>,
         refusal: &Refusal<'_>,
         start: usize,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let (message, peer) = (request.message, request.flow.peer);
-        let tag = self.stateless_tag(message);
+        let tag = self.stateless_tag(message, turn);
         let tag = &tag[..BARE_TAG_OCTETS];
         for form in [Bare::Whole, Bare::Short, Bare::TooShort] {
-            out.arena.truncate(start);
+            turn.out.arena.truncate(start);
             let status = match form {
                 Bare::Whole | Bare::Short => refusal.status(),
                 Bare::TooShort => Status::BAD_REQUEST,
             };
-            emit::bare_response_head(&mut out.arena, message, status, tag, peer);
+            emit::bare_response_head(&mut turn.out.arena, message, status, tag, peer);
             match (form, refusal) {
                 (Bare::Whole, Refusal::Challenge { domain, stale }) => {
-                    self.write_short_challenge(domain, algorithms(domain), *stale, peer, now, out);
+                    self.write_short_challenge(domain, algorithms(domain), *stale, peer, turn);
                 }
                 (Bare::Short, Refusal::Challenge { domain, stale }) => {
-                    self.write_short_challenge(domain, &[Algorithm::Md5], *stale, peer, now, out);
+                    self.write_short_challenge(domain, &[Algorithm::Md5], *stale, peer, turn);
                 }
                 (Bare::Whole, Refusal::BadEvent) => {
-                    emit::header(&mut out.arena, "u", allow_events().as_bytes());
+                    emit::header(&mut turn.out.arena, "u", allow_events().as_bytes());
                 }
                 (Bare::Whole, Refusal::BadListEvent) => {
-                    emit::header(&mut out.arena, "u", list_events().as_bytes());
+                    emit::header(&mut turn.out.arena, "u", list_events().as_bytes());
                 }
-                (Bare::Whole, Refusal::Method(_)) => emit::header(&mut out.arena, "Allow", ALLOW),
+                (Bare::Whole, Refusal::Method(_)) => {
+                    emit::header(&mut turn.out.arena, "Allow", ALLOW)
+                }
                 _ => {}
             }
-            out.arena.extend_from_slice(b"\r\n");
-            if !is_amplified(request, start, out) {
+            turn.out.arena.extend_from_slice(b"\r\n");
+            if !is_amplified(request, start, turn.out) {
                 return;
             }
         }
@@ -238,13 +238,12 @@ impl Shard {
         algorithms: &[Algorithm],
         stale: bool,
         peer: SocketAddr,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let uptime = now.saturating_duration_since(self.options.epoch);
-        let salt = self.salt_for(peer);
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        let salt = self.salt_for(peer, turn);
         self.authenticator.write_short_challenge(
-            &mut out.arena,
+            &mut turn.out.arena,
             &domain.name,
             algorithms,
             stale,
@@ -254,22 +253,22 @@ impl Shard {
     }
 
     /// The salt of a nonce that goes to `peer`: half of it chance, half the address's mark.
-    fn salt_for(&mut self, peer: SocketAddr) -> u32 {
-        let chance = self.random.next_u64() as u16;
-        u32::from(chance) << 16 | u32::from(self.address_mark(peer, chance))
+    fn salt_for(&mut self, peer: SocketAddr, turn: &mut Turn<'_>) -> u32 {
+        let chance = turn.random.next_u64() as u16;
+        u32::from(chance) << 16 | u32::from(self.address_mark(peer, chance, turn))
     }
 
     /// Whether a nonce with that salt was made for `peer`.
-    pub(crate) fn is_salt_for(&self, salt: u32, peer: SocketAddr) -> bool {
+    pub(crate) fn is_salt_for(&self, salt: u32, peer: SocketAddr, turn: &Turn<'_>) -> bool {
         let chance = (salt >> 16) as u16;
-        self.address_mark(peer, chance) == salt as u16
+        self.address_mark(peer, chance, turn) == salt as u16
     }
 
     /// What nobody who lacks the key can guess of an address. It differs from nonce to nonce, so
     /// that one address's are not another's for good.
-    fn address_mark(&self, peer: SocketAddr, chance: u16) -> u16 {
+    fn address_mark(&self, peer: SocketAddr, chance: u16, turn: &Turn<'_>) -> u16 {
         let mut hasher = DefaultHasher::new();
-        (self.options.key, "address", peer, chance).hash(&mut hasher);
+        (turn.options.key, "address", peer, chance).hash(&mut hasher);
         hasher.finish() as u16
     }
 
@@ -277,10 +276,13 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         refusal: &Refusal<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let (message, arena) = (request.message, &mut out.arena);
+        let salt = match refusal {
+            Refusal::Challenge { .. } => self.salt_for(request.flow.peer, turn),
+            _ => 0,
+        };
+        let (message, arena) = (request.message, &mut turn.out.arena);
         match refusal {
             Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) | Refusal::ForeignFrom => {
             }
@@ -288,8 +290,7 @@ impl Shard {
             Refusal::NoCalls => emit::header(arena, "Allow", ALLOW_OF_REGISTRAR),
             Refusal::Extension => write_unsupported(arena, message),
             Refusal::Challenge { domain, stale } => {
-                let uptime = now.saturating_duration_since(self.options.epoch);
-                let salt = self.salt_for(request.flow.peer);
+                let uptime = turn.now.saturating_duration_since(turn.options.epoch);
                 self.authenticator.write_challenge(
                     arena,
                     &domain.name,
@@ -314,33 +315,33 @@ impl Shard {
             Refusal::ListRequired => emit::header(arena, "Require", b"eventlist"),
             Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
             Refusal::Draining => {
-                emit::header_number(arena, "Retry-After", 5 + u64::from(self.random.below(6)));
+                emit::header_number(arena, "Retry-After", 5 + u64::from(turn.random.below(6)));
             }
             Refusal::OverLimit | Refusal::Shed(_) => {
                 *match refusal {
-                    Refusal::Shed(Kind::Phone) => &mut self.counters.requests_shed_by_phone,
+                    Refusal::Shed(Kind::Phone) => &mut turn.counters.requests_shed_by_phone,
                     Refusal::Shed(Kind::Presentity) => {
-                        &mut self.counters.requests_shed_by_presentity
+                        &mut turn.counters.requests_shed_by_presentity
                     }
-                    Refusal::Shed(Kind::Source) => &mut self.counters.requests_shed_by_source,
-                    Refusal::Shed(Kind::Domain) => &mut self.counters.requests_shed_by_domain,
-                    Refusal::Shed(Kind::Path) => &mut self.counters.requests_shed_by_path,
-                    Refusal::Shed(Kind::Backlog) => &mut self.counters.requests_shed_by_backlog,
-                    _ => &mut self.counters.requests_over_limit,
+                    Refusal::Shed(Kind::Source) => &mut turn.counters.requests_shed_by_source,
+                    Refusal::Shed(Kind::Domain) => &mut turn.counters.requests_shed_by_domain,
+                    Refusal::Shed(Kind::Path) => &mut turn.counters.requests_shed_by_path,
+                    Refusal::Shed(Kind::Backlog) => &mut turn.counters.requests_shed_by_backlog,
+                    _ => &mut turn.counters.requests_over_limit,
                 } += 1;
                 // Spread over time, so that those who were refused together do not come back
                 // together.
-                let seconds = 10 + u64::from(self.random.below(51));
+                let seconds = 10 + u64::from(turn.random.below(51));
                 emit::header_number(arena, "Retry-After", seconds);
             }
         }
     }
 
     /// 200 and nothing more, without memory.
-    pub(crate) fn respond_ok(&mut self, request: &Request<'_>, now: Instant, out: &mut Outbox) {
-        let tag = self.stateless_tag(request.message);
-        let head = self.begin_response(request, Status::OK, None, &tag, out);
-        self.end_response(request, head, now, out);
+    pub(crate) fn respond_ok(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) {
+        let tag = self.stateless_tag(request.message, turn);
+        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        self.end_response(request, head, turn);
     }
 
     /// OPTIONS: what we can do (W:A5.11), without memory. A stranger is told no more than the
@@ -350,46 +351,49 @@ impl Shard {
         request: &Request<'_>,
         is_stranger: bool,
         is_registrar: bool,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let tag = self.stateless_tag(request.message);
-        let head = self.begin_response(request, Status::OK, None, &tag, out);
+        let tag = self.stateless_tag(request.message, turn);
+        let head = self.begin_response(request, Status::OK, None, &tag, turn);
         let allow = if is_registrar {
             ALLOW_OF_REGISTRAR
         } else {
             ALLOW
         };
-        emit::header(&mut out.arena, "Allow", allow);
-        let brief = out.arena.len();
-        emit::header(&mut out.arena, "Allow-Events", allow_events().as_bytes());
-        emit::header(&mut out.arena, "Accept", accept().as_bytes());
-        emit::header(&mut out.arena, "Accept-Encoding", ACCEPT_ENCODING);
-        emit::header(&mut out.arena, "Accept-Language", b"en");
+        emit::header(&mut turn.out.arena, "Allow", allow);
+        let brief = turn.out.arena.len();
         emit::header(
-            &mut out.arena,
+            &mut turn.out.arena,
+            "Allow-Events",
+            allow_events().as_bytes(),
+        );
+        emit::header(&mut turn.out.arena, "Accept", accept().as_bytes());
+        emit::header(&mut turn.out.arena, "Accept-Encoding", ACCEPT_ENCODING);
+        emit::header(&mut turn.out.arena, "Accept-Language", b"en");
+        emit::header(
+            &mut turn.out.arena,
             "Supported",
             b"eventlist, recipient-list-subscribe",
         );
         let octets_max = request.message.bytes().len() * 3 / 2;
-        if is_stranger && out.arena.len() - head + END_OCTETS > octets_max {
-            out.arena.truncate(brief);
+        if is_stranger && turn.out.arena.len() - head + END_OCTETS > octets_max {
+            turn.out.arena.truncate(brief);
         }
         let is_datagram = !request.flow.transport.is_reliable();
-        if is_stranger && is_datagram && out.arena.len() - head + END_OCTETS > octets_max {
+        if is_stranger && is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
             let (message, peer) = (request.message, request.flow.peer);
-            out.arena.truncate(head);
+            turn.out.arena.truncate(head);
             emit::bare_response_head(
-                &mut out.arena,
+                &mut turn.out.arena,
                 message,
                 Status::OK,
                 &tag[..BARE_TAG_OCTETS],
                 peer,
             );
-            out.arena.extend_from_slice(b"\r\n");
-            return self.send_response(request, head, now, out);
+            turn.out.arena.extend_from_slice(b"\r\n");
+            return self.send_response(request, head, turn);
         }
-        self.end_response(request, head, now, out);
+        self.end_response(request, head, turn);
     }
 
     /// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this
@@ -400,19 +404,23 @@ impl Shard {
         status: Status,
         reason: Option<&str>,
         tag: &[u8],
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> usize {
-        let start = out.arena.len();
+        let start = turn.out.arena.len();
         emit::response_head(
-            &mut out.arena,
+            &mut turn.out.arena,
             request.message,
             status,
             reason,
             tag,
             request.flow.peer,
         );
-        if !self.options.product.is_empty() {
-            emit::header(&mut out.arena, "Server", self.options.product.as_bytes());
+        if !turn.options.product.is_empty() {
+            emit::header(
+                &mut turn.out.arena,
+                "Server",
+                turn.options.product.as_bytes(),
+            );
         }
         start
     }
@@ -422,27 +430,25 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         start: usize,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        emit::body(&mut out.arena, "", b"");
-        self.send_response(request, start, now, out);
+        emit::body(&mut turn.out.arena, "", b"");
+        self.send_response(request, start, turn);
     }
 
     /// Sends a response that is written, and remembers it for retransmissions.
-    fn send_response(
-        &mut self,
-        request: &Request<'_>,
-        start: usize,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
-        let head = start..out.arena.len();
-        if let (Some(key), Some(response)) = (request.transaction, out.arena.get(head.clone())) {
-            self.transactions
-                .complete(key, response, request.flow.transport.is_reliable(), now);
+    fn send_response(&mut self, request: &Request<'_>, start: usize, turn: &mut Turn<'_>) {
+        let head = start..turn.out.arena.len();
+        if let (Some(key), Some(response)) = (request.transaction, turn.out.arena.get(head.clone()))
+        {
+            self.transactions.complete(
+                key,
+                response,
+                request.flow.transport.is_reliable(),
+                turn.now,
+            );
         }
-        self.transmit(response_flow(request), head, 0..0, out);
+        turn.transmit(response_flow(request), head, 0..0);
     }
 
     /// Gives up a transaction that is answered without memory.
@@ -453,9 +459,9 @@ impl Shard {
     }
 
     /// A To-tag for answers without memory: the same for every retransmission (W:A4.12).
-    fn stateless_tag(&self, message: &Message<'_>) -> [u8; 16] {
+    fn stateless_tag(&self, message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
         let mut hasher = DefaultHasher::new();
-        self.options.key.hash(&mut hasher);
+        turn.options.key.hash(&mut hasher);
         message.call_id().hash(&mut hasher);
         message.from().and_then(|from| from.tag()).hash(&mut hasher);
         message.via().and_then(|via| via.branch).hash(&mut hasher);

@@ -3,16 +3,12 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Termination;
-use crate::shard::Shard;
-use crate::shard::Timer;
-use crate::shard::directory::Directory;
-use crate::shard::outbox::Outbox;
+use crate::shard::engine::Engine;
 use crate::shard::presentities::PresentityId;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
@@ -20,6 +16,8 @@ use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::timer::Timer;
+use crate::shard::turn::Turn;
 
 /// Subscriptions, resources of lists, and presentities looked at in one turn.
 const REVIEWED_PER_TURN: usize = 2_000;
@@ -41,26 +39,25 @@ impl Review {
     }
 }
 
-impl Shard {
-    /// The configuration is another: everything is to be looked at again.
-    pub(crate) fn take_directory(&mut self, directory: Arc<Directory>, now: Instant) {
-        self.directory = directory;
+impl Engine {
+    /// The configuration has changed: everything is to be looked at again.
+    pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
         self.shield.forget_refusals();
-        self.begin_review(now);
+        self.begin_review(turn);
     }
 
     /// Looks at everything again, now and when a rule next begins or ceases to hold (RFC 4745
     /// §7.3).
-    pub(crate) fn begin_review(&mut self, now: Instant) {
+    pub(crate) fn begin_review(&mut self, turn: &mut Turn<'_>) {
         if let Some(timer) = self.review_timer.take() {
-            self.wheel.cancel(timer);
+            turn.wheel.cancel(timer);
         }
-        let at = self.wall_clock(now);
-        if let Some(change) = self.directory.next_rule_change(at) {
-            let when = now + Duration::from_secs(change - at);
-            self.review_timer = Some(self.wheel.arm(when, Timer::Review));
+        let at = self.wall_clock(turn);
+        if let Some(change) = turn.directory.next_rule_change(at) {
+            let when = turn.now + Duration::from_secs(change - at);
+            self.review_timer = Some(turn.wheel.arm(when, Timer::Review));
         }
-        self.review_waiting(now);
+        self.review_waiting(turn);
         self.review = Review {
             presentity: 0,
             presentities: self.presentities.places(),
@@ -70,14 +67,13 @@ impl Shard {
     }
 
     /// Looks at some of what is left.
-    pub(crate) fn go_on_reviewing(&mut self, now: Instant, out: &mut Outbox) {
+    pub(crate) fn go_on_reviewing(&mut self, turn: &mut Turn<'_>) {
         if self.review.is_over() {
             return;
         }
-        let directory = Arc::clone(&self.directory);
         let mut left = REVIEWED_PER_TURN;
         while left > 0 && self.review.presentity < self.review.presentities {
-            self.review_presentity(PresentityId(self.review.presentity), &directory, now, out);
+            self.review_presentity(PresentityId(self.review.presentity), turn);
             self.review.presentity += 1;
             left -= 1;
         }
@@ -87,35 +83,23 @@ impl Shard {
                 .table
                 .subscription(id)
                 .map_or(1, Subscription::resources);
-            self.review_subscription(id, &directory, now, out);
+            self.review_subscription(id, turn);
             self.review.subscription += 1;
             left = left.saturating_sub(cost);
         }
     }
 
-    fn review_presentity(
-        &mut self,
-        id: PresentityId,
-        directory: &Directory,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    fn review_presentity(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
         };
-        let rules = directory.rules_of(owned.aor());
-        if owned.presentity.set_rules(rules, now) {
-            self.after_contribution(id, true, now, out);
+        let rules = turn.directory.rules_of(owned.aor());
+        if owned.presentity.set_rules(rules, turn.now) {
+            self.after_contribution(id, true, turn);
         }
     }
 
-    fn review_subscription(
-        &mut self,
-        id: SubscriptionId,
-        directory: &Directory,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    fn review_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -126,7 +110,7 @@ impl Shard {
             return;
         };
         let is_active = subscription.phase == Phase::Active;
-        let profile = directory.profile_named(&entry.profile.name);
+        let profile = turn.directory.profile_named(&entry.profile.name);
         let profile = profile
             .filter(|profile| **profile != entry.profile)
             .cloned();
@@ -134,23 +118,27 @@ impl Shard {
             Subject::List(list) => (list.is_of_body, true),
             _ => (false, false),
         };
-        let resolved = if is_list { directory.list(aor) } else { None };
-        let is_gone = !is_of_body && (!directory.exists(aor) || is_list && resolved.is_none());
+        let resolved = if is_list {
+            turn.directory.list(aor)
+        } else {
+            None
+        };
+        let is_gone = !is_of_body && (!turn.directory.exists(aor) || is_list && resolved.is_none());
         if is_gone && !is_active {
             return;
         }
         if is_gone {
-            self.end_subscription(id, Termination::NoResource);
+            self.end_subscription(id, Termination::NoResource, turn);
             return self.want(id, Wants::Notify);
         }
         if let Some(profile) = profile {
             self.take_profile(id, profile);
         }
-        self.decide_anew(id, directory, now);
+        self.decide_anew(id, turn);
         match resolved {
             // What its body brought along stays, whatever list has that address (W:B5.14).
-            _ if is_of_body => self.review_resources(id, directory),
-            Some(resolved) => self.refill(id, &resolved, directory, now, out),
+            _ if is_of_body => self.review_resources(id, turn),
+            Some(resolved) => self.refill(id, &resolved, turn),
             None => {}
         }
     }
@@ -166,45 +154,45 @@ impl Shard {
 
     /// A phone comes from another address: the rules may make something else of all it has in a
     /// dialog.
-    pub(crate) fn decide_moved(&mut self, id: DialogId, directory: &Directory, now: Instant) {
+    pub(crate) fn decide_moved(&mut self, id: DialogId, turn: &mut Turn<'_>) {
         let entry = self.table.dialog(id);
         let usages = entry.map(|entry| entry.subscriptions.clone());
         for usage in usages.unwrap_or_default() {
-            self.decide_anew(usage, directory, now);
-            self.review_resources(usage, directory);
+            self.decide_anew(usage, turn);
+            self.review_resources(usage, turn);
         }
     }
 
     /// What the rules of this moment make of a subscription.
-    pub(crate) fn decide_anew(&mut self, id: SubscriptionId, directory: &Directory, now: Instant) {
+    pub(crate) fn decide_anew(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
         let is_of_body = matches!(&subscription.subject, Subject::List(list) if list.is_of_body);
-        let (Some(identity), Some(aor)) = (
-            self.identity_of(id, directory),
-            self.table.aor_of(subscription),
-        ) else {
+        let (Some(identity), Some(aor)) =
+            (self.identity_of(id, turn), self.table.aor_of(subscription))
+        else {
             return;
         };
         if is_of_body {
             return;
         }
         let package = subscription.package;
-        let mut decision = self.decide(&identity, aor, package, directory, now);
+        let mut decision = self.decide(&identity, aor, package, turn);
         let is_list = matches!(subscription.subject, Subject::List(_));
         let is_of_everybody = is_list
-            && directory
+            && turn
+                .directory
                 .list(aor)
                 .is_some_and(|list| list.is_of_everybody());
-        if is_of_everybody && !identity.may_any_dn(aor.domain(), directory) {
+        if is_of_everybody && !identity.may_any_dn(aor.domain(), turn.directory) {
             decision.handling = Handling::Block;
         }
-        self.take_decision(id, decision);
+        self.take_decision(id, decision, turn);
     }
 
     /// The rules make something else of a subscription than before (W:B8.2).
-    fn take_decision(&mut self, id: SubscriptionId, decision: Decision) {
+    fn take_decision(&mut self, id: SubscriptionId, decision: Decision, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
@@ -219,7 +207,7 @@ impl Shard {
             subscription.forget_shown();
         }
         if decision.handling == Handling::Block && subscription.phase == Phase::Active {
-            self.end_subscription(id, Termination::Rejected);
+            self.end_subscription(id, Termination::Rejected, turn);
         }
         self.note_watcher(id);
         // A pending one that is approved is told so, even when the state says nothing.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::document::Format;
@@ -14,7 +13,6 @@ use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
 use crate::presence::subscription::TooBrief;
-use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::checks::accepted_format;
 use crate::shard::checks::check_exists;
@@ -27,6 +25,7 @@ use crate::shard::content::Shown;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::enclosed::Enclosed;
+use crate::shard::engine::Engine;
 use crate::shard::features::check_may_switch;
 use crate::shard::hop::entity_uri;
 use crate::shard::hop::event_id;
@@ -36,7 +35,6 @@ use crate::shard::identity::Identity;
 use crate::shard::lists::ListPlan;
 use crate::shard::lists::requires_list;
 use crate::shard::mail::Claim;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::sender::check_from;
@@ -50,6 +48,7 @@ use crate::shard::subscription::Wants;
 use crate::shard::table::DialogEntry;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -90,23 +89,22 @@ struct Beginning<'a> {
     message: &'a Message<'a>,
 }
 
-impl Shard {
+impl Engine {
     /// A SUBSCRIBE without To-tag: a new subscription, or a fetch when it expires at once.
     pub(crate) fn serve_subscribe<'d>(
         &mut self,
         request: &Request<'_>,
         target: Target<'d>,
-        directory: &'d Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, identity) = self.admit(request, target, directory, now)?;
+        let (aor, domain, identity) = self.admit(request, target, turn)?;
         let aor = match event_of(request.message)? {
-            (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, directory),
+            (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, turn),
             _ => aor,
         };
         let peer = request.flow.peer.ip();
-        let sender = sender_instead_of_from(request.message, &identity, peer, domain, directory)?;
+        let sender =
+            sender_instead_of_from(request.message, &identity, peer, domain, turn.directory)?;
         if sender.as_ref().is_some_and(|it| it.len() > URI_OCTETS_MAX) {
             return Err(Fault::Invalid(HeaderName::PAssertedIdentity).into());
         }
@@ -115,9 +113,9 @@ impl Shard {
             aor: &aor,
             sender: sender.as_deref(),
             domain,
-            directory,
+            directory: turn.directory,
         };
-        self.subscribe(&admitted, None, now, out)
+        self.subscribe(&admitted, None, turn)
     }
 
     /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
@@ -126,8 +124,7 @@ impl Shard {
         &mut self,
         admitted: &Admitted<'_, 'd>,
         claim: Option<&Claim>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let Admitted {
             request,
@@ -136,14 +133,14 @@ impl Shard {
             domain,
             directory,
         } = *admitted;
-        let mut asked = self.read_subscribe(request.message, domain, directory)?;
+        let mut asked = self.read_subscribe(request.message, domain, turn)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
-        let (dialog, mark) = self.accept_dialog(request)?;
+        let (dialog, mark) = self.accept_dialog(request, turn)?;
         let (package, profile) = (asked.package, &asked.profile);
         let of_body = asked.enclosed.list();
-        let plan = self.plan_list(request.message, aor, package, profile, of_body, directory)?;
+        let plan = self.plan_list(request.message, aor, package, profile, of_body, turn)?;
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
@@ -151,14 +148,18 @@ impl Shard {
             .phones
             .find(phone_key(&request.flow, dialog.remote_target()));
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
-        self.check_room(phone, resources.map_or(1, |resources| resources.max(1)))?;
-        self.check_path(request, &dialog)?;
+        self.check_room(
+            phone,
+            resources.map_or(1, |resources| resources.max(1)),
+            turn,
+        )?;
+        self.check_path(request, &dialog, turn)?;
         let peer = request.flow.peer.ip();
         let uri = sender.unwrap_or_else(|| dialog.remote_uri());
         let watcher = Identity::new(uri, peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
-            _ => self.decide(&watcher, aor, package, directory, now),
+            _ => self.decide(&watcher, aor, package, turn),
         };
         let is_forbidden = decision.handling == Handling::Block
             || package == Package::LineSeize && decision.handling != Handling::Allow
@@ -174,12 +175,12 @@ impl Shard {
         }
 
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
-            return self.seize(admitted, now, out);
+            return self.seize(admitted, turn);
         }
 
-        asked.granted = self.spread_expiry(asked.granted, asked.expires_min, now);
-        let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), now);
-        self.prove_path_by_digest(request, domain, id, now);
+        asked.granted = self.spread_expiry(asked.granted, asked.expires_min, turn);
+        let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), turn);
+        self.prove_path_by_digest(request, domain, id, turn);
         self.table.take_sender(id, sender.map(Box::from));
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
@@ -193,24 +194,24 @@ impl Shard {
             entity: &entity,
             message: request.message,
         };
-        let subscription = self.begin(id, beginning, now, out);
+        let subscription = self.begin(id, beginning, turn);
         if let Some(claim) = claim {
             self.hold(subscription, claim);
         }
         if asked.profile.replaces_same_contact {
-            self.replace_older(subscription, now, out);
+            self.replace_older(subscription, turn);
         }
         if asked.granted.is_zero() {
-            self.counters.subscriptions_fetched += 1;
-            self.end_subscription(subscription, Termination::Timeout);
+            turn.counters.subscriptions_fetched += 1;
+            self.end_subscription(subscription, Termination::Timeout, turn);
             self.fetch_list(subscription);
         } else {
-            self.counters.subscriptions_created += 1;
-            self.arm_subscription(subscription);
+            turn.counters.subscriptions_created += 1;
+            self.arm_subscription(subscription, turn);
         }
-        self.accept(request, subscription, asked.granted, now, out);
+        self.accept(request, subscription, asked.granted, turn);
         if let Enclosed::Switch(said) = asked.enclosed {
-            self.switch(subscription, said, now, out);
+            self.switch(subscription, said, turn);
         }
         Ok(())
     }
@@ -221,13 +222,11 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         tag: &[u8],
-        directory: &'d Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         check_extensions(request.message)?;
-        let id = self.find_dialog(request.message, tag).ok_or(GONE)?;
+        let id = self.find_dialog(request.message, tag, turn).ok_or(GONE)?;
         let first = self
             .table
             .dialog(id)
@@ -239,24 +238,25 @@ impl Shard {
             .and_then(|subscription| self.table.aor_of(subscription))
             .ok_or(GONE)?;
         // A domain that is configured no longer takes its subscriptions with it.
-        let domain = directory
+        let domain = turn
+            .directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
-        let identity = self.authenticate(request, domain, directory, now)?;
-        check_from(request.message, &identity, domain, directory)?;
+        let identity = self.authenticate(request, domain, turn)?;
+        check_from(request.message, &identity, domain, turn.directory)?;
         let watcher = self.table.dialog(id).map(DialogEntry::watcher_uri);
-        check_owner(&identity, watcher.ok_or(GONE)?, domain, directory)?;
-        let asked = self.read_subscribe(request.message, domain, directory)?;
+        check_owner(&identity, watcher.ok_or(GONE)?, domain, turn.directory)?;
+        let asked = self.read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
-            self.check_switch_in_dialog(request, first, directory)?;
+            self.check_switch_in_dialog(request, first, turn)?;
         }
         let usage = self.usage_of(id, &asked);
         if usage.is_some_and(|subscription| self.is_over(subscription)) {
             return Err(GONE);
         }
-        let is_moved = self.take_target(request, id)?;
+        let is_moved = self.take_target(request, id, turn)?;
         self.prove_path_by_tag(request, id);
-        self.prove_path_by_digest(request, domain, id, now);
+        self.prove_path_by_digest(request, domain, id, turn);
         if let Some(entry) = self.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }
@@ -265,35 +265,34 @@ impl Shard {
             None if asked.granted.is_zero() => return Err(GONE),
             None => {
                 let usage = (id, first);
-                self.add_usage(usage, &asked, request.message, directory, now, out)?
+                self.add_usage(usage, &asked, request.message, turn)?
             }
         };
         // What the rules say was decided when they were read or began to hold; one about addresses
         // decided about the old one.
         if is_moved {
-            self.decide_moved(id, directory, now);
+            self.decide_moved(id, turn);
             if self.is_over(subscription) {
                 return Err(GONE);
             }
         }
-        let has_changed_list =
-            self.replace_list(subscription, asked.enclosed.list(), directory, now, out);
+        let has_changed_list = self.replace_list(subscription, asked.enclosed.list(), turn);
         let is_new = has_changed_list || asked.enclosed.is_switch();
-        let is_known = !is_new && self.is_suppressed(subscription, request.message, out);
+        let is_known = !is_new && self.is_suppressed(subscription, request.message, turn);
         if asked.granted.is_zero() {
-            self.counters.subscriptions_ended += 1;
-            self.end_subscription(subscription, Termination::Timeout);
+            turn.counters.subscriptions_ended += 1;
+            self.end_subscription(subscription, Termination::Timeout, turn);
         } else {
-            self.counters.subscriptions_refreshed += 1;
-            self.renew(subscription, &asked, request.message, now);
+            turn.counters.subscriptions_refreshed += 1;
+            self.renew(subscription, &asked, request.message, turn);
         }
         if is_known {
-            self.accept_silently(request, subscription, asked.granted, now, out);
+            self.accept_silently(request, subscription, asked.granted, turn);
         } else {
-            self.accept(request, subscription, asked.granted, now, out);
+            self.accept(request, subscription, asked.granted, turn);
         }
         if let Enclosed::Switch(said) = asked.enclosed {
-            self.switch(subscription, said, now, out);
+            self.switch(subscription, said, turn);
         }
         self.wake_siblings(id, subscription);
         Ok(())
@@ -317,12 +316,12 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         message: &Message<'_>,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let Some(suppress) = Suppress::of(message) else {
             return false;
         };
-        let hash = self.state_hash(id, out);
+        let hash = self.state_hash(id, turn);
         let is_it = hash.is_some_and(|hash| suppress.matches(hash));
         let Some(subscription) = self.table.subscription_mut(id) else {
             return false;
@@ -341,13 +340,13 @@ impl Shard {
         id: SubscriptionId,
         asked: &Asked<'_>,
         message: &Message<'_>,
-        now: Instant,
+        turn: &mut Turn<'_>,
     ) {
         if let Some(entry) = self.table.subscription_mut(id) {
             // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
             // late.
             let is_back = std::mem::replace(&mut entry.phase, Phase::Active) != Phase::Active;
-            entry.expires_at = now + asked.granted;
+            entry.expires_at = turn.now + asked.granted;
             entry.strikes = 0;
             entry.refusals = 0;
             entry.not_before = None;
@@ -360,19 +359,19 @@ impl Shard {
             }
         }
         self.render_anew(id);
-        self.arm_subscription(id);
+        self.arm_subscription(id, turn);
     }
 
     fn read_subscribe<'m, 'd>(
         &self,
         message: &Message<'m>,
         domain: &Domain,
-        directory: &Directory,
+        turn: &Turn<'d>,
     ) -> Result<Asked<'m>, Refusal<'d>> {
         let (package, _, event) = event_of(message)?;
         let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
-        let profile = Arc::clone(directory.profile(user_agent));
-        let enclosed = self.read_enclosed(message, package, directory)?;
+        let profile = Arc::clone(turn.directory.profile(user_agent));
+        let enclosed = self.read_enclosed(message, package, turn)?;
         let format = accepted_format(message, package, &profile)?;
         let package_max = package.expires_max().unwrap_or(domain.max_expires);
         let limits = ExpiryLimits {
@@ -400,8 +399,7 @@ impl Shard {
         &mut self,
         dialog: DialogId,
         beginning: Beginning<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> SubscriptionId {
         let Beginning {
             aor,
@@ -428,19 +426,18 @@ impl Shard {
             history: Shown::of(format, asked.profile.partial_dialog_info),
             event: asked.event,
             entity,
-            expires_at: now + asked.granted,
+            expires_at: turn.now + asked.granted,
         };
         if let Some(plan) = plan {
-            let directory = Arc::clone(&self.directory);
-            return self.add_list(dialog, aor, &plan, new, &directory, out);
+            return self.add_list(dialog, aor, &plan, new, turn);
         }
         if let Some(package) = asked.package.of_watchers() {
-            return self.add_audience(dialog, (aor.clone(), package), new, out);
+            return self.add_audience(dialog, (aor.clone(), package), new, turn);
         }
         let (watched, is_new) = self.table.watch(aor);
         let id = self.table.add_subscription(dialog, watched, new);
         if is_new {
-            self.begin_watch(aor, out);
+            self.begin_watch(aor, turn);
         }
         self.note_watcher(id);
         id
@@ -464,9 +461,7 @@ impl Shard {
         (id, first): (DialogId, SubscriptionId),
         asked: &Asked<'_>,
         message: &Message<'_>,
-        directory: &Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'d>,
     ) -> Result<SubscriptionId, Refusal<'d>> {
         if asked.package == Package::LineSeize {
             return Err(Refusal::Because(
@@ -477,7 +472,7 @@ impl Shard {
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         let entry = self.table.dialog(id).ok_or(GONE)?;
         let phone = entry.phone;
-        self.check_room(Some(phone), 1)?;
+        self.check_room(Some(phone), 1, turn)?;
         let sibling = self.table.subscription(first).ok_or(GONE)?;
         if asked.enclosed.list().is_some() || matches!(sibling.subject, Subject::List(_)) {
             return Err(Refusal::Because(
@@ -487,12 +482,12 @@ impl Shard {
         }
         let entity = sibling.names.entity.to_vec();
         let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
-        let watcher = self.identity_of(first, directory).ok_or(GONE)?;
-        let decision = self.decide(&watcher, &aor, asked.package, directory, now);
+        let watcher = self.identity_of(first, turn).ok_or(GONE)?;
+        let decision = self.decide(&watcher, &aor, asked.package, turn);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
-        self.counters.subscriptions_created += 1;
+        turn.counters.subscriptions_created += 1;
         self.phones.join_again(phone);
         let beginning = Beginning {
             aor: &aor,
@@ -502,7 +497,7 @@ impl Shard {
             entity: &entity,
             message,
         };
-        Ok(self.begin(id, beginning, now, out))
+        Ok(self.begin(id, beginning, turn))
     }
 
     /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
@@ -512,10 +507,9 @@ impl Shard {
         request: &Request<'_>,
         id: SubscriptionId,
         granted: Duration,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        self.respond_subscribed(request, Status::OK, id, granted, now, out);
+        self.respond_subscribed(request, Status::OK, id, granted, turn);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.forget_shown();
         }
@@ -528,13 +522,12 @@ impl Shard {
         request: &Request<'_>,
         id: SubscriptionId,
         granted: Duration,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        self.counters.notifies_suppressed += 1;
-        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, now, out);
+        turn.counters.notifies_suppressed += 1;
+        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, turn);
         if granted.is_zero() {
-            self.remove_subscription(id, now, out);
+            self.remove_subscription(id, turn);
         }
     }
 
@@ -544,8 +537,7 @@ impl Shard {
         status: Status,
         id: SubscriptionId,
         granted: Duration,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
@@ -554,21 +546,21 @@ impl Shard {
             return;
         };
         let is_list = subscription.is_multipart();
-        let head = self.begin_response(request, status, None, entry.dialog.local_tag(), out);
+        let head = self.begin_response(request, status, None, entry.dialog.local_tag(), turn);
         for route in request.message.headers(HeaderName::RecordRoute) {
-            emit::header(&mut out.arena, "Record-Route", route);
+            emit::header(&mut turn.out.arena, "Record-Route", route);
         }
         emit::header(
-            &mut out.arena,
+            &mut turn.out.arena,
             "Contact",
             &self.origins.of(&request.flow).contact,
         );
-        emit::header_number(&mut out.arena, "Expires", granted.as_secs());
+        emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
         if is_list {
-            emit::header(&mut out.arena, "Require", b"eventlist");
+            emit::header(&mut turn.out.arena, "Require", b"eventlist");
         }
-        self.end_response(request, head, now, out);
-        self.keep_stream(&request.flow, granted, now, out);
+        self.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, granted);
     }
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
@@ -586,14 +578,19 @@ impl Shard {
     }
 
     /// One last NOTIFY, then nothing.
-    pub(crate) fn end_subscription(&mut self, id: SubscriptionId, reason: Termination) {
-        self.note_watcher_end(id, reason);
+    pub(crate) fn end_subscription(
+        &mut self,
+        id: SubscriptionId,
+        reason: Termination,
+        turn: &mut Turn<'_>,
+    ) {
+        self.note_watcher_end(id, reason, turn);
         self.give_back(id);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.phase = Phase::Ending(reason);
             subscription.not_before = None;
             if let Some(timer) = subscription.timer.take() {
-                self.wheel.cancel(timer);
+                turn.wheel.cancel(timer);
             }
         }
     }

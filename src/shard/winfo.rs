@@ -13,7 +13,6 @@ use std::collections::VecDeque;
 use std::hash::DefaultHasher;
 use std::hash::Hash;
 use std::hash::Hasher;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -28,13 +27,12 @@ use crate::presence::subscription::Termination;
 use crate::presence::watcher::Watcher;
 use crate::presence::watcher::WatcherEvent;
 use crate::presence::watcher::WatcherStatus;
-use crate::shard::Shard;
 use crate::shard::bodies::Body;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
 use crate::shard::mail::WatchersHere;
-use crate::shard::outbox::Outbox;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
@@ -42,6 +40,7 @@ use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
 use crate::shard::table::Post;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 
 /// Watchers in one document, and in one answer of a shard; more are counted and not told (W:B4.3).
 const WATCHERS_MAX: usize = 1_000;
@@ -136,14 +135,14 @@ impl WatcherInfos {
 }
 
 // As the shard that has the subscription.
-impl Shard {
+impl Engine {
     /// Adds a subscription to the watchers of a presentity.
     pub(crate) fn add_audience(
         &mut self,
         dialog: DialogId,
         topic: Topic,
         new: NewSubscription<'_>,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> SubscriptionId {
         let audience = Audience {
             topic: topic.clone(),
@@ -157,22 +156,22 @@ impl Shard {
         }
         let followed = Followed {
             subscriptions: vec![id],
-            watchers: (0..self.options.shards).map(|_| None).collect(),
+            watchers: (0..turn.options.shards).map(|_| None).collect(),
         };
         self.winfo.followed.insert(topic.clone(), followed);
         let (aor, package) = topic;
-        let follower = self.options.id;
-        for shard in (0..self.options.shards).map(ShardId) {
+        let follower = turn.options.id;
+        for shard in (0..turn.options.shards).map(ShardId) {
             let aor = aor.clone();
             if shard == follower {
-                self.handle_follow_watchers(aor, package, follower, out);
+                self.handle_follow_watchers(aor, package, follower, turn);
             } else {
                 let mail = Mail::FollowWatchers {
                     aor,
                     package,
                     follower,
                 };
-                out.mail.push((shard, mail));
+                turn.out.mail.push((shard, mail));
             }
         }
         id
@@ -183,7 +182,7 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         audience: Audience,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Some(followed) = self.winfo.followed.get_mut(&audience.topic) else {
             return;
@@ -194,16 +193,16 @@ impl Shard {
         }
         self.winfo.followed.remove(&audience.topic);
         let (aor, package) = audience.topic;
-        let follower = self.options.id;
+        let follower = turn.options.id;
         self.handle_unfollow_watchers(&aor, package, follower);
-        for shard in (0..self.options.shards).map(ShardId) {
+        for shard in (0..turn.options.shards).map(ShardId) {
             if shard != follower {
                 let mail = Mail::UnfollowWatchers {
                     aor: aor.clone(),
                     package,
                     follower,
                 };
-                out.mail.push((shard, mail));
+                turn.out.mail.push((shard, mail));
             }
         }
     }
@@ -256,7 +255,11 @@ impl Shard {
     }
 
     /// Writes the document of a subscription to watchers; None while a shard has not answered.
-    pub(crate) fn write_watchers(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Body> {
+    pub(crate) fn write_watchers(
+        &mut self,
+        id: SubscriptionId,
+        turn: &mut Turn<'_>,
+    ) -> Option<Body> {
         let subscription = self.table.subscription(id)?;
         let Subject::Watchers(audience) = &subscription.subject else {
             return None;
@@ -272,37 +275,37 @@ impl Shard {
             watchers.extend_from_slice(&audience.gone);
         }
         let fitting = fitting(&watchers);
-        self.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
+        turn.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
         watchers.truncate(fitting);
         let mut hasher = DefaultHasher::new();
         watchers.hash(&mut hasher);
-        let start = out.arena.len();
+        let start = turn.out.arena.len();
         let (version, entity) = (subscription.version, &subscription.names.entity);
         let token = package.token();
-        watcherinfo::write(&mut out.arena, version, entity, token, &watchers);
+        watcherinfo::write(&mut turn.out.arena, version, entity, token, &watchers);
         Some(Body {
             call_info: 0..0,
-            octets: start..out.arena.len(),
+            octets: start..turn.out.arena.len(),
             hash: hasher.finish() | 1,
         })
     }
 }
 
 // As a shard that has watchers.
-impl Shard {
+impl Engine {
     /// A shard wants to know who watches a presentity.
     pub(crate) fn handle_follow_watchers(
         &mut self,
         aor: Aor,
         package: Package,
         follower: ShardId,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let followers = self.winfo.followers.entry(aor.clone()).or_default();
         if !followers.contains(&(package, follower)) {
             followers.push((package, follower));
         }
-        self.tell_watchers(follower, (aor, package), Vec::new(), out);
+        self.tell_watchers(follower, (aor, package), Vec::new(), turn);
     }
 
     /// A shard need not know any more.
@@ -336,9 +339,14 @@ impl Shard {
     }
 
     /// A subscription ends: it is a watcher no longer.
-    pub(crate) fn note_watcher_end(&mut self, id: SubscriptionId, reason: Termination) {
+    pub(crate) fn note_watcher_end(
+        &mut self,
+        id: SubscriptionId,
+        reason: Termination,
+        turn: &Turn<'_>,
+    ) {
         if reason == Termination::Timeout {
-            self.remember_waiting(id);
+            self.remember_waiting(id, turn);
         }
         let event = match reason {
             Termination::Deactivated => WatcherEvent::Deactivated,
@@ -380,12 +388,12 @@ impl Shard {
     }
 
     /// At the end of a turn: tells who wants to know of what changed in it.
-    pub(crate) fn report_watchers(&mut self, out: &mut Outbox) {
+    pub(crate) fn report_watchers(&mut self, turn: &mut Turn<'_>) {
         let ended = std::mem::take(&mut self.winfo.ended);
         for aor in std::mem::take(&mut self.winfo.changed) {
             let followers = self.winfo.followers.get(&aor).cloned();
             for (package, follower) in followers.unwrap_or_default() {
-                self.tell_watchers(follower, (aor.clone(), package), ended.clone(), out);
+                self.tell_watchers(follower, (aor.clone(), package), ended.clone(), turn);
             }
         }
     }
@@ -395,33 +403,36 @@ impl Shard {
         follower: ShardId,
         topic: Topic,
         ended: Vec<(u64, WatcherEvent)>,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let watchers = self.watchers_here(&topic);
+        let watchers = self.watchers_here(&topic, turn);
         let (aor, package) = topic;
         let told = WatchersHere {
             aor,
             package,
-            shard: self.options.id,
+            shard: turn.options.id,
             watchers,
             ended,
         };
-        if follower == self.options.id {
+        if follower == turn.options.id {
             self.handle_watchers_here(told);
         } else {
-            out.mail
+            turn.out
+                .mail
                 .push((follower, Mail::WatchersHere(Box::new(told))));
         }
     }
 
     /// The watchers of this shard, in the order of their ids.
-    fn watchers_here(&mut self, topic: &Topic) -> Vec<Watcher> {
+    fn watchers_here(&mut self, topic: &Topic, turn: &mut Turn<'_>) -> Vec<Watcher> {
         let (aor, package) = topic;
         let watched = self.table.watched_by_aor(aor);
         let here = watched.map_or(&[][..], |watched| &watched.watchers);
         let mut watchers: Vec<Watcher> = here
             .iter()
-            .filter_map(|watcher| self.watcher(watcher.subscription, watcher.resource, *package))
+            .filter_map(|watcher| {
+                self.watcher(watcher.subscription, watcher.resource, *package, turn)
+            })
             .collect();
         let waiting = self.winfo.waiting.iter();
         watchers.extend(
@@ -430,13 +441,19 @@ impl Shard {
                 .map(|waiting| waiting.watcher.clone()),
         );
         watchers.sort_unstable_by_key(|watcher| watcher.id);
-        self.counters.watchers_over_limit += watchers.len().saturating_sub(WATCHERS_MAX) as u64;
+        turn.counters.watchers_over_limit += watchers.len().saturating_sub(WATCHERS_MAX) as u64;
         watchers.truncate(WATCHERS_MAX);
         watchers
     }
 
     /// A watcher, as the presentity may know it; None for one that is none, or of another package.
-    fn watcher(&self, id: SubscriptionId, resource: u32, package: Package) -> Option<Watcher> {
+    fn watcher(
+        &self,
+        id: SubscriptionId,
+        resource: u32,
+        package: Package,
+        turn: &Turn<'_>,
+    ) -> Option<Watcher> {
         let subscription = self.table.subscription(id)?;
         if subscription.package != package || subscription.phase != Phase::Active {
             return None;
@@ -461,8 +478,8 @@ impl Shard {
             event: WatcherEvent::Subscribe,
             uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
             display: self
-                .identity_of(id, &self.directory)
-                .and_then(|identity| identity.display(&self.directory)),
+                .identity_of(id, turn)
+                .and_then(|identity| identity.display(&turn.directory)),
         })
     }
 
@@ -483,9 +500,9 @@ impl Shard {
 }
 
 // Those who wait.
-impl Shard {
+impl Engine {
     /// A subscription that nobody decided about ended: its watcher waits from now on.
-    fn remember_waiting(&mut self, id: SubscriptionId) {
+    fn remember_waiting(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -497,10 +514,9 @@ impl Shard {
         let (Some(aor), package) = (aor, subscription.package) else {
             return;
         };
-        let directory = Arc::clone(&self.directory);
         let (Some(watcher), Some(identity)) = (
-            self.watcher(id, 0, package),
-            self.identity_of(id, &directory),
+            self.watcher(id, 0, package, turn),
+            self.identity_of(id, turn),
         ) else {
             return;
         };
@@ -510,7 +526,7 @@ impl Shard {
             ..watcher
         };
         self.forget_waiting(id);
-        let now = self.now;
+        let now = turn.now;
         let is_over = |waiting: &Waiting| waiting.until <= now;
         let is_full = |waiting: &VecDeque<Waiting>| waiting.len() >= WAITING_MAX;
         while is_full(&self.winfo.waiting) || self.winfo.waiting.front().is_some_and(is_over) {
@@ -522,7 +538,7 @@ impl Shard {
             topic: (aor, package),
             identity,
             watcher,
-            until: self.now + WAITING_TIME,
+            until: turn.now + WAITING_TIME,
         });
     }
 
@@ -548,11 +564,10 @@ impl Shard {
     }
 
     /// The rules are others: they may have decided about those who wait.
-    pub(crate) fn review_waiting(&mut self, now: Instant) {
-        let directory = Arc::clone(&self.directory);
+    pub(crate) fn review_waiting(&mut self, turn: &Turn<'_>) {
         for waiting in std::mem::take(&mut self.winfo.waiting) {
             let (aor, package) = &waiting.topic;
-            let decision = self.decide(&waiting.identity, aor, *package, &directory, now);
+            let decision = self.decide(&waiting.identity, aor, *package, turn);
             match decision.handling {
                 Handling::Confirm => self.winfo.waiting.push_back(waiting),
                 Handling::Block => self.end_waiting(&waiting, WatcherEvent::Rejected),

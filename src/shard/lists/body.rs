@@ -7,13 +7,13 @@ use crate::presence::document::Format;
 use crate::presence::document::multipart;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::rlmi;
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
 use crate::shard::lists::ListState;
 use crate::shard::lists::Selection;
 use crate::shard::lists::state::Standing;
-use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 
 /// A body of a list subscription, written.
 #[derive(Debug)]
@@ -25,18 +25,18 @@ pub(crate) struct ListBody {
     pub(crate) is_deflated: bool,
 }
 
-impl Shard {
+impl Engine {
     /// Writes what was selected, and takes it from what the list has to tell.
     pub(crate) fn write_resources(
         &mut self,
         id: SubscriptionId,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Option<ListBody> {
         let deflated = self.notifier.selection.deflated.clone();
         let is_deflated = deflated.is_some();
         let octets = match deflated {
             Some(deflated) => deflated,
-            None => self.write_list_body(id, out)?,
+            None => self.write_list_body(id, turn)?,
         };
         let subscription = self.table.subscriptions.get_mut(id.0 as usize)?;
         let Subject::List(list) = &mut subscription.subject else {
@@ -56,7 +56,7 @@ impl Shard {
     pub(super) fn write_list_body(
         &self,
         id: SubscriptionId,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
         let subscription = self.table.subscription(id)?;
         let Subject::List(list) = &subscription.subject else {
@@ -64,7 +64,7 @@ impl Shard {
         };
         let selection = &self.notifier.selection;
         let dialect = selection.dialect();
-        let arena = &mut out.arena;
+        let arena = &mut turn.out.arena;
         let start = arena.len();
         if !dialect.is_multipart {
             arena.extend_from_slice(&selection.parts);

@@ -2,17 +2,16 @@
 //! is known to bring there (W:A6.3, B5.10).
 
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::presence::list::ListStyle;
-use crate::shard::Shard;
 use crate::shard::content::Content;
+use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Encoding;
-use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
 /// most take fragments, and less than this no datagram has to hold (W:A6.4).
@@ -34,10 +33,14 @@ pub(crate) struct Budget {
     pub(crate) resources: usize,
 }
 
-impl Shard {
+impl Engine {
     /// The budget of the next NOTIFY of a list subscription; one resource is always told, however
     /// long.
-    pub(crate) fn list_budget(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Budget> {
+    pub(crate) fn list_budget(
+        &mut self,
+        id: SubscriptionId,
+        turn: &mut Turn<'_>,
+    ) -> Option<Budget> {
         let subscription = self.table.subscription(id)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let Subject::List(list) = &subscription.subject else {
@@ -63,7 +66,7 @@ impl Shard {
         };
         let inflates = subscription.terms.as_ref().is_some_and(|it| it.inflates);
         let may_deflate_all = inflates && list.owes_full;
-        let octets = message.saturating_sub(self.head_octets(id, out));
+        let octets = message.saturating_sub(self.head_octets(id, turn));
         let inflated_octets = match may_deflate_all {
             true => STREAM_OCTETS,
             false => octets,
@@ -81,7 +84,7 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         content: &Content,
-        now: Instant,
+        turn: &mut Turn<'_>,
     ) -> bool {
         const PAUSE: Duration = Duration::from_secs(1);
         let octets = match content {
@@ -90,16 +93,16 @@ impl Shard {
         };
         let copies = self.notifier.copies.octets();
         let fits =
-            octets <= PATH_OCTETS || copies + octets <= self.options.retransmission_octets_max;
+            octets <= PATH_OCTETS || copies + octets <= turn.options.retransmission_octets_max;
         let flow = self.flow_of(id).filter(|_| !fits);
         if flow.is_none_or(|flow| flow.transport.is_reliable()) {
             return false;
         }
-        self.counters.notifies_short_of_room += 1;
+        turn.counters.notifies_short_of_room += 1;
         if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.not_before = Some(now + PAUSE);
+            subscription.not_before = Some(turn.now + PAUSE);
         }
-        self.arm_subscription(id);
+        self.arm_subscription(id, turn);
         true
     }
 

@@ -2,7 +2,6 @@
 //! comes or goes (W:B5.12-B5.15, D4.5).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
@@ -13,13 +12,12 @@ use crate::presence::list::RosterKind;
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
 use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::identity::Identity;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::ListState;
 use crate::shard::lists::state::Standing;
-use crate::shard::outbox::Outbox;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Wants;
@@ -27,6 +25,7 @@ use crate::shard::table::DialogId;
 use crate::shard::table::Post;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Watcher;
+use crate::shard::turn::Turn;
 use crate::sip::uri::sip_uri;
 
 /// A list subscription to be.
@@ -56,7 +55,7 @@ fn style(resolved: &Resolved, profile: &Profile) -> ListStyle {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Adds a subscription to a list, with a watcher for each of its resources.
     pub(crate) fn add_list(
         &mut self,
@@ -64,8 +63,7 @@ impl Shard {
         aor: &Aor,
         plan: &ListPlan,
         new: NewSubscription<'_>,
-        directory: &Directory,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> SubscriptionId {
         let style = self
             .table
@@ -79,20 +77,13 @@ impl Shard {
             .table
             .insert_subscription(dialog, Subject::List(Box::new(list)), new);
         self.render_anew(id);
-        self.fill(id, &plan.resolved, package, directory, out);
+        self.fill(id, &plan.resolved, package, turn);
         id
     }
 
     /// The list of a subscription is another: resources that stay keep their instances, the next
     /// NOTIFY lists all (W:B5.6).
-    pub(crate) fn refill(
-        &mut self,
-        id: SubscriptionId,
-        resolved: &Resolved,
-        directory: &Directory,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn refill(&mut self, id: SubscriptionId, resolved: &Resolved, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
@@ -102,10 +93,10 @@ impl Shard {
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
-        // Somebody of that name may be there now, or no longer.
+        // Somebody of that name may be there turn.now, or no longer.
         let members = resolved.members.iter();
         let members = members.map(|member| {
-            let is_known = known(member, directory).is_some();
+            let is_known = known(member, turn.directory).is_some();
             (&*member.uri, &*member.name, is_known)
         });
         let is_same = list.style == style
@@ -113,7 +104,7 @@ impl Shard {
             && list.fixed().eq(members)
             && *list.rosters == *resolved.rosters;
         if is_same {
-            return self.review_resources(id, directory);
+            return self.review_resources(id, turn);
         }
         list.style = style;
         list.name.clone_from(&resolved.name);
@@ -122,10 +113,10 @@ impl Shard {
         abandoned.retain(|roster| !resolved.rosters.contains(roster));
         let old_posts = list.empty();
         self.render_anew(id);
-        self.abandon_rosters(id, &abandoned, out);
-        self.fill(id, resolved, package, directory, out);
+        self.abandon_rosters(id, &abandoned, turn);
+        self.fill(id, resolved, package, turn);
         for post in old_posts {
-            self.leave_resource(post, now, out);
+            self.leave_resource(post, turn);
         }
         self.want(id, Wants::Change);
     }
@@ -147,12 +138,12 @@ impl Shard {
     }
 
     /// A resource watches no longer.
-    fn leave_resource(&mut self, post: Post, now: Instant, out: &mut Outbox) {
+    fn leave_resource(&mut self, post: Post, turn: &mut Turn<'_>) {
         if let Some(aor) = self.table.watched(post.watched).map(|it| it.aor.clone()) {
             self.note_watchers_of(&aor);
         }
         if let Some(unwatched) = self.table.leave(post) {
-            self.end_watch(&unwatched.aor, now, out);
+            self.end_watch(&unwatched.aor, turn);
         }
     }
 
@@ -161,15 +152,14 @@ impl Shard {
         id: SubscriptionId,
         resolved: &Resolved,
         package: Package,
-        directory: &Directory,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         for member in &resolved.members {
-            self.add_member(id, member, true, package, directory, out);
+            self.add_member(id, member, true, package, turn);
         }
         for roster in &resolved.rosters {
-            for aor in self.attend(roster, id, out) {
-                self.appear(id, roster, &aor, directory, out);
+            for aor in self.attend(roster, id, turn) {
+                self.appear(id, roster, &aor, turn);
             }
         }
     }
@@ -181,11 +171,10 @@ impl Shard {
         member: &Member,
         is_fixed: bool,
         package: Package,
-        directory: &Directory,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let decision = self.decide_resource(id, member.aor.as_ref(), package, directory);
-        let known = known(member, directory);
+        let decision = self.decide_resource(id, member.aor.as_ref(), package, turn);
+        let known = known(member, turn.directory);
         let standing = if known.is_some() {
             Standing::Live
         } else {
@@ -195,16 +184,16 @@ impl Shard {
             return;
         };
         if list.resources.len() >= RESOURCES_MAX && !list.reuse_gone() {
-            self.counters.resources_over_limit += 1;
+            turn.counters.resources_over_limit += 1;
             return;
         }
         let place = list.push(member, decision, standing, is_fixed);
         if let Some(aor) = known {
-            self.watch_resource(id, place, aor, out);
+            self.watch_resource(id, place, aor, turn);
         }
     }
 
-    fn watch_resource(&mut self, id: SubscriptionId, place: u32, aor: &Aor, out: &mut Outbox) {
+    fn watch_resource(&mut self, id: SubscriptionId, place: u32, aor: &Aor, turn: &mut Turn<'_>) {
         let (watched, is_new) = self.table.watch(aor);
         let watcher = Watcher {
             subscription: id,
@@ -219,7 +208,7 @@ impl Shard {
             list.set_post(place, post, is_known);
         }
         if is_new {
-            self.begin_watch(aor, out);
+            self.begin_watch(aor, turn);
         }
         self.note_watchers_of(aor);
     }
@@ -229,31 +218,30 @@ impl Shard {
         id: SubscriptionId,
         aor: Option<&Aor>,
         package: Package,
-        directory: &Directory,
+        turn: &Turn<'_>,
     ) -> Decision {
-        match (aor, self.identity_of(id, directory)) {
-            (Some(aor), Some(identity)) => {
-                self.decide(&identity, aor, package, directory, self.now)
-            }
+        match (aor, self.identity_of(id, turn)) {
+            (Some(aor), Some(identity)) => self.decide(&identity, aor, package, turn),
             _ => Decision::NOTHING,
         }
     }
 
     /// Who the watcher of a subscription is.
-    pub(crate) fn identity_of(
-        &self,
-        id: SubscriptionId,
-        directory: &Directory,
-    ) -> Option<Identity> {
+    pub(crate) fn identity_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Identity> {
         let subscription = self.table.subscription(id)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let domain = self.table.aor_of(subscription)?.domain();
         let peer = self.table.flow_of(entry).peer.ip();
-        Some(Identity::new(entry.watcher_uri(), peer, domain, directory))
+        Some(Identity::new(
+            entry.watcher_uri(),
+            peer,
+            domain,
+            turn.directory,
+        ))
     }
 
     /// The rules may be others, or the way the phone comes: resources are decided anew.
-    pub(crate) fn review_resources(&mut self, id: SubscriptionId, directory: &Directory) {
+    pub(crate) fn review_resources(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
         let Some(package) = self.table.subscription(id).map(|it| it.package) else {
             return;
         };
@@ -266,7 +254,7 @@ impl Shard {
             let aor = aor
                 .and_then(|post| self.table.watched(post.watched))
                 .map(|watched| watched.aor.clone());
-            let decision = self.decide_resource(id, aor.as_ref(), package, directory);
+            let decision = self.decide_resource(id, aor.as_ref(), package, turn);
             if let Some(list) = self.list_mut(id)
                 && aor.is_some()
                 && list.resources[place].decision != decision
@@ -290,12 +278,11 @@ impl Shard {
         id: SubscriptionId,
         roster: &Roster,
         aor: &Aor,
-        directory: &Directory,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let fits = match roster.kind {
             RosterKind::AnyDn => true,
-            RosterKind::Parked => directory.is_orbit(aor),
+            RosterKind::Parked => turn.directory.is_orbit(aor),
         };
         let Some(package) = self.table.subscription(id).map(|it| it.package) else {
             return;
@@ -308,17 +295,17 @@ impl Shard {
                 let member = Member {
                     uri: sip_uri(aor.user(), aor.domain()).into(),
                     aor: Some(aor.clone()),
-                    name: directory.name_of(aor).into(),
+                    name: turn.directory.name_of(aor).into(),
                 };
-                self.add_member(id, &member, false, package, directory, out);
+                self.add_member(id, &member, false, package, turn);
             }
             Some(place) => {
-                let decision = self.decide_resource(id, Some(aor), package, directory);
+                let decision = self.decide_resource(id, Some(aor), package, turn);
                 let needs_watch = self
                     .list_mut(id)
                     .is_some_and(|list| list.revive(place, decision));
                 if needs_watch {
-                    self.watch_resource(id, place, aor, out);
+                    self.watch_resource(id, place, aor, turn);
                 }
             }
         }
@@ -336,13 +323,13 @@ impl Shard {
     }
 
     /// Resources that were told to be gone watch no longer.
-    pub(crate) fn release_gone(&mut self, id: SubscriptionId, now: Instant, out: &mut Outbox) {
+    pub(crate) fn release_gone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let posts: Vec<_> = match self.list_mut(id) {
             Some(list) if list.has_leavers() => list.take_gone_posts(),
             _ => return,
         };
         for post in posts {
-            self.leave_resource(post, now, out);
+            self.leave_resource(post, turn);
         }
     }
 

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
@@ -13,7 +12,6 @@ use crate::presence::list::Member;
 use crate::presence::list::Resolved;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
-use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::any_address_of_record;
 use crate::shard::checks::check_encoding;
@@ -22,12 +20,13 @@ use crate::shard::checks::decoded_body;
 use crate::shard::checks::has_token;
 use crate::shard::checks::is_body_optional;
 use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::ListPlan;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
@@ -89,13 +88,13 @@ pub(crate) fn requires_list(message: &Message<'_>) -> bool {
     has_token(message, HeaderName::Require, b"recipient-list-subscribe")
 }
 
-impl Shard {
+impl Engine {
     /// The list in the body of a SUBSCRIBE; None when there is none. No package of these takes
     /// another body: filters are answered as a type we do not know (W:B6.3).
     pub(crate) fn read_list<'d>(
         &self,
         message: &Message<'_>,
-        directory: &Directory,
+        turn: &Turn<'d>,
     ) -> Result<Option<Arc<Resolved>>, Refusal<'d>> {
         if message.body().is_empty() {
             return Ok(None);
@@ -114,8 +113,8 @@ impl Shard {
         })?;
         let mut gathered = Gathered::default();
         for entry in &entries {
-            let aor = address_of_record(entry.uri.as_bytes(), directory);
-            let nested = aor.as_ref().and_then(|aor| directory.list(aor));
+            let aor = address_of_record(entry.uri.as_bytes(), turn.directory);
+            let nested = aor.as_ref().and_then(|aor| turn.directory.list(aor));
             // A list that fills by itself is served by its own name alone, to who may (W:D4.9).
             let fills_itself = nested
                 .as_ref()
@@ -126,7 +125,7 @@ impl Shard {
                 }
                 _ => {
                     let aor = aor.filter(|_| !fills_itself);
-                    gathered.add(member_of(entry, aor, directory))?;
+                    gathered.add(member_of(entry, aor, turn.directory))?;
                 }
             }
         }
@@ -144,7 +143,7 @@ impl Shard {
         package: Package,
         profile: &Profile,
         of_body: Option<&Arc<Resolved>>,
-        directory: &Directory,
+        turn: &Turn<'d>,
     ) -> Result<Option<ListPlan>, Refusal<'d>> {
         if let Some(list) = of_body {
             if !package.is_for_lists() {
@@ -156,7 +155,7 @@ impl Shard {
                 is_of_body: true,
             }));
         }
-        let Some(resolved) = directory.list(aor) else {
+        let Some(resolved) = turn.directory.list(aor) else {
             return Ok(None);
         };
         if !package.is_for_lists() {
@@ -193,16 +192,14 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         list: Option<&Arc<Resolved>>,
-        directory: &Directory,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let is_replaceable = self.table.subscription(id).is_some_and(
             |subscription| matches!(&subscription.subject, Subject::List(list) if list.is_of_body),
         );
         match list {
             Some(resolved) if is_replaceable => {
-                self.refill(id, resolved, directory, now, out);
+                self.refill(id, resolved, turn);
                 true
             }
             _ => false,

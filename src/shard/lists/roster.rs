@@ -3,19 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::list::Roster;
 use crate::presence::list::RosterKind;
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
-use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 
 /// What a shard knows of the domains somebody here watches as a whole, and who wants to know of its
 /// own presentities.
@@ -75,13 +74,13 @@ impl Rosters {
     }
 }
 
-impl Shard {
+impl Engine {
     /// A subscription follows a roster from now on; who is there as far as is known.
     pub(crate) fn attend(
         &mut self,
         roster: &Roster,
         id: SubscriptionId,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Vec<Aor> {
         let domain = &roster.domain;
         if let Some(known) = self.rosters.watched.get_mut(domain) {
@@ -96,20 +95,20 @@ impl Shard {
             watch,
             present: BTreeSet::new(),
             subscriptions: vec![(id, roster.kind)],
-            awaited: self.options.shards,
+            awaited: turn.options.shards,
         };
         self.rosters.watched.insert(domain.clone(), watched);
-        for shard in (0..self.options.shards).map(ShardId) {
-            let (domain, watcher) = (domain.clone(), self.options.id);
-            if shard == self.options.id {
-                self.handle_watch_domain(domain, watcher, watch, out);
+        for shard in (0..turn.options.shards).map(ShardId) {
+            let (domain, watcher) = (domain.clone(), turn.options.id);
+            if shard == turn.options.id {
+                self.handle_watch_domain(domain, watcher, watch, turn);
             } else {
                 let mail = Mail::WatchDomain {
                     domain,
                     watcher,
                     watch,
                 };
-                out.mail.push((shard, mail));
+                turn.out.mail.push((shard, mail));
             }
         }
         // Our own were added by what we told ourselves.
@@ -121,7 +120,7 @@ impl Shard {
         &mut self,
         id: SubscriptionId,
         rosters: &[Roster],
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         for roster in rosters {
             let Some(watched) = self.rosters.watched.get_mut(&roster.domain) else {
@@ -130,19 +129,20 @@ impl Shard {
             watched.subscriptions.retain(|it| *it != (id, roster.kind));
             if watched.subscriptions.is_empty() {
                 self.rosters.watched.remove(&roster.domain);
-                self.unwatch_domain(&roster.domain, out);
+                self.unwatch_domain(&roster.domain, turn);
             }
         }
     }
 
-    fn unwatch_domain(&mut self, domain: &str, out: &mut Outbox) {
-        let watcher = self.options.id;
-        for shard in (0..self.options.shards).map(ShardId) {
+    fn unwatch_domain(&mut self, domain: &str, turn: &mut Turn<'_>) {
+        let watcher = turn.options.id;
+        for shard in (0..turn.options.shards).map(ShardId) {
             if shard == watcher {
                 self.handle_unwatch_domain(domain, watcher);
             } else {
                 let domain = domain.into();
-                out.mail
+                turn.out
+                    .mail
                     .push((shard, Mail::UnwatchDomain { domain, watcher }));
             }
         }
@@ -154,7 +154,7 @@ impl Shard {
         domain: Box<str>,
         watcher: ShardId,
         watch: WatchNumber,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let watching = self.rosters.watching.entry(domain.clone()).or_default();
         watching.retain(|watching| watching.shard != watcher);
@@ -168,7 +168,7 @@ impl Shard {
             is_present: true,
             is_first: true,
         };
-        self.tell_roster(watcher, domain, present, announcement, out);
+        self.tell_roster(watcher, domain, present, announcement, turn);
     }
 
     /// As owner: a shard need not know any more.
@@ -182,7 +182,7 @@ impl Shard {
     }
 
     /// As owner: somebody came or went.
-    pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, out: &mut Outbox) {
+    pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
         let Some(watching) = self.rosters.watching.get(aor.domain()).cloned() else {
             return;
         };
@@ -193,7 +193,7 @@ impl Shard {
                 is_first: false,
             };
             let domain = aor.domain().into();
-            self.tell_roster(shard, domain, vec![aor.clone()], announcement, out);
+            self.tell_roster(shard, domain, vec![aor.clone()], announcement, turn);
         }
     }
 
@@ -203,17 +203,17 @@ impl Shard {
         domain: Box<str>,
         aors: Vec<Aor>,
         announcement: Announcement,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        if watcher == self.options.id {
-            self.handle_roster(&domain, aors, announcement, out);
+        if watcher == turn.options.id {
+            self.handle_roster(&domain, aors, announcement, turn);
         } else {
             let mail = Mail::Roster {
                 domain,
                 aors,
                 announcement,
             };
-            out.mail.push((watcher, mail));
+            turn.out.mail.push((watcher, mail));
         }
     }
 
@@ -223,7 +223,7 @@ impl Shard {
         domain: &str,
         aors: Vec<Aor>,
         announcement: Announcement,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Some(watched) = self.rosters.watched.get_mut(domain) else {
             return;
@@ -243,7 +243,6 @@ impl Shard {
             }
         }
         let subscriptions = watched.subscriptions.clone();
-        let directory = Arc::clone(&self.directory);
         for (id, kind) in subscriptions {
             let roster = Roster {
                 domain: domain.into(),
@@ -251,7 +250,7 @@ impl Shard {
             };
             for aor in &aors {
                 if is_present {
-                    self.appear(id, &roster, aor, &directory, out);
+                    self.appear(id, &roster, aor, turn);
                 } else {
                     self.vanish(id, aor);
                 }

@@ -17,10 +17,10 @@ use crate::presence::list::ListStyle;
 use crate::presence::policy::Handling;
 use crate::presence::specific_dialog::SpecificDialog;
 use crate::presence::subscription::Termination;
-use crate::shard::Shard;
 use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::budget::Budget;
 use crate::shard::lists::state::Leaver;
@@ -31,6 +31,7 @@ use crate::shard::places::Places;
 use crate::shard::subscription::Subject;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Watched;
+use crate::shard::turn::Turn;
 
 /// What of a list the NOTIFY at hand tells.
 #[derive(Debug, Default)]
@@ -243,9 +244,9 @@ impl Viewpoint<'_> {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Chooses what the next NOTIFY of a list subscription tells.
-    pub(crate) fn select_resources(&mut self, id: SubscriptionId, out: &mut Outbox) {
+    pub(crate) fn select_resources(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         self.notifier.selection.begin(Dialect::default(), false);
         if let Some(list) = self.list_mut(id)
             && list.style == ListStyle::Broadworks
@@ -254,13 +255,13 @@ impl Shard {
         {
             list.mark_all();
         }
-        if let Some(budget) = self.list_budget(id, out) {
-            self.select_within(id, budget, out);
+        if let Some(budget) = self.list_budget(id, turn) {
+            self.select_within(id, budget, turn);
         }
     }
 
-    fn select_within(&mut self, id: SubscriptionId, budget: Budget, out: &mut Outbox) {
-        let Some(dialect) = self.begin_envelope(id, out) else {
+    fn select_within(&mut self, id: SubscriptionId, budget: Budget, turn: &mut Turn<'_>) {
+        let Some(dialect) = self.begin_envelope(id, turn) else {
             return;
         };
         let selection = &mut self.notifier.selection;
@@ -276,7 +277,7 @@ impl Shard {
         let mut viewpoint = Viewpoint {
             watched: &self.table.watched,
             bodies: &mut self.bodies,
-            directory: &self.directory,
+            directory: &turn.directory,
             view: subscription.view,
             of_list: subscription.decision.handling,
             dialog: terms.and_then(|terms| terms.dialog.as_deref()),
@@ -293,7 +294,7 @@ impl Shard {
             if !resource.is_marked || selection.is_full && resource.standing == Standing::Leaving {
                 continue;
             }
-            let body = viewpoint.state_of(resource, out);
+            let body = viewpoint.state_of(resource, turn.out);
             let is_nothing = body.is_none() && !dialect.is_multipart;
             let is_known = resource.shown == shown_as(resource, body.as_ref());
             if is_nothing || is_known && !resource.is_owed {
@@ -306,7 +307,14 @@ impl Shard {
                 false => subscription.version,
             };
             let view = viewpoint.view_of(resource);
-            selection.push(place, resource, view, version, body.as_ref(), &out.arena);
+            selection.push(
+                place,
+                resource,
+                view,
+                version,
+                body.as_ref(),
+                &turn.out.arena,
+            );
             let is_over = selection.octets() > budget.inflated_octets;
             if selection.told.len() > 1 && (is_over || selection.told.len() > budget.resources) {
                 selection.pop();
@@ -316,7 +324,7 @@ impl Shard {
         }
         selection.is_full &= !is_cut;
         if selection.is_full && selection.octets() > budget.octets {
-            self.deflate_or_shorten(id, budget, out);
+            self.deflate_or_shorten(id, budget, turn);
         } else if !selection.is_full {
             let chosen = selection.told.len();
             selection.shorten(budget.octets);
@@ -328,7 +336,7 @@ impl Shard {
     }
 
     /// How the list is written, and how many octets its body has besides resources.
-    fn begin_envelope(&mut self, id: SubscriptionId, out: &mut Outbox) -> Option<Dialect> {
+    fn begin_envelope(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<Dialect> {
         let subscription = self.table.subscription(id)?;
         let entry = self.table.dialog(subscription.dialog)?;
         let Subject::List(list) = &subscription.subject else {
@@ -341,25 +349,28 @@ impl Shard {
             is_named: !(is_for_linphone && list.is_of_body),
         };
         self.notifier.selection.dialect = dialect;
-        let body = self.write_list_body(id, out)?;
+        let body = self.write_list_body(id, turn)?;
         self.notifier.selection.envelope = body.len();
-        out.arena.truncate(body.start);
+        turn.out.arena.truncate(body.start);
         Some(dialect)
     }
 
     /// Full state does not fit as it is: deflated it may, for a phone that reads that; else it takes
     /// several NOTIFYs.
-    fn deflate_or_shorten(&mut self, id: SubscriptionId, budget: Budget, out: &mut Outbox) {
+    fn deflate_or_shorten(&mut self, id: SubscriptionId, budget: Budget, turn: &mut Turn<'_>) {
         if budget.inflated_octets > budget.octets
-            && let Some(body) = self.write_list_body(id, out)
+            && let Some(body) = self.write_list_body(id, turn)
         {
-            let is_deflated = self.notifier.deflater.deflate(&mut out.arena, body.start);
-            let deflated = body.start..out.arena.len();
+            let is_deflated = self
+                .notifier
+                .deflater
+                .deflate(&mut turn.out.arena, body.start);
+            let deflated = body.start..turn.out.arena.len();
             if is_deflated && deflated.len() <= budget.octets {
                 self.notifier.selection.deflated = Some(deflated);
                 return;
             }
-            out.arena.truncate(body.start);
+            turn.out.arena.truncate(body.start);
         }
         self.notifier.selection.shorten(budget.octets);
     }

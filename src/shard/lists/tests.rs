@@ -281,7 +281,7 @@ fn a_fetch_of_a_long_list_is_complete() {
             let heard = lab.tell(0, "");
             heard.judge(members);
             assert!(heard.is_terminated, "the last NOTIFY ends it");
-            assert_eq!(lab.shard.table.subscriptions.len(), 1, "it is gone");
+            assert_eq!(lab.shard.engine.table.subscriptions.len(), 1, "it is gone");
         }
     }
 }
@@ -295,7 +295,7 @@ fn a_long_list_that_is_deflated_fits_one_datagram() {
     assert!(notify.contains("\r\nContent-Encoding: deflate\r\n"));
     assert!(notify.len() < 60_000, "{} octets", notify.len());
     assert_eq!(lab.shard.counters.notifies_sent, 2);
-    let list = lab.shard.table.subscriptions.iter().last().unwrap();
+    let list = lab.shard.engine.table.subscriptions.iter().last().unwrap();
     assert!(!list.1.is_mid_list(), "nothing is left");
 }
 
@@ -309,7 +309,7 @@ fn long_lists_wait_for_room_to_be_sent_again_from() {
         let sent = lab.subscribe("biglist", &format!("list{number}"), 3600, "");
         unanswered.extend(sent.into_iter().filter(|text| text.starts_with("NOTIFY")));
     }
-    assert!(lab.shard.notifier.copies.octets() <= 100_000);
+    assert!(lab.shard.engine.notifier.copies.octets() <= 100_000);
     assert_eq!(
         (unanswered.len(), lab.shard.counters.notifies_short_of_room),
         (2, 2)
@@ -326,5 +326,5 @@ fn long_lists_wait_for_room_to_be_sent_again_from() {
         unanswered.retain(|text| text.starts_with("NOTIFY"));
     }
     assert_eq!(told, 4);
-    assert_eq!(lab.shard.notifier.copies.octets(), 0);
+    assert_eq!(lab.shard.engine.notifier.copies.octets(), 0);
 }

@@ -7,10 +7,11 @@
 
 use std::collections::VecDeque;
 
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
 use crate::shard::shield::guard::Kind;
 use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
+use crate::shard::turn::Turn;
 use crate::sip::Method;
 
 /// Of so many that are told, one is no change.
@@ -65,11 +66,11 @@ impl Backlog {
     }
 }
 
-impl Shard {
+impl Engine {
     /// New subscriptions are refused first, because each costs a NOTIFY at once and more later;
     /// then OPTIONS; what sources say waits (see `postponed`) and is refused never.
-    pub(super) fn check_backlog(&self, method: Method<'_>) -> Result<(), Kind> {
-        let backlog_max = self.options.shield.backlog_max;
+    pub(super) fn check_backlog(&self, method: Method<'_>, turn: &Turn<'_>) -> Result<(), Kind> {
+        let backlog_max = turn.options.shield.backlog_max;
         let is_behind = match method {
             Method::Subscribe => self.is_congested || self.queue.len() >= backlog_max,
             Method::Options => self.queue.len() >= backlog_max.saturating_mul(2),

@@ -2,11 +2,11 @@
 //! does not refresh together for ever.
 
 use std::time::Duration;
-use std::time::Instant;
 
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
+use crate::shard::turn::Turn;
 
-impl Shard {
+impl Engine {
     /// What is granted to a subscription that begins: what is asked for, unless many begin at once;
     /// then up to `jitter_percent` less in whole seconds, but never less than `min`. A refresh keeps
     /// the distance to the others that the beginning made, so it is granted what it asks for.
@@ -14,10 +14,10 @@ impl Shard {
         &mut self,
         granted: Duration,
         min: Duration,
-        now: Instant,
+        turn: &mut Turn<'_>,
     ) -> Duration {
         let shield = &mut self.shield;
-        let at = shield.nanos(now);
+        let at = shield.nanos(turn.now);
         if granted <= min || shield.paces.crowd.take(&mut shield.crowd_full_at, at) {
             return granted;
         }
@@ -27,8 +27,8 @@ impl Shard {
         if less_max == 0 {
             return granted;
         }
-        self.counters.expiries_spread += 1;
+        turn.counters.expiries_spread += 1;
         let bound = u32::try_from(less_max + 1).unwrap_or(u32::MAX);
-        granted - Duration::from_secs(self.random.below(bound).into())
+        granted - Duration::from_secs(turn.random.below(bound).into())
     }
 }

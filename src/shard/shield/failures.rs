@@ -4,14 +4,13 @@
 
 use std::net::IpAddr;
 use std::time::Duration;
-use std::time::Instant;
 
-use crate::shard::Shard;
-use crate::shard::outbox::Outbox;
+use crate::shard::engine::Engine;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::TOO_MANY_ATTEMPTS;
 use crate::shard::shield::bucket::Pace;
+use crate::shard::turn::Turn;
 use crate::sip::Transport;
 use crate::sip::digest;
 
@@ -33,26 +32,25 @@ pub struct AuthenticationFailure {
     pub reason: &'static str,
 }
 
-impl Shard {
+impl Engine {
     /// Reports a refusal to the log when it is failed authentication. It is no ordinary challenge.
     pub(super) fn report_failure(
         &mut self,
         request: &Request<'_>,
         refusal: &Refusal<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Some(reason) = failure(refusal) else {
             return;
         };
-        let at = self.shield.nanos(now);
+        let at = self.shield.nanos(turn.now);
         if !Pace::new(INTERVAL, BURST).take(&mut self.shield.failures_full_at, at) {
-            self.counters.failures_unlogged += 1;
+            turn.counters.failures_unlogged += 1;
             return;
         }
         let from = || request.message.from().map_or(&b""[..], |from| from.uri);
         let user = digest::named_user(request.message);
-        out.failures.push(AuthenticationFailure {
+        turn.out.failures.push(AuthenticationFailure {
             address: request.flow.peer.ip().to_canonical(),
             transport: request.flow.transport,
             user: user.unwrap_or_else(|| super::refused::text(from())),

@@ -17,20 +17,18 @@
 
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Instant;
 
 use crate::presence::Aor;
-use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
+use crate::shard::engine::Engine;
 use crate::shard::hop::phone_key;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::Shield;
+use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Method;
 use crate::sip::Uri;
@@ -53,35 +51,33 @@ pub(crate) enum Kind {
     Backlog,
 }
 
-impl Shard {
+impl Engine {
     /// Serves a request that belongs to no dialog, unless the shield holds it back.
     pub(crate) fn serve_guarded(
         &mut self,
         request: &Request<'_>,
         method: Method<'_>,
         uri: &[u8],
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let directory = Arc::clone(&self.directory);
-        let passed = self.check_pace(request, method, uri, &directory, now);
-        if let Err(kind) = passed.and_then(|()| self.check_backlog(method)) {
-            return self.refuse(request, &Refusal::Shed(kind), now, out);
+        let passed = self.check_pace(request, method, uri, turn);
+        if let Err(kind) = passed.and_then(|()| self.check_backlog(method, turn)) {
+            return self.refuse(request, &Refusal::Shed(kind), turn);
         }
-        if let Some(refusal) = self.kept_refusal(request, uri, &directory, now) {
-            self.counters.refusals_repeated += 1;
+        if let Some(refusal) = self.kept_refusal(request, uri, turn) {
+            turn.counters.refusals_repeated += 1;
             self.forget(request);
             let request = Request {
                 transaction: None,
                 ..*request
             };
-            return self.refuse(&request, &refusal, now, out);
+            return self.refuse(&request, &refusal, turn);
         }
-        match self.serve(request, method, uri, &directory, now, out) {
-            Ok(()) => self.note_acceptance(request, method, now, out),
+        match self.serve(request, method, uri, turn) {
+            Ok(()) => self.note_acceptance(request, method, turn),
             Err(refusal) => {
-                self.keep_refusal(request, uri, &refusal, now);
-                self.refuse(request, &refusal, now, out);
+                self.keep_refusal(request, uri, &refusal, turn);
+                self.refuse(request, &refusal, turn);
             }
         }
     }
@@ -94,8 +90,7 @@ impl Shard {
         request: &Request<'_>,
         method: Method<'_>,
         uri: &[u8],
-        directory: &Directory,
-        now: Instant,
+        turn: &Turn<'_>,
     ) -> Result<(), Kind> {
         let uri = Uri::parse(uri).ok();
         let is_known = self.is_known_phone(request);
@@ -108,10 +103,10 @@ impl Shard {
             phone.map(|phone| (Kind::Phone, phone, paces.phone)),
             Some((Kind::Source, source, paces.source.for_known(is_known))),
         ];
-        let at = shield.nanos(now);
+        let at = shield.nanos(turn.now);
         for (kind, key, pace) in held.into_iter().flatten() {
             if !shield.buckets.take(key, pace, at)
-                && !shield.is_exempt(kind, request, method, uri.as_ref(), directory)
+                && !shield.is_exempt(kind, request, method, uri.as_ref(), turn.directory)
             {
                 return Err(kind);
             }
@@ -127,11 +122,11 @@ impl Shard {
         aor: &Aor,
         domain: &Domain,
         user: Option<&str>,
-        now: Instant,
+        turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let is_known = user.is_some() || self.is_known_phone(request);
         let shield = &mut self.shield;
-        let (at, paces) = (shield.nanos(now), shield.paces);
+        let (at, paces) = (shield.nanos(turn.now), shield.paces);
         let phone = offers_proof(request, request.message.method());
         let phone = phone.then(|| shield.phone_key(request, user));
         // A request about the domain itself is about no user.
@@ -146,7 +141,7 @@ impl Shard {
         for (kind, key, pace) in held.into_iter().flatten() {
             let pace = pace.for_known(is_known || kind == Kind::Phone);
             if !self.shield.buckets.take(key, pace, at)
-                && !self.may_exceed_share(kind, request, domain, user)
+                && !self.may_exceed_share(kind, request, domain, user, turn)
             {
                 return Err(Refusal::Shed(kind));
             }
@@ -161,12 +156,13 @@ impl Shard {
         request: &Request<'_>,
         domain: &Domain,
         user: Option<&str>,
+        turn: &Turn<'_>,
     ) -> bool {
         let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
         let is_believed = domain.believes(request.flow.peer.ip());
         let is_feeder = || {
             let user = user.map(|user| Aor::new(user, &domain.name));
-            is_believed || self.directory.is_feeder(user.as_ref(), &domain.name)
+            is_believed || turn.directory.is_feeder(user.as_ref(), &domain.name)
         };
         let is_open = domain.auth == AuthMode::None;
         let may = match kind {

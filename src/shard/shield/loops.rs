@@ -10,11 +10,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Request;
 use crate::shard::shield::bucket::Pace;
+use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Method;
 use crate::sip::Status;
@@ -97,14 +97,13 @@ pub(super) struct Loops {
     alarms_full_at: u64,
 }
 
-impl Shard {
+impl Engine {
     /// A request that belongs to no dialog was served.
     pub(super) fn note_acceptance(
         &mut self,
         request: &Request<'_>,
         method: Method<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         if request.message.header(HeaderName::Authorization).is_some() {
             let errand = self.shield.errand("loop", request);
@@ -112,7 +111,7 @@ impl Shard {
             self.shield.buckets.give_back(errand, pace);
         }
         if method == Method::Subscribe {
-            self.note_repeat(request, Status::OK, now, out);
+            self.note_repeat(request, Status::OK, turn);
         }
     }
 
@@ -121,11 +120,10 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         status: Status,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let shield = &mut self.shield;
-        let (at, pace) = (shield.nanos(now), shield.paces.repeats);
+        let (at, pace) = (shield.nanos(turn.now), shield.paces.repeats);
         let errand = shield.errand("loop", request);
         if shield.buckets.take(errand, pace, at) {
             return;
@@ -133,46 +131,46 @@ impl Shard {
         let loops = &mut shield.loops;
         let known = loops.looping.iter().position(|it| it.errand == errand);
         let place = known.or_else(|| {
-            loops.looping.retain(|looping| !looping.is_over(now));
+            loops.looping.retain(|looping| !looping.is_over(turn.now));
             if loops.looping.len() >= shield.options.loops_max {
-                self.counters.loops_over_limit += 1;
+                turn.counters.loops_over_limit += 1;
                 return None;
             }
             loops.looping.push(Looping {
                 errand,
-                report: describe(request, self.options.id),
-                since: now,
-                latest: now,
-                alarm_at: now + ALARM_AFTER,
+                report: describe(request, turn.options.id),
+                since: turn.now,
+                latest: turn.now,
+                alarm_at: turn.now + ALARM_AFTER,
             });
             Some(loops.looping.len() - 1)
         });
         let Some(looping) = place.and_then(|place| loops.looping.get_mut(place)) else {
             return;
         };
-        if looping.is_over(now) {
-            (looping.since, looping.alarm_at) = (now, now + ALARM_AFTER);
+        if looping.is_over(turn.now) {
+            (looping.since, looping.alarm_at) = (turn.now, turn.now + ALARM_AFTER);
             looping.report.requests = 0;
         }
-        looping.latest = now;
+        looping.latest = turn.now;
         looping.report.peer = request.flow.peer;
         looping.report.answered = status.0;
         looping.report.requests += 1;
-        if now < looping.alarm_at {
+        if turn.now < looping.alarm_at {
             return;
         }
-        looping.alarm_at = now + ALARM_REPEAT;
+        looping.alarm_at = turn.now + ALARM_REPEAT;
         if Pace::new(ALARM_INTERVAL, ALARM_BURST).take(&mut loops.alarms_full_at, at) {
-            self.counters.loops_alarmed += 1;
-            out.alarms.push(looping.report());
+            turn.counters.loops_alarmed += 1;
+            turn.out.alarms.push(looping.report());
         }
     }
 
     /// Who loops at this time: `lamplighter loops`.
-    pub(crate) fn loops(&self, now: Instant) -> Vec<LoopReport> {
+    pub(crate) fn loops(&self, turn: &Turn<'_>) -> Vec<LoopReport> {
         let looping = self.shield.loops.looping.iter();
         looping
-            .filter(|looping| !looping.is_over(now))
+            .filter(|looping| !looping.is_over(turn.now))
             .map(Looping::report)
             .collect()
     }

@@ -10,11 +10,10 @@
 //! is refused, because what a source says and nobody repeats would leave a lamp wrong.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
-use crate::shard::outbox::Outbox;
+use crate::shard::turn::Turn;
 
 /// PUBLISHes of those that waited that a turn reads.
 const READ_PER_TURN: usize = 64;
@@ -46,51 +45,45 @@ impl Postponed {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Keeps a PUBLISH for later, when that is wanted. False: it is to be read now.
-    pub(crate) fn postpone(
-        &mut self,
-        flow: Flow,
-        octets: &[u8],
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
-        let is_wanted = self.is_telling() || !self.postponed.is_empty();
+    pub(crate) fn postpone(&mut self, flow: Flow, octets: &[u8], turn: &mut Turn<'_>) -> bool {
+        let is_wanted = self.is_telling(turn) || !self.postponed.is_empty();
         if !is_wanted || !octets.starts_with(PUBLISH) {
             return false;
         }
-        while self.postponed.octets + octets.len() > self.options.shield.postponed_octets_max {
+        while self.postponed.octets + octets.len() > turn.options.shield.postponed_octets_max {
             let Some((flow, oldest)) = self.postponed.pop() else {
                 return false;
             };
-            self.counters.postponements_cut_short += 1;
-            self.handle_octets(flow, &oldest, None, false, now, out);
+            turn.counters.postponements_cut_short += 1;
+            self.handle_octets(flow, &oldest, None, false, turn);
         }
-        self.counters.requests_postponed += 1;
+        turn.counters.requests_postponed += 1;
         self.postponed.push(flow, octets);
         true
     }
 
     /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
-    pub(super) fn is_telling(&self) -> bool {
-        self.queue.len() >= self.options.shield.postpone_at && !self.is_draining
+    pub(super) fn is_telling(&self, turn: &Turn<'_>) -> bool {
+        self.queue.len() >= turn.options.shield.postpone_at && !self.is_draining
     }
 
     /// Reads some of what waits, as long as few NOTIFYs are owed; one even else, because changes
     /// come by other ways too, and a storm of those must not keep a PUBLISH waiting for ever. One
     /// that is refused does not count: a stranger's keep nobody waiting.
-    pub(crate) fn read_postponed(&mut self, now: Instant, out: &mut Outbox) {
+    pub(crate) fn read_postponed(&mut self, turn: &mut Turn<'_>) {
         let mut has_read = false;
         for _ in 0..READ_PER_TURN {
-            if has_read && self.is_telling() {
+            if has_read && self.is_telling(turn) {
                 return;
             }
             let Some((flow, octets)) = self.postponed.pop() else {
                 return;
             };
-            let refused = self.counters.requests_refused;
-            self.handle_octets(flow, &octets, None, false, now, out);
-            has_read |= self.counters.requests_refused == refused;
+            let refused = turn.counters.requests_refused;
+            self.handle_octets(flow, &octets, None, false, turn);
+            has_read |= turn.counters.requests_refused == refused;
         }
     }
 }

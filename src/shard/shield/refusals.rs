@@ -6,14 +6,14 @@
 //! a fresh one every time. Kept for seconds, and no longer than the configuration it is from.
 
 use std::hash::Hash;
-use std::time::Instant;
 
-use crate::shard::Shard;
 use crate::shard::directory::Directory;
+use crate::shard::engine::Engine;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::Shield;
 use crate::shard::shield::memory::Memory;
+use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Status;
 
@@ -100,20 +100,21 @@ impl Answer {
     }
 }
 
-impl Shard {
+impl Engine {
     /// The refusal that is kept for the same request, if there is one.
     pub(super) fn kept_refusal<'d>(
         &self,
         request: &Request<'_>,
         uri: &[u8],
-        directory: &'d Directory,
-        now: Instant,
+        turn: &Turn<'d>,
     ) -> Option<Refusal<'d>> {
-        let at = self.shield.nanos(now);
+        let at = self.shield.nanos(turn.now);
         let is_any = self.shield.refusals.until > at && request.message.body().is_empty();
         let key = is_any.then(|| self.shield.refusal_key(request, uri))?;
         let slot = self.shield.refusals.answers.find(key)?;
-        slot.value.refusal(directory).filter(|_| slot.until > at)
+        slot.value
+            .refusal(turn.directory)
+            .filter(|_| slot.until > at)
     }
 
     /// Keeps a refusal, if it is one of those.
@@ -122,16 +123,16 @@ impl Shard {
         request: &Request<'_>,
         uri: &[u8],
         refusal: &Refusal<'_>,
-        now: Instant,
+        turn: &Turn<'_>,
     ) {
         let life = self.shield.options.refusal_life;
-        let answer = Answer::of(refusal, request, &self.directory);
+        let answer = Answer::of(refusal, request, &turn.directory);
         let is_any = !matches!(answer, Answer::Nothing) && !life.is_zero();
         if !is_any || !request.message.body().is_empty() {
             return;
         }
         let key = self.shield.refusal_key(request, uri);
-        let until = self.shield.nanos(now + life);
+        let until = self.shield.nanos(turn.now + life);
         let refusals = &mut self.shield.refusals;
         refusals.until = until;
         let slot = refusals.answers.claim(key);

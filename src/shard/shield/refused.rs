@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::shard::Shard;
+use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
-use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::bucket::Pace;
+use crate::shard::turn::Turn;
 use crate::sip::Status;
 use crate::sip::Transport;
 use crate::sip::digest;
@@ -89,30 +89,29 @@ impl Refused {
     }
 }
 
-impl Shard {
+impl Engine {
     /// Counts a refusal, lists it, and reports it to the log when it is failed authentication.
     pub(crate) fn note_refusal(
         &mut self,
         request: &Request<'_>,
         refusal: &Refusal<'_>,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let method = request.message.method();
         self.refusal_counters.count(method, refusal.status());
         if matches!(refusal, Refusal::Shed(_)) || self.is_ordinary_challenge(request, refusal) {
             return;
         }
-        self.report_failure(request, refusal, now, out);
-        self.list_refusal(request, refusal, now);
+        self.report_failure(request, refusal, turn);
+        self.list_refusal(request, refusal, turn);
     }
 
-    fn list_refusal(&mut self, request: &Request<'_>, refusal: &Refusal<'_>, now: Instant) {
+    fn list_refusal(&mut self, request: &Request<'_>, refusal: &Refusal<'_>, turn: &mut Turn<'_>) {
         let shield = &mut self.shield;
-        let (at, status) = (shield.nanos(now), refusal.status());
+        let (at, status) = (shield.nanos(turn.now), refusal.status());
         let key = shield.errand(("refused", status.0), request);
         if let Some(entry) = shield.refused.find(key) {
-            entry.latest = now;
+            entry.latest = turn.now;
             entry.report.count += 1;
             entry.report.peer = request.flow.peer;
             entry.report.reason = phrase(refusal);
@@ -120,22 +119,22 @@ impl Shard {
         }
         let pace = Pace::per_second(NEW_PER_SECOND, NEW_PER_SECOND);
         if !pace.take(&mut shield.refused.new_full_at, at) {
-            self.counters.refusals_unlisted += 1;
+            turn.counters.refusals_unlisted += 1;
             return;
         }
-        let report = describe(request, refusal, self.options.id);
+        let report = describe(request, refusal, turn.options.id);
         let entry = Entry {
-            latest: now,
+            latest: turn.now,
             report,
         };
         shield.refused.insert(key, entry);
     }
 
     /// The refusals listed.
-    pub(crate) fn refusals(&self, now: Instant) -> Vec<RefusalReport> {
+    pub(crate) fn refusals(&self, turn: &Turn<'_>) -> Vec<RefusalReport> {
         let entries = self.shield.refused.entries.iter();
         let report = |entry: &Entry| RefusalReport {
-            age: now.saturating_duration_since(entry.latest),
+            age: turn.now.saturating_duration_since(entry.latest),
             ..entry.report.clone()
         };
         entries.map(report).collect()

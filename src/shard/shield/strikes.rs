@@ -3,12 +3,12 @@
 //! becomes of wrong ones is `auth_lockout`'s.
 
 use std::hash::Hash;
-use std::time::Instant;
 
-use crate::shard::Shard;
 use crate::shard::directory::Domain;
+use crate::shard::engine::Engine;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Status;
 
@@ -16,13 +16,13 @@ use crate::sip::Status;
 pub(crate) const TOO_MANY_ATTEMPTS: Refusal<'static> =
     Refusal::Because(Status::FORBIDDEN, "Too Many Attempts");
 
-impl Shard {
+impl Engine {
     /// The answer to credentials that are right but too old.
     pub(crate) fn refuse_stale<'d>(
         &mut self,
         request: &Request<'_>,
         domain: &'d Domain,
-        now: Instant,
+        turn: &mut Turn<'d>,
     ) -> Refusal<'d> {
         let shield = &mut self.shield;
         let errand = shield.errand(("stale", shield.generation), request);
@@ -34,14 +34,14 @@ impl Shard {
             let is_in_dialog = message.to().is_some_and(|to| to.tag().is_some());
             is_in_dialog.then(|| message.call_id()).hash(hasher);
         });
-        let (at, pace) = (shield.nanos(now), shield.paces.stale);
+        let (at, pace) = (shield.nanos(turn.now), shield.paces.stale);
         if shield.buckets.take(key, pace, at) {
             return Refusal::Challenge {
                 domain,
                 stale: true,
             };
         }
-        self.counters.attempts_forbidden += 1;
+        turn.counters.attempts_forbidden += 1;
         TOO_MANY_ATTEMPTS
     }
 }

@@ -21,6 +21,8 @@ use crate::shard::ShardId;
 use crate::shard::Token;
 use crate::shard::directory::AuthMode;
 use crate::shard::directory::Domain;
+use crate::shard::shield::LoopReport;
+use crate::shard::shield::RefusalReport;
 use crate::sip::Transport;
 
 const SBC: &str = "10.0.0.9:5060";
@@ -115,6 +117,21 @@ impl Lab {
             self.shard.handle_timeout(self.now, &mut self.out);
             self.out.clear();
         }
+    }
+
+    fn refusals(&mut self) -> Vec<RefusalReport> {
+        let (engine, turn) = self.shard.turn(self.now, &mut self.out);
+        engine.refusals(&turn)
+    }
+
+    fn is_telling(&mut self) -> bool {
+        let (engine, turn) = self.shard.turn(self.now, &mut self.out);
+        engine.is_telling(&turn)
+    }
+
+    fn loops(&mut self) -> Vec<LoopReport> {
+        let (engine, turn) = self.shard.turn(self.now, &mut self.out);
+        engine.loops(&turn)
     }
 
     fn counter(&mut self, name: &str) -> u64 {
@@ -404,7 +421,7 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
         let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
         assert_eq!(status(&answer), "200", "{phone}");
     }
-    assert_eq!(lab.shard.queue.len(), 3);
+    assert_eq!(lab.shard.engine.queue.len(), 3);
     let shed = lab.subscribe(SBC, "5@abc.com", "9@abc.com");
     assert_eq!(status(&shed), "503");
     assert!(header(&shed, "Retry-After").is_some());
@@ -529,7 +546,7 @@ fn a_publish_waits_no_longer_than_those_before_it() {
     for turn in 1..=5 {
         lab.subscribe(SBC, &format!("{turn}0@abc.com"), "9@abc.com");
         lab.shard.handle_timeout(lab.now, &mut lab.out);
-        assert!(lab.shard.is_telling());
+        assert!(lab.is_telling());
         assert_eq!(lab.counter("publications_accepted"), turn);
     }
 }
@@ -552,7 +569,7 @@ fn a_publish_does_not_wait_for_those_that_are_refused() {
     }
     assert_eq!(publish(&mut lab, "9@abc.com", "early"), "");
     lab.shard.handle_timeout(lab.now, &mut lab.out);
-    assert!(lab.shard.is_telling());
+    assert!(lab.is_telling());
     assert_eq!(lab.counter("requests_challenged"), 20);
     assert_eq!(lab.counter("publications_accepted"), 1);
 }
@@ -729,12 +746,12 @@ fn a_phone_that_loops_is_an_alarm_and_is_listed() {
     );
     assert_eq!(alarm.user_agent, "baresip v1.0.0");
     assert!((5_500..6_500).contains(&alarm.per_minute()), "{alarm:?}");
-    let [looping] = &lab.shard.loops(lab.now)[..] else {
+    let [looping] = &lab.loops()[..] else {
         panic!("one phone loops")
     };
     assert_eq!((looping.answered, lab.counter("loops_alarmed")), (503, 1));
     lab.pass(Duration::from_secs(120));
-    assert!(lab.shard.loops(lab.now).is_empty());
+    assert!(lab.loops().is_empty());
 }
 
 /// A phone that is refused a few times, a console that boots with all its keys: no loops.
@@ -747,7 +764,7 @@ fn a_boot_is_no_loop() {
             assert_eq!(status(&answer), "401");
         }
     }
-    assert!(lab.shard.loops(lab.now).is_empty());
+    assert!(lab.loops().is_empty());
 }
 
 /// However many phones are made up, the list stays as long as it may get.
@@ -764,7 +781,7 @@ fn the_list_of_loops_is_bounded() {
             lab.subscribe(STRANGER, &format!("{phone}@abc.com"), "9@abc.com");
         }
     }
-    assert_eq!(lab.shard.loops(lab.now).len(), 5);
+    assert_eq!(lab.loops().len(), 5);
     assert_eq!(lab.counter("loops_over_limit"), 15);
 }
 

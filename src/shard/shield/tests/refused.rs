@@ -58,7 +58,7 @@ fn the_table_of_refusals_is_bounded() {
     for phone in 0..100 {
         lab.subscribe(STRANGER, &format!("{phone}@abc.com"), "9@abc.com");
     }
-    assert_eq!(lab.shard.refusals(lab.now).len(), 20);
+    assert_eq!(lab.refusals().len(), 20);
     assert_eq!(lab.counter("refusals_unlisted"), 80);
     for phone in 100..500 {
         lab.now += Duration::from_millis(50);
@@ -67,7 +67,7 @@ fn the_table_of_refusals_is_bounded() {
             lab.subscribe(STRANGER, "0@abc.com", "9@abc.com");
         }
     }
-    let reports = lab.shard.refusals(lab.now);
+    let reports = lab.refusals();
     assert_eq!(reports.len(), REFUSALS_MAX);
     let find = |from: &str| reports.iter().find(|report| report.from == from);
     assert_eq!(find("sip:0@abc.com").map(|report| report.count), Some(41));
@@ -80,7 +80,7 @@ fn an_ordinary_challenge_is_not_listed_and_is_no_failure() {
     let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
     let answer = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
     assert_eq!(status(&answer), "401");
-    assert!(lab.shard.refusals(lab.now).is_empty());
+    assert!(lab.refusals().is_empty());
     assert!(lab.out.failures.is_empty());
     assert_eq!(counted(&mut lab, "refused_subscribe_401"), Some(1));
 }
@@ -97,7 +97,7 @@ fn what_the_shield_holds_back_is_not_listed() {
         lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     }
     assert_eq!(counted(&mut lab, "refused_subscribe_503"), Some(4));
-    assert!(lab.shard.refusals(lab.now).is_empty());
+    assert!(lab.refusals().is_empty());
 }
 
 /// W:E3.9
@@ -118,7 +118,7 @@ fn wrong_credentials_are_reported_to_the_log_at_a_pace() {
     assert_eq!(failures[0].address.to_string(), "203.0.113.5");
     assert_eq!(failures[0].user, "200");
     assert_eq!(lab.counter("failures_unlogged"), 20);
-    let mut reports = lab.shard.refusals(lab.now);
+    let mut reports = lab.refusals();
     reports.sort_by_key(|report| report.status);
     let shown: Vec<_> = reports
         .iter()
@@ -161,7 +161,8 @@ fn a_foreign_from_is_reported_to_the_log() {
         transaction: None,
     };
     let refusal = Refusal::ForeignFrom;
-    lab.shard.refuse(&request, &refusal, lab.now, &mut lab.out);
+    let (engine, mut turn) = lab.shard.turn(lab.now, &mut lab.out);
+    engine.refuse(&request, &refusal, &mut turn);
     let [failure] = &lab.out.failures[..] else {
         panic!("{:?}", lab.out.failures)
     };

@@ -1,0 +1,71 @@
+//! What one turn of the engine is given: time, effects, and what all rooms share. It is the one
+//! context that rooms pass on; none of them keeps it.
+
+use std::ops::Range;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::Aor;
+use crate::shard::Shard;
+use crate::shard::counters::Counters;
+use crate::shard::directory::Directory;
+use crate::shard::flow::Flow;
+use crate::shard::flow::ShardId;
+use crate::shard::mail::Mail;
+use crate::shard::options::Options;
+use crate::shard::outbox::Outbox;
+use crate::shard::outbox::Transmit;
+use crate::shard::timer::Timer;
+use crate::shard::wheel::Wheel;
+use crate::sip::random::Random;
+
+/// The context of one turn.
+pub(crate) struct Turn<'a> {
+    /// The latest time the shard was told.
+    pub(crate) now: Instant,
+    /// Where effects go.
+    pub(crate) out: &'a mut Outbox,
+    /// Timers of all rooms.
+    pub(crate) wheel: &'a mut Wheel<Timer>,
+    pub(crate) random: &'a mut Random,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) options: &'a Options,
+    /// What the configuration says at present.
+    pub(crate) directory: &'a Directory,
+}
+
+impl Turn<'_> {
+    /// The shard that owns a presentity.
+    pub(crate) fn owner_of(&self, aor: &Aor) -> ShardId {
+        Shard::owner(aor, self.options.shards)
+    }
+
+    /// Sends two pieces of the arena over a flow. Only the shard that holds a stream can write to
+    /// it: another one mails the octets to that shard.
+    pub(crate) fn transmit(&mut self, flow: Flow, head: Range<usize>, tail: Range<usize>) {
+        let transmit = Transmit { flow, head, tail };
+        if flow.transport.is_reliable() && flow.connection.shard != self.options.id {
+            let bytes = self.out.pieces(&transmit).concat().into();
+            let mail = Mail::Transmit { flow, bytes };
+            self.out.mail.push((flow.connection.shard, mail));
+        } else {
+            self.out.transmits.push(transmit);
+        }
+    }
+
+    /// Keeps the stream of `flow` open for `expires`, even when it is idle: a subscription or a
+    /// contact depends on it.
+    pub(crate) fn keep_stream(&mut self, flow: &Flow, expires: Duration) {
+        if !flow.transport.is_reliable() || expires.is_zero() {
+            return;
+        }
+        let until = self.now + expires + self.options.expiry_grace;
+        let connection = flow.connection;
+        if connection.shard == self.options.id {
+            self.out.kept.push((connection, until));
+        } else {
+            let mail = Mail::Keep(connection, until);
+            self.out.mail.push((connection.shard, mail));
+        }
+    }
+}
