@@ -82,18 +82,13 @@ impl Engine {
             ..
         } = *admitted;
         let index = appearance_index(request.message)?;
-        let owner = turn.owner_of(&aor);
-        if owner == turn.options.id {
-            let outcome = self.claim(aor, index, turn);
-            return self.begin_seizure(admitted, outcome, turn);
-        }
         let waiting = self.wait_for_owner(request, sender, Package::LineSeize, turn)?;
         let mail = Mail::Seize {
             aor: aor.clone(),
             index,
             reply_to: (turn.options.id, waiting),
         };
-        turn.out.mail.push((owner, mail));
+        turn.to_owner(aor, mail);
         Ok(())
     }
 
@@ -244,11 +239,7 @@ impl Engine {
     pub(crate) fn release_claims(&mut self, turn: &mut Turn<'_>) {
         for claim in std::mem::take(&mut self.seizures.released) {
             let owner = turn.owner_of(&claim.aor);
-            if owner == turn.options.id {
-                self.handle_release(&claim, turn);
-            } else {
-                turn.out.mail.push((owner, Mail::Release(claim)));
-            }
+            turn.send(owner, Mail::Release(claim));
         }
     }
 }
@@ -265,9 +256,7 @@ impl Engine {
     ) {
         let outcome = self.claim(&aor, index, turn);
         let (shard, request) = reply_to;
-        turn.out
-            .mail
-            .push((shard, Mail::SeizeOutcome { request, outcome }));
+        turn.send(shard, Mail::SeizeOutcome { request, outcome });
     }
 
     /// The first one who wants an idle appearance has it.

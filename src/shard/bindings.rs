@@ -83,9 +83,7 @@ impl Engine {
             reply_to: (shard, request),
         } = register;
         let outcome = self.apply_registration(&aor, change, sequence, turn);
-        turn.out
-            .mail
-            .push((shard, Mail::RegisterOutcome { request, outcome }));
+        turn.send(shard, Mail::RegisterOutcome { request, outcome });
     }
 
     /// From the owner: how a REGISTER that arrived here went.

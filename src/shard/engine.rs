@@ -136,6 +136,7 @@ impl Engine {
             }
         }
         self.tell_others(turn);
+        self.deliver_loopback(turn);
     }
 
     /// What is due, and what is queued.
@@ -144,8 +145,10 @@ impl Engine {
         turn.counters.timers_armed_late = turn.wheel.late();
         self.go_on_reviewing(turn);
         self.tell_others(turn);
+        self.deliver_loopback(turn);
         self.send_queued(turn);
         self.read_postponed(turn);
+        self.deliver_loopback(turn);
     }
 
     /// Whether all that can be done now was done: only timers bring more.
@@ -180,6 +183,16 @@ impl Engine {
                 Timer::Waiting(place) => {
                     self.waiting.try_remove(place as usize);
                 }
+            }
+        }
+    }
+
+    /// Delivers what this shard mailed to itself, and what that brings about.
+    fn deliver_loopback(&mut self, turn: &mut Turn<'_>) {
+        while let Some(mail) = turn.loopback.pop_front() {
+            self.handle_mail(mail, turn);
+            if turn.loopback.is_empty() {
+                self.tell_others(turn);
             }
         }
     }

@@ -97,22 +97,14 @@ impl Engine {
         let Some(aor) = aor.cloned() else {
             return;
         };
-        let owner = turn.owner_of(&aor);
-        if owner == turn.options.id {
-            // There is room for it: it is watched.
-            self.take_statement(&aor, said, turn);
-            return;
-        }
         let said = Box::new(said);
         let reply_to = (turn.options.id, id.0);
-        turn.out.mail.push((
-            owner,
-            Mail::Switch {
-                aor,
-                said,
-                reply_to,
-            },
-        ));
+        let mail = Mail::Switch {
+            aor: aor.clone(),
+            said,
+            reply_to,
+        };
+        turn.to_owner(&aor, mail);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.not_before = Some(turn.now + OWNER_DELAY_MAX);
         }
@@ -130,9 +122,7 @@ impl Engine {
     ) {
         self.take_statement(&aor, said, turn);
         let (shard, subscription) = reply_to;
-        turn.out
-            .mail
-            .push((shard, Mail::Switched { aor, subscription }));
+        turn.send(shard, Mail::Switched { aor, subscription });
     }
 
     /// From the owner: what was switched is done, and its state has come.

@@ -77,6 +77,7 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use outbox::Transmit;
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +106,8 @@ pub struct Shard {
     counters: Counters,
     random: Random,
     wheel: Wheel<Timer>,
+    /// Mail of this shard to itself; empty between turns.
+    loopback: VecDeque<Mail>,
     /// The latest `now`.
     now: Instant,
 }
@@ -125,6 +128,7 @@ impl Shard {
             directory,
             counters: Counters::default(),
             random,
+            loopback: VecDeque::new(),
         }
     }
 
@@ -157,6 +161,7 @@ impl Shard {
         let turn = Turn {
             now: self.now,
             out,
+            loopback: &mut self.loopback,
             wheel: &mut self.wheel,
             random: &mut self.random,
             counters: &mut self.counters,

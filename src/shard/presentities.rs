@@ -175,7 +175,7 @@ impl Engine {
             return self.take_statement(&aor, said, turn);
         }
         let said = Box::new(said);
-        turn.out.mail.push((owner, Mail::Say { aor, said }));
+        turn.send(owner, Mail::Say { aor, said });
         true
     }
 
@@ -197,34 +197,26 @@ impl Engine {
     /// The first watcher of a presentity here: its owner tells us its state, now and at every
     /// change.
     pub(crate) fn begin_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) {
-        let owner = turn.owner_of(aor);
-        if owner == turn.options.id {
-            self.handle_watch(aor, owner, turn);
-        } else {
-            turn.out.mail.push((
-                owner,
-                Mail::Watch {
-                    aor: aor.clone(),
-                    watcher: turn.options.id,
-                },
-            ));
-        }
+        let (watcher, watched) = (turn.options.id, aor.clone());
+        turn.to_owner(
+            aor,
+            Mail::Watch {
+                aor: watched,
+                watcher,
+            },
+        );
     }
 
     /// The last watcher of a presentity here is gone.
     pub(crate) fn end_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) {
-        let owner = turn.owner_of(aor);
-        if owner == turn.options.id {
-            self.handle_unwatch(aor, owner, turn);
-        } else {
-            turn.out.mail.push((
-                owner,
-                Mail::Unwatch {
-                    aor: aor.clone(),
-                    watcher: turn.options.id,
-                },
-            ));
-        }
+        let (watcher, watched) = (turn.options.id, aor.clone());
+        turn.to_owner(
+            aor,
+            Mail::Unwatch {
+                aor: watched,
+                watcher,
+            },
+        );
     }
 
     /// As owner: a shard wants to know.
@@ -238,7 +230,8 @@ impl Engine {
             owned.watching.push(watcher);
         }
         let composed = Arc::clone(owned.presentity.composed());
-        self.tell(aor, watcher, composed, turn);
+        let aor = aor.clone();
+        turn.send(watcher, Mail::State { aor, composed });
     }
 
     /// As owner: a shard need not know any more.
@@ -306,32 +299,8 @@ impl Engine {
             turn.counters.publications_without_watchers += 1;
         }
         for watcher in &owned.watching {
-            let composed = Arc::clone(owned.presentity.composed());
-            if *watcher == turn.options.id {
-                self.table.take_state(&owned.aor, composed, &mut self.queue);
-            } else {
-                turn.out.mail.push((
-                    *watcher,
-                    Mail::State {
-                        aor: owned.aor.clone(),
-                        composed,
-                    },
-                ));
-            }
-        }
-    }
-
-    fn tell(&mut self, aor: &Aor, watcher: ShardId, composed: Arc<Composed>, turn: &mut Turn<'_>) {
-        if watcher == turn.options.id {
-            self.table.take_state(aor, composed, &mut self.queue);
-        } else {
-            turn.out.mail.push((
-                watcher,
-                Mail::State {
-                    aor: aor.clone(),
-                    composed,
-                },
-            ));
+            let (aor, composed) = (owned.aor.clone(), Arc::clone(owned.presentity.composed()));
+            turn.send(*watcher, Mail::State { aor, composed });
         }
     }
 

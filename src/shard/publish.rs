@@ -116,9 +116,7 @@ impl Engine {
         } = publish;
         let outcome = self.apply_publication(&aor, publication, fresh, &limits, turn);
         let (shard, request) = reply_to;
-        turn.out
-            .mail
-            .push((shard, Mail::PublishOutcome { request, outcome }));
+        turn.send(shard, Mail::PublishOutcome { request, outcome });
     }
 
     /// From the owner: how a PUBLISH that arrived here went.

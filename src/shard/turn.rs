@@ -1,6 +1,7 @@
 //! What one turn of the engine is given: time, effects, and what all rooms share. It is the one
 //! context that rooms pass on; none of them keeps it.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 use std::time::Instant;
@@ -25,6 +26,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) now: Instant,
     /// Where effects go.
     pub(crate) out: &'a mut Outbox,
+    /// Mail to this shard itself, delivered before the turn ends.
+    pub(crate) loopback: &'a mut VecDeque<Mail>,
     /// Timers of all rooms.
     pub(crate) wheel: &'a mut Wheel<Timer>,
     pub(crate) random: &'a mut Random,
@@ -38,6 +41,28 @@ impl Turn<'_> {
     /// The shard that owns a presentity.
     pub(crate) fn owner_of(&self, aor: &Aor) -> ShardId {
         Shard::owner(aor, self.options.shards)
+    }
+
+    /// Mails a shard, which may be this one: the part of the engine that watches a presentity and
+    /// the part that owns it speak by mail alone, whether or not they are on the same shard.
+    pub(crate) fn send(&mut self, shard: ShardId, mail: Mail) {
+        if shard == self.options.id {
+            self.loopback.push_back(mail);
+        } else {
+            self.out.mail.push((shard, mail));
+        }
+    }
+
+    /// Mails the owner of a presentity.
+    pub(crate) fn to_owner(&mut self, aor: &Aor, mail: Mail) {
+        self.send(self.owner_of(aor), mail);
+    }
+
+    /// Mails every shard of the node, this one too.
+    pub(crate) fn to_all(&mut self, mail: impl Fn() -> Mail) {
+        for shard in (0..self.options.shards).map(ShardId) {
+            self.send(shard, mail());
+        }
     }
 
     /// Sends two pieces of the arena over a flow. Only the shard that holds a stream can write to

@@ -161,19 +161,11 @@ impl Engine {
         self.winfo.followed.insert(topic.clone(), followed);
         let (aor, package) = topic;
         let follower = turn.options.id;
-        for shard in (0..turn.options.shards).map(ShardId) {
-            let aor = aor.clone();
-            if shard == follower {
-                self.handle_follow_watchers(aor, package, follower, turn);
-            } else {
-                let mail = Mail::FollowWatchers {
-                    aor,
-                    package,
-                    follower,
-                };
-                turn.out.mail.push((shard, mail));
-            }
-        }
+        turn.to_all(|| Mail::FollowWatchers {
+            aor: aor.clone(),
+            package,
+            follower,
+        });
         id
     }
 
@@ -194,17 +186,11 @@ impl Engine {
         self.winfo.followed.remove(&audience.topic);
         let (aor, package) = audience.topic;
         let follower = turn.options.id;
-        self.handle_unfollow_watchers(&aor, package, follower);
-        for shard in (0..turn.options.shards).map(ShardId) {
-            if shard != follower {
-                let mail = Mail::UnfollowWatchers {
-                    aor: aor.clone(),
-                    package,
-                    follower,
-                };
-                turn.out.mail.push((shard, mail));
-            }
-        }
+        turn.to_all(|| Mail::UnfollowWatchers {
+            aor: aor.clone(),
+            package,
+            follower,
+        });
     }
 
     /// From a shard: the watchers it has.
@@ -414,13 +400,7 @@ impl Engine {
             watchers,
             ended,
         };
-        if follower == turn.options.id {
-            self.handle_watchers_here(told);
-        } else {
-            turn.out
-                .mail
-                .push((follower, Mail::WatchersHere(Box::new(told))));
-        }
+        turn.send(follower, Mail::WatchersHere(Box::new(told)));
     }
 
     /// The watchers of this shard, in the order of their ids.

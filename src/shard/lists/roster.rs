@@ -98,20 +98,12 @@ impl Engine {
             awaited: turn.options.shards,
         };
         self.rosters.watched.insert(domain.clone(), watched);
-        for shard in (0..turn.options.shards).map(ShardId) {
-            let (domain, watcher) = (domain.clone(), turn.options.id);
-            if shard == turn.options.id {
-                self.handle_watch_domain(domain, watcher, watch, turn);
-            } else {
-                let mail = Mail::WatchDomain {
-                    domain,
-                    watcher,
-                    watch,
-                };
-                turn.out.mail.push((shard, mail));
-            }
-        }
-        // Our own were added by what we told ourselves.
+        let watcher = turn.options.id;
+        turn.to_all(|| Mail::WatchDomain {
+            domain: domain.clone(),
+            watcher,
+            watch,
+        });
         Vec::new()
     }
 
@@ -136,16 +128,10 @@ impl Engine {
 
     fn unwatch_domain(&mut self, domain: &str, turn: &mut Turn<'_>) {
         let watcher = turn.options.id;
-        for shard in (0..turn.options.shards).map(ShardId) {
-            if shard == watcher {
-                self.handle_unwatch_domain(domain, watcher);
-            } else {
-                let domain = domain.into();
-                turn.out
-                    .mail
-                    .push((shard, Mail::UnwatchDomain { domain, watcher }));
-            }
-        }
+        turn.to_all(|| Mail::UnwatchDomain {
+            domain: domain.into(),
+            watcher,
+        });
     }
 
     /// As owner: a shard wants to know who is there in a domain.
@@ -205,16 +191,12 @@ impl Engine {
         announcement: Announcement,
         turn: &mut Turn<'_>,
     ) {
-        if watcher == turn.options.id {
-            self.handle_roster(&domain, aors, announcement, turn);
-        } else {
-            let mail = Mail::Roster {
-                domain,
-                aors,
-                announcement,
-            };
-            turn.out.mail.push((watcher, mail));
-        }
+        let mail = Mail::Roster {
+            domain,
+            aors,
+            announcement,
+        };
+        turn.send(watcher, mail);
     }
 
     /// From an owner: who is there, came, or went.
