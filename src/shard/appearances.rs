@@ -48,22 +48,13 @@ pub(crate) struct Seizure {
     claim: Option<Claim>,
 }
 
-/// Who holds what.
+/// The claims to appearances of lines that are owned here.
 #[derive(Debug, Default)]
-pub(crate) struct Seizures {
-    /// By line and appearance, the number of the claim; of lines that are owned here. An entry goes
-    /// with its subscription.
+pub(crate) struct Claims {
+    /// The number of the claim, by line and appearance. An entry goes with its subscription.
     held: HashMap<(Aor, u8), u64>,
-    claims: u64,
-    /// Given back in this turn, to be told to the owners.
-    released: Vec<Claim>,
-}
-
-impl Seizures {
-    /// Whether nothing is to be told.
-    pub(crate) fn are_settled(&self) -> bool {
-        self.released.is_empty()
-    }
+    /// Claims made so far.
+    made: u64,
 }
 
 // As the shard of the phone.
@@ -101,7 +92,7 @@ impl Engine {
     ) {
         let Some(waiting) = self.take_waiting(waiting, turn) else {
             // Nobody waits for it any more.
-            self.seizures.released.extend(outcome.ok());
+            give_back(outcome.ok(), turn);
             return;
         };
         let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
@@ -143,7 +134,7 @@ impl Engine {
                 self.begin_seizure(&admitted, outcome, turn)
             }
             Ok(Target::Server) | Err(_) => {
-                self.seizures.released.extend(outcome.ok());
+                give_back(outcome.ok(), turn);
                 Err(Refusal::Plain(Status::NOT_FOUND))
             }
         }
@@ -161,7 +152,7 @@ impl Engine {
         })?;
         let subscribed = self.subscribe(admitted, Some(&claim), turn);
         if subscribed.is_err() {
-            self.seizures.released.push(claim);
+            give_back(Some(claim), turn);
         }
         subscribed
     }
@@ -187,11 +178,11 @@ impl Engine {
     }
 
     /// A subscription ends: whatever it held is given back at the end of the turn.
-    pub(crate) fn give_back(&mut self, id: SubscriptionId) {
+    pub(crate) fn give_back(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         if let Some(subscription) = self.table.subscription_mut(id)
             && let Subject::Seizure(seizure) = &mut subscription.subject
         {
-            self.seizures.released.extend(seizure.claim.take());
+            give_back(seizure.claim.take(), turn);
         }
     }
 
@@ -234,13 +225,13 @@ impl Engine {
             self.end_subscription(id, Termination::NoResource, turn);
         }
     }
+}
 
-    /// At the end of a turn: tells the owners what was given back.
-    pub(crate) fn release_claims(&mut self, turn: &mut Turn<'_>) {
-        for claim in std::mem::take(&mut self.seizures.released) {
-            let owner = turn.owner_of(&claim.aor);
-            turn.send(owner, Mail::Release(claim));
-        }
+/// Gives a claim back to the owner of its line.
+fn give_back(claim: Option<Claim>, turn: &mut Turn<'_>) {
+    if let Some(claim) = claim {
+        let owner = turn.owner_of(&claim.aor);
+        turn.send(owner, Mail::Release(claim));
     }
 }
 
@@ -269,9 +260,9 @@ impl Engine {
             return Err(SeizeRefused::TooMany);
         }
         turn.counters.appearances_seized += 1;
-        self.seizures.claims += 1;
-        let number = self.seizures.claims;
-        self.seizures.held.insert((aor.clone(), index), number);
+        self.claims.made += 1;
+        let number = self.claims.made;
+        self.claims.held.insert((aor.clone(), index), number);
         let aor = aor.clone();
         Ok(Claim { aor, index, number })
     }
@@ -279,10 +270,10 @@ impl Engine {
     /// A phone holds an appearance no longer: it is idle, unless it does something by now.
     pub(crate) fn handle_release(&mut self, claim: &Claim, turn: &mut Turn<'_>) {
         let key = (claim.aor.clone(), claim.index);
-        if self.seizures.held.get(&key) != Some(&claim.number) {
+        if self.claims.held.get(&key) != Some(&claim.number) {
             return;
         }
-        self.seizures.held.remove(&key);
+        self.claims.held.remove(&key);
         if self.appearance(&claim.aor, claim.index) == AppearanceState::Seized {
             self.say_appearance(&claim.aor, claim.index, AppearanceState::Idle, turn);
         }

@@ -2,10 +2,11 @@
 
 use slab::Slab;
 
-use crate::shard::appearances::Seizures;
+use crate::shard::appearances::Claims;
 use crate::shard::bodies::Bodies;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::ShardId;
+use crate::shard::lists::roster::DomainWatchers;
 use crate::shard::lists::roster::Rosters;
 use crate::shard::mail::Input;
 use crate::shard::mail::Mail;
@@ -57,8 +58,9 @@ pub(crate) struct Engine {
     pub(super) table: Table,
     pub(super) presentities: Presentities,
     pub(super) rosters: Rosters,
+    pub(super) domain_watchers: DomainWatchers,
     pub(super) winfo: WatcherInfos,
-    pub(super) seizures: Seizures,
+    pub(super) claims: Claims,
     pub(super) phones: Phones,
     pub(super) origins: Origins,
     /// Requests that wait for another shard's word.
@@ -101,8 +103,9 @@ impl Engine {
             table: Table::default(),
             presentities: Presentities::default(),
             rosters: Rosters::default(),
+            domain_watchers: DomainWatchers::default(),
             winfo: WatcherInfos::default(),
-            seizures: Seizures::default(),
+            claims: Claims::default(),
             waiting: Slab::new(),
             notifier: Notifier::default(),
             bodies: Bodies::default(),
@@ -157,7 +160,6 @@ impl Engine {
             && self.postponed.is_empty()
             && self.review.is_over()
             && self.winfo.is_settled()
-            && self.seizures.are_settled()
     }
 
     /// Fires timers that are due: so many, and until they have sent as much as a turn may.
@@ -199,9 +201,6 @@ impl Engine {
 
     /// What an input or a timeout left to be told to others than phones.
     fn tell_others(&mut self, turn: &mut Turn<'_>) {
-        if !self.seizures.are_settled() {
-            self.release_claims(turn);
-        }
         if !self.winfo.is_settled() {
             self.report_watchers(turn);
         }

@@ -263,7 +263,7 @@ impl Engine {
             self.tell_all(id, turn);
         }
         self.presentities.count_contacts(id);
-        if !self.rosters.is_idle() {
+        if !self.domain_watchers.is_empty() {
             self.follow_presence(id, turn);
         }
         self.tend(id, turn);

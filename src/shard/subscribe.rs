@@ -585,7 +585,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         self.note_watcher_end(id, reason, turn);
-        self.give_back(id);
+        self.give_back(id, turn);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.phase = Phase::Ending(reason);
             subscription.not_before = None;

@@ -16,15 +16,25 @@ use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
 use crate::shard::turn::Turn;
 
-/// What a shard knows of the domains somebody here watches as a whole, and who wants to know of its
-/// own presentities.
+/// What a shard knows of the domains that subscriptions here watch as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Rosters {
     watched: HashMap<Box<str>, WatchedRoster>,
     /// Names the next watch of ours.
     watches: u32,
-    /// By domain: the shards to be told.
+}
+
+/// As owner: the shards that want to know who is present in a domain.
+#[derive(Debug, Default)]
+pub(crate) struct DomainWatchers {
     watching: HashMap<Box<str>, SmallVec<[Watching; 2]>>,
+}
+
+impl DomainWatchers {
+    /// Whether no shard watches a whole domain: then nothing needs to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.watching.is_empty()
+    }
 }
 
 /// Tells one watch of a domain by a shard from its next: what was said to one that was given up
@@ -59,11 +69,6 @@ struct WatchedRoster {
 }
 
 impl Rosters {
-    /// Whether nobody anywhere watches a whole domain: then nothing needs to be told.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.watching.is_empty()
-    }
-
     /// Whether all shards have said who is there in the domains of these.
     pub(crate) fn are_complete(&self, rosters: &[Roster]) -> bool {
         rosters.iter().all(|roster| {
@@ -142,7 +147,7 @@ impl Engine {
         watch: WatchNumber,
         turn: &mut Turn<'_>,
     ) {
-        let watching = self.rosters.watching.entry(domain.clone()).or_default();
+        let watching = self.domain_watchers.watching.entry(domain.clone()).or_default();
         watching.retain(|watching| watching.shard != watcher);
         watching.push(Watching {
             shard: watcher,
@@ -159,17 +164,17 @@ impl Engine {
 
     /// As owner: a shard need not know any more.
     pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: ShardId) {
-        if let Some(watching) = self.rosters.watching.get_mut(domain) {
+        if let Some(watching) = self.domain_watchers.watching.get_mut(domain) {
             watching.retain(|watching| watching.shard != watcher);
             if watching.is_empty() {
-                self.rosters.watching.remove(domain);
+                self.domain_watchers.watching.remove(domain);
             }
         }
     }
 
     /// As owner: somebody came or went.
     pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
-        let Some(watching) = self.rosters.watching.get(aor.domain()).cloned() else {
+        let Some(watching) = self.domain_watchers.watching.get(aor.domain()).cloned() else {
             return;
         };
         for Watching { shard, watch } in watching {
