@@ -19,9 +19,12 @@ use crate::shard::mail::Mail;
 use crate::shard::mark::Mark;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::Shield;
 use crate::shard::shield::TOO_MANY_ATTEMPTS;
 use crate::shard::shield::auth_lockout::Attempt;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
+use crate::shard::uas::Uas;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -67,7 +70,10 @@ impl Engine {
         is_forwarded: bool,
         turn: &mut Turn<'_>,
     ) {
-        if answer.is_some_and(|answer| self.handle_answer(&answer, &flow, turn)) {
+        if answer.is_some_and(|answer| {
+            self.notifier
+                .handle_answer(&answer, &flow, &mut self.subscriptions, turn)
+        }) {
             return;
         }
         let framing = if flow.transport.is_reliable() {
@@ -80,7 +86,9 @@ impl Engine {
             return;
         };
         turn.counters.messages_received += 1;
-        if !is_forwarded && let Some(shard) = self.home_of(&message, &flow, turn) {
+        if !is_forwarded
+            && let Some(shard) = self.subscriptions.table.home_of(&message, &flow, turn)
+        {
             turn.counters.messages_misdirected += 1;
             turn.out.mail.push((
                 shard,
@@ -92,40 +100,14 @@ impl Engine {
             return;
         }
         match message.start_line() {
-            StartLine::Response { code, .. } => self.handle_response(&message, code, &flow, turn),
+            StartLine::Response { code, .. } => {
+                self.notifier
+                    .handle_response(&message, code, &flow, &mut self.subscriptions, turn)
+            }
             StartLine::Request { method, uri } => {
                 self.handle_request(&message, method, uri, flow, turn)
             }
         }
-    }
-
-    /// The other shard a message belongs to: the one that minted its branch or To-tag, or, on a
-    /// crowded flow, the one its Call-ID names.
-    fn home_of(&self, message: &Message<'_>, flow: &Flow, turn: &Turn<'_>) -> Option<ShardId> {
-        if turn.options.shards < 2 {
-            return None;
-        }
-        let home = match message.start_line() {
-            StartLine::Response { .. } => Mark::of_branch(message.via()?.branch?)?.shard,
-            StartLine::Request { method, .. } => match message.to()?.tag() {
-                Some(tag) => Mark::of_tag(tag)?.shard,
-                None if method == Method::Subscribe && self.is_crowded(flow, turn) => {
-                    self.shard_of_call_id(message.call_id(), turn)
-                }
-                None => return None,
-            },
-        };
-        (home != turn.options.id && home.0 < turn.options.shards).then_some(home)
-    }
-
-    /// One busy SBC on one source port must not pin all work to one core.
-    fn is_crowded(&self, flow: &Flow, turn: &Turn<'_>) -> bool {
-        !flow.transport.is_reliable()
-            && self.table.dialogs_of_peer(flow.peer) >= turn.options.subscriptions_per_flow_home
-    }
-
-    fn shard_of_call_id(&self, call_id: &[u8], turn: &Turn<'_>) -> ShardId {
-        ShardId((fnv1a(call_id) % u64::from(turn.options.shards)) as u16)
     }
 
     fn handle_request(
@@ -146,7 +128,7 @@ impl Engine {
         };
         if let Some(fault) = message.fault() {
             if message.is_answerable() {
-                self.refuse(&request, &Refusal::Fault(fault), turn);
+                self.uas.refuse(&request, &Refusal::Fault(fault), turn);
             } else {
                 turn.counters.messages_unreadable += 1;
             }
@@ -156,7 +138,7 @@ impl Engine {
             method,
             Method::Subscribe | Method::Publish | Method::Register
         ) {
-            let (key, arrival) = self.transactions.begin(message, turn.now);
+            let (key, arrival) = self.uas.transactions.begin(message, turn.now);
             match arrival {
                 Arrival::New => request.transaction = Some(key),
                 Arrival::UnderWay => {
@@ -172,7 +154,9 @@ impl Engine {
                     return;
                 }
                 Arrival::Merged => {
-                    return self.refuse(&request, &Refusal::Plain(Status::LOOP_DETECTED), turn);
+                    return self
+                        .uas
+                        .refuse(&request, &Refusal::Plain(Status::LOOP_DETECTED), turn);
                 }
             }
         }
@@ -182,7 +166,7 @@ impl Engine {
             return self.serve_guarded(&request, method, uri, turn);
         }
         if let Err(refusal) = self.serve(&request, method, uri, turn) {
-            self.refuse(&request, &refusal, turn);
+            self.uas.refuse(&request, &refusal, turn);
         }
     }
 
@@ -199,16 +183,16 @@ impl Engine {
                 if let Some(tag) = request.message.to().and_then(|to| to.tag()) {
                     return self.serve_in_dialog(request, tag, turn);
                 }
-                let target = self.resolve(uri, &request.flow, turn)?;
+                let target = resolve(uri, &request.flow, turn)?;
                 self.serve_subscribe(request, target, turn)
             }
             Method::Publish => {
-                let target = self.resolve(uri, &request.flow, turn)?;
+                let target = resolve(uri, &request.flow, turn)?;
                 self.serve_publish(request, target, turn)
             }
             Method::Register => self.serve_register(request, uri, turn),
             Method::Options => {
-                let domain = match self.resolve(uri, &request.flow, turn)? {
+                let domain = match resolve(uri, &request.flow, turn)? {
                     Target::Presentity { domain, .. } => Some(domain),
                     Target::Server => None,
                 };
@@ -216,26 +200,129 @@ impl Engine {
                 let is_stranger = !domain.is_some_and(believes);
                 let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
                 check_extensions(request.message)?;
-                self.respond_options(request, is_stranger, is_registrar, turn);
+                self.uas
+                    .respond_options(request, is_stranger, is_registrar, turn);
                 Ok(())
             }
-            Method::Notify => self.serve_stray_notify(request, turn),
-            Method::Cancel => self.serve_cancel(request, turn),
-            Method::Invite => Err(self.refuse_call(uri, &request.flow, turn)),
+            Method::Notify => self.uas.serve_stray_notify(request, turn),
+            Method::Cancel => self.uas.serve_cancel(request, turn),
+            Method::Invite => Err(refuse_call(uri, &request.flow, turn)),
             Method::Other(_) => Err(Refusal::Method(Status::NOT_IMPLEMENTED)),
             _ => Err(Refusal::Method(Status::METHOD_NOT_ALLOWED)),
         }
     }
 
-    /// No call is routed here. Phones that are registered with us are told so in words, for they
-    /// have reason to think otherwise.
-    fn refuse_call<'d>(&self, uri: &[u8], flow: &Flow, turn: &Turn<'d>) -> Refusal<'d> {
-        match self.resolve(uri, flow, turn) {
-            Ok(Target::Presentity { domain, .. }) if domain.is_registrar => Refusal::NoCalls,
-            _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
+    /// What every request about somebody must pass: it is about somebody, it requires nothing that
+    /// we do not know, it says who it is from, and the shares it takes from are not used up.
+    pub(crate) fn admit<'d>(
+        &mut self,
+        request: &Request<'_>,
+        target: Target<'d>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(Aor, &'d Domain, Identity), Refusal<'d>> {
+        let Target::Presentity { aor, domain } = target else {
+            return Err(Refusal::Plain(Status::NOT_FOUND));
+        };
+        check_extensions(request.message)?;
+        let identity = self.uas.authenticate(request, domain, turn)?;
+        let user = match &identity {
+            Identity::User(user) => Some(user.as_str()),
+            Identity::Believed => None,
+        };
+        self.check_shares(request, &aor, domain, user, turn)?;
+        Ok((aor, domain, identity))
+    }
+}
+
+impl Table {
+    /// The other shard a message belongs to: the one that minted its branch or To-tag, or, on a
+    /// crowded flow, the one its Call-ID names.
+    fn home_of(&self, message: &Message<'_>, flow: &Flow, turn: &Turn<'_>) -> Option<ShardId> {
+        if turn.options.shards < 2 {
+            return None;
         }
+        let home = match message.start_line() {
+            StartLine::Response { .. } => Mark::of_branch(message.via()?.branch?)?.shard,
+            StartLine::Request { method, .. } => match message.to()?.tag() {
+                Some(tag) => Mark::of_tag(tag)?.shard,
+                None if method == Method::Subscribe && self.is_crowded(flow, turn) => {
+                    shard_of_call_id(message.call_id(), turn)
+                }
+                None => return None,
+            },
+        };
+        (home != turn.options.id && home.0 < turn.options.shards).then_some(home)
     }
 
+    /// One busy SBC on one source port must not pin all work to one core.
+    fn is_crowded(&self, flow: &Flow, turn: &Turn<'_>) -> bool {
+        !flow.transport.is_reliable()
+            && self.dialogs_of_peer(flow.peer) >= turn.options.subscriptions_per_flow_home
+    }
+}
+
+fn shard_of_call_id(call_id: &[u8], turn: &Turn<'_>) -> ShardId {
+    ShardId((fnv1a(call_id) % u64::from(turn.options.shards)) as u16)
+}
+
+/// No call is routed here. Phones that are registered with us are told so in words, for they
+/// have reason to think otherwise.
+fn refuse_call<'d>(uri: &[u8], flow: &Flow, turn: &Turn<'d>) -> Refusal<'d> {
+    match resolve(uri, flow, turn) {
+        Ok(Target::Presentity { domain, .. }) if domain.is_registrar => Refusal::NoCalls,
+        _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
+    }
+}
+
+/// Whom the Request-URI names (W:A1.3).
+pub(crate) fn resolve<'d>(
+    uri: &[u8],
+    flow: &Flow,
+    turn: &Turn<'d>,
+) -> Result<Target<'d>, Refusal<'d>> {
+    if uri.len() > URI_OCTETS_MAX {
+        return Err(Fault::UriTooLong.into());
+    }
+    let uri = Uri::parse(uri)?;
+    // `sips:` asks for TLS on every hop (W:A1.19), which we do not offer.
+    if uri.scheme != Scheme::Sip {
+        return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
+    }
+    let mut host = String::with_capacity(uri.host.len());
+    uri.write_host(&mut host);
+    if let Some(domain) = turn.directory.domain(&host) {
+        let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
+        if !uri.write_user(&mut user) {
+            return Err(Fault::RequestUri.into());
+        }
+        return Ok(Target::Presentity {
+            aor: Aor::new(&user, &domain.name),
+            domain,
+        });
+    }
+    let is_ourselves = uri
+        .ip()
+        .is_some_and(|ip| is_local(SocketAddr::new(ip, uri.port.unwrap_or(5060)), flow, turn));
+    if is_ourselves {
+        Ok(Target::Server)
+    } else {
+        Err(Refusal::Plain(Status::NOT_FOUND))
+    }
+}
+
+/// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
+/// none.
+pub(crate) fn is_local(address: SocketAddr, flow: &Flow, turn: &Turn<'_>) -> bool {
+    let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
+    is_it(&flow.local) || turn.options.local_addresses.iter().any(is_it)
+}
+
+/// The address of record in From, when it is of a domain we serve.
+pub(crate) fn sender(request: &Request<'_>, turn: &Turn<'_>) -> Option<Aor> {
+    address_of_record(request.message.from()?.uri, turn.directory)
+}
+
+impl Uas {
     /// Nothing of ours can be cancelled: what is answered stays so (RFC 3261 §9.2; W:A2.15).
     fn serve_cancel<'d>(
         &mut self,
@@ -277,71 +364,6 @@ impl Engine {
         Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST))
     }
 
-    /// Whom the Request-URI names (W:A1.3).
-    pub(crate) fn resolve<'d>(
-        &self,
-        uri: &[u8],
-        flow: &Flow,
-        turn: &Turn<'d>,
-    ) -> Result<Target<'d>, Refusal<'d>> {
-        if uri.len() > URI_OCTETS_MAX {
-            return Err(Fault::UriTooLong.into());
-        }
-        let uri = Uri::parse(uri)?;
-        // `sips:` asks for TLS on every hop (W:A1.19), which we do not offer.
-        if uri.scheme != Scheme::Sip {
-            return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
-        }
-        let mut host = String::with_capacity(uri.host.len());
-        uri.write_host(&mut host);
-        if let Some(domain) = turn.directory.domain(&host) {
-            let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
-            if !uri.write_user(&mut user) {
-                return Err(Fault::RequestUri.into());
-            }
-            return Ok(Target::Presentity {
-                aor: Aor::new(&user, &domain.name),
-                domain,
-            });
-        }
-        let is_ourselves = uri.ip().is_some_and(|ip| {
-            self.is_local(SocketAddr::new(ip, uri.port.unwrap_or(5060)), flow, turn)
-        });
-        if is_ourselves {
-            Ok(Target::Server)
-        } else {
-            Err(Refusal::Plain(Status::NOT_FOUND))
-        }
-    }
-
-    /// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
-    /// none.
-    pub(crate) fn is_local(&self, address: SocketAddr, flow: &Flow, turn: &Turn<'_>) -> bool {
-        let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
-        is_it(&flow.local) || turn.options.local_addresses.iter().any(is_it)
-    }
-
-    /// What every request about somebody must pass: it is about somebody, it requires nothing that
-    /// we do not know, it says who it is from, and the shares it takes from are not used up.
-    pub(crate) fn admit<'d>(
-        &mut self,
-        request: &Request<'_>,
-        target: Target<'d>,
-        turn: &mut Turn<'d>,
-    ) -> Result<(Aor, &'d Domain, Identity), Refusal<'d>> {
-        let Target::Presentity { aor, domain } = target else {
-            return Err(Refusal::Plain(Status::NOT_FOUND));
-        };
-        check_extensions(request.message)?;
-        let identity = self.authenticate(request, domain, turn)?;
-        let user = match &identity {
-            Identity::User(user) => Some(user.as_str()),
-            Identity::Believed => None,
-        };
-        self.check_shares(request, &aor, domain, user, turn)?;
-        Ok((aor, domain, identity))
-    }
-
     /// Who sends it, by the rules of the domain (W:A1.6, A7).
     pub(crate) fn authenticate<'d>(
         &mut self,
@@ -360,18 +382,18 @@ impl Engine {
             directory: turn.directory,
             domain,
         };
-        let attempt = self.attempt(request, &realm, turn)?;
+        let attempt = self.shield.attempt(request, &realm, turn)?;
         let verdict = self
             .authenticator
             .verify(request.message, &realm, &mut self.replay, uptime);
         match verdict {
             Ok(username) => {
-                self.note_proof(attempt, turn);
+                self.shield.note_proof(attempt, turn);
                 Ok(Identity::User(realm.user_of(username)))
             }
-            Err(Denied::Stale) => Err(self.refuse_stale(request, domain, turn)),
+            Err(Denied::Stale) => Err(self.shield.refuse_stale(request, domain, turn)),
             Err(Denied::Wrong) => {
-                self.note_wrong(attempt, turn);
+                self.shield.note_wrong(attempt, turn);
                 Err(Refusal::Challenge {
                     domain,
                     stale: false,
@@ -384,7 +406,9 @@ impl Engine {
             Err(Denied::Malformed) => Err(Fault::Invalid(HeaderName::Authorization).into()),
         }
     }
+}
 
+impl Shield {
     /// The attempt that a request's credentials are, to be counted; None when it has none or its
     /// sender is exempt. Refuses one that is not to be looked at.
     fn attempt<'d>(
@@ -397,13 +421,13 @@ impl Engine {
         // An account is one, however its name is written.
         let user = Authenticator::claimed_user(request.message, &domain.name);
         let user = user.map(|user| realm.user_of(user));
-        let Some(user) = user.filter(|_| !self.shield.is_exempt_address(request)) else {
+        let Some(user) = user.filter(|_| !self.is_exempt_address(request)) else {
             return Ok(None);
         };
         let peer = request.flow.peer.ip();
-        let attempt = self.shield.lockouts.attempt(peer, &domain.name, &user);
-        let at = self.shield.nanos(turn.now);
-        if self.shield.lockouts.is_locked_out(&attempt, at) {
+        let attempt = self.lockouts.attempt(peer, &domain.name, &user);
+        let at = self.nanos(turn.now);
+        if self.lockouts.is_locked_out(&attempt, at) {
             turn.counters.attempts_forbidden += 1;
             return Err(TOO_MANY_ATTEMPTS);
         }
@@ -411,23 +435,18 @@ impl Engine {
     }
 
     fn note_proof(&mut self, attempt: Option<Attempt>, turn: &Turn<'_>) {
-        let at = self.shield.nanos(turn.now);
+        let at = self.nanos(turn.now);
         if let Some(attempt) = attempt {
-            self.shield.lockouts.succeeded(&attempt, at);
+            self.lockouts.succeeded(&attempt, at);
         }
     }
 
     fn note_wrong(&mut self, attempt: Option<Attempt>, turn: &mut Turn<'_>) {
         turn.counters.attempts_wrong += 1;
-        let at = self.shield.nanos(turn.now);
+        let at = self.nanos(turn.now);
         if let Some(attempt) = attempt {
-            let begins = self.shield.lockouts.failed(&attempt, at);
+            let begins = self.lockouts.failed(&attempt, at);
             turn.counters.lockouts += u64::from(begins);
         }
-    }
-
-    /// The address of record in From, when it is of a domain we serve.
-    pub(crate) fn sender(&self, request: &Request<'_>, turn: &Turn<'_>) -> Option<Aor> {
-        address_of_record(request.message.from()?.uri, turn.directory)
     }
 }

@@ -18,8 +18,10 @@ use crate::presence::subscription::Package;
 use crate::presence::subscription::Privacy;
 use crate::presence::subscription::Termination;
 use crate::shard::admit::Target;
+use crate::shard::admit::resolve;
 use crate::shard::bodies::Body;
 use crate::shard::bodies::hash_of;
+use crate::shard::compositor::Compositor;
 use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Claim;
@@ -30,9 +32,12 @@ use crate::shard::respond::Request;
 use crate::shard::subscribe::Admitted;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::Post;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
+use crate::shard::uas::Uas;
 use crate::sip::Message;
 use crate::sip::StartLine;
 use crate::sip::Status;
@@ -58,7 +63,7 @@ pub(crate) struct Claims {
 }
 
 // As the shard of the phone.
-impl Engine {
+impl Uas {
     /// Asks the owner for the appearance that a SUBSCRIBE names; the subscription begins when it is
     /// granted.
     pub(crate) fn seize<'d>(
@@ -79,10 +84,13 @@ impl Engine {
             index,
             reply_to: (turn.options.id, waiting),
         };
-        turn.to_owner(aor, mail);
+        turn.send_to_owner(aor, mail);
         Ok(())
     }
+}
 
+// As the shard of the phone.
+impl Engine {
     /// From the owner: whether the appearance is granted.
     pub(crate) fn handle_seize_outcome(
         &mut self,
@@ -90,7 +98,7 @@ impl Engine {
         outcome: Result<Claim, SeizeRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting, turn) else {
+        let Some(waiting) = self.uas.take_waiting(waiting, turn) else {
             // Nobody waits for it any more.
             give_back(outcome.ok(), turn);
             return;
@@ -106,7 +114,7 @@ impl Engine {
         let sender = waiting.sender.as_deref();
         let seized = self.go_on_seizing(&request, sender, outcome, turn);
         if let Err(refusal) = seized {
-            self.refuse(&request, &refusal, turn);
+            self.uas.refuse(&request, &refusal, turn);
         }
     }
 
@@ -119,7 +127,7 @@ impl Engine {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let target = match request.message.start_line() {
-            StartLine::Request { uri, .. } => self.resolve(uri, &request.flow, turn),
+            StartLine::Request { uri, .. } => resolve(uri, &request.flow, turn),
             StartLine::Response { .. } => Err(Refusal::Plain(Status::NOT_FOUND)),
         };
         match target {
@@ -156,10 +164,13 @@ impl Engine {
         }
         subscribed
     }
+}
 
+// As the shard of the phone.
+impl Table {
     /// A new subscription holds what was granted.
     pub(crate) fn hold(&mut self, id: SubscriptionId, claim: &Claim) {
-        if let Some(subscription) = self.table.subscription_mut(id)
+        if let Some(subscription) = self.subscription_mut(id)
             && let Subject::Presentity(post) = subscription.subject
         {
             subscription.subject = Subject::Seizure(Box::new(Seizure {
@@ -172,14 +183,14 @@ impl Engine {
 
     /// Whether what a subscription held was given back: it cannot be refreshed.
     pub(crate) fn is_released(&self, id: SubscriptionId) -> bool {
-        self.table.subscription(id).is_some_and(|subscription| {
+        self.subscription(id).is_some_and(|subscription| {
             matches!(&subscription.subject, Subject::Seizure(seizure) if seizure.claim.is_none())
         })
     }
 
     /// A subscription ends: whatever it held is given back at the end of the turn.
     pub(crate) fn give_back(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        if let Some(subscription) = self.table.subscription_mut(id)
+        if let Some(subscription) = self.subscription_mut(id)
             && let Subject::Seizure(seizure) = &mut subscription.subject
         {
             give_back(seizure.claim.take(), turn);
@@ -189,7 +200,7 @@ impl Engine {
     /// Writes what a NOTIFY says of the appearance that is held, into a header alone (W:C10.2); None
     /// while its owner has not spoken.
     pub(crate) fn write_seizure(&self, seizure: &Seizure, turn: &mut Turn<'_>) -> Option<Body> {
-        let watched = self.table.watched(seizure.post.watched)?;
+        let watched = self.watched(seizure.post.watched)?;
         let index = seizure.index;
         let appearance = Appearance {
             index,
@@ -206,7 +217,10 @@ impl Engine {
             hash: hash_of(&turn.out.arena[start..]),
         })
     }
+}
 
+// As the shard of the phone.
+impl Subscriptions {
     /// An appearance that went on to something else needs its subscription no longer.
     pub(crate) fn end_seizure_that_went_on(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
@@ -236,7 +250,7 @@ fn give_back(claim: Option<Claim>, turn: &mut Turn<'_>) {
 }
 
 // As the line's owner.
-impl Engine {
+impl Compositor {
     /// A phone of another shard wants an appearance.
     pub(crate) fn handle_seize(
         &mut self,

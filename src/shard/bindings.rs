@@ -12,9 +12,11 @@ use crate::presence::subscription::Package;
 use crate::shard::admit::Identity;
 use crate::shard::admit::Target;
 use crate::shard::checks::check_exists;
+use crate::shard::compositor::Compositor;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::engine::Engine;
+use crate::shard::identity::wall_clock;
 use crate::shard::mail::Bound;
 use crate::shard::mail::ForwardedRegister;
 use crate::shard::mail::Mail;
@@ -23,8 +25,10 @@ use crate::shard::register::change_of;
 use crate::shard::register::write_contacts;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::respond::begin_response;
 use crate::shard::sender::check_from;
 use crate::shard::turn::Turn;
+use crate::shard::uas::Uas;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -54,10 +58,12 @@ impl Engine {
         let sequence = sequence_of(request.message)?;
         let owner = turn.owner_of(&aor);
         if owner == turn.options.id {
-            let outcome = self.apply_registration(&aor, change, sequence, turn);
-            return self.answer_register(request, outcome, turn);
+            let outcome = self
+                .compositor
+                .apply_registration(&aor, change, sequence, turn);
+            return self.uas.answer_register(request, outcome, turn);
         }
-        let waiting = self.wait_for_owner(request, None, Package::Reg, turn)?;
+        let waiting = self.uas.wait_for_owner(request, None, Package::Reg, turn)?;
         let register = ForwardedRegister {
             aor,
             change,
@@ -69,7 +75,9 @@ impl Engine {
             .push((owner, Mail::Register(Box::new(register))));
         Ok(())
     }
+}
 
+impl Compositor {
     /// As owner: a REGISTER that arrived at another shard.
     pub(crate) fn handle_register_mail(
         &mut self,
@@ -84,29 +92,6 @@ impl Engine {
         } = register;
         let outcome = self.apply_registration(&aor, change, sequence, turn);
         turn.send(shard, Mail::RegisterOutcome { request, outcome });
-    }
-
-    /// From the owner: how a REGISTER that arrived here went.
-    pub(crate) fn handle_register_outcome(
-        &mut self,
-        waiting: u32,
-        outcome: Result<Bound, BindingRefused>,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(waiting) = self.take_waiting(waiting, turn) else {
-            return;
-        };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
-            return;
-        };
-        let request = Request {
-            message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
-        };
-        if let Err(refusal) = self.answer_register(&request, outcome, turn) {
-            self.refuse(&request, &refusal, turn);
-        }
     }
 
     fn apply_registration(
@@ -135,6 +120,31 @@ impl Engine {
             expires: expires.unwrap_or_default(),
         })
     }
+}
+
+impl Uas {
+    /// From the owner: how a REGISTER that arrived here went.
+    pub(crate) fn handle_register_outcome(
+        &mut self,
+        waiting: u32,
+        outcome: Result<Bound, BindingRefused>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(waiting) = self.take_waiting(waiting, turn) else {
+            return;
+        };
+        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
+            return;
+        };
+        let request = Request {
+            message: &message,
+            flow: waiting.flow,
+            transaction: waiting.transaction,
+        };
+        if let Err(refusal) = self.answer_register(&request, outcome, turn) {
+            self.refuse(&request, &refusal, turn);
+        }
+    }
 
     fn answer_register<'d>(
         &mut self,
@@ -156,12 +166,12 @@ impl Engine {
         turn.counters.registrations_accepted += 1;
         let mut tag = [0; 16];
         turn.random.fill_hex(&mut tag);
-        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
         write_contacts(&bindings, turn.out);
         if !expires.is_zero() {
             emit::header_number(&mut turn.out.arena, "Expires", expires.as_secs());
         }
-        let date = date::sip_date(self.wall_clock(turn));
+        let date = date::sip_date(wall_clock(turn));
         emit::header(&mut turn.out.arena, "Date", date.as_bytes());
         self.end_response(request, head, turn);
         turn.keep_stream(&request.flow, expires);

@@ -8,6 +8,7 @@ use crate::presence::composition::lamp;
 use crate::presence::contribution::Explained;
 use crate::presence::policy::Handling;
 use crate::presence::subscription::Termination;
+use crate::shard::compositor::Compositor;
 use crate::shard::engine::Engine;
 use crate::shard::mail::Command;
 use crate::shard::mail::Contribution;
@@ -18,9 +19,12 @@ use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::table::Watcher;
 use crate::shard::turn::Turn;
+use crate::shard::winfo::WatcherInfos;
 
 /// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
 const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
@@ -29,30 +33,63 @@ impl Engine {
     pub(crate) fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
         match command {
             Command::Say { aor, said } => {
-                if self.take_statement(&aor, said, turn) {
+                if self.compositor.take_statement(&aor, said, turn) {
                     Reply::Done
                 } else {
                     Reply::OverLimit
                 }
             }
-            Command::Why(aor) => Reply::Why(self.why(&aor, turn)),
-            Command::Watchers(aor) => Reply::Watchers(self.watchers(&aor, turn)),
-            Command::Loops => Reply::Loops(self.loops(turn)),
-            Command::Refusals => Reply::Refusals(self.refusals(turn)),
+            Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
+            Command::Watchers(aor) => Reply::Watchers(self.subscriptions.winfo.watchers(
+                &aor,
+                &mut self.subscriptions.table,
+                turn,
+            )),
+            Command::Loops => Reply::Loops(self.uas.shield.loops(turn)),
+            Command::Refusals => Reply::Refusals(self.uas.shield.refusals(turn)),
             // The turn has the new directory.
             Command::Reload(_) => {
                 self.take_directory(turn);
                 Reply::Done
             }
             Command::Drain => {
-                self.is_draining = true;
-                self.deactivate_some(turn);
-                Reply::Outstanding(self.table.subscriptions.len() + self.notifier.outstanding())
+                self.subscriptions.is_draining = true;
+                self.subscriptions.deactivate_some(turn);
+                Reply::Outstanding(
+                    self.subscriptions.table.subscriptions.len() + self.notifier.outstanding(),
+                )
             }
             Command::Counters => Reply::Counters(self.count(turn)),
         }
     }
 
+    /// The counters, and how full the tables are.
+    fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
+        let mut counters = turn.counters.snapshot();
+        counters.extend(self.uas.refusal_counters.iter());
+        counters.extend([
+            (
+                "responses_evicted_early",
+                self.uas.transactions.evicted_early(),
+            ),
+            (
+                "subscriptions",
+                self.subscriptions.table.subscriptions.len() as u64,
+            ),
+            ("presentities", self.compositor.presentities.len() as u64),
+            ("notifies_outstanding", self.notifier.outstanding() as u64),
+            (
+                "notifies_queued",
+                self.subscriptions.table.queue.len() as u64,
+            ),
+            ("timers", turn.wheel.len() as u64),
+            ("phones_looping", self.uas.shield.loops(turn).len() as u64),
+        ]);
+        counters
+    }
+}
+
+impl Subscriptions {
     /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows
     /// (W:A3.10). Each command takes the next, so that the one who drains sets the pace.
     fn deactivate_some(&mut self, turn: &mut Turn<'_>) {
@@ -70,10 +107,12 @@ impl Engine {
         for id in ids {
             self.drained = id;
             self.end_subscription(id, Termination::Deactivated, turn);
-            self.want(id, Wants::Notify);
+            self.table.want(id, Wants::Notify);
         }
     }
+}
 
+impl Compositor {
     fn why(&mut self, aor: &Aor, turn: &Turn<'_>) -> Why {
         let id = self.presentities.find(aor);
         match id.and_then(|id| self.presentities.get_mut(id)) {
@@ -86,15 +125,17 @@ impl Engine {
             }
         }
     }
+}
 
-    fn watchers(&self, aor: &Aor, turn: &Turn<'_>) -> Vec<WatcherReport> {
-        let watched = self.table.watched_by_aor(aor);
+impl WatcherInfos {
+    fn watchers(&self, aor: &Aor, table: &mut Table, turn: &Turn<'_>) -> Vec<WatcherReport> {
+        let watched = table.watched_by_aor(aor);
         let watchers = watched.map_or(&[][..], |watched| &watched.watchers);
         let of_presentity = watchers.iter().copied();
         let subscriptions = turn
             .directory
             .is_list(aor)
-            .then(|| self.table.subscriptions.iter());
+            .then(|| table.subscriptions.iter());
         let is_to = |subscription: &Subscription| matches!(&subscription.subject, Subject::List(list) if list.aor() == aor);
         // Lists are not looked up by address anywhere else: the operator waits for a walk.
         let of_list = subscriptions
@@ -107,15 +148,17 @@ impl Engine {
             resource: Watcher::WHOLE,
         };
         of_presentity
-            .chain(of_list.chain(self.winfo.audiences(aor)).map(whole))
-            .filter_map(|watcher| self.report(watcher, turn))
+            .chain(of_list.chain(self.audiences(aor)).map(whole))
+            .filter_map(|watcher| table.report(watcher, turn))
             .collect()
     }
+}
 
+impl Table {
     fn report(&self, watcher: Watcher, turn: &Turn<'_>) -> Option<WatcherReport> {
-        let subscription = self.table.subscription(watcher.subscription)?;
-        let entry = self.table.dialog(subscription.dialog)?;
-        let flow = self.table.flow_of(entry);
+        let subscription = self.subscription(watcher.subscription)?;
+        let entry = self.dialog(subscription.dialog)?;
+        let flow = self.flow_of(entry);
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
             Subject::List(list) if watcher.resource != Watcher::WHOLE => (
@@ -144,22 +187,6 @@ impl Engine {
             remaining: subscription.expires_at.saturating_duration_since(turn.now),
             call_id: text(entry.dialog.call_id()),
         })
-    }
-
-    /// The counters, and how full the tables are.
-    fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
-        let mut counters = turn.counters.snapshot();
-        counters.extend(self.refusal_counters.iter());
-        counters.extend([
-            ("responses_evicted_early", self.transactions.evicted_early()),
-            ("subscriptions", self.table.subscriptions.len() as u64),
-            ("presentities", self.presentities.len() as u64),
-            ("notifies_outstanding", self.notifier.outstanding() as u64),
-            ("notifies_queued", self.queue.len() as u64),
-            ("timers", turn.wheel.len() as u64),
-            ("phones_looping", self.loops(turn).len() as u64),
-        ]);
-        counters
     }
 }
 

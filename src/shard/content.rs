@@ -26,11 +26,13 @@ use crate::presence::subscription::Termination;
 use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::conditions::entity_tag;
-use crate::shard::engine::Engine;
+use crate::shard::notify::Notifier;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
 use crate::sip::emit;
 
@@ -135,14 +137,15 @@ impl Written {
     }
 }
 
-impl Engine {
+impl Notifier {
     /// What a NOTIFY of this moment says; None while an owner has not spoken.
     pub(crate) fn content_of(
         &mut self,
         id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Content> {
-        let subscription = self.table.subscription(id)?;
+        let subscription = subscriptions.table.subscription(id)?;
         if subscription.phase == Phase::Ending(Termination::Rejected) {
             return Some(Content::Empty(SHOWN_EMPTY));
         }
@@ -152,20 +155,26 @@ impl Engine {
         }
         let post = match &subscription.subject {
             Subject::List(list)
-                if !list.is_complete() || !self.rosters.are_complete(&list.rosters) =>
+                if !list.is_complete() || !subscriptions.rosters.are_complete(&list.rosters) =>
             {
                 return None;
             }
             Subject::List(_) => {
-                self.select_resources(id, turn);
+                self.select_resources(id, subscriptions, turn);
                 return Some(Content::Resources);
             }
             Subject::Watchers(_) => {
-                let body = self.write_watchers(id, turn)?;
-                return self.content_unless_suppressed(id, body);
+                let body =
+                    subscriptions
+                        .winfo
+                        .write_watchers(id, &mut subscriptions.table, turn)?;
+                return subscriptions.table.content_unless_suppressed(id, body);
             }
             Subject::Seizure(seizure) => {
-                return self.write_seizure(seizure, turn).map(Content::Document);
+                return subscriptions
+                    .table
+                    .write_seizure(seizure, turn)
+                    .map(Content::Document);
             }
             // Nothing is seized by asking.
             _ if subscription.package == Package::LineSeize => {
@@ -173,7 +182,7 @@ impl Engine {
             }
             subject => subject.post()?,
         };
-        let watched = self.table.watched(post.watched)?;
+        let watched = subscriptions.table.watched(post.watched)?;
         let composed = watched.composed.as_deref()?;
         let (aor, view) = (&watched.aor, subscription.view);
         let body = if handling == Handling::PoliteBlock {
@@ -185,25 +194,20 @@ impl Engine {
             self.bodies
                 .of(aor, watched.revision, composed, view, turn.out)
         };
-        self.content_unless_suppressed(id, body)
-    }
-
-    /// A document, but for a phone that has it by its own word (RFC 5839 §4).
-    fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
-        let subscription = self.table.subscription(id)?;
-        let is_known = subscription.wants == Wants::Notify && subscription.suppresses(body.hash);
-        Some(match is_known {
-            true => Content::Empty(body.hash),
-            false => Content::Document(body),
-        })
+        subscriptions.table.content_unless_suppressed(id, body)
     }
 
     /// The hash of what a NOTIFY of this moment would say; None for a list, and when it would say
     /// nothing.
-    pub(crate) fn state_hash(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<u64> {
-        match self.table.subscription(id)?.subject {
+    pub(crate) fn state_hash(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<u64> {
+        match subscriptions.table.subscription(id)?.subject {
             Subject::List(_) => None,
-            _ => match self.content_of(id, turn)? {
+            _ => match self.content_of(id, subscriptions, turn)? {
                 Content::Document(body) => Some(body.hash),
                 Content::Empty(_) | Content::Resources | Content::Withheld => None,
             },
@@ -211,14 +215,19 @@ impl Engine {
     }
 
     /// Whether the phone knows all that `content` says and is owed nothing (W:A3.14).
-    pub(crate) fn is_told(&self, id: SubscriptionId, content: &Content) -> bool {
-        let Some(subscription) = self.table.subscription(id) else {
+    pub(crate) fn is_told(
+        &self,
+        id: SubscriptionId,
+        content: &Content,
+        subscriptions: &mut Subscriptions,
+    ) -> bool {
+        let Some(subscription) = subscriptions.table.subscription(id) else {
             return true;
         };
         let knows = match content {
             Content::Empty(hash) => subscription.shown == *hash,
             Content::Document(body) => subscription.shown == body.hash,
-            Content::Resources => self.notifier.selection.is_empty(),
+            Content::Resources => self.selection.is_empty(),
             Content::Withheld => false,
         };
         knows && subscription.wants == Wants::Change && subscription.phase == Phase::Active
@@ -229,17 +238,18 @@ impl Engine {
         &mut self,
         id: SubscriptionId,
         content: &Content,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Written> {
-        self.notifier.prolog.clear();
+        self.prolog.clear();
         let mut written = match content {
             Content::Empty(hash) => {
-                self.table.subscription_mut(id)?.shown = *hash;
+                subscriptions.table.subscription_mut(id)?.shown = *hash;
                 return None;
             }
             Content::Withheld => return None,
             Content::Resources => {
-                let list = self.write_resources(id, turn)?;
+                let list = self.write_resources(id, subscriptions, turn)?;
                 if list.octets.is_empty() {
                     // Nobody is there to be told of one by one.
                     return None;
@@ -254,12 +264,12 @@ impl Engine {
                 }
             }
             Content::Document(body) => {
-                let octets = match self.write_changes(id, turn) {
+                let octets = match self.write_changes(id, subscriptions, turn) {
                     Some(changes) => changes,
                     None => {
-                        let subscription = self.table.subscription(id)?;
+                        let subscription = subscriptions.table.subscription(id)?;
                         document::write_prolog(
-                            &mut self.notifier.prolog,
+                            &mut self.prolog,
                             subscription.view,
                             subscription.version,
                             &subscription.names.entity,
@@ -267,7 +277,7 @@ impl Engine {
                         body.octets.clone()
                     }
                 };
-                let subscription = self.table.subscription_mut(id)?;
+                let subscription = subscriptions.table.subscription_mut(id)?;
                 subscription.shown = body.hash;
                 Written {
                     octets,
@@ -279,19 +289,24 @@ impl Engine {
                 }
             }
         };
-        self.deflate(id, &mut written, turn);
+        self.deflate(id, &mut written, subscriptions, turn);
         Some(written)
     }
 
     /// Writes what changed since the last NOTIFY, for a subscription that is told so; None for
     /// others, and when all must be told.
-    fn write_changes(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<Range<usize>> {
-        let subscription = self.table.subscriptions.get_mut(id.0 as usize)?;
+    fn write_changes(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Range<usize>> {
+        let subscription = subscriptions.table.subscriptions.get_mut(id.0 as usize)?;
         let (view, version) = (subscription.view, subscription.version);
         let Subject::Presentity(post) = subscription.subject else {
             return None;
         };
-        let watched = self.table.watched.get(post.watched.0 as usize)?;
+        let watched = subscriptions.table.watched.get(post.watched.0 as usize)?;
         let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(dialog.narrowed(composed)));
@@ -300,7 +315,7 @@ impl Engine {
         // After a SUBSCRIBE all is told, and when the phone may not have what it was sent.
         let is_full = subscription.wants == Wants::Notify || subscription.shown == 0;
         let is_full = is_full || subscription.decision.handling != Handling::Allow;
-        let prolog = &mut self.notifier.prolog;
+        let prolog = &mut self.prolog;
         let start = turn.out.arena.len();
         match shown {
             Shown::Dialogs(dialogs) if is_full => {
@@ -335,13 +350,19 @@ impl Engine {
     }
 
     /// Deflates a body that is worth it, for a phone that can read it (W:B5.17).
-    fn deflate(&mut self, id: SubscriptionId, written: &mut Written, turn: &mut Turn<'_>) {
-        let inflates = self
+    fn deflate(
+        &mut self,
+        id: SubscriptionId,
+        written: &mut Written,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let inflates = subscriptions
             .table
             .subscription(id)
             .and_then(|subscription| subscription.terms.as_ref())
             .is_some_and(|terms| terms.inflates);
-        let prolog = &mut self.notifier.prolog;
+        let prolog = &mut self.prolog;
         if !inflates
             || written.is_deflated
             || prolog.len() + written.octets.len() <= deflate::WORTHWHILE_OCTETS
@@ -351,12 +372,24 @@ impl Engine {
         let start = turn.out.arena.len();
         turn.out.arena.extend_from_slice(prolog);
         turn.out.arena.extend_from_within(written.octets.clone());
-        if self.notifier.deflater.deflate(&mut turn.out.arena, start) {
+        if self.deflater.deflate(&mut turn.out.arena, start) {
             prolog.clear();
             written.octets = start..turn.out.arena.len();
             written.is_deflated = true;
         } else {
             turn.out.arena.truncate(start);
         }
+    }
+}
+
+impl Table {
+    /// A document, but for a phone that has it by its own word (RFC 5839 §4).
+    fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
+        let subscription = self.subscription(id)?;
+        let is_known = subscription.wants == Wants::Notify && subscription.suppresses(body.hash);
+        Some(match is_known {
+            true => Content::Empty(body.hash),
+            false => Content::Document(body),
+        })
     }
 }

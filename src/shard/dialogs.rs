@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::presence::profile::Profile;
+use crate::shard::admit::is_local;
 use crate::shard::checks::any_address_of_record;
-use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::hop::moved_hop;
 use crate::shard::hop::named_hop;
@@ -13,10 +13,12 @@ use crate::shard::hop::next_hop;
 use crate::shard::hop::numeric_address;
 use crate::shard::hop::phone_key;
 use crate::shard::mark::Mark;
+use crate::shard::notify::Notifier;
 use crate::shard::pace::PhoneId;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::subscription::Subject;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Table;
@@ -31,41 +33,69 @@ use crate::sip::dialog::Sequence;
 /// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 
-impl Engine {
+impl Table {
     /// The dialog, with the To-tag that names the place it will take.
     pub(crate) fn accept_dialog<'d>(
         &mut self,
         request: &Request<'_>,
         turn: &mut Turn<'d>,
     ) -> Result<(Dialog, Mark), Refusal<'d>> {
-        let mark = Mark::mint(
-            turn.options.id,
-            self.table.next_dialog().0,
-            &mut turn.random,
-        );
+        let mark = Mark::mint(turn.options.id, self.next_dialog().0, turn.random);
         let sequence = 1 + turn.random.below(INITIAL_SEQUENCE_MAX);
         let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
-        self.check_not_ourselves(&dialog, &request.flow, turn)?;
+        check_not_ourselves(&dialog, &request.flow, turn)?;
         Ok((dialog, mark))
     }
 
-    /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
-    fn check_not_ourselves<'d>(
+    /// Our tag names the place; the octets decide (W:E3.6).
+    pub(crate) fn find_dialog(
         &self,
-        dialog: &Dialog,
-        flow: &Flow,
-        turn: &Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
-        let address = numeric_address(dialog.remote_target());
-        if address.is_some_and(|address| self.is_local(address, flow, turn)) {
-            return Err(Refusal::Because(
-                Status::BAD_REQUEST,
-                "Contact Is This Server",
-            ));
-        }
-        Ok(())
+        message: &Message<'_>,
+        tag: &[u8],
+        turn: &Turn<'_>,
+    ) -> Option<DialogId> {
+        let mark = Mark::of_tag(tag)?;
+        let id = DialogId(mark.index);
+        // A phone of RFC 2543 may have none (RFC 3261 §12.1.1).
+        let remote_tag = message.from()?.tag().unwrap_or_default();
+        let dialog = &self.dialog(id)?.dialog;
+        (mark.shard == turn.options.id && dialog.matches(message.call_id(), tag, remote_tag))
+            .then_some(id)
     }
 
+    /// Whether two subscriptions are of one watcher: an account does not end another's.
+    fn have_one_watcher(
+        &self,
+        one: SubscriptionId,
+        other: SubscriptionId,
+        turn: &Turn<'_>,
+    ) -> bool {
+        let watcher = |id| {
+            let subscription = self.subscription(id)?;
+            let entry = self.dialog(subscription.dialog)?;
+            any_address_of_record(entry.watcher_uri(), turn.directory)
+        };
+        watcher(one) == watcher(other)
+    }
+}
+
+/// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
+fn check_not_ourselves<'d>(
+    dialog: &Dialog,
+    flow: &Flow,
+    turn: &Turn<'d>,
+) -> Result<(), Refusal<'d>> {
+    let address = numeric_address(dialog.remote_target());
+    if address.is_some_and(|address| is_local(address, flow, turn)) {
+        return Err(Refusal::Because(
+            Status::BAD_REQUEST,
+            "Contact Is This Server",
+        ));
+    }
+    Ok(())
+}
+
+impl Subscriptions {
     /// Whether a phone may have another subscription, which takes so many places.
     pub(crate) fn check_room<'d>(
         &mut self,
@@ -108,32 +138,19 @@ impl Engine {
         debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
         id
     }
+}
 
-    /// Our tag names the place; the octets decide (W:E3.6).
-    pub(crate) fn find_dialog(
-        &self,
-        message: &Message<'_>,
-        tag: &[u8],
-        turn: &Turn<'_>,
-    ) -> Option<DialogId> {
-        let mark = Mark::of_tag(tag)?;
-        let id = DialogId(mark.index);
-        // A phone of RFC 2543 may have none (RFC 3261 §12.1.1).
-        let remote_tag = message.from()?.tag().unwrap_or_default();
-        let dialog = &self.table.dialog(id)?.dialog;
-        (mark.shard == turn.options.id && dialog.matches(message.call_id(), tag, remote_tag))
-            .then_some(id)
-    }
-
+impl Notifier {
     /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
     pub(crate) fn take_target<'d>(
         &mut self,
         request: &Request<'_>,
         id: DialogId,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'d>,
     ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = self.table.dialogs.get_mut(id.0 as usize) else {
+        let Some(entry) = subscriptions.table.dialogs.get_mut(id.0 as usize) else {
             return Ok(false);
         };
         if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
@@ -143,16 +160,16 @@ impl Engine {
             ));
         }
         let (flow, before) = (request.flow, named_hop(&entry.dialog));
-        self.table.refresh_target(id, request.message)?;
-        let Some(entry) = self.table.dialog(id) else {
+        subscriptions.table.refresh_target(id, request.message)?;
+        let Some(entry) = subscriptions.table.dialog(id) else {
             return Ok(false);
         };
-        let way = self.table.ways.of(entry.way);
+        let way = subscriptions.table.ways.of(entry.way);
         let moved = (way.flow == flow).then(|| moved_hop(way, before, &entry.dialog));
         let destination = moved
             .flatten()
             .unwrap_or_else(|| next_hop(request, &entry.dialog));
-        Ok(self.take_way(id, Way { flow, destination }, turn))
+        Ok(self.take_way(id, Way { flow, destination }, subscriptions, turn))
     }
 
     /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (W:A2.8);
@@ -161,53 +178,50 @@ impl Engine {
         &mut self,
         id: DialogId,
         response: &Message<'_>,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(entry) = self.table.dialog(id) else {
+        let Some(entry) = subscriptions.table.dialog(id) else {
             return false;
         };
         let before = named_hop(&entry.dialog);
-        if self.table.refresh_target(id, response).is_err() {
+        if subscriptions.table.refresh_target(id, response).is_err() {
             return false;
         }
-        let Some(entry) = self.table.dialog(id) else {
+        let Some(entry) = subscriptions.table.dialog(id) else {
             return false;
         };
-        let way = *self.table.ways.of(entry.way);
+        let way = *subscriptions.table.ways.of(entry.way);
         let moved = moved_hop(&way, before, &entry.dialog);
-        match moved.filter(|moved| !self.is_local(*moved, &way.flow, turn)) {
-            Some(destination) => self.take_way(id, Way { destination, ..way }, turn),
+        match moved.filter(|moved| !is_local(*moved, &way.flow, turn)) {
+            Some(destination) => self.take_way(id, Way { destination, ..way }, subscriptions, turn),
             None => false,
         }
     }
 
     /// NOTIFYs of a dialog go another way, those under way included; whether it is another.
-    fn take_way(&mut self, id: DialogId, way: Way, turn: &mut Turn<'_>) -> bool {
-        let is_moved = self.table.take_way(id, way);
+    fn take_way(
+        &mut self,
+        id: DialogId,
+        way: Way,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let is_moved = subscriptions.table.take_way(id, way);
         if is_moved {
-            self.abandon_notifies(id, turn);
+            self.abandon_notifies(id, subscriptions, turn);
         }
         is_moved
     }
 
-    /// Whether two subscriptions are of one watcher: an account does not end another's.
-    fn have_one_watcher(
-        &self,
-        one: SubscriptionId,
-        other: SubscriptionId,
-        turn: &Turn<'_>,
-    ) -> bool {
-        let watcher = |id| {
-            let subscription = self.table.subscription(id)?;
-            let entry = self.table.dialog(subscription.dialog)?;
-            any_address_of_record(entry.watcher_uri(), &turn.directory)
-        };
-        watcher(one) == watcher(other)
-    }
-
     /// The phone starts anew without having ended what it had: older subscriptions of its Contact
     /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
-    pub(crate) fn replace_older(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+    pub(crate) fn replace_older(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
         let phone_of = |table: &Table, id: SubscriptionId| {
             let subscription = table.subscription(id)?;
             Some((
@@ -215,25 +229,26 @@ impl Engine {
                 subscription.package,
             ))
         };
-        let Some(own) = phone_of(&self.table, id) else {
+        let Some(own) = phone_of(&subscriptions.table, id) else {
             return;
         };
-        let Some(Subject::Presentity(post)) = self.table.subscription(id).map(|own| &own.subject)
+        let Some(Subject::Presentity(post)) =
+            subscriptions.table.subscription(id).map(|own| &own.subject)
         else {
             return;
         };
-        let watched = self.table.watched(post.watched);
+        let watched = subscriptions.table.watched(post.watched);
         let older: Vec<SubscriptionId> = watched
             .iter()
             .flat_map(|watched| &watched.watchers)
             .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
             .map(|watcher| watcher.subscription)
-            .filter(|other| phone_of(&self.table, *other) == Some(own))
-            .filter(|other| self.have_one_watcher(id, *other, turn))
+            .filter(|other| phone_of(&subscriptions.table, *other) == Some(own))
+            .filter(|other| subscriptions.table.have_one_watcher(id, *other, turn))
             .collect();
         for other in older {
             turn.counters.subscriptions_replaced += 1;
-            self.remove_subscription(other, turn);
+            self.remove_subscription(other, subscriptions, turn);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::presence::list::Resolved;
 use crate::presence::statement::Said;
 use crate::presence::subscription::Package;
-use crate::shard::engine::Engine;
 use crate::shard::features::read_switch;
+use crate::shard::lists::request::read_list;
 use crate::shard::respond::Refusal;
 use crate::shard::turn::Turn;
 use crate::sip::Message;
@@ -37,18 +37,15 @@ impl Enclosed {
     }
 }
 
-impl Engine {
-    /// Reads the body of a SUBSCRIBE to a package.
-    pub(crate) fn read_enclosed<'d>(
-        &self,
-        message: &Message<'_>,
-        package: Package,
-        turn: &Turn<'d>,
-    ) -> Result<Enclosed, Refusal<'d>> {
-        let enclosed = match package {
-            Package::AsFeatureEvent => read_switch(message)?.map(Enclosed::Switch),
-            _ => self.read_list(message, turn)?.map(Enclosed::List),
-        };
-        Ok(enclosed.unwrap_or(Enclosed::Nothing))
-    }
+/// Reads the body of a SUBSCRIBE to a package.
+pub(crate) fn read_enclosed<'d>(
+    message: &Message<'_>,
+    package: Package,
+    turn: &Turn<'d>,
+) -> Result<Enclosed, Refusal<'d>> {
+    let enclosed = match package {
+        Package::AsFeatureEvent => read_switch(message)?.map(Enclosed::Switch),
+        _ => read_list(message, turn)?.map(Enclosed::List),
+    };
+    Ok(enclosed.unwrap_or(Enclosed::Nothing))
 }

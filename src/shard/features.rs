@@ -18,8 +18,8 @@ use crate::presence::subscription::Package;
 use crate::shard::checks::check_encoding;
 use crate::shard::checks::content_type;
 use crate::shard::checks::is_body_optional;
+use crate::shard::compositor::Compositor;
 use crate::shard::directory::Directory;
-use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::identity::Identity;
 use crate::shard::mail::Mail;
@@ -27,6 +27,7 @@ use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::subscription::Wants;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
 use crate::sip::Message;
 use crate::sip::Status;
@@ -73,7 +74,7 @@ pub(crate) fn check_may_switch<'d>(
     }
 }
 
-impl Engine {
+impl Table {
     /// The same for the sender of a SUBSCRIBE in the dialog of a subscription.
     pub(crate) fn check_switch_in_dialog<'d>(
         &self,
@@ -82,9 +83,9 @@ impl Engine {
         turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
-        let subscription = self.table.subscription(id).ok_or(GONE)?;
-        let entry = self.table.dialog(subscription.dialog).ok_or(GONE)?;
-        let aor = self.table.aor_of(subscription).ok_or(GONE)?;
+        let subscription = self.subscription(id).ok_or(GONE)?;
+        let entry = self.dialog(subscription.dialog).ok_or(GONE)?;
+        let aor = self.aor_of(subscription).ok_or(GONE)?;
         let peer = request.flow.peer.ip();
         let watcher = Identity::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
         check_may_switch(&watcher, aor, turn.directory)
@@ -92,8 +93,8 @@ impl Engine {
 
     /// Does what the SUBSCRIBE of a subscription switches. Its NOTIFY waits until it is done.
     pub(crate) fn switch(&mut self, id: SubscriptionId, said: Said, turn: &mut Turn<'_>) {
-        let subscription = self.table.subscription(id);
-        let aor = subscription.and_then(|subscription| self.table.aor_of(subscription));
+        let subscription = self.subscription(id);
+        let aor = subscription.and_then(|subscription| self.aor_of(subscription));
         let Some(aor) = aor.cloned() else {
             return;
         };
@@ -104,13 +105,28 @@ impl Engine {
             said,
             reply_to,
         };
-        turn.to_owner(&aor, mail);
-        if let Some(subscription) = self.table.subscription_mut(id) {
+        turn.send_to_owner(&aor, mail);
+        if let Some(subscription) = self.subscription_mut(id) {
             subscription.not_before = Some(turn.now + OWNER_DELAY_MAX);
         }
         self.arm_subscription(id, turn);
     }
 
+    /// From the owner: what was switched is done, and its state has come.
+    pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId) {
+        let Some(subscription) = self.subscription(id) else {
+            return;
+        };
+        let is_it = subscription.package == Package::AsFeatureEvent
+            && self.aor_of(subscription) == Some(aor);
+        if is_it && let Some(subscription) = self.subscription_mut(id) {
+            subscription.not_before = None;
+            self.want(id, Wants::Notify);
+        }
+    }
+}
+
+impl Compositor {
     /// As owner: a phone switches something by a SUBSCRIBE that arrived elsewhere. The answer
     /// follows the state on its way.
     pub(crate) fn handle_switch(
@@ -123,18 +139,5 @@ impl Engine {
         self.take_statement(&aor, said, turn);
         let (shard, subscription) = reply_to;
         turn.send(shard, Mail::Switched { aor, subscription });
-    }
-
-    /// From the owner: what was switched is done, and its state has come.
-    pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId) {
-        let Some(subscription) = self.table.subscription(id) else {
-            return;
-        };
-        let is_it = subscription.package == Package::AsFeatureEvent
-            && self.table.aor_of(subscription) == Some(aor);
-        if is_it && let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.not_before = None;
-            self.want(id, Wants::Notify);
-        }
     }
 }

@@ -11,7 +11,6 @@ use crate::presence::subscription::Package;
 use crate::shard::checks::any_address_of_record;
 use crate::shard::directory::Directory;
 use crate::shard::directory::decide::Watcher;
-use crate::shard::engine::Engine;
 use crate::shard::turn::Turn;
 
 /// A watcher of a presentity of one domain.
@@ -72,22 +71,19 @@ impl Identity {
     }
 }
 
-impl Engine {
-    /// What the rules of this moment make of a watcher.
-    pub(crate) fn decide(
-        &self,
-        identity: &Identity,
-        aor: &Aor,
-        package: Package,
-        turn: &Turn<'_>,
-    ) -> Decision {
-        turn.directory
-            .decide(identity.as_watcher(), aor, package, self.wall_clock(turn))
-    }
+/// What the rules of this moment make of a watcher.
+pub(crate) fn decide(
+    identity: &Identity,
+    aor: &Aor,
+    package: Package,
+    turn: &Turn<'_>,
+) -> Decision {
+    turn.directory
+        .decide(identity.as_watcher(), aor, package, wall_clock(turn))
+}
 
-    /// What the wall clock says, in seconds since 1970 UTC.
-    pub(crate) fn wall_clock(&self, turn: &Turn<'_>) -> u64 {
-        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-        turn.options.epoch_unix + uptime.as_secs()
-    }
+/// What the wall clock says, in seconds since 1970 UTC.
+pub(crate) fn wall_clock(turn: &Turn<'_>) -> u64 {
+    let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+    turn.options.epoch_unix + uptime.as_secs()
 }

@@ -5,32 +5,28 @@
 
 use crate::presence::Aor;
 use crate::shard::admit::Identity;
-use crate::shard::engine::Engine;
+use crate::shard::admit::sender;
 use crate::shard::respond::Request;
 use crate::shard::turn::Turn;
 
-impl Engine {
-    /// The mailbox that is meant by `named`: the one of the user who asks when that is a voice mail
-    /// number of his, or when nobody of that name exists.
-    pub(crate) fn mailbox(
-        &self,
-        named: Aor,
-        request: &Request<'_>,
-        identity: &Identity,
-        turn: &Turn<'_>,
-    ) -> Aor {
-        let own = match identity {
-            Identity::User(user) => Some(Aor::new(user, named.domain())),
-            Identity::Believed => self
-                .sender(request, turn)
-                .filter(|sender| sender.domain() == named.domain()),
-        };
-        let is_meant = |own: &Aor| {
-            turn.directory.rules_of(own).is_voicemail(named.user())
-                || !turn.directory.exists(&named)
-        };
-        // The mailboxes of a list are those of its members.
-        let own = own.filter(|_| !turn.directory.is_list(&named));
-        own.filter(is_meant).unwrap_or(named)
-    }
+/// The mailbox that is meant by `named`: the one of the user who asks when that is a voice mail
+/// number of his, or when nobody of that name exists.
+pub(crate) fn mailbox(
+    named: Aor,
+    request: &Request<'_>,
+    identity: &Identity,
+    turn: &Turn<'_>,
+) -> Aor {
+    let own = match identity {
+        Identity::User(user) => Some(Aor::new(user, named.domain())),
+        Identity::Believed => {
+            sender(request, turn).filter(|sender| sender.domain() == named.domain())
+        }
+    };
+    let is_meant = |own: &Aor| {
+        turn.directory.rules_of(own).is_voicemail(named.user()) || !turn.directory.exists(&named)
+    };
+    // The mailboxes of a list are those of its members.
+    let own = own.filter(|_| !turn.directory.is_list(&named));
+    own.filter(is_meant).unwrap_or(named)
 }

@@ -21,27 +21,31 @@ use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Termination;
+use crate::shard::bodies::Bodies;
 use crate::shard::conditions::entity_tag;
 use crate::shard::content::Content;
 use crate::shard::content::Written;
 use crate::shard::copies::Copies;
 use crate::shard::copies::Kept;
-use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Selection;
 use crate::shard::mark;
 use crate::shard::mark::Mark;
 use crate::shard::options::Options;
+use crate::shard::origins::Origins;
 use crate::shard::outbox::Transmit;
 use crate::shard::pace::Admitted;
 use crate::shard::pace::PhoneId;
 use crate::shard::pace::Release;
+use crate::shard::presentities::end_watch;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::DialogEntry;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::timer::Timer;
 use crate::shard::trains::Trains;
 use crate::shard::turn::Turn;
@@ -91,8 +95,10 @@ pub(crate) struct InFlight {
 }
 
 /// NOTIFYs on their way, and what they are written with.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Notifier {
+    pub(crate) origins: Origins,
+    pub(crate) bodies: Bodies,
     pub(crate) in_flight: Slab<InFlight>,
     pub(crate) copies: Copies,
     /// What of the body at hand is its subscription's own.
@@ -104,6 +110,20 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
+    /// One that has sent nothing yet.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            origins: Origins::new(options.advertise.clone()),
+            bodies: Bodies::default(),
+            in_flight: Slab::new(),
+            copies: Copies::default(),
+            prolog: Vec::new(),
+            deflater: Deflater::default(),
+            trains: Trains::default(),
+            selection: Selection::default(),
+        }
+    }
+
     /// NOTIFYs that are not answered yet.
     pub(crate) fn outstanding(&self) -> usize {
         self.in_flight.len()
@@ -124,131 +144,18 @@ impl Notifier {
     }
 }
 
-impl Engine {
+impl Table {
     /// Wants a NOTIFY, and queues for it.
     pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
-        if let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) {
+        if let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) {
             subscription.want(wants, id, &mut self.queue);
-        }
-    }
-
-    /// Sends what is queued, as much as a turn may: the rest is for the next. Answers
-    /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
-    /// answers are there.
-    pub(crate) fn send_queued(&mut self, turn: &mut Turn<'_>) {
-        let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
-        for count in 0..turn.options.notifies_per_turn {
-            if turn.out.arena.len() >= octets_max {
-                return;
-            }
-            if count % FETCHED_AT_ONCE == 0 {
-                self.fetch_queued();
-            }
-            let Some(id) = self.queue.pop() else {
-                return;
-            };
-            if let Some(subscription) = self.table.subscription_mut(id) {
-                subscription.is_queued = false;
-            }
-            self.notify(id, false, turn);
-        }
-    }
-
-    /// Looks at all that the next NOTIFYs will need: of many subscriptions little is in the caches,
-    /// and the memory serves one after the other slower than several at once.
-    fn fetch_queued(&self) {
-        let queued = self.queue.first(FETCHED_AT_ONCE);
-        let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = queued
-            .filter_map(|id| self.table.dialog(self.table.subscription(id)?.dialog))
-            .collect();
-        for entry in entries {
-            black_box(self.phones.subscriptions_of(entry.phone));
-            entry.dialog.fetch();
-        }
-    }
-
-    /// A phone that was paced may take more.
-    pub(crate) fn release_phone(&mut self, phone: PhoneId, turn: &mut Turn<'_>) {
-        loop {
-            match self.phones.release(phone, turn.now) {
-                Release::Next(id) => {
-                    if let Some(subscription) = self.table.subscription_mut(id) {
-                        subscription.is_queued = false;
-                    }
-                    self.notify(id, true, turn);
-                }
-                Release::Later(at) => {
-                    turn.wheel.arm(at, Timer::Phone(phone));
-                    return;
-                }
-                Release::Empty => return,
-            }
-        }
-    }
-
-    /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
-    /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
-    fn notify(&mut self, id: SubscriptionId, has_token: bool, turn: &mut Turn<'_>) {
-        self.end_seizure_that_went_on(id, turn);
-        let Some(subscription) = self.table.subscription(id) else {
-            return;
-        };
-        if subscription.wants == Wants::Nothing || subscription.in_flight.is_some() {
-            return;
-        }
-        let is_ending = matches!(subscription.phase, Phase::Ending(_));
-        let Some(entry) = self.table.dialog(subscription.dialog) else {
-            return;
-        };
-        if entry.is_cut {
-            if is_ending {
-                self.remove_subscription(id, turn);
-            }
-            return;
-        }
-        if subscription.not_before.is_some_and(|at| at > turn.now) {
-            return;
-        }
-        let (phone, way) = (entry.phone, entry.way);
-        // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
-        // pace enough.
-        let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
-        let Some(mut content) = self.content_of(id, turn) else {
-            return;
-        };
-        if self.is_told(id, &content) {
-            turn.counters.notifies_suppressed += 1;
-            if let Some(subscription) = self.table.subscription_mut(id) {
-                subscription.wants = Wants::Nothing;
-            }
-            self.await_report(id, turn);
-            return;
-        }
-        if !is_mid_list && self.is_too_soon(id, turn) || self.lacks_room(id, &content, turn) {
-            return;
-        }
-        if !self.may_use_path(id, way, turn) {
-            return;
-        }
-        if !is_mid_list && !has_token && !self.take_token(id, phone, turn) {
-            return;
-        }
-        let body = self.write_body_for_path(id, &mut content, way, turn);
-        self.write_notify(id, &content, body, turn);
-        self.release_gone(id, turn);
-        let is_mid_fetch = self
-            .table
-            .subscription(id)
-            .is_some_and(Subscription::is_mid_fetch);
-        if is_ending && !is_mid_fetch && !content.is_withheld() {
-            self.remove_subscription(id, turn);
         }
     }
 
     /// Whether the rate its SUBSCRIBE asked for holds this NOTIFY back (RFC 6446 §5.2); a timer
     /// brings it then.
     fn is_too_soon(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
-        let Some(subscription) = self.table.subscription_mut(id) else {
+        let Some(subscription) = self.subscription_mut(id) else {
             return true;
         };
         let is_change = subscription.wants == Wants::Change && subscription.phase == Phase::Active;
@@ -262,19 +169,144 @@ impl Engine {
         true
     }
 
-    fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, turn: &mut Turn<'_>) -> bool {
-        let admitted = self.phones.admit(phone, id, turn.now);
-        if admitted == Admitted::Now {
-            return true;
+    /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
+    /// silent, whichever is first.
+    pub(crate) fn arm_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let end = subscription.expires_at + grace_of(subscription, turn.options);
+        if let Some(timer) = subscription.timer.take() {
+            turn.wheel.cancel(timer);
         }
-        turn.counters.notifies_paced += 1;
-        if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.is_queued = true;
+        let at = subscription.wake_at(end);
+        subscription.timer = at.map(|at| turn.wheel.arm(at, Timer::Subscription(id)));
+    }
+
+    /// A NOTIFY could go again: what its `min-rate` asks for is sent if it is overdue, else awaited.
+    /// Most subscriptions ask for none.
+    pub(crate) fn await_report(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let subscription = self.subscription(id);
+        match subscription.and_then(Subscription::report_due) {
+            Some(due) if due <= turn.now => self.want(id, Wants::Notify),
+            Some(_) => self.arm_subscription(id, turn),
+            None => {}
         }
-        if let Admitted::WaitFirst(at) = admitted {
-            turn.wheel.arm(at, Timer::Phone(phone));
+    }
+}
+
+impl Notifier {
+    /// Sends what is queued, as much as a turn may: the rest is for the next. Answers
+    /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
+    /// answers are there.
+    pub(crate) fn send_queued(&mut self, subscriptions: &mut Subscriptions, turn: &mut Turn<'_>) {
+        let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
+        for count in 0..turn.options.notifies_per_turn {
+            if turn.out.arena.len() >= octets_max {
+                return;
+            }
+            if count % FETCHED_AT_ONCE == 0 {
+                subscriptions.fetch_queued();
+            }
+            let Some(id) = subscriptions.table.queue.pop() else {
+                return;
+            };
+            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+                subscription.is_queued = false;
+            }
+            self.notify(id, false, subscriptions, turn);
         }
-        false
+    }
+
+    /// A phone that was paced may take more.
+    pub(crate) fn release_phone(
+        &mut self,
+        phone: PhoneId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        loop {
+            match subscriptions.phones.release(phone, turn.now) {
+                Release::Next(id) => {
+                    if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+                        subscription.is_queued = false;
+                    }
+                    self.notify(id, true, subscriptions, turn);
+                }
+                Release::Later(at) => {
+                    turn.wheel.arm(at, Timer::Phone(phone));
+                    return;
+                }
+                Release::Empty => return,
+            }
+        }
+    }
+
+    /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
+    /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
+    fn notify(
+        &mut self,
+        id: SubscriptionId,
+        has_token: bool,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        subscriptions.end_seizure_that_went_on(id, turn);
+        let Some(subscription) = subscriptions.table.subscription(id) else {
+            return;
+        };
+        if subscription.wants == Wants::Nothing || subscription.in_flight.is_some() {
+            return;
+        }
+        let is_ending = matches!(subscription.phase, Phase::Ending(_));
+        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
+            return;
+        };
+        if entry.is_cut {
+            if is_ending {
+                self.remove_subscription(id, subscriptions, turn);
+            }
+            return;
+        }
+        if subscription.not_before.is_some_and(|at| at > turn.now) {
+            return;
+        }
+        let (phone, way) = (entry.phone, entry.way);
+        // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
+        // pace enough.
+        let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
+        let Some(mut content) = self.content_of(id, subscriptions, turn) else {
+            return;
+        };
+        if self.is_told(id, &content, subscriptions) {
+            turn.counters.notifies_suppressed += 1;
+            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+                subscription.wants = Wants::Nothing;
+            }
+            subscriptions.table.await_report(id, turn);
+            return;
+        }
+        if !is_mid_list && subscriptions.table.is_too_soon(id, turn)
+            || self.lacks_room(id, &content, subscriptions, turn)
+        {
+            return;
+        }
+        if !subscriptions.table.may_use_path(id, way, turn) {
+            return;
+        }
+        if !is_mid_list && !has_token && !subscriptions.take_token(id, phone, turn) {
+            return;
+        }
+        let body = self.write_body_for_path(id, &mut content, way, subscriptions, turn);
+        self.write_notify(id, &content, body, subscriptions, turn);
+        subscriptions.release_gone(id, turn);
+        let is_mid_fetch = subscriptions
+            .table
+            .subscription(id)
+            .is_some_and(Subscription::is_mid_fetch);
+        if is_ending && !is_mid_fetch && !content.is_withheld() {
+            self.remove_subscription(id, subscriptions, turn);
+        }
     }
 
     fn write_notify(
@@ -282,22 +314,27 @@ impl Engine {
         id: SubscriptionId,
         content: &Content,
         body: Option<Written>,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
-        let Some(entry) = self.table.dialogs.get_mut(subscription.dialog.0 as usize) else {
+        let Some(entry) = subscriptions
+            .table
+            .dialogs
+            .get_mut(subscription.dialog.0 as usize)
+        else {
             return;
         };
         let way = entry.way;
-        let flow = self.table.ways.of(way).onward();
+        let flow = subscriptions.table.ways.of(way).onward();
         let is_reliable = flow.transport.is_reliable();
-        let (generation, dialogs) = (turn.out.generation(), self.table.ways.dialogs(way));
-        let trains = &mut self.notifier.trains;
+        let (generation, dialogs) = (turn.out.generation(), subscriptions.table.ways.dialogs(way));
+        let trains = &mut self.trains;
         let is_one_of_many = !is_reliable && trains.join(flow.peer, generation, dialogs);
-        let place = self.notifier.in_flight.vacant_key() as u32;
-        let mark = Mark::mint(turn.options.id, place, &mut turn.random);
+        let place = self.in_flight.vacant_key() as u32;
+        let mark = Mark::mint(turn.options.id, place, turn.random);
         let local = self.origins.of(&flow);
         let origin = Origin {
             via: &local.via,
@@ -319,7 +356,7 @@ impl Engine {
         if subscription.is_multipart() {
             emit::plain_header(arena, "Require", b"eventlist");
         }
-        let prolog = &self.notifier.prolog;
+        let prolog = &self.prolog;
         match &body {
             Some(body) => body.write_headers(arena, entry.profile.entity_tags),
             None => write_suppressed(arena, content, entry.profile.entity_tags),
@@ -333,7 +370,7 @@ impl Engine {
         if is_one_of_many && !product.is_empty() {
             let octets = arena.len() - start + tail.len();
             let octets_max = turn.options.segment_octets_max;
-            let length = self.notifier.trains.length(flow.peer, octets, octets_max);
+            let length = self.trains.length(flow.peer, octets, octets_max);
             pad(arena, padding_at, length - octets);
         }
         let transmit = Transmit {
@@ -347,7 +384,7 @@ impl Engine {
             let octets = transmit.head.len() + transmit.tail.len();
             turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
             let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
-            kept = self.notifier.copies.keep(turn.out, head, tail);
+            kept = self.copies.keep(turn.out, head, tail);
         }
         let transaction = ClientTransaction::new(turn.now, is_reliable);
         let in_flight_id = InFlightId::at(place);
@@ -356,7 +393,7 @@ impl Engine {
             .arm(transaction.deadline(), Timer::Notify(in_flight_id));
         let sequence = entry.dialog.local_sequence();
         let subscription_id = Some(id);
-        self.notifier.in_flight.insert(InFlight {
+        self.in_flight.insert(InFlight {
             mark,
             sequence,
             subscription: subscription_id,
@@ -364,7 +401,7 @@ impl Engine {
             transaction,
             timer,
             kept,
-            probed: self.table.ways.ask_for_proof(way, in_flight_id),
+            probed: subscriptions.table.ways.ask_for_proof(way, in_flight_id),
         });
         subscription.in_flight = Some(in_flight_id);
         // What of a list did not fit is told next.
@@ -384,16 +421,23 @@ impl Engine {
     }
 
     /// Octets of the next NOTIFY of a list subscription without its body: never too few.
-    pub(crate) fn head_octets(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> usize {
+    pub(crate) fn head_octets(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> usize {
         /// What its numbers may be longer by than those of the one before.
         const NUMBERS_OCTETS: usize = 16;
-        let Some(subscription) = self.table.subscription(id) else {
+        let Some(subscription) = subscriptions.table.subscription(id) else {
             return 0;
         };
-        let Some(entry) = self.table.dialog(subscription.dialog) else {
+        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
             return 0;
         };
-        let local = self.origins.of(&self.table.ways.of(entry.way).onward());
+        let local = self
+            .origins
+            .of(&subscriptions.table.ways.of(entry.way).onward());
         let origin = Origin {
             via: &local.via,
             branch: &[b'0'; mark::OCTETS],
@@ -413,12 +457,75 @@ impl Engine {
         octets
     }
 
+    /// Forgets a subscription, and what nobody needs any more with it.
+    pub(crate) fn remove_subscription(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let subscription = subscriptions.table.subscription(id);
+        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
+            subscriptions.end_subscription(id, Termination::Timeout, turn);
+        }
+        let Some(removed) = subscriptions.table.remove_subscription(id) else {
+            return;
+        };
+        if let Some(timer) = removed.subscription.timer {
+            turn.wheel.cancel(timer);
+        }
+        if let Some(in_flight) = removed.subscription.in_flight {
+            self.orphan(in_flight);
+        }
+        if let Some(phone) = removed.phone {
+            subscriptions.phones.leave(phone);
+        }
+        match removed.subscription.subject {
+            Subject::List(list) => subscriptions.abandon_rosters(id, &list.rosters, turn),
+            Subject::Watchers(audience) => subscriptions.winfo.remove_audience(id, *audience, turn),
+            Subject::Presentity(_) | Subject::Seizure(_) => {}
+        }
+        for watched in removed.unwatched {
+            end_watch(&watched.aor, turn);
+        }
+    }
+}
+
+impl Subscriptions {
+    /// Looks at all that the next NOTIFYs will need: of many subscriptions little is in the caches,
+    /// and the memory serves one after the other slower than several at once.
+    fn fetch_queued(&self) {
+        let queued = self.table.queue.first(FETCHED_AT_ONCE);
+        let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = queued
+            .filter_map(|id| self.table.dialog(self.table.subscription(id)?.dialog))
+            .collect();
+        for entry in entries {
+            black_box(self.phones.subscriptions_of(entry.phone));
+            entry.dialog.fetch();
+        }
+    }
+
+    fn take_token(&mut self, id: SubscriptionId, phone: PhoneId, turn: &mut Turn<'_>) -> bool {
+        let admitted = self.phones.admit(phone, id, turn.now);
+        if admitted == Admitted::Now {
+            return true;
+        }
+        turn.counters.notifies_paced += 1;
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.is_queued = true;
+        }
+        if let Admitted::WaitFirst(at) = admitted {
+            turn.wheel.arm(at, Timer::Phone(phone));
+        }
+        false
+    }
+
     /// The subscription's timer: its end, or the end of a pause.
     pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
-        let grace = grace_of(subscription, &turn.options);
+        let grace = grace_of(subscription, turn.options);
         subscription.timer = None;
         if subscription.not_before.is_some_and(|at| at <= turn.now) {
             subscription.not_before = None;
@@ -428,68 +535,15 @@ impl Engine {
         if is_over && subscription.phase == Phase::Active {
             turn.counters.subscriptions_expired += 1;
             self.end_subscription(id, Termination::Timeout, turn);
-            self.want(id, Wants::Notify);
+            self.table.want(id, Wants::Notify);
             return;
         }
         if is_due {
-            self.want(id, Wants::Notify);
+            self.table.want(id, Wants::Notify);
         } else if subscription.wants > Wants::Nothing {
-            self.want(id, Wants::Change);
+            self.table.want(id, Wants::Change);
         }
-        self.arm_subscription(id, turn);
-    }
-
-    /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
-    /// silent, whichever is first.
-    pub(crate) fn arm_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
-            return;
-        };
-        let end = subscription.expires_at + grace_of(subscription, &turn.options);
-        if let Some(timer) = subscription.timer.take() {
-            turn.wheel.cancel(timer);
-        }
-        let at = subscription.wake_at(end);
-        subscription.timer = at.map(|at| turn.wheel.arm(at, Timer::Subscription(id)));
-    }
-
-    /// A NOTIFY could go again: what its `min-rate` asks for is sent if it is overdue, else awaited.
-    /// Most subscriptions ask for none.
-    pub(crate) fn await_report(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let subscription = self.table.subscription(id);
-        match subscription.and_then(Subscription::report_due) {
-            Some(due) if due <= turn.now => self.want(id, Wants::Notify),
-            Some(_) => self.arm_subscription(id, turn),
-            None => {}
-        }
-    }
-
-    /// Forgets a subscription, and what nobody needs any more with it.
-    pub(crate) fn remove_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let subscription = self.table.subscription(id);
-        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
-            self.end_subscription(id, Termination::Timeout, turn);
-        }
-        let Some(removed) = self.table.remove_subscription(id) else {
-            return;
-        };
-        if let Some(timer) = removed.subscription.timer {
-            turn.wheel.cancel(timer);
-        }
-        if let Some(in_flight) = removed.subscription.in_flight {
-            self.notifier.orphan(in_flight);
-        }
-        if let Some(phone) = removed.phone {
-            self.phones.leave(phone);
-        }
-        match removed.subscription.subject {
-            Subject::List(list) => self.abandon_rosters(id, &list.rosters, turn),
-            Subject::Watchers(audience) => self.remove_audience(id, *audience, turn),
-            Subject::Presentity(_) | Subject::Seizure(_) => {}
-        }
-        for watched in removed.unwatched {
-            self.end_watch(&watched.aor, turn);
-        }
+        self.table.arm_subscription(id, turn);
     }
 }
 

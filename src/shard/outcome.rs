@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use crate::shard::engine::Engine;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
 use crate::shard::mark::Mark;
 use crate::shard::notify::InFlightId;
+use crate::shard::notify::Notifier;
 use crate::shard::origins::LocalOrigin;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
 use crate::shard::timer::Timer;
@@ -59,10 +60,15 @@ impl Outcome {
     }
 }
 
-impl Engine {
+impl Notifier {
     /// Timer E or F of a NOTIFY.
-    pub(crate) fn handle_notify_timer(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
-        let Some(in_flight) = self.notifier.in_flight.get_mut(id.place()) else {
+    pub(crate) fn handle_notify_timer(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(in_flight) = self.in_flight.get_mut(id.place()) else {
             return;
         };
         match in_flight.transaction.handle_timeout(turn.now) {
@@ -70,11 +76,11 @@ impl Engine {
                 in_flight.timer = turn
                     .wheel
                     .arm(in_flight.transaction.deadline(), Timer::Notify(id));
-                if self.may_retransmit(id) {
+                if self.may_retransmit(id, subscriptions) {
                     self.retransmit(id, turn);
                 }
             }
-            Some(Due::TimedOut) => self.handle_silence(id, turn),
+            Some(Due::TimedOut) => self.handle_silence(id, subscriptions, turn),
             None => {
                 in_flight.timer = turn
                     .wheel
@@ -84,13 +90,11 @@ impl Engine {
     }
 
     fn retransmit(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
-        let Some(in_flight) = self.notifier.in_flight.get(id.place()) else {
+        let Some(in_flight) = self.in_flight.get(id.place()) else {
             return;
         };
         let start = turn.out.arena.len();
-        self.notifier
-            .copies
-            .write(&in_flight.kept, &mut turn.out.arena);
+        self.copies.write(&in_flight.kept, &mut turn.out.arena);
         let head = start..turn.out.arena.len();
         turn.counters.notifies_retransmitted += 1;
         turn.transmit(in_flight.flow, head, 0..0);
@@ -98,43 +102,51 @@ impl Engine {
 
     /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as
     /// gone (W:A3.7). An address that never answered anything gets no second try.
-    fn handle_silence(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
+    fn handle_silence(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
         turn.counters.notifies_unanswered += 1;
-        let in_flight = self.notifier.in_flight.get(id.place());
+        let in_flight = self.in_flight.get(id.place());
         let unproven = in_flight
             .and_then(|in_flight| in_flight.probed)
-            .filter(|way| !self.is_path_proven(*way));
+            .filter(|way| !subscriptions.table.is_path_proven(*way));
         if let Some(way) = unproven {
-            self.give_up_path(way, turn);
+            self.give_up_path(way, subscriptions, turn);
         }
         let Some(ended) = self
-            .end_notify(id)
+            .end_notify(id, subscriptions)
             .and_then(|in_flight| in_flight.subscription)
         else {
             return;
         };
         let not_before = turn.now + turn.options.probation;
-        let Some(subscription) = self.table.subscriptions.get_mut(ended.0 as usize) else {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(ended.0 as usize) else {
             return;
         };
         subscription.in_flight = None;
         subscription.forget_shown();
         subscription.strikes += 1;
-        let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
+        let entry = subscriptions
+            .table
+            .dialogs
+            .get(subscription.dialog.0 as usize);
         let strikes_max = entry.and_then(|entry| entry.profile.strikes);
         let is_gone = subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {
             turn.counters.subscriptions_unanswered += 1;
-            self.remove_subscription(ended, turn);
+            self.remove_subscription(ended, subscriptions, turn);
         } else if matches!(subscription.phase, Phase::Ending(_))
             || subscription.wants == Wants::Notify
         {
             // A SUBSCRIBE came meanwhile, or the end: that is owed at once.
-            self.want(ended, Wants::Notify);
+            subscriptions.table.want(ended, Wants::Notify);
         } else {
             subscription.not_before = Some(not_before);
             subscription.wants = Wants::Notify;
-            self.arm_subscription(ended, turn);
+            subscriptions.table.arm_subscription(ended, turn);
         }
     }
 
@@ -144,6 +156,7 @@ impl Engine {
         message: &Message<'_>,
         code: u16,
         flow: &Flow,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
         let Some(id) = self.match_response(message, flow) else {
@@ -151,15 +164,15 @@ impl Engine {
             return;
         };
         if code < 200 {
-            if let Some(in_flight) = self.notifier.in_flight.get_mut(id.place()) {
+            if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
                 in_flight.transaction.handle_provisional();
                 if let Some(way) = in_flight.probed {
-                    self.prove_path(way);
+                    subscriptions.table.prove_path(way);
                 }
             }
             return;
         }
-        let Some(in_flight) = self.end_answered(id) else {
+        let Some(in_flight) = self.end_answered(id, subscriptions) else {
             return;
         };
         turn.wheel.cancel(in_flight.timer);
@@ -171,7 +184,7 @@ impl Engine {
             turn.counters.notifies_refused += 1;
         }
         if let Some(subscription) = in_flight.subscription {
-            self.settle(subscription, outcome, Some(message), turn);
+            self.settle(subscription, outcome, Some(message), subscriptions, turn);
         }
     }
 
@@ -180,19 +193,23 @@ impl Engine {
         &mut self,
         answer: &PlainAnswer<'_>,
         flow: &Flow,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
         let found = self
             .find_notify(answer.branch, answer.sequence, flow)
             .filter(|(_, origin)| origin.sent_by() == answer.sent_by);
-        let Some(in_flight) = found.map(|(id, _)| id).and_then(|id| self.end_answered(id)) else {
+        let Some(in_flight) = found
+            .map(|(id, _)| id)
+            .and_then(|id| self.end_answered(id, subscriptions))
+        else {
             return false;
         };
         turn.counters.messages_received += 1;
         turn.counters.notifies_confirmed += 1;
         turn.wheel.cancel(in_flight.timer);
         if let Some(subscription) = in_flight.subscription {
-            self.settle(subscription, Outcome::Delivered, None, turn);
+            self.settle(subscription, Outcome::Delivered, None, subscriptions, turn);
         }
         true
     }
@@ -206,7 +223,7 @@ impl Engine {
         flow: &Flow,
     ) -> Option<(InFlightId, &LocalOrigin)> {
         let id = InFlightId::at(Mark::index_in(branch)?);
-        let in_flight = self.notifier.in_flight.get(id.place())?;
+        let in_flight = self.in_flight.get(id.place())?;
         let is_it = in_flight.sequence == sequence
             && in_flight.mark.is_in(branch)
             && in_flight.flow.peer.ip() == flow.peer.ip();
@@ -235,9 +252,10 @@ impl Engine {
         id: SubscriptionId,
         outcome: Outcome,
         message: Option<&Message<'_>>,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         subscription.in_flight = None;
@@ -248,14 +266,14 @@ impl Engine {
                 subscription.delays = 0;
                 let dialog = subscription.dialog;
                 if let Some(message) = message
-                    && self.take_target_of_response(dialog, message, turn)
+                    && self.take_target_of_response(dialog, message, subscriptions, turn)
                 {
-                    self.wake_siblings(dialog, id);
+                    subscriptions.table.wake_siblings(dialog, id);
                 }
             }
             Outcome::Gone => {
                 turn.counters.subscriptions_rejected += 1;
-                return self.remove_subscription(id, turn);
+                return self.remove_subscription(id, subscriptions, turn);
             }
             Outcome::Later(delay) => {
                 subscription.forget_shown();
@@ -264,39 +282,44 @@ impl Engine {
                 let delay_min = DELAY_MIN * (1 << doublings);
                 subscription.not_before = Some(turn.now + delay.max(delay_min));
                 subscription.wants = Wants::Notify;
-                self.arm_subscription(id, turn);
+                subscriptions.table.arm_subscription(id, turn);
             }
             Outcome::Failed => {
                 subscription.forget_shown();
                 subscription.refusals += 1;
                 if subscription.refusals >= REFUSALS_MAX {
                     turn.counters.subscriptions_rejected += 1;
-                    return self.remove_subscription(id, turn);
+                    return self.remove_subscription(id, subscriptions, turn);
                 }
             }
         }
-        if self
+        if subscriptions
             .table
             .subscription(id)
             .is_some_and(|subscription| subscription.wants > Wants::Nothing)
         {
-            self.want(id, Wants::Change);
+            subscriptions.table.want(id, Wants::Change);
         } else {
-            self.await_report(id, turn);
+            subscriptions.table.await_report(id, turn);
         }
     }
 
     /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE
     /// (W:A6.8).
-    pub(crate) fn handle_closed(&mut self, connection: ConnectionId, turn: &mut Turn<'_>) {
-        for id in self.table.cut(connection) {
-            let usages = self
+    pub(crate) fn handle_closed(
+        &mut self,
+        connection: ConnectionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        for id in subscriptions.table.cut(connection) {
+            let usages = subscriptions
                 .table
                 .dialog(id)
                 .map(|entry| entry.subscriptions.clone())
                 .unwrap_or_default();
             for usage in usages {
-                self.cut_subscription(usage, turn);
+                self.cut_subscription(usage, subscriptions, turn);
             }
         }
     }
@@ -304,39 +327,55 @@ impl Engine {
     /// The phone came by another way: what is under way on the old one would be repeated into the
     /// void until Timer F, and hold up everything newer. The newest state goes by the new way
     /// instead.
-    pub(crate) fn abandon_notifies(&mut self, id: DialogId, turn: &mut Turn<'_>) {
-        let entry = self.table.dialog(id);
+    pub(crate) fn abandon_notifies(
+        &mut self,
+        id: DialogId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let entry = subscriptions.table.dialog(id);
         let usages = entry.map(|entry| entry.subscriptions.clone());
         let usages = usages.unwrap_or_default();
         for usage in &usages {
-            self.abandon_notify(*usage, turn);
+            self.abandon_notify(*usage, subscriptions, turn);
         }
         // What waited for the proof of the old path waits no longer.
-        self.queue_again(&usages);
+        subscriptions.table.queue_again(&usages);
     }
 
     /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
-    fn abandon_notify(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let subscription = self.table.subscription_mut(id);
+    fn abandon_notify(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let subscription = subscriptions.table.subscription_mut(id);
         let in_flight = subscription.and_then(|subscription| subscription.in_flight.take());
-        let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight)) else {
+        let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight, subscriptions))
+        else {
             return;
         };
         turn.wheel.cancel(lost.timer);
-        if let Some(subscription) = self.table.subscription_mut(id) {
+        if let Some(subscription) = subscriptions.table.subscription_mut(id) {
             subscription.forget_shown();
             subscription.wants = Wants::Notify;
         }
     }
 
-    fn cut_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        self.abandon_notify(id, turn);
-        let Some(subscription) = self.table.subscription_mut(id) else {
+    fn cut_subscription(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        self.abandon_notify(id, subscriptions, turn);
+        let Some(subscription) = subscriptions.table.subscription_mut(id) else {
             return;
         };
         subscription.forget_shown();
         if matches!(subscription.phase, Phase::Ending(_)) {
-            self.remove_subscription(id, turn);
+            self.remove_subscription(id, subscriptions, turn);
         }
     }
 }

@@ -21,11 +21,15 @@ use crate::shard::engine::Engine;
 use crate::shard::hop::next_hop;
 use crate::shard::notify::InFlight;
 use crate::shard::notify::InFlightId;
+use crate::shard::notify::Notifier;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::respond::is_salt_for;
 use crate::shard::shield::Kind;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
 use crate::shard::ways::Way;
 use crate::shard::ways::WayId;
@@ -56,10 +60,10 @@ impl Ways {
     }
 }
 
-impl Engine {
+impl Table {
     /// Whether what we send to a phone is known to arrive.
     pub(crate) fn is_path_proven(&self, way: WayId) -> bool {
-        self.table.ways.probe(way).is_none()
+        self.ways.probe(way).is_none()
     }
 
     /// Whether one more dialog may begin over its path: few may wait for a proof that never comes.
@@ -73,8 +77,8 @@ impl Engine {
             flow: request.flow,
             destination: next_hop(request, dialog),
         };
-        let is_full = self.table.ways.find(&way).is_some_and(|way| {
-            let dialogs = self.table.ways.dialogs(way);
+        let is_full = self.ways.find(&way).is_some_and(|way| {
+            let dialogs = self.ways.dialogs(way);
             !self.is_path_proven(way) && dialogs >= turn.options.shield.unproven_max
         });
         if is_full {
@@ -92,64 +96,23 @@ impl Engine {
         way: WayId,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(probe) = self.table.ways.probe_mut(way) else {
+        let Some(probe) = self.ways.probe_mut(way) else {
             return true;
         };
         if probe.asking.is_none() {
             return true;
         }
         probe.waiting.push(id);
-        if let Some(subscription) = self.table.subscription_mut(id) {
+        if let Some(subscription) = self.subscription_mut(id) {
             subscription.is_queued = true;
         }
         turn.counters.notifies_unproven += 1;
         false
     }
 
-    /// Writes the body of a NOTIFY, unless it is too long for a path that is not proven: then it is
-    /// withheld, and all of it follows once the path is proven.
-    pub(crate) fn write_body_for_path(
-        &mut self,
-        id: SubscriptionId,
-        content: &mut Content,
-        way: WayId,
-        turn: &mut Turn<'_>,
-    ) -> Option<Written> {
-        if self.is_path_proven(way) {
-            return self.write_body(id, content, turn);
-        }
-        // Writing a list takes note of what is told, so a long one is not even begun.
-        let is_long_list = matches!(content, Content::Resources)
-            && self.notifier.selection.octets() > BODY_OCTETS_MAX;
-        if !is_long_list {
-            let body = self.write_body(id, content, turn)?;
-            if self.notifier.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
-                return Some(body);
-            }
-            self.table.subscription_mut(id)?.forget_shown();
-        }
-        self.notifier.prolog.clear();
-        *content = Content::Withheld;
-        None
-    }
-
-    /// Whether a NOTIFY that nobody answered yet may be sent once more.
-    pub(crate) fn may_retransmit(&mut self, id: InFlightId) -> bool {
-        let Some(in_flight) = self.notifier.in_flight.get(id.place()) else {
-            return false;
-        };
-        let sent_again = in_flight.transaction.retransmissions();
-        let unproven = in_flight.probed.filter(|way| !self.is_path_proven(*way));
-        let Some(way) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
-            return true;
-        };
-        self.end_turn(id, way);
-        false
-    }
-
     /// The path is proven: whatever waited for that goes now.
     pub(crate) fn prove_path(&mut self, way: WayId) {
-        if let Some(probe) = self.table.ways.prove(way) {
+        if let Some(probe) = self.ways.prove(way) {
             self.queue_again(&probe.waiting);
         }
     }
@@ -157,77 +120,17 @@ impl Engine {
     /// A SUBSCRIBE in a dialog shows that our 2xx arrived, with the tag that nobody can guess, unless
     /// that went another way.
     pub(crate) fn prove_path_by_tag(&mut self, request: &Request<'_>, id: DialogId) {
-        let unmoved = self.table.dialog(id).filter(|entry| !entry.has_moved);
+        let unmoved = self.dialog(id).filter(|entry| !entry.has_moved);
         if let Some(way) = unmoved.map(|entry| entry.way)
-            && self.table.ways.of(way).destination == request.flow.peer
+            && self.ways.of(way).destination == request.flow.peer
         {
             self.prove_path(way);
         }
     }
 
-    /// A SUBSCRIBE whose digest has a nonce that we sent to the address it comes from shows that the
-    /// nonce arrived there.
-    pub(crate) fn prove_path_by_digest(
-        &mut self,
-        request: &Request<'_>,
-        domain: &Domain,
-        id: DialogId,
-        turn: &Turn<'_>,
-    ) {
-        let Some(way) = self.table.dialog(id).map(|entry| entry.way) else {
-            return;
-        };
-        let is_of_peer = self.table.ways.of(way).destination == request.flow.peer;
-        if !is_of_peer || self.is_path_proven(way) {
-            return;
-        }
-        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-        let salt = self
-            .authenticator
-            .salt_of(request.message, &domain.name, uptime);
-        if salt.is_some_and(|salt| self.is_salt_for(salt, request.flow.peer, turn)) {
-            self.prove_path(way);
-        }
-    }
-
-    /// A NOTIFY is answered, which proves its path.
-    pub(crate) fn end_answered(&mut self, id: InFlightId) -> Option<InFlight> {
-        let probed = self.notifier.in_flight.get(id.place())?.probed;
-        if let Some(way) = probed {
-            self.prove_path(way);
-        }
-        self.end_notify(id)
-    }
-
-    /// A NOTIFY is over, answered or not: it is not sent again.
-    pub(crate) fn end_notify(&mut self, id: InFlightId) -> Option<InFlight> {
-        let in_flight = self.notifier.end(id)?;
-        if let Some(way) = in_flight.probed {
-            self.end_turn(id, way);
-            self.table.ways.let_go(way);
-        }
-        Some(in_flight)
-    }
-
-    /// A NOTIFY over a path that is not proven was not answered in time: what waited for its answer
-    /// goes with it.
-    pub(crate) fn give_up_path(&mut self, way: WayId, turn: &mut Turn<'_>) {
-        let probe = self.table.ways.probe_mut(way);
-        let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
-        for id in waiting.unwrap_or_default() {
-            let subscription = self.table.subscription(id);
-            let dialog = subscription.and_then(|it| self.table.dialog(it.dialog));
-            // The place may be another subscription's by turn.now.
-            if dialog.is_some_and(|entry| entry.way == way) {
-                turn.counters.subscriptions_unanswered += 1;
-                self.remove_subscription(id, turn);
-            }
-        }
-    }
-
     /// Another NOTIFY may ask for the path's proof.
     fn end_turn(&mut self, id: InFlightId, way: WayId) {
-        let Some(probe) = self.table.ways.probe_mut(way) else {
+        let Some(probe) = self.ways.probe_mut(way) else {
             return;
         };
         if probe.asking == Some(id) {
@@ -241,10 +144,136 @@ impl Engine {
     /// the second time.
     pub(crate) fn queue_again(&mut self, waiting: &[SubscriptionId]) {
         for id in waiting {
-            let subscription = self.table.subscription(*id);
+            let subscription = self.subscription(*id);
             if let Some(subscription) = subscription.filter(|it| it.is_queued) {
                 self.queue.push(*id, subscription.wants);
             }
+        }
+    }
+}
+
+impl Notifier {
+    /// Writes the body of a NOTIFY, unless it is too long for a path that is not proven: then it is
+    /// withheld, and all of it follows once the path is proven.
+    pub(crate) fn write_body_for_path(
+        &mut self,
+        id: SubscriptionId,
+        content: &mut Content,
+        way: WayId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Written> {
+        if subscriptions.table.is_path_proven(way) {
+            return self.write_body(id, content, subscriptions, turn);
+        }
+        // Writing a list takes note of what is told, so a long one is not even begun.
+        let is_long_list =
+            matches!(content, Content::Resources) && self.selection.octets() > BODY_OCTETS_MAX;
+        if !is_long_list {
+            let body = self.write_body(id, content, subscriptions, turn)?;
+            if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
+                return Some(body);
+            }
+            subscriptions.table.subscription_mut(id)?.forget_shown();
+        }
+        self.prolog.clear();
+        *content = Content::Withheld;
+        None
+    }
+
+    /// Whether a NOTIFY that nobody answered yet may be sent once more.
+    pub(crate) fn may_retransmit(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+    ) -> bool {
+        let Some(in_flight) = self.in_flight.get(id.place()) else {
+            return false;
+        };
+        let sent_again = in_flight.transaction.retransmissions();
+        let unproven = in_flight
+            .probed
+            .filter(|way| !subscriptions.table.is_path_proven(*way));
+        let Some(way) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
+            return true;
+        };
+        subscriptions.table.end_turn(id, way);
+        false
+    }
+
+    /// A NOTIFY is answered, which proves its path.
+    pub(crate) fn end_answered(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+    ) -> Option<InFlight> {
+        let probed = self.in_flight.get(id.place())?.probed;
+        if let Some(way) = probed {
+            subscriptions.table.prove_path(way);
+        }
+        self.end_notify(id, subscriptions)
+    }
+
+    /// A NOTIFY is over, answered or not: it is not sent again.
+    pub(crate) fn end_notify(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+    ) -> Option<InFlight> {
+        let in_flight = self.end(id)?;
+        if let Some(way) = in_flight.probed {
+            subscriptions.table.end_turn(id, way);
+            subscriptions.table.ways.let_go(way);
+        }
+        Some(in_flight)
+    }
+
+    /// A NOTIFY over a path that is not proven was not answered in time: what waited for its answer
+    /// goes with it.
+    pub(crate) fn give_up_path(
+        &mut self,
+        way: WayId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let probe = subscriptions.table.ways.probe_mut(way);
+        let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
+        for id in waiting.unwrap_or_default() {
+            let subscription = subscriptions.table.subscription(id);
+            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog));
+            // The place may be another subscription's by turn.now.
+            if dialog.is_some_and(|entry| entry.way == way) {
+                turn.counters.subscriptions_unanswered += 1;
+                self.remove_subscription(id, subscriptions, turn);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// A SUBSCRIBE whose digest has a nonce that we sent to the address it comes from shows that the
+    /// nonce arrived there.
+    pub(crate) fn prove_path_by_digest(
+        &mut self,
+        request: &Request<'_>,
+        domain: &Domain,
+        id: DialogId,
+        turn: &Turn<'_>,
+    ) {
+        let Some(way) = self.subscriptions.table.dialog(id).map(|entry| entry.way) else {
+            return;
+        };
+        let is_of_peer = self.subscriptions.table.ways.of(way).destination == request.flow.peer;
+        if !is_of_peer || self.subscriptions.table.is_path_proven(way) {
+            return;
+        }
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        let salt = self
+            .uas
+            .authenticator
+            .salt_of(request.message, &domain.name, uptime);
+        if salt.is_some_and(|salt| is_salt_for(salt, request.flow.peer, turn)) {
+            self.subscriptions.table.prove_path(way);
         }
     }
 }

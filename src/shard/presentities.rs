@@ -6,11 +6,10 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
-use crate::presence::Composed;
 use crate::presence::Presentity;
 use crate::presence::statement::Said;
+use crate::shard::compositor::Compositor;
 use crate::shard::directory::Directory;
-use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::growing::GrowingMap;
 use crate::shard::mail::Mail;
@@ -154,17 +153,14 @@ impl Owned {
     }
 }
 
-impl Engine {
+impl Compositor {
     /// The presentity, which is made when there is room for it.
     pub(crate) fn own(&mut self, aor: &Aor, turn: &Turn<'_>) -> Option<PresentityId> {
         let is_full = self.presentities.len() >= turn.options.presentities_max;
         if is_full && self.presentities.find(aor).is_none() && !self.presentities.forget_idle() {
             return None;
         }
-        Some(
-            self.presentities
-                .find_or_add(aor, &turn.directory, turn.now),
-        )
+        Some(self.presentities.find_or_add(aor, turn.directory, turn.now))
     }
 
     /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
@@ -194,35 +190,10 @@ impl Engine {
         true
     }
 
-    /// The first watcher of a presentity here: its owner tells us its state, now and at every
-    /// change.
-    pub(crate) fn begin_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) {
-        let (watcher, watched) = (turn.options.id, aor.clone());
-        turn.to_owner(
-            aor,
-            Mail::Watch {
-                aor: watched,
-                watcher,
-            },
-        );
-    }
-
-    /// The last watcher of a presentity here is gone.
-    pub(crate) fn end_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) {
-        let (watcher, watched) = (turn.options.id, aor.clone());
-        turn.to_owner(
-            aor,
-            Mail::Unwatch {
-                aor: watched,
-                watcher,
-            },
-        );
-    }
-
     /// As owner: a shard wants to know.
     pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
         let (directory, now) = (turn.directory, turn.now);
-        let id = self.presentities.find_or_add(aor, &directory, now);
+        let id = self.presentities.find_or_add(aor, directory, now);
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
         };
@@ -243,11 +214,6 @@ impl Engine {
             owned.watching.retain(|watching| *watching != watcher);
         }
         self.tend(id, turn);
-    }
-
-    /// From the owner: a presentity's state.
-    pub(crate) fn handle_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
-        self.table.take_state(aor, composed, &mut self.queue);
     }
 
     /// After a contribution to a presentity: tells the watching shards when the composed state
@@ -321,4 +287,29 @@ impl Engine {
             self.presentities.forget(id.0 as usize);
         }
     }
+}
+
+/// The first watcher of a presentity here: its owner tells us its state, now and at every
+/// change.
+pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.options.id, aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Watch {
+            aor: watched,
+            watcher,
+        },
+    );
+}
+
+/// The last watcher of a presentity here is gone.
+pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.options.id, aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Unwatch {
+            aor: watched,
+            watcher,
+        },
+    );
 }

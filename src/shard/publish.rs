@@ -18,6 +18,7 @@ use crate::shard::checks::check_exists;
 use crate::shard::checks::decoded_body;
 use crate::shard::checks::event_of;
 use crate::shard::checks::expires_of;
+use crate::shard::compositor::Compositor;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::engine::Engine;
@@ -27,9 +28,11 @@ use crate::shard::mail::Mail;
 use crate::shard::publisher::publisher_of;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::respond::begin_response;
 use crate::shard::sender::check_from;
 use crate::shard::timer::Timer;
 use crate::shard::turn::Turn;
+use crate::shard::uas::Uas;
 use crate::shard::wheel::TimerHandle;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -82,15 +85,17 @@ impl Engine {
         check_from(request.message, &identity, domain, turn.directory)?;
         check_publisher(&identity, &aor, package, turn.directory)?;
         check_exists(&aor, turn.directory)?;
-        let publication = self.read_publication(request, package, &identity, &aor, turn)?;
-        let fresh = self.mint_entity_tag(turn);
-        let limits = self.publication_limits(package, domain, turn);
+        let publication = read_publication(request, package, &identity, &aor, turn)?;
+        let fresh = mint_entity_tag(turn);
+        let limits = publication_limits(package, domain, turn);
         let owner = turn.owner_of(&aor);
         if owner == turn.options.id {
-            let outcome = self.apply_publication(&aor, publication, fresh, &limits, turn);
-            return self.answer_publish(request, package, outcome, turn);
+            let outcome =
+                self.compositor
+                    .apply_publication(&aor, publication, fresh, &limits, turn);
+            return self.uas.answer_publish(request, package, outcome, turn);
         }
-        let waiting = self.wait_for_owner(request, None, package, turn)?;
+        let waiting = self.uas.wait_for_owner(request, None, package, turn)?;
         let reply_to = (turn.options.id, waiting);
         let publish = ForwardedPublish {
             aor,
@@ -104,7 +109,9 @@ impl Engine {
             .push((owner, Mail::Publish(Box::new(publish))));
         Ok(())
     }
+}
 
+impl Compositor {
     /// As owner: a PUBLISH that arrived at another shard.
     pub(crate) fn handle_publish_mail(&mut self, publish: ForwardedPublish, turn: &mut Turn<'_>) {
         let ForwardedPublish {
@@ -117,29 +124,6 @@ impl Engine {
         let outcome = self.apply_publication(&aor, publication, fresh, &limits, turn);
         let (shard, request) = reply_to;
         turn.send(shard, Mail::PublishOutcome { request, outcome });
-    }
-
-    /// From the owner: how a PUBLISH that arrived here went.
-    pub(crate) fn handle_publish_outcome(
-        &mut self,
-        waiting: u32,
-        outcome: Result<Published, PublishRefused>,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(waiting) = self.take_waiting(waiting, turn) else {
-            return;
-        };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
-            return;
-        };
-        let request = Request {
-            message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
-        };
-        if let Err(refusal) = self.answer_publish(&request, waiting.package, outcome, turn) {
-            self.refuse(&request, &refusal, turn);
-        }
     }
 
     fn apply_publication(
@@ -163,6 +147,31 @@ impl Engine {
         self.after_contribution(id, is_changed, turn);
         applied.map(|(published, _)| published)
     }
+}
+
+impl Uas {
+    /// From the owner: how a PUBLISH that arrived here went.
+    pub(crate) fn handle_publish_outcome(
+        &mut self,
+        waiting: u32,
+        outcome: Result<Published, PublishRefused>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(waiting) = self.take_waiting(waiting, turn) else {
+            return;
+        };
+        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
+            return;
+        };
+        let request = Request {
+            message: &message,
+            flow: waiting.flow,
+            transaction: waiting.transaction,
+        };
+        if let Err(refusal) = self.answer_publish(&request, waiting.package, outcome, turn) {
+            self.refuse(&request, &refusal, turn);
+        }
+    }
 
     fn answer_publish<'d>(
         &mut self,
@@ -184,7 +193,7 @@ impl Engine {
         turn.counters.publications_accepted += 1;
         let mut tag = [0; 16];
         turn.random.fill_hex(&mut tag);
-        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
         emit::header(
             &mut turn.out.arena,
             "SIP-ETag",
@@ -194,68 +203,6 @@ impl Engine {
         self.end_response(request, head, turn);
         turn.keep_stream(&request.flow, published.expires);
         Ok(())
-    }
-
-    fn read_publication<'d>(
-        &self,
-        request: &Request<'_>,
-        package: Package,
-        identity: &Identity,
-        aor: &Aor,
-        turn: &Turn<'d>,
-    ) -> Result<Publication, Refusal<'d>> {
-        let message = request.message;
-        let condition = condition_of(message)?;
-        let expires = expires_of(message)?;
-        let document = self.read_document(message, package, identity, aor, turn)?;
-        let is_feeder = match identity {
-            Identity::User(user) => {
-                let account = Aor::new(user, aor.domain());
-                turn.directory.is_feeder(Some(&account), aor.domain())
-            }
-            Identity::Believed => turn
-                .directory
-                .domain(aor.domain())
-                .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
-        };
-        let publisher = publisher_of(message, request.flow.peer.ip(), identity, is_feeder);
-        Ok(Publication {
-            package,
-            condition,
-            expires,
-            document,
-            publisher,
-            is_feeder,
-        })
-    }
-
-    fn read_document<'d>(
-        &self,
-        message: &Message<'_>,
-        package: Package,
-        identity: &Identity,
-        aor: &Aor,
-        turn: &Turn<'d>,
-    ) -> Result<Option<Result<Document, DocumentFault>>, Refusal<'d>> {
-        let body = message.body();
-        if body.is_empty() {
-            return Ok(None);
-        }
-        let body = decoded_body(message)?;
-        if body.len() > turn.options.body_octets_max {
-            return Ok(Some(Err(DocumentFault::TooLarge)));
-        }
-        let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
-        let content_type = String::from_utf8_lossy(content_type);
-        let document = document::read(package, &content_type, &body).map(|mut document| {
-            if asks_privacy(message) {
-                document.hide_remote_parties();
-            }
-            document
-        });
-        Ok(Some(document.and_then(|document| {
-            check_entity(document, identity, aor, turn.directory)
-        })))
     }
 
     /// The request waits no longer; None when it gave up.
@@ -290,24 +237,79 @@ impl Engine {
         });
         Ok(place)
     }
+}
 
-    fn mint_entity_tag(&mut self, turn: &mut Turn<'_>) -> EntityTag {
-        EntityTag(u128::from(turn.random.next_u64()) << 64 | u128::from(turn.random.next_u64()))
-    }
-
-    fn publication_limits(
-        &self,
-        package: Package,
-        domain: &Domain,
-        turn: &Turn<'_>,
-    ) -> PublicationLimits {
-        PublicationLimits {
-            expires_min: domain.min_publish_expires,
-            expires_max: domain.max_expires,
-            expires_default: package.expires_default(),
-            publications_max: turn.options.publications_per_presentity_max,
-            calls_max: turn.options.calls_per_presentity_max,
+fn read_publication<'d>(
+    request: &Request<'_>,
+    package: Package,
+    identity: &Identity,
+    aor: &Aor,
+    turn: &Turn<'d>,
+) -> Result<Publication, Refusal<'d>> {
+    let message = request.message;
+    let condition = condition_of(message)?;
+    let expires = expires_of(message)?;
+    let document = read_document(message, package, identity, aor, turn)?;
+    let is_feeder = match identity {
+        Identity::User(user) => {
+            let account = Aor::new(user, aor.domain());
+            turn.directory.is_feeder(Some(&account), aor.domain())
         }
+        Identity::Believed => turn
+            .directory
+            .domain(aor.domain())
+            .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
+    };
+    let publisher = publisher_of(message, request.flow.peer.ip(), identity, is_feeder);
+    Ok(Publication {
+        package,
+        condition,
+        expires,
+        document,
+        publisher,
+        is_feeder,
+    })
+}
+
+fn read_document<'d>(
+    message: &Message<'_>,
+    package: Package,
+    identity: &Identity,
+    aor: &Aor,
+    turn: &Turn<'d>,
+) -> Result<Option<Result<Document, DocumentFault>>, Refusal<'d>> {
+    let body = message.body();
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let body = decoded_body(message)?;
+    if body.len() > turn.options.body_octets_max {
+        return Ok(Some(Err(DocumentFault::TooLarge)));
+    }
+    let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
+    let content_type = String::from_utf8_lossy(content_type);
+    let document = document::read(package, &content_type, &body).map(|mut document| {
+        if asks_privacy(message) {
+            document.hide_remote_parties();
+        }
+        document
+    });
+    Ok(Some(document.and_then(|document| {
+        check_entity(document, identity, aor, turn.directory)
+    })))
+}
+
+fn mint_entity_tag(turn: &mut Turn<'_>) -> EntityTag {
+    EntityTag(u128::from(turn.random.next_u64()) << 64 | u128::from(turn.random.next_u64()))
+}
+
+fn publication_limits(package: Package, domain: &Domain, turn: &Turn<'_>) -> PublicationLimits {
+    PublicationLimits {
+        expires_min: domain.min_publish_expires,
+        expires_max: domain.max_expires,
+        expires_default: package.expires_default(),
+        publications_max: turn.options.publications_per_presentity_max,
+        calls_max: turn.options.calls_per_presentity_max,
     }
 }
 

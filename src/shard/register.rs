@@ -20,6 +20,7 @@ use crate::presence::statement::Said;
 use crate::presence::subscription::ExpiryLimits;
 use crate::presence::subscription::TooBrief;
 use crate::shard::admit::Target;
+use crate::shard::admit::resolve;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::check_exists;
 use crate::shard::checks::check_extensions;
@@ -29,6 +30,7 @@ use crate::shard::engine::Engine;
 use crate::shard::outbox::Outbox;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::respond::begin_response;
 use crate::shard::turn::Turn;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -61,33 +63,18 @@ impl Engine {
             .as_ref()
             .and_then(|aor| turn.directory.domain(aor.domain()));
         let (Some(aor), Some(domain)) = (aor, domain) else {
-            return Err(self.refuse_foreign(request, uri, turn));
+            return Err(refuse_foreign(request, uri, turn));
         };
         if domain.is_registrar {
-            self.resolve(uri, &request.flow, turn)?;
+            resolve(uri, &request.flow, turn)?;
             self.serve_registration(request, aor, domain, turn)
         } else if domain.trusts(request.flow.peer.ip()) {
-            self.resolve(uri, &request.flow, turn)?;
+            resolve(uri, &request.flow, turn)?;
             check_extensions(request.message)?;
             check_exists(&aor, turn.directory)?;
             self.hear_registrar(request, aor, domain, turn)
         } else {
             Err(Refusal::Method(Status::METHOD_NOT_ALLOWED))
-        }
-    }
-
-    /// A REGISTER of a user who is none of ours (RFC 3261 §10.3, step 5).
-    fn refuse_foreign<'d>(
-        &self,
-        request: &Request<'_>,
-        uri: &[u8],
-        turn: &Turn<'d>,
-    ) -> Refusal<'d> {
-        match self.resolve(uri, &request.flow, turn) {
-            Ok(Target::Presentity { domain, .. }) if domain.is_registrar => {
-                Refusal::Plain(Status::NOT_FOUND)
-            }
-            _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
         }
     }
 
@@ -109,18 +96,28 @@ impl Engine {
             }
         };
         if let Some(said) = said
-            && !self.say(aor, said, turn)
+            && !self.compositor.say(aor, said, turn)
         {
             return Err(Refusal::OverLimit);
         }
         let mut tag = [0; 16];
         turn.random.fill_hex(&mut tag);
-        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
         write_contacts(&granted, turn.out);
-        self.end_response(request, head, turn);
+        self.uas.end_response(request, head, turn);
         let longest = granted.iter().map(|binding| binding.expires).max();
         turn.keep_stream(&request.flow, longest.unwrap_or_default());
         Ok(())
+    }
+}
+
+/// A REGISTER of a user who is none of ours (RFC 3261 §10.3, step 5).
+fn refuse_foreign<'d>(request: &Request<'_>, uri: &[u8], turn: &Turn<'d>) -> Refusal<'d> {
+    match resolve(uri, &request.flow, turn) {
+        Ok(Target::Presentity { domain, .. }) if domain.is_registrar => {
+            Refusal::Plain(Status::NOT_FOUND)
+        }
+        _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
     }
 }
 

@@ -13,12 +13,12 @@ use crate::presence::document::feature_event;
 use crate::presence::document::resource_lists;
 use crate::presence::subscription::Package;
 use crate::shard::directory::Domain;
-use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::hop::response_flow;
 use crate::shard::outbox::Outbox;
 use crate::shard::shield::Kind;
 use crate::shard::turn::Turn;
+use crate::shard::uas::Uas;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -148,7 +148,7 @@ impl Refusal<'_> {
     }
 }
 
-impl Engine {
+impl Uas {
     /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, nor
     /// what the shield holds back, so that nobody unknown fills our memory (W:E3.8).
     pub(crate) fn refuse(
@@ -158,8 +158,8 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         turn.counters.requests_refused += 1;
-        let tag = self.stateless_tag(request.message, turn);
-        let head = self.begin_response(request, refusal.status(), refusal.reason(), &tag, turn);
+        let tag = stateless_tag(request.message, turn);
+        let head = begin_response(request, refusal.status(), refusal.reason(), &tag, turn);
         self.write_refusal_headers(request, refusal, turn);
         emit::body(&mut turn.out.arena, "", b"");
         if is_amplified(request, head, turn.out) {
@@ -167,7 +167,7 @@ impl Engine {
         }
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         turn.counters.requests_challenged += u64::from(is_challenge);
-        self.note_repeat(request, refusal.status(), turn);
+        self.shield.note_repeat(request, refusal.status(), turn);
         self.note_refusal(request, refusal, turn);
         if is_challenge
             || matches!(
@@ -198,7 +198,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         let (message, peer) = (request.message, request.flow.peer);
-        let tag = self.stateless_tag(message, turn);
+        let tag = stateless_tag(message, turn);
         let tag = &tag[..BARE_TAG_OCTETS];
         for form in [Bare::Whole, Bare::Short, Bare::TooShort] {
             turn.out.arena.truncate(start);
@@ -241,7 +241,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-        let salt = self.salt_for(peer, turn);
+        let salt = salt_for(peer, turn);
         self.authenticator.write_short_challenge(
             &mut turn.out.arena,
             &domain.name,
@@ -252,26 +252,6 @@ impl Engine {
         );
     }
 
-    /// The salt of a nonce that goes to `peer`: half of it chance, half the address's mark.
-    fn salt_for(&mut self, peer: SocketAddr, turn: &mut Turn<'_>) -> u32 {
-        let chance = turn.random.next_u64() as u16;
-        u32::from(chance) << 16 | u32::from(self.address_mark(peer, chance, turn))
-    }
-
-    /// Whether a nonce with that salt was made for `peer`.
-    pub(crate) fn is_salt_for(&self, salt: u32, peer: SocketAddr, turn: &Turn<'_>) -> bool {
-        let chance = (salt >> 16) as u16;
-        self.address_mark(peer, chance, turn) == salt as u16
-    }
-
-    /// What nobody who lacks the key can guess of an address. It differs from nonce to nonce, so
-    /// that one address's are not another's for good.
-    fn address_mark(&self, peer: SocketAddr, chance: u16, turn: &Turn<'_>) -> u16 {
-        let mut hasher = DefaultHasher::new();
-        (turn.options.key, "address", peer, chance).hash(&mut hasher);
-        hasher.finish() as u16
-    }
-
     fn write_refusal_headers(
         &mut self,
         request: &Request<'_>,
@@ -279,7 +259,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         let salt = match refusal {
-            Refusal::Challenge { .. } => self.salt_for(request.flow.peer, turn),
+            Refusal::Challenge { .. } => salt_for(request.flow.peer, turn),
             _ => 0,
         };
         let (message, arena) = (request.message, &mut turn.out.arena);
@@ -339,8 +319,8 @@ impl Engine {
 
     /// 200 and nothing more, without memory.
     pub(crate) fn respond_ok(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) {
-        let tag = self.stateless_tag(request.message, turn);
-        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        let tag = stateless_tag(request.message, turn);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
         self.end_response(request, head, turn);
     }
 
@@ -353,8 +333,8 @@ impl Engine {
         is_registrar: bool,
         turn: &mut Turn<'_>,
     ) {
-        let tag = self.stateless_tag(request.message, turn);
-        let head = self.begin_response(request, Status::OK, None, &tag, turn);
+        let tag = stateless_tag(request.message, turn);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
         let allow = if is_registrar {
             ALLOW_OF_REGISTRAR
         } else {
@@ -396,35 +376,6 @@ impl Engine {
         self.end_response(request, head, turn);
     }
 
-    /// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this
-    /// returns.
-    pub(crate) fn begin_response(
-        &self,
-        request: &Request<'_>,
-        status: Status,
-        reason: Option<&str>,
-        tag: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> usize {
-        let start = turn.out.arena.len();
-        emit::response_head(
-            &mut turn.out.arena,
-            request.message,
-            status,
-            reason,
-            tag,
-            request.flow.peer,
-        );
-        if !turn.options.product.is_empty() {
-            emit::header(
-                &mut turn.out.arena,
-                "Server",
-                turn.options.product.as_bytes(),
-            );
-        }
-        start
-    }
-
     /// Ends a response, sends it, and remembers it for retransmissions.
     pub(crate) fn end_response(
         &mut self,
@@ -457,21 +408,69 @@ impl Engine {
             self.transactions.forget(key);
         }
     }
+}
 
-    /// A To-tag for answers without memory: the same for every retransmission (W:A4.12).
-    fn stateless_tag(&self, message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
-        let mut hasher = DefaultHasher::new();
-        turn.options.key.hash(&mut hasher);
-        message.call_id().hash(&mut hasher);
-        message.from().and_then(|from| from.tag()).hash(&mut hasher);
-        message.via().and_then(|via| via.branch).hash(&mut hasher);
-        message.cseq().map(|cseq| cseq.number).hash(&mut hasher);
-        let mut bits = hasher.finish();
-        std::array::from_fn(|_| {
-            bits = bits.rotate_left(4);
-            b"0123456789abcdef"[(bits & 15) as usize]
-        })
+/// The salt of a nonce that goes to `peer`: half of it chance, half the address's mark.
+fn salt_for(peer: SocketAddr, turn: &mut Turn<'_>) -> u32 {
+    let chance = turn.random.next_u64() as u16;
+    u32::from(chance) << 16 | u32::from(address_mark(peer, chance, turn))
+}
+
+/// Whether a nonce with that salt was made for `peer`.
+pub(crate) fn is_salt_for(salt: u32, peer: SocketAddr, turn: &Turn<'_>) -> bool {
+    let chance = (salt >> 16) as u16;
+    address_mark(peer, chance, turn) == salt as u16
+}
+
+/// What nobody who lacks the key can guess of an address. It differs from nonce to nonce, so
+/// that one address's are not another's for good.
+fn address_mark(peer: SocketAddr, chance: u16, turn: &Turn<'_>) -> u16 {
+    let mut hasher = DefaultHasher::new();
+    (turn.options.key, "address", peer, chance).hash(&mut hasher);
+    hasher.finish() as u16
+}
+
+/// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this
+/// returns.
+pub(crate) fn begin_response(
+    request: &Request<'_>,
+    status: Status,
+    reason: Option<&str>,
+    tag: &[u8],
+    turn: &mut Turn<'_>,
+) -> usize {
+    let start = turn.out.arena.len();
+    emit::response_head(
+        &mut turn.out.arena,
+        request.message,
+        status,
+        reason,
+        tag,
+        request.flow.peer,
+    );
+    if !turn.options.product.is_empty() {
+        emit::header(
+            &mut turn.out.arena,
+            "Server",
+            turn.options.product.as_bytes(),
+        );
     }
+    start
+}
+
+/// A To-tag for answers without memory: the same for every retransmission (W:A4.12).
+fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
+    let mut hasher = DefaultHasher::new();
+    turn.options.key.hash(&mut hasher);
+    message.call_id().hash(&mut hasher);
+    message.from().and_then(|from| from.tag()).hash(&mut hasher);
+    message.via().and_then(|via| via.branch).hash(&mut hasher);
+    message.cseq().map(|cseq| cseq.number).hash(&mut hasher);
+    let mut bits = hasher.finish();
+    std::array::from_fn(|_| {
+        bits = bits.rotate_left(4);
+        b"0123456789abcdef"[(bits & 15) as usize]
+    })
 }
 
 /// Whether a datagram's refusal, from `start` to the end of the arena, is more than half as long

@@ -8,14 +8,19 @@ use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Termination;
+use crate::shard::compositor::Compositor;
 use crate::shard::engine::Engine;
+use crate::shard::identity::decide;
+use crate::shard::identity::wall_clock;
 use crate::shard::presentities::PresentityId;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::timer::Timer;
 use crate::shard::turn::Turn;
 
@@ -42,7 +47,7 @@ impl Review {
 impl Engine {
     /// The configuration has changed: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
-        self.shield.forget_refusals();
+        self.uas.shield.forget_refusals();
         self.begin_review(turn);
     }
 
@@ -52,17 +57,17 @@ impl Engine {
         if let Some(timer) = self.review_timer.take() {
             turn.wheel.cancel(timer);
         }
-        let at = self.wall_clock(turn);
+        let at = wall_clock(turn);
         if let Some(change) = turn.directory.next_rule_change(at) {
             let when = turn.now + Duration::from_secs(change - at);
             self.review_timer = Some(turn.wheel.arm(when, Timer::Review));
         }
-        self.review_waiting(turn);
+        self.subscriptions.winfo.review_waiting(turn);
         self.review = Review {
             presentity: 0,
-            presentities: self.presentities.places(),
+            presentities: self.compositor.presentities.places(),
             subscription: 0,
-            subscriptions: self.table.subscriptions.end() as u32,
+            subscriptions: self.subscriptions.table.subscriptions.end() as u32,
         };
     }
 
@@ -73,22 +78,26 @@ impl Engine {
         }
         let mut left = REVIEWED_PER_TURN;
         while left > 0 && self.review.presentity < self.review.presentities {
-            self.review_presentity(PresentityId(self.review.presentity), turn);
+            self.compositor
+                .review_presentity(PresentityId(self.review.presentity), turn);
             self.review.presentity += 1;
             left -= 1;
         }
         while left > 0 && self.review.subscription < self.review.subscriptions {
             let id = SubscriptionId(self.review.subscription);
             let cost = self
+                .subscriptions
                 .table
                 .subscription(id)
                 .map_or(1, Subscription::resources);
-            self.review_subscription(id, turn);
+            self.subscriptions.review_subscription(id, turn);
             self.review.subscription += 1;
             left = left.saturating_sub(cost);
         }
     }
+}
 
+impl Compositor {
     fn review_presentity(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
@@ -98,7 +107,9 @@ impl Engine {
             self.after_contribution(id, true, turn);
         }
     }
+}
 
+impl Subscriptions {
     fn review_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
@@ -129,10 +140,10 @@ impl Engine {
         }
         if is_gone {
             self.end_subscription(id, Termination::NoResource, turn);
-            return self.want(id, Wants::Notify);
+            return self.table.want(id, Wants::Notify);
         }
         if let Some(profile) = profile {
-            self.take_profile(id, profile);
+            self.table.take_profile(id, profile);
         }
         self.decide_anew(id, turn);
         match resolved {
@@ -141,15 +152,6 @@ impl Engine {
             Some(resolved) => self.refill(id, &resolved, turn),
             None => {}
         }
-    }
-
-    fn take_profile(&mut self, id: SubscriptionId, profile: Arc<Profile>) {
-        let dialog = self.table.subscription(id).map(|it| it.dialog);
-        if let Some(entry) = dialog.and_then(|dialog| self.table.dialog_mut(dialog)) {
-            entry.profile = profile;
-        }
-        self.render_anew(id);
-        self.want(id, Wants::Change);
     }
 
     /// A phone comes from another address: the rules may make something else of all it has in a
@@ -169,16 +171,17 @@ impl Engine {
             return;
         };
         let is_of_body = matches!(&subscription.subject, Subject::List(list) if list.is_of_body);
-        let (Some(identity), Some(aor)) =
-            (self.identity_of(id, turn), self.table.aor_of(subscription))
-        else {
+        let (Some(identity), Some(aor)) = (
+            self.table.identity_of(id, turn),
+            self.table.aor_of(subscription),
+        ) else {
             return;
         };
         if is_of_body {
             return;
         }
         let package = subscription.package;
-        let mut decision = self.decide(&identity, aor, package, turn);
+        let mut decision = decide(&identity, aor, package, turn);
         let is_list = matches!(subscription.subject, Subject::List(_));
         let is_of_everybody = is_list
             && turn
@@ -209,13 +212,24 @@ impl Engine {
         if decision.handling == Handling::Block && subscription.phase == Phase::Active {
             self.end_subscription(id, Termination::Rejected, turn);
         }
-        self.note_watcher(id);
+        self.winfo.note_watcher(id, &mut self.table);
         // A pending one that is approved is told so, even when the state says nothing.
         let wants = if is_handled_alike {
             Wants::Change
         } else {
             Wants::Notify
         };
-        self.want(id, wants);
+        self.table.want(id, wants);
+    }
+}
+
+impl Table {
+    fn take_profile(&mut self, id: SubscriptionId, profile: Arc<Profile>) {
+        let dialog = self.subscription(id).map(|it| it.dialog);
+        if let Some(entry) = dialog.and_then(|dialog| self.dialog_mut(dialog)) {
+            entry.profile = profile;
+        }
+        self.render_anew(id);
+        self.want(id, Wants::Change);
     }
 }

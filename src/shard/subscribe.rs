@@ -25,6 +25,7 @@ use crate::shard::content::Shown;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::enclosed::Enclosed;
+use crate::shard::enclosed::read_enclosed;
 use crate::shard::engine::Engine;
 use crate::shard::features::check_may_switch;
 use crate::shard::hop::entity_uri;
@@ -32,11 +33,17 @@ use crate::shard::hop::event_id;
 use crate::shard::hop::phone_key;
 use crate::shard::hop::request_uri;
 use crate::shard::identity::Identity;
+use crate::shard::identity::decide;
 use crate::shard::lists::ListPlan;
+use crate::shard::lists::request::plan_list;
 use crate::shard::lists::requires_list;
 use crate::shard::mail::Claim;
+use crate::shard::mailbox::mailbox;
+use crate::shard::notify::Notifier;
+use crate::shard::presentities::begin_watch;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::respond::begin_response;
 use crate::shard::sender::check_from;
 use crate::shard::sender::check_owner;
 use crate::shard::sender::sender_instead_of_from;
@@ -45,9 +52,11 @@ use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::DialogEntry;
 use crate::shard::table::DialogId;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -99,7 +108,7 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         let (aor, domain, identity) = self.admit(request, target, turn)?;
         let aor = match event_of(request.message)? {
-            (Package::MessageSummary, ..) => self.mailbox(aor, request, &identity, turn),
+            (Package::MessageSummary, ..) => mailbox(aor, request, &identity, turn),
             _ => aor,
         };
         let peer = request.flow.peer.ip();
@@ -133,33 +142,36 @@ impl Engine {
             domain,
             directory,
         } = *admitted;
-        let mut asked = self.read_subscribe(request.message, domain, turn)?;
+        let mut asked = read_subscribe(request.message, domain, turn)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
-        let (dialog, mark) = self.accept_dialog(request, turn)?;
+        let (dialog, mark) = self.subscriptions.table.accept_dialog(request, turn)?;
         let (package, profile) = (asked.package, &asked.profile);
         let of_body = asked.enclosed.list();
-        let plan = self.plan_list(request.message, aor, package, profile, of_body, turn)?;
+        let plan = plan_list(request.message, aor, package, profile, of_body, turn)?;
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
         let phone = self
+            .subscriptions
             .phones
             .find(phone_key(&request.flow, dialog.remote_target()));
         let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
-        self.check_room(
+        self.subscriptions.check_room(
             phone,
             resources.map_or(1, |resources| resources.max(1)),
             turn,
         )?;
-        self.check_path(request, &dialog, turn)?;
+        self.subscriptions
+            .table
+            .check_path(request, &dialog, turn)?;
         let peer = request.flow.peer.ip();
         let uri = sender.unwrap_or_else(|| dialog.remote_uri());
         let watcher = Identity::new(uri, peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
-            _ => self.decide(&watcher, aor, package, turn),
+            _ => decide(&watcher, aor, package, turn),
         };
         let is_forbidden = decision.handling == Handling::Block
             || package == Package::LineSeize && decision.handling != Handling::Allow
@@ -175,13 +187,20 @@ impl Engine {
         }
 
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
-            return self.seize(admitted, turn);
+            return self.uas.seize(admitted, turn);
         }
 
-        asked.granted = self.spread_expiry(asked.granted, asked.expires_min, turn);
-        let id = self.add_dialog(request, dialog, mark, Arc::clone(&asked.profile), turn);
+        asked.granted = self
+            .uas
+            .shield
+            .spread_expiry(asked.granted, asked.expires_min, turn);
+        let id =
+            self.subscriptions
+                .add_dialog(request, dialog, mark, Arc::clone(&asked.profile), turn);
         self.prove_path_by_digest(request, domain, id, turn);
-        self.table.take_sender(id, sender.map(Box::from));
+        self.subscriptions
+            .table
+            .take_sender(id, sender.map(Box::from));
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),
@@ -194,24 +213,28 @@ impl Engine {
             entity: &entity,
             message: request.message,
         };
-        let subscription = self.begin(id, beginning, turn);
+        let subscription = self.subscriptions.begin(id, beginning, turn);
         if let Some(claim) = claim {
-            self.hold(subscription, claim);
+            self.subscriptions.table.hold(subscription, claim);
         }
         if asked.profile.replaces_same_contact {
-            self.replace_older(subscription, turn);
+            self.notifier
+                .replace_older(subscription, &mut self.subscriptions, turn);
         }
         if asked.granted.is_zero() {
             turn.counters.subscriptions_fetched += 1;
-            self.end_subscription(subscription, Termination::Timeout, turn);
-            self.fetch_list(subscription);
+            self.subscriptions
+                .end_subscription(subscription, Termination::Timeout, turn);
+            self.subscriptions.table.fetch_list(subscription);
         } else {
             turn.counters.subscriptions_created += 1;
-            self.arm_subscription(subscription, turn);
+            self.subscriptions
+                .table
+                .arm_subscription(subscription, turn);
         }
         self.accept(request, subscription, asked.granted, turn);
         if let Enclosed::Switch(said) = asked.enclosed {
-            self.switch(subscription, said, turn);
+            self.subscriptions.table.switch(subscription, said, turn);
         }
         Ok(())
     }
@@ -226,38 +249,52 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         check_extensions(request.message)?;
-        let id = self.find_dialog(request.message, tag, turn).ok_or(GONE)?;
+        let id = self
+            .subscriptions
+            .table
+            .find_dialog(request.message, tag, turn)
+            .ok_or(GONE)?;
         let first = self
+            .subscriptions
             .table
             .dialog(id)
             .and_then(|entry| entry.subscriptions.first().copied())
             .ok_or(GONE)?;
         let aor = self
+            .subscriptions
             .table
             .subscription(first)
-            .and_then(|subscription| self.table.aor_of(subscription))
+            .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
             .ok_or(GONE)?;
         // A domain that is configured no longer takes its subscriptions with it.
         let domain = turn
             .directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
-        let identity = self.authenticate(request, domain, turn)?;
+        let identity = self.uas.authenticate(request, domain, turn)?;
         check_from(request.message, &identity, domain, turn.directory)?;
-        let watcher = self.table.dialog(id).map(DialogEntry::watcher_uri);
+        let watcher = self
+            .subscriptions
+            .table
+            .dialog(id)
+            .map(DialogEntry::watcher_uri);
         check_owner(&identity, watcher.ok_or(GONE)?, domain, turn.directory)?;
-        let asked = self.read_subscribe(request.message, domain, turn)?;
+        let asked = read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
-            self.check_switch_in_dialog(request, first, turn)?;
+            self.subscriptions
+                .table
+                .check_switch_in_dialog(request, first, turn)?;
         }
-        let usage = self.usage_of(id, &asked);
-        if usage.is_some_and(|subscription| self.is_over(subscription)) {
+        let usage = self.subscriptions.table.usage_of(id, &asked);
+        if usage.is_some_and(|subscription| self.subscriptions.table.is_over(subscription)) {
             return Err(GONE);
         }
-        let is_moved = self.take_target(request, id, turn)?;
-        self.prove_path_by_tag(request, id);
+        let is_moved = self
+            .notifier
+            .take_target(request, id, &mut self.subscriptions, turn)?;
+        self.subscriptions.table.prove_path_by_tag(request, id);
         self.prove_path_by_digest(request, domain, id, turn);
-        if let Some(entry) = self.table.dialog_mut(id) {
+        if let Some(entry) = self.subscriptions.table.dialog_mut(id) {
             entry.profile = Arc::clone(&asked.profile);
         }
         let subscription = match usage {
@@ -265,26 +302,37 @@ impl Engine {
             None if asked.granted.is_zero() => return Err(GONE),
             None => {
                 let usage = (id, first);
-                self.add_usage(usage, &asked, request.message, turn)?
+                self.subscriptions
+                    .add_usage(usage, &asked, request.message, turn)?
             }
         };
         // What the rules say was decided when they were read or began to hold; one about addresses
         // decided about the old one.
         if is_moved {
-            self.decide_moved(id, turn);
-            if self.is_over(subscription) {
+            self.subscriptions.decide_moved(id, turn);
+            if self.subscriptions.table.is_over(subscription) {
                 return Err(GONE);
             }
         }
-        let has_changed_list = self.replace_list(subscription, asked.enclosed.list(), turn);
+        let has_changed_list =
+            self.subscriptions
+                .replace_list(subscription, asked.enclosed.list(), turn);
         let is_new = has_changed_list || asked.enclosed.is_switch();
-        let is_known = !is_new && self.is_suppressed(subscription, request.message, turn);
+        let is_known = !is_new
+            && self.notifier.is_suppressed(
+                subscription,
+                request.message,
+                &mut self.subscriptions,
+                turn,
+            );
         if asked.granted.is_zero() {
             turn.counters.subscriptions_ended += 1;
-            self.end_subscription(subscription, Termination::Timeout, turn);
+            self.subscriptions
+                .end_subscription(subscription, Termination::Timeout, turn);
         } else {
             turn.counters.subscriptions_refreshed += 1;
-            self.renew(subscription, &asked, request.message, turn);
+            self.subscriptions
+                .renew(subscription, &asked, request.message, turn);
         }
         if is_known {
             self.accept_silently(request, subscription, asked.granted, turn);
@@ -292,12 +340,78 @@ impl Engine {
             self.accept(request, subscription, asked.granted, turn);
         }
         if let Enclosed::Switch(said) = asked.enclosed {
-            self.switch(subscription, said, turn);
+            self.subscriptions.table.switch(subscription, said, turn);
         }
-        self.wake_siblings(id, subscription);
+        self.subscriptions.table.wake_siblings(id, subscription);
         Ok(())
     }
 
+    /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
+    /// A2.5).
+    fn accept(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        self.respond_subscribed(request, Status::OK, id, granted, turn);
+        if let Some(subscription) = self.subscriptions.table.subscription_mut(id) {
+            subscription.forget_shown();
+        }
+        self.subscriptions.table.want(id, Wants::Notify);
+    }
+
+    /// 204: nothing is new, no NOTIFY follows (RFC 5839 §4.2; W:B6.1).
+    fn accept_silently(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.counters.notifies_suppressed += 1;
+        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, turn);
+        if granted.is_zero() {
+            self.notifier
+                .remove_subscription(id, &mut self.subscriptions, turn);
+        }
+    }
+
+    fn respond_subscribed(
+        &mut self,
+        request: &Request<'_>,
+        status: Status,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(subscription) = self.subscriptions.table.subscription(id) else {
+            return;
+        };
+        let Some(entry) = self.subscriptions.table.dialog(subscription.dialog) else {
+            return;
+        };
+        let is_list = subscription.is_multipart();
+        let head = begin_response(request, status, None, entry.dialog.local_tag(), turn);
+        for route in request.message.headers(HeaderName::RecordRoute) {
+            emit::header(&mut turn.out.arena, "Record-Route", route);
+        }
+        emit::header(
+            &mut turn.out.arena,
+            "Contact",
+            &self.notifier.origins.of(&request.flow).contact,
+        );
+        emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
+        if is_list {
+            emit::header(&mut turn.out.arena, "Require", b"eventlist");
+        }
+        self.uas.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, granted);
+    }
+}
+
+impl Table {
     /// Whether a subscription cannot be refreshed: we ended it, although its last NOTIFY could not
     /// leave yet, or what it held was given back. One that ran out is late, not too late.
     fn is_over(&self, id: SubscriptionId) -> bool {
@@ -308,22 +422,50 @@ impl Engine {
             Phase::Ending(_) => true,
             Phase::Active => false,
         };
-        self.table.subscription(id).is_some_and(is_ended) || self.is_released(id)
+        self.subscription(id).is_some_and(is_ended) || self.is_released(id)
     }
 
+    /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
+    fn usage_of(&self, id: DialogId, asked: &Asked<'_>) -> Option<SubscriptionId> {
+        let usages = &self.dialog(id)?.subscriptions;
+        usages.iter().copied().find(|usage| {
+            self.subscription(*usage).is_some_and(|subscription| {
+                subscription.package == asked.package
+                    && event_id(&subscription.names.event) == event_id(asked.event)
+            })
+        })
+    }
+
+    /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
+    pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
+        let Some(entry) = self.dialogs.get(id.0 as usize) else {
+            return;
+        };
+        for usage in entry.subscriptions.iter().filter(|usage| **usage != awake) {
+            if let Some(subscription) = self.subscriptions.get_mut(usage.0 as usize)
+                && subscription.wants > Wants::Nothing
+            {
+                subscription.want(Wants::Change, *usage, &mut self.queue);
+            }
+        }
+    }
+}
+
+impl Notifier {
     /// Whether the phone has the state of this moment by its own word (RFC 5839 §4.2).
     fn is_suppressed(
         &mut self,
         id: SubscriptionId,
         message: &Message<'_>,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
         let Some(suppress) = Suppress::of(message) else {
             return false;
         };
-        let hash = self.state_hash(id, turn);
+        let hash = self.state_hash(id, subscriptions, turn);
         let is_it = hash.is_some_and(|hash| suppress.matches(hash));
-        let Some(subscription) = self.table.subscription_mut(id) else {
+        let Some(subscription) = subscriptions.table.subscription_mut(id) else {
             return false;
         };
         // Who is told changes alone is told them against what was sent last.
@@ -334,7 +476,9 @@ impl Engine {
         // A star wants nothing, whatever there is; of a list as well, which has no tag.
         is_it && is_known || suppress == Suppress::Any
     }
+}
 
+impl Subscriptions {
     fn renew(
         &mut self,
         id: SubscriptionId,
@@ -355,43 +499,11 @@ impl Engine {
             }
             entry.renew_terms(message, asked.event);
             if is_back {
-                self.note_watcher(id);
+                self.winfo.note_watcher(id, &mut self.table);
             }
         }
-        self.render_anew(id);
-        self.arm_subscription(id, turn);
-    }
-
-    fn read_subscribe<'m, 'd>(
-        &self,
-        message: &Message<'m>,
-        domain: &Domain,
-        turn: &Turn<'d>,
-    ) -> Result<Asked<'m>, Refusal<'d>> {
-        let (package, _, event) = event_of(message)?;
-        let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
-        let profile = Arc::clone(turn.directory.profile(user_agent));
-        let enclosed = self.read_enclosed(message, package, turn)?;
-        let format = accepted_format(message, package, &profile)?;
-        let package_max = package.expires_max().unwrap_or(domain.max_expires);
-        let limits = ExpiryLimits {
-            min: profile
-                .min_expires
-                .unwrap_or(domain.min_expires)
-                .min(package_max),
-            max: domain.max_expires.min(package_max),
-        };
-        let granted = limits.grant(expires_of(message)?, package.expires_default());
-        let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
-        Ok(Asked {
-            package,
-            format,
-            event,
-            granted,
-            expires_min: limits.min,
-            enclosed,
-            profile,
-        })
+        self.table.render_anew(id);
+        self.table.arm_subscription(id, turn);
     }
 
     /// The subscription itself, with its watchers.
@@ -432,26 +544,21 @@ impl Engine {
             return self.add_list(dialog, aor, &plan, new, turn);
         }
         if let Some(package) = asked.package.of_watchers() {
-            return self.add_audience(dialog, (aor.clone(), package), new, turn);
+            return self.winfo.add_audience(
+                dialog,
+                (aor.clone(), package),
+                new,
+                &mut self.table,
+                turn,
+            );
         }
         let (watched, is_new) = self.table.watch(aor);
         let id = self.table.add_subscription(dialog, watched, new);
         if is_new {
-            self.begin_watch(aor, turn);
+            begin_watch(aor, turn);
         }
-        self.note_watcher(id);
+        self.winfo.note_watcher(id, &mut self.table);
         id
-    }
-
-    /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
-    fn usage_of(&self, id: DialogId, asked: &Asked<'_>) -> Option<SubscriptionId> {
-        let usages = &self.table.dialog(id)?.subscriptions;
-        usages.iter().copied().find(|usage| {
-            self.table.subscription(*usage).is_some_and(|subscription| {
-                subscription.package == asked.package
-                    && event_id(&subscription.names.event) == event_id(asked.event)
-            })
-        })
     }
 
     /// Another package in the dialog of a first subscription, to whom that is: peers of RFC 3265 do
@@ -482,8 +589,8 @@ impl Engine {
         }
         let entity = sibling.names.entity.to_vec();
         let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
-        let watcher = self.identity_of(first, turn).ok_or(GONE)?;
-        let decision = self.decide(&watcher, &aor, asked.package, turn);
+        let watcher = self.table.identity_of(first, turn).ok_or(GONE)?;
+        let decision = decide(&watcher, &aor, asked.package, turn);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
@@ -500,83 +607,6 @@ impl Engine {
         Ok(self.begin(id, beginning, turn))
     }
 
-    /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
-    /// A2.5).
-    fn accept(
-        &mut self,
-        request: &Request<'_>,
-        id: SubscriptionId,
-        granted: Duration,
-        turn: &mut Turn<'_>,
-    ) {
-        self.respond_subscribed(request, Status::OK, id, granted, turn);
-        if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.forget_shown();
-        }
-        self.want(id, Wants::Notify);
-    }
-
-    /// 204: nothing is new, no NOTIFY follows (RFC 5839 §4.2; W:B6.1).
-    fn accept_silently(
-        &mut self,
-        request: &Request<'_>,
-        id: SubscriptionId,
-        granted: Duration,
-        turn: &mut Turn<'_>,
-    ) {
-        turn.counters.notifies_suppressed += 1;
-        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, turn);
-        if granted.is_zero() {
-            self.remove_subscription(id, turn);
-        }
-    }
-
-    fn respond_subscribed(
-        &mut self,
-        request: &Request<'_>,
-        status: Status,
-        id: SubscriptionId,
-        granted: Duration,
-        turn: &mut Turn<'_>,
-    ) {
-        let Some(subscription) = self.table.subscription(id) else {
-            return;
-        };
-        let Some(entry) = self.table.dialog(subscription.dialog) else {
-            return;
-        };
-        let is_list = subscription.is_multipart();
-        let head = self.begin_response(request, status, None, entry.dialog.local_tag(), turn);
-        for route in request.message.headers(HeaderName::RecordRoute) {
-            emit::header(&mut turn.out.arena, "Record-Route", route);
-        }
-        emit::header(
-            &mut turn.out.arena,
-            "Contact",
-            &self.origins.of(&request.flow).contact,
-        );
-        emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
-        if is_list {
-            emit::header(&mut turn.out.arena, "Require", b"eventlist");
-        }
-        self.end_response(request, head, turn);
-        turn.keep_stream(&request.flow, granted);
-    }
-
-    /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
-    pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
-        let Some(entry) = self.table.dialogs.get(id.0 as usize) else {
-            return;
-        };
-        for usage in entry.subscriptions.iter().filter(|usage| **usage != awake) {
-            if let Some(subscription) = self.table.subscriptions.get_mut(usage.0 as usize)
-                && subscription.wants > Wants::Nothing
-            {
-                subscription.want(Wants::Change, *usage, &mut self.queue);
-            }
-        }
-    }
-
     /// One last NOTIFY, then nothing.
     pub(crate) fn end_subscription(
         &mut self,
@@ -584,8 +614,9 @@ impl Engine {
         reason: Termination,
         turn: &mut Turn<'_>,
     ) {
-        self.note_watcher_end(id, reason, turn);
-        self.give_back(id, turn);
+        self.winfo
+            .note_watcher_end(id, reason, &mut self.table, turn);
+        self.table.give_back(id, turn);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.phase = Phase::Ending(reason);
             subscription.not_before = None;
@@ -594,4 +625,35 @@ impl Engine {
             }
         }
     }
+}
+
+fn read_subscribe<'m, 'd>(
+    message: &Message<'m>,
+    domain: &Domain,
+    turn: &Turn<'d>,
+) -> Result<Asked<'m>, Refusal<'d>> {
+    let (package, _, event) = event_of(message)?;
+    let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
+    let profile = Arc::clone(turn.directory.profile(user_agent));
+    let enclosed = read_enclosed(message, package, turn)?;
+    let format = accepted_format(message, package, &profile)?;
+    let package_max = package.expires_max().unwrap_or(domain.max_expires);
+    let limits = ExpiryLimits {
+        min: profile
+            .min_expires
+            .unwrap_or(domain.min_expires)
+            .min(package_max),
+        max: domain.max_expires.min(package_max),
+    };
+    let granted = limits.grant(expires_of(message)?, package.expires_default());
+    let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
+    Ok(Asked {
+        package,
+        format,
+        event,
+        granted,
+        expires_min: limits.min,
+        enclosed,
+        profile,
+    })
 }

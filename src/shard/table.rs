@@ -123,6 +123,8 @@ pub(crate) struct Table {
     pub(crate) subscriptions: Places<Subscription>,
     pub(crate) watched: Places<Watched>,
     pub(crate) ways: Ways,
+    /// Subscriptions that may be owed a NOTIFY, in order.
+    pub(crate) queue: Backlog,
     watched_by_aor: GrowingMap<Aor, WatchedId>,
     /// Watchers of all presentities together.
     watchers: usize,
@@ -436,15 +438,10 @@ impl Table {
         self.watched(*self.watched_by_aor.get(aor)?)
     }
 
-    /// Takes a presentity's new state and queues everybody who watches it. False when nobody does.
-    pub(crate) fn take_state(
-        &mut self,
-        aor: &Aor,
-        composed: Arc<Composed>,
-        queue: &mut Backlog,
-    ) -> bool {
+    /// Takes a presentity's new state from its owner, and queues the subscriptions that watch it.
+    pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
         let Some(&id) = self.watched_by_aor.get(aor) else {
-            return false;
+            return;
         };
         let watched = &mut self.watched[id.0 as usize];
         self.revisions += 1;
@@ -455,9 +452,8 @@ impl Table {
             if let Subject::List(list) = &mut subscription.subject {
                 list.mark(watcher.resource);
             }
-            subscription.want(Wants::Change, watcher.subscription, queue);
+            subscription.want(Wants::Change, watcher.subscription, &mut self.queue);
         }
-        true
     }
 
     /// A dialog has a subscription less, and goes with its last; whose it was.

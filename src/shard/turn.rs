@@ -54,12 +54,12 @@ impl Turn<'_> {
     }
 
     /// Mails the owner of a presentity.
-    pub(crate) fn to_owner(&mut self, aor: &Aor, mail: Mail) {
+    pub(crate) fn send_to_owner(&mut self, aor: &Aor, mail: Mail) {
         self.send(self.owner_of(aor), mail);
     }
 
     /// Mails every shard of the node, this one too.
-    pub(crate) fn to_all(&mut self, mail: impl Fn() -> Mail) {
+    pub(crate) fn send_to_all(&mut self, mail: impl Fn() -> Mail) {
         for shard in (0..self.options.shards).map(ShardId) {
             self.send(shard, mail());
         }

@@ -28,9 +28,9 @@ use crate::presence::watcher::Watcher;
 use crate::presence::watcher::WatcherEvent;
 use crate::presence::watcher::WatcherStatus;
 use crate::shard::bodies::Body;
-use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::identity::Identity;
+use crate::shard::identity::decide;
 use crate::shard::mail::Mail;
 use crate::shard::mail::WatchersHere;
 use crate::shard::subscription::NewSubscription;
@@ -40,6 +40,7 @@ use crate::shard::subscription::Wants;
 use crate::shard::table::DialogId;
 use crate::shard::table::Post;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
 
 /// Watchers in one document, and in one answer of a shard; more are counted and not told (W:B4.3).
@@ -135,13 +136,14 @@ impl WatcherInfos {
 }
 
 // As the shard that has the subscription.
-impl Engine {
+impl WatcherInfos {
     /// Adds a subscription to the watchers of a presentity.
     pub(crate) fn add_audience(
         &mut self,
         dialog: DialogId,
         topic: Topic,
         new: NewSubscription<'_>,
+        table: &mut Table,
         turn: &mut Turn<'_>,
     ) -> SubscriptionId {
         let audience = Audience {
@@ -149,8 +151,8 @@ impl Engine {
             gone: Vec::new(),
         };
         let subject = Subject::Watchers(Box::new(audience));
-        let id = self.table.insert_subscription(dialog, subject, new);
-        if let Some(followed) = self.winfo.followed.get_mut(&topic) {
+        let id = table.insert_subscription(dialog, subject, new);
+        if let Some(followed) = self.followed.get_mut(&topic) {
             followed.subscriptions.push(id);
             return id;
         }
@@ -158,10 +160,10 @@ impl Engine {
             subscriptions: vec![id],
             watchers: (0..turn.options.shards).map(|_| None).collect(),
         };
-        self.winfo.followed.insert(topic.clone(), followed);
+        self.followed.insert(topic.clone(), followed);
         let (aor, package) = topic;
         let follower = turn.options.id;
-        turn.to_all(|| Mail::FollowWatchers {
+        turn.send_to_all(|| Mail::FollowWatchers {
             aor: aor.clone(),
             package,
             follower,
@@ -176,17 +178,17 @@ impl Engine {
         audience: Audience,
         turn: &mut Turn<'_>,
     ) {
-        let Some(followed) = self.winfo.followed.get_mut(&audience.topic) else {
+        let Some(followed) = self.followed.get_mut(&audience.topic) else {
             return;
         };
         followed.subscriptions.retain(|it| *it != id);
         if !followed.subscriptions.is_empty() {
             return;
         }
-        self.winfo.followed.remove(&audience.topic);
+        self.followed.remove(&audience.topic);
         let (aor, package) = audience.topic;
         let follower = turn.options.id;
-        turn.to_all(|| Mail::UnfollowWatchers {
+        turn.send_to_all(|| Mail::UnfollowWatchers {
             aor: aor.clone(),
             package,
             follower,
@@ -194,7 +196,7 @@ impl Engine {
     }
 
     /// From a shard: the watchers it has.
-    pub(crate) fn handle_watchers_here(&mut self, told: WatchersHere) {
+    pub(crate) fn handle_watchers_here(&mut self, told: WatchersHere, table: &mut Table) {
         let WatchersHere {
             aor,
             package,
@@ -202,7 +204,7 @@ impl Engine {
             mut watchers,
             ended,
         } = told;
-        let Some(followed) = self.winfo.followed.get_mut(&(aor, package)) else {
+        let Some(followed) = self.followed.get_mut(&(aor, package)) else {
             return;
         };
         let Some(known) = followed.watchers.get_mut(usize::from(shard.0)) else {
@@ -229,14 +231,14 @@ impl Engine {
         }
         *known = Some(watchers);
         for id in &followed.subscriptions {
-            let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            let Some(subscription) = table.subscriptions.get_mut(id.0 as usize) else {
                 continue;
             };
             if let Subject::Watchers(audience) = &mut subscription.subject {
                 let room = WATCHERS_MAX.saturating_sub(audience.gone.len());
                 audience.gone.extend(gone.iter().take(room).cloned());
             }
-            subscription.want(Wants::Change, *id, &mut self.queue);
+            subscription.want(Wants::Change, *id, &mut table.queue);
         }
     }
 
@@ -244,9 +246,10 @@ impl Engine {
     pub(crate) fn write_watchers(
         &mut self,
         id: SubscriptionId,
+        table: &mut Table,
         turn: &mut Turn<'_>,
     ) -> Option<Body> {
-        let subscription = self.table.subscription(id)?;
+        let subscription = table.subscription(id)?;
         let Subject::Watchers(audience) = &subscription.subject else {
             return None;
         };
@@ -254,7 +257,7 @@ impl Engine {
         let mut watchers = Vec::new();
         // A policy may have it that nobody is shown.
         if subscription.decision.handling == Handling::Allow {
-            let followed = self.winfo.followed.get(&audience.topic)?;
+            let followed = self.followed.get(&audience.topic)?;
             for known in &followed.watchers {
                 watchers.extend_from_slice(known.as_ref()?);
             }
@@ -278,20 +281,21 @@ impl Engine {
 }
 
 // As a shard that has watchers.
-impl Engine {
+impl WatcherInfos {
     /// A shard wants to know who watches a presentity.
     pub(crate) fn handle_follow_watchers(
         &mut self,
         aor: Aor,
         package: Package,
         follower: ShardId,
+        table: &mut Table,
         turn: &mut Turn<'_>,
     ) {
-        let followers = self.winfo.followers.entry(aor.clone()).or_default();
+        let followers = self.followers.entry(aor.clone()).or_default();
         if !followers.contains(&(package, follower)) {
             followers.push((package, follower));
         }
-        self.tell_watchers(follower, (aor, package), Vec::new(), turn);
+        self.tell_watchers(follower, (aor, package), Vec::new(), table, turn);
     }
 
     /// A shard need not know any more.
@@ -301,26 +305,26 @@ impl Engine {
         package: Package,
         follower: ShardId,
     ) {
-        if let Some(followers) = self.winfo.followers.get_mut(aor) {
+        if let Some(followers) = self.followers.get_mut(aor) {
             followers.retain(|it| *it != (package, follower));
             if followers.is_empty() {
-                self.winfo.followers.remove(aor);
+                self.followers.remove(aor);
             }
         }
     }
 
     /// The watchers of a presentity may be others, or stand otherwise.
     pub(crate) fn note_watchers_of(&mut self, aor: &Aor) {
-        if self.winfo.is_followed(aor) {
-            self.winfo.note(aor.clone());
+        if self.is_followed(aor) {
+            self.note(aor.clone());
         }
     }
 
     /// A subscription began, or stands otherwise.
-    pub(crate) fn note_watcher(&mut self, id: SubscriptionId) {
-        self.forget_waiting(id);
-        for (aor, _) in self.followed_by(id) {
-            self.winfo.note(aor);
+    pub(crate) fn note_watcher(&mut self, id: SubscriptionId, table: &mut Table) {
+        self.forget_waiting(id, table);
+        for (aor, _) in self.followed_by(id, table) {
+            self.note(aor);
         }
     }
 
@@ -329,10 +333,11 @@ impl Engine {
         &mut self,
         id: SubscriptionId,
         reason: Termination,
+        table: &mut Table,
         turn: &Turn<'_>,
     ) {
         if reason == Termination::Timeout {
-            self.remember_waiting(id, turn);
+            self.remember_waiting(id, table, turn);
         }
         let event = match reason {
             Termination::Deactivated => WatcherEvent::Deactivated,
@@ -340,22 +345,22 @@ impl Engine {
             Termination::Rejected => WatcherEvent::Rejected,
             Termination::NoResource => WatcherEvent::NoResource,
         };
-        for (aor, number) in self.followed_by(id) {
-            let watcher = self.watcher_id(id, number);
-            self.winfo.ended.extend(watcher.map(|id| (id, event)));
-            self.winfo.note(aor);
+        for (aor, number) in self.followed_by(id, table) {
+            let watcher = table.watcher_id(id, number);
+            self.ended.extend(watcher.map(|id| (id, event)));
+            self.note(aor);
         }
     }
 
     /// The followed presentities that a subscription watches, each with its number in its list.
-    fn followed_by(&self, id: SubscriptionId) -> Vec<(Aor, u32)> {
-        let subscription = self.table.subscription(id);
-        let Some(subscription) = subscription.filter(|_| !self.winfo.followers.is_empty()) else {
+    fn followed_by(&self, id: SubscriptionId, table: &mut Table) -> Vec<(Aor, u32)> {
+        let subscription = table.subscription(id);
+        let Some(subscription) = subscription.filter(|_| !self.followers.is_empty()) else {
             return Vec::new();
         };
         let followed = |post: Post, number: u32| {
-            let aor = &self.table.watched(post.watched)?.aor;
-            let is_followed = self.winfo.followers.contains_key(aor);
+            let aor = &table.watched(post.watched)?.aor;
+            let is_followed = self.followers.contains_key(aor);
             is_followed.then(|| (aor.clone(), number))
         };
         match &subscription.subject {
@@ -374,12 +379,12 @@ impl Engine {
     }
 
     /// At the end of a turn: tells who wants to know of what changed in it.
-    pub(crate) fn report_watchers(&mut self, turn: &mut Turn<'_>) {
-        let ended = std::mem::take(&mut self.winfo.ended);
-        for aor in std::mem::take(&mut self.winfo.changed) {
-            let followers = self.winfo.followers.get(&aor).cloned();
+    pub(crate) fn report_watchers(&mut self, table: &mut Table, turn: &mut Turn<'_>) {
+        let ended = std::mem::take(&mut self.ended);
+        for aor in std::mem::take(&mut self.changed) {
+            let followers = self.followers.get(&aor).cloned();
             for (package, follower) in followers.unwrap_or_default() {
-                self.tell_watchers(follower, (aor.clone(), package), ended.clone(), turn);
+                self.tell_watchers(follower, (aor.clone(), package), ended.clone(), table, turn);
             }
         }
     }
@@ -389,9 +394,10 @@ impl Engine {
         follower: ShardId,
         topic: Topic,
         ended: Vec<(u64, WatcherEvent)>,
+        table: &mut Table,
         turn: &mut Turn<'_>,
     ) {
-        let watchers = self.watchers_here(&topic, turn);
+        let watchers = self.watchers_here(&topic, table, turn);
         let (aor, package) = topic;
         let told = WatchersHere {
             aor,
@@ -404,17 +410,22 @@ impl Engine {
     }
 
     /// The watchers of this shard, in the order of their ids.
-    fn watchers_here(&mut self, topic: &Topic, turn: &mut Turn<'_>) -> Vec<Watcher> {
+    fn watchers_here(
+        &mut self,
+        topic: &Topic,
+        table: &mut Table,
+        turn: &mut Turn<'_>,
+    ) -> Vec<Watcher> {
         let (aor, package) = topic;
-        let watched = self.table.watched_by_aor(aor);
+        let watched = table.watched_by_aor(aor);
         let here = watched.map_or(&[][..], |watched| &watched.watchers);
         let mut watchers: Vec<Watcher> = here
             .iter()
             .filter_map(|watcher| {
-                self.watcher(watcher.subscription, watcher.resource, *package, turn)
+                table.watcher(watcher.subscription, watcher.resource, *package, turn)
             })
             .collect();
-        let waiting = self.winfo.waiting.iter();
+        let waiting = self.waiting.iter();
         watchers.extend(
             waiting
                 .filter(|waiting| waiting.topic == *topic)
@@ -425,7 +436,10 @@ impl Engine {
         watchers.truncate(WATCHERS_MAX);
         watchers
     }
+}
 
+// As a shard that has watchers.
+impl Table {
     /// A watcher, as the presentity may know it; None for one that is none, or of another package.
     fn watcher(
         &self,
@@ -434,7 +448,7 @@ impl Engine {
         package: Package,
         turn: &Turn<'_>,
     ) -> Option<Watcher> {
-        let subscription = self.table.subscription(id)?;
+        let subscription = self.subscription(id)?;
         if subscription.package != package || subscription.phase != Phase::Active {
             return None;
         }
@@ -451,7 +465,7 @@ impl Engine {
             // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
             Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
         };
-        let entry = self.table.dialog(subscription.dialog)?;
+        let entry = self.dialog(subscription.dialog)?;
         Some(Watcher {
             id: self.watcher_id(id, number)?,
             status,
@@ -459,14 +473,14 @@ impl Engine {
             uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
             display: self
                 .identity_of(id, turn)
-                .and_then(|identity| identity.display(&turn.directory)),
+                .and_then(|identity| identity.display(turn.directory)),
         })
     }
 
     /// Names a watcher for its life: `number` is its resource's in a list, 0 for none.
     fn watcher_id(&self, id: SubscriptionId, number: u32) -> Option<u64> {
-        let subscription = self.table.subscription(id)?;
-        let dialog = &self.table.dialog(subscription.dialog)?.dialog;
+        let subscription = self.subscription(id)?;
+        let dialog = &self.dialog(subscription.dialog)?.dialog;
         let octets = [
             dialog.call_id(),
             b"\0",
@@ -480,23 +494,23 @@ impl Engine {
 }
 
 // Those who wait.
-impl Engine {
+impl WatcherInfos {
     /// A subscription that nobody decided about ended: its watcher waits from now on.
-    fn remember_waiting(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
-        let Some(subscription) = self.table.subscription(id) else {
+    fn remember_waiting(&mut self, id: SubscriptionId, table: &mut Table, turn: &Turn<'_>) {
+        let Some(subscription) = table.subscription(id) else {
             return;
         };
         if subscription.decision.handling != Handling::Confirm {
             return;
         }
         let post = subscription.subject.post();
-        let aor = post.and_then(|post| Some(self.table.watched(post.watched)?.aor.clone()));
+        let aor = post.and_then(|post| Some(table.watched(post.watched)?.aor.clone()));
         let (Some(aor), package) = (aor, subscription.package) else {
             return;
         };
         let (Some(watcher), Some(identity)) = (
-            self.watcher(id, 0, package, turn),
-            self.identity_of(id, turn),
+            table.watcher(id, 0, package, turn),
+            table.identity_of(id, turn),
         ) else {
             return;
         };
@@ -505,16 +519,16 @@ impl Engine {
             event: WatcherEvent::Timeout,
             ..watcher
         };
-        self.forget_waiting(id);
+        self.forget_waiting(id, table);
         let now = turn.now;
         let is_over = |waiting: &Waiting| waiting.until <= now;
         let is_full = |waiting: &VecDeque<Waiting>| waiting.len() >= WAITING_MAX;
-        while is_full(&self.winfo.waiting) || self.winfo.waiting.front().is_some_and(is_over) {
-            if let Some(forgotten) = self.winfo.waiting.pop_front() {
+        while is_full(&self.waiting) || self.waiting.front().is_some_and(is_over) {
+            if let Some(forgotten) = self.waiting.pop_front() {
                 self.end_waiting(&forgotten, WatcherEvent::GiveUp);
             }
         }
-        self.winfo.waiting.push_back(Waiting {
+        self.waiting.push_back(Waiting {
             topic: (aor, package),
             identity,
             watcher,
@@ -523,33 +537,33 @@ impl Engine {
     }
 
     /// Who waits came back.
-    fn forget_waiting(&mut self, id: SubscriptionId) {
-        if self.winfo.waiting.is_empty() {
+    fn forget_waiting(&mut self, id: SubscriptionId, table: &mut Table) {
+        if self.waiting.is_empty() {
             return;
         }
-        let Some(subscription) = self.table.subscription(id) else {
+        let Some(subscription) = table.subscription(id) else {
             return;
         };
         let (Some(aor), Some(entry)) = (
-            self.table.aor_of(subscription),
-            self.table.dialog(subscription.dialog),
+            table.aor_of(subscription),
+            table.dialog(subscription.dialog),
         ) else {
             return;
         };
         let uri = String::from_utf8_lossy(entry.watcher_uri());
         let package = subscription.package;
-        self.winfo.waiting.retain(|waiting| {
+        self.waiting.retain(|waiting| {
             *waiting.watcher.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
         });
     }
 
     /// The rules are others: they may have decided about those who wait.
     pub(crate) fn review_waiting(&mut self, turn: &Turn<'_>) {
-        for waiting in std::mem::take(&mut self.winfo.waiting) {
+        for waiting in std::mem::take(&mut self.waiting) {
             let (aor, package) = &waiting.topic;
-            let decision = self.decide(&waiting.identity, aor, *package, turn);
+            let decision = decide(&waiting.identity, aor, *package, turn);
             match decision.handling {
-                Handling::Confirm => self.winfo.waiting.push_back(waiting),
+                Handling::Confirm => self.waiting.push_back(waiting),
                 Handling::Block => self.end_waiting(&waiting, WatcherEvent::Rejected),
                 Handling::PoliteBlock | Handling::Allow => {
                     self.end_waiting(&waiting, WatcherEvent::Approved);
@@ -560,9 +574,9 @@ impl Engine {
 
     fn end_waiting(&mut self, waiting: &Waiting, event: WatcherEvent) {
         let (aor, _) = &waiting.topic;
-        if self.winfo.is_followed(aor) {
-            self.winfo.ended.push((waiting.watcher.id, event));
-            self.winfo.note(aor.clone());
+        if self.is_followed(aor) {
+            self.ended.push((waiting.watcher.id, event));
+            self.note(aor.clone());
         }
     }
 }

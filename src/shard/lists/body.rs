@@ -7,11 +7,12 @@ use crate::presence::document::Format;
 use crate::presence::document::multipart;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::rlmi;
-use crate::shard::engine::Engine;
 use crate::shard::lists::ListState;
 use crate::shard::lists::Selection;
 use crate::shard::lists::state::Standing;
+use crate::shard::notify::Notifier;
 use crate::shard::subscription::Subject;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::SubscriptionId;
 use crate::shard::turn::Turn;
 
@@ -25,24 +26,25 @@ pub(crate) struct ListBody {
     pub(crate) is_deflated: bool,
 }
 
-impl Engine {
+impl Notifier {
     /// Writes what was selected, and takes it from what the list has to tell.
     pub(crate) fn write_resources(
         &mut self,
         id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<ListBody> {
-        let deflated = self.notifier.selection.deflated.clone();
+        let deflated = self.selection.deflated.clone();
         let is_deflated = deflated.is_some();
         let octets = match deflated {
             Some(deflated) => deflated,
-            None => self.write_list_body(id, turn)?,
+            None => self.write_list_body(id, subscriptions, turn)?,
         };
-        let subscription = self.table.subscriptions.get_mut(id.0 as usize)?;
+        let subscription = subscriptions.table.subscriptions.get_mut(id.0 as usize)?;
         let Subject::List(list) = &mut subscription.subject else {
             return None;
         };
-        let selection = &self.notifier.selection;
+        let selection = &self.selection;
         list.told(selection);
         Some(ListBody {
             octets,
@@ -56,13 +58,14 @@ impl Engine {
     pub(super) fn write_list_body(
         &self,
         id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = self.table.subscription(id)?;
+        let subscription = subscriptions.table.subscription(id)?;
         let Subject::List(list) = &subscription.subject else {
             return None;
         };
-        let selection = &self.notifier.selection;
+        let selection = &self.selection;
         let dialect = selection.dialect();
         let arena = &mut turn.out.arena;
         let start = arena.len();

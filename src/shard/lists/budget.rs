@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use crate::presence::list::ListStyle;
 use crate::shard::content::Content;
-use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
 use crate::shard::lists::Encoding;
+use crate::shard::notify::Notifier;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subject;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
@@ -33,16 +35,17 @@ pub(crate) struct Budget {
     pub(crate) resources: usize,
 }
 
-impl Engine {
+impl Notifier {
     /// The budget of the next NOTIFY of a list subscription; one resource is always told, however
     /// long.
     pub(crate) fn list_budget(
         &mut self,
         id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Budget> {
-        let subscription = self.table.subscription(id)?;
-        let entry = self.table.dialog(subscription.dialog)?;
+        let subscription = subscriptions.table.subscription(id)?;
+        let entry = subscriptions.table.dialog(subscription.dialog)?;
         let Subject::List(list) = &subscription.subject else {
             return None;
         };
@@ -50,7 +53,13 @@ impl Engine {
         let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
         let of_profile = entry.profile.list_octets.map(|octets| octets as usize);
         let datagram = of_profile.unwrap_or(UDP_OCTETS);
-        let is_reliable = self.table.ways.of(entry.way).flow.transport.is_reliable();
+        let is_reliable = subscriptions
+            .table
+            .ways
+            .of(entry.way)
+            .flow
+            .transport
+            .is_reliable();
         let message = match (is_reliable, tells_all) {
             (true, _) => STREAM_OCTETS,
             (false, true) => datagram,
@@ -66,7 +75,7 @@ impl Engine {
         };
         let inflates = subscription.terms.as_ref().is_some_and(|it| it.inflates);
         let may_deflate_all = inflates && list.owes_full;
-        let octets = message.saturating_sub(self.head_octets(id, turn));
+        let octets = message.saturating_sub(self.head_octets(id, subscriptions, turn));
         let inflated_octets = match may_deflate_all {
             true => STREAM_OCTETS,
             false => octets,
@@ -84,30 +93,36 @@ impl Engine {
         &mut self,
         id: SubscriptionId,
         content: &Content,
+        subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
         const PAUSE: Duration = Duration::from_secs(1);
         let octets = match content {
-            Content::Resources => self.notifier.selection.octets(),
+            Content::Resources => self.selection.octets(),
             Content::Empty(_) | Content::Document(_) | Content::Withheld => 0,
         };
-        let copies = self.notifier.copies.octets();
+        let copies = self.copies.octets();
         let fits =
             octets <= PATH_OCTETS || copies + octets <= turn.options.retransmission_octets_max;
-        let flow = self.flow_of(id).filter(|_| !fits);
+        let flow = subscriptions
+            .table
+            .flow_of_subscription(id)
+            .filter(|_| !fits);
         if flow.is_none_or(|flow| flow.transport.is_reliable()) {
             return false;
         }
         turn.counters.notifies_short_of_room += 1;
-        if let Some(subscription) = self.table.subscription_mut(id) {
+        if let Some(subscription) = subscriptions.table.subscription_mut(id) {
             subscription.not_before = Some(turn.now + PAUSE);
         }
-        self.arm_subscription(id, turn);
+        subscriptions.table.arm_subscription(id, turn);
         true
     }
+}
 
-    fn flow_of(&self, id: SubscriptionId) -> Option<Flow> {
-        let entry = self.table.dialog(self.table.subscription(id)?.dialog)?;
-        Some(self.table.flow_of(entry))
+impl Table {
+    fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
+        let entry = self.dialog(self.subscription(id)?.dialog)?;
+        Some(self.flow_of(entry))
     }
 }

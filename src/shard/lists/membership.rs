@@ -13,17 +13,21 @@ use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::presence::subscription::Package;
 use crate::shard::directory::Directory;
-use crate::shard::engine::Engine;
 use crate::shard::identity::Identity;
+use crate::shard::identity::decide;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::ListState;
 use crate::shard::lists::state::Standing;
+use crate::shard::presentities::begin_watch;
+use crate::shard::presentities::end_watch;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::Subject;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::DialogId;
 use crate::shard::table::Post;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::table::Watcher;
 use crate::shard::turn::Turn;
 use crate::sip::uri::sip_uri;
@@ -55,7 +59,7 @@ fn style(resolved: &Resolved, profile: &Profile) -> ListStyle {
     }
 }
 
-impl Engine {
+impl Subscriptions {
     /// Adds a subscription to a list, with a watcher for each of its resources.
     pub(crate) fn add_list(
         &mut self,
@@ -76,7 +80,7 @@ impl Engine {
         let id = self
             .table
             .insert_subscription(dialog, Subject::List(Box::new(list)), new);
-        self.render_anew(id);
+        self.table.render_anew(id);
         self.fill(id, &plan.resolved, package, turn);
         id
     }
@@ -112,38 +116,22 @@ impl Engine {
         let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
         abandoned.retain(|roster| !resolved.rosters.contains(roster));
         let old_posts = list.empty();
-        self.render_anew(id);
+        self.table.render_anew(id);
         self.abandon_rosters(id, &abandoned, turn);
         self.fill(id, resolved, package, turn);
         for post in old_posts {
             self.leave_resource(post, turn);
         }
-        self.want(id, Wants::Change);
-    }
-
-    /// A subscription is told as its family of phones needs it; a consolidated list with all dialogs
-    /// of each resource (W:B5.19).
-    pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
-        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
-            return;
-        };
-        let Some(entry) = self.table.dialogs.get(subscription.dialog.0 as usize) else {
-            return;
-        };
-        let rendering = &mut subscription.view.rendering;
-        *rendering = entry.profile.rendering;
-        if let Subject::List(list) = &subscription.subject {
-            rendering.all_dialogs |= list.style == ListStyle::Broadworks;
-        }
+        self.table.want(id, Wants::Change);
     }
 
     /// A resource watches no longer.
     fn leave_resource(&mut self, post: Post, turn: &mut Turn<'_>) {
         if let Some(aor) = self.table.watched(post.watched).map(|it| it.aor.clone()) {
-            self.note_watchers_of(&aor);
+            self.winfo.note_watchers_of(&aor);
         }
         if let Some(unwatched) = self.table.leave(post) {
-            self.end_watch(&unwatched.aor, turn);
+            end_watch(&unwatched.aor, turn);
         }
     }
 
@@ -173,14 +161,16 @@ impl Engine {
         package: Package,
         turn: &mut Turn<'_>,
     ) {
-        let decision = self.decide_resource(id, member.aor.as_ref(), package, turn);
+        let decision = self
+            .table
+            .decide_resource(id, member.aor.as_ref(), package, turn);
         let known = known(member, turn.directory);
         let standing = if known.is_some() {
             Standing::Live
         } else {
             Standing::Unknown
         };
-        let Some(list) = self.list_mut(id) else {
+        let Some(list) = self.table.list_mut(id) else {
             return;
         };
         if list.resources.len() >= RESOURCES_MAX && !list.reuse_gone() {
@@ -204,40 +194,13 @@ impl Engine {
             .table
             .watched(watched)
             .is_some_and(|watched| watched.composed.is_some());
-        if let Some(list) = self.list_mut(id) {
+        if let Some(list) = self.table.list_mut(id) {
             list.set_post(place, post, is_known);
         }
         if is_new {
-            self.begin_watch(aor, turn);
+            begin_watch(aor, turn);
         }
-        self.note_watchers_of(aor);
-    }
-
-    fn decide_resource(
-        &self,
-        id: SubscriptionId,
-        aor: Option<&Aor>,
-        package: Package,
-        turn: &Turn<'_>,
-    ) -> Decision {
-        match (aor, self.identity_of(id, turn)) {
-            (Some(aor), Some(identity)) => self.decide(&identity, aor, package, turn),
-            _ => Decision::NOTHING,
-        }
-    }
-
-    /// Who the watcher of a subscription is.
-    pub(crate) fn identity_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Identity> {
-        let subscription = self.table.subscription(id)?;
-        let entry = self.table.dialog(subscription.dialog)?;
-        let domain = self.table.aor_of(subscription)?.domain();
-        let peer = self.table.flow_of(entry).peer.ip();
-        Some(Identity::new(
-            entry.watcher_uri(),
-            peer,
-            domain,
-            turn.directory,
-        ))
+        self.winfo.note_watchers_of(aor);
     }
 
     /// The rules may be others, or the way the phone comes: resources are decided anew.
@@ -245,17 +208,21 @@ impl Engine {
         let Some(package) = self.table.subscription(id).map(|it| it.package) else {
             return;
         };
-        let places = self.list_mut(id).map_or(0, |list| list.resources.len());
+        let places = self
+            .table
+            .list_mut(id)
+            .map_or(0, |list| list.resources.len());
         let mut is_changed = false;
         for place in 0..places {
             let aor = self
+                .table
                 .list_mut(id)
                 .and_then(|list| list.resources[place].post);
             let aor = aor
                 .and_then(|post| self.table.watched(post.watched))
                 .map(|watched| watched.aor.clone());
-            let decision = self.decide_resource(id, aor.as_ref(), package, turn);
-            if let Some(list) = self.list_mut(id)
+            let decision = self.table.decide_resource(id, aor.as_ref(), package, turn);
+            if let Some(list) = self.table.list_mut(id)
                 && aor.is_some()
                 && list.resources[place].decision != decision
             {
@@ -263,12 +230,12 @@ impl Engine {
                 list.mark(place as u32);
                 is_changed = true;
                 if let Some(aor) = &aor {
-                    self.note_watchers_of(aor);
+                    self.winfo.note_watchers_of(aor);
                 }
             }
         }
         if is_changed {
-            self.want(id, Wants::Change);
+            self.table.want(id, Wants::Change);
         }
     }
 
@@ -290,7 +257,7 @@ impl Engine {
         if !fits {
             return;
         }
-        match self.list_mut(id).and_then(|list| list.place_of(aor)) {
+        match self.table.list_mut(id).and_then(|list| list.place_of(aor)) {
             None => {
                 let member = Member {
                     uri: sip_uri(aor.user(), aor.domain()).into(),
@@ -300,8 +267,9 @@ impl Engine {
                 self.add_member(id, &member, false, package, turn);
             }
             Some(place) => {
-                let decision = self.decide_resource(id, Some(aor), package, turn);
+                let decision = self.table.decide_resource(id, Some(aor), package, turn);
                 let needs_watch = self
+                    .table
                     .list_mut(id)
                     .is_some_and(|list| list.revive(place, decision));
                 if needs_watch {
@@ -309,7 +277,63 @@ impl Engine {
                 }
             }
         }
-        self.want(id, Wants::Change);
+        self.table.want(id, Wants::Change);
+    }
+
+    /// Resources that were told to be gone watch no longer.
+    pub(crate) fn release_gone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let posts: Vec<_> = match self.table.list_mut(id) {
+            Some(list) if list.has_leavers() => list.take_gone_posts(),
+            _ => return,
+        };
+        for post in posts {
+            self.leave_resource(post, turn);
+        }
+    }
+}
+
+impl Table {
+    /// A subscription is told as its family of phones needs it; a consolidated list with all dialogs
+    /// of each resource (W:B5.19).
+    pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let Some(entry) = self.dialogs.get(subscription.dialog.0 as usize) else {
+            return;
+        };
+        let rendering = &mut subscription.view.rendering;
+        *rendering = entry.profile.rendering;
+        if let Subject::List(list) = &subscription.subject {
+            rendering.all_dialogs |= list.style == ListStyle::Broadworks;
+        }
+    }
+
+    fn decide_resource(
+        &self,
+        id: SubscriptionId,
+        aor: Option<&Aor>,
+        package: Package,
+        turn: &Turn<'_>,
+    ) -> Decision {
+        match (aor, self.identity_of(id, turn)) {
+            (Some(aor), Some(identity)) => decide(&identity, aor, package, turn),
+            _ => Decision::NOTHING,
+        }
+    }
+
+    /// Who the watcher of a subscription is.
+    pub(crate) fn identity_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Identity> {
+        let subscription = self.subscription(id)?;
+        let entry = self.dialog(subscription.dialog)?;
+        let domain = self.aor_of(subscription)?.domain();
+        let peer = self.flow_of(entry).peer.ip();
+        Some(Identity::new(
+            entry.watcher_uri(),
+            peer,
+            domain,
+            turn.directory,
+        ))
     }
 
     /// Somebody of a domain is there no longer.
@@ -322,20 +346,9 @@ impl Engine {
         }
     }
 
-    /// Resources that were told to be gone watch no longer.
-    pub(crate) fn release_gone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let posts: Vec<_> = match self.list_mut(id) {
-            Some(list) if list.has_leavers() => list.take_gone_posts(),
-            _ => return,
-        };
-        for post in posts {
-            self.leave_resource(post, turn);
-        }
-    }
-
     /// The list of a subscription to one.
     pub(super) fn list_mut(&mut self, id: SubscriptionId) -> Option<&mut ListState> {
-        match &mut self.table.subscription_mut(id)?.subject {
+        match &mut self.subscription_mut(id)?.subject {
             Subject::List(list) => Some(list),
             _ => None,
         }

@@ -7,7 +7,7 @@
 mod body;
 mod budget;
 mod membership;
-mod request;
+pub(crate) mod request;
 mod selection;
 mod state;
 

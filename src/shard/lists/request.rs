@@ -20,12 +20,13 @@ use crate::shard::checks::decoded_body;
 use crate::shard::checks::has_token;
 use crate::shard::checks::is_body_optional;
 use crate::shard::directory::Directory;
-use crate::shard::engine::Engine;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::ListPlan;
 use crate::shard::respond::Refusal;
 use crate::shard::subscription::Subject;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::SubscriptionId;
+use crate::shard::table::Table;
 use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -88,104 +89,104 @@ pub(crate) fn requires_list(message: &Message<'_>) -> bool {
     has_token(message, HeaderName::Require, b"recipient-list-subscribe")
 }
 
-impl Engine {
-    /// The list in the body of a SUBSCRIBE; None when there is none. No package of these takes
-    /// another body: filters are answered as a type we do not know (W:B6.3).
-    pub(crate) fn read_list<'d>(
-        &self,
-        message: &Message<'_>,
-        turn: &Turn<'d>,
-    ) -> Result<Option<Arc<Resolved>>, Refusal<'d>> {
-        if message.body().is_empty() {
-            return Ok(None);
-        }
-        if content_type(message) != resource_lists::CONTENT_TYPE {
-            if is_body_optional(message) {
-                return Ok(None);
-            }
-            check_encoding(message)?;
-            return Err(Refusal::MediaType(resource_lists::CONTENT_TYPE));
-        }
-        let body = decoded_body(message)?;
-        let entries = resource_lists::parse(&body).map_err(|fault| match fault {
-            DocumentFault::TooLarge => TOO_MANY,
-            _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
-        })?;
-        let mut gathered = Gathered::default();
-        for entry in &entries {
-            let aor = address_of_record(entry.uri.as_bytes(), turn.directory);
-            let nested = aor.as_ref().and_then(|aor| turn.directory.list(aor));
-            // A list that fills by itself is served by its own name alone, to who may (W:D4.9).
-            let fills_itself = nested
-                .as_ref()
-                .is_some_and(|nested| !nested.rosters.is_empty());
-            match (&aor, nested) {
-                (Some(list), Some(nested)) if !fills_itself => {
-                    gathered.add_list(list, &nested)?;
-                }
-                _ => {
-                    let aor = aor.filter(|_| !fills_itself);
-                    gathered.add(member_of(entry, aor, turn.directory))?;
-                }
-            }
-        }
-        Ok(Some(Arc::new(Resolved {
-            members: gathered.members,
-            ..Resolved::default()
-        })))
+/// The list in the body of a SUBSCRIBE; None when there is none. No package of these takes
+/// another body: filters are answered as a type we do not know (W:B6.3).
+pub(crate) fn read_list<'d>(
+    message: &Message<'_>,
+    turn: &Turn<'d>,
+) -> Result<Option<Arc<Resolved>>, Refusal<'d>> {
+    if message.body().is_empty() {
+        return Ok(None);
     }
-
-    /// Whether the subscription is to a list, and how it will be told.
-    pub(crate) fn plan_list<'d>(
-        &self,
-        message: &Message<'_>,
-        aor: &Aor,
-        package: Package,
-        profile: &Profile,
-        of_body: Option<&Arc<Resolved>>,
-        turn: &Turn<'d>,
-    ) -> Result<Option<ListPlan>, Refusal<'d>> {
-        if let Some(list) = of_body {
-            if !package.is_for_lists() {
-                return Err(Refusal::BadListEvent);
-            }
-            return Ok(Some(ListPlan {
-                encoding: Encoding::Rlmi,
-                resolved: Arc::clone(list),
-                is_of_body: true,
-            }));
-        }
-        let Some(resolved) = turn.directory.list(aor) else {
+    if content_type(message) != resource_lists::CONTENT_TYPE {
+        if is_body_optional(message) {
             return Ok(None);
-        };
+        }
+        check_encoding(message)?;
+        return Err(Refusal::MediaType(resource_lists::CONTENT_TYPE));
+    }
+    let body = decoded_body(message)?;
+    let entries = resource_lists::parse(&body).map_err(|fault| match fault {
+        DocumentFault::TooLarge => TOO_MANY,
+        _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
+    })?;
+    let mut gathered = Gathered::default();
+    for entry in &entries {
+        let aor = address_of_record(entry.uri.as_bytes(), turn.directory);
+        let nested = aor.as_ref().and_then(|aor| turn.directory.list(aor));
+        // A list that fills by itself is served by its own name alone, to who may (W:D4.9).
+        let fills_itself = nested
+            .as_ref()
+            .is_some_and(|nested| !nested.rosters.is_empty());
+        match (&aor, nested) {
+            (Some(list), Some(nested)) if !fills_itself => {
+                gathered.add_list(list, &nested)?;
+            }
+            _ => {
+                let aor = aor.filter(|_| !fills_itself);
+                gathered.add(member_of(entry, aor, turn.directory))?;
+            }
+        }
+    }
+    Ok(Some(Arc::new(Resolved {
+        members: gathered.members,
+        ..Resolved::default()
+    })))
+}
+
+/// Whether the subscription is to a list, and how it will be told.
+pub(crate) fn plan_list<'d>(
+    message: &Message<'_>,
+    aor: &Aor,
+    package: Package,
+    profile: &Profile,
+    of_body: Option<&Arc<Resolved>>,
+    turn: &Turn<'d>,
+) -> Result<Option<ListPlan>, Refusal<'d>> {
+    if let Some(list) = of_body {
         if !package.is_for_lists() {
-            // The list is there, but not for this package (W:B5.18).
             return Err(Refusal::BadListEvent);
         }
-        let knows_lists = profile.assumes_eventlist
-            || has_token(message, HeaderName::Supported, b"eventlist")
-            || has_token(message, HeaderName::Require, b"eventlist");
-        let encoding = if knows_lists {
-            Encoding::Rlmi
-        } else if resolved.rosters.is_empty() {
-            return Err(Refusal::ListRequired);
-        } else {
-            Encoding::Series
-        };
-        Ok(Some(ListPlan {
-            encoding,
-            resolved,
-            is_of_body: false,
-        }))
+        return Ok(Some(ListPlan {
+            encoding: Encoding::Rlmi,
+            resolved: Arc::clone(list),
+            is_of_body: true,
+        }));
     }
+    let Some(resolved) = turn.directory.list(aor) else {
+        return Ok(None);
+    };
+    if !package.is_for_lists() {
+        // The list is there, but not for this package (W:B5.18).
+        return Err(Refusal::BadListEvent);
+    }
+    let knows_lists = profile.assumes_eventlist
+        || has_token(message, HeaderName::Supported, b"eventlist")
+        || has_token(message, HeaderName::Require, b"eventlist");
+    let encoding = if knows_lists {
+        Encoding::Rlmi
+    } else if resolved.rosters.is_empty() {
+        return Err(Refusal::ListRequired);
+    } else {
+        Encoding::Series
+    };
+    Ok(Some(ListPlan {
+        encoding,
+        resolved,
+        is_of_body: false,
+    }))
+}
 
+impl Table {
     /// A subscription that is a fetch, if it is to a list, lasts until all of it is told.
     pub(crate) fn fetch_list(&mut self, id: SubscriptionId) {
         if let Some(list) = self.list_mut(id) {
             list.is_fetch = true;
         }
     }
+}
 
+impl Subscriptions {
     /// A SUBSCRIBE with another list in its body replaces the one before; one without keeps it
     /// (W:B5.14). Whether it did.
     pub(crate) fn replace_list(

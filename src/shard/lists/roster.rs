@@ -9,10 +9,11 @@ use smallvec::SmallVec;
 use crate::presence::Aor;
 use crate::presence::list::Roster;
 use crate::presence::list::RosterKind;
-use crate::shard::engine::Engine;
+use crate::shard::compositor::Compositor;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;
 use crate::shard::subscription::Wants;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::SubscriptionId;
 use crate::shard::turn::Turn;
 
@@ -79,7 +80,7 @@ impl Rosters {
     }
 }
 
-impl Engine {
+impl Subscriptions {
     /// A subscription follows a roster from now on; who is there as far as is known.
     pub(crate) fn attend(
         &mut self,
@@ -104,7 +105,7 @@ impl Engine {
         };
         self.rosters.watched.insert(domain.clone(), watched);
         let watcher = turn.options.id;
-        turn.to_all(|| Mail::WatchDomain {
+        turn.send_to_all(|| Mail::WatchDomain {
             domain: domain.clone(),
             watcher,
             watch,
@@ -126,82 +127,9 @@ impl Engine {
             watched.subscriptions.retain(|it| *it != (id, roster.kind));
             if watched.subscriptions.is_empty() {
                 self.rosters.watched.remove(&roster.domain);
-                self.unwatch_domain(&roster.domain, turn);
+                unwatch_domain(&roster.domain, turn);
             }
         }
-    }
-
-    fn unwatch_domain(&mut self, domain: &str, turn: &mut Turn<'_>) {
-        let watcher = turn.options.id;
-        turn.to_all(|| Mail::UnwatchDomain {
-            domain: domain.into(),
-            watcher,
-        });
-    }
-
-    /// As owner: a shard wants to know who is there in a domain.
-    pub(crate) fn handle_watch_domain(
-        &mut self,
-        domain: Box<str>,
-        watcher: ShardId,
-        watch: WatchNumber,
-        turn: &mut Turn<'_>,
-    ) {
-        let watching = self.domain_watchers.watching.entry(domain.clone()).or_default();
-        watching.retain(|watching| watching.shard != watcher);
-        watching.push(Watching {
-            shard: watcher,
-            watch,
-        });
-        let present = self.presentities.present_in(&domain);
-        let announcement = Announcement {
-            watch,
-            is_present: true,
-            is_first: true,
-        };
-        self.tell_roster(watcher, domain, present, announcement, turn);
-    }
-
-    /// As owner: a shard need not know any more.
-    pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: ShardId) {
-        if let Some(watching) = self.domain_watchers.watching.get_mut(domain) {
-            watching.retain(|watching| watching.shard != watcher);
-            if watching.is_empty() {
-                self.domain_watchers.watching.remove(domain);
-            }
-        }
-    }
-
-    /// As owner: somebody came or went.
-    pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
-        let Some(watching) = self.domain_watchers.watching.get(aor.domain()).cloned() else {
-            return;
-        };
-        for Watching { shard, watch } in watching {
-            let announcement = Announcement {
-                watch,
-                is_present,
-                is_first: false,
-            };
-            let domain = aor.domain().into();
-            self.tell_roster(shard, domain, vec![aor.clone()], announcement, turn);
-        }
-    }
-
-    fn tell_roster(
-        &mut self,
-        watcher: ShardId,
-        domain: Box<str>,
-        aors: Vec<Aor>,
-        announcement: Announcement,
-        turn: &mut Turn<'_>,
-    ) {
-        let mail = Mail::Roster {
-            domain,
-            aors,
-            announcement,
-        };
-        turn.send(watcher, mail);
     }
 
     /// From an owner: who is there, came, or went.
@@ -239,13 +167,91 @@ impl Engine {
                 if is_present {
                     self.appear(id, &roster, aor, turn);
                 } else {
-                    self.vanish(id, aor);
+                    self.table.vanish(id, aor);
                 }
             }
             if announcement.is_first {
                 // It may have waited for nothing else.
-                self.want(id, Wants::Change);
+                self.table.want(id, Wants::Change);
             }
+        }
+    }
+}
+
+fn unwatch_domain(domain: &str, turn: &mut Turn<'_>) {
+    let watcher = turn.options.id;
+    turn.send_to_all(|| Mail::UnwatchDomain {
+        domain: domain.into(),
+        watcher,
+    });
+}
+
+fn tell_roster(
+    watcher: ShardId,
+    domain: Box<str>,
+    aors: Vec<Aor>,
+    announcement: Announcement,
+    turn: &mut Turn<'_>,
+) {
+    let mail = Mail::Roster {
+        domain,
+        aors,
+        announcement,
+    };
+    turn.send(watcher, mail);
+}
+
+impl Compositor {
+    /// As owner: a shard wants to know who is there in a domain.
+    pub(crate) fn handle_watch_domain(
+        &mut self,
+        domain: Box<str>,
+        watcher: ShardId,
+        watch: WatchNumber,
+        turn: &mut Turn<'_>,
+    ) {
+        let watching = self
+            .domain_watchers
+            .watching
+            .entry(domain.clone())
+            .or_default();
+        watching.retain(|watching| watching.shard != watcher);
+        watching.push(Watching {
+            shard: watcher,
+            watch,
+        });
+        let present = self.presentities.present_in(&domain);
+        let announcement = Announcement {
+            watch,
+            is_present: true,
+            is_first: true,
+        };
+        tell_roster(watcher, domain, present, announcement, turn);
+    }
+
+    /// As owner: a shard need not know any more.
+    pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: ShardId) {
+        if let Some(watching) = self.domain_watchers.watching.get_mut(domain) {
+            watching.retain(|watching| watching.shard != watcher);
+            if watching.is_empty() {
+                self.domain_watchers.watching.remove(domain);
+            }
+        }
+    }
+
+    /// As owner: somebody came or went.
+    pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
+        let Some(watching) = self.domain_watchers.watching.get(aor.domain()).cloned() else {
+            return;
+        };
+        for Watching { shard, watch } in watching {
+            let announcement = Announcement {
+                watch,
+                is_present,
+                is_first: false,
+            };
+            let domain = aor.domain().into();
+            tell_roster(shard, domain, vec![aor.clone()], announcement, turn);
         }
     }
 }

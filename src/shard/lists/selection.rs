@@ -20,15 +20,16 @@ use crate::presence::subscription::Termination;
 use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
 use crate::shard::directory::Directory;
-use crate::shard::engine::Engine;
 use crate::shard::lists::Encoding;
 use crate::shard::lists::budget::Budget;
 use crate::shard::lists::state::Leaver;
 use crate::shard::lists::state::Resource;
 use crate::shard::lists::state::Standing;
+use crate::shard::notify::Notifier;
 use crate::shard::outbox::Outbox;
 use crate::shard::places::Places;
 use crate::shard::subscription::Subject;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::table::SubscriptionId;
 use crate::shard::table::Watched;
 use crate::shard::turn::Turn;
@@ -244,28 +245,39 @@ impl Viewpoint<'_> {
     }
 }
 
-impl Engine {
+impl Notifier {
     /// Chooses what the next NOTIFY of a list subscription tells.
-    pub(crate) fn select_resources(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        self.notifier.selection.begin(Dialect::default(), false);
-        if let Some(list) = self.list_mut(id)
+    pub(crate) fn select_resources(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        self.selection.begin(Dialect::default(), false);
+        if let Some(list) = subscriptions.table.list_mut(id)
             && list.style == ListStyle::Broadworks
             && list.is_marked()
             && !list.is_unfinished
         {
             list.mark_all();
         }
-        if let Some(budget) = self.list_budget(id, turn) {
-            self.select_within(id, budget, turn);
+        if let Some(budget) = self.list_budget(id, subscriptions, turn) {
+            self.select_within(id, budget, subscriptions, turn);
         }
     }
 
-    fn select_within(&mut self, id: SubscriptionId, budget: Budget, turn: &mut Turn<'_>) {
-        let Some(dialect) = self.begin_envelope(id, turn) else {
+    fn select_within(
+        &mut self,
+        id: SubscriptionId,
+        budget: Budget,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(dialect) = self.begin_envelope(id, subscriptions, turn) else {
             return;
         };
-        let selection = &mut self.notifier.selection;
-        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+        let selection = &mut self.selection;
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
             return;
         };
         let Subject::List(list) = &mut subscription.subject else {
@@ -275,9 +287,9 @@ impl Engine {
         selection.begin(dialect, dialect.is_multipart && list.owes_full);
         let terms = subscription.terms.as_ref();
         let mut viewpoint = Viewpoint {
-            watched: &self.table.watched,
+            watched: &subscriptions.table.watched,
             bodies: &mut self.bodies,
-            directory: &turn.directory,
+            directory: turn.directory,
             view: subscription.view,
             of_list: subscription.decision.handling,
             dialog: terms.and_then(|terms| terms.dialog.as_deref()),
@@ -324,7 +336,7 @@ impl Engine {
         }
         selection.is_full &= !is_cut;
         if selection.is_full && selection.octets() > budget.octets {
-            self.deflate_or_shorten(id, budget, turn);
+            self.deflate_or_shorten(id, budget, subscriptions, turn);
         } else if !selection.is_full {
             let chosen = selection.told.len();
             selection.shorten(budget.octets);
@@ -336,9 +348,14 @@ impl Engine {
     }
 
     /// How the list is written, and how many octets its body has besides resources.
-    fn begin_envelope(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<Dialect> {
-        let subscription = self.table.subscription(id)?;
-        let entry = self.table.dialog(subscription.dialog)?;
+    fn begin_envelope(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Dialect> {
+        let subscription = subscriptions.table.subscription(id)?;
+        let entry = subscriptions.table.dialog(subscription.dialog)?;
         let Subject::List(list) = &subscription.subject else {
             return None;
         };
@@ -348,31 +365,34 @@ impl Engine {
             is_for_linphone,
             is_named: !(is_for_linphone && list.is_of_body),
         };
-        self.notifier.selection.dialect = dialect;
-        let body = self.write_list_body(id, turn)?;
-        self.notifier.selection.envelope = body.len();
+        self.selection.dialect = dialect;
+        let body = self.write_list_body(id, subscriptions, turn)?;
+        self.selection.envelope = body.len();
         turn.out.arena.truncate(body.start);
         Some(dialect)
     }
 
     /// Full state does not fit as it is: deflated it may, for a phone that reads that; else it takes
     /// several NOTIFYs.
-    fn deflate_or_shorten(&mut self, id: SubscriptionId, budget: Budget, turn: &mut Turn<'_>) {
+    fn deflate_or_shorten(
+        &mut self,
+        id: SubscriptionId,
+        budget: Budget,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
         if budget.inflated_octets > budget.octets
-            && let Some(body) = self.write_list_body(id, turn)
+            && let Some(body) = self.write_list_body(id, subscriptions, turn)
         {
-            let is_deflated = self
-                .notifier
-                .deflater
-                .deflate(&mut turn.out.arena, body.start);
+            let is_deflated = self.deflater.deflate(&mut turn.out.arena, body.start);
             let deflated = body.start..turn.out.arena.len();
             if is_deflated && deflated.len() <= budget.octets {
-                self.notifier.selection.deflated = Some(deflated);
+                self.selection.deflated = Some(deflated);
                 return;
             }
             turn.out.arena.truncate(body.start);
         }
-        self.notifier.selection.shorten(budget.octets);
+        self.selection.shorten(budget.octets);
     }
 }
 

@@ -281,7 +281,11 @@ fn a_fetch_of_a_long_list_is_complete() {
             let heard = lab.tell(0, "");
             heard.judge(members);
             assert!(heard.is_terminated, "the last NOTIFY ends it");
-            assert_eq!(lab.shard.engine.table.subscriptions.len(), 1, "it is gone");
+            assert_eq!(
+                lab.shard.engine.subscriptions.table.subscriptions.len(),
+                1,
+                "it is gone"
+            );
         }
     }
 }
@@ -295,7 +299,15 @@ fn a_long_list_that_is_deflated_fits_one_datagram() {
     assert!(notify.contains("\r\nContent-Encoding: deflate\r\n"));
     assert!(notify.len() < 60_000, "{} octets", notify.len());
     assert_eq!(lab.shard.counters.notifies_sent, 2);
-    let list = lab.shard.engine.table.subscriptions.iter().last().unwrap();
+    let list = lab
+        .shard
+        .engine
+        .subscriptions
+        .table
+        .subscriptions
+        .iter()
+        .last()
+        .unwrap();
     assert!(!list.1.is_mid_list(), "nothing is left");
 }
 

@@ -72,8 +72,12 @@ impl Engine {
     pub(super) fn check_backlog(&self, method: Method<'_>, turn: &Turn<'_>) -> Result<(), Kind> {
         let backlog_max = turn.options.shield.backlog_max;
         let is_behind = match method {
-            Method::Subscribe => self.is_congested || self.queue.len() >= backlog_max,
-            Method::Options => self.queue.len() >= backlog_max.saturating_mul(2),
+            Method::Subscribe => {
+                self.is_congested || self.subscriptions.table.queue.len() >= backlog_max
+            }
+            Method::Options => {
+                self.subscriptions.table.queue.len() >= backlog_max.saturating_mul(2)
+            }
             _ => false,
         };
         if is_behind {

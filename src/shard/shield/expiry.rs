@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::shard::engine::Engine;
+use crate::shard::shield::Shield;
 use crate::shard::turn::Turn;
 
-impl Engine {
+impl Shield {
     /// What is granted to a subscription that begins: what is asked for, unless many begin at once;
     /// then up to `jitter_percent` less in whole seconds, but never less than `min`. A refresh keeps
     /// the distance to the others that the beginning made, so it is granted what it asks for.
@@ -16,7 +16,7 @@ impl Engine {
         min: Duration,
         turn: &mut Turn<'_>,
     ) -> Duration {
-        let shield = &mut self.shield;
+        let shield = self;
         let at = shield.nanos(turn.now);
         if granted <= min || shield.paces.crowd.take(&mut shield.crowd_full_at, at) {
             return granted;

@@ -5,12 +5,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::shard::engine::Engine;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::Shield;
 use crate::shard::shield::TOO_MANY_ATTEMPTS;
 use crate::shard::shield::bucket::Pace;
 use crate::shard::turn::Turn;
+use crate::shard::uas::Uas;
 use crate::sip::Transport;
 use crate::sip::digest;
 
@@ -32,7 +33,7 @@ pub struct AuthenticationFailure {
     pub reason: &'static str,
 }
 
-impl Engine {
+impl Shield {
     /// Reports a refusal to the log when it is failed authentication. It is no ordinary challenge.
     pub(super) fn report_failure(
         &mut self,
@@ -43,8 +44,8 @@ impl Engine {
         let Some(reason) = failure(refusal) else {
             return;
         };
-        let at = self.shield.nanos(turn.now);
-        if !Pace::new(INTERVAL, BURST).take(&mut self.shield.failures_full_at, at) {
+        let at = self.nanos(turn.now);
+        if !Pace::new(INTERVAL, BURST).take(&mut self.failures_full_at, at) {
             turn.counters.failures_unlogged += 1;
             return;
         }
@@ -57,7 +58,9 @@ impl Engine {
             reason,
         });
     }
+}
 
+impl Uas {
     /// Whether a refusal is a 401 that well-behaved phones get every day: their request has no
     /// credentials, or right ones whose nonce is too old.
     pub(super) fn is_ordinary_challenge(

@@ -28,6 +28,7 @@ use crate::shard::hop::phone_key;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::Shield;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Method;
@@ -62,22 +63,22 @@ impl Engine {
     ) {
         let passed = self.check_pace(request, method, uri, turn);
         if let Err(kind) = passed.and_then(|()| self.check_backlog(method, turn)) {
-            return self.refuse(request, &Refusal::Shed(kind), turn);
+            return self.uas.refuse(request, &Refusal::Shed(kind), turn);
         }
-        if let Some(refusal) = self.kept_refusal(request, uri, turn) {
+        if let Some(refusal) = self.uas.shield.kept_refusal(request, uri, turn) {
             turn.counters.refusals_repeated += 1;
-            self.forget(request);
+            self.uas.forget(request);
             let request = Request {
                 transaction: None,
                 ..*request
             };
-            return self.refuse(&request, &refusal, turn);
+            return self.uas.refuse(&request, &refusal, turn);
         }
         match self.serve(request, method, uri, turn) {
-            Ok(()) => self.note_acceptance(request, method, turn),
+            Ok(()) => self.uas.shield.note_acceptance(request, method, turn),
             Err(refusal) => {
-                self.keep_refusal(request, uri, &refusal, turn);
-                self.refuse(request, &refusal, turn);
+                self.uas.shield.keep_refusal(request, uri, &refusal, turn);
+                self.uas.refuse(request, &refusal, turn);
             }
         }
     }
@@ -93,8 +94,8 @@ impl Engine {
         turn: &Turn<'_>,
     ) -> Result<(), Kind> {
         let uri = Uri::parse(uri).ok();
-        let is_known = self.is_known_phone(request);
-        let shield = &mut self.shield;
+        let is_known = self.subscriptions.is_known_phone(request);
+        let shield = &mut self.uas.shield;
         let source = network_of(request.flow.peer.ip());
         let source = shield.key(Kind::Source, |hasher| source.hash(hasher));
         let phone = (!offers_proof(request, method)).then(|| shield.phone_key(request, None));
@@ -124,8 +125,8 @@ impl Engine {
         user: Option<&str>,
         turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let is_known = user.is_some() || self.is_known_phone(request);
-        let shield = &mut self.shield;
+        let is_known = user.is_some() || self.subscriptions.is_known_phone(request);
+        let shield = &mut self.uas.shield;
         let (at, paces) = (shield.nanos(turn.now), shield.paces);
         let phone = offers_proof(request, request.message.method());
         let phone = phone.then(|| shield.phone_key(request, user));
@@ -140,15 +141,20 @@ impl Engine {
         ];
         for (kind, key, pace) in held.into_iter().flatten() {
             let pace = pace.for_known(is_known || kind == Kind::Phone);
-            if !self.shield.buckets.take(key, pace, at)
-                && !self.may_exceed_share(kind, request, domain, user, turn)
+            if !self.uas.shield.buckets.take(key, pace, at)
+                && !self
+                    .uas
+                    .shield
+                    .may_exceed_share(kind, request, domain, user, turn)
             {
                 return Err(Refusal::Shed(kind));
             }
         }
         Ok(())
     }
+}
 
+impl Shield {
     /// Whether a request of a sender whose identity is known passes although a bucket is empty.
     fn may_exceed_share(
         &self,
@@ -171,9 +177,11 @@ impl Engine {
             Kind::Domain => is_open || feeds && is_believed,
             Kind::Source | Kind::Path | Kind::Backlog => false,
         };
-        may || self.shield.is_exempt_address(request)
+        may || self.is_exempt_address(request)
     }
+}
 
+impl Subscriptions {
     /// Whether the phone a request comes from, by its address, port and Contact, has a live
     /// subscription.
     fn is_known_phone(&self, request: &Request<'_>) -> bool {

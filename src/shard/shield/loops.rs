@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::respond::Request;
+use crate::shard::shield::Shield;
 use crate::shard::shield::bucket::Pace;
 use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
@@ -97,7 +97,7 @@ pub(super) struct Loops {
     alarms_full_at: u64,
 }
 
-impl Engine {
+impl Shield {
     /// A request that belongs to no dialog was served.
     pub(super) fn note_acceptance(
         &mut self,
@@ -106,9 +106,9 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         if request.message.header(HeaderName::Authorization).is_some() {
-            let errand = self.shield.errand("loop", request);
-            let pace = self.shield.paces.repeats;
-            self.shield.buckets.give_back(errand, pace);
+            let errand = self.errand("loop", request);
+            let pace = self.paces.repeats;
+            self.buckets.give_back(errand, pace);
         }
         if method == Method::Subscribe {
             self.note_repeat(request, Status::OK, turn);
@@ -122,7 +122,7 @@ impl Engine {
         status: Status,
         turn: &mut Turn<'_>,
     ) {
-        let shield = &mut self.shield;
+        let shield = self;
         let (at, pace) = (shield.nanos(turn.now), shield.paces.repeats);
         let errand = shield.errand("loop", request);
         if shield.buckets.take(errand, pace, at) {
@@ -168,7 +168,7 @@ impl Engine {
 
     /// Who loops at this time: `lamplighter loops`.
     pub(crate) fn loops(&self, turn: &Turn<'_>) -> Vec<LoopReport> {
-        let looping = self.shield.loops.looping.iter();
+        let looping = self.loops.looping.iter();
         looping
             .filter(|looping| !looping.is_over(turn.now))
             .map(Looping::report)

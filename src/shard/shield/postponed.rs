@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use crate::shard::engine::Engine;
 use crate::shard::flow::Flow;
+use crate::shard::subscriptions::Subscriptions;
 use crate::shard::turn::Turn;
 
 /// PUBLISHes of those that waited that a turn reads.
@@ -48,7 +49,7 @@ impl Postponed {
 impl Engine {
     /// Keeps a PUBLISH for later, when that is wanted. False: it is to be read now.
     pub(crate) fn postpone(&mut self, flow: Flow, octets: &[u8], turn: &mut Turn<'_>) -> bool {
-        let is_wanted = self.is_telling(turn) || !self.postponed.is_empty();
+        let is_wanted = self.subscriptions.is_telling(turn) || !self.postponed.is_empty();
         if !is_wanted || !octets.starts_with(PUBLISH) {
             return false;
         }
@@ -64,18 +65,13 @@ impl Engine {
         true
     }
 
-    /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
-    pub(super) fn is_telling(&self, turn: &Turn<'_>) -> bool {
-        self.queue.len() >= turn.options.shield.postpone_at && !self.is_draining
-    }
-
     /// Reads some of what waits, as long as few NOTIFYs are owed; one even else, because changes
     /// come by other ways too, and a storm of those must not keep a PUBLISH waiting for ever. One
     /// that is refused does not count: a stranger's keep nobody waiting.
     pub(crate) fn read_postponed(&mut self, turn: &mut Turn<'_>) {
         let mut has_read = false;
         for _ in 0..READ_PER_TURN {
-            if has_read && self.is_telling(turn) {
+            if has_read && self.subscriptions.is_telling(turn) {
                 return;
             }
             let Some((flow, octets)) = self.postponed.pop() else {
@@ -85,5 +81,12 @@ impl Engine {
             self.handle_octets(flow, &octets, None, false, turn);
             has_read |= turn.counters.requests_refused == refused;
         }
+    }
+}
+
+impl Subscriptions {
+    /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
+    pub(super) fn is_telling(&self, turn: &Turn<'_>) -> bool {
+        self.table.queue.len() >= turn.options.shield.postpone_at && !self.is_draining
     }
 }

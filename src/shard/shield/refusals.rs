@@ -8,7 +8,6 @@
 use std::hash::Hash;
 
 use crate::shard::directory::Directory;
-use crate::shard::engine::Engine;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
 use crate::shard::shield::Shield;
@@ -100,7 +99,7 @@ impl Answer {
     }
 }
 
-impl Engine {
+impl Shield {
     /// The refusal that is kept for the same request, if there is one.
     pub(super) fn kept_refusal<'d>(
         &self,
@@ -108,10 +107,10 @@ impl Engine {
         uri: &[u8],
         turn: &Turn<'d>,
     ) -> Option<Refusal<'d>> {
-        let at = self.shield.nanos(turn.now);
-        let is_any = self.shield.refusals.until > at && request.message.body().is_empty();
-        let key = is_any.then(|| self.shield.refusal_key(request, uri))?;
-        let slot = self.shield.refusals.answers.find(key)?;
+        let at = self.nanos(turn.now);
+        let is_any = self.refusals.until > at && request.message.body().is_empty();
+        let key = is_any.then(|| self.refusal_key(request, uri))?;
+        let slot = self.refusals.answers.find(key)?;
         slot.value
             .refusal(turn.directory)
             .filter(|_| slot.until > at)
@@ -125,15 +124,15 @@ impl Engine {
         refusal: &Refusal<'_>,
         turn: &Turn<'_>,
     ) {
-        let life = self.shield.options.refusal_life;
-        let answer = Answer::of(refusal, request, &turn.directory);
+        let life = self.options.refusal_life;
+        let answer = Answer::of(refusal, request, turn.directory);
         let is_any = !matches!(answer, Answer::Nothing) && !life.is_zero();
         if !is_any || !request.message.body().is_empty() {
             return;
         }
-        let key = self.shield.refusal_key(request, uri);
-        let until = self.shield.nanos(turn.now + life);
-        let refusals = &mut self.shield.refusals;
+        let key = self.refusal_key(request, uri);
+        let until = self.nanos(turn.now + life);
+        let refusals = &mut self.refusals;
         refusals.until = until;
         let slot = refusals.answers.claim(key);
         (slot.until, slot.value) = (until, answer);

@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::shard::engine::Engine;
 use crate::shard::flow::ShardId;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::Shield;
 use crate::shard::shield::bucket::Pace;
 use crate::shard::turn::Turn;
+use crate::shard::uas::Uas;
 use crate::sip::Status;
 use crate::sip::Transport;
 use crate::sip::digest;
@@ -89,7 +90,7 @@ impl Refused {
     }
 }
 
-impl Engine {
+impl Uas {
     /// Counts a refusal, lists it, and reports it to the log when it is failed authentication.
     pub(crate) fn note_refusal(
         &mut self,
@@ -102,12 +103,14 @@ impl Engine {
         if matches!(refusal, Refusal::Shed(_)) || self.is_ordinary_challenge(request, refusal) {
             return;
         }
-        self.report_failure(request, refusal, turn);
-        self.list_refusal(request, refusal, turn);
+        self.shield.report_failure(request, refusal, turn);
+        self.shield.list_refusal(request, refusal, turn);
     }
+}
 
+impl Shield {
     fn list_refusal(&mut self, request: &Request<'_>, refusal: &Refusal<'_>, turn: &mut Turn<'_>) {
-        let shield = &mut self.shield;
+        let shield = self;
         let (at, status) = (shield.nanos(turn.now), refusal.status());
         let key = shield.errand(("refused", status.0), request);
         if let Some(entry) = shield.refused.find(key) {
@@ -132,7 +135,7 @@ impl Engine {
 
     /// The refusals listed.
     pub(crate) fn refusals(&self, turn: &Turn<'_>) -> Vec<RefusalReport> {
-        let entries = self.shield.refused.entries.iter();
+        let entries = self.refused.entries.iter();
         let report = |entry: &Entry| RefusalReport {
             age: turn.now.saturating_duration_since(entry.latest),
             ..entry.report.clone()

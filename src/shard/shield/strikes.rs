@@ -5,9 +5,9 @@
 use std::hash::Hash;
 
 use crate::shard::directory::Domain;
-use crate::shard::engine::Engine;
 use crate::shard::respond::Refusal;
 use crate::shard::respond::Request;
+use crate::shard::shield::Shield;
 use crate::shard::turn::Turn;
 use crate::sip::HeaderName;
 use crate::sip::Status;
@@ -16,7 +16,7 @@ use crate::sip::Status;
 pub(crate) const TOO_MANY_ATTEMPTS: Refusal<'static> =
     Refusal::Because(Status::FORBIDDEN, "Too Many Attempts");
 
-impl Engine {
+impl Shield {
     /// The answer to credentials that are right but too old.
     pub(crate) fn refuse_stale<'d>(
         &mut self,
@@ -24,7 +24,7 @@ impl Engine {
         domain: &'d Domain,
         turn: &mut Turn<'d>,
     ) -> Refusal<'d> {
-        let shield = &mut self.shield;
+        let shield = self;
         let errand = shield.errand(("stale", shield.generation), request);
         let key = shield.key(errand, |hasher| {
             let message = request.message;

@@ -121,17 +121,17 @@ impl Lab {
 
     fn refusals(&mut self) -> Vec<RefusalReport> {
         let (engine, turn) = self.shard.turn(self.now, &mut self.out);
-        engine.refusals(&turn)
+        engine.uas.shield.refusals(&turn)
     }
 
     fn is_telling(&mut self) -> bool {
         let (engine, turn) = self.shard.turn(self.now, &mut self.out);
-        engine.is_telling(&turn)
+        engine.subscriptions.is_telling(&turn)
     }
 
     fn loops(&mut self) -> Vec<LoopReport> {
         let (engine, turn) = self.shard.turn(self.now, &mut self.out);
-        engine.loops(&turn)
+        engine.uas.shield.loops(&turn)
     }
 
     fn counter(&mut self, name: &str) -> u64 {
@@ -421,7 +421,7 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
         let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
         assert_eq!(status(&answer), "200", "{phone}");
     }
-    assert_eq!(lab.shard.engine.queue.len(), 3);
+    assert_eq!(lab.shard.engine.subscriptions.table.queue.len(), 3);
     let shed = lab.subscribe(SBC, "5@abc.com", "9@abc.com");
     assert_eq!(status(&shed), "503");
     assert!(header(&shed, "Retry-After").is_some());

@@ -162,7 +162,7 @@ fn a_foreign_from_is_reported_to_the_log() {
     };
     let refusal = Refusal::ForeignFrom;
     let (engine, mut turn) = lab.shard.turn(lab.now, &mut lab.out);
-    engine.refuse(&request, &refusal, &mut turn);
+    engine.uas.refuse(&request, &refusal, &mut turn);
     let [failure] = &lab.out.failures[..] else {
         panic!("{:?}", lab.out.failures)
     };
