@@ -16,6 +16,7 @@
 //!
 //! `W:A1.13` in a comment names a rule of `tests/conformance/RULES.md`.
 
+pub mod directory;
 pub mod presence;
 pub mod shard;
 pub mod sip;

@@ -11,16 +11,16 @@ use crate::config::people::user_remedy;
 use crate::config::schema;
 use crate::config::schema::Config;
 use crate::config::schema::StyleKind;
+use crate::directory::Directory;
+use crate::directory::lists::ANY_DN;
+use crate::directory::lists::ListFault;
+use crate::directory::lists::ORBITS;
+use crate::directory::lists::PARKED;
+use crate::directory::lists::StoredList;
 use crate::presence::Aor;
 use crate::presence::list::ListStyle;
 use crate::presence::list::MEMBERS_MAX;
 use crate::presence::list::Member;
-use crate::shard::Directory;
-use crate::shard::directory::lists::ANY_DN;
-use crate::shard::directory::lists::ListFault;
-use crate::shard::directory::lists::ORBITS;
-use crate::shard::directory::lists::PARKED;
-use crate::shard::directory::lists::StoredList;
 
 /// Adds the groups of a file.
 pub(super) fn add_groups(

@@ -9,10 +9,10 @@ use crate::config::complaint::Complainer;
 use crate::config::schema::Config;
 use crate::config::suggestion::nearest;
 use crate::config::tenants::canonical_domain;
+use crate::directory::Directory;
 use crate::presence::policy::Pattern;
 use crate::presence::policy::People;
 use crate::presence::policy::WatcherCondition;
-use crate::shard::Directory;
 
 /// The names a file knows, read before anything is converted: what stands further down may be
 /// spoken of further up.

@@ -22,14 +22,14 @@ use crate::config::schema::AuthKind;
 use crate::config::schema::CompositionKind;
 use crate::config::schema::Config;
 use crate::config::schema::RegistrarKind;
+use crate::directory::AuthMode;
+use crate::directory::Details;
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
 use crate::presence::list::MEMBERS_MAX;
 use crate::presence::rules::Style;
-use crate::shard::Directory;
-use crate::shard::directory::AuthMode;
-use crate::shard::directory::Details;
-use crate::shard::directory::Domain;
-use crate::shard::directory::user_range::UserRange;
 
 /// Domains, accounts, groups, lists, policies, profiles.
 pub(super) fn directory(

@@ -23,6 +23,8 @@ use hyper::body::Bytes;
 use hyper::body::Incoming;
 use hyper::header;
 
+use crate::directory::Directory;
+use crate::directory::Domain;
 use crate::http::Site;
 use crate::http::answer;
 use crate::http::answer::Answer;
@@ -37,10 +39,8 @@ use crate::presence::call::Party;
 use crate::presence::statement::CallSource;
 use crate::presence::statement::Said;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::Reply;
 use crate::shard::Shard;
-use crate::shard::directory::Domain;
 use crate::sip::digest::Secret;
 use crate::sip::uri::sip_uri;
 

@@ -38,13 +38,13 @@ use std::sync::Arc;
 use futures_util::future::join;
 use futures_util::future::join_all;
 
+use crate::directory::Directory;
 use crate::http::attempts::Attempts;
 use crate::http::connection::Door;
 use crate::http::connections::Connections;
 use crate::net::adopt;
 use crate::net::crowd::CrowdLimits;
-use crate::shard::Directory;
-use crate::shard::shield::ShieldOptions;
+use crate::shard::contract::overload_options::ShieldOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.

@@ -1,7 +1,7 @@
 //! Resource lists, resolved (RFC 4662; W:B5): one flat, ordered set of members, whatever lists the
 //! operator made it of.
 //!
-//! Who makes one is `shard::directory`; a list that a SUBSCRIBE brings along (RFC 5367) becomes one
+//! Who makes one is `directory`; a list that a SUBSCRIBE brings along (RFC 5367) becomes one
 //! too. No member is there twice, and the order never changes without an edit: phones lay out their
 //! keys by it (W:C1.3).
 

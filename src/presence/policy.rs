@@ -2,7 +2,7 @@
 //! presentity.
 //!
 //! A rule here is a value that can be asked whether it names somebody. Which rules there are, and
-//! which goes first, `shard::directory` knows.
+//! which goes first, `directory` knows.
 
 use crate::presence::Aor;
 use crate::presence::subscription::Package;

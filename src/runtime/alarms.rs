@@ -1,7 +1,7 @@
 //! What the engine wants the operator to see at once.
 
-use crate::shard::shield::AuthenticationFailure;
-use crate::shard::shield::LoopReport;
+use crate::shard::contract::report::AuthenticationFailure;
+use crate::shard::contract::report::LoopReport;
 
 /// A phone loops: one line, rare by the engine's own pace. It names the phone, because somebody has
 /// to go there.

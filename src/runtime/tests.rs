@@ -17,6 +17,10 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::directory::AuthMode;
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::directory::lists::StoredList;
 use crate::http::Engine;
 use crate::net::Limits;
 use crate::net::crowd::CrowdLimits;
@@ -34,14 +38,10 @@ use crate::runtime::ListenerPlan;
 use crate::runtime::Node;
 use crate::runtime::NodePlan;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::Options;
 use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::directory::AuthMode;
-use crate::shard::directory::Domain;
-use crate::shard::directory::lists::StoredList;
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 

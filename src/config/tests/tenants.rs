@@ -1,13 +1,13 @@
 //! Groups, lists, policies, and what domains and accounts say about them.
 
 use super::*;
+use crate::directory::Directory;
+use crate::directory::decide::Watcher;
 use crate::presence::list::ListStyle;
 use crate::presence::policy::Handling;
 use crate::presence::rules::Style;
 use crate::presence::subscription::Package;
 use crate::presence::subscription::Privacy;
-use crate::shard::Directory;
-use crate::shard::directory::decide::Watcher;
 
 const TENANT: &str = r#"
     [[domain]]

@@ -21,9 +21,9 @@ use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::mail::Contribution;
-use crate::shard::mail::WatcherReport;
-use crate::shard::mail::Why;
+use crate::shard::contract::report::Contribution;
+use crate::shard::contract::report::WatcherReport;
+use crate::shard::contract::report::Why;
 
 /// Members of one list that are looked up; `any-dn` may have more.
 const MEMBERS_SHOWN_MAX: usize = 1_000;

@@ -2,13 +2,13 @@
 
 use hyper::StatusCode;
 
+use crate::directory::lists::ListFault;
 use crate::http::answer;
 use crate::http::answer::Answer;
 use crate::http::aor::NotAnAor;
 use crate::http::table::visible;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
-use crate::shard::directory::lists::ListFault;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ use crate::http::table::span;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
-use crate::shard::shield::RefusalReport;
+use crate::shard::contract::report::RefusalReport;
 
 /// Asks every shard; the latest comes first.
 pub(super) async fn show<E: Engine>(query: &str, site: &Site<E>) -> Result<String, Refusal> {
