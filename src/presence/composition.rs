@@ -23,6 +23,7 @@
 //! - The operator's note goes before any other (W:D3.4); his word on availability stands for
 //!   whatever the clients declare, but for `open`, where he may leave the word to them.
 
+pub mod activity;
 mod calls;
 mod declaration;
 mod extended;
@@ -42,11 +43,11 @@ pub(crate) use verdict::Circumstances;
 pub(crate) use verdict::Contributor;
 pub(crate) use verdict::Verdict;
 
-use crate::presence::activity::ActivitySet;
-use crate::presence::activity::ON_THE_PHONE;
 use crate::presence::appearance::Appearance;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
+use crate::presence::composition::activity::ActivitySet;
+use crate::presence::composition::activity::ON_THE_PHONE;
 use crate::presence::contribution::Calls;
 use crate::presence::features::Features;
 use crate::presence::messages::Messages;

@@ -9,7 +9,6 @@ pub(crate) mod fixed_hash;
 mod leg_key;
 mod tombstone;
 
-pub mod activity;
 pub mod aor;
 pub mod appearance;
 pub mod call;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::activity::ActivitySet;
-use crate::presence::activity::ON_THE_PHONE;
 use crate::presence::composition::Availability;
+use crate::presence::composition::activity::ActivitySet;
+use crate::presence::composition::activity::ON_THE_PHONE;
 use crate::presence::contribution::Statement;
 
 /// A [`Statement`], made ready for composing.

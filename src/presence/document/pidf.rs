@@ -10,10 +10,10 @@
 
 use crate::presence::Aor;
 use crate::presence::Composed;
-use crate::presence::activity;
 use crate::presence::call::CallState;
 use crate::presence::composition::Availability;
 use crate::presence::composition::Extended;
+use crate::presence::composition::activity;
 use crate::presence::composition::implied_activity;
 use crate::presence::composition::lamp;
 use crate::presence::contribution::Statement;

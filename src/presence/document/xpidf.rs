@@ -7,8 +7,8 @@
 
 use crate::presence::Aor;
 use crate::presence::Composed;
-use crate::presence::activity::ON_THE_PHONE;
 use crate::presence::composition::Availability;
+use crate::presence::composition::activity::ON_THE_PHONE;
 use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
