@@ -11,9 +11,12 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// A room of `src`, and the rooms it may name. Its own name is always allowed. A room names only
+/// A room, and the rooms it may name.
+type Row = (&'static str, &'static [&'static str]);
+
+/// The rooms of `src`, and the rooms each may name. Its own name is always allowed. A room names only
 /// rooms of rows above its own, so that the rooms form no cycle.
-const ROOMS: &[(&str, &[&str])] = &[
+const ROOMS: &[Row] = &[
     ("sip", &[]),
     ("presence", &[]),
     ("telemetry", &[]),
@@ -52,7 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// - An item that the parent's `mod.rs` itself defines is listed by its own name. List few: the
 ///   parent knows all its children, so a child that names the parent's own item closes a circle.
 /// - Tests may name any sibling.
-const SUB_ROOMS: &[(&str, &[(&str, &[&str])])] = &[(
+const SUB_ROOMS: &[(&str, &[Row])] = &[(
     "presence",
     &[
         ("aor", &[]),
@@ -453,7 +456,7 @@ fn a_re_export_is_traced_to_its_child() {
 }
 
 /// Tables for the tests of the checker.
-const EXAMPLE: &[(&str, &[(&str, &[&str])])] = &[
+const EXAMPLE: &[(&str, &[Row])] = &[
     (
         "presence",
         &[
@@ -721,7 +724,7 @@ fn check(file: &str, text: &str) -> Vec<Breach> {
 /// Every breach of the order of the rooms inside a room; `re_exports` tells, of a parent, which item
 /// its `mod.rs` re-exports from which child.
 fn check_sub_rooms(
-    tables: &[(&str, &[(&str, &[&str])])],
+    tables: &[(&str, &[Row])],
     file: &str,
     text: &str,
     re_exports: &dyn Fn(&str) -> BTreeMap<String, String>,
@@ -817,7 +820,7 @@ fn text_of_room(root: &Path, room: &str) -> String {
 }
 
 /// Where a row of a table names a room whose row is not above it.
-fn out_of_order(table: &[(&str, &[&str])]) -> Vec<String> {
+fn out_of_order(table: &[Row]) -> Vec<String> {
     let place = |room: &str| table.iter().position(|(name, _)| *name == room);
     let mut wrong = Vec::new();
     for (index, (room, uses)) in table.iter().enumerate() {
