@@ -9,12 +9,12 @@ use crate::config::schema::Config;
 use crate::config::schema::HandlingKind;
 use crate::config::suggestion::nearest;
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::policy::Privacy;
 use crate::presence::policy::WatcherCondition;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 use crate::shard::Directory;
 
 /// Rules of one file: each has a number of 16 bits.

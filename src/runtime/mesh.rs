@@ -306,7 +306,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::presence::publication::PublishRefused;
+    use crate::presence::presentity::PublishRefused;
     use crate::shard::ConnectionId;
     use crate::shard::Flow;
     use crate::sip::Transport;

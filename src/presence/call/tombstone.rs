@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
-use crate::presence::leg_key::CallIdDigest;
-use crate::presence::leg_key::Key;
-use crate::presence::leg_key::Likeness;
+use crate::presence::call::leg_key::CallIdDigest;
+use crate::presence::call::leg_key::Key;
+use crate::presence::call::leg_key::Likeness;
 
 /// As long as a delayed or retransmitted statement can be under way: 64 × T1 (RFC 3261 §17.1.2.2).
 pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);

@@ -1,111 +1,23 @@
-//! Where a user is registered (RFC 3680; W:B7.4): contacts that the user's phones bind where we are
-//! the registrar, and contacts learned from a registrar's REGISTER requests and `reg` documents.
+//! All the contacts of a presentity, and who vouches for each.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
-/// Contacts of one presentity; one more is not heard of.
-pub const CONTACTS_MAX: usize = 16;
-/// Octets of a contact's URI; whoever reads one from outside refuses a longer one.
-pub const URI_OCTETS_MAX: usize = 1024;
+use crate::presence::registration::Binding;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
+use crate::presence::registration::CONTACTS_MAX;
+use crate::presence::registration::ContactEnd;
+use crate::presence::registration::ContactEvent;
+use crate::presence::registration::EndedContact;
+use crate::presence::registration::RegisteredContact;
+use crate::presence::registration::Sequence;
 
 /// Contacts of one presentity that ended and are remembered, the latest.
 const ENDED_MAX: usize = 16;
 /// How long one that ended is remembered: until the slowest watcher that answers has been told.
 const ENDED_LIFE: Duration = Duration::from_secs(60);
-
-/// A contact that a REGISTER binds to its user for so long (RFC 3261 §10.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binding {
-    /// Its URI.
-    pub uri: Box<str>,
-    /// How long; zero takes it away.
-    pub expires: Duration,
-    /// The parameters that are given back, `q` and `+sip.instance`, each after a semicolon.
-    pub parameters: Box<str>,
-}
-
-/// The place of a REGISTER among those of its phone (RFC 3261 §10.2.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sequence {
-    /// A hash of its Call-ID.
-    pub call_id: u64,
-    /// Its CSeq.
-    pub number: u32,
-}
-
-/// What a REGISTER does to a user's bindings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BindingChange {
-    /// Nothing: it asks which there are.
-    Query,
-    /// Each of these is bound.
-    Bind(Vec<Binding>),
-    /// All go.
-    Clear,
-}
-
-/// Why a REGISTER changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BindingRefused {
-    /// A later REGISTER of the same Call-ID has been here.
-    OutOfOrder,
-    /// The user would have more than [`CONTACTS_MAX`].
-    TooManyContacts,
-    /// There is no room for more contacts or users.
-    OverLimit,
-}
-
-/// What last happened to a contact that is registered (RFC 3680 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ContactEvent {
-    /// It is new.
-    Registered,
-    /// Its life was prolonged.
-    Refreshed,
-    /// Its life was cut short.
-    Shortened {
-        /// Seconds that were left to it then.
-        expires: u64,
-    },
-}
-
-/// Why a contact is not registered any more (RFC 3680 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ContactEnd {
-    /// Its time was over.
-    Expired,
-    /// The registrar took it away.
-    Deactivated,
-    /// The phone took it away.
-    Unregistered,
-    /// The user may not be registered any more.
-    Rejected,
-}
-
-/// A contact that is not registered any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndedContact {
-    /// Its URI.
-    pub uri: Box<str>,
-    /// The `id` its documents gave it.
-    pub id: u64,
-    /// Why.
-    pub end: ContactEnd,
-}
-
-/// One contact that is registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegisteredContact {
-    /// Its URI.
-    pub uri: Box<str>,
-    /// The `id` its documents give it: stable for the life of the contact.
-    pub id: u64,
-    /// The last thing that happened to it. When it ends is not told unless that was cut short:
-    /// watchers of a contact that is refreshed again and again need not hear of it again and again.
-    pub event: ContactEvent,
-}
 
 /// Who told of a contact last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,11 +27,11 @@ use std::time::Instant;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call::Party;
-use crate::presence::leg_key::Key;
-use crate::presence::leg_key::Likeness;
-use crate::presence::tombstone::Ending;
-use crate::presence::tombstone::Owner;
-use crate::presence::tombstone::Tombstones;
+use crate::presence::call::leg_key::Key;
+use crate::presence::call::leg_key::Likeness;
+use crate::presence::call::tombstone::Ending;
+use crate::presence::call::tombstone::Owner;
+use crate::presence::call::tombstone::Tombstones;
 
 /// A live leg.
 #[derive(Debug)]

@@ -8,11 +8,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::presence::appearance::Appearance;
+use crate::presence::call::Appearance;
 use crate::presence::call::CallDialog;
-use crate::presence::contribution::Statement;
-use crate::presence::features::Forward;
-use crate::presence::messages::Messages;
+use crate::presence::source::Forward;
+use crate::presence::source::Messages;
+use crate::presence::source::RichPresence;
 
 /// Who says that there is a call. Each has one voice: a later statement replaces its earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +25,7 @@ pub enum CallSource {
 
 /// What somebody says about a presentity.
 #[derive(Clone, Debug)]
-pub enum Said {
+pub enum StateUpdate {
     /// The call it is in, or that it is in none; believed that long at most (None: until said
     /// otherwise).
     Call {
@@ -49,7 +49,7 @@ pub enum Said {
     Note(Option<Arc<str>>),
     /// The operator's word on availability, by RPID activity names and `open`. It stands for what
     /// the clients declare, until None takes it away: `operator:presence`.
-    Presence(Option<Statement>),
+    Presence(Option<RichPresence>),
     /// What waits in the mailbox; None takes it away: `operator:messages`.
     Messages(Option<Messages>),
     /// Contacts that are registered from now on for that long (zero: no longer): `register:<uri>`.
@@ -58,6 +58,6 @@ pub enum Said {
     /// No contact is registered any more.
     Unregistered,
     /// What an appearance of a shared line does: `operator:appearance`. An index outside
-    /// [`crate::presence::appearance::INDEXES`] is passed over.
+    /// [`crate::presence::call::appearance::INDEXES`] is passed over.
     Appearance(Appearance),
 }

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use crate::presence::call::CallState;
-use crate::presence::contribution::EntityTag;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
+use crate::presence::source::EntityTag;
 
 /// What SIP-If-Match says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

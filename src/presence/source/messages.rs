@@ -19,7 +19,7 @@ pub enum MessageClass {
 
 /// `new/old (urgent-new/urgent-old)`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Counts {
+pub struct MessageCounts {
     /// Not heard yet.
     pub new: u32,
     /// Heard.
@@ -38,5 +38,5 @@ pub struct Messages {
     /// `Message-Account`, a URI; None for the presentity itself.
     pub account: Option<Box<str>>,
     /// At most one entry a class, in the order of [`MessageClass`].
-    pub counts: Vec<(MessageClass, Counts)>,
+    pub counts: Vec<(MessageClass, MessageCounts)>,
 }

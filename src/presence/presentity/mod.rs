@@ -9,21 +9,34 @@
 //! state changed. Nothing here depends on the order of a hash map: the same calls give the same
 //! state.
 
+mod explain;
+mod publication;
+mod publishing;
+mod statements;
+
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::presence::call_set::CallSet;
+pub use explain::Explained;
+pub use publication::Condition;
+pub use publication::Publication;
+pub use publication::PublicationLimits;
+pub use publication::PublishRefused;
+pub use publication::Published;
+
+use crate::presence::call::CallSet;
 use crate::presence::composition;
 use crate::presence::composition::Circumstances;
 use crate::presence::composition::Composed;
 use crate::presence::composition::Contributor;
 use crate::presence::composition::Declaration;
 use crate::presence::composition::Extras;
+use crate::presence::composition::Rules;
+use crate::presence::composition::Style;
 use crate::presence::composition::Verdict;
-use crate::presence::contribution::Explained;
-use crate::presence::messages::Messages;
+use crate::presence::event::Package;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::Binding;
@@ -31,14 +44,8 @@ use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
 use crate::presence::registration::ContactEnd;
 use crate::presence::registration::Sequence;
-use crate::presence::rules::Rules;
-use crate::presence::rules::Style;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
-
-mod explain;
-mod publishing;
-mod statements;
+use crate::presence::source::Messages;
+use crate::presence::source::StateUpdate;
 
 /// A publication and a registration outlive their expiry by this, because a refresh may be under
 /// way (W:B1.9).
@@ -124,11 +131,13 @@ impl Presentity {
     ///
     /// Watchers see a digest of a call's `id`; where the number is private, the `id` must not be
     /// made of it (W:D1.4).
-    pub fn apply(&mut self, said: Said, now: Instant) -> bool {
+    pub fn apply(&mut self, said: StateUpdate, now: Instant) -> bool {
         self.drop_expired(now);
-        self.extras_are_stale |= !matches!(said, Said::Call { .. } | Said::Note(_));
-        self.is_known_by_calls |=
-            matches!(said, Said::Call { .. } | Said::CallStateDoNotDisturb(_));
+        self.extras_are_stale |= !matches!(said, StateUpdate::Call { .. } | StateUpdate::Note(_));
+        self.is_known_by_calls |= matches!(
+            said,
+            StateUpdate::Call { .. } | StateUpdate::CallStateDoNotDisturb(_)
+        );
         self.statements.take(said, now);
         self.recompose()
     }

@@ -34,7 +34,7 @@ pub enum WatcherEvent {
 
 /// One watcher.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Watcher {
+pub struct WatcherInfo {
     /// Names the subscription, the same for its life.
     pub id: u64,
     /// How it stands.

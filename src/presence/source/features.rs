@@ -1,6 +1,6 @@
 //! What a user has switched on at the exchange: do-not-disturb and call forwarding (W:C9, D3.17).
 //!
-//! Said by the phone (`as-feature-event`) or by the operator; it has no expiry.
+//! StateUpdate by the phone (`as-feature-event`) or by the operator; it has no expiry.
 
 use std::sync::Arc;
 

@@ -23,181 +23,39 @@
 //! - The operator's note goes before any other (W:D3.4); his word on availability stands for
 //!   whatever the clients declare, but for `open`, where he may leave the word to them.
 
-pub mod activity;
+mod availability;
 mod calls;
+mod composed;
 mod declaration;
 mod extended;
+mod rules;
 mod verdict;
 
+pub mod activity;
+
 use std::cmp::Reverse;
-use std::fmt;
 use std::sync::Arc;
 
+pub use availability::Availability;
+pub use availability::ForwardedTo;
+pub use composed::Composed;
+pub use composed::Extras;
 pub use extended::AlceoStatus;
 pub use extended::Extended;
 pub use extended::ImagicleStatus;
 pub use extended::Tracks;
+pub use rules::Rules;
+pub use rules::Style;
 
 pub(crate) use declaration::Declaration;
 pub(crate) use verdict::Circumstances;
 pub(crate) use verdict::Contributor;
 pub(crate) use verdict::Verdict;
 
-use crate::presence::appearance::Appearance;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::composition::activity::ActivitySet;
 use crate::presence::composition::activity::ON_THE_PHONE;
-use crate::presence::contribution::Calls;
-use crate::presence::features::Features;
-use crate::presence::messages::Messages;
-use crate::presence::profile::DoNotDisturbLamp;
-use crate::presence::registration::EndedContact;
-use crate::presence::registration::RegisteredContact;
-use crate::presence::rules::Style;
-
-/// What a presentity is, most important first: do-not-disturb > forwarded > unreachable > ringing >
-/// busy > away > available, and `Offline` when no source says anything about reachability.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Availability {
-    /// Declared unavailable.
-    DoNotDisturb,
-    /// Every call is sent on.
-    Forwarded(ForwardedTo),
-    /// Known to a registrar, and nowhere to be had.
-    Unreachable,
-    /// An unanswered incoming call.
-    Ringing,
-    /// In a call, or says so.
-    Busy,
-    /// Available but not there.
-    Away,
-    /// Declared available, or registered.
-    Available,
-    /// Declared closed, or nobody says anything.
-    #[default]
-    Offline,
-}
-
-/// Where calls are sent on to (W:D3.19).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ForwardedTo {
-    /// To one of [`crate::presence::rules::Rules::voicemail`].
-    VoiceMail,
-    /// To any other number.
-    Number,
-}
-
-impl Availability {
-    /// What decides when several apply, the strongest first (W:D2.13, D3.17). The one place to
-    /// change the order.
-    const PRECEDENCE: [Self; 9] = [
-        Self::DoNotDisturb,
-        Self::Forwarded(ForwardedTo::VoiceMail),
-        Self::Forwarded(ForwardedTo::Number),
-        Self::Unreachable,
-        Self::Ringing,
-        Self::Busy,
-        Self::Away,
-        Self::Available,
-        Self::Offline,
-    ];
-
-    /// The place in [`Self::PRECEDENCE`].
-    fn rank(self) -> usize {
-        Self::PRECEDENCE
-            .iter()
-            .position(|&other| other == self)
-            .unwrap_or(usize::MAX)
-    }
-}
-
-impl fmt::Display for Availability {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::DoNotDisturb => "do-not-disturb",
-            Self::Forwarded(ForwardedTo::VoiceMail) => "forwarded to voice mail",
-            Self::Forwarded(ForwardedTo::Number) => "forwarded to a number",
-            Self::Unreachable => "unreachable",
-            Self::Ringing => "ringing",
-            Self::Busy => "busy",
-            Self::Away => "away",
-            Self::Available => "available",
-            Self::Offline => "offline",
-        })
-    }
-}
-
-/// The one state every document about a presentity is made of. Equality is what decides whether
-/// watchers are told (W:A3.14).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Composed {
-    /// The verdict.
-    pub availability: Availability,
-    /// `basic` of the PIDF.
-    pub open: bool,
-    /// A registrar says that no phone of his is registered: he is missed. Of whom no registrar ever
-    /// spoke nothing is missed (W:C0.12).
-    pub is_unregistered: bool,
-    /// The same in the words of the domain's style; None in ours.
-    pub extended: Option<Extended>,
-    /// Live call legs, the one a lamp should show first; never a terminated one.
-    pub calls: Calls,
-    /// RPID activities beyond what `availability` implies, in stable order.
-    pub activities: Arc<[Box<str>]>,
-    /// The note.
-    pub note: Option<Arc<str>>,
-    /// What is not about calls or presence; shared with the state before as long as it is the same.
-    pub extras: Arc<Extras>,
-}
-
-impl Composed {
-    /// The state of somebody of whom nothing is known.
-    #[must_use]
-    pub fn of_nobody(style: Style) -> Self {
-        let availability = match style {
-            // Whoever is not known to be reachable is not (W:D2.12).
-            Style::Alceo => Availability::Unreachable,
-            Style::Standard | Style::Imagicle => Availability::Offline,
-        };
-        let extended = match style {
-            Style::Standard => None,
-            Style::Alceo => Some(Extended::Alceo(availability.into())),
-            Style::Imagicle => Some(Extended::Imagicle(Tracks {
-                combined: availability.into(),
-                telephony: None,
-                rich: None,
-            })),
-        };
-        Self {
-            availability,
-            extended,
-            ..Self::default()
-        }
-    }
-}
-
-/// The parts of a state that change seldom: what the packages beside `dialog` and `presence` tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extras {
-    /// Do-not-disturb and forwarding, as switched on.
-    pub features: Features,
-    /// The mailbox; None when nobody says anything about one.
-    pub messages: Option<Messages>,
-    /// The contacts that are registered, in the order of their `id`.
-    pub contacts: Vec<RegisteredContact>,
-    /// Contacts that ended of late, for those who were shown them.
-    pub ended_contacts: Vec<EndedContact>,
-    /// The appearances that are not idle, in the order of their index.
-    pub appearances: Vec<Appearance>,
-    /// The number or URI at which the user is to be had while no contact is registered: the contact
-    /// of a PIDF (W:D2.6). None when there is none, or a contact is registered.
-    pub alternative: Option<Box<str>>,
-    /// The user's name.
-    pub display: Option<Box<str>>,
-    /// What lamps show of do-not-disturb, unless a phone's profile says otherwise.
-    pub do_not_disturb_lamp: DoNotDisturbLamp,
-}
 
 /// Composes what the sources say into `composed`, whose old content does not matter but whose room
 /// is used again. `previous` is the state before; what is equal in it is shared, not built anew.

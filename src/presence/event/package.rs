@@ -1,5 +1,4 @@
-//! What a subscription is to the domain: the package, what it is granted, how it stands, how it
-//! ends (RFC 6665; W:A1, A3).
+//! The event packages that we serve, and what each prescribes (RFC 6665 §5).
 
 use std::time::Duration;
 
@@ -144,131 +143,9 @@ impl Package {
     }
 }
 
-/// Why a subscription ended (RFC 6665 §4.1.3; W:A3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Termination {
-    /// We shut down or move: resubscribe now.
-    Deactivated,
-    /// It ran out, or was ended by the subscriber.
-    Timeout,
-    /// Policy does not allow it any more.
-    Rejected,
-    /// The presentity is gone.
-    NoResource,
-}
-
-impl Termination {
-    /// The `reason` parameter.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Deactivated => "deactivated",
-            Self::Timeout => "timeout",
-            Self::Rejected => "rejected",
-            Self::NoResource => "noresource",
-        }
-    }
-}
-
-/// Bounds on a subscription's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExpiryLimits {
-    /// Shorter (and not 0) is 423.
-    pub min: Duration,
-    /// Longer is shortened silently.
-    pub max: Duration,
-}
-
-/// 423: the shortest expiry we take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooBrief(pub Duration);
-
-impl ExpiryLimits {
-    /// What is granted for `requested` seconds (None: no Expires header): never more than asked,
-    /// never 423 for 0 or for an hour and more (W:A1.12-A1.14).
-    pub fn grant(&self, requested: Option<u32>, default: Duration) -> Result<Duration, TooBrief> {
-        /// Asked for as long as this, a subscription is never too brief (RFC 6665 §4.2.1.1).
-        const NEVER_TOO_BRIEF: Duration = Duration::from_secs(3600);
-        let Some(seconds) = requested else {
-            return Ok(default.min(self.max));
-        };
-        let requested = Duration::from_secs(seconds.into());
-        if !requested.is_zero() && requested < self.min && requested < NEVER_TOO_BRIEF {
-            return Err(TooBrief(self.min));
-        }
-        Ok(requested.min(self.max))
-    }
-}
-
-/// How much of a presentity's calls a watcher is shown (W:B3.12). Each level adds to the one
-/// before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Privacy {
-    /// State, id and direction only.
-    #[default]
-    StateOnly,
-    /// And that there is a party: `sip:anonymous@anonymous.invalid`.
-    AnonymousParty,
-    /// And who it is.
-    Party,
-    /// And the call's identifiers and targets: pickup is possible.
-    Pickup,
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::ExpiryLimits;
     use super::Package;
-    use super::TooBrief;
-
-    const LIMITS: ExpiryLimits = ExpiryLimits {
-        min: Duration::from_secs(60),
-        max: Duration::from_secs(7200),
-    };
-
-    fn grant(limits: ExpiryLimits, requested: Option<u32>) -> Result<u64, TooBrief> {
-        limits
-            .grant(requested, Duration::from_secs(3600))
-            .map(|granted| granted.as_secs())
-    }
-
-    /// W:A1.12-A1.14
-    #[test]
-    fn what_is_granted() {
-        let too_brief = Err(TooBrief(LIMITS.min));
-        let table = [
-            (None, Ok(3600)),
-            (Some(0), Ok(0)),
-            (Some(1), too_brief),
-            (Some(59), too_brief),
-            (Some(60), Ok(60)),
-            (Some(3600), Ok(3600)),
-            (Some(7200), Ok(7200)),
-            (Some(7201), Ok(7200)),
-            (Some(u32::MAX), Ok(7200)),
-        ];
-        for (requested, granted) in table {
-            assert_eq!(grant(LIMITS, requested), granted, "{requested:?}");
-        }
-    }
-
-    #[test]
-    fn an_hour_is_never_too_brief_and_the_default_obeys_the_longest() {
-        let long = ExpiryLimits {
-            min: Duration::from_secs(5000),
-            max: Duration::from_secs(9000),
-        };
-        assert_eq!(grant(long, Some(3599)), Err(TooBrief(long.min)));
-        assert_eq!(grant(long, Some(3600)), Ok(3600));
-        let short = ExpiryLimits {
-            min: Duration::ZERO,
-            max: Duration::from_secs(600),
-        };
-        assert_eq!(grant(short, None), Ok(600));
-        assert_eq!(grant(short, Some(1)), Ok(1));
-    }
 
     #[test]
     fn a_package_is_named_without_case() {
