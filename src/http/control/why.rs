@@ -3,15 +3,15 @@
 use futures_util::future::join_all;
 
 use crate::http::Site;
+use crate::http::answer::table::TERMINAL_COLUMNS;
+use crate::http::answer::table::Table;
+use crate::http::answer::table::span;
+use crate::http::answer::table::visible;
 use crate::http::control::form::Form;
 use crate::http::control::lists;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
-use crate::http::metrics;
-use crate::http::table::TERMINAL_COLUMNS;
-use crate::http::table::Table;
-use crate::http::table::span;
-use crate::http::table::visible;
+use crate::http::monitor::metrics;
 use crate::presence::Aor;
 use crate::presence::composition::Extended;
 use crate::presence::composition::ImagicleStatus;
