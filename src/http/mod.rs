@@ -41,7 +41,7 @@ use futures_util::future::join_all;
 use crate::http::attempts::Attempts;
 use crate::http::connection::Door;
 use crate::http::connections::Connections;
-use crate::net::adopt;
+use crate::net::bind;
 use crate::net::crowd::CrowdLimits;
 use crate::shard::Directory;
 use crate::shard::shield::ShieldOptions;
@@ -122,15 +122,15 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
         .into_iter()
         .map(|listener| (Door::Control, OwnedFd::from(listener)));
     let doors =
-        public
-            .chain(control)
-            .filter_map(|(door, listener)| match adopt::listener(listener) {
+        public.chain(control).filter_map(|(door, listener)| {
+            match bind::accept_on_executor(listener) {
                 Ok(listener) => Some(connection::accept(listener, door, Rc::clone(&site))),
                 Err(error) => {
                     tracing::error!(%error, ?door, "a listening socket cannot be used");
                     None
                 }
-            });
+            }
+        });
     let accepting = join_all(doors.collect::<Vec<_>>());
     let sweeping = connection::sweep(Rc::clone(&site));
     join(accepting, sweeping).await;
