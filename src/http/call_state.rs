@@ -34,8 +34,8 @@ use crate::presence::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call::Direction;
 use crate::presence::call::Party;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
+use crate::presence::source::CallSource;
+use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Directory;
 use crate::shard::Reply;
@@ -179,7 +179,7 @@ impl State {
 /// What an authenticated request says. No `Debug`: the number is nobody's business.
 struct Statement {
     aor: Aor,
-    said: Said,
+    said: StateUpdate,
 }
 
 impl Statement {
@@ -212,7 +212,12 @@ impl Statement {
 
 /// What a request says: without a `state`, no number is no call (W:D1.3). Whatever is said for no
 /// time at all is over (W:D1.5).
-fn said(state: Option<State>, number: Option<&str>, expires: Duration, domain: &Domain) -> Said {
+fn said(
+    state: Option<State>,
+    number: Option<&str>,
+    expires: Duration,
+    domain: &Domain,
+) -> StateUpdate {
     let otherwise = if number.is_some() {
         State::Busy
     } else {
@@ -220,7 +225,7 @@ fn said(state: Option<State>, number: Option<&str>, expires: Duration, domain: &
     };
     let state = state.unwrap_or(otherwise);
     let call = match state {
-        State::DoNotDisturb => return Said::CallStateDoNotDisturb(expires),
+        State::DoNotDisturb => return StateUpdate::CallStateDoNotDisturb(expires),
         State::Ringing => Some(call(CallState::Early, number, domain)),
         State::Busy => Some(call(CallState::Confirmed, number, domain)),
         State::Idle => None,
@@ -231,7 +236,7 @@ fn said(state: Option<State>, number: Option<&str>, expires: Duration, domain: &
     } else {
         Duration::ZERO
     };
-    Said::Call {
+    StateUpdate::Call {
         source: CallSource::CallState,
         call,
         expires: Some(life),

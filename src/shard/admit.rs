@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::fixed_hash::fnv1a;
-use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::check_extensions;

@@ -9,20 +9,20 @@ use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::Composed;
 use crate::presence::composition::Extended;
-use crate::presence::contribution::EntityTag;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
+use crate::presence::event::Package;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
 use crate::presence::registration::Binding;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
 use crate::presence::registration::Sequence;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
+use crate::presence::source::CallSource;
+use crate::presence::source::EntityTag;
+use crate::presence::source::StateUpdate;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
@@ -178,14 +178,14 @@ pub enum Mail {
         /// About whom.
         aor: Aor,
         /// What.
-        said: Box<Said>,
+        said: Box<StateUpdate>,
     },
     /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
     Switch {
         /// Whose.
         aor: Aor,
         /// What.
-        said: Box<Said>,
+        said: Box<StateUpdate>,
         /// Which subscription of the sender waits for it.
         reply_to: (ShardId, u32),
     },
@@ -226,7 +226,7 @@ pub struct WatchersHere {
     /// The shard that has them.
     pub shard: ShardId,
     /// All of them, in the order of their ids.
-    pub watchers: Vec<Watcher>,
+    pub watchers: Vec<WatcherInfo>,
     /// Why some ended that were told before, by their ids.
     pub ended: Vec<(u64, WatcherEvent)>,
 }
@@ -297,7 +297,7 @@ pub enum Command {
         /// About whom.
         aor: Aor,
         /// What.
-        said: Said,
+        said: StateUpdate,
     },
     /// Everything known about a presentity: `lamplighter why`.
     Why(Aor),
@@ -320,7 +320,7 @@ impl Command {
     /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
     #[must_use]
     pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
-        let said = Said::Call {
+        let said = StateUpdate::Call {
             source: CallSource::CallState,
             call,
             expires: Some(expires),

@@ -21,7 +21,7 @@ use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
-use lamplighter::presence::statement::Said;
+use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Directory;
@@ -189,7 +189,9 @@ impl World {
             Some("ringing") => Some(call(CallState::Early)),
             Some("busy") => Some(call(CallState::Confirmed)),
             None | Some("idle") => None,
-            Some("dnd") => return self.say(aor.as_str(), Said::CallStateDoNotDisturb(expires)),
+            Some("dnd") => {
+                return self.say(aor.as_str(), StateUpdate::CallStateDoNotDisturb(expires));
+            }
             Some(_) => return Err("ringing, busy, dnd or idle?".to_owned()),
         };
         let call = call.map(Arc::new);
@@ -197,7 +199,7 @@ impl World {
     }
 
     /// The operator says something about somebody.
-    pub(crate) fn say(&mut self, aor: &str, said: Said) -> Result<(), String> {
+    pub(crate) fn say(&mut self, aor: &str, said: StateUpdate) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
         self.command(&aor.clone(), Command::Say { aor, said })
     }

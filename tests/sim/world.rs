@@ -128,7 +128,7 @@ enum Phase {
 /// What a command asked, to judge its reply.
 #[derive(Debug)]
 enum Asked {
-    Said,
+    StateUpdate,
     Reload,
     Watchers,
     Why(usize),

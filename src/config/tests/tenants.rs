@@ -1,11 +1,11 @@
 //! Groups, lists, policies, and what domains and accounts say about them.
 
 use super::*;
-use crate::presence::list::ListStyle;
+use crate::presence::composition::Style;
+use crate::presence::event::Package;
+use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
-use crate::presence::rules::Style;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
+use crate::presence::policy::Privacy;
 use crate::shard::Directory;
 use crate::shard::directory::decide::Watcher;
 

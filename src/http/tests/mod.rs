@@ -34,8 +34,8 @@ use crate::presence::CallDialog;
 use crate::presence::composition::Extended;
 use crate::presence::composition::ImagicleStatus;
 use crate::presence::composition::Tracks;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
+use crate::presence::source::CallSource;
+use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
@@ -67,7 +67,7 @@ struct FakeEngine {
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
     /// What else was said, by whom it is about.
-    said: Arc<Mutex<Vec<(String, Said)>>>,
+    said: Arc<Mutex<Vec<(String, StateUpdate)>>>,
     /// Directories that each shard was given.
     reloads: Arc<Mutex<Vec<ShardId>>>,
     /// Directories that are refused before one is taken.
@@ -100,7 +100,7 @@ impl Engine for FakeEngine {
             Command::Say {
                 aor,
                 said:
-                    Said::Call {
+                    StateUpdate::Call {
                         source: CallSource::CallState,
                         call,
                         expires: Some(expires),

@@ -1,18 +1,15 @@
 //! What a presentity's contributions say, in words, for `lamplighter why`.
 
 use std::fmt::Write;
+use std::time::Instant;
 
-use crate::presence::appearance::Appearance;
+use crate::presence::call::Appearance;
 use crate::presence::call::CallDialog;
 use crate::presence::call::Direction;
 use crate::presence::composition::Contributor;
 use crate::presence::composition::Declaration;
 use crate::presence::composition::Verdict;
-use crate::presence::contribution::Explained;
-use crate::presence::contribution::Source;
-use crate::presence::features::Forward;
-use crate::presence::features::ForwardKind;
-use crate::presence::messages::Messages;
+use crate::presence::event::Package;
 use crate::presence::presentity::Presentity;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::publishing::Holding;
@@ -20,8 +17,26 @@ use crate::presence::presentity::statements::CallStatement;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::Registration;
 use crate::presence::registration::Teller;
-use crate::presence::statement::CallSource;
-use crate::presence::subscription::Package;
+use crate::presence::source::CallSource;
+use crate::presence::source::Forward;
+use crate::presence::source::ForwardKind;
+use crate::presence::source::Messages;
+use crate::presence::source::Source;
+
+/// One source's statement, for `lamplighter why`.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The source's name: `publish:5f3c...`, `http:call_state`.
+    pub source: String,
+    /// In words: `early recipient from sip:12@abc.com`, `open, away: lunch`.
+    pub says: String,
+    /// When it was said.
+    pub since: Instant,
+    /// When it ends by itself; None when only another word of its source ends it.
+    pub until: Option<Instant>,
+    /// Whether the composed state follows it.
+    pub decides: bool,
+}
 
 impl Presentity {
     /// The alternative number in the account, which nobody says but which counts.

@@ -16,19 +16,19 @@ use crate::presence::call::Direction;
 use crate::presence::call::Party;
 use crate::presence::composition::Availability;
 use crate::presence::composition::lamp;
-use crate::presence::contribution::EntityTag;
-use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
+use crate::presence::event::Package;
+use crate::presence::presentity::Condition;
 use crate::presence::presentity::Presentity;
-use crate::presence::publication::Condition;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
+use crate::presence::source::CallSource;
+use crate::presence::source::EntityTag;
+use crate::presence::source::RichPresence;
+use crate::presence::source::StateUpdate;
 
 pub(super) const LIMITS: PublicationLimits = PublicationLimits {
     expires_min: Duration::from_secs(60),
@@ -94,7 +94,7 @@ pub(super) fn client(open: Option<bool>, activities: &[&str], note: Option<&str>
     let activities = activities.iter().copied().map(Box::from).collect();
     Document::Pidf {
         entity: None,
-        statement: Statement {
+        statement: RichPresence {
             open,
             activities,
             note: note.map(Box::from),
@@ -193,7 +193,7 @@ impl Stage {
         changed
     }
 
-    pub(super) fn say(&mut self, said: Said) -> bool {
+    pub(super) fn say(&mut self, said: StateUpdate) -> bool {
         self.presentity.apply(said, self.now)
     }
 
@@ -888,8 +888,8 @@ pub(super) fn number(digits: &str) -> Arc<CallDialog> {
 }
 
 /// `call_state.htm`, believed for that many seconds.
-pub(super) fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> Said {
-    Said::Call {
+pub(super) fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> StateUpdate {
+    StateUpdate::Call {
         source: CallSource::CallState,
         call,
         expires: Some(Duration::from_secs(seconds)),
@@ -1027,7 +1027,7 @@ fn the_verdict_never_denies_what_a_row_says() {
     assert!(stage.presentity.explain(stage.now).is_empty());
 
     let mut stage = Stage::new();
-    stage.say(Said::Note(Some("back at one".into())));
+    stage.say(StateUpdate::Note(Some("back at one".into())));
     assert_eq!(stage.presentity.explain(stage.now).len(), 1);
     assert_eq!(
         stage.presentity.verdict(),
@@ -1049,7 +1049,7 @@ fn a_user_known_by_calls_is_there_between_them() {
     assert!(is_open(&stage));
     assert!(stage.presentity.is_blank() && stage.presentity.is_known_by_calls());
     // A registrar knows better.
-    stage.say(Said::Unregistered);
+    stage.say(StateUpdate::Unregistered);
     assert_eq!(stage.availability(), Availability::Unreachable);
     assert!(!is_open(&stage));
 }

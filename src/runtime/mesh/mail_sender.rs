@@ -123,7 +123,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::presence::publication::PublishRefused;
+    use crate::presence::presentity::PublishRefused;
     use crate::runtime::mesh::Woken;
     use crate::shard::ConnectionId;
     use crate::shard::Flow;

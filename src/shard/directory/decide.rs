@@ -18,16 +18,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::policy::IdentityCondition;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::policy::Privacy;
 use crate::presence::policy::WatcherCondition;
 use crate::presence::policy::is_private;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Tenant;
 

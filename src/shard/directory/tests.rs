@@ -4,17 +4,17 @@ use super::decide::Watcher;
 use super::lists::ListFault;
 use super::lists::StoredList;
 use super::*;
-use crate::presence::list::ListStyle;
-use crate::presence::list::MEMBERS_MAX;
-use crate::presence::list::Member;
-use crate::presence::list::Resolved;
-use crate::presence::list::RosterKind;
+use crate::presence::event::Package;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::RosterKind;
 use crate::presence::policy::Decision;
 use crate::presence::policy::IdentityCondition;
 use crate::presence::policy::Pattern;
 use crate::presence::policy::WatcherCondition;
 use crate::presence::profile::Profile;
-use crate::presence::subscription::Package;
 use crate::shard::directory::profiles::AgentPattern;
 
 fn aor(key: &str) -> Aor {

@@ -11,7 +11,7 @@ use crate::network::Event;
 use crate::network::SECOND;
 use crate::phone::lists::Target;
 use crate::sip_text::Text;
-use lamplighter::presence::publication::PublishRefused;
+use lamplighter::presence::presentity::PublishRefused;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
@@ -147,7 +147,7 @@ impl World {
     pub(super) fn judge_reply(&mut self, token: Token, reply: Reply) {
         let now = self.bench.net.now;
         match (self.commands.remove(&token), reply) {
-            (Some(Asked::Said | Asked::Reload), Reply::Done) => {}
+            (Some(Asked::StateUpdate | Asked::Reload), Reply::Done) => {}
             (Some(Asked::Watchers), Reply::Watchers(reports)) => {
                 if self.phase == Phase::Audit && !reports.is_empty() {
                     self.fail(
