@@ -36,7 +36,7 @@ use crate::http::attempts::Attempts;
 use crate::http::connections::Connections;
 use crate::http::server::listener;
 use crate::http::server::listener::Door;
-use crate::net::adopt;
+use crate::net::bind;
 use crate::net::crowd::CrowdLimits;
 use crate::shard::Directory;
 use crate::shard::shield::ShieldOptions;
@@ -117,15 +117,15 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
         .into_iter()
         .map(|listener| (Door::Control, OwnedFd::from(listener)));
     let doors =
-        public
-            .chain(control)
-            .filter_map(|(door, listener)| match adopt::listener(listener) {
+        public.chain(control).filter_map(|(door, listener)| {
+            match bind::accept_on_executor(listener) {
                 Ok(listener) => Some(listener::accept(listener, door, Rc::clone(&site))),
                 Err(error) => {
                     tracing::error!(%error, ?door, "a listening socket cannot be used");
                     None
                 }
-            });
+            }
+        });
     let accepting = join_all(doors.collect::<Vec<_>>());
     let sweeping = listener::sweep(Rc::clone(&site));
     join(accepting, sweeping).await;

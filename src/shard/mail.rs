@@ -39,7 +39,7 @@ use crate::shard::lists::roster::WatchNumber;
 use crate::shard::shield::LoopReport;
 use crate::shard::shield::RefusalReport;
 use crate::sip::Transport;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 
 /// Names a command so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ pub enum Input<'a> {
         /// The octets.
         bytes: &'a [u8],
         /// What they say.
-        answer: PlainAnswer<'a>,
+        answer: PlainResponse<'a>,
     },
     /// A stream ended; what is bound to it has no way out any more (W:A6.8).
     Closed(ConnectionId),

@@ -1,27 +1,27 @@
 //! The order in which a turn's datagrams leave: those to one host together.
 //!
-//! Guarantees: datagrams to one host stay in their order, whatever its ports; a turn's order costs
-//! a few nanoseconds a datagram and allocates nothing once the largest turn was seen. Two hosts may
-//! fall together and leave mixed, which costs only that they leave in shorter trains. The order of
-//! different hosts is nobody's concern.
+//! Guarantees: datagrams to one host keep their order, whatever their ports. Ordering costs a few
+//! nanoseconds a datagram and allocates nothing once the largest turn was seen. Datagrams to two
+//! hosts may be mixed when both hosts fall into one bucket; then they only leave in shorter trains.
+//! No order is kept between different hosts.
 
 use std::net::IpAddr;
 
-/// Hosts told apart.
+/// Buckets that hosts are dealt into.
 const BUCKETS: usize = 64;
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 
-/// The room for it.
+/// Orders datagrams; keeps its buffers from turn to turn.
 #[derive(Debug, Default)]
-pub(crate) struct Arrangement {
-    /// The datagram behind each one in its bucket.
+pub(crate) struct SendOrder {
+    /// For each datagram the next one in its bucket.
     next: Vec<u32>,
     order: Vec<u32>,
 }
 
-impl Arrangement {
-    /// The places of datagrams to these hosts in the order in which they should leave.
+impl SendOrder {
+    /// The indexes of datagrams to these hosts, in the order in which they should leave.
     pub(crate) fn by_host(&mut self, hosts: impl Iterator<Item = IpAddr>) -> &[u32] {
         let Self { next, order } = self;
         next.clear();
@@ -61,9 +61,9 @@ mod tests {
     #[test]
     fn hosts_in_turns_leave_one_after_the_other_each_in_its_order() {
         let host = |place: u32| IpAddr::from([10, 0, 0, (place % 3) as u8]);
-        let mut arrangement = Arrangement::default();
+        let mut send_order = SendOrder::default();
         for count in [0u32, 1, 2, 300] {
-            let order = arrangement.by_host((0..count).map(host)).to_vec();
+            let order = send_order.by_host((0..count).map(host)).to_vec();
             let mut sorted = order.clone();
             sorted.sort_unstable();
             assert_eq!(

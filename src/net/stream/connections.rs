@@ -1,8 +1,8 @@
 //! The stream connections of a shard, and the messages of one turn gathered by connection.
 //!
-//! Invariants worth naming: a name is never given twice; a connection is written to at most once
-//! per turn, or once per `PIECES_MAX` pieces; a message for a connection that is gone is counted,
-//! not kept.
+//! Invariants worth naming: a connection's name is never given to another one. A connection is
+//! written to at most once per turn, or once per `PIECES_MAX` pieces. A message for a connection that
+//! is gone is counted and dropped.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -17,15 +17,14 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::net::Limits;
-use crate::net::connection::Connection;
-use crate::net::connection::Written;
 use crate::net::crowd::Crowd;
-use crate::net::tcp::Accepted;
+use crate::net::stream::StreamTransport;
+use crate::net::stream::connection::Connection;
+use crate::net::stream::connection::Written;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Outbox;
 use crate::shard::ShardId;
-use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
 /// Pieces of one write: as many as the kernel takes, more than two for each message of a turn. That
@@ -38,13 +37,13 @@ const NONE: u32 = u32::MAX;
 
 /// All connections of a shard.
 #[derive(Debug)]
-pub struct Streams {
-    connections: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
+pub struct Connections {
+    by_name: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
     crowd: Crowd,
-    /// The same connections, to be looked through one part after the other.
-    places: Slab<Rc<Connection>>,
-    /// The first place of the part that is next.
-    next_place: usize,
+    /// All of them in a row, for the sweep that ends idle ones part by part.
+    in_a_row: Slab<Rc<Connection>>,
+    /// Where in the row the sweep goes on.
+    next_swept: usize,
     shard: ShardId,
     limits: Limits,
     last_number: u32,
@@ -57,7 +56,9 @@ pub struct Streams {
 #[derive(Debug)]
 struct Entry {
     connection: Rc<Connection>,
+    /// Its key in the row.
     place: usize,
+    /// First and last link of this turn's chain; [`NONE`] without one.
     first: u32,
     last: u32,
 }
@@ -89,15 +90,15 @@ impl Hasher for CountingHasher {
     }
 }
 
-impl Streams {
+impl Connections {
     /// No connections of that shard.
     #[must_use]
     pub fn new(shard: ShardId, limits: Limits) -> Self {
         Self {
-            connections: HashMap::default(),
+            by_name: HashMap::default(),
             crowd: Crowd::new(limits.connections),
-            places: Slab::new(),
-            next_place: 0,
+            in_a_row: Slab::new(),
+            next_swept: 0,
             shard,
             limits,
             last_number: 0,
@@ -106,21 +107,16 @@ impl Streams {
         }
     }
 
-    /// Takes an accepted stream in, unless a limit or the end of all names is reached; then it is
-    /// closed.
+    /// Takes an accepted stream in. One that a limit refuses, or that no name is left for, is closed.
     pub fn admit(
         &mut self,
-        accepted: Accepted,
+        stream: Box<dyn StreamTransport>,
         listener: u16,
         now: Instant,
         is_trusted: impl FnOnce(IpAddr) -> bool,
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
-        let Accepted {
-            stream,
-            local,
-            peer,
-        } = accepted;
+        let peer = stream.peer_address();
         if !self.crowd.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
             counters.connections_refused.add(1);
             return None;
@@ -131,10 +127,10 @@ impl Streams {
             number: self.last_number,
         };
         let flow = Flow {
-            transport: Transport::Tcp,
+            transport: stream.transport(),
             listener,
             connection: name,
-            local,
+            local: stream.local_address(),
             peer,
         };
         let connection = Rc::new(Connection::new(
@@ -143,10 +139,10 @@ impl Streams {
             self.limits.outbound_octets_max,
             now,
         ));
-        self.connections.insert(
+        self.by_name.insert(
             name,
             Entry {
-                place: self.places.insert(Rc::clone(&connection)),
+                place: self.in_a_row.insert(Rc::clone(&connection)),
                 connection: Rc::clone(&connection),
                 first: NONE,
                 last: NONE,
@@ -154,25 +150,26 @@ impl Streams {
         );
         self.crowd.join(peer.ip());
         counters.connections_accepted.add(1);
-        counters.connections_open.set(self.connections.len() as u64);
+        counters.connections_open.set(self.by_name.len() as u64);
         Some(connection)
     }
 
     /// Forgets a connection that is over.
     pub fn remove(&mut self, name: ConnectionId, counters: &CoreCounters) {
-        let Some(entry) = self.connections.remove(&name) else {
+        let Some(entry) = self.by_name.remove(&name) else {
+            debug_assert!(false, "a connection is removed once, by its reader");
             return;
         };
         entry.connection.end();
-        self.places.try_remove(entry.place);
+        self.in_a_row.remove(entry.place);
         self.crowd.leave(entry.connection.flow.peer.ip());
         counters.connections_closed.add(1);
-        counters.connections_open.set(self.connections.len() as u64);
+        counters.connections_open.set(self.by_name.len() as u64);
     }
 
     /// A subscription, a publication or a registration that came by a connection lives until then.
     pub fn keep(&self, name: ConnectionId, until: Instant) {
-        if let Some(entry) = self.connections.get(&name) {
+        if let Some(entry) = self.by_name.get(&name) {
             entry.connection.keep(until);
         }
     }
@@ -185,10 +182,10 @@ impl Streams {
         is_trusted: impl Fn(IpAddr) -> bool,
         counters: &CoreCounters,
     ) {
-        let part = self.next_place..self.next_place + SWEEP_MAX;
-        let is_last = part.end >= self.places.capacity();
-        self.next_place = if is_last { 0 } else { part.end };
-        for connection in part.filter_map(|place| self.places.get(place)) {
+        let part = self.next_swept..self.next_swept + SWEEP_MAX;
+        let is_last = part.end >= self.in_a_row.capacity();
+        self.next_swept = if is_last { 0 } else { part.end };
+        for connection in part.filter_map(|place| self.in_a_row.get(place)) {
             let idle = now.saturating_duration_since(connection.idle_since());
             // The cheap comparison first: nearly all are in use.
             if idle >= self.limits.idle_timeout_short
@@ -214,7 +211,7 @@ impl Streams {
 
     /// Ends all connections; their readers notice and have them removed.
     pub fn end_all(&self) {
-        self.connections
+        self.by_name
             .values()
             .for_each(|entry| entry.connection.end());
     }
@@ -222,10 +219,10 @@ impl Streams {
     /// Whether there are no connections.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.connections.is_empty()
+        self.by_name.is_empty()
     }
 
-    /// Whether nothing waits for [`Streams::flush`].
+    /// Whether nothing waits for [`Connections::flush`].
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         self.chains.is_empty() && self.written_to.is_empty()
@@ -235,7 +232,7 @@ impl Streams {
     pub fn gather(&mut self, index: usize, flow: &Flow, counters: &CoreCounters) {
         let link = self.chains.len() as u32;
         let Some(entry) = self
-            .connections
+            .by_name
             .get_mut(&flow.connection)
             .filter(|entry| !entry.connection.has_ended())
         else {
@@ -264,7 +261,11 @@ impl Streams {
         mut stalled: impl FnMut(&Rc<Connection>),
     ) {
         for name in self.written_to.drain(..) {
-            let Some(entry) = self.connections.get_mut(&name) else {
+            let Some(entry) = self.by_name.get_mut(&name) else {
+                debug_assert!(
+                    false,
+                    "no connection is removed while messages for it are gathered"
+                );
                 continue;
             };
             let first = std::mem::replace(&mut entry.first, NONE);

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
-use crate::config::people::Names;
-use crate::config::people::is_user;
-use crate::config::people::user_remedy;
 use crate::config::schema;
 use crate::config::schema::Config;
 use crate::config::schema::StyleKind;
+use crate::config::tenants::names::Names;
+use crate::config::text::is_user;
+use crate::config::text::user_remedy;
 use crate::presence::Aor;
 use crate::presence::event::list::ListStyle;
 use crate::presence::event::list::MEMBERS_MAX;

@@ -1,17 +1,18 @@
-//! What arrives on a stream, cut into messages with as little copying as can be.
+//! Messages on a stream of octets, cut apart by Content-Length with as little copying as can be.
 //!
-//! Octets come in a buffer all connections of a shard share. Messages that are whole there are
-//! handed on from there; only the beginning of one that is not whole is kept. A connection with
-//! nothing begun keeps nothing.
+//! Octets come in a buffer that all connections of a shard share. A message that is whole there is
+//! handed on from there; only the beginning of an incomplete message is kept. Between messages
+//! nothing is kept.
 
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::net::Limits;
+use crate::net::stream::Arrival;
+use crate::net::stream::Framing;
 use crate::sip::Fault;
 use crate::sip::framing;
 use crate::sip::framing::Frame;
-use crate::sip::message::PlainAnswer;
 
 /// Two lone CRLFs this close together are one keepalive that was split on its way; further apart
 /// they are two of the single kind, which want no answer.
@@ -20,20 +21,10 @@ const SPLIT_PING: Duration = Duration::from_secs(2);
 /// then, and little is copied that belongs to the next.
 const STEP_OCTETS: usize = 1024;
 
-/// What was found on a stream.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Arrival<'a> {
-    /// A whole message.
-    Message(&'a [u8]),
-    /// One that had to be read to be cut, and what it says.
-    Answer(&'a [u8], PlainAnswer<'a>),
-    /// A keepalive that wants one CRLF (RFC 5626 §4.4.1).
-    Ping,
-}
-
-/// The receiving half of one stream.
+/// The receiving half of a stream whose messages say how long they are (RFC 3261 §18.3).
 #[derive(Debug)]
-pub struct Inbound {
+pub(super) struct ContentLengthFraming {
+    /// The beginning of an incomplete message.
     begun: Vec<u8>,
     begun_at: Option<Instant>,
     /// When the last thing on the stream was half a keepalive.
@@ -42,10 +33,9 @@ pub struct Inbound {
     timeout: Duration,
 }
 
-impl Inbound {
+impl ContentLengthFraming {
     /// A stream at its beginning.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         let framing = framing::Limits {
             head_octets_max: limits.head_octets_max,
             message_octets_max: limits.message_octets_max,
@@ -59,38 +49,13 @@ impl Inbound {
         }
     }
 
-    /// Takes what was read and tells what is complete. After an error the stream is out of step and
-    /// must be closed.
-    pub fn take(
-        &mut self,
-        mut fresh: &[u8],
-        now: Instant,
-        mut each: impl FnMut(Arrival<'_>),
-    ) -> Result<(), Fault> {
-        while !self.begun.is_empty() && !fresh.is_empty() {
-            fresh = self.go_on(fresh, now, &mut each)?;
-        }
-        if self.begun.is_empty() {
-            self.begun = Vec::new();
-            self.begun_at = None;
-        }
-        while let Some(length) = self.cut(fresh, now, &mut each)? {
-            fresh = fresh.get(length..).unwrap_or_default();
-        }
-        if !fresh.is_empty() {
-            self.begun.extend_from_slice(fresh);
-            self.begun_at = Some(now);
-        }
-        Ok(())
-    }
-
     /// Adds to what has begun, not much more than it needs to become whole; what is left of
     /// `fresh`.
     fn go_on<'a>(
         &mut self,
         fresh: &'a [u8],
         now: Instant,
-        each: &mut impl FnMut(Arrival<'_>),
+        each: &mut dyn FnMut(Arrival<'_>),
     ) -> Result<&'a [u8], Fault> {
         let mut begun = std::mem::take(&mut self.begun);
         let before = begun.len();
@@ -119,7 +84,7 @@ impl Inbound {
         &mut self,
         octets: &[u8],
         now: Instant,
-        each: &mut impl FnMut(Arrival<'_>),
+        each: &mut dyn FnMut(Arrival<'_>),
     ) -> Result<Option<usize>, Fault> {
         let frame = framing::next_frame(octets, &self.limits)?;
         if frame == Frame::Incomplete {
@@ -148,17 +113,41 @@ impl Inbound {
                 each(Arrival::Message(message(length)));
                 length
             }
-            Frame::Answer(length, answer) => {
-                each(Arrival::Answer(message(length), answer));
+            Frame::Response(length, response) => {
+                each(Arrival::Response(message(length), response));
                 length
             }
         };
         Ok(Some(length))
     }
+}
 
-    /// When the message that has begun must be complete; None when none has.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+impl Framing for ContentLengthFraming {
+    fn take(
+        &mut self,
+        octets: &[u8],
+        now: Instant,
+        each: &mut dyn FnMut(Arrival<'_>),
+    ) -> Result<(), Fault> {
+        let mut fresh = octets;
+        while !self.begun.is_empty() && !fresh.is_empty() {
+            fresh = self.go_on(fresh, now, each)?;
+        }
+        if self.begun.is_empty() {
+            self.begun = Vec::new();
+            self.begun_at = None;
+        }
+        while let Some(length) = self.cut(fresh, now, each)? {
+            fresh = fresh.get(length..).unwrap_or_default();
+        }
+        if !fresh.is_empty() {
+            self.begun.extend_from_slice(fresh);
+            self.begun_at = Some(now);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
         Some(self.begun_at? + self.timeout)
     }
 }
@@ -177,15 +166,15 @@ mod tests {
         )
     }
 
-    fn feed(inbound: &mut Inbound, octets: &[u8], now: Instant) -> Vec<String> {
+    fn feed(inbound: &mut ContentLengthFraming, octets: &[u8], now: Instant) -> Vec<String> {
         let mut seen = Vec::new();
-        let each = |arrival: Arrival<'_>| match arrival {
-            Arrival::Message(bytes) | Arrival::Answer(bytes, _) => {
+        let mut each = |arrival: Arrival<'_>| match arrival {
+            Arrival::Message(bytes) | Arrival::Response(bytes, _) => {
                 seen.push(String::from_utf8(bytes.to_vec()).unwrap());
             }
             Arrival::Ping => seen.push(PING.to_owned()),
         };
-        inbound.take(octets, now, each).unwrap();
+        inbound.take(octets, now, &mut each).unwrap();
         seen
     }
 
@@ -206,7 +195,7 @@ mod tests {
         let stream = expected.concat();
         let now = Instant::now();
         for step in [1, 2, 3, 7, 100, 1000, 1500, stream.len()] {
-            let mut inbound = Inbound::new(&Limits::default());
+            let mut inbound = ContentLengthFraming::new(&Limits::default());
             let seen: Vec<String> = stream
                 .as_bytes()
                 .chunks(step)
@@ -224,7 +213,7 @@ mod tests {
     #[test]
     fn the_clock_runs_from_the_first_octet_of_a_message() {
         let limits = Limits::default();
-        let mut inbound = Inbound::new(&limits);
+        let mut inbound = ContentLengthFraming::new(&limits);
         let start = Instant::now();
         let later = |seconds| start + Duration::from_secs(seconds);
         let text = message(4);
@@ -240,7 +229,7 @@ mod tests {
 
     #[test]
     fn single_line_ends_are_no_ping_unless_they_are_halves_of_one() {
-        let mut inbound = Inbound::new(&Limits::default());
+        let mut inbound = ContentLengthFraming::new(&Limits::default());
         let start = Instant::now();
         assert!(feed(&mut inbound, b"\r\n", start).is_empty());
         assert!(feed(&mut inbound, b"\r\n", start + Duration::from_secs(25)).is_empty());
@@ -265,10 +254,10 @@ mod tests {
 
     #[test]
     fn what_comes_before_a_fault_is_not_lost() {
-        let mut inbound = Inbound::new(&Limits::default());
+        let mut inbound = ContentLengthFraming::new(&Limits::default());
         let stream = format!("{}<html>\r\n", message(2));
         let mut count = 0;
-        let outcome = inbound.take(stream.as_bytes(), Instant::now(), |_| count += 1);
+        let outcome = inbound.take(stream.as_bytes(), Instant::now(), &mut |_| count += 1);
         assert_eq!((outcome, count), (Err(Fault::StartLine), 1));
     }
 }

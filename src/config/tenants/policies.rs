@@ -3,11 +3,11 @@
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
-use crate::config::people::Names;
 use crate::config::schema;
 use crate::config::schema::Config;
 use crate::config::schema::HandlingKind;
 use crate::config::suggestion::nearest;
+use crate::config::tenants::names::Names;
 use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;

@@ -20,7 +20,7 @@ use crate::shard::directory::profiles::AgentPattern;
 use crate::shard::directory::profiles::GENERIC;
 
 /// The profiles that come with the product, each with its reason.
-pub const SHIPPED_FILE: &str = include_str!("profiles.toml");
+pub const SHIPPED_FILE: &str = include_str!("../profiles.toml");
 
 /// Who a profile is for, and the profile.
 pub(super) type Row = (Vec<AgentPattern>, Profile);
@@ -65,7 +65,7 @@ fn shipped() -> schema::Shipped {
         text: SHIPPED_FILE.to_owned(),
     };
     let mut complainer = Complainer::new(&source);
-    let shipped = document(&source, &mut complainer);
+    let shipped = document(&source, schema::TABLES, &mut complainer);
     debug_assert!(complainer.verdict().is_ok());
     shipped
 }

@@ -8,7 +8,9 @@ use toml::Spanned;
 use crate::config::complaint::Complainer;
 use crate::config::schema::Config;
 use crate::config::suggestion::nearest;
-use crate::config::tenants::canonical_domain;
+use crate::config::text::bare;
+use crate::config::text::canonical_domain;
+use crate::config::text::is_user;
 use crate::presence::policy::Pattern;
 use crate::presence::policy::People;
 use crate::presence::policy::WatcherCondition;
@@ -182,31 +184,4 @@ fn meant<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     const LETTERS_MIN: usize = 4;
     let begins = |word: &&&str| text.len() >= LETTERS_MIN && word.starts_with(text);
     nearest(text, words).or_else(|| words.iter().find(begins).copied())
-}
-
-/// Without `sip:`.
-fn bare(text: &str) -> &str {
-    text.strip_prefix("sip:").unwrap_or(text)
-}
-
-/// Whether a text can be shown: a name, a number.
-pub(super) fn is_phrase(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(char::is_control) && text.len() <= 256
-}
-
-/// Whether a text can be the user part of an address of record, unescaped. What has an `@`, a space
-/// or a scheme in it is in no request of a phone.
-pub(super) fn is_user(text: &str) -> bool {
-    let is_strange = |letter: char| letter == '@' || letter.is_whitespace();
-    is_phrase(text) && !text.contains(is_strange) && !text.starts_with("sip:")
-}
-
-/// What to write in place of a text that is no user.
-pub(super) fn user_remedy(text: &str) -> String {
-    let part = bare(text).split('@').next().unwrap_or_default();
-    let part: String = part.split_whitespace().collect();
-    if part != text && is_user(&part) {
-        return format!("give the part before the @, without spaces: \"{part}\"");
-    }
-    "give the part before the @, at most 256 octets".to_owned()
 }

@@ -1,27 +1,21 @@
-//! One stream connection: reading into a shared buffer, one gathered write per turn, a bounded
-//! queue for a peer that reads slowly.
+//! One stream connection of whatever transport: reading into a shared buffer, one gathered write per
+//! turn, a bounded queue for a peer that reads slowly.
 //!
-//! Invariants worth naming: octets leave in the order they were handed over; the queue is used only
-//! while the socket has no room; an idle connection holds no buffer. A connection that is over
-//! (`end`) sends nothing more, and its reader notices by the socket's end.
+//! Invariants worth naming: octets leave in the order in which they were handed over. The queue is
+//! used only while the socket has no room. An idle connection holds no buffer. A connection that has
+//! been ended sends nothing more; its reader notices by the end of the stream.
 
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::io::IoSlice;
-use std::net::Shutdown;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
-use std::pin::Pin;
 use std::time::Duration;
 use std::time::Instant;
 
-use futures_util::io::AsyncRead;
-use futures_util::io::AsyncWrite;
-use glommio::net::TcpStream;
-use socket2::SockRef;
-
+use crate::net::Limits;
+use crate::net::stream::Framing;
+use crate::net::stream::StreamTransport;
 use crate::shard::Flow;
 
 /// What became of a write.
@@ -29,7 +23,7 @@ use crate::shard::Flow;
 pub enum Written {
     /// All of it is with the kernel.
     All,
-    /// The rest waits; somebody has to call [`Connection::drain`].
+    /// The rest waits; the caller has to start [`Connection::drain`].
     Stalled,
     /// The rest waits behind what waited already.
     Queued,
@@ -42,9 +36,9 @@ pub enum Written {
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// Its name to the engine.
+    /// How the engine names it.
     pub flow: Flow,
-    stream: RefCell<TcpStream>,
+    stream: RefCell<Box<dyn StreamTransport>>,
     queue: RefCell<Vec<u8>>,
     queue_octets_max: usize,
     has_ended: Cell<bool>,
@@ -56,7 +50,12 @@ pub struct Connection {
 impl Connection {
     /// Takes over an accepted stream.
     #[must_use]
-    pub fn new(stream: TcpStream, flow: Flow, queue_octets_max: usize, now: Instant) -> Self {
+    pub fn new(
+        stream: Box<dyn StreamTransport>,
+        flow: Flow,
+        queue_octets_max: usize,
+        now: Instant,
+    ) -> Self {
         let queue = RefCell::new(Vec::new());
         Self {
             flow,
@@ -67,6 +66,12 @@ impl Connection {
             has_spoken: Cell::new(false),
             idle_since: Cell::new(now),
         }
+    }
+
+    /// A reader of messages for this connection.
+    #[must_use]
+    pub fn framing(&self, limits: &Limits) -> Box<dyn Framing> {
+        self.stream.borrow().framing(limits)
     }
 
     /// Reads into `buffer`, which is borrowed only once there is something to read: other
@@ -80,7 +85,7 @@ impl Connection {
         self.stream.borrow().set_read_timeout(patience)?;
         poll_fn(|context| {
             let mut stream = self.stream.borrow_mut();
-            Pin::new(&mut *stream).poll_read(context, &mut buffer.borrow_mut())
+            stream.poll_read(context, &mut buffer.borrow_mut())
         })
         .await
     }
@@ -93,7 +98,8 @@ impl Connection {
         let was_stalled = !self.queue.borrow().is_empty();
         let mut taken = 0;
         if !was_stalled {
-            match self.write_now(pieces) {
+            let written = self.stream.borrow_mut().try_write(pieces);
+            match written {
                 Ok(octets) => taken = octets,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => {
@@ -103,18 +109,6 @@ impl Connection {
             }
         }
         self.enqueue(pieces, taken, was_stalled)
-    }
-
-    fn write_now(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let stream = self.stream.borrow();
-        let socket = descriptor(&stream);
-        loop {
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            match SockRef::from(&socket).send_vectored_with_flags(pieces, flags) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
     }
 
     /// Keeps what is left after `taken` octets.
@@ -142,7 +136,7 @@ impl Connection {
         while !self.has_ended.get() && !self.queue.borrow().is_empty() {
             let written = poll_fn(|context| {
                 let mut stream = self.stream.borrow_mut();
-                Pin::new(&mut *stream).poll_write(context, &self.queue.borrow())
+                stream.poll_write(context, &self.queue.borrow())
             })
             .await;
             match written {
@@ -186,24 +180,13 @@ impl Connection {
     /// Ends the connection in both directions; what waits is thrown away.
     pub fn end(&self) {
         if !self.has_ended.replace(true) {
-            let stream = self.stream.borrow();
-            // An error only says that the peer was faster.
-            let _ = SockRef::from(&descriptor(&stream)).shutdown(Shutdown::Both);
+            self.stream.borrow_mut().close();
         }
     }
 
-    /// Whether [`Connection::end`] was called, by whomever.
+    /// Whether [`Connection::end`] was called.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.has_ended.get()
     }
-}
-
-#[allow(
-    unsafe_code,
-    reason = "the executor shows its descriptor only in its raw form"
-)]
-fn descriptor(stream: &TcpStream) -> BorrowedFd<'_> {
-    // SAFETY: the stream owns the descriptor and lives as long as it is borrowed.
-    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }

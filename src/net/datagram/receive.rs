@@ -13,7 +13,6 @@ use std::mem;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::ptr;
@@ -25,9 +24,10 @@ use libc::msghdr;
 use libc::sockaddr_storage;
 
 use crate::net::address;
+use crate::net::datagram::BATCH;
+use crate::net::datagram::Received;
+use crate::net::datagram::ReceivedDatagrams;
 
-/// Buffers of one call, and datagrams of one turn.
-pub const BATCH: usize = 64;
 /// Octets of the longest datagram there is, rounded up.
 const DATAGRAM_OCTETS_MAX: usize = 64 * 1024;
 /// From one buffer to the next. Not a power of two: else the first lines of all buffers would fight
@@ -41,7 +41,7 @@ const STRIDE: usize = DATAGRAM_OCTETS_MAX + 17 * 64;
 struct Control([u8; 96]);
 
 /// The pool.
-pub struct ReceiveBatch {
+pub(super) struct ReceiveBatch {
     buffers: Vec<u8>,
     names: Vec<sockaddr_storage>,
     controls: Vec<Control>,
@@ -56,21 +56,6 @@ pub struct ReceiveBatch {
     offset: usize,
     /// Headers the last call wrote to, which must be made ready again.
     used: usize,
-}
-
-/// One datagram of the pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received<'a> {
-    /// Who sent it.
-    pub peer: SocketAddr,
-    /// To which of our addresses, where the socket tells (it is bound to a wildcard).
-    pub local: Option<IpAddr>,
-    /// How many datagrams this socket has lost so far for want of room, when it lost any.
-    pub lost: Option<u32>,
-    /// Whether it was longer than the buffer.
-    pub is_truncated: bool,
-    /// What it says.
-    pub bytes: &'a [u8],
 }
 
 impl Default for ReceiveBatch {
@@ -92,7 +77,7 @@ impl std::fmt::Debug for ReceiveBatch {
 impl ReceiveBatch {
     /// An empty pool.
     #[must_use]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             buffers: vec![0; STRIDE * BATCH],
             names: vec![address::empty(); BATCH],
@@ -115,7 +100,7 @@ impl ReceiveBatch {
     /// Receives what is there, up to [`BATCH`] buffers, once all that came before has been taken;
     /// else does nothing.
     #[allow(unsafe_code, reason = "recvmmsg has no safe wrapper here")]
-    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
         if self.is_left() {
             return Ok(());
         }
@@ -148,20 +133,41 @@ impl ReceiveBatch {
         }
     }
 
-    /// Whether datagrams of the last call are left.
-    #[must_use]
-    pub fn is_left(&self) -> bool {
+    /// Points the headers the last call used to their places again, with the full lengths.
+    fn make_ready(&mut self) {
+        let slots = self
+            .headers
+            .iter_mut()
+            .zip(&mut self.parts)
+            .zip(&mut self.names)
+            .zip(&mut self.controls);
+        let slots = slots.zip(self.buffers.chunks_exact_mut(STRIDE));
+        for ((((header, part), name), control), buffer) in slots.take(self.used) {
+            part.iov_base = buffer.as_mut_ptr().cast();
+            part.iov_len = DATAGRAM_OCTETS_MAX;
+            header.msg_hdr.msg_iov = part;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
+            header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
+            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>();
+            header.msg_hdr.msg_flags = 0;
+        }
+        self.used = 0;
+    }
+}
+
+impl ReceivedDatagrams for ReceiveBatch {
+    fn is_left(&self) -> bool {
         self.next < self.filled
     }
 
-    /// Whether there is more to take, or was when the socket was asked last.
-    #[must_use]
-    pub fn is_more_likely(&self) -> bool {
+    fn is_more_likely(&self) -> bool {
         self.is_left() || self.filled == BATCH
     }
 
-    /// The next datagram of the last call, in order. One from a family that is not IP is left out.
-    pub fn next_datagram(&mut self) -> Option<Received<'_>> {
+    /// A datagram from an address family that is not IP is left out.
+    fn next_datagram(&mut self) -> Option<Received<'_>> {
         while self.is_left() {
             let (index, offset) = (self.next, self.offset);
             let header = &self.headers[index];
@@ -187,29 +193,6 @@ impl ReceiveBatch {
             });
         }
         None
-    }
-
-    /// Points the headers the last call used to their places again, with the full lengths.
-    fn make_ready(&mut self) {
-        let slots = self
-            .headers
-            .iter_mut()
-            .zip(&mut self.parts)
-            .zip(&mut self.names)
-            .zip(&mut self.controls);
-        let slots = slots.zip(self.buffers.chunks_exact_mut(STRIDE));
-        for ((((header, part), name), control), buffer) in slots.take(self.used) {
-            part.iov_base = buffer.as_mut_ptr().cast();
-            part.iov_len = DATAGRAM_OCTETS_MAX;
-            header.msg_hdr.msg_iov = part;
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
-            header.msg_hdr.msg_namelen = size_of::<sockaddr_storage>() as libc::socklen_t;
-            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
-            header.msg_hdr.msg_controllen = size_of::<Control>();
-            header.msg_hdr.msg_flags = 0;
-        }
-        self.used = 0;
     }
 }
 

@@ -13,7 +13,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
@@ -25,10 +24,12 @@ use libc::mmsghdr;
 use libc::sockaddr_storage;
 
 use crate::net::address;
-use crate::net::receive::empty_header;
+use crate::net::datagram::Datagram;
+use crate::net::datagram::Sent;
+use crate::net::datagram::receive::empty_header;
 
 /// Messages of one call, each a datagram or a train of them.
-pub const BATCH: usize = 64;
+const MESSAGES: usize = 64;
 /// Pieces of one call: two for each datagram.
 const PARTS: usize = 512;
 /// Datagrams in one message: what every kernel that can do it takes.
@@ -43,23 +44,6 @@ const SEGMENT_OCTETS_MIN: usize = 256;
 #[repr(C, align(8))]
 struct Control([u8; 64]);
 
-/// One datagram to send.
-#[derive(Clone, Copy, Debug)]
-pub struct Datagram<'a> {
-    /// Where to.
-    pub peer: SocketAddr,
-    /// From which of our addresses; None leaves it to the socket.
-    pub source: Option<IpAddr>,
-    /// What, one piece after the other.
-    pub pieces: [&'a [u8]; 2],
-}
-
-impl Datagram<'_> {
-    fn octets(&self) -> usize {
-        self.pieces[0].len() + self.pieces[1].len()
-    }
-}
-
 /// What one message to the kernel carries.
 #[derive(Clone, Copy, Debug, Default)]
 struct Train {
@@ -68,25 +52,8 @@ struct Train {
     segment_octets: usize,
 }
 
-/// What became of a sequence of datagrams.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Datagrams that are settled, sent or refused; the next was not tried.
-    pub settled: usize,
-    /// Of these, refused by the kernel.
-    pub refused: usize,
-    /// Octets of those that were sent.
-    pub octets: usize,
-    /// Of those that were sent, as parts of a train.
-    pub segmented: usize,
-    /// Trains that were refused and went one by one.
-    pub segmentation_refused: usize,
-    /// Whether the send buffer was full.
-    pub is_stalled: bool,
-}
-
-/// The headers of a call, allocated once per shard.
-pub struct SendBatch {
+/// The headers of a call, allocated once per socket.
+pub(super) struct SendBatch {
     names: Vec<sockaddr_storage>,
     controls: Vec<Control>,
     parts: Vec<iovec>,
@@ -106,23 +73,23 @@ impl std::fmt::Debug for SendBatch {
 impl SendBatch {
     /// Empty headers. Datagrams of up to `segment_octets_max` octets may go in trains.
     #[must_use]
-    pub fn new(segment_octets_max: usize) -> Self {
+    pub(super) fn new(segment_octets_max: usize) -> Self {
         let no_part = iovec {
             iov_base: ptr::null_mut(),
             iov_len: 0,
         };
         Self {
-            names: vec![address::empty(); BATCH],
-            controls: vec![Control([0; 64]); BATCH],
+            names: vec![address::empty(); MESSAGES],
+            controls: vec![Control([0; 64]); MESSAGES],
             parts: vec![no_part; PARTS],
-            headers: vec![empty_header(); BATCH],
-            trains: vec![Train::default(); BATCH],
+            headers: vec![empty_header(); MESSAGES],
+            trains: vec![Train::default(); MESSAGES],
             segment_octets_max,
         }
     }
 
     /// Sends `count` datagrams, `datagram(0)` first.
-    pub fn send<'a>(
+    pub(super) fn send<'a>(
         &mut self,
         socket: BorrowedFd<'_>,
         count: usize,
@@ -236,7 +203,7 @@ impl SendBatch {
     ) -> usize {
         let mut rest = datagrams.map(datagram).peekable();
         let (mut slot, mut part) = (0, 0);
-        while slot < BATCH
+        while slot < MESSAGES
             && part + 2 <= PARTS
             && let Some(first) = rest.next()
         {
@@ -374,6 +341,7 @@ fn write_control<T>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::net::SocketAddr;
     use std::net::UdpSocket;
     use std::os::fd::AsFd;
     use std::time::Duration;

@@ -1,66 +1,31 @@
-//! The check of the whole file but for its tenants: what single values cannot show. Each function
-//! converts its part and complains of everything that is wrong with it; what it returns is used
-//! only when nobody complained.
+//! The sockets: SIP listeners, HTTP listeners, the control socket.
 
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 
-use ipnet::IpNet;
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
-use crate::config::machine::Machine;
-use crate::config::plan::Listener;
 use crate::config::schema;
 use crate::config::schema::Config;
 use crate::config::schema::TransportKind;
-use crate::config::tenants::canonical_domain;
+use crate::config::text::canonical_domain;
 use crate::sip::Transport;
 
-/// The CPUs of the shards and of the HTTP core.
-pub(super) fn cpus(
-    cores: &schema::Cores,
-    machine: &Machine,
-    complainer: &mut Complainer<'_>,
-) -> (Vec<usize>, usize) {
-    let allowed = list(&machine.cpus);
-    for cpu in cores.shards.iter().chain(&cores.http) {
-        if !machine.cpus.contains(cpu.get_ref()) {
-            let what = format!("CPU {} is not one this process may run on", cpu.get_ref());
-            complainer.add(cpu.span(), what, format!("choose from: {allowed}"));
-        }
-    }
-    let mut shards = Vec::new();
-    for cpu in &cores.shards {
-        if shards.contains(cpu.get_ref()) {
-            let what = format!("CPU {} is given to two shards", cpu.get_ref());
-            complainer.add(cpu.span(), what, "give each shard a CPU of its own");
-        }
-        shards.push(*cpu.get_ref());
-    }
-    let is_free = |cpu: &&usize| !shards.contains(cpu);
-    let last_free = machine
-        .cpus
-        .iter()
-        .rev()
-        .find(is_free)
-        .or_else(|| machine.cpus.last());
-    let http = cores.http.as_ref().map_or_else(
-        || last_free.copied().unwrap_or_default(),
-        |cpu| *cpu.get_ref(),
-    );
-    if shards.is_empty() {
-        shards.extend(machine.cpus.iter().filter(|cpu| **cpu != http));
-        if shards.is_empty() {
-            shards.push(http);
-        }
-    }
-    (shards, http)
+/// One SIP socket address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// `host` or `host:port`: what peers are told instead of the local address.
+    pub advertise: Option<String>,
 }
 
 /// The SIP listeners.
-pub(super) fn sip_listeners(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Listener> {
+pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Listener> {
     if !is_header_text(sip.product.get_ref()) {
         complainer.add(
             sip.product.span(),
@@ -113,7 +78,7 @@ pub(super) fn sip_listeners(sip: &schema::Sip, complainer: &mut Complainer<'_>) 
 }
 
 /// The HTTP listeners.
-pub(super) fn http_listeners(
+pub(super) fn http(
     http: &schema::Http,
     sip: &[Listener],
     complainer: &mut Complainer<'_>,
@@ -200,34 +165,10 @@ fn advertised(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option
     found.map(|host| port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
 }
 
-/// A network, or a single address.
-pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<IpNet> {
-    let parsed = text.get_ref().parse::<IpNet>().ok();
-    let parsed = parsed.or_else(|| text.get_ref().parse::<IpAddr>().ok().map(IpNet::from));
-    if parsed.is_none() {
-        let what = format!("\"{}\" is neither a network nor an address", text.get_ref());
-        complainer.add(
-            text.span(),
-            what,
-            "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"",
-        );
-    }
-    parsed
-}
-
 /// Whether a text can stand in a header as it is.
 fn is_header_text(text: &str) -> bool {
     text.len() <= 128
         && text
             .chars()
             .all(|letter| letter == ' ' || letter.is_ascii_graphic())
-}
-
-/// `0, 1, 2`
-fn list(numbers: &[usize]) -> String {
-    numbers
-        .iter()
-        .map(usize::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
 }

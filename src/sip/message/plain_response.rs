@@ -11,7 +11,7 @@ use crate::sip::message::lines::next_control;
 
 /// What a plain 200 says about the NOTIFY it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlainAnswer<'a> {
+pub struct PlainResponse<'a> {
     /// The branch of its one Via.
     pub branch: &'a [u8],
     /// The host of that Via, and its port if there is one, as they are written.
@@ -32,7 +32,7 @@ const LENGTH: u8 = 32;
 /// Any number of those that mean nothing in an answer.
 const HARMLESS: u8 = 0;
 
-impl<'a> PlainAnswer<'a> {
+impl<'a> PlainResponse<'a> {
     /// Reads a datagram, or a message that was cut from a stream; None when it is anything but a
     /// plain 200 to a NOTIFY.
     #[must_use]
@@ -103,7 +103,7 @@ impl<'a> PlainAnswer<'a> {
 
 /// What is at the front of some octets.
 struct Front<'a> {
-    answer: PlainAnswer<'a>,
+    answer: PlainResponse<'a>,
     /// How long it is.
     octets: usize,
     /// Whether it says that nothing follows.
@@ -193,7 +193,7 @@ fn find(text: &[u8], octet: u8) -> usize {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::PlainAnswer;
+    use super::PlainResponse;
 
     const PLAIN: &str = "SIP/2.0 200 OK\r\n\
         Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK77;rport=5060;received=10.0.0.1\r\n\
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_plain_200_is_read() {
-        let answer = PlainAnswer::read(PLAIN.as_bytes()).unwrap();
-        let expected = PlainAnswer {
+        let answer = PlainResponse::read(PLAIN.as_bytes()).unwrap();
+        let expected = PlainResponse {
             branch: b"z9hG4bK77",
             sent_by: b"10.0.0.1:5060",
             sequence: 7,
@@ -215,16 +215,16 @@ mod tests {
     fn on_a_stream_it_ends_where_it_says() {
         let plain = PLAIN.replace("UDP", "TCP");
         let stream = format!("{plain}{plain}");
-        let answer = PlainAnswer::read(plain.as_bytes()).unwrap();
-        let first = PlainAnswer::cut(stream.as_bytes());
+        let answer = PlainResponse::read(plain.as_bytes()).unwrap();
+        let first = PlainResponse::cut(stream.as_bytes());
         assert_eq!(first, Some((answer, plain.len())));
         for end in 0..plain.len() {
-            assert_eq!(PlainAnswer::cut(&stream.as_bytes()[..end]), None, "{end}");
+            assert_eq!(PlainResponse::cut(&stream.as_bytes()[..end]), None, "{end}");
         }
         let length = "Content-Length: 0\r\n";
         for lengths in [String::new(), length.repeat(2), format!("{length}l: 0\r\n")] {
             let text = plain.replace(length, &lengths);
-            assert_eq!(PlainAnswer::cut(text.as_bytes()), None, "{lengths}");
+            assert_eq!(PlainResponse::cut(text.as_bytes()), None, "{lengths}");
         }
     }
 
@@ -263,10 +263,10 @@ mod tests {
         for (from, to) in changes {
             let text = PLAIN.replacen(from, to, 1);
             assert_ne!(text, PLAIN, "{from}");
-            assert_eq!(PlainAnswer::read(text.as_bytes()), None, "{from} -> {to}");
+            assert_eq!(PlainResponse::read(text.as_bytes()), None, "{from} -> {to}");
         }
         for end in 0..PLAIN.len() {
-            assert_eq!(PlainAnswer::read(&PLAIN.as_bytes()[..end]), None, "{end}");
+            assert_eq!(PlainResponse::read(&PLAIN.as_bytes()[..end]), None, "{end}");
         }
     }
 }
