@@ -30,14 +30,14 @@ use crate::directory::lists::Lists;
 use crate::directory::profiles::Profiles;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
+use crate::presence::composition::Rules;
+use crate::presence::composition::Style;
 use crate::presence::policy::Handling;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::policy::Privacy;
 use crate::presence::profile::DoNotDisturbLamp;
-use crate::presence::rules::Rules;
-use crate::presence::rules::Style;
-use crate::presence::subscription::Privacy;
 use crate::sip::digest::Secret;
 
 /// How requests of a domain prove who they are from.

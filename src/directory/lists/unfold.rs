@@ -8,11 +8,11 @@ use crate::directory::lists::Definition;
 use crate::directory::lists::List;
 use crate::directory::lists::ListFault;
 use crate::presence::Aor;
-use crate::presence::list::MEMBERS_MAX;
-use crate::presence::list::Member;
-use crate::presence::list::Resolved;
-use crate::presence::list::Roster;
-use crate::presence::list::RosterKind;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
 use crate::sip::uri::sip_uri;
 
 impl Directory {

@@ -18,8 +18,7 @@ use crate::sip::Message;
 use crate::sip::Method;
 use crate::sip::StartLine;
 use crate::sip::Status;
-use crate::sip::message::Framing;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 use crate::sip::transaction::server::Arrival;
 
 impl Engine {
@@ -29,7 +28,7 @@ impl Engine {
         &mut self,
         flow: Flow,
         octets: &[u8],
-        answer: Option<PlainAnswer<'_>>,
+        answer: Option<PlainResponse<'_>>,
         is_forwarded: bool,
         turn: &mut Turn<'_>,
     ) {
@@ -39,12 +38,7 @@ impl Engine {
         }) {
             return;
         }
-        let framing = if flow.transport.is_reliable() {
-            Framing::Stream
-        } else {
-            Framing::Datagram
-        };
-        let Ok(message) = Message::parse(octets, framing) else {
+        let Ok(message) = Message::parse(octets, flow.transport.framing()) else {
             turn.counters.messages_unreadable += 1;
             return;
         };

@@ -28,7 +28,7 @@ use crate::shard::notify::Notifier;
 use crate::shard::overload::publish_queue::Postponed;
 use crate::shard::presentity::Compositor;
 use crate::shard::uas::Uas;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 use crate::sip::random::Random;
 
 /// The rooms of a shard.
@@ -70,7 +70,7 @@ impl Engine {
         match input {
             Input::Datagram { flow, bytes } => {
                 if !self.postpone(flow, bytes, turn) {
-                    let answer = PlainAnswer::read(bytes);
+                    let answer = PlainResponse::read(bytes);
                     self.handle_octets(flow, bytes, answer, false, turn);
                 }
             }
@@ -165,7 +165,7 @@ impl Engine {
     fn handle_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
             Mail::Misdirected { flow, bytes } => {
-                let answer = PlainAnswer::read(&bytes);
+                let answer = PlainResponse::read(&bytes);
                 self.handle_octets(flow, &bytes, answer, true, turn);
             }
             Mail::Transmit { flow, bytes } => {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::presence::subscription::Termination;
+use crate::presence::event::Termination;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::read_subscribe;

@@ -3,9 +3,9 @@
 use crate::directory::Directory;
 use crate::directory::Domain;
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::registration::BindingChange;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
+use crate::presence::source::StateUpdate;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::mail::ForwardedRegister;
 use crate::shard::contract::mail::Mail;
@@ -123,11 +123,11 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         let (said, granted) = match change_of(request.message, domain)? {
             BindingChange::Query => (None, Vec::new()),
-            BindingChange::Clear => (Some(Said::Unregistered), Vec::new()),
+            BindingChange::Clear => (Some(StateUpdate::Unregistered), Vec::new()),
             BindingChange::Bind(bindings) => {
                 let contacts = bindings.iter();
                 let contacts = contacts.map(|binding| (binding.uri.clone(), binding.expires));
-                (Some(Said::Registered(contacts.collect())), bindings)
+                (Some(StateUpdate::Registered(contacts.collect())), bindings)
             }
         };
         if let Some(said) = said

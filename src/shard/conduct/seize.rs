@@ -1,7 +1,7 @@
 //! SUBSCRIBE to `line-seize`: the owner of the line is asked first.
 
-use crate::presence::appearance;
-use crate::presence::subscription::Package;
+use crate::presence::call::appearance;
+use crate::presence::event::Package;
 use crate::shard::conduct::Engine;
 use crate::shard::conduct::subscribe::Admitted;
 use crate::shard::contract::mail::Claim;
@@ -61,7 +61,7 @@ impl Engine {
             give_back(outcome.ok(), turn);
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
+        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
             return;
         };
         let request = Request {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
+use crate::presence::source::CallSource;
+use crate::presence::source::StateUpdate;
 use crate::shard::contract::report::LoopReport;
 use crate::shard::contract::report::RefusalReport;
 use crate::shard::contract::report::WatcherReport;
@@ -26,7 +26,7 @@ pub enum Command {
         /// About whom.
         aor: Aor,
         /// What.
-        said: Said,
+        said: StateUpdate,
     },
     /// Everything known about a presentity: `lamplighter why`.
     Why(Aor),
@@ -49,7 +49,7 @@ impl Command {
     /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
     #[must_use]
     pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
-        let said = Said::Call {
+        let said = StateUpdate::Call {
             source: CallSource::CallState,
             call,
             expires: Some(expires),

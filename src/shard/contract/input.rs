@@ -5,7 +5,7 @@ use crate::shard::contract::command::Token;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::mail::Mail;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 
 /// One input of [`crate::shard::Shard::handle`].
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub enum Input<'a> {
         /// The octets.
         bytes: &'a [u8],
         /// What they say.
-        answer: PlainAnswer<'a>,
+        answer: PlainResponse<'a>,
     },
     /// A stream ended; what is bound to it has no way out any more (W:A6.8).
     Closed(ConnectionId),

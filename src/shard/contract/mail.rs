@@ -7,19 +7,19 @@ use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::Composed;
-use crate::presence::contribution::EntityTag;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
+use crate::presence::event::Package;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
 use crate::presence::registration::Binding;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
 use crate::presence::registration::Sequence;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
+use crate::presence::source::EntityTag;
+use crate::presence::source::StateUpdate;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::flow::ShardId;
@@ -138,14 +138,14 @@ pub enum Mail {
         /// About whom.
         aor: Aor,
         /// What.
-        said: Box<Said>,
+        said: Box<StateUpdate>,
     },
     /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
     Switch {
         /// Whose.
         aor: Aor,
         /// What.
-        said: Box<Said>,
+        said: Box<StateUpdate>,
         /// Which subscription of the sender waits for it.
         reply_to: (ShardId, u32),
     },
@@ -186,7 +186,7 @@ pub struct WatchersHere {
     /// The shard that has them.
     pub shard: ShardId,
     /// All of them, in the order of their ids.
-    pub watchers: Vec<Watcher>,
+    pub watchers: Vec<WatcherInfo>,
     /// Why some ended that were told before, by their ids.
     pub ended: Vec<(u64, WatcherEvent)>,
 }

@@ -2,15 +2,15 @@
 //! Data only; every room above uses it.
 
 pub(crate) mod body;
-pub(crate) mod command;
-pub(crate) mod counters;
-pub(crate) mod flow;
+pub mod command;
+pub mod counters;
+pub mod flow;
 pub(crate) mod ids;
-pub(crate) mod input;
-pub(crate) mod mail;
-pub(crate) mod options;
-pub(crate) mod outbox;
-pub(crate) mod overload_options;
-pub(crate) mod report;
+pub mod input;
+pub mod mail;
+pub mod options;
+pub mod outbox;
+pub mod overload_options;
+pub mod report;
 pub(crate) mod timer;
 pub(crate) mod turn;

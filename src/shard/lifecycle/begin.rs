@@ -2,8 +2,8 @@
 
 use crate::presence::document::Format;
 use crate::presence::document::View;
+use crate::presence::event::Package;
 use crate::presence::policy::Handling;
-use crate::presence::subscription::Package;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;

@@ -1,6 +1,6 @@
 //! Subscriptions end because the process is about to (RFC 6665 §4.1.3: `deactivated`).
 
-use crate::presence::subscription::Termination;
+use crate::presence::event::Termination;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use smallvec::SmallVec;
 
-use crate::presence::subscription::Termination;
+use crate::presence::event::Termination;
 use crate::shard::contract::ids::PhoneId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::timer::Timer;

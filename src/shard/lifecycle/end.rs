@@ -1,6 +1,6 @@
 //! A subscription ends.
 
-use crate::presence::subscription::Termination;
+use crate::presence::event::Termination;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;

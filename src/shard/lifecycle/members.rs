@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::presence::list::ListStyle;
-use crate::presence::list::Member;
-use crate::presence::list::Resolved;
-use crate::presence::list::Roster;
-use crate::presence::list::RosterKind;
+use crate::presence::event::Package;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
-use crate::presence::subscription::Package;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::Post;
 use crate::shard::contract::ids::SubscriptionId;
@@ -305,7 +305,7 @@ impl Table {
     ) -> Decision {
         match (aor, self.identity_of(id, turn)) {
             (Some(aor), Some(identity)) => decide(&identity, aor, package, turn),
-            _ => Decision::NOTHING,
+            _ => Decision::STATE_ONLY,
         }
     }
 

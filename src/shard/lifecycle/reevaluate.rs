@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::presence::event::Termination;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
-use crate::presence::subscription::Termination;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::presence::Aor;
-use crate::presence::list::Roster;
+use crate::presence::event::list::Roster;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Announcement;
 use crate::shard::contract::mail::Mail;

@@ -1,7 +1,7 @@
 //! An appearance that a subscription holds is given back to its owner.
 
-use crate::presence::appearance::AppearanceState;
-use crate::presence::subscription::Termination;
+use crate::presence::call::AppearanceState;
+use crate::presence::event::Termination;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::mail::Mail;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::presence::list::Resolved;
+use crate::presence::event::list::Resolved;
 use crate::shard::list::state::Encoding;
 
 /// A list subscription to be.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use crate::presence::Aor;
-use crate::presence::list::Roster;
-use crate::presence::list::RosterKind;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::WatchNumber;
 

@@ -17,7 +17,7 @@ use crate::sip::Message;
 use crate::sip::Method;
 use crate::sip::header::list_items;
 use crate::sip::header::retry_after;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 
 /// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes
 /// (W:A3.6).
@@ -100,7 +100,7 @@ impl Notifier {
     /// A plain 200 to a NOTIFY of ours; false when it is to something else.
     pub(crate) fn handle_answer(
         &mut self,
-        answer: &PlainAnswer<'_>,
+        answer: &PlainResponse<'_>,
         flow: &Flow,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,

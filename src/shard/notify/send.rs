@@ -1,6 +1,6 @@
 //! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
 
-use crate::presence::subscription::Termination;
+use crate::presence::event::Termination;
 use crate::shard::contract::ids::PhoneId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::timer::Timer;

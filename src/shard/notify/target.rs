@@ -38,7 +38,8 @@ impl Notifier {
                 "CSeq Out Of Order",
             ));
         }
-        let (flow, before) = (request.flow, named_hop(&entry.dialog));
+        let flow = request.flow;
+        let before = named_hop(&entry.dialog, flow.transport);
         subscriptions.table.refresh_target(id, request.message)?;
         let Some(entry) = subscriptions.table.dialog(id) else {
             return Ok(false);
@@ -63,14 +64,14 @@ impl Notifier {
         let Some(entry) = subscriptions.table.dialog(id) else {
             return false;
         };
-        let before = named_hop(&entry.dialog);
+        let way = *subscriptions.table.ways.of(entry.way);
+        let before = named_hop(&entry.dialog, way.flow.transport);
         if subscriptions.table.refresh_target(id, response).is_err() {
             return false;
         }
         let Some(entry) = subscriptions.table.dialog(id) else {
             return false;
         };
-        let way = *subscriptions.table.ways.of(entry.way);
         let moved = moved_hop(&way, before, &entry.dialog);
         match moved.filter(|moved| !is_local(*moved, &way.flow, turn)) {
             Some(destination) => self.take_way(id, Way { destination, ..way }, subscriptions, turn),

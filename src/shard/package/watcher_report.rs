@@ -4,6 +4,7 @@ use crate::presence::Aor;
 use crate::presence::policy::Handling;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::report::WatcherReport;
+use crate::shard::contract::report::WatcherState;
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::Subscription;
@@ -51,26 +52,27 @@ impl Table {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
             Subject::List(list) if watcher.resource != Watcher::WHOLE => (
-                Some(list.aor().to_string()),
+                Some(list.aor().clone()),
                 list.resources.get(watcher.resource as usize)?.decision,
             ),
             _ => (None, subscription.decision),
         };
         Some(WatcherReport {
-            shard: turn.options.id.0,
+            shard: turn.options.id,
             watcher: text(entry.watcher_uri()),
-            package: subscription.package.token(),
-            flow: format!("{} {}", flow.transport.uri_parameter(), flow.peer),
+            package: subscription.package,
+            transport: flow.transport,
+            peer: flow.peer,
             target: text(entry.dialog.remote_target()),
             state: match (entry.is_cut, decision.handling) {
-                (true, _) => "no flow",
-                (_, Handling::Confirm) => "pending",
-                (_, Handling::PoliteBlock) => "polite-block",
+                (true, _) => WatcherState::NoFlow,
+                (_, Handling::Confirm) => WatcherState::Pending,
+                (_, Handling::PoliteBlock) => WatcherState::PoliteBlock,
                 _ => standing(subscription),
             },
             list,
-            rule: turn.directory.rule_text(decision.rule).into_owned(),
-            privacy: decision.privacy as u8,
+            rule: turn.directory.deciding_rule(decision.rule),
+            privacy: decision.privacy,
             profile: entry.profile.name.to_string(),
             notifies: subscription.version,
             remaining: subscription.expires_at.saturating_duration_since(turn.now),
@@ -79,12 +81,12 @@ impl Table {
     }
 }
 
-fn standing(subscription: &Subscription) -> &'static str {
+fn standing(subscription: &Subscription) -> WatcherState {
     if subscription.strikes > 0 || subscription.refusals > 0 {
-        "probation"
+        WatcherState::Probation
     } else if subscription.in_flight.is_some() {
-        "waiting"
+        WatcherState::Waiting
     } else {
-        "active"
+        WatcherState::Active
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::presence::Aor;
-use crate::presence::appearance::Appearance;
-use crate::presence::appearance::AppearanceState;
-use crate::presence::statement::Said;
+use crate::presence::call::Appearance;
+use crate::presence::call::AppearanceState;
+use crate::presence::source::StateUpdate;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::mail::Mail;
@@ -82,7 +82,7 @@ impl Compositor {
         state: AppearanceState,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let said = Said::Appearance(Appearance {
+        let said = StateUpdate::Appearance(Appearance {
             index,
             state,
             party: None,

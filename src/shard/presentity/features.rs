@@ -1,7 +1,7 @@
 //! Features that a phone switches, applied by the presentity's owner.
 
 use crate::presence::Aor;
-use crate::presence::statement::Said;
+use crate::presence::source::StateUpdate;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
@@ -13,7 +13,7 @@ impl Compositor {
     pub(crate) fn handle_switch(
         &mut self,
         aor: Aor,
-        said: Said,
+        said: StateUpdate,
         reply_to: (ShardId, u32),
         turn: &mut Turn<'_>,
     ) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::presence::Aor;
-use crate::presence::statement::Said;
+use crate::presence::source::StateUpdate;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::mail::Mail;
@@ -23,7 +23,7 @@ impl Compositor {
 
     /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
     /// is no room for it; another owner is not waited for.
-    pub(crate) fn say(&mut self, aor: Aor, said: Said, turn: &mut Turn<'_>) -> bool {
+    pub(crate) fn say(&mut self, aor: Aor, said: StateUpdate, turn: &mut Turn<'_>) -> bool {
         let owner = turn.owner_of(&aor);
         if owner == turn.options.id {
             return self.take_statement(&aor, said, turn);
@@ -34,7 +34,12 @@ impl Compositor {
     }
 
     /// What somebody says about a presentity that is owned here. False when there is no room for it.
-    pub(crate) fn take_statement(&mut self, aor: &Aor, said: Said, turn: &mut Turn<'_>) -> bool {
+    pub(crate) fn take_statement(
+        &mut self,
+        aor: &Aor,
+        said: StateUpdate,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         let Some(id) = self.own(aor, turn) else {
             turn.counters.requests_over_limit += 1;
             return false;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::presence::Aor;
 use crate::presence::Presentity;
 use crate::presence::composition::lamp;
-use crate::presence::contribution::Explained;
+use crate::presence::presentity::Explained;
 use crate::shard::contract::report::Contribution;
 use crate::shard::contract::report::Why;
 use crate::shard::contract::turn::Turn;
@@ -30,7 +30,7 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
     let composed = presentity.composed();
     let age = |contribution: Explained| Contribution {
         source: contribution.source,
-        says: contribution.says,
+        asserts: contribution.asserts,
         age: now.saturating_duration_since(contribution.since),
         remaining: contribution
             .until
@@ -38,11 +38,11 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
         decides: contribution.decides,
     };
     Why {
-        availability: composed.availability.to_string(),
-        basic: if composed.open { "open" } else { "closed" },
-        lamp: lamp(composed).as_str(),
+        availability: composed.availability,
+        is_open: composed.open,
+        lamp: lamp(composed),
         extended: composed.extended,
-        because: presentity.verdict(),
+        rule: presentity.rule(),
         contributions: presentity.explain(now).into_iter().map(age).collect(),
     }
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::directory::Domain;
+use crate::presence::event::ExpiryLimits;
+use crate::presence::event::TooBrief;
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::registration::Binding;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::CONTACTS_MAX;
 use crate::presence::registration::Sequence;
 use crate::presence::registration::URI_OCTETS_MAX;
-use crate::presence::subscription::ExpiryLimits;
-use crate::presence::subscription::TooBrief;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::request::headers::expires_of;
 use crate::shard::request::refusal::Refusal;

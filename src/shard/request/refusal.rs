@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use crate::directory::Domain;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
 use crate::sip::Fault;
 use crate::sip::Status;
 

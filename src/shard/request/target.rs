@@ -60,9 +60,10 @@ pub(crate) fn resolve<'d>(
             domain,
         });
     }
+    let port = uri.port.unwrap_or_else(|| flow.transport.default_port());
     let is_ourselves = uri
         .ip()
-        .is_some_and(|ip| is_local(SocketAddr::new(ip, uri.port.unwrap_or(5060)), flow, turn));
+        .is_some_and(|ip| is_local(SocketAddr::new(ip, port), flow, turn));
     if is_ourselves {
         Ok(Target::Server)
     } else {

@@ -1,8 +1,8 @@
 //! What a subscription to the watchers of a presentity holds.
 
 use crate::presence::Aor;
-use crate::presence::subscription::Package;
-use crate::presence::watcher::Watcher;
+use crate::presence::event::Package;
+use crate::presence::event::WatcherInfo;
 
 /// The watchers of a presentity, for one package.
 pub(crate) type Topic = (Aor, Package);
@@ -12,7 +12,7 @@ pub(crate) type Topic = (Aor, Package);
 pub(crate) struct Audience {
     pub(crate) topic: Topic,
     /// Watchers that are gone, which is told once.
-    pub(crate) gone: Vec<Watcher>,
+    pub(crate) gone: Vec<WatcherInfo>,
 }
 
 impl Audience {

@@ -71,7 +71,7 @@ fn check_not_ourselves<'d>(
     flow: &Flow,
     turn: &Turn<'d>,
 ) -> Result<(), Refusal<'d>> {
-    let address = numeric_address(dialog.remote_target());
+    let address = numeric_address(dialog.remote_target(), flow.transport);
     if address.is_some_and(|address| is_local(address, flow, turn)) {
         return Err(Refusal::Because(
             Status::BAD_REQUEST,

@@ -22,12 +22,12 @@ pub(crate) mod watcher;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::presence::call::SpecificDialog;
 use crate::presence::document::View;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
-use crate::presence::specific_dialog::SpecificDialog;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Termination;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::InFlightId;

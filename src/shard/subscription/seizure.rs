@@ -1,9 +1,9 @@
 //! What a `line-seize` subscription holds (RFC-less; Broadsoft SCA).
 
-use crate::presence::appearance::Appearance;
-use crate::presence::appearance::AppearanceState;
+use crate::presence::call::Appearance;
+use crate::presence::call::AppearanceState;
 use crate::presence::document::call_info;
-use crate::presence::subscription::Privacy;
+use crate::presence::policy::Privacy;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::body::hash_of;
 use crate::shard::contract::ids::Post;

@@ -1,7 +1,7 @@
 //! The subscriptions that share a dialog.
 
+use crate::presence::event::Termination;
 use crate::presence::policy::Handling;
-use crate::presence::subscription::Termination;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::lifecycle::asked::Asked;

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use crate::directory::Directory;
 use crate::directory::decide::Watcher;
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::policy::Decision;
-use crate::presence::subscription::Package;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::headers::any_address_of_record;
 

@@ -3,7 +3,7 @@
 use crate::directory::AuthMode;
 use crate::directory::Domain;
 use crate::directory::DomainRealm;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::principal::Identity;

@@ -2,9 +2,9 @@
 
 use crate::presence::document;
 use crate::presence::document::DocumentFault;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
@@ -25,7 +25,7 @@ impl Uas {
         let Some(waiting) = self.take_waiting(waiting, turn) else {
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
+        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
             return;
         };
         let request = Request {

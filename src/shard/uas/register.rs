@@ -27,7 +27,7 @@ impl Uas {
         let Some(waiting) = self.take_waiting(waiting, turn) else {
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.framing()) else {
+        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
             return;
         };
         let request = Request {

@@ -11,7 +11,7 @@ use crate::presence::document;
 use crate::presence::document::Format;
 use crate::presence::document::feature_event;
 use crate::presence::document::resource_lists;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;

@@ -1,6 +1,6 @@
 //! Requests that wait for the word of a presentity's owner.
 
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::timer::Timer;
@@ -8,7 +8,6 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
-use crate::sip::message::Framing;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::server::TransactionKey;
 
@@ -22,17 +21,6 @@ pub(crate) struct Waiting {
     pub(crate) sender: Option<Box<[u8]>>,
     pub(crate) package: Package,
     timer: TimerHandle,
-}
-
-impl Waiting {
-    /// How its octets are to be read again.
-    pub(crate) fn framing(&self) -> Framing {
-        if self.flow.transport.is_reliable() {
-            Framing::Stream
-        } else {
-            Framing::Datagram
-        }
-    }
 }
 
 /// Requests that may wait for other shards at once; one more is 503.

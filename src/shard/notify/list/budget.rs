@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::presence::list::ListStyle;
+use crate::presence::event::list::ListStyle;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;

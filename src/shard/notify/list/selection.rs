@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::directory::Directory;
+use crate::presence::call::SpecificDialog;
 use crate::presence::document;
 use crate::presence::document::View;
 use crate::presence::document::multipart;
@@ -14,10 +15,9 @@ use crate::presence::document::multipart::ContentId;
 use crate::presence::document::rlmi;
 use crate::presence::document::rlmi::Instance;
 use crate::presence::document::rlmi::InstanceState;
-use crate::presence::list::ListStyle;
+use crate::presence::event::Termination;
+use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
-use crate::presence::specific_dialog::SpecificDialog;
-use crate::presence::subscription::Termination;
 use crate::shard::container::slab::Places;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::ids::SubscriptionId;

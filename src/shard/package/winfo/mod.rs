@@ -12,9 +12,9 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
-use crate::presence::subscription::Package;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
+use crate::presence::event::Package;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
@@ -59,7 +59,7 @@ pub(crate) struct WatcherInfos {
 struct Followed {
     subscriptions: Vec<SubscriptionId>,
     /// By shard, in the order of their ids; None while it has not answered.
-    watchers: Vec<Option<Vec<Watcher>>>,
+    watchers: Vec<Option<Vec<WatcherInfo>>>,
 }
 
 /// Somebody whose subscription ended before anybody decided about it.
@@ -67,7 +67,7 @@ struct Followed {
 struct Waiting {
     topic: Topic,
     identity: Identity,
-    watcher: Watcher,
+    watcher: WatcherInfo,
     until: Instant,
 }
 

@@ -1,13 +1,13 @@
 //! The watchers that this shard has, told to the shards that want to know.
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Termination;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
-use crate::presence::watcher::WatcherStatus;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::Post;
 use crate::shard::contract::ids::SubscriptionId;
@@ -156,11 +156,11 @@ impl WatcherInfos {
         topic: &Topic,
         table: &mut Table,
         turn: &mut Turn<'_>,
-    ) -> Vec<Watcher> {
+    ) -> Vec<WatcherInfo> {
         let (aor, package) = topic;
         let watched = table.watched_by_aor(aor);
         let here = watched.map_or(&[][..], |watched| &watched.watchers);
-        let mut watchers: Vec<Watcher> = here
+        let mut watchers: Vec<WatcherInfo> = here
             .iter()
             .filter_map(|watcher| {
                 table.watcher(watcher.subscription, watcher.resource, *package, turn)
@@ -188,7 +188,7 @@ impl Table {
         resource: u32,
         package: Package,
         turn: &Turn<'_>,
-    ) -> Option<Watcher> {
+    ) -> Option<WatcherInfo> {
         let subscription = self.subscription(id)?;
         if subscription.package != package || subscription.phase != Phase::Active {
             return None;
@@ -207,7 +207,7 @@ impl Table {
             Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
         };
         let entry = self.dialog(subscription.dialog)?;
-        Some(Watcher {
+        Some(WatcherInfo {
             id: self.watcher_id(id, number)?,
             status,
             event: WatcherEvent::Subscribe,

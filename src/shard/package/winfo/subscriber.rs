@@ -5,10 +5,10 @@ use std::hash::Hash;
 use std::hash::Hasher;
 
 use crate::presence::document::watcherinfo;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
 use crate::presence::policy::Handling;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
-use crate::presence::watcher::WatcherStatus;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::SubscriptionId;
@@ -113,7 +113,7 @@ impl WatcherInfos {
                     watcher.event = event_after(&before[place], watcher);
                 }
             }
-            let is_here = |watcher: &Watcher| {
+            let is_here = |watcher: &WatcherInfo| {
                 watchers
                     .binary_search_by_key(&watcher.id, |it| it.id)
                     .is_ok()
@@ -177,7 +177,7 @@ impl WatcherInfos {
 }
 
 /// What brought a watcher to where it is from where it was (RFC 3857 §4.7.1).
-fn event_after(before: &Watcher, now: &Watcher) -> WatcherEvent {
+fn event_after(before: &WatcherInfo, now: &WatcherInfo) -> WatcherEvent {
     match (before.status, now.status) {
         (was, is) if was == is => before.event,
         (WatcherStatus::Pending, WatcherStatus::Active) => WatcherEvent::Approved,
@@ -186,7 +186,7 @@ fn event_after(before: &Watcher, now: &Watcher) -> WatcherEvent {
 }
 
 /// How many of the watchers, from the first, go into one document.
-fn fitting(watchers: &[Watcher]) -> usize {
+fn fitting(watchers: &[WatcherInfo]) -> usize {
     let mut octets = 0;
     watchers
         .iter()
@@ -203,8 +203,8 @@ fn fitting(watchers: &[Watcher]) -> usize {
 mod tests {
     use super::*;
 
-    fn watcher(id: u64, status: WatcherStatus, uri: &str) -> Watcher {
-        Watcher {
+    fn watcher(id: u64, status: WatcherStatus, uri: &str) -> WatcherInfo {
+        WatcherInfo {
             id,
             status,
             event: WatcherEvent::Subscribe,
@@ -216,7 +216,7 @@ mod tests {
     /// W:B4.3, A6.4
     #[test]
     fn a_document_lists_a_thousand_and_fits_a_datagram() {
-        let many = |count: u64, uri: &str| -> Vec<Watcher> {
+        let many = |count: u64, uri: &str| -> Vec<WatcherInfo> {
             (0..count)
                 .map(|id| watcher(id, WatcherStatus::Active, uri))
                 .collect()
@@ -242,7 +242,7 @@ mod tests {
     fn an_event_says_what_happened_last() {
         use WatcherStatus::Active;
         use WatcherStatus::Pending;
-        let approved = Watcher {
+        let approved = WatcherInfo {
             event: WatcherEvent::Approved,
             ..watcher(1, Active, "")
         };

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
 use crate::presence::policy::Handling;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
-use crate::presence::watcher::WatcherStatus;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WAITING_MAX;
@@ -41,7 +41,7 @@ impl WatcherInfos {
         ) else {
             return;
         };
-        let watcher = Watcher {
+        let watcher = WatcherInfo {
             status: WatcherStatus::Waiting,
             event: WatcherEvent::Timeout,
             ..watcher
