@@ -40,7 +40,6 @@ use crate::runtime::NodePlan;
 use crate::shard::Command;
 use crate::shard::Options;
 use crate::shard::Reply;
-use crate::shard::Shard;
 use crate::shard::ShardId;
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
@@ -248,7 +247,7 @@ fn call(state: CallState) -> CallDialog {
 
 fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
     let aor = Aor::new(user, "example.com");
-    let owner = Shard::owner(&aor, node.commander().shards());
+    let owner = ShardId::owner_of(&aor, node.commander().shards());
     let command = Command::call_state(aor, call.map(Arc::new), Duration::from_secs(600));
     let reply = node.commander().ask_blocking(owner, command, PATIENCE);
     assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");

@@ -47,8 +47,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::directory::Directory;
-use crate::presence::Aor;
-use crate::presence::fixed_hash::fnv1a;
 use crate::shard::conduct::Engine;
 use crate::shard::container::timer_wheel::Wheel;
 use crate::shard::contract::timer::Timer;
@@ -94,13 +92,6 @@ impl Shard {
             random,
             loopback: VecDeque::new(),
         }
-    }
-
-    /// The shard that owns a presentity; the same answer on every shard and in every process of a
-    /// node.
-    #[must_use]
-    pub fn owner(aor: &Aor, shards: u16) -> ShardId {
-        ShardId((fnv1a(aor.as_str().as_bytes()) % u64::from(shards.max(1))) as u16)
     }
 
     /// Takes one input.

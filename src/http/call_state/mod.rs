@@ -42,7 +42,7 @@ use crate::presence::source::CallSource;
 use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
+use crate::shard::ShardId;
 use crate::sip::digest::Secret;
 use crate::sip::uri::sip_uri;
 
@@ -72,7 +72,7 @@ pub(super) async fn answer<E: Engine>(
     };
     let Statement { aor, said } = statement;
     tracing::debug!(%aor, "call_state.htm");
-    let owner = Shard::owner(&aor, site.engine.shards());
+    let owner = ShardId::owner_of(&aor, site.engine.shards());
     match site.engine.ask(owner, Command::Say { aor, said }).await {
         Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
         Ok(_) | Err(_) => response::unavailable(),

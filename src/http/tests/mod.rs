@@ -50,7 +50,6 @@ use crate::presence::source::Source;
 use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
 use crate::shard::ShardId;
 use crate::shard::contract::report::Contribution;
 use crate::shard::contract::report::LoopReport;
@@ -127,7 +126,7 @@ impl Engine for FakeEngine {
                 Reply::Done
             }
             Command::Say { aor, said } => {
-                assert_eq!(shard, Shard::owner(&aor, SHARDS));
+                assert_eq!(shard, ShardId::owner_of(&aor, SHARDS));
                 self.said.lock().unwrap().push((aor.to_string(), said));
                 Reply::Done
             }

@@ -63,7 +63,10 @@ impl Engine {
                 .table
                 .check_switch_in_dialog(request, first, turn)?;
         }
-        let usage = self.subscriptions.table.usage_of(id, &asked);
+        let usage = self
+            .subscriptions
+            .table
+            .usage_of(id, asked.package, asked.event);
         if usage.is_some_and(|subscription| self.subscriptions.table.is_over(subscription)) {
             return Err(GONE);
         }

@@ -25,10 +25,6 @@ use crate::shard::request::target::resolve;
 use crate::shard::uas::response::begin_response;
 use crate::sip::Status;
 
-/// A later REGISTER of the phone has been here: nothing is changed (RFC 3261 §10.3, step 7).
-pub(crate) const OUT_OF_ORDER: Refusal<'static> =
-    Refusal::Because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order");
-
 impl Engine {
     /// A REGISTER of a phone whose domain makes us its registrar.
     pub(crate) fn serve_registration<'d>(

@@ -9,7 +9,6 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::Subscription;
-use crate::shard::subscription::watcher::wall_clock;
 
 /// Subscriptions, resources of lists, and presentities looked at in one turn.
 const REVIEWED_PER_TURN: usize = 2_000;
@@ -44,7 +43,7 @@ impl Engine {
         if let Some(timer) = self.review_timer.take() {
             turn.wheel.cancel(timer);
         }
-        let at = wall_clock(turn);
+        let at = turn.wall_clock();
         if let Some(change) = turn.directory.next_rule_change(at) {
             let when = turn.now + Duration::from_secs(change - at);
             self.review_timer = Some(turn.wheel.arm(when, Timer::Review));

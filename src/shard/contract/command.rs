@@ -18,7 +18,7 @@ use crate::shard::contract::report::Why;
 pub struct Token(pub u64);
 
 /// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its
-/// owner, see [`crate::shard::Shard::owner`]; `Watchers` goes to every shard.
+/// owner, see [`crate::shard::ShardId::owner_of`]; `Watchers` goes to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// What somebody says about a presentity: `call_state.htm`, the operator's commands.

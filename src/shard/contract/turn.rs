@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::shard::Shard;
 use crate::shard::container::timer_wheel::Wheel;
 use crate::shard::contract::counters::Counters;
 use crate::shard::contract::flow::Flow;
@@ -40,7 +39,7 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     /// The shard that owns a presentity.
     pub(crate) fn owner_of(&self, aor: &Aor) -> ShardId {
-        Shard::owner(aor, self.options.shards)
+        ShardId::owner_of(aor, self.options.shards)
     }
 
     /// Mails a shard, which may be this one: the part of the engine that watches a presentity and
@@ -63,6 +62,12 @@ impl Turn<'_> {
         for shard in (0..self.options.shards).map(ShardId) {
             self.send(shard, mail());
         }
+    }
+
+    /// What the wall clock says, in seconds since 1970 UTC.
+    pub(crate) fn wall_clock(&self) -> u64 {
+        let uptime = self.now.saturating_duration_since(self.options.epoch);
+        self.options.epoch_unix + uptime.as_secs()
     }
 
     /// Sends two pieces of the arena over a flow. Only the shard that holds a stream can write to

@@ -3,12 +3,9 @@
 use crate::presence::call::AppearanceState;
 use crate::presence::event::Termination;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::mail::Claim;
-use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::seizure::state_of;
 use crate::shard::subscription::subject::Subject;
 
 // As the shard of the phone.
@@ -25,18 +22,10 @@ impl Subscriptions {
         let Some(composed) = watched.and_then(|watched| watched.composed.as_ref()) else {
             return;
         };
-        let is_seized =
-            state_of(&composed.extras.appearances, seizure.index) == AppearanceState::Seized;
+        let is_seized = AppearanceState::of(&composed.extras.appearances, seizure.index)
+            == AppearanceState::Seized;
         if !is_seized && subscription.phase == Phase::Active {
             self.end_subscription(id, Termination::NoResource, turn);
         }
-    }
-}
-
-/// Gives a claim back to the owner of its line.
-pub(crate) fn give_back(claim: Option<Claim>, turn: &mut Turn<'_>) {
-    if let Some(claim) = claim {
-        let owner = turn.owner_of(&claim.aor);
-        turn.send(owner, Mail::Release(claim));
     }
 }

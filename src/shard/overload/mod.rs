@@ -154,5 +154,5 @@ impl Shield {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

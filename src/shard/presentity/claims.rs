@@ -12,7 +12,6 @@ use crate::shard::contract::mail::Mail;
 use crate::shard::contract::mail::SeizeRefused;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
-use crate::shard::subscription::seizure::state_of;
 
 /// The claims to appearances of lines that are owned here.
 #[derive(Debug, Default)]
@@ -71,7 +70,7 @@ impl Compositor {
         let id = self.presentities.find(aor);
         let owned = id.and_then(|id| self.presentities.get_mut(id));
         owned.map_or(AppearanceState::Idle, |owned| {
-            state_of(&owned.presentity.composed().extras.appearances, index)
+            AppearanceState::of(&owned.presentity.composed().extras.appearances, index)
         })
     }
 

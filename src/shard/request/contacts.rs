@@ -23,6 +23,10 @@ use crate::sip::header::NameAddr;
 use crate::sip::header::delta_seconds;
 use crate::sip::header::list_items;
 
+/// A later REGISTER of the phone has been here: nothing is changed (RFC 3261 §10.3, step 7).
+pub(crate) const OUT_OF_ORDER: Refusal<'static> =
+    Refusal::Because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order");
+
 pub(crate) fn sequence_of<'d>(message: &Message<'_>) -> Result<Sequence, Refusal<'d>> {
     let cseq = message.cseq();
     let cseq = cseq.ok_or(Fault::Missing(HeaderName::CSeq))?;

@@ -9,8 +9,8 @@ use crate::shard::contract::body::hash_of;
 use crate::shard::contract::ids::Post;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Claim;
+use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
-use crate::shard::lifecycle::seizure::give_back;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 
@@ -61,7 +61,7 @@ impl Table {
         let index = seizure.index;
         let appearance = Appearance {
             index,
-            state: state_of(&watched.composed.as_ref()?.extras.appearances, index),
+            state: AppearanceState::of(&watched.composed.as_ref()?.extras.appearances, index),
             party: None,
         };
         let start = turn.out.arena.len();
@@ -76,10 +76,10 @@ impl Table {
     }
 }
 
-/// What an appearance does, by those that do something.
-pub(crate) fn state_of(appearances: &[Appearance], index: u8) -> AppearanceState {
-    appearances
-        .iter()
-        .find(|appearance| appearance.index == index)
-        .map_or(AppearanceState::Idle, |appearance| appearance.state)
+/// Gives a claim back to the owner of its line.
+pub(crate) fn give_back(claim: Option<Claim>, turn: &mut Turn<'_>) {
+    if let Some(claim) = claim {
+        let owner = turn.owner_of(&claim.aor);
+        turn.send(owner, Mail::Release(claim));
+    }
 }

@@ -1,10 +1,10 @@
 //! The subscriptions that share a dialog.
 
+use crate::presence::event::Package;
 use crate::presence::event::Termination;
 use crate::presence::policy::Handling;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::lifecycle::asked::Asked;
 use crate::shard::request::uris::event_id;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subscription;
@@ -26,12 +26,17 @@ impl Table {
     }
 
     /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
-    pub(crate) fn usage_of(&self, id: DialogId, asked: &Asked<'_>) -> Option<SubscriptionId> {
+    pub(crate) fn usage_of(
+        &self,
+        id: DialogId,
+        package: Package,
+        event: &[u8],
+    ) -> Option<SubscriptionId> {
         let usages = &self.dialog(id)?.subscriptions;
         usages.iter().copied().find(|usage| {
             self.subscription(*usage).is_some_and(|subscription| {
-                subscription.package == asked.package
-                    && event_id(&subscription.names.event) == event_id(asked.event)
+                subscription.package == package
+                    && event_id(&subscription.names.event) == event_id(event)
             })
         })
     }

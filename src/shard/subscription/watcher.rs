@@ -79,11 +79,5 @@ pub(crate) fn decide(
     turn: &Turn<'_>,
 ) -> Decision {
     turn.directory
-        .decide(identity.as_watcher(), aor, package, wall_clock(turn))
-}
-
-/// What the wall clock says, in seconds since 1970 UTC.
-pub(crate) fn wall_clock(turn: &Turn<'_>) -> u64 {
-    let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-    turn.options.epoch_unix + uptime.as_secs()
+        .decide(identity.as_watcher(), aor, package, turn.wall_clock())
 }

@@ -1,14 +1,13 @@
 //! Responses to REGISTER.
 
 use crate::presence::registration::BindingRefused;
-use crate::shard::conduct::register::OUT_OF_ORDER;
 use crate::shard::contract::mail::Bound;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
+use crate::shard::request::contacts::OUT_OF_ORDER;
 use crate::shard::request::contacts::TOO_MANY_CONTACTS;
 use crate::shard::request::contacts::write_contacts;
 use crate::shard::request::refusal::Refusal;
-use crate::shard::subscription::watcher::wall_clock;
 use crate::shard::uas::Uas;
 use crate::shard::uas::response::begin_response;
 use crate::sip::Message;
@@ -65,7 +64,7 @@ impl Uas {
         if !expires.is_zero() {
             emit::header_number(&mut turn.out.arena, "Expires", expires.as_secs());
         }
-        let date = date::sip_date(wall_clock(turn));
+        let date = date::sip_date(turn.wall_clock());
         emit::header(&mut turn.out.arena, "Date", date.as_bytes());
         self.end_response(request, head, turn);
         turn.keep_stream(&request.flow, expires);

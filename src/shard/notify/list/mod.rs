@@ -5,5 +5,5 @@ pub(crate) mod budget;
 pub(crate) mod selection;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
