@@ -18,6 +18,7 @@ use crate::net::sockets;
 use crate::report::progress::Progress;
 use crate::scenario::Feed;
 use crate::scenario::Scenario;
+use crate::swarm::LocalPorts;
 use crate::swarm::Search;
 use crate::swarm::Stage;
 use crate::swarm::StageRecord;
@@ -132,10 +133,11 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
     let start = Instant::now();
     let mut watch = Watch::new(&setting, &scenario, start);
     let target = setting.target.clone();
-    let mut swarm = Swarm::new(scenario.clone(), target, addresses, &links, run, start);
+    let local = LocalPorts { addresses, links };
+    let mut swarm = Swarm::new(scenario.clone(), target, local, run, start);
     drive(&mut swarm, &mut ports, &mut watch)?;
     watch.progress.finish();
-    swarm.tally.unsent = ports.unsent;
+    swarm.count_unsent(ports.unsent);
     Ok(Outcome {
         setting,
         scenario,
@@ -233,10 +235,10 @@ impl Watch {
         if length < INTERVAL && !swarm.is_done() {
             return;
         }
-        let lamps = &mut swarm.latencies.interval;
+        let lamps = swarm.lamps_of_interval();
         let [lamp_p50, lamp_p99, lamp_max] = [0.5, 0.99, 1.0].map(|share| lamps.quantile(share));
         lamps.clear();
-        let (tally, before) = (&swarm.tally, &self.before);
+        let (tally, before) = (swarm.tally(), &self.before);
         let point = Point {
             at: now.saturating_duration_since(self.began),
             length,
@@ -252,7 +254,7 @@ impl Watch {
         };
         self.progress.point(swarm, &point, now);
         self.timeline.push(point);
-        self.before = swarm.tally.clone();
+        self.before = swarm.tally().clone();
         self.last = now;
     }
 }

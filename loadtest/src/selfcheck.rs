@@ -180,7 +180,7 @@ mod tests {
                 "{:?} {:?}",
                 summary.reasons, summary.examples
             );
-            assert!(done.sent > 1000 && done.sent <= outcome.swarm.tally.notifies);
+            assert!(done.sent > 1000 && done.sent <= outcome.swarm.tally().notifies);
             assert!(summary.latencies["publish_to_last_lamp"].count > 10);
         }
     }

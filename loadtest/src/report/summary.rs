@@ -152,11 +152,11 @@ impl Summary {
             reasons.extend(search::reasons(overload, outcome));
         }
         let latencies = Measure::ALL.into_iter().filter_map(|measure| {
-            let latency = swarm.latencies.of(measure);
+            let latency = swarm.latencies().of(measure);
             let summary = LatencySummary::new(latency);
             (latency.count() > 0).then(|| (measure.key().to_owned(), summary))
         });
-        let answers = swarm.tally.answers.iter();
+        let answers = swarm.tally().answers.iter();
         Self {
             format: FORMAT,
             tool: concat!("lamplighter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -168,7 +168,7 @@ impl Summary {
             clean: reasons.is_empty(),
             reasons,
             remarks: remarks(outcome, &generator, overload.as_ref()),
-            faults: owned(swarm.tally.faults()),
+            faults: owned(swarm.tally().faults()),
             counts: counts(outcome),
             answers: answers
                 .map(|((method, status), count)| (format!("{method} {status}"), *count))
@@ -179,7 +179,7 @@ impl Summary {
             overload,
             generator,
             timeline: points(&outcome.timeline),
-            examples: swarm.tally.examples.clone(),
+            examples: swarm.tally().examples.clone(),
             keys: keys(outcome),
         }
     }
@@ -276,7 +276,7 @@ fn owned<const N: usize>(pairs: [(&str, u64); N]) -> BTreeMap<String, u64> {
 }
 
 fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     owned([
         ("subscriptions", tally.subscriptions),
         ("established", tally.established),
@@ -306,7 +306,7 @@ fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
 }
 
 fn reasons(outcome: &Outcome) -> Vec<String> {
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     let found = tally.faults().into_iter().filter(|(_, count)| *count > 0);
     let mut reasons: Vec<String> = found
         .map(|(fault, count)| format!("{}: {count}", fault.replace('_', " ")))
@@ -319,7 +319,7 @@ fn reasons(outcome: &Outcome) -> Vec<String> {
 }
 
 fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>) -> Vec<String> {
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     let mut remarks = Vec::new();
     if generator.busy > BUSY_MAX {
         remarks.push(format!(
