@@ -30,7 +30,7 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 /// How often the timeline gets a point.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a run needs beyond its scenario.
+/// The settings of a run that are not part of its scenario.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) name: String,
@@ -43,7 +43,7 @@ pub(crate) struct Setting {
     pub(crate) quiet: bool,
 }
 
-/// One point of the timeline: what happened since the one before.
+/// One point of the timeline: counts since the point before.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) at: Duration,
@@ -84,7 +84,7 @@ pub(crate) struct Outcome {
     pub(crate) own: Vec<Duration>,
     /// Where each step of the search began and where it was over.
     pub(crate) marks: Vec<Mark>,
-    /// Datagrams that this machine had no room for meanwhile.
+    /// Datagrams that this machine dropped during the run for lack of buffer space.
     pub(crate) datagrams_dropped: u64,
 }
 
@@ -191,7 +191,7 @@ impl Outcome {
         }
     }
 
-    /// The stage of that name: its index and what it did.
+    /// Index and record of a stage, if the run came that far.
     pub(crate) fn stage(&self, stage: Stage) -> Option<(usize, &StageRecord)> {
         let mut records = self.swarm.records().iter().enumerate();
         records.find(|(_, record)| record.stage == stage)
@@ -214,7 +214,7 @@ impl Watch {
         }
     }
 
-    /// Looks at the stages that ended, at the steps of a search, and once an interval at everything.
+    /// Records stages that ended, steps of a search, and, once per interval, a point of the timeline.
     fn look(&mut self, swarm: &mut Swarm, now: Instant) {
         if self.marks.len() < swarm.search().map_or(0, Search::marks) {
             self.marks.push(Mark {

@@ -1,4 +1,4 @@
-//! What is said while a run goes on: a bar with live rates on a terminal, a plain line every few
+//! The progress of a run: a bar with live rates on a terminal, a plain line every few
 //! seconds elsewhere, one line for each stage in both. On standard error, so that the table can be
 //! kept.
 

@@ -1,5 +1,4 @@
-//! When things should happen: open-loop pacing and the randomness behind it, with no clock of its
-//! own.
+//! When events are due: open-loop pacing and its random numbers, without a clock.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -32,14 +31,14 @@ impl Random {
         (self.fraction() * f64::from(end)) as u32
     }
 
-    /// True so often.
+    /// True with that probability.
     pub(super) fn percent(&mut self, percent: f64) -> bool {
         percent > 0.0 && self.fraction() * 100.0 < percent
     }
 }
 
-/// The moments of one kind of event. They do not wait for anything: a late caller gets them all, one
-/// after the other, each with the time it should have had.
+/// The moments of one kind of event. They do not wait for the caller: a late caller gets them all, one
+/// after the other, each with the time at which it was due.
 #[derive(Clone, Debug)]
 pub(super) struct Pacer {
     rate: f64,
@@ -52,7 +51,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// So many events a second from `start` on; none at a rate of 0.
+    /// `rate` events per second from `start` on; none at a rate of 0.
     pub(super) fn new(rate: f64, arrival: Arrival, start: Instant) -> Self {
         Self {
             rate,
@@ -68,7 +67,7 @@ impl Pacer {
         self.next
     }
 
-    /// The next moment if it has come; the one after it is drawn.
+    /// The next moment if it has come; then draws the one after it.
     pub(super) fn take(&mut self, now: Instant, random: &mut Random) -> Option<Instant> {
         let moment = self.next.filter(|&next| next <= now)?;
         self.offset += match self.arrival {
