@@ -1,8 +1,7 @@
-//! How many connections there are, and of whom: the limit for all of them and the one for each
-//! address.
+//! Counts connections in all and per address, against a limit for each.
 //!
 //! One host of an IPv6 network chooses among 2^64 addresses, so IPv6 is counted by /64. A peer that
-//! a domain trusts (an SBC with a connection for each phone) is held to the limit for all alone.
+//! a domain trusts (an SBC with a connection for each phone) counts only against the limit for all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,10 +10,10 @@ use std::net::Ipv6Addr;
 /// How many connections may be open. What happens beyond a limit is written beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrowdLimits {
-    /// In all; one more is closed at once.
+    /// Connections in all; one more is closed at once.
     pub connections_max: usize,
-    /// Of one IPv4 address or one IPv6 /64 that no domain trusts; one more is closed at once
-    /// (W:E2.8).
+    /// Connections of one IPv4 address or one IPv6 /64 that no domain trusts; one more is closed at
+    /// once (W:E2.8).
     pub per_address_max: usize,
 }
 
@@ -43,8 +42,8 @@ impl Crowd {
             && (self.of(peer) < self.limits.per_address_max || is_trusted(peer))
     }
 
-    /// Whether room is so short, for all or for that peer, that a connection of the peer that only
-    /// waits has to go: more than seven of eight places are taken.
+    /// Whether room is so short, in all or for that peer, that the peer's idle connections have to
+    /// be closed: more than seven of eight places are taken.
     pub fn is_short(&self, peer: IpAddr, is_trusted: impl FnOnce(IpAddr) -> bool) -> bool {
         let is_short = |taken: usize, max: usize| taken > max - max / 8;
         is_short(self.open, self.limits.connections_max)

@@ -54,7 +54,7 @@ struct Slot<T> {
 }
 
 impl<T> Replier<T> {
-    /// Answers.
+    /// Sends the reply.
     pub(crate) fn answer(self, reply: T) {
         match &self.0 {
             // There is room: this is the only replier, and it replies once. Dropping `self` wakes the

@@ -18,10 +18,10 @@ use crate::runtime::signals::Request;
 
 /// How long draining may take.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
-/// How often is looked whether all cores still run.
+/// How often the thread checks that all cores still run.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// Why the daemon ended otherwise than it was told to.
+/// Why the daemon ended without a request.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// It did not start.
@@ -33,7 +33,7 @@ pub enum DaemonError {
     /// The thread that reads the configuration again does not start.
     #[error("cannot start the thread for reloads: {0}")]
     Reload(#[source] io::Error),
-    /// A core is gone; the process should be started anew.
+    /// A core has ended; the process should be restarted.
     #[error("{0} has ended unexpectedly")]
     CoreEnded(String),
 }

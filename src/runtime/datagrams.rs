@@ -28,7 +28,7 @@ pub(crate) enum Unread {
     Likely,
 }
 
-/// Feeds the engine from one socket. Never ends.
+/// Feeds the engine from one port. Never returns.
 pub(crate) async fn serve(core: Rc<Core>, port: Rc<DatagramPort>) {
     loop {
         if core.is_congested() {

@@ -1,16 +1,16 @@
-//! How the files that the process may open are shared out: every connection is one, and a process
-//! that has opened its last one can serve nobody, its operator least of all.
+//! Shares out the files that the process may open. Every connection is a file; a process without
+//! any left accepts neither phones nor its operator.
 
 use crate::http::SPARE_CONNECTIONS;
 use crate::net::crowd::CrowdLimits;
 use crate::net::kernel;
 
-/// Files that are there whatever connects: standard streams, listeners, logs, the control socket
-/// with its connections, a configuration being read.
+/// Files that are open without any connection: standard streams, listeners, logs, the control
+/// socket with its connections, a configuration being read.
 const FILES_OF_PROCESS: usize = 96;
 /// Files of a core: its rings, its bells, its UDP and listening sockets.
 const FILES_OF_CORE: usize = 24;
-/// What share of the rest HTTP may have at most: one in so many.
+/// HTTP may have at most one in so many of the rest.
 const HTTP_SHARE: usize = 4;
 
 /// The files that the process may open.
@@ -31,7 +31,7 @@ impl Descriptors {
         }
     }
 
-    /// Lowers the limits to what there are files for, and says so.
+    /// Lowers the limits to the files that there are, and logs it.
     pub(crate) fn share(self, streams: &mut CrowdLimits, http: &mut CrowdLimits) {
         let Some(files) = self.files else { return };
         let (wanted, wanted_http) = (streams.connections_max, http.connections_max);
@@ -71,15 +71,15 @@ impl Descriptors {
         FILES_OF_PROCESS + SPARE_CONNECTIONS + FILES_OF_CORE * (self.shards + 1)
     }
 
-    /// Files with which nothing is lowered.
+    /// The number of files with which no limit is lowered.
     fn needed(self, streams: usize, http: usize) -> usize {
         let connections = (streams * self.shards + http).max(http * HTTP_SHARE);
         self.reserved() + connections
     }
 }
 
-/// No more than `max` in all; where that is less than was wanted, no stranger may have more than
-/// half of it.
+/// Lowers a limit to `max`. If that is less than configured, one untrusted address may have half of
+/// it at most.
 fn lower(limits: &mut CrowdLimits, max: usize) {
     if max < limits.connections_max {
         limits.connections_max = max;

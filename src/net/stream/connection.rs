@@ -18,7 +18,7 @@ use crate::net::stream::Framing;
 use crate::net::stream::StreamTransport;
 use crate::shard::Flow;
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// All of it is with the kernel.
@@ -43,7 +43,8 @@ pub struct Connection {
     queue_octets_max: usize,
     has_ended: Cell<bool>,
     has_spoken: Cell<bool>,
-    /// When it began, its last message came, or what came by it ends, whatever is latest.
+    /// When it began, when its last message came, or when the last thing that depends on it
+    /// expires; the latest of these.
     idle_since: Cell<Instant>,
 }
 
@@ -171,13 +172,14 @@ impl Connection {
         self.has_spoken.get()
     }
 
-    /// Since when it is of no use; the future while something that came by it lives.
+    /// Since when it has been idle; in the future while a subscription, publication or registration
+    /// depends on it.
     #[must_use]
     pub fn idle_since(&self) -> Instant {
         self.idle_since.get()
     }
 
-    /// Ends the connection in both directions; what waits is thrown away.
+    /// Ends the connection in both directions; what waits is dropped.
     pub fn end(&self) {
         if !self.has_ended.replace(true) {
             self.stream.borrow_mut().close();

@@ -127,7 +127,7 @@ impl StreamTransport for TcpTransport {
     }
 
     fn close(&mut self) {
-        // An error only says that the peer was faster.
+        // An error only means that the peer closed first.
         let _ = SockRef::from(&self.descriptor()).shutdown(Shutdown::Both);
     }
 }
