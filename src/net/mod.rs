@@ -12,7 +12,7 @@
 
 mod address;
 pub mod bind;
-pub mod crowd;
+pub mod connection_limits;
 pub mod datagram;
 pub mod interfaces;
 pub mod kernel;
@@ -23,7 +23,7 @@ pub mod stream;
 
 use std::time::Duration;
 
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 
 /// The limits of one shard's sockets. What happens beyond a limit is written beside it.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Limits {
     /// longer ones leave one by one, as all do if this is 0.
     pub segment_octets_max: usize,
     /// Stream connections of one shard.
-    pub connections: CrowdLimits,
+    pub connections: ConnectionLimits,
     /// A stream that carried no message for so long is closed, unless a subscription, a publication
     /// or a registration came by it that still lives.
     pub idle_timeout: Duration,
@@ -58,7 +58,7 @@ impl Default for Limits {
         Self {
             stalled_octets_max: 4 * 1024 * 1024,
             segment_octets_max: 1400,
-            connections: CrowdLimits {
+            connections: ConnectionLimits {
                 connections_max: 32 * 1024,
                 per_address_max: 1024,
             },

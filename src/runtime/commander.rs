@@ -55,7 +55,7 @@ struct Slot<T> {
 
 impl<T> Replier<T> {
     /// Sends the reply.
-    pub(crate) fn answer(self, reply: T) {
+    pub(crate) fn reply(self, reply: T) {
         match &self.0 {
             // There is room: this is the only replier, and it replies once. Dropping `self` wakes the
             // task.
@@ -232,7 +232,7 @@ mod tests {
                 std::thread::yield_now();
                 continue;
             };
-            pending.replier.answer(Reply::Outstanding(answered));
+            pending.replier.reply(Reply::Outstanding(answered));
             answered += 1;
         }
     }

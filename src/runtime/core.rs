@@ -266,11 +266,11 @@ impl Turn<'_> {
 
     /// Sends a response that the engine has no part in: to a keepalive. `write` appends it and
     /// returns whether there is one.
-    pub(crate) fn answer(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    pub(crate) fn respond(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let outbox = &mut self.state.outbox;
         let start = outbox.arena.len();
-        let is_answered = write(&mut outbox.arena);
-        if is_answered {
+        let has_response = write(&mut outbox.arena);
+        if has_response {
             let end = outbox.arena.len();
             outbox.transmits.push(Transmit {
                 flow,
@@ -278,7 +278,7 @@ impl Turn<'_> {
                 tail: end..end,
             });
         }
-        is_answered
+        has_response
     }
 
     /// Takes an accepted stream in, if the limits let it.
@@ -401,7 +401,7 @@ impl Turn<'_> {
         }
         for (token, reply) in outbox.replies.drain(..) {
             match repliers.remove(&token) {
-                Some(replier) => replier.answer(reply),
+                Some(replier) => replier.reply(reply),
                 None => debug_assert!(false, "a command has one reply"),
             }
         }

@@ -9,7 +9,7 @@ use crate::runtime::error::BootError;
 use crate::runtime::node::Node;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload;
-use crate::runtime::reload::Fresh;
+use crate::runtime::reload::LoadedConfiguration;
 use crate::runtime::reload::ReloadRequest;
 use crate::runtime::service_manager;
 use crate::runtime::service_manager::State;
@@ -43,7 +43,7 @@ pub enum DaemonError {
 pub fn run(
     plan: NodePlan,
     started: impl FnOnce(&Node),
-    load: impl FnMut() -> Result<Fresh, String> + Send + 'static,
+    load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
 ) -> Result<(), DaemonError> {
     // Before the first thread, so that a signal during boot is not lost.
     let requests = signals::listen().map_err(DaemonError::Signals)?;

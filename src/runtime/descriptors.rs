@@ -2,7 +2,7 @@
 //! any left accepts neither phones nor its operator.
 
 use crate::http::SPARE_CONNECTIONS;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::net::kernel;
 
 /// Files that are open without any connection: standard streams, listeners, logs, the control
@@ -32,7 +32,7 @@ impl Descriptors {
     }
 
     /// Lowers the limits to the files that there are, and logs it.
-    pub(crate) fn share(self, streams: &mut CrowdLimits, http: &mut CrowdLimits) {
+    pub(crate) fn share(self, streams: &mut ConnectionLimits, http: &mut ConnectionLimits) {
         let Some(files) = self.files else { return };
         let (wanted, wanted_http) = (streams.connections_max, http.connections_max);
         self.lower(files, streams, http);
@@ -61,7 +61,7 @@ impl Descriptors {
         }
     }
 
-    fn lower(self, files: usize, streams: &mut CrowdLimits, http: &mut CrowdLimits) {
+    fn lower(self, files: usize, streams: &mut ConnectionLimits, http: &mut ConnectionLimits) {
         let left = files.saturating_sub(self.reserved());
         lower(http, left / HTTP_SHARE);
         lower(streams, (left - http.connections_max) / self.shards);
@@ -80,7 +80,7 @@ impl Descriptors {
 
 /// Lowers a limit to `max`. If that is less than configured, one untrusted address may have half of
 /// it at most.
-fn lower(limits: &mut CrowdLimits, max: usize) {
+fn lower(limits: &mut ConnectionLimits, max: usize) {
     if max < limits.connections_max {
         limits.connections_max = max;
         limits.per_address_max = limits.per_address_max.min(max.div_ceil(2));
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn share(files: usize, shards: usize) -> (usize, usize) {
-        let limits = |connections_max| CrowdLimits {
+        let limits = |connections_max| ConnectionLimits {
             connections_max,
             per_address_max: 1024,
         };

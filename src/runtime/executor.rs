@@ -32,7 +32,7 @@ const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// A thread to be started.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct CoreThread {
     /// `shard-0`, `http`.
     pub(crate) name: String,
     /// Where it runs.
@@ -44,7 +44,7 @@ pub(crate) struct Seat {
 /// Starts a thread that runs what `main` makes until it is done, then calls `over`, with false if
 /// it panicked. Returns when the executor is ready.
 pub(crate) fn start<M, F>(
-    seat: Seat,
+    core: CoreThread,
     main: M,
     over: impl FnOnce(bool) + Send + 'static,
 ) -> Result<JoinHandle<()>, BootError>
@@ -53,16 +53,16 @@ where
     F: Future<Output = ()> + 'static,
 {
     let (sender, receiver) = mpsc::sync_channel(1);
-    let builder = thread::Builder::new().name(seat.name.clone());
+    let builder = thread::Builder::new().name(core.name.clone());
     let unstartable = |reason: String| BootError::Core {
-        core: seat.name.clone(),
-        cpu: seat.cpu,
+        core: core.name.clone(),
+        cpu: core.cpu,
         reason,
     };
     let run = {
-        let seat = seat.clone();
+        let core = core.clone();
         move || {
-            let executor = match make(&seat) {
+            let executor = match make(&core) {
                 Ok(executor) => executor,
                 Err(error) => {
                     let _ = sender.send(Err(error));
@@ -98,13 +98,13 @@ async fn with_heartbeat<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     heartbeat.detach();
 }
 
-fn make(seat: &Seat) -> Result<LocalExecutor, BootError> {
-    LocalExecutorBuilder::new(Placement::Fixed(seat.cpu))
-        .name(&seat.name)
+fn make(core: &CoreThread) -> Result<LocalExecutor, BootError> {
+    LocalExecutorBuilder::new(Placement::Fixed(core.cpu))
+        .name(&core.name)
         .io_memory(IO_MEMORY)
         .preempt_timer(PREEMPT)
         // Its helper thread waits for full send buffers, rarely; not on the CPU it would help.
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .make()
-        .map_err(|error| BootError::from_executor(&seat.name, seat.cpu, seat.cores, &error))
+        .map_err(|error| BootError::from_executor(&core.name, core.cpu, core.cores, &error))
 }

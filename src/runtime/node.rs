@@ -30,7 +30,7 @@ use crate::runtime::commander::Commander;
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::error::BootError;
 use crate::runtime::executor;
-use crate::runtime::executor::Seat;
+use crate::runtime::executor::CoreThread;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload::ReloadRequest;
@@ -234,16 +234,16 @@ impl Node {
                 limits: limits.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));
-            let seat = Seat {
+            let thread = CoreThread {
                 name,
                 cpu: *cpu,
                 cores,
             };
             let mesh = Arc::clone(&self.mesh);
-            self.spawn(seat, move || core.run(), ended, move || mesh.close(id))?;
+            self.spawn(thread, move || core.run(), ended, move || mesh.close(id))?;
         }
         let last = plan.shards.last().copied().unwrap_or(0);
-        let seat = Seat {
+        let thread = CoreThread {
             name: "http".to_owned(),
             cpu: plan.http_cpu.unwrap_or(last),
             cores,
@@ -258,12 +258,12 @@ impl Node {
             shield: options.shield,
         };
         let stop = Arc::clone(&self.http_stop);
-        self.spawn(seat, move || run_http(plan, stop), ended, || ())
+        self.spawn(thread, move || run_http(plan, stop), ended, || ())
     }
 
     fn spawn<M, F>(
         &mut self,
-        seat: Seat,
+        thread: CoreThread,
         main: M,
         ended: &mpsc::Sender<CoreEnded>,
         close: impl FnOnce() + Send + 'static,
@@ -272,7 +272,7 @@ impl Node {
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let (ended, core) = (ended.clone(), seat.name.clone());
+        let (ended, core) = (ended.clone(), thread.name.clone());
         let over = move |is_good: bool| {
             close();
             // The receiver is gone when the node is being stopped.
@@ -281,7 +281,7 @@ impl Node {
                 has_panicked: !is_good,
             });
         };
-        self.threads.push(executor::start(seat, main, over)?);
+        self.threads.push(executor::start(thread, main, over)?);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::net::Limits;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::net::interfaces;
 use crate::shard;
 use crate::shard::Directory;
@@ -43,7 +43,7 @@ pub struct NodePlan {
     /// The limits of every shard's sockets.
     pub limits: Limits,
     /// How many HTTP connections there may be.
-    pub http_connections: CrowdLimits,
+    pub http_connections: ConnectionLimits,
     /// Domains and accounts.
     pub directory: Arc<Directory>,
 }

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A configuration that was read and has no fault.
 #[derive(Debug)]
-pub struct Fresh {
+pub struct LoadedConfiguration {
     /// Domains, accounts and what belongs to them.
     pub directory: Arc<Directory>,
     /// Notes for the operator: probable slips, and changes that need a restart.
@@ -75,7 +75,7 @@ impl Reloader {
     }
 
     /// Puts a configuration into force and reports the outcome.
-    fn apply(&self, fresh: &Fresh, accepts_removal: bool) -> Reloaded {
+    fn apply(&self, fresh: &LoadedConfiguration, accepts_removal: bool) -> Reloaded {
         match self.put(&fresh.directory, accepts_removal) {
             Err(removal) => Err(format!(
                 "it would remove {removal}: refused, in case the file was cut off; if it is meant, \
@@ -97,7 +97,7 @@ impl Reloader {
 pub(crate) fn start(
     reloader: Reloader,
     requests: mpsc::Receiver<ReloadRequest>,
-    mut load: impl FnMut() -> Result<Fresh, String> + Send + 'static,
+    mut load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
 ) -> io::Result<()> {
     let serve = move || {
         for request in requests {
@@ -105,7 +105,7 @@ pub(crate) fn start(
             let reloaded = fresh.and_then(|fresh| reloader.apply(&fresh, request.accepts_removal));
             log(&reloaded);
             if let Some(replier) = request.replier {
-                replier.answer(reloaded);
+                replier.reply(reloaded);
             }
         }
     };

@@ -119,12 +119,12 @@ fn take(
         let now = turn.now();
         framing.take(&scratch[..length], now, &mut |arrival| match arrival {
             Arrival::Message(bytes) => {
-                connection.hear(now);
+                connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Datagram { flow, bytes });
             }
             Arrival::Response(bytes, answer) => {
-                connection.hear(now);
+                connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Answer {
                     flow,
@@ -134,7 +134,7 @@ fn take(
             }
             Arrival::Ping => {
                 core.counters.stream_pings.add(1);
-                turn.answer(flow, |out| {
+                turn.respond(flow, |out| {
                     out.extend_from_slice(b"\r\n");
                     true
                 });

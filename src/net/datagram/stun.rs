@@ -26,7 +26,7 @@ pub(crate) fn is_stun(datagram: &[u8]) -> bool {
 
 /// Appends the response to a Binding request. False, with nothing appended, if the datagram is not
 /// a proper Binding request.
-pub(crate) fn answer(request: &[u8], peer: SocketAddr, out: &mut Vec<u8>) -> bool {
+pub(crate) fn respond(request: &[u8], peer: SocketAddr, out: &mut Vec<u8>) -> bool {
     let Some((header, attributes)) = request.split_at_checked(HEADER_OCTETS) else {
         return false;
     };
@@ -147,7 +147,7 @@ mod tests {
     fn the_mapped_address_is_that_of_rfc_5769() {
         // RFC 5769 §2.2 and §2.3: the same transaction, 192.0.2.1:32853 and its IPv6 sibling.
         let mut out = Vec::new();
-        assert!(answer(
+        assert!(respond(
             &request(&[]),
             "192.0.2.1:32853".parse().unwrap(),
             &mut out
@@ -162,7 +162,7 @@ mod tests {
         let six = "[2001:db8:1234:5678:11:2233:4455:6677]:32853"
             .parse()
             .unwrap();
-        assert!(answer(&request(&[]), six, &mut out));
+        assert!(respond(&request(&[]), six, &mut out));
         let expected = [
             0, 0x20, 0, 0x14, 0, 2, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79,
             0xbc, 0x25, 0xf4, 0xb5, 0xbe, 0xd2, 0xb9, 0xd9,
@@ -174,14 +174,14 @@ mod tests {
     fn optional_attributes_pass_and_required_ones_are_named() {
         let mut out = Vec::new();
         let peer = "192.0.2.1:5060".parse().unwrap();
-        assert!(answer(
+        assert!(respond(
             &request(&[0x80, 0x22, 0, 3, b'a', b'b', b'c', 0]),
             peer,
             &mut out
         ));
         assert_eq!(out[..2], [1, 1]);
         out.clear();
-        assert!(answer(
+        assert!(respond(
             &request(&[0, 6, 0, 4, b'u', b's', b'e', b'r']),
             peer,
             &mut out
@@ -208,7 +208,7 @@ mod tests {
             b"\0\x01".to_vec(),
             Vec::new(),
         ] {
-            assert!(!answer(&datagram, peer, &mut out));
+            assert!(!respond(&datagram, peer, &mut out));
         }
         assert!(out.is_empty());
     }

@@ -42,7 +42,7 @@ pub struct Connection {
     queue: RefCell<Vec<u8>>,
     queue_octets_max: usize,
     has_ended: Cell<bool>,
-    has_spoken: Cell<bool>,
+    has_sent_message: Cell<bool>,
     /// When it began, when its last message came, or when the last thing that depends on it
     /// expires; the latest of these.
     idle_since: Cell<Instant>,
@@ -64,7 +64,7 @@ impl Connection {
             queue,
             queue_octets_max,
             has_ended: Cell::new(false),
-            has_spoken: Cell::new(false),
+            has_sent_message: Cell::new(false),
             idle_since: Cell::new(now),
         }
     }
@@ -156,8 +156,8 @@ impl Connection {
     }
 
     /// A whole message came.
-    pub fn hear(&self, now: Instant) {
-        self.has_spoken.set(true);
+    pub fn note_message(&self, now: Instant) {
+        self.has_sent_message.set(true);
         self.keep(now);
     }
 
@@ -168,8 +168,8 @@ impl Connection {
 
     /// Whether a whole message ever came.
     #[must_use]
-    pub fn has_spoken(&self) -> bool {
-        self.has_spoken.get()
+    pub fn has_sent_message(&self) -> bool {
+        self.has_sent_message.get()
     }
 
     /// Since when it has been idle; in the future while a subscription, publication or registration

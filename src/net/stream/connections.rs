@@ -17,7 +17,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::net::Limits;
-use crate::net::crowd::Crowd;
+use crate::net::connection_limits::ConnectionCount;
 use crate::net::stream::StreamTransport;
 use crate::net::stream::connection::Connection;
 use crate::net::stream::connection::Written;
@@ -35,7 +35,7 @@ const SWEEP_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Connections {
     by_name: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
-    crowd: Crowd,
+    open: ConnectionCount,
     /// All of them in a row, for the sweep that ends idle ones part by part.
     in_a_row: Slab<Rc<Connection>>,
     /// Where in the row the sweep goes on.
@@ -106,7 +106,7 @@ impl Connections {
     pub fn new(shard: ShardId, limits: Limits) -> Self {
         Self {
             by_name: HashMap::default(),
-            crowd: Crowd::new(limits.connections),
+            open: ConnectionCount::new(limits.connections),
             in_a_row: Slab::new(),
             next_swept: 0,
             shard,
@@ -127,7 +127,7 @@ impl Connections {
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
         let peer = stream.peer_address();
-        if !self.crowd.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
+        if !self.open.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
             counters.connections_refused.add(1);
             return None;
         }
@@ -157,7 +157,7 @@ impl Connections {
                 chain: None,
             },
         );
-        self.crowd.join(peer.ip());
+        self.open.join(peer.ip());
         counters.connections_accepted.add(1);
         counters.connections_open.set(self.by_name.len() as u64);
         Some(connection)
@@ -171,7 +171,7 @@ impl Connections {
         };
         entry.connection.end();
         self.in_a_row.remove(entry.slot.0);
-        self.crowd.leave(entry.connection.flow.peer.ip());
+        self.open.leave(entry.connection.flow.peer.ip());
         counters.connections_closed.add(1);
         counters.connections_open.set(self.by_name.len() as u64);
     }
@@ -210,9 +210,9 @@ impl Connections {
 
     /// How long a connection may be idle.
     fn patience(&self, connection: &Connection, is_trusted: impl Fn(IpAddr) -> bool) -> Duration {
-        if self.crowd.is_short(connection.flow.peer.ip(), is_trusted) {
+        if self.open.is_short(connection.flow.peer.ip(), is_trusted) {
             self.limits.idle_timeout_short
-        } else if connection.has_spoken() {
+        } else if connection.has_sent_message() {
             self.limits.idle_timeout
         } else {
             self.limits.message_timeout

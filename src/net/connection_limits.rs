@@ -9,7 +9,7 @@ use std::net::Ipv6Addr;
 
 /// How many connections may be open. What happens beyond a limit is written beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CrowdLimits {
+pub struct ConnectionLimits {
     /// Connections in all; one more is closed at once.
     pub connections_max: usize,
     /// Connections of one IPv4 address or one IPv6 /64 that no domain trusts; one more is closed at
@@ -19,16 +19,16 @@ pub struct CrowdLimits {
 
 /// The connections that are open.
 #[derive(Debug)]
-pub struct Crowd {
-    limits: CrowdLimits,
+pub struct ConnectionCount {
+    limits: ConnectionLimits,
     open: usize,
     by_network: HashMap<IpAddr, usize>,
 }
 
-impl Crowd {
+impl ConnectionCount {
     /// No connection is open.
     #[must_use]
-    pub fn new(limits: CrowdLimits) -> Self {
+    pub fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
             open: 0,
@@ -90,8 +90,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn crowd(connections_max: usize, per_address_max: usize) -> Crowd {
-        Crowd::new(CrowdLimits {
+    fn no_connections(connections_max: usize, per_address_max: usize) -> ConnectionCount {
+        ConnectionCount::new(ConnectionLimits {
             connections_max,
             per_address_max,
         })
@@ -99,43 +99,43 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_counts_as_one_address() {
-        let mut crowd = crowd(100, 2);
-        crowd.join(address("2001:db8:1:2::1"));
-        crowd.join(address("2001:db8:1:2:ffff:ffff:ffff:ffff"));
-        let has_room = |peer| crowd.has_room(address(peer), |_| false);
+        let mut count = no_connections(100, 2);
+        count.join(address("2001:db8:1:2::1"));
+        count.join(address("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        let has_room = |peer| count.has_room(address(peer), |_| false);
         assert!(!has_room("2001:db8:1:2::3"));
         assert!(has_room("2001:db8:1:3::1"));
-        assert!(crowd.has_room(address("2001:db8:1:2::3"), |_| true));
+        assert!(count.has_room(address("2001:db8:1:2::3"), |_| true));
     }
 
     #[test]
     fn an_ipv4_address_counts_alone_however_it_is_written() {
-        let mut crowd = crowd(100, 1);
-        crowd.join(address("192.0.2.1"));
-        assert!(!crowd.has_room(address("::ffff:192.0.2.1"), |_| false));
-        assert!(crowd.has_room(address("192.0.2.2"), |_| false));
-        crowd.leave(address("::ffff:192.0.2.1"));
-        assert!(crowd.has_room(address("192.0.2.1"), |_| false));
-        assert!(crowd.by_network.is_empty());
+        let mut count = no_connections(100, 1);
+        count.join(address("192.0.2.1"));
+        assert!(!count.has_room(address("::ffff:192.0.2.1"), |_| false));
+        assert!(count.has_room(address("192.0.2.2"), |_| false));
+        count.leave(address("::ffff:192.0.2.1"));
+        assert!(count.has_room(address("192.0.2.1"), |_| false));
+        assert!(count.by_network.is_empty());
     }
 
     #[test]
     fn trust_does_not_widen_the_limit_for_all() {
-        let mut crowd = crowd(1, 1);
-        crowd.join(address("192.0.2.1"));
-        assert!(!crowd.has_room(address("192.0.2.2"), |_| true));
+        let mut count = no_connections(1, 1);
+        count.join(address("192.0.2.1"));
+        assert!(!count.has_room(address("192.0.2.2"), |_| true));
     }
 
     #[test]
     fn room_is_short_before_it_is_gone() {
-        let mut crowd = crowd(32, 8);
-        (0..7).for_each(|_| crowd.join(address("192.0.2.1")));
-        assert!(!crowd.is_short(address("192.0.2.1"), |_| false));
-        crowd.join(address("192.0.2.1"));
-        assert!(crowd.is_short(address("192.0.2.1"), |_| false));
-        assert!(!crowd.is_short(address("192.0.2.1"), |_| true));
-        assert!(!crowd.is_short(address("192.0.2.2"), |_| false));
-        (0..21).for_each(|_| crowd.join(address("192.0.2.3")));
-        assert!(crowd.is_short(address("192.0.2.2"), |_| true));
+        let mut count = no_connections(32, 8);
+        (0..7).for_each(|_| count.join(address("192.0.2.1")));
+        assert!(!count.is_short(address("192.0.2.1"), |_| false));
+        count.join(address("192.0.2.1"));
+        assert!(count.is_short(address("192.0.2.1"), |_| false));
+        assert!(!count.is_short(address("192.0.2.1"), |_| true));
+        assert!(!count.is_short(address("192.0.2.2"), |_| false));
+        (0..21).for_each(|_| count.join(address("192.0.2.3")));
+        assert!(count.is_short(address("192.0.2.2"), |_| true));
     }
 }
