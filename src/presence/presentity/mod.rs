@@ -9,6 +9,7 @@
 //! state changed. Nothing here depends on the order of a hash map: the same calls give the same
 //! state.
 
+mod assertion;
 mod explain;
 mod publication;
 mod publishing;
@@ -19,6 +20,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::time::Instant;
 
+pub use assertion::Assertion;
+pub use assertion::Call;
+pub use assertion::CallParty;
+pub use assertion::Presence;
 pub use explain::Explained;
 pub use publication::Condition;
 pub use publication::Publication;
@@ -230,14 +235,14 @@ impl Presentity {
             .collect()
     }
 
-    /// What decided, in words: `busy: a call is confirmed`.
+    /// The rule that decided on the availability: `a call is confirmed`.
     #[must_use]
-    pub fn verdict(&self) -> String {
+    pub fn rule(&self) -> &'static str {
         let is_silent = self.verdict == Verdict::default();
         if is_silent && self.is_spoken_of() {
-            format!("{}: {SILENT_RULE}", self.verdict.availability)
+            SILENT_RULE
         } else {
-            self.verdict.to_string()
+            self.verdict.rule
         }
     }
 

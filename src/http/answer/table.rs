@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The columns of a terminal that tables are made for.
-pub(super) const TERMINAL_COLUMNS: usize = 120;
+pub(crate) const TERMINAL_COLUMNS: usize = 120;
 
 /// Columns of blanks between two cells.
 const GAP: usize = 2;
@@ -11,13 +11,13 @@ const GAP: usize = 2;
 /// Rows under headings, each column as wide as its widest cell. Numbers look after themselves:
 /// every cell stands left.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with headings alone.
-    pub(super) fn new(headings: &[&str]) -> Self {
+    pub(crate) fn new(headings: &[&str]) -> Self {
         Self {
             rows: vec![
                 headings
@@ -29,14 +29,14 @@ impl Table {
     }
 
     /// Adds a row with as many cells as there are headings.
-    pub(super) fn add(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn add(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows
             .push(cells.into_iter().map(|cell| visible(&cell)).collect());
     }
 
     /// Appends the lines. In fewer columns than they need the widest cells are cut short, but never
     /// below their heading.
-    pub(super) fn write(&self, columns: Option<usize>, out: &mut String) {
+    pub(crate) fn write(&self, columns: Option<usize>, out: &mut String) {
         let widths = self.widths(columns);
         for row in &self.rows {
             let mut line = String::new();
@@ -84,7 +84,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// A text without what would steer a terminal: much of what tables show was sent by peers.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .map(|character| {
             if character.is_control() {
@@ -97,7 +97,7 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// A time span in its two largest units: `2m 57s`, `1day 2h`.
-pub(super) fn span(duration: Duration) -> String {
+pub(crate) fn span(duration: Duration) -> String {
     let whole = humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string();
     let units: Vec<&str> = whole.split(' ').take(2).collect();
     units.join(" ")

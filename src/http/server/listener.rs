@@ -17,8 +17,8 @@ use hyper::service::service_fn;
 use crate::http::Site;
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
-use crate::http::io::Io;
-use crate::http::router;
+use crate::http::server::dispatch;
+use crate::http::server::io::Io;
 use crate::telemetry::Throttle;
 
 /// From a request's head to its answer.
@@ -39,7 +39,7 @@ const HEADERS_MAX: usize = 64;
 
 /// Which of our doors a connection came in at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Door {
+pub(crate) enum Door {
     /// The TCP listeners.
     Public,
     /// The operator's Unix socket.
@@ -47,7 +47,7 @@ pub(super) enum Door {
 }
 
 /// Accepts and serves connections, each in a task of its own. Never ends.
-pub(super) async fn accept<E: Engine>(listener: TcpListener, door: Door, site: Rc<Site<E>>) {
+pub(crate) async fn accept<E: Engine>(listener: TcpListener, door: Door, site: Rc<Site<E>>) {
     let mut warnings = Throttle::new(WARNING_INTERVAL);
     loop {
         let stream = match listener.accept().await {
@@ -75,7 +75,7 @@ pub(super) async fn accept<E: Engine>(listener: TcpListener, door: Door, site: R
 }
 
 /// Ends connections that only wait while room is short, again and again. Never ends.
-pub(super) async fn sweep<E: Engine>(site: Rc<Site<E>>) {
+pub(crate) async fn sweep<E: Engine>(site: Rc<Site<E>>) {
     loop {
         sleep(SWEEP_INTERVAL).await;
         let directory = site.directory();
@@ -102,7 +102,7 @@ async fn serve_connection<E: Engine>(stream: TcpStream, door: Door, visit: &Visi
     let _ = stream.set_nodelay(true);
     let service = service_fn(async |request| {
         visit.begin(ANSWER_TIME);
-        let response = router::answer(request, door, visit, site).await;
+        let response = dispatch::answer(request, door, visit, site).await;
         visit.begin(NEXT_HEAD_TIME);
         Ok::<_, Infallible>(response)
     });

@@ -6,6 +6,8 @@
 //! none idle. The number goes into that contribution and
 //! nowhere else: no log, no answer to a client.
 
+mod fields;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -24,11 +26,11 @@ use hyper::body::Incoming;
 use hyper::header;
 
 use crate::http::Site;
-use crate::http::answer;
-use crate::http::answer::Answer;
+use crate::http::answer::response;
+use crate::http::answer::response::Answer;
 use crate::http::attempts::LockedOut;
+use crate::http::call_state::fields::Fields;
 use crate::http::engine::Engine;
-use crate::http::fields::Fields;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::call::CallState;
@@ -72,8 +74,8 @@ pub(super) async fn answer<E: Engine>(
     tracing::debug!(%aor, "call_state.htm");
     let owner = Shard::owner(&aor, site.engine.shards());
     match site.engine.ask(owner, Command::Say { aor, said }).await {
-        Ok(Reply::Done) => answer::text(StatusCode::OK, "OK\n"),
-        Ok(_) | Err(_) => answer::unavailable(),
+        Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
+        Ok(_) | Err(_) => response::unavailable(),
     }
 }
 
@@ -97,15 +99,15 @@ enum Refusal {
 impl Refusal {
     fn into_answer(self) -> Answer {
         match self {
-            Self::Method => answer::not_allowed("GET, POST"),
-            Self::TooLong => answer::last(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large\n"),
-            Self::MediaType => answer::last(
+            Self::Method => response::not_allowed("GET, POST"),
+            Self::TooLong => response::last(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large\n"),
+            Self::MediaType => response::last(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "Unsupported Media Type\n",
             ),
-            Self::Malformed(why) => answer::text(StatusCode::BAD_REQUEST, why),
-            Self::Forbidden => answer::text(StatusCode::FORBIDDEN, "Forbidden\n"),
-            Self::TooMany => answer::too_many(),
+            Self::Malformed(why) => response::text(StatusCode::BAD_REQUEST, why),
+            Self::Forbidden => response::text(StatusCode::FORBIDDEN, "Forbidden\n"),
+            Self::TooMany => response::too_many(),
         }
     }
 }

@@ -18,15 +18,16 @@
 //! Fields come in the query or in a form. A command is done when its answer comes: every shard has
 //! it, and whoever subscribes is being told.
 
+mod aor;
 mod form;
 mod lists;
 mod loops;
-mod questions;
 mod refusal;
 mod refusals;
 mod rules;
 mod say;
 mod status;
+mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +40,8 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 
 use crate::http::Site;
-use crate::http::answer;
-use crate::http::answer::Answer;
+use crate::http::answer::response;
+use crate::http::answer::response::Answer;
 use crate::http::control::form::Form;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
@@ -73,27 +74,27 @@ pub(super) async fn answer<E: Engine>(request: Request<Incoming>, site: &Site<E>
         || rules::is_command(&path)
         || say::is_command(&path);
     let done = match (is_question, is_command) {
-        (true, _) if !is_read => return answer::not_allowed("GET, HEAD"),
-        (_, true) if request.method() != Method::POST => return answer::not_allowed("POST"),
+        (true, _) if !is_read => return response::not_allowed("GET, HEAD"),
+        (_, true) if request.method() != Method::POST => return response::not_allowed("POST"),
         (true, _) => ask(&path, request.uri().query().unwrap_or_default(), site).await,
         (_, true) => act(&path, request, site).await,
-        (false, false) => return answer::text(StatusCode::NOT_FOUND, "Not Found\n"),
+        (false, false) => return response::text(StatusCode::NOT_FOUND, "Not Found\n"),
     };
     done.map_or_else(Refusal::into_answer, |text| {
-        answer::text(StatusCode::OK, text)
+        response::text(StatusCode::OK, text)
     })
 }
 
 async fn ask<E: Engine>(path: &str, query: &str, site: &Site<E>) -> Result<String, Refusal> {
     match path {
-        "/why" => questions::why(query, site).await,
-        "/watchers" => questions::watchers(query, site).await,
+        "/why" => why::why(query, site).await,
+        "/watchers" => why::watchers(query, site).await,
         "/list" => lists::show(query, &site.directory()),
         "/rules" => rules::show(query, &site.directory()),
         "/loops" => loops::show(query, site).await,
         "/refusals" => refusals::show(query, site).await,
         "/status" => status::show(query, site).await,
-        _ => Ok(questions::counters(site).await),
+        _ => Ok(why::counters(site).await),
     }
 }
 

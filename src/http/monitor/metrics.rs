@@ -9,7 +9,7 @@ use hyper::header;
 use hyper::header::HeaderValue;
 
 use crate::http::Site;
-use crate::http::answer::Answer;
+use crate::http::answer::response::Answer;
 use crate::http::engine::Engine;
 use crate::shard::Command;
 use crate::shard::Reply;
@@ -18,15 +18,15 @@ use crate::telemetry;
 
 /// The counters of all shards added up, and of the process.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     /// Name and value, in stable order: the shards' first.
-    pub(super) values: Vec<(&'static str, u64)>,
+    pub(crate) values: Vec<(&'static str, u64)>,
     /// Shards that did not answer.
-    pub(super) silent: Vec<u16>,
+    pub(crate) silent: Vec<u16>,
 }
 
 /// Asks every shard, and adds what the cores count themselves.
-pub(super) async fn count<E: Engine>(site: &Site<E>) -> Counted {
+pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counted {
     let engine = &site.engine;
     let mut counted = Counted {
         values: Vec::new(),
@@ -54,7 +54,7 @@ fn add(values: &mut Vec<(&'static str, u64)>, (name, value): (&'static str, u64)
 }
 
 /// `GET /metrics`
-pub(super) async fn answer<E: Engine>(site: &Site<E>) -> Answer {
+pub(crate) async fn answer<E: Engine>(site: &Site<E>) -> Answer {
     let engine = &site.engine;
     let counted = count(site).await;
     let mut text = String::new();

@@ -8,10 +8,10 @@ use hyper::header;
 use hyper::header::HeaderValue;
 
 /// A whole response.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// A plain text that no cache keeps (W:D1.9).
-pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
@@ -29,7 +29,7 @@ pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 
 /// A refusal after which the connection ends, because what follows on it cannot be trusted or is
 /// too long to read.
-pub(super) fn last(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn last(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = text(status, body);
     answer
         .headers_mut()
@@ -38,7 +38,7 @@ pub(super) fn last(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 }
 
 /// 405 with what is allowed.
-pub(super) fn not_allowed(allow: &'static str) -> Answer {
+pub(crate) fn not_allowed(allow: &'static str) -> Answer {
     let mut answer = last(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
     answer
         .headers_mut()
@@ -47,7 +47,7 @@ pub(super) fn not_allowed(allow: &'static str) -> Answer {
 }
 
 /// 503, after which the connection ends: it was spare.
-pub(super) fn last_unavailable() -> Answer {
+pub(crate) fn last_unavailable() -> Answer {
     let mut answer = unavailable();
     answer
         .headers_mut()
@@ -56,7 +56,7 @@ pub(super) fn last_unavailable() -> Answer {
 }
 
 /// 429: too many wrong passwords; ask again in a while.
-pub(super) fn too_many() -> Answer {
+pub(crate) fn too_many() -> Answer {
     let mut answer = text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n");
     answer
         .headers_mut()
@@ -65,7 +65,7 @@ pub(super) fn too_many() -> Answer {
 }
 
 /// 503: ask again in a second.
-pub(super) fn unavailable() -> Answer {
+pub(crate) fn unavailable() -> Answer {
     let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
     answer
         .headers_mut()

@@ -3,15 +3,15 @@
 use futures_util::future::join_all;
 
 use crate::http::Site;
+use crate::http::answer::table::TERMINAL_COLUMNS;
+use crate::http::answer::table::Table;
+use crate::http::answer::table::span;
+use crate::http::answer::table::visible;
 use crate::http::control::form::Form;
 use crate::http::control::lists;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
-use crate::http::metrics;
-use crate::http::table::TERMINAL_COLUMNS;
-use crate::http::table::Table;
-use crate::http::table::span;
-use crate::http::table::visible;
+use crate::http::monitor::metrics;
 use crate::presence::Aor;
 use crate::presence::composition::Extended;
 use crate::presence::composition::ImagicleStatus;
@@ -58,7 +58,10 @@ pub(super) async fn watchers<E: Engine>(query: &str, site: &Site<E>) -> Result<S
         }
     }
     reports.sort_by(|left, right| {
-        let key = |report: &WatcherReport| (report.package, report.list.clone());
+        let key = |report: &WatcherReport| {
+            let list = report.list.as_ref().map(Aor::to_string);
+            (report.package.token(), list)
+        };
         (&left.watcher, key(left), &left.call_id).cmp(&(&right.watcher, key(right), &right.call_id))
     });
     Ok(watcher_table(&aor, &reports, &silent, columns))
@@ -100,8 +103,19 @@ pub(super) fn columns(form: &Form) -> Result<Option<usize>, Refusal> {
 fn state(aor: &Aor, why: &Why) -> String {
     format!(
         "{aor} is {} (basic {}, lamp {})",
-        why.availability, why.basic, why.lamp
+        why.availability,
+        basic(why),
+        why.lamp.as_str()
     )
+}
+
+fn basic(why: &Why) -> &'static str {
+    if why.is_open { "open" } else { "closed" }
+}
+
+/// `busy: a call is confirmed`
+fn because(why: &Why) -> String {
+    format!("{}: {}", why.availability, why.rule)
 }
 
 fn explanation(aor: &Aor, why: &Why, columns: Option<usize>) -> String {
@@ -122,7 +136,7 @@ fn explanation(aor: &Aor, why: &Why, columns: Option<usize>) -> String {
             ));
         }
     }
-    text.push_str(&visible(&format!("because {}", why.because)));
+    text.push_str(&visible(&format!("because {}", because(why))));
     text.push_str("\n\n");
     if why.contributions.is_empty() {
         text.push_str("No source says anything.\n");
@@ -131,7 +145,7 @@ fn explanation(aor: &Aor, why: &Why, columns: Option<usize>) -> String {
     let mut table = Table::new(&[" ", "SOURCE", "SAYS", "AGE", "REMAINING"]);
     for Contribution {
         source,
-        says,
+        asserts,
         age,
         remaining,
         decides,
@@ -140,8 +154,8 @@ fn explanation(aor: &Aor, why: &Why, columns: Option<usize>) -> String {
         let mark = if *decides { "*" } else { " " };
         table.add([
             mark.to_owned(),
-            source.clone(),
-            says.clone(),
+            source.to_string(),
+            asserts.to_string(),
             span(*age),
             remaining.map_or_else(|| "-".to_owned(), span),
         ]);
@@ -184,7 +198,11 @@ async fn row<E: Engine>(member: &Member, site: &Site<E>) -> [String; 5] {
     let (is, lamp, because) = match &member.aor {
         None => nothing("of another domain"),
         Some(aor) => match ask(aor, site).await {
-            Ok(why) => (why.availability, why.lamp, why.because),
+            Ok(why) => (
+                why.availability.to_string(),
+                why.lamp.as_str(),
+                because(&why),
+            ),
             Err(_) => nothing("its shard does not answer"),
         },
     };
@@ -230,17 +248,17 @@ fn watcher_table(
         for report in reports {
             let cells = [
                 report.watcher.clone(),
-                report.package.to_owned(),
-                report.state.to_owned(),
-                report.list.clone().unwrap_or_else(|| "-".to_owned()),
-                report.privacy.to_string(),
-                report.rule.clone(),
+                report.package.token().to_owned(),
+                report.state.as_str().to_owned(),
+                report.list.as_ref().map_or("-", Aor::as_str).to_owned(),
+                (report.privacy as u8).to_string(),
+                report.rule.to_string(),
                 report.profile.clone(),
                 span(report.remaining),
                 report.notifies.to_string(),
-                report.flow.clone(),
+                format!("{} {}", report.transport.uri_parameter(), report.peer),
                 report.target.clone(),
-                report.shard.to_string(),
+                report.shard.0.to_string(),
                 report.call_id.clone(),
             ];
             table.add(cells.into_iter().take(shown));
