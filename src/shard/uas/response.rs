@@ -24,6 +24,7 @@ use crate::shard::uas::salt::salt_for;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::digest::Algorithm;
+use crate::sip::digest::Challenge;
 use crate::sip::emit;
 
 /// The methods we serve. REGISTER is served to trusted peers alone, who need not be told.
@@ -144,16 +145,15 @@ impl Uas {
         peer: SocketAddr,
         turn: &mut Turn<'_>,
     ) {
-        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-        let salt = salt_for(peer, turn);
-        self.authenticator.write_short_challenge(
-            &mut turn.out.arena,
-            &domain.name,
+        let challenge = Challenge {
+            realm: &domain.name,
             algorithms,
-            stale,
-            uptime,
-            salt,
-        );
+            is_stale: stale,
+            uptime: turn.now.saturating_duration_since(turn.options.epoch),
+            salt: salt_for(peer, turn),
+        };
+        self.authenticator
+            .write_short_challenge(&mut turn.out.arena, &challenge);
     }
 
     fn write_refusal_headers(
@@ -174,15 +174,14 @@ impl Uas {
             Refusal::NoCalls => emit::header(arena, "Allow", ALLOW_OF_REGISTRAR),
             Refusal::Extension => write_unsupported(arena, message),
             Refusal::Challenge { domain, stale } => {
-                let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-                self.authenticator.write_challenge(
-                    arena,
-                    &domain.name,
-                    algorithms(domain),
-                    *stale,
-                    uptime,
+                let challenge = Challenge {
+                    realm: &domain.name,
+                    algorithms: algorithms(domain),
+                    is_stale: *stale,
+                    uptime: turn.now.saturating_duration_since(turn.options.epoch),
                     salt,
-                );
+                };
+                self.authenticator.write_challenge(arena, &challenge);
             }
             Refusal::BadEvent => emit::header(arena, "Allow-Events", allow_events().as_bytes()),
             Refusal::BadListEvent => {
