@@ -10,6 +10,7 @@ use crate::presence::document::xml::write_escaped;
 use crate::presence::event::WatcherEvent;
 use crate::presence::event::WatcherInfo;
 use crate::presence::event::WatcherStatus;
+use crate::presence::fixed_hash::SipHash13;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/watcherinfo+xml";
@@ -36,6 +37,30 @@ pub fn write(
         write_watcher(out, watcher);
     }
     out.extend_from_slice(b"</watcher-list>\n</watcherinfo>\n");
+}
+
+/// A hash of what [`write()`] says of `watchers`, whatever its version and entity. It becomes an entity
+/// tag, so it is a fixed one.
+pub fn hash_of(watchers: &[WatcherInfo]) -> u64 {
+    let mut hash = SipHash13::new();
+    hash.number(watchers.len() as u64);
+    for watcher in watchers {
+        hash.number(watcher.id);
+        hash.number(watcher.status as u64);
+        hash.number(watcher.event as u64);
+        text(&mut hash, &watcher.uri);
+        hash.number(watcher.display.is_some().into());
+        if let Some(display) = &watcher.display {
+            text(&mut hash, display);
+        }
+    }
+    hash.finish()
+}
+
+/// Adds a text and an octet that no text has.
+fn text(hash: &mut SipHash13, text: &str) {
+    hash.raw(text.as_bytes());
+    hash.raw(&[0xff]);
 }
 
 fn write_watcher(out: &mut Vec<u8>, watcher: &WatcherInfo) {

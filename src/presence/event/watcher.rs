@@ -1,35 +1,35 @@
 //! Who watches a presentity, as its `winfo` packages tell (RFC 3857, 3858; W:B4).
 
-/// How a watcher's subscription stands (RFC 3857 §4.7.1).
+/// How a watcher's subscription stands (RFC 3857 §4.7.1). The numbers go into entity tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatcherStatus {
     /// Nobody has decided yet.
-    Pending,
+    Pending = 0,
     /// It is told the state.
-    Active,
+    Active = 1,
     /// It ended before anybody decided.
-    Waiting,
+    Waiting = 2,
     /// It is over.
-    Terminated,
+    Terminated = 3,
 }
 
-/// What brought it there (RFC 3857 §4.7.1).
+/// What brought it there (RFC 3857 §4.7.1). The numbers go into entity tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatcherEvent {
     /// Its SUBSCRIBE.
-    Subscribe,
+    Subscribe = 0,
     /// Policy.
-    Approved,
+    Approved = 1,
     /// It may subscribe again at once.
-    Deactivated,
+    Deactivated = 2,
     /// Policy.
-    Rejected,
+    Rejected = 3,
     /// It was not refreshed.
-    Timeout,
+    Timeout = 4,
     /// Nobody decided in time.
-    GiveUp,
+    GiveUp = 5,
     /// The presentity is gone.
-    NoResource,
+    NoResource = 6,
 }
 
 /// One watcher.

@@ -3,9 +3,6 @@
 //! Each subscription carries what it was last shown. A dialog is told again when its element reads
 //! differently, and told as terminated once when it is shown no more.
 
-use std::hash::DefaultHasher;
-use std::hash::Hasher;
-
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
@@ -14,6 +11,7 @@ use crate::presence::document::View;
 use crate::presence::document::dialog_info::shown_calls;
 use crate::presence::document::dialog_info::shown_id;
 use crate::presence::document::dialog_info::write_dialog;
+use crate::presence::fixed_hash::SipHash13;
 
 /// The `id` of a dialog, as watchers see it.
 type ShownId = [u8; 16];
@@ -30,7 +28,7 @@ impl ShownDialogs {
         for call in shown_calls(aor, composed, view.rendering) {
             write_dialog(scratch, aor, composed, call, view);
             self.0
-                .push((shown_id(aor, call), hash_of(&scratch[start..])));
+                .push((shown_id(aor, call), SipHash13::of(&scratch[start..])));
             scratch.truncate(start);
         }
     }
@@ -52,7 +50,7 @@ pub fn write_changes(
     for call in shown_calls(aor, composed, view.rendering) {
         let start = out.len();
         write_dialog(out, aor, composed, call, view);
-        let dialog = (shown_id(aor, call), hash_of(&out[start..]));
+        let dialog = (shown_id(aor, call), SipHash13::of(&out[start..]));
         if shown.0.contains(&dialog) {
             out.truncate(start);
         }
@@ -67,10 +65,4 @@ pub fn write_changes(
     }
     shown.0 = current;
     out.extend_from_slice(b"</dialog-info>\n");
-}
-
-fn hash_of(octets: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(octets);
-    hasher.finish()
 }
