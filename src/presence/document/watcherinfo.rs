@@ -1,6 +1,6 @@
-//! `application/watcherinfo+xml` (RFC 3858; W:B4.2): who watches a presentity.
+//! `application/watcherinfo+xml` (RFC 3858; W:B4.2): the watchers of a presentity.
 //!
-//! Not made of composed state: the caller knows the watchers.
+//! It is not made of composed state: the caller has the watchers.
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ use crate::presence::fixed_hash::SipHash13;
 pub const CONTENT_TYPE: &str = "application/watcherinfo+xml";
 
 /// Appends the document. `package` is the token of the package that is watched, `resource` the URI
-/// of the presentity, not yet XML-escaped. It is always told in full.
+/// of the presentity, not yet XML-escaped. It is always full.
 pub fn write(
     out: &mut Vec<u8>,
     version: u32,

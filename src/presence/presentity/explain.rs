@@ -16,7 +16,7 @@ use crate::presence::presentity::publishing::Holding;
 use crate::presence::presentity::statements::CallStatement;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::Registration;
-use crate::presence::registration::Teller;
+use crate::presence::registration::Reporter;
 use crate::presence::source::CallSource;
 use crate::presence::source::Forward;
 use crate::presence::source::ForwardKind;
@@ -28,18 +28,18 @@ use crate::presence::source::Source;
 pub struct Explained {
     /// The source's name: `publish:5f3c...`, `http:call_state`.
     pub source: String,
-    /// In words: `early recipient from sip:12@abc.com`, `open, away: lunch`.
+    /// The statement in words: `early recipient from sip:12@abc.com`, `open, away: lunch`.
     pub says: String,
-    /// When it was said.
+    /// When it was made.
     pub since: Instant,
-    /// When it ends by itself; None when only another word of its source ends it.
+    /// When it expires; None if only its source ends it.
     pub until: Option<Instant>,
-    /// Whether the composed state follows it.
+    /// Whether it decides the composed state.
     pub decides: bool,
 }
 
 impl Presentity {
-    /// The alternative number in the account, which nobody says but which counts.
+    /// The alternative number in the account: no source states it, but it counts.
     pub(super) fn explain_account(&self) -> Option<Explained> {
         let number = self.rules.alternative.as_ref()?;
         Some(Explained {
@@ -58,9 +58,9 @@ impl Entity {
             Package::Presence => Source::Client(self.entity_tag),
             _ => Source::Publish(self.entity_tag),
         };
-        let told = || {
+        let reported = || {
             let registrations = presentity.statements.registrations.iter();
-            registrations.filter(|one| one.teller == Teller::Publication(self.number))
+            registrations.filter(|one| one.reporter == Reporter::Publication(self.number))
         };
         let says = match &self.holding {
             Holding::Declaration(declaration) => words_of_declaration(declaration),
@@ -71,13 +71,13 @@ impl Entity {
                 list(own.map(|leg| words_of_call(&leg.call)), "no call")
             }
             Holding::Contacts => list(
-                told().map(|one| format!("{} is registered", one.contact.uri)),
+                reported().map(|one| format!("{} is registered", one.contact.uri)),
                 "no contact is registered",
             ),
         };
         let decides = match presentity.verdict.decider {
             Contributor::Publication(number) => number == self.number,
-            Contributor::Contact(id) => told().any(|one| one.contact.id == id),
+            Contributor::Contact(id) => reported().any(|one| one.contact.id == id),
             _ => false,
         };
         Explained {
@@ -175,9 +175,9 @@ impl CallStatement {
     }
 }
 
-/// One that a REGISTER told; those of a publication are explained with it.
+/// A contact that a REGISTER reported. Those of a publication are explained with the publication.
 fn explain_registration(registration: &Registration, verdict: &Verdict) -> Option<Explained> {
-    (registration.teller == Teller::Register).then(|| Explained {
+    (registration.reporter == Reporter::Register).then(|| Explained {
         source: Source::Register(registration.contact.uri.clone()).to_string(),
         says: "registered".into(),
         since: registration.since,
@@ -260,7 +260,7 @@ fn words_of_call(call: &CallDialog) -> String {
         &call.remote.display,
     ];
     if call.remote_is_private {
-        // Told to nobody, not even here (W:D1.4).
+        // Shown nowhere, not even here (W:D1.4).
         words.extend([" ", preposition, " a private party"]);
     } else if let Some(party) = names.into_iter().find(|name| !name.is_empty()) {
         words.extend([" ", preposition, " ", party]);

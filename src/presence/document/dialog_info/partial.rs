@@ -1,7 +1,7 @@
-//! Documents that tell changes alone (RFC 4235 §4.3; W:B3.8), for those who asked for them.
+//! Partial documents, which have only changes (RFC 4235 §4.3; W:B3.8), for watchers that take them.
 //!
-//! Each subscription carries what it was last shown. A dialog is told again when its element reads
-//! differently, and told as terminated once when it is shown no more.
+//! Each subscription remembers what it was last shown. A dialog is written again if its element
+//! changed, and written once as terminated when it is no longer shown.
 
 use smallvec::SmallVec;
 
@@ -13,7 +13,7 @@ use crate::presence::document::dialog_info::shown_id;
 use crate::presence::document::dialog_info::write_dialog;
 use crate::presence::fixed_hash::SipHash13;
 
-/// The `id` of a dialog, as watchers see it.
+/// The `id` of a dialog as watchers see it.
 type ShownId = [u8; 16];
 
 /// The dialogs a subscription was last shown: each with its id and a hash of its element.
@@ -21,7 +21,8 @@ type ShownId = [u8; 16];
 pub struct ShownDialogs(SmallVec<[(ShownId, u64); 2]>);
 
 impl ShownDialogs {
-    /// Notes what a full document for that view shows. Uses the end of `scratch` and gives it back.
+    /// Notes what a full document for that view shows. Uses the end of `scratch` and leaves it as it
+    /// was.
     pub fn note_full(&mut self, scratch: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: View) {
         let start = scratch.len();
         self.0.clear();
@@ -34,11 +35,11 @@ impl ShownDialogs {
     }
 }
 
-/// Appends what changed since `shown`, and the closing tag; `shown` is what it is from now on.
-/// Goes behind [`super::write_partial_prolog`].
+/// Appends what changed since `shown`, and the closing tag; `shown` becomes what is shown now. Follows
+/// [`super::write_partial_prolog`].
 ///
-/// Meant for views with `all_dialogs`: with one dialog alone, the one that gives way to another
-/// reads as terminated.
+/// Meant for views with `all_dialogs`: in a view with one dialog, a dialog that gives way to another
+/// would be written as terminated.
 pub fn write_changes(
     out: &mut Vec<u8>,
     aor: &Aor,
