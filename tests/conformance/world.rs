@@ -40,7 +40,7 @@ use lamplighter::shard::shield::LoopReport;
 use lamplighter::shard::shield::Rate;
 use lamplighter::shard::shield::ShieldOptions;
 use lamplighter::sip::Transport;
-use lamplighter::sip::message::PlainAnswer;
+use lamplighter::sip::message::PlainResponse;
 
 use crate::dialogue::Peer;
 
@@ -134,9 +134,10 @@ impl World {
 
     /// A peer's message arrives on a shard.
     pub(crate) fn receive(&mut self, peer: Peer, shard: usize, bytes: &[u8]) {
-        let connection = match peer.transport {
-            Transport::Udp => ConnectionId::default(),
-            Transport::Tcp => self.connection(peer.address, shard),
+        let connection = if peer.transport.is_reliable() {
+            self.connection(peer.address, shard)
+        } else {
+            ConnectionId::default()
         };
         let local = local(peer.address);
         let flow = Flow {
@@ -147,7 +148,7 @@ impl World {
             peer: peer.address,
         };
         // As the framing of a stream hands it on.
-        let answer = PlainAnswer::cut(bytes).filter(|_| peer.transport.is_reliable());
+        let answer = PlainResponse::cut(bytes).filter(|_| peer.transport.is_reliable());
         let input = match answer {
             Some((answer, _)) => Input::Answer {
                 flow,

@@ -43,7 +43,7 @@ use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
 use lamplighter::shard::Token;
-use lamplighter::sip::message::PlainAnswer;
+use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
 use node::core;
 use std::collections::HashMap;
@@ -388,7 +388,7 @@ impl World {
         };
         let bytes = &**octets;
         // As the framing of a stream hands it on.
-        let answer = PlainAnswer::cut(bytes).filter(|_| flow.transport.is_reliable());
+        let answer = PlainResponse::cut(bytes).filter(|_| flow.transport.is_reliable());
         let input = match answer {
             Some((answer, _)) => Input::Answer {
                 flow,

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use crate::http::Site;
 use crate::http::control::form::Form;
-use crate::http::control::questions;
 use crate::http::control::refusal::Refusal;
+use crate::http::control::why;
 use crate::http::engine::Engine;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
@@ -151,7 +151,7 @@ pub(super) async fn act<E: Engine>(
         said,
     };
     match site.engine.ask(owner, command).await {
-        Ok(Reply::Done) => questions::headline(&aor, site).await,
+        Ok(Reply::Done) => why::headline(&aor, site).await,
         Ok(Reply::OverLimit) => Err(Refusal::Full(
             "the shard holds as many addresses as its limits allow",
         )),

@@ -4,10 +4,12 @@
 //! A rule here is a value that can be asked whether it matches a watcher. The directory knows which
 //! rules there are and which of them goes first.
 
+mod deciding_rule;
 mod imported_rule;
 mod privacy;
 mod rule;
 
+pub use deciding_rule::DecidingRule;
 pub use imported_rule::Exception;
 pub use imported_rule::IdentityCondition;
 pub use imported_rule::ImportedRule;

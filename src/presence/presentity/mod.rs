@@ -8,6 +8,7 @@
 //! [`Presentity::expire`]; each first drops expired contributions, and returns whether the composed
 //! state changed. Nothing here depends on the order of a hash map: equal calls give equal states.
 
+mod assertion;
 mod explain;
 mod publication;
 mod publishing;
@@ -18,6 +19,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::time::Instant;
 
+pub use assertion::Assertion;
+pub use assertion::Call;
+pub use assertion::CallParty;
+pub use assertion::Presence;
 pub use explain::Explained;
 pub use publication::Condition;
 pub use publication::Publication;
@@ -229,14 +234,14 @@ impl Presentity {
             .collect()
     }
 
-    /// The verdict in words: `busy: a call is confirmed`.
+    /// The rule that decided on the availability: `a call is confirmed`.
     #[must_use]
-    pub fn verdict(&self) -> String {
+    pub fn rule(&self) -> &'static str {
         let is_silent = self.verdict == Verdict::default();
         if is_silent && self.has_contribution() {
-            format!("{}: {SILENT_RULE}", self.verdict.availability)
+            SILENT_RULE
         } else {
-            self.verdict.to_string()
+            self.verdict.rule
         }
     }
 

@@ -17,6 +17,21 @@ pub enum MessageClass {
     None,
 }
 
+impl MessageClass {
+    /// Its name in lower case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Fax => "fax",
+            Self::Pager => "pager",
+            Self::Multimedia => "multimedia",
+            Self::Text => "text",
+            Self::None => "none",
+        }
+    }
+}
+
 /// `new/old (urgent-new/urgent-old)`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MessageCounts {
