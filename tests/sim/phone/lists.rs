@@ -135,11 +135,6 @@ pub(crate) enum LineStanding {
 impl Phone {
     /// A key, or two, for lists.
     pub(super) fn add_list(&mut self, net: &mut Net) {
-        // A NOTIFY of a list may tell one resource alone, and reports take of the phone's pace: how
-        // rates go with lists is not judged.
-        for key in &mut self.keys {
-            key.rates = Rates("");
-        }
         for _ in 0..net.rng.between(1, 2) {
             let knows_lists = net.rng.chance(750);
             let rosters = ["any-dn", "parked"];
@@ -162,7 +157,7 @@ impl Phone {
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
-                rates: Rates(""),
+                rates: Rates::pick(net),
                 fetches: net.rng.chance(50),
                 wanted: true,
                 dialog: None,
