@@ -69,6 +69,8 @@ pub(crate) struct Dialog {
     pub(crate) lines: Vec<Line>,
     /// It has to wait until somebody decides.
     pub(crate) is_pending: bool,
+    /// Whether its end was told while the phone was busy.
+    pub(crate) missed_end: bool,
     /// Whether the phone gave it up, and answers its NOTIFYs only to be polite.
     over: bool,
     agent: Agent,
@@ -323,6 +325,7 @@ impl Phone {
             shown: None,
             lines: Vec::new(),
             is_pending: false,
+            missed_end: false,
             over: false,
             agent: Agent::of(&self.user),
         });

@@ -54,6 +54,7 @@ impl Rates {
             ";adaptive-min-rate=1",
             ";adaptive-min-rate=0.2;min-rate=0.1",
             ";max-rate=2",
+            ";max-rate=0.1",
             ";max-rate=2;min-rate=1",
             ";max-rate=0.5;adaptive-min-rate=5",
         ]))
@@ -68,6 +69,7 @@ impl Rates {
     pub(crate) fn gap(self) -> Micros {
         match parameter(self.0, "max-rate") {
             Some("2") => SECOND / 2,
+            Some("0.1") => 10 * SECOND,
             Some(_) => 2 * SECOND,
             None => 0,
         }

@@ -309,13 +309,15 @@ impl World {
     }
 
     /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had
-    /// time to be told, also since it last asked for a pause.
+    /// time to be told, also since it last asked for a pause. The end is told once: a phone that is
+    /// busy then learns it from the answer to its next SUBSCRIBE.
     pub(super) fn is_well(&self, phone: &Phone, key: &Key, dialog: &Dialog) -> bool {
         let now = self.bench.net.now;
         let since = self.calm_since.max(phone.moved_at);
         let patience = patience_with(phone, key, &self.bench.net.plan);
         let paused_until = self.bench.checker.paused_until(&dialog.key());
         dialog.established
+            && !dialog.missed_end
             && now > paused_until + patience
             && now > phone.troubled_until
             && dialog.asked_at > since
@@ -336,18 +338,26 @@ fn least_rate(standing: &str) -> LeastRate {
 }
 
 /// How long a phone may show what was: its pace and its own slowness, twice, because state may
-/// change while it thinks. A list goes in several NOTIFYs, each after the answer to the last and,
-/// unless they tell full state together, as far from it as `max-rate` says (RFC 6446 §5.2): whose
-/// turn has just passed waits for that of every other resource.
+/// change while it thinks, and for each NOTIFY that goes before the one that tells what is so.
 fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
-    let one = 2 * phone.slowness() + key.rates.gap();
-    let of_list = match key.target {
-        Target::One(_) => 0,
-        Target::List { .. } => Plan::RESOURCES_MAX as u64 * (one + 10 * MILLISECOND),
-    };
+    let one = 2 * phone.slowness() + key.rates.gap() + 10 * MILLISECOND;
     // What the least rates of its keys ask for takes of the phone's pace as well.
     let reports = if plan.rates > 0 { 3 } else { 1 };
-    2 * SECOND + reports * plan.pace_max() + of_list + plan.propagation_max() + one
+    let before = notifies_before(phone, key, plan);
+    2 * SECOND + reports * plan.pace_max() + before * one + plan.propagation_max()
+}
+
+/// NOTIFYs that may go before the one that tells a change: the one under way and, in a list that is
+/// told in turns, those of all other resources whose state changes. `max-rate` holds between each
+/// two of them (RFC 6446 §5.2), but for those of RLMI that tell full state together.
+fn notifies_before(phone: &Phone, key: &Key, plan: &Plan) -> u64 {
+    let presentities = plan.presentities as u64;
+    let agent = Agent::of(phone.watcher().user);
+    match key.target {
+        Target::One(_) => 1,
+        Target::List { knows_lists, .. } if knows_lists && agent.takes_all() => 2,
+        Target::List { .. } => 2 + presentities,
+    }
 }
 
 /// The version of a body, and whether it is full when it is one of a list.
