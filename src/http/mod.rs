@@ -17,6 +17,7 @@ mod control;
 mod directory;
 pub mod engine;
 pub mod facts;
+mod failed_attempts;
 mod fields;
 mod host;
 mod io;
