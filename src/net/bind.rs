@@ -1,4 +1,4 @@
-//! Binding: one socket per shard on the same address, refused when anybody else has it.
+//! Binding: one socket per shard on the same address, refused when another process has it.
 //!
 //! The sockets of a listener share their port (SO_REUSEPORT), and the kernel deals peers out to
 //! them by 4-tuple. That option would also let a second daemon of the same user join in silently
@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -85,6 +88,26 @@ pub fn http(address: SocketAddr) -> Result<TcpListener, BindError> {
         address,
         reason,
     })
+}
+
+/// Makes a listening stream socket, TCP or Unix, acceptable on the executor that runs now. The
+/// executor's listener does not mind the address family unless it is asked for addresses.
+///
+/// # Errors
+/// The descriptor cannot be made blocking.
+pub fn accept_on_executor(socket: impl Into<OwnedFd>) -> io::Result<glommio::net::TcpListener> {
+    // With a descriptor that does not block, io_uring's accept would return at once instead of
+    // waiting. The mode belongs to the open socket, whatever type holds it.
+    let socket = TcpListener::from(socket.into());
+    socket.set_nonblocking(false)?;
+    let descriptor = socket.into_raw_fd();
+    // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
+    #[allow(
+        unsafe_code,
+        reason = "the executor takes over a descriptor only in its raw form"
+    )]
+    let listener = unsafe { glommio::net::TcpListener::from_raw_fd(descriptor) };
+    Ok(listener)
 }
 
 fn group<S>(

@@ -1,30 +1,25 @@
 //! The sockets of a shard: datagrams in batches, stream connections, and what the kernel must be
 //! asked by hand.
 //!
+//! - [`datagram`]: SIP over UDP. A kind of socket is one file there.
+//! - [`stream`]: SIP over connections. A stream transport is one file there.
+//! - [`listener`]: the list of the transports that are served, and how each is bound and opened.
+//!
 //! Guarantees: a datagram is received into a fixed pool and sent from the outbox's arena; neither
-//! copies nor allocates. An error of one datagram costs that datagram alone. Every queue is
-//! bounded, what exceeds it is counted. This is the only room with `unsafe`: the system calls that
-//! have no safe wrapper, each beside its reason. Is not: the loop that feeds the engine, that is
-//! `runtime`.
+//! copies nor allocates. An error of one datagram costs that datagram alone. Every queue is bounded;
+//! what exceeds the bound is counted. This is the only room with `unsafe`: the system calls that
+//! have no safe wrapper, each beside its reason. The loop that feeds the engine is in `runtime`.
 
-pub mod address;
-pub mod adopt;
-mod arrange;
+mod address;
 pub mod bind;
-pub mod connection;
 pub mod crowd;
-pub mod framing;
+pub mod datagram;
 pub mod interfaces;
-pub mod junk;
 pub mod kernel;
 mod kernel_options;
+pub mod listener;
 pub mod readiness;
-pub mod receive;
-pub mod streams;
-pub mod stun;
-pub mod tcp;
-pub mod transmit;
-pub mod udp;
+pub mod stream;
 
 use std::time::Duration;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::runtime::error::BootError;
 use crate::runtime::node::Node;
-use crate::runtime::notify;
-use crate::runtime::notify::State;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload;
 use crate::runtime::reload::Fresh;
 use crate::runtime::reload::ReloadRequest;
+use crate::runtime::service_manager;
+use crate::runtime::service_manager::State;
 use crate::runtime::signals;
 use crate::runtime::signals::Request;
 
@@ -51,7 +51,7 @@ pub fn run(
     let node = Node::start_with(plan, reloads.clone())?;
     reload::start(node.reloader(), reload_requests, load).map_err(DaemonError::Reload)?;
     started(&node);
-    notify::tell(State::Ready);
+    service_manager::tell(State::Ready);
     loop {
         match requests.recv_timeout(WATCH_EVERY) {
             Ok(Request::Reload) => {
@@ -71,14 +71,14 @@ pub fn run(
                         panicked = ended.has_panicked,
                         "a core has ended, so the whole node does"
                     );
-                    notify::tell(State::Stopping);
+                    service_manager::tell(State::Stopping);
                     node.stop(Duration::ZERO);
                     return Err(DaemonError::CoreEnded(ended.core));
                 }
             }
         }
     }
-    notify::tell(State::Stopping);
+    service_manager::tell(State::Stopping);
     tracing::info!("draining");
     match node.stop(DRAIN_PATIENCE) {
         0 => tracing::info!("stopped"),

@@ -32,11 +32,11 @@ use crate::runtime::error::BootError;
 use crate::runtime::executor;
 use crate::runtime::executor::Seat;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::mesh::Stop;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload::ReloadRequest;
 use crate::runtime::reload::Reloader;
 use crate::runtime::shard_core::ShardCore;
+use crate::runtime::stop::StopSignal;
 use crate::shard::Command;
 use crate::shard::Directory;
 use crate::shard::Options;
@@ -64,7 +64,7 @@ pub struct Node {
 
     mesh: Arc<Mesh>,
     is_ready: Arc<AtomicBool>,
-    http_stop: Arc<Stop>,
+    http_stop: Arc<StopSignal>,
     counters: Vec<Arc<CoreCounters>>,
     threads: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<CoreEnded>,
@@ -212,10 +212,10 @@ impl Node {
         let mut http_connections = plan.http_connections;
         Descriptors::of_process(plan.shards.len())
             .share(&mut limits.connections, &mut http_connections);
-        let (shares, http, control) = bound.deal(plan.shards.len());
-        for ((id, cpu), shares) in (0..).map(ShardId).zip(&plan.shards).zip(shares) {
+        let dealt = bound.deal(plan.shards.len());
+        for ((id, cpu), sockets) in (0..).map(ShardId).zip(&plan.shards).zip(dealt.sip) {
             let name = format!("shard-{}", id.0);
-            let readiness = boot::readiness(&shares).map_err(|reason| BootError::Core {
+            let readiness = boot::readiness(&sockets).map_err(|reason| BootError::Core {
                 core: name.clone(),
                 cpu: *cpu,
                 reason: reason.to_string(),
@@ -227,7 +227,7 @@ impl Node {
                 },
                 directory: Arc::clone(&plan.directory),
                 seed: kernel::random_octets().map_err(BootError::Random)?,
-                shares,
+                sockets,
                 readiness,
                 mesh: Arc::clone(&self.mesh),
                 counters: telemetry::register(id.0),
@@ -249,8 +249,8 @@ impl Node {
             cores,
         };
         let plan = HttpPlan {
-            listeners: http,
-            control,
+            listeners: dealt.http,
+            control: dealt.control,
             connections: http_connections,
             engine: self.commander(),
             directory: self.directory.clone(),
@@ -324,7 +324,7 @@ fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
 }
 
 /// The main task of the HTTP core.
-async fn run_http(plan: HttpPlan<Commander>, stop: Arc<Stop>) {
+async fn run_http(plan: HttpPlan<Commander>, stop: Arc<StopSignal>) {
     let serve = async {
         http::serve(plan).await;
         // Without a socket there is nothing to serve, and the core stays all the same.

@@ -12,7 +12,7 @@ use crate::presence::document;
 use crate::presence::document::Format;
 use crate::presence::document::feature_event;
 use crate::presence::document::resource_lists;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Domain;
 use crate::shard::flow::Flow;

@@ -5,7 +5,7 @@ use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::StartLine;
 use crate::sip::header::octets;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 use crate::sip::message::lines::Lines;
 
 /// What the front of a stream's buffer holds.
@@ -22,7 +22,7 @@ pub enum Frame<'a> {
     Message(usize),
     /// A whole message of that many octets, which is nothing but this: of what a fan-out brings
     /// back, nearly all.
-    Answer(usize, PlainAnswer<'a>),
+    Response(usize, PlainResponse<'a>),
 }
 
 /// Limits of one stream.
@@ -47,10 +47,10 @@ pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fa
         [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
         _ => {}
     }
-    if let Some((answer, octets)) = PlainAnswer::cut(buffer)
+    if let Some((answer, octets)) = PlainResponse::cut(buffer)
         && octets <= limits.head_octets_max.min(limits.message_octets_max)
     {
-        return Ok(Frame::Answer(octets, answer));
+        return Ok(Frame::Response(octets, answer));
     }
     let mut lines = Lines::new(buffer, 0);
     let Some(start_line) = lines.start_line() else {

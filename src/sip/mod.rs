@@ -14,7 +14,7 @@ pub mod message;
 pub mod method;
 pub mod name;
 pub mod random;
-mod sixteen;
+mod simd;
 pub mod status;
 pub mod transaction;
 pub mod transport;

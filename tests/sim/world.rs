@@ -44,7 +44,7 @@ use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
 use lamplighter::shard::Token;
-use lamplighter::sip::message::PlainAnswer;
+use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
 use node::core;
 use std::collections::HashMap;
@@ -129,7 +129,7 @@ enum Phase {
 /// What a command asked, to judge its reply.
 #[derive(Debug)]
 enum Asked {
-    Said,
+    StateUpdate,
     Reload,
     Watchers,
     Why(usize),
@@ -389,7 +389,7 @@ impl World {
         };
         let bytes = &**octets;
         // As the framing of a stream hands it on.
-        let answer = PlainAnswer::cut(bytes).filter(|_| flow.transport.is_reliable());
+        let answer = PlainResponse::cut(bytes).filter(|_| flow.transport.is_reliable());
         let input = match answer {
             Some((answer, _)) => Input::Answer {
                 flow,

@@ -78,7 +78,7 @@ fn the_operator_is_told_why() {
         assert_eq!(heads, ["SOURCE", "SAYS", "AGE", "REMAINING"]);
         let first = lines.next().unwrap();
         assert!(
-            first.starts_with("*  publish:5f3c   early recipient from sip:12@abc.com\u{fffd}[2J "),
+            first.starts_with("*  register:5f3c  early recipient from sip:12@abc.com\u{fffd}[2J "),
             "{first}"
         );
         assert!(first.ends_with("  3s       2m 57s"), "{first}");

@@ -4,8 +4,8 @@
 use memchr::memchr;
 use memchr::memchr3;
 
-use crate::sip::sixteen::Sixteen;
-use crate::sip::sixteen::find;
+use crate::sip::simd::Block;
+use crate::sip::simd::find;
 
 /// Membership of the 256 octets in one class of the grammar.
 pub(crate) type Class = [bool; 256];
@@ -171,7 +171,7 @@ pub(crate) fn skip_class(class: &Class, text: &[u8], at: usize) -> usize {
 /// controls.
 #[inline]
 pub(crate) fn is_plain_value(text: &[u8], at: usize) -> bool {
-    let is_ended = |octets: Sixteen| {
+    let is_ended = |octets: Block| {
         let separators = octets.equal(b';').or(octets.equal(b'"'));
         octets.up_to(b' ').or(separators)
     };

@@ -6,9 +6,9 @@ use memchr::memchr;
 
 use crate::sip::HeaderName;
 use crate::sip::header::octets;
-use crate::sip::sixteen::Marks;
-use crate::sip::sixteen::Sixteen;
-use crate::sip::sixteen::find;
+use crate::sip::simd::Block;
+use crate::sip::simd::Mask;
+use crate::sip::simd::find;
 
 /// Walks over the header lines up to and with the blank line.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ pub(super) fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// NUL, HT, LF, CR or a control between them.
 #[inline]
-fn may_end_a_line(octets: Sixteen) -> Marks {
+fn may_end_a_line(octets: Block) -> Mask {
     octets.up_to(b'\r')
 }
 
@@ -163,7 +163,7 @@ impl<'a> PlainLine<'a> {
         // The end first, by itself: where the next line starts does not wait for this one's name.
         let (line, rest) = text.split_at(find(text, 0, may_end_a_line));
         let behind = rest.strip_prefix(b"\r\n")?;
-        let (front, _) = Sixteen::split_first(text)?;
+        let (front, _) = Block::split_first(text)?;
         let colon = front.equal(b':').first()?;
         let name = HeaderName::from_front(front.words(), colon)?;
         let value = match line.get(colon + 1..)? {

@@ -9,13 +9,13 @@
 //! Reading is strict where an answer is routed (start line, Via, CSeq, lengths) and where addresses
 //! would be guessed (From, To, Contact); everything else is left to the decoder that wants it.
 
-mod answer;
 mod fields;
 pub(crate) mod lines;
+mod plain_response;
 mod read;
 mod start_line;
 
-pub use answer::PlainAnswer;
+pub use plain_response::PlainResponse;
 pub use start_line::StartLine;
 
 use crate::sip::Fault;

@@ -15,9 +15,6 @@ use crate::sip::header::list_items;
 /// The magic cookie of a branch made after RFC 3261 §8.1.1.7.
 const BRANCH_COOKIE: &[u8] = b"z9hG4bK";
 
-/// The port of a sent-by that names none, over TLS.
-const TLS_PORT: u16 = 5061;
-
 /// Which rule wrote the octets, so that the rules never match each other's.
 #[derive(Clone, Copy)]
 enum Rule {
@@ -119,12 +116,11 @@ fn acknowledged(method: Method<'_>) -> Method<'_> {
     }
 }
 
+/// The port of a sent-by that names none. A transport that we do not know counts as UDP.
 fn default_port(via_transport: &[u8]) -> u16 {
-    if via_transport.eq_ignore_ascii_case(b"TLS") {
-        TLS_PORT
-    } else {
-        Transport::Udp.default_port()
-    }
+    Transport::from_via_token(via_transport)
+        .unwrap_or(Transport::Udp)
+        .default_port()
 }
 
 fn write_field(out: &mut Vec<u8>, field: &[u8]) {

@@ -343,20 +343,17 @@ fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
     let one = 2 * phone.slowness() + key.rates.gap() + 10 * MILLISECOND;
     // What the least rates of its keys ask for takes of the phone's pace as well.
     let reports = if plan.rates > 0 { 3 } else { 1 };
-    let before = notifies_before(phone, key, plan);
+    let before = notifies_before(key, plan);
     2 * SECOND + reports * plan.pace_max() + before * one + plan.propagation_max()
 }
 
 /// NOTIFYs that may go before the one that tells a change: the one under way and, in a list that is
 /// told in turns, those of all other resources whose state changes. `max-rate` holds between each
 /// two of them (RFC 6446 §5.2), but for those of RLMI that tell full state together.
-fn notifies_before(phone: &Phone, key: &Key, plan: &Plan) -> u64 {
-    let presentities = plan.presentities as u64;
-    let agent = Agent::of(phone.watcher().user);
+fn notifies_before(key: &Key, plan: &Plan) -> u64 {
     match key.target {
         Target::One(_) => 1,
-        Target::List { knows_lists, .. } if knows_lists && agent.takes_all() => 2,
-        Target::List { .. } => 2 + presentities,
+        Target::List { .. } => 2 + plan.presentities as u64,
     }
 }
 

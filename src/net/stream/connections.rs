@@ -1,0 +1,319 @@
+//! The stream connections of a shard, and the messages of one turn gathered by connection.
+//!
+//! Invariants worth naming: a connection's name is never given to another one. A connection is
+//! written to at most once per turn, or once per `PIECES_MAX` pieces. A message for a connection that
+//! is gone is counted and dropped.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::net::Limits;
+use crate::net::crowd::Crowd;
+use crate::net::stream::StreamTransport;
+use crate::net::stream::connection::Connection;
+use crate::net::stream::connection::Written;
+use crate::shard::ConnectionId;
+use crate::shard::Flow;
+use crate::shard::Outbox;
+use crate::shard::ShardId;
+use crate::telemetry::CoreCounters;
+
+/// Pieces of one write: as many as the kernel takes, more than two for each message of a turn. That
+/// many fit on the stack.
+const PIECES_MAX: usize = 1024;
+/// Connections looked through at once for those that only take room.
+const SWEEP_MAX: usize = 1024;
+/// The end of a chain.
+const NONE: u32 = u32::MAX;
+
+/// All connections of a shard.
+#[derive(Debug)]
+pub struct Connections {
+    by_name: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
+    crowd: Crowd,
+    /// All of them in a row, for the sweep that ends idle ones part by part.
+    in_a_row: Slab<Rc<Connection>>,
+    /// Where in the row the sweep goes on.
+    next_swept: usize,
+    shard: ShardId,
+    limits: Limits,
+    last_number: u32,
+
+    // The messages of this turn: each a transmit's index, chained by connection.
+    chains: Vec<Link>,
+    written_to: Vec<ConnectionId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connection: Rc<Connection>,
+    /// Its key in the row.
+    place: usize,
+    /// First and last link of this turn's chain; [`NONE`] without one.
+    first: u32,
+    last: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    transmit: u32,
+    next: u32,
+}
+
+/// Names count up, so their low bits are spread already: all a table needs is something in the high
+/// bits too.
+#[derive(Debug, Default)]
+struct CountingHasher(u64);
+
+impl Hasher for CountingHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Connections {
+    /// No connections of that shard.
+    #[must_use]
+    pub fn new(shard: ShardId, limits: Limits) -> Self {
+        Self {
+            by_name: HashMap::default(),
+            crowd: Crowd::new(limits.connections),
+            in_a_row: Slab::new(),
+            next_swept: 0,
+            shard,
+            limits,
+            last_number: 0,
+            chains: Vec::new(),
+            written_to: Vec::new(),
+        }
+    }
+
+    /// Takes an accepted stream in. One that a limit refuses, or that no name is left for, is closed.
+    pub fn admit(
+        &mut self,
+        stream: Box<dyn StreamTransport>,
+        listener: u16,
+        now: Instant,
+        is_trusted: impl FnOnce(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) -> Option<Rc<Connection>> {
+        let peer = stream.peer_address();
+        if !self.crowd.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
+            counters.connections_refused.add(1);
+            return None;
+        }
+        self.last_number += 1;
+        let name = ConnectionId {
+            shard: self.shard,
+            number: self.last_number,
+        };
+        let flow = Flow {
+            transport: stream.transport(),
+            listener,
+            connection: name,
+            local: stream.local_address(),
+            peer,
+        };
+        let connection = Rc::new(Connection::new(
+            stream,
+            flow,
+            self.limits.outbound_octets_max,
+            now,
+        ));
+        self.by_name.insert(
+            name,
+            Entry {
+                place: self.in_a_row.insert(Rc::clone(&connection)),
+                connection: Rc::clone(&connection),
+                first: NONE,
+                last: NONE,
+            },
+        );
+        self.crowd.join(peer.ip());
+        counters.connections_accepted.add(1);
+        counters.connections_open.set(self.by_name.len() as u64);
+        Some(connection)
+    }
+
+    /// Forgets a connection that is over.
+    pub fn remove(&mut self, name: ConnectionId, counters: &CoreCounters) {
+        let Some(entry) = self.by_name.remove(&name) else {
+            debug_assert!(false, "a connection is removed once, by its reader");
+            return;
+        };
+        entry.connection.end();
+        self.in_a_row.remove(entry.place);
+        self.crowd.leave(entry.connection.flow.peer.ip());
+        counters.connections_closed.add(1);
+        counters.connections_open.set(self.by_name.len() as u64);
+    }
+
+    /// A subscription, a publication or a registration that came by a connection lives until then.
+    pub fn keep(&self, name: ConnectionId, until: Instant) {
+        if let Some(entry) = self.by_name.get(&name) {
+            entry.connection.keep(until);
+        }
+    }
+
+    /// Looks through the next part of the connections and ends those that only wait, after a time
+    /// that is short while room is. Their readers notice and have them removed.
+    pub fn end_idle(
+        &mut self,
+        now: Instant,
+        is_trusted: impl Fn(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) {
+        let part = self.next_swept..self.next_swept + SWEEP_MAX;
+        let is_last = part.end >= self.in_a_row.capacity();
+        self.next_swept = if is_last { 0 } else { part.end };
+        for connection in part.filter_map(|place| self.in_a_row.get(place)) {
+            let idle = now.saturating_duration_since(connection.idle_since());
+            // The cheap comparison first: nearly all are in use.
+            if idle >= self.limits.idle_timeout_short
+                && idle >= self.patience(connection, &is_trusted)
+                && !connection.has_ended()
+            {
+                counters.connections_idle.add(1);
+                connection.end();
+            }
+        }
+    }
+
+    /// How long a connection may wait.
+    fn patience(&self, connection: &Connection, is_trusted: impl Fn(IpAddr) -> bool) -> Duration {
+        if self.crowd.is_short(connection.flow.peer.ip(), is_trusted) {
+            self.limits.idle_timeout_short
+        } else if connection.has_spoken() {
+            self.limits.idle_timeout
+        } else {
+            self.limits.message_timeout
+        }
+    }
+
+    /// Ends all connections; their readers notice and have them removed.
+    pub fn end_all(&self) {
+        self.by_name
+            .values()
+            .for_each(|entry| entry.connection.end());
+    }
+
+    /// Whether there are no connections.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Whether nothing waits for [`Connections::flush`].
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.chains.is_empty() && self.written_to.is_empty()
+    }
+
+    /// Notes that the outbox's message `index` goes to a connection of ours.
+    pub fn gather(&mut self, index: usize, flow: &Flow, counters: &CoreCounters) {
+        let link = self.chains.len() as u32;
+        let Some(entry) = self
+            .by_name
+            .get_mut(&flow.connection)
+            .filter(|entry| !entry.connection.has_ended())
+        else {
+            counters.stream_messages_dropped.add(1);
+            return;
+        };
+        self.chains.push(Link {
+            transmit: index as u32,
+            next: NONE,
+        });
+        if entry.first == NONE {
+            entry.first = link;
+            self.written_to.push(flow.connection);
+        } else if let Some(last) = self.chains.get_mut(entry.last as usize) {
+            last.next = link;
+        }
+        entry.last = link;
+    }
+
+    /// Writes the gathered messages, connection by connection. `stalled` is told the connections
+    /// that [`Connection::drain`] has to be called for.
+    pub fn flush(
+        &mut self,
+        outbox: &Outbox,
+        counters: &CoreCounters,
+        mut stalled: impl FnMut(&Rc<Connection>),
+    ) {
+        for name in self.written_to.drain(..) {
+            let Some(entry) = self.by_name.get_mut(&name) else {
+                debug_assert!(
+                    false,
+                    "no connection is removed while messages for it are gathered"
+                );
+                continue;
+            };
+            let first = std::mem::replace(&mut entry.first, NONE);
+            entry.last = NONE;
+            write_chain(
+                &entry.connection,
+                &self.chains,
+                first,
+                outbox,
+                counters,
+                &mut stalled,
+            );
+        }
+        self.chains.clear();
+    }
+}
+
+fn write_chain(
+    connection: &Rc<Connection>,
+    chains: &[Link],
+    first: u32,
+    outbox: &Outbox,
+    counters: &CoreCounters,
+    stalled: &mut impl FnMut(&Rc<Connection>),
+) {
+    let mut next = chains.get(first as usize);
+    while next.is_some() {
+        let mut pieces: SmallVec<[IoSlice<'_>; PIECES_MAX]> = SmallVec::new();
+        let mut messages = 0;
+        while let Some(link) = next.filter(|_| pieces.len() + 2 <= PIECES_MAX) {
+            if let Some(transmit) = outbox.transmits.get(link.transmit as usize) {
+                let found = outbox.pieces(transmit).into_iter();
+                pieces.extend(found.filter(|piece| !piece.is_empty()).map(IoSlice::new));
+                messages += 1;
+            }
+            next = chains.get(link.next as usize);
+        }
+        match connection.write(&pieces) {
+            Written::All | Written::Queued => counters.stream_messages_sent.add(messages),
+            Written::Stalled => {
+                counters.stream_messages_sent.add(messages);
+                stalled(connection);
+            }
+            Written::Overflow => {
+                counters.connections_overflowed.add(1);
+                counters.stream_messages_dropped.add(messages);
+            }
+            Written::Failed => counters.stream_messages_dropped.add(messages),
+        }
+    }
+}
