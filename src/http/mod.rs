@@ -38,13 +38,13 @@ use crate::http::connections::Connections;
 use crate::http::server::listener;
 use crate::http::server::listener::Door;
 use crate::net::bind;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::shard::Directory;
 use crate::shard::shield::ShieldOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.
-const CONTROL_CONNECTIONS: CrowdLimits = CrowdLimits {
+const CONTROL_CONNECTIONS: ConnectionLimits = ConnectionLimits {
     connections_max: 32,
     per_address_max: 32,
 };
@@ -57,7 +57,7 @@ pub struct HttpPlan<E> {
     /// The bound and listening socket of the operator's commands.
     pub control: Option<std::os::unix::net::UnixListener>,
     /// How many connections there may be at the public sockets, and as many at the operator's.
-    pub connections: CrowdLimits,
+    pub connections: ConnectionLimits,
     /// The way to the shards.
     pub engine: E,
     /// Domains and accounts.
