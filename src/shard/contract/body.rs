@@ -1,9 +1,8 @@
 //! A body that is written in the outbox's arena, and the hash of what it says.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
 use std::ops::Range;
+
+use crate::presence::fixed_hash::SipHash13;
 
 /// The part of a body that all watchers with the same view share.
 #[derive(Clone, Debug)]
@@ -16,9 +15,8 @@ pub(crate) struct Body {
     pub(crate) hash: u64,
 }
 
-/// A hash of a body, never 0, the same in every process: it is also its entity tag.
+/// A hash of a body, never 0. It is also the body's entity tag, which a phone may hold for longer
+/// than this process lives: a fixed hash.
 pub(crate) fn hash_of(octets: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    octets.hash(&mut hasher);
-    hasher.finish() | 1
+    SipHash13::of(octets) | 1
 }

@@ -94,7 +94,7 @@ impl Subscriptions {
             && turn
                 .directory
                 .list(aor)
-                .is_some_and(|list| list.is_of_everybody());
+                .is_some_and(|list| list.has_whole_domain());
         if is_of_everybody && !identity.may_any_dn(aor.domain(), turn.directory) {
             decision.handling = Handling::Block;
         }

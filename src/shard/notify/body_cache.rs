@@ -45,9 +45,9 @@ struct Blanks {
 impl Default for Blanks {
     fn default() -> Self {
         Self {
-            standard: Composed::of_nobody(Style::Standard),
-            alceo: Composed::of_nobody(Style::Alceo),
-            imagicle: Composed::of_nobody(Style::Imagicle),
+            standard: Composed::of_unknown(Style::Standard),
+            alceo: Composed::of_unknown(Style::Alceo),
+            imagicle: Composed::of_unknown(Style::Imagicle),
         }
     }
 }

@@ -1,9 +1,5 @@
 //! Subscriptions here to the watchers of a presentity.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
-
 use crate::presence::document::watcherinfo;
 use crate::presence::event::WatcherEvent;
 use crate::presence::event::WatcherInfo;
@@ -162,8 +158,6 @@ impl WatcherInfos {
         let fitting = fitting(&watchers);
         turn.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
         watchers.truncate(fitting);
-        let mut hasher = DefaultHasher::new();
-        watchers.hash(&mut hasher);
         let start = turn.out.arena.len();
         let (version, entity) = (subscription.version, &subscription.names.entity);
         let token = package.token();
@@ -171,7 +165,7 @@ impl WatcherInfos {
         Some(Body {
             call_info: 0..0,
             octets: start..turn.out.arena.len(),
-            hash: hasher.finish() | 1,
+            hash: watcherinfo::hash_of(&watchers) | 1,
         })
     }
 }
