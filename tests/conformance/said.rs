@@ -29,7 +29,7 @@ use lamplighter::presence::messages::Messages;
 use lamplighter::presence::statement::CallSource;
 use lamplighter::presence::statement::Said;
 
-use crate::dialogue::duration;
+use crate::reading::duration;
 
 /// Reads what follows the address of record.
 pub(crate) fn parse(words: &[&str]) -> Result<Said, String> {
