@@ -27,7 +27,7 @@ use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
 use lamplighter::presence::document;
-use lamplighter::presence::subscription::Package;
+use lamplighter::presence::event::Package;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Directory;

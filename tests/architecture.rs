@@ -1,5 +1,5 @@
-//! The architecture, stated as tables and checked on every run: which room may use which, where a
-//! crate is at home, what the pure rooms must not touch, how long a file may get, what lies at the
+//! The architecture, stated as tables and checked on every run: which room may use which, how the
+//! rooms inside a room are ordered, where a crate is at home, what the pure rooms must not touch, how long a file may get, what lies at the
 //! top of the repository.
 //!
 //! It reads the sources as text, after blanking comments and literals, so it needs no compiler and
@@ -11,8 +11,12 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// A room of `src`, and the rooms it may name. Its own name is always allowed.
-const ROOMS: &[(&str, &[&str])] = &[
+/// A room, and the rooms it may name.
+type Row = (&'static str, &'static [&'static str]);
+
+/// The rooms of `src`, and the rooms each may name. Its own name is always allowed. A room names only
+/// rooms of rows above its own, so that the rooms form no cycle.
+const ROOMS: &[Row] = &[
     ("sip", &[]),
     ("presence", &[]),
     ("telemetry", &[]),
@@ -42,6 +46,146 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
+/// The rooms inside a room, by the path of their parent below `src`: each child (a folder, or a file
+/// beside the parent's `mod.rs`) and the siblings it may name. As in [`ROOMS`], a row names only
+/// rows above it. Every child of a parent listed here has a row.
+///
+/// - A path through the parent (`crate::presence::Aor`) names the child that the parent's `mod.rs`
+///   re-exports it from.
+/// - An item that the parent's `mod.rs` itself defines is listed by its own name. List few: the
+///   parent knows all its children, so a child that names the parent's own item closes a circle.
+/// - Tests may name any sibling.
+const SUB_ROOMS: &[(&str, &[Row])] = &[
+    (
+        "config",
+        &[
+            ("complaint", &[]),
+            ("suggestion", &[]),
+            ("machine", &[]),
+            ("text", &["complaint"]),
+            ("reader", &["complaint", "suggestion"]),
+            ("quantity", &["complaint", "reader"]),
+            ("schema", &["complaint", "quantity", "reader"]),
+            ("cores", &["complaint", "machine", "schema"]),
+            ("listeners", &["complaint", "schema", "text"]),
+            ("shield", &["complaint", "schema", "text"]),
+            (
+                "tenants",
+                &["complaint", "reader", "schema", "suggestion", "text"],
+            ),
+            (
+                "plan",
+                &[
+                    "complaint",
+                    "cores",
+                    "listeners",
+                    "machine",
+                    "schema",
+                    "shield",
+                    "tenants",
+                ],
+            ),
+        ],
+    ),
+    (
+        "config/tenants",
+        &[
+            ("names", &[]),
+            ("policies", &["names"]),
+            ("profiles", &[]),
+            ("domains", &["names", "policies"]),
+            ("accounts", &["names"]),
+            ("lists", &["names"]),
+        ],
+    ),
+    (
+        "presence",
+        &[
+            ("aor", &[]),
+            ("fixed_hash", &[]),
+            ("event", &["aor"]),
+            ("policy", &["aor", "event"]),
+            ("call", &["aor", "fixed_hash"]),
+            ("source", &["call"]),
+            ("registration", &[]),
+            ("profile", &["call"]),
+            (
+                "composition",
+                &["call", "profile", "registration", "source"],
+            ),
+            (
+                "document",
+                &[
+                    "aor",
+                    "call",
+                    "composition",
+                    "event",
+                    "fixed_hash",
+                    "policy",
+                    "profile",
+                    "registration",
+                    "source",
+                ],
+            ),
+            (
+                "presentity",
+                &[
+                    "call",
+                    "composition",
+                    "document",
+                    "event",
+                    "registration",
+                    "source",
+                ],
+            ),
+        ],
+    ),
+];
+
+/// The same for the load tester: rooms inside a room below `loadtest/src`.
+const LOAD_TESTER_ROOMS: &[(&str, &[Row])] = &[(
+    "swarm",
+    &[
+        ("agenda", &[]),
+        ("key", &[]),
+        ("pace", &[]),
+        ("stage", &[]),
+        ("versions", &[]),
+        ("plan", &["key"]),
+        ("turn", &["pace", "plan", "stage"]),
+        ("client", &["agenda", "key", "pace", "plan", "turn"]),
+        (
+            "users",
+            &["client", "key", "plan", "stage", "turn", "versions"],
+        ),
+        (
+            "phones",
+            &[
+                "client", "key", "plan", "stage", "turn", "users", "versions",
+            ],
+        ),
+        (
+            "endpoints",
+            &["client", "key", "phones", "stage", "turn", "users"],
+        ),
+        ("load", &["agenda", "endpoints", "key", "pace", "turn"]),
+        ("search", &["load"]),
+        (
+            "schedule",
+            &[
+                "endpoints",
+                "key",
+                "load",
+                "pace",
+                "plan",
+                "search",
+                "stage",
+                "turn",
+            ],
+        ),
+    ],
+)];
+
 /// Rooms without a clock, a socket, a file, a lock or a thread.
 const PURE_ROOMS: &[&str] = &["sip", "presence", "shard"];
 
@@ -65,7 +209,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("md5", &["sip/digest"]),
     ("memchr", &["sip", "presence", "config"]),
     ("mimalloc", &["main"]),
-    ("percent_encoding", &["presence/rules"]),
+    ("percent_encoding", &["presence/composition"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
     ("sha2", &["sip/digest", "presence/document"]),
@@ -186,8 +330,49 @@ fn sources_keep_to_the_architecture() {
             .to_string_lossy()
             .replace('\\', "/");
         breaches.extend(check(&name, &text));
+        breaches.extend(check_sub_rooms(SUB_ROOMS, &name, &text, &|parent| {
+            re_exports(&text_of_room(&root, parent))
+        }));
     }
     assert!(breaches.is_empty(), "\n{}\n", listed(&breaches));
+}
+
+#[test]
+fn the_load_tester_keeps_to_the_order_of_its_rooms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/src");
+    let mut breaches = Vec::new();
+    for path in rust_files(&root) {
+        let text = fs::read_to_string(&path).expect("a readable source file");
+        let name = path.strip_prefix(&root).expect("below loadtest/src");
+        let name = name.to_string_lossy().replace('\\', "/");
+        breaches.extend(check_sub_rooms(
+            LOAD_TESTER_ROOMS,
+            &name,
+            &text,
+            &|parent| re_exports(&text_of_room(&root, parent)),
+        ));
+    }
+    assert!(
+        breaches.is_empty(),
+        "\nbelow loadtest:\n{}\n",
+        listed(&breaches)
+    );
+}
+
+#[test]
+fn every_sub_room_is_a_file_or_a_folder() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (sources, tables) in [("src", SUB_ROOMS), ("loadtest/src", LOAD_TESTER_ROOMS)] {
+        for (parent, children) in tables {
+            for (child, _) in *children {
+                let path = root.join(sources).join(parent).join(child);
+                assert!(
+                    path.is_dir() || path.with_extension("rs").is_file(),
+                    "there is a row for {parent}/{child}, which is not below {sources}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -229,14 +414,140 @@ fn the_top_of_the_repository_is_what_the_readme_says() {
 
 #[test]
 fn the_rooms_depend_on_each_other_in_one_direction_only() {
-    let table: BTreeMap<&str, &[&str]> = ROOMS.iter().copied().collect();
-    for (room, uses) in ROOMS {
-        for used in *uses {
-            let back = table
-                .get(used)
-                .unwrap_or_else(|| panic!("{room} uses {used}, which is no room"));
-            assert!(!back.contains(room), "{room} and {used} use each other");
-        }
+    assert_eq!(out_of_order(ROOMS), [] as [String; 0]);
+    for (parent, children) in SUB_ROOMS.iter().chain(LOAD_TESTER_ROOMS) {
+        assert_eq!(out_of_order(children), [] as [String; 0], "in {parent}");
+    }
+}
+
+#[test]
+fn a_table_out_of_order_is_caught() {
+    let circle = [("a", &["b"][..]), ("b", &["a"])];
+    assert_eq!(out_of_order(&circle), ["a uses b, whose row is not above"]);
+    let itself = [("a", &["a"][..])];
+    assert_eq!(out_of_order(&itself), ["a uses a, whose row is not above"]);
+    let unknown = [("a", &["z"][..])];
+    assert_eq!(out_of_order(&unknown), ["a uses z, which is no room"]);
+    // An item of the parent's own file is no room.
+    assert!(out_of_order(&[("a", &["Engine"][..])]).is_empty());
+}
+
+#[test]
+fn the_checker_catches_breaches_between_sub_rooms() {
+    let cases: &[(&str, &str, &str)] = &[
+        (
+            "presence/aor.rs",
+            "use crate::presence::call::CallState;",
+            "aor must not use call",
+        ),
+        (
+            "presence/aor.rs",
+            "use super::call::CallState;",
+            "aor must not use call",
+        ),
+        (
+            "presence/call/leg.rs",
+            "fn f() { super::super::document::read(); }",
+            "call must not use document",
+        ),
+        (
+            "presence/call/mod.rs",
+            "use crate::presence::Composed;",
+            "call must not use composition",
+        ),
+        (
+            "presence/document/mod.rs",
+            "use crate::presence::Engine;",
+            "document must not use Engine",
+        ),
+        (
+            "presence/call/leg.rs",
+            "use super::super::Engine;",
+            "call must not use Engine",
+        ),
+        ("presence/stray.rs", "", "stray has no row"),
+        ("presence/stray/mod.rs", "", "stray has no row"),
+        (
+            "presence/document/xml/mod.rs",
+            "use crate::presence::document::pidf::X;",
+            "xml must not use pidf",
+        ),
+    ];
+    for (file, text, expected) in cases {
+        let breaches = check_sub_rooms(EXAMPLE, file, text, &example_re_exports);
+        assert!(
+            listed(&breaches).contains(expected),
+            "{file}: {text}\ngave {breaches:?}"
+        );
+    }
+}
+
+#[test]
+fn the_checker_lets_pass_what_sub_rooms_may_do() {
+    let cases: &[(&str, &str)] = &[
+        ("presence/mod.rs", "use crate::presence::document::View;"),
+        (
+            "presence/document/pidf.rs",
+            "use crate::presence::Composed;",
+        ),
+        ("presence/document/pidf.rs", "use super::xml::Limits;"),
+        ("presence/document/pidf.rs", "use super::super::call::X;"),
+        ("presence/call/leg.rs", "use super::document::X;"),
+        (
+            "presence/call/leg.rs",
+            "use crate::presence::call::CallState;",
+        ),
+        ("presence/composition/mod.rs", "use crate::presence::Owner;"),
+        (
+            "presence/call/mod.rs",
+            "#[cfg(test)]\nmod tests {\nuse crate::presence::Composed;\n}",
+        ),
+        ("presence/call/tests.rs", "use crate::presence::Composed;"),
+        ("presence/tests/call.rs", "use crate::presence::Composed;"),
+        ("presence/call/mod.rs", "// crate::presence::document"),
+        ("shard/mod.rs", "use crate::presence::document::View;"),
+    ];
+    for (file, text) in cases {
+        assert_eq!(
+            check_sub_rooms(EXAMPLE, file, text, &example_re_exports),
+            [],
+            "{file}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_re_export_is_traced_to_its_child() {
+    let text = "pub use aor::Aor;\npub(crate) use composition::verdict::Verdict as Outcome;\n\
+                pub use self::call::CallDialog;\nuse crate::sip::Uri;\n";
+    let traced = [
+        ("Aor", "aor"),
+        ("Outcome", "composition"),
+        ("CallDialog", "call"),
+    ];
+    let traced = traced.map(|(item, child)| (item.to_owned(), child.to_owned()));
+    assert_eq!(re_exports(text), BTreeMap::from(traced));
+}
+
+/// Tables for the tests of the checker.
+const EXAMPLE: &[(&str, &[Row])] = &[
+    (
+        "presence",
+        &[
+            ("aor", &[]),
+            ("call", &["aor"]),
+            ("composition", &["call", "Owner"]),
+            ("document", &["call", "composition"]),
+        ],
+    ),
+    ("presence/document", &[("xml", &[]), ("pidf", &["xml"])]),
+];
+
+fn example_re_exports(parent: &str) -> BTreeMap<String, String> {
+    let child = |item: &str, child: &str| (item.to_owned(), child.to_owned());
+    match parent {
+        "presence" => BTreeMap::from([child("Aor", "aor"), child("Composed", "composition")]),
+        _ => BTreeMap::new(),
     }
 }
 
@@ -482,6 +793,123 @@ fn check(file: &str, text: &str) -> Vec<Breach> {
         }
     }
     breaches
+}
+
+/// Every breach of the order of the rooms inside a room; `re_exports` tells, of a parent, which item
+/// its `mod.rs` re-exports from which child.
+fn check_sub_rooms(
+    tables: &[(&str, &[Row])],
+    file: &str,
+    text: &str,
+    re_exports: &dyn Fn(&str) -> BTreeMap<String, String>,
+) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for (parent, children) in tables {
+        let Some(child) = child_of(file, parent).filter(|_| !is_test_file(file)) else {
+            continue;
+        };
+        let mut breach = |line: usize, what: String| {
+            breaches.push(Breach {
+                file: file.to_owned(),
+                line,
+                what,
+            })
+        };
+        let Some((_, uses)) = children.iter().find(|(name, _)| *name == child) else {
+            breach(0, format!("{child} has no row below {parent} in SUB_ROOMS"));
+            continue;
+        };
+        let code = blank_comments_and_literals(text);
+        let untested = lines_without_tests(file, &code);
+        let re_exports = re_exports(parent);
+        for (index, line) in code.lines().enumerate().take(untested) {
+            for word in named_below(line, file, parent) {
+                let used = re_exports.get(word).map_or(word, String::as_str);
+                if used != child && !uses.contains(&used) {
+                    breach(
+                        index + 1,
+                        format!("{child} must not use {used}; it may use {uses:?}"),
+                    );
+                }
+            }
+        }
+    }
+    breaches
+}
+
+/// The child of `parent` that a file is in: `document` for `presence/document/xml.rs`. None for the
+/// parent's own file and for files elsewhere.
+fn child_of<'a>(file: &'a str, parent: &str) -> Option<&'a str> {
+    let below = file.strip_prefix(parent)?.strip_prefix('/')?;
+    (below != "mod.rs").then(|| room_of(below))
+}
+
+/// What a line names that stands directly below `parent`: by its full path, or by climbing there
+/// with `super::`.
+fn named_below<'a>(line: &'a str, file: &str, parent: &str) -> Vec<&'a str> {
+    let path = format!("crate::{}", parent.replace('/', "::"));
+    let by_path = word_positions(line, &path).map(|position| &line[position + path.len()..]);
+    let climb = "super::".repeat(module_depth(file) - parent.split('/').count());
+    let is_whole = |position: &usize| !line[..*position].ends_with("::");
+    let by_climb = word_positions(line, climb.trim_end_matches("::"))
+        .filter(is_whole)
+        .map(|position| &line[position + climb.len() - "::".len()..])
+        .collect::<Vec<_>>();
+    by_path
+        .chain(by_climb)
+        .filter_map(|rest| rest.strip_prefix("::"))
+        .map(leading_word)
+        .filter(|word| !word.is_empty() && *word != "super")
+        .collect()
+}
+
+/// How deep the module of a file lies: 2 for `presence/aor.rs` and `presence/document/mod.rs`.
+fn module_depth(file: &str) -> usize {
+    let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
+    module.split('/').count()
+}
+
+/// The items that a module re-exports from its children: item to child.
+fn re_exports(text: &str) -> BTreeMap<String, String> {
+    let code = blank_comments_and_literals(text);
+    let statements = use_statements(&code).into_iter();
+    statements
+        .filter_map(|(_, statement)| {
+            let (_, path) = statement.split_once("use ")?;
+            let path = path.trim().trim_start_matches("self::");
+            let (child, _) = path.split_once("::")?;
+            let item = path.rsplit([':', ' ']).next()?;
+            let is_elsewhere = ["crate", "super", "std"].contains(&child);
+            (!is_elsewhere).then(|| (item.to_owned(), child.to_owned()))
+        })
+        .collect()
+}
+
+/// The text of a room's own file, `mod.rs` or the file of its name.
+fn text_of_room(root: &Path, room: &str) -> String {
+    let folder = root.join(room).join("mod.rs");
+    fs::read_to_string(&folder)
+        .or_else(|_| fs::read_to_string(root.join(format!("{room}.rs"))))
+        .unwrap_or_else(|_| panic!("{room} in SUB_ROOMS has no mod.rs"))
+}
+
+/// Where a row of a table names a room whose row is not above it.
+fn out_of_order(table: &[Row]) -> Vec<String> {
+    let place = |room: &str| table.iter().position(|(name, _)| *name == room);
+    let mut wrong = Vec::new();
+    for (index, (room, uses)) in table.iter().enumerate() {
+        for used in *uses {
+            let is_item = used.starts_with(char::is_uppercase);
+            match place(used) {
+                Some(above) if above >= index => {
+                    wrong.push(format!("{room} uses {used}, whose row is not above"));
+                }
+                None if !is_item => wrong.push(format!("{room} uses {used}, which is no room")),
+                _ => {}
+            }
+        }
+    }
+    wrong
 }
 
 /// `sip/uri.rs` is in `sip`, `main.rs` is in `main`.

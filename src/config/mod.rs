@@ -1,41 +1,39 @@
 //! The configuration: one TOML file, typed, checked as a whole, converted once.
 //!
-//! Three steps, each a file: [`Config`] is the file as its keys stand (`schema`, read by `reader`);
-//! the plan is what the other rooms are built from (`plan`); between them lies the check. Reader and
-//! check find every fault of a file at once and say for each where it is, what is wrong and what to
-//! do ([`Complaints`]).
+//! [`Config`] is the file as its keys stand (`schema`, read by `reader`); [`Plan`] is what the other
+//! rooms are built from. Between them each part of the file is checked and converted: `cores`,
+//! `listeners`, `shield`, `tenants`. Reader and checks report every fault of a file at once, each
+//! with its place, what is wrong and what to do ([`Complaints`]).
 //! `default.toml`, shipped beside this file, is the manual.
 //!
 //! Not here: what a key does. The rooms own their options; this room only fills them.
 
-mod check;
 mod complaint;
-mod lists;
+mod cores;
+mod listeners;
 mod machine;
-mod people;
 mod plan;
-mod policies;
-mod profiles;
 mod quantity;
 mod reader;
 mod schema;
 mod shield;
 mod suggestion;
 mod tenants;
+mod text;
 
 pub use complaint::Complaint;
 pub use complaint::Complaints;
 pub use complaint::Source;
+pub use listeners::Listener;
 pub use machine::Machine;
 pub use plan::Connections;
-pub use plan::Listener;
 pub use plan::Plan;
-pub use profiles::SHIPPED_FILE;
 pub use quantity::Interval;
 pub use quantity::Octets;
 pub use schema::AuthKind;
 pub use schema::Config;
 pub use schema::TransportKind;
+pub use tenants::SHIPPED_FILE;
 
 use std::path::Path;
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use crate::config::check;
 use crate::config::complaint::Complainer;
 use crate::config::complaint::Complaints;
+use crate::config::cores;
+use crate::config::listeners;
+use crate::config::listeners::Listener;
 use crate::config::machine::Machine;
 use crate::config::machine::random_key;
 use crate::config::schema::Config;
@@ -17,18 +19,6 @@ use crate::config::tenants;
 use crate::shard::Directory;
 use crate::shard::Options;
 use crate::shard::ShardId;
-use crate::sip::Transport;
-
-/// One SIP socket address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// UDP or TCP.
-    pub transport: Transport,
-    /// The address to bind.
-    pub address: SocketAddr,
-    /// `host` or `host:port`: what peers are told instead of the local address.
-    pub advertise: Option<String>,
-}
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +71,12 @@ impl Plan {
         mut complainer: Complainer<'_>,
     ) -> Result<Self, Complaints> {
         let mut notes = Vec::new();
-        let (shards, http_cpu) = check::cpus(&config.cores, machine, &mut complainer);
-        let listeners = check::sip_listeners(&config.sip, &mut complainer);
-        let http_listen = check::http_listeners(&config.http, &listeners, &mut complainer);
+        let (shards, http_cpu) = cores::cpus(&config.cores, machine, &mut complainer);
+        let listeners = listeners::sip(&config.sip, &mut complainer);
+        let http_listen = listeners::http(&config.http, &listeners, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
-        check::control_socket(config, &mut complainer);
+        listeners::control_socket(config, &mut complainer);
         let key = random_key().unwrap_or_else(|error| {
             complainer.add(
                 0..0,

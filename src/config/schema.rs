@@ -19,6 +19,7 @@ use crate::config::complaint::Source;
 use crate::config::quantity::Interval;
 use crate::config::quantity::Octets;
 use crate::config::reader::Table;
+use crate::config::reader::Tables;
 use crate::config::reader::absent;
 use crate::config::reader::document;
 use crate::config::reader::keys;
@@ -48,7 +49,7 @@ fn unplaced<T>(value: T) -> Spanned<T> {
 }
 
 /// Every table by its header, with its keys.
-pub(super) const TABLES: &[(&str, &[&str])] = &[
+pub(super) const TABLES: Tables = &[
     (Node::HEADER, Node::KEYS),
     (Cores::HEADER, Cores::KEYS),
     (Sip::HEADER, Sip::KEYS),
@@ -246,7 +247,7 @@ impl Config {
     /// Reads a text, complaining of every key and value that is not understood. What only the
     /// whole file shows is not checked yet, see [`crate::config::Plan::new`].
     pub(super) fn read(source: &Source, complainer: &mut Complainer<'_>) -> Self {
-        let mut config: Self = document(source, complainer);
+        let mut config: Self = document(source, TABLES, complainer);
         let paths = [
             Some(&mut config.node.data_dir),
             config.http.control_socket.as_mut(),

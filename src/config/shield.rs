@@ -1,8 +1,8 @@
 //! `[shield]`, converted.
 
-use crate::config::check::network;
 use crate::config::complaint::Complainer;
 use crate::config::schema;
+use crate::config::text::network;
 use crate::shard::shield::Rate;
 use crate::shard::shield::ShieldOptions;
 

@@ -137,7 +137,7 @@ fn the_examples_of_the_shipped_file_work() {
         "lobby".into()
     );
     assert_eq!(
-        plan.directory.rule_text(1),
+        plan.directory.deciding_rule(1).to_string(),
         "policy 1: same-domain watches * (dialog): allow, privacy 2"
     );
 }

@@ -25,8 +25,8 @@ use std::time::Instant;
 use glommio::timer::sleep;
 use slab::Slab;
 
-use crate::net::crowd::Crowd;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionCount;
+use crate::net::connection_limits::ConnectionLimits;
 
 /// Connections beyond the limits, at each door.
 pub const SPARE_CONNECTIONS: usize = 16;
@@ -38,7 +38,7 @@ const SHORT_TIME: Duration = Duration::from_secs(3);
 /// All connections of a door.
 #[derive(Debug)]
 pub(super) struct Connections {
-    crowd: RefCell<Crowd>,
+    crowd: RefCell<ConnectionCount>,
     visits: RefCell<Slab<Rc<Visit>>>,
     refused: Cell<u64>,
     ended: Cell<u64>,
@@ -59,9 +59,9 @@ pub(super) struct Visit {
 
 impl Connections {
     /// None yet.
-    pub(super) fn new(limits: CrowdLimits) -> Self {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
         Self {
-            crowd: RefCell::new(Crowd::new(limits)),
+            crowd: RefCell::new(ConnectionCount::new(limits)),
             visits: RefCell::default(),
             refused: Cell::new(0),
             ended: Cell::new(0),
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn the_spare_connection_that_waited_longest_makes_room() {
         let now = Instant::now();
-        let connections = Connections::new(CrowdLimits {
+        let connections = Connections::new(ConnectionLimits {
             connections_max: 1,
             per_address_max: 1,
         });

@@ -2,27 +2,22 @@
 //! questions and commands on a Unix socket.
 //!
 //! Guarantees: query strings, passwords and called numbers reach no log and no public answer;
-//! nothing a client does holds a connection longer than the times in `connection`; connections,
+//! nothing a client does holds a connection longer than the times in `server`; connections,
 //! heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
 //!
 //! Is not: TLS, which a proxy before it does; a way into the shards other than [`Engine`].
 
 mod answer;
-mod aor;
 mod attempts;
 mod call_state;
-mod connection;
 mod connections;
 mod control;
 mod directory;
 pub mod engine;
 pub mod facts;
-mod fields;
-mod host;
-mod io;
-mod metrics;
-mod router;
-mod table;
+mod failed_attempts;
+mod monitor;
+mod server;
 
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
@@ -39,16 +34,17 @@ use futures_util::future::join;
 use futures_util::future::join_all;
 
 use crate::http::attempts::Attempts;
-use crate::http::connection::Door;
 use crate::http::connections::Connections;
-use crate::net::adopt;
-use crate::net::crowd::CrowdLimits;
+use crate::http::server::listener;
+use crate::http::server::listener::Door;
+use crate::net::bind;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::shard::Directory;
 use crate::shard::shield::ShieldOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.
-const CONTROL_CONNECTIONS: CrowdLimits = CrowdLimits {
+const CONTROL_CONNECTIONS: ConnectionLimits = ConnectionLimits {
     connections_max: 32,
     per_address_max: 32,
 };
@@ -61,7 +57,7 @@ pub struct HttpPlan<E> {
     /// The bound and listening socket of the operator's commands.
     pub control: Option<std::os::unix::net::UnixListener>,
     /// How many connections there may be at the public sockets, and as many at the operator's.
-    pub connections: CrowdLimits,
+    pub connections: ConnectionLimits,
     /// The way to the shards.
     pub engine: E,
     /// Domains and accounts.
@@ -122,17 +118,17 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
         .into_iter()
         .map(|listener| (Door::Control, OwnedFd::from(listener)));
     let doors =
-        public
-            .chain(control)
-            .filter_map(|(door, listener)| match adopt::listener(listener) {
-                Ok(listener) => Some(connection::accept(listener, door, Rc::clone(&site))),
+        public.chain(control).filter_map(|(door, listener)| {
+            match bind::accept_on_executor(listener) {
+                Ok(listener) => Some(listener::accept(listener, door, Rc::clone(&site))),
                 Err(error) => {
                     tracing::error!(%error, ?door, "a listening socket cannot be used");
                     None
                 }
-            });
+            }
+        });
     let accepting = join_all(doors.collect::<Vec<_>>());
-    let sweeping = connection::sweep(Rc::clone(&site));
+    let sweeping = listener::sweep(Rc::clone(&site));
     join(accepting, sweeping).await;
 }
 

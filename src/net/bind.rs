@@ -1,4 +1,4 @@
-//! Binding: one socket per shard on the same address, refused when anybody else has it.
+//! Binding: one socket per shard on the same address, refused when another process has it.
 //!
 //! The sockets of a listener share their port (SO_REUSEPORT), and the kernel deals peers out to
 //! them by 4-tuple. That option would also let a second daemon of the same user join in silently
@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -29,9 +32,9 @@ const DATAGRAM_BUFFER_OCTETS: usize = 8 * 1024 * 1024;
 const ACCEPT_BACKLOG: i32 = 4096;
 /// How long a killed predecessor may take to leave its ports.
 const PREDECESSOR_PATIENCE: Duration = Duration::from_millis(300);
-/// How often is looked whether it did.
+/// How often the port is tried meanwhile.
 const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
-/// Other ports tried when the one the kernel chose was taken between looking and binding.
+/// Ports tried if another process takes the free one before all sockets are bound to it.
 const FREE_PORT_TRIES: usize = 8;
 
 /// An address that could not be bound, and what to do about it.
@@ -87,6 +90,26 @@ pub fn http(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
+/// Makes a listening stream socket, TCP or Unix, acceptable on the executor that runs now. The
+/// executor's listener does not mind the address family unless it is asked for addresses.
+///
+/// # Errors
+/// The descriptor cannot be made blocking.
+pub fn accept_on_executor(socket: impl Into<OwnedFd>) -> io::Result<glommio::net::TcpListener> {
+    // With a descriptor that does not block, io_uring's accept would return at once instead of
+    // waiting. The mode belongs to the open socket, whatever type holds it.
+    let socket = TcpListener::from(socket.into());
+    socket.set_nonblocking(false)?;
+    let descriptor = socket.into_raw_fd();
+    // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
+    #[allow(
+        unsafe_code,
+        reason = "the executor takes over a descriptor only in its raw form"
+    )]
+    let listener = unsafe { glommio::net::TcpListener::from_raw_fd(descriptor) };
+    Ok(listener)
+}
+
 fn group<S>(
     address: SocketAddr,
     count: usize,
@@ -113,9 +136,8 @@ fn group<S>(
     }
 }
 
-/// A process that was killed leaves its ports a moment after its end: the kernel closes what its
-/// rings still waited for in the background. So a port that is taken is looked at again for a while
-/// before it is called taken.
+/// A killed process frees its ports a moment after its end: the kernel closes in the background
+/// what its rings still waited for. So a port that is taken is tried again for a while.
 fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
     let deadline = Instant::now() + PREDECESSOR_PATIENCE;
     loop {
@@ -131,8 +153,8 @@ fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // One family per listener: a peer has one spelling, and 0.0.0.0 and [::] can be listened on
-        // side by side.
+        // One family per listener: a peer's address has one spelling, and 0.0.0.0 and [::] can be
+        // listened on side by side.
         socket.set_only_v6(true)?;
     }
     Ok(socket)
@@ -161,7 +183,7 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     if shared {
         socket.set_reuse_port(true)?;
     }
-    // These three pass on to every accepted connection.
+    // Every accepted connection inherits these three.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())?;
     socket.set_tcp_user_timeout(Some(Duration::from_secs(60)))?;
@@ -170,7 +192,7 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Finds out about peers that vanished without a word, within about five minutes.
+/// Detects a peer that vanished without closing, within about five minutes.
 fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new()
         .with_time(Duration::from_secs(180))

@@ -1,34 +1,29 @@
 //! The sockets of a shard: datagrams in batches, stream connections, and what the kernel must be
 //! asked by hand.
 //!
+//! - [`datagram`]: SIP over UDP. A kind of socket is one file there.
+//! - [`stream`]: SIP over connections. A stream transport is one file there.
+//! - [`listener`]: the list of the transports that are served, and how each is bound and opened.
+//!
 //! Guarantees: a datagram is received into a fixed pool and sent from the outbox's arena; neither
-//! copies nor allocates. An error of one datagram costs that datagram alone. Every queue is
-//! bounded, what exceeds it is counted. This is the only room with `unsafe`: the system calls that
-//! have no safe wrapper, each beside its reason. Is not: the loop that feeds the engine, that is
-//! `runtime`.
+//! copies nor allocates. An error of one datagram costs that datagram alone. Every queue is bounded;
+//! what exceeds the bound is counted. This is the only room with `unsafe`: the system calls that
+//! have no safe wrapper, each beside its reason. The loop that feeds the engine is in `runtime`.
 
-pub mod address;
-pub mod adopt;
-mod arrange;
+mod address;
 pub mod bind;
-pub mod connection;
-pub mod crowd;
-pub mod framing;
+pub mod connection_limits;
+pub mod datagram;
 pub mod interfaces;
-pub mod junk;
 pub mod kernel;
 mod kernel_options;
+pub mod listener;
 pub mod readiness;
-pub mod receive;
-pub mod streams;
-pub mod stun;
-pub mod tcp;
-pub mod transmit;
-pub mod udp;
+pub mod stream;
 
 use std::time::Duration;
 
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 
 /// The limits of one shard's sockets. What happens beyond a limit is written beside it.
 #[derive(Clone, Debug)]
@@ -37,14 +32,14 @@ pub struct Limits {
     /// counted, the peer's timers recover.
     pub stalled_octets_max: usize,
     /// Octets of the longest datagram that may leave together with others to its destination;
-    /// longer ones leave each on its own, and all do when it is 0.
+    /// longer ones leave one by one, as all do if this is 0.
     pub segment_octets_max: usize,
     /// Stream connections of one shard.
-    pub connections: CrowdLimits,
+    pub connections: ConnectionLimits,
     /// A stream that carried no message for so long is closed, unless a subscription, a publication
     /// or a registration came by it that still lives.
     pub idle_timeout: Duration,
-    /// The same while room is short.
+    /// `idle_timeout` while room is short.
     pub idle_timeout_short: Duration,
     /// Octets waiting for a peer that does not read; beyond it the connection is closed. More than
     /// the longest NOTIFY of a list.
@@ -63,7 +58,7 @@ impl Default for Limits {
         Self {
             stalled_octets_max: 4 * 1024 * 1024,
             segment_octets_max: 1400,
-            connections: CrowdLimits {
+            connections: ConnectionLimits {
                 connections_max: 32 * 1024,
                 per_address_max: 1024,
             },

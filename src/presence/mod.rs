@@ -3,32 +3,31 @@
 //!
 //! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is
 //! [`document`].
+//!
+//! # Rooms, each using only those above it
+//! - [`aor`]: the key of a presentity. `fixed_hash`: hashes that are equal in every process.
+//! - [`event`]: the packages, how long a subscription lasts and why it ends, watchers, lists.
+//! - [`policy`]: who may see what.
+//! - [`call`]: call legs, and the appearances of a shared line.
+//! - [`source`]: who states something about a presentity, and what can be stated.
+//! - [`registration`]: the contacts at which a user is registered.
+//! - [`profile`]: what a family of User-Agents needs.
+//! - [`composition`]: all statements made one state, and what decided.
+//! - [`document`]: that state written as a body, and the bodies of PUBLISH read.
+//! - [`presentity`]: a presentity's contributions over time; what a PUBLISH does to them.
 
-mod call_set;
 pub(crate) mod fixed_hash;
-mod leg_key;
-mod tombstone;
 
-pub mod activity;
 pub mod aor;
-pub mod appearance;
 pub mod call;
 pub mod composition;
-pub mod contribution;
 pub mod document;
-pub mod features;
-pub mod list;
-pub mod messages;
+pub mod event;
 pub mod policy;
 pub mod presentity;
 pub mod profile;
-pub mod publication;
 pub mod registration;
-pub mod rules;
-pub mod specific_dialog;
-pub mod statement;
-pub mod subscription;
-pub mod watcher;
+pub mod source;
 
 pub use aor::Aor;
 pub use call::CallDialog;

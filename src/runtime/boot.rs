@@ -1,9 +1,8 @@
-//! What a node binds before it starts any core, and how the sockets are dealt out to the shards.
+//! Binds all sockets of a node before any core starts, and deals them out to the shards.
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -12,51 +11,56 @@ use std::path::Path;
 
 use crate::net::Limits;
 use crate::net::bind;
+use crate::net::listener;
+use crate::net::listener::ListenerSocket;
 use crate::net::readiness::Readiness;
 use crate::runtime::error::BootError;
+use crate::runtime::plan::ListenerPlan;
 use crate::runtime::plan::NodePlan;
 use crate::shard::Options;
 use crate::sip::Transport;
 
-/// The sockets of one SIP listener, one per shard.
-#[derive(Debug)]
-enum Group {
-    Udp(Vec<std::net::UdpSocket>),
-    Tcp(Vec<std::net::TcpListener>),
-}
-
-/// One shard's socket of one listener.
-#[derive(Debug)]
-pub(crate) enum Share {
-    /// UDP, with the address it is bound to.
-    Udp(std::net::UdpSocket, SocketAddr),
-    /// TCP, listening.
-    Tcp(std::net::TcpListener),
-}
-
 /// Everything bound.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    groups: Vec<(Group, SocketAddr)>,
+    sip: Vec<BoundListener>,
     http: Vec<std::net::TcpListener>,
     control: Option<UnixListener>,
+}
+
+/// A SIP listener's address and its sockets, one per shard.
+#[derive(Debug)]
+struct BoundListener {
+    transport: Transport,
+    address: SocketAddr,
+    sockets: Vec<ListenerSocket>,
+}
+
+/// The bound sockets as the cores take them over.
+#[derive(Debug)]
+pub(crate) struct DealtSockets {
+    /// Those of SIP by shard and listener.
+    pub(crate) sip: Vec<Vec<ListenerSocket>>,
+    /// Those of HTTP.
+    pub(crate) http: Vec<std::net::TcpListener>,
+    /// The control socket.
+    pub(crate) control: Option<UnixListener>,
 }
 
 impl Bound {
     /// Binds all that is planned, or nothing.
     pub(crate) fn new(plan: &NodePlan) -> Result<Self, BootError> {
         let shards = plan.shards.len();
-        let mut groups = Vec::with_capacity(plan.listeners.len());
-        for listener in &plan.listeners {
-            groups.push(match listener.transport {
-                Transport::Udp => {
-                    let (bound, sockets) = bind::udp(listener.address, shards)?;
-                    (Group::Udp(sockets), bound)
-                }
-                Transport::Tcp => {
-                    let (bound, sockets) = bind::tcp(listener.address, shards)?;
-                    (Group::Tcp(sockets), bound)
-                }
+        let mut sip = Vec::with_capacity(plan.listeners.len());
+        for ListenerPlan {
+            transport, address, ..
+        } in &plan.listeners
+        {
+            let (address, sockets) = listener::bind(*transport, *address, shards)?;
+            sip.push(BoundListener {
+                transport: *transport,
+                address,
+                sockets,
             });
         }
         let http = plan
@@ -64,25 +68,20 @@ impl Bound {
             .iter()
             .map(|address| bind::http(*address))
             .collect::<Result<_, _>>()?;
-        // The last, so that no refusal comes after it and leaves it lying about.
+        // The last, so that no later refusal leaves it behind.
         let control = plan
             .control_socket
             .as_deref()
             .map(bind_control)
             .transpose()?;
-        Ok(Self {
-            groups,
-            http,
-            control,
-        })
+        Ok(Self { sip, http, control })
     }
 
     /// Where SIP is listened on, by listener.
     pub(crate) fn sip_addresses(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
-        self.groups.iter().map(|(group, address)| match group {
-            Group::Udp(_) => (Transport::Udp, *address),
-            Group::Tcp(_) => (Transport::Tcp, *address),
-        })
+        self.sip
+            .iter()
+            .map(|listener| (listener.transport, listener.address))
     }
 
     /// Where HTTP is listened on.
@@ -92,38 +91,31 @@ impl Bound {
             .filter_map(|listener| listener.local_addr().ok())
     }
 
-    /// The SIP sockets by shard and listener, those of HTTP, and the control socket.
-    pub(crate) fn deal(
-        self,
-        shards: usize,
-    ) -> (
-        Vec<Vec<Share>>,
-        Vec<std::net::TcpListener>,
-        Option<UnixListener>,
-    ) {
-        let mut shares: Vec<Vec<Share>> = std::iter::repeat_with(Vec::new).take(shards).collect();
-        for (group, bound) in self.groups {
-            match group {
-                Group::Udp(sockets) => {
-                    let dealt = shares.iter_mut().zip(sockets);
-                    dealt.for_each(|(shard, socket)| shard.push(Share::Udp(socket, bound)));
-                }
-                Group::Tcp(sockets) => {
-                    let dealt = shares.iter_mut().zip(sockets);
-                    dealt.for_each(|(shard, socket)| shard.push(Share::Tcp(socket)));
-                }
+    /// Deals the sockets out to the shards.
+    pub(crate) fn deal(self, shards: usize) -> DealtSockets {
+        let mut sip: Vec<Vec<ListenerSocket>> =
+            std::iter::repeat_with(Vec::new).take(shards).collect();
+        for listener in self.sip {
+            debug_assert_eq!(listener.sockets.len(), shards, "one socket for each shard");
+            for (shard, socket) in sip.iter_mut().zip(listener.sockets) {
+                shard.push(socket);
             }
         }
-        (shares, self.http, self.control)
+        DealtSockets {
+            sip,
+            http: self.http,
+            control: self.control,
+        }
     }
 }
 
-/// What a shard's thread waits for beside its executor: its UDP sockets.
-pub(crate) fn readiness(shares: &[Share]) -> io::Result<Readiness> {
-    Readiness::new(shares.iter().filter_map(|share| match share {
-        Share::Udp(socket, _) => Some(socket.as_fd()),
-        Share::Tcp(_) => None,
-    }))
+/// What a shard's thread waits for beside its executor: its datagrams.
+pub(crate) fn readiness(sockets: &[ListenerSocket]) -> io::Result<Readiness> {
+    Readiness::new(
+        sockets
+            .iter()
+            .filter_map(ListenerSocket::datagram_descriptor),
+    )
 }
 
 /// The limits of a shard's sockets: those that are planned, with what its engine's options ask for.
@@ -136,8 +128,8 @@ pub(crate) fn limits(planned: &Limits, options: &Options) -> Limits {
     }
 }
 
-/// Binds the control socket for this user and group alone. One that a dead process left behind is
-/// replaced; one that answers is not, nor is anything that is no socket.
+/// Binds the control socket for this user and group alone. A socket that a dead process left behind
+/// is replaced; a socket that answers is not, nor is anything else at that path.
 fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
     let bind = || {
         if UnixStream::connect(path).is_ok() {

@@ -1,7 +1,7 @@
 //! Commands to the shards and the way their replies come back: to a task of the HTTP core or to a
 //! plain thread.
 //!
-//! Guarantees: every command is answered or its asker hears [`Unavailable`]: when the inbox is
+//! Guarantees: every command is answered, or its asker is told [`Unavailable`]: when the inbox is
 //! full, when the core ends, when it panics.
 
 use std::future::poll_fn;
@@ -25,21 +25,22 @@ use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
 
-/// A command under way.
+/// A command on its way to a shard.
 #[derive(Debug)]
-pub(crate) struct Ask {
-    /// What is asked.
+pub(crate) struct PendingCommand {
+    /// The command.
     pub(crate) command: Command,
-    /// Who waits.
+    /// Takes the reply to the asker.
     pub(crate) replier: Replier,
 }
 
-/// Whoever waits for the reply to one command. Dropped without an answer it says so.
+/// Takes the reply to one command to its asker. If it is dropped without a reply, the asker is told
+/// [`Unavailable`].
 #[derive(Debug)]
-pub(crate) struct Replier<T = Reply>(Waiting<T>);
+pub(crate) struct Replier<T = Reply>(Asker<T>);
 
 #[derive(Debug)]
-enum Waiting<T> {
+enum Asker<T> {
     Task(Arc<Slot<T>>),
     Thread(mpsc::Sender<T>),
 }
@@ -53,21 +54,21 @@ struct Slot<T> {
 }
 
 impl<T> Replier<T> {
-    /// Answers.
-    pub(crate) fn answer(self, reply: T) {
+    /// Sends the reply.
+    pub(crate) fn reply(self, reply: T) {
         match &self.0 {
-            // There is room: nobody else answers, and this one only once. Dropping `self` wakes the
+            // There is room: this is the only replier, and it replies once. Dropping `self` wakes the
             // task.
-            Waiting::Task(slot) => drop(slot.reply.push(reply)),
+            Asker::Task(slot) => drop(slot.reply.push(reply)),
             // The thread may have lost patience.
-            Waiting::Thread(sender) => drop(sender.send(reply)),
+            Asker::Thread(sender) => drop(sender.send(reply)),
         }
     }
 }
 
 impl<T> Drop for Replier<T> {
     fn drop(&mut self) {
-        if let Waiting::Task(slot) = &self.0 {
+        if let Asker::Task(slot) = &self.0 {
             slot.is_over.store(true, Ordering::Release);
             slot.waker.wake();
         }
@@ -85,7 +86,7 @@ impl<T> Slot<T> {
 
     fn poll(&self, context: &Context<'_>) -> Poll<Result<T, Unavailable>> {
         self.waker.register(context.waker());
-        // Looked at in this order, a reply left before the end is never missed.
+        // In this order a reply that was left before the end is never missed.
         let is_over = self.is_over.load(Ordering::Acquire);
         match self.reply.pop() {
             Some(reply) => Poll::Ready(Ok(reply)),
@@ -125,9 +126,9 @@ impl Commander {
         patience: Duration,
     ) -> Result<Reply, Unavailable> {
         let (sender, receiver) = mpsc::channel();
-        let replier = Replier(Waiting::Thread(sender));
+        let replier = Replier(Asker::Thread(sender));
         self.mesh
-            .ask(shard, Ask { command, replier })
+            .command(shard, PendingCommand { command, replier })
             .map_err(|_| Unavailable)?;
         receiver.recv_timeout(patience).map_err(|_| Unavailable)
     }
@@ -146,12 +147,12 @@ impl Commander {
     pub(crate) fn ask_all(&self, command: impl Fn() -> Command) -> Replies {
         let ask = |shard| {
             let (sender, receiver) = mpsc::channel();
-            let ask = Ask {
+            let pending = PendingCommand {
                 command: command(),
-                replier: Replier(Waiting::Thread(sender)),
+                replier: Replier(Asker::Thread(sender)),
             };
-            // Refused, it drops the sender, and the receiver hears of it.
-            let _ = self.mesh.ask(ShardId(shard), ask);
+            // A refused command is dropped with its sender, which the receiver sees.
+            let _ = self.mesh.command(ShardId(shard), pending);
             receiver
         };
         Replies((0..self.mesh.shards()).map(ask).collect())
@@ -185,18 +186,20 @@ impl Engine for Commander {
         command: Command,
     ) -> impl Future<Output = Result<Reply, Unavailable>> {
         let slot = Slot::new();
-        let replier = Replier(Waiting::Task(Arc::clone(&slot)));
-        // Refused, it drops the replier, and the slot hears of it.
-        let _ = self.mesh.ask(shard, Ask { command, replier });
+        let replier = Replier(Asker::Task(Arc::clone(&slot)));
+        // A refused command is dropped with its replier, which ends the slot's wait.
+        let _ = self
+            .mesh
+            .command(shard, PendingCommand { command, replier });
         poll_fn(move |context| slot.poll(context))
     }
 
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>> {
         let slot = Slot::new();
-        // Where nobody reloads, this drops the replier, and the slot hears of it.
+        // If no thread takes reloads, this drops the replier, which ends the slot's wait.
         let _ = self.reloads.send(ReloadRequest {
             accepts_removal,
-            replier: Some(Replier(Waiting::Task(Arc::clone(&slot)))),
+            replier: Some(Replier(Asker::Task(Arc::clone(&slot)))),
         });
         poll_fn(move |context| slot.poll(context))
     }
@@ -225,11 +228,11 @@ mod tests {
     fn serve(mesh: &Mesh, shard: ShardId, commands: usize) {
         let mut answered = 0;
         while answered < commands {
-            let Some(ask) = mesh.next_ask(shard) else {
+            let Some(pending) = mesh.next_command(shard) else {
                 std::thread::yield_now();
                 continue;
             };
-            ask.replier.answer(Reply::Outstanding(answered));
+            pending.replier.reply(Reply::Outstanding(answered));
             answered += 1;
         }
     }

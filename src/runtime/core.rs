@@ -1,19 +1,18 @@
 //! One core: the engine of a shard, its sockets, its mail, and the turn that joins them.
 //!
 //! A turn is synchronous and has three parts. The work that started it gives the engine inputs (a
-//! batch of datagrams, what was read from a stream, or nothing). Then what is due anyway is done:
-//! mail, commands, and at last the engine's timeout, which tells phones what they are owed and
-//! sends again what nobody answered. Then the outbox is emptied into sockets, inboxes and repliers.
-//! The outbox is only added to between the engine's inputs, so that a whole batch leaves in as few
-//! system calls as came in.
+//! batch of datagrams, what was read from a stream, or nothing). Then the turn does what is due
+//! anyway: mail, commands, and last the engine's timeout, which sends the NOTIFYs that are owed and
+//! retransmits. Then the outbox is emptied into sockets, inboxes and repliers. The engine's inputs
+//! only add to the outbox, so that a whole batch leaves in as few system calls as it came in.
 //!
-//! Reading goes before writing: a turn whose batch was full has more to read, most of it answers,
-//! and leaves the timeout to a later one. Else, under overload, NOTIFYs would be sent again whose
-//! answers wait in the socket. It does so a limited number of times in a row, so that a flood of
-//! requests does not keep phones from being told.
+//! Reading goes before writing. If a turn's batch was full, there is more to read, most of it
+//! responses, and the turn leaves the timeout to a later one; otherwise, under overload, NOTIFYs
+//! would be retransmitted whose responses wait in the socket. This happens a limited number of times
+//! in a row, so that a flood of requests does not hold up NOTIFYs.
 //!
-//! Invariants worth naming: no turn runs inside another and none waits; one clock reading per turn
-//! is the engine's `now`; the outbox is empty between turns.
+//! Invariants worth naming: no turn runs inside another one, and none waits. One clock reading per
+//! turn is the engine's `now`. The outbox is empty between turns.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -26,17 +25,16 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::net::Limits;
-use crate::net::connection::Connection;
+use crate::net::datagram::port::DatagramPort;
 use crate::net::readiness::Readiness;
-use crate::net::streams::Streams;
-use crate::net::tcp::Accepted;
-use crate::net::transmit::SendBatch;
-use crate::net::udp::UdpPort;
+use crate::net::stream::StreamTransport;
+use crate::net::stream::connection::Connection;
+use crate::net::stream::connections::Connections;
+use crate::runtime::adaptive_poll::ArrivalPattern;
 use crate::runtime::alarms;
 use crate::runtime::commander::Replier;
-use crate::runtime::linger::Pace;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::mesh::Post;
+use crate::runtime::mesh::mail_sender::MailSender;
 use crate::runtime::watchdog::Watchdog;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
@@ -46,7 +44,6 @@ use crate::shard::Shard;
 use crate::shard::ShardId;
 use crate::shard::Token;
 use crate::shard::Transmit;
-use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 use crate::telemetry::TurnTimes;
 
@@ -55,10 +52,10 @@ const MAIL_PER_TURN: usize = 256;
 /// Commands taken in one turn.
 const COMMANDS_PER_TURN: usize = 32;
 /// Turns in a row that may leave the timeout to the next because there is more to read: two
-/// datagrams for each NOTIFY of a turn, its answer and the SUBSCRIBE that may have asked for it.
+/// datagrams for each NOTIFY of a turn, its response and the SUBSCRIBE that may have asked for it.
 const READING_TURNS_MAX: u32 = 8;
-/// Octets in the outbox at which it is emptied within a turn: what is written is still in the
-/// second-level cache then.
+/// Octets in the outbox at which it is emptied within a turn, while they are still in the
+/// second-level cache.
 const OUTBOX_OCTETS: usize = 512 * 1024;
 /// Octets read from a stream at once.
 const SCRATCH_OCTETS: usize = 64 * 1024;
@@ -72,17 +69,17 @@ pub(crate) struct Core {
     pub(crate) id: ShardId,
     /// What it counts.
     pub(crate) counters: Arc<CoreCounters>,
-    /// Its way to the others.
+    /// Its mail to and from the other shards.
     pub(crate) mesh: Arc<Mesh>,
     /// The limits of its sockets.
     pub(crate) limits: Limits,
-    /// Its UDP sockets by listener; None where a listener is none of UDP.
-    pub(crate) udp_ports: Vec<Option<Rc<UdpPort>>>,
+    /// Its datagram ports by listener; None for a listener that accepts streams.
+    pub(crate) datagram_ports: Vec<Option<Rc<DatagramPort>>>,
     /// Octets read from a stream; borrowed within a turn only.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    /// How datagrams come.
-    pub(crate) pace: Cell<Pace>,
-    /// Its waits beside the executor.
+    /// How batches of datagrams have arrived lately.
+    pub(crate) arrivals: Cell<ArrivalPattern>,
+    /// Waits of its thread beside the executor.
     pub(crate) readiness: Readiness,
 
     state: RefCell<State>,
@@ -92,11 +89,11 @@ pub(crate) struct Core {
     timekeeper: RefCell<Option<Waker>>,
 }
 
-/// What a core is connected by.
+/// The sockets of a core.
 #[derive(Debug)]
 pub(crate) struct Sockets {
-    /// Its UDP sockets by listener; None where a listener is none of UDP.
-    pub(crate) udp_ports: Vec<Option<Rc<UdpPort>>>,
+    /// Its datagram ports by listener; None for a listener that accepts streams.
+    pub(crate) datagram_ports: Vec<Option<Rc<DatagramPort>>>,
     /// What its thread waits for beside the executor.
     pub(crate) readiness: Readiness,
     /// Their limits.
@@ -107,9 +104,8 @@ pub(crate) struct Sockets {
 struct State {
     shard: Shard,
     outbox: Outbox,
-    streams: Streams,
-    post: Post,
-    send_batch: SendBatch,
+    streams: Connections,
+    mail: MailSender,
     repliers: HashMap<Token, Replier>,
     last_token: u64,
     times: TurnTimes,
@@ -137,17 +133,16 @@ impl Core {
         sockets: Sockets,
     ) -> Rc<Self> {
         let Sockets {
-            udp_ports,
+            datagram_ports,
             readiness,
             limits,
         } = sockets;
-        mesh.hear(id, Arc::clone(readiness.bell()));
+        mesh.set_bell(id, Arc::clone(readiness.bell()));
         let state = State {
             shard,
             outbox: Outbox::default(),
-            streams: Streams::new(id, limits.clone()),
-            post: Post::new(Arc::clone(&mesh)),
-            send_batch: SendBatch::new(limits.segment_octets_max),
+            streams: Connections::new(id, limits.clone()),
+            mail: MailSender::new(Arc::clone(&mesh)),
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
@@ -159,9 +154,9 @@ impl Core {
             counters,
             mesh,
             limits,
-            udp_ports,
+            datagram_ports,
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
-            pace: Cell::new(Pace::new(Instant::now())),
+            arrivals: Cell::new(ArrivalPattern::new(Instant::now())),
             readiness,
             state: RefCell::new(state),
             armed: Cell::new(None),
@@ -178,7 +173,7 @@ impl Core {
             now: Instant::now(),
             has_more_to_read: false,
         };
-        let is_congested = turn.state.post.is_congested();
+        let is_congested = turn.state.mail.is_congested();
         turn.state.shard.handle_congestion(is_congested);
         let result = work(&mut turn);
         turn.finish();
@@ -189,7 +184,7 @@ impl Core {
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let state = self.state.borrow();
         let retry = state
-            .post
+            .mail
             .has_backlog()
             .then(|| Instant::now() + BACKLOG_RETRY);
         [state.shard.poll_timeout(), retry]
@@ -205,7 +200,7 @@ impl Core {
 
     /// Whether sockets should be left unread for a moment.
     pub(crate) fn is_congested(&self) -> bool {
-        self.state.borrow().post.is_congested()
+        self.state.borrow().mail.is_congested()
     }
 
     /// Ends all stream connections. True when none is left: their readers take a moment to notice.
@@ -221,7 +216,7 @@ impl Core {
         self.is_to_rearm.set(false);
     }
 
-    /// Whether something became due earlier than the timekeeper was told; else it will be woken
+    /// Whether something became due earlier than the timekeeper's alarm; if not, `waker` is woken
     /// when that happens.
     pub(crate) fn poll_rearm(&self, waker: &Waker) -> bool {
         if self.is_to_rearm.get() {
@@ -269,13 +264,13 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends something the engine has no part in: the answer to a keepalive. `write` appends it and
-    /// tells whether there is one.
-    pub(crate) fn answer(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    /// Sends a response that the engine has no part in: to a keepalive. `write` appends it and
+    /// returns whether there is one.
+    pub(crate) fn respond(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let outbox = &mut self.state.outbox;
         let start = outbox.arena.len();
-        let is_answered = write(&mut outbox.arena);
-        if is_answered {
+        let has_response = write(&mut outbox.arena);
+        if has_response {
             let end = outbox.arena.len();
             outbox.transmits.push(Transmit {
                 flow,
@@ -283,23 +278,21 @@ impl Turn<'_> {
                 tail: end..end,
             });
         }
-        is_answered
+        has_response
     }
 
     /// Takes an accepted stream in, if the limits let it.
-    pub(crate) fn admit(&mut self, accepted: Accepted, listener: u16) -> Option<Rc<Connection>> {
+    pub(crate) fn admit(
+        &mut self,
+        stream: Box<dyn StreamTransport>,
+        listener: u16,
+    ) -> Option<Rc<Connection>> {
         let State { streams, shard, .. } = &mut *self.state;
         let is_trusted = |peer| shard.trusts(peer);
-        streams.admit(
-            accepted,
-            listener,
-            self.now,
-            is_trusted,
-            &self.core.counters,
-        )
+        streams.admit(stream, listener, self.now, is_trusted, &self.core.counters)
     }
 
-    /// Ends the streams that only take room.
+    /// Ends idle streams.
     pub(crate) fn end_idle_streams(&mut self) {
         let State { streams, shard, .. } = &mut *self.state;
         streams.end_idle(self.now, |peer| shard.trusts(peer), &self.core.counters);
@@ -307,8 +300,7 @@ impl Turn<'_> {
 
     /// Forgets a stream that has ended, and tells the engine.
     pub(crate) fn closed(&mut self, name: ConnectionId) {
-        // What is written to it in this turn was gathered while it existed and must not meet its
-        // absence.
+        // Messages for it may be in the outbox; they must leave while it exists.
         self.empty_outbox();
         self.state.streams.remove(name, &self.core.counters);
         self.handle(Input::Closed(name));
@@ -320,12 +312,12 @@ impl Turn<'_> {
         self.handle_timeout();
         self.empty_outbox();
         let state = &mut *self.state;
-        state.post.retry(&self.core.counters);
-        state.post.wake();
+        state.mail.retry(&self.core.counters);
+        state.mail.wake();
         state
             .times
             .record(self.now, Instant::now(), &self.core.counters);
-        let retry = state.post.has_backlog().then(|| self.now + BACKLOG_RETRY);
+        let retry = state.mail.has_backlog().then(|| self.now + BACKLOG_RETRY);
         let due = [state.shard.poll_timeout(), retry]
             .into_iter()
             .flatten()
@@ -363,24 +355,23 @@ impl Turn<'_> {
 
     fn take_commands(&mut self) {
         for _ in 0..COMMANDS_PER_TURN {
-            let Some(ask) = self.core.mesh.next_ask(self.core.id) else {
+            let Some(pending) = self.core.mesh.next_command(self.core.id) else {
                 break;
             };
             self.core.counters.commands.add(1);
             self.state.last_token += 1;
             let token = Token(self.state.last_token);
-            self.state.repliers.insert(token, ask.replier);
-            self.handle(Input::Command(token, ask.command));
+            self.state.repliers.insert(token, pending.replier);
+            self.handle(Input::Command(token, pending.command));
         }
     }
 
-    /// Hands all effects on and forgets them.
+    /// Hands all effects on and clears them.
     fn empty_outbox(&mut self) {
         let State {
             outbox,
             streams,
-            post,
-            send_batch,
+            mail: mail_sender,
             repliers,
             ..
         } = &mut *self.state;
@@ -389,7 +380,7 @@ impl Turn<'_> {
             return;
         }
         let counters = &self.core.counters;
-        send_datagrams(self.core, outbox, streams, send_batch);
+        send_messages(self.core, outbox, streams);
         if !streams.is_flushed() {
             streams.flush(outbox, counters, |connection| {
                 let connection = Rc::clone(connection);
@@ -397,7 +388,7 @@ impl Turn<'_> {
             });
         }
         for (to, mail) in outbox.mail.drain(..) {
-            post.send(to, mail, counters);
+            mail_sender.send(to, mail, counters);
         }
         for (connection, until) in outbox.kept.drain(..) {
             streams.keep(connection, until);
@@ -409,35 +400,37 @@ impl Turn<'_> {
             alarms::log_failure(&failure);
         }
         for (token, reply) in outbox.replies.drain(..) {
-            if let Some(replier) = repliers.remove(&token) {
-                replier.answer(reply);
+            match repliers.remove(&token) {
+                Some(replier) => replier.reply(reply),
+                None => debug_assert!(false, "a command has one reply"),
             }
         }
         outbox.clear();
     }
 }
 
-/// Sends the datagrams, run by run of one socket, and gathers what goes to streams.
-fn send_datagrams(core: &Core, outbox: &Outbox, streams: &mut Streams, send_batch: &mut SendBatch) {
+/// Sends the datagrams, run by run of one port, and gathers what goes to streams.
+fn send_messages(core: &Core, outbox: &Outbox, streams: &mut Connections) {
     let mut rest = outbox.transmits.as_slice();
     while let Some(first) = rest.first() {
         let index = outbox.transmits.len() - rest.len();
-        if first.flow.transport == Transport::Tcp {
+        if first.flow.transport.is_reliable() {
             streams.gather(index, &first.flow, &core.counters);
             rest = &rest[1..];
             continue;
         }
+        let listener = first.flow.listener;
         let is_next = |transmit: &&Transmit| {
-            transmit.flow.transport == Transport::Udp
-                && transmit.flow.listener == first.flow.listener
+            !transmit.flow.transport.is_reliable() && transmit.flow.listener == listener
         };
         let (run, behind) = rest.split_at(rest.iter().take_while(is_next).count());
         rest = behind;
-        let Some(Some(port)) = core.udp_ports.get(usize::from(first.flow.listener)) else {
+        let Some(Some(port)) = core.datagram_ports.get(usize::from(listener)) else {
+            debug_assert!(false, "a flow of datagrams has a listener for datagrams");
             core.counters.send_errors.add(run.len() as u64);
             continue;
         };
-        if port.send(send_batch, outbox, run, &core.counters) {
+        if port.send(outbox, run, &core.counters) {
             let (port, counters) = (Rc::clone(port), Arc::clone(&core.counters));
             glommio::spawn_local(async move { port.drain(&counters).await }).detach();
         }

@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use crate::runtime::error::BootError;
 use crate::runtime::node::Node;
-use crate::runtime::notify;
-use crate::runtime::notify::State;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload;
-use crate::runtime::reload::Fresh;
+use crate::runtime::reload::LoadedConfiguration;
 use crate::runtime::reload::ReloadRequest;
+use crate::runtime::service_manager;
+use crate::runtime::service_manager::State;
 use crate::runtime::signals;
 use crate::runtime::signals::Request;
 
 /// How long draining may take.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
-/// How often is looked whether all cores still run.
+/// How often the thread checks that all cores still run.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// Why the daemon ended otherwise than it was told to.
+/// Why the daemon ended without a request.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// It did not start.
@@ -33,7 +33,7 @@ pub enum DaemonError {
     /// The thread that reads the configuration again does not start.
     #[error("cannot start the thread for reloads: {0}")]
     Reload(#[source] io::Error),
-    /// A core is gone; the process should be started anew.
+    /// A core has ended; the process should be restarted.
     #[error("{0} has ended unexpectedly")]
     CoreEnded(String),
 }
@@ -43,7 +43,7 @@ pub enum DaemonError {
 pub fn run(
     plan: NodePlan,
     started: impl FnOnce(&Node),
-    load: impl FnMut() -> Result<Fresh, String> + Send + 'static,
+    load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
 ) -> Result<(), DaemonError> {
     // Before the first thread, so that a signal during boot is not lost.
     let requests = signals::listen().map_err(DaemonError::Signals)?;
@@ -51,7 +51,7 @@ pub fn run(
     let node = Node::start_with(plan, reloads.clone())?;
     reload::start(node.reloader(), reload_requests, load).map_err(DaemonError::Reload)?;
     started(&node);
-    notify::tell(State::Ready);
+    service_manager::tell(State::Ready);
     loop {
         match requests.recv_timeout(WATCH_EVERY) {
             Ok(Request::Reload) => {
@@ -71,14 +71,14 @@ pub fn run(
                         panicked = ended.has_panicked,
                         "a core has ended, so the whole node does"
                     );
-                    notify::tell(State::Stopping);
+                    service_manager::tell(State::Stopping);
                     node.stop(Duration::ZERO);
                     return Err(DaemonError::CoreEnded(ended.core));
                 }
             }
         }
     }
-    notify::tell(State::Stopping);
+    service_manager::tell(State::Stopping);
     tracing::info!("draining");
     match node.stop(DRAIN_PATIENCE) {
         0 => tracing::info!("stopped"),

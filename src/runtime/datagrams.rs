@@ -1,35 +1,35 @@
-//! From a UDP socket to the engine: batches while there are any, then waiting.
+//! From a datagram port to the engine: batches while there are any, then waiting.
 
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::net::junk;
-use crate::net::junk::Kind;
-use crate::net::receive;
-use crate::net::receive::Received;
-use crate::net::stun;
-use crate::net::udp::UdpPort;
+use crate::net::datagram::BATCH;
+use crate::net::datagram::Received;
+use crate::net::datagram::classify::DatagramKind;
+use crate::net::datagram::classify::classify;
+use crate::net::datagram::port::DatagramPort;
+use crate::net::datagram::stun;
+use crate::runtime::adaptive_poll;
 use crate::runtime::core::Core;
 use crate::runtime::core::Turn;
-use crate::runtime::linger;
 use crate::shard::Input;
 
-/// How long a socket is left alone while the core is congested or the socket fails.
+/// How long a port is left alone while the core is congested or the socket fails.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Whether a turn left datagrams behind.
+/// Whether a turn left datagrams unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Backlog {
-    /// The socket was empty, asking again would only cost a call.
+pub(crate) enum Unread {
+    /// The socket was empty; asking again would only cost a call.
     None,
-    /// There were more than fit.
+    /// There were more than one batch holds.
     Likely,
 }
 
-/// Feeds the engine from one socket. Never ends.
-pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
+/// Feeds the engine from one port. Never returns.
+pub(crate) async fn serve(core: Rc<Core>, port: Rc<DatagramPort>) {
     loop {
         if core.is_congested() {
             core.counters.congested.add(1);
@@ -37,10 +37,10 @@ pub(crate) async fn serve(core: Rc<Core>, port: Rc<UdpPort>) {
             continue;
         }
         match receive_batch(&core, &port) {
-            Ok(Some(backlog)) if core.pace.get().is_frequent() => {
-                linger::linger(&core, backlog).await;
+            Ok(Some(unread)) if core.arrivals.get().is_frequent() => {
+                adaptive_poll::poll(&core, unread).await;
             }
-            Ok(Some(Backlog::Likely)) => {}
+            Ok(Some(Unread::Likely)) => {}
             Ok(_) => {
                 if let Err(error) = port.readable().await {
                     pause(&core, &error).await;
@@ -57,14 +57,14 @@ async fn pause(core: &Core, error: &io::Error) {
     glommio::timer::sleep(PAUSE).await;
 }
 
-/// A turn because something is due, or mail waits: with what is there to be read, if anything is.
-/// The executor would look at the sockets only once nobody has anything to do; by then answers may
-/// have waited for so long that what they answer is sent again. Tells what [`receive_batch`] does.
-pub(crate) fn due_turn(core: &Core) -> Option<Backlog> {
+/// A turn because something is due, or mail waits; it takes the datagrams that are there, if any are.
+/// The executor looks at the sockets only when no task has anything to do; by then responses may have
+/// waited so long that their requests would be retransmitted. Returns what [`receive_batch`] does.
+pub(crate) fn due_turn(core: &Core) -> Option<Unread> {
     let mut received = None;
     if !core.is_congested() {
-        for port in core.udp_ports.iter().flatten() {
-            // What fails here is left to the port's own task, which meets it again and waits.
+        for port in core.datagram_ports.iter().flatten() {
+            // A failing socket is left to the port's own task, which meets the error again and waits.
             received = received.max(receive_batch(core, port).ok().flatten());
         }
     }
@@ -74,16 +74,16 @@ pub(crate) fn due_turn(core: &Core) -> Option<Backlog> {
     received
 }
 
-/// One turn with what is there; none when nothing is.
-fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
+/// One turn with the datagrams that are there; no turn if there are none.
+fn receive_batch(core: &Core, port: &DatagramPort) -> io::Result<Option<Unread>> {
     let mut batch = port.receive()?;
     if !batch.is_left() {
         return Ok(None);
     }
     let came = Instant::now();
-    let backlog = core.turn(|turn| {
+    let unread = core.turn(|turn| {
         let mut count = 0;
-        while count < receive::BATCH
+        while count < BATCH
             && let Some(received) = batch.next_datagram()
         {
             take(core, turn, port, &received);
@@ -93,16 +93,17 @@ fn receive_batch(core: &Core, port: &UdpPort) -> io::Result<Option<Backlog>> {
         core.counters.datagrams_received.add(count as u64);
         if batch.is_more_likely() {
             turn.expect_more();
-            Backlog::Likely
+            Unread::Likely
         } else {
-            Backlog::None
+            Unread::None
         }
     });
-    core.pace.set(core.pace.get().after(came, Instant::now()));
-    Ok(Some(backlog))
+    let arrivals = core.arrivals.get().after(came, Instant::now());
+    core.arrivals.set(arrivals);
+    Ok(Some(unread))
 }
 
-fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_>) {
+fn take(core: &Core, turn: &mut Turn<'_>, port: &DatagramPort, received: &Received<'_>) {
     core.counters
         .datagram_octets_received
         .add(received.bytes.len() as u64);
@@ -116,14 +117,18 @@ fn take(core: &Core, turn: &mut Turn<'_>, port: &UdpPort, received: &Received<'_
         return;
     }
     let flow = port.flow(received);
-    match junk::classify(received.bytes) {
-        Kind::Sip => turn.handle(Input::Datagram {
+    match classify(received.bytes) {
+        DatagramKind::Sip => turn.handle(Input::Datagram {
             flow,
             bytes: received.bytes,
         }),
-        Kind::Stun if turn.answer(flow, |out| stun::answer(received.bytes, received.peer, out)) => {
-            core.counters.stun_answered.add(1)
+        DatagramKind::Stun
+            if turn.respond(flow, |out| {
+                stun::respond(received.bytes, received.peer, out)
+            }) =>
+        {
+            core.counters.stun_answered.add(1);
         }
-        Kind::Stun | Kind::Filler => core.counters.datagrams_junk.add(1),
+        DatagramKind::Stun | DatagramKind::Keepalive => core.counters.datagrams_junk.add(1),
     }
 }

@@ -11,6 +11,7 @@
 //! delivered in the order it was sent, and none that the engine relies on is lost while the process
 //! lives; when more mail waits than a bound, the sockets are left unread until it is gone.
 
+mod adaptive_poll;
 mod alarms;
 mod boot;
 pub mod commander;
@@ -20,14 +21,14 @@ mod datagrams;
 mod descriptors;
 mod error;
 mod executor;
-mod linger;
 mod mesh;
 pub mod node;
-pub mod notify;
 mod plan;
 mod reload;
+pub mod service_manager;
 mod shard_core;
 pub mod signals;
+mod stop;
 mod streams;
 mod timekeeper;
 mod watchdog;
@@ -38,7 +39,7 @@ pub use error::BootError;
 pub use node::Node;
 pub use plan::ListenerPlan;
 pub use plan::NodePlan;
-pub use reload::Fresh;
+pub use reload::LoadedConfiguration;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

@@ -1,4 +1,4 @@
-//! The main task of a shard's core: what is made inside its own thread, and how it ends.
+//! The main task of a shard's core: what its thread makes, runs, and ends.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -9,16 +9,16 @@ use std::time::Instant;
 use glommio::Task;
 
 use crate::net::Limits;
+use crate::net::listener::ListenerSocket;
+use crate::net::listener::Port;
 use crate::net::readiness::Readiness;
-use crate::net::tcp::TcpPort;
-use crate::net::udp::UdpPort;
-use crate::runtime::boot::Share;
 use crate::runtime::core::Core;
 use crate::runtime::core::Sockets;
 use crate::runtime::datagrams;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::Woken;
 use crate::runtime::streams;
+use crate::runtime::streams::Acceptor;
 use crate::runtime::timekeeper;
 use crate::shard::Directory;
 use crate::shard::Options;
@@ -28,20 +28,20 @@ use crate::telemetry::CoreCounters;
 /// How long the readers of stream connections may take to notice that these have ended.
 const STREAMS_END: Duration = Duration::from_millis(500);
 
-/// All a shard's core is made of, ready to cross into its thread.
+/// The parts of a shard's core, ready to move into its thread.
 #[derive(Debug)]
 pub(crate) struct ShardCore {
     /// The engine's options.
     pub(crate) options: Options,
     /// Domains and accounts.
     pub(crate) directory: Arc<Directory>,
-    /// The engine's chance.
+    /// The seed of the engine's random numbers.
     pub(crate) seed: [u8; 32],
     /// Its sockets by listener.
-    pub(crate) shares: Vec<Share>,
-    /// Its waits beside the executor.
+    pub(crate) sockets: Vec<ListenerSocket>,
+    /// Waits of its thread beside the executor.
     pub(crate) readiness: Readiness,
-    /// Its way to the others.
+    /// Its mail to and from the other shards.
     pub(crate) mesh: Arc<Mesh>,
     /// What it counts.
     pub(crate) counters: Arc<CoreCounters>,
@@ -54,8 +54,8 @@ impl ShardCore {
     /// the sockets and the timer.
     pub(crate) async fn run(self) {
         let id = self.options.id;
-        let (core, tcp_ports) = self.assemble();
-        let tasks = serve(&core, tcp_ports);
+        let (core, acceptors) = self.assemble();
+        let tasks = serve(&core, acceptors);
         while poll_fn(|context| core.mesh.poll(id, context)).await == Woken::Work {
             datagrams::due_turn(&core);
             glommio::yield_if_needed().await;
@@ -68,41 +68,42 @@ impl ShardCore {
         end_streams(&core).await;
     }
 
-    fn assemble(self) -> (Rc<Core>, Vec<TcpPort>) {
-        let mut udp_ports = Vec::with_capacity(self.shares.len());
-        let mut tcp_ports = Vec::new();
-        for (listener, share) in (0u16..).zip(self.shares) {
-            udp_ports.push(match share {
-                Share::Udp(socket, bound) => {
-                    Some(Rc::new(UdpPort::new(socket, listener, bound, &self.limits)))
+    fn assemble(self) -> (Rc<Core>, Vec<Acceptor>) {
+        let mut datagram_ports = Vec::with_capacity(self.sockets.len());
+        let mut acceptors = Vec::new();
+        for (listener, socket) in (0u16..).zip(self.sockets) {
+            let mut datagram_port = None;
+            match socket.open(listener, &self.limits) {
+                Ok(Port::Datagram(port)) => datagram_port = Some(Rc::new(port)),
+                Ok(Port::Stream(socket)) => acceptors.push(Acceptor { listener, socket }),
+                Err(error) => {
+                    tracing::error!(%error, listener, "a listening socket cannot be used");
                 }
-                Share::Tcp(socket) => {
-                    tcp_ports.push(TcpPort::new(socket, listener));
-                    None
-                }
-            });
+            }
+            datagram_ports.push(datagram_port);
         }
         let id = self.options.id;
         let shard = Shard::new(self.options, self.directory, self.seed);
         let sockets = Sockets {
-            udp_ports,
+            datagram_ports,
             readiness: self.readiness,
             limits: self.limits,
         };
         let core = Core::new(id, shard, self.mesh, self.counters, sockets);
-        (core, tcp_ports)
+        (core, acceptors)
     }
 }
 
-fn serve(core: &Rc<Core>, tcp_ports: Vec<TcpPort>) -> Vec<Task<()>> {
+fn serve(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
     let mut tasks = vec![glommio::spawn_local(timekeeper::keep(Rc::clone(core)))];
-    for port in core.udp_ports.iter().flatten() {
+    for port in core.datagram_ports.iter().flatten() {
         let task = datagrams::serve(Rc::clone(core), Rc::clone(port));
         tasks.push(glommio::spawn_local(task));
     }
-    let has_streams = !tcp_ports.is_empty();
-    for port in tcp_ports {
-        tasks.push(glommio::spawn_local(streams::serve(Rc::clone(core), port)));
+    let has_streams = !acceptors.is_empty();
+    for acceptor in acceptors {
+        let task = streams::accept(Rc::clone(core), acceptor);
+        tasks.push(glommio::spawn_local(task));
     }
     if has_streams {
         tasks.push(glommio::spawn_local(streams::sweep(Rc::clone(core))));

@@ -1,14 +1,14 @@
-//! From stream connections to the engine: accepting, reading, and ending them.
+//! From stream connections to the engine: accepts, reads and ends them.
 
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::net::connection::Connection;
-use crate::net::framing::Arrival;
-use crate::net::framing::Inbound;
-use crate::net::tcp::TcpPort;
+use crate::net::stream::Arrival;
+use crate::net::stream::Framing;
+use crate::net::stream::StreamListener;
+use crate::net::stream::connection::Connection;
 use crate::runtime::core::Core;
 use crate::shard::Input;
 use crate::sip::Fault;
@@ -18,18 +18,28 @@ use crate::telemetry::Throttle;
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long nothing is accepted after accepting failed: descriptors do not come back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often a part of the streams is looked through for those that only take room.
+/// How often a part of the streams is searched for idle ones.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a stream is left unread while the core is congested.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);
 
-/// Accepts the connections of one listening socket. Never ends.
-pub(crate) async fn serve(core: Rc<Core>, port: TcpPort) {
+/// A listening socket of streams.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    /// The index of the listener in the configuration.
+    pub(crate) listener: u16,
+    /// The socket.
+    pub(crate) socket: Box<dyn StreamListener>,
+}
+
+/// Accepts the connections of one listening socket. Never returns.
+pub(crate) async fn accept(core: Rc<Core>, acceptor: Acceptor) {
+    let Acceptor { listener, socket } = acceptor;
     let mut warnings = Throttle::new(WARNING_INTERVAL);
     loop {
-        match port.accept().await {
-            Ok(Some(accepted)) => {
-                if let Some(connection) = core.turn(|turn| turn.admit(accepted, port.listener)) {
+        match socket.accept().await {
+            Ok(Some(stream)) => {
+                if let Some(connection) = core.turn(|turn| turn.admit(stream, listener)) {
                     glommio::spawn_local(read(Rc::clone(&core), connection)).detach();
                 }
             }
@@ -46,7 +56,7 @@ pub(crate) async fn serve(core: Rc<Core>, port: TcpPort) {
     }
 }
 
-/// Ends streams that only take room, again and again. Never ends.
+/// Ends idle streams, again and again. Never returns.
 pub(crate) async fn sweep(core: Rc<Core>) {
     loop {
         glommio::timer::sleep(SWEEP_INTERVAL).await;
@@ -56,9 +66,9 @@ pub(crate) async fn sweep(core: Rc<Core>) {
 
 /// Feeds the engine from one connection until it ends.
 async fn read(core: Rc<Core>, connection: Rc<Connection>) {
-    let mut inbound = Inbound::new(&core.limits);
-    while let Some(length) = next_octets(&core, &connection, &inbound).await {
-        if take(&core, &connection, &mut inbound, length).is_err() {
+    let mut framing = connection.framing(&core.limits);
+    while let Some(length) = next_octets(&core, &connection, framing.deadline()).await {
+        if take(&core, &connection, &mut *framing, length).is_err() {
             core.counters.connections_out_of_step.add(1);
             break;
         }
@@ -67,19 +77,22 @@ async fn read(core: Rc<Core>, connection: Rc<Connection>) {
     core.turn(|turn| turn.closed(connection.flow.connection));
 }
 
-/// Reads into the core's scratch; None at the end of the stream, whatever brought it about.
-async fn next_octets(core: &Core, connection: &Connection, inbound: &Inbound) -> Option<usize> {
+/// Reads into the core's scratch buffer, until `deadline` at most; None at the end of the stream,
+/// whatever the cause.
+async fn next_octets(
+    core: &Core,
+    connection: &Connection,
+    deadline: Option<Instant>,
+) -> Option<usize> {
     while core.is_congested() {
         core.counters.congested.add(1);
         glommio::timer::sleep(CONGESTION_PAUSE).await;
     }
-    let patience = inbound
-        .deadline()
-        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let patience = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     match connection.read(&core.scratch, patience).await {
         Ok(0) => None,
         Ok(_) if patience == Some(Duration::ZERO) => {
-            // There always is another octet, and never a message.
+            // The peer sends octets all the time, and never a whole message.
             core.counters.connections_timed_out.add(1);
             None
         }
@@ -97,21 +110,21 @@ async fn next_octets(core: &Core, connection: &Connection, inbound: &Inbound) ->
 fn take(
     core: &Core,
     connection: &Connection,
-    inbound: &mut Inbound,
+    framing: &mut dyn Framing,
     length: usize,
 ) -> Result<(), Fault> {
     let scratch = core.scratch.borrow();
     let flow = connection.flow;
     core.turn(|turn| {
         let now = turn.now();
-        inbound.take(&scratch[..length], now, |arrival| match arrival {
+        framing.take(&scratch[..length], now, &mut |arrival| match arrival {
             Arrival::Message(bytes) => {
-                connection.hear(now);
+                connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Datagram { flow, bytes });
             }
-            Arrival::Answer(bytes, answer) => {
-                connection.hear(now);
+            Arrival::Response(bytes, answer) => {
+                connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Answer {
                     flow,
@@ -121,7 +134,7 @@ fn take(
             }
             Arrival::Ping => {
                 core.counters.stream_pings.add(1);
-                turn.answer(flow, |out| {
+                turn.respond(flow, |out| {
                     out.extend_from_slice(b"\r\n");
                     true
                 });

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::fixed_hash::fnv1a;
-use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::checks::address_of_record;
 use crate::shard::checks::check_extensions;
@@ -36,8 +36,7 @@ use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::Denied;
 use crate::sip::header::Event;
-use crate::sip::message::Framing;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 use crate::sip::transaction::server::Arrival;
 use crate::sip::uri::Scheme;
 
@@ -66,7 +65,7 @@ impl Shard {
         &mut self,
         flow: Flow,
         octets: &[u8],
-        answer: Option<PlainAnswer<'_>>,
+        answer: Option<PlainResponse<'_>>,
         is_forwarded: bool,
         now: Instant,
         out: &mut Outbox,
@@ -74,12 +73,7 @@ impl Shard {
         if answer.is_some_and(|answer| self.handle_answer(&answer, &flow, now, out)) {
             return;
         }
-        let framing = if flow.transport.is_reliable() {
-            Framing::Stream
-        } else {
-            Framing::Datagram
-        };
-        let Ok(message) = Message::parse(octets, framing) else {
+        let Ok(message) = Message::parse(octets, flow.transport.framing()) else {
             self.counters.messages_unreadable += 1;
             return;
         };
@@ -316,9 +310,10 @@ impl Shard {
                 domain,
             });
         }
+        let port = uri.port.unwrap_or_else(|| flow.transport.default_port());
         let is_ourselves = uri
             .ip()
-            .is_some_and(|ip| self.is_local(SocketAddr::new(ip, uri.port.unwrap_or(5060)), flow));
+            .is_some_and(|ip| self.is_local(SocketAddr::new(ip, port), flow));
         if is_ourselves {
             Ok(Target::Server)
         } else {

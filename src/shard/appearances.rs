@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
-use crate::presence::appearance;
-use crate::presence::appearance::Appearance;
-use crate::presence::appearance::AppearanceState;
+use crate::presence::call::Appearance;
+use crate::presence::call::AppearanceState;
+use crate::presence::call::appearance;
 use crate::presence::document::call_info;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
-use crate::presence::subscription::Termination;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
+use crate::presence::policy::Privacy;
+use crate::presence::source::StateUpdate;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::bodies::Body;
@@ -330,7 +330,7 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        let said = Said::Appearance(Appearance {
+        let said = StateUpdate::Appearance(Appearance {
             index,
             state,
             party: None,

@@ -6,11 +6,11 @@
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
 use crate::presence::registration::Sequence;
-use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::admit::Identity;
 use crate::shard::admit::Target;

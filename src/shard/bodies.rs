@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use crate::presence::Aor;
 use crate::presence::Composed;
+use crate::presence::call::SpecificDialog;
+use crate::presence::composition::Style;
 use crate::presence::document;
 use crate::presence::document::View;
 use crate::presence::document::call_info;
-use crate::presence::rules::Style;
-use crate::presence::specific_dialog::SpecificDialog;
 use crate::shard::outbox::Outbox;
 
 /// The part of a body that all watchers with the same view share.
@@ -113,7 +113,7 @@ impl Bodies {
         view: View,
         out: &mut Outbox,
     ) -> Body {
-        render(aor, &dialog.narrowed(composed), view, out)
+        render(aor, &composed.narrowed_to(dialog), view, out)
     }
 
     /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3):

@@ -5,14 +5,15 @@ use std::time::Instant;
 use crate::presence::Aor;
 use crate::presence::Presentity;
 use crate::presence::composition::lamp;
-use crate::presence::contribution::Explained;
+use crate::presence::event::Termination;
 use crate::presence::policy::Handling;
-use crate::presence::subscription::Termination;
+use crate::presence::presentity::Explained;
 use crate::shard::Shard;
 use crate::shard::mail::Command;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::Reply;
 use crate::shard::mail::WatcherReport;
+use crate::shard::mail::WatcherState;
 use crate::shard::mail::Why;
 use crate::shard::outbox::Outbox;
 use crate::shard::subscription::Phase;
@@ -123,26 +124,27 @@ impl Shard {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
             Subject::List(list) if watcher.resource != Watcher::WHOLE => (
-                Some(list.aor().to_string()),
+                Some(list.aor().clone()),
                 list.resources.get(watcher.resource as usize)?.decision,
             ),
             _ => (None, subscription.decision),
         };
         Some(WatcherReport {
-            shard: self.options.id.0,
+            shard: self.options.id,
             watcher: text(entry.watcher_uri()),
-            package: subscription.package.token(),
-            flow: format!("{} {}", flow.transport.uri_parameter(), flow.peer),
+            package: subscription.package,
+            transport: flow.transport,
+            peer: flow.peer,
             target: text(entry.dialog.remote_target()),
             state: match (entry.is_cut, decision.handling) {
-                (true, _) => "no flow",
-                (_, Handling::Confirm) => "pending",
-                (_, Handling::PoliteBlock) => "polite-block",
+                (true, _) => WatcherState::NoFlow,
+                (_, Handling::Confirm) => WatcherState::Pending,
+                (_, Handling::PoliteBlock) => WatcherState::PoliteBlock,
                 _ => standing(subscription),
             },
             list,
-            rule: self.directory.rule_text(decision.rule).into_owned(),
-            privacy: decision.privacy as u8,
+            rule: self.directory.deciding_rule(decision.rule),
+            privacy: decision.privacy,
             profile: entry.profile.name.to_string(),
             notifies: subscription.version,
             remaining: subscription.expires_at.saturating_duration_since(now),
@@ -167,13 +169,13 @@ impl Shard {
     }
 }
 
-fn standing(subscription: &Subscription) -> &'static str {
+fn standing(subscription: &Subscription) -> WatcherState {
     if subscription.strikes > 0 || subscription.refusals > 0 {
-        "probation"
+        WatcherState::Probation
     } else if subscription.in_flight.is_some() {
-        "waiting"
+        WatcherState::Waiting
     } else {
-        "active"
+        WatcherState::Active
     }
 }
 
@@ -181,7 +183,7 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
     let composed = presentity.composed();
     let age = |contribution: Explained| Contribution {
         source: contribution.source,
-        says: contribution.says,
+        asserts: contribution.asserts,
         age: now.saturating_duration_since(contribution.since),
         remaining: contribution
             .until
@@ -189,11 +191,11 @@ fn explain(presentity: &Presentity, now: Instant) -> Why {
         decides: contribution.decides,
     };
     Why {
-        availability: composed.availability.to_string(),
-        basic: if composed.open { "open" } else { "closed" },
-        lamp: lamp(composed).as_str(),
+        availability: composed.availability,
+        is_open: composed.open,
+        lamp: lamp(composed),
         extended: composed.extended,
-        because: presentity.verdict(),
+        rule: presentity.rule(),
         contributions: presentity.explain(now).into_iter().map(age).collect(),
     }
 }

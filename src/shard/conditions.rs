@@ -4,8 +4,8 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::presence::specific_dialog::SpecificDialog;
-use crate::presence::subscription::Package;
+use crate::presence::call::SpecificDialog;
+use crate::presence::event::Package;
 use crate::shard::checks::inflates;
 use crate::shard::subscription::Subscription;
 use crate::sip::HeaderName;

@@ -20,9 +20,9 @@ use crate::presence::document::pidf_diff;
 use crate::presence::document::reginfo;
 use crate::presence::document::reginfo::ShownContacts;
 use crate::presence::document::rlmi;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
 use crate::presence::policy::Handling;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;
@@ -289,7 +289,7 @@ impl Shard {
         let watched = self.table.watched.get(post.watched.0 as usize)?;
         let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
         let narrowed = subscription.specific_dialog();
-        let narrowed = narrowed.map(|dialog| Arc::new(dialog.narrowed(composed)));
+        let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
         let shown = subscription.history.as_deref_mut()?;
         // After a SUBSCRIBE all is told, and when the phone may not have what it was sent.

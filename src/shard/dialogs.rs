@@ -51,7 +51,7 @@ impl Shard {
 
     /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
     fn check_not_ourselves<'d>(&self, dialog: &Dialog, flow: &Flow) -> Result<(), Refusal<'d>> {
-        let address = numeric_address(dialog.remote_target());
+        let address = numeric_address(dialog.remote_target(), flow.transport);
         if address.is_some_and(|address| self.is_local(address, flow)) {
             return Err(Refusal::Because(
                 Status::BAD_REQUEST,
@@ -130,7 +130,8 @@ impl Shard {
                 "CSeq Out Of Order",
             ));
         }
-        let (flow, before) = (request.flow, named_hop(&entry.dialog));
+        let flow = request.flow;
+        let before = named_hop(&entry.dialog, flow.transport);
         self.table.refresh_target(id, request.message)?;
         let Some(entry) = self.table.dialog(id) else {
             return Ok(false);
@@ -149,14 +150,14 @@ impl Shard {
         let Some(entry) = self.table.dialog(id) else {
             return false;
         };
-        let before = named_hop(&entry.dialog);
+        let way = *self.table.ways.of(entry.way);
+        let before = named_hop(&entry.dialog, way.flow.transport);
         if self.table.refresh_target(id, response).is_err() {
             return false;
         }
         let Some(entry) = self.table.dialog(id) else {
             return false;
         };
-        let way = *self.table.ways.of(entry.way);
         let moved = moved_hop(&way, before, &entry.dialog);
         match moved.filter(|moved| !self.is_local(*moved, &way.flow)) {
             Some(destination) => self.take_way(id, Way { destination, ..way }),

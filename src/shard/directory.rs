@@ -25,14 +25,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::presence::Aor;
+use crate::presence::composition::Rules;
+use crate::presence::composition::Style;
 use crate::presence::policy::Handling;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::policy::Privacy;
 use crate::presence::profile::DoNotDisturbLamp;
-use crate::presence::rules::Rules;
-use crate::presence::rules::Style;
-use crate::presence::subscription::Privacy;
 use crate::shard::directory::credentials::Credentials;
 use crate::shard::directory::decide::Groups;
 use crate::shard::directory::lists::Lists;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::presence::list::Resolved;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
+use crate::presence::event::list::Resolved;
+use crate::presence::source::StateUpdate;
 use crate::shard::Shard;
 use crate::shard::directory::Directory;
 use crate::shard::features::read_switch;
@@ -19,7 +19,7 @@ pub(crate) enum Enclosed {
     /// The resources to watch (RFC 5367).
     List(Arc<Resolved>),
     /// A feature of the presentity to switch (W:C9).
-    Switch(Said),
+    Switch(StateUpdate),
 }
 
 impl Enclosed {

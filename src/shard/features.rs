@@ -14,8 +14,8 @@ use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 use crate::presence::document::feature_event;
 use crate::presence::document::feature_event::FeatureCommand;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
+use crate::presence::source::StateUpdate;
 use crate::shard::Shard;
 use crate::shard::checks::check_encoding;
 use crate::shard::checks::content_type;
@@ -37,7 +37,7 @@ use crate::sip::Status;
 const OWNER_DELAY_MAX: Duration = Duration::from_millis(500);
 
 /// What the body of a SUBSCRIBE switches; None when there is none.
-pub(crate) fn read_switch<'d>(message: &Message<'_>) -> Result<Option<Said>, Refusal<'d>> {
+pub(crate) fn read_switch<'d>(message: &Message<'_>) -> Result<Option<StateUpdate>, Refusal<'d>> {
     if message.body().is_empty() {
         return Ok(None);
     }
@@ -53,11 +53,11 @@ pub(crate) fn read_switch<'d>(message: &Message<'_>) -> Result<Option<Said>, Ref
         _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
     })?;
     match command {
-        FeatureCommand::DoNotDisturb(is_on) => Ok(Some(Said::DoNotDisturb(is_on))),
+        FeatureCommand::DoNotDisturb(is_on) => Ok(Some(StateUpdate::DoNotDisturb(is_on))),
         FeatureCommand::Forward(forward) if forward.is_active && forward.target.is_empty() => {
             Err(Refusal::Because(Status::BAD_REQUEST, "Forwarded To Nobody"))
         }
-        FeatureCommand::Forward(forward) => Ok(Some(Said::Forward(forward))),
+        FeatureCommand::Forward(forward) => Ok(Some(StateUpdate::Forward(forward))),
     }
 }
 
@@ -95,7 +95,7 @@ impl Shard {
     pub(crate) fn switch(
         &mut self,
         id: SubscriptionId,
-        said: Said,
+        said: StateUpdate,
         now: Instant,
         out: &mut Outbox,
     ) {
@@ -131,7 +131,7 @@ impl Shard {
     pub(crate) fn handle_switch(
         &mut self,
         aor: Aor,
-        said: Said,
+        said: StateUpdate,
         reply_to: (ShardId, u32),
         now: Instant,
         out: &mut Outbox,

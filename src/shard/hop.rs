@@ -11,6 +11,7 @@ use crate::shard::respond::Request;
 use crate::shard::ways::Way;
 use crate::sip::Message;
 use crate::sip::StartLine;
+use crate::sip::Transport;
 use crate::sip::Uri;
 use crate::sip::dialog::Dialog;
 use crate::sip::emit;
@@ -129,7 +130,7 @@ pub(crate) fn next_hop(request: &Request<'_>, dialog: &Dialog) -> SocketAddr {
     if is_symmetric || flow.transport.is_reliable() {
         return flow.peer;
     }
-    named_hop(dialog)
+    named_hop(dialog, flow.transport)
         .and_then(|named| at_same_host(named, flow.peer))
         .unwrap_or(flow.peer)
 }
@@ -146,17 +147,17 @@ pub(crate) fn moved_hop(
     if way.flow.transport.is_reliable() || before != Some(way.destination) {
         return None;
     }
-    at_same_host(named_hop(dialog)?, way.destination)
+    at_same_host(named_hop(dialog, way.flow.transport)?, way.destination)
 }
 
 /// The address of the first hop that a dialog names, its first route or the remote target. None when
 /// it is no number, or the phone is bound to its flow (RFC 5626 §4.3).
-pub(crate) fn named_hop(dialog: &Dialog) -> Option<SocketAddr> {
+pub(crate) fn named_hop(dialog: &Dialog, transport: Transport) -> Option<SocketAddr> {
     let hop = dialog
         .first_route()
         .unwrap_or_else(|| dialog.remote_target());
     let is_bound = Uri::parse(hop).is_ok_and(|uri| uri.parameter("ob").is_some());
-    numeric_address(hop).filter(|_| !is_bound)
+    numeric_address(hop, transport).filter(|_| !is_bound)
 }
 
 /// A named address as one of the host that `seen` is of, with its IPv6 zone, which no URI has; None
@@ -166,7 +167,11 @@ fn at_same_host(named: SocketAddr, mut seen: SocketAddr) -> Option<SocketAddr> {
     (named.ip() == seen.ip()).then_some(seen)
 }
 
-pub(crate) fn numeric_address(uri: &[u8]) -> Option<SocketAddr> {
+/// The address that a URI names by number, with the transport's port if it names none.
+pub(crate) fn numeric_address(uri: &[u8], transport: Transport) -> Option<SocketAddr> {
     let uri = Uri::parse(uri).ok()?;
-    Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060)))
+    Some(SocketAddr::new(
+        uri.ip()?,
+        uri.port.unwrap_or_else(|| transport.default_port()),
+    ))
 }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::policy::Decision;
-use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::checks::any_address_of_record;
 use crate::shard::directory::Directory;

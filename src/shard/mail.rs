@@ -1,6 +1,7 @@
 //! What a shard is told: datagrams, mail from other shards, commands of the operator's side; and
 //! what it answers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -8,21 +9,27 @@ use std::time::Instant;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::Composed;
+use crate::presence::call::CallState;
+use crate::presence::composition::Availability;
 use crate::presence::composition::Extended;
-use crate::presence::contribution::EntityTag;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
+use crate::presence::event::Package;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::policy::DecidingRule;
+use crate::presence::policy::Privacy;
+use crate::presence::presentity::Assertion;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
 use crate::presence::registration::Binding;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
 use crate::presence::registration::Sequence;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
+use crate::presence::source::CallSource;
+use crate::presence::source::EntityTag;
+use crate::presence::source::Source;
+use crate::presence::source::StateUpdate;
 use crate::shard::directory::Directory;
 use crate::shard::flow::ConnectionId;
 use crate::shard::flow::Flow;
@@ -31,7 +38,8 @@ use crate::shard::lists::roster::Announcement;
 use crate::shard::lists::roster::WatchNumber;
 use crate::shard::shield::LoopReport;
 use crate::shard::shield::RefusalReport;
-use crate::sip::message::PlainAnswer;
+use crate::sip::Transport;
+use crate::sip::message::PlainResponse;
 
 /// Names a command so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +62,7 @@ pub enum Input<'a> {
         /// The octets.
         bytes: &'a [u8],
         /// What they say.
-        answer: PlainAnswer<'a>,
+        answer: PlainResponse<'a>,
     },
     /// A stream ended; what is bound to it has no way out any more (W:A6.8).
     Closed(ConnectionId),
@@ -178,14 +186,14 @@ pub enum Mail {
         /// About whom.
         aor: Aor,
         /// What.
-        said: Box<Said>,
+        said: Box<StateUpdate>,
     },
     /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
     Switch {
         /// Whose.
         aor: Aor,
         /// What.
-        said: Box<Said>,
+        said: Box<StateUpdate>,
         /// Which subscription of the sender waits for it.
         reply_to: (ShardId, u32),
     },
@@ -226,7 +234,7 @@ pub struct WatchersHere {
     /// The shard that has them.
     pub shard: ShardId,
     /// All of them, in the order of their ids.
-    pub watchers: Vec<Watcher>,
+    pub watchers: Vec<WatcherInfo>,
     /// Why some ended that were told before, by their ids.
     pub ended: Vec<(u64, WatcherEvent)>,
 }
@@ -297,7 +305,7 @@ pub enum Command {
         /// About whom.
         aor: Aor,
         /// What.
-        said: Said,
+        said: StateUpdate,
     },
     /// Everything known about a presentity: `lamplighter why`.
     Why(Aor),
@@ -320,7 +328,7 @@ impl Command {
     /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
     #[must_use]
     pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
-        let said = Said::Call {
+        let said = StateUpdate::Call {
             source: CallSource::CallState,
             call,
             expires: Some(expires),
@@ -354,15 +362,15 @@ pub enum Reply {
 #[derive(Clone, Debug)]
 pub struct Why {
     /// The composed state in one word.
-    pub availability: String,
-    /// `open` or `closed`.
-    pub basic: &'static str,
-    /// What the lamp of a dialog watcher shows: `confirmed`, `early`, `terminated`.
-    pub lamp: &'static str,
-    /// The same in the words of the domain's style; None in ours.
+    pub availability: Availability,
+    /// `basic`: open or closed.
+    pub is_open: bool,
+    /// What the lamp of a dialog watcher shows.
+    pub lamp: CallState,
+    /// The state in the words of the domain's style; None in the standard style.
     pub extended: Option<Extended>,
-    /// The rule that decided: `busy: a call is confirmed`.
-    pub because: String,
+    /// The rule that decided on the availability: `a call is confirmed`.
+    pub rule: &'static str,
     /// Every contribution.
     pub contributions: Vec<Contribution>,
 }
@@ -370,13 +378,13 @@ pub struct Why {
 /// One contribution, with ages instead of instants.
 #[derive(Clone, Debug)]
 pub struct Contribution {
-    /// `publish:5f3c...`
-    pub source: String,
-    /// In words.
-    pub says: String,
-    /// Since it was said.
+    /// The source.
+    pub source: Source,
+    /// What it asserts.
+    pub asserts: Assertion,
+    /// Time since it first asserted this.
     pub age: Duration,
-    /// Until it ends by itself; None when only another word of its source ends it.
+    /// Time until it expires; None when it stands until its source replaces it.
     pub remaining: Option<Duration>,
     /// Whether the composed state follows it.
     pub decides: bool,
@@ -386,29 +394,63 @@ pub struct Contribution {
 #[derive(Clone, Debug)]
 pub struct WatcherReport {
     /// The shard that holds it.
-    pub shard: u16,
+    pub shard: ShardId,
     /// The watcher's URI.
     pub watcher: String,
     /// The package.
-    pub package: &'static str,
-    /// `udp 10.0.0.7:5060`
-    pub flow: String,
-    /// Where NOTIFYs are addressed.
+    pub package: Package,
+    /// How NOTIFYs are sent.
+    pub transport: Transport,
+    /// The address they are sent to.
+    pub peer: SocketAddr,
+    /// The URI they are addressed to.
     pub target: String,
-    /// `active`, `pending`, `probation`, `waiting` (a NOTIFY is out), `no flow`.
-    pub state: &'static str,
+    /// How it stands.
+    pub state: WatcherState,
     /// The list it watches by; None for a subscription to the address itself.
-    pub list: Option<String>,
-    /// The rule that decided, in words.
-    pub rule: String,
-    /// What it is shown: 0 to 3.
-    pub privacy: u8,
+    pub list: Option<Aor>,
+    /// The rule that let it in.
+    pub rule: DecidingRule,
+    /// How much of a call it is shown.
+    pub privacy: Privacy,
     /// The profile of its User-Agent.
     pub profile: String,
     /// NOTIFYs sent.
     pub notifies: u32,
-    /// Until it ends without a refresh.
+    /// Time until it ends without a refresh.
     pub remaining: Duration,
     /// Call-ID.
     pub call_id: String,
+}
+
+/// How a subscription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatcherState {
+    /// Its watcher has all there is to know.
+    Active,
+    /// A NOTIFY is unanswered.
+    Waiting,
+    /// NOTIFYs failed lately.
+    Probation,
+    /// Nobody has decided about it (RFC 3856 §6.4).
+    Pending,
+    /// Its watcher is shown a state that never changes.
+    PoliteBlock,
+    /// The stream it came by ended; its phone has not come back.
+    NoFlow,
+}
+
+impl WatcherState {
+    /// In a word or two.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Waiting => "waiting",
+            Self::Probation => "probation",
+            Self::Pending => "pending",
+            Self::PoliteBlock => "polite-block",
+            Self::NoFlow => "no flow",
+        }
+    }
 }

@@ -107,7 +107,7 @@ use crate::shard::wheel::Wheel;
 use crate::shard::winfo::WatcherInfos;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::ReplayWindows;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 use crate::sip::random::Random;
 use crate::sip::transaction::server::ServerTransactions;
 
@@ -244,7 +244,7 @@ impl Shard {
         match input {
             Input::Datagram { flow, bytes } => {
                 if !self.postpone(flow, bytes, now, out) {
-                    let answer = PlainAnswer::read(bytes);
+                    let answer = PlainResponse::read(bytes);
                     self.handle_octets(flow, bytes, answer, false, now, out);
                 }
             }
@@ -344,7 +344,7 @@ impl Shard {
     fn handle_mail(&mut self, mail: Mail, now: Instant, out: &mut Outbox) {
         match mail {
             Mail::Misdirected { flow, bytes } => {
-                let answer = PlainAnswer::read(&bytes);
+                let answer = PlainResponse::read(&bytes);
                 self.handle_octets(flow, &bytes, answer, true, now, out);
             }
             Mail::Transmit { flow, bytes } => {

@@ -85,7 +85,7 @@ impl LocalOrigin {
     /// (W:A4.7).
     pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
         let name = self.sent_by.as_bytes().get(..self.name_octets);
-        port.unwrap_or(5060) == self.port
+        port.unwrap_or_else(|| self.transport.default_port()) == self.port
             && name.is_some_and(|name| host.eq_ignore_ascii_case(name))
     }
 
@@ -93,14 +93,14 @@ impl LocalOrigin {
         // A zone is the host's own business: no URI and no Via has one (RFC 4007 §11.2).
         let address = SocketAddr::new(flow.local.ip(), flow.local.port());
         let sent_by = advertised.unwrap_or_else(|| address.to_string());
-        let parameter = if flow.transport == Transport::Udp {
-            ""
-        } else {
-            ";transport=tcp"
+        // A URI without this parameter means UDP (RFC 3261 §19.1.1).
+        let parameter = match flow.transport {
+            Transport::Udp => String::new(),
+            other => format!(";transport={}", other.uri_parameter()),
         };
         let (name, port) = match sent_by.rsplit_once(':') {
             Some((name, digits)) if !digits.contains(']') => (name, digits.parse().unwrap_or(0)),
-            _ => (sent_by.as_str(), 5060),
+            _ => (sent_by.as_str(), flow.transport.default_port()),
         };
         let name_octets = name.len();
         let contact = format!("<sip:{sent_by}{parameter}>").into_bytes();

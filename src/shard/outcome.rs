@@ -21,7 +21,7 @@ use crate::sip::Message;
 use crate::sip::Method;
 use crate::sip::header::list_items;
 use crate::sip::header::retry_after;
-use crate::sip::message::PlainAnswer;
+use crate::sip::message::PlainResponse;
 use crate::sip::transaction::client::Due;
 
 /// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes
@@ -178,7 +178,7 @@ impl Shard {
     /// A plain 200 to a NOTIFY of ours; false when it is to something else.
     pub(crate) fn handle_answer(
         &mut self,
-        answer: &PlainAnswer<'_>,
+        answer: &PlainResponse<'_>,
         flow: &Flow,
         now: Instant,
         out: &mut Outbox,

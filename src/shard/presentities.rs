@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::Presentity;
-use crate::presence::statement::Said;
+use crate::presence::source::StateUpdate;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::directory::Directory;
@@ -166,7 +166,13 @@ impl Shard {
 
     /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
     /// is no room for it; another owner is not waited for.
-    pub(crate) fn say(&mut self, aor: Aor, said: Said, now: Instant, out: &mut Outbox) -> bool {
+    pub(crate) fn say(
+        &mut self,
+        aor: Aor,
+        said: StateUpdate,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
         let owner = Self::owner(&aor, self.options.shards);
         if owner == self.options.id {
             return self.take_statement(&aor, said, now, out);
@@ -180,7 +186,7 @@ impl Shard {
     pub(crate) fn take_statement(
         &mut self,
         aor: &Aor,
-        said: Said,
+        said: StateUpdate,
         now: Instant,
         out: &mut Outbox,
     ) -> bool {

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use crate::presence::Aor;
-use crate::presence::contribution::EntityTag;
 use crate::presence::document;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
-use crate::presence::publication::Condition;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
-use crate::presence::subscription::Package;
+use crate::presence::event::Package;
+use crate::presence::presentity::Condition;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
+use crate::presence::source::EntityTag;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::admit::Identity;

@@ -13,13 +13,13 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::Aor;
+use crate::presence::event::ExpiryLimits;
+use crate::presence::event::TooBrief;
 use crate::presence::registration::Binding;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::CONTACTS_MAX;
 use crate::presence::registration::URI_OCTETS_MAX;
-use crate::presence::statement::Said;
-use crate::presence::subscription::ExpiryLimits;
-use crate::presence::subscription::TooBrief;
+use crate::presence::source::StateUpdate;
 use crate::shard::Shard;
 use crate::shard::admit::Target;
 use crate::shard::checks::address_of_record;
@@ -103,11 +103,11 @@ impl Shard {
     ) -> Result<(), Refusal<'d>> {
         let (said, granted) = match change_of(request.message, domain)? {
             BindingChange::Query => (None, Vec::new()),
-            BindingChange::Clear => (Some(Said::Unregistered), Vec::new()),
+            BindingChange::Clear => (Some(StateUpdate::Unregistered), Vec::new()),
             BindingChange::Bind(bindings) => {
                 let contacts = bindings.iter();
                 let contacts = contacts.map(|binding| (binding.uri.clone(), binding.expires));
-                (Some(Said::Registered(contacts.collect())), bindings)
+                (Some(StateUpdate::Registered(contacts.collect())), bindings)
             }
         };
         if let Some(said) = said

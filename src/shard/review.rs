@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::presence::event::Termination;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
-use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::Timer;
 use crate::shard::directory::Directory;

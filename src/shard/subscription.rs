@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::presence::call::SpecificDialog;
 use crate::presence::document::View;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
-use crate::presence::specific_dialog::SpecificDialog;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Termination;
 use crate::shard::appearances::Seizure;
 use crate::shard::conditions::Terms;
 use crate::shard::content::Shown;

@@ -21,13 +21,13 @@ use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::document::watcherinfo;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Termination;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
-use crate::presence::watcher::WatcherStatus;
 use crate::shard::Shard;
 use crate::shard::bodies::Body;
 use crate::shard::flow::ShardId;
@@ -76,7 +76,7 @@ pub(crate) struct WatcherInfos {
 struct Followed {
     subscriptions: Vec<SubscriptionId>,
     /// By shard, in the order of their ids; None while it has not answered.
-    watchers: Vec<Option<Vec<Watcher>>>,
+    watchers: Vec<Option<Vec<WatcherInfo>>>,
 }
 
 /// Somebody whose subscription ended before anybody decided about it.
@@ -84,7 +84,7 @@ struct Followed {
 struct Waiting {
     topic: Topic,
     identity: Identity,
-    watcher: Watcher,
+    watcher: WatcherInfo,
     until: Instant,
 }
 
@@ -93,7 +93,7 @@ struct Waiting {
 pub(crate) struct Audience {
     topic: Topic,
     /// Watchers that are gone, which is told once.
-    gone: Vec<Watcher>,
+    gone: Vec<WatcherInfo>,
 }
 
 impl Audience {
@@ -230,7 +230,7 @@ impl Shard {
                     watcher.event = event_after(&before[place], watcher);
                 }
             }
-            let is_here = |watcher: &Watcher| {
+            let is_here = |watcher: &WatcherInfo| {
                 watchers
                     .binary_search_by_key(&watcher.id, |it| it.id)
                     .is_ok()
@@ -415,11 +415,11 @@ impl Shard {
     }
 
     /// The watchers of this shard, in the order of their ids.
-    fn watchers_here(&mut self, topic: &Topic) -> Vec<Watcher> {
+    fn watchers_here(&mut self, topic: &Topic) -> Vec<WatcherInfo> {
         let (aor, package) = topic;
         let watched = self.table.watched_by_aor(aor);
         let here = watched.map_or(&[][..], |watched| &watched.watchers);
-        let mut watchers: Vec<Watcher> = here
+        let mut watchers: Vec<WatcherInfo> = here
             .iter()
             .filter_map(|watcher| self.watcher(watcher.subscription, watcher.resource, *package))
             .collect();
@@ -436,7 +436,7 @@ impl Shard {
     }
 
     /// A watcher, as the presentity may know it; None for one that is none, or of another package.
-    fn watcher(&self, id: SubscriptionId, resource: u32, package: Package) -> Option<Watcher> {
+    fn watcher(&self, id: SubscriptionId, resource: u32, package: Package) -> Option<WatcherInfo> {
         let subscription = self.table.subscription(id)?;
         if subscription.package != package || subscription.phase != Phase::Active {
             return None;
@@ -455,7 +455,7 @@ impl Shard {
             Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
         };
         let entry = self.table.dialog(subscription.dialog)?;
-        Some(Watcher {
+        Some(WatcherInfo {
             id: self.watcher_id(id, number)?,
             status,
             event: WatcherEvent::Subscribe,
@@ -504,7 +504,7 @@ impl Shard {
         ) else {
             return;
         };
-        let watcher = Watcher {
+        let watcher = WatcherInfo {
             status: WatcherStatus::Waiting,
             event: WatcherEvent::Timeout,
             ..watcher
@@ -573,7 +573,7 @@ impl Shard {
 }
 
 /// What brought a watcher to where it is from where it was (RFC 3857 §4.7.1).
-fn event_after(before: &Watcher, now: &Watcher) -> WatcherEvent {
+fn event_after(before: &WatcherInfo, now: &WatcherInfo) -> WatcherEvent {
     match (before.status, now.status) {
         (was, is) if was == is => before.event,
         (WatcherStatus::Pending, WatcherStatus::Active) => WatcherEvent::Approved,
@@ -582,7 +582,7 @@ fn event_after(before: &Watcher, now: &Watcher) -> WatcherEvent {
 }
 
 /// How many of the watchers, from the first, go into one document.
-fn fitting(watchers: &[Watcher]) -> usize {
+fn fitting(watchers: &[WatcherInfo]) -> usize {
     let mut octets = 0;
     watchers
         .iter()
@@ -599,8 +599,8 @@ fn fitting(watchers: &[Watcher]) -> usize {
 mod tests {
     use super::*;
 
-    fn watcher(id: u64, status: WatcherStatus, uri: &str) -> Watcher {
-        Watcher {
+    fn watcher(id: u64, status: WatcherStatus, uri: &str) -> WatcherInfo {
+        WatcherInfo {
             id,
             status,
             event: WatcherEvent::Subscribe,
@@ -612,7 +612,7 @@ mod tests {
     /// W:B4.3, A6.4
     #[test]
     fn a_document_lists_a_thousand_and_fits_a_datagram() {
-        let many = |count: u64, uri: &str| -> Vec<Watcher> {
+        let many = |count: u64, uri: &str| -> Vec<WatcherInfo> {
             (0..count)
                 .map(|id| watcher(id, WatcherStatus::Active, uri))
                 .collect()
@@ -638,7 +638,7 @@ mod tests {
     fn an_event_says_what_happened_last() {
         use WatcherStatus::Active;
         use WatcherStatus::Pending;
-        let approved = Watcher {
+        let approved = WatcherInfo {
             event: WatcherEvent::Approved,
             ..watcher(1, Active, "")
         };

@@ -1,19 +1,51 @@
-//! The transports SIP runs over, as Via and URI parameters name them (RFC 3261 §18, RFC 7118).
+//! The transports that SIP runs over, as Via headers and URI parameters name them (RFC 3261 §18,
+//! RFC 7118).
+//!
+//! Via headers of a request that came through proxies name transports that this server does not
+//! serve itself; hence there are more here than `net` has files.
+
+use crate::sip::message::Framing;
 
 /// How a message travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// One message a datagram.
+    /// One message in each datagram.
     Udp,
-    /// Messages framed by Content-Length on a byte stream.
+    /// Messages on a byte stream, framed by Content-Length.
     Tcp,
+    /// As TCP, encrypted.
+    Tls,
+    /// One message in each WebSocket message.
+    Ws,
+    /// As WebSocket, encrypted.
+    Wss,
 }
 
 impl Transport {
-    /// Whether the transport itself retransmits: no Timer E, J or K then (RFC 3261 §17).
+    const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+
+    /// The transport that a Via header's token names, in any case.
+    #[must_use]
+    pub fn from_via_token(token: &[u8]) -> Option<Self> {
+        let is_named =
+            |transport: &Self| transport.via_token().as_bytes().eq_ignore_ascii_case(token);
+        Self::ALL.into_iter().find(is_named)
+    }
+
+    /// Whether the transport itself retransmits: no Timer E, J or K then (RFC 3261 §17). All
+    /// reliable transports are connections.
     #[must_use]
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        !matches!(self, Self::Udp)
+    }
+
+    /// What a message's end is found by.
+    #[must_use]
+    pub const fn framing(self) -> Framing {
+        match self {
+            Self::Udp | Self::Ws | Self::Wss => Framing::Datagram,
+            Self::Tcp | Self::Tls => Framing::Stream,
+        }
     }
 
     /// The token of a Via header: `UDP`.
@@ -22,21 +54,49 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 
-    /// The value of a URI's `transport` parameter: `udp`.
+    /// The value of a URI's `transport` parameter: `udp`. RFC 7118 §5.1 has one for WebSockets,
+    /// encrypted or not.
     #[must_use]
     pub const fn uri_parameter(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws | Self::Wss => "ws",
         }
     }
 
-    /// The port meant when a URI or sent-by names none (RFC 3261 §19.1.2).
+    /// The port meant when a URI or sent-by names none (RFC 3261 §19.1.2, RFC 7118 §5.1).
     #[must_use]
     pub const fn default_port(self) -> u16 {
-        5060
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_via_token_is_read_in_any_case() {
+        for transport in Transport::ALL {
+            let token = transport.via_token();
+            for token in [token.to_owned(), token.to_lowercase()] {
+                let read = Transport::from_via_token(token.as_bytes());
+                assert_eq!(read, Some(transport));
+            }
+        }
+        assert_eq!(Transport::from_via_token(b"SCTP"), None);
     }
 }

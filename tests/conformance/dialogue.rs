@@ -46,7 +46,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use lamplighter::presence::statement::Said;
+use lamplighter::presence::source::StateUpdate;
 use lamplighter::sip::Transport;
 
 use crate::shorthand::Sentence;
@@ -127,7 +127,7 @@ pub(crate) enum Action {
         /// About whom.
         aor: String,
         /// What.
-        said: Said,
+        said: StateUpdate,
     },
     /// The operator reloads the configuration, which is this text now.
     Reload(String),

@@ -15,42 +15,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lamplighter::presence::CallDialog;
-use lamplighter::presence::appearance::Appearance;
-use lamplighter::presence::appearance::AppearanceState;
+use lamplighter::presence::call::Appearance;
+use lamplighter::presence::call::AppearanceState;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
-use lamplighter::presence::contribution::Statement;
-use lamplighter::presence::features::Forward;
-use lamplighter::presence::features::ForwardKind;
-use lamplighter::presence::messages::Counts;
-use lamplighter::presence::messages::MessageClass;
-use lamplighter::presence::messages::Messages;
-use lamplighter::presence::statement::CallSource;
-use lamplighter::presence::statement::Said;
+use lamplighter::presence::source::CallSource;
+use lamplighter::presence::source::Forward;
+use lamplighter::presence::source::ForwardKind;
+use lamplighter::presence::source::MessageClass;
+use lamplighter::presence::source::MessageCounts;
+use lamplighter::presence::source::Messages;
+use lamplighter::presence::source::RichPresence;
+use lamplighter::presence::source::StateUpdate;
 
 use crate::reading::duration;
 
 /// Reads what follows the address of record.
-pub(crate) fn parse(words: &[&str]) -> Result<Said, String> {
+pub(crate) fn parse(words: &[&str]) -> Result<StateUpdate, String> {
     match words {
-        ["dnd", state] => Ok(Said::DoNotDisturb(is_on(state)?)),
-        ["forward", kind, target] => Ok(Said::Forward(forward(kind, target)?)),
-        ["note", "off"] => Ok(Said::Note(None)),
-        ["note", text @ ..] if !text.is_empty() => Ok(Said::Note(Some(text.join(" ").into()))),
-        ["messages", "off"] => Ok(Said::Messages(None)),
-        ["messages", counts] => Ok(Said::Messages(Some(messages(counts)?))),
+        ["dnd", state] => Ok(StateUpdate::DoNotDisturb(is_on(state)?)),
+        ["forward", kind, target] => Ok(StateUpdate::Forward(forward(kind, target)?)),
+        ["note", "off"] => Ok(StateUpdate::Note(None)),
+        ["note", text @ ..] if !text.is_empty() => {
+            Ok(StateUpdate::Note(Some(text.join(" ").into())))
+        }
+        ["messages", "off"] => Ok(StateUpdate::Messages(None)),
+        ["messages", counts] => Ok(StateUpdate::Messages(Some(messages(counts)?))),
         ["lamp", state, rest @ ..] => lamp(state, rest),
         ["registered", uri, seconds] => {
             let seconds = seconds.parse().map_err(|_| "how many seconds?")?;
             let contact = ((*uri).into(), Duration::from_secs(seconds));
-            Ok(Said::Registered(vec![contact]))
+            Ok(StateUpdate::Registered(vec![contact]))
         }
-        ["presence", "off"] => Ok(Said::Presence(None)),
-        ["presence", basic, activities @ ..] => Ok(Said::Presence(Some(Statement {
+        ["presence", "off"] => Ok(StateUpdate::Presence(None)),
+        ["presence", basic, activities @ ..] => Ok(StateUpdate::Presence(Some(RichPresence {
             open: Some(is_open(basic)?),
             activities: activities.iter().map(|name| (*name).into()).collect(),
-            ..Statement::default()
+            ..RichPresence::default()
         }))),
         ["appearance", index, state, party @ ..] => appearance(index, state, party),
         _ => Err("say what?".to_owned()),
@@ -93,10 +95,10 @@ fn forward(kind: &str, target: &str) -> Result<Forward, String> {
 fn messages(counts: &str) -> Result<Messages, String> {
     let (new, old) = counts.split_once('/').ok_or("<new>/<old>")?;
     let number = |text: &str| text.parse().map_err(|_| "not a number".to_owned());
-    let counts = Counts {
+    let counts = MessageCounts {
         new: number(new)?,
         old: number(old)?,
-        ..Counts::default()
+        ..MessageCounts::default()
     };
     Ok(Messages {
         are_waiting: counts.new > 0,
@@ -105,7 +107,7 @@ fn messages(counts: &str) -> Result<Messages, String> {
     })
 }
 
-fn lamp(state: &str, rest: &[&str]) -> Result<Said, String> {
+fn lamp(state: &str, rest: &[&str]) -> Result<StateUpdate, String> {
     let state = match state {
         "early" => Some(CallState::Early),
         "confirmed" => Some(CallState::Confirmed),
@@ -133,14 +135,14 @@ fn lamp(state: &str, rest: &[&str]) -> Result<Said, String> {
             remote_is_private: false,
         })
     });
-    Ok(Said::Call {
+    Ok(StateUpdate::Call {
         source: CallSource::Operator,
         call,
         expires,
     })
 }
 
-fn appearance(index: &str, state: &str, party: &[&str]) -> Result<Said, String> {
+fn appearance(index: &str, state: &str, party: &[&str]) -> Result<StateUpdate, String> {
     const STATES: [AppearanceState; 9] = [
         AppearanceState::Idle,
         AppearanceState::Seized,
@@ -154,7 +156,7 @@ fn appearance(index: &str, state: &str, party: &[&str]) -> Result<Said, String> 
     ];
     let state = STATES.into_iter().find(|known| known.as_str() == state);
     let party = party.join(" ");
-    Ok(Said::Appearance(Appearance {
+    Ok(StateUpdate::Appearance(Appearance {
         index: index.parse().map_err(|_| "which appearance?")?,
         state: state.ok_or("what does it do?")?,
         party: party.strip_prefix("party=").map(Into::into),

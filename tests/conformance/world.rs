@@ -21,7 +21,7 @@ use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
-use lamplighter::presence::statement::Said;
+use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Directory;
@@ -40,7 +40,7 @@ use lamplighter::shard::shield::LoopReport;
 use lamplighter::shard::shield::Rate;
 use lamplighter::shard::shield::ShieldOptions;
 use lamplighter::sip::Transport;
-use lamplighter::sip::message::PlainAnswer;
+use lamplighter::sip::message::PlainResponse;
 
 use crate::dialogue::Peer;
 
@@ -134,9 +134,10 @@ impl World {
 
     /// A peer's message arrives on a shard.
     pub(crate) fn receive(&mut self, peer: Peer, shard: usize, bytes: &[u8]) {
-        let connection = match peer.transport {
-            Transport::Udp => ConnectionId::default(),
-            Transport::Tcp => self.connection(peer.address, shard),
+        let connection = if peer.transport.is_reliable() {
+            self.connection(peer.address, shard)
+        } else {
+            ConnectionId::default()
         };
         let local = local(peer.address);
         let flow = Flow {
@@ -147,7 +148,7 @@ impl World {
             peer: peer.address,
         };
         // As the framing of a stream hands it on.
-        let answer = PlainAnswer::cut(bytes).filter(|_| peer.transport.is_reliable());
+        let answer = PlainResponse::cut(bytes).filter(|_| peer.transport.is_reliable());
         let input = match answer {
             Some((answer, _)) => Input::Answer {
                 flow,
@@ -188,7 +189,9 @@ impl World {
             Some("ringing") => Some(call(CallState::Early)),
             Some("busy") => Some(call(CallState::Confirmed)),
             None | Some("idle") => None,
-            Some("dnd") => return self.say(aor.as_str(), Said::CallStateDoNotDisturb(expires)),
+            Some("dnd") => {
+                return self.say(aor.as_str(), StateUpdate::CallStateDoNotDisturb(expires));
+            }
             Some(_) => return Err("ringing, busy, dnd or idle?".to_owned()),
         };
         let call = call.map(Arc::new);
@@ -196,7 +199,7 @@ impl World {
     }
 
     /// The operator says something about somebody.
-    pub(crate) fn say(&mut self, aor: &str, said: Said) -> Result<(), String> {
+    pub(crate) fn say(&mut self, aor: &str, said: StateUpdate) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
         self.command(&aor.clone(), Command::Say { aor, said })
     }

@@ -10,7 +10,7 @@ use lamplighter::sip::Method;
 use lamplighter::sip::StartLine;
 use lamplighter::sip::header::list_items;
 use lamplighter::sip::message::Framing;
-use lamplighter::sip::message::PlainAnswer;
+use lamplighter::sip::message::PlainResponse;
 
 /// As phones, SBCs and proxies answer: in their own order, spelling and mood.
 const SEEDS: &[&str] = &[
@@ -43,11 +43,11 @@ fn in_a_hurry_the_same_is_read() {
         for _ in 0..random.below(4) {
             damage(&mut octets, &seeds, &mut random);
         }
-        if let Some(answer) = PlainAnswer::read(&octets) {
+        if let Some(answer) = PlainResponse::read(&octets) {
             agree(&octets, Framing::Datagram, &answer);
             plain += 1;
         }
-        if let Some((answer, length)) = PlainAnswer::cut(&octets) {
+        if let Some((answer, length)) = PlainResponse::cut(&octets) {
             let message = agree(&octets[..length], Framing::Stream, &answer);
             assert_eq!(message.bytes().len(), length);
         }
@@ -57,7 +57,7 @@ fn in_a_hurry_the_same_is_read() {
 
 /// The whole message, which says what the answer does, and nothing beside that the engine wants to
 /// know of a 200.
-fn agree<'a>(octets: &'a [u8], framing: Framing, answer: &PlainAnswer<'_>) -> Message<'a> {
+fn agree<'a>(octets: &'a [u8], framing: Framing, answer: &PlainResponse<'_>) -> Message<'a> {
     let text = octets.escape_ascii();
     let message = Message::parse(octets, framing).unwrap();
     let StartLine::Response { code: 200, .. } = message.start_line() else {

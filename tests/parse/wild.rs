@@ -171,7 +171,7 @@ fn streams_are_cut_alike_however_they_arrive() {
                 let taken = match next_frame(&buffer, &LIMITS).unwrap() {
                     Frame::Incomplete => break,
                     Frame::Ping(octets) | Frame::Filler(octets) => octets,
-                    Frame::Message(octets) | Frame::Answer(octets, _) => {
+                    Frame::Message(octets) | Frame::Response(octets, _) => {
                         cut.push(buffer[..octets].to_vec());
                         octets
                     }
@@ -281,7 +281,7 @@ fn judge(octets: &[u8]) {
         }
     }
     match next_frame(octets, &LIMITS) {
-        Ok(Frame::Message(length) | Frame::Answer(length, _)) => {
+        Ok(Frame::Message(length) | Frame::Response(length, _)) => {
             // Framing and reading agree where the message ends.
             let message = Message::parse(&octets[..length], Framing::Stream).unwrap();
             assert_eq!(message.bytes().len(), length);

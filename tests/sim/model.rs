@@ -76,7 +76,7 @@ enum Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     /// A source said so, or withdrew its publication: nobody can bring it back.
-    Said,
+    StateUpdate,
     /// A full document does not name it any more: its own publication may, others may not.
     Omitted,
     /// An unanswered leg whose dialog is over, or one whose publication ran out: only an answered call comes back.
@@ -299,7 +299,7 @@ impl Presentity {
         self.statements.is_known_by_calls |= matches!(publication.content, Content::Legs(_));
         let number = publication.number;
         if intent.expires == 0 && intent.condition.is_some() {
-            self.bury(publication, Ending::Said, now);
+            self.bury(publication, Ending::StateUpdate, now);
             return Ok(());
         }
         if intent.expires == 0 {
@@ -437,7 +437,7 @@ impl Presentity {
             .map(|(old, state, publication)| Tombstone {
                 dialog: None,
                 ending: match state {
-                    State::Confirmed => Ending::Said,
+                    State::Confirmed => Ending::StateUpdate,
                     _ => Ending::RanOut,
                 },
                 key: old,
@@ -448,7 +448,7 @@ impl Presentity {
         self.tombstones.push(Tombstone {
             key,
             dialog: Some((leg.id.clone(), publisher)),
-            ending: Ending::Said,
+            ending: Ending::StateUpdate,
             publication: number,
             until,
         });
@@ -570,7 +570,7 @@ impl Tombstone {
             return true;
         }
         let applies = match self.ending {
-            Ending::Said => true,
+            Ending::StateUpdate => true,
             Ending::Omitted => self.publication != publication,
             Ending::RanOut => is_unanswered,
         };

@@ -13,6 +13,7 @@ mod plot;
 mod summary;
 mod watchers;
 
+use crate::invariants::Answer;
 use crate::invariants::Bounds;
 use crate::invariants::Checker;
 use crate::invariants::Violation;
@@ -43,7 +44,7 @@ use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
 use lamplighter::shard::Token;
-use lamplighter::sip::message::PlainAnswer;
+use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
 use node::core;
 use std::collections::HashMap;
@@ -128,7 +129,7 @@ enum Phase {
 /// What a command asked, to judge its reply.
 #[derive(Debug)]
 enum Asked {
-    Said,
+    StateUpdate,
     Reload,
     Watchers,
     Why(usize),
@@ -388,7 +389,7 @@ impl World {
         };
         let bytes = &**octets;
         // As the framing of a stream hands it on.
-        let answer = PlainAnswer::cut(bytes).filter(|_| flow.transport.is_reliable());
+        let answer = PlainResponse::cut(bytes).filter(|_| flow.transport.is_reliable());
         let input = match answer {
             Some((answer, _)) => Input::Answer {
                 flow,
@@ -410,7 +411,11 @@ impl World {
             (Some(status), "NOTIFY") => {
                 // In an answer to our NOTIFY we are From, the phone is To.
                 let key = dialog_key(text, "To", "From");
-                self.bench.checker.notify_answered(now, &key, cseq, status);
+                let answer = Answer {
+                    status,
+                    retry_after: text.one("Retry-After").and_then(|it| it.parse().ok()),
+                };
+                self.bench.checker.notify_answered(now, &key, cseq, answer);
                 Context::Other
             }
             (None, "PUBLISH") => Context::Publish((text.call_id().to_owned(), cseq)),

@@ -1,11 +1,11 @@
 //! Groups, lists, policies, and what domains and accounts say about them.
 
 use super::*;
-use crate::presence::list::ListStyle;
+use crate::presence::composition::Style;
+use crate::presence::event::Package;
+use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
-use crate::presence::rules::Style;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
+use crate::presence::policy::Privacy;
 use crate::shard::Directory;
 use crate::shard::directory::decide::Watcher;
 
@@ -197,11 +197,11 @@ fn policies_are_converted_in_their_order() {
         );
     }
     assert_eq!(
-        plan.directory.rule_text(1),
+        plan.directory.deciding_rule(1).to_string(),
         "policy 1: listed watches 102: allow, privacy 2"
     );
     assert_eq!(
-        plan.directory.rule_text(4),
+        plan.directory.deciding_rule(4).to_string(),
         "policy 4: self watches * (reg): polite-block"
     );
 }

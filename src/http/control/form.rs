@@ -131,7 +131,10 @@ impl Form {
         name: &'static str,
         directory: &Directory,
     ) -> Result<Aor, Refusal> {
-        Ok(crate::http::aor::resolve(self.required(name)?, directory)?)
+        Ok(crate::http::control::aor::resolve(
+            self.required(name)?,
+            directory,
+        )?)
     }
 }
 

@@ -2,16 +2,16 @@
 //! lasts until the configuration is read again or the process ends.
 
 use crate::http::Site;
+use crate::http::answer::table::Table;
+use crate::http::answer::table::visible;
 use crate::http::control;
 use crate::http::control::form::Form;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
-use crate::http::table::Table;
-use crate::http::table::visible;
 use crate::presence::Aor;
-use crate::presence::list::ListStyle;
-use crate::presence::list::Resolved;
-use crate::presence::list::RosterKind;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::RosterKind;
 use crate::shard::Directory;
 use crate::shard::directory::lists::ListFault;
 use crate::shard::directory::lists::StoredList;

@@ -1,13 +1,13 @@
 //! `GET /loops`: the phones that send the same again and again in vain.
 
 use crate::http::Site;
+use crate::http::answer::table::Table;
+use crate::http::answer::table::span;
 use crate::http::control::form::Form;
-use crate::http::control::questions::columns;
-use crate::http::control::questions::complain_of_silence;
 use crate::http::control::refusal::Refusal;
+use crate::http::control::why::columns;
+use crate::http::control::why::complain_of_silence;
 use crate::http::engine::Engine;
-use crate::http::table::Table;
-use crate::http::table::span;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;

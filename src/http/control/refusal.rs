@@ -2,10 +2,10 @@
 
 use hyper::StatusCode;
 
-use crate::http::answer;
-use crate::http::answer::Answer;
-use crate::http::aor::NotAnAor;
-use crate::http::table::visible;
+use crate::http::answer::response;
+use crate::http::answer::response::Answer;
+use crate::http::answer::table::visible;
+use crate::http::control::aor::NotAnAor;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 use crate::shard::directory::lists::ListFault;
@@ -144,10 +144,10 @@ impl Refusal {
         let lines = lines.lines().map(|line| visible(line) + "\n");
         let text: String = lines.collect();
         match self {
-            Self::Silent => answer::unavailable(),
+            Self::Silent => response::unavailable(),
             // What is left of the body is not read.
-            Self::BodyTooLong(_) => answer::last(self.status(), text),
-            _ => answer::text(self.status(), text),
+            Self::BodyTooLong(_) => response::last(self.status(), text),
+            _ => response::text(self.status(), text),
         }
     }
 }

@@ -22,26 +22,26 @@ use std::time::Duration;
 
 use crate::http::Site;
 use crate::http::control::form::Form;
-use crate::http::control::questions;
 use crate::http::control::refusal::Refusal;
+use crate::http::control::why;
 use crate::http::engine::Engine;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
-use crate::presence::activity;
-use crate::presence::appearance;
-use crate::presence::appearance::Appearance;
-use crate::presence::appearance::AppearanceState;
+use crate::presence::call::Appearance;
+use crate::presence::call::AppearanceState;
 use crate::presence::call::CallState;
 use crate::presence::call::Direction;
 use crate::presence::call::Party;
-use crate::presence::contribution::Statement;
-use crate::presence::features::Forward;
-use crate::presence::features::ForwardKind;
-use crate::presence::messages::Counts;
-use crate::presence::messages::MessageClass;
-use crate::presence::messages::Messages;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
+use crate::presence::call::appearance;
+use crate::presence::composition::activity;
+use crate::presence::source::CallSource;
+use crate::presence::source::Forward;
+use crate::presence::source::ForwardKind;
+use crate::presence::source::MessageClass;
+use crate::presence::source::MessageCounts;
+use crate::presence::source::Messages;
+use crate::presence::source::RichPresence;
+use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
@@ -55,77 +55,77 @@ const RINGS_MAX: u32 = 99;
 static CALLS: AtomicU64 = AtomicU64::new(1);
 
 /// One page.
-struct Sentence {
+struct StatusCommand {
     path: &'static str,
     fields: &'static [&'static str],
-    read: fn(&Form, &Aor) -> Result<Said, Refusal>,
+    read: fn(&Form, &Aor) -> Result<StateUpdate, Refusal>,
 }
 
-const SENTENCES: [Sentence; 11] = [
-    Sentence {
+const STATUS_COMMANDS: [StatusCommand; 11] = [
+    StatusCommand {
         path: "/say/dnd",
         fields: &["aor", "state"],
         read: do_not_disturb,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/forward",
         fields: &["aor", "kind", "target", "rings"],
         read: forward,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/note",
         fields: &["aor", "text"],
         read: note,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/presence",
         fields: &["aor", "basic", "activities"],
         read: presence,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/messages",
         fields: &["aor", "counts", "urgent"],
         read: messages,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/lamp",
         fields: &["aor", "state", "from", "display", "expires"],
         read: lamp,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/park",
         fields: &["aor", "from", "display", "expires"],
         read: park,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/unpark",
         fields: &["aor"],
         read: |_, _| Ok(said_call(None, None)),
     },
-    Sentence {
+    StatusCommand {
         path: "/say/appearance",
         fields: &["aor", "index", "state", "party"],
         read: appearance,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/registered",
         fields: &["aor", "contact", "expires"],
         read: registered,
     },
-    Sentence {
+    StatusCommand {
         path: "/say/unregistered",
         fields: &["aor"],
-        read: |_, _| Ok(Said::Unregistered),
+        read: |_, _| Ok(StateUpdate::Unregistered),
     },
 ];
 
-fn sentence(path: &str) -> Option<&'static Sentence> {
-    SENTENCES.iter().find(|sentence| sentence.path == path)
+fn status_command(path: &str) -> Option<&'static StatusCommand> {
+    STATUS_COMMANDS.iter().find(|command| command.path == path)
 }
 
 /// Whether a page is one of these commands.
 pub(super) fn is_command(path: &str) -> bool {
-    sentence(path).is_some()
+    status_command(path).is_some()
 }
 
 /// `POST /say/...`: answers with the state that comes of it.
@@ -135,23 +135,23 @@ pub(super) async fn act<E: Engine>(
     body: &[u8],
     site: &Site<E>,
 ) -> Result<String, Refusal> {
-    let Some(sentence) = sentence(path) else {
+    let Some(command) = status_command(path) else {
         return Err(Refusal::Senseless("there is no such command"));
     };
-    let form = Form::parse(query, body, sentence.fields)?;
+    let form = Form::parse(query, body, command.fields)?;
     let directory = site.directory();
     let aor = form.somebody(&directory)?;
     if directory.is_list(&aor) {
         return Err(Refusal::IsList(aor));
     }
-    let said = (sentence.read)(&form, &aor)?;
+    let said = (command.read)(&form, &aor)?;
     let owner = Shard::owner(&aor, site.engine.shards());
     let command = Command::Say {
         aor: aor.clone(),
         said,
     };
     match site.engine.ask(owner, command).await {
-        Ok(Reply::Done) => questions::headline(&aor, site).await,
+        Ok(Reply::Done) => why::headline(&aor, site).await,
         Ok(Reply::OverLimit) => Err(Refusal::Full(
             "the shard holds as many addresses as its limits allow",
         )),
@@ -159,12 +159,12 @@ pub(super) async fn act<E: Engine>(
     }
 }
 
-fn do_not_disturb(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+fn do_not_disturb(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     let is_on = form.word("state", [("on", true), ("off", false)])?;
-    Ok(Said::DoNotDisturb(is_on))
+    Ok(StateUpdate::DoNotDisturb(is_on))
 }
 
-fn forward(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+fn forward(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     let kinds = [
         ("immediate", ForwardKind::Immediate),
         ("busy", ForwardKind::Busy),
@@ -180,7 +180,7 @@ fn forward(form: &Form, _: &Aor) -> Result<Said, Refusal> {
     if ring_count.is_some_and(|rings| !(1..=RINGS_MAX).contains(&rings)) {
         return Err(Refusal::Senseless("rings are 1 to 99"));
     }
-    Ok(Said::Forward(Forward {
+    Ok(StateUpdate::Forward(Forward {
         kind,
         is_active: target.is_some(),
         target: target.unwrap_or_default().into(),
@@ -188,17 +188,17 @@ fn forward(form: &Form, _: &Aor) -> Result<Said, Refusal> {
     }))
 }
 
-fn note(form: &Form, _: &Aor) -> Result<Said, Refusal> {
-    Ok(Said::Note(unless_off(form, "text")?.map(Into::into)))
+fn note(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+    Ok(StateUpdate::Note(unless_off(form, "text")?.map(Into::into)))
 }
 
-fn presence(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+fn presence(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     let basics = [("open", Some(true)), ("closed", Some(false)), ("off", None)];
     let open = form.word("basic", basics)?;
     let names = form.optional("activities")?.unwrap_or_default();
     if open.is_none() {
         return match names {
-            "" => Ok(Said::Presence(None)),
+            "" => Ok(StateUpdate::Presence(None)),
             _ => Err(Refusal::Senseless("with off there are no activities")),
         };
     }
@@ -214,18 +214,18 @@ fn presence(form: &Form, _: &Aor) -> Result<Said, Refusal> {
             activities.push(name.into());
         }
     }
-    Ok(Said::Presence(Some(Statement {
+    Ok(StateUpdate::Presence(Some(RichPresence {
         open,
         activities,
-        ..Statement::default()
+        ..RichPresence::default()
     })))
 }
 
-fn messages(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+fn messages(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     let urgent = form.optional("urgent")?;
     let Some(counts) = unless_off(form, "counts")? else {
         return match urgent {
-            None => Ok(Said::Messages(None)),
+            None => Ok(StateUpdate::Messages(None)),
             Some(_) => Err(Refusal::Senseless("with off nothing is urgent")),
         };
     };
@@ -237,20 +237,20 @@ fn messages(form: &Form, _: &Aor) -> Result<Said, Refusal> {
         let why = "there cannot be more urgent messages than messages";
         return Err(Refusal::Senseless(why));
     }
-    let counts = Counts {
+    let counts = MessageCounts {
         new,
         old,
         urgent_new,
         urgent_old,
     };
-    Ok(Said::Messages(Some(Messages {
+    Ok(StateUpdate::Messages(Some(Messages {
         are_waiting: new > 0,
         account: None,
         counts: vec![(MessageClass::Voice, counts)],
     })))
 }
 
-fn lamp(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+fn lamp(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     let states = [
         ("early", Some(CallState::Early)),
         ("confirmed", Some(CallState::Confirmed)),
@@ -264,7 +264,7 @@ fn lamp(form: &Form, _: &Aor) -> Result<Said, Refusal> {
 }
 
 /// One dialog on hold, which whoever calls the orbit takes (W:C8.1).
-fn park(form: &Form, orbit: &Aor) -> Result<Said, Refusal> {
+fn park(form: &Form, orbit: &Aor) -> Result<StateUpdate, Refusal> {
     form.required("from")?;
     let address = sip_uri(orbit.user(), orbit.domain());
     let local = Party {
@@ -281,7 +281,7 @@ fn park(form: &Form, orbit: &Aor) -> Result<Said, Refusal> {
     Ok(said_call(Some(call), form.time("expires")?))
 }
 
-fn appearance(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+fn appearance(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     form.required("index")?;
     let index = form
         .number("index")?
@@ -294,22 +294,22 @@ fn appearance(form: &Form, _: &Aor) -> Result<Said, Refusal> {
     if party.is_some_and(|party| NameAddr::parse(party.as_bytes()).is_none()) {
         return Err(Refusal::NoUri("party"));
     }
-    Ok(Said::Appearance(Appearance {
+    Ok(StateUpdate::Appearance(Appearance {
         index,
         state,
         party: party.map(Into::into),
     }))
 }
 
-fn registered(form: &Form, _: &Aor) -> Result<Said, Refusal> {
+fn registered(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     form.required("contact")?;
     let contact = uri(form, "contact")?.unwrap_or_default();
     let expires = form.time("expires")?.ok_or(Refusal::Missing("expires"))?;
-    Ok(Said::Registered(vec![(contact.into(), expires)]))
+    Ok(StateUpdate::Registered(vec![(contact.into(), expires)]))
 }
 
-fn said_call(call: Option<CallDialog>, expires: Option<Duration>) -> Said {
-    Said::Call {
+fn said_call(call: Option<CallDialog>, expires: Option<Duration>) -> StateUpdate {
+    StateUpdate::Call {
         source: CallSource::Operator,
         call: call.map(Arc::new),
         expires,

@@ -1,14 +1,14 @@
 //! `GET /status`: whether the server is ready, where it listens, and what it has to do.
 
 use crate::http::Site;
+use crate::http::answer::table::span;
 use crate::http::control::form::Form;
-use crate::http::control::questions::complain_of_silence;
 use crate::http::control::refusal::Refusal;
+use crate::http::control::why::complain_of_silence;
 use crate::http::engine::Engine;
 use crate::http::facts::counted;
 use crate::http::facts::tenants;
-use crate::http::metrics;
-use crate::http::table::span;
+use crate::http::monitor::metrics;
 
 /// A few lines for a terminal.
 pub(super) async fn show<E: Engine>(query: &str, site: &Site<E>) -> Result<String, Refusal> {

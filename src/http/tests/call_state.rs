@@ -313,7 +313,7 @@ fn a_state_says_more_than_a_number_can() {
     assert_eq!(server.call("&state=dnd&expires=60").status, 200);
     let (aor, said) = server.engine.said.lock().unwrap().pop().unwrap();
     assert_eq!(aor, "123@abc.com");
-    let Said::CallStateDoNotDisturb(life) = said else {
+    let StateUpdate::CallStateDoNotDisturb(life) = said else {
         unreachable!("{said:?}")
     };
     assert_eq!(life, Duration::from_secs(60));

@@ -1,20 +1,20 @@
 //! The operator's commands: what each does, and what each refuses.
 
 use super::*;
-use crate::presence::appearance::AppearanceState;
+use crate::presence::call::AppearanceState;
 use crate::presence::call::CallState;
 use crate::presence::call::Direction;
-use crate::presence::features::ForwardKind;
 use crate::presence::policy::Handling;
+use crate::presence::source::ForwardKind;
 
 impl Server {
     /// What was said last, and about whom.
-    fn said(&self) -> (String, Said) {
+    fn said(&self) -> (String, StateUpdate) {
         self.engine.said.lock().unwrap().pop().unwrap()
     }
 
     /// Says something of 123@abc.com; what the engine was told.
-    fn say(&self, page: &str, fields: &str) -> Said {
+    fn say(&self, page: &str, fields: &str) -> StateUpdate {
         let answer = self.command(&format!("/say/{page}"), &format!("aor=123@abc.com{fields}"));
         assert_eq!(answer.status, 200, "{page}{fields}: {}", answer.body);
         assert_eq!(
@@ -209,13 +209,14 @@ fn switches_and_words_are_said() {
     let server = Server::start();
     assert!(matches!(
         server.say("dnd", "&state=on"),
-        Said::DoNotDisturb(true)
+        StateUpdate::DoNotDisturb(true)
     ));
     assert!(matches!(
         server.say("dnd", "&state=off"),
-        Said::DoNotDisturb(false)
+        StateUpdate::DoNotDisturb(false)
     ));
-    let Said::Forward(forward) = server.say("forward", "&kind=no-answer&target=*97&rings=4") else {
+    let StateUpdate::Forward(forward) = server.say("forward", "&kind=no-answer&target=*97&rings=4")
+    else {
         unreachable!()
     };
     assert_eq!(
@@ -227,26 +228,30 @@ fn switches_and_words_are_said() {
         ),
         (ForwardKind::NoAnswer, true, "*97", Some(4))
     );
-    let Said::Forward(forward) = server.say("forward", "&kind=immediate&target=off") else {
+    let StateUpdate::Forward(forward) = server.say("forward", "&kind=immediate&target=off") else {
         unreachable!()
     };
     assert!(!forward.is_active && forward.target.is_empty(), "forgotten");
-    let Said::Note(note) = server.say("note", "&text=out+to+lunch") else {
+    let StateUpdate::Note(note) = server.say("note", "&text=out+to+lunch") else {
         unreachable!()
     };
     assert_eq!(note.as_deref(), Some("out to lunch"));
-    assert!(matches!(server.say("note", "&text=off"), Said::Note(None)));
+    assert!(matches!(
+        server.say("note", "&text=off"),
+        StateUpdate::Note(None)
+    ));
     let presence = "&basic=closed&activities=away+dnd+away";
-    let Said::Presence(Some(statement)) = server.say("presence", presence) else {
+    let StateUpdate::Presence(Some(statement)) = server.say("presence", presence) else {
         unreachable!()
     };
     assert_eq!(statement.open, Some(false));
     assert_eq!(statement.activities, ["away", "dnd"].map(Box::from));
     assert!(matches!(
         server.say("presence", "&basic=off"),
-        Said::Presence(None)
+        StateUpdate::Presence(None)
     ));
-    let Said::Messages(Some(messages)) = server.say("messages", "&counts=3/1&urgent=1/0") else {
+    let StateUpdate::Messages(Some(messages)) = server.say("messages", "&counts=3/1&urgent=1/0")
+    else {
         unreachable!()
     };
     let counts = messages.counts[0].1;
@@ -255,28 +260,31 @@ fn switches_and_words_are_said() {
         (counts.new, counts.old, counts.urgent_new, counts.urgent_old),
         (3, 1, 1, 0)
     );
-    let Said::Messages(Some(messages)) = server.say("messages", "&counts=0/4") else {
+    let StateUpdate::Messages(Some(messages)) = server.say("messages", "&counts=0/4") else {
         unreachable!()
     };
     assert!(!messages.are_waiting);
     assert!(matches!(
         server.say("messages", "&counts=off"),
-        Said::Messages(None)
+        StateUpdate::Messages(None)
     ));
     let contact = "&contact=sip:123@10.0.0.9:5060&expires=3600";
-    let Said::Registered(contacts) = server.say("registered", contact) else {
+    let StateUpdate::Registered(contacts) = server.say("registered", contact) else {
         unreachable!()
     };
     let contact = ("sip:123@10.0.0.9:5060".into(), Duration::from_secs(3600));
     assert_eq!(contacts, [contact]);
-    assert!(matches!(server.say("unregistered", ""), Said::Unregistered));
+    assert!(matches!(
+        server.say("unregistered", ""),
+        StateUpdate::Unregistered
+    ));
 }
 
 #[test]
 fn lamps_and_appearances_are_said() {
     let server = Server::start();
     let lamp = "&state=early&from=sip:5@x.example&display=Five&expires=10m";
-    let Said::Call {
+    let StateUpdate::Call {
         source,
         call,
         expires,
@@ -291,10 +299,10 @@ fn lamps_and_appearances_are_said() {
         (call.state, &*call.remote.identity, &*call.remote.display),
         (CallState::Early, "sip:5@x.example", "Five")
     );
-    let Said::Call { call: None, .. } = server.say("lamp", "&state=off") else {
+    let StateUpdate::Call { call: None, .. } = server.say("lamp", "&state=off") else {
         unreachable!()
     };
-    let Said::Appearance(appearance) = server.say(
+    let StateUpdate::Appearance(appearance) = server.say(
         "appearance",
         "&index=2&state=held-private&party=Bob+<sip:bob@abc.com>",
     ) else {
@@ -317,7 +325,7 @@ fn a_parked_call_waits_in_its_orbit() {
     );
     assert_eq!(parked.status, 200, "{}", parked.body);
     let (orbit, said) = server.said();
-    let Said::Call {
+    let StateUpdate::Call {
         call: Some(call),
         expires: None,
         ..
@@ -338,7 +346,10 @@ fn a_parked_call_waits_in_its_orbit() {
     assert!(call.is_parked_at(&Aor::new("700", "pbx.example")));
     let taken = server.command("/say/unpark", "aor=700@pbx.example");
     assert_eq!(taken.status, 200, "{}", taken.body);
-    assert!(matches!(server.said().1, Said::Call { call: None, .. }));
+    assert!(matches!(
+        server.said().1,
+        StateUpdate::Call { call: None, .. }
+    ));
 }
 
 #[test]

@@ -31,11 +31,21 @@ use glommio::timer::sleep;
 use super::*;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::Direction;
+use crate::presence::composition::Availability;
 use crate::presence::composition::Extended;
 use crate::presence::composition::ImagicleStatus;
 use crate::presence::composition::Tracks;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
+use crate::presence::event::Package;
+use crate::presence::policy::DecidingRule;
+use crate::presence::policy::Privacy;
+use crate::presence::presentity::Assertion;
+use crate::presence::presentity::Call;
+use crate::presence::presentity::CallParty;
+use crate::presence::source::CallSource;
+use crate::presence::source::Source;
+use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::Shard;
@@ -44,6 +54,7 @@ use crate::shard::directory::Domain;
 use crate::shard::directory::user_range::UserRange;
 use crate::shard::mail::Contribution;
 use crate::shard::mail::WatcherReport;
+use crate::shard::mail::WatcherState;
 use crate::shard::mail::Why;
 use crate::shard::shield::LoopReport;
 use crate::shard::shield::RefusalReport;
@@ -67,7 +78,7 @@ struct FakeEngine {
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
     /// What else was said, by whom it is about.
-    said: Arc<Mutex<Vec<(String, Said)>>>,
+    said: Arc<Mutex<Vec<(String, StateUpdate)>>>,
     /// Directories that each shard was given.
     reloads: Arc<Mutex<Vec<ShardId>>>,
     /// Directories that are refused before one is taken.
@@ -100,7 +111,7 @@ impl Engine for FakeEngine {
             Command::Say {
                 aor,
                 said:
-                    Said::Call {
+                    StateUpdate::Call {
                         source: CallSource::CallState,
                         call,
                         expires: Some(expires),
@@ -186,44 +197,51 @@ fn why(aor: &Aor) -> Why {
         telephony: Some(ImagicleStatus::Busy),
         rich: None,
     };
+    let call = Call {
+        state: CallState::Early,
+        direction: Some(Direction::Recipient),
+        party: CallParty::Known("sip:12@abc.com\u{1b}[2J".into()),
+        is_on_hold: false,
+    };
     let contribution = Contribution {
-        source: "publish:5f3c".to_owned(),
-        says: "early recipient from sip:12@abc.com\u{1b}[2J".to_owned(),
+        source: Source::Register("5f3c".into()),
+        asserts: Assertion::Calls(vec![call]),
         age: Duration::from_secs(3),
         remaining: Some(Duration::from_secs(177)),
         decides: true,
     };
     let forever = Contribution {
-        source: "operator:note".to_owned(),
-        says: "x".repeat(200),
+        source: Source::Note,
+        asserts: Assertion::Note("x".repeat(200).into()),
         age: Duration::from_secs(90_061),
         remaining: None,
         decides: false,
     };
     Why {
-        availability: "ringing".to_owned(),
-        basic: "open",
-        lamp: "early",
+        availability: Availability::Ringing,
+        is_open: true,
+        lamp: CallState::Early,
         extended: match aor.domain() {
             "abc.com" => None,
             _ => Some(Extended::Imagicle(imagicle)),
         },
-        because: "ringing: a call is early".to_owned(),
+        rule: "a call is early",
         contributions: vec![contribution, forever],
     }
 }
 
 fn watcher() -> WatcherReport {
     WatcherReport {
-        shard: 1,
+        shard: ShardId(1),
         watcher: "sip:9@abc.com".to_owned(),
-        package: "dialog",
-        flow: "udp 10.0.0.7:5060".to_owned(),
+        package: Package::Dialog,
+        transport: Transport::Udp,
+        peer: SocketAddr::from(([10, 0, 0, 7], 5060)),
         target: "sip:9@10.0.0.7".to_owned(),
-        state: "active",
+        state: WatcherState::Active,
         list: None,
-        rule: "default".to_owned(),
-        privacy: 3,
+        rule: DecidingRule::Default,
+        privacy: Privacy::Pickup,
         profile: "yealink".to_owned(),
         notifies: 4,
         remaining: Duration::from_secs(3599),
@@ -288,7 +306,7 @@ impl Server {
             let plan = HttpPlan {
                 listeners: vec![listener],
                 control: Some(control_listener),
-                connections: CrowdLimits {
+                connections: ConnectionLimits {
                     connections_max: 32,
                     per_address_max: 16,
                 },

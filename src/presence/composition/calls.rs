@@ -5,12 +5,12 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::LazyLock;
 
-use crate::presence::activity::ON_THE_PHONE;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
+use crate::presence::call::Calls;
 use crate::presence::call::Direction;
 use crate::presence::call::Party;
-use crate::presence::contribution::Calls;
+use crate::presence::composition::activity::ON_THE_PHONE;
 
 /// The call that `on-the-phone` stands for: nothing is known about it.
 static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {

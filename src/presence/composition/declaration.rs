@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::activity::ActivitySet;
-use crate::presence::activity::ON_THE_PHONE;
 use crate::presence::composition::Availability;
-use crate::presence::contribution::Statement;
+use crate::presence::composition::activity::ActivitySet;
+use crate::presence::composition::activity::ON_THE_PHONE;
+use crate::presence::source::RichPresence;
 
-/// A [`Statement`], made ready for composing.
+/// A [`RichPresence`], made ready for composing.
 #[derive(Clone, Debug)]
 pub(crate) struct Declaration {
-    /// See [`Statement::open`].
+    /// See [`RichPresence::open`].
     pub(crate) open: Option<bool>,
     /// The activities we know.
     pub(crate) activities: ActivitySet,
     /// The note; never empty.
     pub(crate) note: Option<Arc<str>>,
-    /// See [`Statement::alternative`]; never empty.
+    /// See [`RichPresence::alternative`]; never empty.
     pub(crate) alternative: Option<Box<str>>,
     /// When it was declared.
     pub(crate) since: Instant,
@@ -37,7 +37,7 @@ pub(super) struct Understanding {
 
 impl Declaration {
     /// From a statement made at `since`.
-    pub(crate) fn new(statement: Statement, since: Instant) -> Self {
+    pub(crate) fn new(statement: RichPresence, since: Instant) -> Self {
         let alternative = statement.alternative;
         Self {
             open: statement.open,

@@ -14,18 +14,18 @@ use crate::presence::composition::Contributor;
 use crate::presence::composition::Declaration;
 use crate::presence::composition::Extended;
 use crate::presence::composition::Extras;
+use crate::presence::composition::Rules;
+use crate::presence::composition::Style;
 use crate::presence::composition::Verdict;
 use crate::presence::composition::compose;
 use crate::presence::composition::implied_activity;
 use crate::presence::composition::lamp;
-use crate::presence::contribution::Statement;
-use crate::presence::features::Forward;
-use crate::presence::features::ForwardKind;
 use crate::presence::registration::ContactEvent;
 use crate::presence::registration::RegisteredContact;
-use crate::presence::rules::Rules;
-use crate::presence::rules::Style;
-use crate::presence::statement::CallSource;
+use crate::presence::source::CallSource;
+use crate::presence::source::Forward;
+use crate::presence::source::ForwardKind;
+use crate::presence::source::RichPresence;
 
 const FEED: Contributor = Contributor::Publication(0);
 const CLIENT: Contributor = Contributor::Publication(1);
@@ -39,7 +39,7 @@ fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
     let mut is_known_by_calls = false;
     for fact in facts.split_whitespace() {
         let word = |open, activity: &str, words: Option<&str>| {
-            let statement = Statement {
+            let statement = RichPresence {
                 open,
                 activities: Some(activity)
                     .filter(|name| !name.is_empty())

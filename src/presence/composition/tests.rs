@@ -14,13 +14,13 @@ use crate::presence::composition::Composed;
 use crate::presence::composition::Contributor;
 use crate::presence::composition::Declaration;
 use crate::presence::composition::Extras;
+use crate::presence::composition::Rules;
 use crate::presence::composition::Verdict;
 use crate::presence::composition::compose;
 use crate::presence::composition::implied_activity;
 use crate::presence::composition::lamp;
-use crate::presence::contribution::Statement;
-use crate::presence::rules::Rules;
-use crate::presence::statement::CallSource;
+use crate::presence::source::CallSource;
+use crate::presence::source::RichPresence;
 
 fn call(id: &str, direction: Option<Direction>, state: CallState) -> Arc<CallDialog> {
     Arc::new(CallDialog {
@@ -39,7 +39,7 @@ fn call(id: &str, direction: Option<Direction>, state: CallState) -> Arc<CallDia
 fn declaration(open: Option<bool>, activities: &[&str], note: &str, since: Instant) -> Declaration {
     let activities = activities.iter().copied().map(Box::from).collect();
     Declaration::new(
-        Statement {
+        RichPresence {
             open,
             activities,
             note: Some(note.into()),
@@ -147,10 +147,10 @@ fn what_clients_add_up_to() {
     use Availability::Ringing;
     let ringing = call("x", IN, CallState::Early);
     let now = Instant::now();
-    type Said<'a> = &'a [(Option<bool>, &'a [&'a str])];
+    type StateUpdate<'a> = &'a [(Option<bool>, &'a [&'a str])];
     type Outcome = (Availability, bool);
     // What is said; availability and basic without a call; the same while a call rings.
-    let table: [(Said<'_>, Outcome, Outcome); 15] = [
+    let table: [(StateUpdate<'_>, Outcome, Outcome); 15] = [
         (&[], (Offline, false), (Ringing, true)),
         (&[(None, &[])], (Offline, false), (Ringing, true)),
         (&[(Some(true), &[])], (Available, true), (Ringing, true)),

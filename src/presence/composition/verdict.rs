@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
+use crate::presence::call::Calls;
 use crate::presence::composition::Availability;
 use crate::presence::composition::Extras;
 use crate::presence::composition::ForwardedTo;
+use crate::presence::composition::Rules;
+use crate::presence::composition::Style;
 use crate::presence::composition::declaration;
 use crate::presence::composition::declaration::Declaration;
 use crate::presence::composition::declaration::Understanding;
-use crate::presence::contribution::Calls;
-use crate::presence::rules::Rules;
-use crate::presence::rules::Style;
-use crate::presence::statement::CallSource;
+use crate::presence::source::CallSource;
 
 /// Whose contribution it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -25,11 +25,11 @@ use crate::presence::document::View;
 use crate::presence::document::xml;
 use crate::presence::document::xml::write_attribute;
 use crate::presence::document::xml::write_escaped;
+use crate::presence::policy::Privacy;
 use crate::presence::profile::Idle;
 use crate::presence::profile::ParameterValue;
 use crate::presence::profile::Rendering;
 use crate::presence::profile::Unregistered;
-use crate::presence::subscription::Privacy;
 
 mod partial;
 mod reading;

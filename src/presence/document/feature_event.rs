@@ -15,8 +15,8 @@ use crate::presence::document::xml;
 use crate::presence::document::xml::Element;
 use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Visitor;
-use crate::presence::features::Forward;
-use crate::presence::features::ForwardKind;
+use crate::presence::source::Forward;
+use crate::presence::source::ForwardKind;
 
 /// The media type of a command, and of each event.
 pub const CONTENT_TYPE: &str = "application/x-as-feature-event+xml";

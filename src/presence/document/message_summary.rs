@@ -8,10 +8,10 @@ use crate::presence::Composed;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
 use crate::presence::document::xml;
-use crate::presence::messages::Counts;
-use crate::presence::messages::MessageClass;
-use crate::presence::messages::Messages;
 use crate::presence::profile::Rendering;
+use crate::presence::source::MessageClass;
+use crate::presence::source::MessageCounts;
+use crate::presence::source::Messages;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/simple-message-summary";
@@ -52,15 +52,20 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering:
         write_counts(out, *class, *counts, rendering);
     }
     if messages.counts.is_empty() {
-        let counts = Counts {
+        let counts = MessageCounts {
             new: u32::from(messages.are_waiting),
-            ..Counts::default()
+            ..MessageCounts::default()
         };
         write_counts(out, MessageClass::Voice, counts, rendering);
     }
 }
 
-fn write_counts(out: &mut Vec<u8>, class: MessageClass, counts: Counts, rendering: Rendering) {
+fn write_counts(
+    out: &mut Vec<u8>,
+    class: MessageClass,
+    counts: MessageCounts,
+    rendering: Rendering,
+) {
     let header = CLASSES.iter().find(|(known, _)| *known == class);
     let header = header.map_or("None", |(_, header)| header);
     let _ = write!(out, "{header}: {}/{}", counts.new, counts.old);
@@ -126,7 +131,7 @@ fn yes_or_no(value: &str) -> Result<bool, DocumentFault> {
 }
 
 /// `2/8 (0/2)`, the parentheses at will.
-fn counts(value: &str) -> Option<Counts> {
+fn counts(value: &str) -> Option<MessageCounts> {
     fn pair(text: &str) -> Option<(u32, u32)> {
         let (new, old) = text.split_once('/')?;
         Some((new.trim().parse().ok()?, old.trim().parse().ok()?))
@@ -134,7 +139,7 @@ fn counts(value: &str) -> Option<Counts> {
     let (all, urgent) = value.split_once('(').unwrap_or((value, "0/0)"));
     let (new, old) = pair(all)?;
     let (urgent_new, urgent_old) = pair(urgent.trim_end().strip_suffix(')')?)?;
-    Some(Counts {
+    Some(MessageCounts {
         new,
         old,
         urgent_new,
@@ -171,15 +176,15 @@ mod tests {
     }
 
     fn mailbox() -> Messages {
-        let voice = Counts {
+        let voice = MessageCounts {
             new: 2,
             old: 8,
             urgent_new: 0,
             urgent_old: 2,
         };
-        let fax = Counts {
+        let fax = MessageCounts {
             new: 1,
-            ..Counts::default()
+            ..MessageCounts::default()
         };
         Messages {
             are_waiting: true,

@@ -28,10 +28,10 @@ pub use view::View;
 use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::call::CallDialog;
-use crate::presence::contribution::Statement;
-use crate::presence::messages::Messages;
+use crate::presence::event::Package;
 use crate::presence::registration::ContactEnd;
-use crate::presence::subscription::Package;
+use crate::presence::source::Messages;
+use crate::presence::source::RichPresence;
 
 /// A published document, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub enum Document {
         /// compares (W:E4.8).
         entity: Option<Box<str>>,
         /// What it says.
-        statement: Statement,
+        statement: RichPresence,
     },
     /// `application/simple-message-summary`
     Messages {
@@ -211,7 +211,7 @@ mod tests {
     use super::DocumentFault;
     use super::accepted;
     use super::read;
-    use crate::presence::subscription::Package;
+    use crate::presence::event::Package;
 
     #[test]
     fn a_body_is_read_as_what_its_type_says() {

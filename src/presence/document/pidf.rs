@@ -10,13 +10,12 @@
 
 use crate::presence::Aor;
 use crate::presence::Composed;
-use crate::presence::activity;
 use crate::presence::call::CallState;
 use crate::presence::composition::Availability;
 use crate::presence::composition::Extended;
+use crate::presence::composition::activity;
 use crate::presence::composition::implied_activity;
 use crate::presence::composition::lamp;
-use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
 use crate::presence::document::xml;
@@ -26,6 +25,7 @@ use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
 use crate::presence::document::xml::write_escaped;
 use crate::presence::profile::Rendering;
+use crate::presence::source::RichPresence;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
@@ -238,7 +238,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
         .reduce(|one, other| one || other);
     Ok(Document::Pidf {
         entity,
-        statement: Statement {
+        statement: RichPresence {
             open,
             activities,
             note: person_note.or(tuple_note),

@@ -17,7 +17,7 @@ use crate::presence::policy::Exception;
 use crate::presence::policy::Handling;
 use crate::presence::policy::IdentityCondition;
 use crate::presence::policy::ImportedRule;
-use crate::presence::subscription::Privacy;
+use crate::presence::policy::Privacy;
 
 mod time;
 

@@ -16,12 +16,12 @@ use crate::presence::document::xml::Element;
 use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
+use crate::presence::policy::Privacy;
 use crate::presence::registration::ContactEnd;
 use crate::presence::registration::ContactEvent;
 use crate::presence::registration::EndedContact;
 use crate::presence::registration::RegisteredContact;
 use crate::presence::registration::URI_OCTETS_MAX;
-use crate::presence::subscription::Privacy;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/reginfo+xml";

@@ -8,7 +8,7 @@ use std::io::Write;
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::xml;
 use crate::presence::document::xml::write_escaped;
-use crate::presence::subscription::Termination;
+use crate::presence::event::Termination;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/rlmi+xml";

@@ -2,9 +2,9 @@
 //! body.
 
 use crate::presence::document::multipart;
+use crate::presence::event::Package;
+use crate::presence::policy::Privacy;
 use crate::presence::profile::Rendering;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 
 /// The document a subscription is told its state in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,9 +7,9 @@ use std::io::Write;
 use crate::presence::document::xml;
 use crate::presence::document::xml::write_attribute;
 use crate::presence::document::xml::write_escaped;
-use crate::presence::watcher::Watcher;
-use crate::presence::watcher::WatcherEvent;
-use crate::presence::watcher::WatcherStatus;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/watcherinfo+xml";
@@ -21,7 +21,7 @@ pub fn write(
     version: u32,
     resource: &[u8],
     package: &str,
-    watchers: &[Watcher],
+    watchers: &[WatcherInfo],
 ) {
     out.extend_from_slice(xml::DECLARATION);
     // Writing to a Vec cannot fail.
@@ -38,7 +38,7 @@ pub fn write(
     out.extend_from_slice(b"</watcher-list>\n</watcherinfo>\n");
 }
 
-fn write_watcher(out: &mut Vec<u8>, watcher: &Watcher) {
+fn write_watcher(out: &mut Vec<u8>, watcher: &WatcherInfo) {
     let (status, event) = (status(watcher.status), event(watcher.event));
     let id = watcher.id;
     let _ = write!(
@@ -83,14 +83,14 @@ mod tests {
     /// W:B4.2
     #[test]
     fn b4_2_the_document() {
-        let bob = Watcher {
+        let bob = WatcherInfo {
             id: 7,
             status: WatcherStatus::Active,
             event: WatcherEvent::Approved,
             uri: "sip:bob@abc.com".into(),
             display: Some("Bob \"B\"".into()),
         };
-        let gone = Watcher {
+        let gone = WatcherInfo {
             id: u64::MAX,
             status: WatcherStatus::Terminated,
             event: WatcherEvent::NoResource,

@@ -7,9 +7,8 @@
 
 use crate::presence::Aor;
 use crate::presence::Composed;
-use crate::presence::activity::ON_THE_PHONE;
 use crate::presence::composition::Availability;
-use crate::presence::contribution::Statement;
+use crate::presence::composition::activity::ON_THE_PHONE;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
 use crate::presence::document::xml;
@@ -18,6 +17,7 @@ use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
 use crate::presence::document::xml::write_escaped;
+use crate::presence::source::RichPresence;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/xpidf+xml";
@@ -86,7 +86,7 @@ struct Reading {
     /// `msnsubstatus` of the address that is being read says what the user does.
     has_substatus: bool,
     is_in_use: bool,
-    statement: Statement,
+    statement: RichPresence,
 }
 
 const ROOT: Name = (Space::Other, "presence");

@@ -1,18 +1,12 @@
-//! What a presentity's contributions say, in words, for `lamplighter why`.
+//! What each source asserts of a presentity, for `lamplighter why`.
 
-use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::presence::appearance::Appearance;
-use crate::presence::call::CallDialog;
-use crate::presence::call::Direction;
 use crate::presence::composition::Contributor;
-use crate::presence::composition::Declaration;
 use crate::presence::composition::Verdict;
-use crate::presence::contribution::Explained;
-use crate::presence::contribution::Source;
-use crate::presence::features::Forward;
-use crate::presence::features::ForwardKind;
-use crate::presence::messages::Messages;
+use crate::presence::event::Package;
+use crate::presence::presentity::Assertion;
 use crate::presence::presentity::Presentity;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::publishing::Holding;
@@ -20,16 +14,32 @@ use crate::presence::presentity::statements::CallStatement;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::Registration;
 use crate::presence::registration::Teller;
-use crate::presence::statement::CallSource;
-use crate::presence::subscription::Package;
+use crate::presence::source::CallSource;
+use crate::presence::source::ForwardKind;
+use crate::presence::source::Source;
+
+/// One source's statement, for `lamplighter why`.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The source.
+    pub source: Source,
+    /// What it asserts.
+    pub asserts: Assertion,
+    /// When it first asserted this.
+    pub since: Instant,
+    /// When the contribution expires; None when it stands until its source replaces it.
+    pub until: Option<Instant>,
+    /// Whether the composed state follows it.
+    pub decides: bool,
+}
 
 impl Presentity {
     /// The alternative number in the account, which nobody says but which counts.
     pub(super) fn explain_account(&self) -> Option<Explained> {
         let number = self.rules.alternative.as_ref()?;
         Some(Explained {
-            source: Source::Alternative.to_string(),
-            says: format!("reachable at {number}"),
+            source: Source::Alternative,
+            asserts: Assertion::Alternative(number.clone()),
             since: self.rules_since?,
             until: None,
             decides: self.verdict.decider == Contributor::Account,
@@ -47,18 +57,17 @@ impl Entity {
             let registrations = presentity.statements.registrations.iter();
             registrations.filter(|one| one.teller == Teller::Publication(self.number))
         };
-        let says = match &self.holding {
-            Holding::Declaration(declaration) => words_of_declaration(declaration),
-            Holding::Messages(messages) => words_of_messages(messages),
+        let asserts = match &self.holding {
+            Holding::Declaration(declaration) => Assertion::Presence(declaration.into()),
+            Holding::Messages(messages) => Assertion::Messages(messages.clone()),
             Holding::Legs => {
                 let legs = presentity.calls.legs().iter();
                 let own = legs.filter(|leg| leg.owner.publication == self.number);
-                list(own.map(|leg| words_of_call(&leg.call)), "no call")
+                Assertion::Calls(own.map(|leg| (&*leg.call).into()).collect())
             }
-            Holding::Contacts => list(
-                told().map(|one| format!("{} is registered", one.contact.uri)),
-                "no contact is registered",
-            ),
+            Holding::Contacts => {
+                Assertion::Contacts(told().map(|one| one.contact.uri.clone()).collect())
+            }
         };
         let decides = match presentity.verdict.decider {
             Contributor::Publication(number) => number == self.number,
@@ -66,8 +75,8 @@ impl Entity {
             _ => false,
         };
         Explained {
-            source: source.to_string(),
-            says,
+            source,
+            asserts,
             since: self.since,
             until: Some(self.until),
             decides,
@@ -77,9 +86,9 @@ impl Entity {
 
 impl Statements {
     pub(super) fn explain(&self, verdict: &Verdict) -> impl Iterator<Item = Explained> {
-        let stated = |source: Source, says: String, since, contributor| Explained {
-            source: source.to_string(),
-            says,
+        let stated = |source: Source, asserts: Assertion, since, contributor| Explained {
+            source,
+            asserts,
             since,
             until: None,
             decides: contributor == verdict.decider && contributor != Contributor::Nobody,
@@ -93,8 +102,8 @@ impl Statements {
             explained.extend(slot.iter().map(|call| call.explain(&name, decides)));
         }
         explained.extend(self.call_state_dnd.iter().map(|(stated, until)| Explained {
-            source: Source::CallState.to_string(),
-            says: "do-not-disturb".into(),
+            source: Source::CallState,
+            asserts: Assertion::DoNotDisturb,
             since: stated.since,
             until: Some(*until),
             decides: verdict.decider == Contributor::Call(CallSource::CallState),
@@ -103,7 +112,7 @@ impl Statements {
             let by = Contributor::DoNotDisturb;
             stated(
                 Source::DoNotDisturb,
-                "do-not-disturb".into(),
+                Assertion::DoNotDisturb,
                 switch.since,
                 by,
             )
@@ -113,33 +122,38 @@ impl Statements {
                 ForwardKind::Immediate => Contributor::Forward,
                 ForwardKind::Busy | ForwardKind::NoAnswer => Contributor::Nobody,
             };
-            let says = words_of_forward(&forward.what);
-            stated(Source::Forward, says, forward.since, by)
+            let asserts = Assertion::Forward(forward.what.clone());
+            stated(Source::Forward, asserts, forward.since, by)
         }));
         explained.extend(self.note.iter().map(|note| {
-            let says = note.what.to_string();
-            stated(Source::Note, says, note.since, Contributor::Nobody)
+            let asserts = Assertion::Note(Arc::clone(&note.what));
+            stated(Source::Note, asserts, note.since, Contributor::Nobody)
         }));
         explained.extend(self.presence.iter().map(|declaration| {
-            let says = words_of_declaration(declaration);
+            let asserts = Assertion::Presence(declaration.into());
             let by = Contributor::OperatorPresence;
-            stated(Source::Presence, says, declaration.since, by)
+            stated(Source::Presence, asserts, declaration.since, by)
         }));
         explained.extend(self.messages.iter().map(|messages| {
-            let says = words_of_messages(&messages.what);
-            stated(Source::Messages, says, messages.since, Contributor::Nobody)
+            let asserts = Assertion::Messages(messages.what.clone());
+            stated(
+                Source::Messages,
+                asserts,
+                messages.since,
+                Contributor::Nobody,
+            )
         }));
         let registered = self.registrations.iter();
         explained.extend(registered.filter_map(|one| explain_registration(one, verdict)));
         explained.extend(self.registrations.empty_since().map(|since| {
-            let says = "no contact is registered".into();
-            stated(Source::Registrar, says, since, Contributor::Registrar)
+            let asserts = Assertion::Contacts(Vec::new());
+            stated(Source::Registrar, asserts, since, Contributor::Registrar)
         }));
         explained.extend(self.appearances.iter().map(|appearance| {
-            let says = words_of_appearance(&appearance.what);
+            let asserts = Assertion::Appearance(appearance.what.clone());
             stated(
                 Source::Appearance,
-                says,
+                asserts,
                 appearance.since,
                 Contributor::Nobody,
             )
@@ -151,8 +165,8 @@ impl Statements {
 impl CallStatement {
     fn explain(&self, name: &Source, decides: bool) -> Explained {
         Explained {
-            source: name.to_string(),
-            says: words_of_call(&self.call),
+            source: name.clone(),
+            asserts: Assertion::Calls(vec![(&*self.call).into()]),
             since: self.since,
             until: self.until,
             decides,
@@ -163,118 +177,10 @@ impl CallStatement {
 /// One that a REGISTER told; those of a publication are explained with it.
 fn explain_registration(registration: &Registration, verdict: &Verdict) -> Option<Explained> {
     (registration.teller == Teller::Register).then(|| Explained {
-        source: Source::Register(registration.contact.uri.clone()).to_string(),
-        says: "registered".into(),
+        source: Source::Register(registration.contact.uri.clone()),
+        asserts: Assertion::Registered,
         since: registration.since,
         until: registration.until,
         decides: verdict.decider == Contributor::Contact(registration.contact.id),
     })
-}
-
-fn list(words: impl Iterator<Item = String>, nothing: &str) -> String {
-    let words: Vec<String> = words.collect();
-    if words.is_empty() {
-        nothing.into()
-    } else {
-        words.join("; ")
-    }
-}
-
-/// `always to sip:*97@abc.com`
-fn words_of_forward(forward: &Forward) -> String {
-    let mut words = String::from(match forward.kind {
-        ForwardKind::Immediate => "always",
-        ForwardKind::Busy => "when busy",
-        ForwardKind::NoAnswer => "without an answer",
-    });
-    if let Some(rings) = forward.ring_count {
-        // Writing to a String cannot fail.
-        let _ = write!(words, " after {rings} rings");
-    }
-    if forward.target.is_empty() {
-        words.push_str(" to nowhere");
-    } else {
-        words.extend([" to ", &*forward.target]);
-    }
-    if !forward.is_active {
-        words.push_str(", off");
-    }
-    words
-}
-
-/// `messages waiting, voice 2 new 8 old`
-fn words_of_messages(messages: &Messages) -> String {
-    let mut words = String::from(if messages.are_waiting {
-        "messages waiting"
-    } else {
-        "no messages waiting"
-    });
-    for (class, counts) in &messages.counts {
-        let class = format!("{class:?}").to_lowercase();
-        let _ = write!(words, ", {class} {} new {} old", counts.new, counts.old);
-    }
-    words
-}
-
-/// `1 held with "Bob" <sip:bob@abc.com>`
-fn words_of_appearance(appearance: &Appearance) -> String {
-    let mut words = format!("{} {}", appearance.index, appearance.state.as_str());
-    if let Some(party) = &appearance.party {
-        words.extend([" with ", &**party]);
-    }
-    words
-}
-
-/// `early recipient from sip:12@abc.com`
-fn words_of_call(call: &CallDialog) -> String {
-    let mut words = String::from(call.state.as_str());
-    let preposition = match call.direction {
-        Some(Direction::Initiator) => {
-            words.push_str(" initiator");
-            "to"
-        }
-        Some(Direction::Recipient) => {
-            words.push_str(" recipient");
-            "from"
-        }
-        None => "with",
-    };
-    let names = [
-        &call.remote.identity,
-        &call.remote.target,
-        &call.remote.display,
-    ];
-    if call.remote_is_private {
-        // Told to nobody, not even here (W:D1.4).
-        words.extend([" ", preposition, " a private party"]);
-    } else if let Some(party) = names.into_iter().find(|name| !name.is_empty()) {
-        words.extend([" ", preposition, " ", party]);
-    }
-    if call.local.rendering == Some(false) {
-        words.push_str(", on hold");
-    }
-    words
-}
-
-/// `open, away: lunch`
-fn words_of_declaration(declaration: &Declaration) -> String {
-    let mut words = String::from(match declaration.open {
-        Some(true) => "open",
-        Some(false) => "closed",
-        None => "neither open nor closed",
-    });
-    if declaration.activities.declares_do_not_disturb() {
-        words.push_str(", do-not-disturb");
-    }
-    for name in declaration.activities.names() {
-        words.extend([", ", name]);
-    }
-    if let Some(number) = &declaration.alternative {
-        words.extend([", reachable at ", &**number]);
-    }
-    if let Some(note) = &declaration.note {
-        // Writing to a String cannot fail.
-        let _ = write!(words, ": {note}");
-    }
-    words
 }

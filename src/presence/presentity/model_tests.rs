@@ -16,21 +16,21 @@ use crate::presence::call::CallState;
 use crate::presence::composition::Availability;
 use crate::presence::composition::Composed;
 use crate::presence::composition::ForwardedTo;
-use crate::presence::contribution::EntityTag;
 use crate::presence::document::Document;
-use crate::presence::features::Forward;
-use crate::presence::features::ForwardKind;
+use crate::presence::event::Package;
+use crate::presence::presentity::Condition;
 use crate::presence::presentity::Presentity;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
 use crate::presence::presentity::tests::LIMITS;
 use crate::presence::presentity::tests::full;
 use crate::presence::presentity::tests::leg;
-use crate::presence::publication::Condition;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
+use crate::presence::source::CallSource;
+use crate::presence::source::EntityTag;
+use crate::presence::source::Forward;
+use crate::presence::source::ForwardKind;
+use crate::presence::source::StateUpdate;
 
 /// Call-ID and remote tag.
 type Key = (u8, u8);
@@ -400,7 +400,7 @@ impl Pair {
         })
     }
 
-    fn say(&mut self, said: Said) -> bool {
+    fn say(&mut self, said: StateUpdate) -> bool {
         let now = self.now();
         self.presentity.apply(said, now)
     }
@@ -482,7 +482,7 @@ impl Pair {
                 self.model.call_state = seconds
                     .filter(|seconds| *seconds > 0)
                     .map(|seconds| self.model.now + seconds);
-                self.say(Said::Call {
+                self.say(StateUpdate::Call {
                     source: CallSource::CallState,
                     call,
                     expires: seconds.map(Duration::from_secs),
@@ -490,12 +490,12 @@ impl Pair {
             }
             Step::DoNotDisturb(is_on) => {
                 self.model.do_not_disturb = is_on;
-                self.say(Said::DoNotDisturb(is_on))
+                self.say(StateUpdate::DoNotDisturb(is_on))
             }
             Step::Forward(is_active) => {
                 self.model.is_forwarded = is_active;
                 let target = if is_active { "0123" } else { "" };
-                self.say(Said::Forward(Forward {
+                self.say(StateUpdate::Forward(Forward {
                     kind: ForwardKind::Immediate,
                     is_active,
                     target: target.into(),
@@ -511,12 +511,12 @@ impl Pair {
                 }
                 let uri = format!("sip:{contact}@10.0.0.9").into();
                 let expires = Duration::from_secs(seconds);
-                self.say(Said::Registered(vec![(uri, expires)]))
+                self.say(StateUpdate::Registered(vec![(uri, expires)]))
             }
             Step::Unregister => {
                 self.model.has_registrar = true;
                 self.model.contacts.clear();
-                self.say(Said::Unregistered)
+                self.say(StateUpdate::Unregistered)
             }
             Step::Pass { seconds } => {
                 self.model.now += seconds;

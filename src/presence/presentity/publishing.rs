@@ -4,21 +4,21 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::presence::call::CallState;
+use crate::presence::call::Owner;
 use crate::presence::composition::Declaration;
-use crate::presence::contribution::EntityTag;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
-use crate::presence::messages::Messages;
+use crate::presence::event::Package;
+use crate::presence::presentity::Condition;
 use crate::presence::presentity::GRACE;
 use crate::presence::presentity::Presentity;
-use crate::presence::publication::Condition;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
 use crate::presence::registration::ContactEnd;
-use crate::presence::subscription::Package;
-use crate::presence::tombstone::Owner;
+use crate::presence::source::EntityTag;
+use crate::presence::source::Messages;
 
 /// A publication that is held: the event state of RFC 3903 §3.
 #[derive(Debug)]

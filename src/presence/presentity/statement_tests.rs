@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::presence::appearance::Appearance;
-use crate::presence::appearance::AppearanceState;
+use crate::presence::call::Appearance;
+use crate::presence::call::AppearanceState;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState::Confirmed;
 use crate::presence::call::CallState::Early;
@@ -12,14 +12,11 @@ use crate::presence::call::CallState::Terminated;
 use crate::presence::composition::Availability;
 use crate::presence::composition::Extras;
 use crate::presence::composition::ForwardedTo;
-use crate::presence::contribution::Statement;
+use crate::presence::composition::Rules;
+use crate::presence::composition::Style;
 use crate::presence::document::Document;
-use crate::presence::features::Features;
-use crate::presence::features::Forward;
-use crate::presence::features::ForwardKind;
-use crate::presence::messages::Counts;
-use crate::presence::messages::MessageClass;
-use crate::presence::messages::Messages;
+use crate::presence::event::Package;
+use crate::presence::presentity::Condition;
 use crate::presence::presentity::tests::EXCHANGE;
 use crate::presence::presentity::tests::Stage;
 use crate::presence::presentity::tests::call_state;
@@ -28,25 +25,28 @@ use crate::presence::presentity::tests::full;
 use crate::presence::presentity::tests::leg;
 use crate::presence::presentity::tests::number;
 use crate::presence::profile::DoNotDisturbLamp;
-use crate::presence::publication::Condition;
 use crate::presence::registration::CONTACTS_MAX;
 use crate::presence::registration::ContactEnd;
 use crate::presence::registration::ContactEvent;
-use crate::presence::rules::Rules;
-use crate::presence::rules::Style;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
+use crate::presence::source::CallSource;
+use crate::presence::source::Features;
+use crate::presence::source::Forward;
+use crate::presence::source::ForwardKind;
+use crate::presence::source::MessageClass;
+use crate::presence::source::MessageCounts;
+use crate::presence::source::Messages;
+use crate::presence::source::RichPresence;
+use crate::presence::source::StateUpdate;
 
 fn extras(stage: &Stage) -> &Extras {
     &stage.presentity.composed().extras
 }
 
-fn registered(contacts: &[(&str, u64)]) -> Said {
+fn registered(contacts: &[(&str, u64)]) -> StateUpdate {
     let contacts = contacts
         .iter()
         .map(|(uri, seconds)| (Box::from(*uri), Duration::from_secs(*seconds)));
-    Said::Registered(contacts.collect())
+    StateUpdate::Registered(contacts.collect())
 }
 
 fn registrations(is_full: bool, contacts: &[(&str, bool, Option<u32>)]) -> Document {
@@ -69,8 +69,8 @@ fn contacts(stage: &Stage) -> Vec<(&str, u64, ContactEvent)> {
         .collect()
 }
 
-fn forward(kind: ForwardKind, is_active: bool, target: &str) -> Said {
-    Said::Forward(Forward {
+fn forward(kind: ForwardKind, is_active: bool, target: &str) -> StateUpdate {
+    StateUpdate::Forward(Forward {
         kind,
         is_active,
         target: target.into(),
@@ -79,9 +79,9 @@ fn forward(kind: ForwardKind, is_active: bool, target: &str) -> Said {
 }
 
 fn mailbox(new: u32) -> Messages {
-    let counts = Counts {
+    let counts = MessageCounts {
         new,
-        ..Counts::default()
+        ..MessageCounts::default()
     };
     Messages {
         are_waiting: new > 0,
@@ -95,7 +95,14 @@ fn explained(stage: &Stage) -> Vec<(String, String, bool, bool)> {
     let explained = stage.presentity.explain(stage.now);
     explained
         .into_iter()
-        .map(|one| (one.source, one.says, one.until.is_some(), one.decides))
+        .map(|one| {
+            (
+                one.source.to_string(),
+                one.asserts.to_string(),
+                one.until.is_some(),
+                one.decides,
+            )
+        })
         .collect()
 }
 
@@ -151,9 +158,9 @@ fn contacts_go_one_by_one_or_all_at_once() {
     ]));
     assert!(stage.say(registered(&[("sip:b", 0), ("sip:unknown", 0)])));
     assert_eq!(contacts(&stage).len(), 2);
-    assert!(stage.say(Said::Unregistered));
+    assert!(stage.say(StateUpdate::Unregistered));
     assert_eq!(stage.availability(), Availability::Unreachable);
-    assert!(!stage.say(Said::Unregistered));
+    assert!(!stage.say(StateUpdate::Unregistered));
     assert_eq!(
         explained(&stage),
         [(
@@ -290,8 +297,8 @@ fn a_reg_publication_without_a_contact_says_unreachable() {
 #[test]
 fn features_have_no_end() {
     let mut stage = Stage::new();
-    assert!(stage.say(Said::DoNotDisturb(true)));
-    assert!(!stage.say(Said::DoNotDisturb(true)));
+    assert!(stage.say(StateUpdate::DoNotDisturb(true)));
+    assert!(!stage.say(StateUpdate::DoNotDisturb(true)));
     assert!(stage.say(forward(ForwardKind::NoAnswer, false, "0123")));
     assert!(stage.say(forward(ForwardKind::Immediate, true, "*97")));
     assert_eq!(stage.presentity.next_expiry(), None);
@@ -308,7 +315,7 @@ fn features_have_no_end() {
             row("feature:forward", "without an answer to 0123, off", false),
         ]
     );
-    assert!(stage.say(Said::DoNotDisturb(false)));
+    assert!(stage.say(StateUpdate::DoNotDisturb(false)));
     assert_eq!(
         stage.availability(),
         Availability::Forwarded(ForwardedTo::Number)
@@ -417,9 +424,9 @@ fn an_alternative_number_is_shown_as_long_as_no_contact_is_registered() {
     stage.pass(200.0);
     assert_eq!(shown(&stage), (true, Some("+39061234".into())));
     // A client knows better than the account.
-    let statement = Statement {
+    let statement = RichPresence {
         alternative: Some("tel:+39335".into()),
-        ..Statement::default()
+        ..RichPresence::default()
     };
     stage.initial(
         1,
@@ -436,10 +443,7 @@ fn an_alternative_number_is_shown_as_long_as_no_contact_is_registered() {
         }),
         stage.now,
     );
-    assert_eq!(
-        stage.presentity.verdict(),
-        "available: an alternative number is known"
-    );
+    assert_eq!(stage.verdict(), "available: an alternative number is known");
     let words = explained(&stage);
     assert_eq!(
         (&*words[0].1, words[0].3),
@@ -456,7 +460,7 @@ fn an_alternative_number_is_shown_as_long_as_no_contact_is_registered() {
 fn the_operators_note_goes_before_any_other() {
     let mut stage = Stage::new();
     stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
-    assert!(stage.say(Said::Note(Some("on a trip".into()))));
+    assert!(stage.say(StateUpdate::Note(Some("on a trip".into()))));
     assert_eq!(
         stage.presentity.composed().note.as_deref(),
         Some("on a trip")
@@ -466,35 +470,35 @@ fn the_operators_note_goes_before_any_other() {
         Availability::Away,
         "a note is but a note"
     );
-    assert!(stage.say(Said::Note(None)));
+    assert!(stage.say(StateUpdate::Note(None)));
     assert_eq!(
         stage.presentity.composed().note.as_deref(),
         Some("back at one")
     );
-    assert!(!stage.say(Said::Note(Some("".into()))));
+    assert!(!stage.say(StateUpdate::Note(Some("".into()))));
 }
 
 #[test]
 fn the_operators_word_stands_for_the_clients() {
     let mut stage = Stage::new();
     stage.initial(1, client(Some(true), &["dnd"], None));
-    let statement = Statement {
+    let statement = RichPresence {
         activities: vec!["meeting".into()],
-        ..Statement::default()
+        ..RichPresence::default()
     };
-    assert!(stage.say(Said::Presence(Some(statement))));
-    assert_eq!(stage.presentity.verdict(), "busy: the operator says so");
+    assert!(stage.say(StateUpdate::Presence(Some(statement))));
+    assert_eq!(stage.verdict(), "busy: the operator says so");
     assert!(stage.presentity.composed().open);
     assert_eq!(explained(&stage)[1].0, "operator:presence");
-    assert!(stage.say(Said::Presence(Some(Statement::default()))));
+    assert!(stage.say(StateUpdate::Presence(Some(RichPresence::default()))));
     assert_eq!(
         stage.availability(),
         Availability::DoNotDisturb,
         "no word of his"
     );
-    assert!(!stage.say(Said::Presence(None)));
+    assert!(!stage.say(StateUpdate::Presence(None)));
     let forever = Duration::MAX;
-    stage.say(Said::Registered(vec![("sip:a".into(), forever)]));
+    stage.say(StateUpdate::Registered(vec![("sip:a".into(), forever)]));
     assert_eq!(contacts(&stage).len(), 1, "no end is beyond the clock's");
 }
 
@@ -502,7 +506,7 @@ fn the_operators_word_stands_for_the_clients() {
 #[test]
 fn the_operators_lamp_has_its_own_voice() {
     let mut stage = Stage::new();
-    let lamp = |call: Option<CallDialog>, seconds: Option<u64>| Said::Call {
+    let lamp = |call: Option<CallDialog>, seconds: Option<u64>| StateUpdate::Call {
         source: CallSource::Operator,
         call: call.map(Arc::new),
         expires: seconds.map(Duration::from_secs),
@@ -579,8 +583,8 @@ fn the_newest_word_on_a_mailbox_counts() {
     );
     assert_eq!(waiting(&stage), Some(2));
     stage.pass(1.0);
-    assert!(stage.say(Said::Messages(Some(mailbox(3)))));
-    assert!(!stage.say(Said::Messages(Some(mailbox(3)))));
+    assert!(stage.say(StateUpdate::Messages(Some(mailbox(3)))));
+    assert!(!stage.say(StateUpdate::Messages(Some(mailbox(3)))));
     assert_eq!(waiting(&stage), Some(3));
     stage.pass(1.0);
     stage.initial(
@@ -615,7 +619,7 @@ fn the_newest_word_on_a_mailbox_counts() {
     assert!(gone.is_err());
     stage.pass(4000.0);
     assert_eq!(waiting(&stage), Some(3), "publications end");
-    assert!(stage.say(Said::Messages(None)));
+    assert!(stage.say(StateUpdate::Messages(None)));
     assert!(stage.presentity.is_blank());
 }
 
@@ -624,7 +628,7 @@ fn the_newest_word_on_a_mailbox_counts() {
 fn appearances_are_kept_in_order_and_bounded() {
     let mut stage = Stage::new();
     let appearance = |index, state| {
-        Said::Appearance(Appearance {
+        StateUpdate::Appearance(Appearance {
             index,
             state,
             party: None,
@@ -657,7 +661,7 @@ fn appearances_are_kept_in_order_and_bounded() {
 #[test]
 fn what_seldom_changes_is_shared() {
     let mut stage = Stage::new();
-    stage.say(Said::DoNotDisturb(true));
+    stage.say(StateUpdate::DoNotDisturb(true));
     stage.say(registered(&[("sip:a", 1000)]));
     let before = Arc::clone(&stage.presentity.composed().extras);
     stage.say(call_state(Some(number("123")), 100));
@@ -670,12 +674,12 @@ fn what_seldom_changes_is_shared() {
 /// that of the phone stays.
 #[test]
 fn the_hooks_do_not_disturb_stands_in_place_of_its_call() {
-    let call = |state| Said::Call {
+    let call = |state| StateUpdate::Call {
         source: CallSource::CallState,
         call: Some(Arc::new(leg("hook", "-", "-", state))),
         expires: Some(Duration::from_secs(600)),
     };
-    let dnd = |seconds| Said::CallStateDoNotDisturb(Duration::from_secs(seconds));
+    let dnd = |seconds| StateUpdate::CallStateDoNotDisturb(Duration::from_secs(seconds));
     let mut stage = Stage::new();
     let becomes = |stage: &mut Stage, said, availability: Availability| {
         stage.say(said);
@@ -688,14 +692,14 @@ fn the_hooks_do_not_disturb_stands_in_place_of_its_call() {
     becomes(&mut stage, dnd(0), Availability::Available);
     becomes(
         &mut stage,
-        Said::DoNotDisturb(true),
+        StateUpdate::DoNotDisturb(true),
         Availability::DoNotDisturb,
     );
     becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
     becomes(&mut stage, dnd(0), Availability::DoNotDisturb);
     becomes(
         &mut stage,
-        Said::DoNotDisturb(false),
+        StateUpdate::DoNotDisturb(false),
         Availability::Available,
     );
     becomes(&mut stage, dnd(60), Availability::DoNotDisturb);
@@ -717,13 +721,13 @@ fn do_not_disturb_lights_the_lamp_where_the_domain_says_so() {
             ..Rules::default()
         };
         stage.presentity.set_rules(Arc::new(rules), stage.now);
-        stage.say(Said::DoNotDisturb(true));
+        stage.say(StateUpdate::DoNotDisturb(true));
         assert_eq!(stage.lamp(), expected);
         // A call before it, whatever it is.
         stage.say(call_state(Some(number("123")), 100));
         assert_eq!(stage.lamp(), Confirmed);
         stage.say(call_state(None, 100));
-        stage.say(Said::DoNotDisturb(false));
+        stage.say(StateUpdate::DoNotDisturb(false));
         assert_eq!(stage.lamp(), Terminated);
     }
 }

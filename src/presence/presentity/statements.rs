@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::appearance;
-use crate::presence::appearance::Appearance;
-use crate::presence::appearance::AppearanceState;
+use crate::presence::call::Appearance;
+use crate::presence::call::AppearanceState;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
+use crate::presence::call::appearance;
 use crate::presence::composition::Contributor;
 use crate::presence::composition::Declaration;
-use crate::presence::features::Features;
-use crate::presence::features::Forward;
-use crate::presence::messages::Messages;
 use crate::presence::presentity::GRACE;
 use crate::presence::registration::Registrations;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
+use crate::presence::source::CallSource;
+use crate::presence::source::Features;
+use crate::presence::source::Forward;
+use crate::presence::source::Messages;
+use crate::presence::source::StateUpdate;
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -53,9 +53,9 @@ pub(super) struct CallStatement {
 
 impl Statements {
     /// Takes what somebody says.
-    pub(super) fn take(&mut self, said: Said, now: Instant) {
+    pub(super) fn take(&mut self, said: StateUpdate, now: Instant) {
         match said {
-            Said::Call {
+            StateUpdate::Call {
                 source,
                 call,
                 expires,
@@ -73,28 +73,28 @@ impl Statements {
                     CallSource::Operator => restate_call(&mut self.lamp, call, until, now),
                 }
             }
-            Said::CallStateDoNotDisturb(life) => {
+            StateUpdate::CallStateDoNotDisturb(life) => {
                 self.call_state = None;
                 let before = self.call_state_dnd.take();
                 let since = before.map_or(now, |(stated, _)| stated.since);
                 let stated = Stated { what: (), since };
                 self.call_state_dnd = Some((stated, now + life)).filter(|_| !life.is_zero());
             }
-            Said::DoNotDisturb(is_on) => {
+            StateUpdate::DoNotDisturb(is_on) => {
                 restate(&mut self.do_not_disturb, is_on.then_some(()), now);
             }
-            Said::Forward(forward) => self.take_forward(forward, now),
-            Said::Note(note) => {
+            StateUpdate::Forward(forward) => self.take_forward(forward, now),
+            StateUpdate::Note(note) => {
                 let note = note.filter(|note| !note.is_empty());
                 restate(&mut self.note, note, now);
             }
-            Said::Presence(statement) => {
+            StateUpdate::Presence(statement) => {
                 self.presence = statement.map(|statement| Declaration::new(statement, now));
             }
-            Said::Messages(messages) => restate(&mut self.messages, messages, now),
-            Said::Registered(contacts) => self.registrations.register(contacts, now),
-            Said::Unregistered => self.registrations.unregister(now),
-            Said::Appearance(appearance) => self.take_appearance(appearance, now),
+            StateUpdate::Messages(messages) => restate(&mut self.messages, messages, now),
+            StateUpdate::Registered(contacts) => self.registrations.register(contacts, now),
+            StateUpdate::Unregistered => self.registrations.unregister(now),
+            StateUpdate::Appearance(appearance) => self.take_appearance(appearance, now),
         }
     }
 

@@ -16,19 +16,21 @@ use crate::presence::call::Direction;
 use crate::presence::call::Party;
 use crate::presence::composition::Availability;
 use crate::presence::composition::lamp;
-use crate::presence::contribution::EntityTag;
-use crate::presence::contribution::Statement;
 use crate::presence::document::Document;
 use crate::presence::document::DocumentFault;
+use crate::presence::event::Package;
+use crate::presence::presentity::Assertion;
+use crate::presence::presentity::Condition;
 use crate::presence::presentity::Presentity;
-use crate::presence::publication::Condition;
-use crate::presence::publication::Publication;
-use crate::presence::publication::PublicationLimits;
-use crate::presence::publication::PublishRefused;
-use crate::presence::publication::Published;
-use crate::presence::statement::CallSource;
-use crate::presence::statement::Said;
-use crate::presence::subscription::Package;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
+use crate::presence::source::CallSource;
+use crate::presence::source::EntityTag;
+use crate::presence::source::RichPresence;
+use crate::presence::source::Source;
+use crate::presence::source::StateUpdate;
 
 pub(super) const LIMITS: PublicationLimits = PublicationLimits {
     expires_min: Duration::from_secs(60),
@@ -94,7 +96,7 @@ pub(super) fn client(open: Option<bool>, activities: &[&str], note: Option<&str>
     let activities = activities.iter().copied().map(Box::from).collect();
     Document::Pidf {
         entity: None,
-        statement: Statement {
+        statement: RichPresence {
             open,
             activities,
             note: note.map(Box::from),
@@ -193,7 +195,7 @@ impl Stage {
         changed
     }
 
-    pub(super) fn say(&mut self, said: Said) -> bool {
+    pub(super) fn say(&mut self, said: StateUpdate) -> bool {
         self.presentity.apply(said, self.now)
     }
 
@@ -215,6 +217,11 @@ impl Stage {
 
     pub(super) fn availability(&self) -> Availability {
         self.presentity.composed().availability
+    }
+
+    /// `busy: a call is confirmed`
+    pub(super) fn verdict(&self) -> String {
+        format!("{}: {}", self.availability(), self.presentity.rule())
     }
 }
 
@@ -632,7 +639,7 @@ fn b1_12_a_feeder_keeps_its_calls_apart_but_not_its_leftovers() {
     // What was left behind says nothing any more, but is a publication still (RFC 3903 §4).
     let explained = stage.presentity.explain(stage.now);
     assert_eq!(explained.len(), 3);
-    assert_eq!(explained[0].says, "no call");
+    assert_eq!(explained[0].asserts.to_string(), "no call");
     let alive = stage.publish(1, Package::Dialog, Condition::Matches(one), None, None);
     assert!(alive.is_ok());
     // An heir does not set a call back, and ends what it does not name.
@@ -888,8 +895,8 @@ pub(super) fn number(digits: &str) -> Arc<CallDialog> {
 }
 
 /// `call_state.htm`, believed for that many seconds.
-pub(super) fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> Said {
-    Said::Call {
+pub(super) fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> StateUpdate {
+    StateUpdate::Call {
         source: CallSource::CallState,
         call,
         expires: Some(Duration::from_secs(seconds)),
@@ -960,16 +967,13 @@ fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
 #[test]
 fn every_contribution_is_explained() {
     let mut stage = Stage::new();
-    assert_eq!(
-        stage.presentity.verdict(),
-        "offline: no source says anything"
-    );
+    assert_eq!(stage.verdict(), "offline: no source says anything");
     let caller = Party {
         identity: "sip:12@abc.com".into(),
         ..Party::default()
     };
     let tag = stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
-    assert_eq!(stage.presentity.verdict(), "away: a client says so");
+    assert_eq!(stage.verdict(), "away: a client says so");
     stage.initial(
         2,
         full([CallDialog {
@@ -982,55 +986,55 @@ fn every_contribution_is_explained() {
     let explained = stage.presentity.explain(stage.now);
     let said: Vec<_> = explained
         .iter()
-        .map(|one| (&*one.says, one.decides))
+        .map(|one| (one.asserts.to_string(), one.decides))
         .collect();
     assert_eq!(
         said,
         [
-            ("open, lunch: back at one", false),
-            ("early recipient from sip:12@abc.com", true),
-            ("confirmed with a private party", false),
+            ("open, lunch: back at one".to_owned(), false),
+            ("early recipient from sip:12@abc.com".to_owned(), true),
+            ("confirmed with a private party".to_owned(), false),
         ]
     );
-    assert_eq!(explained[0].source, format!("client:{tag}"));
-    assert!(explained[1].source.starts_with("publish:"));
+    assert_eq!(explained[0].source, Source::Client(tag));
+    assert!(matches!(explained[1].source, Source::Publish(_)));
     assert_eq!(
-        (&*explained[2].source, explained[2].until),
-        ("http:call_state", Some(end))
+        (&explained[2].source, explained[2].until),
+        (&Source::CallState, Some(end))
     );
-    assert_eq!(
-        stage.presentity.verdict(),
-        "ringing: an incoming call is unanswered"
-    );
+    assert_eq!(stage.verdict(), "ringing: an incoming call is unanswered");
     stage.initial(3, full([]));
-    assert_eq!(stage.presentity.explain(stage.now)[2].says, "no call");
+    assert_eq!(
+        stage.presentity.explain(stage.now)[2].asserts,
+        Assertion::Calls(Vec::new())
+    );
 }
 
 #[test]
 fn the_verdict_never_denies_what_a_row_says() {
     let mut stage = Stage::new();
     let tag = stage.initial(1, full([]));
-    assert_eq!(stage.presentity.verdict(), "available: no call");
+    assert_eq!(stage.verdict(), "available: no call");
     let explained = stage.presentity.explain(stage.now);
     assert_eq!(
-        (&*explained[0].says, explained[0].decides),
-        ("no call", true)
+        (&explained[0].asserts, explained[0].decides),
+        (&Assertion::Calls(Vec::new()), true)
     );
 
     stage
         .publish(1, Package::Dialog, Condition::Matches(tag), Some(0), None)
         .unwrap();
     assert_eq!(
-        stage.presentity.verdict(),
+        stage.verdict(),
         "available: no call since the last one reported"
     );
     assert!(stage.presentity.explain(stage.now).is_empty());
 
     let mut stage = Stage::new();
-    stage.say(Said::Note(Some("back at one".into())));
+    stage.say(StateUpdate::Note(Some("back at one".into())));
     assert_eq!(stage.presentity.explain(stage.now).len(), 1);
     assert_eq!(
-        stage.presentity.verdict(),
+        stage.verdict(),
         "offline: no source speaks of calls or availability"
     );
 }
@@ -1049,7 +1053,7 @@ fn a_user_known_by_calls_is_there_between_them() {
     assert!(is_open(&stage));
     assert!(stage.presentity.is_blank() && stage.presentity.is_known_by_calls());
     // A registrar knows better.
-    stage.say(Said::Unregistered);
+    stage.say(StateUpdate::Unregistered);
     assert_eq!(stage.availability(), Availability::Unreachable);
     assert!(!is_open(&stage));
 }

@@ -12,22 +12,22 @@
 //!
 //! Nothing here allocates.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::policy::DecidingRule;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::presence::policy::IdentityCondition;
 use crate::presence::policy::ImportedRule;
 use crate::presence::policy::People;
 use crate::presence::policy::Policy;
+use crate::presence::policy::Privacy;
 use crate::presence::policy::WatcherCondition;
 use crate::presence::policy::is_private;
-use crate::presence::subscription::Package;
-use crate::presence::subscription::Privacy;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Tenant;
 
@@ -181,21 +181,19 @@ impl Directory {
             .is_some_and(|domain| domain.any_dn.iter().any(may))
     }
 
-    /// A rule in words: [`Decision::rule`].
+    /// The rule with a number, see [`Decision::rule`].
     #[must_use]
-    pub fn rule_text(&self, rule: u16) -> Cow<'_, str> {
-        match rule {
-            Decision::BY_DEFAULT => "default".into(),
-            Decision::BY_DOCUMENT => "the presentity's own rules".into(),
-            _ => self
-                .tenants
-                .iter()
-                .flat_map(|tenant| &tenant.policies)
-                .find(|policy| policy.number == rule)
-                .map_or_else(
-                    || format!("policy {rule}, which is gone").into(),
-                    |policy| format!("policy {rule}: {}", policy.text).into(),
-                ),
+    pub fn deciding_rule(&self, number: u16) -> DecidingRule {
+        let mut policies = self.tenants.iter().flat_map(|tenant| &tenant.policies);
+        match number {
+            Decision::BY_DEFAULT => DecidingRule::Default,
+            Decision::BY_DOCUMENT => DecidingRule::Document,
+            _ => DecidingRule::Policy {
+                number,
+                text: policies
+                    .find(|policy| policy.number == number)
+                    .map(|policy| policy.text.clone()),
+            },
         }
     }
 

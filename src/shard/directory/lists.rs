@@ -22,10 +22,10 @@ use std::sync::OnceLock;
 use thiserror::Error;
 
 use crate::presence::Aor;
-use crate::presence::list::ListStyle;
-use crate::presence::list::MEMBERS_MAX;
-use crate::presence::list::Member;
-use crate::presence::list::Resolved;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
 use crate::shard::directory::Directory;
 use crate::shard::directory::Domain;
 use crate::shard::directory::lists::unfold::Unfolding;

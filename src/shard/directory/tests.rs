@@ -4,17 +4,17 @@ use super::decide::Watcher;
 use super::lists::ListFault;
 use super::lists::StoredList;
 use super::*;
-use crate::presence::list::ListStyle;
-use crate::presence::list::MEMBERS_MAX;
-use crate::presence::list::Member;
-use crate::presence::list::Resolved;
-use crate::presence::list::RosterKind;
+use crate::presence::event::Package;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::RosterKind;
 use crate::presence::policy::Decision;
 use crate::presence::policy::IdentityCondition;
 use crate::presence::policy::Pattern;
 use crate::presence::policy::WatcherCondition;
 use crate::presence::profile::Profile;
-use crate::presence::subscription::Package;
 use crate::shard::directory::profiles::AgentPattern;
 
 fn aor(key: &str) -> Aor {
@@ -640,9 +640,12 @@ fn the_first_rule_that_matches_decides() {
         Package::PresenceWinfo,
     );
     assert_eq!((watched.handling, watched.rule), (Handling::Allow, 4));
-    assert_eq!(directory.rule_text(0), "default");
-    assert_eq!(directory.rule_text(3), "policy 3: a rule");
-    assert_eq!(directory.rule_text(9), "policy 9, which is gone");
+    assert_eq!(directory.deciding_rule(0).to_string(), "default");
+    assert_eq!(directory.deciding_rule(3).to_string(), "policy 3: a rule");
+    assert_eq!(
+        directory.deciding_rule(9).to_string(),
+        "policy 9, which is gone"
+    );
 }
 
 /// RFC 5025 §3.2: of several rules the most generous; they stand behind the operator's.
@@ -685,7 +688,10 @@ fn a_presentitys_own_rules_are_summed_up() {
         decide(&directory, "9@abc.com", "9@abc.com"),
         (Handling::Allow, Privacy::Pickup, 0)
     );
-    assert_eq!(directory.rule_text(document), "the presentity's own rules");
+    assert_eq!(
+        directory.deciding_rule(document).to_string(),
+        "the presentity's own rules"
+    );
 
     let mut stricter = directory.clone();
     stricter.add_policy(

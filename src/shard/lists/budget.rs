@@ -4,7 +4,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::presence::list::ListStyle;
+use crate::presence::event::list::ListStyle;
 use crate::shard::Shard;
 use crate::shard::content::Content;
 use crate::shard::flow::Flow;

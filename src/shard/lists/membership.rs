@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::Aor;
-use crate::presence::list::ListStyle;
-use crate::presence::list::Member;
-use crate::presence::list::Resolved;
-use crate::presence::list::Roster;
-use crate::presence::list::RosterKind;
+use crate::presence::event::Package;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
-use crate::presence::subscription::Package;
 use crate::shard::Shard;
 use crate::shard::directory::Directory;
 use crate::shard::identity::Identity;
@@ -235,7 +235,7 @@ impl Shard {
             (Some(aor), Some(identity)) => {
                 self.decide(&identity, aor, package, directory, self.now)
             }
-            _ => Decision::NOTHING,
+            _ => Decision::STATE_ONLY,
         }
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
-use crate::presence::list::Roster;
-use crate::presence::list::RosterKind;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
 use crate::shard::Shard;
 use crate::shard::flow::ShardId;
 use crate::shard::mail::Mail;

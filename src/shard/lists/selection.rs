@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::presence::call::SpecificDialog;
 use crate::presence::document;
 use crate::presence::document::View;
 use crate::presence::document::multipart;
@@ -13,10 +14,9 @@ use crate::presence::document::multipart::ContentId;
 use crate::presence::document::rlmi;
 use crate::presence::document::rlmi::Instance;
 use crate::presence::document::rlmi::InstanceState;
-use crate::presence::list::ListStyle;
+use crate::presence::event::Termination;
+use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
-use crate::presence::specific_dialog::SpecificDialog;
-use crate::presence::subscription::Termination;
 use crate::shard::Shard;
 use crate::shard::bodies::Bodies;
 use crate::shard::bodies::Body;

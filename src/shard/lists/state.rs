@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 
 use crate::presence::Aor;
-use crate::presence::list::ListStyle;
-use crate::presence::list::Member;
-use crate::presence::list::Roster;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Roster;
 use crate::presence::policy::Decision;
 use crate::shard::lists::ListPlan;
 use crate::shard::table::Post;

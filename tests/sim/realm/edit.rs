@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lamplighter::presence::Aor;
-use lamplighter::presence::list::ListStyle;
-use lamplighter::presence::list::Member;
+use lamplighter::presence::composition;
+use lamplighter::presence::event::list::ListStyle;
+use lamplighter::presence::event::list::Member;
 use lamplighter::presence::policy;
 use lamplighter::presence::policy::IdentityCondition;
 use lamplighter::presence::policy::ImportedRule;
 use lamplighter::presence::policy::Pattern;
 use lamplighter::presence::policy::Policy;
+use lamplighter::presence::policy::Privacy;
 use lamplighter::presence::policy::WatcherCondition;
-use lamplighter::presence::rules;
-use lamplighter::presence::subscription::Privacy;
 use lamplighter::shard::Directory;
 use lamplighter::shard::directory::AuthMode;
 use lamplighter::shard::directory::Details;
@@ -171,9 +171,9 @@ impl Realm {
             privacy: privacy(self.privacy),
             default_handling: self.strangers.configured(),
             composition: match plan.style {
-                Style::Standard => rules::Style::Standard,
-                Style::Alceo => rules::Style::Alceo,
-                Style::Imagicle => rules::Style::Imagicle,
+                Style::Standard => composition::Style::Standard,
+                Style::Alceo => composition::Style::Alceo,
+                Style::Imagicle => composition::Style::Imagicle,
             },
             ..Domain::new(DOMAIN)
         };

@@ -11,7 +11,8 @@ use crate::network::Event;
 use crate::network::SECOND;
 use crate::phone::lists::Target;
 use crate::sip_text::Text;
-use lamplighter::presence::publication::PublishRefused;
+use lamplighter::presence::presentity::PublishRefused;
+use lamplighter::presence::source::Source;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
@@ -147,7 +148,7 @@ impl World {
     pub(super) fn judge_reply(&mut self, token: Token, reply: Reply) {
         let now = self.bench.net.now;
         match (self.commands.remove(&token), reply) {
-            (Some(Asked::Said | Asked::Reload), Reply::Done) => {}
+            (Some(Asked::StateUpdate | Asked::Reload), Reply::Done) => {}
             (Some(Asked::Watchers), Reply::Watchers(reports)) => {
                 if self.phase == Phase::Audit && !reports.is_empty() {
                     self.fail(
@@ -162,9 +163,9 @@ impl World {
             (Some(Asked::Why(presentity)), Reply::Why(why)) => {
                 let allowed = self.bench.model.allowed(presentity, now, now);
                 let agrees = |expected: &Expected| {
-                    expected.lamp.0.text() == why.lamp
-                        && expected.open == (why.basic == "open")
-                        && expected.availability.text() == why.availability
+                    expected.lamp.0.text() == why.lamp.as_str()
+                        && expected.open == why.is_open
+                        && expected.availability.text() == why.availability.to_string()
                 };
                 if !allowed.iter().any(agrees) {
                     self.fail(
@@ -173,9 +174,9 @@ impl World {
                     );
                 }
                 // That a registrar spoke once, and what is configured, is never past its time.
-                let stays = ["register", "account:alternative"];
-                let mut sources = why.contributions.iter().map(|it| it.source.as_str());
-                if self.phase == Phase::Audit && sources.any(|it| !stays.contains(&it)) {
+                let stays = [Source::Registrar, Source::Alternative];
+                let mut sources = why.contributions.iter().map(|it| &it.source);
+                if self.phase == Phase::Audit && sources.any(|it| !stays.contains(it)) {
                     self.fail("a contribution is left past its time", format!("{why:?}"));
                 }
             }

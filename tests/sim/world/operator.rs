@@ -16,11 +16,11 @@ use crate::network::Wake;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::call::Party;
-use lamplighter::presence::contribution::Statement;
-use lamplighter::presence::features::Forward;
-use lamplighter::presence::features::ForwardKind;
-use lamplighter::presence::statement::CallSource;
-use lamplighter::presence::statement::Said;
+use lamplighter::presence::source::CallSource;
+use lamplighter::presence::source::Forward;
+use lamplighter::presence::source::ForwardKind;
+use lamplighter::presence::source::RichPresence;
+use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::Command;
 use lamplighter::shard::Shard;
 use std::sync::Arc;
@@ -46,16 +46,16 @@ impl World {
         self.say(presentity, said, delay);
     }
 
-    fn say(&mut self, presentity: usize, said: Said, delay: Micros) {
+    fn say(&mut self, presentity: usize, said: StateUpdate, delay: Micros) {
         let aor = aor_of(presentity);
         let shard = Shard::owner(&aor, self.bench.net.plan.shards).0;
-        self.ask(shard, delay, Command::Say { aor, said }, Asked::Said);
+        self.ask(shard, delay, Command::Say { aor, said }, Asked::StateUpdate);
     }
 
-    fn something(&mut self) -> Said {
+    fn something(&mut self) -> StateUpdate {
         let rng = &mut self.bench.net.rng;
         match rng.below(20) {
-            0..9 => Said::Call {
+            0..9 => StateUpdate::Call {
                 source: match rng.chance(700) {
                     true => CallSource::CallState,
                     false => CallSource::Operator,
@@ -63,13 +63,13 @@ impl World {
                 call: rng.chance(600).then(|| call_with(rng.below(3))),
                 expires: Some(Duration::from_secs(rng.between(2, 120))),
             },
-            9 | 10 => Said::DoNotDisturb(rng.chance(400)),
-            11 | 12 => Said::Forward(forward(rng.chance(600), rng.pick(&TARGETS))),
+            9 | 10 => StateUpdate::DoNotDisturb(rng.chance(400)),
+            11 | 12 => StateUpdate::Forward(forward(rng.chance(600), rng.pick(&TARGETS))),
             13 | 14 => {
                 let note = rng.chance(600).then(|| format!("back at {}", rng.below(3)));
-                Said::Note(note.map(Arc::from))
+                StateUpdate::Note(note.map(Arc::from))
             }
-            15 | 16 => Said::Presence(rng.chance(500).then(|| Statement {
+            15 | 16 => StateUpdate::Presence(rng.chance(500).then(|| RichPresence {
                 open: rng.pick(&[None, Some(true), Some(false)]),
                 activities: match rng.chance(700) {
                     true => vec![rng.pick(&ACTIVITIES).into()],
@@ -78,11 +78,11 @@ impl World {
                 note: rng.chance(300).then(|| "says the operator".into()),
                 alternative: None,
             })),
-            17 => Said::Unregistered,
+            17 => StateUpdate::Unregistered,
             _ => {
                 let contact = format!("sip:phone@10.9.9.{}", rng.below(2)).into();
                 let seconds = rng.pick(&[0, 5, 30, 90]);
-                Said::Registered(vec![(contact, Duration::from_secs(seconds))])
+                StateUpdate::Registered(vec![(contact, Duration::from_secs(seconds))])
             }
         }
     }
@@ -91,10 +91,10 @@ impl World {
     pub(super) fn take_back(&mut self) {
         for presentity in 0..self.bench.net.plan.presentities {
             for said in [
-                Said::DoNotDisturb(false),
-                Said::Forward(forward(false, "")),
-                Said::Note(None),
-                Said::Presence(None),
+                StateUpdate::DoNotDisturb(false),
+                StateUpdate::Forward(forward(false, "")),
+                StateUpdate::Note(None),
+                StateUpdate::Presence(None),
             ] {
                 self.say(presentity, said, 2);
             }
@@ -102,11 +102,11 @@ impl World {
     }
 
     /// The owner hears it: so does the model.
-    pub(super) fn hear(&mut self, presentity: usize, said: &Said) {
+    pub(super) fn hear(&mut self, presentity: usize, said: &StateUpdate) {
         let now = self.bench.net.now;
         let after = |duration: Duration| now + duration.as_micros() as Micros;
         let told = match said {
-            Said::Call {
+            StateUpdate::Call {
                 source,
                 call,
                 expires,
@@ -117,31 +117,33 @@ impl World {
                     CallSource::Operator => Told::Lamp(until),
                 }
             }
-            Said::DoNotDisturb(is_on) => Told::DoNotDisturb(*is_on),
-            Said::CallStateDoNotDisturb(_) => {
+            StateUpdate::DoNotDisturb(is_on) => Told::DoNotDisturb(*is_on),
+            StateUpdate::CallStateDoNotDisturb(_) => {
                 unreachable!("the hook of this world tells calls alone")
             }
-            Said::Forward(forward) => Told::Forward {
+            StateUpdate::Forward(forward) => Told::Forward {
                 is_active: forward.is_active,
                 target: known(&TARGETS, &forward.target),
             },
-            Said::Note(note) => Told::Note(note.as_deref().map(str::to_owned)),
-            Said::Presence(statement) => Told::Presence(statement.as_ref().map(|statement| {
-                model::Word {
-                    open: statement.open,
-                    activity: statement
-                        .activities
-                        .first()
-                        .map(|activity| known(&ACTIVITIES, activity)),
-                    note: statement.note.as_deref().map(str::to_owned),
-                    since: now,
-                }
-            })),
-            Said::Registered(contacts) => {
+            StateUpdate::Note(note) => Told::Note(note.as_deref().map(str::to_owned)),
+            StateUpdate::Presence(statement) => {
+                Told::Presence(statement.as_ref().map(|statement| {
+                    model::Word {
+                        open: statement.open,
+                        activity: statement
+                            .activities
+                            .first()
+                            .map(|activity| known(&ACTIVITIES, activity)),
+                        note: statement.note.as_deref().map(str::to_owned),
+                        since: now,
+                    }
+                }))
+            }
+            StateUpdate::Registered(contacts) => {
                 let (uri, expires) = &contacts[0];
                 Told::Registered(uri.as_bytes()[uri.len() - 1], after(*expires))
             }
-            Said::Unregistered => Told::Unregistered,
+            StateUpdate::Unregistered => Told::Unregistered,
             other => {
                 return self.fail(
                     "the simulation said what it does not know",

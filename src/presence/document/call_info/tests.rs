@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::presence::appearance::AppearanceState;
+use crate::presence::call::AppearanceState;
 use crate::presence::call::CallState;
 use crate::presence::call::Party;
 use crate::presence::composition::Extras;

@@ -43,20 +43,20 @@ fn composed(
     }
 }
 
-fn parsed(body: &str) -> Statement {
+fn parsed(body: &str) -> RichPresence {
     match parse(body.as_bytes()) {
         Ok(Document::Pidf { statement, .. }) => statement,
         other => panic!("{other:?}: {body}"),
     }
 }
 
-fn said(open: Option<bool>, activities: &[&str], note: Option<&str>) -> Statement {
+fn said(open: Option<bool>, activities: &[&str], note: Option<&str>) -> RichPresence {
     let activities = activities.iter().copied().map(Box::from).collect();
-    Statement {
+    RichPresence {
         open,
         activities,
         note: note.map(Box::from),
-        ..Statement::default()
+        ..RichPresence::default()
     }
 }
 

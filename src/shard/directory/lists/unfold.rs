@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use crate::presence::Aor;
-use crate::presence::list::MEMBERS_MAX;
-use crate::presence::list::Member;
-use crate::presence::list::Resolved;
-use crate::presence::list::Roster;
-use crate::presence::list::RosterKind;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
 use crate::shard::directory::Directory;
 use crate::shard::directory::lists::DEPTH_MAX;
 use crate::shard::directory::lists::Definition;

@@ -1,0 +1,55 @@
+//! Which CPU runs what.
+
+use crate::config::complaint::Complainer;
+use crate::config::machine::Machine;
+use crate::config::schema;
+
+/// The CPUs of the shards and of the HTTP core.
+pub(super) fn cpus(
+    cores: &schema::Cores,
+    machine: &Machine,
+    complainer: &mut Complainer<'_>,
+) -> (Vec<usize>, usize) {
+    let allowed = list(&machine.cpus);
+    for cpu in cores.shards.iter().chain(&cores.http) {
+        if !machine.cpus.contains(cpu.get_ref()) {
+            let what = format!("CPU {} is not one this process may run on", cpu.get_ref());
+            complainer.add(cpu.span(), what, format!("choose from: {allowed}"));
+        }
+    }
+    let mut shards = Vec::new();
+    for cpu in &cores.shards {
+        if shards.contains(cpu.get_ref()) {
+            let what = format!("CPU {} is given to two shards", cpu.get_ref());
+            complainer.add(cpu.span(), what, "give each shard a CPU of its own");
+        }
+        shards.push(*cpu.get_ref());
+    }
+    let is_free = |cpu: &&usize| !shards.contains(cpu);
+    let last_free = machine
+        .cpus
+        .iter()
+        .rev()
+        .find(is_free)
+        .or_else(|| machine.cpus.last());
+    let http = cores.http.as_ref().map_or_else(
+        || last_free.copied().unwrap_or_default(),
+        |cpu| *cpu.get_ref(),
+    );
+    if shards.is_empty() {
+        shards.extend(machine.cpus.iter().filter(|cpu| **cpu != http));
+        if shards.is_empty() {
+            shards.push(http);
+        }
+    }
+    (shards, http)
+}
+
+/// `0, 1, 2`
+fn list(numbers: &[usize]) -> String {
+    numbers
+        .iter()
+        .map(usize::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,174 @@
+//! The sockets: SIP listeners, HTTP listeners, the control socket.
+
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+
+use toml::Spanned;
+
+use crate::config::complaint::Complainer;
+use crate::config::schema;
+use crate::config::schema::Config;
+use crate::config::schema::TransportKind;
+use crate::config::text::canonical_domain;
+use crate::sip::Transport;
+
+/// One SIP socket address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// `host` or `host:port`: what peers are told instead of the local address.
+    pub advertise: Option<String>,
+}
+
+/// The SIP listeners.
+pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Listener> {
+    if !is_header_text(sip.product.get_ref()) {
+        complainer.add(
+            sip.product.span(),
+            "the product has control characters",
+            "use visible characters",
+        );
+    }
+    let place = sip.listen.span();
+    let listens = sip.listen.get_ref();
+    if listens.is_empty() && !complainer.is_misread_within(&place) {
+        complainer.add(
+            place,
+            "there is no [[sip.listen]]",
+            "add one with transport and address",
+        );
+    }
+    let mut listeners: Vec<Listener> = Vec::new();
+    for listen in listens {
+        let transport = match listen.transport.get_ref() {
+            TransportKind::Udp => Transport::Udp,
+            TransportKind::Tcp => Transport::Tcp,
+        };
+        let Some(address) = socket_address(&listen.address, "0.0.0.0:5060", complainer) else {
+            continue;
+        };
+        let advertise = listen
+            .advertise
+            .as_ref()
+            .and_then(|text| advertised(text, complainer));
+        if complainer.is_misread(&listen.transport.span()) {
+            continue;
+        }
+        if listeners
+            .iter()
+            .any(|other| other.transport == transport && other.address == address)
+        {
+            let what = format!(
+                "{} {address} is listened on twice",
+                transport.uri_parameter()
+            );
+            complainer.add(listen.address.span(), what, "remove one of the two");
+        }
+        listeners.push(Listener {
+            transport,
+            address,
+            advertise,
+        });
+    }
+    listeners
+}
+
+/// The HTTP listeners.
+pub(super) fn http(
+    http: &schema::Http,
+    sip: &[Listener],
+    complainer: &mut Complainer<'_>,
+) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for text in &http.listen {
+        let Some(address) = socket_address(text, "127.0.0.1:8080", complainer) else {
+            continue;
+        };
+        let is_sip = |listener: &Listener| {
+            listener.transport == Transport::Tcp && listener.address == address
+        };
+        if address.port() != 0 && (addresses.contains(&address) || sip.iter().any(is_sip)) {
+            complainer.add(
+                text.span(),
+                format!("tcp {address} is listened on twice"),
+                "choose another port",
+            );
+        }
+        addresses.push(address);
+    }
+    addresses
+}
+
+/// Octets of a Unix socket's path: what `sockaddr_un` has room for, but for the zero at its end.
+const SOCKET_PATH_OCTETS_MAX: usize = 107;
+
+/// The path of the control socket.
+pub(super) fn control_socket(config: &Config, complainer: &mut Complainer<'_>) {
+    let path = config.control_socket();
+    let octets = path.as_os_str().len();
+    if octets > SOCKET_PATH_OCTETS_MAX {
+        let place = match &config.http.control_socket {
+            Some(path) => path.span(),
+            None => config.node.data_dir.span(),
+        };
+        let what = format!(
+            "the path of the control socket has {octets} octets, and the system takes \
+             {SOCKET_PATH_OCTETS_MAX}: {}",
+            path.display()
+        );
+        let remedy = "give a shorter one with control_socket = \"...\" in [http]";
+        complainer.add(place, what, remedy);
+    }
+}
+
+/// An address to bind.
+fn socket_address(
+    text: &Spanned<String>,
+    example: &str,
+    complainer: &mut Complainer<'_>,
+) -> Option<SocketAddr> {
+    let parsed = text.get_ref().parse().ok();
+    if parsed.is_none() {
+        let what = format!("\"{}\" is no address to listen on", text.get_ref());
+        complainer.add(
+            text.span(),
+            what,
+            format!("write address and port, like \"{example}\" or \"[::]:5060\""),
+        );
+    }
+    parsed
+}
+
+/// `host` or `host:port` in canonical form. Names are not looked up: a check needs no network.
+fn advertised(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
+    let given = text.get_ref();
+    let (host, port) = match given.rsplit_once(':') {
+        Some((host, port)) if !given.ends_with(']') && given.parse::<Ipv6Addr>().is_err() => {
+            (host, Some(port))
+        }
+        _ => (given.as_str(), None),
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
+    let is_reachable = host
+        .parse::<IpAddr>()
+        .map_or(true, |ip| !ip.is_unspecified());
+    let found = canonical_domain(host).filter(|_| is_reachable && port.is_none_or(is_port));
+    if found.is_none() {
+        let what = format!("\"{given}\" cannot be advertised");
+        let remedy = "write what peers reach, like \"192.0.2.1\" or \"sip.example.com:5060\"";
+        complainer.add(text.span(), what, remedy);
+    }
+    found.map(|host| port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
+}
+
+/// Whether a text can stand in a header as it is.
+fn is_header_text(text: &str) -> bool {
+    text.len() <= 128
+        && text
+            .chars()
+            .all(|letter| letter == ' ' || letter.is_ascii_graphic())
+}

@@ -1,0 +1,122 @@
+//! A value as it stands in the file, and what to say when it is of another kind than its key wants.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::config::complaint::Complainer;
+use crate::config::reader::Tables;
+use crate::config::suggestion::nearest;
+
+/// A value as it stands in the file.
+#[derive(Clone, Copy)]
+pub(in crate::config) struct Found<'d> {
+    /// The key it stands at.
+    pub(super) key: &'d str,
+    /// Whether it is one of several in a list.
+    pub(super) is_item: bool,
+    /// `from 1 to 10`
+    pub(super) bounds: Option<&'d str>,
+    pub(super) value: &'d Spanned<DeValue<'d>>,
+    /// The tables of the file it stands in.
+    pub(super) tables: Tables,
+}
+
+impl<'d> Found<'d> {
+    /// The value.
+    pub(in crate::config) fn value(&self) -> &'d DeValue<'d> {
+        self.value.get_ref()
+    }
+
+    /// Where it stands.
+    pub(in crate::config) fn place(&self) -> Range<usize> {
+        self.value.span()
+    }
+
+    /// The bounds of the key, if it has any.
+    pub(in crate::config) const fn bounds(&self) -> Option<&'d str> {
+        self.bounds
+    }
+
+    /// One of its items.
+    pub(super) fn item(&self, value: &'d Spanned<DeValue<'d>>) -> Self {
+        Self {
+            is_item: true,
+            value,
+            ..*self
+        }
+    }
+
+    /// Complains that it is of another kind than `wants` names.
+    pub(in crate::config) fn wrong(&self, wants: &str, complainer: &mut Complainer<'_>) {
+        let (key, value) = (self.key, described(self.value()));
+        self.wrong_as(&value, &format!("{key} wants {wants}"), complainer);
+    }
+
+    /// [`Self::wrong`] without a word about the value.
+    pub(in crate::config) fn wrong_secretly(&self, wants: &str, complainer: &mut Complainer<'_>) {
+        let remedy = format!("{} wants {wants}", self.key);
+        self.wrong_as("of another kind", &remedy, complainer);
+    }
+
+    fn wrong_as(&self, value: &str, remedy: &str, complainer: &mut Complainer<'_>) {
+        let verb = if self.is_item { "has in it" } else { "is" };
+        complainer.misread(self.place(), format!("{} {verb} {value}", self.key), remedy);
+    }
+
+    /// The value as a text in quotes would be written; None for lists and tables.
+    pub(in crate::config) fn in_quotes(&self) -> Option<String> {
+        Some(match self.value() {
+            DeValue::String(text) => format!("\"{text}\""),
+            DeValue::Integer(number) => format!("\"{}\"", number.as_str()),
+            DeValue::Float(number) => format!("\"{}\"", number.as_str()),
+            DeValue::Boolean(is_true) => format!("\"{is_true}\""),
+            DeValue::Datetime(date) => format!("\"{date}\""),
+            DeValue::Array(_) | DeValue::Table(_) => return None,
+        })
+    }
+
+    /// The value, if it is one of `words`.
+    pub(in crate::config) fn word(
+        &self,
+        words: &[&str],
+        complainer: &mut Complainer<'_>,
+    ) -> Option<&'d str> {
+        let known = words.join(", ");
+        let DeValue::String(word) = self.value() else {
+            self.wrong(
+                &format!("one of these words, in quotes: {known}"),
+                complainer,
+            );
+            return None;
+        };
+        if words.contains(&&**word) {
+            return Some(word);
+        }
+        let remedy = match nearest(word, words) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("known here: {known}"),
+        };
+        complainer.misread(self.place(), format!("unknown value \"{word}\""), remedy);
+        None
+    }
+}
+
+/// A value in words.
+fn described(value: &DeValue<'_>) -> String {
+    const CHARACTERS_MAX: usize = 60;
+    match value {
+        DeValue::String(text) if text.chars().count() > CHARACTERS_MAX => {
+            let begin: String = text.chars().take(CHARACTERS_MAX).collect();
+            format!("the text \"{begin}...\"")
+        }
+        DeValue::String(text) => format!("the text \"{text}\""),
+        DeValue::Integer(number) => format!("the number {}", number.as_str()),
+        DeValue::Float(number) => format!("the number {}", number.as_str()),
+        DeValue::Boolean(is_true) => is_true.to_string(),
+        DeValue::Datetime(date) => format!("the date {date}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}

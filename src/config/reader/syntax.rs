@@ -1,0 +1,39 @@
+//! What is not TOML: what to say of it, and what of the file can still be believed.
+
+use crate::config::complaint::Complainer;
+use crate::config::complaint::Source;
+
+/// What is not TOML. Nothing else of that line is believed.
+pub(super) fn complain(error: &toml::de::Error, source: &Source, complainer: &mut Complainer<'_>) {
+    let place = error.span().unwrap_or(0..0);
+    if error.message().starts_with("duplicate key") {
+        let key = source.text.get(place.clone()).unwrap_or_default();
+        let what = format!("the key \"{key}\" is given twice");
+        complainer.misread(place, what, "keep one of the two");
+        return;
+    }
+    let begin = source.text.get(place.start..).unwrap_or_default();
+    let what = if begin.starts_with(char::is_alphabetic) {
+        // The parser takes `fast` for a misspelt `false`.
+        "a value that is no number, nor true or false, stands in quotes".to_owned()
+    } else {
+        let message = error.message().lines().collect::<Vec<_>>().join(" ");
+        message.replace('`', "")
+    };
+    let what = format!("this is not TOML: {what}");
+    complainer.distrust(place, what, "correct the syntax (see toml.io)");
+}
+
+/// Whether an error makes it uncertain to which table the lines below it belong: it is in a header,
+/// or in a text or a list that goes on over lines.
+pub(super) fn hides_structure(error: &toml::de::Error, source: &Source) -> bool {
+    let Some(place) = error.span() else {
+        return true;
+    };
+    let line = source.text.lines().nth(source.line_of(place.start) - 1);
+    let line = line.unwrap_or_default().trim_start();
+    let is_duplicate = error.message().starts_with("duplicate key");
+    let is_open = |mark: &str| line.contains(mark) || error.message().contains(mark);
+    !is_duplicate
+        && (line.starts_with('[') || ["\"\"\"", "'''", "unclosed"].into_iter().any(is_open))
+}

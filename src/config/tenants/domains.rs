@@ -1,0 +1,256 @@
+//! Domains.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use crate::config::complaint::Complainer;
+use crate::config::schema;
+use crate::config::schema::AuthKind;
+use crate::config::schema::CompositionKind;
+use crate::config::schema::Config;
+use crate::config::schema::RegistrarKind;
+use crate::config::tenants::names::Names;
+use crate::config::tenants::policies;
+use crate::config::text::canonical_domain;
+use crate::config::text::network;
+use crate::config::text::phrase;
+use crate::presence::Aor;
+use crate::presence::composition::Style;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::shard::Directory;
+use crate::shard::directory::AuthMode;
+use crate::shard::directory::Domain;
+use crate::shard::directory::user_range::UserRange;
+
+/// Every name and alias that is taken, with the line that takes it.
+type Taken = HashMap<String, usize>;
+
+/// Adds the domains of a file.
+pub(super) fn add_domains(
+    config: &Config,
+    known: &Names,
+    directory: &mut Directory,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) {
+    let mut taken = Taken::new();
+    for domain in &config.domain {
+        let names = std::iter::once(&domain.name).chain(&domain.aliases);
+        let names: Vec<String> = names
+            .filter_map(|name| take_name(name, &mut taken, complainer))
+            .collect();
+        let trusted: Vec<IpNet> = domain
+            .trusted
+            .iter()
+            .filter_map(|text| network(text, complainer))
+            .collect();
+        let auth = auth_mode(domain, complainer, notes);
+        expiries(domain, complainer);
+        let Some((name, aliases)) = names.split_first() else {
+            continue;
+        };
+        let domain = Domain {
+            auth,
+            trusted,
+            ..converted(domain, name, known, complainer)
+        };
+        // Names that are taken were complained of already.
+        let _ = directory.add_domain(domain, aliases);
+    }
+}
+
+/// How requests of a domain prove who they are from. Complains of a mode that lets no request in,
+/// notes one that lets in every request.
+fn auth_mode(
+    domain: &schema::Domain,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> AuthMode {
+    let (name, place) = (domain.name.get_ref(), domain.name.span());
+    match domain.auth {
+        AuthKind::Digest => AuthMode::Digest,
+        AuthKind::Trusted => {
+            if domain.trusted.is_empty() {
+                let what = format!(
+                    "domain \"{name}\" believes trusted addresses alone, and there are none"
+                );
+                let remedy = "list them in trusted = [...], or use auth = \"digest\"";
+                complainer.add(place, what, remedy);
+            }
+            AuthMode::Trusted
+        }
+        AuthKind::None => {
+            let what =
+                format!("domain \"{name}\" believes everybody (auth = \"none\"): for labs only");
+            notes.push(complainer.note(&place, &what));
+            AuthMode::None
+        }
+    }
+}
+
+/// A domain as the directory has it, but for `auth` and `trusted`.
+fn converted(
+    domain: &schema::Domain,
+    name: &str,
+    known: &Names,
+    complainer: &mut Complainer<'_>,
+) -> Domain {
+    let any_dn = domain.any_dn.iter();
+    Domain {
+        any_dn: any_dn
+            .filter_map(|text| known.people(text, name, complainer))
+            .collect(),
+        orbits: ranges(&domain.orbits, "orbits", complainer),
+        resources: ranges(&domain.resources, "resources", complainer),
+        voicemail_pilots: domain
+            .voicemail_pilots
+            .iter()
+            .filter_map(|number| phrase(number, "voicemail_pilots", complainer))
+            .collect(),
+        privacy: policies::privacy(&domain.privacy, complainer),
+        default_handling: policies::handling(domain.default_handling),
+        composition: match domain.composition {
+            CompositionKind::Standard => Style::Standard,
+            CompositionKind::Alceo => Style::Alceo,
+            CompositionKind::Imagicle => Style::Imagicle,
+        },
+        dnd_lamp: domain.dnd_lamp.lamp(),
+        reveal_number: domain.reveal_number,
+        max_call_duration: domain.max_call_duration.0,
+        min_expires: domain.min_expires.get_ref().0,
+        min_publish_expires: domain.min_publish_expires.get_ref().0,
+        max_expires: domain.max_expires.get_ref().0,
+        open: domain.open,
+        is_registrar: domain.registrar == RegistrarKind::Presence,
+        sha256: domain.sha256,
+        ..Domain::new(name)
+    }
+}
+
+/// A domain's name in its canonical form, when it is one and nobody has it.
+fn take_name(
+    name: &Spanned<String>,
+    taken: &mut Taken,
+    complainer: &mut Complainer<'_>,
+) -> Option<String> {
+    let Some(canonical) = canonical_domain(name.get_ref()) else {
+        let what = format!("\"{}\" is no domain name", name.get_ref());
+        complainer.add(
+            name.span(),
+            what,
+            "give a DNS name or an IP address, without scheme, user or port",
+        );
+        return None;
+    };
+    if let Some(line) = taken.get(&canonical) {
+        let what = format!("the domain name \"{canonical}\" is taken already (line {line})");
+        complainer.add(
+            name.span(),
+            what,
+            "a name or alias belongs to one domain: remove it from the other",
+        );
+        return None;
+    }
+    taken.insert(canonical.clone(), complainer.line_of(&name.span()));
+    Some(canonical)
+}
+
+/// The spans of a domain.
+fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
+    let longest = &domain.max_expires;
+    for (name, shortest) in [
+        ("min_expires", &domain.min_expires),
+        ("min_publish_expires", &domain.min_publish_expires),
+    ] {
+        let (min, max) = (shortest.get_ref(), longest.get_ref());
+        if min <= max {
+            continue;
+        }
+        let place = placed([longest, shortest]);
+        let what = format!("max_expires ({max}) is less than {name} ({min})");
+        complainer.add(
+            place,
+            what,
+            "no expiry could be granted: raise the one or lower the other",
+        );
+    }
+}
+
+/// The names of a domain's orbits or resources.
+fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>) -> Vec<UserRange> {
+    let mut ranges = Vec::new();
+    let mut count = 0;
+    for text in texts {
+        match UserRange::parse(text.get_ref()) {
+            Ok(range) => {
+                count += range.count();
+                ranges.push(range);
+            }
+            Err(fault) => {
+                let what = format!("\"{}\" cannot be among {key}: {fault}", text.get_ref());
+                let remedy = "write \"700-709\", \"*71-*75\" or one user";
+                complainer.add(text.span(), what, remedy);
+            }
+        }
+    }
+    if let Some(last) = texts.last()
+        && count > MEMBERS_MAX
+    {
+        let what = format!("the {key} are {count}");
+        complainer.add(
+            last.span(),
+            what,
+            format!("at most {MEMBERS_MAX} can be listed"),
+        );
+    }
+    ranges
+}
+
+/// Complains of orbits and resources that are accounts too: whether such a one is a person or a
+/// place would depend on who looks.
+pub(super) fn names_without_account(
+    domain: &schema::Domain,
+    names: &Names,
+    directory: &Directory,
+    complainer: &mut Complainer<'_>,
+) {
+    let Some(own) = names.known(domain.name.get_ref()) else {
+        return;
+    };
+    for (key, texts) in [("orbits", &domain.orbits), ("resources", &domain.resources)] {
+        for text in texts {
+            let Ok(range) = UserRange::parse(text.get_ref()) else {
+                continue;
+            };
+            let aors = range.users().map(|user| Aor::new(&user, own));
+            let accounts: Vec<Aor> = aors
+                .filter(|aor| directory.account(aor.as_str()).is_some())
+                .collect();
+            if let Some(first) = accounts.first() {
+                let range = text.get_ref();
+                let what = match accounts.len() {
+                    1 => format!("{key} \"{range}\" has the account {first} in it"),
+                    count => {
+                        format!(
+                            "{key} \"{range}\" has {count} accounts in it, {first} is the first"
+                        )
+                    }
+                };
+                let remedy = "these names have no account: choose others, or remove the account";
+                complainer.add(text.span(), what, remedy);
+            }
+        }
+    }
+}
+
+/// The place of the first value that stands in the file.
+fn placed<T>(values: [&Spanned<T>; 2]) -> Range<usize> {
+    values
+        .iter()
+        .map(|value| value.span())
+        .find(|place| !place.is_empty())
+        .unwrap_or(0..0)
+}

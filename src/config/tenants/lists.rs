@@ -1,0 +1,226 @@
+//! The check of groups and lists.
+
+use std::collections::HashSet;
+
+use toml::Spanned;
+
+use crate::config::complaint::Complainer;
+use crate::config::schema;
+use crate::config::schema::Config;
+use crate::config::schema::StyleKind;
+use crate::config::tenants::names::Names;
+use crate::config::text::is_user;
+use crate::config::text::user_remedy;
+use crate::presence::Aor;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::presence::event::list::Member;
+use crate::shard::Directory;
+use crate::shard::directory::lists::ANY_DN;
+use crate::shard::directory::lists::ListFault;
+use crate::shard::directory::lists::ORBITS;
+use crate::shard::directory::lists::PARKED;
+use crate::shard::directory::lists::StoredList;
+
+/// Adds the groups of a file.
+pub(super) fn add_groups(
+    config: &Config,
+    names: &Names,
+    directory: &mut Directory,
+    complainer: &mut Complainer<'_>,
+) {
+    let mut taken = HashSet::new();
+    for group in &config.group {
+        let name = group.name.get_ref();
+        let what = format!("the group \"{name}\"");
+        let domain = names.domain(&group.domain, &what, complainer);
+        check_user(&group.name, complainer);
+        if [ANY_DN, ORBITS, PARKED].contains(&name.as_str()) {
+            let what = format!("{what} has the name of a list that is there by itself");
+            complainer.add(group.name.span(), what, "choose another name");
+        }
+        if group.members.len() > MEMBERS_MAX {
+            let what = format!("{what} has more than {MEMBERS_MAX} members");
+            complainer.add(group.name.span(), what, "make two of it");
+        }
+        let Some(domain) = domain else { continue };
+        if !taken.insert((domain.clone(), name)) {
+            let what = format!("{what} of {domain} is there twice");
+            complainer.add(group.name.span(), what, "remove one of the two");
+        }
+        let members = members(&group.members, &domain, directory, complainer);
+        directory.add_group(name, &domain, members);
+    }
+}
+
+/// Adds the lists of a file.
+pub(super) fn add_lists(
+    config: &Config,
+    names: &Names,
+    directory: &mut Directory,
+    complainer: &mut Complainer<'_>,
+) {
+    let mut added = Vec::new();
+    let mut taken = HashSet::new();
+    for list in &config.list {
+        let user = list.user.get_ref();
+        let what = format!("the list \"{user}\"");
+        let domain = names.domain(&list.domain, &what, complainer);
+        check_user(&list.user, complainer);
+        let Some(domain) = domain else { continue };
+        let aor = Aor::new(user, &domain);
+        if !taken.insert(aor.clone()) {
+            let what = format!("the list {aor} is there twice");
+            complainer.add(list.user.span(), what, "remove one of the two");
+            continue;
+        }
+        let stored = stored(list, &domain, directory, complainer);
+        match directory.add_list(&aor, stored) {
+            Ok(()) => added.push((aor, &list.user)),
+            Err(fault) => complain(&list.user, &fault, complainer),
+        }
+    }
+    let mut told = HashSet::new();
+    for (aor, place) in added {
+        if let Err(fault) = directory.check_list(&aor)
+            && is_news(&fault, aor.user(), &mut told)
+        {
+            complain(place, &fault, complainer);
+        }
+    }
+}
+
+/// Notes the members of groups and lists whom nobody will ever hear of: probably a slip.
+pub(super) fn note_strangers(
+    config: &Config,
+    names: &Names,
+    directory: &Directory,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) {
+    let groups = config
+        .group
+        .iter()
+        .map(|group| (&group.name, &group.domain, &group.members));
+    let lists = config
+        .list
+        .iter()
+        .map(|list| (&list.user, &list.domain, &list.members));
+    for (name, domain, members) in groups.chain(lists) {
+        let Some(domain) = names.known(domain.get_ref()) else {
+            continue;
+        };
+        let strangers: Vec<&str> = members
+            .iter()
+            .filter(|text| {
+                directory
+                    .member(text.get_ref(), domain)
+                    .ok()
+                    .and_then(|member| member.aor)
+                    .is_some_and(|aor| !directory.exists(&aor))
+            })
+            .map(|text| text.get_ref().as_str())
+            .collect();
+        if let Some(first) = strangers.first() {
+            let what = format!(
+                "\"{}\" has members that do not exist: {} of them, \"{first}\" is the first",
+                name.get_ref(),
+                strangers.len()
+            );
+            notes.push(complainer.note(&name.span(), &what));
+        }
+    }
+}
+
+fn stored(
+    list: &schema::List,
+    domain: &str,
+    directory: &Directory,
+    complainer: &mut Complainer<'_>,
+) -> StoredList {
+    let style = match list.style {
+        StyleKind::Rfc => ListStyle::Rfc,
+        StyleKind::Broadworks => ListStyle::Broadworks,
+    };
+    let owner = list
+        .owner
+        .as_ref()
+        .and_then(|owner| member(owner, domain, directory, complainer))
+        .and_then(|owner| owner.aor);
+    if let Some(place) = &list.owner
+        && owner.as_ref().is_none_or(|owner| owner.domain() != domain)
+    {
+        let what = format!("the owner \"{}\" is nobody of {domain}", place.get_ref());
+        complainer.add(place.span(), what, "a list and its owner are of one domain");
+    }
+    StoredList {
+        name: list
+            .name
+            .as_ref()
+            .map(|name| name.get_ref().as_str().into()),
+        style,
+        owner,
+        members: members(&list.members, domain, directory, complainer),
+    }
+}
+
+fn members(
+    texts: &[Spanned<String>],
+    domain: &str,
+    directory: &Directory,
+    complainer: &mut Complainer<'_>,
+) -> Vec<Member> {
+    texts
+        .iter()
+        .filter_map(|text| member(text, domain, directory, complainer))
+        .collect()
+}
+
+fn member(
+    text: &Spanned<String>,
+    domain: &str,
+    directory: &Directory,
+    complainer: &mut Complainer<'_>,
+) -> Option<Member> {
+    directory
+        .member(text.get_ref(), domain)
+        .inspect_err(|fault| complain(text, fault, complainer))
+        .ok()
+}
+
+fn check_user(user: &Spanned<String>, complainer: &mut Complainer<'_>) {
+    if !is_user(user.get_ref()) {
+        let what = format!("{:?} is no user", user.get_ref());
+        complainer.add(user.span(), what, user_remedy(user.get_ref()));
+    }
+}
+
+fn complain(place: &Spanned<String>, fault: &ListFault, complainer: &mut Complainer<'_>) {
+    let remedy = match fault {
+        ListFault::NoMember(_) => "write it like \"sip:100@abc.com\", or \"100\"",
+        ListFault::Taken(..) => "choose another user for the list",
+        ListFault::TooManyMembers(_) => "make two lists of it",
+        ListFault::Cycle(_) => "take one of them out of another",
+        ListFault::TooDeep(_) => "name the members themselves instead",
+        ListFault::AnyDnWithin(_) => "take it out; who may watch it is said by any_dn",
+        ListFault::NoDomain(_)
+        | ListFault::NoList(_)
+        | ListFault::AlreadyMember(_)
+        | ListFault::NotMember(_) => "correct it",
+    };
+    complainer.add(place.span(), fault.to_string(), remedy);
+}
+
+/// A cycle is told once, by the first of its lists; of those that merely lead into one, nothing is
+/// wrong with themselves.
+fn is_news(fault: &ListFault, user: &str, told: &mut HashSet<Vec<Box<str>>>) -> bool {
+    let ListFault::Cycle(way) = fault else {
+        return true;
+    };
+    let mut lists = way.clone();
+    if lists.pop().as_deref() != Some(user) {
+        return false;
+    }
+    lists.sort_unstable();
+    told.insert(lists)
+}

@@ -1,0 +1,187 @@
+//! How the file speaks of people: domains by any of their names, users, patterns, groups.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+use toml::Spanned;
+
+use crate::config::complaint::Complainer;
+use crate::config::schema::Config;
+use crate::config::suggestion::nearest;
+use crate::config::text::bare;
+use crate::config::text::canonical_domain;
+use crate::config::text::is_user;
+use crate::presence::policy::Pattern;
+use crate::presence::policy::People;
+use crate::presence::policy::WatcherCondition;
+use crate::shard::Directory;
+
+/// The names a file knows, read before anything is converted: what stands further down may be
+/// spoken of further up.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// A domain's own name by any of its names, all canonical.
+    domains: HashMap<String, String>,
+    /// Whether a domain's name could not be read: then who seems to be of no domain may be of that
+    /// one.
+    is_incomplete: bool,
+    /// Groups, each behind its domain's own name.
+    groups: HashSet<(String, String)>,
+}
+
+impl Names {
+    /// The names of a file.
+    pub(super) fn new(config: &Config) -> Self {
+        let mut names = Self::default();
+        for domain in &config.domain {
+            let Some(own) = canonical_domain(domain.name.get_ref()) else {
+                names.is_incomplete = true;
+                continue;
+            };
+            let aliases = domain.aliases.iter().map(|alias| alias.get_ref());
+            let aliases = aliases.filter_map(|alias| canonical_domain(alias));
+            for name in std::iter::once(own.clone()).chain(aliases) {
+                names.domains.entry(name).or_insert_with(|| own.clone());
+            }
+        }
+        for group in &config.group {
+            if let Some(domain) = names.canonical(group.domain.get_ref()) {
+                names
+                    .groups
+                    .insert((domain, group.name.get_ref().to_owned()));
+            }
+        }
+        names
+    }
+
+    /// A domain's own name by any of its names, ours or not; None when it can be no host.
+    fn canonical(&self, name: &str) -> Option<String> {
+        let name = canonical_domain(name)?;
+        Some(self.domains.get(&name).cloned().unwrap_or(name))
+    }
+
+    /// The own name of one of our domains.
+    pub(super) fn known(&self, name: &str) -> Option<&str> {
+        self.domains
+            .get(&canonical_domain(name)?)
+            .map(String::as_str)
+    }
+
+    /// The own name of one of our domains. Complains when there is none: `what` names who is said
+    /// to be of it.
+    pub(super) fn domain(
+        &self,
+        name: &Spanned<String>,
+        what: &str,
+        complainer: &mut Complainer<'_>,
+    ) -> Option<String> {
+        if let Some(own) = self.known(name.get_ref()) {
+            return Some(own.to_owned());
+        }
+        if self.is_incomplete {
+            return None;
+        }
+        let canonical = canonical_domain(name.get_ref()).unwrap_or_default();
+        let mut known: Vec<&str> = self.domains.keys().map(String::as_str).collect();
+        known.sort_unstable();
+        let remedy = nearest(&canonical, &known).map_or_else(
+            || "add a [[domain]] of that name".to_owned(),
+            |meant| format!("did you mean \"{meant}\"?"),
+        );
+        let what = format!(
+            "{what} is of the domain \"{}\", which there is not",
+            name.get_ref()
+        );
+        complainer.add(name.span(), what, remedy);
+        None
+    }
+
+    /// People of one of our domains: `*`, a group, a user, a pattern.
+    pub(super) fn people(
+        &self,
+        text: &Spanned<String>,
+        domain: &str,
+        complainer: &mut Complainer<'_>,
+    ) -> Option<People> {
+        let bare = bare(text.get_ref());
+        if bare == "*" {
+            return Some(People::Everybody);
+        }
+        if self.groups.contains(&(domain.to_owned(), bare.to_owned())) {
+            return Some(People::Group(bare.into()));
+        }
+        let (user, host) = bare.rsplit_once('@').unwrap_or((bare, domain));
+        if !is_user(user) || self.canonical(host).is_none_or(|host| host != domain) {
+            complainer.add(
+                text.span(),
+                format!("\"{}\" names nobody of {domain}", text.get_ref()),
+                "write a user (\"100\"), how users begin (\"7*\"), a group's name, or \"*\"",
+            );
+            return None;
+        }
+        Some(People::Named(Pattern::new(user, domain)))
+    }
+
+    /// Who watches: a word, a group of the rule's domain, a user of it (unless there is no such
+    /// account, and he reads like a word that was misspelt or cut off), or an address of any domain.
+    pub(super) fn watcher(
+        &self,
+        text: &Spanned<String>,
+        domain: &str,
+        directory: &Directory,
+        complainer: &mut Complainer<'_>,
+    ) -> Option<WatcherCondition> {
+        let bare = bare(text.get_ref());
+        if let Some((_, condition)) = WORDS.iter().find(|(word, _)| *word == bare) {
+            return Some(condition.clone());
+        }
+        if self.groups.contains(&(domain.to_owned(), bare.to_owned())) {
+            return Some(WatcherCondition::People(People::Group(bare.into())));
+        }
+        if bare == "*" {
+            return Some(WatcherCondition::People(People::Everybody));
+        }
+        let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
+        let is_account = directory.account(&format!("{bare}@{domain}")).is_some();
+        let meant = meant(bare, &words).filter(|_| !is_account);
+        let neighbour = || meant.is_none().then_some((bare, domain));
+        let address = bare.rsplit_once('@').or_else(neighbour);
+        let address = address.filter(|(user, _)| is_user(user));
+        let named = address.and_then(|(user, host)| {
+            let pattern = Pattern::new(user, &self.canonical(host)?);
+            Some(WatcherCondition::People(People::Named(pattern)))
+        });
+        if named.is_none() {
+            let remedy = match meant {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => format!(
+                    "write a user, user@domain, *@domain, a group's name, or one of: {}",
+                    words.join(", ")
+                ),
+            };
+            complainer.add(
+                text.span(),
+                format!("\"{}\" is no watcher", text.get_ref()),
+                remedy,
+            );
+        }
+        named
+    }
+}
+
+/// The words for watchers.
+const WORDS: [(&str, WatcherCondition); 6] = [
+    ("self", WatcherCondition::Myself),
+    ("same-group", WatcherCondition::SameGroup),
+    ("same-domain", WatcherCondition::SameDomain),
+    ("listed", WatcherCondition::Listed),
+    ("trusted", WatcherCondition::Trusted),
+    ("anyone", WatcherCondition::People(People::Everybody)),
+];
+
+/// The word that was probably meant: one that is near, or that begins like this.
+fn meant<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
+    const LETTERS_MIN: usize = 4;
+    let begins = |word: &&&str| text.len() >= LETTERS_MIN && word.starts_with(text);
+    nearest(text, words).or_else(|| words.iter().find(begins).copied())
+}

@@ -1,0 +1,149 @@
+//! The check of policies.
+
+use toml::Spanned;
+
+use crate::config::complaint::Complainer;
+use crate::config::schema;
+use crate::config::schema::Config;
+use crate::config::schema::HandlingKind;
+use crate::config::suggestion::nearest;
+use crate::config::tenants::names::Names;
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::policy::Handling;
+use crate::presence::policy::People;
+use crate::presence::policy::Policy;
+use crate::presence::policy::Privacy;
+use crate::presence::policy::WatcherCondition;
+use crate::shard::Directory;
+
+/// Rules of one file: each has a number of 16 bits.
+const POLICIES_MAX: usize = 10_000;
+
+/// Adds the policies of a file, in its order.
+pub(super) fn add_policies(
+    config: &Config,
+    names: &Names,
+    directory: &mut Directory,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) {
+    for (policy, number) in config.policy.iter().zip(1..) {
+        if usize::from(number) > POLICIES_MAX {
+            let what = format!("there are more than {POLICIES_MAX} policies");
+            complainer.add(
+                policy.domain.span(),
+                what,
+                "say more with groups and patterns",
+            );
+            return;
+        }
+        let what = format!("policy {number}");
+        let Some(domain) = names.domain(&policy.domain, &what, complainer) else {
+            continue;
+        };
+        let watcher = names.watcher(&policy.watcher, &domain, directory, complainer);
+        let presentity = names.people(&policy.presentity, &domain, complainer);
+        let package = policy
+            .package
+            .as_ref()
+            .map(|name| package(name, complainer));
+        let privacy = policy
+            .privacy
+            .as_ref()
+            .map(|level| privacy(level, complainer));
+        let (Some(watcher), Some(presentity)) = (watcher, presentity) else {
+            continue;
+        };
+        if let People::Named(pattern) = &presentity
+            && let user = policy.presentity.get_ref().trim_start_matches("sip:")
+            && let user = user.split('@').next().unwrap_or_default()
+            && let aor = Aor::new(user, &domain)
+            && pattern.is_only(&aor)
+            && !directory.exists(&aor)
+        {
+            let what = format!("policy {number} is about {aor}, who does not exist");
+            notes.push(complainer.note(&policy.presentity.span(), &what));
+        }
+        if let WatcherCondition::People(People::Named(pattern)) = &watcher
+            && let user = policy.watcher.get_ref()
+            && let aor = Aor::new(user, &domain)
+            && pattern.is_only(&aor)
+            && !directory.exists(&aor)
+        {
+            let what = format!("policy {number} is about the watcher {aor}, who does not exist");
+            notes.push(complainer.note(&policy.watcher.span(), &what));
+        }
+        let policy = Policy {
+            number,
+            watcher,
+            presentity,
+            package: package.flatten(),
+            handling: handling(policy.handling),
+            privacy,
+            text: text(policy).into(),
+        };
+        directory.add_policy(&domain, policy);
+    }
+}
+
+/// `same-domain watches *: allow, privacy 2`
+fn text(policy: &schema::Policy) -> String {
+    let mut text = format!(
+        "{} watches {}",
+        policy.watcher.get_ref(),
+        policy.presentity.get_ref()
+    );
+    if let Some(package) = &policy.package {
+        text.extend([" (", package.get_ref(), ")"]);
+    }
+    text.push_str(match policy.handling {
+        HandlingKind::Allow => ": allow",
+        HandlingKind::PoliteBlock => ": polite-block",
+        HandlingKind::Confirm => ": confirm",
+        HandlingKind::Block => ": block",
+    });
+    if let Some(privacy) = &policy.privacy {
+        text.push_str(&format!(", privacy {}", privacy.get_ref()));
+    }
+    text
+}
+
+fn package(name: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<Package> {
+    let package = Package::from_token(name.get_ref().as_bytes());
+    if package.is_none() {
+        let known = Package::ALL.map(Package::token);
+        let remedy = match nearest(name.get_ref(), &known) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        let what = format!("\"{}\" is no event package", name.get_ref());
+        complainer.add(name.span(), what, remedy);
+    }
+    package
+}
+
+/// A handling as the domain knows it.
+pub(super) const fn handling(kind: HandlingKind) -> Handling {
+    match kind {
+        HandlingKind::Allow => Handling::Allow,
+        HandlingKind::PoliteBlock => Handling::PoliteBlock,
+        HandlingKind::Confirm => Handling::Confirm,
+        HandlingKind::Block => Handling::Block,
+    }
+}
+
+/// A level of privacy as the domain knows it (W:B3.12).
+pub(super) fn privacy(level: &Spanned<u8>, complainer: &mut Complainer<'_>) -> Privacy {
+    match level.get_ref() {
+        0 => Privacy::StateOnly,
+        1 => Privacy::AnonymousParty,
+        2 => Privacy::Party,
+        3 => Privacy::Pickup,
+        other => {
+            let remedy = "choose 0 (state only), 1 (that there is a party), 2 (who), or 3 (pickup)";
+            complainer.add(level.span(), format!("privacy is {other}"), remedy);
+            Privacy::StateOnly
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Texts that several tables have: domain names, networks, users, phrases.
+
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use crate::config::complaint::Complainer;
+
+/// Lower case, without a trailing dot, IPv6 in brackets. None when it can be no host.
+pub(super) fn canonical_domain(name: &str) -> Option<String> {
+    if let Ok(address) = name.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
+        return Some(format!("[{address}]"));
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        let legal = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(legal)
+    };
+    (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
+}
+
+/// A network, or a single address.
+pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<IpNet> {
+    let parsed = text.get_ref().parse::<IpNet>().ok();
+    let parsed = parsed.or_else(|| text.get_ref().parse::<IpAddr>().ok().map(IpNet::from));
+    if parsed.is_none() {
+        let what = format!("\"{}\" is neither a network nor an address", text.get_ref());
+        complainer.add(
+            text.span(),
+            what,
+            "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"",
+        );
+    }
+    parsed
+}
+
+/// A name or a number that is there and can be shown.
+pub(super) fn phrase(
+    text: &Spanned<String>,
+    key: &str,
+    complainer: &mut Complainer<'_>,
+) -> Option<Box<str>> {
+    let given = text.get_ref().trim();
+    if !is_phrase(given) {
+        let what = format!("{:?} cannot stand in {key}", text.get_ref());
+        complainer.add(
+            text.span(),
+            what,
+            "give 1 to 256 visible octets, or remove it",
+        );
+        return None;
+    }
+    Some(given.into())
+}
+
+/// Without `sip:`.
+pub(super) fn bare(text: &str) -> &str {
+    text.strip_prefix("sip:").unwrap_or(text)
+}
+
+/// Whether a text can be shown: a name, a number.
+pub(super) fn is_phrase(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_control) && text.len() <= 256
+}
+
+/// Whether a text can be the user part of an address of record, unescaped. What has an `@`, a space
+/// or a scheme in it is in no request of a phone.
+pub(super) fn is_user(text: &str) -> bool {
+    let is_strange = |letter: char| letter == '@' || letter.is_whitespace();
+    is_phrase(text) && !text.contains(is_strange) && !text.starts_with("sip:")
+}
+
+/// What to write in place of a text that is no user.
+pub(super) fn user_remedy(text: &str) -> String {
+    let part = bare(text).split('@').next().unwrap_or_default();
+    let part: String = part.split_whitespace().collect();
+    if part != text && is_user(&part) {
+        return format!("give the part before the @, without spaces: \"{part}\"");
+    }
+    "give the part before the @, at most 256 octets".to_owned()
+}

@@ -1,0 +1,142 @@
+//! Text tables for a terminal.
+
+use std::time::Duration;
+
+/// The columns of a terminal that tables are made for.
+pub(crate) const TERMINAL_COLUMNS: usize = 120;
+
+/// Columns of blanks between two cells.
+const GAP: usize = 2;
+
+/// Rows under headings, each column as wide as its widest cell. Numbers look after themselves:
+/// every cell stands left.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with headings alone.
+    pub(crate) fn new(headings: &[&str]) -> Self {
+        Self {
+            rows: vec![
+                headings
+                    .iter()
+                    .map(|heading| (*heading).to_owned())
+                    .collect(),
+            ],
+        }
+    }
+
+    /// Adds a row with as many cells as there are headings.
+    pub(crate) fn add(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows
+            .push(cells.into_iter().map(|cell| visible(&cell)).collect());
+    }
+
+    /// Appends the lines. In fewer columns than they need the widest cells are cut short, but never
+    /// below their heading.
+    pub(crate) fn write(&self, columns: Option<usize>, out: &mut String) {
+        let widths = self.widths(columns);
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&format!("{:width$}{:GAP$}", cut(cell, *width), ""));
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+
+    fn widths(&self, columns: Option<usize>) -> Vec<usize> {
+        let Some(headings) = self.rows.first() else {
+            return Vec::new();
+        };
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let mut widths: Vec<usize> = (0..headings.len()).map(width).collect();
+        let gaps = GAP * headings.len().saturating_sub(1);
+        let Some(room) = columns.map(|columns| columns.saturating_sub(gaps)) else {
+            return widths;
+        };
+        while widths.iter().sum::<usize>() > room {
+            let shrinks = widths.iter_mut().zip(headings);
+            let widest = shrinks
+                .filter(|(width, heading)| **width > heading.chars().count())
+                .max_by_key(|(width, _)| **width);
+            let Some((width, _)) = widest else { break };
+            *width -= 1;
+        }
+        widths
+    }
+}
+
+/// A text in at most `width` columns.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// A text without what would steer a terminal: much of what tables show was sent by peers.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+/// A time span in its two largest units: `2m 57s`, `1day 2h`.
+pub(crate) fn span(duration: Duration) -> String {
+    let whole = humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string();
+    let units: Vec<&str> = whole.split(' ').take(2).collect();
+    units.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(&["SOURCE", "AGE"]);
+        table.add(["publish:5f3c".to_owned(), "3s".to_owned()]);
+        table.add(["é".to_owned(), span(Duration::from_millis(177_900))]);
+        let mut text = String::new();
+        table.write(None, &mut text);
+        assert_eq!(
+            text,
+            "SOURCE        AGE\npublish:5f3c  3s\né             2m 57s\n"
+        );
+    }
+
+    #[test]
+    fn the_widest_cells_are_cut_to_fit() {
+        let mut table = Table::new(&["SOURCE", "SAYS", "AGE"]);
+        table.add(["publish:0123456789", "early", "3s"].map(str::to_owned));
+        let mut text = String::new();
+        table.write(Some(24), &mut text);
+        assert_eq!(text, "SOURCE        SAYS   AGE\npublish:012…  early  3s\n");
+        text.clear();
+        table.write(Some(3), &mut text);
+        assert_eq!(
+            text, "SOURCE  SAYS  AGE\npubli…  ear…  3s\n",
+            "as far as it goes"
+        );
+    }
+
+    #[test]
+    fn peers_do_not_steer_the_terminal() {
+        assert_eq!(visible("sip:\u{1b}[2Jx\n@h"), "sip:\u{fffd}[2Jx\u{fffd}@h");
+    }
+}

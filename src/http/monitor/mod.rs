@@ -1,0 +1,3 @@
+//! Pages for whoever watches over the server.
+
+pub(crate) mod metrics;

@@ -1,0 +1,126 @@
+//! The transports that SIP is served over: how a listener of each is bound, and how a shard opens
+//! its socket of it.
+//!
+//! Sockets are bound by the thread that boots, one per shard and listener, and opened inside the
+//! shard's executor.
+
+use std::io;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+
+use crate::net::Limits;
+use crate::net::bind;
+use crate::net::bind::BindError;
+use crate::net::datagram::port::DatagramPort;
+use crate::net::datagram::udp::UdpTransport;
+use crate::net::stream::StreamListener;
+use crate::net::stream::tcp::TcpAcceptor;
+use crate::sip::Transport;
+
+/// One shard's bound socket of one listener.
+#[derive(Debug)]
+pub enum ListenerSocket {
+    /// SIP over UDP, and the address that the socket is bound to.
+    Udp(UdpSocket, SocketAddr),
+    /// SIP over TCP.
+    Tcp(TcpListener),
+}
+
+/// A listener's socket as a shard serves it.
+#[derive(Debug)]
+pub enum Port {
+    /// Messages come in datagrams.
+    Datagram(DatagramPort),
+    /// Messages come by the connections that are accepted.
+    Stream(Box<dyn StreamListener>),
+}
+
+/// Binds `count` sockets to one address. Port 0 takes a free one for all. Gives the address as
+/// bound.
+pub fn bind(
+    transport: Transport,
+    address: SocketAddr,
+    count: usize,
+) -> Result<(SocketAddr, Vec<ListenerSocket>), BindError> {
+    match transport {
+        Transport::Udp => {
+            let (bound, sockets) = bind::udp(address, count)?;
+            let share = |socket| ListenerSocket::Udp(socket, bound);
+            Ok((bound, sockets.into_iter().map(share).collect()))
+        }
+        Transport::Tcp => {
+            let (bound, sockets) = bind::tcp(address, count)?;
+            let sockets = sockets.into_iter().map(ListenerSocket::Tcp);
+            Ok((bound, sockets.collect()))
+        }
+        Transport::Tls | Transport::Ws | Transport::Wss => Err(BindError {
+            transport: transport.via_token(),
+            address,
+            reason: io::Error::new(io::ErrorKind::Unsupported, "this transport is not served"),
+        }),
+    }
+}
+
+impl ListenerSocket {
+    /// The descriptor, if datagrams wake the shard by it.
+    #[must_use]
+    pub fn datagram_descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Udp(socket, _) => Some(socket.as_fd()),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    /// Opens the socket of the listener with this index in the configuration. Must run inside the
+    /// executor that will wait on it.
+    ///
+    /// # Errors
+    /// The kernel refuses the mode that the executor needs.
+    pub fn open(self, listener: u16, limits: &Limits) -> io::Result<Port> {
+        Ok(match self {
+            Self::Udp(socket, bound) => {
+                let socket = UdpTransport::new(socket, bound, limits.segment_octets_max);
+                let stalled_octets_max = limits.stalled_octets_max;
+                Port::Datagram(DatagramPort::new(
+                    Box::new(socket),
+                    listener,
+                    stalled_octets_max,
+                ))
+            }
+            Self::Tcp(socket) => Port::Stream(Box::new(TcpAcceptor::new(socket)?)),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_gives_a_socket_to_each_shard() {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let (bound, sockets) = bind(transport, "127.0.0.1:0".parse().unwrap(), 3).unwrap();
+            assert_ne!(bound.port(), 0);
+            assert_eq!(sockets.len(), 3);
+            let wakes = |socket: &ListenerSocket| socket.datagram_descriptor().is_some();
+            assert!(
+                sockets
+                    .iter()
+                    .all(|socket| wakes(socket) != transport.is_reliable())
+            );
+        }
+    }
+
+    #[test]
+    fn a_transport_that_is_not_served_is_refused() {
+        for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+            let refused = bind(transport, "127.0.0.1:0".parse().unwrap(), 1).unwrap_err();
+            assert_eq!(refused.reason.kind(), io::ErrorKind::Unsupported);
+            assert!(refused.to_string().contains(transport.via_token()));
+        }
+    }
+}

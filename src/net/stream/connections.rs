@@ -1,0 +1,339 @@
+//! The stream connections of a shard, and the messages of one turn gathered by connection.
+//!
+//! Invariants worth naming: a connection's name is never given to another one. A connection is
+//! written to at most once per turn, or once per `PIECES_MAX` pieces. A message for a connection that
+//! is gone is counted and dropped.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::net::Limits;
+use crate::net::connection_limits::ConnectionCount;
+use crate::net::stream::StreamTransport;
+use crate::net::stream::connection::Connection;
+use crate::net::stream::connection::Written;
+use crate::shard::ConnectionId;
+use crate::shard::Flow;
+use crate::shard::Outbox;
+use crate::shard::ShardId;
+use crate::telemetry::CoreCounters;
+
+/// Pieces of one write: as many as the kernel takes. They fit on the stack.
+const PIECES_MAX: usize = 1024;
+/// Connections that one sweep looks at.
+const SWEEP_MAX: usize = 1024;
+/// All connections of a shard.
+#[derive(Debug)]
+pub struct Connections {
+    by_name: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
+    open: ConnectionCount,
+    /// All of them in a row, for the sweep that ends idle ones part by part.
+    in_a_row: Slab<Rc<Connection>>,
+    /// Where in the row the sweep goes on.
+    next_swept: usize,
+    shard: ShardId,
+    limits: Limits,
+    last_number: u32,
+
+    // The messages of this turn: each a transmit's index, chained by connection.
+    links: Vec<Link>,
+    written_to: Vec<ConnectionId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    connection: Rc<Connection>,
+    slot: Slot,
+    /// First and last link of this turn's chain, if it has one.
+    chain: Option<(LinkId, LinkId)>,
+}
+
+/// A connection's key in the row.
+#[derive(Clone, Copy, Debug)]
+struct Slot(usize);
+
+/// A message for a connection, and the next one for it.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    /// The index of the outbox's transmit.
+    transmit: u32,
+    next: Option<LinkId>,
+}
+
+/// The index of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LinkId(u32);
+
+impl LinkId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Hashes a connection's name. Names count up, so their low bits are spread already; the product
+/// spreads the high bits, which the table also uses.
+#[derive(Debug, Default)]
+struct CountingHasher(u64);
+
+impl Hasher for CountingHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Connections {
+    /// A shard without connections.
+    #[must_use]
+    pub fn new(shard: ShardId, limits: Limits) -> Self {
+        Self {
+            by_name: HashMap::default(),
+            open: ConnectionCount::new(limits.connections),
+            in_a_row: Slab::new(),
+            next_swept: 0,
+            shard,
+            limits,
+            last_number: 0,
+            links: Vec::new(),
+            written_to: Vec::new(),
+        }
+    }
+
+    /// Takes an accepted stream in. One that a limit refuses, or that no name is left for, is closed.
+    pub fn admit(
+        &mut self,
+        stream: Box<dyn StreamTransport>,
+        listener: u16,
+        now: Instant,
+        is_trusted: impl FnOnce(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) -> Option<Rc<Connection>> {
+        let peer = stream.peer_address();
+        if !self.open.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
+            counters.connections_refused.add(1);
+            return None;
+        }
+        self.last_number += 1;
+        let name = ConnectionId {
+            shard: self.shard,
+            number: self.last_number,
+        };
+        let flow = Flow {
+            transport: stream.transport(),
+            listener,
+            connection: name,
+            local: stream.local_address(),
+            peer,
+        };
+        let connection = Rc::new(Connection::new(
+            stream,
+            flow,
+            self.limits.outbound_octets_max,
+            now,
+        ));
+        self.by_name.insert(
+            name,
+            Entry {
+                slot: Slot(self.in_a_row.insert(Rc::clone(&connection))),
+                connection: Rc::clone(&connection),
+                chain: None,
+            },
+        );
+        self.open.join(peer.ip());
+        counters.connections_accepted.add(1);
+        counters.connections_open.set(self.by_name.len() as u64);
+        Some(connection)
+    }
+
+    /// Forgets a connection that is over.
+    pub fn remove(&mut self, name: ConnectionId, counters: &CoreCounters) {
+        let Some(entry) = self.by_name.remove(&name) else {
+            debug_assert!(false, "a connection is removed once, by its reader");
+            return;
+        };
+        entry.connection.end();
+        self.in_a_row.remove(entry.slot.0);
+        self.open.leave(entry.connection.flow.peer.ip());
+        counters.connections_closed.add(1);
+        counters.connections_open.set(self.by_name.len() as u64);
+    }
+
+    /// Keeps a connection in use until then: a subscription, publication or registration depends on
+    /// it.
+    pub fn keep(&self, name: ConnectionId, until: Instant) {
+        if let Some(entry) = self.by_name.get(&name) {
+            entry.connection.keep(until);
+        }
+    }
+
+    /// Looks at the next part of the connections and ends the idle ones; after a shorter time while
+    /// room is short. Their readers notice and have them removed.
+    pub fn end_idle(
+        &mut self,
+        now: Instant,
+        is_trusted: impl Fn(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) {
+        let part = self.next_swept..self.next_swept + SWEEP_MAX;
+        let is_last = part.end >= self.in_a_row.capacity();
+        self.next_swept = if is_last { 0 } else { part.end };
+        for connection in part.filter_map(|place| self.in_a_row.get(place)) {
+            let idle = now.saturating_duration_since(connection.idle_since());
+            // The cheap comparison first: nearly all are in use.
+            if idle >= self.limits.idle_timeout_short
+                && idle >= self.patience(connection, &is_trusted)
+                && !connection.has_ended()
+            {
+                counters.connections_idle.add(1);
+                connection.end();
+            }
+        }
+    }
+
+    /// How long a connection may be idle.
+    fn patience(&self, connection: &Connection, is_trusted: impl Fn(IpAddr) -> bool) -> Duration {
+        if self.open.is_short(connection.flow.peer.ip(), is_trusted) {
+            self.limits.idle_timeout_short
+        } else if connection.has_sent_message() {
+            self.limits.idle_timeout
+        } else {
+            self.limits.message_timeout
+        }
+    }
+
+    /// Ends all connections; their readers notice and have them removed.
+    pub fn end_all(&self) {
+        self.by_name
+            .values()
+            .for_each(|entry| entry.connection.end());
+    }
+
+    /// Whether there are no connections.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Whether nothing waits for [`Connections::flush`].
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.links.is_empty() && self.written_to.is_empty()
+    }
+
+    /// Notes that the outbox's message `index` goes to a connection of ours.
+    pub fn gather(&mut self, index: usize, flow: &Flow, counters: &CoreCounters) {
+        let Some(entry) = self
+            .by_name
+            .get_mut(&flow.connection)
+            .filter(|entry| !entry.connection.has_ended())
+        else {
+            counters.stream_messages_dropped.add(1);
+            return;
+        };
+        let link = LinkId(self.links.len() as u32);
+        self.links.push(Link {
+            transmit: index as u32,
+            next: None,
+        });
+        entry.chain = if let Some((first, last)) = entry.chain {
+            self.links[last.index()].next = Some(link);
+            Some((first, link))
+        } else {
+            self.written_to.push(flow.connection);
+            Some((link, link))
+        };
+    }
+
+    /// Writes the gathered messages, connection by connection. Calls `stalled` for each connection
+    /// that [`Connection::drain`] has to be started for.
+    pub fn flush(
+        &mut self,
+        outbox: &Outbox,
+        counters: &CoreCounters,
+        mut stalled: impl FnMut(&Rc<Connection>),
+    ) {
+        for name in self.written_to.drain(..) {
+            let Some(entry) = self.by_name.get_mut(&name) else {
+                debug_assert!(
+                    false,
+                    "no connection is removed while messages for it are gathered"
+                );
+                continue;
+            };
+            let first = entry.chain.take().map(|(first, _)| first);
+            let chain = Chain {
+                links: &self.links,
+                next: first,
+            };
+            write_chain(&entry.connection, chain, outbox, counters, &mut stalled);
+        }
+        self.links.clear();
+    }
+}
+
+/// The messages for one connection, as indexes of the outbox's transmits.
+#[derive(Clone, Copy, Debug)]
+struct Chain<'a> {
+    links: &'a [Link],
+    next: Option<LinkId>,
+}
+
+impl Iterator for Chain<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let link = self.links[self.next?.index()];
+        self.next = link.next;
+        Some(link.transmit as usize)
+    }
+}
+
+fn write_chain(
+    connection: &Rc<Connection>,
+    mut chain: Chain<'_>,
+    outbox: &Outbox,
+    counters: &CoreCounters,
+    stalled: &mut impl FnMut(&Rc<Connection>),
+) {
+    while chain.next.is_some() {
+        let mut pieces: SmallVec<[IoSlice<'_>; PIECES_MAX]> = SmallVec::new();
+        let mut messages = 0;
+        while pieces.len() + 2 <= PIECES_MAX
+            && let Some(index) = chain.next()
+        {
+            let found = outbox.pieces(&outbox.transmits[index]).into_iter();
+            pieces.extend(found.filter(|piece| !piece.is_empty()).map(IoSlice::new));
+            messages += 1;
+        }
+        match connection.write(&pieces) {
+            Written::All | Written::Queued => counters.stream_messages_sent.add(messages),
+            Written::Stalled => {
+                counters.stream_messages_sent.add(messages);
+                stalled(connection);
+            }
+            Written::Overflow => {
+                counters.connections_overflowed.add(1);
+                counters.stream_messages_dropped.add(messages);
+            }
+            Written::Failed => counters.stream_messages_dropped.add(messages),
+        }
+    }
+}

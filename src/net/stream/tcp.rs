@@ -1,0 +1,133 @@
+//! SIP over TCP (RFC 3261 §18).
+
+use std::io;
+use std::io::IoSlice;
+use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::io::AsyncRead;
+use futures_util::io::AsyncWrite;
+use glommio::net::TcpListener;
+use glommio::net::TcpStream;
+use socket2::SockRef;
+
+use crate::net::Limits;
+use crate::net::bind;
+use crate::net::stream::Framing;
+use crate::net::stream::StreamListener;
+use crate::net::stream::StreamTransport;
+use crate::net::stream::content_length::ContentLengthFraming;
+use crate::sip::Transport;
+
+/// A listening TCP socket.
+#[derive(Debug)]
+pub struct TcpAcceptor(TcpListener);
+
+impl TcpAcceptor {
+    /// Takes over a listening socket. Must run inside the executor that will wait on it.
+    ///
+    /// # Errors
+    /// The descriptor cannot be made blocking.
+    pub fn new(socket: std::net::TcpListener) -> io::Result<Self> {
+        bind::accept_on_executor(socket).map(Self)
+    }
+
+    async fn accept(&self) -> io::Result<Option<Box<dyn StreamTransport>>> {
+        let stream = match self.0.accept().await.map_err(io::Error::from) {
+            Ok(stream) => stream,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
+            return Ok(None);
+        };
+        Ok(Some(Box::new(TcpTransport {
+            stream,
+            local,
+            peer,
+        })))
+    }
+}
+
+impl StreamListener for TcpAcceptor {
+    fn accept(&self) -> LocalBoxFuture<'_, io::Result<Option<Box<dyn StreamTransport>>>> {
+        self.accept().boxed_local()
+    }
+}
+
+/// A TCP connection.
+#[derive(Debug)]
+struct TcpTransport {
+    stream: TcpStream,
+    local: SocketAddr,
+    peer: SocketAddr,
+}
+
+impl TcpTransport {
+    #[allow(
+        unsafe_code,
+        reason = "the executor shows its descriptor only in its raw form"
+    )]
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: the stream owns the descriptor and lives as long as `self` is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
+    }
+}
+
+impl StreamTransport for TcpTransport {
+    fn transport(&self) -> Transport {
+        Transport::Tcp
+    }
+
+    fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    fn peer_address(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn framing(&self, limits: &Limits) -> Box<dyn Framing> {
+        Box::new(ContentLengthFraming::new(limits))
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        Ok(self.stream.set_read_timeout(timeout)?)
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+
+    fn try_write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket = self.descriptor();
+        loop {
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            match SockRef::from(&socket).send_vectored_with_flags(pieces, flags) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, octets)
+    }
+
+    fn close(&mut self) {
+        // An error only means that the peer closed first.
+        let _ = SockRef::from(&self.descriptor()).shutdown(Shutdown::Both);
+    }
+}

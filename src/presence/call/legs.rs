@@ -1,0 +1,402 @@
+//! The call legs that publications report about one presentity, and the memory of those that are
+//! over.
+//!
+//! A leg belongs to the publication that reports it and is known by (Call-ID, local tag, remote
+//! tag), or, when the source gives no Call-ID, by (publisher, `id`). Call state is this set of
+//! legs, never a whole document: a statement touches one leg.
+//!
+//! Guarantees, for legs of equal key:
+//! - The state only goes forward (RFC 4235 §3.7.1); an older statement is ignored.
+//! - `id` and Call-ID name a dialog (RFC 4235 §4.1.1). What an exchange calls `terminated` is over
+//!   with all its branches that it reported, whatever tags they had; what a phone does, with those
+//!   that the tags it gives allow. An answered branch outlives the end of an unanswered one.
+//! - What a source called `terminated` stays over for 32 s ([`Tombstones`]), whichever publication
+//!   names it again, however late.
+//! - A statement with other tags is about another leg: a fork's loser never clears the winner. A
+//!   tag that a statement does not give is a wild card only towards legs of the same publication;
+//!   and a leg of another publication is taken to be the same when it is unanswered and the new
+//!   statement merely knows more tags (`trying` has none yet).
+//! - `trying`, `proceeding` and `early` are believed for [`CallState::time_to_live_max`] after they
+//!   were last stated in a body. A refresh without a body states nothing, so it does not prolong
+//!   them.
+//! - Legs and tombstones are bounded.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::call::Party;
+use crate::presence::call::leg_key::Key;
+use crate::presence::call::leg_key::Likeness;
+use crate::presence::call::tombstone::Ending;
+use crate::presence::call::tombstone::Owner;
+use crate::presence::call::tombstone::Tombstones;
+
+/// A live leg.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    /// Whose it is.
+    pub(crate) owner: Owner,
+    /// What is known about it. Never terminated.
+    pub(crate) call: Arc<CallDialog>,
+    /// The `id` its source uses.
+    source_id: Box<str>,
+    /// Since when it is in this state.
+    since: Instant,
+    /// When it ends unless stated again.
+    until: Option<Instant>,
+    /// Whether the document at hand names it.
+    named: bool,
+}
+
+/// The legs of one presentity and their tombstones.
+#[derive(Debug, Default)]
+pub(crate) struct CallSet {
+    legs: Vec<Leg>,
+    tombstones: Tombstones,
+}
+
+impl CallSet {
+    /// The live legs, in no particular but stable order.
+    pub(crate) fn legs(&self) -> &[Leg] {
+        &self.legs
+    }
+
+    /// Takes what a document of `owner` says. `full`: its legs that the document does not name are
+    /// over.
+    pub(crate) fn apply(
+        &mut self,
+        owner: Owner,
+        dialogs: Vec<CallDialog>,
+        full: bool,
+        calls_max: usize,
+        now: Instant,
+    ) {
+        for leg in &mut self.legs {
+            leg.named = false;
+        }
+        for dialog in dialogs {
+            if dialog.state == CallState::Terminated {
+                self.terminate(owner, dialog, now);
+            } else {
+                self.report(owner, dialog, calls_max, now);
+            }
+        }
+        if full {
+            self.bury_where(Ending::Omitted, now, |leg| {
+                leg.owner.publication == owner.publication && !leg.named
+            });
+        }
+    }
+
+    /// Whether a live dialog of a new document of `owner` is a leg of that publication, so that the
+    /// new one speaks for the legs of the old. A `terminated` one says something about its own leg
+    /// alone.
+    pub(crate) fn overlaps(&self, publication: u64, owner: Owner, dialogs: &[CallDialog]) -> bool {
+        let legs = || {
+            self.legs
+                .iter()
+                .filter(|leg| leg.owner.publication == publication)
+        };
+        dialogs
+            .iter()
+            .filter(|dialog| dialog.state != CallState::Terminated)
+            .map(|dialog| Key::of(owner.publisher, dialog))
+            .any(|key| {
+                legs().any(|leg| leg.is_restated_by(key) || leg.key().is_named_by(key, false))
+            })
+    }
+
+    /// A publisher began anew and reports no call: its other publications are about none either.
+    /// They may name their legs again, for none was said to be terminated.
+    pub(crate) fn omit_others(&mut self, owner: Owner, now: Instant) {
+        self.bury_where(Ending::Omitted, now, |leg| {
+            leg.owner.publisher == owner.publisher && leg.owner.publication != owner.publication
+        });
+    }
+
+    /// Whether a publication has live legs.
+    pub(crate) fn has_legs(&self, publication: u64) -> bool {
+        self.legs
+            .iter()
+            .any(|leg| leg.owner.publication == publication)
+    }
+
+    /// Gives the legs of a publication to the one that speaks for them from now on. Of a leg that the heir has
+    /// already, the further report stays.
+    pub(crate) fn hand_over(&mut self, publication: u64, heir: Owner) {
+        let mut index = 0;
+        while index < self.legs.len() {
+            if self.legs[index].owner.publication != publication {
+                index += 1;
+                continue;
+            }
+            let mut leg = self.legs.remove(index);
+            leg.owner = heir;
+            let is_twin = |other: &&mut Leg| {
+                other.owner == heir && other.key().likeness(leg.key()) == Likeness::Equal
+            };
+            match self.legs.iter_mut().find(is_twin) {
+                Some(twin) if twin.call.state.progress() < leg.call.state.progress() => *twin = leg,
+                Some(_) => {}
+                None => {
+                    self.legs.insert(index, leg);
+                    index += 1;
+                }
+            }
+        }
+    }
+
+    /// The publication was removed: its legs are over.
+    pub(crate) fn remove(&mut self, publication: u64, now: Instant) {
+        self.bury_where(Ending::Terminated, now, |leg| {
+            leg.owner.publication == publication
+        });
+    }
+
+    /// The publication ran out: nobody vouches for its legs any more.
+    pub(crate) fn abandon(&mut self, publication: u64, now: Instant) {
+        self.bury_where(Ending::Expired, now, |leg| {
+            leg.owner.publication == publication
+        });
+    }
+
+    /// Drops legs and tombstones whose time is up.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.legs
+            .retain(|leg| leg.until.is_none_or(|until| now < until));
+        self.tombstones.expire(now);
+    }
+
+    /// When [`Self::expire`] has something to do next.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        let legs = self.legs.iter().filter_map(|leg| leg.until);
+        legs.chain(self.tombstones.next_expiry()).min()
+    }
+
+    /// Whether neither legs nor tombstones are left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.legs.is_empty() && self.tombstones.is_empty()
+    }
+
+    fn terminate(&mut self, owner: Owner, dialog: CallDialog, now: Instant) {
+        self.end_branches(owner, &dialog, now);
+        let source_id = dialog.id.clone();
+        let call = match self.own_leg(owner, &dialog) {
+            Some(index) => merge(&self.legs.remove(index).call, dialog.clone()),
+            None => dialog.clone(),
+        };
+        // Over by both names: the one the leg was known by, and the one it is ended by.
+        let known = Key::new(owner.publisher, &source_id, &call);
+        let stated = Key::of(owner.publisher, &dialog);
+        self.legs
+            .retain(|leg| !leg.is_restated_by(known) && !leg.is_restated_by(stated));
+        if known.likeness(stated) != Likeness::Equal {
+            let (stated, id) = (Arc::new(dialog), source_id.clone());
+            self.tombstones
+                .add(owner, stated, id, Ending::Terminated, now);
+        }
+        self.tombstones
+            .add(owner, Arc::new(call), source_id, Ending::Terminated, now);
+    }
+
+    /// Ends the legs of the dialog that a `terminated` one names, beside the leg of equal key. When
+    /// that leg is unanswered it is the loser of a fork, and the answered ones go on; so they do when
+    /// a phone names a dialog without tags, some of whose legs are unanswered.
+    fn end_branches(&mut self, owner: Owner, dialog: &CallDialog, now: Instant) {
+        let key = Key::of(owner.publisher, dialog);
+        let is_equal = |leg: &Leg| leg.key().likeness(key) == Likeness::Equal;
+        let ends_loser = self.legs.iter().any(|leg| {
+            let is_meant = is_equal(leg) || !owner.is_feeder && leg.is_named_by(owner, key);
+            is_meant && leg.call.state.is_unanswered()
+        });
+        let is_over = |leg: &Leg| leg.is_named_by(owner, key) && !is_equal(leg);
+        self.bury_where(Ending::Dialog, now, |leg| {
+            leg.call.state.is_unanswered() && is_over(leg)
+        });
+        if !ends_loser {
+            self.bury_where(Ending::Terminated, now, is_over);
+        }
+    }
+
+    /// Takes a live dialog.
+    fn report(&mut self, owner: Owner, dialog: CallDialog, calls_max: usize, now: Instant) {
+        let key = Key::of(owner.publisher, &dialog);
+        let is_over = |key| self.tombstones.cover(owner, key, dialog.state, now);
+        let Some(index) = self.own_leg(owner, &dialog) else {
+            if !is_over(key) {
+                self.insert(owner, dialog, calls_max, now);
+            }
+            return;
+        };
+        let leg = &self.legs[index];
+        let likeness = leg.key().likeness(key);
+        let merged = merge(&leg.call, dialog.clone());
+        let merged_key = Key::new(owner.publisher, &leg.source_id, &merged);
+        if likeness == Likeness::Equal || !(is_over(key) || is_over(merged_key)) {
+            self.legs[index].evolve(merged, now);
+        } else if likeness == (Likeness::Compatible { gains: true }) {
+            // The leg turns out to be one that is over.
+            self.legs.remove(index);
+        }
+    }
+
+    /// The leg of the same publication that `dialog` is about: the one of equal key, else of equal
+    /// `id`, else any that its missing tags allow. Of several the least advanced: when a branch of
+    /// a fork is reported over without its tag, it is a loser.
+    fn own_leg(&self, owner: Owner, dialog: &CallDialog) -> Option<usize> {
+        let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
+            Likeness::Equal => Some(0),
+            Likeness::Compatible { .. } if leg.source_id == dialog.id => Some(1),
+            // The document at hand names it otherwise.
+            Likeness::Compatible { .. } if leg.named => None,
+            Likeness::Compatible { .. } => Some(2),
+            Likeness::Different => None,
+        };
+        let own = self
+            .legs
+            .iter()
+            .enumerate()
+            .filter(|(_, leg)| leg.owner.publication == owner.publication);
+        own.filter_map(|(index, leg)| Some((rank(leg)?, leg.call.state.progress(), index)))
+            .min()
+            .map(|(_, _, index)| index)
+    }
+
+    fn insert(&mut self, owner: Owner, mut dialog: CallDialog, calls_max: usize, now: Instant) {
+        if self.legs.len() >= calls_max && !self.make_room_for(&dialog) {
+            return;
+        }
+        let source_id = dialog.id.clone();
+        let twin = self
+            .legs
+            .iter()
+            .find(|leg| leg.is_restated_by(Key::of(owner.publisher, &dialog)));
+        if let Some(twin) = twin {
+            // Two publications about one leg: watchers see one `id`, whichever of them is shown.
+            dialog.id = twin.call.id.clone();
+        } else if self
+            .legs
+            .iter()
+            .any(|leg| leg.call.id == dialog.id && leg.call.call_id == dialog.call_id)
+        {
+            // Branches of a fork under one `id`: watchers see one for each.
+            dialog.id = format!(
+                "{};{};{};{}",
+                dialog.id, dialog.local_tag, dialog.remote_tag, owner.publication
+            )
+            .into();
+        }
+        let until = end_of(dialog.state, now);
+        self.legs.push(Leg {
+            owner,
+            call: Arc::new(dialog),
+            source_id,
+            since: now,
+            until,
+            named: true,
+        });
+    }
+
+    /// Lets the least significant leg go, the oldest of equals, unless `dialog` is less significant
+    /// still.
+    fn make_room_for(&mut self, dialog: &CallDialog) -> bool {
+        let significance = |(_, leg): &(usize, &Leg)| (leg.call.lamp_state(), leg.since);
+        let Some((index, least)) = self.legs.iter().enumerate().min_by_key(significance) else {
+            return false;
+        };
+        let fits = least.call.lamp_state() <= dialog.lamp_state();
+        if fits {
+            self.legs.remove(index);
+        }
+        fits
+    }
+
+    fn bury_where(&mut self, ending: Ending, now: Instant, is_over: impl Fn(&Leg) -> bool) {
+        let mut index = 0;
+        while let Some(leg) = self.legs.get(index) {
+            if is_over(leg) {
+                let leg = self.legs.remove(index);
+                self.tombstones
+                    .add(leg.owner, leg.call, leg.source_id, ending, now);
+            } else {
+                index += 1;
+            }
+        }
+    }
+}
+
+impl Leg {
+    fn key(&self) -> Key<'_> {
+        Key::new(self.owner.publisher, &self.source_id, &self.call)
+    }
+
+    /// Whether a statement of another publication is about this leg.
+    fn is_restated_by(&self, key: Key<'_>) -> bool {
+        match self.key().likeness(key) {
+            Likeness::Equal => true,
+            Likeness::Compatible { gains } => gains && self.call.state.is_unanswered(),
+            Likeness::Different => false,
+        }
+    }
+
+    /// Whether `owner` names with `key` the dialog this leg is of. Of what another publisher reports
+    /// that is believed while it is unanswered only: an answered leg may be one that `owner` does
+    /// not know of.
+    fn is_named_by(&self, owner: Owner, key: Key<'_>) -> bool {
+        let is_own = self.owner.publisher == owner.publisher;
+        (is_own || self.call.state.is_unanswered())
+            && self.key().is_named_by(key, is_own && owner.is_feeder)
+    }
+
+    /// Becomes `merged`, which is what is known now, unless that is an older state.
+    fn evolve(&mut self, merged: CallDialog, now: Instant) {
+        self.named = true;
+        if merged.state.progress() < self.call.state.progress() {
+            return;
+        }
+        if merged.state != self.call.state {
+            self.since = now;
+        }
+        self.until = end_of(merged.state, now);
+        if merged != *self.call {
+            self.call = Arc::new(merged);
+        }
+    }
+}
+
+fn end_of(state: CallState, now: Instant) -> Option<Instant> {
+    state.time_to_live_max().map(|life| now + life)
+}
+
+/// What is known after `new`: sources say some things only once (Asterisk names the caller only
+/// while it rings). The rendering is not among them, for an end of hold is said by not saying `no`.
+/// Once private, a party stays private.
+fn merge(old: &CallDialog, new: CallDialog) -> CallDialog {
+    let either = |new: Box<str>, old: &str| if new.is_empty() { Box::from(old) } else { new };
+    let party = |new: Party, old: &Party| {
+        let is_named = !new.identity.is_empty();
+        Party {
+            display: if is_named {
+                new.display
+            } else {
+                either(new.display, &old.display)
+            },
+            identity: either(new.identity, &old.identity),
+            target: either(new.target, &old.target),
+            rendering: new.rendering,
+        }
+    };
+    CallDialog {
+        id: old.id.clone(),
+        call_id: either(new.call_id, &old.call_id),
+        local_tag: either(new.local_tag, &old.local_tag),
+        remote_tag: either(new.remote_tag, &old.remote_tag),
+        direction: new.direction.or(old.direction),
+        state: new.state,
+        local: party(new.local, &old.local),
+        remote: party(new.remote, &old.remote),
+        remote_is_private: new.remote_is_private || old.remote_is_private,
+    }
+}

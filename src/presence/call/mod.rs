@@ -1,0 +1,26 @@
+//! Calls: one leg as a source reports it, the set of legs of a presentity with the memory of those
+//! that are over, and the appearances of a shared line.
+
+mod dialog;
+mod leg_key;
+mod legs;
+mod specific_dialog;
+mod tombstone;
+
+pub mod appearance;
+
+use std::sync::Arc;
+
+pub use appearance::Appearance;
+pub use appearance::AppearanceState;
+pub use dialog::CallDialog;
+pub use dialog::CallState;
+pub use dialog::Direction;
+pub use dialog::Party;
+pub use specific_dialog::SpecificDialog;
+
+pub(crate) use legs::CallSet;
+pub(crate) use tombstone::Owner;
+
+/// Live call legs, shared by reference.
+pub type Calls = smallvec::SmallVec<[Arc<CallDialog>; 2]>;

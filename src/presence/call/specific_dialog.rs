@@ -1,0 +1,26 @@
+//! The dialog that a subscription to one dialog alone is about (RFC 4235 §3.2; W:B3.1).
+
+use crate::presence::call::CallDialog;
+
+/// The dialog that an Event header names, by the identifiers it gives; those it does not give are
+/// empty and match any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecificDialog {
+    /// `call-id`
+    pub call_id: Box<str>,
+    /// `to-tag`: the tag of the presentity's end.
+    pub local_tag: Box<str>,
+    /// `from-tag`: the tag of the other end.
+    pub remote_tag: Box<str>,
+}
+
+impl SpecificDialog {
+    /// Whether `call` is that dialog. A tag that the source of the call does not know matches any.
+    pub(crate) fn matches(&self, call: &CallDialog) -> bool {
+        let is_compatible =
+            |named: &str, known: &str| named.is_empty() || known.is_empty() || named == known;
+        (self.call_id.is_empty() || self.call_id == call.call_id)
+            && is_compatible(&self.local_tag, &call.local_tag)
+            && is_compatible(&self.remote_tag, &call.remote_tag)
+    }
+}

@@ -1,0 +1,158 @@
+//! The composed state of a presentity: what every document about it is made of.
+
+use std::sync::Arc;
+
+use crate::presence::call::Appearance;
+use crate::presence::call::Calls;
+use crate::presence::call::SpecificDialog;
+use crate::presence::composition::Availability;
+use crate::presence::composition::Extended;
+use crate::presence::composition::Style;
+use crate::presence::composition::Tracks;
+use crate::presence::profile::DoNotDisturbLamp;
+use crate::presence::registration::EndedContact;
+use crate::presence::registration::RegisteredContact;
+use crate::presence::source::Features;
+use crate::presence::source::Messages;
+
+/// The one state every document about a presentity is made of. Equality is what decides whether
+/// watchers are told (W:A3.14).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Composed {
+    /// The verdict.
+    pub availability: Availability,
+    /// `basic` of the PIDF.
+    pub open: bool,
+    /// A registrar says that no phone of his is registered: he is missed. Of whom no registrar ever
+    /// spoke nothing is missed (W:C0.12).
+    pub is_unregistered: bool,
+    /// The same in the words of the domain's style; None in ours.
+    pub extended: Option<Extended>,
+    /// Live call legs, the one a lamp should show first; never a terminated one.
+    pub calls: Calls,
+    /// RPID activities beyond what `availability` implies, in stable order.
+    pub activities: Arc<[Box<str>]>,
+    /// The note.
+    pub note: Option<Arc<str>>,
+    /// What is not about calls or presence; shared with the state before as long as it is the same.
+    pub extras: Arc<Extras>,
+}
+
+impl Composed {
+    /// The state of somebody of whom nothing is known.
+    #[must_use]
+    pub fn of_nobody(style: Style) -> Self {
+        let availability = match style {
+            // Whoever is not known to be reachable is not (W:D2.12).
+            Style::Alceo => Availability::Unreachable,
+            Style::Standard | Style::Imagicle => Availability::Offline,
+        };
+        let extended = match style {
+            Style::Standard => None,
+            Style::Alceo => Some(Extended::Alceo(availability.into())),
+            Style::Imagicle => Some(Extended::Imagicle(Tracks {
+                combined: availability.into(),
+                telephony: None,
+                rich: None,
+            })),
+        };
+        Self {
+            availability,
+            extended,
+            ..Self::default()
+        }
+    }
+
+    /// The state without any call but `dialog`, for a document about dialogs. Do-not-disturb, which
+    /// such a document may show as a dialog, is no part of it.
+    #[must_use]
+    pub fn narrowed_to(&self, dialog: &SpecificDialog) -> Self {
+        let mut narrowed = self.clone();
+        narrowed.calls.retain(|call| dialog.matches(call));
+        if narrowed.availability == Availability::DoNotDisturb {
+            narrowed.availability = Availability::default();
+        }
+        narrowed
+    }
+}
+
+/// The parts of a state that change seldom: what the packages beside `dialog` and `presence` tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Do-not-disturb and forwarding, as switched on.
+    pub features: Features,
+    /// The mailbox; None when nobody says anything about one.
+    pub messages: Option<Messages>,
+    /// The contacts that are registered, in the order of their `id`.
+    pub contacts: Vec<RegisteredContact>,
+    /// Contacts that ended of late, for those who were shown them.
+    pub ended_contacts: Vec<EndedContact>,
+    /// The appearances that are not idle, in the order of their index.
+    pub appearances: Vec<Appearance>,
+    /// The number or URI at which the user is to be had while no contact is registered: the contact
+    /// of a PIDF (W:D2.6). None when there is none, or a contact is registered.
+    pub alternative: Option<Box<str>>,
+    /// The user's name.
+    pub display: Option<Box<str>>,
+    /// What lamps show of do-not-disturb, unless a phone's profile says otherwise.
+    pub do_not_disturb_lamp: DoNotDisturbLamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Composed;
+    use crate::presence::call::CallDialog;
+    use crate::presence::call::CallState;
+    use crate::presence::call::Party;
+    use crate::presence::call::SpecificDialog;
+    use crate::presence::composition::Availability;
+
+    fn call(call_id: &str, local_tag: &str, remote_tag: &str) -> CallDialog {
+        CallDialog {
+            id: call_id.into(),
+            call_id: call_id.into(),
+            local_tag: local_tag.into(),
+            remote_tag: remote_tag.into(),
+            direction: None,
+            state: CallState::Early,
+            local: Party::default(),
+            remote: Party::default(),
+            remote_is_private: false,
+        }
+    }
+
+    #[test]
+    fn one_of_many_by_what_is_known_of_it() {
+        let calls = [
+            call("a", "l", "r"),
+            call("a", "l", "other"),
+            call("b", "", ""),
+            call("", "", ""),
+        ];
+        let composed = Composed {
+            availability: Availability::DoNotDisturb,
+            calls: calls.into_iter().map(Arc::new).collect(),
+            ..Composed::default()
+        };
+        let table = [
+            (["a", "l", "r"], 1),
+            (["a", "l", ""], 2),
+            (["a", "r", "l"], 0),
+            (["A", "l", "r"], 0),
+            (["b", "l", "r"], 1),
+            (["c", "", ""], 0),
+        ];
+        for ([call_id, local_tag, remote_tag], calls) in table {
+            let dialog = SpecificDialog {
+                call_id: call_id.into(),
+                local_tag: local_tag.into(),
+                remote_tag: remote_tag.into(),
+            };
+            let narrowed = composed.narrowed_to(&dialog);
+            assert_eq!(narrowed.calls.len(), calls, "{dialog:?}");
+            assert_eq!(narrowed.availability, Availability::Offline);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Composition: all contributions of a presentity made one state, with the explanation of what
+//! decided (W:D2, D3).
+//!
+//! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
+//! always agree. What the lamp of a dialog watcher shows ([`lamp`]) is also what the availability
+//! follows, with exceptions that are meant: a client may be `busy`, `away` or `do-not-disturb`
+//! without a call, calls may be sent on while one is up (W:D3.17), and a lamp shows calls alone.
+//!
+//! - A call is ringing as long as it is incoming (or its direction is unknown) and unanswered,
+//!   `trying` and `proceeding` included; a call the presentity makes is busy from its first INVITE
+//!   (W:C0.4).
+//! - `on-the-phone`, said by a client, is a call without a party: the lamp lights as well.
+//! - Branches of one call (equal Call-ID): once one is answered, those that are not are no longer
+//!   shown.
+//! - Unreachable is only who is expected to register: of whom a registrar has spoken, or in the
+//!   style of W:D2 anybody but a park orbit. A contact, an alternative number, calls sent on to a
+//!   number, a call, or a client that is open, is reach enough.
+//! - A user whose calls are reported is available while there is none, unless a registrar says
+//!   unreachable: it must not seem to come with each call and leave with its end.
+//! - `basic` is open iff a client says open; when none says either, iff there is reach.
+//!   Do-not-disturb is closed. In the other styles it follows the verdict: closed for
+//!   do-not-disturb, unreachable and offline (W:D2.7-D2.12).
+//! - The operator's note goes before any other (W:D3.4); his word on availability stands for
+//!   whatever the clients declare, but for `open`, where he may leave the word to them.
+
+mod availability;
+mod calls;
+mod composed;
+mod declaration;
+mod extended;
+mod rules;
+mod verdict;
+
+pub mod activity;
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+pub use availability::Availability;
+pub use availability::ForwardedTo;
+pub use composed::Composed;
+pub use composed::Extras;
+pub use extended::AlceoStatus;
+pub use extended::Extended;
+pub use extended::ImagicleStatus;
+pub use extended::Tracks;
+pub use rules::Rules;
+pub use rules::Style;
+
+pub(crate) use declaration::Declaration;
+pub(crate) use verdict::Circumstances;
+pub(crate) use verdict::Contributor;
+pub(crate) use verdict::Verdict;
+
+use crate::presence::call::CallDialog;
+use crate::presence::call::CallState;
+use crate::presence::composition::activity::ActivitySet;
+use crate::presence::composition::activity::ON_THE_PHONE;
+
+/// Composes what the sources say into `composed`, whose old content does not matter but whose room
+/// is used again. `previous` is the state before; what is equal in it is shared, not built anew.
+pub(crate) fn compose<'a>(
+    calls: impl Iterator<Item = (Contributor, &'a Arc<CallDialog>)> + Clone,
+    declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
+    circumstances: &Circumstances<'_>,
+    previous: &Composed,
+    composed: &mut Composed,
+) -> Verdict {
+    let believes_claims = circumstances.believes_claims();
+    let on_the_phone = declarations
+        .clone()
+        .find(|(_, said)| believes_claims && said.is_on_the_phone())
+        .map(|(by, _)| by);
+    let legs = calls.clone().map(|(_, call)| call);
+    calls::show(legs, on_the_phone.is_some(), &mut composed.calls);
+
+    let all = declarations;
+    let declarations = verdict::heard(all.clone());
+    let declared_open =
+        verdict::declared_open(declarations.clone()).or_else(|| verdict::declared_open(all));
+    let understood = circumstances.understanding(declared_open);
+    let called = verdict::of_first_call(&composed.calls, calls, on_the_phone);
+    let telephony = circumstances.telephony(called, declared_open);
+    let rich = Circumstances::rich(declarations.clone(), understood);
+    let verdict = verdict::of_tracks(telephony, rich);
+
+    let style = circumstances.rules.style;
+    composed.availability = verdict.availability;
+    composed.extended = match style {
+        Style::Standard => None,
+        Style::Alceo => Some(Extended::Alceo(verdict.availability.into())),
+        Style::Imagicle => Some(Extended::Imagicle(Tracks {
+            combined: verdict.availability.into(),
+            telephony: telephony.map(|verdict| verdict.availability.into()),
+            rich: rich.map(|verdict| verdict.availability.into()),
+        })),
+    };
+    let is_reached = !composed.calls.is_empty()
+        || circumstances.is_known_by_calls
+        || circumstances.reach().is_some();
+    composed.open = match verdict.availability {
+        Availability::DoNotDisturb | Availability::Unreachable => false,
+        _ if style == Style::Standard => declared_open.unwrap_or(is_reached),
+        availability => availability != Availability::Offline,
+    };
+    let declared_note = || {
+        declarations
+            .clone()
+            .map(|(_, said)| said)
+            .filter(|said| said.note.is_some())
+            .min_by_key(|said| (said.verdict(understood).0.rank(), Reverse(said.since)))
+            .and_then(|said| said.note.clone())
+    };
+    // Of the declarations' notes that of the strongest; of the newest among equals.
+    composed.note = circumstances.note.cloned().or_else(declared_note);
+    composed.extras = Arc::clone(circumstances.extras);
+    composed.is_unregistered = circumstances.has_registrar && composed.extras.contacts.is_empty();
+    let activities = declarations.fold(ActivitySet::default(), |set, (_, said)| {
+        set.union(said.activities)
+    });
+    let disbelieved = (!believes_claims).then_some(ON_THE_PHONE);
+    let unsaid = implied_activity(composed).into_iter().chain(disbelieved);
+    let rest = unsaid.fold(activities, ActivitySet::without);
+    share_activities(rest, previous, composed);
+    verdict
+}
+
+/// What a dialog watcher's lamp shows, unless its profile says otherwise. The writer of documents
+/// and the explanation both ask here.
+#[must_use]
+pub fn lamp(composed: &Composed) -> CallState {
+    match composed.calls.first() {
+        Some(call) => call.lamp_state(),
+        None if composed.availability == Availability::DoNotDisturb => {
+            let lamp = composed.extras.do_not_disturb_lamp;
+            lamp.state().unwrap_or(CallState::Terminated)
+        }
+        None => CallState::Terminated,
+    }
+}
+
+/// The RPID activity that says what `availability` says (W:D2.14); the others are in
+/// [`Composed::activities`]. Calls that are sent on do not hide the one that is up (W:D3.17).
+pub(crate) fn implied_activity(composed: &Composed) -> Option<&'static str> {
+    match composed.availability {
+        Availability::Ringing | Availability::Busy | Availability::Forwarded(_)
+            if !composed.calls.is_empty() =>
+        {
+            Some(ON_THE_PHONE)
+        }
+        Availability::DoNotDisturb | Availability::Ringing | Availability::Busy => Some("busy"),
+        Availability::Away => Some("away"),
+        Availability::Forwarded(_)
+        | Availability::Unreachable
+        | Availability::Available
+        | Availability::Offline => None,
+    }
+}
+
+/// Takes the list of `previous` when it is the same: a busy lamp must not cost a new list for a
+/// client that is at lunch.
+fn share_activities(rest: ActivitySet, previous: &Composed, composed: &mut Composed) {
+    if previous
+        .activities
+        .iter()
+        .map(|name| &**name)
+        .eq(rest.names())
+    {
+        composed.activities = Arc::clone(&previous.activities);
+    } else if !composed
+        .activities
+        .iter()
+        .map(|name| &**name)
+        .eq(rest.names())
+    {
+        composed.activities = rest.names().map(Box::from).collect();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
+#[cfg(test)]
+mod style_tests;

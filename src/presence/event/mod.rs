@@ -1,0 +1,17 @@
+//! The event framework (RFC 6665), as the domain sees it: event packages, how long a subscription is
+//! granted for, why it ends, who watches (RFC 3857), and resource lists (RFC 4662).
+
+mod expiry;
+mod package;
+mod termination;
+mod watcher;
+
+pub mod list;
+
+pub use expiry::ExpiryLimits;
+pub use expiry::TooBrief;
+pub use package::Package;
+pub use termination::Termination;
+pub use watcher::WatcherEvent;
+pub use watcher::WatcherInfo;
+pub use watcher::WatcherStatus;

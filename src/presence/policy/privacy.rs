@@ -1,0 +1,16 @@
+//! How much of a presentity's calls a watcher is shown.
+
+/// How much of a presentity's calls a watcher is shown (W:B3.12). Each level adds to the one
+/// before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Privacy {
+    /// State, id and direction only.
+    #[default]
+    StateOnly,
+    /// And that there is a party: `sip:anonymous@anonymous.invalid`.
+    AnonymousParty,
+    /// And who it is.
+    Party,
+    /// And the call's identifiers and targets: pickup is possible.
+    Pickup,
+}

@@ -1,0 +1,136 @@
+//! The operator's rules (`[[policy]]`).
+
+use crate::presence::aor::Aor;
+use crate::presence::event::Package;
+use crate::presence::policy::Handling;
+use crate::presence::policy::Privacy;
+
+/// One rule of the operator (`[[policy]]`). The first that matches decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its place in the configuration, from 1.
+    pub number: u16,
+    /// Who watches.
+    pub watcher: WatcherCondition,
+    /// Who is watched.
+    pub presentity: People,
+    /// The package; None for every package that is not private, see
+    /// [`crate::presence::policy::is_private`].
+    pub package: Option<Package>,
+    /// What becomes of the subscription.
+    pub handling: Handling,
+    /// How much of the calls is shown; None for what would be shown without this rule.
+    pub privacy: Option<Privacy>,
+    /// The rule in a few words, for `watchers`.
+    pub text: Box<str>,
+}
+
+/// A condition on who watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatcherCondition {
+    /// The presentity itself. No other condition but its very name matches it.
+    Myself,
+    /// They share a group.
+    SameGroup,
+    /// They share a domain.
+    SameDomain,
+    /// The presentity has the watcher in a list of its own, or lets it in by a rule of its own that
+    /// names it.
+    Listed,
+    /// A peer whose address is trusted.
+    Trusted,
+    /// One of these.
+    People(People),
+}
+
+/// Some people of a domain, or of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum People {
+    /// Everybody.
+    Everybody,
+    /// The members of a group of the rule's domain.
+    Group(Box<str>),
+    /// One, or those whose names begin alike.
+    Named(Pattern),
+}
+
+/// `100@abc.com`, `7*@abc.com`, `*@abc.com`: a star at the end of the user stands for any rest. Any
+/// other star is a letter, as in `*71`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// The user, or how it begins.
+    user: Box<str>,
+    /// Whether anything may follow.
+    is_prefix: bool,
+    /// The domain, canonical.
+    domain: Box<str>,
+}
+
+impl Pattern {
+    /// From a user that may end with a star, and a canonical domain.
+    #[must_use]
+    pub fn new(user: &str, domain: &str) -> Self {
+        let prefix = user.strip_suffix('*');
+        Self {
+            user: prefix.unwrap_or(user).into(),
+            is_prefix: prefix.is_some(),
+            domain: domain.into(),
+        }
+    }
+
+    /// Whether it names him.
+    #[must_use]
+    pub fn matches(&self, aor: &Aor) -> bool {
+        let user = aor.user();
+        let is_user = if self.is_prefix {
+            user.starts_with(&*self.user)
+        } else {
+            user == &*self.user
+        };
+        is_user && aor.domain() == &*self.domain
+    }
+
+    /// Whether it names him and nobody else.
+    #[must_use]
+    pub fn is_only(&self, aor: &Aor) -> bool {
+        !self.is_prefix && self.matches(aor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+    use crate::presence::aor::Aor;
+
+    fn aor(user: &str, domain: &str) -> Aor {
+        Aor::new(user, domain)
+    }
+
+    /// A star is a wildcard at the end alone: `*71` is a number that phones dial.
+    #[test]
+    fn who_a_pattern_names() {
+        let table = [
+            ("100", "100", true),
+            ("100", "1000", false),
+            ("7*", "7", true),
+            ("7*", "709", true),
+            ("7*", "17", false),
+            ("*71", "*71", true),
+            ("*71", "071", false),
+            ("*7*", "*75", true),
+            ("*7*", "75", false),
+            ("*", "anybody", true),
+        ];
+        for (pattern, user, names) in table {
+            let pattern = Pattern::new(pattern, "abc.com");
+            assert_eq!(
+                pattern.matches(&aor(user, "abc.com")),
+                names,
+                "{pattern:?} {user}"
+            );
+            assert!(!pattern.matches(&aor(user, "xyz.com")));
+        }
+        assert!(Pattern::new("*71", "a").is_only(&aor("*71", "a")));
+        assert!(!Pattern::new("71*", "a").is_only(&aor("71", "a")));
+    }
+}

@@ -1,0 +1,399 @@
+//! A presentity: every contribution to it, in one order, and the state they add up to.
+//!
+//! Invariants: a terminated leg is never overtaken by an older `early` (tombstones, 32 s); a forked
+//! loser never clears the winner; a contribution past its expiry is gone; a full document ends only
+//! its own publication's legs (W:B3.14).
+//!
+//! The state is changed by the `apply*` calls, [`Presentity::set_rules`] and
+//! [`Presentity::expire`]; each first drops what is past its time, and returns whether the composed
+//! state changed. Nothing here depends on the order of a hash map: the same calls give the same
+//! state.
+
+mod assertion;
+mod explain;
+mod publication;
+mod publishing;
+mod statements;
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::time::Duration;
+use std::time::Instant;
+
+pub use assertion::Assertion;
+pub use assertion::Call;
+pub use assertion::CallParty;
+pub use assertion::Presence;
+pub use explain::Explained;
+pub use publication::Condition;
+pub use publication::Publication;
+pub use publication::PublicationLimits;
+pub use publication::PublishRefused;
+pub use publication::Published;
+
+use crate::presence::call::CallSet;
+use crate::presence::composition;
+use crate::presence::composition::Circumstances;
+use crate::presence::composition::Composed;
+use crate::presence::composition::Contributor;
+use crate::presence::composition::Declaration;
+use crate::presence::composition::Extras;
+use crate::presence::composition::Rules;
+use crate::presence::composition::Style;
+use crate::presence::composition::Verdict;
+use crate::presence::event::Package;
+use crate::presence::presentity::publishing::Entity;
+use crate::presence::presentity::statements::Statements;
+use crate::presence::registration::Binding;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
+use crate::presence::registration::ContactEnd;
+use crate::presence::registration::Sequence;
+use crate::presence::source::Messages;
+use crate::presence::source::StateUpdate;
+
+/// A publication and a registration outlive their expiry by this, because a refresh may be under
+/// way (W:B1.9).
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why a user is offline of whom sources speak, but only of such things as a mailbox.
+const SILENT_RULE: &str = "no source speaks of calls or availability";
+
+/// The state of all of whom nothing is known: most who are watched when a server starts. Their
+/// first state takes room of its own.
+static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
+
+/// One watched party. Owned by one shard.
+#[derive(Debug)]
+pub struct Presentity {
+    /// What watchers are told.
+    composed: Arc<Composed>,
+    /// The state before, kept for its room: as soon as no watcher's shard holds it any more, the
+    /// next state is composed in it. So a lamp that goes on and off allocates nothing.
+    spare: Arc<Composed>,
+    verdict: Verdict,
+    /// Since when something was dropped without being composed.
+    stale_since: Option<Instant>,
+    /// The part of the state that seldom changes, and whether it may have.
+    extras: Arc<Extras>,
+    extras_are_stale: bool,
+
+    // How contributions are composed.
+    rules: Arc<Rules>,
+    rules_since: Option<Instant>,
+
+    // Contributions.
+    publications: Vec<Entity>,
+    calls: CallSet,
+    statements: Statements,
+    /// Whether a source has ever spoken of its calls, if only to say that there is none. Most do so
+    /// only while there is one; a user must not seem to leave whenever a call ends.
+    is_known_by_calls: bool,
+    /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
+    publication_next: u64,
+}
+
+impl Default for Presentity {
+    fn default() -> Self {
+        Self {
+            composed: Arc::clone(&BLANK),
+            spare: Arc::clone(&BLANK),
+            verdict: Verdict::default(),
+            stale_since: None,
+            extras: Arc::clone(&BLANK.extras),
+            extras_are_stale: false,
+            rules: Arc::default(),
+            rules_since: None,
+            publications: Vec::new(),
+            calls: CallSet::default(),
+            statements: Statements::default(),
+            is_known_by_calls: false,
+            publication_next: 0,
+        }
+    }
+}
+
+impl Presentity {
+    /// The state all sources add up to.
+    #[must_use]
+    pub fn composed(&self) -> &Arc<Composed> {
+        &self.composed
+    }
+
+    /// The rules by which it is composed from now on. Returns whether the composed state changed.
+    pub fn set_rules(&mut self, rules: Arc<Rules>, now: Instant) -> bool {
+        self.drop_expired(now);
+        if self.rules != rules {
+            self.rules_since = Some(now);
+            self.extras_are_stale = true;
+        }
+        self.rules = rules;
+        (self.extras_are_stale || self.stale_since.is_some()) && self.recompose()
+    }
+
+    /// A statement of a source with one voice: its last word counts. Returns whether the composed
+    /// state changed.
+    ///
+    /// Watchers see a digest of a call's `id`; where the number is private, the `id` must not be
+    /// made of it (W:D1.4).
+    pub fn apply(&mut self, said: StateUpdate, now: Instant) -> bool {
+        self.drop_expired(now);
+        self.extras_are_stale |= !matches!(said, StateUpdate::Call { .. } | StateUpdate::Note(_));
+        self.is_known_by_calls |= matches!(
+            said,
+            StateUpdate::Call { .. } | StateUpdate::CallStateDoNotDisturb(_)
+        );
+        self.statements.take(said, now);
+        self.recompose()
+    }
+
+    /// Does what a REGISTER asks for where we are the registrar; at most `room` contacts more may
+    /// come. Returns whether the composed state changed.
+    ///
+    /// # Errors
+    /// Nothing changed, for that reason.
+    pub fn bind(
+        &mut self,
+        change: BindingChange,
+        sequence: Sequence,
+        room: usize,
+        now: Instant,
+    ) -> Result<bool, BindingRefused> {
+        self.drop_expired(now);
+        let registrations = &mut self.statements.registrations;
+        registrations.bind(change, sequence, room, now)?;
+        self.extras_are_stale = true;
+        Ok(self.recompose())
+    }
+
+    /// The contacts that the user's phones have bound, with the time that is left to each.
+    #[must_use]
+    pub fn bindings(&self, now: Instant) -> Vec<Binding> {
+        self.statements.registrations.bindings(now)
+    }
+
+    /// How many contacts are registered.
+    #[must_use]
+    pub fn contacts(&self) -> usize {
+        self.statements.registrations.len()
+    }
+
+    /// Drops what is past its time. Returns whether the composed state changed.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        self.drop_expired(now);
+        self.stale_since.is_some() && self.recompose()
+    }
+
+    /// When [`Self::expire`] has something to do next. Tombstones count: they too are forgotten in
+    /// time.
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Instant> {
+        let publications = self.publications.iter().map(Entity::end);
+        publications
+            .chain(self.statements.next_expiry())
+            .chain(self.calls.next_expiry())
+            .chain(self.stale_since)
+            .min()
+    }
+
+    /// Whether nothing is known any more, so that the presentity can be forgotten when nobody
+    /// watches. While a tombstone stands, something is known; and of whom a registrar has spoken,
+    /// it is known for good that he is expected to register.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        !self.is_spoken_of() && self.calls.is_empty()
+    }
+
+    /// Whether its calls were ever reported: that is remembered as long as there is room.
+    #[must_use]
+    pub fn is_known_by_calls(&self) -> bool {
+        self.is_known_by_calls
+    }
+
+    /// Whether it belongs into a roster of all that there is (W:D4.3): a park orbit while something
+    /// is parked in it (W:D4.5), anybody else as long as any source speaks of him.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        if self.rules.is_orbit {
+            !self.composed.calls.is_empty()
+        } else {
+            self.is_spoken_of()
+        }
+    }
+
+    /// Every contribution, the deciding one marked, for `lamplighter why`.
+    #[must_use]
+    pub fn explain(&self, now: Instant) -> Vec<Explained> {
+        let is_alive =
+            |explained: &Explained| explained.until.is_none_or(|until| now < until + GRACE);
+        let publications = self.publications.iter();
+        publications
+            .map(|entity| entity.explain(self))
+            .chain(self.statements.explain(&self.verdict))
+            .chain(self.explain_account())
+            .filter(is_alive)
+            .collect()
+    }
+
+    /// The rule that decided on the availability: `a call is confirmed`.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        let is_silent = self.verdict == Verdict::default();
+        if is_silent && self.is_spoken_of() {
+            SILENT_RULE
+        } else {
+            self.verdict.rule
+        }
+    }
+
+    fn is_spoken_of(&self) -> bool {
+        !self.publications.is_empty() || !self.statements.are_blank()
+    }
+
+    fn drop_expired(&mut self, now: Instant) {
+        if self.next_expiry().is_none_or(|next| now < next) {
+            return;
+        }
+        let calls = &mut self.calls;
+        let registrations = &mut self.statements.registrations;
+        // Legs first: one that nobody restated is no leg its publication could leave a tombstone
+        // of.
+        calls.expire(now);
+        self.publications.retain(|entity| {
+            let lives = now < entity.end();
+            if !lives {
+                calls.abandon(entity.number, now);
+                registrations.abandon(entity.number, ContactEnd::Expired, now);
+                self.extras_are_stale |= entity.package != Package::Dialog;
+            }
+            lives
+        });
+        self.extras_are_stale |= self.statements.expire(now);
+        self.stale_since.get_or_insert(now);
+    }
+
+    fn recompose(&mut self) -> bool {
+        if std::mem::take(&mut self.extras_are_stale) {
+            let extras = self.gather_extras();
+            if extras != *self.extras {
+                self.extras = Arc::new(extras);
+            }
+        }
+        let hears_all =
+            self.rules.style != Style::Imagicle || feeders(&self.publications).next().is_none();
+        let legs = self.calls.legs().iter();
+        let heard = legs.filter(|leg| {
+            let mut feeders = feeders(&self.publications);
+            hears_all || feeders.any(|entity| entity.number == leg.owner.publication)
+        });
+        let by_publication =
+            heard.map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
+        let circumstances = Circumstances {
+            rules: &self.rules,
+            extras: &self.extras,
+            alternative_by: self.alternative().map_or(Contributor::Nobody, |(by, _)| by),
+            note: self.statements.note.as_ref().map(|stated| &stated.what),
+            has_registrar: self.statements.registrations.are_known(),
+            call_source: self.call_source(),
+            is_known_by_calls: self.is_known_by_calls,
+            has_call_state_dnd: self.statements.call_state_dnd.is_some(),
+        };
+        self.verdict = composition::compose(
+            self.statements.calls().chain(by_publication),
+            declarations(&self.statements, &self.publications),
+            &circumstances,
+            &self.composed,
+            Arc::make_mut(&mut self.spare),
+        );
+        self.stale_since = None;
+        let changed = self.spare != self.composed;
+        if changed {
+            std::mem::swap(&mut self.spare, &mut self.composed);
+        }
+        changed
+    }
+
+    /// Who speaks of calls, if only of none.
+    fn call_source(&self) -> Option<Contributor> {
+        let by_publication = || {
+            let mut publications = self.publications.iter();
+            let first = publications.find(|entity| entity.package == Package::Dialog)?;
+            Some(Contributor::Publication(first.number))
+        };
+        let first = self.statements.calls().next().map(|(by, _)| by);
+        first.or_else(by_publication)
+    }
+
+    /// Where else the user is to be had, and who says so: a client before the account, for it knows
+    /// better.
+    fn alternative(&self) -> Option<(Contributor, &str)> {
+        let mut declared = declarations(&self.statements, &self.publications)
+            .filter_map(|(by, said)| Some((by, said.alternative.as_deref()?)));
+        declared.next().or_else(|| {
+            let number = self.rules.alternative.as_deref()?;
+            Some((Contributor::Account, number))
+        })
+    }
+
+    /// What waits in the mailbox: the newest word, the operator's among equals.
+    fn messages(&self) -> Option<&Messages> {
+        let published = self
+            .publications
+            .iter()
+            .filter_map(|entity| Some((entity.since, entity.messages()?)));
+        let operator = self.statements.messages.iter();
+        published
+            .chain(operator.map(|stated| (stated.since, &stated.what)))
+            .max_by_key(|(since, _)| *since)
+            .map(|(_, messages)| messages)
+    }
+
+    fn gather_extras(&self) -> Extras {
+        let registered = self.statements.registrations.iter();
+        let contacts: Vec<_> = registered.map(|one| one.contact.clone()).collect();
+        let alternative = self.alternative().filter(|_| contacts.is_empty());
+        let appearances = self.statements.appearances.iter();
+        Extras {
+            features: self.statements.features(),
+            messages: self.messages().cloned(),
+            alternative: alternative.map(|(_, number)| number.into()),
+            contacts,
+            ended_contacts: self.statements.registrations.ended().cloned().collect(),
+            appearances: appearances.map(|stated| stated.what.clone()).collect(),
+            display: self.rules.display.clone(),
+            do_not_disturb_lamp: self.rules.do_not_disturb,
+        }
+    }
+}
+
+/// The publications in which an exchange speaks of calls. In the style of W:D3 no phone is heard
+/// beside it (W:D3.18).
+fn feeders(publications: &[Entity]) -> impl Iterator<Item = &Entity> + Clone {
+    let is_it = |entity: &&Entity| entity.is_feeder && entity.package == Package::Dialog;
+    publications.iter().filter(is_it)
+}
+
+/// What the operator and the clients declare.
+fn declarations<'a>(
+    statements: &'a Statements,
+    publications: &'a [Entity],
+) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
+    let operator = statements.presence.iter();
+    let operator = operator.map(|said| (Contributor::OperatorPresence, said));
+    operator.chain(publications.iter().filter_map(|entity| {
+        let said = entity.declaration()?;
+        Some((Contributor::Publication(entity.number), said))
+    }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod model_tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod statement_tests;

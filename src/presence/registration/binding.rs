@@ -1,0 +1,45 @@
+//! What a phone asks its registrar for (RFC 3261 §10).
+
+use std::time::Duration;
+
+/// A contact that a REGISTER binds to its user for so long (RFC 3261 §10.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Its URI.
+    pub uri: Box<str>,
+    /// How long; zero takes it away.
+    pub expires: Duration,
+    /// The parameters that are given back, `q` and `+sip.instance`, each after a semicolon.
+    pub parameters: Box<str>,
+}
+
+/// The place of a REGISTER among those of its phone (RFC 3261 §10.2.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// A hash of its Call-ID.
+    pub call_id: u64,
+    /// Its CSeq.
+    pub number: u32,
+}
+
+/// What a REGISTER does to a user's bindings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindingChange {
+    /// Nothing: it asks which there are.
+    Query,
+    /// Each of these is bound.
+    Bind(Vec<Binding>),
+    /// All go.
+    Clear,
+}
+
+/// Why a REGISTER changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingRefused {
+    /// A later REGISTER of the same Call-ID has been here.
+    OutOfOrder,
+    /// The user would have more than [`crate::presence::registration::CONTACTS_MAX`].
+    TooManyContacts,
+    /// There is no room for more contacts or users.
+    OverLimit,
+}

@@ -1,0 +1,418 @@
+//! All the contacts of a presentity, and who vouches for each.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::registration::Binding;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
+use crate::presence::registration::CONTACTS_MAX;
+use crate::presence::registration::ContactEnd;
+use crate::presence::registration::ContactEvent;
+use crate::presence::registration::EndedContact;
+use crate::presence::registration::RegisteredContact;
+use crate::presence::registration::Sequence;
+
+/// Contacts of one presentity that ended and are remembered, the latest.
+const ENDED_MAX: usize = 16;
+/// How long one that ended is remembered: until the slowest watcher that answers has been told.
+const ENDED_LIFE: Duration = Duration::from_secs(60);
+
+/// Who told of a contact last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Teller {
+    /// A REGISTER.
+    Register,
+    /// A publication, by the number the presentity gave it.
+    Publication(u64),
+}
+
+/// A contact and what was said of it.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    /// What watchers are told.
+    pub(crate) contact: RegisteredContact,
+    /// Who told of it last.
+    pub(crate) teller: Teller,
+    /// Since when it is registered.
+    pub(crate) since: Instant,
+    /// When it ends unless said again; None when only its publication ends it.
+    pub(crate) until: Option<Instant>,
+    /// Which REGISTER bound it; None when we are not the registrar.
+    sequence: Option<Sequence>,
+    /// See [`Binding::parameters`].
+    parameters: Box<str>,
+}
+
+impl Registration {
+    /// Whether a REGISTER of the same phone that came after that one, or that one itself, bound it.
+    fn is_later(&self, sequence: Sequence) -> bool {
+        self.sequence.is_some_and(|known| {
+            known.call_id == sequence.call_id && known.number >= sequence.number
+        })
+    }
+}
+
+/// All registrations of a presentity, each URI once, in the order in which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Registrations {
+    registrations: Vec<Registration>,
+    /// Those that ended of late, the oldest first, and when.
+    ended: VecDeque<(Instant, EndedContact)>,
+    /// The `id` of the next contact.
+    id_next: u64,
+    /// When the last contact went; before, when a registrar first spoke; None when none ever did.
+    empty_since: Option<Instant>,
+}
+
+impl Registrations {
+    /// Those that are registered.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Registration> {
+        self.registrations.iter()
+    }
+
+    /// Those that ended of late, for watchers that were shown them.
+    pub(crate) fn ended(&self) -> impl Iterator<Item = &EndedContact> {
+        self.ended.iter().map(|(_, contact)| contact)
+    }
+
+    /// Whether a registrar has ever spoken.
+    pub(crate) fn are_known(&self) -> bool {
+        self.empty_since.is_some()
+    }
+
+    /// Since when a registrar that has spoken has no contact; None when it has, or never spoke.
+    pub(crate) fn empty_since(&self) -> Option<Instant> {
+        self.empty_since.filter(|_| self.registrations.is_empty())
+    }
+
+    /// Each of `contacts` is registered from now on for that long; zero takes it away.
+    pub(crate) fn register(&mut self, contacts: Vec<(Box<str>, Duration)>, now: Instant) {
+        self.empty_since.get_or_insert(now);
+        for (uri, expires) in contacts {
+            if expires.is_zero() {
+                self.end_where(now, |registration| registration.contact.uri == uri);
+            } else {
+                self.add(Teller::Register, uri, now.checked_add(expires), now);
+            }
+        }
+    }
+
+    /// Does what a REGISTER of one of the user's phones asks for, all of it or nothing
+    /// (RFC 3261 §10.3). At most `room` contacts more may come.
+    pub(crate) fn bind(
+        &mut self,
+        change: BindingChange,
+        sequence: Sequence,
+        room: usize,
+        now: Instant,
+    ) -> Result<(), BindingRefused> {
+        let is_touched = |one: &Registration| match &change {
+            BindingChange::Query => false,
+            BindingChange::Bind(bindings) => {
+                let mut uris = bindings.iter().map(|binding| &binding.uri);
+                uris.any(|uri| *uri == one.contact.uri)
+            }
+            BindingChange::Clear => true,
+        };
+        if self
+            .iter()
+            .any(|one| is_touched(one) && one.is_later(sequence))
+        {
+            return Err(BindingRefused::OutOfOrder);
+        }
+        match change {
+            BindingChange::Query => {}
+            BindingChange::Clear => self.unregister(now),
+            BindingChange::Bind(bindings) => {
+                // What is past its time takes no room any more.
+                self.expire(Duration::ZERO, now);
+                self.check_room(&bindings, room)?;
+                self.empty_since.get_or_insert(now);
+                for binding in bindings {
+                    self.bind_one(binding, sequence, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The contacts that are bound by phones, with the time that is left to each.
+    pub(crate) fn bindings(&self, now: Instant) -> Vec<Binding> {
+        let bound = self.iter().filter_map(|one| {
+            let until = one.until.filter(|until| *until > now)?;
+            (one.teller == Teller::Register).then(|| Binding {
+                uri: one.contact.uri.clone(),
+                expires: until.saturating_duration_since(now),
+                parameters: one.parameters.clone(),
+            })
+        });
+        bound.collect()
+    }
+
+    /// How many contacts are registered.
+    pub(crate) fn len(&self) -> usize {
+        self.registrations.len()
+    }
+
+    fn check_room(&self, bindings: &[Binding], room: usize) -> Result<(), BindingRefused> {
+        let is_known = |binding: &&Binding| self.iter().any(|one| one.contact.uri == binding.uri);
+        let (gone, bound): (Vec<_>, Vec<_>) = bindings
+            .iter()
+            .partition(|binding| binding.expires.is_zero());
+        let gone = gone.into_iter().filter(is_known).count();
+        let new = bound
+            .into_iter()
+            .filter(|binding| !is_known(binding))
+            .count();
+        if new > 0 && self.len() + new > CONTACTS_MAX + gone {
+            Err(BindingRefused::TooManyContacts)
+        } else if new > room + gone {
+            Err(BindingRefused::OverLimit)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn bind_one(&mut self, binding: Binding, sequence: Sequence, now: Instant) {
+        let Binding {
+            uri,
+            expires,
+            parameters,
+        } = binding;
+        if expires.is_zero() {
+            self.end_where(now, |one| one.contact.uri == uri);
+            return;
+        }
+        self.add(Teller::Register, uri.clone(), now.checked_add(expires), now);
+        let mut known = self.registrations.iter_mut();
+        if let Some(bound) = known.find(|one| one.contact.uri == uri) {
+            bound.sequence = Some(sequence);
+            bound.parameters = parameters;
+        }
+    }
+
+    /// Every contact is gone.
+    pub(crate) fn unregister(&mut self, now: Instant) {
+        self.empty_since.get_or_insert(now);
+        self.end_where(now, |_| true);
+    }
+
+    /// Takes what a document of a publication says: each contact, how it ended if it did, for how
+    /// many seconds it is registered. `full`: what the publication told before and does not name is
+    /// gone.
+    pub(crate) fn publish(
+        &mut self,
+        publication: u64,
+        contacts: Vec<(Box<str>, Option<ContactEnd>, Option<u32>)>,
+        full: bool,
+        now: Instant,
+    ) {
+        self.empty_since.get_or_insert(now);
+        if full {
+            self.end_where(now, |registration| {
+                registration.teller == Teller::Publication(publication)
+                    && !contacts
+                        .iter()
+                        .any(|(uri, ..)| *uri == registration.contact.uri)
+            });
+        }
+        for (uri, end, expires) in contacts {
+            let end = end.or_else(|| (expires == Some(0)).then_some(ContactEnd::Expired));
+            if let Some(end) = end {
+                self.end_by(end, now, |registration| registration.contact.uri == uri);
+            } else {
+                let expires = expires.map(|seconds| Duration::from_secs(seconds.into()));
+                let until = expires.and_then(|expires| now.checked_add(expires));
+                self.add(Teller::Publication(publication), uri, until, now);
+            }
+        }
+    }
+
+    /// A publication stands for another from now on.
+    pub(crate) fn hand_over(&mut self, publication: u64, heir: u64) {
+        for registration in &mut self.registrations {
+            if registration.teller == Teller::Publication(publication) {
+                registration.teller = Teller::Publication(heir);
+            }
+        }
+    }
+
+    /// A publication is gone: what only it vouches for goes along.
+    pub(crate) fn abandon(&mut self, publication: u64, end: ContactEnd, now: Instant) {
+        self.end_by(end, now, |registration| {
+            registration.teller == Teller::Publication(publication)
+        });
+    }
+
+    /// Drops what ended `grace` ago and more, and forgets what ended long ago. Returns whether
+    /// anything did.
+    pub(crate) fn expire(&mut self, grace: Duration, now: Instant) -> bool {
+        let is_due = self.next_expiry(grace).is_some_and(|next| next <= now);
+        if is_due {
+            self.end_by(ContactEnd::Expired, now, |registration| {
+                registration.until.is_some_and(|until| until + grace <= now)
+            });
+            self.ended.retain(|(since, _)| *since + ENDED_LIFE > now);
+        }
+        is_due
+    }
+
+    /// When [`Self::expire`] has something to do next.
+    pub(crate) fn next_expiry(&self, grace: Duration) -> Option<Instant> {
+        let ends = self.registrations.iter().filter_map(|one| one.until);
+        let forgotten = self.ended.front().map(|(since, _)| *since + ENDED_LIFE);
+        ends.map(|until| until + grace).chain(forgotten).min()
+    }
+
+    fn add(&mut self, teller: Teller, uri: Box<str>, until: Option<Instant>, now: Instant) {
+        let known = self.registrations.iter_mut();
+        if let Some(known) = known.into_iter().find(|known| known.contact.uri == uri) {
+            let is_sooner = |until: &Instant| known.until.is_none_or(|before| *until < before);
+            known.contact.event = match until.filter(is_sooner) {
+                Some(until) => ContactEvent::Shortened {
+                    expires: until.saturating_duration_since(now).as_secs(),
+                },
+                None => ContactEvent::Refreshed,
+            };
+            known.teller = teller;
+            known.until = until;
+        } else if self.registrations.len() < CONTACTS_MAX {
+            let contact = RegisteredContact {
+                uri,
+                id: self.id_next,
+                event: ContactEvent::Registered,
+            };
+            self.id_next += 1;
+            self.registrations.push(Registration {
+                contact,
+                teller,
+                since: now,
+                until,
+                sequence: None,
+                parameters: Box::default(),
+            });
+        }
+    }
+
+    /// The phone took them away.
+    fn end_where(&mut self, now: Instant, is_over: impl Fn(&Registration) -> bool) {
+        self.end_by(ContactEnd::Unregistered, now, is_over);
+    }
+
+    fn end_by(&mut self, end: ContactEnd, now: Instant, is_over: impl Fn(&Registration) -> bool) {
+        let over = self.registrations.extract_if(.., |one| is_over(one));
+        let over: Vec<RegisteredContact> = over.map(|one| one.contact).collect();
+        if over.is_empty() {
+            return;
+        }
+        if self.registrations.is_empty() {
+            self.empty_since = Some(now);
+        }
+        for RegisteredContact { uri, id, .. } in over {
+            if self.ended.len() == ENDED_MAX {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((now, EndedContact { uri, id, end }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn binding(uri: &str, seconds: u64) -> Binding {
+        Binding {
+            uri: uri.into(),
+            expires: Duration::from_secs(seconds),
+            parameters: Box::default(),
+        }
+    }
+
+    fn bind(
+        registrations: &mut Registrations,
+        bindings: Vec<Binding>,
+        number: u32,
+        room: usize,
+        now: Instant,
+    ) -> Result<(), BindingRefused> {
+        let sequence = Sequence { call_id: 1, number };
+        registrations.bind(BindingChange::Bind(bindings), sequence, room, now)
+    }
+
+    #[test]
+    fn one_refused_contact_leaves_all_as_they_were() {
+        let now = Instant::now();
+        let mut registrations = Registrations::default();
+        let all = |first: usize, count: usize| {
+            (first..first + count).map(|place| binding(&format!("sip:{place}@a"), 60))
+        };
+        assert_eq!(
+            bind(&mut registrations, all(0, 16).collect(), 1, 99, now),
+            Ok(())
+        );
+        let before = registrations.bindings(now);
+        let with_one_gone = |count| std::iter::once(binding("sip:0@a", 0)).chain(all(16, count));
+        assert_eq!(
+            bind(&mut registrations, with_one_gone(2).collect(), 2, 99, now),
+            Err(BindingRefused::TooManyContacts)
+        );
+        assert_eq!(registrations.bindings(now), before);
+        assert_eq!(
+            bind(&mut registrations, with_one_gone(1).collect(), 2, 0, now),
+            Ok(())
+        );
+        assert_eq!(registrations.len(), 16);
+    }
+
+    #[test]
+    fn room_is_for_new_contacts_alone() {
+        let now = Instant::now();
+        let mut registrations = Registrations::default();
+        let mut bind = |uri, number, room| {
+            bind(
+                &mut registrations,
+                vec![binding(uri, 60)],
+                number,
+                room,
+                now,
+            )
+        };
+        assert_eq!(bind("sip:1@a", 1, 0), Err(BindingRefused::OverLimit));
+        assert_eq!(bind("sip:1@a", 2, 1), Ok(()));
+        assert_eq!(bind("sip:1@a", 3, 0), Ok(()));
+        assert_eq!(bind("sip:1@a", 3, 0), Err(BindingRefused::OutOfOrder));
+    }
+
+    #[test]
+    fn a_contact_past_its_time_is_listed_no_more_and_takes_no_room() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(61);
+        let mut registrations = Registrations::default();
+        let all = (0..16).map(|place| binding(&format!("sip:{place}@a"), 60));
+        assert_eq!(bind(&mut registrations, all.collect(), 1, 16, now), Ok(()));
+        assert_eq!(registrations.bindings(later), []);
+        let next = vec![binding("sip:next@a", 60)];
+        assert_eq!(bind(&mut registrations, next, 2, 1, later), Ok(()));
+        assert_eq!(registrations.len(), 1);
+    }
+
+    #[test]
+    fn what_a_document_tells_is_not_listed_as_bound() {
+        let now = Instant::now();
+        let mut registrations = Registrations::default();
+        registrations.publish(7, vec![("sip:1@a".into(), None, Some(60))], true, now);
+        assert_eq!(registrations.bindings(now), []);
+        let other_phone = Sequence {
+            call_id: 2,
+            number: 1,
+        };
+        assert_eq!(
+            registrations.bind(BindingChange::Clear, other_phone, 0, now),
+            Ok(())
+        );
+        assert_eq!(registrations.len(), 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! Sources: who states something about a presentity, and what each can state.
+//!
+//! A contribution is one source's named statement; it stands until it expires or the source replaces
+//! it. `presentity` keeps contributions, `composition` makes one state of them.
+
+mod entity_tag;
+mod features;
+mod messages;
+mod rich_presence;
+mod state_update;
+
+use std::fmt;
+
+pub use entity_tag::EntityTag;
+pub use features::Features;
+pub use features::Forward;
+pub use features::ForwardKind;
+pub use messages::MessageClass;
+pub use messages::MessageCounts;
+pub use messages::Messages;
+pub use rich_presence::RichPresence;
+pub use state_update::CallSource;
+pub use state_update::StateUpdate;
+
+/// Who says it. The name is what `lamplighter why` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A PUBLISH of any other package, by its current entity tag: `publish:<etag>`.
+    Publish(EntityTag),
+    /// A PUBLISH of the presence package: `client:<etag>`.
+    Client(EntityTag),
+    /// `call_state.htm`: `http:call_state`.
+    CallState,
+    /// A virtual resource that the operator lights, an orbit he fills: `operator:lamp`.
+    Lamp,
+    /// Do-not-disturb, switched on at the exchange: `feature:dnd`.
+    DoNotDisturb,
+    /// A forwarding: `feature:forward`.
+    Forward,
+    /// The operator's note: `operator:note`.
+    Note,
+    /// The operator's word on availability: `operator:presence`.
+    Presence,
+    /// A mailbox, as the operator tells it: `operator:messages`.
+    Messages,
+    /// A contact learned from a REGISTER: `register:<uri>`.
+    Register(Box<str>),
+    /// A registrar without a contact: `register`.
+    Registrar,
+    /// An appearance of a shared line: `operator:appearance`.
+    Appearance,
+    /// The alternative number in the configuration: `account:alternative`.
+    Alternative,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Publish(entity_tag) => return write!(formatter, "publish:{entity_tag}"),
+            Self::Client(entity_tag) => return write!(formatter, "client:{entity_tag}"),
+            Self::Register(uri) => return write!(formatter, "register:{uri}"),
+            Self::CallState => "http:call_state",
+            Self::Lamp => "operator:lamp",
+            Self::DoNotDisturb => "feature:dnd",
+            Self::Forward => "feature:forward",
+            Self::Note => "operator:note",
+            Self::Presence => "operator:presence",
+            Self::Messages => "operator:messages",
+            Self::Registrar => "register",
+            Self::Appearance => "operator:appearance",
+            Self::Alternative => "account:alternative",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EntityTag;
+    use super::Source;
+
+    #[test]
+    fn a_source_is_named() {
+        assert_eq!(Source::CallState.to_string(), "http:call_state");
+        let contact = Source::Register("sip:123@10.0.0.9".into());
+        assert_eq!(contact.to_string(), "register:sip:123@10.0.0.9");
+        assert_eq!(
+            Source::Client(EntityTag(15)).to_string(),
+            format!("client:{:032x}", 15)
+        );
+    }
+}

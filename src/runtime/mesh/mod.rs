@@ -1,0 +1,185 @@
+//! The mesh: one inbox per shard for mail from other shards and for commands.
+//!
+//! Invariants worth naming: mail between two shards arrives in the order in which it was sent
+//! ([`mail_sender`]). A command that finds its queue full is refused, and the asker is told. A shard
+//! that waits is woken once per turn of a sender, not once per mail.
+
+pub(crate) mod mail_sender;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::atomic::fence;
+use std::task::Context;
+use std::task::Poll;
+
+use crossbeam::queue::ArrayQueue;
+use crossbeam::utils::CachePadded;
+use futures_util::task::AtomicWaker;
+
+use crate::net::readiness::Bell;
+use crate::runtime::commander::PendingCommand;
+use crate::shard::Mail;
+use crate::shard::ShardId;
+
+/// Mail that may wait in a shard's inbox.
+const MAIL_MAX: usize = 8192;
+/// Commands that may wait in a shard's inbox.
+const COMMANDS_MAX: usize = 1024;
+
+/// What waits for one shard.
+#[derive(Debug)]
+struct Inbox {
+    mail: ArrayQueue<Mail>,
+    commands: ArrayQueue<PendingCommand>,
+    is_stopped: AtomicBool,
+    waker: AtomicWaker,
+    /// Ends a wait of the shard's thread beside its executor.
+    bell: OnceLock<Arc<Bell>>,
+}
+
+impl Inbox {
+    fn wake(&self) {
+        self.waker.wake();
+        if let Some(bell) = self.bell.get() {
+            bell.ring();
+        }
+    }
+
+    fn drop_commands(&self) {
+        while self.commands.pop().is_some() {}
+    }
+}
+
+/// Why a shard is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// There is mail or a command.
+    Work,
+    /// The core is to end.
+    Stop,
+}
+
+/// All inboxes.
+#[derive(Debug)]
+pub(crate) struct Mesh {
+    inboxes: Box<[CachePadded<Inbox>]>,
+}
+
+impl Mesh {
+    /// Empty inboxes for that many shards.
+    pub(crate) fn new(shards: u16) -> Arc<Self> {
+        Self::with_capacity(shards, MAIL_MAX, COMMANDS_MAX)
+    }
+
+    fn with_capacity(shards: u16, mail_max: usize, commands_max: usize) -> Arc<Self> {
+        let inbox = |_| {
+            let (mail, commands) = (ArrayQueue::new(mail_max), ArrayQueue::new(commands_max));
+            CachePadded::new(Inbox {
+                mail,
+                commands,
+                is_stopped: AtomicBool::new(false),
+                waker: AtomicWaker::new(),
+                bell: OnceLock::new(),
+            })
+        };
+        Arc::new(Self {
+            inboxes: (0..shards).map(inbox).collect(),
+        })
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> u16 {
+        self.inboxes.len() as u16
+    }
+
+    /// Gives a shard a command. The command comes back when the shard's queue is full, or the shard has
+    /// ended or does not exist.
+    pub(crate) fn command(
+        &self,
+        shard: ShardId,
+        command: PendingCommand,
+    ) -> Result<(), PendingCommand> {
+        let Some(inbox) = self
+            .inbox(shard)
+            .filter(|inbox| !inbox.is_stopped.load(Ordering::SeqCst))
+        else {
+            return Err(command);
+        };
+        inbox.commands.push(command)?;
+        fence(Ordering::SeqCst);
+        if inbox.is_stopped.load(Ordering::SeqCst) {
+            // The core may have ended in between and would not look again: its askers are told from
+            // here.
+            inbox.drop_commands();
+        }
+        inbox.wake();
+        Ok(())
+    }
+
+    /// Ends a shard's core.
+    pub(crate) fn stop(&self, shard: ShardId) {
+        let Some(inbox) = self.inbox(shard) else {
+            debug_assert!(false, "shard {} has an inbox", shard.0);
+            return;
+        };
+        inbox.is_stopped.store(true, Ordering::SeqCst);
+        inbox.wake();
+    }
+
+    /// Drops what waits for a core that has ended, which tells the askers.
+    pub(crate) fn close(&self, shard: ShardId) {
+        let Some(inbox) = self.inbox(shard) else {
+            debug_assert!(false, "shard {} has an inbox", shard.0);
+            return;
+        };
+        inbox.is_stopped.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        inbox.drop_commands();
+    }
+
+    /// The bell that ends a shard's waits beside its executor; the first one that is set counts.
+    pub(crate) fn set_bell(&self, shard: ShardId, bell: Arc<Bell>) {
+        if let Some(inbox) = self.inbox(shard) {
+            inbox.bell.get_or_init(|| bell);
+        }
+    }
+
+    /// Whether there is something for a shard to do.
+    pub(crate) fn has_work(&self, shard: ShardId) -> bool {
+        self.inbox(shard).is_none_or(|inbox| {
+            inbox.is_stopped.load(Ordering::Acquire)
+                || !(inbox.mail.is_empty() && inbox.commands.is_empty())
+        })
+    }
+
+    /// Waits until a shard has something to do.
+    pub(crate) fn poll(&self, shard: ShardId, context: &Context<'_>) -> Poll<Woken> {
+        let Some(inbox) = self.inbox(shard) else {
+            return Poll::Ready(Woken::Stop);
+        };
+        inbox.waker.register(context.waker());
+        if inbox.is_stopped.load(Ordering::Acquire) {
+            Poll::Ready(Woken::Stop)
+        } else if inbox.mail.is_empty() && inbox.commands.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(Woken::Work)
+        }
+    }
+
+    /// The next mail for a shard.
+    pub(crate) fn next_mail(&self, shard: ShardId) -> Option<Mail> {
+        self.inbox(shard)?.mail.pop()
+    }
+
+    /// The next command for a shard.
+    pub(crate) fn next_command(&self, shard: ShardId) -> Option<PendingCommand> {
+        self.inbox(shard)?.commands.pop()
+    }
+
+    fn inbox(&self, shard: ShardId) -> Option<&CachePadded<Inbox>> {
+        self.inboxes.get(usize::from(shard.0))
+    }
+}
