@@ -91,7 +91,8 @@ fn dialog(
     clauses: &mut Clauses<'_>,
     context: &Context<'_>,
 ) -> Option<Vec<String>> {
-    let id = clauses.take("id").or(context.is_received.then_some("1"))?;
+    let usual = context.is_received.then_some("1");
+    let id = clauses.take("id").or(usual)?;
     let mut opening = format!("<dialog id=\"{id}\"");
     let call: Option<Vec<&str>> = clauses.take("call").map(|call| call.split(' ').collect());
     let is_reachable = call.is_some();
