@@ -48,7 +48,7 @@ use crate::dialogue::Peer;
 const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
 
 /// The listener a peer can reach.
-fn local(peer: SocketAddr) -> SocketAddr {
+pub(crate) fn local(peer: SocketAddr) -> SocketAddr {
     let listener = match peer {
         SocketAddr::V4(_) => LOCAL[0],
         SocketAddr::V6(peer) if peer.ip().is_unicast_link_local() => LOCAL[2],
@@ -98,7 +98,7 @@ impl World {
         let mut options = options(epoch);
         for (key, value) in scene {
             match key.as_str() {
-                "Config" => {}
+                "Config" | "Phone" => {}
                 "Domain" => add_domain(&mut directory, value)?,
                 "Account" => add_account(&mut directory, value)?,
                 "Options" => set_options(&mut options, value)?,
