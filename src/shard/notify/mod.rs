@@ -21,6 +21,7 @@ use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WayId;
 use crate::shard::contract::options::Options;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::notify::gso_padding::Trains;
@@ -28,7 +29,6 @@ use crate::shard::notify::list::selection::Selection;
 use crate::shard::notify::retransmit::Copies;
 use crate::shard::notify::retransmit::Kept;
 use crate::shard::peer::local_address::Origins;
-use crate::shard::peer::path::WayId;
 use crate::shard::peer::routing_token::Mark;
 use crate::sip::transaction::client::ClientTransaction;
 

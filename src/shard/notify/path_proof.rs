@@ -2,13 +2,13 @@
 
 use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WayId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::InFlight;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::content::Content;
 use crate::shard::notify::content::Written;
-use crate::shard::peer::path::WayId;
 
 /// Retransmissions of a NOTIFY over a path that is not proven.
 pub(crate) const RETRANSMISSIONS_MAX: u8 = 3;

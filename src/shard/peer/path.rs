@@ -6,8 +6,9 @@
 use std::net::SocketAddr;
 
 use crate::shard::container::incremental_map::GrowingMap;
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::WayId;
 use crate::shard::peer::path_probe::Probe;
 
 /// How a phone is reached.
@@ -19,10 +20,6 @@ pub(crate) struct Way {
     /// port than it sends from.
     pub(crate) destination: SocketAddr,
 }
-
-/// A way's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WayId(u32);
 
 #[derive(Debug)]
 struct Shared {
@@ -37,7 +34,7 @@ struct Shared {
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Ways {
-    ways: Places<Shared>,
+    ways: Slab<WayId, Shared>,
     ids_by_way: GrowingMap<Way, WayId>,
 }
 
@@ -71,40 +68,40 @@ impl Ways {
         let id = *self
             .ids_by_way
             .entry(way)
-            .or_insert_with(|| WayId(ways.insert(Shared::new(way)) as u32));
-        self.ways[id.0 as usize].dialogs += 1;
+            .or_insert_with(|| ways.insert(Shared::new(way)));
+        self.ways[id].dialogs += 1;
         id
     }
 
     /// One dialog less.
     pub(crate) fn leave(&mut self, id: WayId) {
-        self.ways[id.0 as usize].dialogs -= 1;
+        self.ways[id].dialogs -= 1;
         self.forget_unused(id);
     }
 
     /// One more NOTIFY asks for the proof of its path.
     pub(crate) fn hold(&mut self, id: WayId) {
-        self.ways[id.0 as usize].asking += 1;
+        self.ways[id].asking += 1;
     }
 
     /// One NOTIFY less asks for it.
     pub(crate) fn let_go(&mut self, id: WayId) {
-        self.ways[id.0 as usize].asking -= 1;
+        self.ways[id].asking -= 1;
         self.forget_unused(id);
     }
 
     fn forget_unused(&mut self, id: WayId) {
-        let shared = &self.ways[id.0 as usize];
+        let shared = &self.ways[id];
         if shared.dialogs == 0 && shared.asking == 0 {
             self.ids_by_way.remove(&shared.way);
-            self.ways.remove(id.0 as usize);
+            self.ways.remove(id);
         }
     }
 
     /// How many dialogs use a way.
     #[inline]
     pub(crate) fn dialogs(&self, id: WayId) -> usize {
-        self.ways[id.0 as usize].dialogs as usize
+        self.ways[id].dialogs as usize
     }
 
     /// The way's place, when a dialog uses it.
@@ -115,23 +112,23 @@ impl Ways {
     /// What is known of a path that is not proven.
     #[inline]
     pub(crate) fn probe(&self, id: WayId) -> Option<&Probe> {
-        self.ways[id.0 as usize].probe.as_deref()
+        self.ways[id].probe.as_deref()
     }
 
     /// The same, to be changed.
     pub(crate) fn probe_mut(&mut self, id: WayId) -> Option<&mut Probe> {
-        self.ways[id.0 as usize].probe.as_deref_mut()
+        self.ways[id].probe.as_deref_mut()
     }
 
     /// The path of a way is proven. None when it was already.
     pub(crate) fn prove(&mut self, id: WayId) -> Option<Box<Probe>> {
-        self.ways[id.0 as usize].probe.take()
+        self.ways[id].probe.take()
     }
 
     /// The way of a dialog.
     #[inline]
     pub(crate) fn of(&self, id: WayId) -> &Way {
-        &self.ways[id.0 as usize].way
+        &self.ways[id].way
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::peer::path::WayId;
+use crate::shard::contract::ids::WayId;
 use crate::shard::peer::path::Ways;
 
 /// The proof of a path that is still to come.

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::presence::profile::Profile;
 use crate::shard::contract::ids::PhoneId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::peer::path::WayId;
+use crate::shard::contract::ids::WayId;
 use crate::sip::dialog::Dialog;
 
 /// Octets of a watcher, of its resource in a list, and of the way to it.

@@ -3,10 +3,10 @@
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WayId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::next_hop;
 use crate::shard::peer::path::Way;
-use crate::shard::peer::path::WayId;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Kind;
 use crate::shard::request::refusal::Refusal;
