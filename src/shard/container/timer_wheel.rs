@@ -120,7 +120,7 @@ impl<K: Copy> Wheel<K> {
             previous: NONE,
             next: NONE,
         };
-        let index = self.nodes.insert(node) as u32;
+        let index = self.nodes.insert(node);
         self.link(index);
         TimerHandle::of(index)
     }
