@@ -201,9 +201,10 @@ impl Statement {
         let lock = Lock::new(directory, &site.decoy, domain, user);
         let attempt = site.attempts.begin(peer, lock.realm, user, directory);
         let attempt = attempt.map_err(|LockedOut| Refusal::TooMany)?;
+        let account = (lock.realm, user);
         let opened = lock.open(user, password);
         site.attempts
-            .judged(attempt.as_ref(), peer, user, opened.is_some());
+            .judged(attempt.as_ref(), peer, account, opened.is_some());
         let (aor, domain) = opened.ok_or(Refusal::Forbidden)?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));
