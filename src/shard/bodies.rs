@@ -1,8 +1,5 @@
 //! Bodies rendered once per (document, view) and shared by all watchers of a turn.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
 use std::ops::Range;
 
 use crate::presence::Aor;
@@ -12,6 +9,7 @@ use crate::presence::composition::Style;
 use crate::presence::document;
 use crate::presence::document::View;
 use crate::presence::document::call_info;
+use crate::presence::fixed_hash::SipHash13;
 use crate::shard::outbox::Outbox;
 
 /// The part of a body that all watchers with the same view share.
@@ -59,9 +57,9 @@ struct Blanks {
 impl Default for Blanks {
     fn default() -> Self {
         Self {
-            standard: Composed::of_nobody(Style::Standard),
-            alceo: Composed::of_nobody(Style::Alceo),
-            imagicle: Composed::of_nobody(Style::Imagicle),
+            standard: Composed::of_unknown(Style::Standard),
+            alceo: Composed::of_unknown(Style::Alceo),
+            imagicle: Composed::of_unknown(Style::Imagicle),
         }
     }
 }
@@ -143,9 +141,8 @@ fn render(aor: &Aor, composed: &Composed, view: View, out: &mut Outbox) -> Body 
     }
 }
 
-/// A hash of a body, never 0, the same in every process: it is also its entity tag.
+/// A hash of a body, never 0. It is also the body's entity tag, which a phone may hold for longer
+/// than this process lives: a fixed hash.
 pub(crate) fn hash_of(octets: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    octets.hash(&mut hasher);
-    hasher.finish() | 1
+    SipHash13::of(octets) | 1
 }

@@ -22,11 +22,9 @@
 //! When the signs differ, both publications stand (RFC 3903 §4). That is the lesser fault: what a
 //! rebooted phone left behind ends with its expiry, but what another phone ended is lost.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
 use std::net::IpAddr;
 
+use crate::presence::fixed_hash::SipHash13;
 use crate::shard::admit::Identity;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -35,7 +33,6 @@ use crate::sip::header::Via;
 use crate::sip::header::list_items;
 
 /// What tells one device or exchange from another.
-#[derive(Hash)]
 enum Sign<'m> {
     Host(&'m [u8], Place<'m>),
     Instance(&'m [u8]),
@@ -53,20 +50,59 @@ pub(crate) fn publisher_of(
     identity: &Identity,
     is_feeder: bool,
 ) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hash = SipHash13::new();
     let has_feeder_account = match identity {
         Identity::User(user) => {
-            user.hash(&mut hasher);
+            hash.number(0);
+            hash.field(user.as_bytes());
             is_feeder
         }
         // Who is trusted may be an SBC with phones behind it.
         Identity::Believed => {
-            message.from().map(|from| from.uri).hash(&mut hasher);
+            hash.number(1);
+            hash.field(message.from().map(|from| from.uri).unwrap_or_default());
             false
         }
     };
-    sign_of(message, source, has_feeder_account).hash(&mut hasher);
-    hasher.finish()
+    sign_of(message, source, has_feeder_account).hash(&mut hash);
+    hash.finish()
+}
+
+impl Sign<'_> {
+    /// Adds it to a hash. The numbers are for good: a publication that outlives this process must
+    /// find its publisher again.
+    fn hash(&self, hash: &mut SipHash13) {
+        match self {
+            Self::Host(host, place) => {
+                hash.number(0);
+                hash.field(host);
+                hash_place(place, hash);
+            }
+            Self::Instance(instance) => {
+                hash.number(1);
+                hash.field(instance);
+            }
+            Self::Contact(uri, place) => {
+                hash.number(2);
+                hash.field(uri);
+                hash_place(place, hash);
+            }
+            Self::SentBy(host, port, place) => {
+                hash.number(3);
+                hash.field(host);
+                hash.number(port.map_or(u64::MAX, u64::from));
+                hash_place(place, hash);
+            }
+        }
+    }
+}
+
+fn hash_place((source, received): &Place<'_>, hash: &mut SipHash13) {
+    match source {
+        IpAddr::V4(address) => hash.field(&address.octets()),
+        IpAddr::V6(address) => hash.field(&address.octets()),
+    }
+    hash.field(received.unwrap_or_default());
 }
 
 fn sign_of<'m>(message: &Message<'m>, source: IpAddr, has_feeder_account: bool) -> Sign<'m> {

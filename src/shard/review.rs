@@ -196,7 +196,7 @@ impl Shard {
         let is_of_everybody = is_list
             && directory
                 .list(aor)
-                .is_some_and(|list| list.is_of_everybody());
+                .is_some_and(|list| list.has_whole_domain());
         if is_of_everybody && !identity.may_any_dn(aor.domain(), directory) {
             decision.handling = Handling::Block;
         }

@@ -164,7 +164,7 @@ impl Shard {
             || package == Package::LineSeize && decision.handling != Handling::Allow
             || plan
                 .as_ref()
-                .is_some_and(|plan| plan.resolved.is_of_everybody())
+                .is_some_and(|plan| plan.resolved.has_whole_domain())
                 && !watcher.may_any_dn(&domain.name, directory);
         if is_forbidden {
             return Err(Refusal::Plain(Status::FORBIDDEN));

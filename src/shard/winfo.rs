@@ -10,9 +10,6 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -274,8 +271,6 @@ impl Shard {
         let fitting = fitting(&watchers);
         self.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
         watchers.truncate(fitting);
-        let mut hasher = DefaultHasher::new();
-        watchers.hash(&mut hasher);
         let start = out.arena.len();
         let (version, entity) = (subscription.version, &subscription.names.entity);
         let token = package.token();
@@ -283,7 +278,7 @@ impl Shard {
         Some(Body {
             call_info: 0..0,
             octets: start..out.arena.len(),
-            hash: hasher.finish() | 1,
+            hash: watcherinfo::hash_of(&watchers) | 1,
         })
     }
 }
