@@ -216,7 +216,7 @@ impl Inside {
 
 /// One open domain without authentication, written as a configuration file: the file stays valid
 /// when the types behind it change.
-fn directory() -> Result<lamplighter::shard::Directory, Error> {
+fn directory() -> Result<lamplighter::directory::Directory, Error> {
     let name = format!("lamplighter-bench-inside-{}.toml", std::process::id());
     let file = std::env::temp_dir().join(name);
     let text = format!(

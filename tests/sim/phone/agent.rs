@@ -1,7 +1,7 @@
 //! Phone models: the longest NOTIFY of a list that each accepts, and the most resources in one.
 
+use lamplighter::directory::profiles::AgentPattern;
 use lamplighter::presence::profile::Profile;
-use lamplighter::shard::directory::profiles::AgentPattern;
 
 /// Maximum octets of a NOTIFY with more than one, but not all resources.
 pub(crate) const PATH_OCTETS: usize = 1400;
