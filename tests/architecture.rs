@@ -168,6 +168,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("percent_encoding", &["presence/composition"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
+    ("serde_json", &["http/answer", "http/control/refusal", "http/tests"]),
     ("sha2", &["sip/digest", "presence/document"]),
     ("signal_hook", &["runtime"]),
     ("slab", &["shard", "sip", "net", "http"]),

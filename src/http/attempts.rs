@@ -21,11 +21,11 @@ const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Too many attempts were wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LockedOut;
+pub(crate) struct LockedOut;
 
 /// The attempts at one node's HTTP.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     lockouts: RefCell<Lockouts>,
     log: RefCell<Throttle>,
     options: ShieldOptions,
@@ -36,7 +36,7 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// None yet.
-    pub(super) fn new(options: ShieldOptions) -> Self {
+    pub(crate) fn new(options: ShieldOptions) -> Self {
         let secret = RandomState::new().hash_one(0);
         Self {
             lockouts: RefCell::new(Lockouts::new(&options, secret)),
@@ -53,7 +53,7 @@ impl Attempts {
     ///
     /// # Errors
     /// [`LockedOut`] when it must not be looked at.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &self,
         peer: IpAddr,
         realm: &str,
@@ -76,7 +76,7 @@ impl Attempts {
     }
 
     /// Whether the password of an attempt was right.
-    pub(super) fn judged(
+    pub(crate) fn judged(
         &self,
         attempt: Option<&Attempt>,
         peer: IpAddr,
@@ -105,7 +105,7 @@ impl Attempts {
     }
 
     /// Names and values for `/metrics`.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 2] {
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 2] {
         [
             ("http_attempts_wrong", self.wrong.get()),
             ("http_attempts_refused", self.refused.get()),

@@ -37,7 +37,7 @@ const SHORT_TIME: Duration = Duration::from_secs(3);
 
 /// All connections of a door.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     crowd: RefCell<Crowd>,
     visits: RefCell<Slab<Rc<Visit>>>,
     refused: Cell<u64>,
@@ -46,7 +46,7 @@ pub(super) struct Connections {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub(crate) struct Visit {
     place: Cell<usize>,
     peer: IpAddr,
     is_spare: bool,
@@ -59,7 +59,7 @@ pub(super) struct Visit {
 
 impl Connections {
     /// None yet.
-    pub(super) fn new(limits: CrowdLimits) -> Self {
+    pub(crate) fn new(limits: CrowdLimits) -> Self {
         Self {
             crowd: RefCell::new(Crowd::new(limits)),
             visits: RefCell::default(),
@@ -69,7 +69,7 @@ impl Connections {
     }
 
     /// Takes a connection in; None when it must be closed at once.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &self,
         peer: IpAddr,
         now: Instant,
@@ -92,7 +92,7 @@ impl Connections {
     }
 
     /// A connection is closed.
-    pub(super) fn leave(&self, visit: &Visit) {
+    pub(crate) fn leave(&self, visit: &Visit) {
         self.visits.borrow_mut().try_remove(visit.place.get());
         if !visit.is_spare {
             self.crowd.borrow_mut().leave(visit.peer);
@@ -100,7 +100,7 @@ impl Connections {
     }
 
     /// Ends what has only waited for long while room is short for it.
-    pub(super) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
+    pub(crate) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
         let crowd = self.crowd.borrow();
         for (_, visit) in &*self.visits.borrow() {
             let is_late = now.saturating_duration_since(visit.since.get()) >= SHORT_TIME;
@@ -111,7 +111,7 @@ impl Connections {
     }
 
     /// What is counted, with the names it has in the metrics.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 3] {
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 3] {
         [
             ("http_connections_open", self.visits.borrow().len() as u64),
             ("http_connections_refused", self.refused.get()),
@@ -144,7 +144,7 @@ impl Connections {
 
 impl Visit {
     /// Whose it is.
-    pub(super) fn peer(&self) -> IpAddr {
+    pub(crate) fn peer(&self) -> IpAddr {
         self.peer
     }
 
@@ -160,12 +160,12 @@ impl Visit {
     }
 
     /// Whether it is there for the pages alone that tell how the server does.
-    pub(super) fn is_spare(&self) -> bool {
+    pub(crate) fn is_spare(&self) -> bool {
         self.is_spare
     }
 
     /// Something begins that may take that long.
-    pub(super) fn begin(&self, time: Duration) {
+    pub(crate) fn begin(&self, time: Duration) {
         let now = Instant::now();
         self.since.set(now);
         self.deadline.set(now + time);
@@ -180,7 +180,7 @@ impl Visit {
     }
 
     /// Runs to the end or to the deadline, which may move meanwhile. None when it was cut off.
-    pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+    pub(crate) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
             let left = self

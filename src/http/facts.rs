@@ -41,7 +41,7 @@ pub fn tenants(directory: &Directory) -> String {
 }
 
 /// `1 phone`, `2 phones`
-pub(super) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }

@@ -1,10 +1,16 @@
 //! Why a command of the operator is not done: in words for him, with a status for programs.
 
 use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderValue;
+use serde_json::Value;
+use serde_json::json;
 
+use crate::http::answer::Answer;
+use crate::http::answer::Format;
 use crate::http::answer::response;
-use crate::http::answer::response::Answer;
-use crate::http::answer::table::visible;
+use crate::http::answer::response::Response;
+use crate::http::answer::visible;
 use crate::http::control::aor::NotAnAor;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
@@ -12,7 +18,7 @@ use crate::shard::directory::lists::ListFault;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// A field that the page has no use for.
     #[error("there is no field \"{name}\" here; there are: {known}")]
     UnknownField {
@@ -59,9 +65,9 @@ pub(super) enum Refusal {
     /// An address that cannot be read, or of a domain that is not served.
     #[error(transparent)]
     NotAnAor(#[from] NotAnAor),
-    /// Nobody has the address.
+    /// There is no such address.
     #[error("there is no {0}: no account, orbit, resource or list has that address")]
-    Nobody(Aor),
+    NoAddress(Aor),
     /// A list is no presentity.
     #[error("{0} is a list, which has no state of its own")]
     IsList(Aor),
@@ -116,7 +122,7 @@ impl Refusal {
             | Self::List(ListFault::NoMember(_))
             | Self::NoRuleset => StatusCode::BAD_REQUEST,
             Self::NotAnAor(NotAnAor::UnknownDomain(_))
-            | Self::Nobody(_)
+            | Self::NoAddress(_)
             | Self::NoRules(_)
             | Self::List(ListFault::NoDomain(_) | ListFault::NoList(_) | ListFault::NotMember(_)) => {
                 StatusCode::NOT_FOUND
@@ -138,17 +144,31 @@ impl Refusal {
         }
     }
 
-    /// The refusal as an answer.
-    pub(super) fn into_answer(self) -> Answer {
-        let lines = self.to_string();
-        let lines = lines.lines().map(|line| visible(line) + "\n");
-        let text: String = lines.collect();
+    /// The refusal as a response.
+    pub(crate) fn into_response(self, format: Format) -> Response {
+        let response = response::rendered(self.status(), &self, format, None);
         match self {
-            Self::Silent => response::unavailable(),
+            Self::Silent => {
+                response::with(response, header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
             // What is left of the body is not read.
-            Self::BodyTooLong(_) => response::last(self.status(), text),
-            _ => response::text(self.status(), text),
+            Self::BodyTooLong(_) => response::closing(response),
+            _ => response,
         }
+    }
+}
+
+impl Answer for Refusal {
+    fn text(&self, _: Option<usize>) -> String {
+        if *self == Self::Silent {
+            return "Service Unavailable\n".to_owned();
+        }
+        let lines = self.to_string();
+        lines.lines().map(|line| visible(line) + "\n").collect()
+    }
+
+    fn json(&self) -> Value {
+        json!({"error": self.to_string()})
     }
 }
 

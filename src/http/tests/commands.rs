@@ -495,11 +495,14 @@ fn rules_that_cannot_be_are_refused() {
 fn questions_are_asked_and_commands_given() {
     let server = Server::start();
     let asked = server.operator("/list/create?list=x@abc.com");
-    assert_eq!((asked.status, asked.header("allow")), (405, Some("post")));
+    assert_eq!(
+        (asked.status, asked.header("allow")),
+        (405, Some("post, options"))
+    );
     let told = server.command("/list", "");
     assert_eq!(
         (told.status, told.header("allow")),
-        (405, Some("get, head"))
+        (405, Some("get, head, options"))
     );
     for page in ["/list/", "/list/rename", "/rules/import/x", "/say", "/"] {
         assert_eq!(server.command(page, "").status, 404, "{page}");

@@ -4,8 +4,10 @@
 mod call_state;
 mod commands;
 mod crowded;
+mod json;
 mod operator;
 mod protocol;
+mod routes;
 
 use std::io::ErrorKind;
 use std::io::Read;
@@ -47,6 +49,7 @@ use crate::presence::source::CallSource;
 use crate::presence::source::Source;
 use crate::presence::source::StateUpdate;
 use crate::shard::Command;
+use crate::shard::Directory;
 use crate::shard::Reply;
 use crate::shard::Shard;
 use crate::shard::ShardId;
@@ -318,6 +321,7 @@ impl Server {
                     started: Instant::now(),
                 },
                 shield,
+                first_call_number: 1,
             };
             let end = async {
                 while !ended.load(Ordering::SeqCst) {
@@ -396,6 +400,17 @@ impl Server {
         self.socket(&format!(
             "POST {page} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{form}"
         ))
+    }
+
+    /// What a page of the operator answers in JSON.
+    fn json(&self, target: &str) -> serde_json::Value {
+        let response = self.socket(&format!(
+            "GET {target} HTTP/1.0\r\nAccept: application/json\r\n\r\n"
+        ));
+        assert_eq!(response.status, 200, "{target}: {}", response.body);
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert_eq!(response.header("vary"), Some("accept"));
+        serde_json::from_str(&response.body).unwrap()
     }
 
     fn socket(&self, request: &str) -> Response {
