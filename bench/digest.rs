@@ -14,6 +14,7 @@ use criterion::Criterion;
 use lamplighter::sip::Message;
 use lamplighter::sip::digest::Algorithm;
 use lamplighter::sip::digest::Authenticator;
+use lamplighter::sip::digest::Challenge;
 use lamplighter::sip::digest::Realm;
 use lamplighter::sip::digest::ReplayWindows;
 use lamplighter::sip::digest::Secret;
@@ -70,9 +71,16 @@ fn main() -> Result<(), Error> {
     let authenticator = Authenticator::new([7; 32], Duration::from_secs(7200));
     let secret = Secret::new("w7", REALM, "secret");
     let mut replay = ReplayWindows::new(65_536);
-    let mut challenge = Vec::new();
-    authenticator.write_challenge(&mut challenge, REALM, &[Algorithm::Md5], false, UPTIME, 1);
-    let text = String::from_utf8(challenge.clone())?;
+    let challenge = Challenge {
+        realm: REALM,
+        algorithms: &[Algorithm::Md5],
+        is_stale: false,
+        uptime: UPTIME,
+        salt: 1,
+    };
+    let mut written = Vec::new();
+    authenticator.write_challenge(&mut written, &challenge);
+    let text = String::from_utf8(written.clone())?;
     let nonce = text
         .split("nonce=\"")
         .nth(1)
@@ -85,9 +93,9 @@ fn main() -> Result<(), Error> {
         .configure_from_args();
     criterion.bench_function("digest/challenge", |bencher| {
         bencher.iter(|| {
-            challenge.clear();
-            let out = black_box(&mut challenge);
-            authenticator.write_challenge(out, REALM, &[Algorithm::Md5], false, UPTIME, 1);
+            written.clear();
+            let out = black_box(&mut written);
+            authenticator.write_challenge(out, &challenge);
         });
     });
     let mut count = 0;

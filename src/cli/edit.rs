@@ -24,7 +24,7 @@ pub(super) struct ListArguments {
     #[command(subcommand)]
     command: ListCommand,
     #[command(flatten)]
-    server: ServerArguments,
+    pub(super) server: ServerArguments,
 }
 
 #[derive(Debug, Subcommand)]

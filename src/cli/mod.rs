@@ -95,7 +95,7 @@ impl ConfigArguments {
     }
 }
 
-/// Where the running server is to be found.
+/// Where the running server is to be found, and how it is to answer.
 #[derive(Debug, Args)]
 struct ServerArguments {
     /// The server's control socket [default: where the configuration says]
@@ -105,9 +105,12 @@ struct ServerArguments {
     /// /etc/lamplighter/lamplighter.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
-/// Whom the running server is asked about.
+/// The address that a question is about.
 #[derive(Debug, Args)]
 struct QuestionArguments {
     /// The address of record: 123@example.com or sip:123@example.com.
@@ -211,6 +214,17 @@ mod tests {
             (why.aor.as_str(), why.server.socket),
             ("123@a", Some(PathBuf::from("/x")))
         );
+        for line in [
+            "lamplighter why 123@a --json",
+            "lamplighter list show --json --socket /x",
+        ] {
+            let json = match parse(line).map(|arguments| arguments.command) {
+                Ok(Command::Why(why)) => why.server.json,
+                Ok(Command::List(list)) => list.server.json,
+                _ => false,
+            };
+            assert!(json, "{line}");
+        }
         assert!(parse("lamplighter demo --once --plain").is_ok());
         assert!(parse("lamplighter why").is_err());
         assert!(parse("lamplighter watchers a@b --socket /x --config /y").is_err());

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::cli::CONFIG_FILE;
 use crate::cli::ServerArguments;
+use crate::cli::client::Format;
 use crate::cli::client::Request;
 use crate::cli::config_of_environment;
 use crate::config::Complaints;
@@ -23,7 +24,11 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match request.send(&socket) {
+    let format = match server.json {
+        true => Format::Json,
+        false => Format::Text,
+    };
+    match request.send(&socket, format) {
         Ok(response) if response.status == 200 => {
             // Whoever reads through a pipe may stop before the end (`| head`); that is no fault.
             let _ = io::stdout().write_all(response.body.as_bytes());

@@ -11,10 +11,10 @@ use crate::config::Connections;
 use crate::config::Loaded;
 use crate::config::Plan;
 use crate::net::Limits;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::runtime;
-use crate::runtime::Fresh;
 use crate::runtime::ListenerPlan;
+use crate::runtime::LoadedConfiguration;
 use crate::runtime::Node;
 use crate::runtime::NodePlan;
 use crate::telemetry;
@@ -111,8 +111,8 @@ pub(super) fn limits(plan: &Plan) -> Limits {
 }
 
 /// How many connections there may be, as the sockets' room says it.
-pub(super) fn crowd_limits(connections: Connections) -> CrowdLimits {
-    CrowdLimits {
+pub(super) fn crowd_limits(connections: Connections) -> ConnectionLimits {
+    ConnectionLimits {
         connections_max: connections.max,
         per_address_max: connections.per_address_max,
     }
@@ -120,11 +120,11 @@ pub(super) fn crowd_limits(connections: Connections) -> CrowdLimits {
 
 /// The file as it is now, or every fault of it. What else differs from what runs is said each time,
 /// for it still waits for a restart.
-fn load(file: &Path, running: &Config) -> Result<Fresh, String> {
+fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
     let Loaded { config, plan } = config::load(file).map_err(|faults| faults.to_string())?;
     let waits = |section| format!("{section} has changed: restart to apply it");
     let sections = running.needs_restart(&config).into_iter().map(waits);
-    Ok(Fresh {
+    Ok(LoadedConfiguration {
         notes: plan.notes.into_iter().chain(sections).collect(),
         directory: Arc::new(plan.directory),
     })

@@ -25,8 +25,8 @@ use std::time::Instant;
 use glommio::timer::sleep;
 use slab::Slab;
 
-use crate::net::crowd::Crowd;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionCount;
+use crate::net::connection_limits::ConnectionLimits;
 
 /// Connections beyond the limits, at each door.
 pub const SPARE_CONNECTIONS: usize = 16;
@@ -38,7 +38,7 @@ const SHORT_TIME: Duration = Duration::from_secs(3);
 /// All connections of a door.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    crowd: RefCell<Crowd>,
+    count: RefCell<ConnectionCount>,
     visits: RefCell<Slab<Rc<Visit>>>,
     refused: Cell<u64>,
     ended: Cell<u64>,
@@ -59,9 +59,9 @@ pub(crate) struct Visit {
 
 impl Connections {
     /// None yet.
-    pub(crate) fn new(limits: CrowdLimits) -> Self {
+    pub(crate) fn new(limits: ConnectionLimits) -> Self {
         Self {
-            crowd: RefCell::new(Crowd::new(limits)),
+            count: RefCell::new(ConnectionCount::new(limits)),
             visits: RefCell::default(),
             refused: Cell::new(0),
             ended: Cell::new(0),
@@ -75,15 +75,15 @@ impl Connections {
         now: Instant,
         is_trusted: impl FnOnce(IpAddr) -> bool,
     ) -> Option<Rc<Visit>> {
-        let mut crowd = self.crowd.borrow_mut();
-        let is_spare = !crowd.has_room(peer, is_trusted);
+        let mut count = self.count.borrow_mut();
+        let is_spare = !count.has_room(peer, is_trusted);
         if is_spare {
             if !self.has_spare_room(now) {
                 self.refused.set(self.refused.get() + 1);
                 return None;
             }
         } else {
-            crowd.join(peer);
+            count.join(peer);
         }
         let visit = Rc::new(Visit::new(peer, is_spare, now));
         let place = self.visits.borrow_mut().insert(Rc::clone(&visit));
@@ -95,16 +95,16 @@ impl Connections {
     pub(crate) fn leave(&self, visit: &Visit) {
         self.visits.borrow_mut().try_remove(visit.place.get());
         if !visit.is_spare {
-            self.crowd.borrow_mut().leave(visit.peer);
+            self.count.borrow_mut().leave(visit.peer);
         }
     }
 
     /// Ends what has only waited for long while room is short for it.
     pub(crate) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
-        let crowd = self.crowd.borrow();
+        let count = self.count.borrow();
         for (_, visit) in &*self.visits.borrow() {
             let is_late = now.saturating_duration_since(visit.since.get()) >= SHORT_TIME;
-            if is_late && (visit.is_spare || crowd.is_short(visit.peer, &is_trusted)) {
+            if is_late && (visit.is_spare || count.is_short(visit.peer, &is_trusted)) {
                 self.end(visit, now);
             }
         }
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn the_spare_connection_that_waited_longest_makes_room() {
         let now = Instant::now();
-        let connections = Connections::new(CrowdLimits {
+        let connections = Connections::new(ConnectionLimits {
             connections_max: 1,
             per_address_max: 1,
         });

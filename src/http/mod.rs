@@ -43,12 +43,12 @@ use crate::http::connections::Connections;
 use crate::http::site::CallNumbers;
 use crate::http::site::Endpoint;
 use crate::http::site::Site;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::shard::shield::ShieldOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.
-const CONTROL_CONNECTIONS: CrowdLimits = CrowdLimits {
+const CONTROL_CONNECTIONS: ConnectionLimits = ConnectionLimits {
     connections_max: 32,
     per_address_max: 32,
 };
@@ -61,7 +61,7 @@ pub struct HttpPlan<E> {
     /// The bound and listening socket of the operator's commands.
     pub control: Option<std::os::unix::net::UnixListener>,
     /// How many connections there may be at the public sockets, and as many at the operator's.
-    pub connections: CrowdLimits,
+    pub connections: ConnectionLimits,
     /// The way to the shards.
     pub engine: E,
     /// Domains and accounts.

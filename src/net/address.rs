@@ -1,4 +1,4 @@
-//! Socket addresses as the kernel writes them, and ours.
+//! Converts socket addresses between the kernel's form and ours.
 
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -18,7 +18,7 @@ pub(crate) fn empty() -> sockaddr_storage {
     unsafe { std::mem::zeroed() }
 }
 
-/// Writes an address the way the kernel wants it; gives back its length.
+/// Writes an address in the kernel's form; returns its length.
 #[allow(
     unsafe_code,
     reason = "sockaddr_storage stands for the structure of whatever family"
@@ -57,8 +57,8 @@ pub(crate) fn encode(address: SocketAddr, storage: &mut sockaddr_storage) -> lib
     }
 }
 
-/// Reads an address the kernel wrote; None when it is of another family. The flow label is left
-/// out: it is no part of who a peer is.
+/// Reads an address the kernel wrote; None if it is of another family. The flow label is left out:
+/// it does not identify a peer.
 #[allow(
     unsafe_code,
     reason = "sockaddr_storage stands for the structure of whatever family"

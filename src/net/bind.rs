@@ -32,9 +32,9 @@ const DATAGRAM_BUFFER_OCTETS: usize = 8 * 1024 * 1024;
 const ACCEPT_BACKLOG: i32 = 4096;
 /// How long a killed predecessor may take to leave its ports.
 const PREDECESSOR_PATIENCE: Duration = Duration::from_millis(300);
-/// How often is looked whether it did.
+/// How often the port is tried meanwhile.
 const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
-/// Other ports tried when the one the kernel chose was taken between looking and binding.
+/// Ports tried if another process takes the free one before all sockets are bound to it.
 const FREE_PORT_TRIES: usize = 8;
 
 /// An address that could not be bound, and what to do about it.
@@ -136,9 +136,8 @@ fn group<S>(
     }
 }
 
-/// A process that was killed leaves its ports a moment after its end: the kernel closes what its
-/// rings still waited for in the background. So a port that is taken is looked at again for a while
-/// before it is called taken.
+/// A killed process frees its ports a moment after its end: the kernel closes in the background
+/// what its rings still waited for. So a port that is taken is tried again for a while.
 fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
     let deadline = Instant::now() + PREDECESSOR_PATIENCE;
     loop {
@@ -154,8 +153,8 @@ fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // One family per listener: a peer has one spelling, and 0.0.0.0 and [::] can be listened on
-        // side by side.
+        // One family per listener: a peer's address has one spelling, and 0.0.0.0 and [::] can be
+        // listened on side by side.
         socket.set_only_v6(true)?;
     }
     Ok(socket)
@@ -184,7 +183,7 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     if shared {
         socket.set_reuse_port(true)?;
     }
-    // These three pass on to every accepted connection.
+    // Every accepted connection inherits these three.
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())?;
     socket.set_tcp_user_timeout(Some(Duration::from_secs(60)))?;
@@ -193,7 +192,7 @@ fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Finds out about peers that vanished without a word, within about five minutes.
+/// Detects a peer that vanished without closing, within about five minutes.
 fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new()
         .with_time(Duration::from_secs(180))

@@ -1,4 +1,4 @@
-//! The addresses of this machine: what a wildcard listener really listens on.
+//! The addresses of this machine, on which a wildcard listener listens.
 
 use std::io;
 use std::net::IpAddr;

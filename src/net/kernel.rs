@@ -1,4 +1,4 @@
-//! What the kernel is asked at boot: whether io_uring is permitted, how many files may be open,
+//! Questions to the kernel at boot: whether io_uring is permitted, how many files may be open,
 //! random octets.
 
 use std::io;
@@ -10,8 +10,8 @@ use std::thread;
 const URING_PARAMS_OCTETS: usize = 120;
 
 /// Sets up a ring of two entries and gives it back. The error is the kernel's (or a seccomp
-/// filter's) own: ENOSYS, EPERM, ENOMEM. It is done by a thread of its own, because the kernel
-/// interrupts whatever the thread that made a ring does when it has cleaned up behind it.
+/// filter's) own: ENOSYS, EPERM, ENOMEM. A thread of its own does this, because the kernel
+/// interrupts the thread that made a ring when the ring has been cleaned up.
 pub fn probe_io_uring() -> io::Result<()> {
     let probe = thread::Builder::new()
         .name("probe".to_owned())
@@ -40,7 +40,7 @@ fn set_up_and_close() -> io::Result<()> {
 /// A soft and a hard resource limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceLimit {
-    /// What holds now.
+    /// The limit in force.
     pub soft: u64,
     /// How far an unprivileged process may raise it.
     pub hard: u64,
@@ -53,8 +53,8 @@ pub fn memory_lock_limit() -> Option<ResourceLimit> {
     resource_limit(libc::RLIMIT_MEMLOCK)
 }
 
-/// Raises the number of files that may be open as far as an unprivileged process may; gives back
-/// what holds then. Every stream connection is a file.
+/// Raises the number of files that may be open as far as an unprivileged process may; returns the
+/// limit then in force. Every stream connection is a file.
 #[allow(unsafe_code, reason = "setrlimit has no safe wrapper here")]
 pub fn raise_open_files_limit() -> Option<u64> {
     let limit = resource_limit(libc::RLIMIT_NOFILE)?;
@@ -69,7 +69,7 @@ pub fn raise_open_files_limit() -> Option<u64> {
 
 /// Asks for small pages from now on. The allocator asks for huge ones, and a turn that touches a new
 /// one may have to wait while the kernel makes one free: up to 60 ms where 100,000 phones
-/// subscribed, less than 2 without. A kernel that knows no huge pages has nothing to refuse.
+/// subscribed, less than 2 without. On a kernel without huge pages this does nothing.
 #[allow(unsafe_code, reason = "prctl has no safe wrapper here")]
 pub fn decline_huge_pages() {
     let [yes, unused]: [libc::c_ulong; 2] = [1, 0];
@@ -95,7 +95,7 @@ fn resource_limit(resource: libc::__rlimit_resource_t) -> Option<ResourceLimit> 
     })
 }
 
-/// Octets nobody can guess.
+/// Unguessable octets.
 pub fn random_octets() -> io::Result<[u8; 32]> {
     let mut octets = [0; 32];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut octets)?;

@@ -7,9 +7,9 @@ use std::os::fd::BorrowedFd;
 
 use socket2::Socket;
 
-/// Asks for larger buffers: past the system's limit when we may (CAP_NET_ADMIN), else as far as it
-/// goes. Smaller ones only mean that a burst loses datagrams sooner, which is counted; so it is no
-/// error, but said once.
+/// Asks for larger buffers: beyond the system's limit if permitted (CAP_NET_ADMIN), otherwise up to
+/// it. Smaller buffers are no error: a burst loses datagrams sooner, which is counted. They are
+/// logged once.
 pub(crate) fn enlarge_buffers(socket: &Socket, octets: usize) {
     let forced = i32::try_from(octets).unwrap_or(i32::MAX);
     if set(
@@ -44,18 +44,18 @@ pub(crate) fn enlarge_buffers(socket: &Socket, octets: usize) {
     }
 }
 
-/// Every datagram tells how many the kernel threw away before it for want of room.
+/// From now on every datagram carries the count of those that the kernel dropped for want of room.
 pub(crate) fn report_lost_datagrams(socket: BorrowedFd<'_>) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
-/// A train of datagrams that a peer sent in a piece arrives in a piece (UDP GRO). A kernel that
-/// knows nothing of it (before 5.0) gives them one by one.
+/// From now on a train of datagrams that a peer sent in a piece arrives in a piece (UDP GRO). A
+/// kernel before 5.0 delivers them one by one.
 pub(crate) fn receive_trains(socket: BorrowedFd<'_>) {
     let _ = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
 }
 
-/// Every datagram tells to which of our addresses it was sent.
+/// From now on every datagram carries the address of ours that it was sent to.
 pub(crate) fn report_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)

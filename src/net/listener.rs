@@ -17,7 +17,7 @@ use crate::net::bind::BindError;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::datagram::udp::UdpTransport;
 use crate::net::stream::StreamListener;
-use crate::net::stream::tcp::TcpPort;
+use crate::net::stream::tcp::TcpAcceptor;
 use crate::sip::Transport;
 
 /// One shard's bound socket of one listener.
@@ -90,7 +90,7 @@ impl ListenerSocket {
                     stalled_octets_max,
                 ))
             }
-            Self::Tcp(socket) => Port::Stream(Box::new(TcpPort::new(socket)?)),
+            Self::Tcp(socket) => Port::Stream(Box::new(TcpAcceptor::new(socket)?)),
         })
     }
 }

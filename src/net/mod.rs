@@ -12,7 +12,7 @@
 
 mod address;
 pub mod bind;
-pub mod crowd;
+pub mod connection_limits;
 pub mod datagram;
 pub mod interfaces;
 pub mod kernel;
@@ -23,7 +23,7 @@ pub mod stream;
 
 use std::time::Duration;
 
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 
 /// The limits of one shard's sockets. What happens beyond a limit is written beside it.
 #[derive(Clone, Debug)]
@@ -32,14 +32,14 @@ pub struct Limits {
     /// counted, the peer's timers recover.
     pub stalled_octets_max: usize,
     /// Octets of the longest datagram that may leave together with others to its destination;
-    /// longer ones leave each on its own, and all do when it is 0.
+    /// longer ones leave one by one, as all do if this is 0.
     pub segment_octets_max: usize,
     /// Stream connections of one shard.
-    pub connections: CrowdLimits,
+    pub connections: ConnectionLimits,
     /// A stream that carried no message for so long is closed, unless a subscription, a publication
     /// or a registration came by it that still lives.
     pub idle_timeout: Duration,
-    /// The same while room is short.
+    /// `idle_timeout` while room is short.
     pub idle_timeout_short: Duration,
     /// Octets waiting for a peer that does not read; beyond it the connection is closed. More than
     /// the longest NOTIFY of a list.
@@ -58,7 +58,7 @@ impl Default for Limits {
         Self {
             stalled_octets_max: 4 * 1024 * 1024,
             segment_octets_max: 1400,
-            connections: CrowdLimits {
+            connections: ConnectionLimits {
                 connections_max: 32 * 1024,
                 per_address_max: 1024,
             },

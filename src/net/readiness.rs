@@ -1,7 +1,7 @@
-//! Waiting for sockets and for a bell with the thread itself, beside the executor.
+//! Lets the thread itself wait for sockets and for a bell, beside the executor.
 //!
 //! One `epoll_wait` costs a fraction of what it costs the executor to fall asleep and to wake. It is
-//! for short waits only: meanwhile no task of the executor runs. What completes in the executor's
+//! for short waits only: meanwhile no task of the executor runs. A completion in the executor's
 //! rings ends such a wait too, because the kernel interrupts the thread that made a ring.
 
 use std::fs::File;
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::sync::atomic::fence;
 use std::time::Duration;
 
-/// Rung by other threads to end a wait. Costs them a fence while nobody waits.
+/// Other threads ring it to end a wait. While the thread does not wait, ringing costs a fence.
 #[derive(Debug)]
 pub struct Bell {
     is_heard: AtomicBool,
@@ -26,7 +26,7 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// Ends the wait that is under way, if one is. Whoever begins one afterwards sees what was
+    /// Ends the wait that is under way, if one is. A wait that begins afterwards sees everything
     /// written before this call.
     pub fn ring(&self) {
         fence(Ordering::SeqCst);
@@ -48,7 +48,7 @@ pub enum Waited {
     InVain,
 }
 
-/// What a thread waits for.
+/// The sockets and the bell that a thread waits for.
 #[derive(Debug)]
 pub struct Readiness {
     epoll: OwnedFd,
@@ -72,14 +72,14 @@ impl Readiness {
         Ok(Self { epoll, bell })
     }
 
-    /// What ends its waits.
+    /// The bell that ends its waits.
     #[must_use]
     pub fn bell(&self) -> &Arc<Bell> {
         &self.bell
     }
 
-    /// Waits, until `patience`, rounded up to milliseconds, is over. Does not begin when `has_work`,
-    /// which is asked once the bell would be heard.
+    /// Waits, until `patience`, rounded up to milliseconds, is over. Returns at once if `has_work`,
+    /// which is called when a ring would already end the wait.
     pub fn wait(&self, patience: Duration, has_work: impl FnOnce() -> bool) -> Waited {
         self.bell.is_heard.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -89,7 +89,8 @@ impl Readiness {
             self.wait_for_events(patience)
         };
         if !self.bell.is_heard.swap(false, Ordering::SeqCst) {
-            // Somebody rang, or does so right now; what is not read now ends the next wait early.
+            // Another thread has rung, or is ringing right now; if its write is not read here, it
+            // ends the next wait early.
             let _ = (&self.bell.event).read(&mut [0; 8]);
         }
         waited

@@ -1,10 +1,10 @@
-//! What the engine wants the operator to see at once.
+//! Log lines for events that the operator should see at once.
 
 use crate::shard::shield::AuthenticationFailure;
 use crate::shard::shield::LoopReport;
 
-/// A phone loops: one line, rare by the engine's own pace. It names the phone, because somebody has
-/// to go there.
+/// A phone loops: one line, rare by the engine's own pace. It names the phone, because a technician
+/// has to go there.
 pub(crate) fn log(report: &LoopReport) {
     tracing::warn!(
         address = %report.peer,

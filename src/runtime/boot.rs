@@ -1,4 +1,4 @@
-//! What a node binds before it starts any core, and how the sockets are dealt out to the shards.
+//! Binds all sockets of a node before any core starts, and deals them out to the shards.
 
 use std::fs;
 use std::io;
@@ -68,7 +68,7 @@ impl Bound {
             .iter()
             .map(|address| bind::http(*address))
             .collect::<Result<_, _>>()?;
-        // The last, so that no refusal comes after it and leaves it lying about.
+        // The last, so that no later refusal leaves it behind.
         let control = plan
             .control_socket
             .as_deref()

@@ -54,8 +54,8 @@ struct Slot<T> {
 }
 
 impl<T> Replier<T> {
-    /// Answers.
-    pub(crate) fn answer(self, reply: T) {
+    /// Sends the reply.
+    pub(crate) fn reply(self, reply: T) {
         match &self.0 {
             // There is room: this is the only replier, and it replies once. Dropping `self` wakes the
             // task.
@@ -232,7 +232,7 @@ mod tests {
                 std::thread::yield_now();
                 continue;
             };
-            pending.replier.answer(Reply::Outstanding(answered));
+            pending.replier.reply(Reply::Outstanding(answered));
             answered += 1;
         }
     }

@@ -69,7 +69,7 @@ pub(crate) struct Core {
     pub(crate) id: ShardId,
     /// What it counts.
     pub(crate) counters: Arc<CoreCounters>,
-    /// Its way to the others.
+    /// Its mail to and from the other shards.
     pub(crate) mesh: Arc<Mesh>,
     /// The limits of its sockets.
     pub(crate) limits: Limits,
@@ -79,7 +79,7 @@ pub(crate) struct Core {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     /// How batches of datagrams have arrived lately.
     pub(crate) arrivals: Cell<ArrivalPattern>,
-    /// Its waits beside the executor.
+    /// Waits of its thread beside the executor.
     pub(crate) readiness: Readiness,
 
     state: RefCell<State>,
@@ -216,7 +216,7 @@ impl Core {
         self.is_to_rearm.set(false);
     }
 
-    /// Whether something became due earlier than the timekeeper was told; else it will be woken
+    /// Whether something became due earlier than the timekeeper's alarm; if not, `waker` is woken
     /// when that happens.
     pub(crate) fn poll_rearm(&self, waker: &Waker) -> bool {
         if self.is_to_rearm.get() {
@@ -264,13 +264,13 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends something the engine has no part in: the answer to a keepalive. `write` appends it and
-    /// tells whether there is one.
-    pub(crate) fn answer(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    /// Sends a response that the engine has no part in: to a keepalive. `write` appends it and
+    /// returns whether there is one.
+    pub(crate) fn respond(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let outbox = &mut self.state.outbox;
         let start = outbox.arena.len();
-        let is_answered = write(&mut outbox.arena);
-        if is_answered {
+        let has_response = write(&mut outbox.arena);
+        if has_response {
             let end = outbox.arena.len();
             outbox.transmits.push(Transmit {
                 flow,
@@ -278,7 +278,7 @@ impl Turn<'_> {
                 tail: end..end,
             });
         }
-        is_answered
+        has_response
     }
 
     /// Takes an accepted stream in, if the limits let it.
@@ -292,7 +292,7 @@ impl Turn<'_> {
         streams.admit(stream, listener, self.now, is_trusted, &self.core.counters)
     }
 
-    /// Ends the streams that only take room.
+    /// Ends idle streams.
     pub(crate) fn end_idle_streams(&mut self) {
         let State { streams, shard, .. } = &mut *self.state;
         streams.end_idle(self.now, |peer| shard.trusts(peer), &self.core.counters);
@@ -300,8 +300,7 @@ impl Turn<'_> {
 
     /// Forgets a stream that has ended, and tells the engine.
     pub(crate) fn closed(&mut self, name: ConnectionId) {
-        // What is written to it in this turn was gathered while it existed and must not meet its
-        // absence.
+        // Messages for it may be in the outbox; they must leave while it exists.
         self.empty_outbox();
         self.state.streams.remove(name, &self.core.counters);
         self.handle(Input::Closed(name));
@@ -367,7 +366,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Hands all effects on and forgets them.
+    /// Hands all effects on and clears them.
     fn empty_outbox(&mut self) {
         let State {
             outbox,
@@ -402,7 +401,7 @@ impl Turn<'_> {
         }
         for (token, reply) in outbox.replies.drain(..) {
             match repliers.remove(&token) {
-                Some(replier) => replier.answer(reply),
+                Some(replier) => replier.reply(reply),
                 None => debug_assert!(false, "a command has one reply"),
             }
         }

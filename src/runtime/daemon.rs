@@ -9,7 +9,7 @@ use crate::runtime::error::BootError;
 use crate::runtime::node::Node;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload;
-use crate::runtime::reload::Fresh;
+use crate::runtime::reload::LoadedConfiguration;
 use crate::runtime::reload::ReloadRequest;
 use crate::runtime::service_manager;
 use crate::runtime::service_manager::State;
@@ -18,10 +18,10 @@ use crate::runtime::signals::Request;
 
 /// How long draining may take.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
-/// How often is looked whether all cores still run.
+/// How often the thread checks that all cores still run.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// Why the daemon ended otherwise than it was told to.
+/// Why the daemon ended without a request.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// It did not start.
@@ -33,7 +33,7 @@ pub enum DaemonError {
     /// The thread that reads the configuration again does not start.
     #[error("cannot start the thread for reloads: {0}")]
     Reload(#[source] io::Error),
-    /// A core is gone; the process should be started anew.
+    /// A core has ended; the process should be restarted.
     #[error("{0} has ended unexpectedly")]
     CoreEnded(String),
 }
@@ -43,7 +43,7 @@ pub enum DaemonError {
 pub fn run(
     plan: NodePlan,
     started: impl FnOnce(&Node),
-    load: impl FnMut() -> Result<Fresh, String> + Send + 'static,
+    load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
 ) -> Result<(), DaemonError> {
     // Before the first thread, so that a signal during boot is not lost.
     let requests = signals::listen().map_err(DaemonError::Signals)?;

@@ -28,7 +28,7 @@ pub(crate) enum Unread {
     Likely,
 }
 
-/// Feeds the engine from one socket. Never ends.
+/// Feeds the engine from one port. Never returns.
 pub(crate) async fn serve(core: Rc<Core>, port: Rc<DatagramPort>) {
     loop {
         if core.is_congested() {
@@ -123,7 +123,9 @@ fn take(core: &Core, turn: &mut Turn<'_>, port: &DatagramPort, received: &Receiv
             bytes: received.bytes,
         }),
         DatagramKind::Stun
-            if turn.answer(flow, |out| stun::answer(received.bytes, received.peer, out)) =>
+            if turn.respond(flow, |out| {
+                stun::respond(received.bytes, received.peer, out)
+            }) =>
         {
             core.counters.stun_answered.add(1);
         }

@@ -1,16 +1,16 @@
-//! How the files that the process may open are shared out: every connection is one, and a process
-//! that has opened its last one can serve nobody, its operator least of all.
+//! Shares out the files that the process may open. Every connection is a file; a process without
+//! any left accepts neither phones nor its operator.
 
 use crate::http::SPARE_CONNECTIONS;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::net::kernel;
 
-/// Files that are there whatever connects: standard streams, listeners, logs, the control socket
-/// with its connections, a configuration being read.
+/// Files that are open without any connection: standard streams, listeners, logs, the control
+/// socket with its connections, a configuration being read.
 const FILES_OF_PROCESS: usize = 96;
 /// Files of a core: its rings, its bells, its UDP and listening sockets.
 const FILES_OF_CORE: usize = 24;
-/// What share of the rest HTTP may have at most: one in so many.
+/// HTTP may have at most one in so many of the rest.
 const HTTP_SHARE: usize = 4;
 
 /// The files that the process may open.
@@ -31,8 +31,8 @@ impl Descriptors {
         }
     }
 
-    /// Lowers the limits to what there are files for, and says so.
-    pub(crate) fn share(self, streams: &mut CrowdLimits, http: &mut CrowdLimits) {
+    /// Lowers the limits to the files that there are, and logs it.
+    pub(crate) fn share(self, streams: &mut ConnectionLimits, http: &mut ConnectionLimits) {
         let Some(files) = self.files else { return };
         let (wanted, wanted_http) = (streams.connections_max, http.connections_max);
         self.lower(files, streams, http);
@@ -61,7 +61,7 @@ impl Descriptors {
         }
     }
 
-    fn lower(self, files: usize, streams: &mut CrowdLimits, http: &mut CrowdLimits) {
+    fn lower(self, files: usize, streams: &mut ConnectionLimits, http: &mut ConnectionLimits) {
         let left = files.saturating_sub(self.reserved());
         lower(http, left / HTTP_SHARE);
         lower(streams, (left - http.connections_max) / self.shards);
@@ -71,16 +71,16 @@ impl Descriptors {
         FILES_OF_PROCESS + SPARE_CONNECTIONS + FILES_OF_CORE * (self.shards + 1)
     }
 
-    /// Files with which nothing is lowered.
+    /// The number of files with which no limit is lowered.
     fn needed(self, streams: usize, http: usize) -> usize {
         let connections = (streams * self.shards + http).max(http * HTTP_SHARE);
         self.reserved() + connections
     }
 }
 
-/// No more than `max` in all; where that is less than was wanted, no stranger may have more than
-/// half of it.
-fn lower(limits: &mut CrowdLimits, max: usize) {
+/// Lowers a limit to `max`. If that is less than configured, one untrusted address may have half of
+/// it at most.
+fn lower(limits: &mut ConnectionLimits, max: usize) {
     if max < limits.connections_max {
         limits.connections_max = max;
         limits.per_address_max = limits.per_address_max.min(max.div_ceil(2));
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn share(files: usize, shards: usize) -> (usize, usize) {
-        let limits = |connections_max| CrowdLimits {
+        let limits = |connections_max| ConnectionLimits {
             connections_max,
             per_address_max: 1024,
         };

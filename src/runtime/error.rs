@@ -69,10 +69,10 @@ pub enum BootError {
 }
 
 impl BootError {
-    /// Asks the kernel for a ring before any executor does, whose own complaint would not say what
-    /// to do.
+    /// Asks the kernel for a ring before any executor does, because the executor's error does not
+    /// say what to do.
     pub(crate) fn check_io_uring(cores: usize) -> Result<(), Self> {
-        // What the executor itself insists on, whatever the kernel counts.
+        // The executor itself insists on this, even where the kernel does not count.
         let is_low = |limit: kernel::ResourceLimit| limit.soft < MEMORY_LOCK_PER_CORE;
         if kernel::memory_lock_limit().is_some_and(is_low) {
             return Err(Self::memory_lock(cores));
@@ -92,7 +92,7 @@ impl BootError {
         }
     }
 
-    /// The executor's own complaint, told apart.
+    /// Translates an error of the executor.
     pub(crate) fn from_executor(
         core: &str,
         cpu: usize,

@@ -18,20 +18,21 @@ use crate::runtime::error::BootError;
 /// Octets each executor pins for its own copies, of which there are next to none: the smallest it
 /// accepts. The default of 10 MiB would not fit into the usual memlock limit.
 const IO_MEMORY: usize = 64 * 1024;
-/// How long one task may go on, with nothing new in the rings, before they are looked at anyway.
-/// Not short: see [`HEARTBEAT`]. A shard does not depend on it, since each of its turns takes mail,
-/// commands and timers along.
+/// How long tasks may run, with nothing new in the rings, before the executor looks at the rings
+/// anyway. Not short: see [`HEARTBEAT`]. A shard does not depend on it, since each of its turns
+/// takes mail, commands and timers along.
 const PREEMPT: Duration = Duration::from_millis(100);
 /// How often an executor wakes for nothing. glommio 0.9 can fall asleep with a task ready to run:
 /// when the preemption timer, or the event that ended its last sleep, completes between its look at
-/// the rings and its first look at the tasks, it takes the tasks for done. Only the next event
-/// wakes it then. It takes a core that stood still for as long as [`PREEMPT`] at the worst moment;
-/// this bounds what follows. An idle server does nothing else, so it is not shorter.
+/// the rings and its first look at the tasks, it misses the ready task. Only the next event wakes
+/// it then. It happens only to a core that the system stopped for as long as [`PREEMPT`] at the
+/// worst moment; the heartbeat bounds the delay. It is not shorter, because an idle server does
+/// nothing else.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// A thread to be started.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
+pub(crate) struct CoreThread {
     /// `shard-0`, `http`.
     pub(crate) name: String,
     /// Where it runs.
@@ -40,10 +41,10 @@ pub(crate) struct Seat {
     pub(crate) cores: usize,
 }
 
-/// Starts a thread that runs what `main` makes until it is done, then calls `over` with whether
-/// that was without a panic. Returns when the executor stands.
+/// Starts a thread that runs what `main` makes until it is done, then calls `over`, with false if
+/// it panicked. Returns when the executor is ready.
 pub(crate) fn start<M, F>(
-    seat: Seat,
+    core: CoreThread,
     main: M,
     over: impl FnOnce(bool) + Send + 'static,
 ) -> Result<JoinHandle<()>, BootError>
@@ -52,16 +53,16 @@ where
     F: Future<Output = ()> + 'static,
 {
     let (sender, receiver) = mpsc::sync_channel(1);
-    let builder = thread::Builder::new().name(seat.name.clone());
+    let builder = thread::Builder::new().name(core.name.clone());
     let unstartable = |reason: String| BootError::Core {
-        core: seat.name.clone(),
-        cpu: seat.cpu,
+        core: core.name.clone(),
+        cpu: core.cpu,
         reason,
     };
     let run = {
-        let seat = seat.clone();
+        let core = core.clone();
         move || {
-            let executor = match make(&seat) {
+            let executor = match make(&core) {
                 Ok(executor) => executor,
                 Err(error) => {
                     let _ = sender.send(Err(error));
@@ -69,8 +70,8 @@ where
                 }
             };
             let _ = sender.send(Ok(()));
-            // The panic was reported by its hook already; what matters here is that nobody waits
-            // for this core any more.
+            // The panic was reported by its hook already; here it must only be seen to that no
+            // caller waits for this core any more.
             let is_good =
                 catch_unwind(AssertUnwindSafe(|| executor.run(with_heartbeat(main)))).is_ok();
             over(is_good);
@@ -97,13 +98,13 @@ async fn with_heartbeat<F: Future<Output = ()>>(main: impl FnOnce() -> F) {
     heartbeat.detach();
 }
 
-fn make(seat: &Seat) -> Result<LocalExecutor, BootError> {
-    LocalExecutorBuilder::new(Placement::Fixed(seat.cpu))
-        .name(&seat.name)
+fn make(core: &CoreThread) -> Result<LocalExecutor, BootError> {
+    LocalExecutorBuilder::new(Placement::Fixed(core.cpu))
+        .name(&core.name)
         .io_memory(IO_MEMORY)
         .preempt_timer(PREEMPT)
         // Its helper thread waits for full send buffers, rarely; not on the CPU it would help.
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .make()
-        .map_err(|error| BootError::from_executor(&seat.name, seat.cpu, seat.cores, &error))
+        .map_err(|error| BootError::from_executor(&core.name, core.cpu, core.cores, &error))
 }

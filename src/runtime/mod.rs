@@ -39,7 +39,7 @@ pub use error::BootError;
 pub use node::Node;
 pub use plan::ListenerPlan;
 pub use plan::NodePlan;
-pub use reload::Fresh;
+pub use reload::LoadedConfiguration;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

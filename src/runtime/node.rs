@@ -31,7 +31,7 @@ use crate::runtime::commander::Commander;
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::error::BootError;
 use crate::runtime::executor;
-use crate::runtime::executor::Seat;
+use crate::runtime::executor::CoreThread;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload::ReloadRequest;
@@ -51,8 +51,8 @@ use crate::telemetry::CoreCounters;
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// How long one command of this room may take before the shard counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the ring of the HTTP core may take to withdraw what was waited for, which else would
-/// keep its ports bound.
+/// How long the ring of the HTTP core may take to withdraw its waits, which would keep its ports
+/// bound.
 const RINGS_SETTLE: Duration = Duration::from_millis(1);
 
 /// A running node. Dropped without [`Node::stop`] it ends at once.
@@ -71,7 +71,7 @@ pub struct Node {
     ended: mpsc::Receiver<CoreEnded>,
 }
 
-/// A core that has ended by itself, which none should.
+/// A core that has ended by itself, which is a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreEnded {
     /// `shard-0`, `http`.
@@ -137,7 +137,7 @@ impl Node {
         &self.facts.http
     }
 
-    /// Where it is to be reached and whom it serves, in one line.
+    /// Its listeners and tenants, in one line.
     #[must_use]
     pub fn summary(&self) -> String {
         let tenants = facts::tenants(&self.directory.current());
@@ -163,8 +163,8 @@ impl Node {
         self.ended.try_recv().ok()
     }
 
-    /// Puts new domains, accounts and all that is of them into force, whatever goes with the old
-    /// ones.
+    /// Puts a new directory (domains, accounts and what belongs to them) into force, even if it
+    /// removes old ones.
     pub fn reload(&self, directory: &Directory) -> Result<(), Unavailable> {
         self.reloader().put(directory, true).unwrap_or(Ok(()))
     }
@@ -177,8 +177,8 @@ impl Node {
     }
 
     /// Ends the node: takes no new subscriptions, ends those there are (the engine tells their
-    /// phones to subscribe anew), waits until every phone has answered or `patience` is over, then
-    /// ends all cores. Gives back how many subscriptions and NOTIFYs were left.
+    /// phones to subscribe anew), waits until every phone has responded or `patience` is over, then
+    /// ends all cores. Returns how many subscriptions and NOTIFYs were left.
     pub fn stop(self, patience: Duration) -> usize {
         self.is_ready.store(false, Ordering::Release);
         let deadline = Instant::now() + patience;
@@ -195,7 +195,7 @@ impl Node {
         let replies = self.commander.ask_all_blocking(PATIENCE, || Command::Drain);
         let outstanding = |reply| match reply {
             Ok(Reply::Outstanding(count)) => count,
-            // A shard that does not answer has nothing to wait for.
+            // A shard that does not reply is not waited for.
             Ok(_) | Err(Unavailable) => 0,
         };
         replies.into_iter().map(outstanding).sum()
@@ -235,16 +235,16 @@ impl Node {
                 limits: limits.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));
-            let seat = Seat {
+            let thread = CoreThread {
                 name,
                 cpu: *cpu,
                 cores,
             };
             let mesh = Arc::clone(&self.mesh);
-            self.spawn(seat, move || core.run(), ended, move || mesh.close(id))?;
+            self.spawn(thread, move || core.run(), ended, move || mesh.close(id))?;
         }
         let last = plan.shards.last().copied().unwrap_or(0);
-        let seat = Seat {
+        let thread = CoreThread {
             name: "http".to_owned(),
             cpu: plan.http_cpu.unwrap_or(last),
             cores,
@@ -260,12 +260,12 @@ impl Node {
             first_call_number: first_call_number().map_err(BootError::Random)?,
         };
         let stop = Arc::clone(&self.http_stop);
-        self.spawn(seat, move || run_http(plan, stop), ended, || ())
+        self.spawn(thread, move || run_http(plan, stop), ended, || ())
     }
 
     fn spawn<M, F>(
         &mut self,
-        seat: Seat,
+        thread: CoreThread,
         main: M,
         ended: &mpsc::Sender<CoreEnded>,
         close: impl FnOnce() + Send + 'static,
@@ -274,16 +274,16 @@ impl Node {
         M: FnOnce() -> F + Send + 'static,
         F: Future<Output = ()> + 'static,
     {
-        let (ended, core) = (ended.clone(), seat.name.clone());
+        let (ended, core) = (ended.clone(), thread.name.clone());
         let over = move |is_good: bool| {
             close();
-            // Nobody listens any more when the node is being stopped.
+            // The receiver is gone when the node is being stopped.
             let _ = ended.send(CoreEnded {
                 core,
                 has_panicked: !is_good,
             });
         };
-        self.threads.push(executor::start(seat, main, over)?);
+        self.threads.push(executor::start(thread, main, over)?);
         Ok(())
     }
 }
@@ -303,7 +303,7 @@ impl Drop for Node {
     }
 }
 
-/// The options of every shard, but for its number.
+/// The options of every shard, except its id.
 fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
     let mut options = plan.options.clone();
     options.shards = plan.shards.len() as u16;

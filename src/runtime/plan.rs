@@ -1,11 +1,11 @@
-//! What a node is to be: the configuration as this room needs it.
+//! The configuration of a node as this room needs it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::net::Limits;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::net::interfaces;
 use crate::shard;
 use crate::shard::Directory;
@@ -19,8 +19,8 @@ pub struct ListenerPlan {
     /// The address to bind; a wildcard listens on every address of its family, port 0 takes a free
     /// port.
     pub address: SocketAddr,
-    /// `host[:port]` that peers are told to reach us at, where that is another than the address
-    /// they spoke to (behind an address translation).
+    /// `host[:port]` that we name ourselves to peers, if it differs from the address that they
+    /// reach (behind an address translator).
     pub advertise: Option<String>,
 }
 
@@ -38,20 +38,20 @@ pub struct NodePlan {
     /// The Unix socket of the operator's commands.
     pub control_socket: Option<PathBuf>,
     /// The options of every shard. `id`, `shards` and `advertise` are filled in, `local_addresses`
-    /// is added to, a `key` of zeroes is replaced by one nobody knows.
+    /// is added to, a `key` of zeros is replaced by a random one.
     pub options: shard::Options,
     /// The limits of every shard's sockets.
     pub limits: Limits,
     /// How many HTTP connections there may be.
-    pub http_connections: CrowdLimits,
+    pub http_connections: ConnectionLimits,
     /// Domains and accounts.
     pub directory: Arc<Directory>,
 }
 
 impl ListenerPlan {
-    /// Every address a peer could reach this listener at: what is bound, on every interface when
-    /// that is a wildcard, and what is advertised if that is a number (a name is not looked up:
-    /// start must not wait for a name server).
+    /// Every address at which a peer could reach this listener: the bound one, or those of all
+    /// interfaces if it is a wildcard; and the advertised one if it is numeric (a name is not
+    /// looked up: booting must not wait for a name server).
     pub(crate) fn local_addresses(&self, bound: SocketAddr) -> Vec<SocketAddr> {
         let mut addresses: Vec<SocketAddr> = self
             .advertise
@@ -59,8 +59,8 @@ impl ListenerPlan {
             .filter_map(|text| numeric(text, bound.port()))
             .collect();
         if bound.ip().is_unspecified() {
-            // Without the list a Contact that names ourselves is recognised by the advertised
-            // address alone; no reason not to start.
+            // Without this list only the advertised address is recognised as our own; that is no
+            // reason not to start.
             let ips = interfaces::addresses().unwrap_or_default();
             let ips = ips.into_iter().filter(|ip| ip.is_ipv4() == bound.is_ipv4());
             addresses.extend(ips.map(|ip| SocketAddr::new(ip, bound.port())));

@@ -1,10 +1,10 @@
-//! The configuration, read anew: on a thread of its own, so that a file that is slow to read keeps
-//! neither signals nor lamps waiting.
+//! Reads the configuration anew, on a thread of its own, so that a slow file delays neither signals
+//! nor lamps.
 //!
 //! Guarantees: one reload at a time, in the order in which they are asked for. A file with a fault
-//! changes nothing, and neither does one that would remove most domains or accounts, unless that is
-//! said to be meant: an editor that truncates before it writes, or a full disk, must not end
-//! everybody's subscriptions.
+//! changes nothing. A file that would remove most domains or accounts changes nothing either,
+//! unless the operator confirms it: an editor that truncates before it writes, or a full disk, must
+//! not end all subscriptions.
 
 use std::io;
 use std::sync::Arc;
@@ -25,21 +25,21 @@ use crate::shard::directory::removal::Removal;
 /// How long a shard may take to accept a directory before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A configuration that was read and is in order.
+/// A configuration that was read and has no fault.
 #[derive(Debug)]
-pub struct Fresh {
-    /// Domains, accounts and all that is of them.
+pub struct LoadedConfiguration {
+    /// Domains, accounts and what belongs to them.
     pub directory: Arc<Directory>,
-    /// What the operator should know: what is probably a slip, and what waits for a restart.
+    /// Notes for the operator: probable slips, and changes that need a restart.
     pub notes: Vec<String>,
 }
 
-/// A reload that is asked for.
+/// A request to reload.
 #[derive(Debug)]
 pub(crate) struct ReloadRequest {
-    /// Whether most domains or accounts may go.
+    /// Whether most domains or accounts may be removed.
     pub(crate) accepts_removal: bool,
-    /// Whoever waits for what comes of it; nobody, after a signal.
+    /// Takes the outcome to the asker; None after a signal.
     pub(crate) replier: Option<Replier<Reloaded>>,
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Puts a directory into force, everywhere or, when a shard does not answer, wherever it can.
-    /// The presentities' own rules stay: no file speaks of them.
+    /// Puts a directory into force in every shard that responds. Rules that presentities set
+    /// themselves stay: no file has them.
     pub(crate) fn put(
         &self,
         new: &Directory,
@@ -74,8 +74,8 @@ impl Reloader {
         Ok(replies.try_for_each(|reply| reply.map(|_| ())))
     }
 
-    /// Puts a configuration into force and says what came of it.
-    fn apply(&self, fresh: &Fresh, accepts_removal: bool) -> Reloaded {
+    /// Puts a configuration into force and reports the outcome.
+    fn apply(&self, fresh: &LoadedConfiguration, accepts_removal: bool) -> Reloaded {
         match self.put(&fresh.directory, accepts_removal) {
             Err(removal) => Err(format!(
                 "it would remove {removal}: refused, in case the file was cut off; if it is meant, \
@@ -93,11 +93,11 @@ impl Reloader {
     }
 }
 
-/// Starts the thread. It ends when nobody is left to ask.
+/// Starts the thread. It ends when all senders of requests are gone.
 pub(crate) fn start(
     reloader: Reloader,
     requests: mpsc::Receiver<ReloadRequest>,
-    mut load: impl FnMut() -> Result<Fresh, String> + Send + 'static,
+    mut load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
 ) -> io::Result<()> {
     let serve = move || {
         for request in requests {
@@ -105,7 +105,7 @@ pub(crate) fn start(
             let reloaded = fresh.and_then(|fresh| reloader.apply(&fresh, request.accepts_removal));
             log(&reloaded);
             if let Some(replier) = request.replier {
-                replier.answer(reloaded);
+                replier.reply(reloaded);
             }
         }
     };

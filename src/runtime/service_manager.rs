@@ -1,5 +1,5 @@
-//! Telling the service manager how it stands (sd_notify(3)): one datagram to the socket
-//! `NOTIFY_SOCKET` names, nothing without it.
+//! Reports the daemon's state to the service manager (sd_notify(3)): one datagram to the socket
+//! that `NOTIFY_SOCKET` names, if it is set.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use std::os::unix::net::UnixDatagram;
 
 const VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// What the manager may want to know.
+/// A state of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// The node serves.
@@ -20,7 +20,7 @@ pub enum State {
     Stopping,
 }
 
-/// Tells the manager, when there is one. That it could not be told is logged and changes nothing.
+/// Reports the state, if there is a manager. A failure is logged and changes nothing.
 pub fn tell(state: State) {
     let Some(place) = env::var_os(VARIABLE) else {
         return;

@@ -1,4 +1,4 @@
-//! The main task of a shard's core: what is made inside its own thread, and how it ends.
+//! The main task of a shard's core: what its thread makes, runs, and ends.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -28,20 +28,20 @@ use crate::telemetry::CoreCounters;
 /// How long the readers of stream connections may take to notice that these have ended.
 const STREAMS_END: Duration = Duration::from_millis(500);
 
-/// All a shard's core is made of, ready to cross into its thread.
+/// The parts of a shard's core, ready to move into its thread.
 #[derive(Debug)]
 pub(crate) struct ShardCore {
     /// The engine's options.
     pub(crate) options: Options,
     /// Domains and accounts.
     pub(crate) directory: Arc<Directory>,
-    /// The engine's chance.
+    /// The seed of the engine's random numbers.
     pub(crate) seed: [u8; 32],
     /// Its sockets by listener.
     pub(crate) sockets: Vec<ListenerSocket>,
-    /// Its waits beside the executor.
+    /// Waits of its thread beside the executor.
     pub(crate) readiness: Readiness,
-    /// Its way to the others.
+    /// Its mail to and from the other shards.
     pub(crate) mesh: Arc<Mesh>,
     /// What it counts.
     pub(crate) counters: Arc<CoreCounters>,

@@ -14,7 +14,7 @@ use signal_hook::consts::SIGTERM;
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-/// What the operator wants.
+/// A request of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Drain and end.
@@ -29,8 +29,9 @@ const IMPATIENT_STATUS: i32 = 1;
 /// Catches the signals from now on, for the rest of the process's life.
 pub fn listen() -> io::Result<mpsc::Receiver<Request>> {
     let is_stopping = Arc::new(AtomicBool::new(false));
-    // A signal takes these in the order of their registration: it must look at the flag before the
-    // thread below can hear of it and raise it, or the first signal counts as a second one.
+    // A signal takes these in the order of their registration: the flag must be checked before the
+    // thread below gets the signal and sets the flag, or the first signal would count as a second
+    // one.
     for signal in [SIGTERM, SIGINT] {
         flag::register_conditional_shutdown(signal, IMPATIENT_STATUS, Arc::clone(&is_stopping))?;
     }

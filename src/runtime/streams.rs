@@ -1,4 +1,4 @@
-//! From stream connections to the engine: accepting, reading, and ending them.
+//! From stream connections to the engine: accepts, reads and ends them.
 
 use std::io;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use crate::telemetry::Throttle;
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long nothing is accepted after accepting failed: descriptors do not come back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often a part of the streams is looked through for those that only take room.
+/// How often a part of the streams is searched for idle ones.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a stream is left unread while the core is congested.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);
@@ -32,7 +32,7 @@ pub(crate) struct Acceptor {
     pub(crate) socket: Box<dyn StreamListener>,
 }
 
-/// Accepts the connections of one listening socket. Never ends.
+/// Accepts the connections of one listening socket. Never returns.
 pub(crate) async fn accept(core: Rc<Core>, acceptor: Acceptor) {
     let Acceptor { listener, socket } = acceptor;
     let mut warnings = Throttle::new(WARNING_INTERVAL);
@@ -56,7 +56,7 @@ pub(crate) async fn accept(core: Rc<Core>, acceptor: Acceptor) {
     }
 }
 
-/// Ends streams that only take room, again and again. Never ends.
+/// Ends idle streams, again and again. Never returns.
 pub(crate) async fn sweep(core: Rc<Core>) {
     loop {
         glommio::timer::sleep(SWEEP_INTERVAL).await;
@@ -119,12 +119,12 @@ fn take(
         let now = turn.now();
         framing.take(&scratch[..length], now, &mut |arrival| match arrival {
             Arrival::Message(bytes) => {
-                connection.hear(now);
+                connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Datagram { flow, bytes });
             }
             Arrival::Response(bytes, answer) => {
-                connection.hear(now);
+                connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Answer {
                     flow,
@@ -134,7 +134,7 @@ fn take(
             }
             Arrival::Ping => {
                 core.counters.stream_pings.add(1);
-                turn.answer(flow, |out| {
+                turn.respond(flow, |out| {
                     out.extend_from_slice(b"\r\n");
                     true
                 });

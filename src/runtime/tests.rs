@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use crate::http::Engine;
 use crate::net::Limits;
-use crate::net::crowd::CrowdLimits;
+use crate::net::connection_limits::ConnectionLimits;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::call::CallState;
@@ -46,7 +46,7 @@ use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const HTTP_CONNECTIONS: CrowdLimits = CrowdLimits {
+const HTTP_CONNECTIONS: ConnectionLimits = ConnectionLimits {
     connections_max: 64,
     per_address_max: 64,
 };
@@ -462,7 +462,7 @@ fn start_crowded(connections: usize, directory: Arc<Directory>) -> (Node, Socket
     let mut plan = plan(1, "127.0.0.1:0");
     plan.directory = directory;
     plan.limits = Limits {
-        connections: CrowdLimits {
+        connections: ConnectionLimits {
             connections_max: connections,
             per_address_max: 8,
         },

@@ -1,8 +1,8 @@
 //! The one timer of a core: sleeps until the engine wants a turn, and again.
 //!
-//! The executor's timers are dear (half a microsecond to arm), so there is this one, and it
-//! is set anew only when something becomes due earlier than it would fire. When that turns out to
-//! be superfluous it fires once for nothing and is set right.
+//! A timer of the executor takes half a microsecond to arm, so there is only this one, and it is
+//! armed anew only if something becomes due before it would fire. If that is no longer due, the
+//! timer fires once for nothing and is armed for the right time.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,10 +16,10 @@ use glommio::timer::Timer;
 use crate::runtime::core::Core;
 use crate::runtime::datagrams;
 
-/// Gives the core a turn whenever one is due. Never ends.
+/// Gives the core a turn whenever one is due. Never returns.
 pub(crate) async fn keep(core: Rc<Core>) {
-    // The first sleep in an executor takes ten milliseconds and more whatever is asked for; so it
-    // is slept before it matters.
+    // The first sleep in an executor takes ten milliseconds or more, whatever its length; so it
+    // happens here, before it matters.
     glommio::timer::sleep(Duration::from_millis(1)).await;
     let mut timer = Timer::new(Duration::ZERO);
     loop {

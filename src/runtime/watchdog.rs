@@ -1,8 +1,8 @@
 //! Watches that a shard's timers fire when they are due.
 //!
 //! A shard whose timers are late neither retransmits nor ends what has expired: its lamps go stale
-//! without a sign on the wire. The lateness is published as a gauge after every turn that did what
-//! was due, and a warning is logged when it is long. Not a remedy: what makes timers late is
+//! with no sign on the wire. The lateness is published as a gauge after every turn that did what
+//! was due, and a warning is logged when it is long. It is no remedy: timers are late because of
 //! overload, which the counters of the shield show, or a fault of ours.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Takes how late the earliest timer is after a turn at `now`.
+    /// Records how late the earliest timer is after a turn at `now`.
     pub(crate) fn look(
         &mut self,
         shard: ShardId,

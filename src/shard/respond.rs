@@ -24,6 +24,7 @@ use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::digest::Algorithm;
+use crate::sip::digest::Challenge;
 use crate::sip::emit;
 use crate::sip::header::list_items;
 use crate::sip::transaction::server::TransactionKey;
@@ -241,16 +242,15 @@ impl Shard {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let uptime = now.saturating_duration_since(self.options.epoch);
-        let salt = self.salt_for(peer);
-        self.authenticator.write_short_challenge(
-            &mut out.arena,
-            &domain.name,
+        let challenge = Challenge {
+            realm: &domain.name,
             algorithms,
-            stale,
-            uptime,
-            salt,
-        );
+            is_stale: stale,
+            uptime: now.saturating_duration_since(self.options.epoch),
+            salt: self.salt_for(peer),
+        };
+        self.authenticator
+            .write_short_challenge(&mut out.arena, &challenge);
     }
 
     /// The salt of a nonce that goes to `peer`: half of it chance, half the address's mark.
@@ -288,16 +288,14 @@ impl Shard {
             Refusal::NoCalls => emit::header(arena, "Allow", ALLOW_OF_REGISTRAR),
             Refusal::Extension => write_unsupported(arena, message),
             Refusal::Challenge { domain, stale } => {
-                let uptime = now.saturating_duration_since(self.options.epoch);
-                let salt = self.salt_for(request.flow.peer);
-                self.authenticator.write_challenge(
-                    arena,
-                    &domain.name,
-                    algorithms(domain),
-                    *stale,
-                    uptime,
-                    salt,
-                );
+                let challenge = Challenge {
+                    realm: &domain.name,
+                    algorithms: algorithms(domain),
+                    is_stale: *stale,
+                    uptime: now.saturating_duration_since(self.options.epoch),
+                    salt: self.salt_for(request.flow.peer),
+                };
+                self.authenticator.write_challenge(arena, &challenge);
             }
             Refusal::BadEvent => emit::header(arena, "Allow-Events", allow_events().as_bytes()),
             Refusal::BadListEvent => {

@@ -3,8 +3,8 @@
 //! One allocation holds every octet the dialog must remember: identifiers, URIs, route set. Writing
 //! an in-dialog request copies spans of it and allocates nothing.
 //!
-//! What came from the peer stays as it came, but for folds, so that the peer finds its own octets
-//! again. Nothing stored can end a header line. Not here: the Event header, expiry, flows.
+//! Values from the peer are kept as they came, except for folds, so that the peer recognises its
+//! own octets. Nothing stored can end a header line. Not here: the Event header, expiry, flows.
 
 mod read;
 
@@ -21,23 +21,23 @@ use read::Span;
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
 const SEQUENCE_MAX: u32 = (1 << 31) - 1;
 const CACHE_LINE_OCTETS: usize = 64;
-/// Octets of all that a dialog remembers of its peer; a SUBSCRIBE that brings more is 513.
+/// Octets that a dialog keeps from its peer; a SUBSCRIBE with more gets 513.
 pub const DIALOG_OCTETS_MAX: usize = 4096;
-/// Octets of a URI that is kept: of a Contact, an asserted identity, a presentity.
+/// Octets of a URI that is kept: a Contact, an asserted identity, a presentity.
 pub const URI_OCTETS_MAX: usize = 1024;
 
 /// A UAS dialog. CSeq numbers only go up, by one (W:A3.5).
 #[derive(Clone, Debug)]
 pub struct Dialog {
     /// Call-ID, the peer's From, its To with our tag, the Record-Routes with commas between, the
-    /// remote target; one behind the other, each up to its `*_end`, the last up to the end.
+    /// remote target; one after the other, each up to its `*_end`, the last up to the end.
     text: Box<[u8]>,
     call_id_end: u16,
     remote_end: u16,
     local_end: u16,
     routes_end: u16,
 
-    // Spans within those.
+    // Spans within `text`.
     remote_uri: Span,
     remote_tag: Span,
     local_uri: Span,
@@ -58,13 +58,13 @@ const _: () = assert!(size_of::<Dialog>() <= 64);
 /// What an in-dialog request's CSeq means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sequence {
-    /// Above the highest seen: take it.
+    /// Higher than any seen: accept it.
     Next,
-    /// Not above it: 500 (W:A2.3).
+    /// Not higher: 500 (W:A2.3).
     OutOfOrder,
 }
 
-/// Where a NOTIFY of ours comes from and how it is told apart.
+/// The sender's side of a NOTIFY: our Via and our Contact.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// Our Via, up to and with its branch's magic cookie: `SIP/2.0/UDP host:port;branch=z9hG4bK`
@@ -123,7 +123,7 @@ impl Dialog {
         })
     }
 
-    /// Octets it holds beside its own fields.
+    /// Octets on the heap.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.text.len()
@@ -179,15 +179,15 @@ impl Dialog {
         self.local_sequence
     }
 
-    /// Whether the request belongs to this dialog: Call-ID and both tags, octet by octet (W:A2.1,
-    /// A5.15). The tags compare in constant time: they are what a hijacker guesses (E3.6).
+    /// Whether the request belongs to this dialog: Call-ID and both tags are equal, octet by octet
+    /// (W:A2.1, A5.15). The tags compare in constant time: a hijacker has to guess them (E3.6).
     #[must_use]
     pub fn matches(&self, call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> bool {
         let tags_match = self.local_tag().ct_eq(local_tag) & self.remote_tag().ct_eq(remote_tag);
         self.call_id() == call_id && tags_match.into()
     }
 
-    /// Checks an in-dialog request's CSeq and, when it is next, remembers it.
+    /// Checks an in-dialog request's CSeq and remembers it if it is higher.
     pub fn take_sequence(&mut self, number: u32) -> Sequence {
         if number <= self.remote_sequence {
             return Sequence::OutOfOrder;
@@ -196,9 +196,8 @@ impl Dialog {
         Sequence::Next
     }
 
-    /// Target refresh (W:A2.8): takes the Contact of a request or of a 2xx. Nothing changes, and
-    /// nothing is allocated, when it is the same; an absent Contact changes nothing; an unusable
-    /// one is the fault.
+    /// Target refresh (W:A2.8): takes the Contact of a request or of a 2xx. An absent or equal
+    /// Contact changes nothing and allocates nothing; an unusable Contact is a fault.
     pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<(), Fault> {
         let Some(target) = read::contact(message)?.filter(|target| *target != self.remote_target())
         else {
@@ -224,7 +223,8 @@ impl Dialog {
         self.write_last_notify(out, origin);
     }
 
-    /// The same with the CSeq of the NOTIFY before: to see how long the next one will be.
+    /// Writes that head with the CSeq of the previous NOTIFY, to measure how long the next one will
+    /// be.
     pub fn write_last_notify(&self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         out.extend_from_slice(b"NOTIFY ");
         out.extend_from_slice(self.request_uri());
@@ -246,8 +246,8 @@ impl Dialog {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Looks at what a NOTIFY is written from, so that it is in the caches when it is: once for each
-    /// line of a cache.
+    /// Touches the octets that a NOTIFY is written from, one per cache line, so that they are in
+    /// the cache when it is written.
     #[inline]
     pub fn fetch(&self) {
         for octet in self.text.iter().step_by(CACHE_LINE_OCTETS) {
@@ -263,8 +263,8 @@ impl Dialog {
         }
     }
 
-    /// A strict first route stands in the request line, so the rest remains, and the remote target
-    /// comes last.
+    /// A strict first route is in the request line: the Route header has the other routes, then the
+    /// remote target.
     fn write_routes(&self, out: &mut Vec<u8>) {
         if self.local_end == self.routes_end {
             return;

@@ -1,7 +1,7 @@
-//! Writing our own messages, straight into the caller's buffer, with no allocation of its own.
+//! Writes our own messages, straight into the caller's buffer, without allocating.
 //!
-//! No value that goes through here can end its line: what a peer wrote cannot become a header of
-//! ours (W:E2.12).
+//! No value written here can end its line: a peer cannot inject a header into our messages
+//! (W:E2.12).
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -19,6 +19,8 @@ use crate::sip::uri::host_ip;
 /// `source`, W:A6.1), From, To (with `to_tag` added when the request's had none), Call-ID, CSeq.
 /// Values are copied unfolded. Add further headers with [`header`], then end with [`body`].
 /// `reason` overrides the standard phrase when given.
+///
+/// It has six parameters, because each is a part of the response that only the caller knows.
 pub fn response_head(
     out: &mut Vec<u8>,
     request: &Message<'_>,
@@ -39,7 +41,7 @@ pub fn response_head(
     copy(out, "CSeq: ", request, HeaderName::CSeq);
 }
 
-/// The same as short as it can be: without a reason phrase, under compact names.
+/// Starts a response in its shortest form: without a reason phrase, with compact names.
 pub fn bare_response_head(
     out: &mut Vec<u8>,
     request: &Message<'_>,
@@ -66,8 +68,8 @@ pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The same for a value that is known to be one line: ours, or one that was made so when it was
-/// kept ([`made_one_line`]).
+/// Appends `name: value CRLF` for a value that is known to be one line: our own, or one that went
+/// through [`made_one_line`].
 pub fn plain_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     debug_assert!(memchr3(b'\r', b'\n', 0, value).is_none(), "one line");
     out.extend_from_slice(name.as_bytes());
@@ -183,7 +185,7 @@ fn one_line(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Copies every field of that name.
-/// Of a header that a malformed request repeats, the first is answered.
+/// If a malformed request repeats a header, the response has the first.
 fn copy(out: &mut Vec<u8>, front: &str, request: &Message<'_>, name: HeaderName) {
     if let Some(value) = request.header(name) {
         write_field(out, front, |out| unfolded(out, value));
@@ -203,7 +205,7 @@ fn write_to(out: &mut Vec<u8>, front: &str, request: &Message<'_>, to_tag: &[u8]
     };
     let has_tag = match request.to() {
         Some(to) => to.tag().is_some(),
-        // What we cannot read stays as it is.
+        // A value that cannot be read stays as it is.
         None => true,
     };
     write_field(out, front, |out| {
@@ -227,9 +229,9 @@ fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, source: Soc
     }
 }
 
-/// The topmost Via entry with where it really came from: `rport` filled in when asked for,
-/// `received` then too, and when sent-by is a name or another address (RFC 3261 §18.2.1, RFC 3581
-/// §4). A `received` the peer claims is not believed.
+/// The topmost Via entry with the address that it really came from: `rport` filled in when asked
+/// for, `received` then too, and when sent-by is a name or another address (RFC 3261 §18.2.1, RFC
+/// 3581 §4). A `received` the peer claims is not believed.
 fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketAddr) {
     let ip = source.ip().to_canonical();
     let is_elsewhere = host_ip(via.host).map(|host| host.to_canonical()) != Some(ip);

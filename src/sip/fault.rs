@@ -1,9 +1,9 @@
-//! What can be wrong with a message, and the status and reason phrase that answers it.
+//! What can be wrong with a message, and the status and reason phrase of the response to it.
 
 use crate::sip::HeaderName;
 use crate::sip::Status;
 
-/// The first thing found wrong with a message. Every fault knows its own answer (RFC 3261 §21.4).
+/// The first thing found wrong with a message. Every fault knows its response (RFC 3261 §21.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The request or status line does not follow the grammar.
@@ -33,7 +33,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The status that answers a request with this fault.
+    /// The status of the response to a request with this fault.
     #[must_use]
     pub const fn status(self) -> Status {
         match self {

@@ -1,5 +1,4 @@
-//! Cutting a byte stream into SIP messages (W:A6.5, A6.7, E2.6, E2.7). Pure: bytes in, a verdict
-//! out.
+//! Cuts a byte stream into SIP messages (W:A6.5, A6.7, E2.6, E2.7). Pure: octets in, a verdict out.
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -13,15 +12,15 @@ use crate::sip::message::lines::Lines;
 pub enum Frame<'a> {
     /// Nothing complete yet; read more.
     Incomplete,
-    /// `\r\n\r\n` between messages: a keepalive, answer one CRLF (RFC 5626 §4.4.1). Drop that many
-    /// octets.
+    /// `\r\n\r\n` between messages: a keepalive of that many octets, to be answered by one CRLF
+    /// (RFC 5626 §4.4.1).
     Ping(usize),
-    /// A lone CRLF (the answer to our ping, or filler): drop that many octets.
+    /// A lone CRLF (the answer to a ping of ours, or filler) of that many octets, to be dropped.
     Filler(usize),
     /// A whole message of that many octets.
     Message(usize),
-    /// A whole message of that many octets, which is nothing but this: of what a fan-out brings
-    /// back, nearly all.
+    /// A plain 200 to a NOTIFY, of that many octets. Nearly all responses to a fan-out are plain
+    /// 200s.
     Response(usize, PlainResponse<'a>),
 }
 
@@ -79,7 +78,7 @@ pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fa
     })
 }
 
-/// The head goes on; it may, up to its limit.
+/// The head is incomplete; it may go on up to its limit.
 fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     if buffer.len() > limits.head_octets_max.min(limits.message_octets_max) {
         return Err(Fault::TooLarge);
@@ -88,8 +87,8 @@ fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
 }
 
 /// The one Content-Length among the lines. Two of them, or anything but digits, could make us and a
-/// proxy before us cut the stream at different places (E2.7). Of a response, which asks for nothing,
-/// equal ones count as one: there are gateways that add their own.
+/// proxy before us cut the stream at different places (E2.7). In a response, which asks for
+/// nothing, equal ones count as one: some gateways add their own.
 fn content_length(
     buffer: &[u8],
     lines: &mut Lines<'_>,

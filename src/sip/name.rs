@@ -127,7 +127,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// What no line with a colon in its front is.
+    /// A place without a name; it matches no line.
     const EMPTY: Self = Self {
         spelling: [0; 2],
         mask: [u64::MAX; 2],
@@ -157,8 +157,8 @@ const fn words(name: &[u8]) -> Words {
     words
 }
 
-/// Makes the capitals among eight octets small: bit 5 becomes set where bit 6 is. Of other ASCII
-/// only `@[\]^_` change, into what no known name holds either.
+/// Lowers the case of eight octets: sets bit 5 where bit 6 is set. Of other ASCII only `@[\]^_`
+/// change, to octets that no known name has.
 #[inline]
 const fn fold_case(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
@@ -167,11 +167,11 @@ const fn fold_case(word: u64) -> u64 {
 /// Places of the hash table.
 const PLACES: usize = 64;
 
-/// Searched for until no two names met; the table's construction checks it.
+/// Found by search, so that no two names collide; the table's construction checks this.
 const MULTIPLIER: u64 = 0x5c7a_dd1f_8aba_6e7d;
 
 /// Where a name is: its first two octets (behind a compact form the second is the colon) and its
-/// length tell all names apart. Of the others nothing is taken, so that the processor need not wait
+/// length tell all names apart. The other octets are not read, so that the processor need not wait
 /// for them.
 #[inline]
 const fn place(first: u64, length: usize) -> usize {

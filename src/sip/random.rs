@@ -1,5 +1,5 @@
-//! Unguessable tokens from a seeded stream cipher: the same seed gives the same tokens, so a run
-//! can be repeated.
+//! Unguessable tokens from a seeded stream cipher: equal seeds give equal tokens, so that a run can
+//! be repeated.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -11,7 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 pub struct Random(ChaCha8Rng);
 
 impl Random {
-    /// A generator that repeats itself exactly for the same seed.
+    /// A generator; equal seeds give equal sequences.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         Self(ChaCha8Rng::from_seed(seed))

@@ -142,7 +142,7 @@ impl<'a> Uri<'a> {
     }
 
     /// Appends the user with its escapes resolved. False (and nothing appended) when an escape is
-    /// broken or the result is not UTF-8 or holds a control character: such a URI names nobody
+    /// broken or the result is not UTF-8 or holds a control character: such a URI names no user
     /// here. Without a user nothing is appended.
     pub fn write_user(&self, out: &mut String) -> bool {
         let Some(user) = self.user else { return true };
@@ -174,7 +174,7 @@ impl<'a> Uri<'a> {
             return;
         }
         let host = self.host.strip_suffix(b".").unwrap_or(self.host);
-        // `parse` lets no other host pass than UTF-8.
+        // `parse` accepts only hosts in UTF-8.
         let host = std::str::from_utf8(host).unwrap_or_default();
         out.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
     }
@@ -303,7 +303,7 @@ fn split_scheme(text: &[u8]) -> Option<(Scheme, &[u8])> {
     Some((scheme, rest))
 }
 
-/// What stands before the first `separator`, and what behind it if it is there.
+/// The text before the first `separator`, and the text behind it if there is one.
 fn split_at_first(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match memchr(separator, text) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -311,7 +311,7 @@ fn split_at_first(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The octet that the two hexadecimal digits at the front spell.
+/// The octet that two hexadecimal digits at the front stand for.
 fn escaped_octet(text: &[u8]) -> Option<u8> {
     let [high, low, ..] = text else { return None };
     let digit = |octet: u8| char::from(octet).to_digit(16);

@@ -11,7 +11,7 @@ use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-/// A number only one thread writes and every thread may read.
+/// A number that one thread writes and every thread may read.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -39,7 +39,7 @@ impl Counter {
     }
 }
 
-/// How values of different cores come together.
+/// How values of different cores are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Merge {
     Sum,
@@ -48,7 +48,7 @@ enum Merge {
 
 macro_rules! core_counters {
     ($($(#[$doc:meta])* $name:ident: $merge:ident,)*) => {
-        /// Everything one core counts. Aligned so that no two cores share a cache line (128:
+        /// All counters of one core. Aligned so that no two cores share a cache line (128:
         /// neighbouring lines are fetched in pairs).
         #[derive(Debug, Default)]
         #[repr(align(128))]
@@ -150,11 +150,11 @@ core_counters! {
     timer_warnings: Sum,
     /// Median length of a turn in nanoseconds, of the last second that had turns.
     turn_nanoseconds_p50: Largest,
-    /// 99th percentile of the same.
+    /// 99th percentile of the lengths of that second's turns.
     turn_nanoseconds_p99: Largest,
-    /// 99.9th percentile of the same.
+    /// 99.9th percentile of the lengths of that second's turns.
     turn_nanoseconds_p999: Largest,
-    /// The longest turn of the same second.
+    /// The longest turn of that second.
     turn_nanoseconds_max: Largest,
 }
 
@@ -201,8 +201,8 @@ pub fn snapshot() -> Vec<Sample> {
         .collect()
 }
 
-/// Every value over all cores: counters added up, lengths of turns the longest of any core. In
-/// stable order.
+/// Every value over all cores, in a fixed order: counters as sums, lengths of turns as the longest
+/// of any core.
 #[must_use]
 pub fn totals() -> Vec<(&'static str, u64)> {
     merge(&snapshot())

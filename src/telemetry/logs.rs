@@ -1,7 +1,7 @@
 //! Logs: lines on standard error, filtered by `LAMPLIGHTER_LOG`.
 //!
-//! Rules for who writes them: one line per message is TRACE; who subscribes to whom is DEBUG at
-//! most; INFO and above name addresses of listeners, numbers and reasons, never people.
+//! Levels: one line per message is TRACE; a line that names a watcher and a presentity is DEBUG at
+//! most; INFO and above name addresses of listeners, numbers and reasons, never users.
 
 use std::io::IsTerminal;
 
@@ -11,9 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// The environment variable with the filter: `debug`, `info,lamplighter::net=trace`.
 pub const FILTER_VARIABLE: &str = "LAMPLIGHTER_LOG";
-/// What is logged when nobody says otherwise. The executor warns at every start that it could not
-/// pin its buffers; that is expected with the usual memlock limit, so it is heard only from
-/// `error`.
+/// The filter without that variable. The executor warns at every start that it could not pin its
+/// buffers; that is expected with the usual memlock limit, so it is heard only from `error`.
 const FILTER_DEFAULT: &str = "info,glommio=error";
 
 /// Starts logging. A filter that cannot be read is reported and replaced by the default. Calling it

@@ -1,7 +1,7 @@
-//! What the server says about itself: counters of every core, the length of its turns, logs.
+//! Telemetry: counters of every core, the lengths of its turns, logs.
 //!
 //! Guarantees: counting costs one unlocked load and store on a cache line no other core writes;
-//! reading never stops a core. Is not: the engine's own counters, which a shard answers to
+//! reading never stops a core. The engine's own counters are not here: a shard replies with them to
 //! [`crate::shard::Command::Counters`].
 
 pub mod counters;

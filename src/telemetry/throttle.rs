@@ -1,9 +1,9 @@
-//! How often a line is logged whose cause lasts.
+//! Limits how often a line is logged while its cause lasts.
 
 use std::time::Duration;
 use std::time::Instant;
 
-/// Lets one line pass, and the next not before a time is over.
+/// Lets one line pass, and the next one only after an interval.
 #[derive(Debug)]
 pub struct Throttle {
     interval: Duration,

@@ -1,8 +1,7 @@
-//! How long a core's turns take: a histogram the core keeps to itself, published once a second as
-//! percentiles.
+//! The lengths of a core's turns: a histogram of its own, published once a second as percentiles.
 //!
-//! A turn that is long delays everything else on its core, so the far end of this histogram is the
-//! latency a lamp may see.
+//! A long turn delays everything else on its core, so the tail of this histogram is the latency
+//! that a lamp may see.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -13,7 +12,7 @@ use crate::telemetry::counters::CoreCounters;
 
 /// How often percentiles are published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
-/// Longer turns are recorded as this.
+/// Longer turns are recorded as this long.
 const TURN_NANOSECONDS_MAX: u64 = 60_000_000_000;
 
 /// The histogram of one core.
@@ -36,7 +35,7 @@ impl TurnTimes {
         }
     }
 
-    /// Takes a turn from `start` to `end`, and publishes when a second has passed since the last
+    /// Records a turn from `start` to `end`, and publishes if a second has passed since the last
     /// time.
     pub fn record(&mut self, start: Instant, end: Instant, counters: &CoreCounters) {
         counters.turns.add(1);

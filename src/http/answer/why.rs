@@ -355,7 +355,11 @@ mod tests {
             ..MessageCounts::default()
         };
         let rows = [
-            (Assertion::Calls(Vec::new()), "no call", json!({"calls": []})),
+            (
+                Assertion::Calls(Vec::new()),
+                "no call",
+                json!({"calls": []}),
+            ),
             (
                 Assertion::Calls(vec![
                     call(CallParty::Private, None),
@@ -382,11 +386,7 @@ mod tests {
                 "without an answer after 3 rings to *97, off",
                 json!({"forward": {"kind": "no-answer", "active": false, "target": "*97", "rings": 3}}),
             ),
-            (
-                Assertion::Note("out".into()),
-                "out",
-                json!({"note": "out"}),
-            ),
+            (Assertion::Note("out".into()), "out", json!({"note": "out"})),
             (
                 Assertion::Presence(Presence {
                     is_open: Some(true),

@@ -309,7 +309,7 @@ impl Server {
             let plan = HttpPlan {
                 listeners: vec![listener],
                 control: Some(control_listener),
-                connections: CrowdLimits {
+                connections: ConnectionLimits {
                     connections_max: 32,
                     per_address_max: 16,
                 },

@@ -1,5 +1,5 @@
-//! SIP over UDP: what a kind of socket must offer ([`DatagramTransport`]), and what is the same for
-//! every kind ([`DatagramPort`](port::DatagramPort)).
+//! SIP over UDP: what a kind of socket must offer ([`DatagramTransport`]), and what all kinds have
+//! in common ([`DatagramPort`](port::DatagramPort)).
 //!
 //! A kind of socket is one file beside [`udp`]; nothing outside this folder knows which kind a
 //! port has.
@@ -49,8 +49,8 @@ pub enum Interest {
     Writable,
 }
 
-/// Datagrams that were received together, to be taken one by one. Whoever takes them may stop
-/// anywhere and go on later.
+/// Datagrams that were received together, to be taken one by one. The caller may stop anywhere and
+/// go on later.
 pub trait ReceivedDatagrams {
     /// The next datagram, in the order of arrival.
     fn next_datagram(&mut self) -> Option<Received<'_>>;

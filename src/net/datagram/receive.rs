@@ -1,8 +1,8 @@
-//! Receiving datagrams: up to 64 buffers at a time into a pool that is allocated once per socket.
+//! Receives datagrams: up to 64 buffers at a time into a pool that is allocated once per socket.
 //!
 //! A buffer holds one datagram, or a train of them that one peer sent in a piece (UDP GRO): then all
-//! but the last are equally long, and the kernel says how long. They are dealt out one by one, so
-//! that whoever takes them may stop anywhere and go on later.
+//! but the last are equally long, and the kernel says how long. They are handed out one by one, and
+//! the caller may stop anywhere and go on later.
 //!
 //! Guarantees: every datagram UDP can carry fits (W:A6.4); receiving never blocks and never
 //! allocates. The pool is address space, not memory: pages behind a buffer's first few exist only
@@ -30,8 +30,8 @@ use crate::net::datagram::ReceivedDatagrams;
 
 /// Octets of the longest datagram there is, rounded up.
 const DATAGRAM_OCTETS_MAX: usize = 64 * 1024;
-/// From one buffer to the next. Not a power of two: else the first lines of all buffers would fight
-/// for the same few places of the cache.
+/// Octets from one buffer to the next. Not a power of two: otherwise the first lines of all buffers
+/// would compete for the same few places of the cache.
 const STRIDE: usize = DATAGRAM_OCTETS_MAX + 17 * 64;
 
 /// Room for the control messages of one buffer: its local address, the count of lost datagrams and
@@ -48,13 +48,13 @@ pub(super) struct ReceiveBatch {
     parts: Vec<iovec>,
     headers: Vec<mmsghdr>,
 
-    /// Buffers the last call filled.
+    /// Buffers that the last call filled.
     filled: usize,
     /// The buffer of the next datagram to be taken.
     next: usize,
-    /// Where in it.
+    /// The offset of that datagram in its buffer.
     offset: usize,
-    /// Headers the last call wrote to, which must be made ready again.
+    /// Headers that the last call wrote to, which must be reset.
     used: usize,
 }
 
@@ -97,8 +97,8 @@ impl ReceiveBatch {
         }
     }
 
-    /// Receives what is there, up to [`BATCH`] buffers, once all that came before has been taken;
-    /// else does nothing.
+    /// Receives what is there, up to [`BATCH`] buffers. Does nothing while datagrams of the last
+    /// call are left.
     #[allow(unsafe_code, reason = "recvmmsg has no safe wrapper here")]
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
         if self.is_left() {
@@ -133,7 +133,7 @@ impl ReceiveBatch {
         }
     }
 
-    /// Points the headers the last call used to their places again, with the full lengths.
+    /// Resets the headers that the last call used: their places, and the full lengths.
     fn make_ready(&mut self) {
         let slots = self
             .headers
@@ -202,7 +202,7 @@ pub(crate) fn empty_header() -> mmsghdr {
     unsafe { mem::zeroed() }
 }
 
-/// What the kernel told of a buffer.
+/// The kernel's control messages for a buffer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
     local: Option<IpAddr>,

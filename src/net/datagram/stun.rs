@@ -1,9 +1,8 @@
-//! STUN on the SIP port (RFC 5626 §4.4.2, RFC 8489; W:A6.7): a Binding request is answered with the
-//! address it came from. Pure.
+//! STUN on the SIP port (RFC 5626 §4.4.2, RFC 8489; W:A6.7): the response to a Binding request says
+//! which address it came from. Pure.
 //!
-//! Only the Binding method without authentication, as RFC 5626 §8 asks of a server. Requests with
-//! comprehension-required attributes we do not know are answered 420, indications and responses are
-//! not answered.
+//! Only the Binding method without authentication, as RFC 5626 §8 asks of a server. A request with
+//! an unknown comprehension-required attribute gets 420; indications and responses get nothing.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -16,7 +15,7 @@ const BINDING_ERROR: u16 = 0x0111;
 const ERROR_CODE: u16 = 0x0009;
 const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-/// Unknown attributes named in one answer.
+/// Unknown attributes named in one response.
 const UNKNOWN_MAX: usize = 8;
 
 /// Whether a datagram is STUN and not SIP: its first two bits are zero, and the magic cookie is
@@ -25,9 +24,9 @@ pub(crate) fn is_stun(datagram: &[u8]) -> bool {
     datagram.len() >= HEADER_OCTETS && datagram[0] <= 3 && datagram[4..8] == COOKIE
 }
 
-/// Appends the answer to a Binding request. False, and nothing appended, when there is nothing to
-/// answer.
-pub(crate) fn answer(request: &[u8], peer: SocketAddr, out: &mut Vec<u8>) -> bool {
+/// Appends the response to a Binding request. False, with nothing appended, if the datagram is not
+/// a proper Binding request.
+pub(crate) fn respond(request: &[u8], peer: SocketAddr, out: &mut Vec<u8>) -> bool {
     let Some((header, attributes)) = request.split_at_checked(HEADER_OCTETS) else {
         return false;
     };
@@ -54,7 +53,8 @@ pub(crate) fn answer(request: &[u8], peer: SocketAddr, out: &mut Vec<u8>) -> boo
 }
 
 /// Finds attributes below 0x8000, which must be understood; none is, since a plain Binding request
-/// carries none (an address only ever comes in an answer). None when the attributes do not add up.
+/// carries none (an address comes only in a response). None if the lengths of the attributes do not
+/// add up.
 fn unknown_attributes(mut attributes: &[u8], unknown: &mut [u16; UNKNOWN_MAX]) -> Option<usize> {
     let mut count = 0;
     while let [kind_high, kind_low, length_high, length_low, rest @ ..] = attributes {
@@ -85,8 +85,7 @@ fn write_mapped(transaction: &[u8], peer: SocketAddr, out: &mut Vec<u8>) {
             .zip(COOKIE)
             .map(|(octet, key)| octet ^ key),
     );
-    // The key is the cookie and, for the longer addresses, the transaction id behind it: as they
-    // stand in the header.
+    // The key is the cookie and, for IPv6, the transaction id behind it, as they are in the header.
     match peer.ip() {
         IpAddr::V4(ip) => out.extend(
             ip.octets()
@@ -148,7 +147,7 @@ mod tests {
     fn the_mapped_address_is_that_of_rfc_5769() {
         // RFC 5769 §2.2 and §2.3: the same transaction, 192.0.2.1:32853 and its IPv6 sibling.
         let mut out = Vec::new();
-        assert!(answer(
+        assert!(respond(
             &request(&[]),
             "192.0.2.1:32853".parse().unwrap(),
             &mut out
@@ -163,7 +162,7 @@ mod tests {
         let six = "[2001:db8:1234:5678:11:2233:4455:6677]:32853"
             .parse()
             .unwrap();
-        assert!(answer(&request(&[]), six, &mut out));
+        assert!(respond(&request(&[]), six, &mut out));
         let expected = [
             0, 0x20, 0, 0x14, 0, 2, 0xa1, 0x47, 0x01, 0x13, 0xa9, 0xfa, 0xa5, 0xd3, 0xf1, 0x79,
             0xbc, 0x25, 0xf4, 0xb5, 0xbe, 0xd2, 0xb9, 0xd9,
@@ -175,14 +174,14 @@ mod tests {
     fn optional_attributes_pass_and_required_ones_are_named() {
         let mut out = Vec::new();
         let peer = "192.0.2.1:5060".parse().unwrap();
-        assert!(answer(
+        assert!(respond(
             &request(&[0x80, 0x22, 0, 3, b'a', b'b', b'c', 0]),
             peer,
             &mut out
         ));
         assert_eq!(out[..2], [1, 1]);
         out.clear();
-        assert!(answer(
+        assert!(respond(
             &request(&[0, 6, 0, 4, b'u', b's', b'e', b'r']),
             peer,
             &mut out
@@ -209,7 +208,7 @@ mod tests {
             b"\0\x01".to_vec(),
             Vec::new(),
         ] {
-            assert!(!answer(&datagram, peer, &mut out));
+            assert!(!respond(&datagram, peer, &mut out));
         }
         assert!(out.is_empty());
     }

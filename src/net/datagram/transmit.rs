@@ -1,15 +1,15 @@
-//! Sending datagrams: many in a system call, each gathered from two pieces of the outbox's arena.
+//! Sends datagrams: many in a system call, each gathered from two pieces of the outbox's arena.
 //!
 //! Successive datagrams to one peer that are equally long, the last one perhaps shorter, are one
-//! message to the kernel, which cuts it apart at the last moment (UDP_SEGMENT): its way through the
-//! kernel is what a datagram costs, and they go it together.
+//! message to the kernel, which cuts it apart at the last moment (UDP_SEGMENT). Most of a
+//! datagram's cost is its path through the kernel, which the whole train takes once.
 //!
 //! Guarantees: order is kept; payload is not copied in user space; nothing is allocated. A datagram
 //! the kernel refuses (its peer's network is gone, it is too long) is counted and skipped, the rest
-//! of the batch goes out. When the send buffer is full, sending stops and says where. What the
-//! kernel does not take in one piece goes one by one; when that works, the pieces were at fault (a
-//! kernel before 4.18, a device without checksums, a path with a small MTU) and become shorter, and
-//! soon are none.
+//! of the batch goes out. When the send buffer is full, sending stops and says where. The datagrams
+//! of a train that the kernel refuses are sent one by one. If that works, the train was at fault (a
+//! kernel before 4.18, a device without checksums, a path with a small MTU), and the limit for
+//! trains is lowered, finally to none.
 
 use std::io;
 use std::net::IpAddr;
@@ -32,11 +32,11 @@ use crate::net::datagram::receive::empty_header;
 const MESSAGES: usize = 64;
 /// Pieces of one call: two for each datagram.
 const PARTS: usize = 512;
-/// Datagrams in one message: what every kernel that can do it takes.
+/// Datagrams in one message: as many as every kernel with UDP_SEGMENT takes.
 const TRAIN_MAX: usize = 64;
 /// Octets of a message, segmented or not (RFC 768).
 const TRAIN_OCTETS_MAX: usize = 65_507;
-/// Where only shorter segments than this would be taken, none are made.
+/// If only shorter segments than this are accepted, no trains are made.
 const SEGMENT_OCTETS_MIN: usize = 256;
 
 /// Room for the control messages of one message: its source address and its segments' length.
@@ -44,11 +44,11 @@ const SEGMENT_OCTETS_MIN: usize = 256;
 #[repr(C, align(8))]
 struct Control([u8; 64]);
 
-/// What one message to the kernel carries.
+/// The datagrams of one message to the kernel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Train {
     datagrams: usize,
-    /// Octets of each, but for the last.
+    /// Octets of each datagram; the last may be shorter.
     segment_octets: usize,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct SendBatch {
     controls: Vec<Control>,
     parts: Vec<iovec>,
     headers: Vec<mmsghdr>,
-    /// What each message carries.
+    /// The datagrams of each message.
     trains: Vec<Train>,
     /// Octets of the longest datagram that may be part of a train; 0 when none may.
     segment_octets_max: usize,
@@ -106,7 +106,7 @@ impl SendBatch {
             let refused = sent.refused;
             let alone = sent.settled..sent.settled + train.datagrams;
             let slots = self.fill_slots(alone, 0, &datagram);
-            // One by one there are no trains that could be refused.
+            // Datagrams sent one by one are not trains, so none is refused as a train.
             let _ = self.send_slots(socket, slots, &mut sent);
             if sent.refused == refused && !sent.is_stalled {
                 self.shorten(train.segment_octets, &error);
@@ -115,7 +115,7 @@ impl SendBatch {
         sent
     }
 
-    /// A train was refused whose datagrams are not, each on its own.
+    /// Lowers the limit for trains: a train was refused, but its datagrams, one by one, were not.
     fn shorten(&mut self, refused_octets: usize, error: &io::Error) {
         let left = match error.raw_os_error() {
             // A device that does not even compute checksums.
@@ -128,8 +128,8 @@ impl SendBatch {
         tracing::info!(%error, octets, limit, "the kernel does not take datagrams together");
     }
 
-    /// Sends the first `slots` messages, over refused datagrams. Ends at a train that is refused,
-    /// and gives it back; its datagrams are not settled.
+    /// Sends the first `slots` messages and skips refused datagrams. Stops at a train that is
+    /// refused, and returns it; its datagrams are not settled.
     fn send_slots(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -193,8 +193,8 @@ impl SendBatch {
         }
     }
 
-    /// Makes messages of as many of the datagrams as one call takes, trains of those that are at
-    /// most `segment_octets_max` long. Gives back how many messages.
+    /// Fills messages with as many of the datagrams as one call takes; those of up to
+    /// `segment_octets_max` octets may form trains. Returns the number of messages.
     fn fill_slots<'a>(
         &mut self,
         datagrams: Range<usize>,
@@ -235,7 +235,7 @@ impl SendBatch {
         slot
     }
 
-    /// Points parts to a datagram's pieces; gives back which part is next.
+    /// Points parts to a datagram's pieces; returns the next free part.
     fn fill_parts(&mut self, first: usize, datagram: &Datagram<'_>) -> usize {
         let mut next = first;
         for piece in datagram.pieces {
@@ -277,7 +277,7 @@ impl SendBatch {
     }
 }
 
-/// Names the source address of a datagram; the interface is left to the routing table.
+/// Writes the source address of a datagram; the routing table chooses the interface.
 fn write_source(source: IpAddr, control: &mut Control) -> usize {
     match source {
         IpAddr::V4(ip) => {
@@ -304,8 +304,7 @@ fn write_source(source: IpAddr, control: &mut Control) -> usize {
     }
 }
 
-/// Lays a control message out behind the `start` octets of those before it; gives back how many
-/// octets it takes.
+/// Writes a control message at the offset `start`; returns how many octets it takes.
 #[allow(unsafe_code, reason = "control messages are laid out by pointer")]
 fn write_control<T>(
     control: &mut Control,

@@ -18,7 +18,7 @@ use crate::net::stream::Framing;
 use crate::net::stream::StreamTransport;
 use crate::shard::Flow;
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// All of it is with the kernel.
@@ -42,8 +42,9 @@ pub struct Connection {
     queue: RefCell<Vec<u8>>,
     queue_octets_max: usize,
     has_ended: Cell<bool>,
-    has_spoken: Cell<bool>,
-    /// When it began, its last message came, or what came by it ends, whatever is latest.
+    has_sent_message: Cell<bool>,
+    /// When it began, when its last message came, or when the last thing that depends on it
+    /// expires; the latest of these.
     idle_since: Cell<Instant>,
 }
 
@@ -63,7 +64,7 @@ impl Connection {
             queue,
             queue_octets_max,
             has_ended: Cell::new(false),
-            has_spoken: Cell::new(false),
+            has_sent_message: Cell::new(false),
             idle_since: Cell::new(now),
         }
     }
@@ -155,8 +156,8 @@ impl Connection {
     }
 
     /// A whole message came.
-    pub fn hear(&self, now: Instant) {
-        self.has_spoken.set(true);
+    pub fn note_message(&self, now: Instant) {
+        self.has_sent_message.set(true);
         self.keep(now);
     }
 
@@ -167,17 +168,18 @@ impl Connection {
 
     /// Whether a whole message ever came.
     #[must_use]
-    pub fn has_spoken(&self) -> bool {
-        self.has_spoken.get()
+    pub fn has_sent_message(&self) -> bool {
+        self.has_sent_message.get()
     }
 
-    /// Since when it is of no use; the future while something that came by it lives.
+    /// Since when it has been idle; in the future while a subscription, publication or registration
+    /// depends on it.
     #[must_use]
     pub fn idle_since(&self) -> Instant {
         self.idle_since.get()
     }
 
-    /// Ends the connection in both directions; what waits is thrown away.
+    /// Ends the connection in both directions; what waits is dropped.
     pub fn end(&self) {
         if !self.has_ended.replace(true) {
             self.stream.borrow_mut().close();

@@ -17,7 +17,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::net::Limits;
-use crate::net::crowd::Crowd;
+use crate::net::connection_limits::ConnectionCount;
 use crate::net::stream::StreamTransport;
 use crate::net::stream::connection::Connection;
 use crate::net::stream::connection::Written;
@@ -27,19 +27,15 @@ use crate::shard::Outbox;
 use crate::shard::ShardId;
 use crate::telemetry::CoreCounters;
 
-/// Pieces of one write: as many as the kernel takes, more than two for each message of a turn. That
-/// many fit on the stack.
+/// Pieces of one write: as many as the kernel takes. They fit on the stack.
 const PIECES_MAX: usize = 1024;
-/// Connections looked through at once for those that only take room.
+/// Connections that one sweep looks at.
 const SWEEP_MAX: usize = 1024;
-/// The end of a chain.
-const NONE: u32 = u32::MAX;
-
 /// All connections of a shard.
 #[derive(Debug)]
 pub struct Connections {
     by_name: HashMap<ConnectionId, Entry, BuildHasherDefault<CountingHasher>>,
-    crowd: Crowd,
+    open: ConnectionCount,
     /// All of them in a row, for the sweep that ends idle ones part by part.
     in_a_row: Slab<Rc<Connection>>,
     /// Where in the row the sweep goes on.
@@ -49,28 +45,42 @@ pub struct Connections {
     last_number: u32,
 
     // The messages of this turn: each a transmit's index, chained by connection.
-    chains: Vec<Link>,
+    links: Vec<Link>,
     written_to: Vec<ConnectionId>,
 }
 
 #[derive(Debug)]
 struct Entry {
     connection: Rc<Connection>,
-    /// Its key in the row.
-    place: usize,
-    /// First and last link of this turn's chain; [`NONE`] without one.
-    first: u32,
-    last: u32,
+    slot: Slot,
+    /// First and last link of this turn's chain, if it has one.
+    chain: Option<(LinkId, LinkId)>,
 }
 
+/// A connection's key in the row.
+#[derive(Clone, Copy, Debug)]
+struct Slot(usize);
+
+/// A message for a connection, and the next one for it.
 #[derive(Clone, Copy, Debug)]
 struct Link {
+    /// The index of the outbox's transmit.
     transmit: u32,
-    next: u32,
+    next: Option<LinkId>,
 }
 
-/// Names count up, so their low bits are spread already: all a table needs is something in the high
-/// bits too.
+/// The index of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LinkId(u32);
+
+impl LinkId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Hashes a connection's name. Names count up, so their low bits are spread already; the product
+/// spreads the high bits, which the table also uses.
 #[derive(Debug, Default)]
 struct CountingHasher(u64);
 
@@ -91,18 +101,18 @@ impl Hasher for CountingHasher {
 }
 
 impl Connections {
-    /// No connections of that shard.
+    /// A shard without connections.
     #[must_use]
     pub fn new(shard: ShardId, limits: Limits) -> Self {
         Self {
             by_name: HashMap::default(),
-            crowd: Crowd::new(limits.connections),
+            open: ConnectionCount::new(limits.connections),
             in_a_row: Slab::new(),
             next_swept: 0,
             shard,
             limits,
             last_number: 0,
-            chains: Vec::new(),
+            links: Vec::new(),
             written_to: Vec::new(),
         }
     }
@@ -117,7 +127,7 @@ impl Connections {
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
         let peer = stream.peer_address();
-        if !self.crowd.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
+        if !self.open.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
             counters.connections_refused.add(1);
             return None;
         }
@@ -142,13 +152,12 @@ impl Connections {
         self.by_name.insert(
             name,
             Entry {
-                place: self.in_a_row.insert(Rc::clone(&connection)),
+                slot: Slot(self.in_a_row.insert(Rc::clone(&connection))),
                 connection: Rc::clone(&connection),
-                first: NONE,
-                last: NONE,
+                chain: None,
             },
         );
-        self.crowd.join(peer.ip());
+        self.open.join(peer.ip());
         counters.connections_accepted.add(1);
         counters.connections_open.set(self.by_name.len() as u64);
         Some(connection)
@@ -161,21 +170,22 @@ impl Connections {
             return;
         };
         entry.connection.end();
-        self.in_a_row.remove(entry.place);
-        self.crowd.leave(entry.connection.flow.peer.ip());
+        self.in_a_row.remove(entry.slot.0);
+        self.open.leave(entry.connection.flow.peer.ip());
         counters.connections_closed.add(1);
         counters.connections_open.set(self.by_name.len() as u64);
     }
 
-    /// A subscription, a publication or a registration that came by a connection lives until then.
+    /// Keeps a connection in use until then: a subscription, publication or registration depends on
+    /// it.
     pub fn keep(&self, name: ConnectionId, until: Instant) {
         if let Some(entry) = self.by_name.get(&name) {
             entry.connection.keep(until);
         }
     }
 
-    /// Looks through the next part of the connections and ends those that only wait, after a time
-    /// that is short while room is. Their readers notice and have them removed.
+    /// Looks at the next part of the connections and ends the idle ones; after a shorter time while
+    /// room is short. Their readers notice and have them removed.
     pub fn end_idle(
         &mut self,
         now: Instant,
@@ -198,11 +208,11 @@ impl Connections {
         }
     }
 
-    /// How long a connection may wait.
+    /// How long a connection may be idle.
     fn patience(&self, connection: &Connection, is_trusted: impl Fn(IpAddr) -> bool) -> Duration {
-        if self.crowd.is_short(connection.flow.peer.ip(), is_trusted) {
+        if self.open.is_short(connection.flow.peer.ip(), is_trusted) {
             self.limits.idle_timeout_short
-        } else if connection.has_spoken() {
+        } else if connection.has_sent_message() {
             self.limits.idle_timeout
         } else {
             self.limits.message_timeout
@@ -225,12 +235,11 @@ impl Connections {
     /// Whether nothing waits for [`Connections::flush`].
     #[must_use]
     pub fn is_flushed(&self) -> bool {
-        self.chains.is_empty() && self.written_to.is_empty()
+        self.links.is_empty() && self.written_to.is_empty()
     }
 
     /// Notes that the outbox's message `index` goes to a connection of ours.
     pub fn gather(&mut self, index: usize, flow: &Flow, counters: &CoreCounters) {
-        let link = self.chains.len() as u32;
         let Some(entry) = self
             .by_name
             .get_mut(&flow.connection)
@@ -239,21 +248,22 @@ impl Connections {
             counters.stream_messages_dropped.add(1);
             return;
         };
-        self.chains.push(Link {
+        let link = LinkId(self.links.len() as u32);
+        self.links.push(Link {
             transmit: index as u32,
-            next: NONE,
+            next: None,
         });
-        if entry.first == NONE {
-            entry.first = link;
+        entry.chain = if let Some((first, last)) = entry.chain {
+            self.links[last.index()].next = Some(link);
+            Some((first, link))
+        } else {
             self.written_to.push(flow.connection);
-        } else if let Some(last) = self.chains.get_mut(entry.last as usize) {
-            last.next = link;
-        }
-        entry.last = link;
+            Some((link, link))
+        };
     }
 
-    /// Writes the gathered messages, connection by connection. `stalled` is told the connections
-    /// that [`Connection::drain`] has to be called for.
+    /// Writes the gathered messages, connection by connection. Calls `stalled` for each connection
+    /// that [`Connection::drain`] has to be started for.
     pub fn flush(
         &mut self,
         outbox: &Outbox,
@@ -268,40 +278,50 @@ impl Connections {
                 );
                 continue;
             };
-            let first = std::mem::replace(&mut entry.first, NONE);
-            entry.last = NONE;
-            write_chain(
-                &entry.connection,
-                &self.chains,
-                first,
-                outbox,
-                counters,
-                &mut stalled,
-            );
+            let first = entry.chain.take().map(|(first, _)| first);
+            let chain = Chain {
+                links: &self.links,
+                next: first,
+            };
+            write_chain(&entry.connection, chain, outbox, counters, &mut stalled);
         }
-        self.chains.clear();
+        self.links.clear();
+    }
+}
+
+/// The messages for one connection, as indexes of the outbox's transmits.
+#[derive(Clone, Copy, Debug)]
+struct Chain<'a> {
+    links: &'a [Link],
+    next: Option<LinkId>,
+}
+
+impl Iterator for Chain<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let link = self.links[self.next?.index()];
+        self.next = link.next;
+        Some(link.transmit as usize)
     }
 }
 
 fn write_chain(
     connection: &Rc<Connection>,
-    chains: &[Link],
-    first: u32,
+    mut chain: Chain<'_>,
     outbox: &Outbox,
     counters: &CoreCounters,
     stalled: &mut impl FnMut(&Rc<Connection>),
 ) {
-    let mut next = chains.get(first as usize);
-    while next.is_some() {
+    while chain.next.is_some() {
         let mut pieces: SmallVec<[IoSlice<'_>; PIECES_MAX]> = SmallVec::new();
         let mut messages = 0;
-        while let Some(link) = next.filter(|_| pieces.len() + 2 <= PIECES_MAX) {
-            if let Some(transmit) = outbox.transmits.get(link.transmit as usize) {
-                let found = outbox.pieces(transmit).into_iter();
-                pieces.extend(found.filter(|piece| !piece.is_empty()).map(IoSlice::new));
-                messages += 1;
-            }
-            next = chains.get(link.next as usize);
+        while pieces.len() + 2 <= PIECES_MAX
+            && let Some(index) = chain.next()
+        {
+            let found = outbox.pieces(&outbox.transmits[index]).into_iter();
+            pieces.extend(found.filter(|piece| !piece.is_empty()).map(IoSlice::new));
+            messages += 1;
         }
         match connection.write(&pieces) {
             Written::All | Written::Queued => counters.stream_messages_sent.add(messages),

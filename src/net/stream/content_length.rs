@@ -15,10 +15,10 @@ use crate::sip::framing;
 use crate::sip::framing::Frame;
 
 /// Two lone CRLFs this close together are one keepalive that was split on its way; further apart
-/// they are two of the single kind, which want no answer.
+/// they are two of the single kind, which want no response.
 const SPLIT_PING: Duration = Duration::from_secs(2);
-/// What is added to a message that has begun before it is looked at again, at least: most are whole
-/// then, and little is copied that belongs to the next.
+/// The least that is added to an incomplete message before it is parsed again: most messages are
+/// complete then, and little of the next one is copied.
 const STEP_OCTETS: usize = 1024;
 
 /// The receiving half of a stream whose messages say how long they are (RFC 3261 §18.3).
@@ -27,7 +27,7 @@ pub(super) struct ContentLengthFraming {
     /// The beginning of an incomplete message.
     begun: Vec<u8>,
     begun_at: Option<Instant>,
-    /// When the last thing on the stream was half a keepalive.
+    /// When a lone CRLF, perhaps half a keepalive, was the last thing on the stream.
     half_ping_at: Option<Instant>,
     limits: framing::Limits,
     timeout: Duration,
@@ -49,8 +49,8 @@ impl ContentLengthFraming {
         }
     }
 
-    /// Adds to what has begun, not much more than it needs to become whole; what is left of
-    /// `fresh`.
+    /// Adds octets to the incomplete message, not many more than it needs to become whole; returns
+    /// the rest of `fresh`.
     fn go_on<'a>(
         &mut self,
         fresh: &'a [u8],
@@ -79,7 +79,8 @@ impl ContentLengthFraming {
         }
     }
 
-    /// Hands on what is whole at the front; how many octets that was.
+    /// Hands on the message or keepalive at the front; returns its octets, None if it is
+    /// incomplete.
     fn cut(
         &mut self,
         octets: &[u8],

@@ -1,5 +1,5 @@
 //! SIP over streams: what a stream transport must offer ([`StreamListener`], [`StreamTransport`],
-//! [`Framing`]), and what is the same for all of them ([`connection`], [`connections`]).
+//! [`Framing`]), and what they have in common ([`connection`], [`connections`]).
 //!
 //! A stream transport is one file beside [`tcp`]; nothing outside this folder knows which one a
 //! connection has.

@@ -29,9 +29,9 @@ use crate::sip::Transport;
 
 /// A listening TCP socket.
 #[derive(Debug)]
-pub struct TcpPort(TcpListener);
+pub struct TcpAcceptor(TcpListener);
 
-impl TcpPort {
+impl TcpAcceptor {
     /// Takes over a listening socket. Must run inside the executor that will wait on it.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl TcpPort {
     }
 }
 
-impl StreamListener for TcpPort {
+impl StreamListener for TcpAcceptor {
     fn accept(&self) -> LocalBoxFuture<'_, io::Result<Option<Box<dyn StreamTransport>>>> {
         self.accept().boxed_local()
     }
@@ -127,7 +127,7 @@ impl StreamTransport for TcpTransport {
     }
 
     fn close(&mut self) {
-        // An error only says that the peer was faster.
+        // An error only means that the peer closed first.
         let _ = SockRef::from(&self.descriptor()).shutdown(Shutdown::Both);
     }
 }

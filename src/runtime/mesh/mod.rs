@@ -121,6 +121,7 @@ impl Mesh {
     /// Ends a shard's core.
     pub(crate) fn stop(&self, shard: ShardId) {
         let Some(inbox) = self.inbox(shard) else {
+            debug_assert!(false, "shard {} has an inbox", shard.0);
             return;
         };
         inbox.is_stopped.store(true, Ordering::SeqCst);
@@ -130,6 +131,7 @@ impl Mesh {
     /// Drops what waits for a core that has ended, which tells the askers.
     pub(crate) fn close(&self, shard: ShardId) {
         let Some(inbox) = self.inbox(shard) else {
+            debug_assert!(false, "shard {} has an inbox", shard.0);
             return;
         };
         inbox.is_stopped.store(true, Ordering::SeqCst);

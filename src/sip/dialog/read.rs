@@ -1,5 +1,5 @@
-//! Reading what a dialog keeps out of a message: the one Contact, the addresses, the route set.
-//! Each is appended to the dialog's text, and what is needed of it later is found there as spans.
+//! Reads what a dialog keeps of a message: its only Contact, the addresses, the route set. Each is
+//! appended to the dialog's text; later uses find their part of it by spans.
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -27,8 +27,8 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Where `part`, a piece of `text`, lies in it. The text must be below 64 KiB. Empty when it is
-    /// no piece of it.
+    /// The span of `part` within `text`. The text must be below 64 KiB. Empty if `part` is not a
+    /// piece of `text`.
     fn of(part: &[u8], text: &[u8]) -> Self {
         let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
         let is_piece = !part.is_empty()
@@ -72,7 +72,7 @@ fn request_uri(text: &[u8]) -> Option<&[u8]> {
     Some(text.strip_suffix(b"?").unwrap_or(text))
 }
 
-/// Appends the Call-ID. A fold in one is not legal, and would not come back as it came.
+/// Appends the Call-ID. A Call-ID with a fold is not legal, and could not be echoed unchanged.
 pub(super) fn push_call_id(text: &mut Vec<u8>, request: &Message<'_>) -> Result<(), Fault> {
     let call_id = request.call_id();
     if call_id.is_empty() {
@@ -163,8 +163,8 @@ pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<R
         let uri = request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
         match position {
             0 => {
-                // `Record-Route: sip:p;lr` without brackets is not legal, but plain: lr is meant
-                // for the URI.
+                // `Record-Route: sip:p;lr` without brackets is not legal, but clear: lr belongs to
+                // the URI.
                 let is_loose = Uri::parse(uri).is_ok_and(|uri| uri.parameter("lr").is_some())
                     || route.parameters.get("lr").is_some();
                 let first = Span::of(uri, text);
@@ -181,7 +181,7 @@ pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<R
     Ok(routes)
 }
 
-/// Octets a dialog's text will have, or a few more.
+/// Octets of the dialog's text, or a few more.
 pub(super) fn text_octets(request: &Message<'_>, local_tag: &[u8], target: &[u8]) -> usize {
     let address = |name| request.header(name).map_or(0, <[u8]>::len);
     let routes: usize = request

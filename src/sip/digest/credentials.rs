@@ -58,7 +58,7 @@ pub(super) struct Credentials<'a> {
     pub(super) quality: Option<Quality<'a>>,
 }
 
-/// What only responses with a quality of protection have.
+/// Parameters that only a response with qop has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quality<'a> {
     pub(super) count_text: &'a [u8],
@@ -109,14 +109,14 @@ impl<'a> Parameters<'a> {
         (name.len() <= USERNAME_OCTETS_MAX).then_some(name)
     }
 
-    /// Whether they are for that realm.
+    /// Whether the credentials are for that realm.
     pub(super) fn is_for(&self, realm: &str) -> bool {
         self.realm
             .is_some_and(|value| unescape(value).eq(realm.bytes()))
     }
 
-    /// The credentials when all is there and follows the grammar. Whether qop may be absent is for
-    /// the caller to say.
+    /// The credentials, if they are complete and follow the grammar. The caller decides whether qop
+    /// may be absent.
     pub(super) fn credentials(&self) -> Option<Credentials<'a>> {
         let (algorithm, session) = self.algorithm()?;
         self.username?;
@@ -149,7 +149,7 @@ impl<'a> Parameters<'a> {
         is_known.then_some(quality)
     }
 
-    /// None when the parameter was there before, or is larger than we take.
+    /// None if the parameter is repeated, or longer than its limit.
     fn set(&mut self, name: &[u8], value: &'a [u8]) -> Option<()> {
         let (slot, octets_max) = match name.to_ascii_lowercase().as_slice() {
             b"username" => (&mut self.username, 2 * USERNAME_OCTETS_MAX),
@@ -174,9 +174,9 @@ impl Quality<'_> {
 }
 
 impl Credentials<'_> {
-    /// The response of somebody who knows the secret (RFC 7616 §3.4.1). A session is bound to the
-    /// nonce and cnonce of this request, as none is kept; a client that changes its cnonce within a
-    /// session is challenged once more.
+    /// The response that the secret gives (RFC 7616 §3.4.1). No session is kept: it is bound to the
+    /// nonce and cnonce of this request; a client that changes its cnonce within a session is
+    /// challenged once more.
     pub(super) fn expected_response(&self, secret: &Secret, method: &[u8], body: &[u8]) -> HexHash {
         let hash = |parts: &[&[u8]]| hash(self.algorithm, parts);
         let request = if self.integrity {
@@ -226,7 +226,7 @@ fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
-/// The octets a quoted string means (RFC 3261 §25.1).
+/// The octets that a quoted string stands for (RFC 3261 §25.1).
 fn unescape(quoted: &[u8]) -> impl Iterator<Item = u8> {
     let mut escaped = false;
     quoted.iter().copied().filter(move |&octet| {
@@ -235,7 +235,7 @@ fn unescape(quoted: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Eight hexadecimal digits by the grammar; some write fewer.
+/// The grammar asks for eight hexadecimal digits; some phones write fewer.
 fn nonce_count(text: &[u8]) -> Option<u32> {
     if text.is_empty() || text.len() > 8 {
         return None;

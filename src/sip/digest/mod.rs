@@ -6,7 +6,7 @@
 //! once then. Not served: `userhash`.
 //!
 //! An unknown user takes the path of a known one with a wrong password, and every comparison of a
-//! secret takes the same time, so that nobody learns which users exist.
+//! secret takes the same time, so that response times do not tell which users exist.
 
 mod credentials;
 mod hash;
@@ -32,7 +32,8 @@ use hash::HexHash;
 use nonce::NonceId;
 use nonce::NonceKey;
 
-/// How far the times of two shards may lie apart: a nonce from that near a future is taken.
+/// The most that the clocks of two shards may differ: a nonce issued this far in the future is
+/// accepted.
 const SKEW_MAX: Duration = Duration::from_secs(1);
 
 /// A hash algorithm of RFC 7616.
@@ -55,6 +56,22 @@ impl Algorithm {
     }
 }
 
+/// What a 401 asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Challenge<'a> {
+    /// The protection space; without control characters.
+    pub realm: &'a str,
+    /// The algorithms offered, most preferred first.
+    pub algorithms: &'a [Algorithm],
+    /// Whether only the nonce was at fault: the phone may repeat with a new one without asking for
+    /// the password again.
+    pub is_stale: bool,
+    /// Time since the server's epoch.
+    pub uptime: Duration,
+    /// Makes two nonces of one instant differ.
+    pub salt: u32,
+}
+
 /// Why a request is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
@@ -71,24 +88,24 @@ pub enum Denied {
     Malformed,
 }
 
-/// What a realm knows of its users.
+/// The users of a realm.
 pub trait Realm {
-    /// Its name, as challenges say it.
+    /// Its name, as written in challenges.
     fn name(&self) -> &str;
-    /// What is kept of the password of the user that goes by `username`, unescaped.
+    /// The secret of the user with that `username`, which is unescaped.
     fn secret_of(&self, username: &str) -> Option<&Secret>;
     /// Whether a host names the realm's domain, as the `uri` of credentials may.
     fn is_named(&self, host: &str) -> bool;
 }
 
-/// The keys and limits of a server's challenges; the same on every shard, so that any of them can
-/// verify.
+/// The keys and limits of a server's challenges. All shards have equal ones, so that any of them
+/// can verify.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     nonce_key: NonceKey,
     nonce_life: Duration,
     allows_rfc2069: bool,
-    /// The secret of everybody who is not there.
+    /// The secret that an unknown user is verified against.
     nobody: Secret,
 }
 
@@ -114,47 +131,30 @@ impl Authenticator {
         }
     }
 
-    /// Appends the WWW-Authenticate header lines of a 401, one per algorithm, most preferred first.
-    /// `uptime` is the time since the server's epoch, `salt` makes two nonces of one instant
-    /// differ. `realm` must be without control characters.
-    pub fn write_challenge(
-        &self,
-        out: &mut Vec<u8>,
-        realm: &str,
-        algorithms: &[Algorithm],
-        stale: bool,
-        uptime: Duration,
-        salt: u32,
-    ) {
-        let nonce = self.nonce_key.write(NonceId::new(uptime, salt), realm);
-        for algorithm in algorithms {
+    /// Appends the WWW-Authenticate header lines of a 401, one per algorithm.
+    pub fn write_challenge(&self, out: &mut Vec<u8>, challenge: &Challenge<'_>) {
+        let nonce = self.nonce_of(challenge);
+        for algorithm in challenge.algorithms {
             out.extend_from_slice(b"WWW-Authenticate: Digest realm=\"");
-            write_quotable(out, realm);
+            write_quotable(out, challenge.realm);
             out.extend_from_slice(b"\", nonce=\"");
             out.extend_from_slice(&nonce);
             out.extend_from_slice(b"\", qop=\"auth\", algorithm=");
             out.extend_from_slice(algorithm.token().as_bytes());
-            if stale {
+            if challenge.is_stale {
                 out.extend_from_slice(b", stale=true");
             }
             out.extend_from_slice(b"\r\n");
         }
     }
 
-    /// The same as short as it can be: MD5 is what a challenge without algorithm means.
-    pub fn write_short_challenge(
-        &self,
-        out: &mut Vec<u8>,
-        realm: &str,
-        algorithms: &[Algorithm],
-        stale: bool,
-        uptime: Duration,
-        salt: u32,
-    ) {
-        let nonce = self.nonce_key.write(NonceId::new(uptime, salt), realm);
-        for algorithm in algorithms {
+    /// Appends these header lines in their shortest spelling. A challenge without an algorithm
+    /// means MD5.
+    pub fn write_short_challenge(&self, out: &mut Vec<u8>, challenge: &Challenge<'_>) {
+        let nonce = self.nonce_of(challenge);
+        for algorithm in challenge.algorithms {
             out.extend_from_slice(b"WWW-Authenticate:Digest realm=\"");
-            write_quotable(out, realm);
+            write_quotable(out, challenge.realm);
             out.extend_from_slice(b"\",nonce=\"");
             out.extend_from_slice(&nonce);
             out.extend_from_slice(b"\",qop=\"auth\"");
@@ -162,14 +162,20 @@ impl Authenticator {
                 out.extend_from_slice(b",algorithm=");
                 out.extend_from_slice(algorithm.token().as_bytes());
             }
-            if stale {
+            if challenge.is_stale {
                 out.extend_from_slice(b",stale=true");
             }
             out.extend_from_slice(b"\r\n");
         }
     }
 
-    /// The user name that the credentials for a realm give, unescaped and unproved.
+    #[inline]
+    fn nonce_of(&self, challenge: &Challenge<'_>) -> [u8; nonce::NONCE_LETTERS] {
+        let id = NonceId::new(challenge.uptime, challenge.salt);
+        self.nonce_key.write(id, challenge.realm)
+    }
+
+    /// The user name in the credentials for a realm, unescaped and not yet proved.
     #[must_use]
     pub fn claimed_user(request: &Message<'_>, realm: &str) -> Option<String> {
         select(request, realm).ok()?.user()
@@ -219,14 +225,14 @@ impl Authenticator {
     }
 
     /// The salt of the nonce in the request's Authorization, when that nonce is one of ours for
-    /// `realm` and within its life; whether the response is right is not asked.
+    /// `realm` and within its life; the response is not checked.
     #[must_use]
     pub fn salt_of(&self, request: &Message<'_>, realm: &str, uptime: Duration) -> Option<u32> {
         let nonce = select(request, realm).ok()?.nonce?;
         self.fresh_nonce(nonce, realm, uptime).map(|id| id.salt)
     }
 
-    /// The nonce, when it is one of ours for that realm and within its life.
+    /// The nonce, if it is one of ours for that realm and within its life.
     fn fresh_nonce(&self, nonce: &[u8], realm: &str, uptime: Duration) -> Option<NonceId> {
         let (nonce, is_ours) = self.nonce_key.read(nonce, realm)?;
         let issued = Duration::from_micros(nonce.issued_micros);
@@ -236,7 +242,7 @@ impl Authenticator {
     }
 }
 
-/// The user that the request's first credentials name, of any realm, right or wrong.
+/// The user name in the request's first credentials, of any realm, proved or not.
 #[must_use]
 pub fn named_user(request: &Message<'_>) -> Option<String> {
     let values = request.headers(HeaderName::Authorization);
@@ -259,8 +265,8 @@ fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Deni
     Err(denied)
 }
 
-/// Whether the credentials' uri means what the Request-URI means: the same octets, or the user of
-/// Request-URI or To, or none, at the same host or at a name of the realm's domain. Port and
+/// Whether the credentials' uri means the Request-URI: equal octets; or the user of the Request-URI
+/// or To, or no user, at the Request-URI's host or a name of the realm's domain. Port and
 /// parameters may differ, because proxies and phones add and drop them; in a dialog the Request-URI
 /// is our Contact, and phones go on to write the address of record (W:A7.5).
 fn is_aimed_at(uri: &[u8], request: &Message<'_>, realm: &impl Realm) -> bool {

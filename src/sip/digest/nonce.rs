@@ -23,7 +23,7 @@ const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 const _: () = assert!(NONCE_OCTETS.is_multiple_of(3));
 
-/// A nonce's own part: what makes it another than all others. Ordered by the time of issue.
+/// The part of a nonce that makes it unique. Ordered by the time of issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NonceId {
     /// Microseconds since the server's epoch.
@@ -31,7 +31,7 @@ pub(super) struct NonceId {
     pub(super) salt: u32,
 }
 
-/// Makes nonces and tells ours from others.
+/// Makes nonces and recognises our own.
 #[derive(Clone, Debug)]
 pub(super) struct NonceKey(Hmac<Sha256>);
 
@@ -73,8 +73,8 @@ impl NonceKey {
         to_letters(&octets)
     }
 
-    /// Reads a nonce, and whether it is one of ours for that realm. None when it does not even look
-    /// like one.
+    /// Reads a nonce, and says whether it is one of ours for that realm. None if it does not have a
+    /// nonce's form.
     pub(super) fn read(&self, nonce: &[u8], realm: &str) -> Option<(NonceId, Choice)> {
         let octets = from_letters(nonce)?;
         let (clear, mac) = octets.split_at_checked(ISSUED_OCTETS + SALT_OCTETS)?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::nonce::NonceId;
 
-/// Counts below the highest that are told apart, because datagrams overtake each other.
+/// Counts below the highest that are remembered one by one, because datagrams overtake each other.
 const WINDOW_COUNTS: u32 = 64;
 
 /// The nonce counts seen, a window of 64 per nonce (W:A7.4); bounded, the oldest nonce is forgotten
@@ -19,7 +19,7 @@ pub struct ReplayWindows {
     nonces_max: usize,
     /// Ordered by the time of issue.
     windows_by_nonce: BTreeMap<NonceId, Window>,
-    /// The latest forgotten nonce. Whatever was issued before it may have been forgotten as well.
+    /// The latest forgotten nonce. Nonces issued before it may have been forgotten as well.
     floor: Option<NonceId>,
 }
 
@@ -42,8 +42,8 @@ impl ReplayWindows {
         }
     }
 
-    /// Takes a nonce's count: true when it was not used before, as far as is remembered. The nonce
-    /// must be one of ours and the response right, or anybody could fill the table.
+    /// Takes a nonce's count; true if it was not used before, as far as is remembered. The nonce
+    /// must be one of ours and the response right: otherwise any peer could fill the table.
     pub(super) fn take(&mut self, nonce: NonceId, count: u32) -> bool {
         if let Some(window) = self.windows_by_nonce.get_mut(&nonce) {
             return window.take(count);

@@ -1,4 +1,4 @@
-//! What is kept of a password.
+//! The secret that is kept instead of a password.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use subtle::ConstantTimeEq;
 use super::Algorithm;
 use super::hash::hash;
 
-/// H(user:realm:password) for each algorithm, so that no password stays in memory. As good as the
-/// password within its realm, so it never prints.
+/// H(user:realm:password) for each algorithm, so that no password stays in memory. Within its realm
+/// it is worth as much as the password, so it is never printed.
 #[derive(Clone)]
 pub struct Secret {
     md5: [u8; 32],
@@ -39,14 +39,14 @@ impl Secret {
         secret
     }
 
-    /// Whether `password` is the one, in constant time (for HTTP, W:D1.8).
+    /// Whether `password` is the user's, in constant time (for HTTP, W:D1.8).
     #[must_use]
     pub fn matches(&self, user: &str, realm: &str, password: &str) -> bool {
         let other = Self::new(user, realm, password);
         (self.md5.ct_eq(&other.md5) & self.sha256.ct_eq(&other.sha256)).into()
     }
 
-    /// The digits that stand for user, realm and password.
+    /// The hash of user, realm and password in hexadecimal digits.
     pub(super) fn of(&self, algorithm: Algorithm) -> &[u8] {
         match algorithm {
             Algorithm::Md5 => &self.md5,

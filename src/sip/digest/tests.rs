@@ -108,14 +108,14 @@ fn challenge(
     salt: u32,
 ) -> String {
     let mut out = Vec::new();
-    authenticator.write_challenge(
-        &mut out,
+    let challenge = Challenge {
         realm,
-        &[Algorithm::Sha256, Algorithm::Md5],
-        stale,
+        algorithms: &[Algorithm::Sha256, Algorithm::Md5],
+        is_stale: stale,
         uptime,
         salt,
-    );
+    };
+    authenticator.write_challenge(&mut out, &challenge);
     String::from_utf8(out).unwrap()
 }
 

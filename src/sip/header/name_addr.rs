@@ -15,12 +15,11 @@ pub struct NameAddr<'a> {
     pub uri: &'a [u8],
     /// Parameters of the header, not of the URI.
     pub parameters: Parameters<'a>,
-    /// The parameters are a tag, in which nothing needs a closer look, and nothing else: what nearly
-    /// everybody sends.
+    /// Whether the parameters are one plain tag and nothing else, as in nearly all messages.
     has_lone_tag: bool,
 }
 
-/// What stands in front of a lone tag.
+/// The text in front of a lone tag.
 const TAG: &[u8] = b";tag=";
 
 impl<'a> NameAddr<'a> {
@@ -32,7 +31,7 @@ impl<'a> NameAddr<'a> {
         Self::parse_trimmed(octets::trim(value))
     }
 
-    /// The same for a value without white space around it.
+    /// Reads a value that has no white space around it.
     pub(crate) fn parse_trimmed(value: &'a [u8]) -> Option<Self> {
         let mut at = 0;
         loop {
@@ -130,13 +129,13 @@ impl<'a> NameAddr<'a> {
     }
 }
 
-/// Whether all that is in a value from `at` on is one tag of plain octets.
+/// Whether the value from `at` on is one tag of plain octets and nothing else.
 #[inline]
 fn is_lone_tag(value: &[u8], at: usize) -> bool {
     value[at..].starts_with(TAG) && octets::is_plain_value(value, at + TAG.len())
 }
 
-/// A scheme, a colon, something.
+/// A scheme, a colon, and something behind it.
 #[inline]
 fn has_scheme(text: &[u8]) -> bool {
     if let Some(rest) = text.strip_prefix(b"sip:") {

@@ -82,7 +82,7 @@ pub(crate) fn all_in(class: &Class, text: &[u8]) -> bool {
     skip_class(class, text, 0) == text.len()
 }
 
-/// Whether it is a token: at least one octet, all of the class.
+/// Whether the text is a token: at least one octet, all of the class.
 #[inline]
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && all_in(&TOKEN, text)
@@ -94,8 +94,8 @@ pub(crate) const fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Whether it can be one word: no space, no tab (one of them is in every fold), no NUL, which
-/// behind a backslash gets this far (W:E1.2) and would not come back in an answer.
+/// Whether the text can be one word: no space, no tab (every fold has one of them), no NUL. A NUL
+/// behind a backslash gets this far (W:E1.2) and could not be echoed in a response.
 #[inline]
 pub(crate) fn is_one_word(text: &[u8]) -> bool {
     let is_suspect = find(text, 0, |octets| octets.up_to(b' ')) < text.len();
@@ -198,7 +198,7 @@ pub(crate) fn skip_uri(text: &[u8], at: usize) -> usize {
     })
 }
 
-/// [`skip_class`] for what stands for itself in a quoted string.
+/// [`skip_class`] for the octets that stand for themselves in a quoted string.
 #[inline]
 fn skip_plain_quoted(text: &[u8], at: usize) -> usize {
     find(text, at, |octets| {
@@ -257,7 +257,7 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
-    /// The next octet, which stays.
+    /// The next octet, without taking it.
     #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
@@ -310,7 +310,7 @@ impl<'a> Cursor<'a> {
         Some(taken)
     }
 
-    /// Takes white space; whether there was any.
+    /// Takes white space; true if there was any.
     #[inline]
     pub(crate) fn skip_blanks(&mut self) -> bool {
         let before = self.rest.len();
@@ -334,11 +334,11 @@ pub(crate) fn without_quotes(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A number of decimal digits alone, at least one. Saturates, so that the caller's limit decides
-/// about giants.
+/// A number of decimal digits alone, at least one. Saturates, so that the caller's limit refuses
+/// numbers that are too large.
 #[inline]
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
-    /// Digits of which no number overflows.
+    /// So many digits never overflow.
     const SAFE_DIGITS: usize = 19;
     let (front, rest) = text.split_at(text.len().min(SAFE_DIGITS));
     let mut value = 0;

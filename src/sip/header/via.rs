@@ -1,4 +1,4 @@
-//! Via: where a message has been and where its answer goes (RFC 3261 §20.42, RFC 3581).
+//! Via: the path of a request and of its responses (RFC 3261 §20.42, RFC 3581).
 
 use crate::sip::header::Parameters;
 use crate::sip::header::octets;
@@ -16,22 +16,22 @@ pub struct Via<'a> {
     pub port: Option<u16>,
     /// `branch`, when there is one.
     pub branch: Option<&'a [u8]>,
-    /// `;rport` is there without a value, so the answer goes to the source port (RFC 3581).
+    /// `;rport` is present without a value: the response goes to the source port (RFC 3581).
     pub wants_rport: bool,
     /// All parameters.
     pub parameters: Parameters<'a>,
 }
 
 impl<'a> Via<'a> {
-    /// The first entry of a Via value. Stricter than the other decoders, because answers are routed
-    /// by it: an empty entry or parameter makes it unreadable (W:E1.14).
+    /// The first entry of a Via value. Stricter than the other decoders, because responses are
+    /// routed by it: an empty entry or parameter makes it unreadable (W:E1.14).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         Self::parse_entry(value).map(|(via, _)| via)
     }
 
-    /// Whether `rport` is there at all. A value does not belong into a request, but who writes one
-    /// knows that its answers come to the port it sends from.
+    /// Whether `rport` is present at all. A request must not give it a value, but a phone that does
+    /// so expects responses at the port it sends from.
     #[must_use]
     pub fn has_rport(&self) -> bool {
         self.wants_rport || self.parameters.get("rport").is_some()
@@ -43,8 +43,8 @@ impl<'a> Via<'a> {
         Self::read_entry(value, true)
     }
 
-    /// The same for the Via of a response, which is ours with what others added: empty parameters are
-    /// passed over.
+    /// Reads the Via of a response, which is our own with parameters that other elements added:
+    /// empty parameters are skipped.
     pub(crate) fn parse_returned(value: &'a [u8]) -> Option<(Self, usize)> {
         Self::read_entry(value, false)
     }
@@ -101,7 +101,7 @@ impl<'a> Via<'a> {
     }
 }
 
-/// Whether it is that name in any case; nearly everybody writes small letters.
+/// Whether it is that name, in any case. Nearly all peers write lower case.
 #[inline]
 fn is_named(text: &[u8], name: &[u8]) -> bool {
     text == name || text.eq_ignore_ascii_case(name)
@@ -110,7 +110,7 @@ fn is_named(text: &[u8], name: &[u8]) -> bool {
 /// `SIP / 2.0 / UDP` and the white space behind it; returns the transport.
 #[inline]
 fn sent_protocol<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    // What nearly everybody writes.
+    // The usual spelling.
     for known in [b"SIP/2.0/UDP ", b"SIP/2.0/TCP "] {
         if let Some(found) = cursor.take_known(known) {
             cursor.skip_blanks();

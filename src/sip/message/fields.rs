@@ -1,4 +1,4 @@
-//! The header fields of one message as spans, and where the first of each name is.
+//! The header fields of one message as spans, and the first field of each name.
 
 use memchr::memrchr;
 
@@ -44,14 +44,14 @@ pub(super) struct Fields {
     spans: [Span; FIELDS_INLINE],
     /// How many of the places are taken.
     count: usize,
-    /// Those that found no place.
+    /// Fields beyond the inline places.
     spilled: Vec<Field>,
     //
     // By name.
     //
     /// The number of the first field of each name, or [`ABSENT`].
     first: [u16; HeaderName::COUNT],
-    /// Bit n: the header with discriminant n is there again.
+    /// Bit n: the header with discriminant n is repeated.
     repeated: u64,
 }
 
@@ -122,7 +122,7 @@ impl Fields {
         self.repeated & (1 << name as u8) != 0
     }
 
-    /// The first header that is there twice though it must not be (W:A5.4).
+    /// The first header that is repeated though it must not be (W:A5.4).
     #[inline]
     pub(super) fn repeated_single(&self) -> Option<HeaderName> {
         if self.repeated & HeaderName::SINGLE == 0 {

@@ -1,6 +1,5 @@
-//! Telling the header lines of a head apart: the one place that knows line ends and folds, for
-//! messages and for framing, so that both always agree on where a header ends (W:A5.1, E2.6,
-//! E2.12).
+//! Splits a head into header lines: the one place that knows line ends and folds, for messages and
+//! for framing, so that both always agree on where a header ends (W:A5.1, E2.6, E2.12).
 
 use memchr::memchr;
 
@@ -55,7 +54,7 @@ impl<'a> Lines<'a> {
         self.at
     }
 
-    /// Goes on at `at`, where a line starts.
+    /// Continues at `at`, where a line starts.
     pub(crate) fn skip_to(&mut self, at: usize) {
         self.at = at;
     }
@@ -77,7 +76,7 @@ impl<'a> Lines<'a> {
     /// of a line.
     pub(crate) fn next(&mut self) -> Option<Line> {
         let start = self.at;
-        // How nearly all heads end, short of what a search costs.
+        // Nearly all heads end so; comparing is cheaper than a search.
         if self.bytes.get(start..)?.starts_with(b"\r\n") {
             self.at += 2;
             self.is_complete = true;
@@ -146,7 +145,8 @@ impl Line {
     }
 }
 
-/// A line like nearly all lines: a name we know, a colon, perhaps a space, a value, CRLF, no fold.
+/// A line as nearly all lines are: a name we know, a colon, perhaps a space, a value, CRLF, no
+/// fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlainLine<'a> {
     pub(crate) name: HeaderName,
@@ -160,7 +160,7 @@ impl<'a> PlainLine<'a> {
     /// plain line, later.
     #[inline(always)]
     pub(crate) fn read(text: &'a [u8]) -> Option<Self> {
-        // The end first, by itself: where the next line starts does not wait for this one's name.
+        // The end first, so that finding the next line does not wait for this line's name.
         let (line, rest) = text.split_at(find(text, 0, may_end_a_line));
         let behind = rest.strip_prefix(b"\r\n")?;
         let (front, _) = Block::split_first(text)?;

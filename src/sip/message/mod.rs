@@ -3,11 +3,12 @@
 //!
 //! Guarantees: linear time, at most [`HEADERS_MAX`] headers, no allocation for messages of up to 40
 //! headers, never a panic. A message whose start line and header lines can be told apart always
-//! gives a view; what is wrong inside is its [`Message::fault`], so that the receiver can answer
+//! gives a view; what is wrong inside is its [`Message::fault`], so that the receiver can respond
 //! 400 with the headers that are intact (W:A1.1).
 //!
-//! Reading is strict where an answer is routed (start line, Via, CSeq, lengths) and where addresses
-//! would be guessed (From, To, Contact); everything else is left to the decoder that wants it.
+//! Reading is strict where a response is routed (start line, Via, CSeq, lengths) and where
+//! addresses would be guessed (From, To, Contact); everything else is left to the decoder that
+//! wants it.
 
 mod fields;
 pub(crate) mod lines;
@@ -65,7 +66,7 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// Reads a message. `Err` means it is not SIP at all, or not even the header lines can be told
-    /// apart: drop it (datagram) or close (stream), there is nobody to answer. Line ends in front
+    /// apart: drop it (datagram) or close (stream): no response can be written. Line ends in front
     /// of the message are skipped.
     pub fn parse(bytes: &'a [u8], framing: Framing) -> Result<Self, Fault> {
         read::message(bytes, framing)
@@ -77,8 +78,8 @@ impl<'a> Message<'a> {
         self.fault
     }
 
-    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there. Of
-    /// several the first is answered.
+    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there. If one
+    /// is repeated, the first counts.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
         const NEEDED: [HeaderName; 5] = [
@@ -97,7 +98,7 @@ impl<'a> Message<'a> {
         self.start_line
     }
 
-    /// The method of a request or, from CSeq, of the request a response answers.
+    /// The method of a request; for a response the method of its request, from CSeq.
     #[must_use]
     pub fn method(&self) -> Method<'a> {
         match (self.start_line, self.cseq) {

@@ -1,15 +1,15 @@
-//! A plain 200 to a NOTIFY, read by what names its transaction alone: of the answers to a fan-out
-//! nearly all are of this shape, and nothing else of them matters.
+//! A plain 200 to a NOTIFY, of which only the headers that name its transaction are read. Nearly
+//! all responses to a fan-out have this shape, and nothing else in them matters.
 //!
 //! Not a parser: whatever is not exactly the common shape (folds, compact names, several Vias, a
 //! Contact, a body, another status or method) is left to
-//! [`Message::parse`](super::Message::parse), which reads all and judges all. What is read here,
-//! it reads the same (`tests/parse/answers.rs`).
+//! [`Message::parse`](super::Message::parse), which reads and checks everything, and reads a plain
+//! 200 as this does (`tests/parse/answers.rs`).
 
 use crate::sip::header::octets;
 use crate::sip::message::lines::next_control;
 
-/// What a plain 200 says about the NOTIFY it answers.
+/// The NOTIFY that a plain 200 responds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainResponse<'a> {
     /// The branch of its one Via.
@@ -29,7 +29,7 @@ const TO: u8 = 4;
 const CALL_ID: u8 = 8;
 const CSEQ: u8 = 16;
 const LENGTH: u8 = 32;
-/// Any number of those that mean nothing in an answer.
+/// Headers without meaning in a response; there may be any number.
 const HARMLESS: u8 = 0;
 
 impl<'a> PlainResponse<'a> {
@@ -40,9 +40,9 @@ impl<'a> PlainResponse<'a> {
         Some(Self::read_front(bytes)?.answer)
     }
 
-    /// Reads the plain 200 at the front of a stream, and how many octets it has; None when there is
-    /// anything else, or only a part of one. Like everything on a stream it must say how long it is
-    /// (RFC 3261 §18.3).
+    /// Reads the plain 200 at the front of a stream, and how many octets it has; None if there is
+    /// anything else, or only a part of one. On a stream it must have a Content-Length (RFC 3261
+    /// §18.3).
     #[must_use]
     pub fn cut(stream: &'a [u8]) -> Option<(Self, usize)> {
         let front = Self::read_front(stream)?;
@@ -57,7 +57,7 @@ impl<'a> PlainResponse<'a> {
         loop {
             let line = take_line(&mut rest)?;
             let Some(first) = line.first() else { break };
-            // By prefixes whose length the compiler knows: each is one comparison of a word or two.
+            // The prefixes have constant lengths: each is one comparison of a word or two.
             let header = match first {
                 b'V' => {
                     via = line.strip_prefix(b"Via: ")?;
@@ -101,12 +101,12 @@ impl<'a> PlainResponse<'a> {
     }
 }
 
-/// What is at the front of some octets.
+/// A plain 200 at the front of some octets.
 struct Front<'a> {
     answer: PlainResponse<'a>,
     /// How long it is.
     octets: usize,
-    /// Whether it says that nothing follows.
+    /// Whether it has a Content-Length, of 0.
     has_length: bool,
 }
 
@@ -152,7 +152,7 @@ fn read_via(via: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((sent_by, branch?))
 }
 
-/// Whether a text holds nothing of what several Vias, blanks, quotes and IPv6 are written with: no
+/// Whether a text has no octet that separates several Vias, and no blank, quote or IPv6 bracket: no
 /// bracket, and nothing in front of the dash in ASCII. Sixteen octets at once, the last ones twice.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
@@ -165,15 +165,15 @@ fn is_plain(text: &[u8]) -> bool {
     text.last_chunk().is_some_and(are_plain) && chunks.iter().all(are_plain)
 }
 
-/// What stands before the first semicolon, and what behind it.
+/// The text before the first semicolon, and the text behind it.
 #[inline]
 fn split_at_semicolon(text: &[u8]) -> (&[u8], &[u8]) {
     let at = find(text, b';');
     (&text[..at], text.get(at + 1..).unwrap_or_default())
 }
 
-/// Where an octet first stands that is near; the length of the text for nowhere. Looks at eight at
-/// once.
+/// The first place of an octet that is expected to be near; the text's length if there is none.
+/// Compares eight octets at once.
 #[inline]
 fn find(text: &[u8], octet: u8) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);

@@ -1,5 +1,5 @@
-//! Reading a message: one pass over its lines, then the headers that every message is routed and
-//! answered by.
+//! Reads a message: one pass over its lines, then the headers that route every message and its
+//! response.
 
 use memchr::memchr;
 
@@ -22,7 +22,7 @@ use crate::sip::message::lines::PlainLine;
 /// Highest value of Max-Forwards (RFC 3261 §20.22).
 const MAX_FORWARDS_MAX: u64 = 255;
 
-/// Reads a message. Filled in where it will be returned: moving it afterwards would copy the better
+/// Reads a message. The message is filled in at its final place: moving it would copy the better
 /// part of a kilobyte.
 pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fault> {
     let mut parsed = begin(bytes);
@@ -32,7 +32,7 @@ pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fau
     parsed
 }
 
-/// The start line; what is behind it still counts as body.
+/// The start line; until the headers are read, the rest counts as body.
 fn begin(bytes: &[u8]) -> Result<Message<'_>, Fault> {
     let surplus = bytes
         .iter()
@@ -137,7 +137,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// From or To. A tag is there at most once, and not empty (W:E3.1).
+    /// From or To. There is at most one tag, and it is not empty (W:E3.1).
     #[inline]
     fn read_address(&mut self, name: HeaderName) -> Option<NameAddr<'a>> {
         let Some(value) = self.header(name) else {
@@ -201,7 +201,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Cuts off what is behind the body (W:A5.9, E1.8).
+    /// Cuts off surplus octets behind the body (W:A5.9, E1.8).
     #[inline]
     fn cut_body(&mut self, framing: Framing) {
         let available = self.bytes.len() - self.body_at;
@@ -227,7 +227,7 @@ fn is_sound_contact(value: &[u8]) -> bool {
 }
 
 /// Takes plain lines from `at` on as long as there are any and room for them; returns where the
-/// first other line starts. Nearly all lines of nearly all messages go this way.
+/// first other line starts. Nearly all lines of nearly all messages are plain.
 fn take_plain_lines(bytes: &[u8], at: usize, fields: &mut Fields) -> usize {
     let mut rest = &bytes[at..];
     while let Some(line) = PlainLine::read(rest) {

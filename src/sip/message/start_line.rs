@@ -8,7 +8,7 @@ use crate::sip::Uri;
 use crate::sip::header::octets;
 use crate::sip::message::REQUEST_URI_OCTETS_MAX;
 
-/// What a message's first line says.
+/// A message's first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartLine<'a> {
     /// `SUBSCRIBE sip:123@abc.com SIP/2.0`
@@ -29,7 +29,8 @@ pub enum StartLine<'a> {
 
 impl<'a> StartLine<'a> {
     /// Reads a first line without its line end. `Err` when it is no SIP at all; a line that is
-    /// meant as a request but breaks the grammar comes with its fault, so that it can be answered.
+    /// meant as a request but breaks the grammar comes with its fault, so that a response can be
+    /// sent.
     #[inline]
     pub(crate) fn parse(line: &'a [u8]) -> Result<(Self, Option<Fault>), Fault> {
         if line
@@ -88,8 +89,8 @@ fn odd_request_line<'a>(
     ))
 }
 
-/// What is wrong with a Request-URI. Surplus blanks around it are the line's fault, those inside
-/// its own (W:E1.21, E1.22).
+/// What is wrong with a Request-URI. Surplus blanks around it are a fault of the line; blanks
+/// inside it are its own fault (W:E1.21, E1.22).
 fn request_uri_fault(uri: &[u8]) -> Option<Fault> {
     if uri.len() > REQUEST_URI_OCTETS_MAX {
         return Some(Fault::UriTooLong);

@@ -1,4 +1,4 @@
-//! The client side: when to send a request again and when to give up (W:A4.1). A state machine
+//! The client side: when to retransmit a request and when to give up (W:A4.1). A state machine
 //! without a clock or a buffer.
 //!
 //! The schedule is anchored to the first transmission, so a late call does not push the later ones
@@ -17,7 +17,7 @@ use super::TIMER_F;
 pub enum Due {
     /// Send the request again.
     Retransmit,
-    /// Timer F fired: nobody answered, 408 locally.
+    /// Timer F fired without a final response: 408 locally.
     TimedOut,
 }
 
@@ -25,9 +25,9 @@ pub enum Due {
 #[derive(Clone, Copy, Debug)]
 pub struct ClientTransaction {
     started: Instant,
-    /// When Timer E fires, in milliseconds since the start; at or past Timer F it does not count.
+    /// When Timer E fires, in milliseconds since the start; never, if at or past Timer F.
     retransmit_at_ms: u16,
-    /// What Timer E is set to when it fires, in milliseconds.
+    /// Milliseconds that Timer E is set to when it fires.
     interval_ms: u16,
     retransmissions: u8,
 }
@@ -74,7 +74,7 @@ impl ClientTransaction {
         self.started + milliseconds(self.retransmit_at_ms.min(TIMER_F_MS))
     }
 
-    /// What is due at `now`; None when called early. Timer F goes before Timer E.
+    /// The action due at `now`; None if it is too early. Timer F goes before Timer E.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
         let elapsed = now.saturating_duration_since(self.started);
         if elapsed >= TIMER_F {

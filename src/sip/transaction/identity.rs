@@ -1,8 +1,8 @@
-//! What tells one server transaction from another, as octets that can be hashed, stored and
-//! compared (RFC 3261 §17.2.3, §8.2.2.2; W:A4.5, A4.6, A1.4).
+//! The identity of a server transaction, as octets that can be hashed, stored and compared (RFC
+//! 3261 §17.2.3, §8.2.2.2; W:A4.5, A4.6, A1.4).
 //!
-//! Fields are written with their length in front, so no two different requests write the same
-//! octets. What compares without case is written in lower case.
+//! Each field is written with its length in front, so no two different requests write equal octets.
+//! Fields that compare without case are written in lower case.
 
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -15,7 +15,7 @@ use crate::sip::header::list_items;
 /// The magic cookie of a branch made after RFC 3261 §8.1.1.7.
 const BRANCH_COOKIE: &[u8] = b"z9hG4bK";
 
-/// Which rule wrote the octets, so that the rules never match each other's.
+/// The rule that wrote the octets, so that octets of one rule never match those of another.
 #[derive(Clone, Copy)]
 enum Rule {
     Branch = 1,
@@ -41,9 +41,9 @@ pub(super) fn write_transaction(
     true
 }
 
-/// Appends what the copies of one request have in common that came by different paths. False, with
-/// nothing appended, when the request is within a dialog (or has no From or CSeq): it cannot be
-/// merged.
+/// Appends the fields that are equal in all copies of a request that took different paths. False,
+/// with nothing appended, when the request is within a dialog (or has no From or CSeq): it cannot
+/// be merged.
 pub(super) fn write_merge(out: &mut Vec<u8>, request: &Message<'_>, method: Method<'_>) -> bool {
     let (Some(from), Some(to), Some(cseq)) = (request.from(), request.to(), request.cseq()) else {
         return false;

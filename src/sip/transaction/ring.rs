@@ -1,5 +1,6 @@
-//! The place where server transactions keep their octets: a ring of fixed size, and beside it a
-//! queue of records that say what lies where. Oldest first out; no allocation after [`Ring::new`].
+//! The store of the server transactions: a ring of octets of fixed size, and a queue of records
+//! that say where each transaction's octets are. The oldest goes first; no allocation after
+//! [`Ring::new`].
 //!
 //! Invariants: records lie in the ring in the order of the queue, each in one piece; the octets a
 //! record spans belong to it alone. Knows neither SIP nor time beyond what a record carries.
@@ -9,11 +10,11 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Instant;
 
-/// A ring has one record for so many octets. A response to a SUBSCRIBE with its identity is about
-/// 700 octets; a ring full of smaller ones runs out of records before it runs out of octets.
+/// A ring has one record for each so many octets. A response to a SUBSCRIBE with its identity is
+/// about 700 octets; a ring full of smaller ones runs out of records before it runs out of octets.
 const OCTETS_PER_RECORD: usize = 384;
 
-/// What became of a transaction.
+/// The state of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// No response yet.
@@ -29,11 +30,11 @@ pub(super) enum State {
 pub(super) struct Record {
     /// Hash of the transaction's identity.
     pub(super) hash: u64,
-    /// Hash of the merge identity; without meaning when `merge_octets` is 0.
+    /// Hash of the merge identity; meaningless if `merge_octets` is 0.
     pub(super) merge_hash: u64,
     /// Tells this transaction from any other of this process.
     pub(super) ticket: u64,
-    /// When it began or, once answered, was answered.
+    /// When it began; once the final response was stored, when that was.
     pub(super) since: Instant,
     pub(super) state: State,
     pub(super) identity_octets: u32,
@@ -169,8 +170,8 @@ impl Ring {
         Some(self.append(record))
     }
 
-    /// Gives the newest record its response, where it lies. False, and nothing done, when it is not
-    /// of that ticket, not under way, or has no room behind it.
+    /// Appends a response to the newest record in place. False, with nothing changed, if the record
+    /// has another ticket, is not under way, or has no room behind it.
     pub(super) fn answer_newest(&mut self, ticket: u64, response: &[u8], now: Instant) -> bool {
         let room = self.place(response.len());
         let Some(newest) = self.records.back_mut() else {
@@ -181,6 +182,7 @@ impl Ring {
             return false;
         }
         let Some(place) = self.octets.get_mut(end..end + response.len()) else {
+            debug_assert!(false, "room that was found lies in the ring");
             return false;
         };
         place.copy_from_slice(response);
@@ -228,11 +230,15 @@ impl Ring {
     }
 
     fn slice(&self, span: Range<usize>) -> &[u8] {
+        debug_assert!(
+            span.end <= self.octets.len(),
+            "a record's octets lie in the ring"
+        );
         self.octets.get(span).unwrap_or_default()
     }
 
-    /// Where the next so many octets can lie in one piece: behind the newest record, or at the
-    /// start when the end of the ring is too near.
+    /// The offset at which so many octets have room in one piece: behind the newest record, or at
+    /// the start if the end of the ring is too near.
     fn place(&self, octets: usize) -> Option<usize> {
         let (Some(oldest), Some(newest)) = (self.records.front(), self.records.back()) else {
             return (octets <= self.octets.len()).then_some(0);

@@ -1,13 +1,12 @@
-//! The server side: a request seen before gets the same final response again, a request under way
-//! is absorbed, the same request by another path is a loop (W:A4.3, A4.5, A4.6, A1.4).
+//! The server side: a retransmitted request gets its final response again or, while there is none,
+//! is absorbed; a copy of a request by another path is a loop (W:A4.3, A4.5, A4.6, A1.4).
 //!
 //! All transactions of a shard share one ring of octets of fixed size and one index: no timer and
 //! no allocation each. An entry lives for Timer J (32 s) or until the ring needs its place, oldest
 //! first; evictions before their time are counted.
 //!
 //! Invariants: a response goes to a request only when every octet of its identity is the stored
-//! one, whatever the hashes say; an entry under way never makes place for another while it is
-//! within its 32 s.
+//! one, whatever the hashes say; an entry under way is never evicted within its 32 s.
 
 #[allow(
     deprecated,
@@ -56,14 +55,14 @@ const CANCELLABLE: [Method<'static>; 12] = [
     Method::Prack,
 ];
 
-/// What a request is to us.
+/// How a request relates to those seen before.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival<'r> {
     /// Never seen: handle it, then call [`ServerTransactions::complete`] with the response.
     New,
-    /// Seen, not answered yet (or the ACK of an answered INVITE): absorb it.
+    /// Seen, without a final response yet (or the ACK of an INVITE that has one): absorb it.
     UnderWay,
-    /// Seen and answered: send these octets again.
+    /// Seen, with a final response: send these octets again.
     Answered(&'r [u8]),
     /// Same From-tag, Call-ID and CSeq without To-tag, other branch: 482.
     Merged,
@@ -78,7 +77,7 @@ pub struct TransactionKey {
 }
 
 impl TransactionKey {
-    /// Of a request that is not remembered.
+    /// The key of a request that is not remembered.
     const NONE: Self = Self { hash: 0, ticket: 0 };
 }
 
@@ -107,7 +106,7 @@ struct Identity {
 }
 
 impl Identity {
-    /// That of a record, whose octets the caller keeps.
+    /// The identities of a record, whose octets the caller keeps.
     fn of(record: &Record) -> Self {
         Self {
             hash: record.hash,
@@ -203,8 +202,8 @@ impl ServerTransactions {
         self.take_under_way(key);
     }
 
-    /// Whether a CANCEL names a request we remember (RFC 3261 §9.2): 200, else 481 (W:A2.15). Its
-    /// own transaction is another.
+    /// Whether a CANCEL names a request that is remembered (RFC 3261 §9.2): 200, otherwise 481
+    /// (W:A2.15). The CANCEL has a transaction of its own.
     pub fn knows_cancelled(&mut self, cancel: &Message<'_>, now: Instant) -> bool {
         CANCELLABLE.into_iter().any(|method| {
             self.scratch.clear();
@@ -215,7 +214,7 @@ impl ServerTransactions {
         })
     }
 
-    /// Entries that had to make place before their time, or found none.
+    /// Entries that were evicted before their time, or that there was no room for.
     #[must_use]
     pub fn evicted_early(&self) -> u64 {
         self.evicted_early
@@ -270,7 +269,7 @@ impl ServerTransactions {
         !octets.is_empty() && is_live(record, now) && self.ring.merge_identity(record) == octets
     }
 
-    /// What a request is whose transaction is there.
+    /// How a request relates to the record of its transaction.
     fn again(&self, record: &Record, method: Method<'_>) -> Arrival<'_> {
         if method == Method::Ack || record.state == State::UnderWay {
             return Arrival::UnderWay;
@@ -278,8 +277,8 @@ impl ServerTransactions {
         Arrival::Answered(self.ring.response(record))
     }
 
-    /// Takes out the entry a key names, when it still waits for its response. Its identities go to
-    /// the scratch buffer.
+    /// Takes out the entry of a key, if it still waits for its response. Its identities go to the
+    /// scratch buffer.
     fn take_under_way(&mut self, key: TransactionKey) -> Option<Record> {
         let number = *self.numbers_by_hash.get(&key.hash)?;
         let record = *self.ring.get(number)?;
@@ -296,8 +295,9 @@ impl ServerTransactions {
         Some(record)
     }
 
-    /// The same for the request that came last, as nearly every one is when it is answered: its
-    /// response is put behind it. False when it is another, or there is no room there.
+    /// Completes the newest entry in place, without taking it out: nearly every request is the
+    /// newest when its response is ready. False if the key names another entry, or there is no room
+    /// behind it.
     fn answer_newest(&mut self, key: TransactionKey, response: &[u8], now: Instant) -> bool {
         let is_it = |newest: &&Record| newest.ticket == key.ticket && !is_past(newest, now);
         let Some(newest) = self.ring.newest().filter(is_it) else {
@@ -345,8 +345,8 @@ impl ServerTransactions {
         true
     }
 
-    /// Makes the oldest entries go until there is room for so many octets, or enough were looked
-    /// at.
+    /// Evicts the oldest entries until there is room for so many octets, or the limit of a pass is
+    /// reached.
     fn make_room(&mut self, octets: usize, now: Instant) {
         if !self.ring.could_hold(octets) {
             return;
@@ -359,7 +359,7 @@ impl ServerTransactions {
         }
     }
 
-    /// Clears away a few entries past their time.
+    /// Removes a few entries past their time.
     fn purge(&mut self, now: Instant) {
         for _ in 0..PURGED_PER_REQUEST_MAX {
             match self.ring.front() {
@@ -396,8 +396,8 @@ impl ServerTransactions {
         }
     }
 
-    /// Removes what points to the record of that number, not what a later one of the same hash put
-    /// there.
+    /// Removes the index entry of the record of that number, unless a later record with an equal
+    /// hash replaced it.
     fn unindex(&mut self, record: &Record, number: u64) {
         for hash in [record.hash, record.merge_hash] {
             if self.numbers_by_hash.get(&hash) == Some(&number) {

@@ -1,8 +1,7 @@
-//! How many connections there are, and of whom: the limit for all of them and the one for each
-//! address.
+//! Counts connections in all and per address, against a limit for each.
 //!
 //! One host of an IPv6 network chooses among 2^64 addresses, so IPv6 is counted by /64. A peer that
-//! a domain trusts (an SBC with a connection for each phone) is held to the limit for all alone.
+//! a domain trusts (an SBC with a connection for each phone) counts only against the limit for all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,26 +9,26 @@ use std::net::Ipv6Addr;
 
 /// How many connections may be open. What happens beyond a limit is written beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CrowdLimits {
-    /// In all; one more is closed at once.
+pub struct ConnectionLimits {
+    /// Connections in all; one more is closed at once.
     pub connections_max: usize,
-    /// Of one IPv4 address or one IPv6 /64 that no domain trusts; one more is closed at once
-    /// (W:E2.8).
+    /// Connections of one IPv4 address or one IPv6 /64 that no domain trusts; one more is closed at
+    /// once (W:E2.8).
     pub per_address_max: usize,
 }
 
 /// The connections that are open.
 #[derive(Debug)]
-pub struct Crowd {
-    limits: CrowdLimits,
+pub struct ConnectionCount {
+    limits: ConnectionLimits,
     open: usize,
     by_network: HashMap<IpAddr, usize>,
 }
 
-impl Crowd {
+impl ConnectionCount {
     /// No connection is open.
     #[must_use]
-    pub fn new(limits: CrowdLimits) -> Self {
+    pub fn new(limits: ConnectionLimits) -> Self {
         Self {
             limits,
             open: 0,
@@ -43,8 +42,8 @@ impl Crowd {
             && (self.of(peer) < self.limits.per_address_max || is_trusted(peer))
     }
 
-    /// Whether room is so short, for all or for that peer, that a connection of the peer that only
-    /// waits has to go: more than seven of eight places are taken.
+    /// Whether room is so short, in all or for that peer, that the peer's idle connections have to
+    /// be closed: more than seven of eight places are taken.
     pub fn is_short(&self, peer: IpAddr, is_trusted: impl FnOnce(IpAddr) -> bool) -> bool {
         let is_short = |taken: usize, max: usize| taken > max - max / 8;
         is_short(self.open, self.limits.connections_max)
@@ -91,8 +90,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn crowd(connections_max: usize, per_address_max: usize) -> Crowd {
-        Crowd::new(CrowdLimits {
+    fn no_connections(connections_max: usize, per_address_max: usize) -> ConnectionCount {
+        ConnectionCount::new(ConnectionLimits {
             connections_max,
             per_address_max,
         })
@@ -100,43 +99,43 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_counts_as_one_address() {
-        let mut crowd = crowd(100, 2);
-        crowd.join(address("2001:db8:1:2::1"));
-        crowd.join(address("2001:db8:1:2:ffff:ffff:ffff:ffff"));
-        let has_room = |peer| crowd.has_room(address(peer), |_| false);
+        let mut count = no_connections(100, 2);
+        count.join(address("2001:db8:1:2::1"));
+        count.join(address("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        let has_room = |peer| count.has_room(address(peer), |_| false);
         assert!(!has_room("2001:db8:1:2::3"));
         assert!(has_room("2001:db8:1:3::1"));
-        assert!(crowd.has_room(address("2001:db8:1:2::3"), |_| true));
+        assert!(count.has_room(address("2001:db8:1:2::3"), |_| true));
     }
 
     #[test]
     fn an_ipv4_address_counts_alone_however_it_is_written() {
-        let mut crowd = crowd(100, 1);
-        crowd.join(address("192.0.2.1"));
-        assert!(!crowd.has_room(address("::ffff:192.0.2.1"), |_| false));
-        assert!(crowd.has_room(address("192.0.2.2"), |_| false));
-        crowd.leave(address("::ffff:192.0.2.1"));
-        assert!(crowd.has_room(address("192.0.2.1"), |_| false));
-        assert!(crowd.by_network.is_empty());
+        let mut count = no_connections(100, 1);
+        count.join(address("192.0.2.1"));
+        assert!(!count.has_room(address("::ffff:192.0.2.1"), |_| false));
+        assert!(count.has_room(address("192.0.2.2"), |_| false));
+        count.leave(address("::ffff:192.0.2.1"));
+        assert!(count.has_room(address("192.0.2.1"), |_| false));
+        assert!(count.by_network.is_empty());
     }
 
     #[test]
     fn trust_does_not_widen_the_limit_for_all() {
-        let mut crowd = crowd(1, 1);
-        crowd.join(address("192.0.2.1"));
-        assert!(!crowd.has_room(address("192.0.2.2"), |_| true));
+        let mut count = no_connections(1, 1);
+        count.join(address("192.0.2.1"));
+        assert!(!count.has_room(address("192.0.2.2"), |_| true));
     }
 
     #[test]
     fn room_is_short_before_it_is_gone() {
-        let mut crowd = crowd(32, 8);
-        (0..7).for_each(|_| crowd.join(address("192.0.2.1")));
-        assert!(!crowd.is_short(address("192.0.2.1"), |_| false));
-        crowd.join(address("192.0.2.1"));
-        assert!(crowd.is_short(address("192.0.2.1"), |_| false));
-        assert!(!crowd.is_short(address("192.0.2.1"), |_| true));
-        assert!(!crowd.is_short(address("192.0.2.2"), |_| false));
-        (0..21).for_each(|_| crowd.join(address("192.0.2.3")));
-        assert!(crowd.is_short(address("192.0.2.2"), |_| true));
+        let mut count = no_connections(32, 8);
+        (0..7).for_each(|_| count.join(address("192.0.2.1")));
+        assert!(!count.is_short(address("192.0.2.1"), |_| false));
+        count.join(address("192.0.2.1"));
+        assert!(count.is_short(address("192.0.2.1"), |_| false));
+        assert!(!count.is_short(address("192.0.2.1"), |_| true));
+        assert!(!count.is_short(address("192.0.2.2"), |_| false));
+        (0..21).for_each(|_| count.join(address("192.0.2.3")));
+        assert!(count.is_short(address("192.0.2.2"), |_| true));
     }
 }
