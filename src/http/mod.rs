@@ -23,6 +23,7 @@ mod control;
 mod directory;
 pub mod engine;
 pub mod facts;
+mod failed_attempts;
 mod monitor;
 mod routes;
 mod server;

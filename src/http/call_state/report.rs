@@ -73,9 +73,10 @@ impl Report {
         let check = CredentialCheck::new(directory, &site.decoy, domain, user);
         let attempt = site.attempts.begin(peer, check.realm(), user, directory);
         let attempt = attempt.map_err(|LockedOut| Refusal::TooMany)?;
+        let account = (check.realm(), user);
         let accepted = check.accept(user, password);
         site.attempts
-            .judged(attempt.as_ref(), peer, user, accepted.is_some());
+            .judged(attempt.as_ref(), peer, account, accepted.is_some());
         let (aor, domain) = accepted.ok_or(Refusal::Forbidden)?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));

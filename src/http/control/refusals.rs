@@ -1,4 +1,6 @@
-//! `GET /refusals`: requests that were refused lately.
+//! `GET /refusals`: requests that were refused lately, by SIP and at `call_state.htm`.
+
+use std::time::Instant;
 
 use crate::http::answer::refusals::Refusals;
 use crate::http::control::Answered;
@@ -14,7 +16,12 @@ pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> Answered {
         Reply::Refusals(found) => Some(found),
         _ => None,
     };
-    let (mut reports, silent) = site.ask_all(|| Command::Refusals, pick).await;
-    reports.sort_by_key(|report| (report.age, report.peer));
-    Ok(Box::new(Refusals { reports, silent }))
+    let (mut requests, silent) = site.ask_all(|| Command::Refusals, pick).await;
+    requests.sort_by_key(|report| (report.age, report.peer));
+    Ok(Box::new(Refusals {
+        requests,
+        attempts: site.attempts.failures(),
+        now: Instant::now(),
+        silent,
+    }))
 }

@@ -118,7 +118,30 @@ fn loops_and_refusals_are_lists_of_reports() {
     let refusals = json!([REFUSAL(3, None), REFUSAL(90, Some("200\u{1b}[2J"))]);
     assert_eq!(
         server.json("/refusals?wide=yes"),
-        json!({"refusals": refusals, "silent_shards": []})
+        json!({"refusals": refusals, "failed_call_state": [], "silent_shards": []})
+    );
+}
+
+#[test]
+fn failed_attempts_at_call_state_are_listed_with_the_refusals() {
+    let server = Server::start_with(ShieldOptions {
+        exempt: Vec::new(),
+        ..ShieldOptions::default()
+    });
+    for _ in 0..2 {
+        let wrong = "/call_state.htm?domain=abc.com&user=123&password=wrong&number=5";
+        assert_eq!(server.get(wrong).status, 403);
+    }
+    assert_eq!(
+        server.json("/refusals")["failed_call_state"],
+        json!([{
+            "age_seconds": 0,
+            "peer": "127.0.0.1",
+            "status": 403,
+            "domain": "abc.com",
+            "user": "123",
+            "count": 2,
+        }])
     );
 }
 
