@@ -41,41 +41,34 @@ pub(super) async fn respond<E: Engine>(
     if let Some(refusal) = refusal_of_any(&request) {
         return refusal;
     }
-    match find(&request, endpoint, visit) {
-        Ok(route) => run(route, request, visit.peer(), site).await,
-        Err(response) => response,
+    let is_open = |route: &Route<E>| route.who == Who::Anybody;
+    if visit.is_spare() && !Route::of_path(request.uri().path(), endpoint).any(is_open) {
+        return response::closing(response::unavailable());
+    }
+    match find(&request, endpoint) {
+        Some(route) => run(route, request, visit.peer(), site).await,
+        None => without_route::<E>(&request, endpoint),
     }
 }
 
-/// The route of a request, or the response where there is none.
-fn find<E: Engine>(
-    request: &Request<Incoming>,
-    endpoint: Endpoint,
-    visit: &Visit,
-) -> Result<&'static Route<E>, Response> {
-    let (method, path) = (request.method(), request.uri().path());
-    let routes = Route::of_path(path, endpoint);
-    if visit.is_spare() && !routes.clone().any(|route| route.who == Who::Anybody) {
-        return Err(response::closing(response::unavailable()));
-    }
-    let route = routes.clone().find(|route| route.method.is(method));
-    route.ok_or_else(|| without_route(method, path, routes))
+/// The route of a request.
+fn find<E: Engine>(request: &Request<Incoming>, endpoint: Endpoint) -> Option<&'static Route<E>> {
+    let mut routes = Route::of_path(request.uri().path(), endpoint);
+    routes.find(|route| route.method.is(request.method()))
 }
 
-/// The response where no route has the method: there is no such page, or it has other methods.
-fn without_route<E: Engine>(
-    method: &Method,
-    path: &str,
-    of_path: impl Iterator<Item = &'static Route<E>> + Clone,
-) -> Response {
-    let is_options = *method == Method::OPTIONS;
+/// The response to a request without a route: there is no such page, or it has other methods.
+fn without_route<E: Engine>(request: &Request<Incoming>, endpoint: Endpoint) -> Response {
+    let path = request.uri().path();
+    let is_options = *request.method() == Method::OPTIONS;
     if is_options && path == "*" {
         return response::options(HeaderValue::from_static(ALL_METHODS));
     }
-    if of_path.clone().next().is_none() {
+    let routes = Route::<E>::of_path(path, endpoint);
+    if routes.clone().next().is_none() {
         return response::not_found();
     }
-    let allow = routes::allow(of_path);
+    let allow = routes::allow(routes);
     if is_options {
         response::options(allow)
     } else {
