@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How long the server may take for the next octets.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Octets of a response; a list of a million watchers is longer than anybody reads.
+/// Octets of a response; more than the table of a million watchers.
 const RESPONSE_OCTETS_MAX: u64 = 256 << 20;
 
 /// What came back.
@@ -32,7 +32,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// What the server is asked, or told.
+/// A question or a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     is_post: bool,
@@ -85,24 +85,24 @@ impl Request {
     /// Asks the server behind `socket`.
     ///
     /// # Errors
-    /// When nobody answers there, or not with HTTP.
+    /// When there is no server at the socket, or it does not speak HTTP.
     pub(super) fn send(&self, socket: &Path, format: Format) -> io::Result<Response> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        // A server that refuses a body before its end has answered all the same.
+        // A server that refuses a body before its end has sent its response all the same.
         let written = stream.write_all(&self.octets(format));
         let mut octets = Vec::new();
         let read = stream.take(RESPONSE_OCTETS_MAX).read_to_end(&mut octets);
-        let no_http = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP");
+        let no_http = || io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP");
         match read_response(&String::from_utf8_lossy(&octets)) {
             Some(response) => Ok(response),
             None => written.and(read).and_then(|_| Err(no_http())),
         }
     }
 
-    /// A question has its fields in the query, and so has what comes with a document; of another
-    /// command they are the body.
+    /// The fields of a question, and of a command with a document, are the query; those of any
+    /// other command are the body.
     fn octets(&self, format: Format) -> Vec<u8> {
         let fields: String = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&self.fields)

@@ -1,5 +1,5 @@
-//! The command line: what the daemon and its tools are called with. Each command is a file; none
-//! holds anything the rooms do.
+//! The command line of the daemon and its tools. Each command is a file; what it does is done in
+//! the other rooms.
 
 mod check;
 mod client;
@@ -56,27 +56,27 @@ enum Command {
     Check(ConfigArguments),
     /// Print the default configuration, with every key explained.
     Config,
-    /// Tell whether the running server is ready, where it listens, and whom it serves.
+    /// Show whether the running server is ready, where it listens, and how much it serves.
     Status(StatusArguments),
-    /// Have the running server read its configuration again.
+    /// Make the running server read its configuration again.
     Reload(ReloadArguments),
-    /// Tell why the lamp of an address is as it is.
+    /// Show why the lamp of an address is as it is.
     Why(QuestionArguments),
-    /// Tell who watches an address, or subscribes to a list.
+    /// Show who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
-    /// Tell which phones send the same again and again in vain.
+    /// Show which phones repeat a request that never succeeds.
     Loops(LoopsArguments),
-    /// Tell which requests were refused lately, of whom and why.
+    /// Show which requests were refused recently, by sender and reason.
     Refusals(RefusalsArguments),
-    /// Show and edit lists; subscribed phones follow at once.
+    /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
-    /// Say something about an address: do-not-disturb, a note, a lamp, a parked call.
+    /// Set state of an address: do-not-disturb, a note, a lamp, a parked call.
     Say(SayArguments),
-    /// Show and replace an address's own rules on who may watch it.
+    /// Show and replace the rules that an address has for its watchers.
     Rules(RulesArguments),
-    /// Let a watcher in, one that is pending too.
+    /// Allow a watcher, also one that is pending.
     Approve(ApproveArguments),
-    /// Keep a watcher out.
+    /// Refuse a watcher.
     Deny(DenyArguments),
 }
 
@@ -116,17 +116,17 @@ struct QuestionArguments {
     /// The address of record: 123@example.com or sip:123@example.com.
     #[arg(value_name = "AOR")]
     aor: String,
-    /// All columns, as wide as they get.
+    /// Show all columns, however wide.
     #[arg(long)]
     wide: bool,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// How the loops are shown.
+/// `lamplighter loops`
 #[derive(Debug, Args)]
 struct LoopsArguments {
-    /// All columns, as wide as they get.
+    /// Show all columns, however wide.
     #[arg(long)]
     wide: bool,
     #[command(flatten)]
@@ -139,10 +139,10 @@ impl LoopsArguments {
     }
 }
 
-/// How the refusals are shown.
+/// `lamplighter refusals`
 #[derive(Debug, Args)]
 struct RefusalsArguments {
-    /// All columns, as wide as they get.
+    /// Show all columns, however wide.
     #[arg(long)]
     wide: bool,
     #[command(flatten)]
@@ -165,7 +165,7 @@ impl QuestionArguments {
     }
 }
 
-/// Does what the command line says. 0 when it went well, 1 when not, 2 when the command line is not
+/// Runs the command. Exits with 0 on success, 1 on failure, 2 when the command line is not
 /// understood.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -1,7 +1,7 @@
-//! Passwords that are tried at `call_state.htm` (W:A7.10): who failed too often is answered 429 and
-//! not looked at, as in SIP (`shard::shield::auth_lockout`). Failures are counted, and logged in a
-//! line that names address and user, so that a tool that reads logs can block the address;
-//! `lamplighter refusals` lists them.
+//! Passwords tried at `call_state.htm` (W:A7.10). After too many wrong ones an address is locked
+//! out: it gets 429 and its passwords are not checked, as in SIP (`shard::shield::auth_lockout`).
+//! Failures are counted, listed by `lamplighter refusals`, and logged in a line that names address
+//! and user, so that a tool that reads logs can block the address.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -24,11 +24,11 @@ use crate::telemetry::Throttle;
 /// The least time between two lines about wrong passwords.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Too many attempts were wrong.
+/// The address, or the user, is locked out after too many wrong passwords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LockedOut;
 
-/// The attempts at one node's HTTP.
+/// The attempts at all HTTP listeners of a node.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     lockouts: RefCell<Lockouts>,
@@ -41,7 +41,7 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    /// None yet.
+    /// No attempt yet.
     pub(crate) fn new(options: ShieldOptions) -> Self {
         let secret = RandomState::new().hash_one(0);
         Self {
@@ -55,11 +55,11 @@ impl Attempts {
         }
     }
 
-    /// The attempt of `peer` to be `user` of `realm`, whose outcome is for [`Self::judged`]; None
-    /// when its address is exempt.
+    /// Begins an attempt of `peer` to authenticate as `user` of `realm`; its outcome is for
+    /// [`Self::judged`]. None when the address is exempt.
     ///
     /// # Errors
-    /// [`LockedOut`] when it must not be looked at.
+    /// [`LockedOut`] when the password must not be checked.
     pub(crate) fn begin(
         &self,
         peer: IpAddr,
@@ -83,7 +83,7 @@ impl Attempts {
         Ok(Some(attempt))
     }
 
-    /// Whether the password of an attempt was right.
+    /// Takes note of whether the password was right.
     pub(crate) fn judged(
         &self,
         attempt: Option<&Attempt>,
@@ -118,7 +118,7 @@ impl Attempts {
         failures.note(peer, realm, user, status, Instant::now());
     }
 
-    /// Failed attempts of late.
+    /// Recent failures.
     pub(crate) fn failures(&self) -> Vec<FailedAttempt> {
         self.failures.borrow().list()
     }

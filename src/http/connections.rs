@@ -1,13 +1,14 @@
-//! The connections of one door: how many there are, of whom, and how long each may take.
+//! The connections of one endpoint: how many there are, from which peers, and how long each may
+//! take.
 //!
 //! A connection has one deadline. It is set when the connection begins, when a request's head is
-//! complete and when its answer is ready, and never by octets trickling in: who sends a byte now
-//! and then is cut off all the same (W:E2.8). While room is short, for all or for the peer, it has
-//! seconds for each of these.
+//! complete and when the response is ready, and never by octets trickling in: a client that sends
+//! an octet now and then is cut off all the same (W:E2.8). When few connections are left, in all or
+//! for the peer, each of these steps may take only seconds.
 //!
-//! Beyond the limits a few spare connections are taken, for the pages that tell how the server
-//! does: a client that holds all the others must not make it look dead. When these are taken too,
-//! the one that has waited longest makes room.
+//! Beyond the limits a few spare connections are accepted, for health and metrics alone: a client
+//! that holds all the others must not make the server look dead. When the spare ones are in use
+//! too, the one that has waited longest is closed to make room.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -28,14 +29,14 @@ use slab::Slab;
 use crate::net::connection_limits::ConnectionCount;
 use crate::net::connection_limits::ConnectionLimits;
 
-/// Connections beyond the limits, at each door.
+/// Connections beyond the limits, at each endpoint.
 pub const SPARE_CONNECTIONS: usize = 16;
-/// From a connection's begin to the end of its first request's head.
+/// From the beginning of a connection to the end of its first request's head.
 const FIRST_HEAD_TIME: Duration = Duration::from_secs(10);
 /// The longest wait while room is short.
 const SHORT_TIME: Duration = Duration::from_secs(3);
 
-/// All connections of a door.
+/// All connections of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Connections {
     count: RefCell<ConnectionCount>,
@@ -50,15 +51,15 @@ pub(crate) struct Visit {
     place: Cell<usize>,
     peer: IpAddr,
     is_spare: bool,
-    /// Since when the peer or we have not got on: no head, no answer.
+    /// When the last step ended: the connection began, a head was complete, a response was ready.
     since: Cell<Instant>,
     deadline: Cell<Instant>,
-    /// Whoever waits for the end of it.
+    /// Wakes the task that serves it.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Connections {
-    /// None yet.
+    /// No connection yet.
     pub(crate) fn new(limits: ConnectionLimits) -> Self {
         Self {
             count: RefCell::new(ConnectionCount::new(limits)),
@@ -68,7 +69,7 @@ impl Connections {
         }
     }
 
-    /// Takes a connection in; None when it must be closed at once.
+    /// Accepts a connection; None when it must be closed at once.
     pub(crate) fn admit(
         &self,
         peer: IpAddr,
@@ -91,7 +92,7 @@ impl Connections {
         Some(visit)
     }
 
-    /// A connection is closed.
+    /// Forgets a connection that is closed.
     pub(crate) fn leave(&self, visit: &Visit) {
         self.visits.borrow_mut().try_remove(visit.place.get());
         if !visit.is_spare {
@@ -99,7 +100,7 @@ impl Connections {
         }
     }
 
-    /// Ends what has only waited for long while room is short for it.
+    /// Ends connections that have waited too long, where few are left for them.
     pub(crate) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
         let count = self.count.borrow();
         for (_, visit) in &*self.visits.borrow() {
@@ -110,7 +111,7 @@ impl Connections {
         }
     }
 
-    /// What is counted, with the names it has in the metrics.
+    /// The counters, by their names in the metrics.
     pub(crate) fn counters(&self) -> [(&'static str, u64); 3] {
         [
             ("http_connections_open", self.visits.borrow().len() as u64),
@@ -119,7 +120,8 @@ impl Connections {
         ]
     }
 
-    /// Whether one more spare connection can be taken; the one that waited longest ends for it.
+    /// Whether one more spare connection can be accepted. The one that waited longest is ended for
+    /// it.
     fn has_spare_room(&self, now: Instant) -> bool {
         let visits = self.visits.borrow();
         let spare = || visits.iter().filter(|(_, visit)| visit.is_spare);
@@ -143,7 +145,7 @@ impl Connections {
 }
 
 impl Visit {
-    /// Whose it is.
+    /// The address it comes from.
     pub(crate) fn peer(&self) -> IpAddr {
         self.peer
     }
@@ -159,12 +161,12 @@ impl Visit {
         }
     }
 
-    /// Whether it is there for the pages alone that tell how the server does.
+    /// Whether it is served health and metrics alone.
     pub(crate) fn is_spare(&self) -> bool {
         self.is_spare
     }
 
-    /// Something begins that may take that long.
+    /// Begins a step that may take this long.
     pub(crate) fn begin(&self, time: Duration) {
         let now = Instant::now();
         self.since.set(now);
@@ -179,7 +181,8 @@ impl Visit {
         }
     }
 
-    /// Runs to the end or to the deadline, which may move meanwhile. None when it was cut off.
+    /// Runs a future to its end or to the deadline, which may move meanwhile. None when it was cut
+    /// off.
     pub(crate) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {

@@ -1,5 +1,5 @@
-//! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's questions
-//! and commands on a Unix socket.
+//! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's
+//! questions and commands on a Unix socket.
 //!
 //! ```text
 //! server: listener ─► connection ─► dispatch ─► routes ─► a handler: call_state | monitor | control
@@ -57,19 +57,19 @@ const CONTROL_CONNECTIONS: ConnectionLimits = ConnectionLimits {
 /// What the HTTP core serves.
 #[derive(Debug)]
 pub struct HttpPlan<E> {
-    /// Bound and listening sockets for everybody.
+    /// The bound and listening public sockets.
     pub listeners: Vec<std::net::TcpListener>,
     /// The bound and listening socket of the operator's commands.
     pub control: Option<std::os::unix::net::UnixListener>,
     /// How many connections there may be at the public sockets, and as many at the operator's.
     pub connections: ConnectionLimits,
-    /// The way to the shards.
+    /// The shards.
     pub engine: E,
     /// Domains and accounts.
     pub directory: SharedDirectory,
-    /// What the node says of itself.
+    /// Where the node listens, and since when.
     pub facts: Facts,
-    /// How often a password may be wrong, and who is exempt.
+    /// How often a password may be wrong, and which addresses are exempt.
     pub shield: ShieldOptions,
     /// The number of the first call that is reported here: random, so that the ids of calls differ
     /// from those that the process before gave.

@@ -1,4 +1,4 @@
-//! What every request may look at.
+//! The state that all requests share.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -64,8 +64,8 @@ impl<E> Site<E> {
 }
 
 impl<E: Engine> Site<E> {
-    /// Asks every shard the same, one after the other. What they found, in their order, and the
-    /// shards that did not answer. `pick` takes what was found out of a reply.
+    /// Gives every shard the same command, one after the other. Returns what they found, in their
+    /// order, and the shards that did not answer. `pick` takes what was found out of a reply.
     pub(crate) async fn ask_all<T>(
         &self,
         command: impl Fn() -> Command,
@@ -83,9 +83,9 @@ impl<E: Engine> Site<E> {
     }
 }
 
-/// Numbers the calls that are reported by HTTP, so that no two of them show watchers the same dialog
-/// `id` (W:B3.5). The first number is random: a dialog that outlives the process keeps its id, and
-/// the next process must not give it to another call.
+/// Numbers the calls that are reported by HTTP, so that no two of them show watchers the same
+/// dialog `id` (W:B3.5). The first number is random: a dialog that outlives the process keeps its
+/// id, and the next process must not give it to another call.
 #[derive(Debug)]
 pub(crate) struct CallNumbers(Cell<u64>);
 

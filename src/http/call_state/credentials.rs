@@ -5,8 +5,9 @@ use crate::shard::Directory;
 use crate::shard::directory::Domain;
 use crate::sip::digest::Secret;
 
-/// What a password is compared with. There is always something: the account's secret, or the decoy's
-/// where domain or user are unknown, so that the same work is done whatever is wrong (W:D1.8).
+/// What a password is compared with. There is always something: the account's secret, or the
+/// decoy's where domain or user are unknown, so that the same work is done whatever is wrong
+/// (W:D1.8).
 pub(super) struct CredentialCheck<'d> {
     aor: Aor,
     realm: &'d str,
@@ -56,8 +57,8 @@ impl<'d> CredentialCheck<'d> {
 mod tests {
     use super::*;
 
-    /// Whatever is wrong, the work is the same: one comparison, with the account's secret or with the
-    /// decoy's.
+    /// Whatever is wrong, the work is the same: one comparison, with the account's secret or with
+    /// the decoy's.
     #[test]
     fn there_is_always_a_secret_to_compare_with() {
         let mut directory = Directory::default();

@@ -1,9 +1,9 @@
 //! `call_state.htm` (W:D1): a mobile operator, or an app, reports that a user is in a call, or no
 //! longer is.
 //!
-//! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=&state=`. The report becomes one
-//! contribution of the presentity, which expires by itself. Without `state` a number means busy and
-//! none idle. The number goes into that contribution and nowhere else: no log, no response.
+//! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=&state=`. The report becomes
+//! one contribution of the presentity, which expires by itself. Without `state` a number means busy
+//! and none idle. The number goes into that contribution and nowhere else: no log, no response.
 
 mod credentials;
 mod fields;

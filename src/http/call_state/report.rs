@@ -1,4 +1,4 @@
-//! The report itself: what the fields say, of whom, and whether the password allows it.
+//! The report: the call state in the fields, for the account whose password they hold.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::sip::uri::sip_uri;
 
 /// Characters of a number.
 const NUMBER_CHARACTERS_MAX: usize = 64;
-/// What the ids of calls begin with that are reported here.
+/// The beginning of the ids of calls that are reported here.
 const ID_PREFIX: &str = "call_state";
 
 /// The words of `state`.
@@ -112,9 +112,9 @@ fn said(
     }
 }
 
-/// A number without its spaces; None when nothing is left (W:D1.3, D1.11). Numbers and SIP users
-/// are made of fewer characters than HTML, headers or shells give a meaning to, and those alone are
-/// taken (W:E3.28).
+/// A number without its spaces; None when nothing is left (W:D1.3, D1.11). Only characters of
+/// telephone numbers and SIP users are accepted, which mean nothing in HTML, headers or shells
+/// (W:E3.28).
 fn number(text: &str) -> Result<Option<String>, Refusal> {
     let number: String = text.chars().filter(|character| *character != ' ').collect();
     let is_dialled = |character: char| {
@@ -126,7 +126,7 @@ fn number(text: &str) -> Result<Option<String>, Refusal> {
     Ok((!number.is_empty()).then_some(number))
 }
 
-/// Whole seconds; more than a u64 holds is as good as its maximum.
+/// Whole seconds; a number too large for a u64 counts as its maximum.
 fn seconds(text: &str) -> Result<u64, Refusal> {
     if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) {
         return Err(Refusal::Malformed("expires is not a number of seconds\n"));

@@ -9,7 +9,7 @@ use crate::sip::Uri;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAnAor {
     /// It cannot be read.
-    #[error("this is no address: write it like 123@example.com or sip:123@example.com")]
+    #[error("this is not an address: write it like 123@example.com or sip:123@example.com")]
     Unreadable,
     /// The domain is not served.
     #[error("there is no such domain here; there are: {0}")]

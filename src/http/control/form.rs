@@ -16,11 +16,11 @@ use crate::shard::Directory;
 
 /// Octets of a body: the members of the longest list, or a document of rules.
 const BODY_OCTETS_MAX: usize = 256 << 10;
-/// The field of an answer that is as wide as it gets.
+/// The field that asks for a table of any width.
 const WIDE: &str = "wide";
 /// Octets of a text: a note, a name, a URI.
 const TEXT_OCTETS_MAX: usize = 1 << 10;
-/// The longest time that can be given.
+/// The longest time that a field may hold.
 const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What the body of a request is.
@@ -90,7 +90,7 @@ impl Form {
         &self.document
     }
 
-    /// How wide the answer may be: as wide as it gets when the field `wide` says so.
+    /// The columns of the terminal; None for any width, when the field `wide` says so.
     pub(crate) fn columns(&self) -> Result<Option<usize>, Refusal> {
         let is_wide = self.is_yes(WIDE)?;
         Ok((!is_wide).then_some(TERMINAL_COLUMNS))
@@ -101,7 +101,7 @@ impl Form {
         self.optional(name)?.ok_or(Refusal::Missing(name))
     }
 
-    /// A field; None when it is absent or empty. Control characters are in no text of ours.
+    /// A field; None when it is absent or empty. Control characters are refused.
     pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         let Some(text) = self.long(name) else {
             return Ok(None);
@@ -115,7 +115,7 @@ impl Form {
         Ok(Some(text))
     }
 
-    /// A field of any length, of which the caller makes several texts.
+    /// A field of any length, which the caller splits.
     pub(super) fn long(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
@@ -124,7 +124,7 @@ impl Form {
             .filter(|value| !value.is_empty())
     }
 
-    /// A field that must be there and is one of some words.
+    /// A field that must be there and be one of these words.
     pub(super) fn word<T, const N: usize>(
         &self,
         name: &'static str,
@@ -177,7 +177,7 @@ impl Form {
         }
     }
 
-    /// A field that is an address of a domain of ours.
+    /// A field that holds an address of a domain we serve.
     pub(super) fn address(
         &self,
         name: &'static str,
@@ -191,7 +191,7 @@ impl Form {
 async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
     let limited = Limited::new(body, BODY_OCTETS_MAX);
     let collected = limited.collect().await;
-    // Cut off or too long: whoever sends a command to the socket sees which.
+    // Cut off or too long: the operator sees which.
     collected
         .map(http_body_util::Collected::to_bytes)
         .map_err(|_| Refusal::BodyTooLong(BODY_OCTETS_MAX))

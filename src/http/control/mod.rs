@@ -1,6 +1,6 @@
 //! The operator's pages on the control socket: questions and commands, a file each. A page takes a
-//! [`Form`] and answers with a value of `answer`, or refuses. Which pages there are, and which fields
-//! each knows, stands in `routes`.
+//! [`Form`] and answers with a value of `answer`, or refuses. Which pages there are, and which
+//! fields each knows, stands in `routes`.
 //!
 //! A command is done when its answer comes: every shard has it, and NOTIFYs are on their way.
 

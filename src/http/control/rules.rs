@@ -1,6 +1,6 @@
 //! A presentity's own rules on who may watch it (RFC 4745, 5025; W:B8.1): a document imported, and
-//! single watchers approved or denied. Live subscriptions follow at once. The rules survive a reading
-//! of the configuration, not the end of the process.
+//! single watchers approved or denied. Live subscriptions follow at once. The rules survive a
+//! reading of the configuration, not the end of the process.
 
 use crate::http::answer::rules::Rules;
 use crate::http::control::Answered;
@@ -103,8 +103,8 @@ fn rules_of(aor: Aor, directory: &Directory) -> Box<Rules> {
     Box::new(Rules { aor, rules })
 }
 
-/// The rules with which a watcher gets `handling` and nothing more generous. Of all rules that match
-/// the most generous counts, so that he has to be taken out of those.
+/// The rules with which a watcher gets `handling` and nothing more generous. Of all rules that
+/// match the most generous counts, so that he has to be taken out of those.
 fn decided(
     rules: &[ImportedRule],
     watcher: &Aor,
@@ -126,7 +126,7 @@ fn decided(
                 match condition {
                     IdentityCondition::One(_) => {}
                     IdentityCondition::Anybody => {
-                        return Err(Refusal::LetsEverybodyIn(presentity.clone()));
+                        return Err(Refusal::AllowsEveryWatcher(presentity.clone()));
                     }
                     IdentityCondition::Many { except, .. } => {
                         let exception = Exception::One(watcher.clone());
@@ -225,12 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_kept_out_where_everybody_is_let_in() {
+    fn one_watcher_cannot_be_denied_where_every_watcher_is_allowed() {
         let (bob, nine) = (Aor::new("bob", "abc.com"), Aor::new("9", "abc.com"));
         let rules = [rule(IdentityCondition::Anybody, Handling::Allow)];
         assert_eq!(
             decided(&rules, &bob, Handling::Block, &nine),
-            Err(Refusal::LetsEverybodyIn(nine.clone()))
+            Err(Refusal::AllowsEveryWatcher(nine.clone()))
         );
         assert!(decided(&rules, &bob, Handling::Allow, &nine).is_ok());
     }

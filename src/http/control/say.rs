@@ -1,4 +1,5 @@
-//! What the operator, or a feeder on his behalf, says of an address: `POST /say/...`.
+//! State that the operator, or a feeder on the operator's behalf, sets for an address:
+//! `POST /say/...`.
 //!
 //! | page | fields |
 //! |---|---|
@@ -12,7 +13,7 @@
 //! | `appearance` | `index`, `state`, `party` |
 //! | `registered`, `unregistered` | `contact`, `expires` |
 //!
-//! All have `aor`, an address that the directory knows. What is said stands until it is replaced, it
+//! All have `aor`, an address that the directory knows. The state stands until it is replaced, it
 //! expires, or the process ends.
 
 use std::sync::Arc;
@@ -49,15 +50,15 @@ use crate::sip::Uri;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::sip_uri;
 
-/// Rings of a forwarding, as phones offer them.
+/// The most rings before a call is forwarded, as phones offer them.
 const RINGS_MAX: u32 = 99;
-/// What the ids of calls begin with that the operator reports.
+/// The beginning of the ids of calls that the operator reports.
 const ID_PREFIX: &str = "operator";
 
-/// What a form says of an address.
+/// Reads a state update from the form of one page.
 pub(crate) type ReadUpdate = fn(&Form, &Aor, &CallNumbers) -> Result<StateUpdate, Refusal>;
 
-/// Says it; answers with the state that comes of it.
+/// Gives it to the presentity's owner; answers with the resulting state.
 pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate) -> Answered {
     let directory = site.directory();
     let aor = form.known_aor(&directory)?;
@@ -194,7 +195,7 @@ pub(crate) fn lamp(form: &Form, _: &Aor, numbers: &CallNumbers) -> Result<StateU
     Ok(said_call(call, expires))
 }
 
-/// `POST /say/park`: one dialog on hold, which whoever calls the orbit takes (W:C8.1).
+/// `POST /say/park`: one dialog on hold, which a call to the orbit picks up (W:C8.1).
 pub(crate) fn park(
     form: &Form,
     orbit: &Aor,
