@@ -65,9 +65,9 @@ enum Command {
     /// Show who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
     /// Show which phones repeat a request that never succeeds.
-    Loops(LoopsArguments),
+    Loops(ReportArguments),
     /// Show which requests were refused recently, by sender and reason.
-    Refusals(RefusalsArguments),
+    Refusals(ReportArguments),
     /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
     /// Set state of an address: do-not-disturb, a note, a lamp, a parked call.
@@ -123,9 +123,9 @@ struct QuestionArguments {
     server: ServerArguments,
 }
 
-/// `lamplighter loops`
+/// A table about the whole server: `lamplighter loops`, `lamplighter refusals`.
 #[derive(Debug, Args)]
-struct LoopsArguments {
+struct ReportArguments {
     /// Show all columns, however wide.
     #[arg(long)]
     wide: bool,
@@ -133,25 +133,13 @@ struct LoopsArguments {
     server: ServerArguments,
 }
 
-impl LoopsArguments {
-    fn request(&self) -> Request {
-        Request::get("/loops").with_some("wide", self.wide.then_some("yes"))
+impl ReportArguments {
+    fn request(&self, path: &'static str) -> Request {
+        Request::get(path).with_some("wide", self.wide.then_some("yes"))
     }
-}
 
-/// `lamplighter refusals`
-#[derive(Debug, Args)]
-struct RefusalsArguments {
-    /// Show all columns, however wide.
-    #[arg(long)]
-    wide: bool,
-    #[command(flatten)]
-    server: ServerArguments,
-}
-
-impl RefusalsArguments {
-    fn request(&self) -> Request {
-        Request::get("/refusals").with_some("wide", self.wide.then_some("yes"))
+    fn ask(&self, path: &'static str) -> ExitCode {
+        question::run(&self.request(path), &self.server)
     }
 }
 
@@ -178,8 +166,8 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Why(arguments) => arguments.ask("/why"),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
-        Command::Loops(arguments) => question::run(&arguments.request(), &arguments.server),
-        Command::Refusals(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Loops(arguments) => arguments.ask("/loops"),
+        Command::Refusals(arguments) => arguments.ask("/refusals"),
         Command::List(arguments) => edit::list(&arguments),
         Command::Say(arguments) => say::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),
@@ -237,8 +225,8 @@ mod tests {
         let words = std::iter::once("lamplighter".to_owned()).chain(words);
         match Arguments::try_parse_from(words).ok()?.command {
             Command::List(arguments) => Some(arguments.request()),
-            Command::Loops(arguments) => Some(arguments.request()),
-            Command::Refusals(arguments) => Some(arguments.request()),
+            Command::Loops(arguments) => Some(arguments.request("/loops")),
+            Command::Refusals(arguments) => Some(arguments.request("/refusals")),
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
             Command::Say(arguments) => Some(arguments.request()),
