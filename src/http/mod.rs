@@ -45,7 +45,7 @@ use crate::http::site::CallNumbers;
 use crate::http::site::Endpoint;
 use crate::http::site::Site;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::shard::shield::ShieldOptions;
+use crate::shard::contract::overload_options::ShieldOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.

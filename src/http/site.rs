@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::directory::Directory;
 use crate::http::attempts::Attempts;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::engine::Engine;
 use crate::http::facts::Facts;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::Reply;
 use crate::shard::ShardId;
 use crate::sip::digest::Secret;

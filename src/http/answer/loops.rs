@@ -8,7 +8,7 @@ use crate::http::answer::table::Table;
 use crate::http::answer::text::address;
 use crate::http::answer::text::span;
 use crate::http::answer::text::write_silent;
-use crate::shard::shield::LoopReport;
+use crate::shard::contract::report::LoopReport;
 
 /// All of them.
 #[derive(Debug)]

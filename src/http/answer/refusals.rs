@@ -12,7 +12,7 @@ use crate::http::answer::text::address;
 use crate::http::answer::text::span;
 use crate::http::answer::text::write_silent;
 use crate::http::failed_attempts::FailedAttempt;
-use crate::shard::shield::RefusalReport;
+use crate::shard::contract::report::RefusalReport;
 
 /// All of them.
 #[derive(Debug)]

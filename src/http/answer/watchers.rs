@@ -10,7 +10,7 @@ use crate::http::answer::text::span;
 use crate::http::answer::text::write_silent;
 use crate::presence::Aor;
 use crate::presence::policy::DecidingRule;
-use crate::shard::mail::WatcherReport;
+use crate::shard::contract::report::WatcherReport;
 
 /// The columns, those first that are asked for most.
 const COLUMNS: [&str; 13] = [

@@ -18,8 +18,8 @@ use crate::presence::presentity::CallParty;
 use crate::presence::source::Forward;
 use crate::presence::source::ForwardKind;
 use crate::presence::source::Messages;
-use crate::shard::mail::Contribution;
-use crate::shard::mail::Why;
+use crate::shard::contract::report::Contribution;
+use crate::shard::contract::report::Why;
 
 /// The state of an address and everything that makes it so.
 #[derive(Debug)]

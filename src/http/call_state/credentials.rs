@@ -1,8 +1,8 @@
 //! Name and password of an account.
 
+use crate::directory::Directory;
+use crate::directory::Domain;
 use crate::presence::Aor;
-use crate::shard::Directory;
-use crate::shard::directory::Domain;
 use crate::sip::digest::Secret;
 
 /// What a password is compared with. There is always something: the account's secret, or the

@@ -30,7 +30,7 @@ use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
+use crate::shard::ShardId;
 
 /// Octets of a form; a longer one is 413.
 const FORM_OCTETS_MAX: usize = 8 << 10;
@@ -52,7 +52,7 @@ pub(crate) async fn report<E: Engine>(
         Err(refusal) => return refusal.into_response(),
     };
     tracing::debug!(%aor, "call_state.htm");
-    let owner = Shard::owner(&aor, site.engine.shards());
+    let owner = ShardId::owner_of(&aor, site.engine.shards());
     match site.engine.ask(owner, Command::Say { aor, said }).await {
         Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
         Ok(_) | Err(_) => response::unavailable(),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::directory::Domain;
 use crate::http::attempts::LockedOut;
 use crate::http::call_state::Refusal;
 use crate::http::call_state::credentials::CredentialCheck;
@@ -16,7 +17,6 @@ use crate::presence::call::Direction;
 use crate::presence::call::Party;
 use crate::presence::source::CallSource;
 use crate::presence::source::StateUpdate;
-use crate::shard::directory::Domain;
 use crate::sip::uri::sip_uri;
 
 /// Characters of a number.

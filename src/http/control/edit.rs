@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use glommio::timer::sleep;
 
+use crate::directory::Directory;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::ShardId;
 
 /// How often a directory is offered to a shard whose inbox is full.

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::directory::Directory;
+use crate::directory::lists::ListFault;
+use crate::directory::lists::StoredList;
 use crate::http::answer::list;
 use crate::http::answer::list::Deleted;
 use crate::http::answer::list::Edited;
@@ -19,9 +22,6 @@ use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::event::list::ListStyle;
 use crate::presence::event::list::Member;
-use crate::shard::Directory;
-use crate::shard::directory::lists::ListFault;
-use crate::shard::directory::lists::StoredList;
 
 /// Octets of a list's user.
 const USER_OCTETS_MAX: usize = 256;

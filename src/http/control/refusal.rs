@@ -6,6 +6,7 @@ use hyper::header::HeaderValue;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::directory::lists::ListFault;
 use crate::http::answer::Answer;
 use crate::http::answer::Format;
 use crate::http::answer::response;
@@ -14,7 +15,6 @@ use crate::http::answer::visible;
 use crate::http::control::aor::NotAnAor;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
-use crate::shard::directory::lists::ListFault;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,6 +2,7 @@
 //! single watchers approved or denied. Live subscriptions follow at once. The rules survive a
 //! reading of the configuration, not the end of the process.
 
+use crate::directory::Directory;
 use crate::http::answer::rules::Rules;
 use crate::http::control::Answered;
 use crate::http::control::Form;
@@ -17,7 +18,6 @@ use crate::presence::policy::Exception;
 use crate::presence::policy::Handling;
 use crate::presence::policy::IdentityCondition;
 use crate::presence::policy::ImportedRule;
-use crate::shard::Directory;
 
 /// Presentities with rules of their own.
 const DOCUMENTS_MAX: usize = 100_000;

@@ -45,7 +45,7 @@ use crate::presence::source::RichPresence;
 use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
+use crate::shard::ShardId;
 use crate::sip::Uri;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::sip_uri;
@@ -66,7 +66,7 @@ pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
         return Err(Refusal::IsList(aor));
     }
     let said = read(&form, &aor, &site.call_numbers)?;
-    let owner = Shard::owner(&aor, site.engine.shards());
+    let owner = ShardId::owner_of(&aor, site.engine.shards());
     let command = Command::Say {
         aor: aor.clone(),
         said,

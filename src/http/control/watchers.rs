@@ -8,7 +8,7 @@ use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::mail::WatcherReport;
+use crate::shard::contract::report::WatcherReport;
 
 /// Asks every shard.
 pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {

@@ -18,7 +18,7 @@ use crate::presence::event::list::Member;
 use crate::presence::event::list::Resolved;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
+use crate::shard::ShardId;
 
 /// Members of one list that are looked up; `any-dn` may have more.
 const MEMBERS_SHOWN_MAX: usize = 1_000;
@@ -41,7 +41,7 @@ pub(super) async fn state<E: Engine>(aor: Aor, site: &Site<E>) -> Answered {
 }
 
 async fn explain<E: Engine>(aor: Aor, site: &Site<E>) -> Result<Explanation, Refusal> {
-    let owner = Shard::owner(&aor, site.engine.shards());
+    let owner = ShardId::owner_of(&aor, site.engine.shards());
     match site.engine.ask(owner, Command::Why(aor.clone())).await {
         Ok(Reply::Why(why)) => Ok(Explanation { aor, why }),
         Ok(_) | Err(_) => Err(Refusal::Silent),
