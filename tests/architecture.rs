@@ -142,6 +142,50 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
     ),
 ];
 
+/// The same for the load tester: rooms inside a room below `loadtest/src`.
+const LOAD_TESTER_ROOMS: &[(&str, &[Row])] = &[(
+    "swarm",
+    &[
+        ("agenda", &[]),
+        ("key", &[]),
+        ("pace", &[]),
+        ("stage", &[]),
+        ("versions", &[]),
+        ("plan", &["key"]),
+        ("turn", &["pace", "plan", "stage"]),
+        ("client", &["agenda", "key", "pace", "plan", "turn"]),
+        (
+            "users",
+            &["client", "key", "plan", "stage", "turn", "versions"],
+        ),
+        (
+            "phones",
+            &[
+                "client", "key", "plan", "stage", "turn", "users", "versions",
+            ],
+        ),
+        (
+            "endpoints",
+            &["client", "key", "phones", "stage", "turn", "users"],
+        ),
+        ("load", &["agenda", "endpoints", "key", "pace", "turn"]),
+        ("search", &["load"]),
+        (
+            "schedule",
+            &[
+                "endpoints",
+                "key",
+                "load",
+                "pace",
+                "plan",
+                "search",
+                "stage",
+                "turn",
+            ],
+        ),
+    ],
+)];
+
 /// Rooms without a clock, a socket, a file, a lock or a thread.
 const PURE_ROOMS: &[&str] = &["sip", "presence", "shard"];
 
@@ -294,15 +338,39 @@ fn sources_keep_to_the_architecture() {
 }
 
 #[test]
+fn the_load_tester_keeps_to_the_order_of_its_rooms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("loadtest/src");
+    let mut breaches = Vec::new();
+    for path in rust_files(&root) {
+        let text = fs::read_to_string(&path).expect("a readable source file");
+        let name = path.strip_prefix(&root).expect("below loadtest/src");
+        let name = name.to_string_lossy().replace('\\', "/");
+        breaches.extend(check_sub_rooms(
+            LOAD_TESTER_ROOMS,
+            &name,
+            &text,
+            &|parent| re_exports(&text_of_room(&root, parent)),
+        ));
+    }
+    assert!(
+        breaches.is_empty(),
+        "\nbelow loadtest:\n{}\n",
+        listed(&breaches)
+    );
+}
+
+#[test]
 fn every_sub_room_is_a_file_or_a_folder() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for (parent, children) in SUB_ROOMS {
-        for (child, _) in *children {
-            let path = root.join(parent).join(child);
-            assert!(
-                path.is_dir() || path.with_extension("rs").is_file(),
-                "SUB_ROOMS has a row for {parent}/{child}, which is not there"
-            );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (sources, tables) in [("src", SUB_ROOMS), ("loadtest/src", LOAD_TESTER_ROOMS)] {
+        for (parent, children) in tables {
+            for (child, _) in *children {
+                let path = root.join(sources).join(parent).join(child);
+                assert!(
+                    path.is_dir() || path.with_extension("rs").is_file(),
+                    "there is a row for {parent}/{child}, which is not below {sources}"
+                );
+            }
         }
     }
 }
@@ -347,7 +415,7 @@ fn the_top_of_the_repository_is_what_the_readme_says() {
 #[test]
 fn the_rooms_depend_on_each_other_in_one_direction_only() {
     assert_eq!(out_of_order(ROOMS), [] as [String; 0]);
-    for (parent, children) in SUB_ROOMS {
+    for (parent, children) in SUB_ROOMS.iter().chain(LOAD_TESTER_ROOMS) {
         assert_eq!(out_of_order(children), [] as [String; 0], "in {parent}");
     }
 }

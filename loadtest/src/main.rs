@@ -1,18 +1,17 @@
-//! A load tester for SIP presence servers, whoever made them: phones that subscribe, publish and
-//! check every lamp they see.
+//! A load tester for SIP presence servers of any make: phones that subscribe, publish and check every
+//! lamp they see.
 //!
-//! It shares no code with the server it was written beside: requests are made with `rsip`, what comes
-//! back is scanned by [`wire`] and, in samples, read in full by `rsip` again, so that one bug cannot
-//! hide at both ends.
+//! It shares no code with Lamplighter: requests are built with `rsip`; received messages are scanned
+//! by [`wire`] and, in samples, read in full by `rsip`, so that one bug cannot hide at both ends.
 //!
 //! ```text
-//! main ── run ── swarm        what happens: no socket, time as an argument
+//! main ── run ── swarm        phones and users: no socket, time as an argument
 //!          │       └─ wire    bytes: templates, scans, documents, lists, digest
 //!          ├────── net        ports in batches, epoll, GSO and GRO
 //!          ├────── measure    latencies, counts, /proc
 //!          └────── report     progress, table, JSON, HTML, comparison
-//! scenario                    what a run does: TOML
-//! selfcheck ── reference      how much of it is this tool's own
+//! scenario                    the parameters of a run: TOML
+//! selfcheck ── reference      the cost of this tool itself
 //! ```
 
 mod measure;
@@ -54,71 +53,71 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a scenario; ends with 0 only if all was right, with 1 if not, with 2 if it could not run.
+    /// Run a scenario: exits with 0 if it was clean, with 1 if not, with 2 if it could not run.
     Run(Box<RunArguments>),
-    /// List the scenarios that come with the tool.
+    /// List the built-in scenarios.
     Scenarios,
-    /// Print every key of a scenario with its default and what it does.
+    /// Print every key of a scenario with its default and its meaning.
     Keys,
     /// Print two runs side by side, as ratios.
     Compare {
-        /// JSON of the run that is 1.
+        /// JSON of the first run.
         a: PathBuf,
-        /// JSON of the run that is compared to it.
+        /// JSON of the second run, which is divided by the first.
         b: PathBuf,
     },
-    /// Make the table, and an HTML file, from the JSON of a run.
+    /// Print the table, and write the HTML report, from the JSON of a run.
     Report {
         json: PathBuf,
         #[arg(long)]
         html: Option<PathBuf>,
     },
-    /// Measure what this tool itself can do on one core of this machine.
+    /// Measure the rate that this tool itself reaches on one core of this machine.
     Selfcheck(SelfcheckArguments),
 }
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// A scenario by name (see `scenarios`), or a path to a TOML file.
+    /// Name of a built-in scenario (see `scenarios`), or path of a TOML file.
     scenario: String,
-    /// Overrides a key of the scenario: `--set call_rate=100`. See `keys`.
+    /// Override a key of the scenario: `--set call_rate=100`. See `keys`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where the server listens for SIP.
+    /// The server's SIP address.
     #[arg(long, default_value = "127.0.0.1:5060")]
     server: SocketAddr,
     /// The SIP domain that all users belong to.
     #[arg(long, default_value = "abc.com")]
     domain: String,
-    /// What user names start with; a number of three digits or more follows.
+    /// First characters of user names; a number of three digits or more follows.
     #[arg(long, default_value = "1")]
     user_prefix: String,
-    /// The account that answers challenges; without it every user answers with their own name.
+    /// The account that answers challenges; by default each user has an account of its own.
     #[arg(long)]
     username: Option<String>,
     /// The password of the account, or of all users.
     #[arg(long)]
     password: Option<String>,
-    /// Where call_state.htm is served.
+    /// The server's HTTP address, for call_state.htm.
     #[arg(long)]
     http: Option<SocketAddr>,
-    /// Local addresses of the phones, taken in turn. One address has about 28,000 ports.
+    /// Local addresses of the phones, used in turn. One address has about 28,000 ports.
     #[arg(long)]
     source: Vec<IpAddr>,
-    /// A process of the server, when it runs on this machine: its CPU time and memory, and those of
-    /// all it forked, are part of the report.
+    /// A process of the server on this machine: the report then has the CPU time and memory of it
+    /// and of all its descendants.
     #[arg(long)]
     server_pid: Vec<u32>,
     /// The CPU to run on.
     #[arg(long)]
     cpu: Option<usize>,
-    /// Writes all that is known of the run as JSON.
+    /// Write the full report as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Writes the report as one HTML file.
+    /// Write the report as one HTML file.
     #[arg(long)]
     html: Option<PathBuf>,
-    /// Says nothing but the final table.
+    /// Print only the final table.
     #[arg(long)]
     quiet: bool,
 }

@@ -1,7 +1,7 @@
 //! A naive notifier for the tests, on loopback, that can misbehave on purpose: the checks must be
 //! able to fail.
 //!
-//! It reads and writes with `rsip` and `format!`, sends every NOTIFY once, and waits for nobody. It
+//! It reads and writes with `rsip` and `format!`, sends every NOTIFY once, and waits for no response. It
 //! is no server.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -30,7 +30,7 @@ use crate::wire::dialog_info::Lamp;
 use crate::wire::dialog_info::PublishedCall;
 use crate::wire::message;
 
-/// What the notifier does wrong (or merely oddly), once, at the third NOTIFY of a change.
+/// A fault or an oddity of the notifier, once, at the third NOTIFY of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Habit {
     /// Nothing.
@@ -58,7 +58,7 @@ enum Habit {
     GoesBack,
     /// Skips a CSeq.
     SkipsSequence,
-    /// Shows a lamp that nobody published.
+    /// Shows a lamp that was never published.
     WrongLamp,
     /// Ends the subscription.
     Terminates,

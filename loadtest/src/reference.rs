@@ -47,7 +47,7 @@ struct Dialog {
 /// A message in a buffer: where to, where it starts and where it ends.
 type Span = (SocketAddrV4, usize, usize);
 
-/// What a user's watchers are shown.
+/// The state that a user's watchers are shown.
 #[derive(Default)]
 struct User {
     watchers: Vec<String>,
@@ -66,7 +66,7 @@ pub(crate) struct Reference {
     users: BTreeMap<String, User>,
     sent: u64,
     answered: u64,
-    /// What was done before the first PUBLISH.
+    /// The counts before the first PUBLISH.
     before_load: Option<Done>,
     /// UDP GSO and GRO.
     offload: bool,
@@ -74,7 +74,7 @@ pub(crate) struct Reference {
     padding: usize,
 }
 
-/// What a notifier did from the first PUBLISH on.
+/// The counts of a notifier from the first PUBLISH on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Done {
     /// NOTIFYs sent.
@@ -83,7 +83,7 @@ pub(crate) struct Done {
 }
 
 impl Reference {
-    /// A notifier on that socket, whose NOTIFYs have so many octets more than they need.
+    /// A notifier on that socket that adds so many octets of padding to each NOTIFY.
     pub(crate) fn new(socket: UdpSocket, padding: usize, offload: bool) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         sockets::set_receive_buffer(&socket, RECEIVE_BUFFER_OCTETS)?;
@@ -107,7 +107,7 @@ impl Reference {
         })
     }
 
-    /// Serves until told to stop.
+    /// Serves until `stop` is set.
     pub(crate) fn serve(mut self, stop: &AtomicBool) -> io::Result<Done> {
         let mut ready = Vec::new();
         while !stop.load(Ordering::Relaxed) {
@@ -125,7 +125,7 @@ impl Reference {
         })
     }
 
-    /// Takes what is there; answers are counted, requests kept.
+    /// Receives all waiting datagrams; responses are counted, requests kept.
     fn receive(&mut self, requests: &mut Vec<Vec<u8>>) -> io::Result<()> {
         loop {
             let emptied = self.incoming.receive(&self.socket)?;

@@ -18,6 +18,7 @@ use crate::net::sockets;
 use crate::report::progress::Progress;
 use crate::scenario::Feed;
 use crate::scenario::Scenario;
+use crate::swarm::LocalPorts;
 use crate::swarm::Search;
 use crate::swarm::Stage;
 use crate::swarm::StageRecord;
@@ -29,7 +30,7 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 /// How often the timeline gets a point.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// What a run needs beyond its scenario.
+/// The settings of a run that are not part of its scenario.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) name: String,
@@ -42,7 +43,7 @@ pub(crate) struct Setting {
     pub(crate) quiet: bool,
 }
 
-/// One point of the timeline: what happened since the one before.
+/// One point of the timeline: counts since the point before.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) at: Duration,
@@ -83,7 +84,7 @@ pub(crate) struct Outcome {
     pub(crate) own: Vec<Duration>,
     /// Where each step of the search began and where it was over.
     pub(crate) marks: Vec<Mark>,
-    /// Datagrams that this machine had no room for meanwhile.
+    /// Datagrams that this machine dropped during the run for lack of buffer space.
     pub(crate) datagrams_dropped: u64,
 }
 
@@ -132,10 +133,11 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
     let start = Instant::now();
     let mut watch = Watch::new(&setting, &scenario, start);
     let target = setting.target.clone();
-    let mut swarm = Swarm::new(scenario.clone(), target, addresses, &links, run, start);
+    let local = LocalPorts { addresses, links };
+    let mut swarm = Swarm::new(scenario.clone(), target, local, run, start);
     drive(&mut swarm, &mut ports, &mut watch)?;
     watch.progress.finish();
-    swarm.tally.unsent = ports.unsent;
+    swarm.count_unsent(ports.unsent);
     Ok(Outcome {
         setting,
         scenario,
@@ -189,7 +191,7 @@ impl Outcome {
         }
     }
 
-    /// The stage of that name: its index and what it did.
+    /// Index and record of a stage, if the run came that far.
     pub(crate) fn stage(&self, stage: Stage) -> Option<(usize, &StageRecord)> {
         let mut records = self.swarm.records().iter().enumerate();
         records.find(|(_, record)| record.stage == stage)
@@ -212,7 +214,7 @@ impl Watch {
         }
     }
 
-    /// Looks at the stages that ended, at the steps of a search, and once an interval at everything.
+    /// Records stages that ended, steps of a search, and, once per interval, a point of the timeline.
     fn look(&mut self, swarm: &mut Swarm, now: Instant) {
         if self.marks.len() < swarm.search().map_or(0, Search::marks) {
             self.marks.push(Mark {
@@ -233,10 +235,10 @@ impl Watch {
         if length < INTERVAL && !swarm.is_done() {
             return;
         }
-        let lamps = &mut swarm.latencies.interval;
+        let lamps = swarm.lamps_of_interval();
         let [lamp_p50, lamp_p99, lamp_max] = [0.5, 0.99, 1.0].map(|share| lamps.quantile(share));
         lamps.clear();
-        let (tally, before) = (&swarm.tally, &self.before);
+        let (tally, before) = (swarm.tally(), &self.before);
         let point = Point {
             at: now.saturating_duration_since(self.began),
             length,
@@ -252,7 +254,7 @@ impl Watch {
         };
         self.progress.point(swarm, &point, now);
         self.timeline.push(point);
-        self.before = swarm.tally.clone();
+        self.before = swarm.tally().clone();
         self.last = now;
     }
 }

@@ -1,4 +1,4 @@
-//! What a run does: a TOML file of keys, each documented in `scenarios/default.toml`, each with a
+//! The parameters of a run: a TOML file of keys, each documented in `scenarios/default.toml`, each with a
 //! default, each to be overridden on the command line. Unknown keys are refused.
 //!
 //! The scenarios of this tool are compiled in; a path names any other.
@@ -32,10 +32,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("churn", include_str!("../scenarios/churn.toml")),
     ("one-sbc", include_str!("../scenarios/one-sbc.toml")),
 ];
-/// Every key with its default and what it does.
+/// Every key with its default and its meaning.
 pub(crate) const DEFAULT: &str = include_str!("../scenarios/default.toml");
 
-/// Who tells the server that a call began.
+/// How changes are reported to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Feed {
@@ -61,7 +61,7 @@ pub(crate) enum Arrival {
     Poisson,
 }
 
-/// What versions of a subscription's documents begin with.
+/// The first version of a subscription's documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FirstVersion {
@@ -71,7 +71,7 @@ pub(crate) enum FirstVersion {
     Any,
 }
 
-/// Where the server finds what is in a list.
+/// Where the server gets the contents of a list from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ListBy {
@@ -218,7 +218,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// The scenarios that are compiled in: name and what they say about themselves.
+    /// The built-in scenarios: name and description.
     pub(crate) fn list() -> Vec<(&'static str, String)> {
         let about = |text| Self::parse(text, &[]).map_or_else(|error| error, |one| one.about);
         BUILT_IN
@@ -242,12 +242,12 @@ impl Scenario {
         self.list_size.max(1)
     }
 
-    /// What a user's next change makes of its lamp. A call state by HTTP knows no ringing.
+    /// The lamp after a user's next change. call_state.htm cannot report ringing.
     pub(crate) fn state_after(&self, lamp: Lamp) -> Lamp {
         let known = |next: &&Lamp| self.feed == Feed::Publish || **next != Lamp::Ringing;
         let mut states = self.change_states.iter().filter(known).cycle();
         let of_round = self.change_states.len();
-        // One that shows none of them begins at the beginning.
+        // A lamp that is none of the states is followed by the first.
         let first = states.clone().next().copied().unwrap_or(Lamp::Off);
         match states.by_ref().take(of_round).any(|one| *one == lamp) {
             true => states.next().copied().unwrap_or(first),
@@ -319,7 +319,7 @@ impl Scenario {
     }
 }
 
-/// A value as TOML writes it, or else the text as it stands.
+/// The value of a TOML expression; other text is a string.
 fn value_of(text: &str) -> toml::Value {
     let parsed: Result<toml::Table, _> = format!("value = {text}").parse();
     let value = parsed.ok().and_then(|mut table| table.remove("value"));

@@ -1,8 +1,8 @@
-//! What this tool itself can do on one core: the checks of a fan-out in full, against the fastest
-//! notifier there is.
+//! The rate that this tool itself reaches on one core: a fan-out with all checks against a minimal
+//! notifier.
 //!
 //! Wall-clock rates depend on who else uses the machine; the CPU time that this thread needs for each
-//! acknowledged NOTIFY does not, and its inverse is what one core can do.
+//! acknowledged NOTIFY does not, and its inverse is the rate of one core.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -26,18 +26,18 @@ use crate::scenario::Scenario;
 use crate::swarm::Stage;
 use crate::swarm::Target;
 
-/// NOTIFYs a second that are asked for: more than anybody can do, so that there is always a next.
+/// NOTIFYs per second offered: more than any server can send, so that there is always another.
 const ENDLESS: f64 = 2e6;
-/// Octets that fill a NOTIFY up to what servers send: about 700.
+/// Padding that makes a NOTIFY as long as servers send: about 700 octets.
 const PADDING: usize = 60;
 
-/// What is measured.
+/// Arguments of `selfcheck`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct SelfcheckArguments {
     /// UDP ports of the phones.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     ports: u32,
-    /// Watchers of the one user that changes.
+    /// Watchers of the one user whose state changes.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     watchers: u32,
     /// Seconds of load.
@@ -180,7 +180,7 @@ mod tests {
                 "{:?} {:?}",
                 summary.reasons, summary.examples
             );
-            assert!(done.sent > 1000 && done.sent <= outcome.swarm.tally.notifies);
+            assert!(done.sent > 1000 && done.sent <= outcome.swarm.tally().notifies);
             assert!(summary.latencies["publish_to_last_lamp"].count > 10);
         }
     }

@@ -1,46 +1,46 @@
-//! `lamplighter demo`: a whole server, three phones and a telephone exchange in one process, to
-//! look at.
+//! `lamplighter demo`: a complete server, three phones and a PBX in one process, drawn on the
+//! terminal.
 //!
-//! The phones subscribe to each other over real UDP on loopback, the exchange publishes calls,
-//! somebody's mobile speaks HTTP, and the lamps on the phones are drawn as they change. With
-//! `--once` the demonstration is a test of the installation: it ends by itself, with 0 only if
-//! every key of every phone showed exactly what it should have, in order, and nothing else.
+//! The phones subscribe to each other over real UDP on loopback, the PBX publishes calls, a mobile
+//! reports its calls over HTTP, and the lamps on the phones are drawn as they change. With `--once`
+//! the demonstration tests the installation: it plays one round and exits with 0 only if every key
+//! of every phone showed exactly the expected states, in order, and nothing else.
 //!
-//! Nothing here is used by the server. Nothing leaves the machine: all sockets are bound to
-//! 127.0.0.1, on free ports.
+//! The server uses nothing of this. Nothing leaves the machine: all sockets are bound to 127.0.0.1,
+//! on free ports.
 
-mod cast;
-mod exchange;
 mod lamp;
 mod mobile;
+mod participants;
+mod pbx;
 mod phone;
+mod runner;
 mod screen;
 mod script;
-mod stage;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::cli::demo::runner::Ending;
+use crate::cli::demo::runner::Runner;
+use crate::cli::demo::runner::RunnerError;
 use crate::cli::demo::screen::Screen;
-use crate::cli::demo::stage::Ending;
-use crate::cli::demo::stage::Stage;
-use crate::cli::demo::stage::StageError;
 use crate::runtime::signals;
 
 /// How the demonstration runs.
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Play one round and end: with 0 only if every lamp was right.
+    /// Play one round and exit: with 0 only if every lamp was right.
     #[arg(long)]
     pub(super) once: bool,
-    /// No colours, no cursor movement: a line for each change.
+    /// Print one line per change, without colours and cursor movement.
     #[arg(long)]
     pub(super) plain: bool,
 }
 
-/// Runs the demonstration, until Ctrl-C or, with `--once`, to the end of a round.
+/// Runs the demonstration until Ctrl-C or, with `--once`, for one round.
 #[must_use]
 pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
@@ -60,14 +60,14 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     }
 }
 
-fn play(screen: Screen, once: bool) -> Result<Ending, StageError> {
+fn play(screen: Screen, once: bool) -> Result<Ending, RunnerError> {
     // Before the first thread, so that a Ctrl-C during the start is not lost.
     let signals = signals::listen()?;
-    let mut stage = Stage::open(screen, signals)?;
+    let mut runner = Runner::open(screen, signals)?;
     let ending = if once {
-        stage.play_once()
+        runner.play_once()
     } else {
-        stage.play_on()
+        runner.play_on()
     };
-    Ok(stage.close(ending))
+    Ok(runner.close(ending))
 }

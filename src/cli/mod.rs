@@ -50,7 +50,7 @@ struct Arguments {
 enum Command {
     /// Run the server.
     Serve(ConfigArguments),
-    /// See lamps change: a server, three phones and an exchange in one process on loopback.
+    /// See lamps change: a server, three phones and a PBX in one process on loopback.
     Demo(DemoArguments),
     /// Check a configuration file; prints every fault with its line.
     Check(ConfigArguments),

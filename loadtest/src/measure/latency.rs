@@ -6,28 +6,28 @@ use hdrhistogram::Histogram;
 
 const MICROSECONDS_MAX: u64 = 120_000_000;
 
-/// What is timed. All but the last count from the moment a request should have been sent.
+/// The kinds of latency. All but the last count from the moment a request was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measure {
-    /// A change, until a watcher shows it: one value for each watcher.
+    /// From a change until a watcher shows it: one value for each watcher.
     Lamp,
-    /// A change, until the first watcher shows it.
+    /// From a change until the first watcher shows it.
     LampFirst,
-    /// A change, until the last of its watchers shows it.
+    /// From a change until the last of its watchers shows it.
     LampLast,
-    /// A SUBSCRIBE that begins a dialog, until its 2xx.
+    /// From a SUBSCRIBE that begins a dialog until its 2xx.
     SubscribeAnswer,
-    /// The same until its first NOTIFY.
+    /// From a SUBSCRIBE that begins a dialog until its first NOTIFY.
     SubscribeNotify,
-    /// A SUBSCRIBE in a dialog, until its 2xx.
+    /// From a SUBSCRIBE in a dialog until its 2xx.
     RefreshAnswer,
-    /// The same until its NOTIFY.
+    /// From a SUBSCRIBE in a dialog until its NOTIFY.
     RefreshNotify,
-    /// A PUBLISH until its 2xx.
+    /// From a PUBLISH until its 2xx.
     PublishAnswer,
-    /// A call_state.htm until its 200.
+    /// From a GET of call_state.htm until its 200.
     HttpAnswer,
-    /// How late requests were started: the generator's own share in all of the above.
+    /// How late requests were started: the tool's own share of all latencies above.
     StartLag,
 }
 
@@ -83,7 +83,7 @@ impl Latency {
         self.0.as_ref().map_or(0, Histogram::len)
     }
 
-    /// Microseconds that so large a share of the values do not exceed; 0 without values.
+    /// The quantile in microseconds; 0 without values.
     pub(crate) fn quantile(&self, quantile: f64) -> u64 {
         self.0
             .as_ref()

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
-    /// What processes share counts once.
+    /// Memory that processes share counts once.
     pub(crate) resident_octets: u64,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The processes given and what they forked so far.
+    /// The processes given and their descendants so far.
     pub(crate) fn new(roots: &[u32]) -> Self {
         let mut server = Self {
             roots: roots.to_vec(),
@@ -44,12 +44,12 @@ impl Server {
         }
     }
 
-    /// The CPU time of all of them; those that ended no longer count.
+    /// The CPU time of all processes; those that ended no longer count.
     pub(crate) fn cpu(&self) -> Duration {
         self.processes.iter().map(|pid| cpu_of(*pid)).sum()
     }
 
-    /// The same, and their memory, for which the kernel goes through every page: some milliseconds
+    /// The CPU time and memory of all processes, for which the kernel goes through every page: some milliseconds
     /// for each GiB.
     pub(crate) fn usage(&self) -> Usage {
         Usage {

@@ -8,7 +8,7 @@ const EXAMPLES_MAX: usize = 20;
 /// Everything that is counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    // What was done.
+    // Work done.
     pub(crate) subscriptions: u64,
     pub(crate) established: u64,
     /// SUBSCRIBEs that began a dialog or refreshed one, with a 2xx.
@@ -16,31 +16,31 @@ pub(crate) struct Tally {
     pub(crate) refreshes: u64,
     pub(crate) publishes: u64,
     pub(crate) http_requests: u64,
-    /// Changes that were told to the server, and lamps that came to show a change.
+    /// Changes reported to the server, and lamps that came to show a change.
     pub(crate) changes: u64,
     pub(crate) lamps: u64,
     /// NOTIFYs, each counted once, and acknowledgements sent.
     pub(crate) notifies: u64,
     pub(crate) acknowledged: u64,
-    /// Changes that a watcher never saw because a newer one had come: no fault.
+    /// Changes that a watcher never saw because a newer one superseded them: no fault.
     pub(crate) superseded: u64,
-    /// Changes that the feeder itself replaced by a newer one while the server did not answer.
+    /// Changes that the tool itself replaced by a newer one while the server did not answer.
     pub(crate) held_back: u64,
-    /// Calls that found nobody free.
+    /// Calls that found no idle user.
     pub(crate) calls_blocked: u64,
     pub(crate) reboots: u64,
     pub(crate) forgotten: u64,
     pub(crate) withheld: u64,
-    /// NOTIFYs of dialogs that their phone has forgotten: answered 481.
+    /// NOTIFYs of dialogs that their phone has lost: answered 481.
     pub(crate) orphans: u64,
 
-    // What the network needed.
+    // Retransmissions and losses.
     pub(crate) retransmitted: u64,
     pub(crate) repeated: u64,
     pub(crate) dropped: u64,
     pub(crate) deferred: u64,
     pub(crate) unsent: u64,
-    /// HTTP connections that were closed and opened again: a server may close one that rests.
+    /// HTTP connections that were closed and opened again: a server may close an idle one.
     pub(crate) reopened: u64,
 
     // Faults.
@@ -71,13 +71,13 @@ impl Tally {
         }
     }
 
-    /// Something that is nobody's.
+    /// Counts a message that belongs to no dialog and no request.
     pub(crate) fn foreign(&mut self, text: impl FnOnce() -> String) {
         self.foreign += 1;
         self.example(text);
     }
 
-    /// What was found wrong, each kind with its word; a clean run has only zeros.
+    /// The counts of each kind of fault; a clean run has only zeros.
     pub(crate) fn faults(&self) -> [(&'static str, u64); 11] {
         [
             ("lost", self.lost),

@@ -29,7 +29,7 @@ const RECEIVE_BUFFER_OCTETS: i32 = 4 << 20;
 const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;
 /// Octets taken from a stream by one read.
 const READ_OCTETS: usize = 64 * 1024;
-/// Batches taken from one port before the others have their turn.
+/// Batches received from one port before the other ports get their turn.
 const BATCHES_PER_TURN: usize = 4;
 
 /// How the phones reach the server.
@@ -60,7 +60,7 @@ impl Outbox {
         self.spans.push((port, start, self.bytes.len()));
     }
 
-    /// What is in it, in order.
+    /// The messages, in order.
     #[cfg(test)]
     pub(crate) fn messages(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.spans
@@ -82,13 +82,14 @@ pub(crate) struct Ports {
     incoming: ReceiveBatch,
     outgoing: SendBatch,
     ready: Vec<Ready>,
-    /// Ports that were not emptied in the last turn; the poller tells only once.
+    /// Ports that were not emptied in the last turn; the poller is edge-triggered and reports them only
+    /// once.
     unread: Vec<Ready>,
     /// Datagrams of one length that follow each other leave as one (UDP GSO).
     segments: bool,
     /// Datagrams the kernel did not take; the transaction that owns them sends them again.
     pub(crate) unsent: u64,
-    /// Connections that the server closed, or that got out of step, since the last look.
+    /// Connections that the server closed, or whose framing was lost, since the last call.
     closed: Vec<u32>,
 }
 
@@ -319,7 +320,7 @@ fn send_all(
     Ok(unsent)
 }
 
-/// The same, with datagrams of one length put together.
+/// Sends datagrams, consecutive ones of one length as one (UDP GSO).
 fn send_grouped(
     batch: &mut SendBatch,
     socket: &UdpSocket,

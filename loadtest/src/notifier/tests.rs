@@ -72,14 +72,14 @@ fn run_against(
 }
 
 fn tally(habit: Habit) -> Tally {
-    swarm(habit, scenario(), None).swarm.tally
+    swarm(habit, scenario(), None).swarm.tally().clone()
 }
 
 #[test]
 fn a_good_notifier_gets_a_clean_report() {
     let outcome = swarm(Habit::Good, scenario(), None);
     let summary = Summary::new(&outcome);
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     assert!(summary.clean, "{:?} {tally:?}", summary.reasons);
     assert_eq!(tally.established, 20);
     // First NOTIFY, two changes, withdrawal, last NOTIFY.
@@ -87,7 +87,7 @@ fn a_good_notifier_gets_a_clean_report() {
     assert_eq!((tally.publishes, tally.changes), (15, 15));
     assert_eq!(summary.stages.len(), 5);
     assert!(tally.sampled >= 100);
-    let count = |measure| outcome.swarm.latencies.of(measure).count();
+    let count = |measure| outcome.swarm.latencies().of(measure).count();
     assert_eq!(count(Measure::Lamp), 40);
     assert_eq!(
         (count(Measure::LampFirst), count(Measure::LampLast)),
@@ -131,12 +131,12 @@ fn a_challenge_is_answered_and_remembered() {
         ..scenario()
     };
     let outcome = swarm(Habit::Challenges, alone(), Some("secret"));
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     assert!(tally.is_clean(), "{tally:?}");
     assert_eq!(tally.answers[&("SUBSCRIBE", 401)], 20);
     assert!(!tally.answers.contains_key(&("PUBLISH", 401)));
     let outcome = swarm(Habit::Challenges, alone(), Some("wrong"));
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     assert_eq!((tally.established, tally.subscribes_failed), (0, 20));
     assert_eq!(
         outcome.swarm.records().len(),
@@ -193,7 +193,10 @@ fn a_server_like_kamailio_is_judged_by_what_it_can() {
         duration: Duration::from_micros(19_500),
         ..scenario()
     };
-    let strict = swarm(Habit::LikeKamailio, busy(), None).swarm.tally;
+    let strict = swarm(Habit::LikeKamailio, busy(), None)
+        .swarm
+        .tally()
+        .clone();
     assert!(
         strict.wrong >= 20 && strict.changes_failed > 0,
         "{strict:?}"
@@ -205,7 +208,7 @@ fn a_server_like_kamailio_is_judged_by_what_it_can() {
         ..busy()
     };
     let outcome = swarm(Habit::LikeKamailio, fair.clone(), None);
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     assert!(tally.is_clean(), "{tally:?}");
     // Ring, talk, end, ring; and all are free in the end.
     assert_eq!(
@@ -217,7 +220,10 @@ fn a_server_like_kamailio_is_judged_by_what_it_can() {
         change_states: vec![Lamp::Ringing, Lamp::Busy],
         ..fair
     };
-    let tally = swarm(Habit::LikeKamailio, never_free, None).swarm.tally;
+    let tally = swarm(Habit::LikeKamailio, never_free, None)
+        .swarm
+        .tally()
+        .clone();
     assert!(tally.is_clean(), "{tally:?}");
 }
 
@@ -227,7 +233,10 @@ fn nobody_there_is_no_success() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let tally = run_against(nobody, nobody, scenario(), None).swarm.tally;
+    let tally = run_against(nobody, nobody, scenario(), None)
+        .swarm
+        .tally()
+        .clone();
     assert_eq!((tally.established, tally.subscribes_failed), (0, 20));
     assert!(!tally.is_clean());
 }
@@ -238,13 +247,13 @@ fn streams_and_call_states_work() {
         transport: Transport::Tcp,
         ..scenario()
     };
-    let tally = swarm(Habit::Good, streams, None).swarm.tally;
+    let tally = swarm(Habit::Good, streams, None).swarm.tally().clone();
     assert!(tally.is_clean(), "{tally:?}");
     let http = Scenario {
         feed: Feed::Http,
         ..scenario()
     };
-    let tally = swarm(Habit::Good, http, Some("x")).swarm.tally;
+    let tally = swarm(Habit::Good, http, Some("x")).swarm.tally().clone();
     assert!(tally.is_clean(), "{tally:?}");
     // Busy and free again, so that nothing is left to withdraw.
     assert_eq!((tally.notifies, tally.answers[&("GET", 200)]), (20 * 4, 10));
@@ -258,7 +267,7 @@ fn loss_on_arrival_is_found() {
         loss: 20.0,
         ..scenario()
     };
-    let tally = swarm(Habit::Good, lossy, None).swarm.tally;
+    let tally = swarm(Habit::Good, lossy, None).swarm.tally().clone();
     assert!(
         tally.dropped > 0 && tally.lost > 0 && !tally.is_clean(),
         "{tally:?}"
@@ -276,11 +285,11 @@ fn phones_that_forget_and_refresh_are_no_fault() {
         ..scenario()
     };
     let outcome = swarm(Habit::Good, churn, None);
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     assert!(tally.is_clean(), "{tally:?}");
     assert_eq!((tally.reboots, tally.forgotten), (6, 11));
     assert!(tally.orphans > 0 && tally.refreshes > 0, "{tally:?}");
-    assert!(outcome.swarm.latencies.of(Measure::RefreshNotify).count() > 0);
+    assert!(outcome.swarm.latencies().of(Measure::RefreshNotify).count() > 0);
 }
 
 #[test]
@@ -293,7 +302,7 @@ fn calls_have_all_their_steps_and_overload_its_search() {
         duration: Duration::from_millis(200),
         ..scenario()
     };
-    let tally = swarm(Habit::Good, calls, None).swarm.tally;
+    let tally = swarm(Habit::Good, calls, None).swarm.tally().clone();
     assert!(tally.is_clean(), "{tally:?}");
     assert!(tally.changes >= 30, "{tally:?}");
     let overload = Scenario {

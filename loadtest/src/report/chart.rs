@@ -11,7 +11,7 @@ const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
 /// Lines on a linear axis, about.
 const TICKS: f64 = 5.0;
-/// Told apart by eyes that see red and green alike, and in grey.
+/// Colours that colour-blind readers can tell apart, also in greyscale.
 const COLOURS: [&str; 6] = [
     "#0b6bcb", "#d9480f", "#2b8a3e", "#9c36b5", "#5c5f66", "#e0a800",
 ];

@@ -35,7 +35,7 @@ pub(crate) fn compare(names: [&str; 2], runs: [&Summary; 2]) -> String {
     out
 }
 
-/// What makes the runs unequal.
+/// Differences that make the runs hard to compare.
 fn differences(runs: [&Summary; 2]) -> Vec<String> {
     let mut differences = Vec::new();
     if runs[0].scenario != runs[1].scenario {

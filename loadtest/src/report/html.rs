@@ -27,7 +27,7 @@ const PLOTTED: &[(&str, &str)] = &[
     ("publish_to_200", "PUBLISH to 200"),
 ];
 
-/// What each kind of latency is.
+/// A description of each kind of latency.
 const MEANINGS: &[(&str, &str)] = &[
     (
         "publish_to_lamp",
@@ -56,7 +56,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What each kind of fault is.
+/// A description of each kind of fault.
 const FAULTS: &[(&str, &str)] = &[
     (
         "lost",
@@ -253,7 +253,7 @@ fn percentiles(summary: &Summary) -> Chart {
     }
 }
 
-/// What a line shows of a point; None leaves it out.
+/// The value of a point that a line shows; None leaves the point out.
 type Value = fn(&PointSummary) -> Option<f64>;
 
 fn over_time(summary: &Summary, y: Axis, lines: &[(&str, Value)]) -> Chart {

@@ -1,4 +1,4 @@
-//! What is told of a run: a line or a bar while it goes on, a table, JSON and HTML at its end, and
+//! The reports of a run: a line or a bar while it runs, a table, JSON and HTML at its end, and
 //! two runs side by side.
 //!
 //! Everything but the progress is made of a [`summary::Summary`], so that a JSON file is enough to

@@ -1,4 +1,4 @@
-//! What is said while a run goes on: a bar with live rates on a terminal, a plain line every few
+//! The progress of a run: a bar with live rates on a terminal, a plain line every few
 //! seconds elsewhere, one line for each stage in both. On standard error, so that the table can be
 //! kept.
 
@@ -76,7 +76,7 @@ impl Progress {
             let [p50, p99] = [point.lamp_p50, point.lamp_p99].map(|one| units::time(one as f64));
             text.push_str(&format!("  lamps p50 {p50} p99 {p99}"));
         }
-        let faults: u64 = swarm.tally.faults()[..6]
+        let faults: u64 = swarm.tally().faults()[..6]
             .iter()
             .map(|(_, count)| count)
             .sum();

@@ -1,5 +1,5 @@
-//! The search for the best rate, as it is reported: what it found, step by step, what ended it, and
-//! what the load made of it.
+//! The report of the search for the best rate: its steps, its result, what limited it, and the
+//! goodput of the load after it.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ use crate::swarm::Stage;
 /// Where neither the generator nor the server was busier than this, something else was the limit.
 const IDLE_MAX: f64 = 0.6;
 
-/// What ended a search.
+/// What limited a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Limit {
-    /// The server; also where nobody knows what it does.
+    /// The server; also if the server's CPU use is unknown.
     Server,
     /// This tool: the server can do more.
     Generator,
-    /// Others had the CPU, or it was the network.
+    /// Other processes on the machine, or the network.
     Neither,
 }
 
-/// What the search for the best rate found, and what the load made of it.
+/// The result of the search for the best rate, and of the load after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Overload {
     /// The highest rate at which nothing was lost, as changes, lamps and acknowledged NOTIFYs; 0
@@ -42,10 +42,10 @@ pub(crate) struct Overload {
     pub(crate) most_lamps_per_second: f64,
     /// Who had no CPU left at the lowest rate that was too much.
     pub(crate) limited_by: Limit,
-    /// What the load asked for, as a share of the best, and the lamps that came of it.
+    /// The offered load as a percentage of the best rate, and the lamps per second it led to.
     pub(crate) percent: f64,
     pub(crate) lamps_per_second: f64,
-    /// Of what was asked for, or of the most there was if that is less.
+    /// As a percentage of the offered load, or of the best step if that is less.
     pub(crate) goodput_percent: f64,
     pub(crate) stale_seconds: f64,
     pub(crate) steps: Vec<StepSummary>,
@@ -58,7 +58,7 @@ pub(crate) struct StepSummary {
     pub(crate) changes: f64,
     pub(crate) lamps: f64,
     pub(crate) notifies: f64,
-    /// How many requests and NOTIFYs were sent again.
+    /// How many requests and NOTIFYs were retransmitted.
     pub(crate) resent: u64,
     /// Nothing was lost.
     pub(crate) good: bool,

@@ -1,4 +1,4 @@
-//! All that is known of a run once it is over: what the JSON file holds, and what every other
+//! The result of a run: the contents of the JSON file, from which every other
 //! report is made of.
 
 use std::collections::BTreeMap;
@@ -19,9 +19,9 @@ use crate::run::Outcome;
 use crate::run::Point;
 use crate::swarm::Stage;
 
-/// Told apart when what is written changes its meaning.
+/// Version of the format: goes up when a field changes its meaning.
 const FORMAT: u32 = 2;
-/// A generator busier than this may have been what limited the run.
+/// A generator busier than this may have limited the run.
 pub(crate) const BUSY_MAX: f64 = 0.9;
 const BUSY_SPAN_MIN: Duration = Duration::from_millis(500);
 /// Nines of the highest percentile, and points for each nine.
@@ -42,7 +42,7 @@ pub(crate) struct Summary {
     pub(crate) clean: bool,
     /// Why it is not clean, in words.
     pub(crate) reasons: Vec<String>,
-    /// What does not spoil the run but should be known when reading it.
+    /// Remarks for the reader that are no faults.
     pub(crate) remarks: Vec<String>,
     pub(crate) faults: BTreeMap<String, u64>,
     pub(crate) counts: BTreeMap<String, u64>,
@@ -69,7 +69,7 @@ pub(crate) struct LatencySummary {
     pub(crate) p99: u64,
     pub(crate) p999: u64,
     pub(crate) max: u64,
-    /// Pairs of a share (0 to 1) and the latency that so large a share did not exceed.
+    /// Quantiles: pairs of a share (0 to 1) and its latency.
     pub(crate) percentiles: Vec<(f64, u64)>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct StageSummary {
     pub(crate) server_resident_octets: u64,
 }
 
-/// What the server spent; a figure is missing when there was nothing to divide by.
+/// The server's resource use; a figure is missing if there was no such event.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Cost {
     pub(crate) cpu_seconds: f64,
@@ -152,11 +152,11 @@ impl Summary {
             reasons.extend(search::reasons(overload, outcome));
         }
         let latencies = Measure::ALL.into_iter().filter_map(|measure| {
-            let latency = swarm.latencies.of(measure);
+            let latency = swarm.latencies().of(measure);
             let summary = LatencySummary::new(latency);
             (latency.count() > 0).then(|| (measure.key().to_owned(), summary))
         });
-        let answers = swarm.tally.answers.iter();
+        let answers = swarm.tally().answers.iter();
         Self {
             format: FORMAT,
             tool: concat!("lamplighter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -168,7 +168,7 @@ impl Summary {
             clean: reasons.is_empty(),
             reasons,
             remarks: remarks(outcome, &generator, overload.as_ref()),
-            faults: owned(swarm.tally.faults()),
+            faults: owned(swarm.tally().faults()),
             counts: counts(outcome),
             answers: answers
                 .map(|((method, status), count)| (format!("{method} {status}"), *count))
@@ -179,12 +179,12 @@ impl Summary {
             overload,
             generator,
             timeline: points(&outcome.timeline),
-            examples: swarm.tally.examples.clone(),
+            examples: swarm.tally().examples.clone(),
             keys: keys(outcome),
         }
     }
 
-    /// Reads what [`Self::json`] wrote.
+    /// Parses the output of [`Self::json`].
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let summary: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         match summary.format {
@@ -276,7 +276,7 @@ fn owned<const N: usize>(pairs: [(&str, u64); N]) -> BTreeMap<String, u64> {
 }
 
 fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     owned([
         ("subscriptions", tally.subscriptions),
         ("established", tally.established),
@@ -306,7 +306,7 @@ fn counts(outcome: &Outcome) -> BTreeMap<String, u64> {
 }
 
 fn reasons(outcome: &Outcome) -> Vec<String> {
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     let found = tally.faults().into_iter().filter(|(_, count)| *count > 0);
     let mut reasons: Vec<String> = found
         .map(|(fault, count)| format!("{}: {count}", fault.replace('_', " ")))
@@ -319,7 +319,7 @@ fn reasons(outcome: &Outcome) -> Vec<String> {
 }
 
 fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>) -> Vec<String> {
-    let tally = &outcome.swarm.tally;
+    let tally = outcome.swarm.tally();
     let mut remarks = Vec::new();
     if generator.busy > BUSY_MAX {
         remarks.push(format!(

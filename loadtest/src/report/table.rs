@@ -132,7 +132,7 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
     }
 }
 
-/// What a server's resources went into, as far as it is known.
+/// The server's resource use, as far as it is known.
 pub(crate) fn costs(cost: &Cost) -> impl Iterator<Item = (&'static str, String)> {
     let figures = cost.figures().into_iter();
     figures.filter_map(|(what, unit, value)| Some((what, unit.text(value?))))

@@ -1,40 +1,91 @@
-//! The load: an open loop of calls, changes, refreshes, reboots.
+//! The load: an open loop of calls, changes, refreshes, reboots and lost subscriptions, each kind at
+//! its own rate.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::Swarm;
-use super::Task;
-use super::search::Search;
-use super::stages::Stage;
-use crate::net::ports::Outbox;
+use crate::scenario::Arrival;
 use crate::scenario::Feed;
 use crate::scenario::Scenario;
+use crate::swarm::agenda::Agenda;
+use crate::swarm::endpoints::Endpoints;
+use crate::swarm::key::Key;
+use crate::swarm::key::SubscriptionKey;
+use crate::swarm::key::UserKey;
 use crate::swarm::pace::Pacer;
-use crate::swarm::presentity::Wanted;
-use crate::swarm::subscription;
+use crate::swarm::pace::Random;
+use crate::swarm::turn::Turn;
 use crate::wire::dialog_info::Lamp;
 
-/// Events of one kind started in one turn, so that receiving is never kept waiting.
+/// Events of one kind started in one turn, so that receiving does not have to wait long.
 const EVENTS_PER_TURN: usize = 32;
-/// Subscriptions or users looked at to find one that is free.
-const LOOKS_MAX: u32 = 64;
+/// Subscriptions or users tried to find one that is free.
+const TRIES_MAX: u32 = 64;
 
-/// What happens in the load, each kind in its own rhythm.
-#[derive(Debug, Default)]
+/// What happens in the load.
+#[derive(Debug)]
 pub(super) struct Load {
     calls: Option<Pacer>,
-    pub(super) changes: Option<Pacer>,
+    changes: Option<Pacer>,
     refreshes: Option<Pacer>,
     reboots: Option<Pacer>,
-    forgets: Option<Pacer>,
-    /// Whose turn is next.
+    losses: Option<Pacer>,
+    /// The next step of each running call.
+    steps: Agenda<Step>,
+    /// Users in a running call.
+    engaged: BTreeSet<UserKey>,
+    /// Number of the user that changes next, and of the subscription that is refreshed next.
     next_change: u32,
     next_refresh: u32,
+    offered: Offered,
+}
+
+/// Changes that were due, and the lamps they lead to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Offered {
+    pub(super) changes: u64,
+    pub(super) lamps: u64,
+}
+
+/// The next change of a call.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    user: UserKey,
+    lamp: Lamp,
+}
+
+/// The events of each kind that are due, one at most.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Due {
+    call: Option<Instant>,
+    change: Option<Instant>,
+    refresh: Option<Instant>,
+    reboot: Option<Instant>,
+    loss: Option<Instant>,
 }
 
 impl Load {
-    /// The scenario's rates from now on; with the best rate that a search found, so many percent of
-    /// it.
+    /// No load.
+    pub(super) const fn idle() -> Self {
+        Self {
+            calls: None,
+            changes: None,
+            refreshes: None,
+            reboots: None,
+            losses: None,
+            steps: Agenda::new(),
+            engaged: BTreeSet::new(),
+            next_change: 0,
+            next_refresh: 0,
+            offered: Offered {
+                changes: 0,
+                lamps: 0,
+            },
+        }
+    }
+
+    /// The scenario's rates from now on. If a search found the best rate of changes, changes come at
+    /// the scenario's percentage of it, and refreshes are multiplied alike.
     pub(super) fn new(scenario: &Scenario, best: Option<f64>, now: Instant) -> Self {
         let pacer = |rate| Some(Pacer::new(rate, scenario.arrival, now));
         let share = scenario.overload / 100.0;
@@ -47,168 +98,180 @@ impl Load {
             changes: pacer(changes),
             refreshes: pacer(scenario.refresh_rate * times),
             reboots: pacer(scenario.reboot_rate),
-            forgets: pacer(scenario.forget_rate),
-            next_change: 0,
-            next_refresh: 0,
+            losses: pacer(scenario.forget_rate),
+            ..Self::idle()
         }
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// Changes alone come at this rate from now on: a step of the search.
+    pub(super) fn start_changes(&mut self, rate: f64, now: Instant) {
+        self.changes = Some(Pacer::new(rate, Arrival::Even, now));
+    }
+
+    /// Nothing more happens; running calls stay as they are.
+    pub(super) fn stop(&mut self) {
+        *self = Self {
+            next_change: self.next_change,
+            next_refresh: self.next_refresh,
+            offered: self.offered,
+            ..Self::idle()
+        };
+    }
+
+    /// When an event or a step of a call is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let timers = [self.next_event(), self.steps.next()];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Whether no event is due until `end`.
+    pub(super) fn is_over(&self, end: Instant) -> bool {
+        self.next_event().is_none_or(|next| next > end)
+    }
+
+    /// Changes since the last call.
+    pub(super) fn take_offered(&mut self) -> Offered {
+        std::mem::take(&mut self.offered)
+    }
+
+    /// Does the steps of calls that are due.
+    pub(super) fn continue_calls(&mut self, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
+        while let Some((scheduled, Step { user, lamp })) = self.steps.take(turn.now) {
+            endpoints.change(user, lamp, scheduled, turn);
+            if lamp == Lamp::Off {
+                self.engaged.remove(&user);
+            } else {
+                let hang_up = Step {
+                    user,
+                    lamp: Lamp::Off,
+                };
+                let talk_time = turn.plan.scenario().talk_time;
+                self.steps.add(scheduled + talk_time, hang_up);
+            }
+        }
+    }
+
+    /// Does what is due by now. Nothing is due after `end`.
+    pub(super) fn start_events(
+        &mut self,
+        end: Instant,
+        endpoints: &mut Endpoints,
+        turn: &mut Turn<'_>,
+    ) {
+        for _ in 0..EVENTS_PER_TURN {
+            let due = self.take_due(turn.now.min(end), turn.random);
+            if due == Due::NOTHING {
+                return;
+            }
+            if let Some(scheduled) = due.call {
+                self.call(scheduled, endpoints, turn);
+            }
+            if let Some(scheduled) = due.change {
+                self.change_next(scheduled, endpoints, turn);
+            }
+            if let Some(scheduled) = due.refresh {
+                self.refresh_next(scheduled, endpoints, turn);
+            }
+            if let Some(scheduled) = due.reboot {
+                reboot(scheduled, endpoints, turn);
+            }
+            if let Some(scheduled) = due.loss {
+                lose(scheduled, endpoints, turn);
+            }
+        }
+    }
+
+    fn next_event(&self) -> Option<Instant> {
         let all = [
             &self.calls,
             &self.changes,
             &self.refreshes,
             &self.reboots,
-            &self.forgets,
+            &self.losses,
         ];
         all.into_iter().flatten().filter_map(Pacer::next).min()
     }
 
-    pub(super) fn stop(&mut self) {
-        *self = Self {
-            next_change: self.next_change,
-            next_refresh: self.next_refresh,
-            ..Self::default()
+    fn take_due(&mut self, now: Instant, random: &mut Random) -> Due {
+        let mut take = |pacer: &mut Option<Pacer>| pacer.as_mut()?.take(now, random);
+        Due {
+            call: take(&mut self.calls),
+            change: take(&mut self.changes),
+            refresh: take(&mut self.refreshes),
+            reboot: take(&mut self.reboots),
+            loss: take(&mut self.losses),
+        }
+    }
+
+    /// Begins a call at a user without one.
+    fn call(&mut self, scheduled: Instant, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
+        let scenario = turn.plan.scenario();
+        let all = scenario.presentities;
+        let from = turn.random.below(all);
+        let mut tried =
+            (0..all.min(TRIES_MAX)).map(|step| UserKey::from_number((from + step) % all));
+        let Some(user) = tried.find(|user| !self.engaged.contains(user)) else {
+            turn.tally().calls_blocked += 1;
+            return;
         };
+        self.engaged.insert(user);
+        let (first, then, after) = match scenario.feed {
+            Feed::Publish => (Lamp::Ringing, Lamp::Busy, scenario.ring_time),
+            Feed::Http => (Lamp::Busy, Lamp::Off, scenario.talk_time),
+        };
+        endpoints.change(user, first, scheduled, turn);
+        self.steps.add(scheduled + after, Step { user, lamp: then });
+    }
+
+    /// Gives the next user in turn its next state.
+    fn change_next(&mut self, scheduled: Instant, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
+        let scenario = turn.plan.scenario();
+        let number = self.next_change % scenario.presentities;
+        self.next_change = number + 1;
+        let user = UserKey::from_number(number);
+        self.offered.changes += 1;
+        self.offered.lamps += u64::from(endpoints.watchers(user));
+        let lamp = scenario.state_after(endpoints.lamp_wanted(user));
+        endpoints.change(user, lamp, scheduled, turn);
+    }
+
+    /// Refreshes the next subscription in turn that waits for nothing.
+    fn refresh_next(&mut self, scheduled: Instant, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
+        let all = turn.plan.scenario().subscriptions();
+        for _ in 0..all.min(TRIES_MAX) {
+            let number = self.next_refresh % all;
+            self.next_refresh = number + 1;
+            let key = SubscriptionKey::from_number(number);
+            if endpoints.may_refresh(key) {
+                return endpoints.refresh(key, scheduled, turn);
+            }
+        }
+        turn.tally().held_back += 1;
     }
 }
 
-impl Swarm {
-    pub(super) fn do_load(&mut self, now: Instant, outbox: &mut Outbox) {
-        let end = self.load_end();
-        for _ in 0..EVENTS_PER_TURN {
-            let random = &mut self.random;
-            let mut take = |pacer: &mut Option<Pacer>| pacer.as_mut()?.take(now.min(end), random);
-            let call = take(&mut self.load.calls);
-            let change = take(&mut self.load.changes);
-            let refresh = take(&mut self.load.refreshes);
-            let reboot = take(&mut self.load.reboots);
-            let forget = take(&mut self.load.forgets);
-            if let Some(scheduled) = call {
-                self.call(scheduled, now, outbox);
-            }
-            if let Some(scheduled) = change {
-                self.change_next(scheduled, now, outbox);
-            }
-            if let Some(scheduled) = refresh {
-                self.refresh_next(scheduled, now, outbox);
-            }
-            if let Some(scheduled) = reboot {
-                let phone = self.random.below(self.scenario.phones);
-                let keys = self.scenario.keys;
-                self.tally.reboots += 1;
-                for number in phone * keys..(phone + 1) * keys {
-                    self.begin_anew(number, scheduled, now, outbox);
-                }
-            }
-            if let Some(scheduled) = forget {
-                let number = self.random.below(self.scenario.subscriptions());
-                self.tally.forgotten += 1;
-                self.begin_anew(number, scheduled, now, outbox);
-            }
-            if [call, change, refresh, reboot, forget] == [None; 5] {
-                return;
-            }
-        }
-    }
+impl Due {
+    const NOTHING: Self = Self {
+        call: None,
+        change: None,
+        refresh: None,
+        reboot: None,
+        loss: None,
+    };
+}
 
-    /// Nothing of the load is due after this moment.
-    pub(super) fn load_end(&self) -> Instant {
-        match self.stage {
-            Stage::Load => self.stage_began + self.scenario.duration,
-            _ => self
-                .search
-                .as_ref()
-                .map_or(self.stage_began, Search::last_due),
-        }
+/// A phone loses all its subscriptions.
+fn reboot(scheduled: Instant, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
+    let phone = turn.random.below(turn.plan.scenario().phones);
+    turn.tally().reboots += 1;
+    for key in turn.plan.subscriptions_of(phone) {
+        endpoints.start_anew(key, scheduled, turn);
     }
+}
 
-    /// A call begins at a user that is free.
-    fn call(&mut self, scheduled: Instant, now: Instant, outbox: &mut Outbox) {
-        let presentities = self.scenario.presentities;
-        let from = self.random.below(presentities);
-        let free = (0..presentities.min(LOOKS_MAX))
-            .map(|step| (from + step) % presentities)
-            .find(|&one| !self.presentities[one as usize].engaged);
-        let Some(user) = free else {
-            self.tally.calls_blocked += 1;
-            return;
-        };
-        self.presentities[user as usize].engaged = true;
-        let (first, then, after) = match self.scenario.feed {
-            Feed::Publish => (Lamp::Ringing, Lamp::Busy, self.scenario.ring_time),
-            Feed::Http => (Lamp::Busy, Lamp::Off, self.scenario.talk_time),
-        };
-        self.change(user, first, scheduled, now, outbox);
-        let next = Task::Call {
-            presentity: user,
-            lamp: then,
-        };
-        self.remember(scheduled + after, next);
-    }
-
-    /// The next step of a call.
-    pub(super) fn go_on(
-        &mut self,
-        user: u32,
-        lamp: Lamp,
-        scheduled: Instant,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
-        self.change(user, lamp, scheduled, now, outbox);
-        if lamp == Lamp::Off {
-            self.presentities[user as usize].engaged = false;
-        } else {
-            let next = Task::Call {
-                presentity: user,
-                lamp: Lamp::Off,
-            };
-            self.remember(scheduled + self.scenario.talk_time, next);
-        }
-    }
-
-    /// The next user in turn gets its next state.
-    fn change_next(&mut self, scheduled: Instant, now: Instant, outbox: &mut Outbox) {
-        let user = self.load.next_change % self.scenario.presentities;
-        self.load.next_change = user + 1;
-        if let Some(search) = self.search.as_mut().filter(|_| self.stage == Stage::Search) {
-            search.offer(self.presentities[user as usize].watchers());
-        }
-        let before = self.presentities[user as usize].lamp_wanted();
-        let lamp = self.scenario.state_after(before);
-        self.change(user, lamp, scheduled, now, outbox);
-    }
-
-    fn change(
-        &mut self,
-        user: u32,
-        lamp: Lamp,
-        scheduled: Instant,
-        now: Instant,
-        outbox: &mut Outbox,
-    ) {
-        let wanted = Wanted {
-            lamp,
-            scheduled,
-            measured: self.stage == Stage::Load,
-            withdraws: false,
-        };
-        self.want(user, wanted, now, outbox);
-    }
-
-    /// The next subscription that has nothing under way is refreshed.
-    fn refresh_next(&mut self, scheduled: Instant, now: Instant, outbox: &mut Outbox) {
-        let all = self.scenario.subscriptions();
-        for _ in 0..all.min(LOOKS_MAX) {
-            let number = self.load.next_refresh % all;
-            self.load.next_refresh = number + 1;
-            let subscription = &self.subscriptions[number as usize];
-            if subscription.stage == subscription::Stage::Active && !subscription.pending {
-                self.refresh(number, scheduled, now, outbox);
-                return;
-            }
-        }
-        self.tally.held_back += 1;
-    }
+/// A phone loses one subscription.
+fn lose(scheduled: Instant, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
+    let number = turn.random.below(turn.plan.scenario().subscriptions());
+    turn.tally().forgotten += 1;
+    endpoints.start_anew(SubscriptionKey::from_number(number), scheduled, turn);
 }

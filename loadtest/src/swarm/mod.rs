@@ -1,345 +1,268 @@
-//! The swarm: many phones on one thread that subscribe, watch lamps change while a load goes on,
-//! check every NOTIFY, and leave.
+//! The swarm: many phones on one thread that subscribe, watch lamps change under load, check every
+//! NOTIFY, and leave.
 //!
 //! ```text
 //! subscribe ─► (search) ─► load ─► drain ─► withdraw ─► leave
 //! ```
 //!
-//! The load is an open loop: every event has its moment, whether or not answers come. Only the
-//! stages around it wait: until all is answered and every watcher shows the newest state, then a
-//! little longer for what should not come. When nothing new arrives for as long as patience lasts,
-//! what is still missing counts as lost.
+//! The load is an open loop: every event has its moment, whether or not responses come. The other
+//! stages wait until everything is answered and every watcher shows the newest state, and then a
+//! little longer for messages that should not come. If nothing new arrives for as long as the
+//! scenario's patience, what is missing counts as lost.
 //!
-//! [`Swarm`] has no socket and no clock: messages and time in, messages out.
+//! [`Swarm`] has no socket and no clock: messages and time in, messages out. Its components own what
+//! they change, and each uses only those below it; what all share comes in one [`turn::Turn`].
+//!
+//! ```text
+//! schedule            which stage runs, and when it is over
+//! ├─ search           the highest rate of changes without loss
+//! ├─ load             calls, changes, refreshes, reboots
+//! └─ endpoints        every message and every timer
+//!    ├─ phones        subscriptions, NOTIFYs, what the keys show
+//!    ├─ users         changes, PUBLISH and call_state.htm
+//!    └─ client        transactions, challenges, deferred requests
+//! turn                the context: time, stage, messages to send, results
+//! plan                who watches whom, behind which port, called what
+//! ```
 
-mod call_state;
-mod exchange;
-mod incoming;
-mod judge;
+mod agenda;
+mod client;
+mod endpoints;
+mod key;
 mod load;
 mod pace;
-mod presentity;
-mod requests;
+mod phones;
+mod plan;
+mod schedule;
 mod search;
-mod stages;
-mod subscription;
+mod stage;
 #[cfg(test)]
 mod tests;
+mod turn;
+mod users;
+mod versions;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
-pub(crate) use search::Search;
-pub(crate) use search::SearchStep;
-pub(crate) use stages::Stage;
-pub(crate) use stages::StageRecord;
-
 use crate::measure::latency::Latencies;
+use crate::measure::latency::Latency;
 use crate::measure::tally::Tally;
 use crate::net::ports::Outbox;
-use crate::net::ports::Transport;
 use crate::scenario::Scenario;
-use crate::swarm::call_state::Feeder;
-use crate::swarm::exchange::Exchanges;
-use crate::swarm::exchange::Purpose;
-use crate::swarm::load::Load;
-use crate::swarm::pace::Pacer;
+use crate::swarm::client::Client;
+use crate::swarm::client::Identity;
+use crate::swarm::endpoints::Endpoints;
 use crate::swarm::pace::Random;
-use crate::swarm::presentity::Presentity;
-use crate::swarm::presentity::Sight;
-use crate::swarm::subscription::Subscription;
-use crate::wire::dialog_info::Lamp;
-use crate::wire::digest::Challenge;
-use crate::wire::names::Life;
+use crate::swarm::phones::Phones;
+use crate::swarm::plan::Plan;
+use crate::swarm::schedule::Schedule;
+pub(crate) use crate::swarm::search::Search;
+pub(crate) use crate::swarm::search::SearchStep;
+pub(crate) use crate::swarm::stage::Stage;
+pub(crate) use crate::swarm::stage::StageRecord;
+use crate::swarm::turn::Results;
+use crate::swarm::turn::Turn;
+use crate::swarm::users::CallStates;
+use crate::swarm::users::Users;
 use crate::wire::names::Names;
-use crate::wire::template::Style;
-use crate::wire::template::Template;
 
-/// The server under test, and who we are to it.
+/// The server under test, and our accounts there.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) server: SocketAddr,
     pub(crate) domain: String,
     pub(crate) user_prefix: String,
-    /// The account that answers challenges; without it every user answers with their own name.
+    /// The account that answers challenges; without it every user has one.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
     pub(crate) http: Option<SocketAddr>,
 }
 
-/// Something to do at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Task {
-    /// A call goes on.
-    Call { presentity: u32, lamp: Lamp },
-    /// A request that a 503 put off, with the moment it was due first.
-    Retry(Purpose, Instant),
-}
-
-/// An account's last challenge, and how often it was answered.
-#[derive(Clone, Debug)]
-struct Login {
-    challenge: Challenge,
-    count: u32,
+/// Our side of the network.
+pub(crate) struct LocalPorts {
+    /// The address of each SIP port.
+    pub(crate) addresses: Vec<String>,
+    /// Numbers of the HTTP connections.
+    pub(crate) links: Vec<u32>,
 }
 
 /// The engine of a run.
 pub(crate) struct Swarm {
-    scenario: Scenario,
-    target: Target,
-    names: Names,
-    addresses: Vec<String>,
-    subscribe: Template,
-    publish: Template,
-    withdraw: Template,
-
-    subscriptions: Vec<Subscription>,
-    /// What each subscription shows: as many for each as a list has users, or one.
-    sights: Vec<Sight>,
-    presentities: Vec<Presentity>,
-    exchanges: Exchanges,
-    feeder: Feeder,
-    logins: BTreeMap<u32, Login>,
-
-    stage: Stage,
-    records: Vec<StageRecord>,
-    stage_began: Instant,
-    tally_before: Tally,
-    /// Starts of the stages that go through all subscriptions or presentities.
-    starts: Pacer,
-    started: u32,
-    load: Load,
-    search: Option<Search>,
-    /// When the load ended, and when a lamp last caught up after that.
-    load_ended: Option<Instant>,
-    caught_up: Option<Instant>,
-    /// What is to be done later, in order; the number tells apart what is due at once.
-    agenda: BTreeMap<(Instant, u64), Task>,
-    task_serial: u64,
-    /// When watchers were last compared with what they should show.
-    compared: Instant,
-
-    /// When something new came last.
-    progress: Instant,
-    /// Subscriptions that wait for their 2xx or their NOTIFY.
-    waiting: u64,
+    plan: Plan,
+    /// Where call states are reported.
+    http: Option<SocketAddr>,
+    schedule: Schedule,
+    endpoints: Endpoints,
     random: Random,
-    messages: u64,
-    pub(crate) tally: Tally,
-    pub(crate) latencies: Latencies,
+    results: Results,
+}
+
+/// What one turn changes, beside its context.
+struct Parts<'a> {
+    schedule: &'a mut Schedule,
+    endpoints: &'a mut Endpoints,
 }
 
 impl Swarm {
-    /// `addresses` are those of the ports, `links` the numbers of the HTTP connections, `run` tells
-    /// this run from every other.
+    /// `run` is a number that no other run against the server has.
     pub(crate) fn new(
         scenario: Scenario,
         target: Target,
-        addresses: Vec<String>,
-        links: &[u32],
+        ports: LocalPorts,
         run: u32,
         now: Instant,
     ) -> Self {
-        let transport = match scenario.transport {
-            Transport::Udp => rsip::Transport::Udp,
-            Transport::Tcp => rsip::Transport::Tcp,
+        let random = Random::new(scenario.seed);
+        let transport = scenario.transport;
+        let (domain, prefix) = (&target.domain, &target.user_prefix);
+        let names = Names::new(domain, prefix, scenario.presentities, run);
+        let plan = Plan::new(scenario, names);
+        let call_states = CallStates {
+            host: &target
+                .http
+                .map_or_else(String::new, |host| host.to_string()),
+            domain: &target.domain,
+            password: target.password.as_deref().unwrap_or(""),
+            links: &ports.links,
         };
-        let style = Style {
-            domain: target.domain.clone(),
+        let users = Users::new(&plan, &call_states, now);
+        let identity = Identity {
+            addresses: ports.addresses,
+            domain: target.domain,
             transport,
-        };
-        let names = Names::new(
-            &target.domain,
-            &target.user_prefix,
-            scenario.presentities,
+            username: target.username,
+            password: target.password,
             run,
-        );
-        let http = target.http.map_or_else(String::new, |one| one.to_string());
-        let password = target.password.as_deref().unwrap_or("");
-        let subscriptions = scenario.subscriptions();
-        let sights = subscriptions as usize * scenario.sights_per_subscription() as usize;
-        let tally = Tally {
-            subscriptions: u64::from(subscriptions),
-            ..Tally::default()
         };
+        let client = Client::new(identity, plan.is_of_lists());
+        let results = Results::new(plan.scenario().subscriptions(), now);
         Self {
-            subscribe: Template::subscribe(&style, scenario.list_size > 0),
-            publish: Template::publish(&style),
-            withdraw: Template::withdraw(&style),
-            subscriptions: vec![Subscription::default(); subscriptions as usize],
-            sights: vec![Sight::default(); sights],
-            presentities: (0..scenario.presentities)
-                .map(|number| Presentity::new(names.uri(&names.user(number)), now))
-                .collect(),
-            exchanges: Exchanges::new(run, scenario.transport == Transport::Tcp),
-            feeder: Feeder::new(&http, &target.domain, password, links),
-            logins: BTreeMap::new(),
-            stage: Stage::Subscribe,
-            records: Vec::new(),
-            stage_began: now,
-            tally_before: tally.clone(),
-            starts: stages::starts(&scenario, Stage::Subscribe, now),
-            started: 0,
-            load: Load::default(),
-            search: None,
-            load_ended: None,
-            caught_up: None,
-            agenda: BTreeMap::new(),
-            task_serial: 0,
-            compared: now,
-            progress: now,
-            waiting: 0,
-            random: Random::new(scenario.seed),
-            messages: 0,
-            tally,
-            latencies: Latencies::new(),
-            names,
-            addresses,
-            target,
-            scenario,
+            schedule: Schedule::new(&plan, &results, now),
+            endpoints: Endpoints::new(client, users, Phones::new(&plan)),
+            http: target.http,
+            plan,
+            random,
+            results,
         }
     }
 
+    // ---- Input
+
+    /// Takes one message.
+    pub(crate) fn handle(&mut self, port: u32, bytes: &[u8], now: Instant, outbox: &mut Outbox) {
+        let (parts, mut turn) = self.turn(now, outbox);
+        parts.endpoints.handle(port, bytes, &mut turn);
+    }
+
+    /// The server of a closed connection that is to be opened again. Those of call states are,
+    /// because a server may close a connection that is idle.
+    pub(crate) fn server_of(&self, port: u32) -> Option<SocketAddr> {
+        self.http.filter(|_| port >= self.plan.scenario().ports())
+    }
+
+    /// A connection was closed, and perhaps opened again.
+    pub(crate) fn handle_closed(
+        &mut self,
+        port: u32,
+        is_open_again: bool,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) {
+        let (parts, mut turn) = self.turn(now, outbox);
+        parts
+            .endpoints
+            .handle_closed(port, is_open_again, &mut turn);
+    }
+
+    /// Does what is due: retransmissions, deferred requests, new requests, the next stage.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        let (parts, mut turn) = self.turn(now, outbox);
+        parts.endpoints.handle_timeout(&mut turn);
+        parts.schedule.handle_timeout(parts.endpoints, &mut turn);
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        let last_news = self.results.last_news;
+        let stages = self
+            .schedule
+            .poll_timeout(&self.endpoints, &self.plan, last_news);
+        let timer = self.endpoints.poll_timeout();
+        timer.map_or(stages, |timer| timer.min(stages))
+    }
+
+    /// Datagrams that the kernel did not take are part of the result.
+    pub(crate) fn count_unsent(&mut self, datagrams: u64) {
+        self.results.tally.unsent = datagrams;
+    }
+
+    // ---- Results
+
     pub(crate) fn is_done(&self) -> bool {
-        self.stage == Stage::Done
+        self.schedule.stage() == Stage::Done
     }
 
     pub(crate) fn stage(&self) -> Stage {
-        self.stage
+        self.schedule.stage()
     }
 
-    /// The stages that are over.
+    /// The finished stages.
     pub(crate) fn records(&self) -> &[StageRecord] {
-        &self.records
+        self.schedule.records()
     }
 
-    /// The search for the best rate, if there was or is one.
+    /// The search for the best rate, if the scenario has one and it has begun.
     pub(crate) fn search(&self) -> Option<&Search> {
-        self.search.as_ref()
+        self.schedule.search()
     }
 
-    /// How long after the load the last lamp was stale.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.results.tally
+    }
+
+    pub(crate) fn latencies(&self) -> &Latencies {
+        &self.results.latencies
+    }
+
+    /// Latencies of lamps since the caller last cleared them.
+    pub(crate) fn lamps_of_interval(&mut self) -> &mut Latency {
+        &mut self.results.latencies.interval
+    }
+
+    /// How long after the end of the load the last lamp was stale.
     pub(crate) fn stale_after_load(&self) -> Option<Duration> {
-        let ended = self.load_ended?;
-        let last = self.caught_up.unwrap_or(ended);
+        let ended = self.schedule.load_ended()?;
+        let last = self.results.caught_up.unwrap_or(ended);
         Some(last.saturating_duration_since(ended))
     }
 
-    /// Requests and tasks that wait for something.
+    /// Requests that wait for a response.
     pub(crate) fn in_flight(&self) -> usize {
-        self.exchanges.in_flight()
+        self.endpoints.in_flight()
     }
 
-    /// How far the running stage is, from 0 to 1.
+    /// How much of the running stage is done, from 0 to 1.
     pub(crate) fn share_done(&self, now: Instant) -> f64 {
-        let all = f64::from(self.starts_max().max(1));
-        match self.stage {
-            Stage::Subscribe => (self.tally.established as f64 / all).min(1.0),
-            Stage::Load => {
-                let spent = now
-                    .saturating_duration_since(self.stage_began)
-                    .as_secs_f64();
-                (spent / self.scenario.duration.as_secs_f64().max(1e-3)).min(1.0)
-            }
-            Stage::Withdraw | Stage::Leave => f64::from(self.started) / all,
-            Stage::Search | Stage::Drain => 0.0,
-            Stage::Done => 1.0,
-        }
+        let established = self.results.tally.established;
+        self.schedule.share_done(&self.plan, established, now)
     }
 
-    /// Does what is due: retransmissions, what was put off, new requests, the next stage.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
-        self.retransmit(now, outbox);
-        self.do_tasks(now, outbox);
-        self.do_starts(now, outbox);
-        self.do_load(now, outbox);
-        self.do_stage(now);
-    }
-
-    /// When [`Self::handle_timeout`] wants to be called.
-    pub(crate) fn poll_timeout(&self) -> Instant {
-        let starts = match self.started < self.starts_max() {
-            true => self.starts.next(),
-            false => None,
+    /// Parts and context of a turn.
+    fn turn<'a>(&'a mut self, now: Instant, outbox: &'a mut Outbox) -> (Parts<'a>, Turn<'a>) {
+        let turn = Turn {
+            now,
+            stage: self.schedule.stage(),
+            plan: &self.plan,
+            outbox,
+            random: &mut self.random,
+            results: &mut self.results,
         };
-        let task = self.agenda.keys().next().map(|(due, _)| *due);
-        let timers = [
-            self.exchanges.poll_timeout(),
-            task,
-            starts,
-            self.load.next(),
-            Some(self.stage_timeout()),
-        ];
-        let far = self.progress + self.scenario.patience;
-        timers.into_iter().flatten().fold(far, Instant::min)
-    }
-
-    // ---- Who is who
-
-    /// The phone's life that a subscription is in.
-    fn life(&self, number: u32) -> Life {
-        Life {
-            subscription: number,
-            generation: self.subscriptions[number as usize].generation,
-        }
-    }
-
-    /// The phone that a subscription is of.
-    fn phone(&self, number: u32) -> u32 {
-        number / self.scenario.keys
-    }
-
-    /// The user whose phone that is.
-    fn watcher(&self, number: u32) -> u32 {
-        self.phone(number) % self.scenario.presentities
-    }
-
-    fn port(&self, number: u32) -> u32 {
-        self.phone(number) % self.scenario.ports()
-    }
-
-    /// The presentity that a subscription sees at that place.
-    fn watched(&self, number: u32, place: u32) -> u32 {
-        let (phone, key) = (self.phone(number), number % self.scenario.keys);
-        let from = match self.scenario.list_size {
-            // Where there are fewer phones than users, nobody in between is left unwatched.
-            0 => {
-                let apart = (self.scenario.presentities / self.scenario.phones.max(1)).max(1);
-                u64::from(phone) * u64::from(apart) + u64::from(key) + 1
-            }
-            size => u64::from(number) * u64::from(size),
+        let parts = Parts {
+            schedule: &mut self.schedule,
+            endpoints: &mut self.endpoints,
         };
-        ((from + u64::from(place)) % u64::from(self.scenario.presentities)) as u32
-    }
-
-    /// Where the sights of a subscription are.
-    fn places(&self, number: u32) -> std::ops::Range<usize> {
-        let size = self.scenario.sights_per_subscription() as usize;
-        number as usize * size..(number as usize + 1) * size
-    }
-
-    // ---- What is to be done later
-
-    fn remember(&mut self, due: Instant, task: Task) {
-        self.task_serial += 1;
-        self.agenda.insert((due, self.task_serial), task);
-    }
-
-    fn do_tasks(&mut self, now: Instant, outbox: &mut Outbox) {
-        while let Some(entry) = self.agenda.first_entry() {
-            let due = entry.key().0;
-            if due > now {
-                return;
-            }
-            match entry.remove() {
-                Task::Call { presentity, lamp } => self.go_on(presentity, lamp, due, now, outbox),
-                Task::Retry(purpose, scheduled) => {
-                    self.progress = now;
-                    self.send(purpose, scheduled, now, outbox);
-                }
-            }
-        }
+        (parts, turn)
     }
 }

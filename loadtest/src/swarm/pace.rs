@@ -1,5 +1,4 @@
-//! When things should happen: open-loop pacing and the randomness behind it, with no clock of its
-//! own.
+//! When events are due: open-loop pacing and its random numbers, without a clock.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -8,14 +7,14 @@ use crate::scenario::Arrival;
 
 /// A xorshift generator: the same seed gives the same run. Quality matters little here.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -23,25 +22,25 @@ impl Random {
     }
 
     /// From 0 to less than 1.
-    pub(crate) fn fraction(&mut self) -> f64 {
+    pub(super) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// From 0 to less than `end`.
-    pub(crate) fn below(&mut self, end: u32) -> u32 {
+    pub(super) fn below(&mut self, end: u32) -> u32 {
         (self.fraction() * f64::from(end)) as u32
     }
 
-    /// True so often.
-    pub(crate) fn percent(&mut self, percent: f64) -> bool {
+    /// True with that probability.
+    pub(super) fn percent(&mut self, percent: f64) -> bool {
         percent > 0.0 && self.fraction() * 100.0 < percent
     }
 }
 
-/// The moments of one kind of event. They do not wait for anything: a late caller gets them all, one
-/// after the other, each with the time it should have had.
+/// The moments of one kind of event. They do not wait for the caller: a late caller gets them all, one
+/// after the other, each with the time at which it was due.
 #[derive(Clone, Debug)]
-pub(crate) struct Pacer {
+pub(super) struct Pacer {
     rate: f64,
     arrival: Arrival,
     /// None when there is nothing to do.
@@ -52,8 +51,8 @@ pub(crate) struct Pacer {
 }
 
 impl Pacer {
-    /// So many events a second from `start` on; none at a rate of 0.
-    pub(crate) fn new(rate: f64, arrival: Arrival, start: Instant) -> Self {
+    /// `rate` events per second from `start` on; none at a rate of 0.
+    pub(super) fn new(rate: f64, arrival: Arrival, start: Instant) -> Self {
         Self {
             rate,
             arrival,
@@ -64,12 +63,12 @@ impl Pacer {
     }
 
     /// The next moment.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         self.next
     }
 
-    /// The next moment if it has come; the one after it is drawn.
-    pub(crate) fn take(&mut self, now: Instant, random: &mut Random) -> Option<Instant> {
+    /// The next moment if it has come; then draws the one after it.
+    pub(super) fn take(&mut self, now: Instant, random: &mut Random) -> Option<Instant> {
         let moment = self.next.filter(|&next| next <= now)?;
         self.offset += match self.arrival {
             Arrival::Even => 1.0,

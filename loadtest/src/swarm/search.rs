@@ -1,48 +1,42 @@
-//! The search for the highest rate of changes of which nothing is lost.
+//! The search for the highest rate of changes without loss.
 //!
-//! A step offers changes at one rate for a while. It is good if every watcher showed every one of
-//! them a moment after its end, and hardly anything had to be sent again. Before the next step
-//! everything rests until it is quiet, so that no step pays for the one before.
+//! A step offers changes at one rate for a while. It is good if shortly after its end every watcher
+//! has shown every change, and hardly any message had to be retransmitted. Before the next step the
+//! run waits for silence, so that no step pays for the one before.
 //!
-//! The rate is doubled, or halved if the first is too much already, until one that is good and one
-//! that is too much are known; then what lies between them is tried until they are near each other.
-//! So a server is found that does fifty changes a second, and one that does fifty thousand.
+//! The rate is doubled, or halved if the first is too high, until a good rate and a rate too high are
+//! known; then rates between them are tried until the two are near each other. So the search works
+//! for a server that takes fifty changes a second and for one that takes fifty thousand.
 
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Swarm;
-use super::stages::Stage;
 use crate::measure::tally::Tally;
-use crate::scenario::Arrival;
 use crate::scenario::Scenario;
-use crate::swarm::pace::Pacer;
-use crate::swarm::presentity::Presentity;
+use crate::swarm::load::Offered;
 
-/// So late the last lamps of a step may be. A server that falls behind is not flattered by it: the
-/// time counts in its rate.
+/// How late the last lamps of a step may be. A server that falls behind gains nothing by it: the time
+/// counts in its rate.
 const GRACE: Duration = Duration::from_millis(300);
-/// So much of what a step asks for must come through, and no more than the rest be sent again.
+/// The share of a step's lamps that must come, and of messages that must not be retransmitted.
 const ENOUGH: f64 = 0.999;
-/// Between steps there is silence for so long: more than the first interval of a retransmission.
-const REST: Duration = Duration::from_millis(600);
-/// The search ends when what is too much is no more than so many times what is good.
+/// The search ends when the lowest rate too high is at most so many times the highest good rate.
 const NEAR: f64 = 1.1;
-/// Steps at the most, of which most are needed to come from afar.
+/// The maximum number of steps. Most are needed if the first rate is far off.
 const STEPS_MAX: usize = 60;
 
 /// Where a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Changes are due.
+pub(super) enum Phase {
+    /// Changes are offered.
     Offering,
-    /// The last of them are under way.
+    /// The last lamps are awaited.
     Awaiting,
-    /// It was judged by time; what is still under way comes in.
+    /// The step is over; late messages are let in before the next.
     Resting,
 }
 
-/// What happened since the run began.
+/// Counts since the run began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     changes: u64,
@@ -51,19 +45,19 @@ pub(super) struct Seen {
     resent: u64,
 }
 
-/// A step: what it asked for, and what came of it.
+/// A step: the rate it offered, and the result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SearchStep {
     /// Changes a second.
     pub(crate) rate: f64,
-    /// From its first change until its last lamp, or until it was given up.
+    /// From its first change until its last lamp, or its deadline.
     pub(crate) duration: Duration,
-    /// Changes that the server took.
+    /// Changes that the server accepted.
     pub(crate) changes: u64,
     pub(crate) lamps: u64,
     /// Acknowledged NOTIFYs.
     pub(crate) notifies: u64,
-    /// Requests of ours and NOTIFYs that were sent again.
+    /// Requests and NOTIFYs that were retransmitted.
     pub(crate) resent: u64,
     pub(crate) good: bool,
 }
@@ -92,20 +86,20 @@ pub(crate) struct Search {
     began: Instant,
     rate: f64,
     before: Seen,
-    /// Changes that were due in this step, and the lamps they make.
+    /// Changes offered in this step, and the lamps they must lead to.
     offered: u64,
     expected: u64,
-    /// The step is tried for the second time: the first may have been disturbed.
+    /// The step is tried for the second time, because the first may have been disturbed.
     again: bool,
-    /// The highest rate that was good, and the lowest that was too much.
+    /// The highest good rate, and the lowest that was too high.
     good: Option<f64>,
     bad: Option<f64>,
-    /// The last is the running one while it rests.
+    /// The finished steps; while the search rests, the last one is not judged yet.
     steps: Vec<SearchStep>,
 }
 
 impl Search {
-    fn new(scenario: &Scenario, seen: Seen, now: Instant) -> Self {
+    pub(super) fn new(scenario: &Scenario, seen: Seen, now: Instant) -> Self {
         Self {
             length: scenario.search_step,
             phase: Phase::Offering,
@@ -121,7 +115,7 @@ impl Search {
         }
     }
 
-    /// The steps that are over, or rest.
+    /// The finished steps.
     pub(crate) fn steps(&self) -> &[SearchStep] {
         &self.steps
     }
@@ -132,7 +126,16 @@ impl Search {
         good.max_by(|one, two| one.rate.total_cmp(&two.rate))
     }
 
-    /// How many times a step began or was over: when this changes, CPU times are worth a look.
+    pub(super) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The rate of the running step.
+    pub(super) const fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// How many times a step has begun or ended: when this changes, CPU times are recorded.
     pub(crate) fn marks(&self) -> usize {
         self.steps.len() * 2 + usize::from(self.phase != Phase::Resting)
     }
@@ -141,8 +144,8 @@ impl Search {
         self.began + self.length
     }
 
-    /// No change is due after this moment. At the end of a step none is, so that the last, too, has
-    /// its share of the step.
+    /// The last moment at which a change may be due: just before the end of the step, so that the
+    /// last change has its share of the step too.
     pub(super) fn last_due(&self) -> Instant {
         self.step_end() - Duration::from_nanos(1)
     }
@@ -151,7 +154,7 @@ impl Search {
         self.step_end() + GRACE
     }
 
-    /// When the search wants to be looked at; None while it rests.
+    /// When the phase ends at the latest; None while the search rests.
     pub(super) fn timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Offering => Some(self.step_end()),
@@ -160,10 +163,20 @@ impl Search {
         }
     }
 
-    /// A change is due that so many watchers will see.
-    pub(super) fn offer(&mut self, watchers: u32) {
-        self.offered += 1;
-        self.expected += u64::from(watchers);
+    /// Changes were offered.
+    pub(super) fn add(&mut self, offered: Offered) {
+        self.offered += offered.changes;
+        self.expected += offered.lamps;
+    }
+
+    /// All changes of the step are offered.
+    pub(super) fn await_last(&mut self) {
+        self.phase = Phase::Awaiting;
+    }
+
+    /// Whether everything has come, or the deadline has passed.
+    pub(super) fn is_step_over(&self, seen: Seen, now: Instant) -> bool {
+        self.is_complete(seen) || now >= self.deadline()
     }
 
     fn is_complete(&self, seen: Seen) -> bool {
@@ -171,8 +184,8 @@ impl Search {
         seen.changes - self.before.changes >= self.offered && lamps >= self.expected as f64 * ENOUGH
     }
 
-    /// What came until now is what counts; whether it is good, [`Self::judge`] says.
-    fn end_step(&mut self, seen: Seen, now: Instant) {
+    /// Ends the step: what came until now counts. [`Self::judge`] decides whether it is good.
+    pub(super) fn end_step(&mut self, seen: Seen, now: Instant) {
         let spent = now.saturating_duration_since(self.began);
         self.steps.push(SearchStep {
             rate: self.rate,
@@ -186,10 +199,12 @@ impl Search {
         self.phase = Phase::Resting;
     }
 
-    /// All is quiet: the verdict, and the next rate, or None when enough is known.
-    fn judge(&mut self, seen: Seen) -> Option<f64> {
+    /// Judges the last step when it is quiet; returns the next rate, or None at the end of the search.
+    pub(super) fn judge(&mut self, seen: Seen) -> Option<f64> {
         let resent = seen.resent - self.before.resent;
-        let step = self.steps.last_mut()?;
+        let Some(step) = self.steps.last_mut() else {
+            unreachable!("a step ends before it is judged");
+        };
         step.resent = resent;
         step.good &= resent as f64 <= self.expected as f64 * (1.0 - ENOUGH);
         let good = step.good;
@@ -211,7 +226,8 @@ impl Search {
         (self.steps.len() < STEPS_MAX && one_at_least).then_some(next)
     }
 
-    fn begin(&mut self, rate: f64, seen: Seen, now: Instant) {
+    /// Begins the next step.
+    pub(super) fn begin(&mut self, rate: f64, seen: Seen, now: Instant) {
         self.phase = Phase::Offering;
         self.rate = rate;
         self.before = seen;
@@ -221,7 +237,7 @@ impl Search {
 }
 
 impl Seen {
-    const fn new(tally: &Tally) -> Self {
+    pub(super) const fn new(tally: &Tally) -> Self {
         Self {
             changes: tally.changes,
             lamps: tally.lamps,
@@ -231,57 +247,14 @@ impl Seen {
     }
 }
 
-impl Swarm {
-    pub(super) fn begin_search(&mut self, now: Instant) {
-        let search = Search::new(&self.scenario, Seen::new(&self.tally), now);
-        self.load.changes = Some(Pacer::new(search.rate, Arrival::Even, now));
-        self.search = Some(search);
-    }
-
-    pub(super) fn do_search(&mut self, now: Instant) {
-        let seen = Seen::new(&self.tally);
-        let Some(search) = &mut self.search else {
-            return;
-        };
-        match search.phase {
-            Phase::Offering => {
-                let last = search.last_due();
-                if now > last && self.load.next().is_none_or(|next| next > last) {
-                    self.load.stop();
-                    search.phase = Phase::Awaiting;
-                }
-            }
-            Phase::Awaiting => {
-                if search.is_complete(seen) || now >= search.deadline() {
-                    search.end_step(seen, now);
-                    // What the server did not take yet is not told any more, but for the newest.
-                    let dropped = self.presentities.iter_mut().map(Presentity::keep_newest);
-                    self.tally.held_back += dropped.sum::<u64>();
-                    self.progress = now;
-                }
-            }
-            Phase::Resting => {
-                if !self.is_quiet(REST.max(self.scenario.settle), now) {
-                    return;
-                }
-                let Some(search) = &mut self.search else {
-                    return;
-                };
-                match search.judge(seen) {
-                    Some(rate) => {
-                        search.begin(rate, seen, now);
-                        self.load.changes = Some(Pacer::new(rate, Arrival::Even, now));
-                    }
-                    None => self.enter(Stage::Load, now),
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OFFERED: Offered = Offered {
+        changes: 200,
+        lamps: 200 * 20,
+    };
 
     /// Lets a server that can do `most` changes a second be searched for; each change has twenty
     /// watchers. What was found, and in how many steps.
@@ -297,8 +270,11 @@ mod tests {
             assert_eq!(search.marks() % 2, 1);
             assert_eq!(search.timeout(), Some(search.step_end()));
             let changes = (search.rate * 2.0) as u64;
-            (0..changes).for_each(|_| search.offer(20));
-            search.phase = Phase::Awaiting;
+            search.add(Offered {
+                changes,
+                lamps: changes * 20,
+            });
+            search.await_last();
             assert!(changes == 0 || !search.is_complete(seen));
             seen.changes += changes;
             seen.lamps += (search.rate.min(most) * 2.0) as u64 * 20;
@@ -347,7 +323,7 @@ mod tests {
         };
         // What is lost, and what had to be sent again: each fails; then all is well.
         for (lamps, resent, next) in [(3_900, 0, 100.0), (4_000, 0, 200.0)] {
-            (0..200).for_each(|_| search.offer(20));
+            search.add(OFFERED);
             let seen = done(&search, lamps, resent);
             search.end_step(seen, now + Duration::from_millis(2_100));
             assert_eq!(search.judge(seen), Some(next));
@@ -358,7 +334,7 @@ mod tests {
         let rate = best.map_or(0.0, |best| best.lamp_rate());
         assert!((1_900.0..1_910.0).contains(&rate), "{rate}");
         for next in [Some(200.0), Some((100.0_f64 * 200.0).sqrt())] {
-            (0..200).for_each(|_| search.offer(20));
+            search.add(OFFERED);
             let seen = done(&search, 4_000, 5);
             search.end_step(seen, now);
             assert_eq!(search.judge(seen), next);

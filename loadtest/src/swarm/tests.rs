@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::swarm::key::Key;
+use crate::swarm::key::UserKey;
 use crate::wire::dialog_info;
+use crate::wire::dialog_info::Lamp;
 use crate::wire::dialog_info::PublishedCall;
 use crate::wire::message;
 
@@ -31,8 +34,11 @@ fn swarm(scenario: Scenario, now: Instant) -> Swarm {
         password: None,
         http: None,
     };
-    let addresses = vec!["127.0.0.1:40001".to_owned()];
-    Swarm::new(scenario, target, addresses, &[], 0xfeed, now)
+    let ports = LocalPorts {
+        addresses: vec!["127.0.0.1:40001".to_owned()],
+        links: Vec::new(),
+    };
+    Swarm::new(scenario, target, ports, 0xfeed, now)
 }
 
 fn only(outbox: &mut Outbox) -> String {
@@ -125,21 +131,18 @@ fn a_list_is_checked_in_full_and_in_part() {
     let (mut swarm, mut outbox) = subscribed(now);
     swarm.handle(0, notify(7, 0, true, &ALL).as_bytes(), now, &mut outbox);
     assert!(only(&mut outbox).starts_with("SIP/2.0 200 OK"));
-    assert!(swarm.tally.is_clean(), "{:?}", swarm.tally);
-    assert_eq!((swarm.tally.notifies, swarm.waiting), (1, 0));
+    assert!(swarm.tally().is_clean(), "{:?}", swarm.tally());
+    assert_eq!(swarm.tally().notifies, 1);
+    assert!(swarm.endpoints.is_idle());
     // One user rings: a partial list with that user alone.
-    let wanted = presentity::Wanted {
-        lamp: Lamp::Ringing,
-        scheduled: now,
-        measured: true,
-        withdraws: false,
-    };
-    swarm.want(2, wanted, now, &mut outbox);
+    let (parts, mut turn) = swarm.turn(now, &mut outbox);
+    let user = UserKey::from_number(2);
+    parts.endpoints.change(user, Lamp::Ringing, now, &mut turn);
     assert!(only(&mut outbox).starts_with("PUBLISH sip:1002@abc.com"));
     let partial = notify(8, 1, false, &[(2, 1, Lamp::Ringing)]);
     swarm.handle(0, partial.as_bytes(), now, &mut outbox);
-    assert!(swarm.tally.is_clean(), "{:?}", swarm.tally);
-    assert_eq!(swarm.tally.lamps, 1);
+    assert!(swarm.tally().is_clean(), "{:?}", swarm.tally());
+    assert_eq!(swarm.tally().lamps, 1);
 }
 
 #[test]
@@ -148,7 +151,7 @@ fn each_fault_of_a_list_is_found() {
     let first = |text: String| {
         let (mut swarm, mut outbox) = subscribed(now);
         swarm.handle(0, text.as_bytes(), now, &mut outbox);
-        swarm.tally
+        swarm.tally().clone()
     };
     assert_eq!(first(notify(7, 0, true, &ALL)).wrong, 0);
     assert_eq!(
@@ -168,7 +171,7 @@ fn each_fault_of_a_list_is_found() {
     assert_eq!(
         first(notify(7, 0, true, &lit)).wrong,
         1,
-        "a lamp nobody told"
+        "a lamp never reported"
     );
     let other = notify(7, 0, true, &ALL).replace("uri=\"sip:rls@", "uri=\"sip:rlt@");
     assert_eq!(first(other).wrong, 1, "another list");
@@ -177,29 +180,9 @@ fn each_fault_of_a_list_is_found() {
         let (mut swarm, mut outbox) = subscribed(now);
         swarm.handle(0, notify(7, 0, true, &ALL).as_bytes(), now, &mut outbox);
         swarm.handle(0, text.as_bytes(), now, &mut outbox);
-        swarm.tally
+        swarm.tally().clone()
     };
     assert_eq!(second(notify(8, 0, false, &[])).duplicate, 1);
     assert_eq!(second(notify(8, 3, false, &[])).lost, 2);
     assert_eq!(second(notify(9, 1, false, &[])).out_of_order, 1);
-}
-
-#[test]
-fn every_user_has_as_many_watchers() {
-    for (phones, keys, presentities, watchers) in [(20, 4, 20, 4), (10, 4, 20, 2), (10, 6, 30, 2)] {
-        let scenario = Scenario {
-            phones,
-            keys,
-            presentities,
-            ..Scenario::default()
-        };
-        let swarm = swarm(scenario, Instant::now());
-        let mut watched = vec![0; presentities as usize];
-        for number in 0..phones * keys {
-            let user = swarm.watched(number, 0);
-            watched[user as usize] += 1;
-            assert!(phones < presentities || user != swarm.phone(number));
-        }
-        assert_eq!(watched, vec![watchers; presentities as usize]);
-    }
 }

@@ -1,20 +1,20 @@
 //! The names of a run: users, tags, Call-IDs and calls, made so that the numbers behind them can be
 //! read back out of them.
 
-/// What a Call-ID of this tool ends with.
+/// The end of every Call-ID of this tool.
 const HOST: &str = "@load";
 
-/// Who is called what.
+/// The names of users, dialogs and calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     domain: String,
     user_prefix: String,
     user_digits: usize,
-    /// Told apart from every other run against the same server.
+    /// A number that no other run against the server has.
     run: String,
 }
 
-/// A subscription, and which of its lives: a phone that starts anew has new dialogs.
+/// One dialog of a subscription: a phone that loses a subscription begins another dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
     pub(crate) subscription: u32,
@@ -65,7 +65,7 @@ impl Names {
         crate::wire::message::number(digits)
     }
 
-    /// What tells this run from every other.
+    /// The number of this run, in hexadecimal.
     pub(crate) fn run(&self) -> &str {
         &self.run
     }

@@ -1,4 +1,4 @@
-//! What a key of a phone shows, and how a phone concludes it from a document.
+//! What a key of a phone shows, and how a phone derives it from a document.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use crate::presence::document::dialog_info;
 /// A lamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Lamp {
-    /// Nobody has said anything yet.
+    /// No NOTIFY has come yet.
     #[default]
     Unknown,
     /// No call.
     Off,
-    /// Somebody calls: it blinks.
+    /// A call rings: the lamp blinks.
     Ringing,
-    /// In a call: it is red.
+    /// In a call: the lamp is red.
     Busy,
 }
 
 impl Lamp {
-    /// The lamp for the body of a NOTIFY; None when it cannot be read.
+    /// The lamp for the body of a NOTIFY; None if the body is not a dialog-info document.
     pub(super) fn of_document(body: &[u8]) -> Option<Self> {
         let Ok(Document::DialogInfo { dialogs, .. }) = dialog_info::parse(body) else {
             return None;

@@ -1,4 +1,4 @@
-//! Somebody's mobile, whose operator tells by HTTP that it is in a call: `call_state.htm`.
+//! A mobile phone, whose operator reports its calls over HTTP: `call_state.htm`.
 
 use std::io;
 use std::io::Read;
@@ -7,16 +7,16 @@ use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::cli::demo::cast::DOMAIN;
-use crate::cli::demo::cast::PASSWORD;
-use crate::cli::demo::cast::PEOPLE;
+use crate::cli::demo::participants::DOMAIN;
+use crate::cli::demo::participants::PASSWORD;
+use crate::cli::demo::participants::PEOPLE;
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// The number that the mobile is in a call with.
+/// The number at the other end of the mobile's call.
 const NUMBER: &str = "5551234";
 
-/// The path and query that say whether that person is in a call.
+/// The path and query that report whether that person is in a call.
 fn path(person: usize, is_busy: bool) -> String {
     let user = PEOPLE[person].number;
     let number = if is_busy {
@@ -27,12 +27,12 @@ fn path(person: usize, is_busy: bool) -> String {
     format!("/call_state.htm?domain={DOMAIN}&user={user}&password={PASSWORD}{number}")
 }
 
-/// A line to paste into a shell.
+/// The curl command for the visitor to paste into a shell.
 pub(super) fn command(server: SocketAddr, person: usize, is_busy: bool) -> String {
     format!("curl 'http://{server}{}'", path(person, is_busy))
 }
 
-/// Tells the server; the error is what to tell about it.
+/// Reports to the server; the error is a message for the visitor.
 pub(super) fn tell(server: SocketAddr, person: usize, is_busy: bool) -> Result<(), String> {
     let named = |what: &dyn std::fmt::Display| format!("GET call_state.htm: {what}");
     match get(server, &path(person, is_busy)) {

@@ -1,9 +1,9 @@
-//! A phone: a thread with a UDP socket that subscribes to the others, answers NOTIFYs and tells
+//! A phone: a thread with a UDP socket that subscribes to the others, answers NOTIFYs and reports
 //! what its lamps show.
 //!
-//! It does what a phone must (Timer E, refreshes, tags, CSeq) and reports what it finds wrong. It
-//! reads and writes with the server's own `sip` room; the load tester, which must not, has a phone
-//! of its own.
+//! It follows the rules for a subscriber (Timer E, refreshes, tags, CSeq) and reports what the server
+//! gets wrong. It parses with the server's own `sip` room; the load tester, which must not share code
+//! with the server, has phones of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::cli::demo::cast::Key;
-use crate::cli::demo::cast::PEOPLE;
 use crate::cli::demo::lamp::Lamp;
+use crate::cli::demo::participants::Key;
+use crate::cli::demo::participants::PEOPLE;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Method;
@@ -32,24 +32,24 @@ use crate::sip::message::Framing;
 
 /// Expires of a SUBSCRIBE, in seconds.
 const EXPIRES: u32 = 3600;
-/// How often a phone looks whether it is to end, or something is due.
+/// How often a phone checks for the end of the demonstration and for due timers.
 const TICK: Duration = Duration::from_millis(50);
 /// Timer E at first, and at most.
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
-/// How long a request waits for its answer; loopback needs no more.
+/// How long a request waits for its response; enough on loopback.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
 /// How long the farewell may take.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// The largest datagram.
 const DATAGRAM_OCTETS_MAX: usize = 65_535;
 
-/// What a phone tells.
+/// What a phone reports to the runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A NOTIFY came at that time, and the key shows this now.
+    /// A NOTIFY came at that time, and the key now shows this lamp.
     Lamp { key: Key, lamp: Lamp, at: Instant },
-    /// Something is not as it must be.
+    /// The server or the phone did something wrong.
     Fault(String),
 }
 

@@ -1,5 +1,5 @@
-//! The picture: three phones with their keys, redrawn in place; or, where there is no terminal, a
-//! line for each change.
+//! The screen: three phones with their keys, redrawn in place; without a terminal, one line for
+//! each change.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -7,16 +7,16 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::cli::demo::cast::Key;
-use crate::cli::demo::cast::PEOPLE;
 use crate::cli::demo::lamp::Lamp;
 use crate::cli::demo::mobile;
+use crate::cli::demo::participants::Key;
+use crate::cli::demo::participants::PEOPLE;
 
 /// Columns inside a phone's frame.
 const PHONE_COLUMNS: usize = 22;
-/// The last changes that stay on the screen.
+/// Changes kept on the screen.
 const HISTORY_LINES: usize = 6;
-/// The mobile that is the visitor's own to change.
+/// The person whose mobile the visitor can change: an index into [`PEOPLE`].
 pub(super) const VISITOR: usize = 2;
 
 const DIM: &str = "\x1b[2m";
@@ -25,7 +25,7 @@ const RED: &str = "\x1b[1;31m";
 const GREEN: &str = "\x1b[32m";
 const PLAIN: &str = "\x1b[0m";
 
-/// What there is to see.
+/// What the screen shows.
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) caption: String,
@@ -34,11 +34,11 @@ pub(super) struct View {
     history: VecDeque<String>,
 }
 
-/// Where it is seen.
+/// The output.
 pub(super) struct Screen {
     out: Box<dyn Write>,
     is_drawn: bool,
-    /// Lines that the last picture takes; 0 before the first.
+    /// Height of the last drawing in lines; 0 before the first.
     lines: usize,
 }
 
@@ -59,7 +59,7 @@ impl View {
 }
 
 impl Screen {
-    /// A terminal when `is_drawn`, else anything that takes lines.
+    /// Draws in place if `is_drawn`, which needs a terminal; else prints lines.
     pub(super) fn new(out: Box<dyn Write>, is_drawn: bool) -> Self {
         Self {
             out,
@@ -68,13 +68,13 @@ impl Screen {
         }
     }
 
-    /// Whether there is somebody to look at it.
+    /// Whether the phones are drawn in place.
     pub(super) fn is_drawn(&self) -> bool {
         self.is_drawn
     }
 
-    /// Says what this is and what to try. These lines may be as long as they like: nothing is drawn
-    /// over them.
+    /// Prints the introduction and the commands to try. These lines are never drawn over, so their
+    /// length does not matter.
     pub(super) fn open(&mut self, sip: SocketAddr, http: SocketAddr) {
         let [bold, dim, plain] = self.styles([BOLD, DIM, PLAIN]);
         let visitor = PEOPLE[VISITOR].name;

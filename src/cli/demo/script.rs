@@ -1,22 +1,23 @@
-//! What happens, in scenes: who does what, and what every phone must show afterwards.
+//! The script: scenes, each with the events reported to the server and the lamps expected
+//! afterwards.
 
 use std::time::Duration;
 
-use crate::cli::demo::cast::PEOPLE;
-use crate::cli::demo::exchange::Leg;
 use crate::cli::demo::lamp::Lamp;
+use crate::cli::demo::participants::PEOPLE;
+use crate::cli::demo::pbx::Leg;
 
-/// One thing that is told to the server.
+/// One event reported to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// The exchange publishes an end of a call.
+    /// The PBX publishes one leg of a call.
     Publish(Leg),
-    /// Somebody's mobile operator tells of a call, or of its end.
+    /// A mobile operator reports over HTTP that a call began or ended.
     Mobile { person: usize, is_busy: bool },
 }
 
 impl Act {
-    /// Whose lamps it is about.
+    /// The person whose lamp changes.
     pub(super) const fn person(&self) -> usize {
         match self {
             Self::Publish(leg) => leg.person,
@@ -25,23 +26,23 @@ impl Act {
     }
 }
 
-/// One scene.
+/// One scene of a round.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
-    /// What a person sees happen.
+    /// What happens, in words.
     pub(super) caption: String,
-    /// How the server is told.
+    /// The request that reports it.
     pub(super) by: &'static str,
     pub(super) acts: Vec<Act>,
-    /// What everybody's key for each person must show in the end; persons not named keep what they
-    /// have.
+    /// The lamp that all keys for a person must show at the end of the scene. Lamps of persons not
+    /// listed stay as they are.
     pub(super) lamps: Vec<(usize, Lamp)>,
-    /// How long it is worth looking at.
+    /// How long the scene stays on the screen.
     pub(super) hold: Duration,
 }
 
-/// A round: the caller calls the callee, who answers, and they hang up; and, if somebody has one, a
-/// mobile has a call.
+/// One round: the caller calls the callee, who answers, and they hang up; then the person with a
+/// mobile, if any, has a call on it.
 pub(super) fn round(call: u32, caller: usize, callee: usize, mobile: Option<usize>) -> Vec<Scene> {
     let name = |person: usize| format!("{} ({})", PEOPLE[person].name, PEOPLE[person].number);
     let ends = |caller_state, callee_state| {

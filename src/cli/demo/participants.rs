@@ -1,4 +1,4 @@
-//! Who takes part, and the server they take part in.
+//! The participants: three people with a phone each, and the server's configuration.
 
 use std::path::Path;
 
@@ -12,18 +12,18 @@ use crate::runtime::NodePlan;
 
 /// The domain of the demonstration.
 pub(super) const DOMAIN: &str = "example.com";
-/// Everybody's password for call_state.htm.
+/// The password of every account, for call_state.htm.
 pub(super) const PASSWORD: &str = "lamp";
 
-/// Somebody with a phone.
+/// A person with a phone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Person {
-    /// The extension, which is the user part of the address.
+    /// The extension: the user part of the address of record.
     pub(super) number: &'static str,
     pub(super) name: &'static str,
 }
 
-/// Everybody. Each has a phone with a key for each of the others.
+/// All participants. Each has a phone with one key for each of the others.
 pub(super) const PEOPLE: [Person; 3] = [
     Person {
         number: "101",
@@ -39,12 +39,12 @@ pub(super) const PEOPLE: [Person; 3] = [
     },
 ];
 
-/// One key of one phone, by indices into [`PEOPLE`].
+/// One key of one phone; both fields are indices into [`PEOPLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    /// Whose phone it is on.
+    /// The owner of the phone.
     pub(super) watcher: usize,
-    /// Whose lamp it is.
+    /// The person whose lamp the key shows.
     pub(super) watched: usize,
 }
 
@@ -70,8 +70,8 @@ impl Key {
     }
 }
 
-/// The server's configuration, as it could stand in a file: everything on loopback, ports the
-/// system chooses.
+/// The server's configuration, as an operator could write it in a file: loopback only, on ports
+/// that the system chooses.
 fn configuration() -> String {
     let accounts = PEOPLE.map(|person| {
         let number = person.number;
@@ -88,7 +88,7 @@ fn configuration() -> String {
     )
 }
 
-/// The node of the demonstration: one shard, which is plenty, and the HTTP core.
+/// The node of the demonstration: one shard and the HTTP core.
 pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
     let source = Source {
         name: "the demonstration's configuration".to_owned(),
@@ -108,7 +108,8 @@ pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
         http_cpu,
         listeners: plan.listeners.into_iter().map(listener).collect(),
         http_listen: plan.http_listen,
-        // Nobody asks this node anything but over HTTP, and an unprivileged user may write nowhere.
+        // Operators reach this node over HTTP only, and an unprivileged user may not be able to
+        // create a socket.
         control_socket: None::<&Path>.map(Path::to_owned),
         options: plan.options,
         directory: plan.directory.into(),

@@ -1,4 +1,5 @@
-//! The stage: starts the server and the phones, plays scenes, watches the lamps, and clears up.
+//! The runner: starts the server and the phones, plays the scenes, checks the lamps, and shuts
+//! everything down.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,12 +14,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::cli::demo::cast;
-use crate::cli::demo::cast::Key;
-use crate::cli::demo::cast::PEOPLE;
-use crate::cli::demo::exchange::Exchange;
 use crate::cli::demo::lamp::Lamp;
 use crate::cli::demo::mobile;
+use crate::cli::demo::participants;
+use crate::cli::demo::participants::Key;
+use crate::cli::demo::participants::PEOPLE;
+use crate::cli::demo::pbx::Pbx;
 use crate::cli::demo::phone;
 use crate::cli::demo::phone::Event;
 use crate::cli::demo::screen::Screen;
@@ -33,87 +34,90 @@ use crate::runtime::Node;
 use crate::runtime::signals::Request;
 use crate::sip::Transport;
 
-/// How long a lamp may take. Loopback takes a millisecond; a busy machine may take longer.
+/// How long a lamp may take to change. It takes a millisecond on loopback, longer on a busy machine.
 const LAMP_MAX: Duration = Duration::from_secs(3);
-/// Blinking: half a period.
+/// Half the period of a blinking lamp.
 const BLINK: Duration = Duration::from_millis(250);
-/// How long each scene is held when nobody looks at it, so that what should not come has time to.
+/// How long each scene is held when nothing is drawn: time for an unexpected NOTIFY to arrive.
 const HOLD_UNSEEN: Duration = Duration::from_millis(100);
-/// Between rounds, for the visitor to try something.
+/// The pause between rounds, in which the visitor can try the curl command.
 const INTERMISSION: Duration = Duration::from_secs(4);
-/// How long the server may take to end.
+/// How long the server may take to stop.
 const STOP_MAX: Duration = Duration::from_secs(1);
 
 /// Why the demonstration cannot start.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StageError {
+pub(super) enum RunnerError {
     /// The server does not start.
     #[error(transparent)]
     Boot(#[from] BootError),
-    /// Its configuration is not in order on this machine.
+    /// The server's configuration is invalid on this machine.
     #[error(transparent)]
     Configuration(#[from] Complaints),
     /// A phone does not start.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The server says it listens nowhere.
+    /// The server has no SIP or HTTP listener.
     #[error("the server has no address")]
     NoAddress,
 }
 
-/// How it ended.
+/// How the demonstration ended.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// Everything was right, or the visitor has seen enough.
+    /// No fault was found, or the visitor pressed Ctrl-C while watching.
     Good,
-    /// What was wrong.
+    /// The faults found.
     Bad(Vec<String>),
 }
 
-/// Everything that runs.
-pub(super) struct Stage {
+/// The running demonstration.
+pub(super) struct Runner {
     screen: Screen,
     view: View,
     node: Node,
     http: SocketAddr,
-    exchange: Exchange,
+    pbx: Pbx,
     phones: Vec<JoinHandle<()>>,
     is_over: Arc<AtomicBool>,
     events: Receiver<Event>,
     signals: Receiver<Request>,
     started: Instant,
-    /// When the server was last told about each person; None when what happens is not ours.
+    /// When each person's state was last sent to the server; None if the visitor may have changed it.
     told: [Option<Instant>; PEOPLE.len()],
-    /// What each key has shown, without repetitions.
+    /// The lamps that each key has shown, without repetitions.
     shown: BTreeMap<Key, Vec<Lamp>>,
     faults: Vec<String>,
     is_interrupted: bool,
 }
 
-impl Stage {
-    /// Starts everything and waits until every phone knows every lamp. `signals` says when to end
-    /// early.
-    pub(super) fn open(screen: Screen, signals: Receiver<Request>) -> Result<Self, StageError> {
-        let node = Node::start(cast::node_plan()?)?;
+impl Runner {
+    /// Starts the server and the phones, and waits until every key shows its first lamp. A request
+    /// on `signals` ends the demonstration early.
+    pub(super) fn open(screen: Screen, signals: Receiver<Request>) -> Result<Self, RunnerError> {
+        let node = Node::start(participants::node_plan()?)?;
         let is_udp = |(transport, _): &&(Transport, SocketAddr)| *transport == Transport::Udp;
         let sip = node
             .sip_addresses()
             .iter()
             .find(is_udp)
-            .ok_or(StageError::NoAddress)?
+            .ok_or(RunnerError::NoAddress)?
             .1;
-        let http = *node.http_addresses().first().ok_or(StageError::NoAddress)?;
+        let http = *node
+            .http_addresses()
+            .first()
+            .ok_or(RunnerError::NoAddress)?;
         let (sender, events) = mpsc::channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let phones = (0..PEOPLE.len())
             .map(|person| phone::start(person, sip, sender.clone(), Arc::clone(&is_over)))
             .collect::<io::Result<_>>()?;
-        let mut stage = Self {
+        let mut runner = Self {
             screen,
             view: View::default(),
             node,
             http,
-            exchange: Exchange::connect(sip)?,
+            pbx: Pbx::connect(sip)?,
             phones,
             is_over,
             events,
@@ -124,17 +128,17 @@ impl Stage {
             faults: Vec::new(),
             is_interrupted: false,
         };
-        stage.screen.open(sip, http);
-        stage.view.caption = "The phones subscribe to each other".to_owned();
-        stage.view.by = "SUBSCRIBE";
-        stage.screen.scene(&stage.view);
+        runner.screen.open(sip, http);
+        runner.view.caption = "The phones subscribe to each other".to_owned();
+        runner.view.by = "SUBSCRIBE";
+        runner.screen.scene(&runner.view);
         let lamps: Vec<(usize, Lamp)> = (0..PEOPLE.len()).map(|one| (one, Lamp::Off)).collect();
-        stage.await_lamps(&lamps);
-        stage.hold(Duration::from_millis(700));
-        Ok(stage)
+        runner.await_lamps(&lamps);
+        runner.hold(Duration::from_millis(700));
+        Ok(runner)
     }
 
-    /// One round, watched closely.
+    /// Plays one round and checks every lamp.
     pub(super) fn play_once(&mut self) -> Ending {
         let scenes = script::round(1, 0, 1, Some(VISITOR));
         for scene in &scenes {
@@ -148,8 +152,8 @@ impl Stage {
         self.ending()
     }
 
-    /// Round after round until Ctrl-C. The visitor may do what they like, so lamps are shown but
-    /// not judged.
+    /// Plays rounds until Ctrl-C. The visitor may change lamps too, so lamps are shown but not
+    /// checked.
     pub(super) fn play_on(&mut self) -> Ending {
         let mut call = 1;
         while !self.is_interrupted {
@@ -172,7 +176,7 @@ impl Stage {
         Ending::Good
     }
 
-    /// Says good-bye and ends everything that runs.
+    /// Stops the phones and the server, and prints the result.
     pub(super) fn close(mut self, ending: Ending) -> Ending {
         self.screen.release();
         self.is_over.store(true, Ordering::Relaxed);
@@ -202,7 +206,7 @@ impl Stage {
         ending
     }
 
-    /// Does what the scene says and waits for the lamps.
+    /// Plays a scene and waits for its lamps.
     fn play(&mut self, scene: &Scene) {
         if self.is_interrupted {
             return;
@@ -213,7 +217,7 @@ impl Stage {
         for act in &scene.acts {
             self.told[act.person()] = Some(Instant::now());
             let done = match *act {
-                Act::Publish(leg) => self.exchange.publish(&leg),
+                Act::Publish(leg) => self.pbx.publish(&leg),
                 Act::Mobile { person, is_busy } => mobile::tell(self.http, person, is_busy),
             };
             self.faults.extend(done.err());
@@ -226,7 +230,7 @@ impl Stage {
         });
     }
 
-    /// Waits until every key shows what it must; what does not in time is a fault.
+    /// Waits until every key shows the expected lamp; each key that does not in time is a fault.
     fn await_lamps(&mut self, lamps: &[(usize, Lamp)]) {
         let deadline = Instant::now() + LAMP_MAX;
         let keys = |watched| Key::all().filter(move |key| key.watched == watched);
@@ -254,7 +258,7 @@ impl Stage {
         }
     }
 
-    /// Goes on drawing for a while.
+    /// Keeps drawing for that long.
     fn hold(&mut self, duration: Duration) {
         let until = Instant::now() + duration;
         while Instant::now() < until && !self.is_interrupted {
@@ -262,7 +266,7 @@ impl Stage {
         }
     }
 
-    /// Waits for one event, or for the next time to draw, whichever is first, and draws.
+    /// Draws, then waits for one event or for the next redraw, whichever comes first.
     fn wait(&mut self, until: Instant) {
         let blinks = (self.started.elapsed().as_millis() / BLINK.as_millis()) as u32;
         self.screen.draw(&self.view, blinks.is_multiple_of(2));
@@ -302,7 +306,7 @@ impl Stage {
         }
     }
 
-    /// Whether every key has shown exactly what the scenes say, in order.
+    /// Adds a fault for each key that has not shown exactly the lamps of the scenes, in order.
     fn compare(&mut self, scenes: &[Scene]) {
         for key in Key::all() {
             let mut expected = vec![Lamp::Off];
@@ -340,47 +344,47 @@ mod tests {
 
     use super::*;
 
-    fn open() -> (Stage, Sender<Request>) {
+    fn open() -> (Runner, Sender<Request>) {
         let (sender, signals) = mpsc::channel();
         (
-            Stage::open(Screen::new(Box::new(io::sink()), false), signals).unwrap(),
+            Runner::open(Screen::new(Box::new(io::sink()), false), signals).unwrap(),
             sender,
         )
     }
 
     #[test]
     fn a_round_is_good_and_a_wrong_lamp_is_found() {
-        let (mut stage, _signals) = open();
-        let ending = stage.play_once();
+        let (mut runner, _signals) = open();
+        let ending = runner.play_once();
         assert!(matches!(ending, Ending::Good), "{ending:?}");
         let mut scene = script::round(2, 0, 1, None).remove(0);
         scene.lamps = vec![(2, Lamp::Ringing)];
-        stage.play(&scene);
-        assert_eq!(stage.faults.len(), 2, "{:?}", stage.faults);
-        stage.compare(&[]);
+        runner.play(&scene);
+        assert_eq!(runner.faults.len(), 2, "{:?}", runner.faults);
+        runner.compare(&[]);
         // Alice, Bob and Carol each have two keys; all of them have shown more than "off".
-        assert_eq!(stage.faults.len(), 2 + 6);
-        assert!(matches!(stage.ending(), Ending::Bad(faults) if faults.len() == 8));
-        assert!(matches!(stage.close(Ending::Good), Ending::Good));
+        assert_eq!(runner.faults.len(), 2 + 6);
+        assert!(matches!(runner.ending(), Ending::Bad(faults) if faults.len() == 8));
+        assert!(matches!(runner.close(Ending::Good), Ending::Good));
     }
 
     #[test]
-    fn an_interrupted_test_of_the_installation_is_none() {
-        let (mut stage, signals) = open();
+    fn an_interrupted_test_of_the_installation_fails() {
+        let (mut runner, signals) = open();
         signals.send(Request::Stop).unwrap();
-        let ending = stage.play_once();
+        let ending = runner.play_once();
         assert!(
             matches!(&ending, Ending::Bad(faults) if faults.len() == 1),
             "{ending:?}"
         );
-        assert!(matches!(stage.close(ending), Ending::Bad(_)));
+        assert!(matches!(runner.close(ending), Ending::Bad(_)));
     }
 
     #[test]
     fn a_visitor_may_leave_at_any_time() {
-        let (mut stage, signals) = open();
+        let (mut runner, signals) = open();
         signals.send(Request::Stop).unwrap();
-        let ending = stage.play_on();
-        assert!(matches!(stage.close(ending), Ending::Good));
+        let ending = runner.play_on();
+        assert!(matches!(runner.close(ending), Ending::Good));
     }
 }

@@ -1,4 +1,4 @@
-//! The telephone exchange: publishes the calls of everybody (RFC 3903), one request at a time.
+//! The PBX: publishes the calls of all participants (RFC 3903), one request at a time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::cli::demo::cast::PEOPLE;
+use crate::cli::demo::participants::PEOPLE;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::StartLine;
@@ -14,19 +14,19 @@ use crate::sip::message::Framing;
 
 /// Timer E.
 const T1: Duration = Duration::from_millis(500);
-/// How long a PUBLISH waits for its answer.
-const ANSWER_MAX: Duration = Duration::from_secs(4);
+/// How long a PUBLISH waits for its response.
+const RESPONSE_MAX: Duration = Duration::from_secs(4);
 /// The largest datagram.
 const DATAGRAM_OCTETS_MAX: usize = 65_535;
 
-/// One end of a call, as it is published for one person.
+/// One leg of a call, as published for one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leg {
-    /// Whose end it is, by index into the cast.
+    /// The person whose leg it is: an index into [`PEOPLE`].
     pub(super) person: usize,
-    /// Who is at the other end.
+    /// The person at the other end: an index into [`PEOPLE`].
     pub(super) other: usize,
-    /// Which call: a call that is over never comes back.
+    /// The call's number. A call that has ended never resumes.
     pub(super) call: u32,
     /// `early`, `confirmed` or `terminated`.
     pub(super) state: &'static str,
@@ -34,9 +34,9 @@ pub(super) struct Leg {
     pub(super) direction: &'static str,
 }
 
-/// The exchange.
+/// The PBX.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Pbx {
     socket: UdpSocket,
     address: SocketAddr,
     sequence: u32,
@@ -44,7 +44,7 @@ pub(super) struct Exchange {
     entity_tags: [Option<String>; PEOPLE.len()],
 }
 
-impl Exchange {
+impl Pbx {
     pub(super) fn connect(server: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind((server.ip(), 0))?;
         socket.connect(server)?;
@@ -58,14 +58,14 @@ impl Exchange {
         })
     }
 
-    /// Publishes a leg; the error is what to tell about it.
+    /// Publishes a leg; the error is a message for the visitor.
     pub(super) fn publish(&mut self, leg: &Leg) -> Result<(), String> {
         self.sequence += 1;
         let number = PEOPLE[leg.person].number;
         let named = |what: String| format!("PUBLISH for {number}: {what}");
         let request = self.request(leg);
         let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
-        let deadline = Instant::now() + ANSWER_MAX;
+        let deadline = Instant::now() + RESPONSE_MAX;
         while Instant::now() < deadline {
             self.socket
                 .send(&request)
@@ -92,7 +92,7 @@ impl Exchange {
                 return Ok(());
             }
         }
-        Err(named("no answer".to_owned()))
+        Err(named("no response".to_owned()))
     }
 
     fn request(&self, leg: &Leg) -> Vec<u8> {
@@ -106,11 +106,11 @@ impl Exchange {
             condition.map_or_else(String::new, |tag| format!("SIP-If-Match: {tag}\r\n"));
         format!(
             "PUBLISH {uri} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {address};branch=z9hG4bKexchange-{sequence};rport\r\n\
+             Via: SIP/2.0/UDP {address};branch=z9hG4bKpbx-{sequence};rport\r\n\
              Max-Forwards: 70\r\n\
-             From: <{uri}>;tag=exchange-{sequence}\r\n\
+             From: <{uri}>;tag=pbx-{sequence}\r\n\
              To: <{uri}>\r\n\
-             Call-ID: exchange-{}\r\n\
+             Call-ID: pbx-{}\r\n\
              CSeq: {sequence} PUBLISH\r\n\
              Event: dialog\r\n\
              {condition}Expires: 3600\r\n\
@@ -153,8 +153,8 @@ mod tests {
     use crate::cli::demo::lamp::Lamp;
 
     #[test]
-    fn what_the_exchange_sends_has_no_fault() {
-        let mut exchange = Exchange::connect("127.0.0.1:9".parse().unwrap()).unwrap();
+    fn requests_of_the_pbx_have_no_fault() {
+        let mut pbx = Pbx::connect("127.0.0.1:9".parse().unwrap()).unwrap();
         let leg = Leg {
             person: 1,
             other: 0,
@@ -163,8 +163,8 @@ mod tests {
             direction: "recipient",
         };
         for entity_tag in [None, Some("e1".to_owned())] {
-            exchange.entity_tags[1] = entity_tag.clone();
-            let bytes = exchange.request(&leg);
+            pbx.entity_tags[1] = entity_tag.clone();
+            let bytes = pbx.request(&leg);
             let message = Message::parse(&bytes, Framing::Datagram).unwrap();
             assert_eq!(message.fault(), None);
             let condition = message.header(HeaderName::SipIfMatch);

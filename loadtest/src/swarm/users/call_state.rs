@@ -5,20 +5,21 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::net::ports::Outbox;
+use crate::swarm::key::UserKey;
 use crate::wire::message::number;
 
-/// One change: that presentity is in a call, or is not.
+/// One change: a user is in a call, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) presentity: u32,
-    pub(crate) busy: bool,
-    /// When it should have been told.
-    pub(crate) scheduled: Instant,
+pub(in crate::swarm) struct Change {
+    pub(in crate::swarm) user: UserKey,
+    pub(in crate::swarm) busy: bool,
+    /// When the scenario wanted it reported.
+    pub(in crate::swarm) scheduled: Instant,
 }
 
-/// The connections, and what waits for one.
+/// The connections, and the changes that wait for a free one.
 #[derive(Debug, Default)]
-pub(crate) struct Feeder {
+pub(in crate::swarm) struct Feeder {
     host: String,
     domain: String,
     password: String,
@@ -30,15 +31,15 @@ pub(crate) struct Feeder {
 #[derive(Debug)]
 struct Link {
     port: u32,
-    /// What it waits for, and of which user.
+    /// The change that waits for its response, and the user's name.
     under_way: Option<(Change, String)>,
-    /// That was sent over two connections.
-    again: bool,
+    /// The request was sent again after the connection had been closed.
+    is_repeated: bool,
 }
 
 impl Feeder {
-    /// A feeder that speaks over those connections; without any it is never used.
-    pub(crate) fn new(host: &str, domain: &str, password: &str, links: &[u32]) -> Self {
+    /// A feeder over those connections. Without any it must not be used.
+    pub(in crate::swarm) fn new(host: &str, domain: &str, password: &str, links: &[u32]) -> Self {
         Self {
             host: host.to_owned(),
             domain: escape(domain),
@@ -48,19 +49,19 @@ impl Feeder {
         }
     }
 
-    /// Whether nothing waits for an answer.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Whether no change waits for a connection or a response.
+    pub(in crate::swarm) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.links.iter().all(|link| link.under_way.is_none())
     }
 
     /// Sends a change, as soon as a connection is free.
-    pub(crate) fn send(&mut self, change: Change, user: &str, outbox: &mut Outbox) {
+    pub(in crate::swarm) fn send(&mut self, change: Change, user: &str, outbox: &mut Outbox) {
         self.waiting.push_back((change, escape(user)));
         self.fill(outbox);
     }
 
-    /// Takes an answer; returns the change it belongs to and the status.
-    pub(crate) fn handle(
+    /// Takes a response; returns the change it belongs to and the status.
+    pub(in crate::swarm) fn handle(
         &mut self,
         port: u32,
         bytes: &[u8],
@@ -75,9 +76,9 @@ impl Feeder {
         Some((change, status.unwrap_or(0) as u16))
     }
 
-    /// A connection was closed, and opened again or not: what was under way on it is sent once more.
-    /// Returns what was lost for good.
-    pub(crate) fn closed(
+    /// A connection was closed, and opened again or not. The request under way on it is sent once
+    /// more. Returns the change that is lost.
+    pub(in crate::swarm) fn closed(
         &mut self,
         port: u32,
         opened: bool,
@@ -90,16 +91,16 @@ impl Feeder {
         }
         let link = &mut self.links[at];
         let (change, user) = link.under_way.take()?;
-        if std::mem::replace(&mut link.again, true) {
-            link.again = false;
+        if std::mem::replace(&mut link.is_repeated, true) {
+            link.is_repeated = false;
             return Some(change);
         }
         self.send_over(at, change, user, outbox);
         None
     }
 
-    /// Gives up on everything that waits; returns how much that was.
-    pub(crate) fn abandon(&mut self) -> u64 {
+    /// Gives up on all changes that wait; returns how many.
+    pub(in crate::swarm) fn abandon(&mut self) -> u64 {
         let waiting = self.waiting.drain(..).count();
         let sent = self
             .links
@@ -117,7 +118,7 @@ impl Feeder {
             let Some((change, user)) = self.waiting.pop_front() else {
                 return;
             };
-            self.links[at].again = false;
+            self.links[at].is_repeated = false;
             self.send_over(at, change, user, outbox);
         }
     }
@@ -150,7 +151,7 @@ impl Link {
         Self {
             port,
             under_way: None,
-            again: false,
+            is_repeated: false,
         }
     }
 }
@@ -171,6 +172,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::swarm::key::Key;
 
     #[test]
     fn one_request_at_a_time_goes_over_a_connection() {
@@ -179,12 +181,12 @@ mod tests {
         assert!(feeder.is_idle());
         let scheduled = Instant::now();
         let busy = Change {
-            presentity: 1,
+            user: UserKey::from_number(1),
             busy: true,
             scheduled,
         };
         let free = Change {
-            presentity: 2,
+            user: UserKey::from_number(2),
             busy: false,
             scheduled,
         };
@@ -207,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_closes_takes_nothing_along_the_first_time() {
+    fn a_change_survives_one_closed_connection_but_not_two() {
         let mut feeder = Feeder::new("127.0.0.1:80", "abc.com", "x", &[7, 8]);
         let mut outbox = Outbox::default();
-        // An idle one is no matter.
+        // An idle connection loses nothing.
         assert_eq!(feeder.closed(7, true, &mut outbox), None);
         let change = Change {
-            presentity: 1,
+            user: UserKey::from_number(1),
             busy: true,
             scheduled: Instant::now(),
         };
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!(outbox.messages().count(), 2);
         assert_eq!(feeder.closed(7, true, &mut outbox), Some(change));
         assert!(feeder.is_idle());
-        // One that cannot be opened again is used no more.
+        // A connection that cannot be opened again is no longer used.
         feeder.send(change, "1001", &mut outbox);
         assert_eq!(feeder.closed(7, false, &mut outbox), Some(change));
         feeder.send(change, "1001", &mut outbox);

@@ -1,110 +1,132 @@
-//! Somebody who is watched: the changes told to the server, and which of them a lamp shows.
+//! A watched user: the changes reported to the server, and which of them a lamp shows.
 //!
-//! Changes are numbered from 1; number 0 is the free lamp before any of them. A watcher is counted
-//! by the changes that come after it joined, so that the first and the last watcher of a change are
-//! known. The newest state is what counts: a change that was overtaken by a newer one need not be
-//! seen by anybody.
+//! Changes are numbered from 1; number 0 is the free lamp before the first. Each change counts the
+//! watchers that joined before it, so its first and its last watcher are known. The newest state is
+//! what counts: a watcher need not see a change that a newer one superseded.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::swarm::versions::Version;
+use crate::swarm::versions::Versions;
 use crate::wire::dialog_info::Lamp;
 
-/// Changes that wait for the answer to the one before; more replace the newest.
+/// Changes that wait for the response to the one before; a further change replaces the newest.
 const WAITING_MAX: usize = 16;
-/// Changes remembered at least: a whole call, so that an old state is known to be old.
+/// Changes remembered at least: a whole call, so that a stale state is recognized.
 const REMEMBERED_MIN: usize = 4;
-/// Changes remembered at most, whoever may not have seen them.
+/// Changes remembered at most, even if a watcher has not seen them.
 const REMEMBERED_MAX: usize = 4096;
 
-/// A change that was told.
+/// A change that was reported to the server.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     lamp: Lamp,
     call: u32,
-    /// When it should have been told.
+    /// When the scenario wanted it reported.
     scheduled: Instant,
-    /// Watchers that have not shown it, or a newer one.
+    /// Watchers that have shown neither it nor a newer change.
     remaining: u32,
-    /// Somebody has shown it.
+    /// At least one watcher has shown it.
     shown: bool,
-    /// Its latencies count.
+    /// Whether its latencies are recorded.
     measured: bool,
 }
 
-/// What is to be told next.
+/// A change to report to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) lamp: Lamp,
-    pub(crate) scheduled: Instant,
-    pub(crate) measured: bool,
+pub(in crate::swarm) struct Wanted {
+    pub(in crate::swarm) lamp: Lamp,
+    pub(in crate::swarm) scheduled: Instant,
+    pub(in crate::swarm) measured: bool,
     /// The publication is withdrawn instead of changed.
-    pub(crate) withdraws: bool,
+    pub(in crate::swarm) withdraws: bool,
 }
 
-/// One watcher's view of one presentity.
+/// What one watcher's key shows of one user.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sight {
-    pub(crate) lamp: Lamp,
-    /// It has seen a document; only then is it counted.
-    pub(crate) joined: bool,
-    /// The change that it shows, and the newest that there was when it joined.
+pub(in crate::swarm) struct Sight {
+    lamp: Lamp,
+    /// It has shown a document. Only then is it counted as a watcher.
+    joined: bool,
+    /// The change that it shows, and the newest change at the time it joined.
     shown: u32,
     joined_at: u32,
-    /// Version of the last document.
-    pub(crate) version: Option<u32>,
+    /// Highest version of its documents.
+    version: Versions,
 }
 
-/// What a document did to a sight.
+/// What a document means for a sight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
-    /// A newer state than before; so many changes in between were never seen.
+pub(in crate::swarm) enum Shown {
+    /// A newer state than before.
     Newer {
+        /// Changes in between that this watcher never saw.
         superseded: u32,
-        /// When the change should have been told, if its latency counts.
+        /// When the change was scheduled, if its latency is recorded.
         since: Option<Instant>,
+        /// No watcher has shown the change before.
         first: bool,
+        /// No other watcher has yet to show it.
         last: bool,
     },
-    /// The first document: whatever is or was shortly before.
+    /// The first document: the current state, or one of shortly before.
     First,
-    /// The same state again.
+    /// The state shown already.
     Same,
-    /// An older state than before.
+    /// An older state than the one shown.
     Older,
-    /// A state that nobody told.
+    /// A state that was never reported.
     Unknown,
-    /// The server refused a change, so nobody knows what it thinks.
+    /// The server's state is unknown, because it refused a change.
     Uncertain,
 }
 
-/// One who is watched.
+/// A user who is watched.
 #[derive(Clone, Debug)]
-pub(crate) struct Presentity {
+pub(in crate::swarm) struct Presentity {
     /// The URI that documents must name.
-    pub(crate) entity: String,
+    entity: String,
     changes: VecDeque<Change>,
     /// Number of the first remembered change.
     first: u32,
     /// Sights that joined.
     watchers: u32,
     waiting: VecDeque<Wanted>,
-    /// A change was sent and is not answered yet.
-    pub(crate) telling: bool,
-    pub(crate) uncertain: bool,
-    /// A call is under way that the load started.
-    pub(crate) engaged: bool,
-    pub(crate) entity_tag: Option<String>,
+    /// A change was sent and not answered yet.
+    reporting: bool,
+    /// A change was refused or never answered, so the server's state is unknown.
+    uncertain: bool,
+    entity_tag: Option<String>,
     /// CSeq of the last PUBLISH.
-    pub(crate) sequence: u32,
-    /// The call that is published.
-    pub(crate) call: u32,
+    sequence: u32,
+    /// Number of the published call.
+    call: u32,
     /// Version of the last published document.
-    pub(crate) version: u32,
+    version: u32,
+}
+
+/// The contents of a PUBLISH.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::swarm) struct Publication<'a> {
+    pub(in crate::swarm) entity: &'a str,
+    /// The publication that it changes.
+    pub(in crate::swarm) entity_tag: Option<&'a str>,
+    pub(in crate::swarm) sequence: u32,
+    pub(in crate::swarm) version: u32,
+    pub(in crate::swarm) call: u32,
+    pub(in crate::swarm) lamp: Lamp,
+}
+
+impl Sight {
+    /// Takes the version of the next document.
+    pub(in crate::swarm) fn take_version(&mut self, version: u32) -> Version {
+        self.version.take(version)
+    }
 }
 
 impl Presentity {
-    pub(crate) fn new(entity: String, now: Instant) -> Self {
+    pub(in crate::swarm) fn new(entity: String, now: Instant) -> Self {
         let free = Change {
             lamp: Lamp::Off,
             call: 0,
@@ -119,9 +141,8 @@ impl Presentity {
             first: 0,
             watchers: 0,
             waiting: VecDeque::new(),
-            telling: false,
+            reporting: false,
             uncertain: false,
-            engaged: false,
             entity_tag: None,
             sequence: 0,
             call: 0,
@@ -129,43 +150,51 @@ impl Presentity {
         }
     }
 
-    /// How many watch it.
-    pub(crate) const fn watchers(&self) -> u32 {
+    /// The URI that documents must name.
+    pub(in crate::swarm) fn entity(&self) -> &str {
+        &self.entity
+    }
+
+    pub(in crate::swarm) const fn is_published(&self) -> bool {
+        self.entity_tag.is_some()
+    }
+
+    /// How many sights show it.
+    pub(in crate::swarm) const fn watchers(&self) -> u32 {
         self.watchers
     }
 
     /// The lamp that all watchers must come to show.
-    pub(crate) fn lamp(&self) -> Lamp {
+    pub(in crate::swarm) fn lamp(&self) -> Lamp {
         self.changes.back().map_or(Lamp::Off, |change| change.lamp)
     }
 
-    /// The lamp after all that waits to be told.
-    pub(crate) fn lamp_wanted(&self) -> Lamp {
+    /// The lamp after all changes that wait.
+    pub(in crate::swarm) fn lamp_wanted(&self) -> Lamp {
         self.waiting
             .back()
             .map_or_else(|| self.lamp(), |wanted| wanted.lamp)
     }
 
-    /// Puts a change behind those that wait; false when it replaced one of them.
-    pub(crate) fn want(&mut self, wanted: Wanted) -> bool {
+    /// Queues a change; false if the queue was full and the change replaced the newest.
+    pub(in crate::swarm) fn want(&mut self, wanted: Wanted) -> bool {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(wanted);
             return true;
         }
-        if let Some(newest) = self.waiting.back_mut() {
-            *newest = wanted;
-        }
+        self.waiting.pop_back();
+        self.waiting.push_back(wanted);
         false
     }
 
-    /// The next change to tell, when the one before is answered: from now on it may be shown.
-    pub(crate) fn begin(&mut self) -> Option<Wanted> {
-        if self.telling {
+    /// The next change to report, once the one before is answered. From now on watchers may show it.
+    pub(in crate::swarm) fn begin(&mut self) -> Option<Wanted> {
+        if self.reporting {
             return None;
         }
         let wanted = self.waiting.pop_front()?;
-        self.telling = true;
-        // A call never goes back: with the end of the last one left out, this is another.
+        self.reporting = true;
+        // A call only moves forward. If the end of the last call was left out, this is a new call.
         let before = self.lamp();
         let goes_on = before != Lamp::Off && wanted.lamp.step() > before.step();
         self.call += u32::from(wanted.lamp != Lamp::Off && !goes_on);
@@ -181,21 +210,60 @@ impl Presentity {
         Some(wanted)
     }
 
-    /// Of what waits only the newest is told; returns how much was dropped.
-    pub(crate) fn keep_newest(&mut self) -> u64 {
+    /// Drops all waiting changes but the newest; returns how many.
+    pub(in crate::swarm) fn keep_newest(&mut self) -> u64 {
         let dropped = self.waiting.len().saturating_sub(1);
         self.waiting.drain(..dropped);
         dropped as u64
     }
 
-    /// Nothing more is told of what waits.
-    pub(crate) fn abandon(&mut self) {
+    /// Drops all waiting changes, and stops waiting for a response.
+    pub(in crate::swarm) fn abandon(&mut self) {
         self.waiting.clear();
-        self.telling = false;
+        self.reporting = false;
     }
 
-    /// A document of this presentity shows a lamp, and perhaps which call it is about.
-    pub(crate) fn see(&mut self, sight: &mut Sight, lamp: Lamp, call: Option<u32>) -> Shown {
+    /// The contents of the PUBLISH that reports the newest change.
+    pub(in crate::swarm) fn next_publication(&mut self) -> Publication<'_> {
+        self.sequence += 1;
+        self.version += 1;
+        Publication {
+            entity: &self.entity,
+            entity_tag: self.entity_tag.as_deref(),
+            sequence: self.sequence,
+            version: self.version,
+            call: self.call,
+            lamp: self.lamp(),
+        }
+    }
+
+    /// The server took the change; the publication has this entity tag, or has ended.
+    pub(in crate::swarm) fn accepted(&mut self, entity_tag: Option<String>) {
+        self.reporting = false;
+        self.uncertain = false;
+        self.entity_tag = entity_tag;
+    }
+
+    /// The server refused the change, or never answered.
+    pub(in crate::swarm) fn failed(&mut self) {
+        self.reporting = false;
+        self.uncertain = true;
+        self.entity_tag = None;
+    }
+
+    /// Whether a sight shows what it must come to show. A presentity whose state at the server is
+    /// unknown is not waited for.
+    pub(in crate::swarm) fn is_shown_by(&self, sight: &Sight) -> bool {
+        self.uncertain || sight.joined && sight.lamp == self.lamp()
+    }
+
+    /// Judges a document that shows a lamp and, unless the server hides it, names the call.
+    pub(in crate::swarm) fn see(
+        &mut self,
+        sight: &mut Sight,
+        lamp: Lamp,
+        call: Option<u32>,
+    ) -> Shown {
         let newest = self.newest();
         let was = std::mem::replace(&mut sight.lamp, lamp);
         let found = self.find(lamp, call, sight.joined.then_some(sight.shown));
@@ -230,11 +298,9 @@ impl Presentity {
         let superseded = found.saturating_sub(sight.shown + 1);
         sight.shown = found;
         self.release(from, found);
-        let Some(change) = self.change(found) else {
-            return Shown::Unknown;
-        };
-        // A lamp that was off and is off has no moment at which it showed the calls in between: the
-        // server owed it nothing, and a refresh or the last NOTIFY only says so again.
+        let change = &mut self.changes[(found - self.first) as usize];
+        // A lamp that was off and is off again never showed the calls in between. The server owed it
+        // no NOTIFY, and a refresh or the last NOTIFY only repeats the state: there is no latency.
         let was_right = was == Lamp::Off && lamp == Lamp::Off;
         let first = !was_right && !std::mem::replace(&mut change.shown, true);
         let since = (change.measured && !was_right).then_some(change.scheduled);
@@ -248,8 +314,8 @@ impl Presentity {
         }
     }
 
-    /// A watcher is gone.
-    pub(crate) fn leave(&mut self, sight: &mut Sight) {
+    /// A watcher has left.
+    pub(in crate::swarm) fn leave(&mut self, sight: &mut Sight) {
         let was = std::mem::take(sight);
         if was.joined {
             self.watchers -= 1;
@@ -262,13 +328,9 @@ impl Presentity {
         self.first + self.changes.len() as u32 - 1
     }
 
-    fn change(&mut self, number: u32) -> Option<&mut Change> {
-        self.changes
-            .get_mut(number.checked_sub(self.first)? as usize)
-    }
-
-    /// The change that a document shows. One that names its call says so itself; else it is the
-    /// oldest change that was not seen yet and looks like that, so that no latency is flattered.
+    /// The number of the change that a document shows. With a call named, it is that call's change;
+    /// else the oldest change with this lamp that the watcher has not seen, so that no latency looks
+    /// shorter than it was.
     fn find(&self, lamp: Lamp, call: Option<u32>, shown: Option<u32>) -> Option<u32> {
         let of_call = |change: &Change| change.lamp == lamp && Some(change.call) == call;
         let looks_like = |change: &Change| change.lamp == lamp;
@@ -284,14 +346,15 @@ impl Presentity {
         Some(self.first + index as u32)
     }
 
+    /// One watcher fewer has yet to show these changes.
     fn release(&mut self, from: u32, to: u32) {
         for number in from.max(self.first)..=to {
-            if let Some(change) = self.change(number) {
-                change.remaining = change.remaining.saturating_sub(1);
-            }
+            let change = &mut self.changes[(number - self.first) as usize];
+            change.remaining = change.remaining.saturating_sub(1);
         }
     }
 
+    /// Drops old changes that every watcher has shown.
     fn forget(&mut self) {
         while self.changes.len() > REMEMBERED_MIN
             && (self.changes[0].remaining == 0 || self.changes.len() > REMEMBERED_MAX)
@@ -320,7 +383,7 @@ mod tests {
         };
         assert!(presentity.want(wanted));
         assert_eq!(presentity.begin(), Some(wanted));
-        presentity.telling = false;
+        presentity.accepted(None);
     }
 
     const TWO_CALLS: [Lamp; 4] = [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing];
@@ -413,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_join_late_and_those_who_leave_are_not_waited_for() {
+    fn watchers_that_join_late_or_leave_are_not_waited_for() {
         let now = Instant::now();
         let mut user = presentity(now);
         let [mut one, mut two, mut late] = [Sight::default(); 3];

@@ -1,0 +1,284 @@
+//! The endpoints of a run: phones, users, and the SIP client they share. They handle every message
+//! and every timer, and know nothing of the stages.
+
+use std::time::Instant;
+
+use crate::swarm::client::Client;
+use crate::swarm::client::Owner;
+use crate::swarm::client::Planned;
+use crate::swarm::client::Purpose;
+use crate::swarm::key::SubscriptionKey;
+use crate::swarm::key::UserKey;
+use crate::swarm::phones::Fate;
+use crate::swarm::phones::Phones;
+use crate::swarm::stage::Stage;
+use crate::swarm::turn::Received;
+use crate::swarm::turn::Turn;
+use crate::swarm::users::Users;
+use crate::swarm::users::Wanted;
+use crate::wire::dialog_info::Lamp;
+use crate::wire::message;
+use crate::wire::message::Start;
+
+/// Everything that sends and receives.
+pub(super) struct Endpoints {
+    client: Client,
+    users: Users,
+    phones: Phones,
+}
+
+impl Endpoints {
+    pub(super) const fn new(client: Client, users: Users, phones: Phones) -> Self {
+        Self {
+            client,
+            users,
+            phones,
+        }
+    }
+
+    /// Requests that wait for a response.
+    pub(super) fn in_flight(&self) -> usize {
+        self.client.in_flight()
+    }
+
+    /// Whether everything that was sent is answered, and every SUBSCRIBE has its NOTIFY.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phones.is_idle() && self.client.is_idle() && self.users.is_idle()
+    }
+
+    // ---- Messages and timers
+
+    /// Takes one SIP message, or one HTTP response.
+    pub(super) fn handle(&mut self, port: u32, bytes: &[u8], turn: &mut Turn<'_>) {
+        let scenario = turn.plan.scenario();
+        if port >= scenario.ports() {
+            let client = &mut self.client;
+            return self.users.handle_call_state(port, bytes, client, turn);
+        }
+        if turn.random.percent(scenario.loss) {
+            turn.tally().dropped += 1;
+            return;
+        }
+        turn.results.messages += 1;
+        match message::scan(bytes) {
+            Ok(message) => {
+                let received = Received {
+                    port,
+                    message,
+                    bytes,
+                };
+                self.handle_message(&received, turn);
+            }
+            Err(fault) => {
+                let text = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
+                turn.tally()
+                    .foreign(|| format!("unreadable ({fault:?}): {text:?}"));
+            }
+        }
+    }
+
+    /// A connection was closed, and perhaps opened again.
+    pub(super) fn handle_closed(&mut self, port: u32, is_open_again: bool, turn: &mut Turn<'_>) {
+        match is_open_again {
+            true => turn.tally().reopened += 1,
+            false => turn.tally().connections_closed += 1,
+        }
+        if port >= turn.plan.scenario().ports() {
+            let client = &mut self.client;
+            self.users.handle_closed(port, is_open_again, client, turn);
+        }
+    }
+
+    /// Retransmits, gives up requests that timed out, and sends deferred requests that are due.
+    pub(super) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
+        while let Some(purpose) = self.client.next_timed_out(turn) {
+            match purpose.owner() {
+                Owner::Subscription(key) => self.phones.fail(key, &mut self.users, turn),
+                Owner::User(user) => self.users.handle_failure(user, &mut self.client, turn),
+            }
+        }
+        while let Some(planned) = self.client.next_deferred(turn.now) {
+            turn.note_news();
+            match planned.purpose.owner() {
+                Owner::Subscription(key) => self.phones.send(key, planned, &mut self.client, turn),
+                Owner::User(user) => self.users.send(user, planned, &mut self.client, turn),
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.client.poll_timeout()
+    }
+
+    // ---- What the load does
+
+    /// Whether a subscription is active and waits for nothing.
+    pub(super) fn may_refresh(&self, key: SubscriptionKey) -> bool {
+        self.phones.may_refresh(key)
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        key: SubscriptionKey,
+        scheduled: Instant,
+        turn: &mut Turn<'_>,
+    ) {
+        self.start(key, Purpose::Subscribe(key), scheduled, turn);
+    }
+
+    pub(super) fn refresh(
+        &mut self,
+        key: SubscriptionKey,
+        scheduled: Instant,
+        turn: &mut Turn<'_>,
+    ) {
+        self.start(key, Purpose::Refresh(key), scheduled, turn);
+    }
+
+    /// Ends a subscription, if it is active.
+    pub(super) fn unsubscribe(
+        &mut self,
+        key: SubscriptionKey,
+        scheduled: Instant,
+        turn: &mut Turn<'_>,
+    ) {
+        if self.phones.is_active(key) {
+            self.start(key, Purpose::Unsubscribe(key), scheduled, turn);
+        }
+    }
+
+    /// A phone has lost a subscription without ending it: it subscribes as if for the first time.
+    pub(super) fn start_anew(
+        &mut self,
+        key: SubscriptionKey,
+        scheduled: Instant,
+        turn: &mut Turn<'_>,
+    ) {
+        let (users, client) = (&mut self.users, &mut self.client);
+        self.phones.lose(key, users, client, turn.plan);
+        self.subscribe(key, scheduled, turn);
+    }
+
+    /// How many sights show a user.
+    pub(super) fn watchers(&self, user: UserKey) -> u32 {
+        self.users.watchers(user)
+    }
+
+    /// The user's lamp after all changes that wait.
+    pub(super) fn lamp_wanted(&self, user: UserKey) -> Lamp {
+        self.users.lamp_wanted(user)
+    }
+
+    /// Reports that a user's lamp changes.
+    pub(super) fn change(
+        &mut self,
+        user: UserKey,
+        lamp: Lamp,
+        scheduled: Instant,
+        turn: &mut Turn<'_>,
+    ) {
+        let wanted = Wanted {
+            lamp,
+            scheduled,
+            measured: turn.stage == Stage::Load,
+            withdraws: false,
+        };
+        self.users.change(user, wanted, &mut self.client, turn);
+    }
+
+    /// Turns a user's lamp off at the end of the run.
+    pub(super) fn withdraw(&mut self, user: UserKey, scheduled: Instant, turn: &mut Turn<'_>) {
+        let client = &mut self.client;
+        self.users.withdraw(user, scheduled, client, turn);
+    }
+
+    // ---- What a stage's end needs
+
+    /// Drops all waiting changes but each user's newest.
+    pub(super) fn keep_newest(&mut self, turn: &mut Turn<'_>) {
+        turn.tally().held_back += self.users.keep_newest();
+    }
+
+    /// Subscriptions with sights that do not show what they must come to show: each as often as it
+    /// has such sights.
+    pub(super) fn behind(&self, turn: &Turn<'_>) -> Vec<SubscriptionKey> {
+        let is_first_or_last = matches!(turn.stage, Stage::Subscribe | Stage::Leave);
+        if is_first_or_last && !turn.plan.is_of_lists() {
+            // These stages wait for one NOTIFY each, not for lamps.
+            return Vec::new();
+        }
+        self.phones.behind(&self.users, turn.plan)
+    }
+
+    /// Stops waiting: what has not come by now is lost.
+    pub(super) fn give_up(&mut self, turn: &mut Turn<'_>) {
+        let mut lost = self.phones.abandon();
+        for key in self.behind(turn) {
+            if turn.plan.is_of_lists() || !lost.contains(&key) {
+                lost.push(key);
+            }
+        }
+        turn.tally().lost += lost.len() as u64;
+        let stage = turn.stage.name();
+        for key in lost {
+            turn.tally().example(|| {
+                format!("subscription {key}: what it waited for in stage {stage} never came")
+            });
+        }
+        for purpose in self.client.abandon(turn) {
+            match purpose.owner() {
+                Owner::Subscription(key) => self.phones.fail(key, &mut self.users, turn),
+                Owner::User(user) => self.users.fail(user, turn),
+            }
+        }
+        turn.tally().changes_failed += self.users.abandon();
+    }
+
+    fn start(
+        &mut self,
+        key: SubscriptionKey,
+        purpose: Purpose,
+        scheduled: Instant,
+        turn: &mut Turn<'_>,
+    ) {
+        let planned = Planned { purpose, scheduled };
+        self.phones.start(key, planned, &mut self.client, turn);
+    }
+
+    fn handle_message(&mut self, received: &Received<'_>, turn: &mut Turn<'_>) {
+        let message = &received.message;
+        match message.start {
+            Start::Response(status) => self.handle_response(status, received, turn),
+            Start::Request {
+                method: b"NOTIFY", ..
+            } => self.phones.handle_notify(received, &mut self.users, turn),
+            Start::Request { method, uri } => {
+                let [method, uri] = [method, uri].map(String::from_utf8_lossy);
+                turn.tally()
+                    .foreign(|| format!("an unexpected request: {method} {uri}"));
+                let write = |out: &mut Vec<u8>| {
+                    message.answer("SIP/2.0 405 Method Not Allowed", out);
+                };
+                turn.outbox.push(received.port, write);
+            }
+        }
+    }
+
+    fn handle_response(&mut self, status: u16, received: &Received<'_>, turn: &mut Turn<'_>) {
+        let client = &mut self.client;
+        let Some(answer) = client.handle_response(status, received, turn) else {
+            return;
+        };
+        match answer.planned.purpose.owner() {
+            Owner::User(user) => self.users.handle_answer(user, &answer, client, turn),
+            Owner::Subscription(key) => {
+                match self.phones.handle_answer(key, &answer, client, turn) {
+                    Fate::GoesOn => {}
+                    Fate::Lost => self.start_anew(key, answer.planned.scheduled, turn),
+                    Fate::Failed => self.phones.fail(key, &mut self.users, turn),
+                }
+            }
+        }
+    }
+}

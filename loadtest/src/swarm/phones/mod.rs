@@ -1,0 +1,411 @@
+//! The phones: their subscriptions, the SUBSCRIBEs they send, the NOTIFYs they check, and what every
+//! key shows.
+
+mod judge;
+mod subscription;
+
+use crate::measure::latency::Measure;
+use crate::scenario::ListBy;
+use crate::swarm::client::Answer;
+use crate::swarm::client::Client;
+use crate::swarm::client::Outcome;
+use crate::swarm::client::Planned;
+use crate::swarm::client::Purpose;
+use crate::swarm::client::Request;
+use crate::swarm::key::Key;
+use crate::swarm::key::SubscriptionKey;
+use crate::swarm::key::Table;
+use crate::swarm::phones::judge::Fault;
+use crate::swarm::phones::judge::Judge;
+use crate::swarm::phones::subscription::Heard;
+use crate::swarm::phones::subscription::NextNotify;
+use crate::swarm::phones::subscription::Phase;
+use crate::swarm::phones::subscription::Subscription;
+use crate::swarm::plan::Plan;
+use crate::swarm::turn::Received;
+use crate::swarm::turn::Turn;
+use crate::swarm::users::Sight;
+use crate::swarm::users::Users;
+use crate::wire::names::Life;
+use crate::wire::rlmi;
+use crate::wire::second_opinion;
+use crate::wire::second_opinion::Expected;
+
+/// The first NOTIFYs are all read by the second parser.
+const SAMPLED_AT_FIRST: u64 = 100;
+
+/// The phones.
+pub(super) struct Phones {
+    subscriptions: Table<SubscriptionKey, Subscription>,
+    /// What each subscription shows: one sight for each user of its list, or one.
+    sights: Vec<Sight>,
+    /// Subscriptions that the run waits for.
+    awaited: u64,
+}
+
+/// What becomes of a subscription after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    GoesOn,
+    /// The server has lost it; the phone begins another dialog (RFC 6665).
+    Lost,
+    Failed,
+}
+
+impl Phones {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let scenario = plan.scenario();
+        let subscriptions = scenario.subscriptions() as usize;
+        let sights = subscriptions * scenario.sights_per_subscription() as usize;
+        Self {
+            subscriptions: vec![Subscription::default(); subscriptions]
+                .into_iter()
+                .collect(),
+            sights: vec![Sight::default(); sights],
+            awaited: 0,
+        }
+    }
+
+    /// Whether every SUBSCRIBE has its 2xx and its NOTIFY.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.awaited == 0
+    }
+
+    pub(super) fn is_active(&self, key: SubscriptionKey) -> bool {
+        self.subscriptions[key].is_active()
+    }
+
+    /// Whether a subscription is active and waits for nothing.
+    pub(super) fn may_refresh(&self, key: SubscriptionKey) -> bool {
+        let subscription = &self.subscriptions[key];
+        subscription.is_active() && !subscription.is_awaited()
+    }
+
+    /// Sights of active subscriptions that do not show what they must come to show: each
+    /// subscription comes as often as it has such sights.
+    pub(super) fn behind(&self, users: &Users, plan: &Plan) -> Vec<SubscriptionKey> {
+        let mut behind = Vec::new();
+        for (key, _) in self.subscriptions.iter().filter(|(_, one)| one.is_active()) {
+            for (place, sight) in (0..).zip(&self.sights[plan.sights(key)]) {
+                if !users.is_shown_by(plan.watched(key, place), sight) {
+                    behind.push(key);
+                }
+            }
+        }
+        behind
+    }
+
+    /// Stops waiting; returns the subscriptions that the run waited for.
+    pub(super) fn abandon(&mut self) -> Vec<SubscriptionKey> {
+        self.awaited = 0;
+        let awaited = |(key, subscription): (_, &mut Subscription)| {
+            subscription.stop_awaiting().then_some(key)
+        };
+        self.subscriptions.iter_mut().filter_map(awaited).collect()
+    }
+
+    // ---- SUBSCRIBE
+
+    /// Begins, refreshes or ends a subscription, as the scenario wants it.
+    pub(super) fn start(
+        &mut self,
+        key: SubscriptionKey,
+        planned: Planned,
+        client: &mut Client,
+        turn: &mut Turn<'_>,
+    ) {
+        self.awaited += u64::from(self.subscriptions[key].await_it());
+        turn.record(Measure::StartLag, planned.scheduled);
+        self.send(key, planned, client, turn);
+    }
+
+    /// The phone loses a subscription without ending it. The next SUBSCRIBE begins another dialog.
+    pub(super) fn lose(
+        &mut self,
+        key: SubscriptionKey,
+        users: &mut Users,
+        client: &mut Client,
+        plan: &Plan,
+    ) {
+        self.leave(key, users, plan);
+        let ticket = self.subscriptions[key].lose();
+        client.forget(key, ticket);
+    }
+
+    /// Sends a SUBSCRIBE.
+    pub(super) fn send(
+        &mut self,
+        key: SubscriptionKey,
+        planned: Planned,
+        client: &mut Client,
+        turn: &mut Turn<'_>,
+    ) {
+        let (plan, purpose) = (turn.plan, planned.purpose);
+        let begins = matches!(purpose, Purpose::Subscribe(_));
+        let phase = if purpose.is_last() {
+            Phase::Ending
+        } else {
+            Phase::Active
+        };
+        let life = self.life(key);
+        let subscription = &mut self.subscriptions[key];
+        subscription.begin_subscribe(phase, planned.scheduled);
+        let remote = subscription.remote();
+        let (to_tag, request_uri) = match begins {
+            true => (String::new(), plan.asked_uri(key)),
+            false => (format!(";tag={}", remote.tag), remote.target.to_owned()),
+        };
+        let (lines, body) = match begins && has_list_in_body(plan) {
+            true => (LIST_IN_BODY, list_of(key, plan)),
+            false => ("", Vec::new()),
+        };
+        let request = Request {
+            request_uri: &request_uri,
+            from_tag: &plan.names().tag(life),
+            to_user: &plan.asked_user(key),
+            to_tag: &to_tag,
+            call_id: &plan.names().call_id(life),
+            sequence: subscription.sequence(),
+            lines,
+            body: &body,
+        };
+        let ticket = client.send(planned, &request, turn);
+        subscription.sent(ticket);
+    }
+
+    /// Takes the response to a SUBSCRIBE; returns what becomes of the subscription.
+    pub(super) fn handle_answer(
+        &mut self,
+        key: SubscriptionKey,
+        answer: &Answer<'_>,
+        client: &mut Client,
+        turn: &mut Turn<'_>,
+    ) -> Fate {
+        let planned = answer.planned;
+        let is_refresh = matches!(planned.purpose, Purpose::Refresh(_));
+        let refused = match answer.outcome {
+            Outcome::Accepted => {
+                self.accept(key, answer, turn);
+                return Fate::GoesOn;
+            }
+            Outcome::Challenged => {
+                self.send(key, planned, client, turn);
+                return Fate::GoesOn;
+            }
+            Outcome::RetryAfter(wait) if self.subscriptions[key].may_defer() => {
+                client.defer(planned, wait, turn);
+                return Fate::GoesOn;
+            }
+            Outcome::Refused(481) if is_refresh => {
+                turn.tally().subscribes_failed += 1;
+                turn.tally()
+                    .example(|| format!("subscription {key}: its refresh was answered 481"));
+                return Fate::Lost;
+            }
+            Outcome::RetryAfter(_) => 503,
+            Outcome::Refused(status) => status,
+        };
+        turn.note_refusal(&planned.purpose, refused);
+        Fate::Failed
+    }
+
+    /// A SUBSCRIBE was refused or never answered.
+    pub(super) fn fail(&mut self, key: SubscriptionKey, users: &mut Users, turn: &mut Turn<'_>) {
+        self.subscriptions[key].failed();
+        self.leave(key, users, turn.plan);
+        self.stop_awaiting(key);
+        turn.tally().subscribes_failed += 1;
+    }
+
+    /// A 2xx to a SUBSCRIBE.
+    fn accept(&mut self, key: SubscriptionKey, answer: &Answer<'_>, turn: &mut Turn<'_>) {
+        let (planned, response) = (answer.planned, answer.response);
+        let subscription = &mut self.subscriptions[key];
+        let is_right_tag = subscription.accepted(response.to_tag, response.contact);
+        let is_right = match planned.purpose {
+            Purpose::Subscribe(_) => {
+                let is_first = subscription.generation() == 0;
+                turn.record(Measure::SubscribeAnswer, planned.scheduled);
+                turn.tally().subscribes += 1;
+                turn.tally().established += u64::from(is_first);
+                turn.is_fair_expires(response) && !response.contact.is_empty()
+            }
+            Purpose::Refresh(_) => {
+                turn.record(Measure::RefreshAnswer, planned.scheduled);
+                turn.tally().refreshes += 1;
+                turn.is_fair_expires(response)
+            }
+            _ => {
+                turn.tally().subscribes += 1;
+                response.expires == Some(0)
+            }
+        };
+        if !is_right_tag || !is_right {
+            turn.note_wrong_answer(&planned.purpose, response);
+        }
+        self.advance(key);
+    }
+
+    // ---- NOTIFY
+
+    /// Checks and answers a NOTIFY.
+    pub(super) fn handle_notify(
+        &mut self,
+        received: &Received<'_>,
+        users: &mut Users,
+        turn: &mut Turn<'_>,
+    ) {
+        let notify = &received.message;
+        let Some(life) = self.find(received, turn) else {
+            return answer_481(received, turn);
+        };
+        let key = SubscriptionKey::from_number(life.subscription);
+        let is_our_tag = turn.plan.names().life_of_tag(notify.to_tag) == Some(life);
+        let subscription = &mut self.subscriptions[key];
+        let heard = subscription.hear(notify, is_our_tag);
+        let mut judge = Judge {
+            key,
+            subscription,
+            sights: &mut self.sights[turn.plan.sights(key)],
+            notify,
+        };
+        match heard {
+            Heard::WrongTag => {
+                judge.fault(Fault::Wrong("a tag"), turn);
+                answer_481(received, turn);
+            }
+            Heard::Retransmission => {
+                answer_200(received, turn);
+                turn.tally().repeated += 1;
+            }
+            Heard::AfterTheEnd => {
+                answer_or_withhold(received, turn);
+                judge.fault(Fault::Duplicate, turn);
+            }
+            Heard::Next(next) => {
+                answer_or_withhold(received, turn);
+                turn.tally().notifies += 1;
+                turn.note_news();
+                if turn.is_sampled() || turn.results.tally.notifies <= SAMPLED_AT_FIRST {
+                    sample(life, judge.subscription, received, turn);
+                }
+                judge.judge(&next, users, turn);
+                self.settle(key, &next, turn);
+            }
+        }
+    }
+
+    /// The dialog that a NOTIFY is for; None if it is no current dialog of a phone behind that port.
+    fn find(&self, received: &Received<'_>, turn: &mut Turn<'_>) -> Option<Life> {
+        let (call_id, port) = (received.message.call_id, received.port);
+        let life = turn.plan.names().life_of_call_id(call_id);
+        let found = life.and_then(|life| {
+            let key = SubscriptionKey::from_number(life.subscription);
+            let subscription = self.subscriptions.get(key)?;
+            (turn.plan.port(key) == port).then_some((life, subscription))
+        });
+        let Some((life, subscription)) = found else {
+            let call_id = String::from_utf8_lossy(call_id);
+            turn.tally()
+                .foreign(|| format!("NOTIFY at port {port} for no subscription of it: {call_id}"));
+            return None;
+        };
+        if life.generation < subscription.generation() {
+            turn.tally().orphans += 1;
+            return None;
+        }
+        Some(life)
+    }
+
+    /// Records how long the SUBSCRIBE took that this NOTIFY answers, and stops waiting for it.
+    fn settle(&mut self, key: SubscriptionKey, next: &NextNotify, turn: &mut Turn<'_>) {
+        if let Some(asked) = self.subscriptions[key].take_asked() {
+            match (next.is_first, next.ends) {
+                (true, _) => turn.record(Measure::SubscribeNotify, asked),
+                (false, false) => turn.record(Measure::RefreshNotify, asked),
+                (false, true) => {}
+            }
+        }
+        self.advance(key);
+    }
+
+    // ---- What the run waits for
+
+    /// Stops waiting for a subscription whose 2xx and NOTIFY have both come.
+    fn advance(&mut self, key: SubscriptionKey) {
+        if self.subscriptions[key].has_settled() {
+            self.stop_awaiting(key);
+        }
+    }
+
+    fn stop_awaiting(&mut self, key: SubscriptionKey) {
+        self.awaited -= u64::from(self.subscriptions[key].stop_awaiting());
+    }
+
+    /// The sights of a subscription show nothing any more.
+    fn leave(&mut self, key: SubscriptionKey, users: &mut Users, plan: &Plan) {
+        for (place, sight) in (0..).zip(&mut self.sights[plan.sights(key)]) {
+            users.leave(plan.watched(key, place), sight);
+        }
+    }
+
+    /// The dialog that a subscription is in.
+    fn life(&self, key: SubscriptionKey) -> Life {
+        Life {
+            subscription: key.number(),
+            generation: self.subscriptions[key].generation(),
+        }
+    }
+}
+
+/// Headers of a SUBSCRIBE that brings its list along (RFC 5367).
+const LIST_IN_BODY: &str = "Require: recipient-list-subscribe\r\n\
+                            Content-Type: application/resource-lists+xml\r\n\
+                            Content-Disposition: recipient-list\r\n";
+
+fn has_list_in_body(plan: &Plan) -> bool {
+    plan.is_of_lists() && plan.scenario().list_by == ListBy::Body
+}
+
+/// The document with the users that a subscription asks for.
+fn list_of(key: SubscriptionKey, plan: &Plan) -> Vec<u8> {
+    let places = 0..plan.scenario().list_size;
+    rlmi::write_list(places.map(|place| plan.user_uri(plan.watched(key, place))))
+}
+
+/// Answers a NOTIFY with 200, or, as often as the scenario says, only when it comes again.
+fn answer_or_withhold(received: &Received<'_>, turn: &mut Turn<'_>) {
+    if turn.random.percent(turn.plan.scenario().withhold) {
+        turn.tally().withheld += 1;
+    } else {
+        answer_200(received, turn);
+        turn.tally().acknowledged += 1;
+    }
+}
+
+fn answer_200(received: &Received<'_>, turn: &mut Turn<'_>) {
+    answer(received, "SIP/2.0 200 OK", turn);
+}
+
+fn answer_481(received: &Received<'_>, turn: &mut Turn<'_>) {
+    answer(received, "SIP/2.0 481 Subscription does not exist", turn);
+}
+
+fn answer(received: &Received<'_>, status_line: &str, turn: &mut Turn<'_>) {
+    let write = |out: &mut Vec<u8>| received.message.answer(status_line, out);
+    turn.outbox.push(received.port, write);
+}
+
+/// Has the second parser read a NOTIFY.
+fn sample(life: Life, subscription: &Subscription, received: &Received<'_>, turn: &mut Turn<'_>) {
+    let names = turn.plan.names();
+    let expected = Expected {
+        call_id: &names.call_id(life),
+        from_tag: subscription.remote().tag,
+        to_tag: Some(&names.tag(life)),
+        sequence: received.message.sequence,
+        method: rsip::Method::Notify,
+    };
+    let opinion = second_opinion::check(received.bytes, &expected);
+    turn.take_second_opinion(opinion);
+}
