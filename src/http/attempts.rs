@@ -1,6 +1,7 @@
 //! Passwords that are tried at `call_state.htm` (W:A7.10): who failed too often is answered 429 and
 //! not looked at, as in SIP (`shard::shield::auth_lockout`). Failures are counted, and logged in a
-//! line that names address and user, so that a tool that reads logs can block the address.
+//! line that names address and user, so that a tool that reads logs can block the address;
+//! `lamplighter refusals` lists them.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -10,10 +11,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::shard::Directory;
-use crate::shard::shield::Lockouts;
-use crate::shard::shield::ShieldOptions;
-use crate::shard::shield::auth_lockout::Attempt;
+use hyper::StatusCode;
+
+use crate::directory::Directory;
+use crate::http::failed_attempts::FailedAttempt;
+use crate::http::failed_attempts::FailedAttempts;
+use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::overload::auth_lockout::Attempt;
+use crate::shard::overload::auth_lockout::Lockouts;
 use crate::telemetry::Throttle;
 
 /// The least time between two lines about wrong passwords.
@@ -28,6 +33,7 @@ pub(super) struct LockedOut;
 pub(super) struct Attempts {
     lockouts: RefCell<Lockouts>,
     log: RefCell<Throttle>,
+    failures: RefCell<FailedAttempts>,
     options: ShieldOptions,
     started: Instant,
     wrong: Cell<u64>,
@@ -41,6 +47,7 @@ impl Attempts {
         Self {
             lockouts: RefCell::new(Lockouts::new(&options, secret)),
             log: RefCell::new(Throttle::new(LOG_INTERVAL)),
+            failures: RefCell::default(),
             options,
             started: Instant::now(),
             wrong: Cell::new(0),
@@ -70,6 +77,7 @@ impl Attempts {
         let attempt = lockouts.attempt(peer, realm, user);
         if lockouts.is_locked_out(&attempt, self.now()) {
             self.refused.set(self.refused.get() + 1);
+            self.list(peer, realm, user, StatusCode::TOO_MANY_REQUESTS);
             return Err(LockedOut);
         }
         Ok(Some(attempt))
@@ -80,7 +88,7 @@ impl Attempts {
         &self,
         attempt: Option<&Attempt>,
         peer: IpAddr,
-        user: &str,
+        (realm, user): (&str, &str),
         is_right: bool,
     ) {
         let now = self.now();
@@ -92,6 +100,7 @@ impl Attempts {
             return;
         }
         self.wrong.set(self.wrong.get() + 1);
+        self.list(peer, realm, user, StatusCode::FORBIDDEN);
         let begins = attempt.is_some_and(|attempt| lockouts.failed(attempt, now));
         if self.log.borrow_mut().is_due(Instant::now()) {
             tracing::info!(
@@ -102,6 +111,16 @@ impl Attempts {
                 "authentication failed"
             );
         }
+    }
+
+    fn list(&self, peer: IpAddr, realm: &str, user: &str, status: StatusCode) {
+        let mut failures = self.failures.borrow_mut();
+        failures.note(peer, realm, user, status, Instant::now());
+    }
+
+    /// Failed attempts of late.
+    pub(super) fn failures(&self) -> Vec<FailedAttempt> {
+        self.failures.borrow().list()
     }
 
     /// Names and values for `/metrics`.

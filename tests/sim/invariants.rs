@@ -11,7 +11,8 @@
 //! - a subscription with a `min-rate` is told as often as that says while its phone answers (W:B6.2);
 //! - a list is told in full after a SUBSCRIBE and after a NOTIFY that was lost (W:B5.4);
 //! - `expires` of Subscription-State is what is left (W:A1.14);
-//! - after a 503 with Retry-After there is a pause of a second at least;
+//! - after a 503 with Retry-After there is a pause, and then another NOTIFY, see
+//!   [`pauses`](crate::pauses);
 //! - an address that never answered gets little, see [`paths`](crate::paths); a dialog whose path
 //!   nothing proves yet waits for the answer of another (W:E3.8);
 //! - the end comes when it is due, not before, is told once, and nothing follows (W:A2.6, A3.9).
@@ -27,13 +28,10 @@ use crate::network::Micros;
 use crate::network::SECOND;
 use crate::paths::Paths;
 use crate::paths::Wait;
+use crate::pauses::Pauses;
 
 /// Timer F.
 const TIMER_F: Micros = 32 * SECOND;
-
-/// The pause after a NOTIFY that was answered 503 with Retry-After, however short that is.
-const PAUSE_MIN: Micros = SECOND;
-const PAUSE_MAX: Micros = 64 * SECOND;
 
 /// A broken invariant.
 #[derive(Clone, Debug)]
@@ -113,11 +111,18 @@ pub(crate) enum LeastRate {
     Adaptive,
 }
 
+/// What a phone answers to a NOTIFY.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<u64>,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Accepted,
     Refused,
-    /// The same, with Retry-After.
+    /// With Retry-After.
     Postponed,
     NobodyAnswered,
     /// The phone came by another way meanwhile: nobody waits for an answer from the old one.
@@ -163,6 +168,7 @@ struct Dialog {
     /// NOTIFYs but for retransmissions: the version of the next document.
     sent: u32,
     last: Option<Last>,
+    pauses: Pauses,
     /// As the last NOTIFY says.
     least_rate: LeastRate,
     end: Option<End>,
@@ -231,6 +237,7 @@ impl Checker {
                 behind,
                 sent: 0,
                 last: None,
+                pauses: Pauses::default(),
                 least_rate: LeastRate::Nothing,
                 end: None,
                 flow: *flow,
@@ -298,7 +305,7 @@ impl Checker {
     }
 
     /// An answer to a NOTIFY reached the node. Only the first one counts.
-    pub(crate) fn notify_answered(&mut self, now: Micros, key: &str, cseq: u32, status: u16) {
+    pub(crate) fn notify_answered(&mut self, now: Micros, key: &str, cseq: u32, answer: Answer) {
         let Some(&at) = self.dialogs_by_key.get(key) else {
             return;
         };
@@ -311,7 +318,7 @@ impl Checker {
             return self.paths.note_proof(last.path.1);
         }
         self.paths.prove(now, last.path);
-        if status < 200 {
+        if answer.status < 200 {
             return;
         }
         let waited = now - last.first_at;
@@ -319,14 +326,20 @@ impl Checker {
         if waited > TIMER_F {
             return;
         }
-        let outcome = match status {
-            ..300 => Outcome::Accepted,
-            503 => Outcome::Postponed,
+        let outcome = match (answer.status, answer.retry_after) {
+            (..300, _) => {
+                dialog.pauses.forget_refusals();
+                Outcome::Accepted
+            }
+            (503, Some(retry_after)) => {
+                dialog.pauses.begin(now, retry_after);
+                Outcome::Postponed
+            }
             _ => Outcome::Refused,
         };
         last.outcome = Some((now, outcome));
         dialog.is_proven = true;
-        if status == 481 {
+        if answer.status == 481 {
             dialog.end.get_or_insert(End::Refused);
         }
     }
@@ -360,6 +373,12 @@ impl Checker {
     pub(crate) fn last_told(&self, key: &str) -> Option<Micros> {
         let dialog = &self.dialogs[*self.dialogs_by_key.get(key)?];
         dialog.last.as_ref().map(|last| last.first_at)
+    }
+
+    /// When the last pause is over that the phone asked for; 0 when it asked for none.
+    pub(crate) fn paused_until(&self, key: &str) -> Micros {
+        let dialog = self.dialogs_by_key.get(key);
+        dialog.map_or(0, |dialog| self.dialogs[*dialog].pauses.over_at())
     }
 
     /// Whether a NOTIFY of a dialog was answered, so that none needs to go without its body.
@@ -446,11 +465,8 @@ impl Dialog {
             }
             let is_news =
                 self.owes_since.is_some() || matches!(notify.standing, Standing::Terminated { .. });
-            if let Some((at, Outcome::Postponed)) = last.outcome
-                && now + 10 * MILLISECOND < at + PAUSE_MIN
-                && !is_news
-            {
-                return Err("a NOTIFY on the heels of a 503");
+            if now + 10 * MILLISECOND < self.pauses.over_at() && !is_news {
+                return Err("a NOTIFY before the pause after a 503 is over");
             }
             let delivered = matches!(last.outcome, Some((_, Outcome::Accepted)));
             let repeats = notify.essence_hash == last.essence_hash && self.owes_since.is_none();
@@ -500,6 +516,7 @@ impl Dialog {
         if !(self.unsubscribed && notify.may_be_withheld()) {
             self.owes_since = None;
         }
+        self.pauses.end(now);
         self.least_rate = notify.least_rate;
         self.sent += 1;
         if matches!(notify.standing, Standing::Terminated { .. }) {
@@ -549,8 +566,7 @@ impl Dialog {
                     None => return None,
                     // Probation: the engine tries again when it sees fit, and may give up.
                     Some((_, Outcome::NobodyAnswered)) => return None,
-                    // The pause grows with each in a row.
-                    Some((at, Outcome::Postponed)) => at + PAUSE_MAX,
+                    Some((_, Outcome::Postponed)) => self.pauses.over_at(),
                     Some((at, Outcome::Refused)) => at + 5 * SECOND,
                     Some((at, Outcome::Accepted | Outcome::Abandoned)) => at,
                 }
@@ -563,6 +579,10 @@ impl Dialog {
             .is_some_and(|owes| now > owes.max(resolved_at) + slack)
         {
             return Some("no NOTIFY after a 2xx");
+        }
+        let is_postponed = |last: &Last| matches!(last.outcome, Some((_, Outcome::Postponed)));
+        if self.last.as_ref().is_some_and(is_postponed) && now > resolved_at + slack {
+            return Some("no NOTIFY after the pause that a 503 asked for");
         }
         if let (LeastRate::Every(period), Some(last)) = (self.least_rate, &self.last)
             && now > (last.first_at + period).max(resolved_at) + slack

@@ -60,6 +60,20 @@ fn terminated(cseq: u32, version: u32) -> Notify {
     }
 }
 
+fn plain(status: u16) -> Answer {
+    Answer {
+        status,
+        retry_after: None,
+    }
+}
+
+fn busy(retry_after: u64) -> Answer {
+    Answer {
+        status: 503,
+        retry_after: Some(retry_after),
+    }
+}
+
 /// The names of what was broken.
 fn broken(checker: &Checker) -> Vec<&'static str> {
     checker
@@ -74,23 +88,56 @@ fn a_right_trace_passes() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_sent(500_001, &notify(10, 0, 1, 60));
-    checker.notify_answered(600_000, KEY, 10, 200);
+    checker.notify_answered(600_000, KEY, 10, plain(200));
     checker.notify_sent(SECOND, &notify(11, 1, 2, 59));
-    checker.notify_answered(2 * SECOND, KEY, 11, 200);
+    checker.notify_answered(2 * SECOND, KEY, 11, plain(200));
     checker.subscribe_accepted(30 * SECOND, KEY, 2, 0, &flow(5060));
     checker.notify_sent(30 * SECOND, &terminated(12, 2));
-    checker.notify_answered(31 * SECOND, KEY, 12, 200);
+    checker.notify_answered(31 * SECOND, KEY, 12, plain(200));
     checker.sweep(300 * SECOND);
     assert_eq!(broken(&checker), [""; 0]);
 }
 
 #[test]
-fn a_notify_on_the_heels_of_a_503_is_seen() {
+fn a_notify_before_a_pause_is_over_is_seen() {
+    let early = ["a NOTIFY before the pause after a 503 is over"];
+    // What Retry-After says, and how long the pause is after the first and the second of them.
+    for (retry_after, first, second) in [(0, 1, 2), (1, 1, 2), (5, 5, 5)] {
+        let [first, second] = [first, second].map(|seconds| seconds * SECOND);
+        let mut checker = checker();
+        checker.notify_sent(1, &notify(10, 0, 1, 60));
+        checker.notify_answered(2, KEY, 10, busy(retry_after));
+        checker.notify_sent(2 + first, &notify(11, 1, 1, 60 - first / SECOND));
+        checker.notify_answered(3 + first, KEY, 11, busy(retry_after));
+        assert_eq!(broken(&checker), [""; 0]);
+        let at = first + second - SECOND / 2;
+        checker.notify_sent(at, &notify(12, 2, 1, 60 - at / SECOND));
+        assert_eq!(broken(&checker), early);
+    }
+}
+
+#[test]
+fn a_notify_that_a_refresh_asks_for_ends_a_pause() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 503);
-    checker.notify_sent(SECOND / 2, &notify(11, 1, 1, 60));
-    assert_eq!(broken(&checker), ["a NOTIFY on the heels of a 503"]);
+    checker.notify_answered(2, KEY, 10, busy(5));
+    checker.subscribe_accepted(SECOND, KEY, 2, 60, &flow(5060));
+    checker.notify_sent(SECOND, &notify(11, 1, 1, 60));
+    checker.notify_answered(SECOND + 1, KEY, 11, plain(200));
+    checker.notify_sent(SECOND + 2, &notify(12, 2, 2, 60));
+    assert_eq!(broken(&checker), [""; 0]);
+}
+
+#[test]
+fn a_notify_that_does_not_come_after_a_pause_is_seen() {
+    let mut checker = checker();
+    checker.notify_sent(1, &notify(10, 0, 1, 60));
+    checker.notify_answered(2, KEY, 10, busy(5));
+    checker.sweep(7 * SECOND);
+    assert_eq!(broken(&checker), [""; 0]);
+    checker.sweep(8 * SECOND);
+    let missing = ["no NOTIFY after the pause that a 503 asked for"];
+    assert_eq!(broken(&checker), missing);
 }
 
 #[test]
@@ -135,7 +182,7 @@ fn a_long_body_to_a_silent_address_is_seen() {
 fn a_skipped_version_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.notify_sent(3, &notify(11, 2, 2, 60));
     assert_eq!(broken(&checker), ["the version does not go up by one"]);
 }
@@ -151,7 +198,7 @@ fn a_first_version_above_zero_is_seen() {
 fn a_sequence_that_goes_back_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.notify_sent(3, &notify(9, 1, 2, 60));
     assert_eq!(broken(&checker), ["CSeq does not go up by one"]);
 }
@@ -192,7 +239,7 @@ fn a_hasty_retransmission_is_seen() {
 fn a_retransmission_after_the_answer_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.notify_sent(SECOND, &notify(10, 0, 1, 60));
     assert_eq!(broken(&checker), ["a retransmission after the answer"]);
 }
@@ -201,7 +248,7 @@ fn a_retransmission_after_the_answer_is_seen() {
 fn the_same_again_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.notify_sent(3, &notify(11, 1, 1, 60));
     assert_eq!(
         broken(&checker),
@@ -213,7 +260,7 @@ fn the_same_again_is_seen() {
 fn the_same_again_is_right_after_a_refresh() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.subscribe_accepted(3, KEY, 2, 60, &flow(5060));
     checker.notify_sent(4, &notify(11, 1, 1, 60));
     assert_eq!(broken(&checker), [""; 0]);
@@ -253,7 +300,7 @@ fn a_notify_after_the_end_is_seen() {
     let mut checker = checker();
     checker.subscribe_accepted(1, KEY, 2, 0, &flow(5060));
     checker.notify_sent(2, &terminated(10, 0));
-    checker.notify_answered(3, KEY, 10, 200);
+    checker.notify_answered(3, KEY, 10, plain(200));
     checker.notify_sent(4, &terminated(11, 1));
     assert_eq!(broken(&checker), ["a NOTIFY after the terminated one"]);
 }
@@ -269,7 +316,7 @@ fn an_early_end_is_seen() {
 fn an_end_that_nobody_is_told_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.sweep(69 * SECOND);
     assert_eq!(broken(&checker), [""; 0]);
     checker.sweep(90 * SECOND);
@@ -290,7 +337,7 @@ fn an_expiry_that_is_not_what_is_left_is_seen() {
 fn a_notify_after_481_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 481);
+    checker.notify_answered(2, KEY, 10, plain(481));
     checker.notify_sent(3, &notify(11, 1, 2, 60));
     assert_eq!(broken(&checker), ["a NOTIFY after 481"]);
 }
@@ -303,10 +350,10 @@ fn a_part_where_all_is_owed_is_seen() {
         ..notify(cseq, version, u64::from(cseq), 60)
     };
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.notify_sent(3, &partial(11, 1));
     assert!(broken(&checker).is_empty());
-    checker.notify_answered(4, KEY, 11, 500);
+    checker.notify_answered(4, KEY, 11, plain(500));
     checker.notify_sent(5, &partial(12, 2));
     assert_eq!(broken(&checker), ["a part where all is owed"]);
 }
@@ -319,7 +366,7 @@ fn a_notify_without_a_document_counts() {
         ..notify(10, 0, 1, 60)
     };
     checker.notify_sent(1, &empty);
-    checker.notify_answered(2, KEY, 10, 200);
+    checker.notify_answered(2, KEY, 10, plain(200));
     checker.notify_sent(3, &notify(11, 0, 2, 60));
     assert_eq!(broken(&checker), ["the version does not go up by one"]);
 }

@@ -17,6 +17,7 @@ mod looper;
 mod model;
 mod network;
 mod paths;
+mod pauses;
 mod phone;
 mod plan;
 mod publisher;

@@ -5,6 +5,7 @@
 //! must make sense to it: that is checked here, seen from the far end.
 
 pub(crate) mod agent;
+mod busy;
 pub(crate) mod lists;
 mod mischief;
 mod notified;
@@ -17,6 +18,7 @@ use crate::network::Micros;
 use crate::network::SECOND;
 use crate::network::Wake;
 use crate::phone::agent::Agent;
+use crate::phone::busy::Busy;
 use crate::phone::lists::Line;
 use crate::phone::lists::Package;
 use crate::phone::lists::Rates;
@@ -67,6 +69,8 @@ pub(crate) struct Dialog {
     pub(crate) lines: Vec<Line>,
     /// It has to wait until somebody decides.
     pub(crate) is_pending: bool,
+    /// Whether its end was told while the phone was busy.
+    pub(crate) missed_end: bool,
     /// Whether the phone gave it up, and answers its NOTIFYs only to be polite.
     over: bool,
     agent: Agent,
@@ -104,6 +108,7 @@ pub(crate) struct Phone {
     natted: bool,
     contact_generation: u32,
     frozen_until: Micros,
+    busy: Busy,
     /// When the network around it last changed.
     pub(crate) moved_at: Micros,
     /// It froze and may have missed something that nobody says again before Timer F.
@@ -115,6 +120,12 @@ pub(crate) struct Phone {
 }
 
 impl Dialog {
+    /// How the judges name it.
+    pub(crate) fn key(&self) -> String {
+        let remote_tag = self.remote_tag.as_deref().unwrap_or_default();
+        [&self.call_id, &self.tag, remote_tag].join(" ")
+    }
+
     /// Whether a NOTIFY came.
     pub(crate) fn was_told(&self) -> bool {
         self.last_notify.is_some()
@@ -154,6 +165,7 @@ impl Phone {
             natted: net.rng.chance(650),
             contact_generation: 0,
             frozen_until: 0,
+            busy: Busy::default(),
             moved_at: 0,
             troubled_until: 0,
             serials: 0,
@@ -313,6 +325,7 @@ impl Phone {
             shown: None,
             lines: Vec::new(),
             is_pending: false,
+            missed_end: false,
             over: false,
             agent: Agent::of(&self.user),
         });

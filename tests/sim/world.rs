@@ -13,6 +13,7 @@ mod plot;
 mod summary;
 mod watchers;
 
+use crate::invariants::Answer;
 use crate::invariants::Bounds;
 use crate::invariants::Checker;
 use crate::invariants::Violation;
@@ -410,7 +411,11 @@ impl World {
             (Some(status), "NOTIFY") => {
                 // In an answer to our NOTIFY we are From, the phone is To.
                 let key = dialog_key(text, "To", "From");
-                self.bench.checker.notify_answered(now, &key, cseq, status);
+                let answer = Answer {
+                    status,
+                    retry_after: text.one("Retry-After").and_then(|it| it.parse().ok()),
+                };
+                self.bench.checker.notify_answered(now, &key, cseq, answer);
                 Context::Other
             }
             (None, "PUBLISH") => Context::Publish((text.call_id().to_owned(), cseq)),

@@ -169,6 +169,47 @@ fn the_operator_is_told_what_was_refused() {
     assert_eq!(server.get("/refusals").status, 404);
 }
 
+/// W:A7.10
+#[test]
+fn the_operator_is_told_who_failed_at_call_state() {
+    let server = Server::start_with(ShieldOptions {
+        wrong_max: 2,
+        exempt: Vec::new(),
+        ..ShieldOptions::default()
+    });
+    for (user, password, status) in [
+        ("123", "s3cret+pass", 200),
+        ("123", "wrong", 403),
+        ("9%1b%5b2J", "wrong", 403),
+        ("9%1b%5b2J", "again", 403),
+        ("9%1b%5b2J", "and+again", 429),
+    ] {
+        let query = format!("domain=PBX.abc.com&user={user}&password={password}&number=5");
+        let response = server.get(&format!("/call_state.htm?{query}"));
+        assert_eq!(response.status, status, "{query}");
+    }
+    let refusals = server.operator("/refusals?wide=yes").body;
+    let mut rows: Vec<String> = refusals
+        .lines()
+        .filter(|line| line.contains(" http "))
+        .map(|line| {
+            let words = line.split_whitespace().skip(1);
+            words.collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    rows.sort_unstable();
+    assert_eq!(
+        rows,
+        [
+            "http 127.0.0.1 call_state.htm 403 Forbidden - 123 abc.com 1",
+            "http 127.0.0.1 call_state.htm 403 Forbidden - 9\u{fffd}[2J abc.com 2",
+            "http 127.0.0.1 call_state.htm 429 Too Many Requests - 9\u{fffd}[2J abc.com 1",
+        ],
+        "{refusals}"
+    );
+    assert!(!refusals.contains("wrong"), "{refusals}");
+}
+
 #[test]
 fn the_operator_is_told_how_the_server_is() {
     let server = Server::start();

@@ -1,17 +1,17 @@
-//! The appearances of a shared line (W:C10): which of its keys does what.
+//! The appearances of a shared line (W:C10): the state of each of its keys.
 
 use std::ops::RangeInclusive;
 
-/// The indexes that an appearance may have.
+/// Valid indexes of an appearance.
 pub const INDEXES: RangeInclusive<u8> = 1..=32;
 
-/// What an appearance does (W:C10.1).
+/// The state of an appearance (W:C10.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AppearanceState {
-    /// Nothing.
+    /// Not in use.
     #[default]
     Idle,
-    /// A phone has taken it and dials.
+    /// A phone has seized it and is dialling.
     Seized,
     /// Calling.
     Progressing,
@@ -19,9 +19,9 @@ pub enum AppearanceState {
     Alerting,
     /// In a call.
     Active,
-    /// On hold, for everybody to take.
+    /// On hold; any phone of the line may retrieve it.
     Held,
-    /// On hold, for its phone alone.
+    /// On hold; only its phone may retrieve it.
     HeldPrivate,
     /// Bridged and in a call.
     BridgeActive,
@@ -30,7 +30,7 @@ pub enum AppearanceState {
 }
 
 impl AppearanceState {
-    /// All there are.
+    /// All states.
     pub const ALL: [Self; 9] = [
         Self::Idle,
         Self::Seized,
@@ -42,6 +42,15 @@ impl AppearanceState {
         Self::BridgeActive,
         Self::BridgeHeld,
     ];
+
+    /// What an appearance does, by those of its line that do something.
+    #[must_use]
+    pub fn of(appearances: &[Appearance], index: u8) -> Self {
+        appearances
+            .iter()
+            .find(|appearance| appearance.index == index)
+            .map_or(Self::Idle, |appearance| appearance.state)
+    }
 
     /// The value of `appearance-state`.
     #[must_use]
@@ -60,12 +69,12 @@ impl AppearanceState {
     }
 }
 
-/// One appearance that is not idle.
+/// An appearance that is not idle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appearance {
-    /// From 1.
+    /// Its index, from 1.
     pub index: u8,
-    /// What it does.
+    /// Its state.
     pub state: AppearanceState,
     /// The other party: a name-addr as it goes into `appearance-uri`; None when unknown.
     pub party: Option<Box<str>>,

@@ -1,18 +1,18 @@
-//! A call leg as somebody reports it: the `dialog` element of RFC 4235, as a value.
+//! A call leg as a source reports it: the `dialog` element of RFC 4235, as a value.
 
 use std::time::Duration;
 
 use crate::presence::Aor;
 
-/// How far a call leg got (RFC 4235 §3.7.1; W:B3.6). Ordered by what a lamp should show first
+/// The state of a call leg (RFC 4235 §3.7.1; W:B3.6). Ordered by what a lamp should show first
 /// (W:B3.15, C0.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallState {
-    /// Over.
+    /// Ended.
     Terminated,
-    /// INVITE sent, nothing back.
+    /// INVITE sent, no response yet.
     Trying,
-    /// A provisional answer without a tag.
+    /// A provisional response without a tag.
     Proceeding,
     /// Answered.
     Confirmed,
@@ -33,8 +33,8 @@ impl CallState {
         }
     }
 
-    /// How long a statement of this state is believed without being renewed (W:B1.17).
-    /// None: as long as its source says.
+    /// How long this state is believed unless it is stated again (W:B1.17). None: as long as its
+    /// source says.
     #[must_use]
     pub const fn time_to_live_max(self) -> Option<Duration> {
         match self {
@@ -44,8 +44,8 @@ impl CallState {
         }
     }
 
-    /// How far along the life of a leg this is (RFC 4235 §3.7.1): a leg never goes back to a
-    /// smaller number. Not the order of [`Ord`], which is what a lamp shows first.
+    /// How far along the life of a leg this state is (RFC 4235 §3.7.1): a leg never goes back to a
+    /// smaller number. Unlike [`Ord`], which is the order in which a lamp shows legs.
     #[must_use]
     pub const fn progress(self) -> u8 {
         match self {
@@ -57,14 +57,14 @@ impl CallState {
         }
     }
 
-    /// Whether the call is neither answered nor over.
+    /// Whether the call is neither answered nor ended.
     #[must_use]
     pub const fn is_unanswered(self) -> bool {
         self.progress() < Self::Confirmed.progress()
     }
 }
 
-/// Who called, seen from the presentity (W:C0.4).
+/// The direction of a call, seen from the presentity (W:C0.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// The presentity called.
@@ -76,7 +76,7 @@ pub enum Direction {
 /// One end of a call leg (RFC 4235 §4.1.6).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Party {
-    /// The identity URI; empty when unknown.
+    /// The identity URI; empty if unknown.
     pub identity: Box<str>,
     /// The display name; empty when unknown.
     pub display: Box<str>,
@@ -86,8 +86,8 @@ pub struct Party {
     pub rendering: Option<bool>,
 }
 
-/// One call leg, as one source reports it. Immutable; a change is a new value. Shared between
-/// shards by reference.
+/// One call leg, as one source reports it. Immutable: a change makes a new value. Shards share it by
+/// reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallDialog {
     /// The `id` attribute, as the source wrote it when it first named the leg. Watchers see only a
@@ -99,23 +99,23 @@ pub struct CallDialog {
     pub local_tag: Box<str>,
     /// See `call_id`.
     pub remote_tag: Box<str>,
-    /// Who called; None when the source does not say.
+    /// Who called; None if the source does not say.
     pub direction: Option<Direction>,
-    /// How far it got.
+    /// Its state.
     pub state: CallState,
     /// The presentity's end.
     pub local: Party,
     /// The other end.
     pub remote: Party,
-    /// The other end is told to nobody: CLIR (W:B9.2), or a number whose domain does not reveal it
-    /// (W:D1.4).
+    /// The other end is shown to no watcher: CLIR (W:B9.2), or a number that its domain does not
+    /// reveal (W:D1.4).
     pub remote_is_private: bool,
 }
 
 impl CallDialog {
-    /// Whether it reports the same as `other`, whatever `id` either goes by.
+    /// Whether it equals `other` in everything but the `id`.
     #[must_use]
-    pub fn says_the_same(&self, other: &Self) -> bool {
+    pub fn equals_but_for_id(&self, other: &Self) -> bool {
         let Self {
             id: _,
             call_id,
@@ -137,8 +137,8 @@ impl CallDialog {
             && *remote_is_private == other.remote_is_private
     }
 
-    /// Whether the call waits at `aor` to be taken: it is on hold, and whoever calls `aor` takes it
-    /// (W:C8.1). A user's own call on hold is taken nowhere.
+    /// Whether the call is parked at `aor`: it is on hold, and a call to `aor` retrieves it (W:C8.1). A
+    /// call that a user put on hold is not parked.
     #[must_use]
     pub fn is_parked_at(&self, aor: &Aor) -> bool {
         let target = &*self.remote.target;
@@ -151,9 +151,9 @@ impl CallDialog {
             && (address.eq_ignore_ascii_case(aor.as_str()) || address == aor.user())
     }
 
-    /// What a lamp shows for this leg. A call the presentity makes itself lights the lamp steadily
-    /// from its first INVITE, because many phones blink on every `early`, whoever called (W:C0.4,
-    /// F3). A source that does not say who called is taken to mean an incoming call (W:C2.4).
+    /// The state that a lamp shows for this leg. An outgoing call lights the lamp steadily from its
+    /// first INVITE, because many phones blink for every `early`, in either direction (W:C0.4, F3). A
+    /// call without a direction counts as incoming (W:C2.4).
     #[must_use]
     pub const fn lamp_state(&self) -> CallState {
         match (self.direction, self.state) {

@@ -1,13 +1,12 @@
-//! Which leg a report is about: the key of a leg, and how two of them compare.
+//! Which leg a report is about: the key of a leg, and how two keys compare.
 //!
-//! A leg is known by (Call-ID, local tag, remote tag), or, when its source gives no Call-ID, by
-//! (publisher, `id`): phones number their calls each for itself. A tag that is not given leaves
-//! open what it is.
+//! The key of a leg is (Call-ID, local tag, remote tag) or, if its source gives no Call-ID,
+//! (publisher, `id`), because every phone numbers its own calls. A missing tag matches any tag.
 
 use crate::presence::call::CallDialog;
 use crate::presence::fixed_hash::fnv1a;
 
-/// What a report says which leg it is about.
+/// The key of the leg that a report is about.
 #[derive(Clone, Copy)]
 pub(crate) struct Key<'a> {
     publisher: u64,
@@ -19,7 +18,7 @@ pub(crate) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// Of a leg that its source calls `id`.
+    /// The key of a leg that its source calls `id`.
     pub(crate) fn new(publisher: u64, id: &'a str, call: &'a CallDialog) -> Self {
         Self {
             publisher,
@@ -30,27 +29,27 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Of a dialog as its source wrote it.
+    /// The key of a dialog as its source wrote it.
     pub(crate) fn of(publisher: u64, dialog: &'a CallDialog) -> Self {
         Self::new(publisher, &dialog.id, dialog)
     }
 
-    /// What its Call-ID comes down to. Keys whose digests rule each other out are
-    /// [`Likeness::Different`]; this much can be told without a look at their texts.
+    /// A digest of the Call-ID. Keys whose digests rule each other out are [`Likeness::Different`],
+    /// which is known without reading their texts.
     pub(crate) fn digest(self) -> CallIdDigest {
         let is_known = !self.call_id.is_empty();
         CallIdDigest(is_known.then(|| fnv1a(self.call_id.as_bytes())))
     }
 
-    /// Whether a `new` report names the dialog of this leg: `id` and Call-ID do (RFC 4235 §4.1.1). A
-    /// tag that is missing may be any, and an exchange means all branches of its call
+    /// Whether a `new` report names the dialog of this leg: it has the same `id` and Call-ID (RFC 4235
+    /// §4.1.1). A missing tag matches any tag, and a PBX means all branches of its call
     /// (`all_branches`), whatever their tags.
     pub(crate) fn is_named_by(self, new: Self, all_branches: bool) -> bool {
         let is_named = !new.call_id.is_empty() && self.call_id == new.call_id && self.id == new.id;
         is_named && (all_branches || self.likeness(new) != Likeness::Different)
     }
 
-    /// How a `new` report compares with this one.
+    /// How the key of a `new` report compares with this one.
     pub(crate) fn likeness(self, new: Self) -> Likeness {
         if self.call_id.is_empty() || new.call_id.is_empty() {
             if self.publisher != new.publisher || self.id != new.id {
@@ -78,12 +77,12 @@ impl<'a> Key<'a> {
     }
 }
 
-/// A Call-ID in eight octets; None where there is none.
+/// A hash of a Call-ID; None if there is no Call-ID.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallIdDigest(Option<u64>);
 
 impl CallIdDigest {
-    /// Whether two keys are of different legs for sure.
+    /// Whether the keys of these digests are certainly of different legs.
     pub(crate) fn rules_out(self, other: Self) -> bool {
         matches!((self.0, other.0), (Some(one), Some(other)) if one != other)
     }
@@ -92,11 +91,11 @@ impl CallIdDigest {
 /// How the keys of two reports compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Likeness {
-    /// The same leg.
+    /// The keys are equal: it is one leg.
     Equal,
-    /// The same, if tags that one of them does not give are taken as wild cards. `gains`: the new
-    /// one gives all that the old one does.
+    /// The keys are equal if missing tags count as wild cards. `gains`: the new key has every tag
+    /// that the old key has.
     Compatible { gains: bool },
-    /// Another leg.
+    /// The keys are of different legs.
     Different,
 }

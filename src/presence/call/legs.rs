@@ -1,24 +1,22 @@
-//! The call legs that publications report about one presentity, and the memory of those that are
-//! over.
+//! The call legs that publications report about one presentity, and the tombstones of ended legs.
 //!
-//! A leg belongs to the publication that reports it and is known by (Call-ID, local tag, remote
-//! tag), or, when the source gives no Call-ID, by (publisher, `id`). Call state is this set of
-//! legs, never a whole document: a statement touches one leg.
+//! A leg belongs to the publication that reports it. Its key is (Call-ID, local tag, remote tag) or,
+//! if its source gives no Call-ID, (publisher, `id`). Call state is this set of legs, never a whole
+//! document: a report changes one leg.
 //!
 //! Guarantees, for legs of equal key:
-//! - The state only goes forward (RFC 4235 §3.7.1); an older statement is ignored.
-//! - `id` and Call-ID name a dialog (RFC 4235 §4.1.1). What an exchange calls `terminated` is over
-//!   with all its branches that it reported, whatever tags they had; what a phone does, with those
-//!   that the tags it gives allow. An answered branch outlives the end of an unanswered one.
-//! - What a source called `terminated` stays over for 32 s ([`Tombstones`]), whichever publication
-//!   names it again, however late.
-//! - A statement with other tags is about another leg: a fork's loser never clears the winner. A
-//!   tag that a statement does not give is a wild card only towards legs of the same publication;
-//!   and a leg of another publication is taken to be the same when it is unanswered and the new
-//!   statement merely knows more tags (`trying` has none yet).
-//! - `trying`, `proceeding` and `early` are believed for [`CallState::time_to_live_max`] after they
-//!   were last stated in a body. A refresh without a body states nothing, so it does not prolong
-//!   them.
+//! - The state only goes forward (RFC 4235 §3.7.1); a report of an earlier state is ignored.
+//! - `id` and Call-ID name a dialog (RFC 4235 §4.1.1). When a PBX reports a dialog as `terminated`,
+//!   all branches that it reported end, whatever their tags; when a phone does, those branches end
+//!   that match the tags of its report. An answered branch outlives the end of an unanswered one.
+//! - A leg that its source reported as `terminated` stays ended for 32 s ([`Tombstones`]), whichever
+//!   publication names it again, however late.
+//! - A report with other tags is about another leg: the loser of a fork never clears the winner. A
+//!   missing tag is a wild card only towards legs of the same publication. A leg of another
+//!   publication counts as the reported leg if it is unanswered and the report merely knows more
+//!   tags (`trying` has none yet).
+//! - `trying`, `proceeding` and `early` are believed for [`CallState::time_to_live_max`] after a body
+//!   last stated them. A refresh without a body states nothing, so it does not prolong them.
 //! - Legs and tombstones are bounded.
 
 use std::sync::Arc;
@@ -36,17 +34,17 @@ use crate::presence::call::tombstone::Tombstones;
 /// A live leg.
 #[derive(Debug)]
 pub(crate) struct Leg {
-    /// Whose it is.
+    /// The publication that reports it.
     pub(crate) owner: Owner,
-    /// What is known about it. Never terminated.
+    /// The leg as it is known now. Never terminated.
     pub(crate) call: Arc<CallDialog>,
     /// The `id` its source uses.
     source_id: Box<str>,
-    /// Since when it is in this state.
+    /// When it entered this state.
     since: Instant,
-    /// When it ends unless stated again.
+    /// When it ends unless it is reported again.
     until: Option<Instant>,
-    /// Whether the document at hand names it.
+    /// Whether the document being applied names it.
     named: bool,
 }
 
@@ -63,8 +61,7 @@ impl CallSet {
         &self.legs
     }
 
-    /// Takes what a document of `owner` says. `full`: its legs that the document does not name are
-    /// over.
+    /// Applies a document of `owner`. `full`: legs of `owner` that the document does not name end.
     pub(crate) fn apply(
         &mut self,
         owner: Owner,
@@ -90,9 +87,8 @@ impl CallSet {
         }
     }
 
-    /// Whether a live dialog of a new document of `owner` is a leg of that publication, so that the
-    /// new one speaks for the legs of the old. A `terminated` one says something about its own leg
-    /// alone.
+    /// Whether a live dialog of a new document of `owner` is a leg of `publication`, so that the new
+    /// publication takes over the legs of that one. A `terminated` dialog is about its own leg alone.
     pub(crate) fn overlaps(&self, publication: u64, owner: Owner, dialogs: &[CallDialog]) -> bool {
         let legs = || {
             self.legs
@@ -108,8 +104,8 @@ impl CallSet {
             })
     }
 
-    /// A publisher began anew and reports no call: its other publications are about none either.
-    /// They may name their legs again, for none was said to be terminated.
+    /// The publisher of `owner` started anew and reports no call: the legs of its other publications
+    /// end. They may be named again, because none was reported as terminated.
     pub(crate) fn omit_others(&mut self, owner: Owner, now: Instant) {
         self.bury_where(Ending::Omitted, now, |leg| {
             leg.owner.publisher == owner.publisher && leg.owner.publication != owner.publication
@@ -123,8 +119,8 @@ impl CallSet {
             .any(|leg| leg.owner.publication == publication)
     }
 
-    /// Gives the legs of a publication to the one that speaks for them from now on. Of a leg that the heir has
-    /// already, the further report stays.
+    /// Gives the legs of a publication to its heir. Of two reports of one leg, the one with the further
+    /// state stays.
     pub(crate) fn hand_over(&mut self, publication: u64, heir: Owner) {
         let mut index = 0;
         while index < self.legs.len() {
@@ -148,21 +144,21 @@ impl CallSet {
         }
     }
 
-    /// The publication was removed: its legs are over.
+    /// The publication was removed: its legs end.
     pub(crate) fn remove(&mut self, publication: u64, now: Instant) {
         self.bury_where(Ending::Terminated, now, |leg| {
             leg.owner.publication == publication
         });
     }
 
-    /// The publication ran out: nobody vouches for its legs any more.
+    /// The publication expired: its legs are no longer reported.
     pub(crate) fn abandon(&mut self, publication: u64, now: Instant) {
         self.bury_where(Ending::Expired, now, |leg| {
             leg.owner.publication == publication
         });
     }
 
-    /// Drops legs and tombstones whose time is up.
+    /// Drops legs and tombstones that expired.
     pub(crate) fn expire(&mut self, now: Instant) {
         self.legs
             .retain(|leg| leg.until.is_none_or(|until| now < until));
@@ -187,7 +183,7 @@ impl CallSet {
             Some(index) => merge(&self.legs.remove(index).call, dialog.clone()),
             None => dialog.clone(),
         };
-        // Over by both names: the one the leg was known by, and the one it is ended by.
+        // It ends by both keys: the one it was known by, and the one of this report.
         let known = Key::new(owner.publisher, &source_id, &call);
         let stated = Key::of(owner.publisher, &dialog);
         self.legs
@@ -201,9 +197,9 @@ impl CallSet {
             .add(owner, Arc::new(call), source_id, Ending::Terminated, now);
     }
 
-    /// Ends the legs of the dialog that a `terminated` one names, beside the leg of equal key. When
-    /// that leg is unanswered it is the loser of a fork, and the answered ones go on; so they do when
-    /// a phone names a dialog without tags, some of whose legs are unanswered.
+    /// Ends the other legs of a dialog that was reported as `terminated`. If the leg of equal key is
+    /// unanswered, it is the loser of a fork, and the answered legs go on. They also go on if a phone
+    /// names a dialog without tags and some legs of that dialog are unanswered.
     fn end_branches(&mut self, owner: Owner, dialog: &CallDialog, now: Instant) {
         let key = Key::of(owner.publisher, dialog);
         let is_equal = |leg: &Leg| leg.key().likeness(key) == Likeness::Equal;
@@ -237,19 +233,19 @@ impl CallSet {
         if likeness == Likeness::Equal || !(is_over(key) || is_over(merged_key)) {
             self.legs[index].evolve(merged, now);
         } else if likeness == (Likeness::Compatible { gains: true }) {
-            // The leg turns out to be one that is over.
+            // The leg turns out to have ended.
             self.legs.remove(index);
         }
     }
 
-    /// The leg of the same publication that `dialog` is about: the one of equal key, else of equal
-    /// `id`, else any that its missing tags allow. Of several the least advanced: when a branch of
-    /// a fork is reported over without its tag, it is a loser.
+    /// The leg of `owner` that `dialog` is about: the leg of equal key, else one of equal `id`, else one
+    /// that its missing tags allow. Of several, the least advanced: a branch of a fork that is
+    /// reported as ended without its tag is a loser.
     fn own_leg(&self, owner: Owner, dialog: &CallDialog) -> Option<usize> {
         let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
             Likeness::Equal => Some(0),
             Likeness::Compatible { .. } if leg.source_id == dialog.id => Some(1),
-            // The document at hand names it otherwise.
+            // The document names this leg with another element.
             Likeness::Compatible { .. } if leg.named => None,
             Likeness::Compatible { .. } => Some(2),
             Likeness::Different => None,
@@ -274,14 +270,14 @@ impl CallSet {
             .iter()
             .find(|leg| leg.is_restated_by(Key::of(owner.publisher, &dialog)));
         if let Some(twin) = twin {
-            // Two publications about one leg: watchers see one `id`, whichever of them is shown.
+            // Two publications report one leg: watchers see one `id`, whichever report is shown.
             dialog.id = twin.call.id.clone();
         } else if self
             .legs
             .iter()
             .any(|leg| leg.call.id == dialog.id && leg.call.call_id == dialog.call_id)
         {
-            // Branches of a fork under one `id`: watchers see one for each.
+            // Branches of a fork have one `id`: watchers see one `id` for each branch.
             dialog.id = format!(
                 "{};{};{};{}",
                 dialog.id, dialog.local_tag, dialog.remote_tag, owner.publication
@@ -299,8 +295,8 @@ impl CallSet {
         });
     }
 
-    /// Lets the least significant leg go, the oldest of equals, unless `dialog` is less significant
-    /// still.
+    /// Removes the least significant leg, the oldest of equals, unless `dialog` is less significant
+    /// still. Returns whether there is room now.
     fn make_room_for(&mut self, dialog: &CallDialog) -> bool {
         let significance = |(_, leg): &(usize, &Leg)| (leg.call.lamp_state(), leg.since);
         let Some((index, least)) = self.legs.iter().enumerate().min_by_key(significance) else {
@@ -332,7 +328,7 @@ impl Leg {
         Key::new(self.owner.publisher, &self.source_id, &self.call)
     }
 
-    /// Whether a statement of another publication is about this leg.
+    /// Whether a report of another publication is about this leg.
     fn is_restated_by(&self, key: Key<'_>) -> bool {
         match self.key().likeness(key) {
             Likeness::Equal => true,
@@ -341,16 +337,15 @@ impl Leg {
         }
     }
 
-    /// Whether `owner` names with `key` the dialog this leg is of. Of what another publisher reports
-    /// that is believed while it is unanswered only: an answered leg may be one that `owner` does
-    /// not know of.
+    /// Whether `key`, in a report of `owner`, names the dialog of this leg. A leg of another publisher
+    /// counts only while it is unanswered: `owner` may not know of an answered one.
     fn is_named_by(&self, owner: Owner, key: Key<'_>) -> bool {
         let is_own = self.owner.publisher == owner.publisher;
         (is_own || self.call.state.is_unanswered())
             && self.key().is_named_by(key, is_own && owner.is_feeder)
     }
 
-    /// Becomes `merged`, which is what is known now, unless that is an older state.
+    /// Becomes `merged`, which is what is known now, unless its state is an earlier one.
     fn evolve(&mut self, merged: CallDialog, now: Instant) {
         self.named = true;
         if merged.state.progress() < self.call.state.progress() {

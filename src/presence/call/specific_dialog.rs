@@ -1,9 +1,9 @@
-//! The dialog that a subscription to one dialog alone is about (RFC 4235 §3.2; W:B3.1).
+//! A subscription to one dialog instead of all dialogs of a presentity (RFC 4235 §3.2; W:B3.1).
 
 use crate::presence::call::CallDialog;
 
-/// The dialog that an Event header names, by the identifiers it gives; those it does not give are
-/// empty and match any.
+/// The dialog that an Event header names. Identifiers that the header does not give are empty and
+/// match any dialog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpecificDialog {
     /// `call-id`

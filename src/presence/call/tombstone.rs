@@ -1,4 +1,4 @@
-//! The memory of legs that are over, so that what was said before is not believed after.
+//! Tombstones: the memory of ended legs, so that a late report of an ended leg is not believed.
 //!
 //! Bounded in time and in number.
 
@@ -13,14 +13,15 @@ use crate::presence::call::leg_key::CallIdDigest;
 use crate::presence::call::leg_key::Key;
 use crate::presence::call::leg_key::Likeness;
 
-/// As long as a delayed or retransmitted statement can be under way: 64 × T1 (RFC 3261 §17.1.2.2).
+/// The life of a tombstone: as long as a delayed or retransmitted report can be under way, 64 × T1
+/// (RFC 3261 §17.1.2.2).
 pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);
 
-/// The same for legs without a Call-ID. Their sources use one `id` call after call (the extension
-/// number, say), so that the next call must not be taken for an echo of the last.
+/// The life of a tombstone of a leg without a Call-ID. Its source uses one `id` for call after call
+/// (the extension number, say), so the next call must not be mistaken for an echo of the last.
 pub(crate) const TOMBSTONE_LIFE_WITHOUT_CALL_ID: Duration = Duration::from_secs(4);
 
-/// Tombstones of one presentity; the oldest goes when there is one too many.
+/// Tombstones of one presentity; one more replaces the oldest.
 const TOMBSTONES_MAX: usize = 64;
 
 /// The publication a leg belongs to.
@@ -30,24 +31,24 @@ pub(crate) struct Owner {
     pub(crate) publication: u64,
     /// Who publishes.
     pub(crate) publisher: u64,
-    /// Whether that is an exchange, which speaks of calls where a phone speaks of its legs.
+    /// Whether that is a PBX, which reports calls, where a phone reports its own legs.
     pub(crate) is_feeder: bool,
 }
 
-/// How a leg came to be over.
+/// How a leg ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// A source said so, or withdrew its publication: final.
+    /// Its source reported the end, or withdrew its publication: final.
     Terminated,
-    /// A full document did not name it any more. Its own publication may name it again: it did not
-    /// say `terminated`, and a source with one `dialog` element for all branches of a fork names
-    /// them in turn.
+    /// A full document no longer named it. Its own publication may name it again: it did not report
+    /// `terminated`, and a source with one `dialog` element for all branches of a fork names them in
+    /// turn.
     Omitted,
-    /// Another branch of its dialog was said to be over, and the dialog with it. Should this one
-    /// have been answered meanwhile, it comes back.
+    /// Another branch of its dialog was reported as ended, and the dialog with it. If this branch was
+    /// answered meanwhile, it comes back.
     Dialog,
-    /// Its publication ran out. That is no news about the call: a publisher that was late publishes
-    /// its answered calls anew.
+    /// Its publication expired. That says nothing about the call: a late publisher publishes its
+    /// answered calls anew.
     Expired,
 }
 
@@ -56,8 +57,7 @@ struct Tombstone {
     owner: Owner,
     call: Arc<CallDialog>,
     source_id: Box<str>,
-    /// Of its key: somebody in call after call has many tombstones, whose texts lie all over the
-    /// memory.
+    /// The digest of its key. A busy user has many tombstones, whose texts are scattered in memory.
     digest: CallIdDigest,
     ending: Ending,
     until: Instant,
@@ -68,7 +68,7 @@ struct Tombstone {
 pub(crate) struct Tombstones(VecDeque<Tombstone>);
 
 impl Tombstones {
-    /// A leg that its source calls `source_id` is over.
+    /// Adds a leg that ended and that its source calls `source_id`.
     pub(crate) fn add(
         &mut self,
         owner: Owner,
@@ -99,7 +99,7 @@ impl Tombstones {
         self.0.push_back(tombstone);
     }
 
-    /// Whether a live report of `owner` is a late word about a leg that is over.
+    /// Whether a live report of `owner` is a late one about an ended leg.
     pub(crate) fn cover(&self, owner: Owner, key: Key<'_>, state: CallState, now: Instant) -> bool {
         let digest = key.digest();
         self.0.iter().any(|tombstone| {
@@ -109,7 +109,7 @@ impl Tombstones {
         })
     }
 
-    /// Forgets those whose time is up.
+    /// Forgets tombstones that expired.
     pub(crate) fn expire(&mut self, now: Instant) {
         self.0.retain(|tombstone| now < tombstone.until);
     }
@@ -138,13 +138,12 @@ impl Tombstone {
                 Ending::Omitted => !is_own,
                 Ending::Dialog | Ending::Expired => state.is_unanswered(),
             },
-            // Late news of a call that its source said is over.
+            // A late report of a call that its source reported as ended.
             _ if state.is_unanswered() && self.ended_dialog_of(owner, key) => true,
-            // An answered call is never doubted because of a missing tag: it may be the winner of
-            // the fork.
+            // A missing tag never discredits an answered call: it may be the winner of the fork.
             Likeness::Compatible { .. } if !state.is_unanswered() => false,
             Likeness::Compatible { .. } if is_own => self.ending == Ending::Terminated,
-            // Before the first tag came; it can only be late.
+            // The report was sent before the first tag was known, so it is late.
             Likeness::Compatible { gains } => {
                 !gains && state.progress() < CallState::Early.progress()
             }
@@ -159,12 +158,12 @@ impl Tombstone {
             && self.key().is_named_by(key, owner.is_feeder)
     }
 
-    /// Whether `old` says no more than this one.
+    /// Whether this tombstone makes `old` redundant.
     fn supersedes(&self, old: &Self) -> bool {
         let is_final = self.ending == Ending::Terminated || self.ending == old.ending;
         let is_own =
             self.owner.publication == old.owner.publication || self.call.call_id.is_empty();
-        // Under another `id` it stands for another dialog, if neither has tags.
+        // Without tags, another `id` means another dialog.
         let is_same = old.source_id == self.source_id;
         is_final && is_own && is_same && old.key().likeness(self.key()) == Likeness::Equal
     }

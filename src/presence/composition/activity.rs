@@ -1,9 +1,8 @@
-//! RPID activities (RFC 4480 §3.2; W:B2.8, D2.14): which there are, and what each means for
-//! availability.
+//! RPID activities (RFC 4480 §3.2; W:B2.8, D2.14), and what each implies for availability.
 //!
-//! A set of them is a word, so that composing neither sorts strings nor allocates. The order of the
-//! table is the order in which activities are written. Names outside the table are not written on:
-//! there is no element for them in the RPID namespace.
+//! A set of them is one word, so that composing neither sorts strings nor allocates. Activities are
+//! written in the order of the table. Names outside the table are not written, because the RPID
+//! namespace has no element for them.
 
 use crate::presence::composition::Availability;
 
@@ -20,8 +19,8 @@ const fn activity(name: &'static str, means: Option<Availability>) -> Activity {
 const AWAY: Option<Availability> = Some(Availability::Away);
 const BUSY: Option<Availability> = Some(Availability::Busy);
 
-/// `busy` and its kin make a presentity busy without a call: a presence watcher sees it, the lamp
-/// of a dialog watcher shows calls alone. Only [`ON_THE_PHONE`] claims a call, so only it lights
+/// `busy` and its kin make a presentity busy without a call: a presence watcher sees that, while the
+/// lamp of a dialog watcher shows only calls. Only [`ON_THE_PHONE`] claims a call, so only it lights
 /// both.
 const ACTIVITIES: [Activity; 27] = [
     activity("appointment", BUSY),
@@ -56,11 +55,11 @@ const ACTIVITIES: [Activity; 27] = [
 /// The activity that claims a call.
 pub(crate) const ON_THE_PHONE: &str = "on-the-phone";
 
-/// How vendors spell do-not-disturb, for which RPID has no element (W:B2.10). `busy` with a note is
-/// not it.
+/// How vendors spell do-not-disturb, for which RPID has no element (W:B2.10). `busy` with a note does
+/// not mean it.
 const DO_NOT_DISTURB: [&str; 3] = ["dnd", "do-not-disturb", "donotdisturb"];
 
-/// Behind the table's bits.
+/// The bit after those of the table.
 const DO_NOT_DISTURB_BIT: u32 = 1 << ACTIVITIES.len();
 
 /// The names of all activities, in the order of the table.
@@ -78,12 +77,12 @@ pub(crate) fn is_do_not_disturb(name: &str) -> bool {
 pub(crate) struct ActivitySet(u32);
 
 impl ActivitySet {
-    /// The known ones of `names`.
+    /// The set of those `names` that are known.
     pub(crate) fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Self(names.into_iter().map(bit).fold(0, |set, bit| set | bit))
     }
 
-    /// Both together.
+    /// The union of both sets.
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -103,13 +102,13 @@ impl ActivitySet {
         self.0 & DO_NOT_DISTURB_BIT != 0
     }
 
-    /// Whether one of them means `availability`.
+    /// Whether an activity of the set implies `availability`.
     pub(crate) fn means(self, availability: Availability) -> bool {
         self.known()
             .any(|activity| activity.means == Some(availability))
     }
 
-    /// The names that RPID has an element for, in the order of the table.
+    /// The activities that RPID has an element for, in the order of the table.
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         self.known().map(|activity| activity.name)
     }

@@ -1,31 +1,31 @@
-//! What a presentity is in one word, and which word goes before which.
+//! Availability: the state of a presentity in one word, and which word takes precedence.
 
 use std::fmt;
 
-/// What a presentity is, most important first: do-not-disturb > forwarded > unreachable > ringing >
-/// busy > away > available, and `Offline` when no source says anything about reachability.
+/// The availability of a presentity, most important first: do-not-disturb > forwarded > unreachable >
+/// ringing > busy > away > available, and `Offline` if no source says anything about reachability.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Availability {
     /// Declared unavailable.
     DoNotDisturb,
-    /// Every call is sent on.
+    /// Every call is forwarded.
     Forwarded(ForwardedTo),
-    /// Known to a registrar, and nowhere to be had.
+    /// Expected to register, but not reachable.
     Unreachable,
     /// An unanswered incoming call.
     Ringing,
-    /// In a call, or says so.
+    /// In a call, or declared busy.
     Busy,
-    /// Available but not there.
+    /// Available but away from the phone.
     Away,
     /// Declared available, or registered.
     Available,
-    /// Declared closed, or nobody says anything.
+    /// Declared closed, or no source says anything.
     #[default]
     Offline,
 }
 
-/// Where calls are sent on to (W:D3.19).
+/// Where calls are forwarded to (W:D3.19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ForwardedTo {
     /// To one of [`crate::presence::composition::Rules::voicemail`].
@@ -35,7 +35,7 @@ pub enum ForwardedTo {
 }
 
 impl Availability {
-    /// What decides when several apply, the strongest first (W:D2.13, D3.17). The one place to
+    /// Which one decides if several apply, the strongest first (W:D2.13, D3.17). The one place to
     /// change the order.
     pub(super) const PRECEDENCE: [Self; 9] = [
         Self::DoNotDisturb,

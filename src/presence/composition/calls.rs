@@ -12,7 +12,7 @@ use crate::presence::call::Direction;
 use crate::presence::call::Party;
 use crate::presence::composition::activity::ON_THE_PHONE;
 
-/// The call that `on-the-phone` stands for: nothing is known about it.
+/// The call that `on-the-phone` stands for. Nothing is known about it.
 static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
     Arc::new(CallDialog {
         id: ON_THE_PHONE.into(),
@@ -27,9 +27,9 @@ static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
     })
 });
 
-/// Puts into `shown`, whose old content does not matter, what a watcher is shown of `calls`: every
-/// leg once, the one a lamp should show first. When a client claims to be on the phone and no call
-/// is answered, one of which nothing is known is added.
+/// Replaces the content of `shown` by the legs of `calls` that watchers see: every leg once, first the
+/// one that a lamp should show. If a client claims to be on the phone and no call is answered, an
+/// unknown call is added.
 pub(super) fn show<'a>(
     calls: impl Iterator<Item = &'a Arc<CallDialog>>,
     is_on_the_phone: bool,
@@ -43,9 +43,9 @@ pub(super) fn show<'a>(
     shown.sort_unstable_by(|one, other| lamp_order(one, other));
 }
 
-/// Puts every call once into `kept`: of two reports of one leg the further one, of a call's
-/// branches only answered ones when there are any. A presentity has few calls, and their number is
-/// bounded.
+/// Puts every leg once into `kept`: of two reports of one leg, the one with the further state; of the
+/// branches of a call, only the answered ones if there are any. A presentity has few legs, and their
+/// number is bounded.
 fn gather<'a>(calls: impl Iterator<Item = &'a Arc<CallDialog>>, kept: &mut Calls) {
     kept.clear();
     for call in calls {
@@ -77,8 +77,8 @@ fn is_same_leg(one: &CallDialog, other: &CallDialog) -> bool {
         && one.remote_tag == other.remote_tag
 }
 
-/// What a lamp shows first, comes first (W:B3.15, C0.3); among equals an incoming call, then
-/// whatever is stable.
+/// The leg that a lamp should show comes first (W:B3.15, C0.3); among equals an incoming call. The rest
+/// of the order is arbitrary but stable.
 fn lamp_order(one: &CallDialog, other: &CallDialog) -> Ordering {
     let key = |call: &CallDialog| {
         (

@@ -15,35 +15,34 @@ use crate::presence::registration::RegisteredContact;
 use crate::presence::source::Features;
 use crate::presence::source::Messages;
 
-/// The one state every document about a presentity is made of. Equality is what decides whether
-/// watchers are told (W:A3.14).
+/// The one state that every document about a presentity is made of. Watchers are notified if it
+/// changes (W:A3.14).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Composed {
     /// The verdict.
     pub availability: Availability,
     /// `basic` of the PIDF.
     pub open: bool,
-    /// A registrar says that no phone of his is registered: he is missed. Of whom no registrar ever
-    /// spoke nothing is missed (W:C0.12).
+    /// True if a registrar has reported on this user and no contact is registered (W:C0.12).
     pub is_unregistered: bool,
-    /// The same in the words of the domain's style; None in ours.
+    /// The verdict in the terms of the domain's style; None in the standard style.
     pub extended: Option<Extended>,
-    /// Live call legs, the one a lamp should show first; never a terminated one.
+    /// Live call legs, never a terminated one. The first is the one that a lamp should show.
     pub calls: Calls,
     /// RPID activities beyond what `availability` implies, in stable order.
     pub activities: Arc<[Box<str>]>,
     /// The note.
     pub note: Option<Arc<str>>,
-    /// What is not about calls or presence; shared with the state before as long as it is the same.
+    /// What is not about calls or presence; shared with the state before while it is equal.
     pub extras: Arc<Extras>,
 }
 
 impl Composed {
-    /// The state of somebody of whom nothing is known.
+    /// The state of a user about whom nothing is known.
     #[must_use]
-    pub fn of_nobody(style: Style) -> Self {
+    pub fn of_unknown(style: Style) -> Self {
         let availability = match style {
-            // Whoever is not known to be reachable is not (W:D2.12).
+            // A user who is not known to be reachable is unreachable (W:D2.12).
             Style::Alceo => Availability::Unreachable,
             Style::Standard | Style::Imagicle => Availability::Offline,
         };
@@ -76,21 +75,21 @@ impl Composed {
     }
 }
 
-/// The parts of a state that change seldom: what the packages beside `dialog` and `presence` tell.
+/// The parts of a state that change seldom: those of the packages besides `dialog` and `presence`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
-    /// Do-not-disturb and forwarding, as switched on.
+    /// Do-not-disturb and call forwarding, as switched on.
     pub features: Features,
-    /// The mailbox; None when nobody says anything about one.
+    /// The mailbox; None if no source says anything about one.
     pub messages: Option<Messages>,
-    /// The contacts that are registered, in the order of their `id`.
+    /// The registered contacts, in the order of their `id`.
     pub contacts: Vec<RegisteredContact>,
-    /// Contacts that ended of late, for those who were shown them.
+    /// Contacts that ended lately, for watchers that were shown them.
     pub ended_contacts: Vec<EndedContact>,
     /// The appearances that are not idle, in the order of their index.
     pub appearances: Vec<Appearance>,
-    /// The number or URI at which the user is to be had while no contact is registered: the contact
-    /// of a PIDF (W:D2.6). None when there is none, or a contact is registered.
+    /// The number or URI that reaches the user while no contact is registered: the contact of a PIDF
+    /// (W:D2.6). None if there is none, or a contact is registered.
     pub alternative: Option<Box<str>>,
     /// The user's name.
     pub display: Option<Box<str>>,

@@ -1,4 +1,4 @@
-//! What a client, or the operator, declares of a presentity.
+//! Declarations: what a client or the operator states about the availability of a presentity.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::presence::source::RichPresence;
 pub(crate) struct Declaration {
     /// See [`RichPresence::open`].
     pub(crate) open: Option<bool>,
-    /// The activities we know.
+    /// The activities that are known here.
     pub(crate) activities: ActivitySet,
     /// The note; never empty.
     pub(crate) note: Option<Arc<str>>,
@@ -23,20 +23,20 @@ pub(crate) struct Declaration {
     pub(crate) since: Instant,
 }
 
-/// Why somebody is busy who claims to be on the phone.
+/// The rule by which `on-the-phone` makes a user busy.
 pub(super) const ON_THE_PHONE_RULE: &str = "a client says on-the-phone";
 
-/// How the words of a declaration are understood.
+/// How declarations are understood.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Understanding {
     /// `closed` declares do-not-disturb (W:D2.11).
     pub(super) closed_is_do_not_disturb: bool,
-    /// `on-the-phone` is the user's word; where it is not, it belongs to the track of calls.
+    /// `on-the-phone` counts as a declaration. Otherwise it belongs to the track of calls.
     pub(super) on_the_phone_counts: bool,
 }
 
 impl Declaration {
-    /// From a statement made at `since`.
+    /// Makes a declaration of a statement made at `since`.
     pub(crate) fn new(statement: RichPresence, since: Instant) -> Self {
         let alternative = statement.alternative;
         Self {
@@ -51,7 +51,7 @@ impl Declaration {
         }
     }
 
-    /// Whether it has a word on availability.
+    /// Whether it says anything about availability.
     pub(super) fn says_something(&self) -> bool {
         self.open.is_some() || self.activities != ActivitySet::default()
     }
@@ -61,7 +61,7 @@ impl Declaration {
         self.activities.contains(ON_THE_PHONE)
     }
 
-    /// What it alone would make of the presentity, and why.
+    /// The availability by this declaration alone, and why.
     pub(super) fn verdict(&self, understood: Understanding) -> (Availability, &'static str) {
         let rest = self.activities.without(ON_THE_PHONE);
         if self.activities.declares_do_not_disturb() {

@@ -1,11 +1,11 @@
-//! The words with which the styles of W:D2 and W:D3 say more than `open` and `closed`.
+//! The words in which the styles of W:D2 and W:D3 say more than `open` and `closed`.
 //!
-//! A document carries them in an element that others may ignore (W:D2.7).
+//! A document carries them in an element that other clients ignore (W:D2.7).
 
 use crate::presence::composition::Availability;
 use crate::presence::composition::ForwardedTo;
 
-/// A presentity's state in the words of its domain's style.
+/// The state of a presentity in the words of its domain's style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Extended {
     /// W:D2
@@ -30,13 +30,13 @@ impl Extended {
 pub enum AlceoStatus {
     /// Open: reachable, and not declared otherwise.
     Available,
-    /// Open: in a call, or says so.
+    /// Open: in a call, or declared busy.
     Busy,
     /// Open: an incoming call is unanswered.
     Ringing,
     /// Closed: declared unavailable.
     DoNotDisturb,
-    /// Closed: neither registered nor to be had at another number.
+    /// Closed: neither registered nor reachable at another number.
     Unreachable,
 }
 
@@ -55,8 +55,8 @@ impl AlceoStatus {
 }
 
 impl From<Availability> for AlceoStatus {
-    /// Who is away is available to whoever asks whether to call. The style knows no `Forwarded`:
-    /// who sends his calls on is reachable, hence available.
+    /// In this style away is available, because it tells callers whether to call. It has no word for
+    /// forwarded: a user whose calls are forwarded is reachable, hence available.
     fn from(availability: Availability) -> Self {
         match availability {
             Availability::DoNotDisturb => Self::DoNotDisturb,
@@ -70,13 +70,13 @@ impl From<Availability> for AlceoStatus {
     }
 }
 
-/// The two tracks of W:D3.2, and what they make together (W:D3.17). A track of which no source
-/// speaks is None. The rich track's message is [`super::Composed::note`].
+/// The two tracks of W:D3.2, and both combined (W:D3.17). A track about which no source says anything
+/// is None. The rich track's message is [`super::Composed::note`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tracks {
-    /// Both together.
+    /// Both tracks combined.
     pub combined: ImagicleStatus,
-    /// What the phone does: calls, registrations, what is switched on at the exchange.
+    /// What the phone does: calls, registrations, features switched on at the PBX.
     pub telephony: Option<ImagicleStatus>,
     /// What the user declares.
     pub rich: Option<ImagicleStatus>,
@@ -87,17 +87,17 @@ pub struct Tracks {
 pub enum ImagicleStatus {
     /// Free.
     Available,
-    /// Declared to be out; of the rich track alone.
+    /// Declared away; only in the rich track.
     Away,
-    /// In a call, or one rings, or says so.
+    /// In a call, ringing, or declared busy.
     Busy,
-    /// Declared, or switched on at the exchange.
+    /// Declared, or switched on at the PBX.
     DoNotDisturb,
     /// Not registered, declared closed, or unknown.
     Offline,
-    /// Every call goes to a voice mail.
+    /// Every call is forwarded to voice mail.
     ForwardedToVoiceMail,
-    /// Every call goes to another number.
+    /// Every call is forwarded to another number.
     ForwardedToNumber,
 }
 

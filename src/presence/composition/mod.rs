@@ -1,27 +1,25 @@
-//! Composition: all contributions of a presentity made one state, with the explanation of what
+//! Composition: one state made of all contributions to a presentity, with the explanation of what
 //! decided (W:D2, D3).
 //!
 //! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
-//! always agree. What the lamp of a dialog watcher shows ([`lamp`]) is also what the availability
-//! follows, with exceptions that are meant: a client may be `busy`, `away` or `do-not-disturb`
-//! without a call, calls may be sent on while one is up (W:D3.17), and a lamp shows calls alone.
+//! always agree. Availability follows the lamp of a dialog watcher ([`lamp`]), with exceptions that
+//! are intended: a client may be `busy`, `away` or `do-not-disturb` without a call, calls may be
+//! forwarded while one is up (W:D3.17), and a lamp shows only calls.
 //!
 //! - A call is ringing as long as it is incoming (or its direction is unknown) and unanswered,
-//!   `trying` and `proceeding` included; a call the presentity makes is busy from its first INVITE
-//!   (W:C0.4).
-//! - `on-the-phone`, said by a client, is a call without a party: the lamp lights as well.
-//! - Branches of one call (equal Call-ID): once one is answered, those that are not are no longer
-//!   shown.
-//! - Unreachable is only who is expected to register: of whom a registrar has spoken, or in the
-//!   style of W:D2 anybody but a park orbit. A contact, an alternative number, calls sent on to a
-//!   number, a call, or a client that is open, is reach enough.
-//! - A user whose calls are reported is available while there is none, unless a registrar says
-//!   unreachable: it must not seem to come with each call and leave with its end.
-//! - `basic` is open iff a client says open; when none says either, iff there is reach.
-//!   Do-not-disturb is closed. In the other styles it follows the verdict: closed for
-//!   do-not-disturb, unreachable and offline (W:D2.7-D2.12).
-//! - The operator's note goes before any other (W:D3.4); his word on availability stands for
-//!   whatever the clients declare, but for `open`, where he may leave the word to them.
+//!   `trying` and `proceeding` included; an outgoing call is busy from its first INVITE (W:C0.4).
+//! - `on-the-phone`, declared by a client, is a call without a party: it lights the lamp as well.
+//! - Branches of one call (equal Call-ID): once one is answered, unanswered ones are not shown.
+//! - Only a user who is expected to register can be unreachable: a user on whom a registrar has
+//!   reported or, in the style of W:D2, every user but a park orbit. A contact, an alternative number,
+//!   calls forwarded to a number, a call, or a client that declares open makes a user reachable.
+//! - A user whose calls are reported is available while there is none, unless a registrar reports
+//!   no contact: the user must not seem to arrive with each call and leave with its end.
+//! - `basic` is open if a client declares open; if no client declares either, if the user is
+//!   reachable. Do-not-disturb is closed. In the other styles `basic` follows the verdict: closed
+//!   for do-not-disturb, unreachable and offline (W:D2.7-D2.12).
+//! - The operator's note takes precedence over every other (W:D3.4). The operator's statement on
+//!   availability replaces what the clients declare, except `open` if the statement has none.
 
 mod availability;
 mod calls;
@@ -57,8 +55,8 @@ use crate::presence::call::CallState;
 use crate::presence::composition::activity::ActivitySet;
 use crate::presence::composition::activity::ON_THE_PHONE;
 
-/// Composes what the sources say into `composed`, whose old content does not matter but whose room
-/// is used again. `previous` is the state before; what is equal in it is shared, not built anew.
+/// Composes what the sources state into `composed`, whose old content does not matter but whose
+/// memory is used again. Parts that equal the state before, `previous`, are shared, not built anew.
 pub(crate) fn compose<'a>(
     calls: impl Iterator<Item = (Contributor, &'a Arc<CallDialog>)> + Clone,
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
@@ -111,7 +109,7 @@ pub(crate) fn compose<'a>(
             .min_by_key(|said| (said.verdict(understood).0.rank(), Reverse(said.since)))
             .and_then(|said| said.note.clone())
     };
-    // Of the declarations' notes that of the strongest; of the newest among equals.
+    // The note of the strongest declaration that has one, of the newest among equals.
     composed.note = circumstances.note.cloned().or_else(declared_note);
     composed.extras = Arc::clone(circumstances.extras);
     composed.is_unregistered = circumstances.has_registrar && composed.extras.contacts.is_empty();
@@ -125,8 +123,8 @@ pub(crate) fn compose<'a>(
     verdict
 }
 
-/// What a dialog watcher's lamp shows, unless its profile says otherwise. The writer of documents
-/// and the explanation both ask here.
+/// What the lamp of a dialog watcher shows, unless its profile differs. Both the writer of documents
+/// and the explanation of a state use it.
 #[must_use]
 pub fn lamp(composed: &Composed) -> CallState {
     match composed.calls.first() {
@@ -139,8 +137,8 @@ pub fn lamp(composed: &Composed) -> CallState {
     }
 }
 
-/// The RPID activity that says what `availability` says (W:D2.14); the others are in
-/// [`Composed::activities`]. Calls that are sent on do not hide the one that is up (W:D3.17).
+/// The RPID activity that `availability` implies (W:D2.14); the others are in
+/// [`Composed::activities`]. Call forwarding does not hide a call that is up (W:D3.17).
 pub(crate) fn implied_activity(composed: &Composed) -> Option<&'static str> {
     match composed.availability {
         Availability::Ringing | Availability::Busy | Availability::Forwarded(_)
@@ -157,8 +155,8 @@ pub(crate) fn implied_activity(composed: &Composed) -> Option<&'static str> {
     }
 }
 
-/// Takes the list of `previous` when it is the same: a busy lamp must not cost a new list for a
-/// client that is at lunch.
+/// Shares the list of `previous` if it is equal: a busy lamp must not cost a new list for a client that
+/// is at lunch.
 fn share_activities(rest: ActivitySet, previous: &Composed, composed: &mut Composed) {
     if previous
         .activities

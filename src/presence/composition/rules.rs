@@ -1,12 +1,12 @@
-//! What the configuration says about how a presentity is composed (W:D2, D3): the style of its
-//! domain, what is known about its user.
+//! The rules of composition for one presentity (W:D2, D3), from the configuration: the style of its
+//! domain, and what is known about its user.
 
 use crate::presence::profile::DoNotDisturbLamp;
 
-/// Whose rules make the composed state.
+/// Which rules make the composed state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Style {
-    /// Ours: do-not-disturb > forwarded > unreachable > ringing > busy > away > available.
+    /// The standard: do-not-disturb > forwarded > unreachable > ringing > busy > away > available.
     #[default]
     Standard,
     /// W:D2: reachability from registrations and alternative numbers, an extended status.
@@ -15,39 +15,39 @@ pub enum Style {
     Imagicle,
 }
 
-/// The rules for one presentity. Most of a domain share one value.
+/// The rules for one presentity. Most presentities of a domain share one value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// The domain's style.
     pub style: Style,
-    /// Numbers behind which a forwarding means voice mail: the domain's pilots, then the user's own
-    /// (W:D3.19).
+    /// Numbers of voice mail, for a forwarding to one of them: the domain's pilots, then the user's own
+    /// number (W:D3.19).
     pub voicemail: Vec<Box<str>>,
     /// A number at which the user is reachable without being registered (W:D2.6).
     pub alternative: Option<Box<str>>,
     /// The user's name.
     pub display: Option<Box<str>>,
-    /// What lamps show of do-not-disturb, unless a phone's profile says otherwise.
+    /// What lamps show of do-not-disturb, unless a phone's profile differs.
     pub do_not_disturb: DoNotDisturbLamp,
-    /// A park orbit: there only while something is parked in it.
+    /// A park orbit: present only while a call is parked in it.
     pub is_orbit: bool,
 }
 
 impl Rules {
-    /// Whether calls sent to `target`, a number or a URI, end in a voice mail (W:D3.19). Compared
-    /// is what is called alone: without name, scheme, host, parameters, escapes and the separators
-    /// of a number, so that `*97`, `sip:*97@abc.com` and `<sip:%2A97@10.0.0.1;user=phone>` are one.
+    /// Whether `target`, a number or a URI, is a voice mail (W:D3.19). Only the called number counts,
+    /// without display name, scheme, host, parameters, escapes and separators: `*97`,
+    /// `sip:*97@abc.com` and `<sip:%2A97@10.0.0.1;user=phone>` are equal.
     #[must_use]
     pub fn is_voicemail(&self, target: &str) -> bool {
-        let is_it = |pilot: &str| {
+        let is_pilot = |pilot: &str| {
             let mut compared = called(pilot).peekable();
             compared.peek().is_some() && compared.eq(called(target))
         };
-        self.voicemail.iter().any(|pilot| is_it(pilot))
+        self.voicemail.iter().any(|pilot| is_pilot(pilot))
     }
 }
 
-/// What a number or a URI calls, in lower case.
+/// The number or user that a number or a URI calls, in lower case.
 fn called(target: &str) -> impl Iterator<Item = u8> {
     let uri = match target.split_once('<') {
         Some((_, uri)) => uri.split('>').next().unwrap_or_default(),

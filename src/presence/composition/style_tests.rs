@@ -493,7 +493,7 @@ fn calls_that_are_sent_on_do_not_hide_the_one_that_is_up() {
         assert_eq!(verdict.decider, Contributor::Forward);
         assert_eq!(
             verdict.to_string(),
-            "forwarded to voice mail: every call is sent on"
+            "forwarded to voice mail: every call is forwarded"
         );
     }
 }
@@ -530,7 +530,7 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "unregistered",
             Contributor::Registrar,
-            "unreachable: neither registered nor at an alternative number",
+            "unreachable: no contact is registered, no alternative number is known",
         ),
         (
             Standard,
@@ -542,13 +542,13 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "dnd",
             Contributor::DoNotDisturb,
-            "do-not-disturb: it is switched on at the exchange",
+            "do-not-disturb: it is switched on at the PBX",
         ),
         (
             Standard,
             "number",
             Contributor::Forward,
-            "forwarded to a number: every call is sent on",
+            "forwarded to a number: every call is forwarded",
         ),
         (
             Standard,
@@ -572,13 +572,13 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "dnd donotdisturb",
             Contributor::DoNotDisturb,
-            "do-not-disturb: it is switched on at the exchange",
+            "do-not-disturb: it is switched on at the PBX",
         ),
         (
             Alceo,
             "",
             Contributor::Nobody,
-            "unreachable: neither registered nor at an alternative number",
+            "unreachable: no contact is registered, no alternative number is known",
         ),
         (
             Alceo,
@@ -590,7 +590,7 @@ fn the_decider_is_named_in_every_style() {
             Alceo,
             "number",
             Contributor::Forward,
-            "available: every call is sent on",
+            "available: every call is forwarded",
         ),
         (Imagicle, "feed", FEED, "available: no call"),
         (Imagicle, "feed closed", FEED, "available: no call"),
@@ -621,6 +621,6 @@ fn the_decider_is_named_in_every_style() {
 #[test]
 fn nobody_is_somebody_of_whom_nothing_is_known() {
     for style in [Style::Standard, Style::Alceo, Style::Imagicle] {
-        assert_eq!(Composed::of_nobody(style), composed(style, "").0);
+        assert_eq!(Composed::of_unknown(style), composed(style, "").0);
     }
 }

@@ -1,10 +1,9 @@
-//! What decides: everything that would make a presentity something, and which of it is the
-//! strongest.
+//! The verdict: all reasons for an availability, and which of them is the strongest.
 //!
 //! There are two tracks (W:D3.2): what the phone does, and what the user declares. Each has its
-//! strongest reason, and the stronger of the two is the verdict; of equals the phone's, for a call
-//! is a fact where `busy` is a word. The styles differ in which reasons there are, not in how they
-//! rank.
+//! strongest reason, and the stronger of the two is the verdict. If they are equal, the phone's is,
+//! because a call is a fact and `busy` is a claim. The styles differ in which reasons they have, not
+//! in how these rank.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,38 +21,38 @@ use crate::presence::composition::declaration::Declaration;
 use crate::presence::composition::declaration::Understanding;
 use crate::presence::source::CallSource;
 
-/// Whose contribution it is.
+/// The source of a contribution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Contributor {
     /// No source says anything.
     #[default]
     Nobody,
-    /// Who says by himself that there is a call.
+    /// A source that reports a call outside of publications.
     Call(CallSource),
     /// A publication, by the number the presentity gave it.
     Publication(u64),
-    /// Do-not-disturb, switched on at the exchange.
+    /// Do-not-disturb, switched on at the PBX.
     DoNotDisturb,
-    /// A forwarding, switched on at the exchange.
+    /// A call forwarding, switched on at the PBX.
     Forward,
-    /// The operator's word on availability.
+    /// The operator's statement on availability.
     OperatorPresence,
     /// A registered contact, by its `id`.
     Contact(u64),
-    /// A registrar that has no contact any more.
+    /// A registrar that reports no contact.
     Registrar,
     /// The alternative number in the account.
     Account,
 }
 
-/// What decided.
+/// The availability, and what decided it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The outcome.
+    /// The availability.
     pub(crate) availability: Availability,
     /// Why, in words.
     pub(crate) rule: &'static str,
-    /// Whose contribution it follows.
+    /// The source of the contribution that decided.
     pub(crate) decider: Contributor,
 }
 
@@ -78,7 +77,7 @@ impl Contributor {
         self == Self::OperatorPresence
     }
 
-    /// The rule by which its declaration counts, being `rule` when a client made it.
+    /// The rule by which a declaration of this source counts: `rule`, unless it is the operator's.
     fn rule(self, rule: &'static str) -> &'static str {
         if self.is_operator() {
             "the operator says so"
@@ -89,7 +88,7 @@ impl Contributor {
 }
 
 impl Verdict {
-    /// The stronger of two; the first of equals.
+    /// The stronger of two verdicts; of equals, this one.
     fn or_stronger(self, other: Self) -> Self {
         if other.availability.rank() < self.availability.rank() {
             other
@@ -99,29 +98,30 @@ impl Verdict {
     }
 }
 
-/// What is known besides calls and declarations.
+/// What else composition depends on besides calls and declarations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances<'a> {
     /// The rules of the presentity.
     pub(crate) rules: &'a Rules,
-    /// What is switched on, who is registered, the alternative number.
+    /// Features, registered contacts, the alternative number.
     pub(crate) extras: &'a Arc<Extras>,
-    /// Who names the alternative number.
+    /// The source of the alternative number.
     pub(crate) alternative_by: Contributor,
     /// The operator's note.
     pub(crate) note: Option<&'a Arc<str>>,
-    /// Whether a registrar has ever spoken of the presentity.
+    /// Whether a registrar has ever reported on the presentity.
     pub(crate) has_registrar: bool,
-    /// Who speaks about its calls better than a client's activities do, even if of no call.
+    /// The source that reports its calls, even if it reports none; it counts more than the activities
+    /// of a client.
     pub(crate) call_source: Option<Contributor>,
-    /// Whether a source has spoken of its calls lately, if only to say that there is none.
+    /// Whether a source has ever reported its calls, even if it reported none.
     pub(crate) is_known_by_calls: bool,
-    /// Whether `call_state.htm` says do-not-disturb.
+    /// Whether `call_state.htm` set do-not-disturb.
     pub(crate) has_call_state_dnd: bool,
 }
 
 impl Circumstances<'_> {
-    /// How declarations are understood, given what they add up to on `open`.
+    /// How declarations are understood. `declared_open` is `basic` as all of them declare it.
     pub(super) fn understanding(&self, declared_open: Option<bool>) -> Understanding {
         Understanding {
             closed_is_do_not_disturb: self.rules.style == Style::Alceo
@@ -135,7 +135,7 @@ impl Circumstances<'_> {
         self.rules.style != Style::Imagicle || self.call_source.is_none()
     }
 
-    /// How the exchange can reach the user, calls and declarations apart (W:D2.5, D2.6).
+    /// How the PBX can reach the user, apart from calls and declarations (W:D2.5, D2.6).
     pub(super) fn reach(&self) -> Option<(Contributor, &'static str)> {
         let registered = self.extras.contacts.first();
         let alternative = self.extras.alternative.as_ref();
@@ -145,10 +145,10 @@ impl Circumstances<'_> {
             .or_else(|| {
                 alternative.map(|_| (self.alternative_by, "an alternative number is known"))
             })
-            .or_else(|| diverted.then_some((Contributor::Forward, "every call is sent on")))
+            .or_else(|| diverted.then_some((Contributor::Forward, "every call is forwarded")))
     }
 
-    /// Where every call is sent on to, if it is (W:D3.19).
+    /// Where every call is forwarded to, if calls are forwarded (W:D3.19).
     fn forwarded_to(&self) -> Option<ForwardedTo> {
         let diversion = self.extras.features.diversion()?;
         Some(if self.rules.is_voicemail(&diversion.target) {
@@ -158,8 +158,8 @@ impl Circumstances<'_> {
         })
     }
 
-    /// The strongest reason of what the phone does; None when nothing is known about it. `called` is
-    /// what the call that is shown first says.
+    /// The strongest reason of the telephony track; None if nothing is known about the phone. `called`
+    /// is the verdict of the call that is shown first.
     pub(super) fn telephony(
         &self,
         called: Option<Verdict>,
@@ -172,7 +172,7 @@ impl Circumstances<'_> {
         };
         let do_not_disturb = self.extras.features.do_not_disturb.then_some(because(
             Availability::DoNotDisturb,
-            "it is switched on at the exchange",
+            "it is switched on at the PBX",
             Contributor::DoNotDisturb,
         ));
         let told = self.has_call_state_dnd.then_some(because(
@@ -185,7 +185,7 @@ impl Circumstances<'_> {
         let forwarded = self.forwarded_to().filter(|_| has_word).map(|to| {
             because(
                 Availability::Forwarded(to),
-                "every call is sent on",
+                "every call is forwarded",
                 Contributor::Forward,
             )
         });
@@ -194,7 +194,7 @@ impl Circumstances<'_> {
         reasons.into_iter().flatten().reduce(Verdict::or_stronger)
     }
 
-    /// What reachability alone says.
+    /// The verdict by reachability alone.
     fn reachability(&self, has_call: bool, declared_open: Option<bool>) -> Option<Verdict> {
         let available = |(decider, rule)| Verdict {
             availability: Availability::Available,
@@ -202,18 +202,18 @@ impl Circumstances<'_> {
             decider,
         };
         if let Some(reach) = self.reach() {
-            // Whoever declares himself closed, is, whatever his phone says; but a track of its own
-            // says what it says.
+            // A user who declares closed is not available, whatever the phone does. In the other
+            // styles the telephony track stands by itself.
             let is_overruled = self.rules.style == Style::Standard && declared_open == Some(false);
             return (!is_overruled).then(|| available(reach));
         }
-        // No phone registers as a park orbit, and calling it is how it is reached (W:C8.1).
-        let is_somebody = self.rules.style == Style::Alceo && !self.rules.is_orbit;
-        let is_expected = self.has_registrar || is_somebody;
+        // No phone registers as a park orbit; a call to the orbit reaches it (W:C8.1).
+        let is_user = self.rules.style == Style::Alceo && !self.rules.is_orbit;
+        let is_expected = self.has_registrar || is_user;
         if is_expected && !has_call && declared_open != Some(true) {
             return Some(Verdict {
                 availability: Availability::Unreachable,
-                rule: "neither registered nor at an alternative number",
+                rule: "no contact is registered, no alternative number is known",
                 decider: if self.has_registrar {
                     Contributor::Registrar
                 } else {
@@ -224,7 +224,8 @@ impl Circumstances<'_> {
         self.idle(declared_open).map(available)
     }
 
-    /// Whose word it is that the user has no call. Whose calls are reported has a phone.
+    /// The source by which the user has no call. A user whose calls are reported has a phone, hence
+    /// is available.
     fn idle(&self, declared_open: Option<bool>) -> Option<(Contributor, &'static str)> {
         if self.rules.style == Style::Standard && declared_open == Some(false) {
             return None;
@@ -236,7 +237,7 @@ impl Circumstances<'_> {
         })
     }
 
-    /// The strongest reason of what the user declares; None when nothing is declared.
+    /// The strongest reason of the rich track; None if nothing is declared.
     pub(super) fn rich<'a>(
         declarations: impl Iterator<Item = (Contributor, &'a Declaration)>,
         understood: Understanding,
@@ -253,14 +254,13 @@ impl Circumstances<'_> {
     }
 }
 
-/// The stronger of what the tracks say; of equals what the phone does.
+/// The stronger verdict of both tracks; of equals, the telephony track.
 pub(super) fn of_tracks(telephony: Option<Verdict>, rich: Option<Verdict>) -> Verdict {
     let tracks = telephony.into_iter().chain(rich);
     tracks.reduce(Verdict::or_stronger).unwrap_or_default()
 }
 
-/// The declarations that count: the operator's word stands for what the clients declare, as long
-/// as it is there (W:D3.18).
+/// The declarations that count: if the operator declares something, only that counts (W:D3.18).
 pub(super) fn heard<'a>(
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
 ) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
@@ -270,7 +270,7 @@ pub(super) fn heard<'a>(
     declarations.filter(move |(by, _)| !operator_alone || by.is_operator())
 }
 
-/// `basic` as it is declared: open iff anybody says so, None when nobody says either.
+/// `basic` as it is declared: open if any declaration says open, None if no declaration says either.
 pub(super) fn declared_open<'a>(
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)>,
 ) -> Option<bool> {
@@ -279,8 +279,8 @@ pub(super) fn declared_open<'a>(
         .reduce(|one, other| one || other)
 }
 
-/// What the call that is shown first says, and whose it is; None when there is none.
-/// `on_the_phone` claims a call that nobody reports.
+/// The verdict of the call that is shown first; None if there is none. `on_the_phone` is the client
+/// that claims a call, for a call that no source reports.
 pub(super) fn of_first_call<'a>(
     shown: &Calls,
     mut calls: impl Iterator<Item = (Contributor, &'a Arc<CallDialog>)>,

@@ -1,5 +1,5 @@
-//! What shared-line phones are told (W:C10): the value of a Call-Info header with the appearances
-//! of the line, and `application/x-broadworks-callpark-info+xml`, the call that is parked.
+//! The state of a shared line for its phones (W:C10): the value of a Call-Info header with the
+//! appearances of the line, and `application/x-broadworks-callpark-info+xml`, the parked call.
 
 use std::io::Write;
 
@@ -16,8 +16,8 @@ use crate::presence::policy::Privacy;
 /// The media type of the parked call.
 pub const CONTENT_TYPE: &str = "application/x-broadworks-callpark-info+xml";
 
-/// Appends the value of the Call-Info header: each appearance that is not idle, then `*` for all
-/// others (W:C10.1).
+/// Appends the value of the Call-Info header: each appearance that is not idle, then `*` for all the
+/// idle ones (W:C10.1).
 pub fn write_appearances(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
     for appearance in &composed.extras.appearances {
         write_appearance(out, aor, appearance, privacy);
@@ -27,7 +27,7 @@ pub fn write_appearances(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, priv
     out.extend_from_slice(b";appearance-index=*;appearance-state=idle");
 }
 
-/// Appends what one appearance does.
+/// Appends one appearance.
 pub fn write_appearance(out: &mut Vec<u8>, aor: &Aor, appearance: &Appearance, privacy: Privacy) {
     write_uri(out, aor);
     // Writing to a Vec cannot fail.
@@ -56,7 +56,7 @@ fn write_uri(out: &mut Vec<u8>, aor: &Aor) {
     out.push(b'>');
 }
 
-/// Appends the inside of a quoted string (RFC 3261 §25.1).
+/// Appends the content of a quoted string (RFC 3261 §25.1).
 fn write_quoted(out: &mut Vec<u8>, text: &str) {
     for octet in text.bytes() {
         match octet {
@@ -67,7 +67,8 @@ fn write_quoted(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Appends the document: who is parked, when somebody is (W:C10.4), as far as the watcher may know.
+/// Appends the document: the party of the parked call, if there is one (W:C10.4), as far as the watcher
+/// may know.
 pub fn write_call_park(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
     out.extend_from_slice(xml::DECLARATION);
     out.extend_from_slice(

@@ -1,7 +1,7 @@
 //! `Content-Encoding: deflate` (RFC 9110 §8.4.1.2; W:B5.17, E2.16, G2).
 //!
-//! Read with or without the zlib header, for clients do both, and never beyond a bound: a bomb
-//! costs what the bound says. Written with the header, as the RFC says.
+//! Read with or without the zlib header, because clients do both, and never beyond a bound, which is
+//! all that a decompression bomb can cost. Written with the header, as the RFC says.
 
 use flate2::Compress;
 use flate2::Compression;
@@ -12,17 +12,17 @@ use flate2::Status;
 
 use crate::presence::document::DocumentFault;
 
-/// Octets from which on a body is worth deflating (W:B5.17).
+/// The shortest body, in octets, that is deflated (W:B5.17).
 pub const WORTHWHILE_OCTETS: usize = 1200;
 
-/// What a body may become.
+/// Bounds on an inflated body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InflateLimits {
     /// Octets.
     pub octets_max: usize,
     /// Octets for each octet of the body.
     pub ratio_max: usize,
-    /// Octets up to which the ratio does not count: a short text of repetitions is no bomb.
+    /// Octets up to which the ratio does not count, because a short repetitive text is harmless.
     pub ratio_free_octets: usize,
 }
 
@@ -36,10 +36,10 @@ impl Default for InflateLimits {
     }
 }
 
-/// The body as it was before it was deflated.
+/// Inflates a body.
 ///
 /// # Errors
-/// `TooLarge` over a limit, `Malformed` for what is neither zlib nor raw deflate, or breaks off.
+/// `TooLarge` over a limit, `Malformed` for anything that is neither zlib nor raw deflate, or is truncated.
 pub fn inflate(body: &[u8], limits: InflateLimits) -> Result<Vec<u8>, DocumentFault> {
     let by_ratio = body.len().saturating_mul(limits.ratio_max);
     let octets_max = by_ratio
@@ -54,7 +54,7 @@ pub fn inflate(body: &[u8], limits: InflateLimits) -> Result<Vec<u8>, DocumentFa
     inflate_as(false, body, octets_max)
 }
 
-/// RFC 1950 §2.2. Raw deflate may begin alike.
+/// Whether the body begins with a zlib header (RFC 1950 §2.2). Raw deflate may begin alike.
 fn has_zlib_header(body: &[u8]) -> bool {
     body.first_chunk().is_some_and(|&[method, flags]| {
         method & 0xf == 8 && u16::from_be_bytes([method, flags]) % 31 == 0
@@ -101,8 +101,8 @@ impl Default for Deflater {
 }
 
 impl Deflater {
-    /// Puts what `out[start..]` deflates to in its place. A body that does not shrink stays as it
-    /// is; returns whether it was deflated.
+    /// Replaces `out[start..]` by its deflated form, unless that is not shorter. Returns whether it was
+    /// replaced.
     pub fn deflate(&mut self, out: &mut Vec<u8>, start: usize) -> bool {
         let body = &out[start..];
         self.state.reset();
@@ -111,7 +111,7 @@ impl Deflater {
         let status = self
             .state
             .compress_vec(body, &mut self.deflated, FlushCompress::Finish);
-        // There is room for as many octets as the body has: what does not end in it is longer.
+        // The output has as much room as the body has octets: if it does not end there, it is longer.
         let is_shorter =
             matches!(status, Ok(Status::StreamEnd)) && self.deflated.len() < body.len();
         if is_shorter {

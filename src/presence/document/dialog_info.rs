@@ -1,12 +1,12 @@
 //! `application/dialog-info+xml` (RFC 4235; W:B3, C0).
 //!
 //! A body is written in two pieces: the prolog differs per subscription (version, entity as the
-//! phone wrote it), the rest is the same octets for every watcher with the same view, so it is
-//! rendered once per change.
+//! phone wrote it), the rest is equal for all watchers with equal views, so it is written
+//! once per change.
 //!
-//! Unless a family of User-Agents takes more, exactly one `dialog` is written, the one a lamp
-//! should show, for many phones read no further than the first (W:B3.15, C0.3). Its `id` is a
-//! digest that stays the same for the life of the call and tells nothing.
+//! Unless a family of User-Agents takes more, exactly one `dialog` is written, the one that a lamp
+//! should show, because many phones read only the first (W:B3.15, C0.3). Its `id` is a digest that
+//! does not change while the call lives and reveals nothing.
 
 use std::cmp::Reverse;
 use std::sync::LazyLock;
@@ -41,7 +41,7 @@ pub use reading::parse;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/dialog-info+xml";
 
-/// Who is shown when somebody may not be (W:B3.12).
+/// The party that is shown in place of one that may not be shown (W:B3.12).
 pub(super) const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
 pub(super) const ANONYMOUS_DISPLAY: &str = "Anonymous";
 
@@ -51,7 +51,7 @@ pub fn write_prolog(out: &mut Vec<u8>, version: u32, entity: &[u8]) {
     write_prolog_of("full", out, version, entity);
 }
 
-/// The same for a document that tells changes alone: [`write_changes`].
+/// Like [`write_prolog`], for a document that has only changes: [`write_changes`].
 pub fn write_partial_prolog(out: &mut Vec<u8>, version: u32, entity: &[u8]) {
     write_prolog_of("partial", out, version, entity);
 }
@@ -67,7 +67,7 @@ fn write_prolog_of(state: &str, out: &mut Vec<u8>, version: u32, entity: &[u8]) 
     out.extend_from_slice(b"\">\n");
 }
 
-/// Appends the rest: the `dialog` elements the view shows, the idle one when there is none
+/// Appends the rest: the `dialog` elements of the view, or the one that means idle if there is none
 /// (W:C0.2), and the closing tag.
 pub fn write_dialogs(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: View) {
     let mut calls = shown_calls(aor, composed, view.rendering).peekable();
@@ -80,8 +80,8 @@ pub fn write_dialogs(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: Vi
     out.extend_from_slice(b"</dialog-info>\n");
 }
 
-/// The calls a watcher is shown, the one its lamp should show first. With equal rank the order of
-/// the composed state decides.
+/// The calls that a watcher is shown, first the one that its lamp should show. Calls of equal rank
+/// keep the order of the composed state.
 fn shown_calls<'a>(
     aor: &Aor,
     composed: &'a Composed,
@@ -96,7 +96,7 @@ fn shown_calls<'a>(
     first.into_iter().chain(others)
 }
 
-/// The call that stands for do-not-disturb in each state it may have: nobody's, so that
+/// The call that stands for do-not-disturb, one for each state it may have. It has no party, so that
 /// it cannot be picked up.
 static DO_NOT_DISTURB: LazyLock<[CallDialog; 2]> = LazyLock::new(|| {
     [CallState::Confirmed, CallState::Early].map(|state| CallDialog {
@@ -112,7 +112,7 @@ static DO_NOT_DISTURB: LazyLock<[CallDialog; 2]> = LazyLock::new(|| {
     })
 });
 
-/// What is shown of do-not-disturb where there is no call.
+/// What is shown of do-not-disturb while there is no call.
 fn do_not_disturb(composed: &Composed, rendering: Rendering) -> Option<&'static CallDialog> {
     if composed.availability != Availability::DoNotDisturb || !composed.calls.is_empty() {
         return None;
@@ -122,13 +122,13 @@ fn do_not_disturb(composed: &Composed, rendering: Rendering) -> Option<&'static 
     DO_NOT_DISTURB.iter().find(|call| call.state == state)
 }
 
-/// What a lamp should show first, is least (W:B3.15, C0.3).
+/// The rank of a call: the call that a lamp should show has the least (W:B3.15, C0.3).
 fn rank(state: CallState, rendering: Rendering) -> (bool, Reverse<CallState>) {
     let is_first = !rendering.ringing_over_in_use && state == CallState::Confirmed;
     (!is_first, Reverse(state))
 }
 
-/// The state a call is shown in (W:C0.4, C8.1).
+/// The state in which a call is shown (W:C0.4, C8.1).
 fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState {
     if rendering.parked_is_early && call.is_parked_at(aor) {
         CallState::Early
@@ -139,10 +139,10 @@ fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState 
     }
 }
 
-/// Whether a dialog stands for having none.
+/// Whether a terminated dialog is written for a user without a call.
 fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
-    // Where nobody tells registrations, nobody is missed: every lamp would be dark (W:C0.2, C0.12).
-    // Nor is one who is had at another number.
+    // Only a user on whom a registrar reports counts as unregistered, or every lamp would be dark
+    // (W:C0.2, C0.12). A user with an alternative number does not.
     let is_missed = composed.is_unregistered && composed.availability == Availability::Unreachable;
     let is_dark = rendering.unregistered == Unregistered::Empty && is_missed;
     rendering.idle == Idle::Terminated && !is_dark
@@ -159,7 +159,7 @@ fn write_dialog(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDi
         ("local-tag", &call.local_tag),
         ("remote-tag", &call.remote_tag),
     ];
-    // A phone that picks up needs all three (W:C0.7).
+    // A phone needs all three to pick up the call (W:C0.7).
     if privacy >= Privacy::Pickup && keys.iter().all(|(_, value)| !value.is_empty()) {
         for (name, value) in keys {
             write_attribute(out, name, value);
@@ -180,8 +180,8 @@ fn write_dialog(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDi
     out.extend_from_slice(b"</dialog>\n");
 }
 
-/// Identity and target are both the address that is watched (W:C0.5, B9.4): not the device, which
-/// is nobody's business.
+/// Identity and target are both the watched address (W:C0.5, B9.4), never the device, which must not
+/// be revealed.
 fn write_local(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDialog, view: View) {
     let own = Some(&call.local.display).filter(|display| !display.is_empty());
     let display = own.or(composed.extras.display.as_ref());
@@ -239,8 +239,8 @@ fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
     out.extend_from_slice(b"</remote>\n");
 }
 
-/// The `id` that watchers see: 16 hexadecimal digits of a digest over what does not change while
-/// the call lives.
+/// The `id` that watchers see: 16 hexadecimal digits of a digest of what does not change while the
+/// call lives.
 fn shown_id(aor: &Aor, call: &CallDialog) -> [u8; 16] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digest = Sha256::new();

@@ -1,9 +1,9 @@
-//! `application/x-as-feature-event+xml` (W:C9): do-not-disturb and forwarding, between a phone and
-//! the exchange.
+//! `application/x-as-feature-event+xml` (W:C9): do-not-disturb and call forwarding, between a
+//! phone and the PBX.
 //!
-//! A phone's command comes in the body of a SUBSCRIBE. What is switched on goes out as a
-//! `multipart/mixed` with one event for do-not-disturb and one for each kind of forwarding, those
-//! that are off included, so that a phone never keeps what is no longer so.
+//! The command of a phone comes in the body of a SUBSCRIBE. The features go out as a `multipart/mixed`
+//! with one event for do-not-disturb and one for each kind of forwarding, whether on or off, so that
+//! a phone never keeps outdated state.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::presence::source::ForwardKind;
 /// The media type of a command, and of each event.
 pub const CONTENT_TYPE: &str = "application/x-as-feature-event+xml";
 
-/// The namespace of what is written. What is read is known by local names alone: a variant of it is
-/// in the field (W:C9.1).
+/// The namespace that is written. Reading goes by local names alone, because a variant of this
+/// namespace is in the field (W:C9.1).
 const NAMESPACE: &str = "http://www.ecma-international.org/standards/ecma-323/csta/ed3";
 
 /// Octets of a target.
 const TARGET_OCTETS_MAX: usize = 1024;
-/// Rings after which nobody waits any more.
+/// The most rings before a call is forwarded; a larger number is ignored.
 const RING_COUNT_MAX: u32 = 100;
 
 /// The kinds of forwarding, in the order of [`ForwardKind`].
@@ -37,7 +37,7 @@ const KINDS: [(ForwardKind, &str); 3] = [
     (ForwardKind::NoAnswer, "forwardNoAns"),
 ];
 
-/// Appends all events. Goes with the Content-Type that [`multipart::write_mixed`] writes.
+/// Appends all events. [`multipart::write_mixed`] writes the Content-Type for them.
 pub fn write_events(out: &mut Vec<u8>, composed: &Composed) {
     let features = &composed.extras.features;
     write_part(out, |out| {
@@ -81,7 +81,7 @@ fn write_forwarding(out: &mut Vec<u8>, kind: &str, forward: Option<&Forward>) {
     out.extend_from_slice(b"</ForwardingEvent>\n");
 }
 
-/// What a phone switches.
+/// A command of a phone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeatureCommand {
     /// `SetDoNotDisturb`
@@ -90,7 +90,7 @@ pub enum FeatureCommand {
     Forward(Forward),
 }
 
-/// Reads a command.
+/// Reads a command of a phone.
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, and a command that does not say what to
@@ -159,8 +159,11 @@ impl Visitor for Reading {
                 self.is_on = Some(boolean(text)?);
             }
             ([_], "forwardingType", true) => {
-                let is_it = |(_, name): &&(ForwardKind, &str)| text.eq_ignore_ascii_case(name);
-                let kind = KINDS.iter().find(is_it).ok_or(DocumentFault::Malformed)?;
+                let is_named = |(_, name): &&(ForwardKind, &str)| text.eq_ignore_ascii_case(name);
+                let kind = KINDS
+                    .iter()
+                    .find(is_named)
+                    .ok_or(DocumentFault::Malformed)?;
                 self.kind = Some(kind.0);
             }
             ([_], "forwardDN", true) => {

@@ -1,5 +1,5 @@
-//! `application/simple-message-summary` (RFC 3842 §5; W:B7.1-B7.2): the lamp of a mailbox. Lines of
-//! text, no XML.
+//! `application/simple-message-summary` (RFC 3842 §5; W:B7.1-B7.2): the state of a mailbox, in
+//! lines of text instead of XML.
 
 use std::io::Write;
 
@@ -31,8 +31,8 @@ const CLASSES: [(MessageClass, &str); 6] = [
     (MessageClass::None, "None"),
 ];
 
-/// Appends the document. A mailbox of which nobody speaks is empty. Never without a line of counts:
-/// some phones read nothing else.
+/// Appends the document. A mailbox about which no source says anything counts as empty. There is
+/// always a line of counts, because some phones read nothing else.
 pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering: Rendering) {
     static EMPTY: Messages = Messages {
         are_waiting: false,
@@ -76,17 +76,17 @@ fn write_counts(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends text that stays on its line.
+/// Appends text without line ends.
 fn write_line(out: &mut Vec<u8>, text: &str) {
     out.extend(text.bytes().filter(|octet| !octet.is_ascii_control()));
 }
 
-/// Reads a published document. Header names count without case, lines may end with LF alone, what
-/// is unknown is passed over; of two lines of one class the last counts.
+/// Reads a published document. Header names match in any case, lines may end with LF alone, unknown
+/// headers are ignored, and of two lines of one class the last counts.
 ///
 /// # Errors
-/// `Malformed` without Messages-Waiting, for a value of it that is neither yes nor no, for counts
-/// that are none, and for what is not UTF-8; `TooLarge` over a limit.
+/// `Malformed` without Messages-Waiting, for a value of it that is neither yes nor no, for invalid
+/// counts, and for text that is not UTF-8; `TooLarge` over a limit.
 pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
     if body.len() > DOCUMENT_OCTETS_MAX {
         return Err(DocumentFault::TooLarge);
@@ -130,7 +130,7 @@ fn yes_or_no(value: &str) -> Result<bool, DocumentFault> {
     }
 }
 
-/// `2/8 (0/2)`, the parentheses at will.
+/// `2/8 (0/2)`; the parentheses are optional.
 fn counts(value: &str) -> Option<MessageCounts> {
     fn pair(text: &str) -> Option<(u32, u32)> {
         let (new, old) = text.split_once('/')?;

@@ -1,9 +1,9 @@
-//! Documents: how composed state reads for a watcher, and what a source's document says. The only
-//! home of XML.
+//! Documents: composed state written for a watcher, and documents of sources read. The only home of
+//! XML.
 //!
 //! Reading is lenient where real clients are (W:G3) and strict where it protects: no DOCTYPE,
-//! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (the
-//! same state gives the same octets) and allocates nothing.
+//! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (equal
+//! states give equal octets) and allocates nothing.
 
 pub mod call_info;
 pub mod deflate;
@@ -33,25 +33,25 @@ use crate::presence::registration::ContactEnd;
 use crate::presence::source::Messages;
 use crate::presence::source::RichPresence;
 
-/// A published document, read.
+/// The content of a published document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Document {
     /// `application/dialog-info+xml`
     DialogInfo {
-        /// Whom the document says it is about, a URI; None when it does not say. The caller
-        /// compares (W:E4.8).
+        /// The URI of the presentity that the document is about; None if it names none. The caller
+        /// compares it (W:E4.8).
         entity: Option<Box<str>>,
-        /// `state="full"`: legs it does not name are over.
+        /// `state="full"`: legs that it does not name have ended.
         full: bool,
         /// Its legs, terminated ones included.
         dialogs: Vec<CallDialog>,
     },
     /// `application/pidf+xml`
     Pidf {
-        /// Whom the document says it is about, a URI; None when it does not say. The caller
-        /// compares (W:E4.8).
+        /// The URI of the presentity that the document is about; None if it names none. The caller
+        /// compares it (W:E4.8).
         entity: Option<Box<str>>,
-        /// What it says.
+        /// Its statement.
         statement: RichPresence,
     },
     /// `application/simple-message-summary`
@@ -61,12 +61,12 @@ pub enum Document {
     },
     /// `application/reginfo+xml`
     Registrations {
-        /// Whose registrations they are, a URI; None when the document does not say.
+        /// The URI of the user whose contacts they are; None if the document names none.
         entity: Option<Box<str>>,
-        /// `state="full"`: contacts it does not name are gone.
+        /// `state="full"`: contacts that it does not name have ended.
         full: bool,
-        /// Each contact's URI, how it ended if it did, and for how many seconds it is registered
-        /// when the document says so.
+        /// The URI of each contact, how it ended if it did, and for how many seconds it is
+        /// registered if the document says so.
         contacts: Vec<(Box<str>, Option<ContactEnd>, Option<u32>)>,
     },
 }
@@ -83,8 +83,7 @@ impl Document {
         }
     }
 
-    /// The other party of every call is to be told to nobody: its source asked for that (RFC 3323;
-    /// W:B9.2).
+    /// Makes the other party of every call private, as the source asked for (RFC 3323; W:B9.2).
     pub fn hide_remote_parties(&mut self) {
         if let Self::DialogInfo { dialogs, .. } = self {
             for dialog in dialogs {
@@ -93,7 +92,7 @@ impl Document {
         }
     }
 
-    /// Whom the document says it is about.
+    /// The URI of the presentity that the document is about.
     #[must_use]
     pub fn entity(&self) -> Option<&str> {
         match self {
@@ -105,8 +104,8 @@ impl Document {
     }
 }
 
-/// Appends the part of a document that is its subscription's own: everything up to and including
-/// the root's opening tag, for those that have one. `entity` is a URI, not yet XML-escaped
+/// Appends the part of a document that differs for each subscription: everything up to and including
+/// the opening tag of the root, if the format has one. `entity` is a URI, not yet XML-escaped
 /// (W:C0.8).
 pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) {
     let rendering = view.rendering;
@@ -124,8 +123,8 @@ pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) 
     }
 }
 
-/// Appends the rest, which all watchers with that view share. Nothing for [`Format::WatcherInfo`]:
-/// who watches is no part of the state, see [`watcherinfo::write`].
+/// Appends the rest, which all watchers with that view share. Nothing for [`Format::WatcherInfo`],
+/// because watchers are not part of the state; see [`watcherinfo::write`].
 pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed) {
     let rendering = view.rendering;
     match view.format {
@@ -141,21 +140,21 @@ pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed
     }
 }
 
-/// Why a document cannot be taken.
+/// Why a document is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentFault {
-    /// Not well-formed, or not the document its type says: 400.
+    /// Not well-formed, or not a document of its media type: 400.
     Malformed,
-    /// A media type this package does not take: 415.
+    /// A media type that the package does not take: 415.
     UnsupportedType,
     /// Over a limit (W:E4.3): 413.
     TooLarge,
-    /// About somebody else (W:E4.8): 403.
+    /// About another presentity (W:E4.8): 403.
     WrongEntity,
 }
 
 /// The media types a PUBLISH of the package may carry: the Accept of a 415 (W:B1.14). Empty for a
-/// package that nobody publishes.
+/// package that cannot be published.
 #[must_use]
 pub const fn accepted(package: Package) -> &'static str {
     match package {
@@ -173,13 +172,13 @@ pub const fn accepted(package: Package) -> &'static str {
     }
 }
 
-/// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type,
-/// parameters and all. Of a `multipart/related` the root part is read (RFC 2387; W:B1.14). A byte
-/// order mark of UTF-8 is passed over, in front of a body of any type.
+/// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type with its
+/// parameters. Of a `multipart/related` the root part is read (RFC 2387; W:B1.14). A UTF-8 byte order
+/// mark is skipped at the start of a body of any type.
 ///
 /// # Errors
 /// `UnsupportedType` for a type that [`accepted`] does not list; see the `parse` of each document
-/// for the others. Never `WrongEntity`: who publishes for whom is the caller's to judge.
+/// for the others. Never `WrongEntity`: the caller decides who may publish for a presentity.
 pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
     let body = xml::without_byte_order_mark(body);
     let media_type = multipart::media_type(content_type).to_ascii_lowercase();

@@ -1,12 +1,12 @@
-//! `multipart/related` and `multipart/mixed` (RFC 2046, 2387): the bodies of lists, and a PIDF that
-//! a client wraps (W:B5.3, B1.14).
+//! `multipart/related` and `multipart/mixed` (RFC 2046, 2387): the bodies of lists, and a PIDF within a
+//! multipart (W:B5.3, B1.14).
 //!
-//! Written without memory: the boundary is a constant, so `--` and it must never begin a line of a
-//! part. Our XML lines begin with `<`, our other lines with a letter; nothing is ever written within
-//! a part that is a multipart itself.
+//! Written as a stream: the boundary is a constant, so no line of a part may begin with `--` and the
+//! boundary. Our XML lines begin with `<`, our other lines with a letter, and no part is a multipart
+//! itself.
 //!
-//! Read leniently (W:E4.9): lines may end with LF alone, what stands before the first delimiter and
-//! behind the last is passed over, and a missing end is the end.
+//! Read leniently (W:E4.9): lines may end with LF alone, text before the first and after the last
+//! delimiter is ignored, and the last delimiter may be missing.
 
 use std::fmt;
 use std::io::Write;
@@ -18,17 +18,16 @@ const BOUNDARY_OCTETS_MAX: usize = 70;
 /// Octets of a part's header.
 const PART_HEADER_OCTETS_MAX: usize = 2048;
 
-/// The boundary of all we write: a token that needs no quotes, not longer than 10 characters (W:B5.8,
-/// G1).
+/// The boundary that is written: a token that needs no quotes, at most 10 characters (W:B5.8, G1).
 const BOUNDARY: &str = "lamps00";
 
-/// A Content-ID, without its angle brackets: `r17@lamps`. Never longer than 54 characters, and the
-/// same in the part and where it is named (W:B5.8, G1).
+/// A Content-ID, without its angle brackets: `r17@lamps`. At most 54 characters, and equal in the
+/// part and in the RLMI (W:B5.8, G1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContentId(pub u32);
 
 impl ContentId {
-    /// The root part's.
+    /// The Content-ID of the root part.
     pub const ROOT: Self = Self(0);
 }
 
@@ -62,8 +61,8 @@ pub fn begin_part(out: &mut Vec<u8>, content_id: Option<ContentId>, content_type
     let _ = write!(out, "Content-Type: {content_type}\r\n\r\n");
 }
 
-/// As [`begin_part`], for a client that looks for a header of just this name and for its value as
-/// the RLMI's `cid` has it (W:G1).
+/// Like [`begin_part`], for a client that looks for a header of exactly this name, with the value of
+/// the RLMI's `cid` (W:G1).
 pub fn begin_bare_part(out: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
     let _ = write!(
         out,
@@ -81,12 +80,12 @@ pub fn end(out: &mut Vec<u8>) {
     let _ = write!(out, "--{BOUNDARY}--\r\n");
 }
 
-/// One part, as read.
+/// One part of a body that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// The value of its Content-Type; empty when it has none.
+    /// The value of its Content-Type; empty if it has none.
     pub content_type: &'a str,
-    /// Its Content-ID without angle brackets; empty when it has none.
+    /// Its Content-ID without angle brackets; empty if it has none.
     pub content_id: &'a str,
     /// Its octets.
     pub body: &'a [u8],
@@ -96,7 +95,7 @@ pub struct Part<'a> {
 /// §3.2). `content_type` is the header's value.
 ///
 /// # Errors
-/// `Malformed` without a boundary, with one that is too long, and without any part.
+/// `Malformed` without a boundary, with one that is too long, or without a part.
 pub fn root<'a>(content_type: &'a str, body: &'a [u8]) -> Result<Part<'a>, DocumentFault> {
     let boundary = parameter(content_type, "boundary").unwrap_or_default();
     if boundary.is_empty() || boundary.len() > BOUNDARY_OCTETS_MAX {
@@ -110,7 +109,7 @@ pub fn root<'a>(content_type: &'a str, body: &'a [u8]) -> Result<Part<'a>, Docum
         .ok_or(DocumentFault::Malformed)
 }
 
-/// The parts of a body, in their order. One whose header is too long or not UTF-8 is passed over.
+/// The parts of a body in their order. A part whose header is too long or not UTF-8 is ignored.
 pub fn parts<'a>(boundary: &'a str, body: &'a [u8]) -> impl Iterator<Item = Part<'a>> {
     let mut delimiters = delimiters(boundary, body).peekable();
     std::iter::from_fn(move || {
@@ -124,7 +123,7 @@ pub fn parts<'a>(boundary: &'a str, body: &'a [u8]) -> impl Iterator<Item = Part
     })
 }
 
-/// A line `--boundary` or `--boundary--`, with the line end before and behind it.
+/// A line `--boundary` or `--boundary--`, with the line ends before and after it.
 struct Delimiter {
     start: usize,
     end: usize,
@@ -190,7 +189,7 @@ pub fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// The value of a parameter of a Content-Type, without its quotes. Backslashes stay.
+/// The value of a parameter of a Content-Type without its quotes. Backslashes stay.
 fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
     let mut is_quoted = false;
     let mut fields = content_type.split(|character| {

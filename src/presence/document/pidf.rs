@@ -1,12 +1,12 @@
 //! `application/pidf+xml` with the data model and RPID (RFC 3863, 4479, 4480; W:B2).
 //!
 //! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is
-//! shared. Tuples come before the person and nothing carries a time, so that the same state gives
-//! the same octets (W:G3, A3.14).
+//! shared. Tuples come before the person and nothing carries a time, so that equal states give equal
+//! octets (W:G3, A3.14).
 //!
-//! What the style of a domain says beyond open and closed stands in an element of a namespace of
-//! our own, which others pass over (W:D2.7): `extended` in `status`, with the tracks of W:D3.2 as
-//! its attributes.
+//! What the style of a domain says beyond open and closed is in an element of our own namespace,
+//! which other clients ignore (W:D2.7): `extended` in `status`, with the tracks of W:D3.2 as its
+//! attributes.
 
 use crate::presence::Aor;
 use crate::presence::Composed;
@@ -32,23 +32,23 @@ pub const CONTENT_TYPE: &str = "application/pidf+xml";
 
 /// Characters of a note; a longer one is too large (W:B2.13, E4.8).
 const NOTE_CHARS_MAX: usize = 1024;
-/// Activities that are read; the others are passed over.
+/// Activities that are read; further ones are ignored.
 const ACTIVITIES_MAX: usize = 32;
 /// Octets of a contact's URI.
 const URI_OCTETS_MAX: usize = 1024;
-/// Tuples that are read; the others are passed over.
+/// Tuples that are read; further ones are ignored.
 const TUPLES_MAX: usize = 64;
 
 /// The namespace of the extended status.
 const EXTENDED_NAMESPACE: &str = "urn:x-lamplighter:extended-status";
 
-/// What is said of a presentity that does not want to be disturbed and does not say why (W:D2.14).
+/// The note of a presentity in do-not-disturb that has no note of its own (W:D2.14).
 const DO_NOT_DISTURB_NOTE: &str = "Do not disturb";
 
-/// What is said of a presentity in a call that has no note of its own.
+/// The note of a presentity in a call that has no note of its own.
 const ON_THE_PHONE_NOTE: &str = "On the phone";
 
-/// What is said while an incoming call is unanswered.
+/// The note of a presentity with an unanswered incoming call that has no note of its own.
 const RINGING_NOTE: &str = "Ringing";
 
 /// Appends everything up to and including the opening `presence` tag. `entity` is a URI, not yet
@@ -79,8 +79,8 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering:
     out.extend_from_slice(b"</presence>\n");
 }
 
-/// An element below the root: how it is selected (RFC 5261), and what appends it, or nothing when
-/// the state has none.
+/// An element below the root: its selector (RFC 5261), and the function that appends it, or appends
+/// nothing if the state has no such element.
 pub(super) type Piece = (&'static str, fn(&mut Vec<u8>, &Aor, &Composed));
 
 /// The pieces of a document, in their order.
@@ -140,8 +140,7 @@ fn write_extended(out: &mut Vec<u8>, extended: Extended) {
     out.extend_from_slice(b"</x:extended>\n");
 }
 
-/// The presentity's own note, else what its state is in words: soft phones show nothing but the
-/// note.
+/// The presentity's own note, else its state in words, because soft phones show only the note.
 fn note(composed: &Composed) -> Option<&str> {
     if let Some(note) = &composed.note {
         return Some(&**note);
@@ -154,9 +153,9 @@ fn note(composed: &Composed) -> Option<&str> {
     }
 }
 
-/// The activities in the order they are written: the one that says what the availability says,
-/// then the others. The schema of RFC 4480 forgot `lunch`, which is a `meal`, and takes `unknown`
-/// alone.
+/// The activities in the order in which they are written: first the one that the availability implies.
+/// The schema of RFC 4480 lacks `lunch`, which is written as `meal`, and takes `unknown` only by
+/// itself.
 fn activities(composed: &Composed) -> impl Iterator<Item = &str> {
     let implied = implied_activity(composed);
     let others = composed.activities.iter().map(|name| &**name);
@@ -184,7 +183,7 @@ fn write_person(out: &mut Vec<u8>, _: &Aor, composed: &Composed) {
     out.extend_from_slice(b"</dm:person>\n");
 }
 
-/// The person once more, as the drafts had it (W:B2.9).
+/// The person again, in the form of the drafts (W:B2.9).
 fn write_legacy_person(out: &mut Vec<u8>, _: &Aor, composed: &Composed) {
     if activities(composed).next().is_some() {
         out.extend_from_slice(b"<pp:person>\n<status>\n");
@@ -215,11 +214,11 @@ fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {
 }
 
 /// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9);
-/// activities count wherever they stand; of two tuples with one `id` the last counts (W:E4.8).
+/// activities count wherever they are; of two tuples with one `id` the last counts (W:E4.8).
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a `basic` that is neither open nor
-/// closed or comes twice in a tuple; `TooLarge` over a limit.
+/// closed or occurs twice in a tuple; `TooLarge` over a limit.
 pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
     let mut reading = Reading::default();
     xml::read(body, &mut reading)?;
@@ -251,7 +250,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
 struct Reading {
     entity: Option<Box<str>>,
     tuples: Vec<Tuple>,
-    /// The one being read.
+    /// The tuple being read.
     tuple: Tuple,
     activities: Vec<Box<str>>,
     person_note: Option<Box<str>>,
@@ -272,7 +271,7 @@ const STATUS: Name = (Space::Pidf, "status");
 const BASIC: Name = (Space::Pidf, "basic");
 const CONTACT: Name = (Space::Pidf, "contact");
 const ACTIVITIES: Name = (Space::Rpid, "activities");
-/// The element of RPID's drafts, with the activity as its text.
+/// The element of the RPID drafts, with the activity as its text.
 const ACTIVITY: Name = (Space::Rpid, "activity");
 const NOTE: &str = "note";
 
@@ -336,8 +335,8 @@ impl Reading {
         }
     }
 
-    /// Real clients publish `unknown` before their user has said anything (W:G3): whatever is
-    /// neither word says nothing.
+    /// Real clients publish `unknown` before their user has declared anything (W:G3): any other word
+    /// counts as absent.
     fn basic(&mut self, text: &str) -> Result<(), DocumentFault> {
         let text = text.trim();
         if std::mem::replace(&mut self.tuple.has_basic, true) {
@@ -351,8 +350,8 @@ impl Reading {
         Ok(())
     }
 
-    /// A telephone number is a way to reach the user that no registrar knows (W:D2.5). One that is
-    /// too long to be one is unknown.
+    /// A telephone number reaches the user without a registrar (W:D2.5). One that is too long counts
+    /// as unknown.
     fn contact(&mut self, uri: &str) {
         let is_number = uri
             .get(..4)

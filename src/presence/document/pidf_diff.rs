@@ -1,7 +1,7 @@
-//! `application/pidf-diff+xml` (RFC 5262, 5263; W:B6.4): the PIDF whole, then what changed in it.
+//! `application/pidf-diff+xml` (RFC 5262, 5263; W:B6.4): the full PIDF first, then its changes.
 //!
-//! Our PIDF has few elements below its root, so a change is told by replacing, adding or removing
-//! one of them whole (RFC 5261).
+//! Our PIDF has few elements below its root, so a change replaces, adds or removes whole elements (RFC
+//! 5261).
 
 use std::io::Write;
 
@@ -21,13 +21,13 @@ pub fn write_prolog(out: &mut Vec<u8>, rendering: Rendering, version: u32, entit
     write_prolog_of("pidf-full", out, rendering, version, entity);
 }
 
-/// Appends the whole state and the closing tag.
+/// Appends the full state and the closing tag.
 pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering: Rendering) {
     pidf::write_pieces(out, aor, composed, rendering);
     out.extend_from_slice(b"</p:pidf-full>\n");
 }
 
-/// The same as [`write_prolog`] for `pidf-diff`, behind which [`write_changes`] goes.
+/// Like [`write_prolog`], for `pidf-diff`; [`write_changes`] follows.
 pub fn write_diff_prolog(out: &mut Vec<u8>, rendering: Rendering, version: u32, entity: &[u8]) {
     write_prolog_of("pidf-diff", out, rendering, version, entity);
 }
@@ -51,7 +51,7 @@ fn write_prolog_of(
     out.extend_from_slice(b"\">\n");
 }
 
-/// Appends what makes the document of `composed` out of that of `previous`, which the watcher has,
+/// Appends the changes from the document of `previous`, which the watcher has, to that of `composed`,
 /// and the closing tag.
 pub fn write_changes(
     out: &mut Vec<u8>,
@@ -75,7 +75,7 @@ pub fn write_changes(
         let (operation, selector) = match (was_there, is_there) {
             (true, true) => ("replace", selector),
             (true, false) => ("remove", selector),
-            // As the last below the root: the pieces come in their order.
+            // Added as the last below the root: the pieces are written in order.
             (false, _) => ("add", "*"),
         };
         let _ = write!(out, "<p:{operation} sel=\"{selector}\"");
@@ -85,8 +85,7 @@ pub fn write_changes(
         }
         out.push(b'>');
         write(out, aor, composed);
-        // The element stands alone: a line end beside it would be a text of its own (RFC 5261
-        // §4.4).
+        // Without a line end, which would be a text node of its own (RFC 5261 §4.4).
         out.pop_if(|octet| *octet == b'\n');
         let _ = writeln!(out, "</p:{operation}>");
     }

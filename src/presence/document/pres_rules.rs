@@ -1,10 +1,10 @@
 //! `application/auth-policy+xml` (RFC 4745, 5025; W:B8.1): a presentity's own rules on who may
-//! watch.
+//! subscribe.
 //!
-//! What a rule may say and we do not act on never makes it more generous: a rule with a condition
-//! that is not known here matches nobody (RFC 4745 §6.1) and is left out. Of the transformations
-//! one counts, `provide-all-attributes`, which shows everything; the others pick elements that our
-//! documents do not have.
+//! Unsupported parts of a rule never make it more generous: a rule with an unknown condition matches no
+//! watcher (RFC 4745 §6.1) and is dropped. The only transformation that counts is
+//! `provide-all-attributes`, which shows everything; the others select elements that our documents
+//! do not have.
 
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
@@ -26,17 +26,17 @@ use time::unix_secs;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/auth-policy+xml";
 
-/// Rules of a document, each interval of a rule counted.
+/// Rules of a document; each interval of a rule counts.
 const RULES_MAX: usize = 256;
-/// Identities of a rule, exceptions counted.
+/// Identities of a rule, exceptions included.
 const IDENTITIES_MAX: usize = 256;
 
-/// Reads the rules, in the order of the document. A rule without `sub-handling` blocks: that is the
-/// least there is.
+/// Reads the rules, in the order of the document. A rule without `sub-handling` blocks, which is the
+/// weakest handling.
 ///
 /// # Errors
-/// `Malformed` for anything not well-formed, another root, an identity that is no address, a
-/// handling or a time that is none; `TooLarge` over a limit.
+/// `Malformed` for anything not well-formed, another root, an identity that is not an address,
+/// or an invalid handling or time; `TooLarge` over a limit.
 pub fn parse(body: &[u8]) -> Result<Vec<ImportedRule>, DocumentFault> {
     let mut reading = Reading::default();
     xml::read(body, &mut reading)?;
@@ -46,7 +46,7 @@ pub fn parse(body: &[u8]) -> Result<Vec<ImportedRule>, DocumentFault> {
 #[derive(Default)]
 struct Reading {
     rules: Vec<ImportedRule>,
-    /// The one being read.
+    /// The rule being read.
     rule: Draft,
 }
 
@@ -58,7 +58,7 @@ struct Draft {
     has_validity: bool,
     intervals: Vec<(Option<u64>, Option<u64>)>,
     from: Option<u64>,
-    /// There is a condition that is not known here.
+    /// Whether it has an unknown condition.
     matches_nobody: bool,
     handling: Option<Handling>,
     privacy: Option<Privacy>,
@@ -109,7 +109,7 @@ impl Visitor for Reading {
             ([ROOT, RULE, CONDITIONS, IDENTITY], ONE) => rule.one(element)?,
             ([ROOT, RULE, CONDITIONS, IDENTITY], MANY) => rule.many(element)?,
             ([ROOT, RULE, CONDITIONS, IDENTITY, MANY], EXCEPT) => rule.except(element)?,
-            // More that must hold of an identity.
+            // A further condition on an identity.
             ([ROOT, RULE, CONDITIONS, IDENTITY, ..], _) => rule.matches_nobody = true,
             ([ROOT, RULE, TRANSFORMATIONS], ALL_ATTRIBUTES) => rule.privacy = Some(Privacy::Pickup),
             _ => {}
@@ -128,7 +128,7 @@ impl Visitor for Reading {
                 rule.intervals.push((rule.from.take(), Some(until)));
             }
             ([ROOT, RULE, ACTIONS], HANDLING) => {
-                // Of two words the more generous, as of two rules.
+                // Of two values the more generous, as with two rules.
                 rule.handling = rule.handling.max(Some(handling(text.trim())?));
             }
             ([ROOT], RULE) => self.end_rule()?,
@@ -236,14 +236,14 @@ fn domain(name: &str) -> Box<str> {
     name.trim().to_ascii_lowercase().into()
 }
 
-/// The address of record that a `sip:`, `sips:` or `pres:` URI names: escapes resolved, the domain
-/// in lower case, without port and parameters.
+/// The address of record of a `sip:`, `sips:` or `pres:` URI: escapes resolved, the domain in lower
+/// case, without port and parameters.
 fn address(uri: &str) -> Option<Aor> {
     let (scheme, rest) = uri.trim().split_once(':')?;
     let is_known = ["sip", "sips", "pres"]
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known));
-    // A `;` of the user stands before the `@`.
+    // A `;` before the `@` belongs to the user.
     let (user, host) = rest.rsplit_once('@').filter(|_| is_known)?;
     let host = host.split([';', '?', ':']).next()?;
     let user = unescape(user)?;

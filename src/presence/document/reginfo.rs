@@ -1,7 +1,7 @@
 //! `application/reginfo+xml` (RFC 3680; W:B7.4): where a user is registered.
 //!
-//! Contacts say where devices are, so they are told only to whom everything is told (W:B9.4);
-//! others learn whether there is one.
+//! Contacts reveal where devices are, so only watchers with full privacy rights see them (W:B9.4);
+//! others see whether there is one.
 
 use std::io::Write;
 
@@ -26,7 +26,7 @@ use crate::presence::registration::URI_OCTETS_MAX;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/reginfo+xml";
 
-/// Contacts of a document that are read; the others are passed over.
+/// Contacts of a document that are read; further ones are ignored.
 const CONTACTS_MAX: usize = 64;
 
 /// Appends everything up to and including the opening `reginfo` tag.
@@ -39,7 +39,7 @@ pub fn write_prolog(out: &mut Vec<u8>, version: u32) {
     );
 }
 
-/// The contacts that a subscription was shown as registered, by their `id`.
+/// The contacts that a subscription was shown as registered, by `id`.
 #[derive(Debug, Default)]
 pub struct ShownContacts(SmallVec<[u64; 2]>);
 
@@ -54,8 +54,9 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: P
     );
 }
 
-/// The same for a watcher that was shown these contacts before: what of them ended is told once, as
-/// terminated, with what ended it (RFC 3680 §5.1). `shown` is what it is from now on.
+/// Like [`write_state`], for a watcher that was shown contacts before: those that ended since are
+/// written once, as terminated, with the event that ended them (RFC 3680 §5.1). `shown` becomes what
+/// is shown now.
 pub fn write_since(
     out: &mut Vec<u8>,
     aor: &Aor,
@@ -91,7 +92,7 @@ fn write_contact(out: &mut Vec<u8>, contact: &RegisteredContact) {
         out,
         "<contact id=\"c{id}\" state=\"active\" event=\"{name}\""
     );
-    // The one event that has to say how long (RFC 3680 §5.2).
+    // The only event that needs an expiry (RFC 3680 §5.2).
     if let ContactEvent::Shortened { expires } = contact.event {
         let _ = write!(out, " expires=\"{expires}\"");
     }
@@ -127,8 +128,8 @@ const fn end_event(end: ContactEnd) -> &'static str {
     }
 }
 
-/// What a registrar says ended a contact. After `probation` the phone is to register again, but
-/// later; when is not told on.
+/// How a contact ended, by the event of a registrar. After `probation` the phone is to register again
+/// later; that time is not passed on.
 fn end_of(event: &str) -> ContactEnd {
     match event {
         "expired" => ContactEnd::Expired,
@@ -139,8 +140,7 @@ fn end_of(event: &str) -> ContactEnd {
 }
 
 /// Reads a published document: the contacts of its first registration. A missing `state` of the
-/// document is taken as full, of a contact as active; contacts of a registration that is over are
-/// over.
+/// document counts as full, of a contact as active; contacts of a terminated registration have ended.
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a contact without a URI; `TooLarge`
@@ -160,15 +160,15 @@ struct Reading {
     entity: Option<Box<str>>,
     is_partial: bool,
     contacts: Vec<ReadContact>,
-    /// How many registrations have begun.
+    /// The number of registrations that have begun.
     registrations: usize,
-    /// The registration that is being read is over.
+    /// Whether the registration being read is terminated.
     is_over: bool,
-    /// The contact that is being read.
+    /// The contact being read.
     contact: ReadContact,
 }
 
-/// A contact's URI, how it ended if it did, for how many seconds it is registered.
+/// The URI of a contact, how it ended if it did, and for how many seconds it is registered.
 type ReadContact = (Box<str>, Option<ContactEnd>, Option<u32>);
 
 const ROOT: Name = (Space::RegInfo, "reginfo");

@@ -1,9 +1,9 @@
-//! `application/resource-lists+xml` (RFC 4826, 5367; W:B5.14, B8.4): the list a SUBSCRIBE brings
-//! along.
+//! `application/resource-lists+xml` (RFC 4826, 5367; W:B5.14, B8.4): the list in the body of a
+//! SUBSCRIBE.
 //!
-//! Lists within lists are read as if their entries stood in the outer one. What refers to other
-//! documents (`entry-ref`, `external`) is passed over: nothing is ever fetched. `copyControl`
-//! means nothing to a subscription (RFC 5367 §4).
+//! Entries of nested lists count as entries of the outer list. References to other documents
+//! (`entry-ref`, `external`) are ignored: nothing is ever fetched. `copyControl` has no meaning for a
+//! subscription (RFC 5367 §4).
 
 use crate::presence::document::DocumentFault;
 use crate::presence::document::xml;
@@ -15,26 +15,26 @@ use crate::presence::document::xml::Visitor;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/resource-lists+xml";
 
-/// Entries of a document (W:B5.12).
+/// The most entries of a document (W:B5.12).
 pub const ENTRIES_MAX: usize = 1000;
-/// Lists within lists (W:B5.12).
+/// The deepest nesting of lists (W:B5.12).
 const LIST_DEPTH_MAX: usize = 4;
 /// Octets of a URI.
 const URI_OCTETS_MAX: usize = 1024;
-/// Characters of a display name; what is more is cut.
+/// Characters of a display name; a longer one is cut.
 const DISPLAY_CHARS_MAX: usize = 256;
 
 /// One entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The URI, as written.
+    /// The URI as written.
     pub uri: Box<str>,
-    /// The name to show; None when the document gives none.
+    /// The display name; None if the document has none.
     pub display: Option<Box<str>>,
 }
 
-/// Reads the entries, in the order of the document. Duplicates stay: only the caller knows which
-/// URIs mean the same.
+/// Reads the entries, in the order of the document. Duplicates stay, because only the caller knows
+/// which URIs are equal.
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or an entry without a URI; `TooLarge`
@@ -48,7 +48,7 @@ pub fn parse(body: &[u8]) -> Result<Vec<Entry>, DocumentFault> {
 #[derive(Default)]
 struct Reading {
     entries: Vec<Entry>,
-    /// The one being read.
+    /// The entry being read.
     entry: Entry,
 }
 
@@ -59,7 +59,7 @@ const DISPLAY_NAME: Name = (Space::ResourceLists, "display-name");
 
 impl Visitor for Reading {
     const NAMES: &'static [&'static str] = &["resource-lists", "list", "entry", "display-name"];
-    /// So many that the entries fit.
+    /// Large enough for all entries.
     const OCTETS_MAX: usize = 1024 * 1024;
 
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault> {

@@ -13,25 +13,25 @@ use crate::presence::event::Termination;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/rlmi+xml";
 
-/// How a resource's subscription stands (RFC 4662 §5.5).
+/// The state of a resource's virtual subscription (RFC 4662 §5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstanceState {
-    /// Its state is told.
+    /// The watcher is notified of its state.
     Active,
-    /// Nobody has decided yet.
+    /// No policy has decided yet.
     Pending,
-    /// It is over, and why.
+    /// It ended, and why.
     Terminated(Termination),
 }
 
 /// The one instance of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// Names it within the resource, the same for its life. At most 8 characters (W:B5.8).
+    /// Names it within the resource for as long as it lives. At most 8 characters (W:B5.8).
     pub id: u32,
-    /// How it stands.
+    /// Its state.
     pub state: InstanceState,
-    /// The part with its state; None when this body carries none.
+    /// The body part with its state; None if this body has none.
     pub content_id: Option<ContentId>,
 }
 
@@ -44,13 +44,13 @@ pub fn begin(out: &mut Vec<u8>, uri: &[u8], version: u32, full_state: bool) {
     let _ = writeln!(out, "\" version=\"{version}\" fullState=\"{full_state}\">");
 }
 
-/// Appends the name of the list itself (RFC 4662 §5.3), behind [`begin`].
+/// Appends the name of the list itself (RFC 4662 §5.3), after [`begin`].
 pub fn write_name(out: &mut Vec<u8>, name: &str) {
     xml::write_text_element(out, "name", name);
 }
 
-/// Appends a resource, with its name unless the client must not be told one (W:B5.7, G1). Without
-/// an instance nothing is known of its state yet. `uri` is not yet XML-escaped.
+/// Appends a resource, with its name unless the client cannot take one (W:B5.7, G1). Without an
+/// instance nothing is known about its state yet. `uri` is not yet XML-escaped.
 pub fn write_resource(
     out: &mut Vec<u8>,
     uri: &[u8],

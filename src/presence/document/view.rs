@@ -1,4 +1,4 @@
-//! A view: what decides how a state reads, besides the state. Watchers with equal views share a
+//! A view: what decides how a state is written, besides the state. Watchers with equal views share a
 //! body.
 
 use crate::presence::document::multipart;
@@ -6,7 +6,7 @@ use crate::presence::event::Package;
 use crate::presence::policy::Privacy;
 use crate::presence::profile::Rendering;
 
-/// The document a subscription is told its state in.
+/// The format in which a subscription is notified of state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// `application/dialog-info+xml` (RFC 4235)
@@ -18,7 +18,7 @@ pub enum Format {
     CpimPidf,
     /// `application/xpidf+xml` (W:B2.11)
     Xpidf,
-    /// `application/pidf-diff+xml` (RFC 5262): only for who names it (W:B6.4).
+    /// `application/pidf-diff+xml` (RFC 5262): only if Accept names it (W:B6.4).
     PidfDiff,
     /// `application/simple-message-summary` (RFC 3842)
     MessageSummary,
@@ -30,12 +30,12 @@ pub enum Format {
     FeatureEvent,
     /// `application/x-broadworks-callpark-info+xml` (W:C10.4)
     CallPark,
-    /// No body: the headers tell everything (W:C10.1).
+    /// No body: the state is in the headers (W:C10.1).
     Nothing,
 }
 
 impl Format {
-    /// The formats of a package, in order of preference: the first is what it falls back to.
+    /// The formats of a package in order of preference. The first is the default.
     #[must_use]
     pub const fn of(package: Package) -> &'static [Self] {
         match package {
@@ -84,7 +84,7 @@ impl Format {
     }
 }
 
-/// How a state reads for one kind of watcher.
+/// How a state is written for one kind of watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     /// The document.

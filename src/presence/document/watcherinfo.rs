@@ -1,6 +1,6 @@
-//! `application/watcherinfo+xml` (RFC 3858; W:B4.2): who watches a presentity.
+//! `application/watcherinfo+xml` (RFC 3858; W:B4.2): the watchers of a presentity.
 //!
-//! Not made of composed state: the caller knows the watchers.
+//! It is not made of composed state: the caller has the watchers.
 
 use std::io::Write;
 
@@ -10,12 +10,13 @@ use crate::presence::document::xml::write_escaped;
 use crate::presence::event::WatcherEvent;
 use crate::presence::event::WatcherInfo;
 use crate::presence::event::WatcherStatus;
+use crate::presence::fixed_hash::SipHash13;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/watcherinfo+xml";
 
 /// Appends the document. `package` is the token of the package that is watched, `resource` the URI
-/// of the presentity, not yet XML-escaped. It is always told in full.
+/// of the presentity, not yet XML-escaped. It is always full.
 pub fn write(
     out: &mut Vec<u8>,
     version: u32,
@@ -36,6 +37,30 @@ pub fn write(
         write_watcher(out, watcher);
     }
     out.extend_from_slice(b"</watcher-list>\n</watcherinfo>\n");
+}
+
+/// A hash of what [`write()`] says of `watchers`, whatever its version and entity. It becomes an entity
+/// tag, so it is a fixed one.
+pub fn hash_of(watchers: &[WatcherInfo]) -> u64 {
+    let mut hash = SipHash13::new();
+    hash.number(watchers.len() as u64);
+    for watcher in watchers {
+        hash.number(watcher.id);
+        hash.number(watcher.status as u64);
+        hash.number(watcher.event as u64);
+        text(&mut hash, &watcher.uri);
+        hash.number(watcher.display.is_some().into());
+        if let Some(display) = &watcher.display {
+            text(&mut hash, display);
+        }
+    }
+    hash.finish()
+}
+
+/// Adds a text and an octet that no text has.
+fn text(hash: &mut SipHash13, text: &str) {
+    hash.raw(text.as_bytes());
+    hash.raw(&[0xff]);
 }
 
 fn write_watcher(out: &mut Vec<u8>, watcher: &WatcherInfo) {

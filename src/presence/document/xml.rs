@@ -1,9 +1,9 @@
-//! What the document types share: guarded reading with quick-xml, escaping on output (W:C0.10,
+//! What the XML documents share: guarded reading with quick-xml, and escaping on output (W:C0.10,
 //! E4).
 //!
-//! A document is pulled through once, in linear time, with bounds on its size, depth, attributes
-//! and namespaces. What is not well-formed is refused, and so is any DOCTYPE, but for one type of
-//! document whose DOCTYPE defines nothing: no entity is ever defined, no external one ever fetched.
+//! A document is read once, in linear time, with bounds on its size, depth, attributes and namespaces.
+//! A document that is not well-formed is refused, and so is any DOCTYPE, except that of one type of
+//! document, which must define nothing: no entity is ever defined, no external one ever fetched.
 //! Elements are matched by (namespace, local name), with the namespaces of older clients as aliases
 //! (W:B2.9).
 
@@ -35,7 +35,7 @@ use characters::unescape;
 /// How every document begins (W:C0.9).
 pub(super) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// Octets of a document, unless its kind says otherwise.
+/// Octets of a document, unless its type has another limit.
 pub const DOCUMENT_OCTETS_MAX: usize = 64 * 1024;
 /// Elements within elements.
 const DEPTH_MAX: usize = 32;
@@ -44,7 +44,7 @@ const ATTRIBUTES_MAX: usize = 64;
 /// Namespace declarations in scope.
 const BINDINGS_MAX: usize = 64;
 
-/// A namespace we know, under any of its names.
+/// A known namespace, under any of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Space {
     /// RFC 4235
@@ -67,7 +67,7 @@ pub(super) enum Space {
     Other,
 }
 
-/// The names of the namespaces. The first of each is the one in force, the others are of older
+/// The names of the namespaces. The first of each is the current one, the others are those of older
 /// clients (W:B2.9, B2.10).
 const SPACES: [(&str, Space); 14] = [
     ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
@@ -93,7 +93,7 @@ const SPACES: [(&str, Space); 14] = [
 ];
 
 impl Space {
-    /// The namespace of that name. Blanks do not count: a client in the field has one within the
+    /// The namespace of that name. Spaces do not count: one client in the field has a space within the
     /// name (W:G3).
     fn named(uri: &str) -> Self {
         let without_blanks = |name: &str| {
@@ -108,15 +108,15 @@ impl Space {
     }
 }
 
-/// The name of an element: its namespace and its local name, empty when the visitor does not know
-/// it.
+/// The name of an element: its namespace and its local name, which is empty if the visitor does not
+/// know it.
 pub(super) type Name = (Space, &'static str);
 
-/// An element, as its start tag says.
+/// The start tag of an element.
 pub(super) struct Element<'a> {
-    /// Its name, if the visitor knows it.
+    /// Its name, as far as the visitor knows it.
     pub(super) name: Name,
-    /// Its local name, whatever it is.
+    /// Its local name, known or not.
     pub(super) local: &'a str,
     attributes: SmallVec<[(&'a str, Cow<'a, str>); 8]>,
 }
@@ -131,30 +131,30 @@ impl Element<'_> {
     }
 }
 
-/// Takes a document's elements in their order.
+/// Receives the elements of a document in their order.
 pub(super) trait Visitor {
-    /// The local names it knows.
+    /// The local names that it knows.
     const NAMES: &'static [&'static str];
-    /// Octets of a document of this kind.
+    /// The most octets of a document of this type.
     const OCTETS_MAX: usize = DOCUMENT_OCTETS_MAX;
-    /// Whether a DOCTYPE that names an external definition, and defines nothing itself, is passed
-    /// over. What it names is never fetched (W:E4.1).
+    /// Whether a DOCTYPE is ignored if it only names an external definition. What it names is never
+    /// fetched (W:E4.1).
     const PASSES_OVER_DOCTYPE: bool = false;
 
     /// An element begins. `parents` are the elements around it, the root first.
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
 
-    /// An element ends. `text` is what stands between its last inner tag and its end: all of its
-    /// text when it has no elements.
+    /// An element ends. `text` is the text between its last inner tag and its end: all of its text if
+    /// it has no child elements.
     fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault>;
 }
 
-/// Takes a visitor through a document.
+/// Reads a document and gives its elements to a visitor.
 ///
 /// # Errors
 /// `TooLarge` over a limit, `UnsupportedType` for an encoding other than UTF-8, US-ASCII and
-/// ISO-8859-1, `Malformed` for what is not well-formed or carries a DOCTYPE, and whatever the
-/// visitor says.
+/// ISO-8859-1, `Malformed` for what is not well-formed or carries a DOCTYPE, and the faults
+/// that the visitor returns.
 pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
     let document = decode(body, V::OCTETS_MAX)?;
     let mut reader = Reader::from_str(&document);
@@ -200,7 +200,7 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     }
 }
 
-/// Text as a name to show: trimmed, cut at a character, None when nothing is left.
+/// Text as a display name: trimmed, cut between characters, None if nothing is left.
 pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
     let text = text.trim();
     let end = text.char_indices().nth(chars_max).map(|(end, _)| end);
@@ -208,8 +208,8 @@ pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Whether a DOCTYPE is `name PUBLIC "id" "uri"` or `name SYSTEM "uri"` and nothing more: no
-/// internal subset, so nothing it could define.
+/// Whether a DOCTYPE is `name PUBLIC "id" "uri"` or `name SYSTEM "uri"` and nothing more. Without an
+/// internal subset it defines nothing.
 fn names_external_definition(doctype: &str) -> bool {
     fn literal(text: &str) -> Option<&str> {
         let text = text.trim_ascii_start();
@@ -234,10 +234,10 @@ fn names_external_definition(doctype: &str) -> bool {
     rest.is_some_and(|rest| rest.trim_ascii().is_empty())
 }
 
-/// The state of a pass.
+/// The state while a document is read.
 struct Walk<'v, V> {
     visitor: &'v mut V,
-    /// The elements that are open, the root first.
+    /// The open elements, the root first.
     names: SmallVec<[Name; 8]>,
     bindings: Bindings,
     /// Text since the last tag.
@@ -341,7 +341,7 @@ struct Bindings(SmallVec<[Binding; 4]>);
 struct Binding {
     prefix: Box<str>,
     space: Space,
-    /// How many elements are around the one that declares it.
+    /// The number of elements around the one that declares it.
     depth: usize,
 }
 
@@ -358,7 +358,7 @@ impl Bindings {
         Ok(())
     }
 
-    /// An undeclared prefix is a namespace that is not ours: what wears it is passed over.
+    /// An undeclared prefix counts as an unknown namespace: its elements are ignored.
     fn space(&self, prefix: &str) -> Space {
         let binding = self
             .0

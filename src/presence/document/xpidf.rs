@@ -1,9 +1,8 @@
-//! `application/xpidf+xml` (W:B1.14, B2.11, C2.2, C2.6): what presence was before PIDF, for old
-//! Polycom phones and who followed MSN.
+//! `application/xpidf+xml` (W:B1.14, B2.11, C2.2, C2.6): the format before PIDF, for old Polycom
+//! phones and for clients in the style of MSN.
 //!
-//! It is a document without a namespace, with a DOCTYPE that is written because those phones expect
-//! it, and passed over when read. What it can say is a status of three words and a second one of
-//! seven.
+//! It has no namespace, and a DOCTYPE that is written because those phones expect it, and ignored when
+//! read. It can express a status of three words and a second status of seven.
 
 use crate::presence::Aor;
 use crate::presence::Composed;
@@ -22,9 +21,9 @@ use crate::presence::source::RichPresence;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/xpidf+xml";
 
-/// Addresses that are read; the others are passed over.
+/// Addresses that are read; further ones are ignored.
 const ADDRESSES_MAX: usize = 64;
-/// Characters of a note; what is more is cut.
+/// Characters of a note; a longer one is cut.
 const NOTE_CHARS_MAX: usize = 1024;
 
 /// Appends everything up to and including the presentity. `entity` is a URI, not yet XML-escaped.
@@ -50,7 +49,7 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
     out.extend_from_slice(b"\"/>\n</address>\n</atom>\n</presence>\n");
 }
 
-/// `status` and `msnsubstatus`. A call on hold is `closed`, for that makes the lamp blink
+/// `status` and `msnsubstatus`. A call on hold is `closed`, which makes the lamp blink
 /// (W:C2.6).
 fn status(composed: &Composed) -> (&'static str, &'static str) {
     let call = composed.calls.first();
@@ -83,7 +82,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
 struct Reading {
     entity: Option<Box<str>>,
     addresses: usize,
-    /// `msnsubstatus` of the address that is being read says what the user does.
+    /// Takes the `msnsubstatus` of the address that is being read.
     has_substatus: bool,
     is_in_use: bool,
     statement: RichPresence,
@@ -157,7 +156,7 @@ impl Reading {
             "closed" => false,
             _ => return,
         };
-        // Open iff any address is.
+        // Open if any address is open.
         self.statement.open = Some(open || self.statement.open == Some(true));
     }
 

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-/// Bounds on a subscription's life.
+/// Bounds on the expiry of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpiryLimits {
-    /// Shorter (and not 0) is 423.
+    /// A shorter one, unless 0, is refused with 423.
     pub min: Duration,
-    /// Longer is shortened silently.
+    /// A longer one is shortened silently.
     pub max: Duration,
 }
 
-/// 423: the shortest expiry we take.
+/// 423, with the shortest expiry that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooBrief(pub Duration);
 
 impl ExpiryLimits {
-    /// What is granted for `requested` seconds (None: no Expires header): never more than asked,
-    /// never 423 for 0 or for an hour and more (W:A1.12-A1.14).
+    /// The expiry granted for `requested` seconds (None without an Expires header): never more than
+    /// requested, and never 423 for 0 or for an hour and more (W:A1.12-A1.14).
     pub fn grant(&self, requested: Option<u32>, default: Duration) -> Result<Duration, TooBrief> {
-        /// Asked for as long as this, a subscription is never too brief (RFC 6665 §4.2.1.1).
+        /// A subscription for this long is never too brief (RFC 6665 §4.2.1.1).
         const NEVER_TOO_BRIEF: Duration = Duration::from_secs(3600);
         let Some(seconds) = requested else {
             return Ok(default.min(self.max));

@@ -26,7 +26,7 @@ pub enum Package {
 }
 
 impl Package {
-    /// All of them, in the order of Allow-Events.
+    /// All packages, in the order of Allow-Events.
     pub const ALL: [Self; 9] = [
         Self::Dialog,
         Self::Presence,
@@ -39,7 +39,7 @@ impl Package {
         Self::LineSeize,
     ];
 
-    /// The package a token names, without case (W:A1.8).
+    /// The package that a token names, whatever its case (W:A1.8).
     #[must_use]
     pub fn from_token(token: &[u8]) -> Option<Self> {
         Self::ALL
@@ -63,7 +63,7 @@ impl Package {
         }
     }
 
-    /// Granted when the SUBSCRIBE names no Expires (W:B2.1, B3.1, B4.1, B7.1, B7.4, C10.1-2).
+    /// The expiry granted to a SUBSCRIBE without Expires (W:B2.1, B3.1, B4.1, B7.1, B7.4, C10.1-2).
     #[must_use]
     pub const fn expires_default(self) -> Duration {
         Duration::from_secs(match self {
@@ -79,7 +79,7 @@ impl Package {
         })
     }
 
-    /// Never granted for longer, whatever the domain allows (W:C10.1, C10.2).
+    /// The longest expiry that is granted, whatever the domain allows (W:C10.1, C10.2).
     #[must_use]
     pub const fn expires_max(self) -> Option<Duration> {
         match self {
@@ -95,9 +95,9 @@ impl Package {
         }
     }
 
-    /// Whether a list can be watched in it (RFC 4662 §3): its state is a document, and about one
-    /// presentity. A feature to switch and a line to seize are one phone's, the appearances of a line
-    /// stand in a header that no part has, and watchers are told to the watched alone.
+    /// Whether a list can be subscribed to with it (RFC 4662 §3): its state is a document about one
+    /// presentity. Features and a seized line belong to one phone, the appearances of a line stand in a
+    /// header that no body part has, and watchers are reported to their presentity alone.
     #[must_use]
     pub const fn is_for_lists(self) -> bool {
         match self {
@@ -111,7 +111,7 @@ impl Package {
         }
     }
 
-    /// The package whose watchers this one tells of (RFC 3857); None for all but `winfo`.
+    /// The package whose watchers this one reports (RFC 3857); None for all but `winfo`.
     #[must_use]
     pub const fn of_watchers(self) -> Option<Self> {
         match self {
@@ -127,7 +127,7 @@ impl Package {
         }
     }
 
-    /// The least time between two NOTIFYs of changes, whatever was asked for (RFC 3842 §3.9,
+    /// The shortest time between two NOTIFYs of changes, whatever rate the watcher asked for (RFC 3842 §3.9,
     /// RFC 3680 §4.9, RFC 3857 §4.7; W:B7.1, B7.4, B4.4).
     #[must_use]
     pub const fn notify_gap(self) -> Option<Duration> {
@@ -148,7 +148,7 @@ mod tests {
     use super::Package;
 
     #[test]
-    fn a_package_is_named_without_case() {
+    fn a_package_is_named_in_any_case() {
         assert_eq!(Package::from_token(b"DIALOG"), Some(Package::Dialog));
         assert_eq!(Package::from_token(b"presence"), Some(Package::Presence));
         assert_eq!(Package::from_token(b"presence.winfo.winfo"), None);

@@ -3,13 +3,13 @@
 /// Why a subscription ended (RFC 6665 §4.1.3; W:A3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Termination {
-    /// We shut down or move: resubscribe now.
+    /// The server shuts down or moves: the watcher should resubscribe at once.
     Deactivated,
-    /// It ran out, or was ended by the subscriber.
+    /// It expired, or its watcher ended it.
     Timeout,
-    /// Policy does not allow it any more.
+    /// A policy no longer allows it.
     Rejected,
-    /// The presentity is gone.
+    /// The presentity no longer exists.
     NoResource,
 }
 

@@ -1,48 +1,48 @@
-//! Who watches a presentity, as its `winfo` packages tell (RFC 3857, 3858; W:B4).
+//! The watchers of a presentity, as its `winfo` packages report them (RFC 3857, 3858; W:B4).
 
-/// How a watcher's subscription stands (RFC 3857 §4.7.1).
+/// How a watcher's subscription stands (RFC 3857 §4.7.1). The numbers go into entity tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatcherStatus {
-    /// Nobody has decided yet.
-    Pending,
-    /// It is told the state.
-    Active,
-    /// It ended before anybody decided.
-    Waiting,
-    /// It is over.
-    Terminated,
+    /// No policy has decided yet.
+    Pending = 0,
+    /// It is notified of the state.
+    Active = 1,
+    /// It ended while pending.
+    Waiting = 2,
+    /// It ended.
+    Terminated = 3,
 }
 
-/// What brought it there (RFC 3857 §4.7.1).
+/// What caused that status (RFC 3857 §4.7.1). The numbers go into entity tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatcherEvent {
-    /// Its SUBSCRIBE.
-    Subscribe,
-    /// Policy.
-    Approved,
+    /// A SUBSCRIBE.
+    Subscribe = 0,
+    /// A policy allowed it.
+    Approved = 1,
     /// It may subscribe again at once.
-    Deactivated,
-    /// Policy.
-    Rejected,
+    Deactivated = 2,
+    /// A policy refused it.
+    Rejected = 3,
     /// It was not refreshed.
-    Timeout,
-    /// Nobody decided in time.
-    GiveUp,
-    /// The presentity is gone.
-    NoResource,
+    Timeout = 4,
+    /// It was pending for too long.
+    GiveUp = 5,
+    /// The presentity no longer exists.
+    NoResource = 6,
 }
 
-/// One watcher.
+/// One watcher: the `watcher` element of RFC 3858.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WatcherInfo {
-    /// Names the subscription, the same for its life.
+    /// Names the subscription for as long as it lives.
     pub id: u64,
-    /// How it stands.
+    /// Its status.
     pub status: WatcherStatus,
-    /// Why.
+    /// What caused the status.
     pub event: WatcherEvent,
-    /// Who it is.
+    /// Its URI.
     pub uri: Box<str>,
-    /// The name to show; None when unknown.
+    /// Its display name; None if unknown.
     pub display: Option<Box<str>>,
 }

@@ -5,50 +5,49 @@ use crate::presence::policy::Handling;
 use crate::presence::policy::Privacy;
 
 /// One rule of a presentity's own document (RFC 4745 §7, RFC 5025), as far as we act on it. Every
-/// condition must hold; of all the rules that match, the most generous word counts.
+/// condition must hold; of all the rules that match, the most generous value counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedRule {
-    /// The watchers it is about: one of these must match. An empty list matches nobody.
+    /// The watchers it is about: one of these must match. An empty list matches no watcher.
     pub identities: Vec<IdentityCondition>,
-    /// What becomes of the subscription.
+    /// How the subscription is handled.
     pub handling: Handling,
-    /// How much of the calls is shown; None when the rule grants nothing of its own.
+    /// How much of the calls is shown; None if the rule grants none.
     pub privacy: Option<Privacy>,
-    /// From when on it holds, in seconds since 1970 UTC. A rule of several intervals is several
+    /// When it becomes valid, in seconds since 1970 UTC. A rule with several intervals becomes several
     /// rules.
     pub valid_from: Option<u64>,
-    /// When it ceases to hold.
+    /// When it ceases to be valid.
     pub valid_until: Option<u64>,
 }
 
-/// A condition on who watches (RFC 4745 §7.1).
+/// A condition on the watcher (RFC 4745 §7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityCondition {
-    /// Him.
+    /// This watcher.
     One(Aor),
-    /// Everybody who proved who he is.
+    /// Every authenticated watcher.
     Many {
-        /// Of that domain alone, lower case; None for every domain.
+        /// Only of this domain, in lower case; None for every domain.
         domain: Option<Box<str>>,
-        /// But for these.
+        /// Except these.
         except: Vec<Exception>,
     },
-    /// Everybody, known or not: the rule has no `<identity>`.
+    /// Every watcher, authenticated or not: the rule has no `<identity>`.
     Anybody,
 }
 
-/// Who is left out of [`IdentityCondition::Many`].
+/// An exception from [`IdentityCondition::Many`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exception {
-    /// Him.
+    /// This watcher.
     One(Aor),
-    /// Everybody of that domain, lower case.
+    /// Every watcher of this domain, in lower case.
     Domain(Box<str>),
 }
 
 impl ImportedRule {
-    /// Whether it is about a watcher (None: nobody knows who) at a time (seconds since 1970 UTC).
-    /// `is_authenticated` says whether the watcher proved who he is.
+    /// Whether the rule matches a watcher (None if unknown) at a time (seconds since 1970 UTC).
     #[must_use]
     pub fn matches(&self, watcher: Option<&Aor>, is_authenticated: bool, at: u64) -> bool {
         let is_valid = self.valid_from.is_none_or(|from| from <= at)
@@ -63,7 +62,7 @@ impl ImportedRule {
 }
 
 impl IdentityCondition {
-    /// Whether it names a watcher who proved who he is; None for one who did not.
+    /// Whether it matches an authenticated watcher; None for one that is not authenticated.
     fn matches(&self, watcher: Option<&Aor>) -> bool {
         match (self, watcher) {
             (Self::Anybody, _) => true,

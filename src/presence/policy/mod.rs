@@ -21,45 +21,45 @@ pub use rule::WatcherCondition;
 
 use crate::presence::event::Package;
 
-/// What becomes of a subscription (RFC 5025 §3.2), the weakest first.
+/// How a subscription is handled (RFC 5025 §3.2), the weakest handling first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Handling {
     /// Refused.
     Block,
-    /// It waits until somebody decides.
+    /// It stays pending until a decision is made.
     Confirm,
-    /// It is told a state that says nothing and never changes.
+    /// It is notified of a neutral state that never changes.
     PoliteBlock,
-    /// It is told the state.
+    /// It is notified of the state.
     #[default]
     Allow,
 }
 
-/// What the rules say.
+/// The outcome of the rules for one watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
-    /// What becomes of the subscription.
+    /// How the subscription is handled.
     pub handling: Handling,
-    /// How much of the calls it is shown.
+    /// How much of the calls the watcher is shown.
     pub privacy: Privacy,
-    /// Which rule said so, for `watchers`: the place in the configuration counted from 1;
-    /// [`Decision::BY_DEFAULT`], [`Decision::BY_DOCUMENT`].
+    /// Which rule decided, for `watchers`: its place in the configuration, counted from 1;
+    /// [`Decision::BY_DEFAULT`] or [`Decision::BY_DOCUMENT`].
     pub rule: u16,
 }
 
 impl Decision {
-    /// No rule spoke.
+    /// No rule matched.
     pub const BY_DEFAULT: u16 = 0;
-    /// The presentity's own document spoke ([`ImportedRule`]).
+    /// A rule of the presentity's own document matched ([`ImportedRule`]).
     pub const BY_DOCUMENT: u16 = u16::MAX;
 
-    /// All, without a rule: where the rules of each resource decide.
+    /// Everything is shown, without a rule: for a list, where the rules of each resource decide.
     pub const ALLOW: Self = Self {
         handling: Handling::Allow,
         privacy: Privacy::Pickup,
         rule: Self::BY_DEFAULT,
     };
-    /// Nothing, without a rule: nobody is there to be decided about.
+    /// Allowed, but state only, without a rule: for a resource that has no rules of its own.
     pub const STATE_ONLY: Self = Self {
         handling: Handling::Allow,
         privacy: Privacy::StateOnly,
@@ -67,8 +67,8 @@ impl Decision {
     };
 }
 
-/// Whether a package is its presentity's own affair (W:B4.4, C9): without a rule that names the
-/// package, others than itself and trusted peers are refused.
+/// Whether a package is private to its presentity (W:B4.4, C9): unless a rule names the package, only
+/// the presentity itself and trusted peers may subscribe to it.
 #[must_use]
 pub const fn is_private(package: Package) -> bool {
     match package {

@@ -7,10 +7,10 @@ pub enum Privacy {
     /// State, id and direction only.
     #[default]
     StateOnly,
-    /// And that there is a party: `sip:anonymous@anonymous.invalid`.
+    /// In addition, that there is another party: `sip:anonymous@anonymous.invalid`.
     AnonymousParty,
-    /// And who it is.
+    /// In addition, who the other party is.
     Party,
-    /// And the call's identifiers and targets: pickup is possible.
+    /// In addition, the call's identifiers and targets: pickup is possible.
     Pickup,
 }

@@ -10,52 +10,52 @@ use crate::presence::policy::Privacy;
 pub struct Policy {
     /// Its place in the configuration, from 1.
     pub number: u16,
-    /// Who watches.
+    /// The watchers that the rule is about.
     pub watcher: WatcherCondition,
-    /// Who is watched.
+    /// The presentities that the rule is about.
     pub presentity: People,
     /// The package; None for every package that is not private, see
     /// [`crate::presence::policy::is_private`].
     pub package: Option<Package>,
-    /// What becomes of the subscription.
+    /// How the subscription is handled.
     pub handling: Handling,
-    /// How much of the calls is shown; None for what would be shown without this rule.
+    /// How much of the calls is shown; None for as much as without this rule.
     pub privacy: Option<Privacy>,
-    /// The rule in a few words, for `watchers`.
+    /// The rule in a few words, for the command `watchers`.
     pub text: Box<str>,
 }
 
-/// A condition on who watches.
+/// A condition on the watcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatcherCondition {
-    /// The presentity itself. No other condition but its very name matches it.
+    /// The presentity itself, which otherwise only a condition with its exact name matches.
     Myself,
-    /// They share a group.
+    /// Watcher and presentity share a group.
     SameGroup,
-    /// They share a domain.
+    /// Watcher and presentity share a domain.
     SameDomain,
-    /// The presentity has the watcher in a list of its own, or lets it in by a rule of its own that
-    /// names it.
+    /// The watcher is in a list that the presentity owns, or an imported rule of the presentity
+    /// allows the watcher by name.
     Listed,
     /// A peer whose address is trusted.
     Trusted,
-    /// One of these.
+    /// A watcher among these people.
     People(People),
 }
 
-/// Some people of a domain, or of all.
+/// Some users of a domain, or every user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum People {
-    /// Everybody.
+    /// Every user.
     Everybody,
     /// The members of a group of the rule's domain.
     Group(Box<str>),
-    /// One, or those whose names begin alike.
+    /// One user, or all whose names begin alike.
     Named(Pattern),
 }
 
-/// `100@abc.com`, `7*@abc.com`, `*@abc.com`: a star at the end of the user stands for any rest. Any
-/// other star is a letter, as in `*71`.
+/// `100@abc.com`, `7*@abc.com`, `*@abc.com`: a star at the end of the user matches any rest. Any other
+/// star is an ordinary character, as in `*71`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// The user, or how it begins.
@@ -78,7 +78,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it names him.
+    /// Whether it matches `aor`.
     #[must_use]
     pub fn matches(&self, aor: &Aor) -> bool {
         let user = aor.user();
@@ -90,7 +90,7 @@ impl Pattern {
         is_user && aor.domain() == &*self.domain
     }
 
-    /// Whether it names him and nobody else.
+    /// Whether it matches `aor` alone.
     #[must_use]
     pub fn is_only(&self, aor: &Aor) -> bool {
         !self.is_prefix && self.matches(aor)

@@ -13,7 +13,7 @@ use crate::presence::presentity::publishing::Holding;
 use crate::presence::presentity::statements::CallStatement;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::Registration;
-use crate::presence::registration::Teller;
+use crate::presence::registration::Reporter;
 use crate::presence::source::CallSource;
 use crate::presence::source::ForwardKind;
 use crate::presence::source::Source;
@@ -27,14 +27,14 @@ pub struct Explained {
     pub asserts: Assertion,
     /// When it first asserted this.
     pub since: Instant,
-    /// When the contribution expires; None when it stands until its source replaces it.
+    /// When the contribution expires; None if it stands until its source replaces it.
     pub until: Option<Instant>,
-    /// Whether the composed state follows it.
+    /// Whether it decides the composed state.
     pub decides: bool,
 }
 
 impl Presentity {
-    /// The alternative number in the account, which nobody says but which counts.
+    /// The alternative number in the account: no source states it, but it counts.
     pub(super) fn explain_account(&self) -> Option<Explained> {
         let number = self.rules.alternative.as_ref()?;
         Some(Explained {
@@ -53,9 +53,9 @@ impl Entity {
             Package::Presence => Source::Client(self.entity_tag),
             _ => Source::Publish(self.entity_tag),
         };
-        let told = || {
+        let reported = || {
             let registrations = presentity.statements.registrations.iter();
-            registrations.filter(|one| one.teller == Teller::Publication(self.number))
+            registrations.filter(|one| one.reporter == Reporter::Publication(self.number))
         };
         let asserts = match &self.holding {
             Holding::Declaration(declaration) => Assertion::Presence(declaration.into()),
@@ -66,12 +66,12 @@ impl Entity {
                 Assertion::Calls(own.map(|leg| (&*leg.call).into()).collect())
             }
             Holding::Contacts => {
-                Assertion::Contacts(told().map(|one| one.contact.uri.clone()).collect())
+                Assertion::Contacts(reported().map(|one| one.contact.uri.clone()).collect())
             }
         };
         let decides = match presentity.verdict.decider {
             Contributor::Publication(number) => number == self.number,
-            Contributor::Contact(id) => told().any(|one| one.contact.id == id),
+            Contributor::Contact(id) => reported().any(|one| one.contact.id == id),
             _ => false,
         };
         Explained {
@@ -174,9 +174,9 @@ impl CallStatement {
     }
 }
 
-/// One that a REGISTER told; those of a publication are explained with it.
+/// A contact that a REGISTER reported. Those of a publication are explained with the publication.
 fn explain_registration(registration: &Registration, verdict: &Verdict) -> Option<Explained> {
-    (registration.teller == Teller::Register).then(|| Explained {
+    (registration.reporter == Reporter::Register).then(|| Explained {
         source: Source::Register(registration.contact.uri.clone()),
         asserts: Assertion::Registered,
         since: registration.since,

@@ -1,13 +1,12 @@
-//! A presentity: every contribution to it, in one order, and the state they add up to.
+//! A presentity: every contribution to it, in one order, and the state composed of them.
 //!
-//! Invariants: a terminated leg is never overtaken by an older `early` (tombstones, 32 s); a forked
-//! loser never clears the winner; a contribution past its expiry is gone; a full document ends only
-//! its own publication's legs (W:B3.14).
+//! Invariants: a terminated leg is never overtaken by an older `early` (tombstones, 32 s); the loser of
+//! a fork never clears the winner; an expired contribution does not count; a full document ends only
+//! the legs of its own publication (W:B3.14).
 //!
 //! The state is changed by the `apply*` calls, [`Presentity::set_rules`] and
-//! [`Presentity::expire`]; each first drops what is past its time, and returns whether the composed
-//! state changed. Nothing here depends on the order of a hash map: the same calls give the same
-//! state.
+//! [`Presentity::expire`]; each first drops expired contributions, and returns whether the composed
+//! state changed. Nothing here depends on the order of a hash map: equal calls give equal states.
 
 mod assertion;
 mod explain;
@@ -52,29 +51,29 @@ use crate::presence::registration::Sequence;
 use crate::presence::source::Messages;
 use crate::presence::source::StateUpdate;
 
-/// A publication and a registration outlive their expiry by this, because a refresh may be under
-/// way (W:B1.9).
+/// How long a publication or registration outlives its expiry, because a refresh may be under way
+/// (W:B1.9).
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Why a user is offline of whom sources speak, but only of such things as a mailbox.
+/// Why a user is offline although there are contributions: none is about calls or availability.
 const SILENT_RULE: &str = "no source speaks of calls or availability";
 
-/// The state of all of whom nothing is known: most who are watched when a server starts. Their
-/// first state takes room of its own.
+/// The state of a user about whom nothing is known, as most are when a server starts. It is shared
+/// until the first change.
 static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
 
-/// One watched party. Owned by one shard.
+/// One presentity. Owned by one shard.
 #[derive(Debug)]
 pub struct Presentity {
-    /// What watchers are told.
+    /// The state that watchers are notified of.
     composed: Arc<Composed>,
-    /// The state before, kept for its room: as soon as no watcher's shard holds it any more, the
-    /// next state is composed in it. So a lamp that goes on and off allocates nothing.
+    /// The state before, kept for its memory: once no shard holds it any more, the next state is
+    /// composed in it. So a lamp that goes on and off allocates nothing.
     spare: Arc<Composed>,
     verdict: Verdict,
-    /// Since when something was dropped without being composed.
+    /// Since when the composed state lags behind: something expired and was not composed yet.
     stale_since: Option<Instant>,
-    /// The part of the state that seldom changes, and whether it may have.
+    /// The part of the state that seldom changes, and whether it may have changed.
     extras: Arc<Extras>,
     extras_are_stale: bool,
 
@@ -86,10 +85,11 @@ pub struct Presentity {
     publications: Vec<Entity>,
     calls: CallSet,
     statements: Statements,
-    /// Whether a source has ever spoken of its calls, if only to say that there is none. Most do so
-    /// only while there is one; a user must not seem to leave whenever a call ends.
+    /// Whether a source has ever reported its calls, even if it reported none. Most sources report only
+    /// while there is a call; a user must not seem to leave whenever a call ends.
     is_known_by_calls: bool,
-    /// The number of the next publication. An entity tag changes with every PUBLISH, this does not.
+    /// The number of the next publication. A publication keeps its number for life, while its entity
+    /// tag changes with every PUBLISH.
     publication_next: u64,
 }
 
@@ -114,13 +114,13 @@ impl Default for Presentity {
 }
 
 impl Presentity {
-    /// The state all sources add up to.
+    /// The state composed of all contributions.
     #[must_use]
     pub fn composed(&self) -> &Arc<Composed> {
         &self.composed
     }
 
-    /// The rules by which it is composed from now on. Returns whether the composed state changed.
+    /// Sets the rules of composition from now on. Returns whether the composed state changed.
     pub fn set_rules(&mut self, rules: Arc<Rules>, now: Instant) -> bool {
         self.drop_expired(now);
         if self.rules != rules {
@@ -131,11 +131,11 @@ impl Presentity {
         (self.extras_are_stale || self.stale_since.is_some()) && self.recompose()
     }
 
-    /// A statement of a source with one voice: its last word counts. Returns whether the composed
-    /// state changed.
+    /// Applies an update of a source; it replaces the earlier update of that source. Returns whether
+    /// the composed state changed.
     ///
-    /// Watchers see a digest of a call's `id`; where the number is private, the `id` must not be
-    /// made of it (W:D1.4).
+    /// Watchers see a digest of the `id` of a call. If the number is private, the `id` must not be made
+    /// of it (W:D1.4).
     pub fn apply(&mut self, said: StateUpdate, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, StateUpdate::Call { .. } | StateUpdate::Note(_));
@@ -147,11 +147,11 @@ impl Presentity {
         self.recompose()
     }
 
-    /// Does what a REGISTER asks for where we are the registrar; at most `room` contacts more may
-    /// come. Returns whether the composed state changed.
+    /// Applies a REGISTER where we are the registrar; at most `room` contacts may be added. Returns
+    /// whether the composed state changed.
     ///
     /// # Errors
-    /// Nothing changed, for that reason.
+    /// Why the REGISTER changed nothing.
     pub fn bind(
         &mut self,
         change: BindingChange,
@@ -166,7 +166,7 @@ impl Presentity {
         Ok(self.recompose())
     }
 
-    /// The contacts that the user's phones have bound, with the time that is left to each.
+    /// The contacts that the user's phones have bound, each with the time it has left.
     #[must_use]
     pub fn bindings(&self, now: Instant) -> Vec<Binding> {
         self.statements.registrations.bindings(now)
@@ -178,14 +178,13 @@ impl Presentity {
         self.statements.registrations.len()
     }
 
-    /// Drops what is past its time. Returns whether the composed state changed.
+    /// Drops expired contributions. Returns whether the composed state changed.
     pub fn expire(&mut self, now: Instant) -> bool {
         self.drop_expired(now);
         self.stale_since.is_some() && self.recompose()
     }
 
-    /// When [`Self::expire`] has something to do next. Tombstones count: they too are forgotten in
-    /// time.
+    /// When [`Self::expire`] has something to do next. Tombstones count, because they expire as well.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
         let publications = self.publications.iter().map(Entity::end);
@@ -196,28 +195,28 @@ impl Presentity {
             .min()
     }
 
-    /// Whether nothing is known any more, so that the presentity can be forgotten when nobody
-    /// watches. While a tombstone stands, something is known; and of whom a registrar has spoken,
-    /// it is known for good that he is expected to register.
+    /// Whether nothing is known, so that the presentity can be forgotten while it has no watcher. A
+    /// tombstone counts as knowledge. If a registrar has ever reported on the user, it is known for
+    /// good that the user is expected to register.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        !self.is_spoken_of() && self.calls.is_empty()
+        !self.has_contribution() && self.calls.is_empty()
     }
 
-    /// Whether its calls were ever reported: that is remembered as long as there is room.
+    /// Whether its calls were ever reported. That is remembered while there is memory.
     #[must_use]
     pub fn is_known_by_calls(&self) -> bool {
         self.is_known_by_calls
     }
 
-    /// Whether it belongs into a roster of all that there is (W:D4.3): a park orbit while something
-    /// is parked in it (W:D4.5), anybody else as long as any source speaks of him.
+    /// Whether it belongs into the roster of a whole domain (W:D4.3): a park orbit while a call is
+    /// parked in it (W:D4.5), any other user while there is a contribution.
     #[must_use]
     pub fn is_present(&self) -> bool {
         if self.rules.is_orbit {
             !self.composed.calls.is_empty()
         } else {
-            self.is_spoken_of()
+            self.has_contribution()
         }
     }
 
@@ -239,14 +238,14 @@ impl Presentity {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         let is_silent = self.verdict == Verdict::default();
-        if is_silent && self.is_spoken_of() {
+        if is_silent && self.has_contribution() {
             SILENT_RULE
         } else {
             self.verdict.rule
         }
     }
 
-    fn is_spoken_of(&self) -> bool {
+    fn has_contribution(&self) -> bool {
         !self.publications.is_empty() || !self.statements.are_blank()
     }
 
@@ -256,8 +255,7 @@ impl Presentity {
         }
         let calls = &mut self.calls;
         let registrations = &mut self.statements.registrations;
-        // Legs first: one that nobody restated is no leg its publication could leave a tombstone
-        // of.
+        // Legs first: a leg that expired before its publication leaves no tombstone.
         calls.expire(now);
         self.publications.retain(|entity| {
             let lives = now < entity.end();
@@ -313,7 +311,7 @@ impl Presentity {
         changed
     }
 
-    /// Who speaks of calls, if only of none.
+    /// The source that reports calls, even if it reports none.
     fn call_source(&self) -> Option<Contributor> {
         let by_publication = || {
             let mut publications = self.publications.iter();
@@ -324,8 +322,8 @@ impl Presentity {
         first.or_else(by_publication)
     }
 
-    /// Where else the user is to be had, and who says so: a client before the account, for it knows
-    /// better.
+    /// The alternative number of the user, and its source: a client takes precedence over the account,
+    /// because it knows better.
     fn alternative(&self) -> Option<(Contributor, &str)> {
         let mut declared = declarations(&self.statements, &self.publications)
             .filter_map(|(by, said)| Some((by, said.alternative.as_deref()?)));
@@ -335,7 +333,7 @@ impl Presentity {
         })
     }
 
-    /// What waits in the mailbox: the newest word, the operator's among equals.
+    /// The mailbox: the newest statement, the operator's among equals.
     fn messages(&self) -> Option<&Messages> {
         let published = self
             .publications
@@ -366,14 +364,14 @@ impl Presentity {
     }
 }
 
-/// The publications in which an exchange speaks of calls. In the style of W:D3 no phone is heard
-/// beside it (W:D3.18).
+/// The publications in which a PBX reports calls. In the style of W:D3 they replace the reports of
+/// phones (W:D3.18).
 fn feeders(publications: &[Entity]) -> impl Iterator<Item = &Entity> + Clone {
-    let is_it = |entity: &&Entity| entity.is_feeder && entity.package == Package::Dialog;
-    publications.iter().filter(is_it)
+    let is_feed = |entity: &&Entity| entity.is_feeder && entity.package == Package::Dialog;
+    publications.iter().filter(is_feed)
 }
 
-/// What the operator and the clients declare.
+/// The declarations of the operator and the clients.
 fn declarations<'a>(
     statements: &'a Statements,
     publications: &'a [Entity],

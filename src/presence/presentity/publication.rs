@@ -1,4 +1,4 @@
-//! A PUBLISH as the domain sees it: what was sent, what is granted, why it is refused (RFC 3903 §6;
+//! A PUBLISH as the domain sees it: its content, what is granted, why it is refused (RFC 3903 §6;
 //! W:B1).
 
 use std::time::Duration;
@@ -9,38 +9,38 @@ use crate::presence::document::DocumentFault;
 use crate::presence::event::Package;
 use crate::presence::source::EntityTag;
 
-/// What SIP-If-Match says.
+/// The condition of a PUBLISH: its SIP-If-Match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// No SIP-If-Match: an initial publication.
     None,
-    /// One token that looks like ours.
+    /// A tag in the form of ours.
     Matches(EntityTag),
-    /// One token that cannot be ours: 412 (W:E3.20).
+    /// A tag that cannot be one of ours: 412 (W:E3.20).
     Foreign,
 }
 
-/// A PUBLISH, its body already read.
+/// A PUBLISH whose body is already read.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// One of those that are published: `presence`, `dialog`, `message-summary`, `reg`.
+    /// A package that can be published: `presence`, `dialog`, `message-summary` or `reg`.
     pub package: Package,
     /// The condition.
     pub condition: Condition,
-    /// Expires in seconds; None when absent.
+    /// Expires in seconds; None if absent.
     pub expires: Option<u32>,
-    /// The body; None when there was none. A fault is answered only when the condition holds (order
-    /// of RFC 3903 §6).
+    /// The body; None if there was none. A fault in it is reported only if the condition holds (the
+    /// order of RFC 3903 §6).
     pub document: Option<Result<Document, DocumentFault>>,
-    /// Who publishes: equal for two of one publisher and presentity (W:B1.12).
+    /// The publisher, as a hash: equal for two PUBLISHes of one publisher for one presentity (W:B1.12).
     pub publisher: u64,
-    /// Whether that is one who speaks for everybody of the domain, as an exchange does (W:B1.3).
+    /// Whether the publisher may publish for every user of the domain, as a PBX does (W:B1.3).
     pub is_feeder: bool,
 }
 
 impl Publication {
-    /// Whether it only says that calls are over: every dialog of its document is terminated, or
-    /// there is none. Such news is never too brief (W:B1.5).
+    /// Whether it only ends calls: every dialog of its document is terminated, or there is none. Such
+    /// a publication is never too brief (W:B1.5).
     #[must_use]
     pub fn ends_calls(&self) -> bool {
         match &self.document {
@@ -52,22 +52,23 @@ impl Publication {
     }
 }
 
-/// Bounds on what is granted.
+/// Bounds on publications.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicationLimits {
-    /// Shorter (and not 0) is 423, unless it ends something; see [`Publication::ends_calls`].
+    /// A shorter expiry, unless 0, is refused with 423, unless it only ends calls; see
+    /// [`Publication::ends_calls`].
     pub expires_min: Duration,
-    /// Longer is shortened silently.
+    /// A longer expiry is shortened silently.
     pub expires_max: Duration,
-    /// Granted when the request names none (3600 s).
+    /// Granted if the request names none (3600 s).
     pub expires_default: Duration,
-    /// Publications of one presentity; one more is refused.
+    /// Publications of one presentity; one more is refused with 503.
     pub publications_max: usize,
     /// Call legs of one presentity (W:E4.7).
     pub calls_max: usize,
 }
 
-/// What the 200 says.
+/// The content of the 200 to a PUBLISH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
     /// SIP-ETag.
@@ -87,6 +88,6 @@ pub enum PublishRefused {
     NoBody,
     /// 400 or 415
     Document(DocumentFault),
-    /// 503: the presentity has all the publications it may have
+    /// 503: the presentity has as many publications as it may have
     TooMany,
 }

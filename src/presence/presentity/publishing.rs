@@ -1,4 +1,4 @@
-//! Publications: what a PUBLISH does to those that are held (RFC 3903 §6; W:B1).
+//! Publishing: what a PUBLISH does to the publications of a presentity (RFC 3903 §6; W:B1).
 
 use std::time::Duration;
 use std::time::Instant;
@@ -20,32 +20,32 @@ use crate::presence::registration::ContactEnd;
 use crate::presence::source::EntityTag;
 use crate::presence::source::Messages;
 
-/// A publication that is held: the event state of RFC 3903 §3.
+/// A stored publication: the event state of RFC 3903 §3.
 #[derive(Debug)]
 pub(super) struct Entity {
     pub(super) number: u64,
     pub(super) package: Package,
     pub(super) entity_tag: EntityTag,
     pub(super) publisher: u64,
-    /// Whether it is an exchange's.
+    /// Whether its publisher is a PBX.
     pub(super) is_feeder: bool,
-    /// When its last body came.
+    /// When its last body was received.
     pub(super) since: Instant,
-    /// When what was granted ends, without the grace.
+    /// When the granted expiry ends, without the grace.
     pub(super) until: Instant,
     pub(super) holding: Holding,
 }
 
-/// What a publication says, as far as it is kept with it.
+/// The content of a publication, as far as it is stored with it.
 #[derive(Debug)]
 pub(super) enum Holding {
-    /// Legs, which are in the call set.
+    /// Legs, which are stored in the call set.
     Legs,
-    /// A client's word.
+    /// The declaration of a client.
     Declaration(Declaration),
     /// A mailbox.
     Messages(Messages),
-    /// Contacts, which are among the registrations.
+    /// Contacts, which are stored among the registrations.
     Contacts,
 }
 
@@ -58,12 +58,12 @@ impl Entity {
         }
     }
 
-    /// When it is gone.
+    /// When it is removed.
     pub(super) fn end(&self) -> Instant {
         self.until + GRACE
     }
 
-    /// What it declares, when it is of the presence package.
+    /// Its declaration, if it is of the presence package.
     pub(super) fn declaration(&self) -> Option<&Declaration> {
         match &self.holding {
             Holding::Declaration(declaration) => Some(declaration),
@@ -71,7 +71,7 @@ impl Entity {
         }
     }
 
-    /// What it says of the mailbox, when it is of the message-summary package.
+    /// Its mailbox, if it is of the message-summary package.
     pub(super) fn messages(&self) -> Option<&Messages> {
         match &self.holding {
             Holding::Messages(messages) => Some(messages),
@@ -82,25 +82,24 @@ impl Entity {
 
 /// What a PUBLISH does (RFC 3903 §4.1).
 enum Operation {
-    /// Nothing is stored: an initial one that expires at once (W:B1.7). The ends of calls it tells
-    /// are true nevertheless.
+    /// Nothing is stored: an initial publication that expires at once (W:B1.7). It may still end calls.
     Pass(Document),
     /// A new publication.
     Initial(Document),
-    /// Publication `index` says something else.
+    /// Publication `index` gets a new body.
     Modify(usize, Document),
-    /// Publication `index` lives longer.
+    /// Publication `index` gets a new expiry.
     Refresh(usize),
     /// Publication `index` is withdrawn.
     Remove(usize),
 }
 
 impl Presentity {
-    /// A PUBLISH (RFC 3903 §6; W:B1). `fresh` becomes the entity tag on success. Answers what goes
-    /// into the 200, and whether the composed state changed.
+    /// Applies a PUBLISH (RFC 3903 §6; W:B1). `fresh` becomes the entity tag on success. Returns the
+    /// content of the 200, and whether the composed state changed.
     ///
-    /// A refused one changes nothing. (What was past its time when it came is left to
-    /// [`Self::expire`] to tell of, which is then due.)
+    /// A refused PUBLISH changes nothing. (Contributions that had expired are dropped; their change is
+    /// reported by [`Self::expire`], which is due then.)
     ///
     /// # Errors
     /// See [`PublishRefused`]; checked in its order.
@@ -113,7 +112,7 @@ impl Presentity {
     ) -> Result<(Published, bool), PublishRefused> {
         self.drop_expired(now);
         let index = self.matching(&publication)?;
-        let until = index.and_then(|index| Some(self.publications.get(index)?.until));
+        let until = index.map(|index| self.publications[index].until);
         let expires = grant(&publication, until, limits, now)?;
         let operation = operation(index, publication.document, publication.package, expires)?;
         let published = Published {
@@ -130,7 +129,7 @@ impl Presentity {
             until: now + expires,
             holding: Holding::Legs,
         };
-        // Only legs are not among the extras, nor can they change them.
+        // Legs are not among the extras and cannot change them.
         self.extras_are_stale |= publication.package != Package::Dialog;
         self.is_known_by_calls |= publication.package == Package::Dialog;
         match operation {
@@ -150,9 +149,9 @@ impl Presentity {
         Ok((published, self.recompose()))
     }
 
-    /// The publication that the condition names (W:B1.4).
+    /// The publication that the condition of a PUBLISH names (W:B1.4).
     fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
-        let is_it = |entity: &Entity, entity_tag| {
+        let is_named = |entity: &Entity, entity_tag| {
             entity.entity_tag == entity_tag && entity.package == publication.package
         };
         match publication.condition {
@@ -161,7 +160,7 @@ impl Presentity {
             Condition::Matches(entity_tag) => match self
                 .publications
                 .iter()
-                .position(|entity| is_it(entity, entity_tag))
+                .position(|entity| is_named(entity, entity_tag))
             {
                 Some(index) => Ok(Some(index)),
                 None => Err(PublishRefused::ConditionFailed),
@@ -169,10 +168,10 @@ impl Presentity {
         }
     }
 
-    /// Stores a new publication, which speaks from now on for those its publisher left behind. Those
-    /// of calls keep their entity tags, for an initial PUBLISH creates a state of its own (RFC 3903
-    /// §4): their publisher may still have them, as one has whose PUBLISHes crossed. They go first
-    /// when there is no room.
+    /// Stores a new publication, which takes over the content of those that its publisher left behind.
+    /// Of these, the publications of calls stay, with their entity tags: an initial PUBLISH creates a
+    /// state of its own (RFC 3903 §4), and if PUBLISHes crossed, their publisher still refreshes them.
+    /// They are removed first if there is no room.
     fn store(
         &mut self,
         mut entity: Entity,
@@ -202,12 +201,12 @@ impl Presentity {
         }
         self.publications.retain(|old| !goes(old));
         self.omit_others(&entity, &document, now);
-        self.say(&mut entity, document, limits, now);
+        self.apply_document(&mut entity, document, limits, now);
         self.publications.push(entity);
         Ok(())
     }
 
-    /// Takes what an initial publication says that is not stored: which calls are over.
+    /// Applies an initial publication that is not stored: it may only end calls.
     fn pass(
         &mut self,
         mut entity: Entity,
@@ -219,7 +218,7 @@ impl Presentity {
         self.omit_others(&entity, &document, now);
         if let Document::DialogInfo { dialogs, .. } = &mut document {
             dialogs.retain(|dialog| dialog.state == CallState::Terminated);
-            self.say(&mut entity, document, limits, now);
+            self.apply_document(&mut entity, document, limits, now);
         }
     }
 
@@ -229,7 +228,7 @@ impl Presentity {
     }
 
     /// A full document without a dialog, in an initial PUBLISH, says that its publisher knows of no
-    /// call at all.
+    /// call: its other publications are about none either.
     fn omit_others(&mut self, entity: &Entity, document: &Document, now: Instant) {
         if let Document::DialogInfo { full, dialogs, .. } = document
             && *full
@@ -239,8 +238,8 @@ impl Presentity {
         }
     }
 
-    /// Whether `old` is what the publisher of a new publication left behind when it lost its entity
-    /// tag (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
+    /// Whether the publisher of a new publication left `old` behind when it lost the entity tag of
+    /// `old` (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
     fn is_left_behind(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
         let is_same_source = old.publisher == new.publisher && old.package == new.package;
         is_same_source
@@ -254,9 +253,9 @@ impl Presentity {
             }
     }
 
-    /// Makes room by forgetting the oldest dialog publication that reports no call; its publisher
-    /// will be told 412 and publish anew. A feeder that ends every call with an initial PUBLISH
-    /// must not shut itself out.
+    /// Makes room by removing the oldest dialog publication without a call, except those in `but`; its
+    /// next refresh gets 412 and its publisher publishes anew. A feeder that ends every call with an
+    /// initial PUBLISH must not shut itself out. Returns whether there is room now.
     fn forget_idle(&mut self, but: &[u64]) -> bool {
         let is_idle = |entity: &Entity| {
             entity.package == Package::Dialog
@@ -278,29 +277,24 @@ impl Presentity {
         limits: &PublicationLimits,
         now: Instant,
     ) {
-        let Some(old) = self.publications.get(index) else {
-            return;
-        };
+        let old = &self.publications[index];
         let mut entity = Entity {
             number: old.number,
             publisher: old.publisher,
             ..renewed
         };
-        self.say(&mut entity, document, limits, now);
-        if let Some(slot) = self.publications.get_mut(index) {
-            *slot = entity;
-        }
+        self.apply_document(&mut entity, document, limits, now);
+        self.publications[index] = entity;
     }
 
     fn refresh(&mut self, index: usize, renewed: &Entity) {
-        if let Some(entity) = self.publications.get_mut(index) {
-            entity.entity_tag = renewed.entity_tag;
-            entity.until = renewed.until;
-        }
+        let entity = &mut self.publications[index];
+        entity.entity_tag = renewed.entity_tag;
+        entity.until = renewed.until;
     }
 
-    /// Takes what the body says.
-    fn say(
+    /// Applies the body of a publication.
+    fn apply_document(
         &mut self,
         entity: &mut Entity,
         document: Document,
@@ -325,8 +319,8 @@ impl Presentity {
     }
 }
 
-/// The expiry granted (W:B1.5); `until` is the end of the publication as it stands. What ends calls
-/// or shortens is never too brief: refused, it would leave a lamp on.
+/// The expiry granted (W:B1.5); `until` is the end of the publication so far. A PUBLISH that ends calls
+/// or shortens a publication is never too brief: refusing it would leave a lamp on.
 fn grant(
     publication: &Publication,
     until: Option<Instant>,
@@ -345,7 +339,7 @@ fn grant(
     Ok(requested.min(limits.expires_max))
 }
 
-/// What a PUBLISH does to the publication it names, if any (RFC 3903 §4.1; W:B1.6, B1.7).
+/// What a PUBLISH does to publication `index`, if it names one (RFC 3903 §4.1; W:B1.6, B1.7).
 fn operation(
     index: Option<usize>,
     document: Option<Result<Document, DocumentFault>>,

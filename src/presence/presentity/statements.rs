@@ -1,4 +1,4 @@
-//! What is said of a presentity otherwise than by a publication: each source's last word.
+//! The statements about a presentity that are no publications: the last update of each source.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,32 +18,32 @@ use crate::presence::source::Forward;
 use crate::presence::source::Messages;
 use crate::presence::source::StateUpdate;
 
-/// All of them.
+/// All of these statements.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     pub(super) call_state: Option<CallStatement>,
-    /// What `call_state.htm` says in place of a call: do-not-disturb, until then.
+    /// Do-not-disturb, which `call_state.htm` set in place of a call, and when it ends.
     pub(super) call_state_dnd: Option<(Stated<()>, Instant)>,
     pub(super) lamp: Option<CallStatement>,
     pub(super) do_not_disturb: Option<Stated<()>>,
-    /// At most one of each kind, in their order.
+    /// At most one of each kind, in the order of the kinds.
     pub(super) forwards: Vec<Stated<Forward>>,
     pub(super) note: Option<Stated<Arc<str>>>,
     pub(super) presence: Option<Declaration>,
     pub(super) messages: Option<Stated<Messages>>,
     pub(super) registrations: Registrations,
-    /// Those that are not idle, in the order of their index.
+    /// The appearances that are not idle, in the order of their index.
     pub(super) appearances: Vec<Stated<Appearance>>,
 }
 
-/// Something that was said, and when it was first said so.
+/// A statement, and when it was first made.
 #[derive(Debug)]
 pub(super) struct Stated<T> {
     pub(super) what: T,
     pub(super) since: Instant,
 }
 
-/// The call that a source with one voice said last.
+/// The call that a source reported last.
 #[derive(Debug)]
 pub(super) struct CallStatement {
     pub(super) call: Arc<CallDialog>,
@@ -52,7 +52,7 @@ pub(super) struct CallStatement {
 }
 
 impl Statements {
-    /// Takes what somebody says.
+    /// Applies the update of a source.
     pub(super) fn take(&mut self, said: StateUpdate, now: Instant) {
         match said {
             StateUpdate::Call {
@@ -98,7 +98,7 @@ impl Statements {
         }
     }
 
-    /// Drops what is past its time. Returns whether anything but a call went.
+    /// Drops expired statements. Returns whether anything but a call was dropped.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         for slot in [&mut self.call_state, &mut self.lamp] {
             let until = slot.as_ref().and_then(|statement| statement.until);
@@ -121,7 +121,7 @@ impl Statements {
             .min()
     }
 
-    /// Whether nothing is said, and no registrar ever spoke.
+    /// Whether there is no statement, and no registrar ever reported on the user.
     pub(super) fn are_blank(&self) -> bool {
         let Self {
             call_state,
@@ -147,7 +147,7 @@ impl Statements {
             && appearances.is_empty()
     }
 
-    /// The calls of the sources with one voice.
+    /// The call of each source that has one.
     pub(super) fn calls(&self) -> impl Iterator<Item = (Contributor, &Arc<CallDialog>)> + Clone {
         let by = [
             (CallSource::CallState, &self.call_state),
@@ -159,7 +159,7 @@ impl Statements {
         })
     }
 
-    /// What is switched on.
+    /// The features that are switched on.
     pub(super) fn features(&self) -> Features {
         let forwards = self.forwards.iter().map(|stated| stated.what.clone());
         Features {
@@ -168,7 +168,7 @@ impl Statements {
         }
     }
 
-    /// A call of the hook that rang and is answered stays the same dialog.
+    /// A call of `call_state.htm` that rang and is answered now keeps its `id` and direction.
     fn answered(&self, call: Arc<CallDialog>) -> Arc<CallDialog> {
         let before = self.call_state.as_ref().map(|statement| &statement.call);
         let rang = before
@@ -205,7 +205,7 @@ impl Statements {
     }
 }
 
-/// Puts `what` into its place of an ordered list, or clears the place.
+/// Puts `what` at its place in an ordered list, or clears that place.
 fn put<T: PartialEq>(
     list: &mut Vec<Stated<T>>,
     place: Result<usize, usize>,
@@ -224,7 +224,7 @@ fn put<T: PartialEq>(
     }
 }
 
-/// Replaces what was said, unless it is the same.
+/// Replaces a statement, unless it is equal.
 fn restate<T: PartialEq>(slot: &mut Option<Stated<T>>, what: Option<T>, now: Instant) {
     let is_same = slot.as_ref().map(|stated| &stated.what) == what.as_ref();
     if !is_same {
@@ -232,7 +232,7 @@ fn restate<T: PartialEq>(slot: &mut Option<Stated<T>>, what: Option<T>, now: Ins
     }
 }
 
-/// Replaces the call; the same again only moves its end.
+/// Replaces a call; repeating it only changes when it ends.
 fn restate_call(
     slot: &mut Option<CallStatement>,
     call: Option<Arc<CallDialog>>,
@@ -242,7 +242,7 @@ fn restate_call(
     let is_over = until.is_some_and(|until| until <= now);
     let call = call.filter(|call| call.state != CallState::Terminated && !is_over);
     *slot = call.map(|call| match slot.take() {
-        Some(same) if same.call.says_the_same(&call) => CallStatement { until, ..same },
+        Some(old) if old.call.equals_but_for_id(&call) => CallStatement { until, ..old },
         _ => CallStatement {
             call,
             since: now,

@@ -1,4 +1,4 @@
-//! What a family of User-Agents needs (W:C0-C6): how its bodies are written, how it is notified.
+//! What a family of User-Agents needs (W:C0-C6): how its bodies are written, and how it is notified.
 
 mod rendering;
 
@@ -17,34 +17,36 @@ pub struct Profile {
     pub name: Box<str>,
     /// How bodies are written.
     pub rendering: Rendering,
-    /// `dialog-info` with `state="partial"` after the first (W:B3.8).
+    /// After the first `dialog-info`, only changes, with `state="partial"` (W:B3.8).
     pub partial_dialog_info: bool,
-    /// xpidf to whoever asks for it, even when PIDF is accepted too (W:C2.2).
+    /// xpidf if Accept names it, even if Accept names PIDF as well (W:C2.2).
     pub prefers_xpidf: bool,
-    /// An empty Accept counts as none at all (W:A1.10).
+    /// An empty Accept header counts as absent (W:A1.10).
     pub empty_accept_is_absent: bool,
-    /// A list is served to it although it does not say `Supported: eventlist` (W:A1.11).
+    /// Lists are served even without `Supported: eventlist` (W:A1.11).
     pub assumes_eventlist: bool,
-    /// Octets of one NOTIFY of a list on UDP, head and all; None for as many as a datagram carries in
-    /// fragments (W:B5.10).
+    /// Octets of one NOTIFY of a list on UDP, header included; None for as many as a fragmented
+    /// datagram carries (W:B5.10).
     pub list_octets: Option<u32>,
     /// Resources in one NOTIFY's list body (W:C4.3).
     pub list_resources: Option<u16>,
-    /// Lists consolidated, always in full (W:B5.19); None for what the list says.
+    /// Lists are always written in full, one document per member (W:B5.19); None for the list's own
+    /// style.
     pub list_is_broadworks: Option<bool>,
-    /// Lists of presence as linphone alone reads them: `Event: Presence`, parts named `Content-Id`
-    /// without angle brackets, and no names in a list that came in the SUBSCRIBE (W:C6.9, G1).
+    /// Lists of presence in the form that only linphone reads: `Event: Presence`, parts with a
+    /// `Content-Id` without angle brackets, and no names in a list that came in the SUBSCRIBE (W:C6.9,
+    /// G1).
     pub linphone_lists: bool,
-    /// NOTIFYs a second in the long run; None for the server's own.
+    /// NOTIFYs per second on average; None for the server's default.
     pub notify_rate: Option<u32>,
-    /// NOTIFYs at once before that rate holds; None for the server's own (W:A3.13).
+    /// NOTIFYs in one burst, above that rate; None for the server's default (W:A3.13).
     pub notify_burst: Option<u32>,
-    /// NOTIFYs in a row that may stay unanswered (W:A3.7).
+    /// Consecutive NOTIFYs that may time out before the subscription ends (W:A3.7).
     pub strikes: Option<u8>,
-    /// Shortest expiry; None for the domain's.
+    /// Shortest expiry that is taken; None for the domain's.
     pub min_expires: Option<Duration>,
-    /// A new subscription ends the older one of the same Contact, presentity and package: it starts
-    /// anew without having ended what it had (W:A2.19).
+    /// A new subscription replaces an older one with the same Contact, presentity and package: these
+    /// phones restart without ending their subscriptions (W:A2.19).
     pub replaces_same_contact: bool,
     /// SIP-ETag in NOTIFYs (RFC 5839).
     pub entity_tags: bool,

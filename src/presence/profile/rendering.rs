@@ -2,10 +2,10 @@
 
 use crate::presence::call::CallState;
 
-/// How an idle presentity reads in `dialog-info` (W:C0.2).
+/// How `dialog-info` shows an idle presentity (W:C0.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Idle {
-    /// One dialog that is terminated.
+    /// One terminated dialog.
     #[default]
     Terminated,
     /// No dialog.
@@ -22,31 +22,31 @@ pub enum ParameterValue {
     Both,
 }
 
-/// What is shown of a user who is registered nowhere, where registrations are told (W:C0.12).
+/// How a user without a registered contact is shown, if a registrar reports on the user (W:C0.12).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Unregistered {
-    /// Idle, like everybody without a call.
+    /// Idle, like any user without a call.
     #[default]
     Idle,
-    /// A document without a dialog: the lamp goes off where idle is green.
+    /// A document without a dialog: lamps that show idle as green go off.
     Empty,
 }
 
-/// What the lamp of a user who does not want to be disturbed shows where there is no call. RFC 4235
-/// knows nothing of it, but whoever puts calls through looks at lamps alone.
+/// What a lamp shows of do-not-disturb while the user has no call. RFC 4235 does not provide for it,
+/// but a receptionist who transfers calls sees only lamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DoNotDisturbLamp {
-    /// Idle, like everybody without a call.
+    /// Idle, like any user without a call.
     #[default]
     None,
-    /// As in a call.
+    /// As if in a call.
     Confirmed,
-    /// As if it rang.
+    /// As if ringing.
     Early,
 }
 
 impl DoNotDisturbLamp {
-    /// The state of the call that is shown; None when there is none.
+    /// The state of the call that is shown; None if no call is shown.
     #[must_use]
     pub const fn state(self) -> Option<CallState> {
         match self {
@@ -57,34 +57,34 @@ impl DoNotDisturbLamp {
     }
 }
 
-/// How bodies are written for a family: part of what a shared body is cached by, so it is small and
-/// compares fast.
+/// How bodies are written for a family of User-Agents. It is part of the key of cached bodies, so it
+/// is small and compares fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rendering {
     /// See [`Idle`].
     pub idle: Idle,
-    /// Every call, not only the one a lamp should show (W:C0.3).
+    /// Show every call, not only the one that a lamp should show (W:C0.3).
     pub all_dialogs: bool,
-    /// A call the presentity makes is confirmed from its first INVITE (W:C0.4).
+    /// Show an outgoing call as confirmed from its first INVITE (W:C0.4).
     pub caller_early_is_confirmed: bool,
-    /// A second call that rings shows before the one that is answered (W:C0.3).
+    /// Show a second, ringing call before the answered one (W:C0.3).
     pub ringing_over_in_use: bool,
     /// See [`ParameterValue`].
     pub parameter_value: ParameterValue,
-    /// A call parked in an orbit blinks, for phones without a lamp for hold (W:C8.1).
+    /// Show a call parked in an orbit as ringing, for phones without a lamp for hold (W:C8.1).
     pub parked_is_early: bool,
     /// See [`Unregistered`].
     pub unregistered: Unregistered,
-    /// See [`DoNotDisturbLamp`]; None for what the domain of the user says.
+    /// See [`DoNotDisturbLamp`]; None for the setting of the user's domain.
     pub do_not_disturb: Option<DoNotDisturbLamp>,
-    /// No `(0/0)` behind message counts (W:B7.2).
+    /// Omit `(0/0)` after message counts (W:B7.2).
     pub omits_zero_urgent: bool,
-    /// The namespaces of older clients beside those in force (W:B2.9).
+    /// Also write the namespaces of older clients (W:B2.9).
     pub legacy_namespaces: bool,
 }
 
 impl Rendering {
-    /// What every phone gets unless its family needs something else (W:C0).
+    /// The default for phones without a profile (W:C0).
     pub const GENERIC: Self = Self {
         idle: Idle::Terminated,
         all_dialogs: false,

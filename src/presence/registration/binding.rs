@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// A contact that a REGISTER binds to its user for so long (RFC 3261 §10.3).
+/// A contact that a REGISTER binds to its user, and for how long (RFC 3261 §10.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// Its URI.
     pub uri: Box<str>,
-    /// How long; zero takes it away.
+    /// How long; zero removes it.
     pub expires: Duration,
-    /// The parameters that are given back, `q` and `+sip.instance`, each after a semicolon.
+    /// The parameters that the 200 repeats, `q` and `+sip.instance`, each after a semicolon.
     pub parameters: Box<str>,
 }
 
@@ -25,18 +25,18 @@ pub struct Sequence {
 /// What a REGISTER does to a user's bindings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindingChange {
-    /// Nothing: it asks which there are.
+    /// Nothing: the REGISTER asks which bindings there are.
     Query,
     /// Each of these is bound.
     Bind(Vec<Binding>),
-    /// All go.
+    /// All bindings are removed.
     Clear,
 }
 
 /// Why a REGISTER changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingRefused {
-    /// A later REGISTER of the same Call-ID has been here.
+    /// A later REGISTER with this Call-ID was taken already.
     OutOfOrder,
     /// The user would have more than [`crate::presence::registration::CONTACTS_MAX`].
     TooManyContacts,

@@ -1,15 +1,15 @@
 //! One contact, as watchers of `reg` are told of it (RFC 3680 §5.2).
 
-/// What last happened to a contact that is registered (RFC 3680 §5.2).
+/// What last happened to a registered contact (RFC 3680 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContactEvent {
     /// It is new.
     Registered,
-    /// Its life was prolonged.
+    /// Its registration was prolonged.
     Refreshed,
-    /// Its life was cut short.
+    /// Its registration was shortened.
     Shortened {
-        /// Seconds that were left to it then.
+        /// Seconds that it had left then.
         expires: u64,
     },
 }
@@ -17,11 +17,11 @@ pub enum ContactEvent {
 /// Why a contact is not registered any more (RFC 3680 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContactEnd {
-    /// Its time was over.
+    /// It expired.
     Expired,
-    /// The registrar took it away.
+    /// The registrar removed it.
     Deactivated,
-    /// The phone took it away.
+    /// The phone removed it.
     Unregistered,
     /// The user may not be registered any more.
     Rejected,
@@ -45,7 +45,7 @@ pub struct RegisteredContact {
     pub uri: Box<str>,
     /// The `id` its documents give it: stable for the life of the contact.
     pub id: u64,
-    /// The last thing that happened to it. When it ends is not told unless that was cut short:
-    /// watchers of a contact that is refreshed again and again need not hear of it again and again.
+    /// The last thing that happened to it. Its expiry is part of the event only when it was
+    /// shortened: a refresh must not notify watchers.
     pub event: ContactEvent,
 }

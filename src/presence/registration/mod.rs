@@ -16,9 +16,9 @@ pub use contact::RegisteredContact;
 
 pub(crate) use registrations::Registration;
 pub(crate) use registrations::Registrations;
-pub(crate) use registrations::Teller;
+pub(crate) use registrations::Reporter;
 
-/// Contacts of one presentity; one more is not heard of.
+/// Contacts of one presentity; one more is ignored.
 pub const CONTACTS_MAX: usize = 16;
-/// Octets of a contact's URI; whoever reads one from outside refuses a longer one.
+/// Octets of a contact's URI. Every reader of a URI from outside refuses a longer one.
 pub const URI_OCTETS_MAX: usize = 1024;

@@ -14,27 +14,27 @@ use crate::presence::registration::EndedContact;
 use crate::presence::registration::RegisteredContact;
 use crate::presence::registration::Sequence;
 
-/// Contacts of one presentity that ended and are remembered, the latest.
+/// Ended contacts of one presentity that are remembered; the latest are kept.
 const ENDED_MAX: usize = 16;
-/// How long one that ended is remembered: until the slowest watcher that answers has been told.
+/// How long an ended contact is remembered: until the slowest watcher has been notified of it.
 const ENDED_LIFE: Duration = Duration::from_secs(60);
 
-/// Who told of a contact last.
+/// Who reported a contact last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Teller {
+pub(crate) enum Reporter {
     /// A REGISTER.
     Register,
     /// A publication, by the number the presentity gave it.
     Publication(u64),
 }
 
-/// A contact and what was said of it.
+/// A contact and what is known about it.
 #[derive(Debug)]
 pub(crate) struct Registration {
     /// What watchers are told.
     pub(crate) contact: RegisteredContact,
-    /// Who told of it last.
-    pub(crate) teller: Teller,
+    /// Who reported it last.
+    pub(crate) reporter: Reporter,
     /// Since when it is registered.
     pub(crate) since: Instant,
     /// When it ends unless said again; None when only its publication ends it.
@@ -46,7 +46,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Whether a REGISTER of the same phone that came after that one, or that one itself, bound it.
+    /// Whether the REGISTER at `sequence`, or a later one of its phone, bound this contact.
     fn is_later(&self, sequence: Sequence) -> bool {
         self.sequence.is_some_and(|known| {
             known.call_id == sequence.call_id && known.number >= sequence.number
@@ -58,49 +58,50 @@ impl Registration {
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     registrations: Vec<Registration>,
-    /// Those that ended of late, the oldest first, and when.
+    /// Contacts that ended lately and when, the oldest first.
     ended: VecDeque<(Instant, EndedContact)>,
     /// The `id` of the next contact.
     id_next: u64,
-    /// When the last contact went; before, when a registrar first spoke; None when none ever did.
+    /// When the last contact ended. Before the first contact: when a registrar first reported on the
+    /// user. None if no registrar ever did.
     empty_since: Option<Instant>,
 }
 
 impl Registrations {
-    /// Those that are registered.
+    /// The registered contacts.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Registration> {
         self.registrations.iter()
     }
 
-    /// Those that ended of late, for watchers that were shown them.
+    /// Contacts that ended lately, for watchers that were shown them.
     pub(crate) fn ended(&self) -> impl Iterator<Item = &EndedContact> {
         self.ended.iter().map(|(_, contact)| contact)
     }
 
-    /// Whether a registrar has ever spoken.
+    /// Whether a registrar has ever reported on the user.
     pub(crate) fn are_known(&self) -> bool {
         self.empty_since.is_some()
     }
 
-    /// Since when a registrar that has spoken has no contact; None when it has, or never spoke.
+    /// Since when a registrar reports no contact; None while it reports one, or if none ever reported.
     pub(crate) fn empty_since(&self) -> Option<Instant> {
         self.empty_since.filter(|_| self.registrations.is_empty())
     }
 
-    /// Each of `contacts` is registered from now on for that long; zero takes it away.
+    /// Registers each of `contacts` from now on for its duration; zero removes it.
     pub(crate) fn register(&mut self, contacts: Vec<(Box<str>, Duration)>, now: Instant) {
         self.empty_since.get_or_insert(now);
         for (uri, expires) in contacts {
             if expires.is_zero() {
                 self.end_where(now, |registration| registration.contact.uri == uri);
             } else {
-                self.add(Teller::Register, uri, now.checked_add(expires), now);
+                self.add(Reporter::Register, uri, now.checked_add(expires), now);
             }
         }
     }
 
     /// Does what a REGISTER of one of the user's phones asks for, all of it or nothing
-    /// (RFC 3261 §10.3). At most `room` contacts more may come.
+    /// (RFC 3261 §10.3). At most `room` contacts may be added.
     pub(crate) fn bind(
         &mut self,
         change: BindingChange,
@@ -126,7 +127,7 @@ impl Registrations {
             BindingChange::Query => {}
             BindingChange::Clear => self.unregister(now),
             BindingChange::Bind(bindings) => {
-                // What is past its time takes no room any more.
+                // Expired contacts take no room.
                 self.expire(Duration::ZERO, now);
                 self.check_room(&bindings, room)?;
                 self.empty_since.get_or_insert(now);
@@ -138,11 +139,11 @@ impl Registrations {
         Ok(())
     }
 
-    /// The contacts that are bound by phones, with the time that is left to each.
+    /// The contacts that phones have bound, each with the time it has left.
     pub(crate) fn bindings(&self, now: Instant) -> Vec<Binding> {
         let bound = self.iter().filter_map(|one| {
             let until = one.until.filter(|until| *until > now)?;
-            (one.teller == Teller::Register).then(|| Binding {
+            (one.reporter == Reporter::Register).then(|| Binding {
                 uri: one.contact.uri.clone(),
                 expires: until.saturating_duration_since(now),
                 parameters: one.parameters.clone(),
@@ -185,7 +186,12 @@ impl Registrations {
             self.end_where(now, |one| one.contact.uri == uri);
             return;
         }
-        self.add(Teller::Register, uri.clone(), now.checked_add(expires), now);
+        self.add(
+            Reporter::Register,
+            uri.clone(),
+            now.checked_add(expires),
+            now,
+        );
         let mut known = self.registrations.iter_mut();
         if let Some(bound) = known.find(|one| one.contact.uri == uri) {
             bound.sequence = Some(sequence);
@@ -193,15 +199,15 @@ impl Registrations {
         }
     }
 
-    /// Every contact is gone.
+    /// Removes every contact.
     pub(crate) fn unregister(&mut self, now: Instant) {
         self.empty_since.get_or_insert(now);
         self.end_where(now, |_| true);
     }
 
-    /// Takes what a document of a publication says: each contact, how it ended if it did, for how
-    /// many seconds it is registered. `full`: what the publication told before and does not name is
-    /// gone.
+    /// Applies a `reg` document of a publication: each contact, how it ended if it did, and for how
+    /// many seconds it is registered. `full`: contacts that the publication reported before and does
+    /// not name now are removed.
     pub(crate) fn publish(
         &mut self,
         publication: u64,
@@ -212,7 +218,7 @@ impl Registrations {
         self.empty_since.get_or_insert(now);
         if full {
             self.end_where(now, |registration| {
-                registration.teller == Teller::Publication(publication)
+                registration.reporter == Reporter::Publication(publication)
                     && !contacts
                         .iter()
                         .any(|(uri, ..)| *uri == registration.contact.uri)
@@ -225,29 +231,29 @@ impl Registrations {
             } else {
                 let expires = expires.map(|seconds| Duration::from_secs(seconds.into()));
                 let until = expires.and_then(|expires| now.checked_add(expires));
-                self.add(Teller::Publication(publication), uri, until, now);
+                self.add(Reporter::Publication(publication), uri, until, now);
             }
         }
     }
 
-    /// A publication stands for another from now on.
+    /// Publication `heir` takes over the contacts of `publication`.
     pub(crate) fn hand_over(&mut self, publication: u64, heir: u64) {
         for registration in &mut self.registrations {
-            if registration.teller == Teller::Publication(publication) {
-                registration.teller = Teller::Publication(heir);
+            if registration.reporter == Reporter::Publication(publication) {
+                registration.reporter = Reporter::Publication(heir);
             }
         }
     }
 
-    /// A publication is gone: what only it vouches for goes along.
+    /// A publication ended: the contacts that it reported last end with it.
     pub(crate) fn abandon(&mut self, publication: u64, end: ContactEnd, now: Instant) {
         self.end_by(end, now, |registration| {
-            registration.teller == Teller::Publication(publication)
+            registration.reporter == Reporter::Publication(publication)
         });
     }
 
-    /// Drops what ended `grace` ago and more, and forgets what ended long ago. Returns whether
-    /// anything did.
+    /// Ends contacts that expired at least `grace` ago, and forgets contacts that ended long ago.
+    /// Returns whether there were any.
     pub(crate) fn expire(&mut self, grace: Duration, now: Instant) -> bool {
         let is_due = self.next_expiry(grace).is_some_and(|next| next <= now);
         if is_due {
@@ -266,7 +272,7 @@ impl Registrations {
         ends.map(|until| until + grace).chain(forgotten).min()
     }
 
-    fn add(&mut self, teller: Teller, uri: Box<str>, until: Option<Instant>, now: Instant) {
+    fn add(&mut self, reporter: Reporter, uri: Box<str>, until: Option<Instant>, now: Instant) {
         let known = self.registrations.iter_mut();
         if let Some(known) = known.into_iter().find(|known| known.contact.uri == uri) {
             let is_sooner = |until: &Instant| known.until.is_none_or(|before| *until < before);
@@ -276,7 +282,7 @@ impl Registrations {
                 },
                 None => ContactEvent::Refreshed,
             };
-            known.teller = teller;
+            known.reporter = reporter;
             known.until = until;
         } else if self.registrations.len() < CONTACTS_MAX {
             let contact = RegisteredContact {
@@ -287,7 +293,7 @@ impl Registrations {
             self.id_next += 1;
             self.registrations.push(Registration {
                 contact,
-                teller,
+                reporter,
                 since: now,
                 until,
                 sequence: None,
@@ -296,7 +302,7 @@ impl Registrations {
         }
     }
 
-    /// The phone took them away.
+    /// Ends contacts that a phone removed.
     fn end_where(&mut self, now: Instant, is_over: impl Fn(&Registration) -> bool) {
         self.end_by(ContactEnd::Unregistered, now, is_over);
     }

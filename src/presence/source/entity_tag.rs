@@ -7,14 +7,14 @@ use std::fmt;
 pub struct EntityTag(pub u128);
 
 impl EntityTag {
-    /// As it goes over the wire: 32 lower-case hexadecimal digits.
+    /// Its form on the wire: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_token(self) -> [u8; 32] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         std::array::from_fn(|index| DIGITS[(self.0 >> (124 - 4 * index)) as usize & 0xf])
     }
 
-    /// What a SIP-If-Match names; None when it can be none of ours.
+    /// The tag in a SIP-If-Match; None if it cannot be one of ours.
     #[must_use]
     pub fn from_token(token: &[u8]) -> Option<Self> {
         if token.len() != 32 {

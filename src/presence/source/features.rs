@@ -1,44 +1,45 @@
-//! What a user has switched on at the exchange: do-not-disturb and call forwarding (W:C9, D3.17).
+//! The features that a user has switched on at the PBX: do-not-disturb and call forwarding (W:C9,
+//! D3.17).
 //!
-//! StateUpdate by the phone (`as-feature-event`) or by the operator; it has no expiry.
+//! Set by the phone (`as-feature-event`) or by the operator; they do not expire.
 
 use std::sync::Arc;
 
-/// When a call is sent on (W:C9.1).
+/// When a call is forwarded (W:C9.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ForwardKind {
     /// Always.
     Immediate,
     /// When the user is in a call.
     Busy,
-    /// When nobody answers.
+    /// When the call is not answered.
     NoAnswer,
 }
 
-/// One forwarding, as set.
+/// One call forwarding, as it was set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Forward {
-    /// When.
+    /// When calls are forwarded.
     pub kind: ForwardKind,
-    /// Whether it is on. A phone may name a target and leave it off.
+    /// Whether it is on. A phone may set a target without switching it on.
     pub is_active: bool,
-    /// Where to: a number or a URI, as it was set; empty when none was ever named.
+    /// The target: a number or a URI, as it was set; empty if none was ever set.
     pub target: Arc<str>,
     /// After how many rings, for [`ForwardKind::NoAnswer`].
     pub ring_count: Option<u32>,
 }
 
-/// All of it.
+/// All features of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Features {
-    /// The user does not want to be disturbed.
+    /// Do-not-disturb is on.
     pub do_not_disturb: bool,
     /// At most one of each kind, in the order of [`ForwardKind`].
     pub forwards: Vec<Forward>,
 }
 
 impl Features {
-    /// The forwarding that sends every call on, when it is on and goes somewhere.
+    /// The immediate forwarding, if it is on and has a target.
     #[must_use]
     pub fn diversion(&self) -> Option<&Forward> {
         self.forwards.iter().find(|forward| {

@@ -1,4 +1,4 @@
-//! What waits in a mailbox (RFC 3842; W:B7.1).
+//! The messages in a mailbox (RFC 3842; W:B7.1).
 
 /// A class of messages (RFC 3458).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,23 +35,23 @@ impl MessageClass {
 /// `new/old (urgent-new/urgent-old)`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MessageCounts {
-    /// Not heard yet.
+    /// New messages.
     pub new: u32,
-    /// Heard.
+    /// Old messages.
     pub old: u32,
-    /// Urgent ones among `new`.
+    /// Urgent messages among `new`.
     pub urgent_new: u32,
-    /// Urgent ones among `old`.
+    /// Urgent messages among `old`.
     pub urgent_old: u32,
 }
 
 /// A mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Messages {
-    /// `Messages-Waiting`: what the lamp shows. The source decides, whatever the counts say.
+    /// `Messages-Waiting`: what the lamp shows. The source sets it, whatever the counts are.
     pub are_waiting: bool,
     /// `Message-Account`, a URI; None for the presentity itself.
     pub account: Option<Box<str>>,
-    /// At most one entry a class, in the order of [`MessageClass`].
+    /// At most one entry per class, in the order of [`MessageClass`].
     pub counts: Vec<(MessageClass, MessageCounts)>,
 }

@@ -22,7 +22,7 @@ pub use rich_presence::RichPresence;
 pub use state_update::CallSource;
 pub use state_update::StateUpdate;
 
-/// Who says it. The name is what `lamplighter why` prints.
+/// Who makes a statement. The name is what `lamplighter why` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A PUBLISH of any other package, by its current entity tag: `publish:<etag>`.
@@ -31,17 +31,18 @@ pub enum Source {
     Client(EntityTag),
     /// `call_state.htm`: `http:call_state`.
     CallState,
-    /// A virtual resource that the operator lights, an orbit he fills: `operator:lamp`.
+    /// A virtual resource that the operator lights, or an orbit that the operator fills:
+    /// `operator:lamp`.
     Lamp,
-    /// Do-not-disturb, switched on at the exchange: `feature:dnd`.
+    /// Do-not-disturb, switched on at the PBX: `feature:dnd`.
     DoNotDisturb,
-    /// A forwarding: `feature:forward`.
+    /// A call forwarding: `feature:forward`.
     Forward,
     /// The operator's note: `operator:note`.
     Note,
-    /// The operator's word on availability: `operator:presence`.
+    /// The operator's statement on availability: `operator:presence`.
     Presence,
-    /// A mailbox, as the operator tells it: `operator:messages`.
+    /// A mailbox, as the operator set it: `operator:messages`.
     Messages,
     /// A contact learned from a REGISTER: `register:<uri>`.
     Register(Box<str>),

@@ -1,9 +1,7 @@
-//! Statements that are no publication: what the operator says by a command, a phone by a feature
-//! event, a registrar by a REGISTER, the HTTP hook by a request. Each becomes a contribution with a
-//! name of its own.
+//! State updates from sources other than PUBLISH: the operator's commands, a phone's feature event, a
+//! registrar's REGISTER, the HTTP hook. Each becomes a contribution with a name of its own.
 //!
-//! Saying the same again changes nothing. Texts are taken as long as they are: whoever reads them
-//! from outside bounds them.
+//! Repeating an update changes nothing. Texts may have any length here: their readers bound them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +12,8 @@ use crate::presence::source::Forward;
 use crate::presence::source::Messages;
 use crate::presence::source::RichPresence;
 
-/// Who says that there is a call. Each has one voice: a later statement replaces its earlier one.
+/// Who reports a call outside of publications. A source has one call: a later update replaces its
+/// earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallSource {
     /// `call_state.htm`: `http:call_state`.
@@ -23,41 +22,41 @@ pub enum CallSource {
     Operator,
 }
 
-/// What somebody says about a presentity.
+/// What a source states about a presentity.
 #[derive(Clone, Debug)]
 pub enum StateUpdate {
-    /// The call it is in, or that it is in none; believed that long at most (None: until said
-    /// otherwise).
+    /// The call it is in, or that it is in none.
     Call {
-        /// Who says so.
+        /// The source.
         source: CallSource,
         /// The call; None clears.
         call: Option<Arc<CallDialog>>,
-        /// How long it is believed. What [`CallSource::CallState`] says is also bounded by
-        /// [`crate::presence::call::CallState::time_to_live_max`]; a lamp that the operator makes
-        /// blink, blinks.
+        /// How long the call is believed; None until the next update. A call of
+        /// [`CallSource::CallState`] is also bounded by
+        /// [`crate::presence::call::CallState::time_to_live_max`]; a lamp that the operator set to
+        /// blink keeps blinking.
         expires: Option<Duration>,
     },
-    /// [`CallSource::CallState`] says do-not-disturb in place of a call, for that long; its next
-    /// word takes it back.
+    /// Do-not-disturb in place of a call, by [`CallSource::CallState`], for this long; its next
+    /// update ends it.
     CallStateDoNotDisturb(Duration),
     /// Do-not-disturb goes on or off: `feature:dnd`.
     DoNotDisturb(bool),
-    /// A forwarding is set: `feature:forward`. One that is off and goes nowhere is forgotten.
+    /// A call forwarding is set: `feature:forward`. One that is off and has no target is removed.
     Forward(Forward),
-    /// The operator's note, which goes before any other; None takes it away: `operator:note`.
+    /// The operator's note, which takes precedence over every other; None removes it: `operator:note`.
     Note(Option<Arc<str>>),
-    /// The operator's word on availability, by RPID activity names and `open`. It stands for what
-    /// the clients declare, until None takes it away: `operator:presence`.
+    /// The operator's statement on availability, by RPID activity names and `open`. It overrides what
+    /// the clients declare, until None removes it: `operator:presence`.
     Presence(Option<RichPresence>),
-    /// What waits in the mailbox; None takes it away: `operator:messages`.
+    /// The messages in the mailbox; None removes the statement: `operator:messages`.
     Messages(Option<Messages>),
-    /// Contacts that are registered from now on for that long (zero: no longer): `register:<uri>`.
-    /// Beyond [`crate::presence::registration::CONTACTS_MAX`] they are passed over.
+    /// Contacts that are registered from now on, each with its duration (zero ends it):
+    /// `register:<uri>`. Those beyond [`crate::presence::registration::CONTACTS_MAX`] are ignored.
     Registered(Vec<(Box<str>, Duration)>),
     /// No contact is registered any more.
     Unregistered,
-    /// What an appearance of a shared line does: `operator:appearance`. An index outside
-    /// [`crate::presence::call::appearance::INDEXES`] is passed over.
+    /// The state of an appearance of a shared line: `operator:appearance`. An index outside
+    /// [`crate::presence::call::appearance::INDEXES`] is ignored.
     Appearance(Appearance),
 }

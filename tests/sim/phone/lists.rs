@@ -54,6 +54,7 @@ impl Rates {
             ";adaptive-min-rate=1",
             ";adaptive-min-rate=0.2;min-rate=0.1",
             ";max-rate=2",
+            ";max-rate=0.1",
             ";max-rate=2;min-rate=1",
             ";max-rate=0.5;adaptive-min-rate=5",
         ]))
@@ -68,6 +69,7 @@ impl Rates {
     pub(crate) fn gap(self) -> Micros {
         match parameter(self.0, "max-rate") {
             Some("2") => SECOND / 2,
+            Some("0.1") => 10 * SECOND,
             Some(_) => 2 * SECOND,
             None => 0,
         }
@@ -135,11 +137,6 @@ pub(crate) enum LineStanding {
 impl Phone {
     /// A key, or two, for lists.
     pub(super) fn add_list(&mut self, net: &mut Net) {
-        // A NOTIFY of a list may tell one resource alone, and reports take of the phone's pace: how
-        // rates go with lists is not judged.
-        for key in &mut self.keys {
-            key.rates = Rates("");
-        }
         for _ in 0..net.rng.between(1, 2) {
             let knows_lists = net.rng.chance(750);
             let rosters = ["any-dn", "parked"];
@@ -162,7 +159,7 @@ impl Phone {
             self.keys.push(Key {
                 target: Target::List { user, knows_lists },
                 package,
-                rates: Rates(""),
+                rates: Rates::pick(net),
                 fetches: net.rng.chance(50),
                 wanted: true,
                 dialog: None,

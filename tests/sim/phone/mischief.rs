@@ -1,8 +1,9 @@
 //! What phones and the networks around them do to a node: reboots, rebinding NATs, broken streams,
-//! silence, haste.
+//! silence, refusal, haste.
 
 use super::Asked;
 use super::Phone;
+use super::busy::Busy;
 use crate::network::Access;
 use crate::network::SECOND;
 use crate::network::Wake;
@@ -19,7 +20,7 @@ impl Phone {
             .between(SECOND, 2 * bench.net.plan.mischief_every);
         bench.net.wake(self.id, after, Wake::Act);
         let at = bench.net.rng.below(self.keys.len() as u64) as usize;
-        match bench.net.rng.below(8) {
+        match bench.net.rng.below(9) {
             0 => self.forget_everything(bench),
             1 | 2 => self.move_away(bench),
             3 => {
@@ -36,6 +37,7 @@ impl Phone {
                 self.refresh_now(at, bench);
             }
             6 => self.refresh_now(at, bench),
+            7 => self.busy = Busy::begin(&mut bench.net),
             _ => {
                 // Refresh and unsubscribe on each other's heels, to be swapped by the network.
                 self.refresh_now(at, bench);

@@ -41,6 +41,11 @@ impl Phone {
                 .checker
                 .fail(now, "CSeq goes back, seen by the phone", text.start);
         }
+        if self.busy.is_on(now) {
+            let standing = text.one("Subscription-State").unwrap_or_default();
+            dialog.missed_end |= standing.starts_with("terminated");
+            return self.refuse(text, bench);
+        }
         // Now and then a phone with a fault of its own.
         let mood = if self.calm {
             999

@@ -369,7 +369,8 @@ impl World {
         }
     }
 
-    /// In a series nobody ever goes, but all who may be seen are there.
+    /// In a series nobody ever goes, but all who may be seen are there, each told in turn once the
+    /// list itself need not be confirmed.
     fn judge_series(
         &self,
         watcher: Watcher<'_>,
@@ -383,7 +384,9 @@ impl World {
             let unfolded = realm.unfold(target).unwrap_or_default();
             let is_member = unfolded.members.iter().any(|member| member == user)
                 || comes_and_goes(&unfolded, realm, user) && !self.may_be(user, false, from);
-            is_member && realm.decide(watcher, user).handling == Handling::Allow
+            let is_confirmed = realm.decide(watcher, target).handling != Handling::Confirm;
+            let is_allowed = realm.decide(watcher, user).handling == Handling::Allow;
+            is_member && is_confirmed && is_allowed
         };
         for number in 0..self.bench.net.plan.presentities {
             let user = (100 + number).to_string();

@@ -309,12 +309,16 @@ impl World {
     }
 
     /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had
-    /// time to be told.
+    /// time to be told, also since it last asked for a pause. The end is told once: a phone that is
+    /// busy then learns it from the answer to its next SUBSCRIBE.
     pub(super) fn is_well(&self, phone: &Phone, key: &Key, dialog: &Dialog) -> bool {
         let now = self.bench.net.now;
         let since = self.calm_since.max(phone.moved_at);
         let patience = patience_with(phone, key, &self.bench.net.plan);
+        let paused_until = self.bench.checker.paused_until(&dialog.key());
         dialog.established
+            && !dialog.missed_end
+            && now > paused_until + patience
             && now > phone.troubled_until
             && dialog.asked_at > since
             && now > dialog.granted_at.max(since + 10 * SECOND) + patience
@@ -334,16 +338,23 @@ fn least_rate(standing: &str) -> LeastRate {
 }
 
 /// How long a phone may show what was: its pace and its own slowness, twice, because state may
-/// change while it thinks. A list goes in several NOTIFYs, each after the answer to the last.
+/// change while it thinks, and for each NOTIFY that goes before the one that tells what is so.
 fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
-    let one = 2 * phone.slowness() + key.rates.gap();
-    let of_list = match key.target {
-        Target::One(_) => 0,
-        Target::List { .. } => Plan::RESOURCES_MAX as u64 * (one + 10 * MILLISECOND),
-    };
-    // What the least rates of its other keys ask for takes of the phone's pace as well.
+    let one = 2 * phone.slowness() + key.rates.gap() + 10 * MILLISECOND;
+    // What the least rates of its keys ask for takes of the phone's pace as well.
     let reports = if plan.rates > 0 { 3 } else { 1 };
-    2 * SECOND + reports * (plan.pace_max() + of_list) + plan.propagation_max() + one
+    let before = notifies_before(key, plan);
+    2 * SECOND + reports * plan.pace_max() + before * one + plan.propagation_max()
+}
+
+/// NOTIFYs that may go before the one that tells a change: the one under way and, in a list that is
+/// told in turns, those of all other resources whose state changes. `max-rate` holds between each
+/// two of them (RFC 6446 §5.2), but for those of RLMI that tell full state together.
+fn notifies_before(key: &Key, plan: &Plan) -> u64 {
+    match key.target {
+        Target::One(_) => 1,
+        Target::List { .. } => 2 + plan.presentities as u64,
+    }
 }
 
 /// The version of a body, and whether it is full when it is one of a list.

@@ -1,10 +1,7 @@
-//! Documents that tell changes alone (RFC 4235 §4.3; W:B3.8), for those who asked for them.
+//! Partial documents, which have only changes (RFC 4235 §4.3; W:B3.8), for watchers that take them.
 //!
-//! Each subscription carries what it was last shown. A dialog is told again when its element reads
-//! differently, and told as terminated once when it is shown no more.
-
-use std::hash::DefaultHasher;
-use std::hash::Hasher;
+//! Each subscription remembers what it was last shown. A dialog is written again if its element
+//! changed, and written once as terminated when it is no longer shown.
 
 use smallvec::SmallVec;
 
@@ -14,8 +11,9 @@ use crate::presence::document::View;
 use crate::presence::document::dialog_info::shown_calls;
 use crate::presence::document::dialog_info::shown_id;
 use crate::presence::document::dialog_info::write_dialog;
+use crate::presence::fixed_hash::SipHash13;
 
-/// The `id` of a dialog, as watchers see it.
+/// The `id` of a dialog as watchers see it.
 type ShownId = [u8; 16];
 
 /// The dialogs a subscription was last shown: each with its id and a hash of its element.
@@ -23,24 +21,25 @@ type ShownId = [u8; 16];
 pub struct ShownDialogs(SmallVec<[(ShownId, u64); 2]>);
 
 impl ShownDialogs {
-    /// Notes what a full document for that view shows. Uses the end of `scratch` and gives it back.
+    /// Notes what a full document for that view shows. Uses the end of `scratch` and leaves it as it
+    /// was.
     pub fn note_full(&mut self, scratch: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: View) {
         let start = scratch.len();
         self.0.clear();
         for call in shown_calls(aor, composed, view.rendering) {
             write_dialog(scratch, aor, composed, call, view);
             self.0
-                .push((shown_id(aor, call), hash_of(&scratch[start..])));
+                .push((shown_id(aor, call), SipHash13::of(&scratch[start..])));
             scratch.truncate(start);
         }
     }
 }
 
-/// Appends what changed since `shown`, and the closing tag; `shown` is what it is from now on.
-/// Goes behind [`super::write_partial_prolog`].
+/// Appends what changed since `shown`, and the closing tag; `shown` becomes what is shown now. Follows
+/// [`super::write_partial_prolog`].
 ///
-/// Meant for views with `all_dialogs`: with one dialog alone, the one that gives way to another
-/// reads as terminated.
+/// Meant for views with `all_dialogs`: in a view with one dialog, a dialog that gives way to another
+/// would be written as terminated.
 pub fn write_changes(
     out: &mut Vec<u8>,
     aor: &Aor,
@@ -52,7 +51,7 @@ pub fn write_changes(
     for call in shown_calls(aor, composed, view.rendering) {
         let start = out.len();
         write_dialog(out, aor, composed, call, view);
-        let dialog = (shown_id(aor, call), hash_of(&out[start..]));
+        let dialog = (shown_id(aor, call), SipHash13::of(&out[start..]));
         if shown.0.contains(&dialog) {
             out.truncate(start);
         }
@@ -67,10 +66,4 @@ pub fn write_changes(
     }
     shown.0 = current;
     out.extend_from_slice(b"</dialog-info>\n");
-}
-
-fn hash_of(octets: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(octets);
-    hasher.finish()
 }

@@ -12,16 +12,16 @@ use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
 
-/// Dialogs of a document that are read; the others are passed over (W:E4.7).
+/// Dialogs of a document that are read; further ones are ignored (W:E4.7).
 pub(super) const DIALOGS_MAX: usize = 50;
 /// Octets of an `id`, Call-ID, tag or URI.
 pub(super) const NAME_OCTETS_MAX: usize = 1024;
-/// Characters of a display name; what is more is cut.
+/// Characters of a display name; a longer one is cut.
 pub(super) const DISPLAY_CHARS_MAX: usize = 256;
 
 /// Reads a published document. A missing `version`, `state` (taken as full) or `entity` is
-/// tolerated, `receiver` is taken as `recipient`, a dialog without a state we know is passed over,
-/// of two with one `id` the last counts (W:E4.7).
+/// tolerated, `receiver` is taken as `recipient`, a dialog without a known state is ignored, and of
+/// two with one `id` the last counts (W:E4.7).
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge`
@@ -35,8 +35,8 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
         has_unknown: false,
     };
     xml::read(body, &mut reading)?;
-    // A full document without a dialog says that there is none; one whose dialogs all are in states
-    // we do not know does not.
+    // A full document without a dialog says that there is no call. One whose dialogs all have
+    // unknown states does not.
     let says_nothing = reading.has_unknown && reading.dialogs.is_empty();
     Ok(Document::DialogInfo {
         entity: reading.entity,
@@ -49,13 +49,13 @@ struct Reading {
     entity: Option<Box<str>>,
     full: bool,
     dialogs: Vec<CallDialog>,
-    /// The one being read.
+    /// The dialog being read.
     dialog: Option<Draft>,
-    /// A dialog was passed over for its state.
+    /// Whether a dialog was ignored because of its state.
     has_unknown: bool,
 }
 
-/// A dialog whose state may not be known yet.
+/// A dialog whose state may not be read yet.
 struct Draft {
     dialog: CallDialog,
     state: Option<CallState>,
@@ -196,7 +196,7 @@ impl Reading {
         }
     }
 
-    /// The schema says `pval`, Asterisk and FreeSWITCH write `pvalue` (W:B3.9).
+    /// The schema has `pval`, Asterisk and FreeSWITCH write `pvalue` (W:B3.9).
     fn param(&mut self, side: Name, element: &Element<'_>) {
         let is_rendering = element
             .attribute("pname")
@@ -239,7 +239,7 @@ fn state(text: &str) -> Option<CallState> {
         .find(|state| text.eq_ignore_ascii_case(state.as_str()))
 }
 
-/// A URI that is too long to be one is unknown.
+/// A URI that is too long counts as unknown.
 fn uri(text: &str) -> Box<str> {
     let text = text.trim_ascii();
     if text.len() <= NAME_OCTETS_MAX {

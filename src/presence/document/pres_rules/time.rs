@@ -1,7 +1,7 @@
-//! `xs:dateTime` with a time zone, as RFC 4745 §7.3 has it, as seconds since 1970.
+//! `xs:dateTime` with a time zone (RFC 4745 §7.3), as seconds since 1970.
 
-/// Seconds since 1970 UTC; None for what is no time, has no time zone, or was before 1970. A leap
-/// second is the second behind it; fractions do not count.
+/// Seconds since 1970 UTC; None if the text is not a time, has no time zone, or is before 1970. A leap
+/// second counts as the second after it; fractions are dropped.
 pub(super) fn unix_secs(text: &str) -> Option<u64> {
     let (date, time) = text.split_once('T')?;
     let zone_at = time.find(['Z', '+', '-'])?;
@@ -34,7 +34,7 @@ fn offset_secs(zone: &str) -> Option<i64> {
     (hours <= 14 && minutes <= 59).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// Numbers of two digits, a year of four.
+/// Numbers of two digits; four for a year.
 fn numbers<const COUNT: usize>(text: &str, separator: char) -> Option<[i64; COUNT]> {
     let mut numbers = [0; COUNT];
     let mut fields = text.split(separator);
@@ -59,7 +59,7 @@ const fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Of the Gregorian calendar, from 1970 on.
+/// Days since 1970 of a date in the Gregorian calendar.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let before = year - 1;
     let leap_days = before / 4 - before / 100 + before / 400;

@@ -1,13 +1,12 @@
-//! Characters on their way into and out of a document: encodings, references, escapes (W:C0.10,
-//! E4.5).
+//! The characters of a document, read and written: encodings, references, escapes (W:C0.10, E4.5).
 
 use std::borrow::Cow;
 
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 
-/// The document as text: UTF-16 by its byte order mark (XML 1.0 §4.3.3), else UTF-8, whose mark is
-/// passed over, or ISO-8859-1 when it says so.
+/// The document as text: UTF-16 if it has that byte order mark (XML 1.0 §4.3.3), ISO-8859-1 if it says
+/// so, else UTF-8, whose byte order mark is skipped.
 pub(super) fn decode(body: &[u8], octets_max: usize) -> Result<Cow<'_, str>, DocumentFault> {
     if body.len() > octets_max {
         return Err(DocumentFault::TooLarge);
@@ -45,7 +44,7 @@ fn decode_utf16<'a>(
     text.map(Cow::Owned).map_err(|_| DocumentFault::Malformed)
 }
 
-/// A text in UTF-8 without the mark that some editors and libraries put in front of one.
+/// A UTF-8 text without the byte order mark that some editors and libraries put before it.
 pub(in crate::presence::document) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
@@ -56,9 +55,9 @@ enum Encoding {
     Other,
 }
 
-/// What the XML declaration says, UTF-8 when there is none.
+/// The encoding that the XML declaration names; UTF-8 if it names none.
 fn declared_encoding(body: &[u8]) -> Encoding {
-    /// A declaration is not longer, unless it is up to something.
+    /// The longest declaration that is read. An honest one is shorter.
     const DECLARATION_OCTETS_MAX: usize = 256;
     let head = &body[..body.len().min(DECLARATION_OCTETS_MAX)];
     let declaration = head
@@ -91,8 +90,8 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     }
 }
 
-/// Whether nothing but ASCII is there that XML allows. Looks at all octets, without a branch for
-/// each: nearly every document is plain.
+/// Whether the text is ASCII that XML allows. Reads all octets without a branch for each, because
+/// nearly every document is plain ASCII.
 fn is_plain_ascii(octets: &[u8]) -> bool {
     let odd = octets.iter().fold(false, |odd, &octet| {
         let is_control = (octet < 0x20) & !matches!(octet, b'\t' | b'\n' | b'\r');
@@ -110,7 +109,7 @@ pub(super) const fn is_xml_char(character: char) -> bool {
     }
 }
 
-/// The value of an attribute: references resolved, white space made blanks (XML 1.0 §3.3.3).
+/// The value of an attribute: references resolved, white space replaced by spaces (XML 1.0 §3.3.3).
 pub(super) fn unescape(raw: Cow<'_, str>) -> Result<Cow<'_, str>, DocumentFault> {
     let is_special = |octet: &u8| matches!(octet, b'<' | b'&' | b'\t' | b'\n' | b'\r');
     if !raw.as_bytes().iter().any(is_special) {
@@ -159,10 +158,10 @@ pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
     character.ok_or(DocumentFault::Malformed)
 }
 
-/// Appends text or an attribute value: escaped, without what XML cannot carry. White space becomes
-/// blanks, so that a value stays on its line; octets that are not UTF-8 become U+FFFD.
+/// Appends text or an attribute value, escaped and without characters that XML cannot carry. White
+/// space becomes spaces, so that a value stays on its line; octets that are not UTF-8 become U+FFFD.
 pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
-    // Nearly everything is plain ASCII and goes as it is.
+    // Nearly every text is plain ASCII and copied unchanged.
     if raw.iter().all(|octet| PLAIN[usize::from(*octet)]) {
         return out.extend_from_slice(raw);
     }
@@ -190,7 +189,7 @@ pub(in crate::presence::document) fn write_number(out: &mut Vec<u8>, number: u32
     out.extend_from_slice(&digits[at..]);
 }
 
-/// The octets that stand for themselves in text and in attribute values.
+/// The octets that need no escape in text and in attribute values.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut octet = 0x20;
@@ -227,7 +226,7 @@ pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str
     write_escaped(out, domain.as_bytes());
 }
 
-/// The same for text that is no XML.
+/// Appends the SIP URI of an address of record, escaped for SIP alone.
 pub(in crate::presence::document) fn write_plain_sip_uri(
     out: &mut Vec<u8>,
     user: &str,
@@ -256,8 +255,8 @@ fn write_user(out: &mut Vec<u8>, user: &str, [ampersand, apostrophe]: [&[u8]; 2]
     out.push(b'@');
 }
 
-/// Appends a party's URI, always a full one: a bare number or a URI without a host breaks phones
-/// (W:C0.5). The domain is that of `aor`.
+/// Appends the URI of a party, completed if necessary: a bare number or a URI without a host breaks
+/// phones (W:C0.5). The domain is that of `aor`.
 pub(in crate::presence::document) fn write_full_uri(out: &mut Vec<u8>, aor: &Aor, uri: &str) {
     const SCHEMES: [&str; 5] = ["sip", "sips", "tel", "pres", "im"];
     let scheme = uri.split_once(':').map(|(scheme, _)| scheme);

@@ -1,0 +1,37 @@
+//! A phone, or a proxy in front of it, that takes no NOTIFY for a time and asks to be tried later.
+
+use super::Phone;
+use crate::network::Micros;
+use crate::network::Net;
+use crate::network::SECOND;
+use crate::sip_text::Text;
+use crate::world::Bench;
+
+/// Until when it takes nothing, and what it says meanwhile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Busy {
+    until: Micros,
+    retry_after: u64,
+}
+
+impl Busy {
+    /// Most say 0, which is no time at all.
+    pub(super) fn begin(net: &mut Net) -> Self {
+        Self {
+            until: net.now + net.rng.between(1, 60) * SECOND,
+            retry_after: net.rng.pick(&[0, 0, 0, 1, 5]),
+        }
+    }
+
+    pub(super) fn is_on(self, now: Micros) -> bool {
+        now < self.until
+    }
+}
+
+impl Phone {
+    /// It does not look at the NOTIFY.
+    pub(super) fn refuse(&mut self, notify: &Text<'_>, bench: &mut Bench) {
+        let retry_after = format!("Retry-After: {}\r\n", self.busy.retry_after);
+        self.answer(notify, 503, &retry_after, bench);
+    }
+}
