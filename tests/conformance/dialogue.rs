@@ -8,6 +8,7 @@
 //!     name = "abc.com"
 //! Domain: abc.com open=true auth=none a tenant in short; more keys in `world::domain`
 //! Account: 123@abc.com secret         with its password
+//! Phone: 9 at 10.0.0.7:5060 udp       who takes part, see `shorthand::phone`
 //! Options: subscriptions_max=2        limits that differ from the suite's defaults
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
 //!
@@ -19,8 +20,11 @@
 //! < 10.0.0.7:5060 tcp partly          the server must send something of which this is true; for what is too long to be read
 //!     SIP/2.0 200 OK                  a line of it, wherever
 //!     ~<name>Alice</name>             text that must, or with ^ must not, stand in it
+//! > 9 watches 123                     a sentence stands for a message, see [`crate::shorthand`]
+//! < 200 OK to 9
 //! = nothing                           and nothing else is waiting
 //! + 500ms                             time passes (ms, s, m, h)
+//! = nothing for 500ms                 time passes, and then nothing is waiting
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
 //!                                                  state=ringing|busy|dnd|idle says more
 //! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
@@ -45,7 +49,7 @@ use std::time::Duration;
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::sip::Transport;
 
-use crate::said;
+use crate::shorthand::Sentence;
 
 /// One case.
 pub(crate) struct Dialogue {
@@ -53,8 +57,8 @@ pub(crate) struct Dialogue {
     pub(crate) rules: Vec<Rule>,
     /// One sentence.
     pub(crate) about: String,
-    /// The header lines that set the scene: `Config`, `Domain`, `Account`, `Options`, `Shards`, as
-    /// key and value.
+    /// The header lines that set the scene: `Config`, `Domain`, `Account`, `Phone`, `Options`,
+    /// `Shards`, as key and value.
     pub(crate) scene: Vec<(String, String)>,
     /// What happens.
     pub(crate) steps: Vec<Step>,
@@ -63,8 +67,8 @@ pub(crate) struct Dialogue {
 /// `A1.10`, ordered as a reader would.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
-    section: char,
-    numbers: Vec<u32>,
+    pub(crate) section: char,
+    pub(crate) numbers: Vec<u32>,
 }
 
 /// One step, and the line it stands on (counted from 1).
@@ -99,6 +103,8 @@ pub(crate) enum Action {
         /// The message, unexpanded.
         message: Block,
     },
+    /// A message in shorthand, which stands for one of the two above.
+    Short(Sentence),
     /// The server must have sent nothing.
     Nothing,
     /// Time passes.
@@ -167,6 +173,7 @@ pub(crate) enum Ending {
 }
 
 /// The lines of a message, without their indentation.
+#[derive(Clone)]
 pub(crate) struct Block {
     /// The lines.
     pub(crate) lines: Vec<String>,
@@ -175,218 +182,13 @@ pub(crate) struct Block {
 }
 
 impl Dialogue {
-    /// Reads a case; the error names the line.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let lines: Vec<&str> = text.lines().collect();
-        let mut dialogue = Self {
-            rules: Vec::new(),
-            about: String::new(),
-            scene: Vec::new(),
-            steps: Vec::new(),
-        };
-        let mut at = 0;
-        while at < lines.len() {
-            let line = lines[at].trim_end();
-            let consumed = if line.is_empty() || line.starts_with('#') {
-                Ok(1)
-            } else if line.starts_with(['>', '<', '=', '+', '!']) {
-                dialogue.step(&lines, at)
-            } else if line == "Config:" {
-                Ok(dialogue.config(&lines, at))
-            } else {
-                dialogue.header(line).map(|()| 1)
-            };
-            at += consumed.map_err(|fault| format!("line {}: {fault}: {line}", at + 1))?;
-        }
-        Ok(dialogue)
-    }
-
     /// Whether any step checks anything.
     pub(crate) fn expects_something(&self) -> bool {
-        self.steps
-            .iter()
-            .any(|step| matches!(step.action, Action::Expect { .. } | Action::Nothing))
-    }
-
-    fn header(&mut self, line: &str) -> Result<(), String> {
-        let (key, value) = line.split_once(':').ok_or("neither a header nor a step")?;
-        let value = value.trim();
-        match key {
-            "W" => {
-                for rule in value.split(',') {
-                    self.rules
-                        .push(Rule::parse(rule.trim()).ok_or("not a rule")?);
-                }
-            }
-            "About" => value.clone_into(&mut self.about),
-            "Domain" | "Account" | "Options" | "Shards" => {
-                self.scene.push((key.to_owned(), value.to_owned()))
-            }
-            _ => return Err("unknown header".to_owned()),
-        }
-        Ok(())
-    }
-
-    /// Reads the configuration at `at` and says how many lines it takes.
-    fn config(&mut self, lines: &[&str], at: usize) -> usize {
-        let block = block(lines, at + 1);
-        self.scene
-            .push(("Config".to_owned(), block.configuration()));
-        block.range.end - at
-    }
-
-    /// Reads the step at `at` and says how many lines it takes.
-    fn step(&mut self, lines: &[&str], at: usize) -> Result<usize, String> {
-        let (sign, rest) = lines[at].split_at(1);
-        let words: Vec<&str> = rest.split_whitespace().collect();
-        let block = block(lines, at + 1);
-        let is_reload = sign == "!" && words == ["config"];
-        let consumed = if is_reload || matches!(sign, ">" | "<") {
-            block.range.end - at
-        } else {
-            1
-        };
-        let action = match sign {
-            ">" => receive(&words, block)?,
-            "<" => Action::Expect {
-                peer: peer(&words)?,
-                partly: words.get(2) == Some(&"partly"),
-                message: block,
-            },
-            "=" if words == ["nothing"] => Action::Nothing,
-            "+" => Action::Advance(duration(words.first().ok_or("how long?")?)?),
-            "!" if is_reload => Action::Reload(block.configuration()),
-            "!" => command(&words)?,
-            _ => return Err("not a step".to_owned()),
-        };
-        self.steps.push(Step {
-            line: at + 1,
-            action,
-        });
-        Ok(consumed)
-    }
-}
-
-fn receive(words: &[&str], message: Block) -> Result<Action, String> {
-    let (mut shard, mut ending, mut deflate) = (0, Ending::CrLf, false);
-    for word in words.iter().skip(2) {
-        match word.split_once('=') {
-            Some(("shard", number)) => shard = number.parse().map_err(|_| "not a shard")?,
-            None if *word == "lf" => ending = Ending::Lf,
-            None if *word == "raw" => ending = Ending::Raw,
-            None if *word == "deflate" => deflate = true,
-            _ => return Err(format!("unknown word {word}")),
-        }
-    }
-    Ok(Action::Receive {
-        peer: peer(words)?,
-        shard,
-        ending,
-        deflate,
-        message,
-    })
-}
-
-fn command(words: &[&str]) -> Result<Action, String> {
-    match words {
-        ["closed", address] => Ok(Action::Closed(
-            address.parse().map_err(|_| "not an address")?,
-        )),
-        ["drain"] => Ok(Action::Drain),
-        ["congested", "on"] => Ok(Action::Congested(true)),
-        ["congested", "off"] => Ok(Action::Congested(false)),
-        ["alarm", words @ ..] => Ok(Action::Alarm(words.join(" "))),
-        ["say", aor, rest @ ..] => Ok(Action::Say {
-            aor: (*aor).to_owned(),
-            said: said::parse(rest)?,
-        }),
-        ["call_state", aor, rest @ ..] => {
-            let (mut number, mut state) = (None, None);
-            let (mut expires, mut reveal) = (Duration::from_secs(7200), false);
-            for word in rest {
-                match word.split_once('=') {
-                    Some(("number", value)) => number = Some(value.to_owned()),
-                    Some(("state", value)) => state = Some(value.to_owned()),
-                    Some(("expires", value)) => expires = duration(value)?,
-                    None if *word == "reveal" => reveal = true,
-                    _ => return Err(format!("unknown word {word}")),
-                }
-            }
-            Ok(Action::CallState {
-                aor: (*aor).to_owned(),
-                number,
-                state,
-                expires,
-                reveal,
-            })
-        }
-        _ => Err("unknown command".to_owned()),
-    }
-}
-
-fn peer(words: &[&str]) -> Result<Peer, String> {
-    let address = words
-        .first()
-        .and_then(|word| word.parse().ok())
-        .ok_or("not an address")?;
-    let transport = match words.get(1) {
-        Some(&"udp") => Transport::Udp,
-        Some(&"tcp") => Transport::Tcp,
-        _ => return Err("udp or tcp?".to_owned()),
-    };
-    Ok(Peer { address, transport })
-}
-
-/// `500ms`, `2s`, `3m`, `1h`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().map_err(|_| "not a duration")?;
-    match &text[digits..] {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(60 * number)),
-        "h" => Ok(Duration::from_secs(3600 * number)),
-        _ => Err("not a duration".to_owned()),
-    }
-}
-
-/// The indented lines from `start` on; blank lines at the end belong to nobody.
-fn block(lines: &[&str], start: usize) -> Block {
-    let mut end = start;
-    for (index, line) in lines.iter().enumerate().skip(start) {
-        if line.starts_with("    ") && !line.trim().is_empty() {
-            end = index + 1;
-        } else if !line.trim().is_empty() {
-            break;
-        }
-    }
-    let lines = lines[start..end]
-        .iter()
-        .map(|line| line.strip_prefix("    ").unwrap_or_default().to_owned());
-    Block {
-        lines: lines.collect(),
-        range: start..end,
-    }
-}
-
-impl Block {
-    /// The lines as a configuration. Those above it in the file are left empty, so that a complaint
-    /// names the line of the case.
-    fn configuration(&self) -> String {
-        "\n".repeat(self.range.start) + &self.lines.join("\n")
-    }
-}
-
-impl Rule {
-    fn parse(text: &str) -> Option<Self> {
-        let section = text.chars().next().filter(char::is_ascii_uppercase)?;
-        let numbers = text[1..]
-            .split('.')
-            .map(|number| number.parse().ok())
-            .collect::<Option<Vec<u32>>>()?;
-        Some(Self { section, numbers })
+        self.steps.iter().any(|step| match &step.action {
+            Action::Expect { .. } | Action::Nothing => true,
+            Action::Short(sentence) => !sentence.is_received,
+            _ => false,
+        })
     }
 }
 
@@ -395,41 +197,4 @@ impl std::fmt::Display for Rule {
         let numbers: Vec<String> = self.numbers.iter().map(ToString::to_string).collect();
         write!(formatter, "{}{}", self.section, numbers.join("."))
     }
-}
-
-#[test]
-fn a_dialogue_reads_back() {
-    let text = "W: A1.10, G2\nAbout: A.\nDomain: a.com\n\n> 10.0.0.7:5060 udp lf\n    A\n\n    b\n\n# x\n+ 2s\n= nothing\n";
-    let dialogue = Dialogue::parse(text).unwrap();
-    assert_eq!(
-        dialogue
-            .rules
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-        ["A1.10", "G2"]
-    );
-    assert_eq!(dialogue.scene, [("Domain".to_owned(), "a.com".to_owned())]);
-    assert_eq!(dialogue.steps.len(), 3);
-    let Action::Receive {
-        message,
-        ending: Ending::Lf,
-        ..
-    } = &dialogue.steps[0].action
-    else {
-        panic!("not a message")
-    };
-    assert_eq!(message.lines, ["A", "", "b"]);
-    let text = "W: A1\nConfig:\n    [[domain]]\n    name = \"a\"\n\nShards: 2\n";
-    let scene = Dialogue::parse(text).unwrap().scene;
-    let config = "\n\n[[domain]]\nname = \"a\"".to_owned();
-    assert_eq!(scene[0], ("Config".to_owned(), config));
-    assert_eq!(scene[1], ("Shards".to_owned(), "2".to_owned()));
-    let steps = Dialogue::parse("! config\n    [node]\n\n= nothing\n")
-        .unwrap()
-        .steps;
-    assert!(matches!(&steps[0].action, Action::Reload(text) if text == "\n[node]"));
-    assert!(matches!(steps[1].action, Action::Nothing));
-    assert!(Dialogue::parse("X: y\n").is_err());
-    assert!(Dialogue::parse("> nowhere udp\n").is_err());
 }

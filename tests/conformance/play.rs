@@ -1,7 +1,6 @@
 //! Plays a dialogue against the engine and compares, or writes down, what came out.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
 use std::io::Write;
@@ -14,38 +13,24 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
+use crate::compare::difference;
+use crate::compare::expected_lines;
+use crate::compare::indented;
+use crate::compare::lines;
 use crate::dialogue::Action;
 use crate::dialogue::Block;
 use crate::dialogue::Dialogue;
 use crate::dialogue::Ending;
 use crate::dialogue::Peer;
+use crate::dialogue::Step;
 use crate::digest::Challenges;
+use crate::golden::Golden;
 use crate::placeholder::Bindings;
-use crate::placeholder::escape;
-use crate::world::Sent;
+use crate::shorthand::Conversation;
+use crate::shorthand::shorten::lengthened;
+use crate::shorthand::shorten::replaced;
+use crate::shorthand::shorten::shortened;
 use crate::world::World;
-
-/// What to do with a `<` block that differs from what came.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Golden {
-    /// Fail.
-    Compare,
-    /// Complete it, as long as every line it has stays true (see [`Stage::insist`]).
-    Complete,
-    /// Replace it by what came.
-    Replace,
-}
-
-impl Golden {
-    /// `UPDATE_GOLDEN=1` completes, `UPDATE_GOLDEN=replace` replaces.
-    pub(crate) fn from_environment() -> Self {
-        match std::env::var("UPDATE_GOLDEN").as_deref() {
-            Ok("replace") => Self::Replace,
-            Ok(_) => Self::Complete,
-            Err(_) => Self::Compare,
-        }
-    }
-}
 
 /// Plays one case.
 pub(crate) fn case(path: &Path, golden: Golden) -> Result<(), String> {
@@ -53,6 +38,7 @@ pub(crate) fn case(path: &Path, golden: Golden) -> Result<(), String> {
     let dialogue = Dialogue::parse(&text)?;
     let mut stage = Stage {
         world: World::new(&dialogue.scene)?,
+        conversation: Conversation::new(&dialogue)?,
         bindings: Bindings::default(),
         challenges: Challenges::default(),
         first_cseqs: BTreeMap::new(),
@@ -61,7 +47,7 @@ pub(crate) fn case(path: &Path, golden: Golden) -> Result<(), String> {
     };
     let mut outcome = Ok(());
     for step in &dialogue.steps {
-        let played = catch_unwind(AssertUnwindSafe(|| stage.play(&step.action)));
+        let played = catch_unwind(AssertUnwindSafe(|| stage.play(step)));
         let played = played.unwrap_or_else(|_| Err("the engine panicked".to_owned()));
         if let Err(failure) = played {
             outcome = Err(format!("line {}: {failure}", step.line));
@@ -73,35 +59,52 @@ pub(crate) fn case(path: &Path, golden: Golden) -> Result<(), String> {
         Some(alarm) => Err(format!("the log also warned of {alarm}")),
         None => Ok(()),
     });
-    if golden != Golden::Compare && outcome.is_ok() {
-        let rewritten = rewrite(&text, &stage.rewritten);
-        fs::write(path, rewritten).map_err(|error| error.to_string())?;
-    }
-    outcome
+    outcome?;
+    let rewritten = match golden {
+        Golden::Compare => return Ok(()),
+        Golden::Complete | Golden::Replace => replaced(&text, &stage.rewritten),
+        Golden::Shorten => shortened(&text)?,
+        Golden::Lengthen => lengthened(&text)?,
+    };
+    fs::write(path, rewritten).map_err(|error| error.to_string())
 }
 
 /// A play under way.
-struct Stage {
+pub(crate) struct Stage {
     world: World,
-    bindings: Bindings,
+    /// What was said, for what sentences stand for.
+    pub(crate) conversation: Conversation,
+    /// What names stand for.
+    pub(crate) bindings: Bindings,
     challenges: Challenges,
     /// The first CSeq of a dialog we NOTIFY in, by Call-ID and To-tag, and its name.
-    first_cseqs: BTreeMap<String, (String, u64)>,
-    golden: Golden,
-    /// New lines for blocks of the file.
-    rewritten: Vec<(Range<usize>, Vec<String>)>,
+    pub(crate) first_cseqs: BTreeMap<String, (String, u64)>,
+    /// What to do with blocks that differ.
+    pub(crate) golden: Golden,
+    /// New lines for steps of the file.
+    pub(crate) rewritten: Vec<(Range<usize>, Vec<String>)>,
 }
 
 impl Stage {
-    fn play(&mut self, action: &Action) -> Result<(), String> {
-        if let Action::Expect {
-            peer,
-            partly,
-            message,
-        } = action
-        {
-            return self.expect(*peer, *partly, message);
-        }
+    fn play(&mut self, step: &Step) -> Result<(), String> {
+        let expanded = self.conversation.expand(&step.action)?;
+        let action = expanded.as_ref().unwrap_or(&step.action);
+        let written = match action {
+            Action::Expect {
+                peer,
+                partly,
+                message,
+            } => self.expect(*peer, *partly, message, step)?,
+            _ => {
+                self.act(action)?;
+                None
+            }
+        };
+        self.conversation.note(written.as_ref().unwrap_or(action));
+        Ok(())
+    }
+
+    fn act(&mut self, action: &Action) -> Result<(), String> {
         self.nothing_is_waiting()?;
         match action {
             Action::Receive {
@@ -141,7 +144,7 @@ impl Stage {
                 Some(raised) if raised == *alarm => Ok(()),
                 raised => Err(format!("the alarm was {raised:?}")),
             },
-            Action::Nothing | Action::Expect { .. } => Ok(()),
+            Action::Nothing | Action::Expect { .. } | Action::Short(_) => Ok(()),
         }
     }
 
@@ -198,7 +201,14 @@ impl Stage {
         Ok(bytes)
     }
 
-    fn expect(&mut self, peer: Peer, partly: bool, message: &Block) -> Result<(), String> {
+    /// The server must have sent that; what the step is in long form if it was written anew.
+    fn expect(
+        &mut self,
+        peer: Peer,
+        partly: bool,
+        message: &Block,
+        step: &Step,
+    ) -> Result<Option<Action>, String> {
         let Some(position) = self.world.sent.iter().position(|sent| sent.peer == peer) else {
             let instead = self
                 .nothing_is_waiting()
@@ -213,12 +223,9 @@ impl Stage {
         self.challenges.learn(&sent.bytes);
         inflate_body(&mut sent.bytes)?;
         if partly {
-            self.insist(&lines(&sent.bytes), message)?;
+            self.insist(&lines(&sent.bytes), &message.lines)?;
             self.name_the_random(&sent.bytes);
-            return Ok(());
-        }
-        if self.golden != Golden::Compare {
-            return self.write_down(&sent, message);
+            return Ok(None);
         }
         let mut learned = self.bindings.clone();
         let (expected, actual) = (expected_lines(&message.lines), lines(&sent.bytes));
@@ -229,130 +236,16 @@ impl Stage {
                 .all(|(expected, actual)| learned.matches(expected, actual));
         if same {
             self.bindings = learned;
-            Ok(())
+            self.name_the_numbers(&sent.bytes);
+            Ok(None)
+        } else if self.golden.writes() {
+            self.write_down(&sent, step, message).map(Some)
         } else {
             Err(format!(
                 "the server said something else to {peer}\n{}",
                 difference(&expected, &actual, &self.bindings)
             ))
         }
-    }
-
-    /// Replaces a block by what was sent, with names for what is random.
-    fn write_down(&mut self, sent: &Sent, message: &Block) -> Result<(), String> {
-        let actual = lines(&sent.bytes);
-        if self.golden == Golden::Complete {
-            self.insist(&actual, message)?;
-        }
-        self.name_the_random(&sent.bytes);
-        let mut written = Vec::new();
-        let mut in_head = true;
-        for (index, line) in actual.iter().enumerate() {
-            let is_last = index + 1 == actual.len();
-            if in_head {
-                let bare = line.strip_suffix(b"\r").ok_or("a head line without CRLF")?;
-                in_head = !bare.is_empty();
-                written.push(
-                    self.named_number(bare, &sent.bytes)
-                        .unwrap_or_else(|| self.bindings.generalize(bare)),
-                );
-            } else if !is_last {
-                written.push(self.bindings.generalize(line));
-            } else if !line.is_empty() {
-                written.push(format!("{}\\", self.bindings.generalize(line)));
-            }
-        }
-        while written.last().is_some_and(String::is_empty) {
-            written.pop();
-        }
-        self.rewritten.push((message.range.clone(), written));
-        Ok(())
-    }
-
-    /// The lines a human wrote must be among those that came, in any order; `~text` must stand
-    /// somewhere in the message, `^text` nowhere.
-    fn insist(&mut self, actual: &[&[u8]], message: &Block) -> Result<(), String> {
-        let whole = escaped(actual);
-        let insisted = expected_lines(&message.lines);
-        for expected in insisted
-            .iter()
-            .map(|line| line.trim_end_matches('\r'))
-            .filter(|line| !line.is_empty())
-        {
-            let holds = match expected.split_at_checked(1) {
-                Some(("~", text)) => whole.contains(text),
-                Some(("^", text)) => !whole.contains(text),
-                _ => actual.iter().any(|line| {
-                    let bare = line.strip_suffix(b"\r").unwrap_or(line);
-                    let bindings = &mut self.bindings;
-                    bindings.matches(expected, bare) || bindings.matches(expected, line)
-                }),
-            };
-            if !holds {
-                return Err(format!(
-                    "the server did not say\n- {expected}\nbut\n{whole}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn name_the_random(&mut self, message: &[u8]) {
-        let text = String::from_utf8_lossy(message).into_owned();
-        let is_request = !text.starts_with("SIP/2.0 ");
-        let ours = if is_request { "From" } else { "To" };
-        for line in text.lines().take_while(|line| !line.is_empty()) {
-            let (name, value) = line.split_once(": ").unwrap_or((line, ""));
-            let found = match name {
-                "Via" if is_request => value.split("branch=").nth(1).map(|rest| ("branch", rest)),
-                // That of a NOTIFY is a hash of what it says (RFC 5839), not chosen at random.
-                "SIP-ETag" if !is_request => Some(("etag", value)),
-                "WWW-Authenticate" => value.split("nonce=\"").nth(1).map(|rest| ("nonce", rest)),
-                "Retry-After" => Some(("number", value)),
-                _ if name == ours => value.split(";tag=").nth(1).map(|rest| ("tag", rest)),
-                _ => None,
-            };
-            if let Some((kind, rest)) = found {
-                let end = rest.find([';', '"', ',', ' ', '>']).unwrap_or(rest.len());
-                // A tag the peer chose itself is no secret of ours.
-                if !(kind == "tag" && rest[..end].len() < 8) {
-                    self.bindings.name_for(kind, &rest[..end]);
-                }
-            }
-        }
-    }
-
-    /// `CSeq: {cseq1+2} NOTIFY` or `Retry-After: {number1}`, which are chosen at random; None for
-    /// any other line.
-    fn named_number(&mut self, line: &[u8], message: &[u8]) -> Option<String> {
-        let line = std::str::from_utf8(line).ok()?;
-        if let Some(delay) = line.strip_prefix("Retry-After: ") {
-            return Some(format!(
-                "Retry-After: {{{}}}",
-                self.bindings.name_for("number", delay)
-            ));
-        }
-        let text = String::from_utf8_lossy(message);
-        let number: u64 = line
-            .strip_prefix("CSeq: ")?
-            .strip_suffix(" NOTIFY")?
-            .parse()
-            .ok()?;
-        let dialog: String = text
-            .lines()
-            .filter(|line| line.starts_with("Call-ID: ") || line.starts_with("From: "))
-            .collect();
-        let bindings = &mut self.bindings;
-        let (name, first) = self
-            .first_cseqs
-            .entry(dialog)
-            .or_insert_with(|| (bindings.name_for("cseq", &number.to_string()), number));
-        let plus = if number == *first {
-            String::new()
-        } else {
-            format!("+{}", number.checked_sub(*first)?)
-        };
-        Some(format!("CSeq: {{{name}{plus}}} NOTIFY"))
     }
 }
 
@@ -380,90 +273,4 @@ fn inflate_body(message: &mut Vec<u8>) -> Result<(), String> {
         message.splice(body_start.., body);
     }
     Ok(())
-}
-
-/// The lines of a message as sent; the last is what follows the last LF.
-fn lines(bytes: &[u8]) -> Vec<&[u8]> {
-    bytes.split(|octet| *octet == b'\n').collect()
-}
-
-/// The lines of a block as they would be on the wire, comparable with [`lines`].
-fn expected_lines(block: &[String]) -> Vec<String> {
-    let split = block
-        .iter()
-        .position(String::is_empty)
-        .unwrap_or(block.len());
-    let (head, body) = (&block[..split], block.get(split + 1..).unwrap_or_default());
-    let mut lines: Vec<String> = head.iter().map(|line| format!("{line}\r")).collect();
-    lines.push("\r".to_owned());
-    lines.extend(body.iter().cloned());
-    match lines.last_mut() {
-        Some(last) if !body.is_empty() && last.ends_with('\\') => drop(last.pop()),
-        _ => lines.push(String::new()),
-    }
-    lines
-}
-
-/// What differs: common lines with two blanks, expected ones with `-`, actual ones with `+`.
-fn difference(expected: &[String], actual: &[&[u8]], bindings: &Bindings) -> String {
-    let mut learned = bindings.clone();
-    let same = |pair: &(&String, &&[u8]), learned: &mut Bindings| learned.matches(pair.0, pair.1);
-    let front = expected
-        .iter()
-        .zip(actual)
-        .take_while(|pair| same(pair, &mut learned))
-        .count();
-    let behind = expected[front..]
-        .iter()
-        .rev()
-        .zip(actual[front..].iter().rev());
-    let back = behind.take_while(|pair| same(pair, &mut learned)).count();
-    let mut text = String::new();
-    for line in &actual[..front] {
-        let _ = writeln!(text, "  {}", shown(line));
-    }
-    for line in &expected[front..expected.len() - back] {
-        let _ = writeln!(text, "- {}", line.trim_end_matches('\r'));
-    }
-    for line in &actual[front..actual.len() - back] {
-        let _ = writeln!(text, "+ {}", shown(line));
-    }
-    for line in &actual[actual.len() - back..] {
-        let _ = writeln!(text, "  {}", shown(line));
-    }
-    text
-}
-
-fn shown(line: &[u8]) -> String {
-    escape(line.strip_suffix(b"\r").unwrap_or(line))
-}
-
-fn escaped(lines: &[&[u8]]) -> String {
-    lines
-        .iter()
-        .map(|line| format!("+ {}\n", shown(line)))
-        .collect()
-}
-
-fn indented(bytes: &[u8]) -> String {
-    lines(bytes)
-        .iter()
-        .map(|line| format!("    {}\n", shown(line)))
-        .collect()
-}
-
-/// The file with some of its line ranges replaced.
-fn rewrite(text: &str, blocks: &[(Range<usize>, Vec<String>)]) -> String {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    for (range, block) in blocks.iter().rev() {
-        let indented = block.iter().map(|line| {
-            if line.is_empty() {
-                String::new()
-            } else {
-                format!("    {line}")
-            }
-        });
-        lines.splice(range.clone(), indented);
-    }
-    lines.join("\n") + "\n"
 }

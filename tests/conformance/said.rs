@@ -29,7 +29,7 @@ use lamplighter::presence::source::Messages;
 use lamplighter::presence::source::RichPresence;
 use lamplighter::presence::source::StateUpdate;
 
-use crate::dialogue::duration;
+use crate::reading::duration;
 
 /// Reads what follows the address of record.
 pub(crate) fn parse(words: &[&str]) -> Result<StateUpdate, String> {

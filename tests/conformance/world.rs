@@ -16,6 +16,9 @@ use lamplighter::config;
 use lamplighter::config::Config;
 use lamplighter::config::Machine;
 use lamplighter::config::Source;
+use lamplighter::directory::AuthMode;
+use lamplighter::directory::Directory;
+use lamplighter::directory::Domain;
 use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
@@ -24,7 +27,6 @@ use lamplighter::presence::call::Party;
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
-use lamplighter::shard::Directory;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
 use lamplighter::shard::Mail;
@@ -34,11 +36,9 @@ use lamplighter::shard::Reply;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
 use lamplighter::shard::Token;
-use lamplighter::shard::directory::AuthMode;
-use lamplighter::shard::directory::Domain;
-use lamplighter::shard::shield::LoopReport;
-use lamplighter::shard::shield::Rate;
-use lamplighter::shard::shield::ShieldOptions;
+use lamplighter::shard::contract::overload_options::Rate;
+use lamplighter::shard::contract::overload_options::ShieldOptions;
+use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
 
@@ -48,7 +48,7 @@ use crate::dialogue::Peer;
 const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
 
 /// The listener a peer can reach.
-fn local(peer: SocketAddr) -> SocketAddr {
+pub(crate) fn local(peer: SocketAddr) -> SocketAddr {
     let listener = match peer {
         SocketAddr::V4(_) => LOCAL[0],
         SocketAddr::V6(peer) if peer.ip().is_unicast_link_local() => LOCAL[2],
@@ -98,7 +98,7 @@ impl World {
         let mut options = options(epoch);
         for (key, value) in scene {
             match key.as_str() {
-                "Config" => {}
+                "Config" | "Phone" => {}
                 "Domain" => add_domain(&mut directory, value)?,
                 "Account" => add_account(&mut directory, value)?,
                 "Options" => set_options(&mut options, value)?,
@@ -206,7 +206,7 @@ impl World {
 
     /// A command to the owner of a presentity, which does it.
     fn command(&mut self, aor: &Aor, command: Command) -> Result<(), String> {
-        let owner = Shard::owner(aor, u16::try_from(self.shards.len()).unwrap());
+        let owner = ShardId::owner_of(aor, u16::try_from(self.shards.len()).unwrap());
         let token = self.token();
         self.input(usize::from(owner.0), Input::Command(token, command));
         self.settle();

@@ -11,10 +11,10 @@ use crate::config::suggestion::nearest;
 use crate::config::text::bare;
 use crate::config::text::canonical_domain;
 use crate::config::text::is_user;
+use crate::directory::Directory;
 use crate::presence::policy::Pattern;
 use crate::presence::policy::People;
 use crate::presence::policy::WatcherCondition;
-use crate::shard::Directory;
 
 /// The names that a configuration defines. They are read before anything is converted, because a table
 /// may name what comes further down.
