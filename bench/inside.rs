@@ -215,7 +215,7 @@ impl Inside {
 
 /// One open domain that believes everybody, by way of the configuration: its file stays the same
 /// when the types behind it change.
-fn directory() -> Result<lamplighter::shard::Directory, Error> {
+fn directory() -> Result<lamplighter::directory::Directory, Error> {
     let name = format!("lamplighter-bench-inside-{}.toml", std::process::id());
     let file = std::env::temp_dir().join(name);
     let text = format!(

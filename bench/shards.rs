@@ -15,7 +15,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use lamplighter::presence::Aor;
-use lamplighter::shard::Shard;
+use lamplighter::shard::ShardId;
 use lamplighter_bench::Error;
 use lamplighter_bench::PHONES_CPU;
 use lamplighter_bench::PORTS;
@@ -214,7 +214,7 @@ fn shard_of(tag: &str) -> u16 {
 fn presentity(watcher: u32, shard: u16) -> u32 {
     let owner = |presentity: u32| {
         let aor = Aor::new(&format!("p{presentity}"), sip::DOMAIN);
-        Shard::owner(&aor, 2).0
+        ShardId::owner_of(&aor, 2).0
     };
     let mut owned = (0..PRESENTITIES).filter(|presentity| owner(*presentity) == shard);
     let count = owned.clone().count().max(1);

@@ -3,19 +3,21 @@
 //! # Rooms
 //! ```text
 //! sip ◄────────┐
-//! presence ◄───┼── shard ◄── net | http ◄── runtime ◄── cli ◄── main
-//! telemetry ◄──┘             config ─► the options each room owns
+//! presence ◄───┼── directory ◄── shard ◄── net | http ◄── runtime ◄── cli ◄── main
+//! telemetry ◄──┘                     config ─► the options each room owns
 //! ```
 //! - [`sip`]: bytes. A zero-copy message view, emitting, transactions, dialogs, digest. No clock,
 //!   no socket, no XML.
 //! - [`presence`]: the domain. Contributions, composition, publication, documents. No SIP message
 //!   type.
-//! - [`shard`]: the engine, where the two meet: synchronous, single-owner, deterministic.
+//! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
+//! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
 //! - `net`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).
 //!
 //! `W:A1.13` in a comment names a rule of `tests/conformance/RULES.md`.
 
+pub mod directory;
 pub mod presence;
 pub mod shard;
 pub mod sip;

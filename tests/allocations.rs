@@ -21,6 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use lamplighter::directory::AuthMode;
+use lamplighter::directory::Directory;
+use lamplighter::directory::Domain;
 use lamplighter::presence::Aor;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::CallState;
@@ -30,7 +33,6 @@ use lamplighter::presence::document;
 use lamplighter::presence::event::Package;
 use lamplighter::shard::Command;
 use lamplighter::shard::ConnectionId;
-use lamplighter::shard::Directory;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
 use lamplighter::shard::Options;
@@ -38,10 +40,8 @@ use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
 use lamplighter::shard::Token;
-use lamplighter::shard::directory::AuthMode;
-use lamplighter::shard::directory::Domain;
-use lamplighter::shard::shield::Rate;
-use lamplighter::shard::shield::ShieldOptions;
+use lamplighter::shard::contract::overload_options::Rate;
+use lamplighter::shard::contract::overload_options::ShieldOptions;
 use lamplighter::sip::Transport;
 
 // The counting allocator.

@@ -20,18 +20,31 @@ const ROOMS: &[Row] = &[
     ("sip", &[]),
     ("presence", &[]),
     ("telemetry", &[]),
-    ("shard", &["sip", "presence"]),
+    ("directory", &["sip", "presence"]),
+    ("shard", &["directory", "sip", "presence"]),
     ("net", &["shard", "sip", "telemetry"]),
-    ("http", &["net", "shard", "presence", "sip", "telemetry"]),
-    ("config", &["shard", "presence", "sip"]),
+    (
+        "http",
+        &["directory", "net", "shard", "presence", "sip", "telemetry"],
+    ),
+    ("config", &["directory", "shard", "presence", "sip"]),
     (
         "runtime",
-        &["shard", "net", "http", "telemetry", "sip", "presence"],
+        &[
+            "directory",
+            "shard",
+            "net",
+            "http",
+            "telemetry",
+            "sip",
+            "presence",
+        ],
     ),
     (
         "cli",
         &[
             "config",
+            "directory",
             "http",
             "net",
             "presence",
@@ -96,6 +109,64 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("domains", &["names", "policies"]),
             ("accounts", &["names"]),
             ("lists", &["names"]),
+        ],
+    ),
+    (
+        "shard",
+        &[
+            ("container", &[]),
+            ("contract", &["container"]),
+            ("request", &["contract"]),
+            ("peer", &["container", "contract", "request"]),
+            ("overload", &["contract", "request"]),
+            ("list", &["contract", "request"]),
+            (
+                "subscription",
+                &["container", "contract", "list", "peer", "request"],
+            ),
+            ("package", &["contract", "request", "subscription"]),
+            (
+                "lifecycle",
+                &[
+                    "contract",
+                    "list",
+                    "package",
+                    "peer",
+                    "request",
+                    "subscription",
+                ],
+            ),
+            (
+                "notify",
+                &[
+                    "container",
+                    "contract",
+                    "lifecycle",
+                    "list",
+                    "peer",
+                    "request",
+                    "subscription",
+                ],
+            ),
+            ("presentity", &["container", "contract"]),
+            ("uas", &["container", "contract", "overload", "request"]),
+            (
+                "conduct",
+                &[
+                    "container",
+                    "contract",
+                    "lifecycle",
+                    "list",
+                    "notify",
+                    "overload",
+                    "package",
+                    "peer",
+                    "presentity",
+                    "request",
+                    "subscription",
+                    "uas",
+                ],
+            ),
         ],
     ),
     (
@@ -187,7 +258,7 @@ const LOAD_TESTER_ROOMS: &[(&str, &[Row])] = &[(
 )];
 
 /// Rooms without a clock, a socket, a file, a lock or a thread.
-const PURE_ROOMS: &[&str] = &["sip", "presence", "shard"];
+const PURE_ROOMS: &[&str] = &["sip", "presence", "directory", "shard"];
 
 /// Where each crate may be named: path prefixes below `src`. Every dependency in Cargo.toml has a
 /// row.
@@ -204,7 +275,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("http_body_util", &["http"]),
     ("humantime", &["cli", "config", "http"]),
     ("hyper", &["http"]),
-    ("ipnet", &["shard", "config"]),
+    ("ipnet", &["directory", "shard", "config"]),
     ("libc", &["net", "config", "runtime"]),
     ("md5", &["sip/digest"]),
     ("memchr", &["sip", "presence", "config"]),
@@ -223,6 +294,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         &[
             "sip",
             "presence",
+            "directory",
             "shard",
             "net",
             "http",

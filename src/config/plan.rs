@@ -16,7 +16,7 @@ use crate::config::machine::random_key;
 use crate::config::schema::Config;
 use crate::config::shield;
 use crate::config::tenants;
-use crate::shard::Directory;
+use crate::directory::Directory;
 use crate::shard::Options;
 use crate::shard::ShardId;
 

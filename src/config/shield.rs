@@ -3,8 +3,8 @@
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::text::network;
-use crate::shard::shield::Rate;
-use crate::shard::shield::ShieldOptions;
+use crate::shard::contract::overload_options::Rate;
+use crate::shard::contract::overload_options::ShieldOptions;
 
 /// The options of the shield.
 pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) -> ShieldOptions {

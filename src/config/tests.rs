@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::directory::AuthMode;
 use crate::presence::Aor;
 use crate::shard::Options;
-use crate::shard::directory::AuthMode;
 use crate::sip::Transport;
 
 mod faults;

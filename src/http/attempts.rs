@@ -13,12 +13,12 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 
+use crate::directory::Directory;
 use crate::http::failed_attempts::FailedAttempt;
 use crate::http::failed_attempts::FailedAttempts;
-use crate::shard::Directory;
-use crate::shard::shield::Lockouts;
-use crate::shard::shield::ShieldOptions;
-use crate::shard::shield::auth_lockout::Attempt;
+use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::overload::auth_lockout::Attempt;
+use crate::shard::overload::auth_lockout::Lockouts;
 use crate::telemetry::Throttle;
 
 /// The least time between two lines about wrong passwords.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 
-use crate::shard::Directory;
+use crate::directory::Directory;
 
 /// Domains, accounts and lists as all cores see them; replaced as a whole when the configuration is
 /// read again or the operator edits it. Clones are handles of the same.
@@ -65,7 +65,7 @@ impl SharedDirectory {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::shard::directory::Domain;
+    use crate::directory::Domain;
 
     #[test]
     fn changes_are_told_in_the_order_in_which_they_were_made() {

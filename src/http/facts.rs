@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::shard::Directory;
+use crate::directory::Directory;
 use crate::sip::Transport;
 
 /// What stays as it is from the start.

@@ -33,14 +33,14 @@ use std::sync::Arc;
 use futures_util::future::join;
 use futures_util::future::join_all;
 
+use crate::directory::Directory;
 use crate::http::attempts::Attempts;
 use crate::http::connections::Connections;
 use crate::http::server::listener;
 use crate::http::server::listener::Door;
 use crate::net::bind;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::shard::Directory;
-use crate::shard::shield::ShieldOptions;
+use crate::shard::contract::overload_options::ShieldOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.

@@ -1,11 +1,13 @@
 //! The address of record: the key of a presentity, `user@domain` (W:A5.6).
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A presentity's canonical name: the user with escapes resolved (case kept), `@`, the domain in
-/// lower case with aliases resolved. URIs that mean the same presentity give the same `Aor`.
+/// lower case with aliases resolved. URIs that mean the same presentity give the same `Aor`. A clone
+/// shares the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Aor(Box<str>);
+pub struct Aor(Arc<str>);
 
 impl Aor {
     /// From an unescaped user and a canonical domain.

@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use futures_util::future;
 
+use crate::directory::Directory;
 use crate::http;
 use crate::http::Facts;
 use crate::http::HttpPlan;
@@ -38,7 +39,6 @@ use crate::runtime::reload::Reloader;
 use crate::runtime::shard_core::ShardCore;
 use crate::runtime::stop::StopSignal;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::Options;
 use crate::shard::Reply;
 use crate::shard::ShardId;

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::directory::Directory;
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::interfaces;
 use crate::shard;
-use crate::shard::Directory;
 use crate::sip::Transport;
 
 /// One address to listen on for SIP.

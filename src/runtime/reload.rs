@@ -12,6 +12,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::directory::Directory;
+use crate::directory::removal::Removal;
 use crate::http::Reloaded;
 use crate::http::SharedDirectory;
 use crate::http::Unavailable;
@@ -19,8 +21,6 @@ use crate::http::facts::tenants;
 use crate::runtime::commander::Commander;
 use crate::runtime::commander::Replier;
 use crate::shard::Command;
-use crate::shard::Directory;
-use crate::shard::directory::removal::Removal;
 
 /// How long a shard may take to accept a directory before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use glommio::Task;
 
+use crate::directory::Directory;
 use crate::net::Limits;
 use crate::net::listener::ListenerSocket;
 use crate::net::listener::Port;
@@ -20,7 +21,6 @@ use crate::runtime::mesh::Woken;
 use crate::runtime::streams;
 use crate::runtime::streams::Acceptor;
 use crate::runtime::timekeeper;
-use crate::shard::Directory;
 use crate::shard::Options;
 use crate::shard::Shard;
 use crate::telemetry::CoreCounters;

@@ -17,6 +17,10 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::directory::AuthMode;
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::directory::lists::StoredList;
 use crate::http::Engine;
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
@@ -34,14 +38,9 @@ use crate::runtime::ListenerPlan;
 use crate::runtime::Node;
 use crate::runtime::NodePlan;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::Options;
 use crate::shard::Reply;
-use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::directory::AuthMode;
-use crate::shard::directory::Domain;
-use crate::shard::directory::lists::StoredList;
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
@@ -248,7 +247,7 @@ fn call(state: CallState) -> CallDialog {
 
 fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {
     let aor = Aor::new(user, "example.com");
-    let owner = Shard::owner(&aor, node.commander().shards());
+    let owner = ShardId::owner_of(&aor, node.commander().shards());
     let command = Command::call_state(aor, call.map(Arc::new), Duration::from_secs(600));
     let reply = node.commander().ask_blocking(owner, command, PATIENCE);
     assert!(matches!(reply, Ok(Reply::Done)), "{reply:?}");

@@ -8,13 +8,13 @@ use lamplighter::config;
 use lamplighter::config::Config;
 use lamplighter::config::Machine;
 use lamplighter::config::Source;
-use lamplighter::shard::Directory;
+use lamplighter::directory::AuthMode;
+use lamplighter::directory::Directory;
+use lamplighter::directory::Domain;
 use lamplighter::shard::Options;
 use lamplighter::shard::ShardId;
-use lamplighter::shard::directory::AuthMode;
-use lamplighter::shard::directory::Domain;
-use lamplighter::shard::shield::Rate;
-use lamplighter::shard::shield::ShieldOptions;
+use lamplighter::shard::contract::overload_options::Rate;
+use lamplighter::shard::contract::overload_options::ShieldOptions;
 
 /// Where the server listens.
 const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];

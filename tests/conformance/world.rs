@@ -29,7 +29,7 @@ use lamplighter::shard::Reply;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
 use lamplighter::shard::Token;
-use lamplighter::shard::shield::LoopReport;
+use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
 
@@ -175,7 +175,7 @@ impl World {
 
     /// A command to the owner of a presentity, which does it.
     fn command(&mut self, aor: &Aor, command: Command) -> Result<(), String> {
-        let owner = Shard::owner(aor, u16::try_from(self.shards.len()).unwrap());
+        let owner = ShardId::owner_of(aor, u16::try_from(self.shards.len()).unwrap());
         let token = self.token();
         self.input(usize::from(owner.0), Input::Command(token, command));
         self.settle();

@@ -10,9 +10,9 @@ use crate::config::tenants::names::Names;
 use crate::config::text::is_user;
 use crate::config::text::phrase;
 use crate::config::text::user_remedy;
+use crate::directory::Details;
+use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::shard::Directory;
-use crate::shard::directory::Details;
 
 /// Adds an account, unless it is there already.
 pub(super) fn add_account(

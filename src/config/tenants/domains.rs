@@ -17,13 +17,13 @@ use crate::config::tenants::policies;
 use crate::config::text::canonical_domain;
 use crate::config::text::network;
 use crate::config::text::phrase;
+use crate::directory::AuthMode;
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
 use crate::presence::composition::Style;
 use crate::presence::event::list::MEMBERS_MAX;
-use crate::shard::Directory;
-use crate::shard::directory::AuthMode;
-use crate::shard::directory::Domain;
-use crate::shard::directory::user_range::UserRange;
 
 /// Every name and alias that is taken, with the line that takes it.
 type Taken = HashMap<String, usize>;

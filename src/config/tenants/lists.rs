@@ -11,16 +11,16 @@ use crate::config::schema::StyleKind;
 use crate::config::tenants::names::Names;
 use crate::config::text::is_user;
 use crate::config::text::user_remedy;
+use crate::directory::Directory;
+use crate::directory::lists::ANY_DN;
+use crate::directory::lists::ListFault;
+use crate::directory::lists::ORBITS;
+use crate::directory::lists::PARKED;
+use crate::directory::lists::StoredList;
 use crate::presence::Aor;
 use crate::presence::event::list::ListStyle;
 use crate::presence::event::list::MEMBERS_MAX;
 use crate::presence::event::list::Member;
-use crate::shard::Directory;
-use crate::shard::directory::lists::ANY_DN;
-use crate::shard::directory::lists::ListFault;
-use crate::shard::directory::lists::ORBITS;
-use crate::shard::directory::lists::PARKED;
-use crate::shard::directory::lists::StoredList;
 
 /// Adds the groups of a file.
 pub(super) fn add_groups(

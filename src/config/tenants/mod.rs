@@ -17,7 +17,7 @@ pub use profiles::SHIPPED_FILE;
 use crate::config::complaint::Complainer;
 use crate::config::schema::Config;
 use crate::config::tenants::names::Names;
-use crate::shard::Directory;
+use crate::directory::Directory;
 
 /// Domains, accounts, groups, lists, policies, profiles.
 pub(super) fn directory(

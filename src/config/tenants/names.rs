@@ -11,10 +11,10 @@ use crate::config::suggestion::nearest;
 use crate::config::text::bare;
 use crate::config::text::canonical_domain;
 use crate::config::text::is_user;
+use crate::directory::Directory;
 use crate::presence::policy::Pattern;
 use crate::presence::policy::People;
 use crate::presence::policy::WatcherCondition;
-use crate::shard::Directory;
 
 /// The names a file knows, read before anything is converted: what stands further down may be
 /// spoken of further up.

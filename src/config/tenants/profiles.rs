@@ -12,12 +12,12 @@ use crate::config::schema::ParameterKind;
 use crate::config::schema::StyleKind;
 use crate::config::schema::UnregisteredKind;
 use crate::config::suggestion::nearest;
+use crate::directory::profiles::AgentPattern;
+use crate::directory::profiles::GENERIC;
 use crate::presence::profile::Idle;
 use crate::presence::profile::ParameterValue;
 use crate::presence::profile::Profile;
 use crate::presence::profile::Unregistered;
-use crate::shard::directory::profiles::AgentPattern;
-use crate::shard::directory::profiles::GENERIC;
 
 /// The profiles that come with the product, each with its reason.
 pub const SHIPPED_FILE: &str = include_str!("../profiles.toml");

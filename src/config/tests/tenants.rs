@@ -1,13 +1,13 @@
 //! Groups, lists, policies, and what domains and accounts say about them.
 
 use super::*;
+use crate::directory::Directory;
+use crate::directory::decide::Watcher;
 use crate::presence::composition::Style;
 use crate::presence::event::Package;
 use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
 use crate::presence::policy::Privacy;
-use crate::shard::Directory;
-use crate::shard::directory::decide::Watcher;
 
 const TENANT: &str = r#"
     [[domain]]

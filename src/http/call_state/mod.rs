@@ -25,6 +25,8 @@ use hyper::body::Bytes;
 use hyper::body::Incoming;
 use hyper::header;
 
+use crate::directory::Directory;
+use crate::directory::Domain;
 use crate::http::Site;
 use crate::http::answer::response;
 use crate::http::answer::response::Answer;
@@ -39,10 +41,8 @@ use crate::presence::call::Party;
 use crate::presence::source::CallSource;
 use crate::presence::source::StateUpdate;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::Reply;
-use crate::shard::Shard;
-use crate::shard::directory::Domain;
+use crate::shard::ShardId;
 use crate::sip::digest::Secret;
 use crate::sip::uri::sip_uri;
 
@@ -72,7 +72,7 @@ pub(super) async fn answer<E: Engine>(
     };
     let Statement { aor, said } = statement;
     tracing::debug!(%aor, "call_state.htm");
-    let owner = Shard::owner(&aor, site.engine.shards());
+    let owner = ShardId::owner_of(&aor, site.engine.shards());
     match site.engine.ask(owner, Command::Say { aor, said }).await {
         Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
         Ok(_) | Err(_) => response::unavailable(),

@@ -1,8 +1,8 @@
 //! The address of record an operator types: `123@abc.com`, `sip:123@abc.com;transport=tcp`, with an
 //! alias for the domain.
 
+use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::shard::Directory;
 use crate::sip::Uri;
 
 /// Why an address names nobody here, in words for the operator.

@@ -9,9 +9,9 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::body::Incoming;
 
+use crate::directory::Directory;
 use crate::http::control::refusal::Refusal;
 use crate::presence::Aor;
-use crate::shard::Directory;
 
 /// Octets of a body: the members of the longest list, or a document of rules.
 const BODY_OCTETS_MAX: usize = 256 << 10;

@@ -1,6 +1,9 @@
 //! Lists: shown, made, edited, deleted. Subscribed phones are told at once. What is edited here
 //! lasts until the configuration is read again or the process ends.
 
+use crate::directory::Directory;
+use crate::directory::lists::ListFault;
+use crate::directory::lists::StoredList;
 use crate::http::Site;
 use crate::http::answer::table::Table;
 use crate::http::answer::table::visible;
@@ -12,9 +15,6 @@ use crate::presence::Aor;
 use crate::presence::event::list::ListStyle;
 use crate::presence::event::list::Resolved;
 use crate::presence::event::list::RosterKind;
-use crate::shard::Directory;
-use crate::shard::directory::lists::ListFault;
-use crate::shard::directory::lists::StoredList;
 
 /// Octets of a list's user.
 const USER_OCTETS_MAX: usize = 256;

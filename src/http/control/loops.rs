@@ -11,7 +11,7 @@ use crate::http::engine::Engine;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
-use crate::shard::shield::LoopReport;
+use crate::shard::contract::report::LoopReport;
 
 /// Asks every shard; the busiest phone comes first.
 pub(super) async fn show<E: Engine>(query: &str, site: &Site<E>) -> Result<String, Refusal> {

@@ -39,6 +39,7 @@ use hyper::Request;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 
+use crate::directory::Directory;
 use crate::http::Site;
 use crate::http::answer::response;
 use crate::http::answer::response::Answer;
@@ -46,7 +47,6 @@ use crate::http::control::form::Form;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
 use crate::shard::Command;
-use crate::shard::Directory;
 use crate::shard::ShardId;
 
 /// How often a directory is offered to a shard whose inbox is full.

@@ -2,13 +2,13 @@
 
 use hyper::StatusCode;
 
+use crate::directory::lists::ListFault;
 use crate::http::answer::response;
 use crate::http::answer::response::Answer;
 use crate::http::answer::table::visible;
 use crate::http::control::aor::NotAnAor;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
-use crate::shard::directory::lists::ListFault;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

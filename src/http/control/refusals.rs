@@ -14,7 +14,7 @@ use crate::http::failed_attempts::FailedAttempt;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
-use crate::shard::shield::RefusalReport;
+use crate::shard::contract::report::RefusalReport;
 
 /// A row: the time since the latest of its requests, and what is said of them.
 type Row = (Duration, [String; 8]);

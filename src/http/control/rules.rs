@@ -5,6 +5,7 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use crate::directory::Directory;
 use crate::http::Site;
 use crate::http::answer::table::TERMINAL_COLUMNS;
 use crate::http::answer::table::Table;
@@ -21,7 +22,6 @@ use crate::presence::policy::Exception;
 use crate::presence::policy::Handling;
 use crate::presence::policy::IdentityCondition;
 use crate::presence::policy::ImportedRule;
-use crate::shard::Directory;
 
 /// Presentities with rules of their own.
 const DOCUMENTS_MAX: usize = 100_000;

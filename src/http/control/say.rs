@@ -44,7 +44,7 @@ use crate::presence::source::RichPresence;
 use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
+use crate::shard::ShardId;
 use crate::sip::Uri;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::sip_uri;
@@ -145,7 +145,7 @@ pub(super) async fn act<E: Engine>(
         return Err(Refusal::IsList(aor));
     }
     let said = (command.read)(&form, &aor)?;
-    let owner = Shard::owner(&aor, site.engine.shards());
+    let owner = ShardId::owner_of(&aor, site.engine.shards());
     let command = Command::Say {
         aor: aor.clone(),
         said,

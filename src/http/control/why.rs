@@ -19,11 +19,10 @@ use crate::presence::event::list::Member;
 use crate::presence::event::list::Resolved;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::mail::Contribution;
-use crate::shard::mail::WatcherReport;
-use crate::shard::mail::Why;
+use crate::shard::contract::report::Contribution;
+use crate::shard::contract::report::WatcherReport;
+use crate::shard::contract::report::Why;
 
 /// Members of one list that are looked up; `any-dn` may have more.
 const MEMBERS_SHOWN_MAX: usize = 1_000;
@@ -87,7 +86,7 @@ pub(super) async fn headline<E: Engine>(aor: &Aor, site: &Site<E>) -> Result<Str
 }
 
 async fn ask<E: Engine>(aor: &Aor, site: &Site<E>) -> Result<Why, Refusal> {
-    let owner = Shard::owner(aor, site.engine.shards());
+    let owner = ShardId::owner_of(aor, site.engine.shards());
     match site.engine.ask(owner, Command::Why(aor.clone())).await {
         Ok(Reply::Why(why)) => Ok(why),
         Ok(_) | Err(_) => Err(Refusal::Silent),

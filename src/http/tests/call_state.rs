@@ -21,7 +21,7 @@ fn a_number_makes_busy_and_its_absence_clears() {
     assert_eq!(told[0].aor, "123@abc.com");
     assert_eq!(
         told[0].shard,
-        Shard::owner(&Aor::new("123", "abc.com"), SHARDS)
+        ShardId::owner_of(&Aor::new("123", "abc.com"), SHARDS)
     );
     assert_eq!(told[0].expires, Duration::from_secs(600));
     assert!(call.id.starts_with("call_state-"));

@@ -29,6 +29,8 @@ use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
 use super::*;
+use crate::directory::Domain;
+use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::call::CallState;
@@ -48,16 +50,13 @@ use crate::presence::source::Source;
 use crate::presence::source::StateUpdate;
 use crate::shard::Command;
 use crate::shard::Reply;
-use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::directory::Domain;
-use crate::shard::directory::user_range::UserRange;
-use crate::shard::mail::Contribution;
-use crate::shard::mail::WatcherReport;
-use crate::shard::mail::WatcherState;
-use crate::shard::mail::Why;
-use crate::shard::shield::LoopReport;
-use crate::shard::shield::RefusalReport;
+use crate::shard::contract::report::Contribution;
+use crate::shard::contract::report::LoopReport;
+use crate::shard::contract::report::RefusalReport;
+use crate::shard::contract::report::WatcherReport;
+use crate::shard::contract::report::WatcherState;
+use crate::shard::contract::report::Why;
 use crate::sip::Transport;
 
 const SHARDS: u16 = 3;
@@ -127,7 +126,7 @@ impl Engine for FakeEngine {
                 Reply::Done
             }
             Command::Say { aor, said } => {
-                assert_eq!(shard, Shard::owner(&aor, SHARDS));
+                assert_eq!(shard, ShardId::owner_of(&aor, SHARDS));
                 self.said.lock().unwrap().push((aor.to_string(), said));
                 Reply::Done
             }

@@ -43,6 +43,15 @@ impl AppearanceState {
         Self::BridgeHeld,
     ];
 
+    /// What an appearance does, by those of its line that do something.
+    #[must_use]
+    pub fn of(appearances: &[Appearance], index: u8) -> Self {
+        appearances
+            .iter()
+            .find(|appearance| appearance.index == index)
+            .map_or(Self::Idle, |appearance| appearance.state)
+    }
+
     /// The value of `appearance-state`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,8 +1,8 @@
 //! What kind a phone is of: how long the NOTIFYs of lists are that it takes, and of how many
 //! resources.
 
+use lamplighter::directory::profiles::AgentPattern;
 use lamplighter::presence::profile::Profile;
-use lamplighter::shard::directory::profiles::AgentPattern;
 
 /// Octets of a NOTIFY that tells of more than one resource and not of all.
 pub(crate) const PATH_OCTETS: usize = 1400;

@@ -3,6 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lamplighter::directory::AuthMode;
+use lamplighter::directory::Details;
+use lamplighter::directory::Directory;
+use lamplighter::directory::Domain;
+use lamplighter::directory::lists::StoredList;
+use lamplighter::directory::user_range::UserRange;
 use lamplighter::presence::Aor;
 use lamplighter::presence::composition;
 use lamplighter::presence::event::list::ListStyle;
@@ -14,12 +20,6 @@ use lamplighter::presence::policy::Pattern;
 use lamplighter::presence::policy::Policy;
 use lamplighter::presence::policy::Privacy;
 use lamplighter::presence::policy::WatcherCondition;
-use lamplighter::shard::Directory;
-use lamplighter::shard::directory::AuthMode;
-use lamplighter::shard::directory::Details;
-use lamplighter::shard::directory::Domain;
-use lamplighter::shard::directory::lists::StoredList;
-use lamplighter::shard::directory::user_range::UserRange;
 
 use crate::model::Style;
 use crate::phone::agent;

@@ -22,7 +22,7 @@ use lamplighter::presence::source::ForwardKind;
 use lamplighter::presence::source::RichPresence;
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::Command;
-use lamplighter::shard::Shard;
+use lamplighter::shard::ShardId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl World {
 
     fn say(&mut self, presentity: usize, said: StateUpdate, delay: Micros) {
         let aor = aor_of(presentity);
-        let shard = Shard::owner(&aor, self.bench.net.plan.shards).0;
+        let shard = ShardId::owner_of(&aor, self.bench.net.plan.shards).0;
         self.ask(shard, delay, Command::Say { aor, said }, Asked::StateUpdate);
     }
 
@@ -184,7 +184,7 @@ impl World {
         let realm = std::rc::Rc::clone(self.bench.realms.newest());
         for (user, has_alternative) in &realm.accounts {
             let presentity = user.parse::<usize>().unwrap_or_default() - 100;
-            if Shard::owner(&aor_of(presentity), shards).0 == shard {
+            if ShardId::owner_of(&aor_of(presentity), shards).0 == shard {
                 let model = &mut self.bench.model;
                 model.alternative(now, presentity, *has_alternative);
             }

@@ -13,7 +13,7 @@ use crate::network::SECOND;
 use crate::phone::Phone;
 use crate::publisher::Source;
 use lamplighter::shard::Command;
-use lamplighter::shard::Shard;
+use lamplighter::shard::ShardId;
 
 impl World {
     pub(super) fn next_phase(&mut self) {
@@ -113,7 +113,7 @@ impl World {
     pub(super) fn ask_about_everybody(&mut self) {
         for presentity in 0..self.bench.net.plan.presentities {
             let aor = aor_of(presentity);
-            let owner = Shard::owner(&aor, self.bench.net.plan.shards).0;
+            let owner = ShardId::owner_of(&aor, self.bench.net.plan.shards).0;
             self.ask(owner, 1, Command::Why(aor.clone()), Asked::Why(presentity));
             for shard in 0..self.bench.net.plan.shards {
                 self.ask(shard, 1, Command::Watchers(aor.clone()), Asked::Watchers);

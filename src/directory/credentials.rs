@@ -1,0 +1,169 @@
+//! By which names an account proves itself in digest authentication (RFC 7616 §3.4; W:A7.3).
+//!
+//! By its `auth_id` where it has one, else by its user; each also with `@` and the name of the
+//! domain, as phones write it whose field is filled with the whole address. The name is hashed into
+//! the response, so each form has a hash of its own. HTTP goes by user and password alone.
+
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::presence::Aor;
+use crate::sip::digest::Realm;
+use crate::sip::digest::Secret;
+
+/// What is kept of a password for digest.
+#[derive(Clone, Debug)]
+pub(super) struct Credentials {
+    auth_id: Option<Box<str>>,
+    /// H(name:realm:password).
+    plain: Secret,
+    /// H(name@domain:realm:password).
+    with_domain: Secret,
+}
+
+impl Credentials {
+    /// Those of an account that goes by its user.
+    pub(super) fn new(user: &str, domain: &str, password: &str) -> Self {
+        Self {
+            auth_id: None,
+            plain: Secret::new(user, domain, password),
+            with_domain: Secret::new(&format!("{user}@{domain}"), domain, password),
+        }
+    }
+}
+
+/// The accounts of a domain, as digest authentication asks for them.
+#[derive(Debug)]
+pub(crate) struct DomainRealm<'d> {
+    /// All accounts.
+    pub(crate) directory: &'d Directory,
+    /// Whose realm it is.
+    pub(crate) domain: &'d Domain,
+}
+
+impl Realm for DomainRealm<'_> {
+    fn name(&self) -> &str {
+        &self.domain.name
+    }
+
+    fn secret_of(&self, username: &str) -> Option<&Secret> {
+        let (name, has_domain) = self.plain_name(username);
+        let user = self.directory.user_by_auth_id(name, &self.domain.name);
+        let aor = Aor::new(user.unwrap_or(name), &self.domain.name);
+        let credentials = &self.directory.account(aor.as_str())?.credentials;
+        // Who has an `auth_id` does not go by the user.
+        let is_name = credentials.auth_id.as_deref() == user.map(|_| name);
+        let secret = match has_domain {
+            true => &credentials.with_domain,
+            false => &credentials.plain,
+        };
+        is_name.then_some(secret)
+    }
+
+    fn is_named(&self, host: &str) -> bool {
+        self.directory
+            .domain(host)
+            .is_some_and(|domain| domain.name == self.domain.name)
+    }
+}
+
+impl DomainRealm<'_> {
+    /// The user of the account that proved itself by that name.
+    pub(crate) fn user_of(&self, username: String) -> String {
+        let (name, _) = self.plain_name(&username);
+        let user = self.directory.user_by_auth_id(name, &self.domain.name);
+        user.unwrap_or(name).to_owned()
+    }
+
+    /// A name without its domain, and whether it had it.
+    fn plain_name<'n>(&self, username: &'n str) -> (&'n str, bool) {
+        match username.rsplit_once('@') {
+            Some((name, domain)) if domain == self.domain.name => (name, true),
+            _ => (username, false),
+        }
+    }
+}
+
+impl Directory {
+    /// Lets an account that was added before go by another name than its user. False when another
+    /// account of the domain goes by that name already.
+    #[must_use]
+    pub fn set_auth_id(&mut self, aor: &Aor, auth_id: &str, password: &str) -> bool {
+        let domain = aor.domain();
+        let key = Aor::new(auth_id, domain);
+        let is_taken = self.user_by_auth_id(auth_id, domain).is_some()
+            || key != *aor && self.account(key.as_str()).is_some_and(Self::goes_by_user);
+        if is_taken {
+            return false;
+        }
+        let accounts = Arc::make_mut(&mut self.accounts);
+        if let Some(account) = accounts.get_mut(aor.as_str()) {
+            account.credentials = Credentials {
+                auth_id: Some(auth_id.into()),
+                ..Credentials::new(auth_id, domain, password)
+            };
+            let users = Arc::make_mut(&mut self.users_by_auth_id);
+            users.insert(key.as_str().into(), aor.user().into());
+        }
+        true
+    }
+
+    fn goes_by_user(account: &super::Account) -> bool {
+        account.credentials.auth_id.is_none()
+    }
+
+    fn user_by_auth_id(&self, auth_id: &str, domain: &str) -> Option<&str> {
+        if self.users_by_auth_id.is_empty() {
+            return None;
+        }
+        let key = Aor::new(auth_id, domain);
+        self.users_by_auth_id.get(key.as_str()).map(|user| &**user)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_goes_by_one_name_with_and_without_its_domain() {
+        let mut directory = Directory::default();
+        let aliases = ["pbx.abc.com".to_owned()];
+        directory
+            .add_domain(Domain::new("abc.com"), &aliases)
+            .unwrap();
+        directory.add_account("100", "abc.com", "secret").unwrap();
+        directory.add_account("101", "abc.com", "other").unwrap();
+        let aor = Aor::new("101", "abc.com");
+        assert!(!directory.set_auth_id(&aor, "100", "other"), "taken");
+        assert!(directory.set_auth_id(&aor, "device7", "other"));
+        assert!(!directory.set_auth_id(&Aor::new("100", "abc.com"), "device7", "secret"));
+        let realm = DomainRealm {
+            directory: &directory,
+            domain: directory.domain("abc.com").unwrap(),
+        };
+        let table = [
+            ("100", Some(("100", "secret"))),
+            ("100@abc.com", Some(("100", "secret"))),
+            ("100@pbx.abc.com", None),
+            ("100@xyz.com", None),
+            ("device7", Some(("101", "other"))),
+            ("device7@abc.com", Some(("101", "other"))),
+            ("101", None),
+            ("101@abc.com", None),
+            ("", None),
+            ("@abc.com", None),
+        ];
+        for (name, known) in table {
+            let secret = realm.secret_of(name);
+            assert_eq!(secret.is_some(), known.is_some(), "{name}");
+            if let Some((user, password)) = known {
+                assert!(secret.unwrap().matches(name, "abc.com", password), "{name}");
+                assert_eq!(realm.user_of(name.to_owned()), user);
+            }
+        }
+        assert!(realm.is_named("pbx.abc.com") && !realm.is_named("xyz.com"));
+    }
+}

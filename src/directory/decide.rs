@@ -1,0 +1,356 @@
+//! Who may watch whom (W:B8, B3.12): the first rule of the operator that matches, else the most
+//! generous of the presentity's own, else the default. Where the operator's says to wait until
+//! somebody decides, the presentity's own decide.
+//!
+//! The default: everybody sees all of himself, people of one domain see of each other what their
+//! domain says, others see that there is a call and no more. What is its presentity's own affair
+//! ([`is_private`]) is told to trusted peers and feeder accounts and to nobody else, unless a rule
+//! names that very package.
+//!
+//! A watcher of another domain whose name nothing proves (see `shard::sender`) is granted nothing by
+//! a rule that names it; a rule that refuses it holds.
+//!
+//! Nothing here allocates.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::directory::Tenant;
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::policy::DecidingRule;
+use crate::presence::policy::Decision;
+use crate::presence::policy::Handling;
+use crate::presence::policy::IdentityCondition;
+use crate::presence::policy::ImportedRule;
+use crate::presence::policy::People;
+use crate::presence::policy::Policy;
+use crate::presence::policy::Privacy;
+use crate::presence::policy::WatcherCondition;
+use crate::presence::policy::is_private;
+
+/// Who watches, as far as admission knows (W:B9.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Watcher<'a> {
+    /// Who; of any domain, canonical. None when nobody knows.
+    pub aor: Option<&'a Aor>,
+    /// Whether it is a trusted address that says so.
+    pub is_trusted_peer: bool,
+    /// Whether it was proved or is believed.
+    pub is_authenticated: bool,
+}
+
+/// The groups of a domain.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Groups {
+    members_by_name: HashMap<Box<str>, HashSet<Aor>>,
+    names_by_member: HashMap<Aor, Vec<Box<str>>>,
+}
+
+impl Groups {
+    /// Adds a group.
+    pub(super) fn add(&mut self, name: &str, members: impl Iterator<Item = Aor>) {
+        for member in members {
+            let is_new = self
+                .members_by_name
+                .entry(name.into())
+                .or_default()
+                .insert(member.clone());
+            if is_new {
+                self.names_by_member
+                    .entry(member)
+                    .or_default()
+                    .push(name.into());
+            }
+        }
+    }
+
+    fn is_member(&self, aor: &Aor, group: &str) -> bool {
+        self.members_by_name
+            .get(group)
+            .is_some_and(|members| members.contains(aor))
+    }
+
+    fn share_one(&self, one: &Aor, other: &Aor) -> bool {
+        self.names_by_member
+            .get(one)
+            .is_some_and(|groups| groups.iter().any(|group| self.is_member(other, group)))
+    }
+}
+
+impl Directory {
+    /// Adds a rule to a domain that was added before, behind the rules it has.
+    pub fn add_policy(&mut self, domain: &str, policy: Policy) {
+        if let Some(tenant) = self.tenant_mut(domain) {
+            tenant.policies.push(policy);
+        }
+    }
+
+    /// This directory with the presentity's own rules replaced: none takes them away.
+    #[must_use]
+    pub fn with_rules_document(&self, aor: &Aor, rules: Vec<ImportedRule>) -> Self {
+        let mut documents = (*self.documents).clone();
+        if rules.is_empty() {
+            documents.remove(aor);
+        } else {
+            documents.insert(aor.clone(), rules.into());
+        }
+        Self {
+            documents: Arc::new(documents),
+            ..self.clone()
+        }
+    }
+
+    /// Whether somebody has rules of his own.
+    #[must_use]
+    pub fn has_rules_document(&self, aor: &Aor) -> bool {
+        !self.documents.is_empty() && self.documents.contains_key(aor)
+    }
+
+    /// When a rule begins or ceases to hold next, in seconds since 1970 UTC.
+    #[must_use]
+    pub fn next_rule_change(&self, at: u64) -> Option<u64> {
+        self.documents
+            .values()
+            .flat_map(|rules| rules.iter())
+            .flat_map(|rule| [rule.valid_from, rule.valid_until])
+            .flatten()
+            .filter(|change| *change > at)
+            .min()
+    }
+
+    /// Somebody's own rules, in order; none when there are none.
+    #[must_use]
+    pub fn rules_document(&self, aor: &Aor) -> &[ImportedRule] {
+        self.documents.get(aor).map_or(&[], |rules| &**rules)
+    }
+
+    /// How many have rules of their own.
+    #[must_use]
+    pub fn rules_documents(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// This directory with the own rules of all presentities as another has them: a configuration
+    /// that is read again says nothing about them.
+    #[must_use]
+    pub fn with_rules_documents_of(self, other: &Self) -> Self {
+        Self {
+            documents: Arc::clone(&other.documents),
+            ..self
+        }
+    }
+
+    /// What becomes of a watcher's subscription, at a time in seconds since 1970 UTC.
+    #[must_use]
+    pub fn decide(
+        &self,
+        watcher: Watcher<'_>,
+        presentity: &Aor,
+        package: Package,
+        at: u64,
+    ) -> Decision {
+        let case = Case {
+            directory: self,
+            tenant: self.tenant(presentity.domain()),
+            watcher,
+            presentity,
+            package,
+        };
+        let by_default = self.default_decision(&case);
+        let by_operator = case.by_policy(by_default);
+        let base = by_operator.unwrap_or(by_default);
+        if by_operator.is_some() && base.handling != Handling::Confirm {
+            return base;
+        }
+        // To confirm is to leave it to the presentity.
+        case.by_document(base, at).unwrap_or(base)
+    }
+
+    /// Whether somebody may watch everything of a domain at once (W:D4.9).
+    #[must_use]
+    pub fn may_any_dn(&self, watcher: &Aor, domain: &str) -> bool {
+        let may = |people: &People| {
+            self.tenant(domain)
+                .is_some_and(|tenant| tenant.names(people, watcher))
+        };
+        self.domain(domain)
+            .filter(|domain| domain.name == watcher.domain())
+            .is_some_and(|domain| domain.any_dn.iter().any(may))
+    }
+
+    /// The rule with a number, see [`Decision::rule`].
+    #[must_use]
+    pub fn deciding_rule(&self, number: u16) -> DecidingRule {
+        let mut policies = self.tenants.iter().flat_map(|tenant| &tenant.policies);
+        match number {
+            Decision::BY_DEFAULT => DecidingRule::Default,
+            Decision::BY_DOCUMENT => DecidingRule::Document,
+            _ => DecidingRule::Policy {
+                number,
+                text: policies
+                    .find(|policy| policy.number == number)
+                    .map(|policy| policy.text.clone()),
+            },
+        }
+    }
+
+    fn default_decision(&self, case: &Case<'_>) -> Decision {
+        let rule = Decision::BY_DEFAULT;
+        let decision = |handling, privacy| Decision {
+            handling,
+            privacy,
+            rule,
+        };
+        let Some(domain) = self.domain(case.presentity.domain()) else {
+            return decision(Handling::Allow, Privacy::StateOnly);
+        };
+        if case.is_self() {
+            return decision(Handling::Allow, Privacy::Pickup);
+        }
+        if is_private(case.package) {
+            let is_entitled = case.watcher.is_trusted_peer
+                || self.is_feeder(case.watcher.aor, case.presentity.domain());
+            return match is_entitled {
+                true => decision(Handling::Allow, Privacy::Pickup),
+                false => decision(Handling::Block, Privacy::StateOnly),
+            };
+        }
+        let is_neighbour = case.is_same_domain();
+        let privacy = match is_neighbour {
+            true => domain.privacy,
+            false => Privacy::StateOnly,
+        };
+        let handling = match is_neighbour {
+            true => Handling::Allow,
+            false => domain.default_handling,
+        };
+        decision(handling, privacy)
+    }
+
+    /// Whether the presentity has somebody in a list of its own, or lets him in by a rule of its own
+    /// that names him.
+    fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
+        let is_him = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
+        let named = |rule: &ImportedRule| {
+            rule.handling == Handling::Allow && rule.identities.iter().any(is_him)
+        };
+        self.documents
+            .get(presentity)
+            .is_some_and(|rules| rules.iter().any(named))
+            || self
+                .lists_owned_by(presentity)
+                .any(|list| list.members.iter().any(|member| member.is(watcher)))
+    }
+}
+
+/// One question.
+struct Case<'a> {
+    directory: &'a Directory,
+    tenant: Option<&'a Tenant>,
+    watcher: Watcher<'a>,
+    presentity: &'a Aor,
+    package: Package,
+}
+
+impl Case<'_> {
+    fn is_self(&self) -> bool {
+        self.watcher.aor == Some(self.presentity)
+    }
+
+    fn is_same_domain(&self) -> bool {
+        self.watcher
+            .aor
+            .is_some_and(|watcher| watcher.domain() == self.presentity.domain())
+    }
+
+    /// The first rule of the operator that matches.
+    fn by_policy(&self, by_default: Decision) -> Option<Decision> {
+        let tenant = self.tenant?;
+        let policy = tenant
+            .policies
+            .iter()
+            .find(|policy| self.is_about(policy, tenant))?;
+        Some(Decision {
+            handling: policy.handling,
+            privacy: policy.privacy.unwrap_or(by_default.privacy),
+            rule: policy.number,
+        })
+    }
+
+    fn is_about(&self, policy: &Policy, tenant: &Tenant) -> bool {
+        let is_package = match policy.package {
+            Some(package) => package == self.package,
+            None => !is_private(self.package),
+        };
+        is_package
+            && tenant.names(&policy.presentity, self.presentity)
+            && self.is_by(policy, tenant)
+    }
+
+    fn is_by(&self, policy: &Policy, tenant: &Tenant) -> bool {
+        let condition = &policy.watcher;
+        // Nothing is granted to a name that was not proved; what it is denied, it is denied.
+        let is_grant = policy.handling == Handling::Allow;
+        let is_known = self.watcher.is_authenticated || !is_grant;
+        let somebody = self.watcher.aor.filter(|_| is_known);
+        if self.is_self() {
+            // A rule about everybody does not lock a user out of his own state.
+            return match condition {
+                WatcherCondition::Myself => true,
+                WatcherCondition::People(People::Named(pattern)) => {
+                    pattern.is_only(self.presentity)
+                }
+                _ => false,
+            };
+        }
+        match condition {
+            WatcherCondition::Myself => false,
+            WatcherCondition::SameGroup => {
+                somebody.is_some_and(|watcher| tenant.groups.share_one(watcher, self.presentity))
+            }
+            WatcherCondition::SameDomain => self.is_same_domain(),
+            WatcherCondition::Listed => {
+                somebody.is_some_and(|watcher| self.directory.is_listed(watcher, self.presentity))
+            }
+            WatcherCondition::Trusted => self.watcher.is_trusted_peer,
+            WatcherCondition::People(People::Everybody) => true,
+            WatcherCondition::People(people) => {
+                somebody.is_some_and(|watcher| tenant.names(people, watcher))
+            }
+        }
+    }
+
+    /// The sum of the presentity's own rules that match (RFC 4745 §10): each grants, none takes.
+    fn by_document(&self, base: Decision, at: u64) -> Option<Decision> {
+        if self.is_self() || is_private(self.package) {
+            return None;
+        }
+        let rules = self.directory.documents.get(self.presentity)?;
+        let matching = || {
+            rules
+                .iter()
+                .filter(|rule| rule.matches(self.watcher.aor, self.watcher.is_authenticated, at))
+        };
+        let handling = matching().map(|rule| rule.handling).max()?;
+        let privacy = matching().filter_map(|rule| rule.privacy).max();
+        Some(Decision {
+            handling,
+            privacy: privacy.unwrap_or(base.privacy),
+            rule: Decision::BY_DOCUMENT,
+        })
+    }
+}
+
+impl Tenant {
+    /// Whether somebody is one of these people.
+    fn names(&self, people: &People, aor: &Aor) -> bool {
+        match people {
+            People::Everybody => true,
+            People::Group(name) => self.groups.is_member(aor, name),
+            People::Named(pattern) => pattern.matches(aor),
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! Resource lists (W:B5, D4): those the operator wrote down, and those that are there by
+//! themselves.
+//!
+//! | address | members |
+//! |---|---|
+//! | `sip:<list>@domain` | as stored; lists of the same domain among them are unfolded |
+//! | `sip:<group>@domain` | everybody in the group |
+//! | `sip:orbits@domain` | every orbit of the domain, filled or not |
+//! | `sip:parked@domain` | the orbits in which a call is parked |
+//! | `sip:any-dn@domain` | every account, and whatever else is there |
+//!
+//! An account of the same name goes before a list that is there by itself. A list is resolved when
+//! first asked for, once for all cores, and stays resolved until an edit of its domain.
+
+mod unfold;
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use thiserror::Error;
+
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::directory::lists::unfold::Unfolding;
+use crate::presence::Aor;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::MEMBERS_MAX;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::sip::Uri;
+use crate::sip::uri::Scheme;
+use crate::sip::uri::sip_uri;
+
+/// The user of the list of everything (W:D4.2).
+pub const ANY_DN: &str = "any-dn";
+
+/// The user of the list of all orbits.
+pub const ORBITS: &str = "orbits";
+
+/// The user of the list of filled orbits.
+pub const PARKED: &str = "parked";
+
+/// Lists within lists, the outermost counted (W:B5.12).
+pub const DEPTH_MAX: usize = 4;
+
+/// A list the operator wrote down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredList {
+    /// Its name for humans.
+    pub name: Option<Box<str>>,
+    /// How it is told.
+    pub style: ListStyle,
+    /// Whose list it is: its members are `listed` to a policy about the owner.
+    pub owner: Option<Aor>,
+    /// Its members as written: lists are not unfolded, nobody is there twice. `name` is what to
+    /// show for those who have no name of their own.
+    pub members: Vec<Member>,
+}
+
+/// Why a list cannot be, or cannot be edited so.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ListFault {
+    /// The text is no member.
+    #[error("\"{0}\" is no sip: URI of a user")]
+    NoMember(Box<str>),
+    /// The domain is not ours.
+    #[error("there is no domain \"{0}\"")]
+    NoDomain(Box<str>),
+    /// The address belongs to somebody.
+    #[error("the address {0} belongs to {1}")]
+    Taken(Aor, &'static str),
+    /// No stored list has that address.
+    #[error("there is no list {0}")]
+    NoList(Aor),
+    /// It is in the list already.
+    #[error("{0} is a member already")]
+    AlreadyMember(Box<str>),
+    /// It is not in the list.
+    #[error("{0} is no member")]
+    NotMember(Box<str>),
+    /// Its members are too many, nested lists counted in.
+    #[error("the list {0} has more than {MEMBERS_MAX} members")]
+    TooManyMembers(Aor),
+    /// It contains itself, or leads to one that does: the way there, the last one twice.
+    #[error("lists contain each other: {}", .0.join(" -> "))]
+    Cycle(Vec<Box<str>>),
+    /// Lists within lists within lists: the way there.
+    #[error("lists are nested more than {DEPTH_MAX} deep: {}", .0.join(" -> "))]
+    TooDeep(Vec<Box<str>>),
+    /// Whoever may watch a list must not see everything by it.
+    #[error("the list {0} contains any-dn, which is subscribed by itself alone")]
+    AnyDnWithin(Aor),
+}
+
+/// The lists of one domain, by their user.
+#[derive(Clone, Debug)]
+pub(super) struct Lists {
+    by_user: HashMap<Arc<str>, List>,
+    /// The lists of an owner.
+    by_owner: HashMap<Aor, Vec<Arc<str>>>,
+}
+
+/// One list.
+#[derive(Clone, Debug)]
+struct List {
+    definition: Definition,
+    /// What it comes to, when somebody asked.
+    resolved: OnceLock<Arc<Resolved>>,
+}
+
+/// Where the members come from.
+#[derive(Clone, Debug)]
+enum Definition {
+    Stored(Arc<StoredList>),
+    Group(Arc<[Member]>),
+    Orbits,
+    Parked,
+    AnyDn,
+}
+
+impl From<Definition> for List {
+    fn from(definition: Definition) -> Self {
+        Self {
+            definition,
+            resolved: OnceLock::new(),
+        }
+    }
+}
+
+impl Lists {
+    /// Those that are there by themselves.
+    pub(super) fn new(domain: &Domain) -> Self {
+        let mut by_user = HashMap::new();
+        by_user.insert(ANY_DN.into(), Definition::AnyDn.into());
+        if !domain.orbits.is_empty() {
+            by_user.insert(ORBITS.into(), Definition::Orbits.into());
+            by_user.insert(PARKED.into(), Definition::Parked.into());
+        }
+        Self {
+            by_user,
+            by_owner: HashMap::new(),
+        }
+    }
+
+    fn stored(&self, user: &str) -> Option<&Arc<StoredList>> {
+        match &self.by_user.get(user)?.definition {
+            Definition::Stored(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// Puts a list in, or takes it out. Whatever may contain it is resolved anew.
+    fn set(&mut self, user: &str, list: Option<StoredList>) {
+        let user: Arc<str> = user.into();
+        if let Some(owner) = self.stored(&user).and_then(|old| old.owner.as_ref()) {
+            let owner = owner.clone();
+            if let Some(owned) = self.by_owner.get_mut(&owner) {
+                owned.retain(|other| *other != user);
+            }
+        }
+        for other in self.by_user.values_mut() {
+            if matches!(other.definition, Definition::Stored(_)) {
+                other.resolved = OnceLock::new();
+            }
+        }
+        let Some(list) = list else {
+            self.by_user.remove(&user);
+            return;
+        };
+        if let Some(owner) = &list.owner {
+            self.by_owner
+                .entry(owner.clone())
+                .or_default()
+                .push(Arc::clone(&user));
+        }
+        self.by_user
+            .insert(user, Definition::Stored(Arc::new(list)).into());
+    }
+}
+
+/// Making lists.
+impl Directory {
+    /// Reads a member: `sip:user@host`, `user@host`, or `user` of `domain` (its own name).
+    ///
+    /// # Errors
+    /// [`ListFault::NoMember`]
+    pub fn member(&self, text: &str, domain: &str) -> Result<Member, ListFault> {
+        let fault = || ListFault::NoMember(text.into());
+        let text = text.trim();
+        let full = match (text.contains(':'), text.contains('@')) {
+            (true, _) => text.to_owned(),
+            (false, true) => format!("sip:{text}"),
+            (false, false) => sip_uri(text, domain),
+        };
+        let uri = Uri::parse(full.as_bytes()).map_err(|_| fault())?;
+        let (mut user, mut host) = (String::new(), String::new());
+        uri.write_host(&mut host);
+        if uri.scheme != Scheme::Sip || !uri.write_user(&mut user) || user.is_empty() {
+            return Err(fault());
+        }
+        let aor = self
+            .domain(&host)
+            .map(|domain| Aor::new(&user, &domain.name));
+        Ok(Member {
+            uri: sip_uri(&user, &host).into(),
+            aor,
+            name: user.into(),
+        })
+    }
+
+    /// Adds a group to a domain that was added before: a set of people for policies, and a list.
+    pub fn add_group(&mut self, name: &str, domain: &str, members: Vec<Member>) {
+        let Some(index) = self.domains_by_name.get(domain).copied() else {
+            return;
+        };
+        if let Some(tenant) = self.tenant_mut(domain) {
+            tenant.groups.add(name, members.iter().map(Member::address));
+        }
+        if let Some(lists) = self.lists.get_mut(index) {
+            Arc::make_mut(lists)
+                .by_user
+                .insert(name.into(), Definition::Group(members.into()).into());
+        }
+    }
+
+    /// Adds a list of a domain that was added before, or replaces it. When all are added, each
+    /// must pass [`Directory::check_list`].
+    ///
+    /// # Errors
+    /// When the address is somebody else's, or the domain is not ours.
+    pub fn add_list(&mut self, aor: &Aor, mut list: StoredList) -> Result<(), ListFault> {
+        let no_domain = || ListFault::NoDomain(aor.domain().into());
+        let index = *self
+            .domains_by_name
+            .get(aor.domain())
+            .ok_or_else(no_domain)?;
+        if let Some(owner) = self.owner_of_address(aor) {
+            return Err(ListFault::Taken(aor.clone(), owner));
+        }
+        let mut seen = HashSet::new();
+        list.members.retain(|member| seen.insert(member.address()));
+        if list.members.len() > MEMBERS_MAX {
+            return Err(ListFault::TooManyMembers(aor.clone()));
+        }
+        if let Some(lists) = self.lists.get_mut(index) {
+            Arc::make_mut(lists).set(aor.user(), Some(list));
+        }
+        Ok(())
+    }
+
+    /// Whether a list can be unfolded.
+    ///
+    /// # Errors
+    /// A cycle, too much depth, too many members.
+    pub fn check_list(&self, aor: &Aor) -> Result<(), ListFault> {
+        Unfolding::new(self, aor).unfold(aor.user()).map(drop)
+    }
+
+    /// What an address belongs to that is no stored list.
+    fn owner_of_address(&self, aor: &Aor) -> Option<&'static str> {
+        let domain = self.domain(aor.domain())?;
+        if self.account(aor.as_str()).is_some() {
+            return Some("an account");
+        }
+        if domain.is_orbit(aor.user()) {
+            return Some("an orbit");
+        }
+        if domain.is_resource(aor.user()) {
+            return Some("a resource");
+        }
+        if [ANY_DN, ORBITS, PARKED].contains(&aor.user()) {
+            return Some("a list that is there by itself");
+        }
+        let is_group = self
+            .lists_of(aor)
+            .and_then(|lists| lists.by_user.get(aor.user()))
+            .is_some_and(|list| matches!(list.definition, Definition::Group(_)));
+        is_group.then_some("a group")
+    }
+}
+
+/// Editing lists of a directory in force: each gives a new directory.
+impl Directory {
+    /// With a list added or replaced.
+    ///
+    /// # Errors
+    /// What [`Directory::add_list`] and [`Directory::check_list`] say, of this list and of those
+    /// it is in.
+    pub fn with_list(&self, aor: &Aor, list: StoredList) -> Result<Self, ListFault> {
+        let mut new = self.clone();
+        new.add_list(aor, list)?;
+        new.check_list(aor)?;
+        let lists = new.lists_of(aor).into_iter();
+        let mut others: Vec<&str> = lists
+            .flat_map(|lists| &lists.by_user)
+            .filter(|(_, other)| matches!(other.definition, Definition::Stored(_)))
+            .map(|(user, _)| &**user)
+            .collect();
+        others.sort_unstable();
+        for user in others {
+            new.check_list(&Aor::new(user, aor.domain()))?;
+        }
+        Ok(new)
+    }
+
+    /// Without a stored list.
+    ///
+    /// # Errors
+    /// [`ListFault::NoList`]
+    pub fn without_list(&self, aor: &Aor) -> Result<Self, ListFault> {
+        self.stored_list(aor)?;
+        let mut new = self.clone();
+        if let Some(index) = self.domains_by_name.get(aor.domain())
+            && let Some(lists) = new.lists.get_mut(*index)
+        {
+            Arc::make_mut(lists).set(aor.user(), None);
+        }
+        Ok(new)
+    }
+
+    /// With a member more, at a position from 0; None or beyond the last for the end.
+    ///
+    /// # Errors
+    /// What [`Directory::member`] and [`Directory::with_list`] say; [`ListFault::NoList`],
+    /// [`ListFault::AlreadyMember`].
+    pub fn with_member(
+        &self,
+        aor: &Aor,
+        uri: &str,
+        position: Option<usize>,
+    ) -> Result<Self, ListFault> {
+        let mut list = self.stored_list(aor)?.clone();
+        let member = self.member(uri, aor.domain())?;
+        if list.members.iter().any(|other| other.is_same(&member)) {
+            return Err(ListFault::AlreadyMember(member.uri));
+        }
+        let end = list.members.len();
+        list.members
+            .insert(position.unwrap_or(end).min(end), member);
+        self.with_list(aor, list)
+    }
+
+    /// With a member less.
+    ///
+    /// # Errors
+    /// What [`Directory::member`] says; [`ListFault::NoList`], [`ListFault::NotMember`].
+    pub fn without_member(&self, aor: &Aor, uri: &str) -> Result<Self, ListFault> {
+        let mut list = self.stored_list(aor)?.clone();
+        let member = self.member(uri, aor.domain())?;
+        let before = list.members.len();
+        list.members.retain(|other| !other.is_same(&member));
+        if list.members.len() == before {
+            return Err(ListFault::NotMember(member.uri));
+        }
+        self.with_list(aor, list)
+    }
+
+    /// A list as it is stored, to edit it.
+    ///
+    /// # Errors
+    /// [`ListFault::NoList`]
+    pub fn stored_list(&self, aor: &Aor) -> Result<&StoredList, ListFault> {
+        self.lists_of(aor)
+            .and_then(|lists| lists.stored(aor.user()))
+            .map(|list| &**list)
+            .ok_or_else(|| ListFault::NoList(aor.clone()))
+    }
+}
+
+/// Reading lists.
+impl Directory {
+    /// The list of that address, resolved; None when it is no list. The same value until an edit
+    /// touches it.
+    #[must_use]
+    pub fn list(&self, aor: &Aor) -> Option<Arc<Resolved>> {
+        let (user, list) = self.find_list(aor)?;
+        let resolve = || Arc::new(self.resolve(user, list, aor.domain()));
+        Some(Arc::clone(list.resolved.get_or_init(resolve)))
+    }
+
+    /// All lists that are stored, by domain and user.
+    #[must_use]
+    pub fn stored_lists(&self) -> Vec<(Aor, &StoredList)> {
+        let mut all = Vec::new();
+        for (domain, lists) in self.domains.iter().zip(&self.lists) {
+            let stored = lists.by_user.keys().filter_map(|user| {
+                let list = lists.stored(user)?;
+                Some((Aor::new(user, &domain.name), &**list))
+            });
+            all.extend(stored);
+        }
+        all.sort_by_cached_key(|(aor, _)| (aor.domain().to_owned(), aor.user().to_owned()));
+        all
+    }
+
+    /// Whether an address is one of a list.
+    #[must_use]
+    pub fn is_list(&self, aor: &Aor) -> bool {
+        self.find_list(aor).is_some()
+    }
+
+    /// The lists somebody owns, resolved.
+    pub(super) fn lists_owned_by(&self, owner: &Aor) -> impl Iterator<Item = Arc<Resolved>> {
+        let lists = self.lists_of(owner);
+        let users = lists.and_then(|lists| lists.by_owner.get(owner));
+        users
+            .into_iter()
+            .flatten()
+            .filter_map(|user| self.list(&Aor::new(user, owner.domain())))
+    }
+
+    fn lists_of(&self, aor: &Aor) -> Option<&Lists> {
+        let index = *self.domains_by_name.get(aor.domain())?;
+        self.lists.get(index).map(|lists| &**lists)
+    }
+
+    /// A list and the user it is stored under.
+    fn find_list(&self, aor: &Aor) -> Option<(&str, &List)> {
+        // Copied out of a text, the hyphen may be U+2010 (W:D4.2).
+        let user = match aor.user() {
+            "any\u{2010}dn" => ANY_DN,
+            user => user,
+        };
+        let (user, list) = self.lists_of(aor)?.by_user.get_key_value(user)?;
+        let is_by_itself = !matches!(list.definition, Definition::Stored(_));
+        let is_hidden = is_by_itself && self.account(aor.as_str()).is_some();
+        (!is_hidden).then_some((user, list))
+    }
+}
+
+impl Member {
+    /// Its address of record, of whatever domain.
+    fn address(&self) -> Aor {
+        let of_uri = || Aor::from_key(self.uri.strip_prefix("sip:").unwrap_or(&self.uri));
+        self.aor
+            .clone()
+            .or_else(of_uri)
+            .unwrap_or_else(|| Aor::new(&self.uri, ""))
+    }
+
+    /// Whether both mean the same, however it is written (W:E3.24).
+    fn is_same(&self, other: &Self) -> bool {
+        match (&self.aor, &other.aor) {
+            (Some(one), Some(two)) => one == two,
+            (None, None) => self.uri == other.uri,
+            _ => false,
+        }
+    }
+}

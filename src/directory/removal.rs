@@ -1,0 +1,116 @@
+//! What a new directory would leave out of the one in force.
+
+use std::fmt;
+
+use crate::directory::Directory;
+
+/// Domains and accounts that would be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// Domains.
+    pub domains: Share,
+    /// Accounts.
+    pub accounts: Share,
+}
+
+/// How many of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Those that would be gone.
+    pub gone: usize,
+    /// Those that there are.
+    pub all: usize,
+}
+
+impl Share {
+    const fn is_most(self) -> bool {
+        self.gone > self.all / 2
+    }
+}
+
+impl Removal {
+    /// Whether it is more than half of the domains or of the accounts: more likely a file that was
+    /// cut off than meant.
+    #[must_use]
+    pub const fn is_drastic(&self) -> bool {
+        self.domains.is_most() || self.accounts.is_most()
+    }
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { domains, accounts } = self;
+        write!(
+            formatter,
+            "{} of {} domains and {} of {} accounts",
+            domains.gone, domains.all, accounts.gone, accounts.all
+        )
+    }
+}
+
+impl Directory {
+    /// What `new` leaves out. A domain that goes on as an alias is not gone.
+    #[must_use]
+    pub fn removal(&self, new: &Self) -> Removal {
+        let is_gone = |name: &str| new.domain(name).is_none();
+        let domains = self.domains.iter();
+        let accounts = self.accounts.keys();
+        Removal {
+            domains: Share {
+                gone: domains.filter(|domain| is_gone(&domain.name)).count(),
+                all: self.domains.len(),
+            },
+            accounts: Share {
+                gone: accounts
+                    .filter(|account| !new.accounts.contains_key(*account))
+                    .count(),
+                all: self.accounts.len(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::directory::Domain;
+
+    fn directory(domains: &[&str], accounts: &[&str]) -> Directory {
+        let mut directory = Directory::default();
+        for domain in domains {
+            directory.add_domain(Domain::new(domain), &[]).unwrap();
+        }
+        for account in accounts {
+            directory.add_account(account, domains[0], "x").unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn more_than_half_is_drastic() {
+        let old = directory(&["a", "b"], &["1", "2", "3", "4"]);
+        let is_drastic = |domains: &[&str], accounts: &[&str]| {
+            old.removal(&directory(domains, accounts)).is_drastic()
+        };
+        assert!(!is_drastic(&["a", "b"], &["1", "2", "3", "4", "5"]));
+        assert!(!is_drastic(&["a", "b"], &["3", "4"]));
+        assert!(is_drastic(&["a", "b"], &["4"]));
+        assert!(is_drastic(&["a", "b"], &["5", "6", "7", "8"]));
+        assert!(!is_drastic(&["a"], &["1", "2"]));
+        assert!(is_drastic(&[], &[]));
+        let removal = old.removal(&Directory::default());
+        assert_eq!(removal.to_string(), "2 of 2 domains and 4 of 4 accounts");
+        let nothing = Directory::default();
+        assert!(!nothing.removal(&old).is_drastic() && !nothing.removal(&nothing).is_drastic());
+    }
+
+    #[test]
+    fn a_domain_that_becomes_an_alias_is_not_gone() {
+        let mut new = Directory::default();
+        let aliases = ["a".to_owned()];
+        new.add_domain(Domain::new("a.example"), &aliases).unwrap();
+        let removal = directory(&["a"], &[]).removal(&new);
+        assert_eq!(removal.domains, Share { gone: 0, all: 1 });
+    }
+}

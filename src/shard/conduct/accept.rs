@@ -1,0 +1,79 @@
+//! The 200 to a SUBSCRIBE, and the NOTIFY it owes.
+
+use std::time::Duration;
+
+use crate::shard::conduct::Engine;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::subscription::Wants;
+use crate::shard::uas::response::begin_response;
+use crate::sip::HeaderName;
+use crate::sip::Status;
+use crate::sip::emit;
+
+impl Engine {
+    /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
+    /// A2.5).
+    pub(crate) fn accept(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        self.respond_subscribed(request, Status::OK, id, granted, turn);
+        if let Some(subscription) = self.subscriptions.table.subscription_mut(id) {
+            subscription.forget_shown();
+        }
+        self.subscriptions.table.want(id, Wants::Notify);
+    }
+
+    /// 204: nothing is new, no NOTIFY follows (RFC 5839 §4.2; W:B6.1).
+    pub(crate) fn accept_silently(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.counters.notifies_suppressed += 1;
+        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, turn);
+        if granted.is_zero() {
+            self.notifier
+                .remove_subscription(id, &mut self.subscriptions, turn);
+        }
+    }
+
+    fn respond_subscribed(
+        &mut self,
+        request: &Request<'_>,
+        status: Status,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(subscription) = self.subscriptions.table.subscription(id) else {
+            return;
+        };
+        let Some(entry) = self.subscriptions.table.dialog(subscription.dialog) else {
+            return;
+        };
+        let is_list = subscription.is_multipart();
+        let head = begin_response(request, status, None, entry.dialog.local_tag(), turn);
+        for route in request.message.headers(HeaderName::RecordRoute) {
+            emit::header(&mut turn.out.arena, "Record-Route", route);
+        }
+        emit::header(
+            &mut turn.out.arena,
+            "Contact",
+            &self.notifier.origins.of(&request.flow).contact,
+        );
+        emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
+        if is_list {
+            emit::header(&mut turn.out.arena, "Require", b"eventlist");
+        }
+        self.uas.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, granted);
+    }
+}

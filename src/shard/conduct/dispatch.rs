@@ -1,0 +1,192 @@
+//! Octets become a message, a message a response or a request, a request the call of what serves it.
+
+use crate::directory::Domain;
+use crate::presence::Aor;
+use crate::shard::conduct::Engine;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::headers::check_extensions;
+use crate::shard::request::principal::Identity;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::response_flow::response_flow;
+use crate::shard::request::target::Target;
+use crate::shard::request::target::refuse_call;
+use crate::shard::request::target::resolve;
+use crate::sip::Message;
+use crate::sip::Method;
+use crate::sip::StartLine;
+use crate::sip::Status;
+use crate::sip::message::PlainResponse;
+use crate::sip::transaction::server::Arrival;
+
+impl Engine {
+    /// A datagram, or a message cut from a stream, and what it says if it is a plain 200: nearly all
+    /// of those answer a NOTIFY of ours, the rest is read in full.
+    pub(crate) fn handle_octets(
+        &mut self,
+        flow: Flow,
+        octets: &[u8],
+        answer: Option<PlainResponse<'_>>,
+        is_forwarded: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if answer.is_some_and(|answer| {
+            self.notifier
+                .handle_answer(&answer, &flow, &mut self.subscriptions, turn)
+        }) {
+            return;
+        }
+        let Ok(message) = Message::parse(octets, flow.transport.framing()) else {
+            turn.counters.messages_unreadable += 1;
+            return;
+        };
+        turn.counters.messages_received += 1;
+        if !is_forwarded
+            && let Some(shard) = self.subscriptions.table.home_of(&message, &flow, turn)
+        {
+            turn.counters.messages_misdirected += 1;
+            turn.out.mail.push((
+                shard,
+                Mail::Misdirected {
+                    flow,
+                    bytes: octets.into(),
+                },
+            ));
+            return;
+        }
+        match message.start_line() {
+            StartLine::Response { code, .. } => {
+                self.notifier
+                    .handle_response(&message, code, &flow, &mut self.subscriptions, turn)
+            }
+            StartLine::Request { method, uri } => {
+                self.handle_request(&message, method, uri, flow, turn)
+            }
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        message: &Message<'_>,
+        method: Method<'_>,
+        uri: &[u8],
+        flow: Flow,
+        turn: &mut Turn<'_>,
+    ) {
+        if method == Method::Ack {
+            return;
+        }
+        let mut request = Request {
+            message,
+            flow,
+            transaction: None,
+        };
+        if let Some(fault) = message.fault() {
+            if message.is_answerable() {
+                self.uas.refuse(&request, &Refusal::Fault(fault), turn);
+            } else {
+                turn.counters.messages_unreadable += 1;
+            }
+            return;
+        }
+        if matches!(
+            method,
+            Method::Subscribe | Method::Publish | Method::Register
+        ) {
+            let (key, arrival) = self.uas.transactions.begin(message, turn.now);
+            match arrival {
+                Arrival::New => request.transaction = Some(key),
+                Arrival::UnderWay => {
+                    turn.counters.requests_retransmitted += 1;
+                    return;
+                }
+                Arrival::Answered(response) => {
+                    turn.counters.requests_retransmitted += 1;
+                    let start = turn.out.arena.len();
+                    turn.out.arena.extend_from_slice(response);
+                    let end = turn.out.arena.len();
+                    turn.transmit(response_flow(&request), start..end, 0..0);
+                    return;
+                }
+                Arrival::Merged => {
+                    return self
+                        .uas
+                        .refuse(&request, &Refusal::Plain(Status::LOOP_DETECTED), turn);
+                }
+            }
+        }
+        let is_in_dialog =
+            method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
+        if !is_in_dialog && method != Method::Cancel {
+            return self.serve_guarded(&request, method, uri, turn);
+        }
+        if let Err(refusal) = self.serve(&request, method, uri, turn) {
+            self.uas.refuse(&request, &refusal, turn);
+        }
+    }
+
+    /// Serves a well-formed request, or says why not.
+    pub(crate) fn serve<'d>(
+        &mut self,
+        request: &Request<'_>,
+        method: Method<'_>,
+        uri: &[u8],
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        match method {
+            Method::Subscribe => {
+                if let Some(tag) = request.message.to().and_then(|to| to.tag()) {
+                    return self.serve_in_dialog(request, tag, turn);
+                }
+                let target = resolve(uri, &request.flow, turn)?;
+                self.serve_subscribe(request, target, turn)
+            }
+            Method::Publish => {
+                let target = resolve(uri, &request.flow, turn)?;
+                self.serve_publish(request, target, turn)
+            }
+            Method::Register => self.serve_register(request, uri, turn),
+            Method::Options => {
+                let domain = match resolve(uri, &request.flow, turn)? {
+                    Target::Presentity { domain, .. } => Some(domain),
+                    Target::Server => None,
+                };
+                let believes = |domain: &Domain| domain.believes(request.flow.peer.ip());
+                let is_stranger = !domain.is_some_and(believes);
+                let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
+                check_extensions(request.message)?;
+                self.uas
+                    .respond_options(request, is_stranger, is_registrar, turn);
+                Ok(())
+            }
+            Method::Notify => self.uas.serve_stray_notify(request, turn),
+            Method::Cancel => self.uas.serve_cancel(request, turn),
+            Method::Invite => Err(refuse_call(uri, &request.flow, turn)),
+            Method::Other(_) => Err(Refusal::Method(Status::NOT_IMPLEMENTED)),
+            _ => Err(Refusal::Method(Status::METHOD_NOT_ALLOWED)),
+        }
+    }
+
+    /// What every request about somebody must pass: it is about somebody, it requires nothing that
+    /// we do not know, it says who it is from, and the shares it takes from are not used up.
+    pub(crate) fn admit<'d>(
+        &mut self,
+        request: &Request<'_>,
+        target: Target<'d>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(Aor, &'d Domain, Identity), Refusal<'d>> {
+        let Target::Presentity { aor, domain } = target else {
+            return Err(Refusal::Plain(Status::NOT_FOUND));
+        };
+        check_extensions(request.message)?;
+        let identity = self.uas.authenticate(request, domain, turn)?;
+        let user = match &identity {
+            Identity::User(user) => Some(user.as_str()),
+            Identity::Believed => None,
+        };
+        self.check_shares(request, &aor, domain, user, turn)?;
+        Ok((aor, domain, identity))
+    }
+}

@@ -1,0 +1,267 @@
+//! The rooms of a shard, and the conductor: which room an input, a mail or a timer is for.
+
+pub(crate) mod accept;
+pub(crate) mod dispatch;
+pub(crate) mod guard;
+pub(crate) mod operator;
+pub(crate) mod path_proof;
+pub(crate) mod postponed;
+pub(crate) mod publish;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod review;
+pub(crate) mod seize;
+pub(crate) mod subscribe;
+
+use crate::shard::conduct::review::Review;
+use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::flow::ConnectionId;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::input::Input;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::options::Options;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::Notifier;
+use crate::shard::overload::publish_queue::Postponed;
+use crate::shard::presentity::Compositor;
+use crate::shard::uas::Uas;
+use crate::sip::message::PlainResponse;
+use crate::sip::random::Random;
+
+/// The rooms of a shard.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// What requests are received with and responded to.
+    pub(super) uas: Uas,
+    /// The presentities that are owned here.
+    pub(super) compositor: Compositor,
+    /// The subscriptions that are here.
+    pub(super) subscriptions: Subscriptions,
+    /// What NOTIFYs are written, sent and repeated with.
+    pub(super) notifier: Notifier,
+    /// What is yet to be looked at since the configuration changed.
+    pub(super) review: Review,
+    pub(super) review_timer: Option<TimerHandle>,
+    /// The driver cannot hand on as much as it gets.
+    pub(super) is_congested: bool,
+    pub(super) postponed: Postponed,
+}
+
+impl Engine {
+    /// Empty rooms.
+    pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
+        Self {
+            uas: Uas::new(options, random),
+            compositor: Compositor::default(),
+            subscriptions: Subscriptions::new(options),
+            notifier: Notifier::new(options),
+            review: Review::default(),
+            review_timer: None,
+            is_congested: false,
+            postponed: Postponed::default(),
+        }
+    }
+
+    /// Takes one input.
+    pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
+        match input {
+            Input::Datagram { flow, bytes } => {
+                if !self.postpone(flow, bytes, turn) {
+                    let answer = PlainResponse::read(bytes);
+                    self.handle_octets(flow, bytes, answer, false, turn);
+                }
+            }
+            Input::Answer {
+                flow,
+                bytes,
+                answer,
+            } => self.handle_octets(flow, bytes, Some(answer), false, turn),
+            Input::Closed(connection) => {
+                tell_closed(connection, turn);
+                self.notifier
+                    .handle_closed(connection, &mut self.subscriptions, turn);
+            }
+            Input::Mail(mail) => self.handle_mail(mail, turn),
+            Input::Command(token, command) => {
+                let reply = self.handle_command(command, turn);
+                turn.out.replies.push((token, reply));
+            }
+        }
+        self.subscriptions
+            .winfo
+            .tell_others(&mut self.subscriptions.table, turn);
+        self.deliver_loopback(turn);
+    }
+
+    /// What is due, and what is queued.
+    pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
+        self.fire_timers(turn);
+        turn.counters.timers_armed_late = turn.wheel.late();
+        self.go_on_reviewing(turn);
+        self.subscriptions
+            .winfo
+            .tell_others(&mut self.subscriptions.table, turn);
+        self.deliver_loopback(turn);
+        self.notifier.send_queued(&mut self.subscriptions, turn);
+        self.read_postponed(turn);
+        self.deliver_loopback(turn);
+    }
+
+    /// Whether all that can be done now was done: only timers bring more.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.subscriptions.table.queue.is_empty()
+            && self.postponed.is_empty()
+            && self.review.is_over()
+            && self.subscriptions.winfo.is_settled()
+    }
+
+    /// Fires timers that are due: so many, and until they have sent as much as a turn may.
+    fn fire_timers(&mut self, turn: &mut Turn<'_>) {
+        let transmits_max = turn.out.transmits.len() + turn.options.notifies_per_turn;
+        let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
+        for _ in 0..turn.options.timers_per_turn {
+            if turn.out.transmits.len() >= transmits_max || turn.out.arena.len() >= octets_max {
+                return;
+            }
+            let Some(timer) = turn.wheel.fire(turn.now) else {
+                return;
+            };
+            match timer {
+                Timer::Subscription(id) => self.subscriptions.handle_subscription_timer(id, turn),
+                Timer::Notify(id) => {
+                    self.notifier
+                        .handle_notify_timer(id, &mut self.subscriptions, turn)
+                }
+                Timer::Presentity(id) => self.compositor.handle_presentity_timer(id, turn),
+                Timer::Phone(id) => self
+                    .notifier
+                    .release_phone(id, &mut self.subscriptions, turn),
+                Timer::Review => {
+                    self.review_timer = None;
+                    self.begin_review(turn);
+                }
+                Timer::Waiting(place) => {
+                    self.uas.waiting.try_remove(place as usize);
+                }
+            }
+        }
+    }
+
+    /// Delivers what this shard mailed to itself, and what that brings about.
+    fn deliver_loopback(&mut self, turn: &mut Turn<'_>) {
+        while let Some(mail) = turn.loopback.pop_front() {
+            self.handle_mail(mail, turn);
+            if turn.loopback.is_empty() {
+                self.subscriptions
+                    .winfo
+                    .tell_others(&mut self.subscriptions.table, turn);
+            }
+        }
+    }
+
+    fn handle_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
+        match mail {
+            Mail::Misdirected { flow, bytes } => {
+                let answer = PlainResponse::read(&bytes);
+                self.handle_octets(flow, &bytes, answer, true, turn);
+            }
+            Mail::Transmit { flow, bytes } => {
+                let start = turn.out.arena.len();
+                turn.out.arena.extend_from_slice(&bytes);
+                let head = start..turn.out.arena.len();
+                turn.transmit(flow, head, 0..0);
+            }
+            Mail::Keep(connection, until) => turn.out.kept.push((connection, until)),
+            Mail::Closed(connection) => {
+                self.notifier
+                    .handle_closed(connection, &mut self.subscriptions, turn)
+            }
+            Mail::Watch { aor, watcher } => self.compositor.handle_watch(&aor, watcher, turn),
+            Mail::Unwatch { aor, watcher } => self.compositor.handle_unwatch(&aor, watcher, turn),
+            Mail::State { aor, composed } => self.subscriptions.table.take_state(&aor, composed),
+            Mail::WatchDomain {
+                domain,
+                watcher,
+                watch,
+            } => self
+                .compositor
+                .handle_watch_domain(domain, watcher, watch, turn),
+            Mail::UnwatchDomain { domain, watcher } => {
+                self.compositor.handle_unwatch_domain(&domain, watcher)
+            }
+            Mail::Roster {
+                domain,
+                aors,
+                announcement,
+            } => self
+                .subscriptions
+                .handle_roster(&domain, aors, announcement, turn),
+            Mail::FollowWatchers {
+                aor,
+                package,
+                follower,
+            } => self.subscriptions.winfo.handle_follow_watchers(
+                aor,
+                package,
+                follower,
+                &mut self.subscriptions.table,
+                turn,
+            ),
+            Mail::UnfollowWatchers {
+                aor,
+                package,
+                follower,
+            } => self
+                .subscriptions
+                .winfo
+                .handle_unfollow_watchers(&aor, package, follower),
+            Mail::WatchersHere(told) => self
+                .subscriptions
+                .winfo
+                .handle_watchers_here(*told, &mut self.subscriptions.table),
+            Mail::Seize {
+                aor,
+                index,
+                reply_to,
+            } => self.compositor.handle_seize(aor, index, reply_to, turn),
+            Mail::SeizeOutcome { request, outcome } => {
+                self.handle_seize_outcome(request, outcome, turn);
+            }
+            Mail::Release(claim) => self.compositor.handle_release(&claim, turn),
+            Mail::Say { aor, said } => {
+                self.compositor.take_statement(&aor, *said, turn);
+            }
+            Mail::Switch {
+                aor,
+                said,
+                reply_to,
+            } => self.compositor.handle_switch(aor, *said, reply_to, turn),
+            Mail::Switched { aor, subscription } => {
+                self.subscriptions
+                    .table
+                    .handle_switched(&aor, SubscriptionId(subscription));
+            }
+            Mail::Register(register) => self.compositor.handle_register_mail(*register, turn),
+            Mail::RegisterOutcome { request, outcome } => {
+                self.uas.handle_register_outcome(request, outcome, turn);
+            }
+            Mail::Publish(publish) => self.compositor.handle_publish_mail(*publish, turn),
+            Mail::PublishOutcome { request, outcome } => {
+                self.uas.handle_publish_outcome(request, outcome, turn);
+            }
+        }
+    }
+}
+
+/// Other shards may have subscriptions on a stream of ours.
+fn tell_closed(connection: ConnectionId, turn: &mut Turn<'_>) {
+    let others = (0..turn.options.shards)
+        .map(ShardId)
+        .filter(|shard| *shard != turn.options.id);
+    turn.out
+        .mail
+        .extend(others.map(|shard| (shard, Mail::Closed(connection))));
+}

@@ -1,0 +1,66 @@
+//! Commands of the operator's side.
+
+use crate::shard::conduct::Engine;
+use crate::shard::contract::command::Command;
+use crate::shard::contract::command::Reply;
+use crate::shard::contract::turn::Turn;
+
+impl Engine {
+    pub(crate) fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
+        match command {
+            Command::Say { aor, said } => {
+                if self.compositor.take_statement(&aor, said, turn) {
+                    Reply::Done
+                } else {
+                    Reply::OverLimit
+                }
+            }
+            Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
+            Command::Watchers(aor) => Reply::Watchers(self.subscriptions.winfo.watchers(
+                &aor,
+                &mut self.subscriptions.table,
+                turn,
+            )),
+            Command::Loops => Reply::Loops(self.uas.shield.loops(turn)),
+            Command::Refusals => Reply::Refusals(self.uas.shield.refusals(turn)),
+            // The turn has the new directory.
+            Command::Reload(_) => {
+                self.take_directory(turn);
+                Reply::Done
+            }
+            Command::Drain => {
+                self.subscriptions.is_draining = true;
+                self.subscriptions.deactivate_some(turn);
+                Reply::Outstanding(
+                    self.subscriptions.table.subscriptions.len() + self.notifier.outstanding(),
+                )
+            }
+            Command::Counters => Reply::Counters(self.count(turn)),
+        }
+    }
+
+    /// The counters, and how full the tables are.
+    fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
+        let mut counters = turn.counters.snapshot();
+        counters.extend(self.uas.refusal_counters.iter());
+        counters.extend([
+            (
+                "responses_evicted_early",
+                self.uas.transactions.evicted_early(),
+            ),
+            (
+                "subscriptions",
+                self.subscriptions.table.subscriptions.len() as u64,
+            ),
+            ("presentities", self.compositor.presentities.len() as u64),
+            ("notifies_outstanding", self.notifier.outstanding() as u64),
+            (
+                "notifies_queued",
+                self.subscriptions.table.queue.len() as u64,
+            ),
+            ("timers", turn.wheel.len() as u64),
+            ("phones_looping", self.uas.shield.loops(turn).len() as u64),
+        ]);
+        counters
+    }
+}

@@ -1,0 +1,36 @@
+//! A path is proven by a nonce that came back from it.
+
+use crate::directory::Domain;
+use crate::shard::conduct::Engine;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::uas::salt::is_salt_for;
+
+impl Engine {
+    /// A SUBSCRIBE whose digest has a nonce that we sent to the address it comes from shows that the
+    /// nonce arrived there.
+    pub(crate) fn prove_path_by_digest(
+        &mut self,
+        request: &Request<'_>,
+        domain: &Domain,
+        id: DialogId,
+        turn: &Turn<'_>,
+    ) {
+        let Some(way) = self.subscriptions.table.dialog(id).map(|entry| entry.way) else {
+            return;
+        };
+        let is_of_peer = self.subscriptions.table.ways.of(way).destination == request.flow.peer;
+        if !is_of_peer || self.subscriptions.table.is_path_proven(way) {
+            return;
+        }
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        let salt = self
+            .uas
+            .authenticator
+            .salt_of(request.message, &domain.name, uptime);
+        if salt.is_some_and(|salt| is_salt_for(salt, request.flow.peer, turn)) {
+            self.subscriptions.table.prove_path(way);
+        }
+    }
+}

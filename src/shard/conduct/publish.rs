@@ -1,0 +1,59 @@
+//! PUBLISH (RFC 3903 §6).
+
+use crate::presence::document;
+use crate::shard::conduct::Engine;
+use crate::shard::contract::mail::ForwardedPublish;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::headers::check_exists;
+use crate::shard::request::headers::event_of;
+use crate::shard::request::publication::check_publisher;
+use crate::shard::request::publication::mint_entity_tag;
+use crate::shard::request::publication::publication_limits;
+use crate::shard::request::publication::read_publication;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::sender::check_from;
+use crate::shard::request::target::Target;
+
+impl Engine {
+    /// A PUBLISH from a peer.
+    pub(crate) fn serve_publish<'d>(
+        &mut self,
+        request: &Request<'_>,
+        target: Target<'d>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let (aor, domain, identity) = self.admit(request, target, turn)?;
+        let (package, ..) = event_of(request.message)?;
+        if document::accepted(package).is_empty() {
+            return Err(Refusal::BadEvent);
+        }
+        check_from(request.message, &identity, domain, turn.directory)?;
+        check_publisher(&identity, &aor, package, turn.directory)?;
+        check_exists(&aor, turn.directory)?;
+        let publication = read_publication(request, package, &identity, &aor, turn)?;
+        let fresh = mint_entity_tag(turn);
+        let limits = publication_limits(package, domain, turn);
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
+            let outcome =
+                self.compositor
+                    .apply_publication(&aor, publication, fresh, &limits, turn);
+            return self.uas.answer_publish(request, package, outcome, turn);
+        }
+        let waiting = self.uas.wait_for_owner(request, None, package, turn)?;
+        let reply_to = (turn.options.id, waiting);
+        let publish = ForwardedPublish {
+            aor,
+            publication,
+            fresh,
+            limits,
+            reply_to,
+        };
+        turn.out
+            .mail
+            .push((owner, Mail::Publish(Box::new(publish))));
+        Ok(())
+    }
+}

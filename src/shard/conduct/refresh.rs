@@ -1,0 +1,129 @@
+//! SUBSCRIBE in a dialog: refreshes, ends, and further subscriptions of the dialog
+//! (RFC 6665 §4.2.1.1).
+
+use std::sync::Arc;
+
+use crate::presence::event::Termination;
+use crate::shard::conduct::Engine;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::asked::read_subscribe;
+use crate::shard::lifecycle::body::Enclosed;
+use crate::shard::request::Request;
+use crate::shard::request::headers::check_extensions;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::sender::check_from;
+use crate::shard::request::sender::check_owner;
+use crate::shard::subscription::dialog_entry::DialogEntry;
+use crate::sip::Status;
+
+impl Engine {
+    /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
+    /// (W:A2.2-A2.8).
+    pub(crate) fn serve_in_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+        tag: &[u8],
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+        check_extensions(request.message)?;
+        let id = self
+            .subscriptions
+            .table
+            .find_dialog(request.message, tag, turn)
+            .ok_or(GONE)?;
+        let first = self
+            .subscriptions
+            .table
+            .dialog(id)
+            .and_then(|entry| entry.subscriptions.first().copied())
+            .ok_or(GONE)?;
+        let aor = self
+            .subscriptions
+            .table
+            .subscription(first)
+            .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
+            .ok_or(GONE)?;
+        // A domain that is configured no longer takes its subscriptions with it.
+        let domain = turn
+            .directory
+            .domain(aor.domain())
+            .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
+        let identity = self.uas.authenticate(request, domain, turn)?;
+        check_from(request.message, &identity, domain, turn.directory)?;
+        let watcher = self
+            .subscriptions
+            .table
+            .dialog(id)
+            .map(DialogEntry::watcher_uri);
+        check_owner(&identity, watcher.ok_or(GONE)?, domain, turn.directory)?;
+        let asked = read_subscribe(request.message, domain, turn)?;
+        if asked.enclosed.is_switch() {
+            self.subscriptions
+                .table
+                .check_switch_in_dialog(request, first, turn)?;
+        }
+        let usage = self
+            .subscriptions
+            .table
+            .usage_of(id, asked.package, asked.event);
+        if usage.is_some_and(|subscription| self.subscriptions.table.is_over(subscription)) {
+            return Err(GONE);
+        }
+        let is_moved = self
+            .notifier
+            .take_target(request, id, &mut self.subscriptions, turn)?;
+        self.subscriptions.table.prove_path_by_tag(request, id);
+        self.prove_path_by_digest(request, domain, id, turn);
+        if let Some(entry) = self.subscriptions.table.dialog_mut(id) {
+            entry.profile = Arc::clone(&asked.profile);
+        }
+        let subscription = match usage {
+            Some(subscription) => subscription,
+            None if asked.granted.is_zero() => return Err(GONE),
+            None => {
+                let usage = (id, first);
+                self.subscriptions
+                    .add_usage(usage, &asked, request.message, turn)?
+            }
+        };
+        // What the rules say was decided when they were read or began to hold; one about addresses
+        // decided about the old one.
+        if is_moved {
+            self.subscriptions.decide_moved(id, turn);
+            if self.subscriptions.table.is_over(subscription) {
+                return Err(GONE);
+            }
+        }
+        let has_changed_list =
+            self.subscriptions
+                .replace_list(subscription, asked.enclosed.list(), turn);
+        let is_new = has_changed_list || asked.enclosed.is_switch();
+        let is_known = !is_new
+            && self.notifier.is_suppressed(
+                subscription,
+                request.message,
+                &mut self.subscriptions,
+                turn,
+            );
+        if asked.granted.is_zero() {
+            turn.counters.subscriptions_ended += 1;
+            self.subscriptions
+                .end_subscription(subscription, Termination::Timeout, turn);
+        } else {
+            turn.counters.subscriptions_refreshed += 1;
+            self.subscriptions
+                .renew(subscription, &asked, request.message, turn);
+        }
+        if is_known {
+            self.accept_silently(request, subscription, asked.granted, turn);
+        } else {
+            self.accept(request, subscription, asked.granted, turn);
+        }
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.subscriptions.table.switch(subscription, said, turn);
+        }
+        self.subscriptions.table.wake_siblings(id, subscription);
+        Ok(())
+    }
+}

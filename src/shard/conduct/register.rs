@@ -1,0 +1,153 @@
+//! REGISTER: from a registrar that reports, or from phones of a domain whose registrar we are.
+
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::registration::BindingChange;
+use crate::presence::source::StateUpdate;
+use crate::shard::conduct::Engine;
+use crate::shard::contract::mail::ForwardedRegister;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::contacts::change_of;
+use crate::shard::request::contacts::sequence_of;
+use crate::shard::request::contacts::write_contacts;
+use crate::shard::request::headers::address_of_record;
+use crate::shard::request::headers::check_exists;
+use crate::shard::request::headers::check_extensions;
+use crate::shard::request::principal::Identity;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::sender::check_from;
+use crate::shard::request::target::Target;
+use crate::shard::request::target::resolve;
+use crate::shard::uas::response::begin_response;
+use crate::sip::Status;
+
+impl Engine {
+    /// A REGISTER of a phone whose domain makes us its registrar.
+    pub(crate) fn serve_registration<'d>(
+        &mut self,
+        request: &Request<'_>,
+        aor: Aor,
+        domain: &'d Domain,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let target = Target::Presentity { aor, domain };
+        let (aor, domain, identity) = self.admit(request, target, turn)?;
+        check_from(request.message, &identity, domain, turn.directory)?;
+        check_registrant(&identity, &aor, turn.directory)?;
+        check_exists(&aor, turn.directory)?;
+        let change = change_of(request.message, domain)?;
+        let sequence = sequence_of(request.message)?;
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
+            let outcome = self
+                .compositor
+                .apply_registration(&aor, change, sequence, turn);
+            return self.uas.answer_register(request, outcome, turn);
+        }
+        let waiting = self.uas.wait_for_owner(request, None, Package::Reg, turn)?;
+        let register = ForwardedRegister {
+            aor,
+            change,
+            sequence,
+            reply_to: (turn.options.id, waiting),
+        };
+        turn.out
+            .mail
+            .push((owner, Mail::Register(Box::new(register))));
+        Ok(())
+    }
+}
+
+/// Who proved to be a user may register that user, or anybody when the account is a feeder
+/// (RFC 3261 §10.3, step 4).
+fn check_registrant<'d>(
+    identity: &Identity,
+    aor: &Aor,
+    directory: &Directory,
+) -> Result<(), Refusal<'d>> {
+    let Identity::User(user) = identity else {
+        return Ok(());
+    };
+    let registrant = Aor::new(user, aor.domain());
+    if registrant == *aor || directory.is_feeder(Some(&registrant), aor.domain()) {
+        Ok(())
+    } else {
+        Err(Refusal::Plain(Status::FORBIDDEN))
+    }
+}
+
+impl Engine {
+    /// A REGISTER.
+    pub(crate) fn serve_register<'d>(
+        &mut self,
+        request: &Request<'_>,
+        uri: &[u8],
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let to = request.message.to();
+        let aor = to.and_then(|to| address_of_record(to.uri, turn.directory));
+        let domain = aor
+            .as_ref()
+            .and_then(|aor| turn.directory.domain(aor.domain()));
+        let (Some(aor), Some(domain)) = (aor, domain) else {
+            return Err(refuse_foreign(request, uri, turn));
+        };
+        if domain.is_registrar {
+            resolve(uri, &request.flow, turn)?;
+            self.serve_registration(request, aor, domain, turn)
+        } else if domain.trusts(request.flow.peer.ip()) {
+            resolve(uri, &request.flow, turn)?;
+            check_extensions(request.message)?;
+            check_exists(&aor, turn.directory)?;
+            self.hear_registrar(request, aor, domain, turn)
+        } else {
+            Err(Refusal::Method(Status::METHOD_NOT_ALLOWED))
+        }
+    }
+
+    /// What a trusted registrar tells.
+    fn hear_registrar<'d>(
+        &mut self,
+        request: &Request<'_>,
+        aor: Aor,
+        domain: &Domain,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let (said, granted) = match change_of(request.message, domain)? {
+            BindingChange::Query => (None, Vec::new()),
+            BindingChange::Clear => (Some(StateUpdate::Unregistered), Vec::new()),
+            BindingChange::Bind(bindings) => {
+                let contacts = bindings.iter();
+                let contacts = contacts.map(|binding| (binding.uri.clone(), binding.expires));
+                (Some(StateUpdate::Registered(contacts.collect())), bindings)
+            }
+        };
+        if let Some(said) = said
+            && !self.compositor.say(aor, said, turn)
+        {
+            return Err(Refusal::OverLimit);
+        }
+        let mut tag = [0; 16];
+        turn.random.fill_hex(&mut tag);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
+        write_contacts(&granted, turn.out);
+        self.uas.end_response(request, head, turn);
+        let longest = granted.iter().map(|binding| binding.expires).max();
+        turn.keep_stream(&request.flow, longest.unwrap_or_default());
+        Ok(())
+    }
+}
+
+/// A REGISTER of a user who is none of ours (RFC 3261 §10.3, step 5).
+fn refuse_foreign<'d>(request: &Request<'_>, uri: &[u8], turn: &Turn<'d>) -> Refusal<'d> {
+    match resolve(uri, &request.flow, turn) {
+        Ok(Target::Presentity { domain, .. }) if domain.is_registrar => {
+            Refusal::Plain(Status::NOT_FOUND)
+        }
+        _ => Refusal::Method(Status::METHOD_NOT_ALLOWED),
+    }
+}

@@ -1,0 +1,145 @@
+//! SUBSCRIBE to `line-seize`: the owner of the line is asked first.
+
+use crate::presence::call::appearance;
+use crate::presence::event::Package;
+use crate::shard::conduct::Engine;
+use crate::shard::conduct::subscribe::Admitted;
+use crate::shard::contract::mail::Claim;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::SeizeRefused;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::target::Target;
+use crate::shard::request::target::resolve;
+use crate::shard::subscription::seizure::give_back;
+use crate::shard::uas::Uas;
+use crate::sip::Message;
+use crate::sip::StartLine;
+use crate::sip::Status;
+use crate::sip::header::NameAddr;
+use crate::sip::header::list_items;
+
+// As the shard of the phone.
+impl Uas {
+    /// Asks the owner for the appearance that a SUBSCRIBE names; the subscription begins when it is
+    /// granted.
+    pub(crate) fn seize<'d>(
+        &mut self,
+        admitted: &Admitted<'_, 'd>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let Admitted {
+            request,
+            aor,
+            sender,
+            ..
+        } = *admitted;
+        let index = appearance_index(request.message)?;
+        let waiting = self.wait_for_owner(request, sender, Package::LineSeize, turn)?;
+        let mail = Mail::Seize {
+            aor: aor.clone(),
+            index,
+            reply_to: (turn.options.id, waiting),
+        };
+        turn.send_to_owner(aor, mail);
+        Ok(())
+    }
+}
+
+// As the shard of the phone.
+impl Engine {
+    /// From the owner: whether the appearance is granted.
+    pub(crate) fn handle_seize_outcome(
+        &mut self,
+        waiting: u32,
+        outcome: Result<Claim, SeizeRefused>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(waiting) = self.uas.take_waiting(waiting, turn) else {
+            // Nobody waits for it any more.
+            give_back(outcome.ok(), turn);
+            return;
+        };
+        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+            return;
+        };
+        let request = Request {
+            message: &message,
+            flow: waiting.flow,
+            transaction: waiting.transaction,
+        };
+        let sender = waiting.sender.as_deref();
+        let seized = self.go_on_seizing(&request, sender, outcome, turn);
+        if let Err(refusal) = seized {
+            self.uas.refuse(&request, &refusal, turn);
+        }
+    }
+
+    /// The request was admitted before it had to wait.
+    fn go_on_seizing<'d>(
+        &mut self,
+        request: &Request<'_>,
+        sender: Option<&[u8]>,
+        outcome: Result<Claim, SeizeRefused>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let target = match request.message.start_line() {
+            StartLine::Request { uri, .. } => resolve(uri, &request.flow, turn),
+            StartLine::Response { .. } => Err(Refusal::Plain(Status::NOT_FOUND)),
+        };
+        match target {
+            Ok(Target::Presentity { aor, domain }) => {
+                let admitted = Admitted {
+                    request,
+                    aor: &aor,
+                    sender,
+                    domain,
+                    directory: turn.directory,
+                };
+                self.begin_seizure(&admitted, outcome, turn)
+            }
+            Ok(Target::Server) | Err(_) => {
+                give_back(outcome.ok(), turn);
+                Err(Refusal::Plain(Status::NOT_FOUND))
+            }
+        }
+    }
+
+    fn begin_seizure<'d>(
+        &mut self,
+        admitted: &Admitted<'_, 'd>,
+        outcome: Result<Claim, SeizeRefused>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let claim = outcome.map_err(|refused| match refused {
+            SeizeRefused::Taken => Refusal::Plain(Status::TEMPORARILY_UNAVAILABLE),
+            SeizeRefused::TooMany => Refusal::OverLimit,
+        })?;
+        let subscribed = self.subscribe(admitted, Some(&claim), turn);
+        if subscribed.is_err() {
+            give_back(Some(claim), turn);
+        }
+        subscribed
+    }
+}
+
+/// The appearance that a SUBSCRIBE wants: `Call-Info: <sip:abc.com>;appearance-index=1`.
+fn appearance_index<'d>(message: &Message<'_>) -> Result<u8, Refusal<'d>> {
+    const MISSING: Refusal<'static> =
+        Refusal::Because(Status::BAD_REQUEST, "Missing appearance-index");
+    let index = message
+        .other_headers("Call-Info")
+        .flat_map(list_items)
+        .filter_map(NameAddr::parse)
+        .find_map(|item| item.parameters.get("appearance-index"))
+        .ok_or(MISSING)?;
+    std::str::from_utf8(index)
+        .ok()
+        .and_then(|index| index.trim_matches('"').parse().ok())
+        .filter(|index| appearance::INDEXES.contains(index))
+        .ok_or(Refusal::Because(
+            Status::BAD_REQUEST,
+            "Invalid appearance-index",
+        ))
+}

@@ -1,0 +1,189 @@
+//! SUBSCRIBE outside a dialog: new subscriptions and fetches (RFC 6665 §4.2.1).
+
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
+use crate::presence::policy::Decision;
+use crate::presence::policy::Handling;
+use crate::shard::conduct::Engine;
+use crate::shard::contract::mail::Claim;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::asked::Beginning;
+use crate::shard::lifecycle::asked::read_subscribe;
+use crate::shard::lifecycle::body::Enclosed;
+use crate::shard::list::request::plan_list;
+use crate::shard::list::request::requires_list;
+use crate::shard::package::feature_event::check_may_switch;
+use crate::shard::package::message_summary::mailbox;
+use crate::shard::peer::next_hop::phone_key;
+use crate::shard::request::Request;
+use crate::shard::request::headers::check_exists;
+use crate::shard::request::headers::event_of;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::sender::sender_instead_of_from;
+use crate::shard::request::target::Target;
+use crate::shard::request::uris::entity_uri;
+use crate::shard::request::uris::request_uri;
+use crate::shard::subscription::watcher::Identity;
+use crate::shard::subscription::watcher::decide;
+use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::Status;
+use crate::sip::dialog::URI_OCTETS_MAX;
+
+/// A SUBSCRIBE of somebody who proved who it is, about somebody of a domain of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a, 'd> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) aor: &'a Aor,
+    /// The URI of its sender where From does not name it.
+    pub(crate) sender: Option<&'a [u8]>,
+    pub(crate) domain: &'d Domain,
+    pub(crate) directory: &'d Directory,
+}
+
+impl Engine {
+    /// A SUBSCRIBE without To-tag: a new subscription, or a fetch when it expires at once.
+    pub(crate) fn serve_subscribe<'d>(
+        &mut self,
+        request: &Request<'_>,
+        target: Target<'d>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let (aor, domain, identity) = self.admit(request, target, turn)?;
+        let aor = match event_of(request.message)? {
+            (Package::MessageSummary, ..) => mailbox(aor, request, &identity, turn),
+            _ => aor,
+        };
+        let peer = request.flow.peer.ip();
+        let sender =
+            sender_instead_of_from(request.message, &identity, peer, domain, turn.directory)?;
+        if sender.as_ref().is_some_and(|it| it.len() > URI_OCTETS_MAX) {
+            return Err(Fault::Invalid(HeaderName::PAssertedIdentity).into());
+        }
+        let admitted = Admitted {
+            request,
+            aor: &aor,
+            sender: sender.as_deref(),
+            domain,
+            directory: turn.directory,
+        };
+        self.subscribe(&admitted, None, turn)
+    }
+
+    /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
+    /// one was.
+    pub(crate) fn subscribe<'d>(
+        &mut self,
+        admitted: &Admitted<'_, 'd>,
+        claim: Option<&Claim>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let Admitted {
+            request,
+            aor,
+            sender,
+            domain,
+            directory,
+        } = *admitted;
+        let mut asked = read_subscribe(request.message, domain, turn)?;
+        if requires_list(request.message) && asked.enclosed.list().is_none() {
+            return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
+        }
+        let (dialog, mark) = self.subscriptions.table.accept_dialog(request, turn)?;
+        let (package, profile) = (asked.package, &asked.profile);
+        let of_body = asked.enclosed.list();
+        let plan = plan_list(request.message, aor, package, profile, of_body, turn)?;
+        if plan.is_none() {
+            check_exists(aor, directory)?;
+        }
+        let phone = self
+            .subscriptions
+            .phones
+            .find(phone_key(&request.flow, dialog.remote_target()));
+        let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
+        self.subscriptions.check_room(
+            phone,
+            resources.map_or(1, |resources| resources.max(1)),
+            turn,
+        )?;
+        self.subscriptions
+            .table
+            .check_path(request, &dialog, turn)?;
+        let peer = request.flow.peer.ip();
+        let uri = sender.unwrap_or_else(|| dialog.remote_uri());
+        let watcher = Identity::new(uri, peer, &domain.name, directory);
+        let decision = match &plan {
+            Some(plan) if plan.is_of_body => Decision::ALLOW,
+            _ => decide(&watcher, aor, package, turn),
+        };
+        let is_forbidden = decision.handling == Handling::Block
+            || package == Package::LineSeize && decision.handling != Handling::Allow
+            || plan
+                .as_ref()
+                .is_some_and(|plan| plan.resolved.has_whole_domain())
+                && !watcher.may_any_dn(&domain.name, directory);
+        if is_forbidden {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
+        if asked.enclosed.is_switch() {
+            check_may_switch(&watcher, aor, directory)?;
+        }
+
+        if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
+            return self.uas.seize(admitted, turn);
+        }
+
+        asked.granted = self
+            .uas
+            .shield
+            .spread_expiry(asked.granted, asked.expires_min, turn);
+        let id =
+            self.subscriptions
+                .add_dialog(request, dialog, mark, Arc::clone(&asked.profile), turn);
+        self.prove_path_by_digest(request, domain, id, turn);
+        self.subscriptions
+            .table
+            .take_sender(id, sender.map(Box::from));
+        let entity = match plan {
+            Some(_) => request_uri(request.message).to_vec(),
+            None => entity_uri(request.message, aor),
+        };
+        let beginning = Beginning {
+            aor,
+            plan,
+            decision,
+            asked: &asked,
+            entity: &entity,
+            message: request.message,
+        };
+        let subscription = self.subscriptions.begin(id, beginning, turn);
+        if let Some(claim) = claim {
+            self.subscriptions.table.hold(subscription, claim);
+        }
+        if asked.profile.replaces_same_contact {
+            self.notifier
+                .replace_older(subscription, &mut self.subscriptions, turn);
+        }
+        if asked.granted.is_zero() {
+            turn.counters.subscriptions_fetched += 1;
+            self.subscriptions
+                .end_subscription(subscription, Termination::Timeout, turn);
+            self.subscriptions.table.fetch_list(subscription);
+        } else {
+            turn.counters.subscriptions_created += 1;
+            self.subscriptions
+                .table
+                .arm_subscription(subscription, turn);
+        }
+        self.accept(request, subscription, asked.granted, turn);
+        if let Enclosed::Switch(said) = asked.enclosed {
+            self.subscriptions.table.switch(subscription, said, turn);
+        }
+        Ok(())
+    }
+}

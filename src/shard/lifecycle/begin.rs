@@ -1,0 +1,152 @@
+//! A subscription begins, is renewed, or gets a sibling in its dialog.
+
+use crate::presence::document::Format;
+use crate::presence::document::View;
+use crate::presence::event::Package;
+use crate::presence::policy::Handling;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::asked::Asked;
+use crate::shard::lifecycle::asked::Beginning;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::event_rate::Terms;
+use crate::shard::subscription::shown::Shown;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::watch::begin_watch;
+use crate::shard::subscription::watcher::decide;
+use crate::sip::Message;
+use crate::sip::Status;
+
+impl Subscriptions {
+    pub(crate) fn renew(
+        &mut self,
+        id: SubscriptionId,
+        asked: &Asked<'_>,
+        message: &Message<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(entry) = self.table.subscription_mut(id) {
+            // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
+            // late.
+            let is_back = std::mem::replace(&mut entry.phase, Phase::Active) != Phase::Active;
+            entry.expires_at = turn.now + asked.granted;
+            entry.strikes = 0;
+            entry.refusals = 0;
+            entry.not_before = None;
+            if let Subject::List(list) = &mut entry.subject {
+                list.is_fetch = false;
+            }
+            entry.renew_terms(message, asked.event);
+            if is_back {
+                self.winfo.note_watcher(id, &mut self.table);
+            }
+        }
+        self.table.render_anew(id);
+        self.table.arm_subscription(id, turn);
+    }
+
+    /// The subscription itself, with its watchers.
+    pub(crate) fn begin(
+        &mut self,
+        dialog: DialogId,
+        beginning: Beginning<'_>,
+        turn: &mut Turn<'_>,
+    ) -> SubscriptionId {
+        let Beginning {
+            aor,
+            plan,
+            decision,
+            asked,
+            entity,
+            message,
+        } = beginning;
+        // Each resource of a list is told whole.
+        let format = match asked.format {
+            Format::PidfDiff if plan.is_some() => Format::Pidf,
+            format => format,
+        };
+        let new = NewSubscription {
+            package: asked.package,
+            view: View {
+                format,
+                privacy: decision.privacy,
+                rendering: asked.profile.rendering,
+            },
+            decision,
+            terms: Terms::of(message, asked.event),
+            history: Shown::of(format, asked.profile.partial_dialog_info),
+            event: asked.event,
+            entity,
+            expires_at: turn.now + asked.granted,
+        };
+        if let Some(plan) = plan {
+            return self.add_list(dialog, aor, &plan, new, turn);
+        }
+        if let Some(package) = asked.package.of_watchers() {
+            return self.winfo.add_audience(
+                dialog,
+                (aor.clone(), package),
+                new,
+                &mut self.table,
+                turn,
+            );
+        }
+        let (watched, is_new) = self.table.watch(aor);
+        let id = self.table.add_subscription(dialog, watched, new);
+        if is_new {
+            begin_watch(aor, turn);
+        }
+        self.winfo.note_watcher(id, &mut self.table);
+        id
+    }
+
+    /// Another package in the dialog of a first subscription, to whom that is: peers of RFC 3265 do
+    /// so (W:A2.4).
+    pub(crate) fn add_usage<'d>(
+        &mut self,
+        (id, first): (DialogId, SubscriptionId),
+        asked: &Asked<'_>,
+        message: &Message<'_>,
+        turn: &mut Turn<'d>,
+    ) -> Result<SubscriptionId, Refusal<'d>> {
+        if asked.package == Package::LineSeize {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "Seize In A Dialog Of Its Own",
+            ));
+        }
+        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+        let entry = self.table.dialog(id).ok_or(GONE)?;
+        let phone = entry.phone;
+        self.check_room(Some(phone), 1, turn)?;
+        let sibling = self.table.subscription(first).ok_or(GONE)?;
+        if asked.enclosed.list().is_some() || matches!(sibling.subject, Subject::List(_)) {
+            return Err(Refusal::Because(
+                Status::FORBIDDEN,
+                "List In A Dialog Of Its Own",
+            ));
+        }
+        let entity = sibling.names.entity.to_vec();
+        let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
+        let watcher = self.table.identity_of(first, turn).ok_or(GONE)?;
+        let decision = decide(&watcher, &aor, asked.package, turn);
+        if decision.handling == Handling::Block {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
+        turn.counters.subscriptions_created += 1;
+        self.phones.join_again(phone);
+        let beginning = Beginning {
+            aor: &aor,
+            plan: None,
+            decision,
+            asked,
+            entity: &entity,
+            message,
+        };
+        Ok(self.begin(id, beginning, turn))
+    }
+}

@@ -1,0 +1,61 @@
+//! New dialogs, within the limits.
+
+use std::sync::Arc;
+
+use crate::presence::profile::Profile;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::PhoneId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::peer::next_hop::next_hop;
+use crate::shard::peer::next_hop::phone_key;
+use crate::shard::peer::path::Way;
+use crate::shard::peer::routing_token::Mark;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::dialog::Dialog;
+
+impl Subscriptions {
+    /// Whether a phone may have another subscription, which takes so many places.
+    pub(crate) fn check_room<'d>(
+        &mut self,
+        phone: Option<PhoneId>,
+        places: usize,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        if self.table.octets_taken() >= turn.options.subscription_octets_max {
+            turn.counters.subscriptions_over_octets += 1;
+            return Err(Refusal::OverLimit);
+        }
+        let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
+        let is_full = self.table.places_taken() + places > turn.options.subscriptions_max
+            || of_phone >= turn.options.subscriptions_per_phone_max;
+        if is_full {
+            Err(Refusal::OverLimit)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn add_dialog(
+        &mut self,
+        request: &Request<'_>,
+        dialog: Dialog,
+        mark: Mark,
+        profile: Arc<Profile>,
+        turn: &Turn<'_>,
+    ) -> DialogId {
+        let flow = request.flow;
+        let phone = self
+            .phones
+            .join(phone_key(&flow, dialog.remote_target()), &profile, turn.now);
+        let destination = next_hop(request, &dialog);
+        let way = Way { flow, destination };
+        let id = self.table.add_dialog(dialog, way, phone, profile);
+        debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
+        id
+    }
+}

@@ -1,0 +1,34 @@
+//! Subscriptions end because the process is about to (RFC 6665 §4.1.3: `deactivated`).
+
+use crate::presence::event::Termination;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Wants;
+
+/// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
+const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
+
+impl Subscriptions {
+    /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows
+    /// (W:A3.10). Each command takes the next, so that the one who drains sets the pace.
+    pub(crate) fn deactivate_some(&mut self, turn: &mut Turn<'_>) {
+        let from = self.drained.0;
+        let active = self
+            .table
+            .subscriptions
+            .iter()
+            .skip_while(|(id, _)| *id < from as usize);
+        let ids: Vec<SubscriptionId> = active
+            .filter(|(_, subscription)| subscription.phase == Phase::Active)
+            .map(|(id, _)| SubscriptionId(id as u32))
+            .take(DEACTIVATIONS_PER_DRAIN)
+            .collect();
+        for id in ids {
+            self.drained = id;
+            self.end_subscription(id, Termination::Deactivated, turn);
+            self.table.want(id, Wants::Notify);
+        }
+    }
+}

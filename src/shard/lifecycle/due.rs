@@ -1,0 +1,106 @@
+//! What a subscription's timer brings about, and the tokens of its phone.
+
+use std::hint::black_box;
+
+use smallvec::SmallVec;
+
+use crate::presence::event::Termination;
+use crate::shard::contract::ids::PhoneId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::peer::next_hop::phone_key;
+use crate::shard::request::Request;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::dialog_entry::DialogEntry;
+use crate::shard::subscription::due::grace_of;
+use crate::shard::subscription::pacing::Admitted;
+use crate::sip::HeaderName;
+use crate::sip::header::NameAddr;
+
+/// NOTIFYs whose subscriptions are fetched from memory together: more than there are fetches a core
+/// can have under way, few enough to stay in the first-level cache.
+pub(crate) const FETCHED_AT_ONCE: usize = 16;
+
+impl Subscriptions {
+    /// Looks at all that the next NOTIFYs will need: of many subscriptions little is in the caches,
+    /// and the memory serves one after the other slower than several at once.
+    pub(crate) fn fetch_queued(&self) {
+        let queued = self.table.queue.first(FETCHED_AT_ONCE);
+        let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = queued
+            .filter_map(|id| self.table.dialog(self.table.subscription(id)?.dialog))
+            .collect();
+        for entry in entries {
+            black_box(self.phones.subscriptions_of(entry.phone));
+            entry.dialog.fetch();
+        }
+    }
+
+    pub(crate) fn take_token(
+        &mut self,
+        id: SubscriptionId,
+        phone: PhoneId,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let admitted = self.phones.admit(phone, id, turn.now);
+        if admitted == Admitted::Now {
+            return true;
+        }
+        turn.counters.notifies_paced += 1;
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.is_queued = true;
+        }
+        if let Admitted::WaitFirst(at) = admitted {
+            turn.wheel.arm(at, Timer::Phone(phone));
+        }
+        false
+    }
+
+    /// The subscription's timer: its end, or the end of a pause.
+    pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let Some(subscription) = self.table.subscription_mut(id) else {
+            return;
+        };
+        let grace = grace_of(subscription, turn.options);
+        subscription.timer = None;
+        if subscription.not_before.is_some_and(|at| at <= turn.now) {
+            subscription.not_before = None;
+        }
+        let is_due = subscription.report_due().is_some_and(|at| at <= turn.now);
+        let is_over = subscription.expires_at + grace <= turn.now;
+        if is_over && subscription.phase == Phase::Active {
+            turn.counters.subscriptions_expired += 1;
+            self.end_subscription(id, Termination::Timeout, turn);
+            self.table.want(id, Wants::Notify);
+            return;
+        }
+        if is_due {
+            self.table.want(id, Wants::Notify);
+        } else if subscription.wants > Wants::Nothing {
+            self.table.want(id, Wants::Change);
+        }
+        self.table.arm_subscription(id, turn);
+    }
+}
+
+impl Subscriptions {
+    /// Whether the phone a request comes from, by its address, port and Contact, has a live
+    /// subscription.
+    pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
+        let contact = request.message.header(HeaderName::Contact);
+        let target = contact.and_then(NameAddr::parse).map(|contact| contact.uri);
+        target.is_some_and(|target| {
+            let key = phone_key(&request.flow, target);
+            self.phones.find(key).is_some()
+        })
+    }
+}
+
+impl Subscriptions {
+    /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
+    pub(crate) fn is_telling(&self, turn: &Turn<'_>) -> bool {
+        self.table.queue.len() >= turn.options.shield.postpone_at && !self.is_draining
+    }
+}

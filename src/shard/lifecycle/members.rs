@@ -1,0 +1,374 @@
+//! The members of the lists that subscriptions are to: added, watched, decided about, removed.
+
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
+use crate::presence::policy::Decision;
+use crate::presence::profile::Profile;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::Post;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::list::plan::ListPlan;
+use crate::shard::list::plan::RESOURCES_MAX;
+use crate::shard::list::state::ListState;
+use crate::shard::list::state::Standing;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::table::Watcher;
+use crate::shard::subscription::watch::begin_watch;
+use crate::shard::subscription::watch::end_watch;
+use crate::shard::subscription::watcher::Identity;
+use crate::shard::subscription::watcher::decide;
+use crate::sip::uri::sip_uri;
+
+/// Whom a member means, when there is somebody of that name.
+fn known<'a>(member: &'a Member, directory: &Directory) -> Option<&'a Aor> {
+    member.aor.as_ref().filter(|aor| directory.exists(aor))
+}
+
+/// A family that needs one style gets it, whatever the list says.
+fn style(resolved: &Resolved, profile: &Profile) -> ListStyle {
+    match profile.list_is_broadworks {
+        Some(true) => ListStyle::Broadworks,
+        Some(false) => ListStyle::Rfc,
+        None => resolved.style,
+    }
+}
+
+impl Subscriptions {
+    /// Adds a subscription to a list, with a watcher for each of its resources.
+    pub(crate) fn add_list(
+        &mut self,
+        dialog: DialogId,
+        aor: &Aor,
+        plan: &ListPlan,
+        new: NewSubscription<'_>,
+        turn: &mut Turn<'_>,
+    ) -> SubscriptionId {
+        let style = self
+            .table
+            .dialog(dialog)
+            .map_or(plan.resolved.style, |entry| {
+                style(&plan.resolved, &entry.profile)
+            });
+        let list = ListState::new(aor.clone(), plan, style);
+        let package = new.package;
+        let id = self
+            .table
+            .insert_subscription(dialog, Subject::List(Box::new(list)), new);
+        self.table.render_anew(id);
+        self.fill(id, &plan.resolved, package, turn);
+        id
+    }
+
+    /// The list of a subscription is another: resources that stay keep their instances, the next
+    /// NOTIFY lists all (W:B5.6).
+    pub(crate) fn refill(&mut self, id: SubscriptionId, resolved: &Resolved, turn: &mut Turn<'_>) {
+        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let package = subscription.package;
+        let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
+        let style = entry.map_or(resolved.style, |entry| style(resolved, &entry.profile));
+        let Subject::List(list) = &mut subscription.subject else {
+            return;
+        };
+        // Somebody of that name may be there turn.now, or no longer.
+        let members = resolved.members.iter();
+        let members = members.map(|member| {
+            let is_known = known(member, turn.directory).is_some();
+            (&*member.uri, &*member.name, is_known)
+        });
+        let is_same = list.style == style
+            && list.name == resolved.name
+            && list.fixed().eq(members)
+            && *list.rosters == *resolved.rosters;
+        if is_same {
+            return self.review_resources(id, turn);
+        }
+        list.style = style;
+        list.name.clone_from(&resolved.name);
+        let rosters = resolved.rosters.as_slice().into();
+        let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
+        abandoned.retain(|roster| !resolved.rosters.contains(roster));
+        let old_posts = list.empty();
+        self.table.render_anew(id);
+        self.abandon_rosters(id, &abandoned, turn);
+        self.fill(id, resolved, package, turn);
+        for post in old_posts {
+            self.leave_resource(post, turn);
+        }
+        self.table.want(id, Wants::Change);
+    }
+
+    /// A resource watches no longer.
+    fn leave_resource(&mut self, post: Post, turn: &mut Turn<'_>) {
+        if let Some(aor) = self.table.watched(post.watched).map(|it| it.aor.clone()) {
+            self.winfo.note_watchers_of(&aor);
+        }
+        if let Some(unwatched) = self.table.leave(post) {
+            end_watch(&unwatched.aor, turn);
+        }
+    }
+
+    fn fill(
+        &mut self,
+        id: SubscriptionId,
+        resolved: &Resolved,
+        package: Package,
+        turn: &mut Turn<'_>,
+    ) {
+        for member in &resolved.members {
+            self.add_member(id, member, true, package, turn);
+        }
+        for roster in &resolved.rosters {
+            for aor in self.attend(roster, id, turn) {
+                self.appear(id, roster, &aor, turn);
+            }
+        }
+    }
+
+    /// One resource more, at the end.
+    fn add_member(
+        &mut self,
+        id: SubscriptionId,
+        member: &Member,
+        is_fixed: bool,
+        package: Package,
+        turn: &mut Turn<'_>,
+    ) {
+        let decision = self
+            .table
+            .decide_resource(id, member.aor.as_ref(), package, turn);
+        let known = known(member, turn.directory);
+        let standing = if known.is_some() {
+            Standing::Live
+        } else {
+            Standing::Unknown
+        };
+        let Some(list) = self.table.list_mut(id) else {
+            return;
+        };
+        if list.resources.len() >= RESOURCES_MAX && !list.reuse_gone() {
+            turn.counters.resources_over_limit += 1;
+            return;
+        }
+        let place = list.push(member, decision, standing, is_fixed);
+        if let Some(aor) = known {
+            self.watch_resource(id, place, aor, turn);
+        }
+    }
+
+    fn watch_resource(&mut self, id: SubscriptionId, place: u32, aor: &Aor, turn: &mut Turn<'_>) {
+        let (watched, is_new) = self.table.watch(aor);
+        let watcher = Watcher {
+            subscription: id,
+            resource: place,
+        };
+        let post = self.table.join(watched, watcher);
+        let is_known = self
+            .table
+            .watched(watched)
+            .is_some_and(|watched| watched.composed.is_some());
+        if let Some(list) = self.table.list_mut(id) {
+            list.set_post(place, post, is_known);
+        }
+        if is_new {
+            begin_watch(aor, turn);
+        }
+        self.winfo.note_watchers_of(aor);
+    }
+
+    /// The rules may be others, or the way the phone comes: resources are decided anew.
+    pub(crate) fn review_resources(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
+        let Some(package) = self.table.subscription(id).map(|it| it.package) else {
+            return;
+        };
+        let places = self
+            .table
+            .list_mut(id)
+            .map_or(0, |list| list.resources.len());
+        let mut is_changed = false;
+        for place in 0..places {
+            let aor = self
+                .table
+                .list_mut(id)
+                .and_then(|list| list.resources[place].post);
+            let aor = aor
+                .and_then(|post| self.table.watched(post.watched))
+                .map(|watched| watched.aor.clone());
+            let decision = self.table.decide_resource(id, aor.as_ref(), package, turn);
+            if let Some(list) = self.table.list_mut(id)
+                && aor.is_some()
+                && list.resources[place].decision != decision
+            {
+                list.resources[place].decision = decision;
+                list.mark(place as u32);
+                is_changed = true;
+                if let Some(aor) = &aor {
+                    self.winfo.note_watchers_of(aor);
+                }
+            }
+        }
+        if is_changed {
+            self.table.want(id, Wants::Change);
+        }
+    }
+
+    /// Somebody of a domain is there now (W:D4.5).
+    pub(crate) fn appear(
+        &mut self,
+        id: SubscriptionId,
+        roster: &Roster,
+        aor: &Aor,
+        turn: &mut Turn<'_>,
+    ) {
+        let fits = match roster.kind {
+            RosterKind::AnyDn => true,
+            RosterKind::Parked => turn.directory.is_orbit(aor),
+        };
+        let Some(package) = self.table.subscription(id).map(|it| it.package) else {
+            return;
+        };
+        if !fits {
+            return;
+        }
+        match self.table.list_mut(id).and_then(|list| list.place_of(aor)) {
+            None => {
+                let member = Member {
+                    uri: sip_uri(aor.user(), aor.domain()).into(),
+                    aor: Some(aor.clone()),
+                    name: turn.directory.name_of(aor).into(),
+                };
+                self.add_member(id, &member, false, package, turn);
+            }
+            Some(place) => {
+                let decision = self.table.decide_resource(id, Some(aor), package, turn);
+                let needs_watch = self
+                    .table
+                    .list_mut(id)
+                    .is_some_and(|list| list.revive(place, decision));
+                if needs_watch {
+                    self.watch_resource(id, place, aor, turn);
+                }
+            }
+        }
+        self.table.want(id, Wants::Change);
+    }
+
+    /// Resources that were told to be gone watch no longer.
+    pub(crate) fn release_gone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let posts: Vec<_> = match self.table.list_mut(id) {
+            Some(list) if list.has_leavers() => list.take_gone_posts(),
+            _ => return,
+        };
+        for post in posts {
+            self.leave_resource(post, turn);
+        }
+    }
+}
+
+impl Table {
+    /// A subscription is told as its family of phones needs it; a consolidated list with all dialogs
+    /// of each resource (W:B5.19).
+    pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let Some(entry) = self.dialogs.get(subscription.dialog.0 as usize) else {
+            return;
+        };
+        let rendering = &mut subscription.view.rendering;
+        *rendering = entry.profile.rendering;
+        if let Subject::List(list) = &subscription.subject {
+            rendering.all_dialogs |= list.style == ListStyle::Broadworks;
+        }
+    }
+
+    fn decide_resource(
+        &self,
+        id: SubscriptionId,
+        aor: Option<&Aor>,
+        package: Package,
+        turn: &Turn<'_>,
+    ) -> Decision {
+        match (aor, self.identity_of(id, turn)) {
+            (Some(aor), Some(identity)) => decide(&identity, aor, package, turn),
+            _ => Decision::STATE_ONLY,
+        }
+    }
+
+    /// Who the watcher of a subscription is.
+    pub(crate) fn identity_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Identity> {
+        let subscription = self.subscription(id)?;
+        let entry = self.dialog(subscription.dialog)?;
+        let domain = self.aor_of(subscription)?.domain();
+        let peer = self.flow_of(entry).peer.ip();
+        Some(Identity::new(
+            entry.watcher_uri(),
+            peer,
+            domain,
+            turn.directory,
+        ))
+    }
+
+    /// Somebody of a domain is there no longer.
+    pub(crate) fn vanish(&mut self, id: SubscriptionId, aor: &Aor) {
+        let is_told = self
+            .list_mut(id)
+            .is_some_and(|list| list.place_of(aor).is_some_and(|place| list.dismiss(place)));
+        if is_told {
+            self.want(id, Wants::Change);
+        }
+    }
+
+    /// The list of a subscription to one.
+    pub(crate) fn list_mut(&mut self, id: SubscriptionId) -> Option<&mut ListState> {
+        match &mut self.subscription_mut(id)?.subject {
+            Subject::List(list) => Some(list),
+            _ => None,
+        }
+    }
+}
+
+impl Table {
+    /// A subscription that is a fetch, if it is to a list, lasts until all of it is told.
+    pub(crate) fn fetch_list(&mut self, id: SubscriptionId) {
+        if let Some(list) = self.list_mut(id) {
+            list.is_fetch = true;
+        }
+    }
+}
+
+impl Subscriptions {
+    /// A SUBSCRIBE with another list in its body replaces the one before; one without keeps it
+    /// (W:B5.14). Whether it did.
+    pub(crate) fn replace_list(
+        &mut self,
+        id: SubscriptionId,
+        list: Option<&Arc<Resolved>>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let is_replaceable = self.table.subscription(id).is_some_and(
+            |subscription| matches!(&subscription.subject, Subject::List(list) if list.is_of_body),
+        );
+        match list {
+            Some(resolved) if is_replaceable => {
+                self.refill(id, resolved, turn);
+                true
+            }
+            _ => false,
+        }
+    }
+}

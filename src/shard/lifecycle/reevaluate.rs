@@ -1,0 +1,142 @@
+//! Subscriptions are decided about again: after a reload, a rule that begins or ceases, or a move.
+
+use std::sync::Arc;
+
+use crate::presence::event::Termination;
+use crate::presence::policy::Decision;
+use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watcher::decide;
+
+impl Subscriptions {
+    pub(crate) fn review_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let Some(subscription) = self.table.subscription(id) else {
+            return;
+        };
+        let (Some(aor), Some(entry)) = (
+            self.table.aor_of(subscription),
+            self.table.dialog(subscription.dialog),
+        ) else {
+            return;
+        };
+        let is_active = subscription.phase == Phase::Active;
+        let profile = turn.directory.profile_named(&entry.profile.name);
+        let profile = profile
+            .filter(|profile| **profile != entry.profile)
+            .cloned();
+        let (is_of_body, is_list) = match &subscription.subject {
+            Subject::List(list) => (list.is_of_body, true),
+            _ => (false, false),
+        };
+        let resolved = if is_list {
+            turn.directory.list(aor)
+        } else {
+            None
+        };
+        let is_gone = !is_of_body && (!turn.directory.exists(aor) || is_list && resolved.is_none());
+        if is_gone && !is_active {
+            return;
+        }
+        if is_gone {
+            self.end_subscription(id, Termination::NoResource, turn);
+            return self.table.want(id, Wants::Notify);
+        }
+        if let Some(profile) = profile {
+            self.table.take_profile(id, profile);
+        }
+        self.decide_anew(id, turn);
+        match resolved {
+            // What its body brought along stays, whatever list has that address (W:B5.14).
+            _ if is_of_body => self.review_resources(id, turn),
+            Some(resolved) => self.refill(id, &resolved, turn),
+            None => {}
+        }
+    }
+
+    /// A phone comes from another address: the rules may make something else of all it has in a
+    /// dialog.
+    pub(crate) fn decide_moved(&mut self, id: DialogId, turn: &mut Turn<'_>) {
+        let entry = self.table.dialog(id);
+        let usages = entry.map(|entry| entry.subscriptions.clone());
+        for usage in usages.unwrap_or_default() {
+            self.decide_anew(usage, turn);
+            self.review_resources(usage, turn);
+        }
+    }
+
+    /// What the rules of this moment make of a subscription.
+    pub(crate) fn decide_anew(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let Some(subscription) = self.table.subscription(id) else {
+            return;
+        };
+        let is_of_body = matches!(&subscription.subject, Subject::List(list) if list.is_of_body);
+        let (Some(identity), Some(aor)) = (
+            self.table.identity_of(id, turn),
+            self.table.aor_of(subscription),
+        ) else {
+            return;
+        };
+        if is_of_body {
+            return;
+        }
+        let package = subscription.package;
+        let mut decision = decide(&identity, aor, package, turn);
+        let is_list = matches!(subscription.subject, Subject::List(_));
+        let is_of_everybody = is_list
+            && turn
+                .directory
+                .list(aor)
+                .is_some_and(|list| list.has_whole_domain());
+        if is_of_everybody && !identity.may_any_dn(aor.domain(), turn.directory) {
+            decision.handling = Handling::Block;
+        }
+        self.take_decision(id, decision, turn);
+    }
+
+    /// The rules make something else of a subscription than before (W:B8.2).
+    fn take_decision(&mut self, id: SubscriptionId, decision: Decision, turn: &mut Turn<'_>) {
+        let Some(subscription) = self.table.subscription_mut(id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut subscription.decision, decision);
+        subscription.view.privacy = decision.privacy;
+        if before.handling == decision.handling && before.privacy == decision.privacy {
+            return;
+        }
+        let is_handled_alike = before.handling == decision.handling;
+        if !is_handled_alike {
+            // What it was told under another rule is told again in full.
+            subscription.forget_shown();
+        }
+        if decision.handling == Handling::Block && subscription.phase == Phase::Active {
+            self.end_subscription(id, Termination::Rejected, turn);
+        }
+        self.winfo.note_watcher(id, &mut self.table);
+        // A pending one that is approved is told so, even when the state says nothing.
+        let wants = if is_handled_alike {
+            Wants::Change
+        } else {
+            Wants::Notify
+        };
+        self.table.want(id, wants);
+    }
+}
+
+impl Table {
+    fn take_profile(&mut self, id: SubscriptionId, profile: Arc<Profile>) {
+        let dialog = self.subscription(id).map(|it| it.dialog);
+        if let Some(entry) = dialog.and_then(|dialog| self.dialog_mut(dialog)) {
+            entry.profile = profile;
+        }
+        self.render_anew(id);
+        self.want(id, Wants::Change);
+    }
+}

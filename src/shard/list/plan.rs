@@ -1,0 +1,19 @@
+//! What a new subscription to a list begins with.
+
+use std::sync::Arc;
+
+use crate::presence::event::list::Resolved;
+use crate::shard::list::state::Encoding;
+
+/// A list subscription to be.
+#[derive(Debug)]
+pub(crate) struct ListPlan {
+    pub(crate) encoding: Encoding,
+    pub(crate) resolved: Arc<Resolved>,
+    /// The list came in the body of the SUBSCRIBE (RFC 5367).
+    pub(crate) is_of_body: bool,
+}
+
+/// Resources of one subscription, those of rosters included; what is more is not shown (W:B5.12,
+/// E3.23).
+pub(crate) const RESOURCES_MAX: usize = 10_000;

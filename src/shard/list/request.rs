@@ -1,0 +1,173 @@
+//! The list that a SUBSCRIBE names or brings along (RFC 5367).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::presence::Aor;
+use crate::presence::document::DocumentFault;
+use crate::presence::document::resource_lists;
+use crate::presence::document::resource_lists::Entry;
+use crate::presence::event::Package;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Resolved;
+use crate::presence::profile::Profile;
+use crate::shard::contract::turn::Turn;
+use crate::shard::list::plan::ListPlan;
+use crate::shard::list::state::Encoding;
+use crate::shard::request::headers::address_of_record;
+use crate::shard::request::headers::any_address_of_record;
+use crate::shard::request::headers::check_encoding;
+use crate::shard::request::headers::content_type;
+use crate::shard::request::headers::decoded_body;
+use crate::shard::request::headers::has_token;
+use crate::shard::request::headers::is_body_optional;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Status;
+
+/// What the entries of a body come to: nobody twice, and never more than [`MEMBERS_MAX`], however
+/// often the body names one list.
+#[derive(Default)]
+struct Gathered {
+    members: Vec<Member>,
+    /// Members and lists by their address of record, others by their URI.
+    seen: HashSet<Box<str>>,
+}
+
+impl Gathered {
+    /// Adds the members of a list of ours, unless it was added before.
+    fn add_list<'d>(&mut self, list: &Aor, nested: &Resolved) -> Result<(), Refusal<'d>> {
+        if self.seen.insert(list.as_str().into()) {
+            for member in &nested.members {
+                self.add(member.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a member that is not there yet.
+    fn add<'d>(&mut self, member: Member) -> Result<(), Refusal<'d>> {
+        let key = member.aor.as_ref().map_or(&*member.uri, Aor::as_str);
+        if !self.seen.insert(key.into()) {
+            return Ok(());
+        }
+        if self.members.len() == MEMBERS_MAX {
+            return Err(TOO_MANY);
+        }
+        self.members.push(member);
+        Ok(())
+    }
+}
+
+/// Resources of a list that a SUBSCRIBE brings along, those of lists it names counted in: anybody may
+/// bring one (W:B5.12).
+const MEMBERS_MAX: usize = 1_000;
+
+const TOO_MANY: Refusal<'static> = Refusal::Because(Status::FORBIDDEN, "Too Many Resources");
+
+/// An entry that is no list of ours, with the name to show: its own, else that of whom it means.
+fn member_of(entry: &Entry, aor: Option<Aor>, directory: &Directory) -> Member {
+    let uri = entry.uri.clone();
+    let anybody = any_address_of_record(uri.as_bytes(), directory);
+    let name = match (&entry.display, &anybody) {
+        (Some(name), _) => name.clone(),
+        (None, Some(aor)) => directory.name_of(aor).into(),
+        (None, None) => uri.clone(),
+    };
+    Member { uri, aor, name }
+}
+
+/// Whether the request wants the list in its body served, or nothing (RFC 5367 §4).
+pub(crate) fn requires_list(message: &Message<'_>) -> bool {
+    has_token(message, HeaderName::Require, b"recipient-list-subscribe")
+}
+
+/// The list in the body of a SUBSCRIBE; None when there is none. No package of these takes
+/// another body: filters are answered as a type we do not know (W:B6.3).
+pub(crate) fn read_list<'d>(
+    message: &Message<'_>,
+    turn: &Turn<'d>,
+) -> Result<Option<Arc<Resolved>>, Refusal<'d>> {
+    if message.body().is_empty() {
+        return Ok(None);
+    }
+    if content_type(message) != resource_lists::CONTENT_TYPE {
+        if is_body_optional(message) {
+            return Ok(None);
+        }
+        check_encoding(message)?;
+        return Err(Refusal::MediaType(resource_lists::CONTENT_TYPE));
+    }
+    let body = decoded_body(message)?;
+    let entries = resource_lists::parse(&body).map_err(|fault| match fault {
+        DocumentFault::TooLarge => TOO_MANY,
+        _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
+    })?;
+    let mut gathered = Gathered::default();
+    for entry in &entries {
+        let aor = address_of_record(entry.uri.as_bytes(), turn.directory);
+        let nested = aor.as_ref().and_then(|aor| turn.directory.list(aor));
+        // A list that fills by itself is served by its own name alone, to who may (W:D4.9).
+        let fills_itself = nested
+            .as_ref()
+            .is_some_and(|nested| !nested.rosters.is_empty());
+        match (&aor, nested) {
+            (Some(list), Some(nested)) if !fills_itself => {
+                gathered.add_list(list, &nested)?;
+            }
+            _ => {
+                let aor = aor.filter(|_| !fills_itself);
+                gathered.add(member_of(entry, aor, turn.directory))?;
+            }
+        }
+    }
+    Ok(Some(Arc::new(Resolved {
+        members: gathered.members,
+        ..Resolved::default()
+    })))
+}
+
+/// Whether the subscription is to a list, and how it will be told.
+pub(crate) fn plan_list<'d>(
+    message: &Message<'_>,
+    aor: &Aor,
+    package: Package,
+    profile: &Profile,
+    of_body: Option<&Arc<Resolved>>,
+    turn: &Turn<'d>,
+) -> Result<Option<ListPlan>, Refusal<'d>> {
+    if let Some(list) = of_body {
+        if !package.is_for_lists() {
+            return Err(Refusal::BadListEvent);
+        }
+        return Ok(Some(ListPlan {
+            encoding: Encoding::Rlmi,
+            resolved: Arc::clone(list),
+            is_of_body: true,
+        }));
+    }
+    let Some(resolved) = turn.directory.list(aor) else {
+        return Ok(None);
+    };
+    if !package.is_for_lists() {
+        // The list is there, but not for this package (W:B5.18).
+        return Err(Refusal::BadListEvent);
+    }
+    let knows_lists = profile.assumes_eventlist
+        || has_token(message, HeaderName::Supported, b"eventlist")
+        || has_token(message, HeaderName::Require, b"eventlist");
+    let encoding = if knows_lists {
+        Encoding::Rlmi
+    } else if resolved.rosters.is_empty() {
+        return Err(Refusal::ListRequired);
+    } else {
+        Encoding::Series
+    };
+    Ok(Some(ListPlan {
+        encoding,
+        resolved,
+        is_of_body: false,
+    }))
+}

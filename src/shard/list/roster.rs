@@ -1,0 +1,38 @@
+//! Who is present in the domains that subscriptions here watch as a whole.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+
+use crate::presence::Aor;
+use crate::presence::event::list::Roster;
+use crate::presence::event::list::RosterKind;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::mail::WatchNumber;
+
+/// What a shard knows of the domains that subscriptions here watch as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Rosters {
+    pub(crate) watched: HashMap<Box<str>, WatchedRoster>,
+    /// Names the next watch of ours.
+    pub(crate) watches: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct WatchedRoster {
+    pub(crate) watch: WatchNumber,
+    pub(crate) present: BTreeSet<Aor>,
+    pub(crate) subscriptions: Vec<(SubscriptionId, RosterKind)>,
+    /// Shards that have not answered yet.
+    pub(crate) awaited: u16,
+}
+
+impl Rosters {
+    /// Whether all shards have said who is there in the domains of these.
+    pub(crate) fn are_complete(&self, rosters: &[Roster]) -> bool {
+        rosters.iter().all(|roster| {
+            self.watched
+                .get(&roster.domain)
+                .is_none_or(|watched| watched.awaited == 0)
+        })
+    }
+}

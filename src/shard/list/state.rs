@@ -1,0 +1,399 @@
+//! The resources of one list subscription, and which of them its phone is to be told of.
+//!
+//! Invariants: an address of record is in it at most once; the order of resources never changes
+//! while the list does not (phones assign their keys by it, W:C1.3); a resource that comes and goes
+//! keeps its place and its number; what is marked stays marked until it was written.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+use crate::presence::Aor;
+use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::Member;
+use crate::presence::event::list::Roster;
+use crate::presence::policy::Decision;
+use crate::shard::contract::ids::Post;
+use crate::shard::list::plan::ListPlan;
+
+/// How a list subscription is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// `multipart/related` with RLMI (RFC 4662).
+    Rlmi,
+    /// One NOTIFY a resource, its document as if it were subscribed alone: for phones that know no
+    /// lists (W:D4.4).
+    Series,
+}
+
+/// Whether a resource is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is, and its state is told.
+    Live,
+    /// It went; the phone has to be told so (W:D4.5).
+    Leaving,
+    /// It is not there; its place is kept.
+    Gone,
+    /// It is on the list but nobody we know: told as `noresource`, never dropped (W:B5.15).
+    Unknown,
+}
+
+/// One resource.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    /// As the list writes it.
+    pub(crate) uri: Box<str>,
+    /// What a key is labelled with (W:B5.7).
+    pub(crate) name: Box<str>,
+    pub(crate) post: Option<Post>,
+    /// Names its instance and its parts (W:B5.5, B5.8).
+    pub(crate) number: u32,
+    pub(crate) decision: Decision,
+    pub(crate) standing: Standing,
+    /// The version of its next document (W:B5.9).
+    pub(crate) version: u32,
+    /// A hash of the body last sent, 0 when the phone may not have it.
+    pub(crate) shown: u64,
+    /// It is to be told.
+    pub(crate) is_marked: bool,
+    /// The full state under way has not told it yet: it is told even if the phone was shown the
+    /// same before.
+    pub(crate) is_owed: bool,
+    /// The phone shows it, or may show it.
+    pub(crate) is_listed: bool,
+    /// On the list itself, whether it is there or not.
+    is_fixed: bool,
+    /// Its owner has said what it is.
+    is_known: bool,
+}
+
+/// Somebody who is no longer on the list and whom the phone may still show. A full list says so by
+/// leaving him out; where full state takes several NOTIFYs, one of them tells his end.
+#[derive(Debug)]
+pub(crate) struct Leaver {
+    pub(crate) uri: Box<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) number: u32,
+    pub(crate) is_told: bool,
+}
+
+/// One list subscription.
+#[derive(Debug)]
+pub(crate) struct ListState {
+    aor: Aor,
+    /// Its name for humans; empty for none.
+    pub(crate) name: Box<str>,
+    pub(crate) encoding: Encoding,
+    pub(crate) style: ListStyle,
+    /// It came in the body of the SUBSCRIBE and stays as it is (W:B5.14).
+    pub(crate) is_of_body: bool,
+    /// What it follows of whole domains.
+    pub(crate) rosters: Box<[Roster]>,
+    pub(crate) resources: Vec<Resource>,
+    /// Full state is owed and not begun: after a SUBSCRIBE, or when somebody is no longer among the
+    /// resources (W:B5.6).
+    pub(crate) owes_full: bool,
+    /// Full state is under way: it did not fit one NOTIFY, and those that follow tell the rest.
+    pub(crate) is_unfinished: bool,
+    /// It is told once and then over, in as many NOTIFYs as that takes.
+    pub(crate) is_fetch: bool,
+    pub(crate) leavers: Vec<Leaver>,
+    /// Behind the last resource that was told: what changes all the time keeps nobody else waiting.
+    pub(crate) next_place: usize,
+    /// The places of those who may come and go; empty in a list that follows no roster.
+    place_by_aor: HashMap<Aor, u32>,
+    /// Resources whose owner has not spoken yet.
+    awaited: u32,
+    numbers: u32,
+    /// Numbers and versions of those who are no longer among the resources, by URI: who is again goes
+    /// on with them, because the phone may not have seen that he was gone (W:B5.9).
+    departed: HashMap<Box<str>, (u32, u32)>,
+}
+
+/// Departed resources of one list that are remembered. Beyond it they are forgotten, and who is there
+/// again is another instance.
+const DEPARTED_MAX: usize = 10_000;
+
+impl ListState {
+    /// Without resources yet.
+    pub(crate) fn new(aor: Aor, plan: &ListPlan, style: ListStyle) -> Self {
+        Self {
+            aor,
+            name: plan.resolved.name.clone(),
+            encoding: plan.encoding,
+            style,
+            is_of_body: plan.is_of_body,
+            rosters: plan.resolved.rosters.as_slice().into(),
+            resources: Vec::new(),
+            owes_full: true,
+            is_unfinished: false,
+            is_fetch: false,
+            leavers: Vec::new(),
+            next_place: 0,
+            place_by_aor: HashMap::new(),
+            awaited: 0,
+            numbers: 0,
+            departed: HashMap::new(),
+        }
+    }
+
+    /// The list.
+    pub(crate) fn aor(&self) -> &Aor {
+        &self.aor
+    }
+
+    /// Adds a resource at the end, marked; its place.
+    pub(crate) fn push(
+        &mut self,
+        member: &Member,
+        decision: Decision,
+        standing: Standing,
+        is_fixed: bool,
+    ) -> u32 {
+        let place = self.resources.len() as u32;
+        if let Some(aor) = member.aor.as_ref().filter(|_| !self.rosters.is_empty()) {
+            self.place_by_aor.insert(aor.clone(), place);
+        }
+        let departed = self.departed.remove_entry(&*member.uri);
+        let (uri, (number, version)) = departed.unwrap_or_else(|| {
+            self.numbers += 1;
+            (member.uri.clone(), (self.numbers, 0))
+        });
+        self.resources.push(Resource {
+            uri,
+            name: member.name.clone(),
+            post: None,
+            number,
+            decision,
+            standing,
+            version,
+            shown: 0,
+            is_marked: true,
+            is_owed: self.owes_full,
+            is_listed: false,
+            is_fixed,
+            is_known: true,
+        });
+        place
+    }
+
+    /// A resource watches its presentity from now on, whose owner may not have spoken yet.
+    pub(crate) fn set_post(&mut self, place: u32, post: Post, is_known: bool) {
+        if let Some(resource) = self.resources.get_mut(place as usize) {
+            resource.post = Some(post);
+            resource.is_known = is_known;
+            self.awaited += u32::from(!is_known);
+        }
+    }
+
+    /// A resource watches no longer.
+    pub(crate) fn take_post(&mut self, place: u32) -> Option<Post> {
+        let resource = self.resources.get_mut(place as usize)?;
+        if !std::mem::replace(&mut resource.is_known, true) {
+            self.awaited -= 1;
+        }
+        resource.post.take()
+    }
+
+    /// A resource has another place among the watchers of its presentity.
+    pub(crate) fn move_post(&mut self, place: u32, index: u32) {
+        if let Some(post) = self
+            .resources
+            .get_mut(place as usize)
+            .and_then(|resource| resource.post.as_mut())
+        {
+            post.index = index;
+        }
+    }
+
+    /// All places where it watches.
+    pub(crate) fn posts(&self) -> impl Iterator<Item = Post> {
+        self.resources.iter().filter_map(|resource| resource.post)
+    }
+
+    /// The state of a resource is another.
+    pub(crate) fn mark(&mut self, place: u32) {
+        if let Some(resource) = self.resources.get_mut(place as usize) {
+            resource.is_marked = true;
+            if !std::mem::replace(&mut resource.is_known, true) {
+                self.awaited -= 1;
+            }
+        }
+    }
+
+    /// The phone is to be told everything again: a SUBSCRIBE came, or a NOTIFY was lost.
+    pub(crate) fn forget_shown(&mut self) {
+        for resource in &mut self.resources {
+            resource.shown = 0;
+            // That it went may have been lost.
+            if resource.standing == Standing::Gone && resource.is_listed {
+                resource.standing = Standing::Leaving;
+            }
+        }
+        for leaver in &mut self.leavers {
+            leaver.is_told = false;
+        }
+        self.mark_all();
+    }
+
+    /// The next NOTIFY begins to tell everything.
+    pub(crate) fn mark_all(&mut self) {
+        self.owes_full = true;
+        self.is_unfinished = false;
+        self.next_place = 0;
+        for resource in &mut self.resources {
+            let is_told = resource.standing != Standing::Gone;
+            resource.is_marked |= is_told;
+            resource.is_owed = is_told;
+        }
+    }
+
+    /// The places of all resources, in the order in which they are told.
+    pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
+        let places = self.resources.len();
+        let first = self.next_place.min(places);
+        (first..places).chain(0..first)
+    }
+
+    /// Whether full state is owed or under way.
+    pub(crate) const fn is_telling_all(&self) -> bool {
+        self.owes_full || self.is_unfinished
+    }
+
+    /// Leavers that the phone has been told of are forgotten, once it has all the rest as well, and
+    /// so are those who are back.
+    pub(crate) fn forget_leavers(&mut self) {
+        if self.leavers.is_empty() {
+            return;
+        }
+        if !self.is_telling_all() {
+            return self.leavers.clear();
+        }
+        let uris: HashSet<&str> = self.resources.iter().map(|it| &*it.uri).collect();
+        self.leavers.retain(|leaver| !uris.contains(&*leaver.uri));
+    }
+
+    /// The place of somebody, in a list that follows a roster.
+    pub(crate) fn place_of(&self, aor: &Aor) -> Option<u32> {
+        self.place_by_aor.get(aor).copied()
+    }
+
+    /// The URIs and the names that are on the list itself, in order, and whether they are of
+    /// somebody we know.
+    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.resources
+            .iter()
+            .filter(|resource| resource.is_fixed)
+            .map(|it| (&*it.uri, &*it.name, it.standing != Standing::Unknown))
+    }
+
+    /// A resource that went is there again, and the rules of this moment make that of it; whether it
+    /// has to watch anew.
+    pub(crate) fn revive(&mut self, place: u32, decision: Decision) -> bool {
+        let Some(resource) = self.resources.get_mut(place as usize) else {
+            return false;
+        };
+        if matches!(resource.standing, Standing::Leaving | Standing::Gone) {
+            if resource.standing == Standing::Gone {
+                resource.shown = 0;
+                resource.is_listed = false;
+            }
+            resource.standing = Standing::Live;
+            resource.decision = decision;
+            resource.is_marked = true;
+        }
+        resource.standing == Standing::Live && resource.post.is_none()
+    }
+
+    /// A resource that is not on the list itself is there no longer; whether that is to be told. In
+    /// a series its document says idle, which is all there is to tell.
+    pub(crate) fn dismiss(&mut self, place: u32) -> bool {
+        let is_series = self.encoding == Encoding::Series;
+        match self.resources.get_mut(place as usize) {
+            // It came and went before the phone was told of it.
+            Some(resource) if !resource.is_fixed && !is_series && !resource.is_listed => {
+                resource.standing = Standing::Gone;
+                resource.is_marked = false;
+                resource.is_owed = false;
+                true
+            }
+            Some(resource) if !resource.is_fixed && !is_series => {
+                resource.standing = Standing::Leaving;
+                resource.is_marked = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether somebody went and still watches.
+    pub(crate) fn has_leavers(&self) -> bool {
+        // Who is on the list itself does not go.
+        let has_left = |it: &Resource| it.standing == Standing::Gone && it.post.is_some();
+        !self.rosters.is_empty() && self.resources.iter().any(has_left)
+    }
+
+    /// The watchers of those who went.
+    pub(crate) fn take_gone_posts(&mut self) -> Vec<Post> {
+        let places = 0..self.resources.len() as u32;
+        let is_gone =
+            |list: &Self, place: u32| list.resources[place as usize].standing == Standing::Gone;
+        places
+            .filter_map(|place| is_gone(self, place).then(|| self.take_post(place))?)
+            .collect()
+    }
+
+    /// Makes room for one more by forgetting the place of one that went. False when nobody did.
+    pub(crate) fn reuse_gone(&mut self) -> bool {
+        // Only the last can go without moving others.
+        let is_free =
+            |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
+        let Some(freed) = self.resources.pop_if(|last| is_free(last)) else {
+            return false;
+        };
+        let end = self.resources.len() as u32;
+        self.place_by_aor.retain(|_, place| *place < end);
+        self.remember(freed);
+        true
+    }
+
+    /// Takes all resources out, to be filled anew: where they watched.
+    pub(crate) fn empty(&mut self) -> Vec<Post> {
+        self.owes_full = true;
+        self.is_unfinished = false;
+        self.next_place = 0;
+        self.awaited = 0;
+        self.place_by_aor.clear();
+        let posts = self.posts().collect();
+        for resource in std::mem::take(&mut self.resources) {
+            if resource.is_listed && self.encoding == Encoding::Rlmi {
+                self.leavers.push(Leaver {
+                    uri: resource.uri.clone(),
+                    name: resource.name.clone(),
+                    number: resource.number,
+                    is_told: false,
+                });
+            }
+            self.remember(resource);
+        }
+        posts
+    }
+
+    fn remember(&mut self, resource: Resource) {
+        if self.departed.len() >= DEPARTED_MAX {
+            self.departed.clear();
+        }
+        let instance = (resource.number, resource.version);
+        self.departed.insert(resource.uri, instance);
+    }
+
+    /// Whether every resource's owner has spoken.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.awaited == 0
+    }
+
+    /// Whether something is still to be told.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.is_telling_all() || self.resources.iter().any(|resource| resource.is_marked)
+    }
+}

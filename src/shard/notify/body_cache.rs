@@ -1,0 +1,130 @@
+//! Bodies rendered once per (document, view) and shared by all watchers of a turn.
+
+use crate::presence::Aor;
+use crate::presence::Composed;
+use crate::presence::call::SpecificDialog;
+use crate::presence::composition::Style;
+use crate::presence::document;
+use crate::presence::document::View;
+use crate::presence::document::call_info;
+use crate::shard::contract::body::Body;
+use crate::shard::contract::body::hash_of;
+use crate::shard::contract::outbox::Outbox;
+
+#[derive(Debug)]
+struct Rendered {
+    /// Which arena it lies in: one that was cleared since is another.
+    generation: u64,
+    /// Which state of which presentity.
+    revision: u64,
+    view: View,
+    body: Body,
+}
+
+/// Bodies that are remembered: a presentity's watchers have few different views between them.
+const REMEMBERED_MAX: usize = 16;
+
+/// What was rendered last. A presentity's watchers are told one after the other, so few places are
+/// enough; when none is free, the oldest goes.
+#[derive(Debug, Default)]
+pub(crate) struct Bodies {
+    rendered: Vec<Rendered>,
+    /// Behind the newest; the oldest is next.
+    newest_end: usize,
+    /// The state of somebody of whom nothing is known, by style.
+    blanks: Blanks,
+}
+
+#[derive(Debug)]
+struct Blanks {
+    standard: Composed,
+    alceo: Composed,
+    imagicle: Composed,
+}
+
+impl Default for Blanks {
+    fn default() -> Self {
+        Self {
+            standard: Composed::of_unknown(Style::Standard),
+            alceo: Composed::of_unknown(Style::Alceo),
+            imagicle: Composed::of_unknown(Style::Imagicle),
+        }
+    }
+}
+
+impl Bodies {
+    /// The shared part of the body for that view.
+    pub(crate) fn of(
+        &mut self,
+        aor: &Aor,
+        revision: u64,
+        composed: &Composed,
+        view: View,
+        out: &mut Outbox,
+    ) -> Body {
+        let generation = out.generation();
+        let is_it = |rendered: &&Rendered| {
+            rendered.generation == generation
+                && rendered.revision == revision
+                && rendered.view == view
+        };
+        let (older, oldest) = self.rendered.split_at(self.newest_end);
+        let mut newest_first = older.iter().rev().chain(oldest.iter().rev());
+        if let Some(rendered) = newest_first.find(is_it) {
+            return rendered.body.clone();
+        }
+        let body = render(aor, composed, view, out);
+        let rendered = Rendered {
+            generation,
+            revision,
+            view,
+            body: body.clone(),
+        };
+        if self.rendered.len() < REMEMBERED_MAX {
+            self.rendered.push(rendered);
+            self.newest_end = self.rendered.len();
+        } else {
+            let place = self.newest_end % REMEMBERED_MAX;
+            self.rendered[place] = rendered;
+            self.newest_end = place + 1;
+        }
+        body
+    }
+
+    /// The body that tells of one dialog alone. Few ask for one, so it is not remembered.
+    pub(crate) fn of_dialog(
+        aor: &Aor,
+        composed: &Composed,
+        dialog: &SpecificDialog,
+        view: View,
+        out: &mut Outbox,
+    ) -> Body {
+        render(aor, &composed.narrowed_to(dialog), view, out)
+    }
+
+    /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3):
+    /// it reads like that of somebody in the same style of whom nothing is known.
+    pub(crate) fn of_blank(&self, aor: &Aor, style: Style, view: View, out: &mut Outbox) -> Body {
+        let blank = match style {
+            Style::Standard => &self.blanks.standard,
+            Style::Alceo => &self.blanks.alceo,
+            Style::Imagicle => &self.blanks.imagicle,
+        };
+        render(aor, blank, view, out)
+    }
+}
+
+fn render(aor: &Aor, composed: &Composed, view: View, out: &mut Outbox) -> Body {
+    let start = out.arena.len();
+    if view.format.has_call_info() {
+        call_info::write_appearances(&mut out.arena, aor, composed, view.privacy);
+    }
+    let middle = out.arena.len();
+    document::write_state(&mut out.arena, view, aor, composed);
+    Body {
+        call_info: start..middle,
+        octets: middle..out.arena.len(),
+        // The header is as much a part of the state as the body.
+        hash: hash_of(&out.arena[start..]),
+    }
+}

@@ -1,0 +1,365 @@
+//! What a NOTIFY says: chosen first, so that nothing is written for a phone that knows it already,
+//! then written as the subscription asked for it.
+//!
+//! A body is two pieces of the arena: a prolog of the subscription's own, and octets it may share
+//! with others. One that tells changes alone (RFC 4235 §4.3, RFC 5263), lists resources or is
+//! deflated shares nothing.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::presence::document;
+use crate::presence::document::Format;
+use crate::presence::document::deflate;
+use crate::presence::document::dialog_info;
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::ContentId;
+use crate::presence::document::pidf_diff;
+use crate::presence::document::reginfo;
+use crate::presence::document::rlmi;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
+use crate::presence::policy::Handling;
+use crate::shard::contract::body::Body;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::Notifier;
+use crate::shard::notify::body_cache::Bodies;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::shown::SHOWN_EMPTY;
+use crate::shard::subscription::shown::Shown;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::suppress::entity_tag;
+use crate::shard::subscription::table::Table;
+use crate::sip::emit;
+
+/// What a NOTIFY carries.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// No body: the watcher has to wait (W:A3.3), may not know (RFC 6665 §4.2.2), or has the state
+    /// already (RFC 5839 §4), whose hash it is.
+    Empty(u64),
+    /// A document; its prolog is the subscription's own.
+    Document(Body),
+    /// What is selected of a list.
+    Resources,
+    /// No body: it is too long for a path that is not proven, and follows once it is.
+    Withheld,
+}
+
+impl Content {
+    /// Whether the state is yet to follow.
+    pub(crate) fn is_withheld(&self) -> bool {
+        matches!(self, Self::Withheld)
+    }
+
+    /// The state that is not said again because the phone has it.
+    pub(crate) fn suppressed(&self) -> Option<u64> {
+        match self {
+            Self::Empty(hash) if *hash != SHOWN_EMPTY => Some(*hash),
+            _ => None,
+        }
+    }
+}
+
+/// A body behind the prolog that the notifier holds.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) octets: Range<usize>,
+    /// Where the value of a Call-Info header lies; empty for none.
+    call_info: Range<usize>,
+    format: Format,
+    /// RLMI around it.
+    is_multipart: bool,
+    is_deflated: bool,
+    /// The hash of the state, where there is one.
+    hash: Option<u64>,
+}
+
+impl Written {
+    /// Appends the headers that say what it is.
+    pub(crate) fn write_headers(&self, arena: &mut Vec<u8>, has_entity_tag: bool) {
+        if !self.call_info.is_empty() {
+            arena.extend_from_slice(b"Call-Info: ");
+            arena.extend_from_within(self.call_info.clone());
+            arena.extend_from_slice(b"\r\n");
+        }
+        if self.format != Format::Nothing {
+            arena.extend_from_slice(b"Content-Type: ");
+            if self.is_multipart {
+                let root = ContentId::ROOT;
+                multipart::write_related(arena, root, rlmi::CONTENT_TYPE);
+            } else {
+                self.format.write_content_type(arena);
+            }
+            arena.extend_from_slice(b"\r\n");
+        }
+        if self.is_deflated {
+            emit::plain_header(arena, "Content-Encoding", b"deflate");
+        }
+        // The hash of a state is its entity tag (RFC 5839 §3): the same state reads the same in
+        // every process.
+        if let Some(hash) = self.hash.filter(|_| has_entity_tag) {
+            emit::plain_header(arena, "SIP-ETag", &entity_tag(hash));
+        }
+    }
+}
+
+impl Notifier {
+    /// What a NOTIFY of this moment says; None while an owner has not spoken.
+    pub(crate) fn content_of(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Content> {
+        let subscription = subscriptions.table.subscription(id)?;
+        if subscription.phase == Phase::Ending(Termination::Rejected) {
+            return Some(Content::Empty(SHOWN_EMPTY));
+        }
+        let handling = subscription.decision.handling;
+        if matches!(handling, Handling::Block | Handling::Confirm) {
+            return Some(Content::Empty(SHOWN_EMPTY));
+        }
+        let post = match &subscription.subject {
+            Subject::List(list)
+                if !list.is_complete() || !subscriptions.rosters.are_complete(&list.rosters) =>
+            {
+                return None;
+            }
+            Subject::List(_) => {
+                self.select_resources(id, subscriptions, turn);
+                return Some(Content::Resources);
+            }
+            Subject::Watchers(_) => {
+                let body =
+                    subscriptions
+                        .winfo
+                        .write_watchers(id, &mut subscriptions.table, turn)?;
+                return subscriptions.table.content_unless_suppressed(id, body);
+            }
+            Subject::Seizure(seizure) => {
+                return subscriptions
+                    .table
+                    .write_seizure(seizure, turn)
+                    .map(Content::Document);
+            }
+            // Nothing is seized by asking.
+            _ if subscription.package == Package::LineSeize => {
+                return Some(Content::Empty(SHOWN_EMPTY));
+            }
+            subject => subject.post()?,
+        };
+        let watched = subscriptions.table.watched(post.watched)?;
+        let composed = watched.composed.as_deref()?;
+        let (aor, view) = (&watched.aor, subscription.view);
+        let body = if handling == Handling::PoliteBlock {
+            let style = turn.directory.style_of(aor);
+            self.bodies.of_blank(aor, style, view, turn.out)
+        } else if let Some(dialog) = subscription.specific_dialog() {
+            Bodies::of_dialog(aor, composed, dialog, view, turn.out)
+        } else {
+            self.bodies
+                .of(aor, watched.revision, composed, view, turn.out)
+        };
+        subscriptions.table.content_unless_suppressed(id, body)
+    }
+
+    /// The hash of what a NOTIFY of this moment would say; None for a list, and when it would say
+    /// nothing.
+    pub(crate) fn state_hash(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<u64> {
+        match subscriptions.table.subscription(id)?.subject {
+            Subject::List(_) => None,
+            _ => match self.content_of(id, subscriptions, turn)? {
+                Content::Document(body) => Some(body.hash),
+                Content::Empty(_) | Content::Resources | Content::Withheld => None,
+            },
+        }
+    }
+
+    /// Whether the phone knows all that `content` says and is owed nothing (W:A3.14).
+    pub(crate) fn is_told(
+        &self,
+        id: SubscriptionId,
+        content: &Content,
+        subscriptions: &mut Subscriptions,
+    ) -> bool {
+        let Some(subscription) = subscriptions.table.subscription(id) else {
+            return true;
+        };
+        let knows = match content {
+            Content::Empty(hash) => subscription.shown == *hash,
+            Content::Document(body) => subscription.shown == body.hash,
+            Content::Resources => self.selection.is_empty(),
+            Content::Withheld => false,
+        };
+        knows && subscription.wants == Wants::Change && subscription.phase == Phase::Active
+    }
+
+    /// Writes the body, its own part into the notifier's prolog; None when there is none.
+    pub(crate) fn write_body(
+        &mut self,
+        id: SubscriptionId,
+        content: &Content,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Written> {
+        self.prolog.clear();
+        let mut written = match content {
+            Content::Empty(hash) => {
+                subscriptions.table.subscription_mut(id)?.shown = *hash;
+                return None;
+            }
+            Content::Withheld => return None,
+            Content::Resources => {
+                let list = self.write_resources(id, subscriptions, turn)?;
+                if list.octets.is_empty() {
+                    // Nobody is there to be told of one by one.
+                    return None;
+                }
+                Written {
+                    octets: list.octets,
+                    call_info: 0..0,
+                    format: list.format,
+                    is_multipart: list.is_multipart,
+                    is_deflated: list.is_deflated,
+                    hash: None,
+                }
+            }
+            Content::Document(body) => {
+                let octets = match self.write_changes(id, subscriptions, turn) {
+                    Some(changes) => changes,
+                    None => {
+                        let subscription = subscriptions.table.subscription(id)?;
+                        document::write_prolog(
+                            &mut self.prolog,
+                            subscription.view,
+                            subscription.version,
+                            &subscription.names.entity,
+                        );
+                        body.octets.clone()
+                    }
+                };
+                let subscription = subscriptions.table.subscription_mut(id)?;
+                subscription.shown = body.hash;
+                Written {
+                    octets,
+                    call_info: body.call_info.clone(),
+                    format: subscription.view.format,
+                    is_multipart: false,
+                    is_deflated: false,
+                    hash: Some(body.hash),
+                }
+            }
+        };
+        self.deflate(id, &mut written, subscriptions, turn);
+        Some(written)
+    }
+
+    /// Writes what changed since the last NOTIFY, for a subscription that is told so; None for
+    /// others, and when all must be told.
+    fn write_changes(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Range<usize>> {
+        let subscription = subscriptions.table.subscriptions.get_mut(id.0 as usize)?;
+        let (view, version) = (subscription.view, subscription.version);
+        let Subject::Presentity(post) = subscription.subject else {
+            return None;
+        };
+        let watched = subscriptions.table.watched.get(post.watched.0 as usize)?;
+        let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
+        let narrowed = subscription.specific_dialog();
+        let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
+        let composed = narrowed.as_ref().unwrap_or(composed);
+        let shown = subscription.history.as_deref_mut()?;
+        // After a SUBSCRIBE all is told, and when the phone may not have what it was sent.
+        let is_full = subscription.wants == Wants::Notify || subscription.shown == 0;
+        let is_full = is_full || subscription.decision.handling != Handling::Allow;
+        let prolog = &mut self.prolog;
+        let start = turn.out.arena.len();
+        match shown {
+            Shown::Dialogs(dialogs) if is_full => {
+                dialogs.note_full(&mut turn.out.arena, aor, composed, view);
+                return None;
+            }
+            Shown::Dialogs(dialogs) => {
+                let entity = &subscription.names.entity;
+                dialog_info::write_partial_prolog(prolog, version, entity);
+                dialog_info::write_changes(&mut turn.out.arena, aor, composed, view, dialogs);
+            }
+            // Whoever may not see them is shown none.
+            Shown::Contacts(_) if subscription.decision.handling != Handling::Allow => return None,
+            Shown::Contacts(contacts) => {
+                let entity = &subscription.names.entity;
+                document::write_prolog(prolog, view, version, entity);
+                reginfo::write_since(&mut turn.out.arena, aor, composed, view.privacy, contacts);
+            }
+            Shown::State(state) if is_full => {
+                *state = Arc::clone(composed);
+                return None;
+            }
+            Shown::State(state) => {
+                let rendering = view.rendering;
+                let entity = &subscription.names.entity;
+                pidf_diff::write_diff_prolog(prolog, rendering, version, entity);
+                pidf_diff::write_changes(&mut turn.out.arena, aor, state, composed, rendering);
+                *state = Arc::clone(composed);
+            }
+        }
+        Some(start..turn.out.arena.len())
+    }
+
+    /// Deflates a body that is worth it, for a phone that can read it (W:B5.17).
+    fn deflate(
+        &mut self,
+        id: SubscriptionId,
+        written: &mut Written,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let inflates = subscriptions
+            .table
+            .subscription(id)
+            .and_then(|subscription| subscription.terms.as_ref())
+            .is_some_and(|terms| terms.inflates);
+        let prolog = &mut self.prolog;
+        if !inflates
+            || written.is_deflated
+            || prolog.len() + written.octets.len() <= deflate::WORTHWHILE_OCTETS
+        {
+            return;
+        }
+        let start = turn.out.arena.len();
+        turn.out.arena.extend_from_slice(prolog);
+        turn.out.arena.extend_from_within(written.octets.clone());
+        if self.deflater.deflate(&mut turn.out.arena, start) {
+            prolog.clear();
+            written.octets = start..turn.out.arena.len();
+            written.is_deflated = true;
+        } else {
+            turn.out.arena.truncate(start);
+        }
+    }
+}
+
+impl Table {
+    /// A document, but for a phone that has it by its own word (RFC 5839 §4).
+    fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
+        let subscription = self.subscription(id)?;
+        let is_known = subscription.wants == Wants::Notify && subscription.suppresses(body.hash);
+        Some(match is_known {
+            true => Content::Empty(body.hash),
+            false => Content::Document(body),
+        })
+    }
+}

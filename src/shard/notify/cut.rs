@@ -1,0 +1,87 @@
+//! A path is gone: a stream closed, or a phone moved.
+
+use crate::shard::contract::flow::ConnectionId;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::Notifier;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Wants;
+
+impl Notifier {
+    /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE
+    /// (W:A6.8).
+    pub(crate) fn handle_closed(
+        &mut self,
+        connection: ConnectionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        for id in subscriptions.table.cut(connection) {
+            let usages = subscriptions
+                .table
+                .dialog(id)
+                .map(|entry| entry.subscriptions.clone())
+                .unwrap_or_default();
+            for usage in usages {
+                self.cut_subscription(usage, subscriptions, turn);
+            }
+        }
+    }
+
+    /// The phone came by another way: what is under way on the old one would be repeated into the
+    /// void until Timer F, and hold up everything newer. The newest state goes by the new way
+    /// instead.
+    pub(crate) fn abandon_notifies(
+        &mut self,
+        id: DialogId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let entry = subscriptions.table.dialog(id);
+        let usages = entry.map(|entry| entry.subscriptions.clone());
+        let usages = usages.unwrap_or_default();
+        for usage in &usages {
+            self.abandon_notify(*usage, subscriptions, turn);
+        }
+        // What waited for the proof of the old path waits no longer.
+        subscriptions.table.queue_again(&usages);
+    }
+
+    /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
+    fn abandon_notify(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let subscription = subscriptions.table.subscription_mut(id);
+        let in_flight = subscription.and_then(|subscription| subscription.in_flight.take());
+        let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight, subscriptions))
+        else {
+            return;
+        };
+        turn.wheel.cancel(lost.timer);
+        if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+            subscription.forget_shown();
+            subscription.wants = Wants::Notify;
+        }
+    }
+
+    fn cut_subscription(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        self.abandon_notify(id, subscriptions, turn);
+        let Some(subscription) = subscriptions.table.subscription_mut(id) else {
+            return;
+        };
+        subscription.forget_shown();
+        if matches!(subscription.phase, Phase::Ending(_)) {
+            self.remove_subscription(id, subscriptions, turn);
+        }
+    }
+}

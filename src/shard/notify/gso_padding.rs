@@ -1,0 +1,162 @@
+//! NOTIFYs of one turn to one destination, made equally long so that they can leave together.
+//!
+//! Where thousands of phones are reached through one session border controller, the kernel takes
+//! up to 64 datagrams in one piece and cuts them apart on their way out (UDP segmentation offload):
+//! a third of the kernel's price for one by one, if all but the last are equally long. NOTIFYs
+//! nearly are; a few digits and a longer name make the difference. White space in a header makes up
+//! for it.
+//!
+//! The header is User-Agent, between colon and value, where RFC 3261 §7.3.1 allows any amount of it
+//! and its own example (`Subject:            lunch`) has twelve: every parser skips it, and this is
+//! the one header of a NOTIFY whose value nobody acts on. A server that is configured not to name
+//! its product writes no such header and pads nothing; what is equally long by chance still leaves
+//! together (`net`).
+//!
+//! A phone never sees any of it: only a peer with `DIALOGS_MIN` dialogs is padded for.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+/// Destinations that are kept apart; two that fall on the same place disturb each other, and send
+/// some of their NOTIFYs as they are.
+const PLACES: usize = 16;
+
+/// NOTIFYs of a turn to a destination that are sent as they are, whoever that is.
+const HANDFUL: u32 = 4;
+
+/// More than the keys of any phone.
+const DIALOGS_MIN: usize = 256;
+
+/// A train's first NOTIFY is filled up to a multiple of this, so that most that follow fit.
+const STEP_OCTETS: usize = 32;
+
+/// A NOTIFY that is shorter by more begins a train of its own.
+const PADDING_OCTETS_MAX: usize = 96;
+
+/// What goes where in the turn at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Trains {
+    places: [Option<Train>; PLACES],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Train {
+    destination: SocketAddr,
+    /// The turn, by the filling of its outbox.
+    turn: u64,
+    notifies: u32,
+    is_to_many: bool,
+    /// How long its NOTIFYs are made; 0 before the first.
+    octets: usize,
+}
+
+impl Trains {
+    /// Counts a NOTIFY to `destination`. True when it is one of many to many phones: then
+    /// [`Self::length`] says how long it should be. `dialogs` are reached there.
+    pub(crate) fn join(&mut self, destination: SocketAddr, turn: u64, dialogs: usize) -> bool {
+        let place = &mut self.places[place_of(destination)];
+        let train = match place {
+            Some(train) if train.destination == destination && train.turn == turn => train,
+            _ => place.insert(Train {
+                destination,
+                turn,
+                notifies: 0,
+                is_to_many: false,
+                octets: 0,
+            }),
+        };
+        train.notifies += 1;
+        if train.notifies == HANDFUL {
+            train.is_to_many = dialogs >= DIALOGS_MIN;
+        }
+        train.is_to_many
+    }
+
+    /// How long a NOTIFY of `octets` that has joined should be: as long as the one before it, or
+    /// longer when it does not fit, up to `octets_max`; never shorter than it is.
+    pub(crate) fn length(
+        &mut self,
+        destination: SocketAddr,
+        octets: usize,
+        octets_max: usize,
+    ) -> usize {
+        let Some(train) = &mut self.places[place_of(destination)] else {
+            return octets;
+        };
+        let fits = octets <= train.octets && train.octets - octets <= PADDING_OCTETS_MAX;
+        if !fits {
+            let filled_up = octets.next_multiple_of(STEP_OCTETS);
+            if filled_up > octets_max {
+                return octets;
+            }
+            train.octets = filled_up;
+        }
+        train.octets
+    }
+}
+
+fn place_of(destination: SocketAddr) -> usize {
+    let last = match destination.ip() {
+        IpAddr::V4(ip) => ip.octets()[3],
+        IpAddr::V6(ip) => ip.octets()[15],
+    };
+    (usize::from(last) ^ usize::from(destination.port())) % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn destination(last: u8) -> SocketAddr {
+        ([192, 0, 2, last], 5060).into()
+    }
+
+    /// The lengths of NOTIFYs to one destination in one turn.
+    fn lengths(trains: &mut Trains, turn: u64, dialogs: usize, octets: &[usize]) -> Vec<usize> {
+        let length = |octets: &usize| {
+            if trains.join(destination(1), turn, dialogs) {
+                trains.length(destination(1), *octets, 1400)
+            } else {
+                *octets
+            }
+        };
+        octets.iter().map(length).collect()
+    }
+
+    #[test]
+    fn what_follows_is_as_long_as_what_went_before() {
+        let mut trains = Trains::default();
+        let octets = [900, 901, 903, 890, 896, 880, 897, 801, 800, 1390, 1380];
+        assert_eq!(
+            lengths(&mut trains, 1, 256, &octets),
+            [900, 901, 903, 896, 896, 896, 928, 832, 832, 1390, 1380],
+            "the first few as they are; longer ones lengthen the train, much shorter ones begin \
+             another; nothing grows beyond a segment"
+        );
+        assert_eq!(
+            lengths(&mut trains, 2, 256, &octets[..4]),
+            [900, 901, 903, 896],
+            "every turn begins anew"
+        );
+    }
+
+    #[test]
+    fn a_phone_however_many_keys_it_has_is_sent_what_is_written() {
+        let octets = [900, 901, 902, 903, 904, 905, 906];
+        assert_eq!(
+            lengths(&mut Trains::default(), 1, 255, &octets),
+            octets.to_vec()
+        );
+    }
+
+    #[test]
+    fn destinations_in_turns_are_told_apart() {
+        let mut trains = Trains::default();
+        for round in 1..=6 {
+            for last in 1..=8 {
+                let is_one_of_many = trains.join(destination(last), 1, 1000);
+                assert_eq!(is_one_of_many, round >= HANDFUL, "{last} in round {round}");
+            }
+        }
+    }
+}

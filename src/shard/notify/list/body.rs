@@ -1,0 +1,136 @@
+//! The body of one NOTIFY of a list (W:B5.3-B5.9): the RLMI around what was selected, its parts, and
+//! what the list remembers of it.
+
+use std::ops::Range;
+
+use crate::presence::document::Format;
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::ContentId;
+use crate::presence::document::rlmi;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::list::state::ListState;
+use crate::shard::list::state::Standing;
+use crate::shard::notify::Notifier;
+use crate::shard::notify::list::selection::Selection;
+use crate::shard::subscription::subject::Subject;
+
+/// A body of a list subscription, written.
+#[derive(Debug)]
+pub(crate) struct ListBody {
+    pub(crate) octets: Range<usize>,
+    pub(crate) format: Format,
+    /// RLMI around it.
+    pub(crate) is_multipart: bool,
+    pub(crate) is_deflated: bool,
+}
+
+impl Notifier {
+    /// Writes what was selected, and takes it from what the list has to tell.
+    pub(crate) fn write_resources(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<ListBody> {
+        let deflated = self.selection.deflated.clone();
+        let is_deflated = deflated.is_some();
+        let octets = match deflated {
+            Some(deflated) => deflated,
+            None => self.write_list_body(id, subscriptions, turn)?,
+        };
+        let subscription = subscriptions.table.subscriptions.get_mut(id.0 as usize)?;
+        let Subject::List(list) = &mut subscription.subject else {
+            return None;
+        };
+        let selection = &self.selection;
+        list.told(selection);
+        Some(ListBody {
+            octets,
+            format: subscription.view.format,
+            is_multipart: selection.dialect().is_multipart,
+            is_deflated,
+        })
+    }
+
+    /// Appends the body of what is selected; empty in a series that has nothing to tell.
+    pub(super) fn write_list_body(
+        &self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Range<usize>> {
+        let subscription = subscriptions.table.subscription(id)?;
+        let Subject::List(list) = &subscription.subject else {
+            return None;
+        };
+        let selection = &self.selection;
+        let dialect = selection.dialect();
+        let arena = &mut turn.out.arena;
+        let start = arena.len();
+        if !dialect.is_multipart {
+            arena.extend_from_slice(&selection.parts);
+            return Some(start..arena.len());
+        }
+        let (uri, version) = (&subscription.names.entity, subscription.version);
+        dialect.begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
+        rlmi::begin(arena, uri, version, selection.is_full);
+        if !list.name.is_empty() {
+            rlmi::write_name(arena, &list.name);
+        }
+        arena.extend_from_slice(&selection.elements);
+        rlmi::end(arena);
+        multipart::end_part(arena);
+        arena.extend_from_slice(&selection.parts);
+        multipart::end(arena);
+        Some(start..arena.len())
+    }
+}
+
+impl ListState {
+    /// A NOTIFY tells what was selected. Whether it arrives is not known yet: when it does not,
+    /// [`ListState::forget_shown`] takes this back.
+    fn told(&mut self, selection: &Selection) {
+        self.owes_full = false;
+        for told in &selection.told {
+            let resource = &mut self.resources[told.place];
+            resource.version += u32::from(told.has_document);
+            resource.shown = told.shown;
+            resource.is_marked = false;
+            resource.is_owed = false;
+            resource.is_listed = true;
+            if resource.standing == Standing::Leaving {
+                resource.standing = Standing::Gone;
+            }
+        }
+        if let Some(last) = selection.told.last() {
+            self.next_place = last.place + 1;
+        }
+        for leaver in &mut self.leavers[..selection.leavers_end] {
+            leaver.is_told = true;
+        }
+        if selection.is_full {
+            self.drop_leavers();
+        }
+        let are_told = selection.is_full || self.leavers.iter().all(|leaver| leaver.is_told);
+        let mut owed = self.resources.iter().filter(|it| it.is_owed).peekable();
+        let is_owed = owed.peek().is_some();
+        debug_assert!(owed.all(|it| it.is_marked && it.standing != Standing::Gone));
+        self.is_unfinished = is_owed || !are_told;
+    }
+
+    /// A full list tells of those who went by leaving them out.
+    fn drop_leavers(&mut self) {
+        for resource in &mut self.resources {
+            if resource.standing == Standing::Leaving {
+                resource.standing = Standing::Gone;
+                resource.is_marked = false;
+                resource.is_owed = false;
+            }
+        }
+        for leaver in &mut self.leavers {
+            leaver.is_told = true;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! How much one NOTIFY of a list may tell: what its transport carries, the phone takes, and the path
+//! is known to bring there (W:A6.3, B5.10).
+
+use std::time::Duration;
+
+use crate::presence::event::list::ListStyle;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::list::state::Encoding;
+use crate::shard::notify::Notifier;
+use crate::shard::notify::content::Content;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+
+/// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
+/// most take fragments, and less than this no datagram has to hold (W:A6.4).
+const UDP_OCTETS: usize = 60_000;
+
+/// Octets of a NOTIFY of changes on UDP: what nearly every path carries in one piece.
+const PATH_OCTETS: usize = 1400;
+
+/// Octets of a NOTIFY on a stream: five thousand resources, and less than may wait for a slow
+/// reader.
+const STREAM_OCTETS: usize = 4 << 20;
+
+/// What one NOTIFY of a list may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// Octets of its body.
+    pub(crate) octets: usize,
+    /// Octets of its body before it is deflated, if it is.
+    pub(crate) inflated_octets: usize,
+    /// Resources it tells of.
+    pub(crate) resources: usize,
+}
+
+impl Notifier {
+    /// The budget of the next NOTIFY of a list subscription; one resource is always told, however
+    /// long.
+    pub(crate) fn list_budget(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Budget> {
+        let subscription = subscriptions.table.subscription(id)?;
+        let entry = subscriptions.table.dialog(subscription.dialog)?;
+        let Subject::List(list) = &subscription.subject else {
+            return None;
+        };
+        let is_last = matches!(subscription.phase, Phase::Ending(_)) && !list.is_fetch;
+        let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
+        let of_profile = entry.profile.list_octets.map(|octets| octets as usize);
+        let datagram = of_profile.unwrap_or(UDP_OCTETS);
+        let is_reliable = subscriptions
+            .table
+            .ways
+            .of(entry.way)
+            .flow
+            .transport
+            .is_reliable();
+        let message = match (is_reliable, tells_all) {
+            (true, _) => STREAM_OCTETS,
+            (false, true) => datagram,
+            (false, false) => datagram.min(PATH_OCTETS),
+        };
+        let resources = match list.encoding {
+            Encoding::Series => 1,
+            Encoding::Rlmi if is_last => usize::MAX,
+            Encoding::Rlmi => {
+                let resources = entry.profile.list_resources;
+                resources.map_or(usize::MAX, usize::from)
+            }
+        };
+        let inflates = subscription.terms.as_ref().is_some_and(|it| it.inflates);
+        let may_deflate_all = inflates && list.owes_full;
+        let octets = message.saturating_sub(self.head_octets(id, subscriptions, turn));
+        let inflated_octets = match may_deflate_all {
+            true => STREAM_OCTETS,
+            false => octets,
+        };
+        Some(Budget {
+            octets,
+            inflated_octets,
+            resources,
+        })
+    }
+
+    /// Whether a NOTIFY of a long list would be one too many to keep for being sent again; it is tried
+    /// anew after a pause.
+    pub(crate) fn lacks_room(
+        &mut self,
+        id: SubscriptionId,
+        content: &Content,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        const PAUSE: Duration = Duration::from_secs(1);
+        let octets = match content {
+            Content::Resources => self.selection.octets(),
+            Content::Empty(_) | Content::Document(_) | Content::Withheld => 0,
+        };
+        let copies = self.copies.octets();
+        let fits =
+            octets <= PATH_OCTETS || copies + octets <= turn.options.retransmission_octets_max;
+        let flow = subscriptions
+            .table
+            .flow_of_subscription(id)
+            .filter(|_| !fits);
+        if flow.is_none_or(|flow| flow.transport.is_reliable()) {
+            return false;
+        }
+        turn.counters.notifies_short_of_room += 1;
+        if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+            subscription.not_before = Some(turn.now + PAUSE);
+        }
+        subscriptions.table.arm_subscription(id, turn);
+        true
+    }
+}
+
+impl Table {
+    fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
+        let entry = self.dialog(self.subscription(id)?.dialog)?;
+        Some(self.flow_of(entry))
+    }
+}

@@ -1,0 +1,422 @@
+//! Which resources the next NOTIFY of a list tells of: all, when all fit; else as many as fit, in
+//! the order of the list, and the next NOTIFY goes on behind the last of them.
+//!
+//! What is chosen is rendered at once, because only its octets tell whether it fits. Nothing is
+//! taken back from the list by choosing: the NOTIFY may not go after all.
+
+use std::ops::Range;
+
+use crate::directory::Directory;
+use crate::presence::call::SpecificDialog;
+use crate::presence::document;
+use crate::presence::document::View;
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::ContentId;
+use crate::presence::document::rlmi;
+use crate::presence::document::rlmi::Instance;
+use crate::presence::document::rlmi::InstanceState;
+use crate::presence::event::Termination;
+use crate::presence::event::list::ListStyle;
+use crate::presence::policy::Handling;
+use crate::shard::container::slab::Places;
+use crate::shard::contract::body::Body;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::outbox::Outbox;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::list::state::Encoding;
+use crate::shard::list::state::Leaver;
+use crate::shard::list::state::Resource;
+use crate::shard::list::state::Standing;
+use crate::shard::notify::Notifier;
+use crate::shard::notify::body_cache::Bodies;
+use crate::shard::notify::list::budget::Budget;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Watched;
+
+/// What of a list the NOTIFY at hand tells.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    /// It has every resource, with its state.
+    pub(super) is_full: bool,
+    /// Elements of the RLMI, one behind the other.
+    pub(super) elements: Vec<u8>,
+    /// The parts with the states; in a series the one document.
+    pub(super) parts: Vec<u8>,
+    /// Resources that are told.
+    pub(super) told: Vec<Told>,
+    /// Of the leavers, those from here on are not told yet.
+    pub(super) leavers_end: usize,
+    /// The whole body, where it had to be deflated to fit.
+    pub(super) deflated: Option<Range<usize>>,
+    /// Octets of its body besides resources.
+    envelope: usize,
+    dialect: Dialect,
+}
+
+/// One resource that is told.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) place: usize,
+    /// What [`Resource::shown`] becomes.
+    pub(super) shown: u64,
+    pub(super) has_document: bool,
+    /// Where its octets begin.
+    element: usize,
+    part: usize,
+}
+
+/// How a list is written for one subscription.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dialect {
+    /// RLMI with parts; else a document alone.
+    pub(super) is_multipart: bool,
+    /// Parts as linphone finds them (W:G1).
+    pub(super) is_for_linphone: bool,
+    /// Linphone has the names of its own list, and crashes when it cannot find whom to give one to.
+    is_named: bool,
+}
+
+impl Dialect {
+    /// Begins a part.
+    pub(super) fn begin_part(self, out: &mut Vec<u8>, id: ContentId, content_type: &str) {
+        if self.is_for_linphone {
+            multipart::begin_bare_part(out, id, content_type);
+        } else {
+            multipart::begin_part(out, Some(id), content_type);
+        }
+    }
+}
+
+impl Selection {
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_full && self.told.is_empty() && self.leavers_end == 0
+    }
+
+    /// Octets its body will have, or one more.
+    pub(crate) fn octets(&self) -> usize {
+        let deflated = self.deflated.as_ref().map(ExactSizeIterator::len);
+        deflated.unwrap_or(self.envelope + self.elements.len() + self.parts.len())
+    }
+
+    fn begin(&mut self, dialect: Dialect, is_full: bool) {
+        self.is_full = is_full;
+        self.dialect = dialect;
+        self.elements.clear();
+        self.parts.clear();
+        self.told.clear();
+        self.leavers_end = 0;
+        self.deflated = None;
+    }
+
+    /// How it is written.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Adds a resource; `document` is the shared part of its state, in the arena.
+    fn push(
+        &mut self,
+        place: usize,
+        resource: &Resource,
+        view: View,
+        version: u32,
+        document: Option<&Body>,
+        arena: &[u8],
+    ) {
+        self.told.push(Told {
+            place,
+            shown: shown_as(resource, document),
+            has_document: document.is_some(),
+            element: self.elements.len(),
+            part: self.parts.len(),
+        });
+        let id = ContentId(resource.number);
+        if self.dialect.is_multipart {
+            let instance = Instance {
+                id: resource.number,
+                state: instance_state(resource.standing, resource.decision.handling),
+                content_id: document.is_some().then_some(id),
+            };
+            self.write_resource(&resource.uri, &resource.name, instance);
+        }
+        let Some(document) = document else { return };
+        let parts = &mut self.parts;
+        if self.dialect.is_multipart {
+            self.dialect
+                .begin_part(parts, id, view.format.content_type());
+        }
+        document::write_prolog(parts, view, version, resource.uri.as_bytes());
+        parts.extend_from_slice(arena.get(document.octets.clone()).unwrap_or_default());
+        if self.dialect.is_multipart {
+            multipart::end_part(parts);
+        }
+    }
+
+    fn write_resource(&mut self, uri: &str, name: &str, instance: Instance) {
+        let name = self.dialect.is_named.then_some(name);
+        rlmi::write_resource(&mut self.elements, uri.as_bytes(), name, Some(instance));
+    }
+
+    /// Takes the last resource back.
+    fn pop(&mut self) {
+        if let Some(last) = self.told.pop() {
+            self.elements.truncate(last.element);
+            self.parts.truncate(last.part);
+        }
+    }
+
+    /// Takes resources back until the rest fits; one is always told.
+    fn shorten(&mut self, octets_max: usize) {
+        while self.octets() > octets_max && self.told.len() > 1 {
+            self.pop();
+            self.is_full = false;
+        }
+    }
+
+    /// Adds the ends of those who left, as far as they fit.
+    fn push_leavers(&mut self, leavers: &[Leaver], budget: Budget) {
+        let mut resources = self.told.len();
+        for (index, leaver) in leavers.iter().enumerate() {
+            let end = self.elements.len();
+            if !leaver.is_told {
+                resources += 1;
+                let state = InstanceState::Terminated(Termination::NoResource);
+                let instance = Instance {
+                    id: leaver.number,
+                    state,
+                    content_id: None,
+                };
+                self.write_resource(&leaver.uri, &leaver.name, instance);
+            }
+            let is_over = self.octets() > budget.octets || resources > budget.resources;
+            if is_over && resources > 1 {
+                return self.elements.truncate(end);
+            }
+            self.leavers_end = index + 1;
+        }
+    }
+}
+
+/// What of its resources a subscription may see.
+struct Viewpoint<'a> {
+    watched: &'a Places<Watched>,
+    bodies: &'a mut Bodies,
+    directory: &'a Directory,
+    view: View,
+    /// A rule about the list itself is one about all of it.
+    of_list: Handling,
+    dialog: Option<&'a SpecificDialog>,
+    is_multipart: bool,
+}
+
+impl Viewpoint<'_> {
+    fn view_of(&self, resource: &Resource) -> View {
+        View {
+            privacy: resource.decision.privacy,
+            ..self.view
+        }
+    }
+
+    /// The shared part of a resource's document; None when it has no state to show.
+    fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
+        let watched = self.watched.get(resource.post?.watched.0 as usize)?;
+        if resource.standing != Standing::Live {
+            return None;
+        }
+        let view = self.view_of(resource);
+        match resource.decision.handling.min(self.of_list) {
+            Handling::Allow => {
+                let composed = watched.composed.as_deref()?;
+                let (aor, revision) = (&watched.aor, watched.revision);
+                Some(match self.dialog {
+                    Some(dialog) => Bodies::of_dialog(aor, composed, dialog, view, out),
+                    None => self.bodies.of(aor, revision, composed, view, out),
+                })
+            }
+            // In a series there is no other way to say that somebody may not be seen any more.
+            Handling::Block | Handling::Confirm if self.is_multipart => None,
+            Handling::Block | Handling::Confirm | Handling::PoliteBlock => {
+                let style = self.directory.style_of(&watched.aor);
+                Some(self.bodies.of_blank(&watched.aor, style, view, out))
+            }
+        }
+    }
+}
+
+impl Notifier {
+    /// Chooses what the next NOTIFY of a list subscription tells.
+    pub(crate) fn select_resources(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        self.selection.begin(Dialect::default(), false);
+        if let Some(list) = subscriptions.table.list_mut(id)
+            && list.style == ListStyle::Broadworks
+            && list.is_marked()
+            && !list.is_unfinished
+        {
+            list.mark_all();
+        }
+        if let Some(budget) = self.list_budget(id, subscriptions, turn) {
+            self.select_within(id, budget, subscriptions, turn);
+        }
+    }
+
+    fn select_within(
+        &mut self,
+        id: SubscriptionId,
+        budget: Budget,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(dialect) = self.begin_envelope(id, subscriptions, turn) else {
+            return;
+        };
+        let selection = &mut self.selection;
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let Subject::List(list) = &mut subscription.subject else {
+            return;
+        };
+        list.forget_leavers();
+        selection.begin(dialect, dialect.is_multipart && list.owes_full);
+        let terms = subscription.terms.as_ref();
+        let mut viewpoint = Viewpoint {
+            watched: &subscriptions.table.watched,
+            bodies: &mut self.bodies,
+            directory: turn.directory,
+            view: subscription.view,
+            of_list: subscription.decision.handling,
+            dialog: terms.and_then(|terms| terms.dialog.as_deref()),
+            is_multipart: dialect.is_multipart,
+        };
+        let mut is_cut = false;
+        for place in list.turns() {
+            let resource = &mut list.resources[place];
+            if resource.standing == Standing::Gone {
+                // The phone has answered the NOTIFY that said so.
+                resource.is_listed = false;
+                continue;
+            }
+            if !resource.is_marked || selection.is_full && resource.standing == Standing::Leaving {
+                continue;
+            }
+            let body = viewpoint.state_of(resource, turn.out);
+            let is_nothing = body.is_none() && !dialect.is_multipart;
+            let is_known = resource.shown == shown_as(resource, body.as_ref());
+            if is_nothing || is_known && !resource.is_owed {
+                resource.is_marked = false;
+                resource.is_owed = false;
+                continue;
+            }
+            let version = match dialect.is_multipart {
+                true => resource.version,
+                false => subscription.version,
+            };
+            let view = viewpoint.view_of(resource);
+            selection.push(
+                place,
+                resource,
+                view,
+                version,
+                body.as_ref(),
+                &turn.out.arena,
+            );
+            let is_over = selection.octets() > budget.inflated_octets;
+            if selection.told.len() > 1 && (is_over || selection.told.len() > budget.resources) {
+                selection.pop();
+                is_cut = true;
+                break;
+            }
+        }
+        selection.is_full &= !is_cut;
+        if selection.is_full && selection.octets() > budget.octets {
+            self.deflate_or_shorten(id, budget, subscriptions, turn);
+        } else if !selection.is_full {
+            let chosen = selection.told.len();
+            selection.shorten(budget.octets);
+            is_cut |= selection.told.len() < chosen;
+            if !is_cut && list.is_telling_all() && !list.leavers.is_empty() {
+                selection.push_leavers(&list.leavers, budget);
+            }
+        }
+    }
+
+    /// How the list is written, and how many octets its body has besides resources.
+    fn begin_envelope(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Dialect> {
+        let subscription = subscriptions.table.subscription(id)?;
+        let entry = subscriptions.table.dialog(subscription.dialog)?;
+        let Subject::List(list) = &subscription.subject else {
+            return None;
+        };
+        let is_for_linphone = subscription.is_linphone_list(&entry.profile);
+        let dialect = Dialect {
+            is_multipart: list.encoding == Encoding::Rlmi,
+            is_for_linphone,
+            is_named: !(is_for_linphone && list.is_of_body),
+        };
+        self.selection.dialect = dialect;
+        let body = self.write_list_body(id, subscriptions, turn)?;
+        self.selection.envelope = body.len();
+        turn.out.arena.truncate(body.start);
+        Some(dialect)
+    }
+
+    /// Full state does not fit as it is: deflated it may, for a phone that reads that; else it takes
+    /// several NOTIFYs.
+    fn deflate_or_shorten(
+        &mut self,
+        id: SubscriptionId,
+        budget: Budget,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        if budget.inflated_octets > budget.octets
+            && let Some(body) = self.write_list_body(id, subscriptions, turn)
+        {
+            let is_deflated = self.deflater.deflate(&mut turn.out.arena, body.start);
+            let deflated = body.start..turn.out.arena.len();
+            if is_deflated && deflated.len() <= budget.octets {
+                self.selection.deflated = Some(deflated);
+                return;
+            }
+            turn.out.arena.truncate(body.start);
+        }
+        self.selection.shorten(budget.octets);
+    }
+}
+
+/// What [`Resource::shown`] is when that is told. The hash of a body is odd, an instance without one
+/// has an even number for each state.
+fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
+    body.map_or_else(
+        || match instance_state(resource.standing, resource.decision.handling) {
+            InstanceState::Active => 2,
+            InstanceState::Pending => 4,
+            InstanceState::Terminated(Termination::Rejected) => 6,
+            InstanceState::Terminated(_) => 8,
+        },
+        |body| body.hash,
+    )
+}
+
+fn instance_state(standing: Standing, handling: Handling) -> InstanceState {
+    match (standing, handling) {
+        (Standing::Leaving | Standing::Gone | Standing::Unknown, _) => {
+            InstanceState::Terminated(Termination::NoResource)
+        }
+        (Standing::Live, Handling::Block) => InstanceState::Terminated(Termination::Rejected),
+        (Standing::Live, Handling::Confirm) => InstanceState::Pending,
+        (Standing::Live, Handling::PoliteBlock | Handling::Allow) => InstanceState::Active,
+    }
+}

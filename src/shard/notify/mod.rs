@@ -1,0 +1,99 @@
+//! The notifier (RFC 6665 §4.2): NOTIFYs under way, and what they are written with.
+
+pub(crate) mod body_cache;
+pub(crate) mod content;
+pub(crate) mod cut;
+pub(crate) mod gso_padding;
+pub(crate) mod list;
+pub(crate) mod path_proof;
+pub(crate) mod response;
+pub(crate) mod retransmit;
+pub(crate) mod send;
+pub(crate) mod silence;
+pub(crate) mod suppress;
+pub(crate) mod target;
+pub(crate) mod writer;
+
+use slab::Slab;
+
+use crate::presence::document::deflate::Deflater;
+use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::options::Options;
+use crate::shard::notify::body_cache::Bodies;
+use crate::shard::notify::gso_padding::Trains;
+use crate::shard::notify::list::selection::Selection;
+use crate::shard::notify::retransmit::Copies;
+use crate::shard::notify::retransmit::Kept;
+use crate::shard::peer::local_address::Origins;
+use crate::shard::peer::path::WayId;
+use crate::shard::peer::routing_token::Mark;
+use crate::sip::transaction::client::ClientTransaction;
+
+/// A NOTIFY on its way.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub(crate) mark: Mark,
+    pub(crate) sequence: u32,
+    /// None when the subscription is gone: this was its last NOTIFY.
+    pub(crate) subscription: Option<SubscriptionId>,
+    pub(crate) flow: Flow,
+    pub(crate) transaction: ClientTransaction,
+    pub(crate) timer: TimerHandle,
+    /// For sending again.
+    pub(crate) kept: Kept,
+    /// The way it went, when nothing proved yet that what goes there arrives.
+    pub(crate) probed: Option<WayId>,
+}
+
+/// NOTIFYs on their way, and what they are written with.
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    pub(crate) origins: Origins,
+    pub(crate) bodies: Bodies,
+    pub(crate) in_flight: Slab<InFlight>,
+    pub(crate) copies: Copies,
+    /// What of the body at hand is its subscription's own.
+    pub(crate) prolog: Vec<u8>,
+    pub(crate) deflater: Deflater,
+    trains: Trains,
+    /// What of a list the NOTIFY at hand tells.
+    pub(crate) selection: Selection,
+}
+
+impl Notifier {
+    /// One that has sent nothing yet.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            origins: Origins::new(options.advertise.clone()),
+            bodies: Bodies::default(),
+            in_flight: Slab::new(),
+            copies: Copies::default(),
+            prolog: Vec::new(),
+            deflater: Deflater::default(),
+            trains: Trains::default(),
+            selection: Selection::default(),
+        }
+    }
+
+    /// NOTIFYs that are not answered yet.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The subscription is gone; its NOTIFY goes on alone.
+    pub(crate) fn orphan(&mut self, id: InFlightId) {
+        if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
+            in_flight.subscription = None;
+        }
+    }
+
+    /// A NOTIFY is answered, or never will be: it is not sent again.
+    pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
+        let mut in_flight = self.in_flight.try_remove(id.place())?;
+        self.copies.forget(std::mem::take(&mut in_flight.kept));
+        Some(in_flight)
+    }
+}

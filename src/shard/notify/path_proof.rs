@@ -1,0 +1,115 @@
+//! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
+
+use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::InFlight;
+use crate::shard::notify::Notifier;
+use crate::shard::notify::content::Content;
+use crate::shard::notify::content::Written;
+use crate::shard::peer::path::WayId;
+
+/// Retransmissions of a NOTIFY over a path that is not proven.
+pub(crate) const RETRANSMISSIONS_MAX: u8 = 3;
+
+/// Octets of the longest body over a path that is not proven.
+const BODY_OCTETS_MAX: usize = 1400;
+
+impl Notifier {
+    /// Writes the body of a NOTIFY, unless it is too long for a path that is not proven: then it is
+    /// withheld, and all of it follows once the path is proven.
+    pub(crate) fn write_body_for_path(
+        &mut self,
+        id: SubscriptionId,
+        content: &mut Content,
+        way: WayId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Written> {
+        if subscriptions.table.is_path_proven(way) {
+            return self.write_body(id, content, subscriptions, turn);
+        }
+        // Writing a list takes note of what is told, so a long one is not even begun.
+        let is_long_list =
+            matches!(content, Content::Resources) && self.selection.octets() > BODY_OCTETS_MAX;
+        if !is_long_list {
+            let body = self.write_body(id, content, subscriptions, turn)?;
+            if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
+                return Some(body);
+            }
+            subscriptions.table.subscription_mut(id)?.forget_shown();
+        }
+        self.prolog.clear();
+        *content = Content::Withheld;
+        None
+    }
+
+    /// Whether a NOTIFY that nobody answered yet may be sent once more.
+    pub(crate) fn may_retransmit(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+    ) -> bool {
+        let Some(in_flight) = self.in_flight.get(id.place()) else {
+            return false;
+        };
+        let sent_again = in_flight.transaction.retransmissions();
+        let unproven = in_flight
+            .probed
+            .filter(|way| !subscriptions.table.is_path_proven(*way));
+        let Some(way) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
+            return true;
+        };
+        subscriptions.table.end_turn(id, way);
+        false
+    }
+
+    /// A NOTIFY is answered, which proves its path.
+    pub(crate) fn end_answered(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+    ) -> Option<InFlight> {
+        let probed = self.in_flight.get(id.place())?.probed;
+        if let Some(way) = probed {
+            subscriptions.table.prove_path(way);
+        }
+        self.end_notify(id, subscriptions)
+    }
+
+    /// A NOTIFY is over, answered or not: it is not sent again.
+    pub(crate) fn end_notify(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+    ) -> Option<InFlight> {
+        let in_flight = self.end(id)?;
+        if let Some(way) = in_flight.probed {
+            subscriptions.table.end_turn(id, way);
+            subscriptions.table.ways.let_go(way);
+        }
+        Some(in_flight)
+    }
+
+    /// A NOTIFY over a path that is not proven was not answered in time: what waited for its answer
+    /// goes with it.
+    pub(crate) fn give_up_path(
+        &mut self,
+        way: WayId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let probe = subscriptions.table.ways.probe_mut(way);
+        let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
+        for id in waiting.unwrap_or_default() {
+            let subscription = subscriptions.table.subscription(id);
+            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog));
+            // The place may be another subscription's by turn.now.
+            if dialog.is_some_and(|entry| entry.way == way) {
+                turn.counters.subscriptions_unanswered += 1;
+                self.remove_subscription(id, subscriptions, turn);
+            }
+        }
+    }
+}

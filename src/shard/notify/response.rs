@@ -1,0 +1,215 @@
+//! What becomes of a NOTIFY: sent again, answered, unanswered, cut off (RFC 6665 §4.2.2, RFC 5057;
+//! W:A3.6, A3.7).
+
+use std::time::Duration;
+
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::Notifier;
+use crate::shard::peer::local_address::LocalOrigin;
+use crate::shard::peer::routing_token::Mark;
+use crate::shard::subscription::Wants;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Method;
+use crate::sip::header::list_items;
+use crate::sip::header::retry_after;
+use crate::sip::message::PlainResponse;
+
+/// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes
+/// (W:A3.6).
+const REFUSALS_MAX: u8 = 5;
+
+/// NOTIFYs in a row that may stay unanswered (W:A3.7).
+pub(crate) const STRIKES_MAX: u8 = 2;
+
+/// The shortest pause after a NOTIFY that was refused with Retry-After. It doubles with each refusal
+/// in a row, whatever shorter time Retry-After names.
+const DELAY_MIN: Duration = Duration::from_secs(1);
+
+/// How often it doubles: up to 64 s.
+const DELAY_DOUBLINGS_MAX: u8 = 6;
+
+/// What an answer means for the subscription (W:A3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The phone has it.
+    Delivered,
+    /// The subscription is over, silently.
+    Gone,
+    /// Not now, but then.
+    Later(Duration),
+    /// This one failed; the subscription stays, the phone may show something old.
+    Failed,
+}
+
+impl Outcome {
+    fn of(code: u16, retry_after: Option<Duration>) -> Self {
+        match (code, retry_after) {
+            (200..=299, _) => Self::Delivered,
+            (481, _) => Self::Gone,
+            (_, Some(delay)) => Self::Later(delay),
+            (403 | 404 | 405 | 410 | 416 | 484 | 485 | 489 | 501 | 604, None) => Self::Gone,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl Notifier {
+    /// A response: to a NOTIFY of ours, or to nothing (W:A4.7, E3.15).
+    pub(crate) fn handle_response(
+        &mut self,
+        message: &Message<'_>,
+        code: u16,
+        flow: &Flow,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(id) = self.match_response(message, flow) else {
+            turn.counters.responses_unmatched += 1;
+            return;
+        };
+        if code < 200 {
+            if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
+                in_flight.transaction.handle_provisional();
+                if let Some(way) = in_flight.probed {
+                    subscriptions.table.prove_path(way);
+                }
+            }
+            return;
+        }
+        let Some(in_flight) = self.end_answered(id, subscriptions) else {
+            return;
+        };
+        turn.wheel.cancel(in_flight.timer);
+        let delay = message.header(HeaderName::RetryAfter).and_then(retry_after);
+        let outcome = Outcome::of(code, delay);
+        if outcome == Outcome::Delivered {
+            turn.counters.notifies_confirmed += 1;
+        } else {
+            turn.counters.notifies_refused += 1;
+        }
+        if let Some(subscription) = in_flight.subscription {
+            self.settle(subscription, outcome, Some(message), subscriptions, turn);
+        }
+    }
+
+    /// A plain 200 to a NOTIFY of ours; false when it is to something else.
+    pub(crate) fn handle_answer(
+        &mut self,
+        answer: &PlainResponse<'_>,
+        flow: &Flow,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let found = self
+            .find_notify(answer.branch, answer.sequence, flow)
+            .filter(|(_, origin)| origin.sent_by() == answer.sent_by);
+        let Some(in_flight) = found
+            .map(|(id, _)| id)
+            .and_then(|id| self.end_answered(id, subscriptions))
+        else {
+            return false;
+        };
+        turn.counters.messages_received += 1;
+        turn.counters.notifies_confirmed += 1;
+        turn.wheel.cancel(in_flight.timer);
+        if let Some(subscription) = in_flight.subscription {
+            self.settle(subscription, Outcome::Delivered, None, subscriptions, turn);
+        }
+        true
+    }
+
+    /// The NOTIFY with that branch and CSeq, under way to where an answer comes from, and who we
+    /// are in its Via.
+    fn find_notify(
+        &self,
+        branch: &[u8],
+        sequence: u32,
+        flow: &Flow,
+    ) -> Option<(InFlightId, &LocalOrigin)> {
+        let id = InFlightId::at(Mark::index_in(branch)?);
+        let in_flight = self.in_flight.get(id.place())?;
+        let is_it = in_flight.sequence == sequence
+            && in_flight.mark.is_in(branch)
+            && in_flight.flow.peer.ip() == flow.peer.ip();
+        if !is_it {
+            return None;
+        }
+        Some((id, self.origins.known(&in_flight.flow)?))
+    }
+
+    /// The NOTIFY that a response answers: its one Via and its CSeq say which (RFC 3261 §17.1.3), and
+    /// nothing else of it need be readable. Between a phone and us are gateways that repeat headers or
+    /// cut bodies; a response that they spoilt still says that the phone has the state.
+    fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
+        let vias = message.headers(HeaderName::Via).flat_map(list_items);
+        if vias.count() != 1 {
+            return None;
+        }
+        let (via, cseq) = (message.via()?, message.cseq()?);
+        let (id, origin) = self.find_notify(via.branch?, cseq.number, flow)?;
+        let is_ours = cseq.method == Method::Notify && origin.is_sent_by(via.host, via.port);
+        is_ours.then_some(id)
+    }
+
+    fn settle(
+        &mut self,
+        id: SubscriptionId,
+        outcome: Outcome,
+        message: Option<&Message<'_>>,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        subscription.in_flight = None;
+        subscription.strikes = 0;
+        match outcome {
+            Outcome::Delivered => {
+                subscription.refusals = 0;
+                subscription.delays = 0;
+                let dialog = subscription.dialog;
+                if let Some(message) = message
+                    && self.take_target_of_response(dialog, message, subscriptions, turn)
+                {
+                    subscriptions.table.wake_siblings(dialog, id);
+                }
+            }
+            Outcome::Gone => {
+                turn.counters.subscriptions_rejected += 1;
+                return self.remove_subscription(id, subscriptions, turn);
+            }
+            Outcome::Later(delay) => {
+                subscription.forget_shown();
+                let doublings = subscription.delays.min(DELAY_DOUBLINGS_MAX);
+                subscription.delays = doublings + 1;
+                let delay_min = DELAY_MIN * (1 << doublings);
+                subscription.not_before = Some(turn.now + delay.max(delay_min));
+                subscription.wants = Wants::Notify;
+                subscriptions.table.arm_subscription(id, turn);
+            }
+            Outcome::Failed => {
+                subscription.forget_shown();
+                subscription.refusals += 1;
+                if subscription.refusals >= REFUSALS_MAX {
+                    turn.counters.subscriptions_rejected += 1;
+                    return self.remove_subscription(id, subscriptions, turn);
+                }
+            }
+        }
+        if subscriptions
+            .table
+            .subscription(id)
+            .is_some_and(|subscription| subscription.wants > Wants::Nothing)
+        {
+            subscriptions.table.want(id, Wants::Change);
+        } else {
+            subscriptions.table.await_report(id, turn);
+        }
+    }
+}

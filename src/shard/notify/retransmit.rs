@@ -1,0 +1,167 @@
+//! What NOTIFYs under way are sent again from: each its own head, and the body it shares with the
+//! others of its turn that are told the same.
+//!
+//! Invariants: a body is kept as long as a NOTIFY that shares it; the octets sent again are the
+//! octets sent; `octets` is what all copies hold; a buffer that a long list made long is not kept. Not a cache of documents, that is `bodies`: those lie in the outbox and go with it.
+
+use std::ops::Range;
+
+use slab::Slab;
+
+use crate::shard::contract::outbox::Outbox;
+
+/// Buffers kept for the next NOTIFYs.
+const BUFFERS_KEPT_MAX: usize = 4096;
+
+/// Octets of a buffer that is kept: more than any NOTIFY has but those of lists.
+const BUFFER_OCTETS_MAX: usize = 4096;
+
+/// What one NOTIFY is sent again from; empty on a stream, which does that itself.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    head: Vec<u8>,
+    body: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Body {
+    octets: Vec<u8>,
+    sharers: u32,
+}
+
+/// The copies' bodies, and the buffers for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Copies {
+    bodies: Slab<Body>,
+    /// The newest body, by its place in which filling of the outbox.
+    newest: Option<(u64, Range<usize>, u32)>,
+    buffers: Vec<Vec<u8>>,
+    octets: usize,
+}
+
+impl Copies {
+    /// Octets of all copies.
+    pub(crate) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Copies a message that lies in the outbox in these two pieces.
+    pub(crate) fn keep(&mut self, out: &Outbox, head: Range<usize>, tail: Range<usize>) -> Kept {
+        let mut kept = Kept {
+            head: self.buffers.pop().unwrap_or_default(),
+            body: None,
+        };
+        let octets = |range: &Range<usize>| out.arena.get(range.clone()).unwrap_or_default();
+        kept.head.extend_from_slice(octets(&head));
+        self.octets += kept.head.len();
+        if !tail.is_empty() {
+            kept.body = Some(self.share(octets(&tail), out.generation(), &tail));
+        }
+        kept
+    }
+
+    fn share(&mut self, octets: &[u8], generation: u64, tail: &Range<usize>) -> u32 {
+        if let Some((known, place, id)) = &self.newest
+            && (known, place) == (&generation, tail)
+            && let Some(body) = self.bodies.get_mut(*id as usize)
+        {
+            body.sharers += 1;
+            return *id;
+        }
+        let mut buffer = self.buffers.pop().unwrap_or_default();
+        buffer.extend_from_slice(octets);
+        self.octets += buffer.len();
+        let id = self.bodies.insert(Body {
+            octets: buffer,
+            sharers: 1,
+        }) as u32;
+        self.newest = Some((generation, tail.clone(), id));
+        id
+    }
+
+    /// Appends the message.
+    pub(crate) fn write(&self, kept: &Kept, arena: &mut Vec<u8>) {
+        arena.extend_from_slice(&kept.head);
+        let body = kept.body.and_then(|id| self.bodies.get(id as usize));
+        arena.extend_from_slice(body.map_or(&[], |body| &body.octets));
+    }
+
+    /// The message will not be sent again.
+    pub(crate) fn forget(&mut self, kept: Kept) {
+        self.recycle(kept.head);
+        let Some(id) = kept.body else { return };
+        let Some(body) = self.bodies.get_mut(id as usize) else {
+            return;
+        };
+        body.sharers -= 1;
+        if body.sharers > 0 {
+            return;
+        }
+        if matches!(&self.newest, Some((_, _, newest)) if *newest == id) {
+            self.newest = None;
+        }
+        let body = self.bodies.remove(id as usize);
+        self.recycle(body.octets);
+    }
+
+    fn recycle(&mut self, mut buffer: Vec<u8>) {
+        debug_assert!(self.octets >= buffer.len(), "a copy is forgotten once");
+        self.octets = self.octets.saturating_sub(buffer.len());
+        let is_kept = (1..=BUFFER_OCTETS_MAX).contains(&buffer.capacity());
+        if self.buffers.len() < BUFFERS_KEPT_MAX && is_kept {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_lives_as_long_as_the_last_who_shares_it() {
+        let (mut copies, mut out) = (Copies::default(), Outbox::default());
+        out.arena.extend_from_slice(b"body head1 head2 other");
+        let body = 0..4;
+        let first = copies.keep(&out, 5..10, body.clone());
+        let second = copies.keep(&out, 11..16, body.clone());
+        let third = copies.keep(&out, 5..10, 17..22);
+        let alone = copies.keep(&out, 5..10, 0..0);
+        assert_eq!(copies.bodies.len(), 2);
+        // The next turn has something else at the same place.
+        out.clear();
+        out.arena.extend_from_slice(b"news head1");
+        let fourth = copies.keep(&out, 5..10, body);
+        let written = |copies: &Copies, kept: &Kept| {
+            let mut arena = Vec::new();
+            copies.write(kept, &mut arena);
+            String::from_utf8_lossy(&arena).into_owned()
+        };
+        copies.forget(first);
+        assert_eq!(written(&copies, &second), "head2body");
+        assert_eq!(written(&copies, &third), "head1other");
+        assert_eq!(written(&copies, &alone), "head1");
+        assert_eq!(written(&copies, &fourth), "head1news");
+        for kept in [second, third, alone, fourth] {
+            copies.forget(kept);
+        }
+        assert!(copies.bodies.is_empty() && copies.newest.is_none());
+    }
+
+    #[test]
+    fn what_is_held_is_counted_and_long_buffers_are_let_go() {
+        let (mut copies, mut out) = (Copies::default(), Outbox::default());
+        out.arena.resize(60_000, b'x');
+        let kept: Vec<Kept> = (0..3)
+            .map(|_| copies.keep(&out, 0..500, 500..60_000))
+            .collect();
+        assert_eq!(copies.octets(), 3 * 500 + 59_500, "the body is shared");
+        for kept in kept {
+            copies.forget(kept);
+        }
+        assert_eq!(copies.octets(), 0);
+        let longest = copies.buffers.iter().map(Vec::capacity).max();
+        assert!(longest.is_some_and(|octets| octets <= BUFFER_OCTETS_MAX));
+    }
+}

@@ -1,0 +1,164 @@
+//! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
+
+use crate::presence::event::Termination;
+use crate::shard::contract::ids::PhoneId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::due::FETCHED_AT_ONCE;
+use crate::shard::notify::Notifier;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::pacing::Release;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::watch::end_watch;
+
+impl Notifier {
+    /// Sends what is queued, as much as a turn may: the rest is for the next. Answers
+    /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
+    /// answers are there.
+    pub(crate) fn send_queued(&mut self, subscriptions: &mut Subscriptions, turn: &mut Turn<'_>) {
+        let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
+        for count in 0..turn.options.notifies_per_turn {
+            if turn.out.arena.len() >= octets_max {
+                return;
+            }
+            if count % FETCHED_AT_ONCE == 0 {
+                subscriptions.fetch_queued();
+            }
+            let Some(id) = subscriptions.table.queue.pop() else {
+                return;
+            };
+            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+                subscription.is_queued = false;
+            }
+            self.notify(id, false, subscriptions, turn);
+        }
+    }
+
+    /// A phone that was paced may take more.
+    pub(crate) fn release_phone(
+        &mut self,
+        phone: PhoneId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        loop {
+            match subscriptions.phones.release(phone, turn.now) {
+                Release::Next(id) => {
+                    if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+                        subscription.is_queued = false;
+                    }
+                    self.notify(id, true, subscriptions, turn);
+                }
+                Release::Later(at) => {
+                    turn.wheel.arm(at, Timer::Phone(phone));
+                    return;
+                }
+                Release::Empty => return,
+            }
+        }
+    }
+
+    /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
+    /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
+    fn notify(
+        &mut self,
+        id: SubscriptionId,
+        has_token: bool,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        subscriptions.end_seizure_that_went_on(id, turn);
+        let Some(subscription) = subscriptions.table.subscription(id) else {
+            return;
+        };
+        if subscription.wants == Wants::Nothing || subscription.in_flight.is_some() {
+            return;
+        }
+        let is_ending = matches!(subscription.phase, Phase::Ending(_));
+        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
+            return;
+        };
+        if entry.is_cut {
+            if is_ending {
+                self.remove_subscription(id, subscriptions, turn);
+            }
+            return;
+        }
+        if subscription.not_before.is_some_and(|at| at > turn.now) {
+            return;
+        }
+        let (phone, way) = (entry.phone, entry.way);
+        // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
+        // pace enough.
+        let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
+        let Some(mut content) = self.content_of(id, subscriptions, turn) else {
+            return;
+        };
+        if self.is_told(id, &content, subscriptions) {
+            turn.counters.notifies_suppressed += 1;
+            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+                subscription.wants = Wants::Nothing;
+            }
+            subscriptions.table.await_report(id, turn);
+            return;
+        }
+        if !is_mid_list && subscriptions.table.is_too_soon(id, turn)
+            || self.lacks_room(id, &content, subscriptions, turn)
+        {
+            return;
+        }
+        if !subscriptions.table.may_use_path(id, way, turn) {
+            return;
+        }
+        if !is_mid_list && !has_token && !subscriptions.take_token(id, phone, turn) {
+            return;
+        }
+        let body = self.write_body_for_path(id, &mut content, way, subscriptions, turn);
+        self.write_notify(id, &content, body, subscriptions, turn);
+        subscriptions.release_gone(id, turn);
+        let is_mid_fetch = subscriptions
+            .table
+            .subscription(id)
+            .is_some_and(Subscription::is_mid_fetch);
+        if is_ending && !is_mid_fetch && !content.is_withheld() {
+            self.remove_subscription(id, subscriptions, turn);
+        }
+    }
+
+    /// Forgets a subscription, and what nobody needs any more with it.
+    pub(crate) fn remove_subscription(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let subscription = subscriptions.table.subscription(id);
+        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
+            subscriptions.end_subscription(id, Termination::Timeout, turn);
+        }
+        let Some(removed) = subscriptions.table.remove_subscription(id) else {
+            return;
+        };
+        if let Some(timer) = removed.subscription.timer {
+            turn.wheel.cancel(timer);
+        }
+        if let Some(in_flight) = removed.subscription.in_flight {
+            self.orphan(in_flight);
+        }
+        if let Some(phone) = removed.phone {
+            subscriptions.phones.leave(phone);
+        }
+        match removed.subscription.subject {
+            Subject::List(list) => subscriptions.abandon_rosters(id, &list.rosters, turn),
+            Subject::Watchers(audience) => subscriptions.winfo.remove_audience(id, *audience, turn),
+            Subject::Presentity(_) | Subject::Seizure(_) => {}
+        }
+        for watched in removed.unwatched {
+            end_watch(&watched.aor, turn);
+        }
+    }
+}

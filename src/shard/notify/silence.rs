@@ -1,0 +1,102 @@
+//! A NOTIFY is not answered: retransmission and timeout (RFC 3261 §17.1.2.2).
+
+use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::Notifier;
+use crate::shard::notify::response::STRIKES_MAX;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Wants;
+use crate::sip::transaction::client::Due;
+
+impl Notifier {
+    /// Timer E or F of a NOTIFY.
+    pub(crate) fn handle_notify_timer(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(in_flight) = self.in_flight.get_mut(id.place()) else {
+            return;
+        };
+        match in_flight.transaction.handle_timeout(turn.now) {
+            Some(Due::Retransmit) => {
+                in_flight.timer = turn
+                    .wheel
+                    .arm(in_flight.transaction.deadline(), Timer::Notify(id));
+                if self.may_retransmit(id, subscriptions) {
+                    self.retransmit(id, turn);
+                }
+            }
+            Some(Due::TimedOut) => self.handle_silence(id, subscriptions, turn),
+            None => {
+                in_flight.timer = turn
+                    .wheel
+                    .arm(in_flight.transaction.deadline(), Timer::Notify(id))
+            }
+        }
+    }
+
+    fn retransmit(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
+        let Some(in_flight) = self.in_flight.get(id.place()) else {
+            return;
+        };
+        let start = turn.out.arena.len();
+        self.copies.write(&in_flight.kept, &mut turn.out.arena);
+        let head = start..turn.out.arena.len();
+        turn.counters.notifies_retransmitted += 1;
+        turn.transmit(in_flight.flow, head, 0..0);
+    }
+
+    /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as
+    /// gone (W:A3.7). An address that never answered anything gets no second try.
+    fn handle_silence(
+        &mut self,
+        id: InFlightId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.counters.notifies_unanswered += 1;
+        let in_flight = self.in_flight.get(id.place());
+        let unproven = in_flight
+            .and_then(|in_flight| in_flight.probed)
+            .filter(|way| !subscriptions.table.is_path_proven(*way));
+        if let Some(way) = unproven {
+            self.give_up_path(way, subscriptions, turn);
+        }
+        let Some(ended) = self
+            .end_notify(id, subscriptions)
+            .and_then(|in_flight| in_flight.subscription)
+        else {
+            return;
+        };
+        let not_before = turn.now + turn.options.probation;
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(ended.0 as usize) else {
+            return;
+        };
+        subscription.in_flight = None;
+        subscription.forget_shown();
+        subscription.strikes += 1;
+        let entry = subscriptions
+            .table
+            .dialogs
+            .get(subscription.dialog.0 as usize);
+        let strikes_max = entry.and_then(|entry| entry.profile.strikes);
+        let is_gone = subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX);
+        if is_gone || unproven.is_some() {
+            turn.counters.subscriptions_unanswered += 1;
+            self.remove_subscription(ended, subscriptions, turn);
+        } else if matches!(subscription.phase, Phase::Ending(_))
+            || subscription.wants == Wants::Notify
+        {
+            // A SUBSCRIBE came meanwhile, or the end: that is owed at once.
+            subscriptions.table.want(ended, Wants::Notify);
+        } else {
+            subscription.not_before = Some(not_before);
+            subscription.wants = Wants::Notify;
+            subscriptions.table.arm_subscription(ended, turn);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Whether a phone has the state already, by its own word (RFC 5839 §4.2).
+
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::Notifier;
+use crate::shard::subscription::suppress::Suppress;
+use crate::sip::Message;
+
+impl Notifier {
+    /// Whether the phone has the state of this moment by its own word (RFC 5839 §4.2).
+    pub(crate) fn is_suppressed(
+        &mut self,
+        id: SubscriptionId,
+        message: &Message<'_>,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Some(suppress) = Suppress::of(message) else {
+            return false;
+        };
+        let hash = self.state_hash(id, subscriptions, turn);
+        let is_it = hash.is_some_and(|hash| suppress.matches(hash));
+        let Some(subscription) = subscriptions.table.subscription_mut(id) else {
+            return false;
+        };
+        // Who is told changes alone is told them against what was sent last.
+        let is_known = subscription.history.is_none() || hash == Some(subscription.shown);
+        if let Some(hash) = hash.filter(|_| is_it && is_known) {
+            subscription.shown = hash;
+        }
+        // A star wants nothing, whatever there is; of a list as well, which has no tag.
+        is_it && is_known || suppress == Suppress::Any
+    }
+}

@@ -1,0 +1,134 @@
+//! A phone moves: the remote target and path of its dialog change (RFC 3261 §12.2).
+
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::Notifier;
+use crate::shard::peer::next_hop::moved_hop;
+use crate::shard::peer::next_hop::named_hop;
+use crate::shard::peer::next_hop::next_hop;
+use crate::shard::peer::path::Way;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::target::is_local;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::table::Watcher;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::dialog::Sequence;
+
+impl Notifier {
+    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
+    pub(crate) fn take_target<'d>(
+        &mut self,
+        request: &Request<'_>,
+        id: DialogId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'d>,
+    ) -> Result<bool, Refusal<'d>> {
+        let number = request.message.cseq().map_or(0, |cseq| cseq.number);
+        let Some(entry) = subscriptions.table.dialogs.get_mut(id.0 as usize) else {
+            return Ok(false);
+        };
+        if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
+            return Err(Refusal::Because(
+                Status::SERVER_INTERNAL_ERROR,
+                "CSeq Out Of Order",
+            ));
+        }
+        let flow = request.flow;
+        let before = named_hop(&entry.dialog, flow.transport);
+        subscriptions.table.refresh_target(id, request.message)?;
+        let Some(entry) = subscriptions.table.dialog(id) else {
+            return Ok(false);
+        };
+        let way = subscriptions.table.ways.of(entry.way);
+        let moved = (way.flow == flow).then(|| moved_hop(way, before, &entry.dialog));
+        let destination = moved
+            .flatten()
+            .unwrap_or_else(|| next_hop(request, &entry.dialog));
+        Ok(self.take_way(id, Way { flow, destination }, subscriptions, turn))
+    }
+
+    /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (W:A2.8);
+    /// one that makes no sense moves nothing. Whether they go another way now.
+    pub(crate) fn take_target_of_response(
+        &mut self,
+        id: DialogId,
+        response: &Message<'_>,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Some(entry) = subscriptions.table.dialog(id) else {
+            return false;
+        };
+        let way = *subscriptions.table.ways.of(entry.way);
+        let before = named_hop(&entry.dialog, way.flow.transport);
+        if subscriptions.table.refresh_target(id, response).is_err() {
+            return false;
+        }
+        let Some(entry) = subscriptions.table.dialog(id) else {
+            return false;
+        };
+        let moved = moved_hop(&way, before, &entry.dialog);
+        match moved.filter(|moved| !is_local(*moved, &way.flow, turn)) {
+            Some(destination) => self.take_way(id, Way { destination, ..way }, subscriptions, turn),
+            None => false,
+        }
+    }
+
+    /// NOTIFYs of a dialog go another way, those under way included; whether it is another.
+    fn take_way(
+        &mut self,
+        id: DialogId,
+        way: Way,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let is_moved = subscriptions.table.take_way(id, way);
+        if is_moved {
+            self.abandon_notifies(id, subscriptions, turn);
+        }
+        is_moved
+    }
+
+    /// The phone starts anew without having ended what it had: older subscriptions of its Contact
+    /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
+    pub(crate) fn replace_older(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let phone_of = |table: &Table, id: SubscriptionId| {
+            let subscription = table.subscription(id)?;
+            Some((
+                table.dialog(subscription.dialog)?.phone,
+                subscription.package,
+            ))
+        };
+        let Some(own) = phone_of(&subscriptions.table, id) else {
+            return;
+        };
+        let Some(Subject::Presentity(post)) =
+            subscriptions.table.subscription(id).map(|own| &own.subject)
+        else {
+            return;
+        };
+        let watched = subscriptions.table.watched(post.watched);
+        let older: Vec<SubscriptionId> = watched
+            .iter()
+            .flat_map(|watched| &watched.watchers)
+            .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
+            .map(|watcher| watcher.subscription)
+            .filter(|other| phone_of(&subscriptions.table, *other) == Some(own))
+            .filter(|other| subscriptions.table.have_one_watcher(id, *other, turn))
+            .collect();
+        for other in older {
+            turn.counters.subscriptions_replaced += 1;
+            self.remove_subscription(other, subscriptions, turn);
+        }
+    }
+}

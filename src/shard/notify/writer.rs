@@ -1,0 +1,255 @@
+//! How a NOTIFY is written (RFC 6665 §4.2.2).
+
+use std::time::Instant;
+
+use crate::presence::document::multipart;
+use crate::presence::document::multipart::ContentId;
+use crate::presence::document::rlmi;
+use crate::presence::event::Package;
+use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
+use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::outbox::Transmit;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::notify::InFlight;
+use crate::shard::notify::Notifier;
+use crate::shard::notify::content::Content;
+use crate::shard::notify::content::Written;
+use crate::shard::notify::retransmit::Kept;
+use crate::shard::peer::routing_token as mark;
+use crate::shard::peer::routing_token::Mark;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::suppress::entity_tag;
+use crate::sip::dialog::Origin;
+use crate::sip::emit;
+use crate::sip::transaction::TIMER_F;
+use crate::sip::transaction::client::ClientTransaction;
+
+/// Beyond it a datagram may be cut into fragments (W:A6.3).
+const UDP_OCTETS_ADVISED: usize = 1300;
+
+impl Notifier {
+    pub(crate) fn write_notify(
+        &mut self,
+        id: SubscriptionId,
+        content: &Content,
+        body: Option<Written>,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
+            return;
+        };
+        let Some(entry) = subscriptions
+            .table
+            .dialogs
+            .get_mut(subscription.dialog.0 as usize)
+        else {
+            return;
+        };
+        let way = entry.way;
+        let flow = subscriptions.table.ways.of(way).onward();
+        let is_reliable = flow.transport.is_reliable();
+        let (generation, dialogs) = (turn.out.generation(), subscriptions.table.ways.dialogs(way));
+        let trains = &mut self.trains;
+        let is_one_of_many = !is_reliable && trains.join(flow.peer, generation, dialogs);
+        let place = self.in_flight.vacant_key() as u32;
+        let mark = Mark::mint(turn.options.id, place, turn.random);
+        let local = self.origins.of(&flow);
+        let origin = Origin {
+            via: &local.via,
+            branch: &mark.octets(),
+            contact: &local.contact,
+        };
+
+        let start = turn.out.arena.len();
+        let arena = &mut turn.out.arena;
+        entry.dialog.write_notify(arena, &origin);
+        write_event(arena, subscription, &entry.profile);
+        let is_followed = content.is_withheld() || subscription.is_mid_fetch();
+        write_subscription_state(arena, subscription, is_followed, turn.now);
+        let product = turn.options.product.as_bytes();
+        let padding_at = arena.len() + "User-Agent: ".len();
+        if !product.is_empty() {
+            write_line(arena, b"User-Agent: ", product);
+        }
+        if subscription.is_multipart() {
+            emit::plain_header(arena, "Require", b"eventlist");
+        }
+        let prolog = &self.prolog;
+        match &body {
+            Some(body) => body.write_headers(arena, entry.profile.entity_tags),
+            None => write_suppressed(arena, content, entry.profile.entity_tags),
+        }
+        let tail = body.map_or(0..0, |body| body.octets);
+        let octets = (prolog.len() + tail.len()) as u64;
+        arena.extend_from_slice(b"Content-Length: ");
+        emit::decimal(arena, octets);
+        arena.extend_from_slice(b"\r\n\r\n");
+        arena.extend_from_slice(prolog);
+        if is_one_of_many && !product.is_empty() {
+            let octets = arena.len() - start + tail.len();
+            let octets_max = turn.options.segment_octets_max;
+            let length = self.trains.length(flow.peer, octets, octets_max);
+            pad(arena, padding_at, length - octets);
+        }
+        let transmit = Transmit {
+            flow,
+            head: start..arena.len(),
+            tail,
+        };
+
+        let mut kept = Kept::default();
+        if !is_reliable {
+            let octets = transmit.head.len() + transmit.tail.len();
+            turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
+            let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
+            kept = self.copies.keep(turn.out, head, tail);
+        }
+        let transaction = ClientTransaction::new(turn.now, is_reliable);
+        let in_flight_id = InFlightId::at(place);
+        let timer = turn
+            .wheel
+            .arm(transaction.deadline(), Timer::Notify(in_flight_id));
+        let sequence = entry.dialog.local_sequence();
+        let subscription_id = Some(id);
+        self.in_flight.insert(InFlight {
+            mark,
+            sequence,
+            subscription: subscription_id,
+            flow,
+            transaction,
+            timer,
+            kept,
+            probed: subscriptions.table.ways.ask_for_proof(way, in_flight_id),
+        });
+        subscription.in_flight = Some(in_flight_id);
+        // What of a list did not fit is told next.
+        subscription.wants = match &mut subscription.subject {
+            _ if content.is_withheld() => Wants::Notify,
+            Subject::List(list) if list.is_marked() => Wants::Change,
+            Subject::Watchers(audience) => {
+                audience.told();
+                Wants::Nothing
+            }
+            Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
+        };
+        subscription.version += 1;
+        subscription.sent(turn.now);
+        turn.counters.notifies_sent += 1;
+        turn.transmit(flow, transmit.head, transmit.tail);
+    }
+
+    /// Octets of the next NOTIFY of a list subscription without its body: never too few.
+    pub(crate) fn head_octets(
+        &mut self,
+        id: SubscriptionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> usize {
+        /// What its numbers may be longer by than those of the one before.
+        const NUMBERS_OCTETS: usize = 16;
+        let Some(subscription) = subscriptions.table.subscription(id) else {
+            return 0;
+        };
+        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
+            return 0;
+        };
+        let local = self
+            .origins
+            .of(&subscriptions.table.ways.of(entry.way).onward());
+        let origin = Origin {
+            via: &local.via,
+            branch: &[b'0'; mark::OCTETS],
+            contact: &local.contact,
+        };
+        let (start, arena) = (turn.out.arena.len(), &mut turn.out.arena);
+        entry.dialog.write_last_notify(arena, &origin);
+        write_event(arena, subscription, &entry.profile);
+        write_subscription_state(arena, subscription, false, turn.now);
+        write_line(arena, b"User-Agent: ", turn.options.product.as_bytes());
+        write_line(arena, b"Require: ", b"eventlist");
+        arena.extend_from_slice(b"Content-Type: ");
+        multipart::write_related(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
+        arena.extend_from_slice(b"\r\nContent-Encoding: deflate\r\nContent-Length: 0\r\n\r\n");
+        let octets = arena.len() - start + NUMBERS_OCTETS;
+        arena.truncate(start);
+        octets
+    }
+}
+
+/// Inserts so many spaces.
+fn pad(arena: &mut Vec<u8>, at: usize, octets: usize) {
+    let end = arena.len();
+    arena.resize(end + octets, b' ');
+    arena.copy_within(at..end, at + octets);
+    arena[at..at + octets].fill(b' ');
+}
+
+/// A header with a value that is known to be one line, as [`emit::plain_header`] writes it; its name
+/// is copied in place.
+#[inline]
+fn write_line<const N: usize>(arena: &mut Vec<u8>, name: &[u8; N], value: &[u8]) {
+    arena.extend_from_slice(name);
+    arena.extend_from_slice(value);
+    arena.extend_from_slice(b"\r\n");
+}
+
+/// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
+/// capital (W:G1).
+fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
+    let event = &subscription.names.event;
+    if !subscription.is_linphone_list(profile) {
+        return write_line(arena, b"Event: ", event);
+    }
+    let parameters = event.get(Package::Presence.token().len()..);
+    arena.extend_from_slice(b"Event: Presence");
+    arena.extend_from_slice(parameters.unwrap_or_default());
+    arena.extend_from_slice(b"\r\n");
+}
+
+/// A NOTIFY without the state names it (RFC 5839 §5): the phone sees that it has the right one.
+fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool) {
+    if let Some(hash) = content.suppressed().filter(|_| has_entity_tag) {
+        emit::plain_header(arena, "SIP-ETag", &entity_tag(hash));
+    }
+}
+
+fn write_subscription_state(
+    arena: &mut Vec<u8>,
+    subscription: &Subscription,
+    is_followed: bool,
+    now: Instant,
+) {
+    arena.extend_from_slice(b"Subscription-State: ");
+    match subscription.phase {
+        // The state, or the rest of it, and the end follow once this NOTIFY is answered.
+        Phase::Ending(_) if is_followed => {
+            arena.extend_from_slice(b"active;expires=");
+            emit::decimal(arena, TIMER_F.as_secs());
+        }
+        Phase::Active => {
+            let is_pending = subscription.decision.handling == Handling::Confirm;
+            let state: &[u8] = if is_pending { b"pending" } else { b"active" };
+            arena.extend_from_slice(state);
+            arena.extend_from_slice(b";expires=");
+            let remaining = subscription.expires_at.saturating_duration_since(now);
+            let begun = u64::from(remaining.subsec_millis() > 0);
+            emit::decimal(arena, remaining.as_secs() + begun);
+            if let Some(terms) = &subscription.terms {
+                terms.write_rates(arena);
+            }
+        }
+        Phase::Ending(reason) => {
+            arena.extend_from_slice(b"terminated;reason=");
+            arena.extend_from_slice(reason.reason().as_bytes());
+        }
+    }
+    arena.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,53 @@
+//! Attempts to authenticate, counted by account and address.
+
+use crate::directory::DomainRealm;
+use crate::shard::contract::turn::Turn;
+use crate::shard::overload::Shield;
+use crate::shard::overload::auth_lockout::Attempt;
+use crate::shard::overload::stale_nonces::TOO_MANY_ATTEMPTS;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::digest::Authenticator;
+
+impl Shield {
+    /// The attempt that a request's credentials are, to be counted; None when it has none or its
+    /// sender is exempt. Refuses one that is not to be looked at.
+    pub(crate) fn attempt<'d>(
+        &mut self,
+        request: &Request<'_>,
+        realm: &DomainRealm<'_>,
+        turn: &mut Turn<'d>,
+    ) -> Result<Option<Attempt>, Refusal<'d>> {
+        let domain = realm.domain;
+        // An account is one, however its name is written.
+        let user = Authenticator::claimed_user(request.message, &domain.name);
+        let user = user.map(|user| realm.user_of(user));
+        let Some(user) = user.filter(|_| !self.is_exempt_address(request)) else {
+            return Ok(None);
+        };
+        let peer = request.flow.peer.ip();
+        let attempt = self.lockouts.attempt(peer, &domain.name, &user);
+        let at = self.nanos(turn.now);
+        if self.lockouts.is_locked_out(&attempt, at) {
+            turn.counters.attempts_forbidden += 1;
+            return Err(TOO_MANY_ATTEMPTS);
+        }
+        Ok(Some(attempt))
+    }
+
+    pub(crate) fn note_proof(&mut self, attempt: Option<Attempt>, turn: &Turn<'_>) {
+        let at = self.nanos(turn.now);
+        if let Some(attempt) = attempt {
+            self.lockouts.succeeded(&attempt, at);
+        }
+    }
+
+    pub(crate) fn note_wrong(&mut self, attempt: Option<Attempt>, turn: &mut Turn<'_>) {
+        turn.counters.attempts_wrong += 1;
+        let at = self.nanos(turn.now);
+        if let Some(attempt) = attempt {
+            let begins = self.lockouts.failed(&attempt, at);
+            turn.counters.lockouts += u64::from(begins);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Guessing passwords is slow (W:A7.10, E3.9): failures are counted by sender and account, by
+//! sender, and by account; beyond a limit what comes is not looked at for a time that doubles with
+//! every further lockout, up to [`LOCKOUT_MAX`].
+//!
+//! A sender is an IP address, or an IPv6 /64. One that proved an account within the last day is
+//! never locked out of that account, whatever others do: neither a neighbour behind its NAT that
+//! guesses, nor a guesser elsewhere, nor whoever forges its address stops a phone.
+//!
+//! Memory is fixed (`memory`). The engine and HTTP have one each, so the limits hold for each
+//! shard and for HTTP. Not here: which peers are exempt, which the callers know.
+
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::overload::expiring_cache::Memory;
+use crate::shard::overload::rate_limit::network_of;
+
+/// The longest lockout.
+pub const LOCKOUT_MAX: Duration = Duration::from_secs(900);
+
+/// How long a failure counts, and how long after a lockout the next one is longer.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// How long a proof protects its sender.
+const PROVED: Duration = Duration::from_secs(24 * 3600);
+
+/// One attempt to prove an account.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Keys of sender and account, sender, account.
+    keys: [u64; 3],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    count: u32,
+    lockouts: u32,
+    /// Nanoseconds since the start of time.
+    locked_until: u64,
+}
+
+/// Who failed how often, and who proved what.
+#[derive(Debug)]
+pub struct Lockouts {
+    /// Holds the secret; cloned for every key.
+    hasher: DefaultHasher,
+    /// Changes with the configuration: what was known under the old one is found no more.
+    generation: u64,
+    failures: Memory<Failures>,
+    proved: Memory<()>,
+    /// Of sender and account, sender, account.
+    failures_max: [u32; 3],
+    first_lockout: Duration,
+}
+
+impl Lockouts {
+    /// One that knows nothing yet. `secret` keys its hashes.
+    #[must_use]
+    pub fn new(options: &ShieldOptions, secret: u64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        secret.hash(&mut hasher);
+        Self {
+            hasher,
+            generation: 0,
+            failures: Memory::new(options.buckets_max),
+            proved: Memory::new(options.buckets_max),
+            failures_max: [
+                options.wrong_max,
+                options.wrong_per_address_max,
+                options.wrong_per_account_max,
+            ],
+            first_lockout: options.cool_down,
+        }
+    }
+
+    /// All lockouts end: the passwords may be others.
+    pub fn forget(&mut self) {
+        self.generation += 1;
+    }
+
+    /// The attempt of `address` to be `user` in `realm`.
+    #[must_use]
+    pub fn attempt(&self, address: IpAddr, realm: &str, user: &str) -> Attempt {
+        let sender = network_of(address);
+        let account = (realm, user);
+        Attempt {
+            keys: [
+                self.key((0, sender, account)),
+                self.key((1, sender)),
+                self.key((2, account)),
+            ],
+        }
+    }
+
+    /// Whether an attempt at `at`, in nanoseconds since the start of time, must not be looked at.
+    #[must_use]
+    pub fn is_locked_out(&self, attempt: &Attempt, at: u64) -> bool {
+        let is_locked = |key: &u64| {
+            let slot = self.failures.find(*key);
+            slot.is_some_and(|slot| slot.value.locked_until > at)
+        };
+        let proof = self.proved.find(attempt.keys[0]);
+        attempt.keys.iter().any(is_locked) && proof.is_none_or(|proof| proof.until <= at)
+    }
+
+    /// The attempt was right.
+    pub fn succeeded(&mut self, attempt: &Attempt, at: u64) {
+        self.proved.claim(attempt.keys[0]).until = at + nanos(PROVED);
+        self.failures.claim(attempt.keys[0]).until = 0;
+    }
+
+    /// The attempt was wrong. Whether a lockout begins.
+    pub fn failed(&mut self, attempt: &Attempt, at: u64) -> bool {
+        let mut begins = false;
+        for (key, failures_max) in attempt.keys.into_iter().zip(self.failures_max) {
+            let slot = self.failures.claim(key);
+            if slot.until <= at {
+                slot.value = Failures::default();
+            }
+            let failures = &mut slot.value;
+            failures.count += 1;
+            if failures.count >= failures_max {
+                let doubled = 1_u32.checked_shl(failures.lockouts).unwrap_or(u32::MAX);
+                let lockout = self.first_lockout.saturating_mul(doubled).min(LOCKOUT_MAX);
+                failures.locked_until = at + nanos(lockout);
+                failures.lockouts += 1;
+                failures.count = 0;
+                begins = true;
+            }
+            slot.until = slot.value.locked_until.max(at) + nanos(REMEMBERED);
+        }
+        begins
+    }
+
+    fn key(&self, what: impl Hash) -> u64 {
+        let mut hasher = self.hasher.clone();
+        (self.generation, what).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX >> 1)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// Three failures for one account, ten of an address, twenty for an account.
+    fn lockouts() -> Lockouts {
+        let options = ShieldOptions {
+            wrong_max: 3,
+            wrong_per_address_max: 10,
+            wrong_per_account_max: 20,
+            cool_down: Duration::from_secs(30),
+            ..ShieldOptions::default()
+        };
+        Lockouts::new(&options, 7)
+    }
+
+    /// Guesses until it is locked out; how many were looked at.
+    fn guess(lockouts: &mut Lockouts, ip: &str, user: &str, at: u64) -> u32 {
+        let attempt = lockouts.attempt(ip.parse().unwrap(), "abc.com", user);
+        let mut looked_at = 0;
+        while !lockouts.is_locked_out(&attempt, at) && looked_at < 1_000 {
+            lockouts.failed(&attempt, at);
+            looked_at += 1;
+        }
+        looked_at
+    }
+
+    #[test]
+    fn one_account_is_guessed_at_ever_more_slowly() {
+        let mut lockouts = lockouts();
+        lockouts.failures_max = [3, 1_000, 1_000];
+        let mut at = 0;
+        for lockout in [30, 60, 120, 240, 480, 900, 900] {
+            assert_eq!(guess(&mut lockouts, "192.0.2.1", "100", at), 3, "at {at}");
+            assert_eq!(
+                guess(
+                    &mut lockouts,
+                    "192.0.2.1",
+                    "100",
+                    at + (lockout - 1) * SECOND
+                ),
+                0
+            );
+            at += lockout * SECOND;
+        }
+        // After a quiet hour it begins anew.
+        at += 2 * 3600 * SECOND;
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", "100", at), 3);
+        assert_eq!(
+            guess(&mut lockouts, "192.0.2.1", "100", at + 30 * SECOND),
+            3
+        );
+    }
+
+    #[test]
+    fn an_address_that_tries_many_accounts_is_locked_out_of_all() {
+        let mut lockouts = lockouts();
+        let guesses = |lockouts: &mut Lockouts, host: u32| -> u32 {
+            let ip = format!("2001:db8::{host}");
+            (0..100)
+                .map(|user| guess(lockouts, &ip, &user.to_string(), 0))
+                .sum()
+        };
+        assert_eq!(guesses(&mut lockouts, 1), 10);
+        assert_eq!(guesses(&mut lockouts, 2), 0, "a /64 is one sender");
+        assert_eq!(guess(&mut lockouts, "192.0.2.9", "100", 0), 3);
+    }
+
+    #[test]
+    fn an_account_is_guessed_at_slowly_from_many_addresses() {
+        let mut lockouts = lockouts();
+        let guesses: u32 = (1..100)
+            .map(|host| guess(&mut lockouts, &format!("192.0.2.{host}"), "100", 0))
+            .sum();
+        assert_eq!(guesses, 20);
+    }
+
+    #[test]
+    fn who_proved_itself_lately_is_never_locked_out() {
+        let mut lockouts = lockouts();
+        let phone = lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", "100");
+        lockouts.succeeded(&phone, 0);
+        // A neighbour behind the same NAT, guessers elsewhere, and one that forges its address.
+        for user in ["101", "102", "103", "104"] {
+            guess(&mut lockouts, "192.0.2.1", user, SECOND);
+        }
+        for host in 2..100 {
+            guess(&mut lockouts, &format!("192.0.2.{host}"), "100", SECOND);
+        }
+        for _ in 0..100 {
+            lockouts.failed(&phone, SECOND);
+        }
+        assert!(!lockouts.is_locked_out(&phone, 2 * SECOND));
+        let neighbour = lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", "105");
+        assert!(lockouts.is_locked_out(&neighbour, 2 * SECOND));
+        // A reload may have changed passwords.
+        lockouts.forget();
+        let neighbour = lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", "105");
+        assert!(!lockouts.is_locked_out(&neighbour, 2 * SECOND));
+    }
+}

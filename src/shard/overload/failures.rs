@@ -1,0 +1,59 @@
+//! Failed authentication, for the log: one line each, which a tool like fail2ban can read.
+//!
+//! A bucket of the shard limits the lines, so that guessing passwords does not fill the disk.
+
+use std::time::Duration;
+
+use crate::shard::contract::report::AuthenticationFailure;
+use crate::shard::contract::turn::Turn;
+use crate::shard::overload::Shield;
+use crate::shard::overload::bucket::Pace;
+use crate::shard::overload::stale_nonces::TOO_MANY_ATTEMPTS;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::digest;
+
+/// Lines at once.
+const BURST: u32 = 10;
+
+/// Then one in so long.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+impl Shield {
+    /// Reports a refusal to the log when it is failed authentication. It is no ordinary challenge.
+    pub(crate) fn report_failure(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(reason) = failure(refusal) else {
+            return;
+        };
+        let at = self.nanos(turn.now);
+        if !Pace::new(INTERVAL, BURST).take(&mut self.failures_full_at, at) {
+            turn.counters.failures_unlogged += 1;
+            return;
+        }
+        let from = || request.message.from().map_or(&b""[..], |from| from.uri);
+        let user = digest::named_user(request.message);
+        turn.out.failures.push(AuthenticationFailure {
+            address: request.flow.peer.ip().to_canonical(),
+            transport: request.flow.transport,
+            user: user.unwrap_or_else(|| super::refusals::text(from())),
+            reason,
+        });
+    }
+}
+
+/// What is wrong, when a refusal that is no ordinary challenge is failed authentication.
+fn failure(refusal: &Refusal<'_>) -> Option<&'static str> {
+    match refusal {
+        Refusal::Challenge { .. } => Some("wrong credentials"),
+        Refusal::Because(..) if refusal.reason() == TOO_MANY_ATTEMPTS.reason() => {
+            Some("too many attempts")
+        }
+        Refusal::ForeignFrom => Some("From of another user"),
+        _ => None,
+    }
+}

@@ -1,0 +1,152 @@
+//! Refusals that are given again without looking into the request again (W:G5): the same
+//! phone asks the same again, and nothing it says could change the answer.
+//!
+//! Only what depends on nothing but the request and the configuration is kept, and only for a
+//! request without a body: 403, 404, 489, and 401 to a request without credentials, whose nonce is
+//! a fresh one every time. Kept for seconds, and no longer than the configuration it is from.
+
+use crate::directory::Directory;
+use crate::shard::contract::turn::Turn;
+use crate::shard::overload::Shield;
+use crate::shard::overload::expiring_cache::Memory;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::HeaderName;
+use crate::sip::Status;
+use std::hash::Hash;
+
+/// What of a request its refusal may depend on, besides its start line, From and To.
+const TELLING: [HeaderName; 8] = [
+    HeaderName::Event,
+    HeaderName::Authorization,
+    HeaderName::PAssertedIdentity,
+    HeaderName::Require,
+    HeaderName::Supported,
+    HeaderName::Accept,
+    HeaderName::Expires,
+    HeaderName::UserAgent,
+];
+
+/// A refusal without what it borrows.
+#[derive(Clone, Copy, Debug, Default)]
+enum Answer {
+    /// None.
+    #[default]
+    Nothing,
+    /// 403
+    Forbidden,
+    /// 403 of a foreign From.
+    ForeignFrom,
+    /// 404
+    NotFound,
+    /// 489
+    BadEvent,
+    /// 401 of a domain, by its place in the directory.
+    Challenge(u32),
+}
+
+/// Refusals by the hash of their requests.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    answers: Memory<Answer>,
+    /// When the last of them is over: whoever comes later need not be looked up.
+    until: u64,
+}
+
+impl Refusals {
+    /// Room for so many.
+    pub(super) fn new(refusals: usize) -> Self {
+        Self {
+            answers: Memory::new(refusals),
+            until: 0,
+        }
+    }
+}
+
+impl Answer {
+    fn of(refusal: &Refusal<'_>, request: &Request<'_>, directory: &Directory) -> Self {
+        let message = request.message;
+        match refusal {
+            Refusal::Plain(status) if *status == Status::FORBIDDEN => Self::Forbidden,
+            Refusal::ForeignFrom => Self::ForeignFrom,
+            Refusal::Plain(status) if *status == Status::NOT_FOUND => Self::NotFound,
+            Refusal::BadEvent => Self::BadEvent,
+            Refusal::Challenge { domain, .. }
+                if message.header(HeaderName::Authorization).is_none() =>
+            {
+                let place = directory.place_of(&domain.name);
+                place
+                    .and_then(|place| u32::try_from(place).ok())
+                    .map_or(Self::Nothing, Self::Challenge)
+            }
+            _ => Self::Nothing,
+        }
+    }
+
+    fn refusal(self, directory: &Directory) -> Option<Refusal<'_>> {
+        Some(match self {
+            Self::Nothing => return None,
+            Self::Forbidden => Refusal::Plain(Status::FORBIDDEN),
+            Self::ForeignFrom => Refusal::ForeignFrom,
+            Self::NotFound => Refusal::Plain(Status::NOT_FOUND),
+            Self::BadEvent => Refusal::BadEvent,
+            Self::Challenge(place) => Refusal::Challenge {
+                domain: directory.domains().get(place as usize)?,
+                stale: false,
+            },
+        })
+    }
+}
+
+impl Shield {
+    /// The refusal that is kept for the same request, if there is one.
+    pub(crate) fn kept_refusal<'d>(
+        &self,
+        request: &Request<'_>,
+        uri: &[u8],
+        turn: &Turn<'d>,
+    ) -> Option<Refusal<'d>> {
+        let at = self.nanos(turn.now);
+        let is_any = self.refusals.until > at && request.message.body().is_empty();
+        let key = is_any.then(|| self.refusal_key(request, uri))?;
+        let slot = self.refusals.answers.find(key)?;
+        slot.value
+            .refusal(turn.directory)
+            .filter(|_| slot.until > at)
+    }
+
+    /// Keeps a refusal, if it is one of those.
+    pub(crate) fn keep_refusal(
+        &mut self,
+        request: &Request<'_>,
+        uri: &[u8],
+        refusal: &Refusal<'_>,
+        turn: &Turn<'_>,
+    ) {
+        let life = self.options.refusal_life;
+        let answer = Answer::of(refusal, request, turn.directory);
+        let is_any = !matches!(answer, Answer::Nothing) && !life.is_zero();
+        if !is_any || !request.message.body().is_empty() {
+            return;
+        }
+        let key = self.refusal_key(request, uri);
+        let until = self.nanos(turn.now + life);
+        let refusals = &mut self.refusals;
+        refusals.until = until;
+        let slot = refusals.answers.claim(key);
+        (slot.until, slot.value) = (until, answer);
+    }
+}
+
+impl Shield {
+    fn refusal_key(&self, request: &Request<'_>, uri: &[u8]) -> u64 {
+        let errand = self.errand(("refusal", self.generation), request);
+        self.key(errand, |hasher| {
+            (uri, request.flow).hash(hasher);
+            for name in TELLING {
+                let values = request.message.headers(name);
+                values.for_each(|value| (name, value).hash(hasher));
+            }
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! Phones that loop (W:G5): the same errand again and again, refused each time or begun
+//! anew each time. The operator is told which ones, so that ten of them are found at once.
+//!
+//! An errand has a bucket: each refusal takes a token, and each new subscription, for a phone that
+//! ignores its 200s loops as well. Credentials that are accepted give one back: the challenge before
+//! them was no failure. Whoever finds the bucket empty is listed; who is still at it ten seconds
+//! later is an alarm, now and every ten minutes.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::report::LoopReport;
+use crate::shard::contract::turn::Turn;
+use crate::shard::overload::Shield;
+use crate::shard::overload::bucket::Pace;
+use crate::shard::request::Request;
+use crate::sip::HeaderName;
+use crate::sip::Method;
+use crate::sip::Status;
+
+/// A phone must go on for so long before anybody is told.
+const ALARM_AFTER: Duration = Duration::from_secs(10);
+
+/// And then again.
+const ALARM_REPEAT: Duration = Duration::from_secs(600);
+
+/// Alarms of a shard: some at once, then one in so long.
+const ALARM_INTERVAL: Duration = Duration::from_secs(6);
+
+/// How many at once.
+const ALARM_BURST: u32 = 10;
+
+/// Whoever was silent for so long loops no more.
+const QUIET: Duration = Duration::from_secs(120);
+
+/// Octets kept of what a phone says.
+const TEXT_OCTETS_MAX: usize = 256;
+
+#[derive(Debug)]
+struct Looping {
+    errand: u64,
+    report: LoopReport,
+    since: Instant,
+    latest: Instant,
+    alarm_at: Instant,
+}
+
+impl Looping {
+    fn report(&self) -> LoopReport {
+        LoopReport {
+            age: self.latest.saturating_duration_since(self.since),
+            ..self.report.clone()
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.latest) >= QUIET
+    }
+}
+
+/// Those that loop; few.
+#[derive(Debug, Default)]
+pub(super) struct Loops {
+    looping: Vec<Looping>,
+    /// When the bucket of alarms is full again.
+    alarms_full_at: u64,
+}
+
+impl Shield {
+    /// A request that belongs to no dialog was served.
+    pub(crate) fn note_acceptance(
+        &mut self,
+        request: &Request<'_>,
+        method: Method<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        if request.message.header(HeaderName::Authorization).is_some() {
+            let errand = self.errand("loop", request);
+            let pace = self.paces.repeats;
+            self.buckets.give_back(errand, pace);
+        }
+        if method == Method::Subscribe {
+            self.note_repeat(request, Status::OK, turn);
+        }
+    }
+
+    /// A request was refused, or began a subscription: once is nothing, again and again is a loop.
+    pub(crate) fn note_repeat(
+        &mut self,
+        request: &Request<'_>,
+        status: Status,
+        turn: &mut Turn<'_>,
+    ) {
+        let shield = self;
+        let (at, pace) = (shield.nanos(turn.now), shield.paces.repeats);
+        let errand = shield.errand("loop", request);
+        if shield.buckets.take(errand, pace, at) {
+            return;
+        }
+        let loops = &mut shield.loops;
+        let known = loops.looping.iter().position(|it| it.errand == errand);
+        let place = known.or_else(|| {
+            loops.looping.retain(|looping| !looping.is_over(turn.now));
+            if loops.looping.len() >= shield.options.loops_max {
+                turn.counters.loops_over_limit += 1;
+                return None;
+            }
+            loops.looping.push(Looping {
+                errand,
+                report: describe(request, turn.options.id),
+                since: turn.now,
+                latest: turn.now,
+                alarm_at: turn.now + ALARM_AFTER,
+            });
+            Some(loops.looping.len() - 1)
+        });
+        let Some(looping) = place.and_then(|place| loops.looping.get_mut(place)) else {
+            return;
+        };
+        if looping.is_over(turn.now) {
+            (looping.since, looping.alarm_at) = (turn.now, turn.now + ALARM_AFTER);
+            looping.report.requests = 0;
+        }
+        looping.latest = turn.now;
+        looping.report.peer = request.flow.peer;
+        looping.report.answered = status.0;
+        looping.report.requests += 1;
+        if turn.now < looping.alarm_at {
+            return;
+        }
+        looping.alarm_at = turn.now + ALARM_REPEAT;
+        if Pace::new(ALARM_INTERVAL, ALARM_BURST).take(&mut loops.alarms_full_at, at) {
+            turn.counters.loops_alarmed += 1;
+            turn.out.alarms.push(looping.report());
+        }
+    }
+
+    /// Who loops at this time: `lamplighter loops`.
+    pub(crate) fn loops(&self, turn: &Turn<'_>) -> Vec<LoopReport> {
+        let looping = self.loops.looping.iter();
+        looping
+            .filter(|looping| !looping.is_over(turn.now))
+            .map(Looping::report)
+            .collect()
+    }
+}
+
+fn describe(request: &Request<'_>, shard: ShardId) -> LoopReport {
+    let message = request.message;
+    let text = |octets: &[u8]| {
+        let octets = octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets);
+        String::from_utf8_lossy(octets).into_owned()
+    };
+    LoopReport {
+        shard,
+        transport: request.flow.transport,
+        peer: request.flow.peer,
+        phone: text(message.from().map_or(b"", |from| from.uri)),
+        user_agent: text(message.header(HeaderName::UserAgent).unwrap_or_default()),
+        method: text(message.method().token()),
+        target: text(message.to().map_or(b"", |to| to.uri)),
+        answered: 0,
+        requests: 0,
+        age: Duration::ZERO,
+    }
+}

@@ -1,0 +1,30 @@
+//! PUBLISHs that wait while NOTIFYs are queued.
+
+use std::collections::VecDeque;
+
+use crate::shard::contract::flow::Flow;
+
+/// Messages in the order they came.
+#[derive(Debug, Default)]
+pub(crate) struct Postponed {
+    messages: VecDeque<(Flow, Box<[u8]>)>,
+    pub(crate) octets: usize,
+}
+
+impl Postponed {
+    /// Whether none waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, flow: Flow, octets: &[u8]) {
+        self.octets += octets.len();
+        self.messages.push_back((flow, octets.into()));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(Flow, Box<[u8]>)> {
+        let (flow, octets) = self.messages.pop_front()?;
+        self.octets -= octets.len();
+        Some((flow, octets))
+    }
+}

@@ -1,0 +1,115 @@
+//! Rates of requests by phone, presentity, domain and source: what each may take, and who is
+//! exempt.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use crate::directory::AuthMode;
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::presence::Aor;
+use crate::shard::contract::turn::Turn;
+use crate::shard::overload::Shield;
+use crate::shard::request::Request;
+use crate::shard::request::headers::address_of_record;
+use crate::shard::request::refusal::Kind;
+use crate::sip::HeaderName;
+use crate::sip::Method;
+use crate::sip::Uri;
+
+impl Shield {
+    /// Whether a request of a sender whose identity is known passes although a bucket is empty.
+    pub(crate) fn may_exceed_share(
+        &self,
+        kind: Kind,
+        request: &Request<'_>,
+        domain: &Domain,
+        user: Option<&str>,
+        turn: &Turn<'_>,
+    ) -> bool {
+        let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
+        let is_believed = domain.believes(request.flow.peer.ip());
+        let is_feeder = || {
+            let user = user.map(|user| Aor::new(user, &domain.name));
+            is_believed || turn.directory.is_feeder(user.as_ref(), &domain.name)
+        };
+        let is_open = domain.auth == AuthMode::None;
+        let may = match kind {
+            Kind::Phone => feeds && is_feeder(),
+            Kind::Presentity => is_open || feeds && is_feeder(),
+            Kind::Domain => is_open || feeds && is_believed,
+            Kind::Source | Kind::Path | Kind::Backlog => false,
+        };
+        may || self.is_exempt_address(request)
+    }
+}
+
+impl Shield {
+    /// The key of a phone's own bucket: its IP address, and the user it proved to be or else whoever
+    /// From names.
+    pub(crate) fn phone_key(&self, request: &Request<'_>, user: Option<&str>) -> u64 {
+        let ip = request.flow.peer.ip();
+        let from = request.message.from().map(|from| from.uri);
+        self.key(Kind::Phone, |hasher| match user {
+            Some(user) => (ip, user).hash(hasher),
+            None => (ip, from).hash(hasher),
+        })
+    }
+
+    /// Whether the operator exempts an address from all paces.
+    pub(crate) fn is_exempt_address(&self, request: &Request<'_>) -> bool {
+        self.options.exempts(request.flow.peer.ip())
+    }
+
+    /// Whether a request passes although its own bucket is empty. Asked last, because most requests
+    /// find theirs full.
+    pub(crate) fn is_exempt(
+        &mut self,
+        kind: Kind,
+        request: &Request<'_>,
+        method: Method<'_>,
+        uri: Option<&Uri<'_>>,
+        directory: &Directory,
+    ) -> bool {
+        if self.is_exempt_address(request) {
+            return true;
+        }
+        let Some(uri) = uri else { return false };
+        self.host.clear();
+        uri.write_host(&mut self.host);
+        let Some(domain) = directory.domain(&self.host) else {
+            return false;
+        };
+        let is_believed = domain.believes(request.flow.peer.ip());
+        let feeds = matches!(method, Method::Publish | Method::Register);
+        match kind {
+            Kind::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
+            Kind::Source => is_believed,
+            Kind::Presentity | Kind::Domain | Kind::Path | Kind::Backlog => false,
+        }
+    }
+}
+
+/// Whether a request offers credentials that its method is asked for.
+pub(crate) fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
+    matches!(
+        method,
+        Method::Subscribe | Method::Publish | Method::Register
+    ) && request.message.header(HeaderName::Authorization).is_some()
+}
+
+/// The network that counts as one address: a single host may have all of an IPv6 /64.
+pub(crate) fn network_of(ip: IpAddr) -> u128 {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,
+    }
+}
+
+/// Whether From names an account that feeds its domain. It has yet to prove that it is that one;
+/// until then its address's bucket holds.
+fn claims_to_feed(request: &Request<'_>, directory: &Directory) -> bool {
+    let from = request.message.from().map(|from| from.uri);
+    let aor = from.and_then(|from| address_of_record(from, directory));
+    aor.is_some_and(|aor| directory.is_feeder(Some(&aor), aor.domain()))
+}

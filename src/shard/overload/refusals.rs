@@ -1,0 +1,134 @@
+//! Recent refusals: `lamplighter refusals`.
+//!
+//! A table of fixed size. A refusal that is listed already only counts up, without allocation. Each
+//! new one takes a token of the shard; without one it is counted and not listed, so that a flood
+//! costs nothing. In a full table the one seen least recently makes place.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::report::RefusalReport;
+use crate::shard::contract::turn::Turn;
+use crate::shard::overload::Shield;
+use crate::shard::overload::bucket::Pace;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::Status;
+use crate::sip::digest;
+
+/// Refusals listed.
+pub(super) const REFUSALS_MAX: usize = 256;
+
+/// New ones a second, and at once.
+const NEW_PER_SECOND: u32 = 20;
+
+/// Octets kept of what a peer says.
+const TEXT_OCTETS_MAX: usize = 256;
+
+#[derive(Debug)]
+struct Entry {
+    latest: Instant,
+    report: RefusalReport,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    /// The keys of `entries`, in their order: few octets to search.
+    keys: Vec<u64>,
+    entries: Vec<Entry>,
+    /// When the bucket of new entries is full again.
+    new_full_at: u64,
+}
+
+impl Refused {
+    fn find(&mut self, key: u64) -> Option<&mut Entry> {
+        let place = self.keys.iter().position(|known| *known == key)?;
+        self.entries.get_mut(place)
+    }
+
+    /// Adds an entry, in the place of the one seen least recently when there are too many.
+    fn insert(&mut self, key: u64, entry: Entry) {
+        if self.keys.len() >= REFUSALS_MAX {
+            let places = self.entries.iter().enumerate();
+            let oldest = places.min_by_key(|(_, entry)| entry.latest);
+            let oldest = oldest.map_or(0, |(place, _)| place);
+            self.keys.swap_remove(oldest);
+            self.entries.swap_remove(oldest);
+        }
+        self.keys.push(key);
+        self.entries.push(entry);
+    }
+}
+
+impl Shield {
+    pub(crate) fn list_refusal(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let shield = self;
+        let (at, status) = (shield.nanos(turn.now), refusal.status());
+        let key = shield.errand(("refused", status.0), request);
+        if let Some(entry) = shield.refused.find(key) {
+            entry.latest = turn.now;
+            entry.report.count += 1;
+            entry.report.peer = request.flow.peer;
+            entry.report.reason = phrase(refusal);
+            return;
+        }
+        let pace = Pace::per_second(NEW_PER_SECOND, NEW_PER_SECOND);
+        if !pace.take(&mut shield.refused.new_full_at, at) {
+            turn.counters.refusals_unlisted += 1;
+            return;
+        }
+        let report = describe(request, refusal, turn.options.id);
+        let entry = Entry {
+            latest: turn.now,
+            report,
+        };
+        shield.refused.insert(key, entry);
+    }
+
+    /// The refusals listed.
+    pub(crate) fn refusals(&self, turn: &Turn<'_>) -> Vec<RefusalReport> {
+        let entries = self.refused.entries.iter();
+        let report = |entry: &Entry| RefusalReport {
+            age: turn.now.saturating_duration_since(entry.latest),
+            ..entry.report.clone()
+        };
+        entries.map(report).collect()
+    }
+}
+
+fn phrase(refusal: &Refusal<'_>) -> &'static str {
+    refusal
+        .reason()
+        .unwrap_or_else(|| refusal.status().reason())
+}
+
+fn describe(request: &Request<'_>, refusal: &Refusal<'_>, shard: ShardId) -> RefusalReport {
+    let message = request.message;
+    let Status(status) = refusal.status();
+    RefusalReport {
+        shard,
+        transport: request.flow.transport,
+        peer: request.flow.peer,
+        method: text(message.method().token()),
+        status,
+        reason: phrase(refusal),
+        from: text(message.from().map_or(b"", |from| from.uri)),
+        user: digest::named_user(message),
+        to: text(message.to().map_or(b"", |to| to.uri)),
+        count: 1,
+        age: Duration::ZERO,
+    }
+}
+
+/// What a peer says, cut to what is kept of it.
+pub(super) fn text(octets: &[u8]) -> String {
+    let octets = octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets);
+    String::from_utf8_lossy(octets).into_owned()
+}

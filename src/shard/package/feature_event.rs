@@ -1,0 +1,125 @@
+//! `as-feature-event` (W:C9): do-not-disturb and forwarding, switched at the phone and shown on it.
+//!
+//! The body of a SUBSCRIBE, if there is one, switches something. It is said to the presentity's
+//! owner like anything else that is said of it, without an end; the NOTIFY that answers the
+//! SUBSCRIBE tells all features as they are then. What is switched elsewhere, by another phone or
+//! by the operator, is told like any change.
+//!
+//! Only its own user and trusted peers may switch something, even where a rule lets others see it.
+
+use std::time::Duration;
+
+use crate::directory::Directory;
+use crate::presence::Aor;
+use crate::presence::document::DocumentFault;
+use crate::presence::document::feature_event;
+use crate::presence::document::feature_event::FeatureCommand;
+use crate::presence::event::Package;
+use crate::presence::source::StateUpdate;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::headers::check_encoding;
+use crate::shard::request::headers::content_type;
+use crate::shard::request::headers::is_body_optional;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watcher::Identity;
+use crate::sip::Message;
+use crate::sip::Status;
+
+/// How long a NOTIFY waits for the owner's word on what was switched. It comes within a turn; one
+/// that does not come must not keep the phone from being told anything.
+const OWNER_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// What the body of a SUBSCRIBE switches; None when there is none.
+pub(crate) fn read_switch<'d>(message: &Message<'_>) -> Result<Option<StateUpdate>, Refusal<'d>> {
+    if message.body().is_empty() {
+        return Ok(None);
+    }
+    if content_type(message) != feature_event::CONTENT_TYPE {
+        if is_body_optional(message) {
+            return Ok(None);
+        }
+        return Err(Refusal::MediaType(feature_event::CONTENT_TYPE));
+    }
+    check_encoding(message)?;
+    let command = feature_event::parse(message.body()).map_err(|fault| match fault {
+        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
+        _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
+    })?;
+    match command {
+        FeatureCommand::DoNotDisturb(is_on) => Ok(Some(StateUpdate::DoNotDisturb(is_on))),
+        FeatureCommand::Forward(forward) if forward.is_active && forward.target.is_empty() => {
+            Err(Refusal::Because(Status::BAD_REQUEST, "Forwarded To Nobody"))
+        }
+        FeatureCommand::Forward(forward) => Ok(Some(StateUpdate::Forward(forward))),
+    }
+}
+
+/// Whether that watcher may switch the features of a presentity.
+pub(crate) fn check_may_switch<'d>(
+    watcher: &Identity,
+    aor: &Aor,
+    directory: &Directory,
+) -> Result<(), Refusal<'d>> {
+    if watcher.is(aor) || watcher.is_feeder(aor.domain(), directory) {
+        Ok(())
+    } else {
+        Err(Refusal::Plain(Status::FORBIDDEN))
+    }
+}
+
+impl Table {
+    /// The same for the sender of a SUBSCRIBE in the dialog of a subscription.
+    pub(crate) fn check_switch_in_dialog<'d>(
+        &self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        turn: &Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+        let subscription = self.subscription(id).ok_or(GONE)?;
+        let entry = self.dialog(subscription.dialog).ok_or(GONE)?;
+        let aor = self.aor_of(subscription).ok_or(GONE)?;
+        let peer = request.flow.peer.ip();
+        let watcher = Identity::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
+        check_may_switch(&watcher, aor, turn.directory)
+    }
+
+    /// Does what the SUBSCRIBE of a subscription switches. Its NOTIFY waits until it is done.
+    pub(crate) fn switch(&mut self, id: SubscriptionId, said: StateUpdate, turn: &mut Turn<'_>) {
+        let subscription = self.subscription(id);
+        let aor = subscription.and_then(|subscription| self.aor_of(subscription));
+        let Some(aor) = aor.cloned() else {
+            return;
+        };
+        let said = Box::new(said);
+        let reply_to = (turn.options.id, id.0);
+        let mail = Mail::Switch {
+            aor: aor.clone(),
+            said,
+            reply_to,
+        };
+        turn.send_to_owner(&aor, mail);
+        if let Some(subscription) = self.subscription_mut(id) {
+            subscription.not_before = Some(turn.now + OWNER_DELAY_MAX);
+        }
+        self.arm_subscription(id, turn);
+    }
+
+    /// From the owner: what was switched is done, and its state has come.
+    pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId) {
+        let Some(subscription) = self.subscription(id) else {
+            return;
+        };
+        let is_it = subscription.package == Package::AsFeatureEvent
+            && self.aor_of(subscription) == Some(aor);
+        if is_it && let Some(subscription) = self.subscription_mut(id) {
+            subscription.not_before = None;
+            self.want(id, Wants::Notify);
+        }
+    }
+}

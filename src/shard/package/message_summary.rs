@@ -1,0 +1,32 @@
+//! Whose mailbox a SUBSCRIBE to `message-summary` means (W:B7.1).
+//!
+//! Some phones ask about the number they call to hear their messages, others about a mailbox that is
+//! nobody's name. Both mean their own.
+
+use crate::presence::Aor;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::principal::Identity;
+use crate::shard::request::target::sender;
+
+/// The mailbox that is meant by `named`: the one of the user who asks when that is a voice mail
+/// number of his, or when nobody of that name exists.
+pub(crate) fn mailbox(
+    named: Aor,
+    request: &Request<'_>,
+    identity: &Identity,
+    turn: &Turn<'_>,
+) -> Aor {
+    let own = match identity {
+        Identity::User(user) => Some(Aor::new(user, named.domain())),
+        Identity::Believed => {
+            sender(request, turn).filter(|sender| sender.domain() == named.domain())
+        }
+    };
+    let is_meant = |own: &Aor| {
+        turn.directory.rules_of(own).is_voicemail(named.user()) || !turn.directory.exists(&named)
+    };
+    // The mailboxes of a list are those of its members.
+    let own = own.filter(|_| !turn.directory.is_list(&named));
+    own.filter(is_meant).unwrap_or(named)
+}

@@ -1,0 +1,92 @@
+//! The watchers of a presentity, as the operator sees them.
+
+use crate::presence::Aor;
+use crate::presence::policy::Handling;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::report::WatcherReport;
+use crate::shard::contract::report::WatcherState;
+use crate::shard::contract::turn::Turn;
+use crate::shard::package::winfo::WatcherInfos;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::table::Watcher;
+
+impl WatcherInfos {
+    pub(crate) fn watchers(
+        &self,
+        aor: &Aor,
+        table: &mut Table,
+        turn: &Turn<'_>,
+    ) -> Vec<WatcherReport> {
+        let watched = table.watched_by_aor(aor);
+        let watchers = watched.map_or(&[][..], |watched| &watched.watchers);
+        let of_presentity = watchers.iter().copied();
+        let subscriptions = turn
+            .directory
+            .is_list(aor)
+            .then(|| table.subscriptions.iter());
+        let is_to = |subscription: &Subscription| matches!(&subscription.subject, Subject::List(list) if list.aor() == aor);
+        // Lists are not looked up by address anywhere else: the operator waits for a walk.
+        let of_list = subscriptions
+            .into_iter()
+            .flatten()
+            .filter(|(_, subscription)| is_to(subscription))
+            .map(|(id, _)| SubscriptionId(id as u32));
+        let whole = |subscription| Watcher {
+            subscription,
+            resource: Watcher::WHOLE,
+        };
+        of_presentity
+            .chain(of_list.chain(self.audiences(aor)).map(whole))
+            .filter_map(|watcher| table.report(watcher, turn))
+            .collect()
+    }
+}
+
+impl Table {
+    fn report(&self, watcher: Watcher, turn: &Turn<'_>) -> Option<WatcherReport> {
+        let subscription = self.subscription(watcher.subscription)?;
+        let entry = self.dialog(subscription.dialog)?;
+        let flow = self.flow_of(entry);
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let (list, decision) = match &subscription.subject {
+            Subject::List(list) if watcher.resource != Watcher::WHOLE => (
+                Some(list.aor().clone()),
+                list.resources.get(watcher.resource as usize)?.decision,
+            ),
+            _ => (None, subscription.decision),
+        };
+        Some(WatcherReport {
+            shard: turn.options.id,
+            watcher: text(entry.watcher_uri()),
+            package: subscription.package,
+            transport: flow.transport,
+            peer: flow.peer,
+            target: text(entry.dialog.remote_target()),
+            state: match (entry.is_cut, decision.handling) {
+                (true, _) => WatcherState::NoFlow,
+                (_, Handling::Confirm) => WatcherState::Pending,
+                (_, Handling::PoliteBlock) => WatcherState::PoliteBlock,
+                _ => standing(subscription),
+            },
+            list,
+            rule: turn.directory.deciding_rule(decision.rule),
+            privacy: decision.privacy,
+            profile: entry.profile.name.to_string(),
+            notifies: subscription.version,
+            remaining: subscription.expires_at.saturating_duration_since(turn.now),
+            call_id: text(entry.dialog.call_id()),
+        })
+    }
+}
+
+fn standing(subscription: &Subscription) -> WatcherState {
+    if subscription.strikes > 0 || subscription.refusals > 0 {
+        WatcherState::Probation
+    } else if subscription.in_flight.is_some() {
+        WatcherState::Waiting
+    } else {
+        WatcherState::Active
+    }
+}

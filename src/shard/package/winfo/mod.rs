@@ -1,0 +1,99 @@
+//! The rooms of a shard, and the conductor: which room an input, a mail or a timer is for.
+
+pub(crate) mod notifier;
+pub(crate) mod subscriber;
+pub(crate) mod waiting;
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::subscription::audience::Topic;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watcher::Identity;
+
+impl WatcherInfos {
+    /// What an input or a timeout left to be told to others than phones.
+    pub(crate) fn tell_others(&mut self, table: &mut Table, turn: &mut Turn<'_>) {
+        if !self.is_settled() {
+            self.report_watchers(table, turn);
+        }
+    }
+}
+
+/// Watchers in one document, and in one answer of a shard; more are counted and not told (W:B4.3).
+const WATCHERS_MAX: usize = 1_000;
+
+/// Watchers that a shard remembers as waiting; beyond it the oldest is forgotten (W:B4.3).
+const WAITING_MAX: usize = 1_000;
+
+/// For how long (W:B4.3).
+const WAITING_TIME: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// What a shard knows of watchers elsewhere, and who wants to know of its own.
+#[derive(Debug, Default)]
+pub(crate) struct WatcherInfos {
+    followed: HashMap<Topic, Followed>,
+    /// By presentity: who is told of the watchers here.
+    followers: HashMap<Aor, SmallVec<[(Package, ShardId); 2]>>,
+    /// Followed presentities whose watchers changed in this turn.
+    changed: Vec<Aor>,
+    /// Why watchers ended in this turn, by their id.
+    ended: Vec<(u64, WatcherEvent)>,
+    /// The oldest first.
+    waiting: VecDeque<Waiting>,
+}
+
+/// The watchers of one topic, as subscriptions here are told of them.
+#[derive(Debug)]
+struct Followed {
+    subscriptions: Vec<SubscriptionId>,
+    /// By shard, in the order of their ids; None while it has not answered.
+    watchers: Vec<Option<Vec<WatcherInfo>>>,
+}
+
+/// Somebody whose subscription ended before anybody decided about it.
+#[derive(Debug)]
+struct Waiting {
+    topic: Topic,
+    identity: Identity,
+    watcher: WatcherInfo,
+    until: Instant,
+}
+
+impl WatcherInfos {
+    /// The subscriptions here to the watchers of a presentity.
+    pub(crate) fn audiences(&self, aor: &Aor) -> impl Iterator<Item = SubscriptionId> {
+        let packages = [Package::PresenceWinfo, Package::DialogWinfo];
+        packages
+            .into_iter()
+            .filter_map(|package| self.followed.get(&(aor.clone(), package)))
+            .flat_map(|followed| followed.subscriptions.iter().copied())
+    }
+
+    /// Whether nothing is to be told.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.changed.is_empty()
+    }
+
+    /// Whether anybody wants to know who watches a presentity.
+    fn is_followed(&self, aor: &Aor) -> bool {
+        !self.followers.is_empty() && self.followers.contains_key(aor)
+    }
+
+    fn note(&mut self, aor: Aor) {
+        if !self.changed.contains(&aor) {
+            self.changed.push(aor);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The watchers that this shard has, told to the shards that want to know.
+
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::event::Termination;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
+use crate::presence::fixed_hash::fnv1a;
+use crate::presence::policy::Handling;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::ids::Post;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::WatchersHere;
+use crate::shard::contract::turn::Turn;
+use crate::shard::package::winfo::WATCHERS_MAX;
+use crate::shard::package::winfo::WatcherInfos;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::audience::Topic;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+
+// As a shard that has watchers.
+impl WatcherInfos {
+    /// A shard wants to know who watches a presentity.
+    pub(crate) fn handle_follow_watchers(
+        &mut self,
+        aor: Aor,
+        package: Package,
+        follower: ShardId,
+        table: &mut Table,
+        turn: &mut Turn<'_>,
+    ) {
+        let followers = self.followers.entry(aor.clone()).or_default();
+        if !followers.contains(&(package, follower)) {
+            followers.push((package, follower));
+        }
+        self.tell_watchers(follower, (aor, package), Vec::new(), table, turn);
+    }
+
+    /// A shard need not know any more.
+    pub(crate) fn handle_unfollow_watchers(
+        &mut self,
+        aor: &Aor,
+        package: Package,
+        follower: ShardId,
+    ) {
+        if let Some(followers) = self.followers.get_mut(aor) {
+            followers.retain(|it| *it != (package, follower));
+            if followers.is_empty() {
+                self.followers.remove(aor);
+            }
+        }
+    }
+
+    /// The watchers of a presentity may be others, or stand otherwise.
+    pub(crate) fn note_watchers_of(&mut self, aor: &Aor) {
+        if self.is_followed(aor) {
+            self.note(aor.clone());
+        }
+    }
+
+    /// A subscription began, or stands otherwise.
+    pub(crate) fn note_watcher(&mut self, id: SubscriptionId, table: &mut Table) {
+        self.forget_waiting(id, table);
+        for (aor, _) in self.followed_by(id, table) {
+            self.note(aor);
+        }
+    }
+
+    /// A subscription ends: it is a watcher no longer.
+    pub(crate) fn note_watcher_end(
+        &mut self,
+        id: SubscriptionId,
+        reason: Termination,
+        table: &mut Table,
+        turn: &Turn<'_>,
+    ) {
+        if reason == Termination::Timeout {
+            self.remember_waiting(id, table, turn);
+        }
+        let event = match reason {
+            Termination::Deactivated => WatcherEvent::Deactivated,
+            Termination::Timeout => WatcherEvent::Timeout,
+            Termination::Rejected => WatcherEvent::Rejected,
+            Termination::NoResource => WatcherEvent::NoResource,
+        };
+        for (aor, number) in self.followed_by(id, table) {
+            let watcher = table.watcher_id(id, number);
+            self.ended.extend(watcher.map(|id| (id, event)));
+            self.note(aor);
+        }
+    }
+
+    /// The followed presentities that a subscription watches, each with its number in its list.
+    fn followed_by(&self, id: SubscriptionId, table: &mut Table) -> Vec<(Aor, u32)> {
+        let subscription = table.subscription(id);
+        let Some(subscription) = subscription.filter(|_| !self.followers.is_empty()) else {
+            return Vec::new();
+        };
+        let followed = |post: Post, number: u32| {
+            let aor = &table.watched(post.watched)?.aor;
+            let is_followed = self.followers.contains_key(aor);
+            is_followed.then(|| (aor.clone(), number))
+        };
+        match &subscription.subject {
+            Subject::List(list) => list
+                .resources
+                .iter()
+                .filter_map(|resource| followed(resource.post?, resource.number))
+                .collect(),
+            subject => {
+                let post = subject.post();
+                post.and_then(|post| followed(post, 0))
+                    .into_iter()
+                    .collect()
+            }
+        }
+    }
+
+    /// At the end of a turn: tells who wants to know of what changed in it.
+    pub(crate) fn report_watchers(&mut self, table: &mut Table, turn: &mut Turn<'_>) {
+        let ended = std::mem::take(&mut self.ended);
+        for aor in std::mem::take(&mut self.changed) {
+            let followers = self.followers.get(&aor).cloned();
+            for (package, follower) in followers.unwrap_or_default() {
+                self.tell_watchers(follower, (aor.clone(), package), ended.clone(), table, turn);
+            }
+        }
+    }
+
+    fn tell_watchers(
+        &mut self,
+        follower: ShardId,
+        topic: Topic,
+        ended: Vec<(u64, WatcherEvent)>,
+        table: &mut Table,
+        turn: &mut Turn<'_>,
+    ) {
+        let watchers = self.watchers_here(&topic, table, turn);
+        let (aor, package) = topic;
+        let told = WatchersHere {
+            aor,
+            package,
+            shard: turn.options.id,
+            watchers,
+            ended,
+        };
+        turn.send(follower, Mail::WatchersHere(Box::new(told)));
+    }
+
+    /// The watchers of this shard, in the order of their ids.
+    fn watchers_here(
+        &mut self,
+        topic: &Topic,
+        table: &mut Table,
+        turn: &mut Turn<'_>,
+    ) -> Vec<WatcherInfo> {
+        let (aor, package) = topic;
+        let watched = table.watched_by_aor(aor);
+        let here = watched.map_or(&[][..], |watched| &watched.watchers);
+        let mut watchers: Vec<WatcherInfo> = here
+            .iter()
+            .filter_map(|watcher| {
+                table.watcher(watcher.subscription, watcher.resource, *package, turn)
+            })
+            .collect();
+        let waiting = self.waiting.iter();
+        watchers.extend(
+            waiting
+                .filter(|waiting| waiting.topic == *topic)
+                .map(|waiting| waiting.watcher.clone()),
+        );
+        watchers.sort_unstable_by_key(|watcher| watcher.id);
+        turn.counters.watchers_over_limit += watchers.len().saturating_sub(WATCHERS_MAX) as u64;
+        watchers.truncate(WATCHERS_MAX);
+        watchers
+    }
+}
+
+// As a shard that has watchers.
+impl Table {
+    /// A watcher, as the presentity may know it; None for one that is none, or of another package.
+    pub(crate) fn watcher(
+        &self,
+        id: SubscriptionId,
+        resource: u32,
+        package: Package,
+        turn: &Turn<'_>,
+    ) -> Option<WatcherInfo> {
+        let subscription = self.subscription(id)?;
+        if subscription.package != package || subscription.phase != Phase::Active {
+            return None;
+        }
+        let (number, handling) = match &subscription.subject {
+            Subject::List(list) => {
+                let resource = list.resources.get(resource as usize)?;
+                (resource.number, resource.decision.handling)
+            }
+            _ => (0, subscription.decision.handling),
+        };
+        let status = match handling {
+            Handling::Block => return None,
+            Handling::Confirm => WatcherStatus::Pending,
+            // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
+            Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
+        };
+        let entry = self.dialog(subscription.dialog)?;
+        Some(WatcherInfo {
+            id: self.watcher_id(id, number)?,
+            status,
+            event: WatcherEvent::Subscribe,
+            uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
+            display: self
+                .identity_of(id, turn)
+                .and_then(|identity| identity.display(turn.directory)),
+        })
+    }
+
+    /// Names a watcher for its life: `number` is its resource's in a list, 0 for none.
+    fn watcher_id(&self, id: SubscriptionId, number: u32) -> Option<u64> {
+        let subscription = self.subscription(id)?;
+        let dialog = &self.dialog(subscription.dialog)?.dialog;
+        let octets = [
+            dialog.call_id(),
+            b"\0",
+            dialog.remote_tag(),
+            b"\0",
+            &subscription.names.event,
+            &number.to_le_bytes(),
+        ];
+        Some(fnv1a(&octets.concat()))
+    }
+}

@@ -1,0 +1,250 @@
+//! Subscriptions here to the watchers of a presentity.
+
+use crate::presence::document::watcherinfo;
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
+use crate::presence::policy::Handling;
+use crate::shard::contract::body::Body;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::WatchersHere;
+use crate::shard::contract::turn::Turn;
+use crate::shard::package::winfo::Followed;
+use crate::shard::package::winfo::WATCHERS_MAX;
+use crate::shard::package::winfo::WatcherInfos;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::audience::Audience;
+use crate::shard::subscription::audience::Topic;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+
+/// Octets of their elements in one document: less than a datagram can hold (W:A6.4).
+const WATCHERS_OCTETS_MAX: usize = 60_000;
+
+/// Octets of one element besides its URI and name.
+const WATCHER_OCTETS: usize = 110;
+
+// As the shard that has the subscription.
+impl WatcherInfos {
+    /// Adds a subscription to the watchers of a presentity.
+    pub(crate) fn add_audience(
+        &mut self,
+        dialog: DialogId,
+        topic: Topic,
+        new: NewSubscription<'_>,
+        table: &mut Table,
+        turn: &mut Turn<'_>,
+    ) -> SubscriptionId {
+        let audience = Audience {
+            topic: topic.clone(),
+            gone: Vec::new(),
+        };
+        let subject = Subject::Watchers(Box::new(audience));
+        let id = table.insert_subscription(dialog, subject, new);
+        if let Some(followed) = self.followed.get_mut(&topic) {
+            followed.subscriptions.push(id);
+            return id;
+        }
+        let followed = Followed {
+            subscriptions: vec![id],
+            watchers: (0..turn.options.shards).map(|_| None).collect(),
+        };
+        self.followed.insert(topic.clone(), followed);
+        let (aor, package) = topic;
+        let follower = turn.options.id;
+        turn.send_to_all(|| Mail::FollowWatchers {
+            aor: aor.clone(),
+            package,
+            follower,
+        });
+        id
+    }
+
+    /// A subscription to watchers is gone; with the last one of its topic the wish to know.
+    pub(crate) fn remove_audience(
+        &mut self,
+        id: SubscriptionId,
+        audience: Audience,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(followed) = self.followed.get_mut(&audience.topic) else {
+            return;
+        };
+        followed.subscriptions.retain(|it| *it != id);
+        if !followed.subscriptions.is_empty() {
+            return;
+        }
+        self.followed.remove(&audience.topic);
+        let (aor, package) = audience.topic;
+        let follower = turn.options.id;
+        turn.send_to_all(|| Mail::UnfollowWatchers {
+            aor: aor.clone(),
+            package,
+            follower,
+        });
+    }
+
+    /// From a shard: the watchers it has.
+    pub(crate) fn handle_watchers_here(&mut self, told: WatchersHere, table: &mut Table) {
+        let WatchersHere {
+            aor,
+            package,
+            shard,
+            mut watchers,
+            ended,
+        } = told;
+        let Some(followed) = self.followed.get_mut(&(aor, package)) else {
+            return;
+        };
+        let Some(known) = followed.watchers.get_mut(usize::from(shard.0)) else {
+            return;
+        };
+        let mut gone = Vec::new();
+        if let Some(before) = known {
+            for watcher in &mut watchers {
+                if let Ok(place) = before.binary_search_by_key(&watcher.id, |it| it.id) {
+                    watcher.event = event_after(&before[place], watcher);
+                }
+            }
+            let is_here = |watcher: &WatcherInfo| {
+                watchers
+                    .binary_search_by_key(&watcher.id, |it| it.id)
+                    .is_ok()
+            };
+            for mut watcher in before.drain(..).filter(|watcher| !is_here(watcher)) {
+                let why = ended.iter().find(|(id, _)| *id == watcher.id);
+                watcher.status = WatcherStatus::Terminated;
+                watcher.event = why.map_or(WatcherEvent::Timeout, |(_, why)| *why);
+                gone.push(watcher);
+            }
+        }
+        *known = Some(watchers);
+        for id in &followed.subscriptions {
+            let Some(subscription) = table.subscriptions.get_mut(id.0 as usize) else {
+                continue;
+            };
+            if let Subject::Watchers(audience) = &mut subscription.subject {
+                let room = WATCHERS_MAX.saturating_sub(audience.gone.len());
+                audience.gone.extend(gone.iter().take(room).cloned());
+            }
+            subscription.want(Wants::Change, *id, &mut table.queue);
+        }
+    }
+
+    /// Writes the document of a subscription to watchers; None while a shard has not answered.
+    pub(crate) fn write_watchers(
+        &mut self,
+        id: SubscriptionId,
+        table: &mut Table,
+        turn: &mut Turn<'_>,
+    ) -> Option<Body> {
+        let subscription = table.subscription(id)?;
+        let Subject::Watchers(audience) = &subscription.subject else {
+            return None;
+        };
+        let (_, package) = &audience.topic;
+        let mut watchers = Vec::new();
+        // A policy may have it that nobody is shown.
+        if subscription.decision.handling == Handling::Allow {
+            let followed = self.followed.get(&audience.topic)?;
+            for known in &followed.watchers {
+                watchers.extend_from_slice(known.as_ref()?);
+            }
+            watchers.extend_from_slice(&audience.gone);
+        }
+        let fitting = fitting(&watchers);
+        turn.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
+        watchers.truncate(fitting);
+        let start = turn.out.arena.len();
+        let (version, entity) = (subscription.version, &subscription.names.entity);
+        let token = package.token();
+        watcherinfo::write(&mut turn.out.arena, version, entity, token, &watchers);
+        Some(Body {
+            call_info: 0..0,
+            octets: start..turn.out.arena.len(),
+            hash: watcherinfo::hash_of(&watchers) | 1,
+        })
+    }
+}
+
+/// What brought a watcher to where it is from where it was (RFC 3857 §4.7.1).
+fn event_after(before: &WatcherInfo, now: &WatcherInfo) -> WatcherEvent {
+    match (before.status, now.status) {
+        (was, is) if was == is => before.event,
+        (WatcherStatus::Pending, WatcherStatus::Active) => WatcherEvent::Approved,
+        _ => now.event,
+    }
+}
+
+/// How many of the watchers, from the first, go into one document.
+fn fitting(watchers: &[WatcherInfo]) -> usize {
+    let mut octets = 0;
+    watchers
+        .iter()
+        .take(WATCHERS_MAX)
+        .take_while(|watcher| {
+            let display = watcher.display.as_ref().map_or(0, |display| display.len());
+            octets += WATCHER_OCTETS + watcher.uri.len() + display;
+            octets <= WATCHERS_OCTETS_MAX
+        })
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watcher(id: u64, status: WatcherStatus, uri: &str) -> WatcherInfo {
+        WatcherInfo {
+            id,
+            status,
+            event: WatcherEvent::Subscribe,
+            uri: uri.into(),
+            display: None,
+        }
+    }
+
+    /// W:B4.3, A6.4
+    #[test]
+    fn a_document_lists_a_thousand_and_fits_a_datagram() {
+        let many = |count: u64, uri: &str| -> Vec<WatcherInfo> {
+            (0..count)
+                .map(|id| watcher(id, WatcherStatus::Active, uri))
+                .collect()
+        };
+        assert_eq!(fitting(&[]), 0);
+        assert_eq!(fitting(&many(400, "sip:bob@abc.com")), 400);
+        let table = [
+            ("sip:b", WATCHERS_OCTETS_MAX / (WATCHER_OCTETS + 5)),
+            ("", WATCHERS_OCTETS_MAX / WATCHER_OCTETS),
+        ];
+        for (uri, count) in table {
+            let watchers = many(2_000, uri);
+            assert_eq!(fitting(&watchers), count.min(WATCHERS_MAX), "{uri}");
+            let mut out = Vec::new();
+            let fitting = &watchers[..fitting(&watchers)];
+            watcherinfo::write(&mut out, u32::MAX, b"sip:ann@abc.com", "presence", fitting);
+            assert!(out.len() <= 65_000, "{}", out.len());
+        }
+    }
+
+    /// RFC 3857 §4.7.1
+    #[test]
+    fn an_event_says_what_happened_last() {
+        use WatcherStatus::Active;
+        use WatcherStatus::Pending;
+        let approved = WatcherInfo {
+            event: WatcherEvent::Approved,
+            ..watcher(1, Active, "")
+        };
+        let pending = watcher(1, Pending, "");
+        let active = watcher(1, Active, "");
+        assert_eq!(event_after(&pending, &pending), WatcherEvent::Subscribe);
+        assert_eq!(event_after(&pending, &active), WatcherEvent::Approved);
+        assert_eq!(event_after(&approved, &active), WatcherEvent::Approved);
+        assert_eq!(event_after(&approved, &pending), WatcherEvent::Subscribe);
+    }
+}

@@ -1,0 +1,109 @@
+//! Watchers whose subscription ended before it was decided (RFC 3857 §4.7.1: `waiting`).
+
+use std::collections::VecDeque;
+
+use crate::presence::event::WatcherEvent;
+use crate::presence::event::WatcherInfo;
+use crate::presence::event::WatcherStatus;
+use crate::presence::policy::Handling;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::package::winfo::WAITING_MAX;
+use crate::shard::package::winfo::WAITING_TIME;
+use crate::shard::package::winfo::Waiting;
+use crate::shard::package::winfo::WatcherInfos;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watcher::decide;
+
+// Those who wait.
+impl WatcherInfos {
+    /// A subscription that nobody decided about ended: its watcher waits from now on.
+    pub(crate) fn remember_waiting(
+        &mut self,
+        id: SubscriptionId,
+        table: &mut Table,
+        turn: &Turn<'_>,
+    ) {
+        let Some(subscription) = table.subscription(id) else {
+            return;
+        };
+        if subscription.decision.handling != Handling::Confirm {
+            return;
+        }
+        let post = subscription.subject.post();
+        let aor = post.and_then(|post| Some(table.watched(post.watched)?.aor.clone()));
+        let (Some(aor), package) = (aor, subscription.package) else {
+            return;
+        };
+        let (Some(watcher), Some(identity)) = (
+            table.watcher(id, 0, package, turn),
+            table.identity_of(id, turn),
+        ) else {
+            return;
+        };
+        let watcher = WatcherInfo {
+            status: WatcherStatus::Waiting,
+            event: WatcherEvent::Timeout,
+            ..watcher
+        };
+        self.forget_waiting(id, table);
+        let now = turn.now;
+        let is_over = |waiting: &Waiting| waiting.until <= now;
+        let is_full = |waiting: &VecDeque<Waiting>| waiting.len() >= WAITING_MAX;
+        while is_full(&self.waiting) || self.waiting.front().is_some_and(is_over) {
+            if let Some(forgotten) = self.waiting.pop_front() {
+                self.end_waiting(&forgotten, WatcherEvent::GiveUp);
+            }
+        }
+        self.waiting.push_back(Waiting {
+            topic: (aor, package),
+            identity,
+            watcher,
+            until: turn.now + WAITING_TIME,
+        });
+    }
+
+    /// Who waits came back.
+    pub(crate) fn forget_waiting(&mut self, id: SubscriptionId, table: &mut Table) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let Some(subscription) = table.subscription(id) else {
+            return;
+        };
+        let (Some(aor), Some(entry)) = (
+            table.aor_of(subscription),
+            table.dialog(subscription.dialog),
+        ) else {
+            return;
+        };
+        let uri = String::from_utf8_lossy(entry.watcher_uri());
+        let package = subscription.package;
+        self.waiting.retain(|waiting| {
+            *waiting.watcher.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
+        });
+    }
+
+    /// The rules are others: they may have decided about those who wait.
+    pub(crate) fn review_waiting(&mut self, turn: &Turn<'_>) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            let (aor, package) = &waiting.topic;
+            let decision = decide(&waiting.identity, aor, *package, turn);
+            match decision.handling {
+                Handling::Confirm => self.waiting.push_back(waiting),
+                Handling::Block => self.end_waiting(&waiting, WatcherEvent::Rejected),
+                Handling::PoliteBlock | Handling::Allow => {
+                    self.end_waiting(&waiting, WatcherEvent::Approved);
+                }
+            }
+        }
+    }
+
+    fn end_waiting(&mut self, waiting: &Waiting, event: WatcherEvent) {
+        let (aor, _) = &waiting.topic;
+        if self.is_followed(aor) {
+            self.ended.push((waiting.watcher.id, event));
+            self.note(aor.clone());
+        }
+    }
+}

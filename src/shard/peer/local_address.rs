@@ -1,0 +1,150 @@
+//! Who we say we are: Via sent-by and Contact for each local address a peer speaks to, written once
+//! and kept.
+
+use std::net::SocketAddr;
+
+use crate::shard::contract::flow::Flow;
+use crate::shard::peer::routing_token::BRANCH_COOKIE;
+use crate::sip::Transport;
+
+/// Local addresses remembered; a host with more starts over.
+const ORIGINS_MAX: usize = 64;
+
+/// Our name on one local address.
+#[derive(Debug)]
+pub(crate) struct LocalOrigin {
+    transport: Transport,
+    listener: u16,
+    local: SocketAddr,
+    /// `host:port`
+    sent_by: String,
+    /// Octets of its host.
+    name_octets: usize,
+    port: u16,
+    /// Our Via, up to and with its branch's magic cookie.
+    pub(crate) via: Vec<u8>,
+    /// Our Contact, with angle brackets: the same for the life of every subscription (W:A2.11).
+    pub(crate) contact: Vec<u8>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    /// By listener: the `host[:port]` to use instead of the local address.
+    advertise: Vec<Option<String>>,
+    known: Vec<LocalOrigin>,
+}
+
+impl Origins {
+    pub(crate) fn new(advertise: Vec<Option<String>>) -> Self {
+        Self {
+            advertise,
+            known: Vec::new(),
+        }
+    }
+
+    /// Our name towards the peer of that flow.
+    pub(crate) fn of(&mut self, flow: &Flow) -> &LocalOrigin {
+        let index = self.place_of(flow).unwrap_or_else(|| {
+            if self.known.len() >= ORIGINS_MAX {
+                self.known.clear();
+            }
+            let advertised = self
+                .advertise
+                .get(usize::from(flow.listener))
+                .cloned()
+                .flatten();
+            self.known.push(LocalOrigin::new(flow, advertised));
+            self.known.len() - 1
+        });
+        &self.known[index]
+    }
+
+    /// The same, if it was ever told.
+    pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalOrigin> {
+        self.known.get(self.place_of(flow)?)
+    }
+
+    fn place_of(&self, flow: &Flow) -> Option<usize> {
+        self.known.iter().position(|known| {
+            known.local == flow.local
+                && known.listener == flow.listener
+                && known.transport == flow.transport
+        })
+    }
+}
+
+impl LocalOrigin {
+    /// What we write as sent-by.
+    #[inline]
+    pub(crate) fn sent_by(&self) -> &[u8] {
+        self.sent_by.as_bytes()
+    }
+
+    /// Whether a Via's sent-by is ours: a response with another is to none of our requests
+    /// (W:A4.7).
+    pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
+        let name = self.sent_by.as_bytes().get(..self.name_octets);
+        port.unwrap_or_else(|| self.transport.default_port()) == self.port
+            && name.is_some_and(|name| host.eq_ignore_ascii_case(name))
+    }
+
+    fn new(flow: &Flow, advertised: Option<String>) -> Self {
+        // A zone is the host's own business: no URI and no Via has one (RFC 4007 §11.2).
+        let address = SocketAddr::new(flow.local.ip(), flow.local.port());
+        let sent_by = advertised.unwrap_or_else(|| address.to_string());
+        // A URI without this parameter means UDP (RFC 3261 §19.1.1).
+        let parameter = match flow.transport {
+            Transport::Udp => String::new(),
+            other => format!(";transport={}", other.uri_parameter()),
+        };
+        let (name, port) = match sent_by.rsplit_once(':') {
+            Some((name, digits)) if !digits.contains(']') => (name, digits.parse().unwrap_or(0)),
+            _ => (sent_by.as_str(), flow.transport.default_port()),
+        };
+        let name_octets = name.len();
+        let contact = format!("<sip:{sent_by}{parameter}>").into_bytes();
+        let transport = flow.transport.via_token();
+        let via = format!("SIP/2.0/{transport} {sent_by};branch={BRANCH_COOKIE}").into_bytes();
+        Self {
+            transport: flow.transport,
+            listener: flow.listener,
+            local: flow.local,
+            sent_by,
+            name_octets,
+            port,
+            via,
+            contact,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+    use std::net::SocketAddrV6;
+
+    use super::*;
+    use crate::shard::contract::flow::ConnectionId;
+
+    #[test]
+    fn a_zone_is_told_to_nobody() {
+        let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        let address = |port| SocketAddr::V6(SocketAddrV6::new(link_local, port, 0, 4));
+        let flow = Flow {
+            transport: Transport::Tcp,
+            listener: 0,
+            connection: ConnectionId::default(),
+            local: address(5060),
+            peer: address(40_000),
+        };
+        let origin = LocalOrigin::new(&flow, None);
+        assert_eq!(origin.sent_by(), b"[fe80::1]:5060");
+        assert!(origin.is_sent_by(b"[fe80::1]", Some(5060)));
+        assert_eq!(origin.contact, b"<sip:[fe80::1]:5060;transport=tcp>");
+        assert_eq!(
+            origin.via,
+            b"SIP/2.0/TCP [fe80::1]:5060;branch=z9hG4bK".as_slice()
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! The contacts that a presentity registered.
+
+use crate::presence::Aor;
+use crate::presence::registration::BindingChange;
+use crate::presence::registration::BindingRefused;
+use crate::presence::registration::Sequence;
+use crate::shard::contract::mail::Bound;
+use crate::shard::contract::mail::ForwardedRegister;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::Compositor;
+
+impl Compositor {
+    /// As owner: a REGISTER that arrived at another shard.
+    pub(crate) fn handle_register_mail(
+        &mut self,
+        register: ForwardedRegister,
+        turn: &mut Turn<'_>,
+    ) {
+        let ForwardedRegister {
+            aor,
+            change,
+            sequence,
+            reply_to: (shard, request),
+        } = register;
+        let outcome = self.apply_registration(&aor, change, sequence, turn);
+        turn.send(shard, Mail::RegisterOutcome { request, outcome });
+    }
+
+    pub(crate) fn apply_registration(
+        &mut self,
+        aor: &Aor,
+        change: BindingChange,
+        sequence: Sequence,
+        turn: &mut Turn<'_>,
+    ) -> Result<Bound, BindingRefused> {
+        let id = self.own(aor, turn).ok_or(BindingRefused::OverLimit)?;
+        let contacts = self.presentities.contacts();
+        let room = turn.options.contacts_max.saturating_sub(contacts);
+        let owned = self.presentities.get_mut(id);
+        let owned = owned.ok_or(BindingRefused::OverLimit)?;
+        let expires = match &change {
+            BindingChange::Bind(bindings) => bindings.iter().map(|binding| binding.expires).max(),
+            BindingChange::Query | BindingChange::Clear => None,
+        };
+        let has_expired = owned.presentity.expire(turn.now);
+        let is_changed = owned.presentity.bind(change, sequence, room, turn.now);
+        let bindings = owned.presentity.bindings(turn.now);
+        self.after_contribution(id, has_expired || is_changed == Ok(true), turn);
+        is_changed?;
+        Ok(Bound {
+            bindings,
+            expires: expires.unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! Claims to the appearances of shared lines that are owned here.
+
+use std::collections::HashMap;
+
+use crate::presence::Aor;
+use crate::presence::call::Appearance;
+use crate::presence::call::AppearanceState;
+use crate::presence::source::StateUpdate;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::mail::Claim;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::SeizeRefused;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::Compositor;
+
+/// The claims to appearances of lines that are owned here.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    /// The number of the claim, by line and appearance. An entry goes with its subscription.
+    held: HashMap<(Aor, u8), u64>,
+    /// Claims made so far.
+    made: u64,
+}
+
+// As the line's owner.
+impl Compositor {
+    /// A phone of another shard wants an appearance.
+    pub(crate) fn handle_seize(
+        &mut self,
+        aor: Aor,
+        index: u8,
+        reply_to: (ShardId, u32),
+        turn: &mut Turn<'_>,
+    ) {
+        let outcome = self.claim(&aor, index, turn);
+        let (shard, request) = reply_to;
+        turn.send(shard, Mail::SeizeOutcome { request, outcome });
+    }
+
+    /// The first one who wants an idle appearance has it.
+    fn claim(&mut self, aor: &Aor, index: u8, turn: &mut Turn<'_>) -> Result<Claim, SeizeRefused> {
+        if self.appearance(aor, index) != AppearanceState::Idle {
+            turn.counters.appearances_refused += 1;
+            return Err(SeizeRefused::Taken);
+        }
+        if !self.say_appearance(aor, index, AppearanceState::Seized, turn) {
+            return Err(SeizeRefused::TooMany);
+        }
+        turn.counters.appearances_seized += 1;
+        self.claims.made += 1;
+        let number = self.claims.made;
+        self.claims.held.insert((aor.clone(), index), number);
+        let aor = aor.clone();
+        Ok(Claim { aor, index, number })
+    }
+
+    /// A phone holds an appearance no longer: it is idle, unless it does something by now.
+    pub(crate) fn handle_release(&mut self, claim: &Claim, turn: &mut Turn<'_>) {
+        let key = (claim.aor.clone(), claim.index);
+        if self.claims.held.get(&key) != Some(&claim.number) {
+            return;
+        }
+        self.claims.held.remove(&key);
+        if self.appearance(&claim.aor, claim.index) == AppearanceState::Seized {
+            self.say_appearance(&claim.aor, claim.index, AppearanceState::Idle, turn);
+        }
+    }
+
+    fn appearance(&mut self, aor: &Aor, index: u8) -> AppearanceState {
+        let id = self.presentities.find(aor);
+        let owned = id.and_then(|id| self.presentities.get_mut(id));
+        owned.map_or(AppearanceState::Idle, |owned| {
+            AppearanceState::of(&owned.presentity.composed().extras.appearances, index)
+        })
+    }
+
+    fn say_appearance(
+        &mut self,
+        aor: &Aor,
+        index: u8,
+        state: AppearanceState,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let said = StateUpdate::Appearance(Appearance {
+            index,
+            state,
+            party: None,
+        });
+        self.take_statement(aor, said, turn)
+    }
+}

@@ -1,0 +1,103 @@
+//! Shards that want to know who is present in a whole domain.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use crate::presence::Aor;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::mail::Announcement;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::WatchNumber;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::Compositor;
+
+/// As owner: the shards that want to know who is present in a domain.
+#[derive(Debug, Default)]
+pub(crate) struct DomainWatchers {
+    watching: HashMap<Box<str>, SmallVec<[Watching; 2]>>,
+}
+
+impl DomainWatchers {
+    /// Whether no shard watches a whole domain: then nothing needs to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.watching.is_empty()
+    }
+}
+
+/// A shard that is told who is there.
+#[derive(Clone, Copy, Debug)]
+struct Watching {
+    shard: ShardId,
+    watch: WatchNumber,
+}
+
+fn tell_roster(
+    watcher: ShardId,
+    domain: Box<str>,
+    aors: Vec<Aor>,
+    announcement: Announcement,
+    turn: &mut Turn<'_>,
+) {
+    let mail = Mail::Roster {
+        domain,
+        aors,
+        announcement,
+    };
+    turn.send(watcher, mail);
+}
+
+impl Compositor {
+    /// As owner: a shard wants to know who is there in a domain.
+    pub(crate) fn handle_watch_domain(
+        &mut self,
+        domain: Box<str>,
+        watcher: ShardId,
+        watch: WatchNumber,
+        turn: &mut Turn<'_>,
+    ) {
+        let watching = self
+            .domain_watchers
+            .watching
+            .entry(domain.clone())
+            .or_default();
+        watching.retain(|watching| watching.shard != watcher);
+        watching.push(Watching {
+            shard: watcher,
+            watch,
+        });
+        let present = self.presentities.present_in(&domain);
+        let announcement = Announcement {
+            watch,
+            is_present: true,
+            is_first: true,
+        };
+        tell_roster(watcher, domain, present, announcement, turn);
+    }
+
+    /// As owner: a shard need not know any more.
+    pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: ShardId) {
+        if let Some(watching) = self.domain_watchers.watching.get_mut(domain) {
+            watching.retain(|watching| watching.shard != watcher);
+            if watching.is_empty() {
+                self.domain_watchers.watching.remove(domain);
+            }
+        }
+    }
+
+    /// As owner: somebody came or went.
+    pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
+        let Some(watching) = self.domain_watchers.watching.get(aor.domain()).cloned() else {
+            return;
+        };
+        for Watching { shard, watch } in watching {
+            let announcement = Announcement {
+                watch,
+                is_present,
+                is_first: false,
+            };
+            let domain = aor.domain().into();
+            tell_roster(shard, domain, vec![aor.clone()], announcement, turn);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The event state compositor (RFC 3903 §2): the presentities that this shard owns, what all
+//! sources say of them, and which shards are told.
+
+pub(crate) mod bindings;
+pub(crate) mod claims;
+pub(crate) mod domain_watchers;
+pub(crate) mod features;
+pub(crate) mod presentities;
+pub(crate) mod publications;
+pub(crate) mod statements;
+pub(crate) mod why;
+
+use crate::shard::presentity::claims::Claims;
+use crate::shard::presentity::domain_watchers::DomainWatchers;
+use crate::shard::presentity::presentities::Presentities;
+
+/// Presentities owned here, and who is told of them.
+#[derive(Debug, Default)]
+pub(crate) struct Compositor {
+    pub(super) presentities: Presentities,
+    pub(super) domain_watchers: DomainWatchers,
+    pub(super) claims: Claims,
+}

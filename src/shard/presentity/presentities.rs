@@ -1,0 +1,145 @@
+//! The table of presentities that this shard owns.
+
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use crate::directory::Directory;
+use crate::presence::Aor;
+use crate::presence::Presentity;
+use crate::shard::container::incremental_map::GrowingMap;
+use crate::shard::container::slab::Places;
+use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::ids::PresentityId;
+
+/// One owned presentity.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    pub(crate) aor: Aor,
+    pub(crate) presentity: Presentity,
+    /// Those who watch the whole domain know that it is there.
+    pub(crate) is_present: bool,
+    pub(crate) watching: SmallVec<[ShardId; 2]>,
+    /// Its contacts, as counted in [`Presentities::contacts`].
+    contacts: usize,
+    /// The timer and when it fires.
+    pub(crate) timer: Option<(TimerHandle, Instant)>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Presentities {
+    pub(crate) owned: Places<Owned>,
+    owned_by_aor: GrowingMap<Aor, PresentityId>,
+    /// The contacts of all.
+    contacts: usize,
+    /// Where the search for one to be forgotten goes on.
+    forget_next: usize,
+}
+
+/// Places that one search looks at, so that a full server stays quick.
+const FORGET_STEPS: usize = 64;
+
+impl Presentities {
+    pub(crate) fn len(&self) -> usize {
+        self.owned.len()
+    }
+
+    pub(crate) fn find(&self, aor: &Aor) -> Option<PresentityId> {
+        self.owned_by_aor.get(aor).copied()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: PresentityId) -> Option<&mut Owned> {
+        self.owned.get_mut(id.0 as usize)
+    }
+
+    /// How many contacts are registered, of all of them.
+    pub(crate) fn contacts(&self) -> usize {
+        self.contacts
+    }
+
+    pub(crate) fn count_contacts(&mut self, id: PresentityId) {
+        if let Some(owned) = self.owned.get_mut(id.0 as usize) {
+            let contacts = owned.presentity.contacts();
+            self.contacts = self.contacts - owned.contacts + contacts;
+            owned.contacts = contacts;
+        }
+    }
+
+    /// How many places there are, taken or not.
+    pub(crate) fn places(&self) -> u32 {
+        self.owned.end() as u32
+    }
+
+    /// Makes room by forgetting one of whom is only known that its calls were reported once. False
+    /// when none was found in some steps; the next search goes on behind them.
+    pub(crate) fn forget_idle(&mut self) -> bool {
+        for _ in 0..FORGET_STEPS.min(self.owned.end()) {
+            let place = self.forget_next % self.owned.end();
+            self.forget_next = place + 1;
+            if self.owned.get(place).is_some_and(Owned::is_idle) {
+                self.forget(place);
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(crate) fn forget(&mut self, place: usize) {
+        if let Some(owned) = self.owned.get(place) {
+            debug_assert_eq!(owned.contacts, 0, "a contact is a reason to be kept");
+            self.owned_by_aor.remove(&owned.aor);
+            self.owned.remove(place);
+        }
+    }
+
+    /// Who is there in a domain, in order. From now on it is known that they are.
+    pub(crate) fn present_in(&mut self, domain: &str) -> Vec<Aor> {
+        let mut present = Vec::new();
+        for (_, owned) in self.owned.iter_mut() {
+            if owned.aor.domain() == domain {
+                owned.is_present = owned.presentity.is_present();
+                present.extend(owned.is_present.then(|| owned.aor.clone()));
+            }
+        }
+        present.sort_unstable();
+        present
+    }
+
+    /// The presentity; a blank one when nothing is known of it yet.
+    pub(crate) fn find_or_add(
+        &mut self,
+        aor: &Aor,
+        directory: &Directory,
+        now: Instant,
+    ) -> PresentityId {
+        self.find(aor).unwrap_or_else(|| {
+            let mut presentity = Presentity::default();
+            presentity.set_rules(directory.rules_of(aor), now);
+            let owned = Owned {
+                aor: aor.clone(),
+                presentity,
+                is_present: false,
+                watching: SmallVec::new(),
+                contacts: 0,
+                timer: None,
+            };
+            let id = PresentityId(self.owned.insert(owned) as u32);
+            self.owned_by_aor.insert(aor.clone(), id);
+            id
+        })
+    }
+}
+
+impl Owned {
+    /// Whether nothing is known that matters to anybody now.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.watching.is_empty() && self.timer.is_none() && self.presentity.is_blank()
+    }
+
+    /// Whose it is.
+    pub(crate) fn aor(&self) -> &Aor {
+        &self.aor
+    }
+}

@@ -1,0 +1,50 @@
+//! Publications of a presentity that is owned here (RFC 3903 §6).
+
+use crate::presence::Aor;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
+use crate::presence::source::EntityTag;
+use crate::shard::contract::mail::ForwardedPublish;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::Compositor;
+
+impl Compositor {
+    /// As owner: a PUBLISH that arrived at another shard.
+    pub(crate) fn handle_publish_mail(&mut self, publish: ForwardedPublish, turn: &mut Turn<'_>) {
+        let ForwardedPublish {
+            aor,
+            publication,
+            fresh,
+            limits,
+            reply_to,
+        } = publish;
+        let outcome = self.apply_publication(&aor, publication, fresh, &limits, turn);
+        let (shard, request) = reply_to;
+        turn.send(shard, Mail::PublishOutcome { request, outcome });
+    }
+
+    pub(crate) fn apply_publication(
+        &mut self,
+        aor: &Aor,
+        publication: Publication,
+        fresh: EntityTag,
+        limits: &PublicationLimits,
+        turn: &mut Turn<'_>,
+    ) -> Result<Published, PublishRefused> {
+        let id = self.own(aor, turn).ok_or(PublishRefused::TooMany)?;
+        let owned = self
+            .presentities
+            .get_mut(id)
+            .ok_or(PublishRefused::TooMany)?;
+        let has_expired = owned.presentity.expire(turn.now);
+        let applied = owned
+            .presentity
+            .apply_publication(publication, fresh, limits, turn.now);
+        let is_changed = has_expired || applied.as_ref().is_ok_and(|(_, is_changed)| *is_changed);
+        self.after_contribution(id, is_changed, turn);
+        applied.map(|(published, _)| published)
+    }
+}

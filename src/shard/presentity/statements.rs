@@ -1,0 +1,165 @@
+//! What sources say about a presentity, and who is told when it changes.
+
+use std::sync::Arc;
+
+use crate::presence::Aor;
+use crate::presence::source::StateUpdate;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::Compositor;
+
+impl Compositor {
+    /// The presentity, which is made when there is room for it.
+    pub(crate) fn own(&mut self, aor: &Aor, turn: &Turn<'_>) -> Option<PresentityId> {
+        let is_full = self.presentities.len() >= turn.options.presentities_max;
+        if is_full && self.presentities.find(aor).is_none() && !self.presentities.forget_idle() {
+            return None;
+        }
+        Some(self.presentities.find_or_add(aor, turn.directory, turn.now))
+    }
+
+    /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
+    /// is no room for it; another owner is not waited for.
+    pub(crate) fn say(&mut self, aor: Aor, said: StateUpdate, turn: &mut Turn<'_>) -> bool {
+        let owner = turn.owner_of(&aor);
+        if owner == turn.options.id {
+            return self.take_statement(&aor, said, turn);
+        }
+        let said = Box::new(said);
+        turn.send(owner, Mail::Say { aor, said });
+        true
+    }
+
+    /// What somebody says about a presentity that is owned here. False when there is no room for it.
+    pub(crate) fn take_statement(
+        &mut self,
+        aor: &Aor,
+        said: StateUpdate,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Some(id) = self.own(aor, turn) else {
+            turn.counters.requests_over_limit += 1;
+            return false;
+        };
+        turn.counters.statements_accepted += 1;
+        if let Some(owned) = self.presentities.get_mut(id) {
+            let has_expired = owned.presentity.expire(turn.now);
+            let is_changed = owned.presentity.apply(said, turn.now) || has_expired;
+            self.after_contribution(id, is_changed, turn);
+        }
+        true
+    }
+
+    /// As owner: a shard wants to know.
+    pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
+        let (directory, now) = (turn.directory, turn.now);
+        let id = self.presentities.find_or_add(aor, directory, now);
+        let Some(owned) = self.presentities.get_mut(id) else {
+            return;
+        };
+        if !owned.watching.contains(&watcher) {
+            owned.watching.push(watcher);
+        }
+        let composed = Arc::clone(owned.presentity.composed());
+        let aor = aor.clone();
+        turn.send(watcher, Mail::State { aor, composed });
+    }
+
+    /// As owner: a shard need not know any more.
+    pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
+        let Some(id) = self.presentities.find(aor) else {
+            return;
+        };
+        if let Some(owned) = self.presentities.get_mut(id) {
+            owned.watching.retain(|watching| *watching != watcher);
+        }
+        self.tend(id, turn);
+    }
+
+    /// After a contribution to a presentity: tells the watching shards when the composed state
+    /// changed, and sets its timer.
+    pub(crate) fn after_contribution(
+        &mut self,
+        id: PresentityId,
+        is_changed: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if is_changed {
+            turn.counters.state_changes += 1;
+            self.tell_all(id, turn);
+        }
+        self.presentities.count_contacts(id);
+        if !self.domain_watchers.is_empty() {
+            self.follow_presence(id, turn);
+        }
+        self.tend(id, turn);
+    }
+
+    /// Tells those who watch a whole domain who comes and goes.
+    fn follow_presence(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        let Some(owned) = self.presentities.get_mut(id) else {
+            return;
+        };
+        let is_present = owned.presentity.is_present();
+        if std::mem::replace(&mut owned.is_present, is_present) != is_present {
+            let aor = owned.aor.clone();
+            self.tell_presence(&aor, is_present, turn);
+        }
+    }
+
+    /// A contribution of a presentity is past its time.
+    pub(crate) fn handle_presentity_timer(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        let Some(owned) = self.presentities.get_mut(id) else {
+            return;
+        };
+        owned.timer = None;
+        let is_changed = owned.presentity.expire(turn.now);
+        self.after_contribution(id, is_changed, turn);
+    }
+
+    fn tell_all(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        let Some(owned) = self.presentities.owned.get(id.0 as usize) else {
+            return;
+        };
+        if owned.watching.is_empty() {
+            turn.counters.publications_without_watchers += 1;
+        }
+        for watcher in &owned.watching {
+            let (aor, composed) = (owned.aor.clone(), Arc::clone(owned.presentity.composed()));
+            turn.send(*watcher, Mail::State { aor, composed });
+        }
+    }
+
+    /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that
+    /// nobody watches. That a user is known by its calls is remembered until the room is needed.
+    fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        let Some(owned) = self.presentities.owned.get_mut(id.0 as usize) else {
+            return;
+        };
+        let next = owned.presentity.next_expiry().map(|at| at.max(turn.now));
+        if owned.timer.map(|(_, at)| at) != next {
+            if let Some((timer, _)) = owned.timer.take() {
+                turn.wheel.cancel(timer);
+            }
+            owned.timer = next.map(|at| (turn.wheel.arm(at, Timer::Presentity(id)), at));
+        }
+        if owned.is_idle() && !owned.presentity.is_known_by_calls() {
+            self.presentities.forget(id.0 as usize);
+        }
+    }
+}
+
+impl Compositor {
+    pub(crate) fn review_presentity(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        let Some(owned) = self.presentities.get_mut(id) else {
+            return;
+        };
+        let rules = turn.directory.rules_of(owned.aor());
+        if owned.presentity.set_rules(rules, turn.now) {
+            self.after_contribution(id, true, turn);
+        }
+    }
+}

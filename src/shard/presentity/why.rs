@@ -1,0 +1,48 @@
+//! Why a presentity's state is as it is, for the operator.
+
+use std::time::Instant;
+
+use crate::presence::Aor;
+use crate::presence::Presentity;
+use crate::presence::composition::lamp;
+use crate::presence::presentity::Explained;
+use crate::shard::contract::report::Contribution;
+use crate::shard::contract::report::Why;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::Compositor;
+
+impl Compositor {
+    pub(crate) fn why(&mut self, aor: &Aor, turn: &Turn<'_>) -> Why {
+        let id = self.presentities.find(aor);
+        match id.and_then(|id| self.presentities.get_mut(id)) {
+            Some(owned) => explain(&owned.presentity, turn.now),
+            // Nobody has said anything, but the configuration may.
+            None => {
+                let mut presentity = Presentity::default();
+                presentity.set_rules(turn.directory.rules_of(aor), turn.now);
+                explain(&presentity, turn.now)
+            }
+        }
+    }
+}
+
+fn explain(presentity: &Presentity, now: Instant) -> Why {
+    let composed = presentity.composed();
+    let age = |contribution: Explained| Contribution {
+        source: contribution.source,
+        asserts: contribution.asserts,
+        age: now.saturating_duration_since(contribution.since),
+        remaining: contribution
+            .until
+            .map(|until| until.saturating_duration_since(now)),
+        decides: contribution.decides,
+    };
+    Why {
+        availability: composed.availability,
+        is_open: composed.open,
+        lamp: lamp(composed),
+        extended: composed.extended,
+        rule: presentity.rule(),
+        contributions: presentity.explain(now).into_iter().map(age).collect(),
+    }
+}

@@ -1,0 +1,263 @@
+//! The checks admission is made of: each reads one header and says whether the request may go on
+//! (W:A1).
+
+use std::borrow::Cow;
+
+use crate::directory::Directory;
+use crate::presence::Aor;
+use crate::presence::document::DocumentFault;
+use crate::presence::document::Format;
+use crate::presence::document::deflate;
+use crate::presence::event::Package;
+use crate::presence::profile::Profile;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::Uri;
+use crate::sip::header::Event;
+use crate::sip::header::MediaRange;
+use crate::sip::header::NameAddr;
+use crate::sip::header::Parameters;
+use crate::sip::header::accepts;
+use crate::sip::header::delta_seconds;
+use crate::sip::header::list_items;
+use crate::sip::uri::Scheme;
+
+/// The address of record a URI means, when it is of a domain we serve.
+pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
+    let uri = Uri::parse(uri).ok()?;
+    let mut host = String::with_capacity(uri.host.len());
+    uri.write_host(&mut host);
+    let domain = directory.domain(&host)?;
+    let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
+    uri.write_user(&mut user)
+        .then(|| Aor::new(&user, &domain.name))
+}
+
+/// The address of record a URI means, of whatever domain; of ours by its own name.
+pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
+    if let Some(aor) = address_of_record(uri, directory) {
+        return Some(aor);
+    }
+    let uri = Uri::parse(uri).ok()?;
+    let mut host = String::with_capacity(uri.host.len());
+    uri.write_host(&mut host);
+    let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
+    uri.write_user(&mut user).then(|| Aor::new(&user, &host))
+}
+
+/// Who sends a request by the word of the peer it comes from: good only when that peer is trusted
+/// (RFC 3325 §9.1; W:B9.1).
+pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
+    message
+        .headers(HeaderName::PAssertedIdentity)
+        .flat_map(list_items)
+        .filter_map(NameAddr::parse)
+        .map(|asserted| asserted.uri)
+        .find(|uri| Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sip))
+}
+
+/// Whether somebody of that name exists (W:A1.18).
+pub(crate) fn check_exists<'d>(aor: &Aor, directory: &Directory) -> Result<(), Refusal<'d>> {
+    if directory.exists(aor) {
+        Ok(())
+    } else {
+        Err(Refusal::Plain(Status::NOT_FOUND))
+    }
+}
+
+/// Whether a header that lists tokens names one, without case.
+pub(crate) fn has_token(message: &Message<'_>, name: HeaderName, token: &[u8]) -> bool {
+    message
+        .headers(name)
+        .flat_map(list_items)
+        .any(|item| item.eq_ignore_ascii_case(token))
+}
+
+/// The media type of the body, `kind/subtype` in lower case; empty when there is none.
+pub(crate) fn content_type(message: &Message<'_>) -> String {
+    let range = message
+        .header(HeaderName::ContentType)
+        .and_then(MediaRange::parse);
+    range.map_or_else(String::new, |range| {
+        let octets = [range.kind, b"/", range.subtype].concat();
+        String::from_utf8_lossy(&octets.to_ascii_lowercase()).into_owned()
+    })
+}
+
+/// Require names nothing we do not know (W:A1.5).
+pub(crate) fn check_extensions<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
+    if unsupported_option_tags(message).next().is_some() {
+        Err(Refusal::Extension)
+    } else {
+        Ok(())
+    }
+}
+
+/// The event package of a request (W:A1.7).
+pub(crate) fn event_of<'m, 'd>(
+    message: &Message<'m>,
+) -> Result<(Package, Event<'m>, &'m [u8]), Refusal<'d>> {
+    let value = message.header(HeaderName::Event).ok_or(Refusal::BadEvent)?;
+    let event = Event::parse(value).ok_or(Fault::Invalid(HeaderName::Event))?;
+    if value.len() > EVENT_OCTETS_MAX {
+        return Err(Fault::Invalid(HeaderName::Event).into());
+    }
+    let package = Package::from_token(event.package).ok_or(Refusal::BadEvent)?;
+    Ok((package, event, value))
+}
+
+/// Octets of an Event header, which is stored and echoed.
+const EVENT_OCTETS_MAX: usize = 255;
+
+/// Expires in seconds; None when absent (W:A1.12).
+pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refusal<'d>> {
+    let Some(value) = message.header(HeaderName::Expires) else {
+        return Ok(None);
+    };
+    delta_seconds(value)
+        .map(Some)
+        .ok_or(Refusal::Fault(Fault::Invalid(HeaderName::Expires)))
+}
+
+/// The document of the package that the peer is told in (W:A1.10): the one it asks for by name
+/// where that is a saving or its family needs it, else the first it can read.
+pub(crate) fn accepted_format<'d>(
+    message: &Message<'_>,
+    package: Package,
+    profile: &Profile,
+) -> Result<Format, Refusal<'d>> {
+    let offered = Format::of(package);
+    let mut values = message.headers(HeaderName::Accept).peekable();
+    let is_absent = values.peek().is_none()
+        || profile.empty_accept_is_absent && values.all(|value| value.trim_ascii().is_empty());
+    if is_absent {
+        return offered.first().copied().ok_or(Refusal::BadEvent);
+    }
+    let is_named = |format: &&Format| {
+        let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
+        accept_ranges(message)
+            .any(|range| range.precision(kind, subtype) == Some(3) && !range.is_refusal())
+    };
+    let is_meant = |format: &&Format| match format {
+        // RFC 5263 §4.2: whoever names it wants it.
+        Format::PidfDiff | Format::CallPark => true,
+        Format::Xpidf => profile.prefers_xpidf,
+        _ => false,
+    };
+    let is_readable = |format: &&Format| {
+        let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
+        **format == Format::Nothing || accepts(accept_ranges(message), kind, subtype)
+    };
+    // Phones that ask for a list name its types, and not always those of its parts (W:B5.1).
+    let reads_lists = accept_ranges(message)
+        .any(|range| range.precision("multipart", "related") == Some(3) && !range.is_refusal());
+    let mut meant = offered.iter().filter(is_meant);
+    let mut plain = offered.iter().filter(|format| **format != Format::PidfDiff);
+    meant
+        .find(is_named)
+        .or_else(|| plain.find(is_readable))
+        .or_else(|| offered.first().filter(|_| reads_lists))
+        .copied()
+        .ok_or(Refusal::NotAcceptable(package))
+}
+
+fn accept_ranges<'a>(message: &'a Message<'_>) -> impl Iterator<Item = MediaRange<'a>> {
+    message
+        .headers(HeaderName::Accept)
+        .flat_map(list_items)
+        .filter_map(MediaRange::parse)
+}
+
+/// Whether the peer can read deflated bodies.
+pub(crate) fn inflates(message: &Message<'_>) -> bool {
+    message
+        .headers(HeaderName::AcceptEncoding)
+        .flat_map(list_items)
+        .any(|item| {
+            let (coding, parameters) = match item.iter().position(|octet| *octet == b';') {
+                Some(at) => item.split_at(at),
+                None => (item, &b""[..]),
+            };
+            let q = Parameters(parameters).get("q").unwrap_or(b"1");
+            let is_zero = q.iter().all(|octet| matches!(octet, b'0' | b'.'));
+            coding.trim_ascii().eq_ignore_ascii_case(b"deflate") && !is_zero
+        })
+}
+
+/// No encoding of the body but identity (W:A1.9).
+pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
+    let mut codings = message
+        .headers(HeaderName::ContentEncoding)
+        .flat_map(list_items);
+    if codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        Err(Refusal::Encoding)
+    } else {
+        Ok(())
+    }
+}
+
+/// The body as it was before it was encoded: `deflate` within limits, anything else is 415 (W:B5.17,
+/// E2.16).
+pub(crate) fn decoded_body<'m, 'd>(message: &Message<'m>) -> Result<Cow<'m, [u8]>, Refusal<'d>> {
+    if !has_token(message, HeaderName::ContentEncoding, b"deflate") {
+        check_encoding(message)?;
+        return Ok(message.body().into());
+    }
+    let is_single = message.headers(HeaderName::ContentEncoding).count() == 1
+        && message
+            .header(HeaderName::ContentEncoding)
+            .is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"deflate"));
+    if !is_single {
+        return Err(Refusal::Encoding);
+    }
+    let inflated = deflate::inflate(message.body(), deflate::InflateLimits::default());
+    inflated.map(Cow::Owned).map_err(|fault| match fault {
+        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
+        _ => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
+    })
+}
+
+/// Whether a body that we do not understand may be ignored: `Content-Disposition:
+/// ...;handling=optional` (W:A1.9).
+pub(crate) fn is_body_optional(message: &Message<'_>) -> bool {
+    message
+        .header(HeaderName::ContentDisposition)
+        .is_some_and(|value| {
+            let parameters = value
+                .iter()
+                .position(|octet| *octet == b';')
+                .and_then(|at| value.get(at + 1..));
+            let parameters = Parameters(parameters.unwrap_or_default());
+            parameters
+                .get("handling")
+                .is_some_and(|handling| handling.eq_ignore_ascii_case(b"optional"))
+        })
+}
+
+/// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
+/// anyway.
+const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
+    b"eventlist",
+    b"recipient-list-subscribe",
+    b"path",
+    b"gruu",
+    b"outbound",
+];
+
+/// The option tags of Require that we do not know.
+pub(crate) fn unsupported_option_tags<'a>(
+    message: &'a Message<'_>,
+) -> impl Iterator<Item = &'a [u8]> {
+    let known = |tag: &&[u8]| {
+        KNOWN_OPTION_TAGS
+            .iter()
+            .any(|known| tag.eq_ignore_ascii_case(known))
+    };
+    message
+        .headers(HeaderName::Require)
+        .flat_map(list_items)
+        .filter(move |tag| !known(tag))
+}

@@ -1,0 +1,10 @@
+//! Who a request is from, as far as that was proved.
+
+/// Who a request is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// A user of the domain who proved it.
+    User(String),
+    /// A trusted address, or a domain that believes everybody: who From says.
+    Believed,
+}

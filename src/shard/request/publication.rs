@@ -1,0 +1,170 @@
+//! What a PUBLISH says: its Event, expiry, entity tag and document (RFC 3903 §6).
+
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::presence::Aor;
+use crate::presence::document;
+use crate::presence::document::Document;
+use crate::presence::document::DocumentFault;
+use crate::presence::event::Package;
+use crate::presence::presentity::Condition;
+use crate::presence::presentity::Publication;
+use crate::presence::presentity::PublicationLimits;
+use crate::presence::source::EntityTag;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::headers::address_of_record;
+use crate::shard::request::headers::decoded_body;
+use crate::shard::request::headers::expires_of;
+use crate::shard::request::principal::Identity;
+use crate::shard::request::publisher::publisher_of;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::header::list_items;
+
+pub(crate) fn read_publication<'d>(
+    request: &Request<'_>,
+    package: Package,
+    identity: &Identity,
+    aor: &Aor,
+    turn: &Turn<'d>,
+) -> Result<Publication, Refusal<'d>> {
+    let message = request.message;
+    let condition = condition_of(message)?;
+    let expires = expires_of(message)?;
+    let document = read_document(message, package, identity, aor, turn)?;
+    let is_feeder = match identity {
+        Identity::User(user) => {
+            let account = Aor::new(user, aor.domain());
+            turn.directory.is_feeder(Some(&account), aor.domain())
+        }
+        Identity::Believed => turn
+            .directory
+            .domain(aor.domain())
+            .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
+    };
+    let publisher = publisher_of(message, request.flow.peer.ip(), identity, is_feeder);
+    Ok(Publication {
+        package,
+        condition,
+        expires,
+        document,
+        publisher,
+        is_feeder,
+    })
+}
+
+fn read_document<'d>(
+    message: &Message<'_>,
+    package: Package,
+    identity: &Identity,
+    aor: &Aor,
+    turn: &Turn<'d>,
+) -> Result<Option<Result<Document, DocumentFault>>, Refusal<'d>> {
+    let body = message.body();
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let body = decoded_body(message)?;
+    if body.len() > turn.options.body_octets_max {
+        return Ok(Some(Err(DocumentFault::TooLarge)));
+    }
+    let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
+    let content_type = String::from_utf8_lossy(content_type);
+    let document = document::read(package, &content_type, &body).map(|mut document| {
+        if asks_privacy(message) {
+            document.hide_remote_parties();
+        }
+        document
+    });
+    Ok(Some(document.and_then(|document| {
+        check_entity(document, identity, aor, turn.directory)
+    })))
+}
+
+pub(crate) fn mint_entity_tag(turn: &mut Turn<'_>) -> EntityTag {
+    EntityTag(u128::from(turn.random.next_u64()) << 64 | u128::from(turn.random.next_u64()))
+}
+
+pub(crate) fn publication_limits(
+    package: Package,
+    domain: &Domain,
+    turn: &Turn<'_>,
+) -> PublicationLimits {
+    PublicationLimits {
+        expires_min: domain.min_publish_expires,
+        expires_max: domain.max_expires,
+        expires_default: package.expires_default(),
+        publications_max: turn.options.publications_per_presentity_max,
+        calls_max: turn.options.calls_per_presentity_max,
+    }
+}
+
+/// Who proved to be a user may publish for that user, or for anybody when the account is a feeder
+/// (W:B1.3). What only a mailbox or a registrar knows is no user's to say (W:B1.14).
+pub(crate) fn check_publisher<'d>(
+    identity: &Identity,
+    aor: &Aor,
+    package: Package,
+    directory: &Directory,
+) -> Result<(), Refusal<'d>> {
+    let Identity::User(user) = identity else {
+        return Ok(());
+    };
+    let is_users_own = !matches!(package, Package::MessageSummary | Package::Reg);
+    let publisher = Aor::new(user, aor.domain());
+    let may =
+        is_users_own && publisher == *aor || directory.is_feeder(Some(&publisher), aor.domain());
+    if may {
+        Ok(())
+    } else {
+        Err(Refusal::Plain(Status::FORBIDDEN))
+    }
+}
+
+/// A document about somebody else is refused, unless its sender is believed (W:E4.8).
+fn check_entity(
+    document: Document,
+    identity: &Identity,
+    aor: &Aor,
+    directory: &Directory,
+) -> Result<Document, DocumentFault> {
+    let entity = document
+        .entity()
+        .and_then(|entity| address_of_record(entity.as_bytes(), directory));
+    match (identity, entity) {
+        (Identity::User(user), Some(entity)) if entity != *aor && user == aor.user() => {
+            Err(DocumentFault::WrongEntity)
+        }
+        _ => Ok(document),
+    }
+}
+
+/// Whether Privacy names a service that hides parties (RFC 3323 §4.2, RFC 3325 §9.3; W:B9.2).
+fn asks_privacy(message: &Message<'_>) -> bool {
+    const HIDING: [&[u8]; 3] = [b"id", b"user", b"header"];
+    message
+        .headers(HeaderName::Privacy)
+        .flat_map(|value| value.split(|octet| b";, \t\r\n".contains(octet)))
+        .any(|service| {
+            HIDING
+                .iter()
+                .any(|hiding| service.eq_ignore_ascii_case(hiding))
+        })
+}
+
+/// SIP-If-Match: none, one of ours, or one that cannot be (W:B1.4, E3.20).
+fn condition_of<'d>(message: &Message<'_>) -> Result<Condition, Refusal<'d>> {
+    let Some(value) = message.header(HeaderName::SipIfMatch) else {
+        return Ok(Condition::None);
+    };
+    if let Some(ours) = EntityTag::from_token(value) {
+        return Ok(Condition::Matches(ours));
+    }
+    if list_items(value).count() > 1 || value.iter().any(u8::is_ascii_whitespace) {
+        return Err(crate::sip::Fault::Invalid(HeaderName::SipIfMatch).into());
+    }
+    Ok(Condition::Foreign)
+}

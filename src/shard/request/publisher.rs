@@ -1,0 +1,297 @@
+//! Who publishes: by what an initial PUBLISH is known to come from the sender of another one, so
+//! that it speaks for what that one left behind (W:B1.12).
+//!
+//! This is the one place that decides it. Two PUBLISHes for one presentity are of one publisher when
+//! their user is equal (the account that proved itself, else the URI of From) and so is the sign of
+//! the device or exchange, which is the first of these that applies:
+//!
+//! | the PUBLISH has                 | the sign                                                  |
+//! |---------------------------------|-----------------------------------------------------------|
+//! | the account of a feeder         | host of the bottom Via's sent-by, and the place           |
+//! | a Contact with `+sip.instance`  | the instance (RFC 5626 §4.1), wherever it is              |
+//! | another Contact                 | its URI with all parameters, and the place                |
+//! | no Contact                      | sent-by (host and port) of the bottom Via, and the place  |
+//!
+//! The place is the source address without its port, and `received` of the bottom Via when there
+//! are proxies between: the same private address is found in many homes.
+//!
+//! Not looked at: Call-ID and From tag, which are new at each start; User-Agent, which all phones of
+//! a model share; the source port, which is new with each connection. Behind an SBC they are as
+//! equal for two phones as for one.
+//!
+//! When the signs differ, both publications stand (RFC 3903 §4). That is the lesser fault: what a
+//! rebooted phone left behind ends with its expiry, but what another phone ended is lost.
+
+use std::net::IpAddr;
+
+use crate::presence::fixed_hash::SipHash13;
+use crate::shard::request::principal::Identity;
+use crate::sip::HeaderName;
+use crate::sip::Message;
+use crate::sip::header::NameAddr;
+use crate::sip::header::Via;
+use crate::sip::header::list_items;
+
+/// What tells one device or exchange from another.
+enum Sign<'m> {
+    Host(&'m [u8], Place<'m>),
+    Instance(&'m [u8]),
+    Contact(&'m [u8], Place<'m>),
+    SentBy(&'m [u8], Option<u16>, Place<'m>),
+}
+
+/// Where it stands: the source address, and where the first proxy saw it.
+type Place<'m> = (IpAddr, Option<&'m [u8]>);
+
+/// Equal for two PUBLISHes of one publisher, see the table above.
+pub(crate) fn publisher_of(
+    message: &Message<'_>,
+    source: IpAddr,
+    identity: &Identity,
+    is_feeder: bool,
+) -> u64 {
+    let mut hash = SipHash13::new();
+    let has_feeder_account = match identity {
+        Identity::User(user) => {
+            hash.number(0);
+            hash.field(user.as_bytes());
+            is_feeder
+        }
+        // Who is trusted may be an SBC with phones behind it.
+        Identity::Believed => {
+            hash.number(1);
+            hash.field(message.from().map(|from| from.uri).unwrap_or_default());
+            false
+        }
+    };
+    sign_of(message, source, has_feeder_account).hash(&mut hash);
+    hash.finish()
+}
+
+impl Sign<'_> {
+    /// Adds it to a hash. The numbers are for good: a publication that outlives this process must
+    /// find its publisher again.
+    fn hash(&self, hash: &mut SipHash13) {
+        match self {
+            Self::Host(host, place) => {
+                hash.number(0);
+                hash.field(host);
+                hash_place(place, hash);
+            }
+            Self::Instance(instance) => {
+                hash.number(1);
+                hash.field(instance);
+            }
+            Self::Contact(uri, place) => {
+                hash.number(2);
+                hash.field(uri);
+                hash_place(place, hash);
+            }
+            Self::SentBy(host, port, place) => {
+                hash.number(3);
+                hash.field(host);
+                hash.number(port.map_or(u64::MAX, u64::from));
+                hash_place(place, hash);
+            }
+        }
+    }
+}
+
+fn hash_place((source, received): &Place<'_>, hash: &mut SipHash13) {
+    match source {
+        IpAddr::V4(address) => hash.field(&address.octets()),
+        IpAddr::V6(address) => hash.field(&address.octets()),
+    }
+    hash.field(received.unwrap_or_default());
+}
+
+fn sign_of<'m>(message: &Message<'m>, source: IpAddr, has_feeder_account: bool) -> Sign<'m> {
+    let via = bottom_via(message);
+    let received = via.and_then(|via| via.parameters.get("received"));
+    let is_relayed = message
+        .headers(HeaderName::Via)
+        .flat_map(list_items)
+        .count()
+        > 1;
+    let place = (source, received.filter(|_| is_relayed));
+    if has_feeder_account {
+        return Sign::Host(via.map(|via| via.host).unwrap_or_default(), place);
+    }
+    let contact = message.headers(HeaderName::Contact).flat_map(list_items);
+    let contact = contact.filter_map(NameAddr::parse).next();
+    match contact {
+        Some(contact) => match contact.parameters.get("+sip.instance") {
+            Some(instance) => Sign::Instance(instance),
+            None => Sign::Contact(contact.uri, place),
+        },
+        None => {
+            let sent_by = via.map(|via| (via.host, via.port));
+            let (host, port) = sent_by.unwrap_or_default();
+            Sign::SentBy(host, port, place)
+        }
+    }
+}
+
+/// The Via of who sent it first.
+fn bottom_via<'m>(message: &Message<'m>) -> Option<Via<'m>> {
+    let vias = message.headers(HeaderName::Via).flat_map(list_items);
+    vias.last().and_then(Via::parse)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::sip::message::Framing;
+
+    const SBC: &str = "10.0.0.5";
+
+    /// One PUBLISH, as a line of facts: `from=`, `via=` (several with a bar between), `contact=`,
+    /// `source=`, `account=`, `feeder`, and what does not matter.
+    fn publisher(facts: &str) -> u64 {
+        let fact = |name: &str| {
+            let mut facts = facts.split_whitespace();
+            facts.find_map(|fact| fact.strip_prefix(name)?.strip_prefix('='))
+        };
+        let mut text = String::from("PUBLISH sip:1@abc.com SIP/2.0\r\n");
+        for via in fact("via").unwrap_or("10.0.0.9:5060").split('|') {
+            text += &format!("Via: SIP/2.0/UDP {via};branch=z9hG4bK-{}\r\n", facts.len());
+        }
+        text += &format!(
+            "From: <{}>;tag={}\r\nTo: <sip:1@abc.com>\r\nCall-ID: {}\r\nCSeq: 1 PUBLISH\r\n",
+            fact("from").unwrap_or("sip:1@abc.com"),
+            fact("tag").unwrap_or("t"),
+            fact("call").unwrap_or("c"),
+        );
+        if let Some(contact) = fact("contact") {
+            text += &format!("Contact: {contact}\r\n");
+        }
+        text += &format!("User-Agent: {}\r\n", fact("agent").unwrap_or("Yealink"));
+        text += "Event: dialog\r\nContent-Length: 0\r\n\r\n";
+        let message = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
+        let source = fact("source").unwrap_or(SBC).parse().unwrap();
+        let identity = match fact("account") {
+            Some(account) => Identity::User(account.into()),
+            None => Identity::Believed,
+        };
+        publisher_of(&message, source, &identity, facts.contains("feeder"))
+    }
+
+    #[test]
+    fn the_table_of_publishers() {
+        const A: &str = "<sip:1@192.168.1.10:5060>";
+        const B: &str = "<sip:1@192.168.1.11:5060>";
+        let instance = |name: &str, host: &str| {
+            format!("<sip:1@{host}>;+sip.instance=\"<urn:uuid:{name}>\";expires=60")
+        };
+        let (x, x_moved, y) = (
+            instance("x", "h1"),
+            instance("x", "h2"),
+            instance("y", "h1"),
+        );
+        let table = [
+            // What is new at each start, or shared by all phones of a model, tells nothing.
+            (true, "tag=1 call=1", "tag=2 call=2"),
+            (true, "agent=Yealink", "agent=Snom"),
+            (
+                true,
+                &*format!("contact={A} tag=1"),
+                &*format!("contact={A} call=2"),
+            ),
+            // Another user.
+            (false, "from=sip:1@abc.com", "from=sip:2@abc.com"),
+            (false, "account=1", "account=pbx"),
+            (false, "account=1", ""),
+            (
+                true,
+                "account=pbx from=sip:1@abc.com",
+                "account=pbx from=sip:2@abc.com",
+            ),
+            // A feeder's account is one exchange in one place, whatever else it sends.
+            (
+                true,
+                "account=pbx feeder via=10.0.0.9:5060",
+                "account=pbx feeder via=10.0.0.9:40001",
+            ),
+            (
+                true,
+                "account=pbx feeder contact=<sip:1@h:1>",
+                "account=pbx feeder contact=<sip:1@h:2>",
+            ),
+            (
+                false,
+                "account=pbx feeder via=10.0.0.8",
+                "account=pbx feeder via=10.0.0.9",
+            ),
+            (
+                false,
+                "account=pbx feeder",
+                "account=pbx feeder source=10.0.0.6",
+            ),
+            (false, "account=pbx feeder", "account=pbx2 feeder"),
+            // A trusted address is no account: phones may be behind it.
+            (
+                false,
+                "feeder via=10.0.0.9:5060",
+                "feeder via=10.0.0.9:40001",
+            ),
+            // An instance, wherever it is.
+            (
+                true,
+                &*format!("contact={x}"),
+                &*format!("contact={x_moved}"),
+            ),
+            (
+                true,
+                &*format!("contact={x}"),
+                &*format!("contact={x} source=10.0.0.6 via=h3"),
+            ),
+            (false, &*format!("contact={x}"), &*format!("contact={y}")),
+            (false, &*format!("contact={x}"), "contact=<sip:1@h1>"),
+            (
+                false,
+                &*format!("account=1 contact={x}"),
+                &*format!("account=2 contact={x}"),
+            ),
+            // A Contact: two phones behind one SBC, which is all that Via shows.
+            (
+                false,
+                &*format!("contact={A} via={SBC}"),
+                &*format!("contact={B} via={SBC}"),
+            ),
+            (
+                true,
+                &*format!("contact={A} via=h1:1"),
+                &*format!("contact={A} via=h1:2"),
+            ),
+            (
+                false,
+                "contact=<sip:1@sbc;token=1>",
+                "contact=<sip:1@sbc;token=2>",
+            ),
+            (
+                false,
+                &*format!("contact={A}"),
+                &*format!("contact={A} source=10.0.0.6"),
+            ),
+            (false, &*format!("contact={A}"), ""),
+            // The same private address in two homes, behind one proxy.
+            (
+                false,
+                &*format!("contact={A} via={SBC}|192.168.1.10;received=192.0.2.1"),
+                &*format!("contact={A} via={SBC}|192.168.1.10;received=192.0.2.2"),
+            ),
+            // No Contact, as Kamailio's: who sent it first.
+            (true, "via=10.0.0.9:5060", "via=10.0.0.9:5060 call=2"),
+            (false, "via=10.0.0.9:5060", "via=10.0.0.8:5060"),
+            (false, "via=10.0.0.9:5060", "via=10.0.0.9:5062"),
+            (true, "via=10.0.0.5:1|10.0.0.9", "via=10.0.0.5:2|10.0.0.9"),
+            (false, "via=10.0.0.5|10.0.0.9", "via=10.0.0.5|10.0.0.8"),
+            (false, "via=10.0.0.9", "via=10.0.0.9 source=10.0.0.6"),
+        ];
+        for (is_same, one, other) in table {
+            let are_equal = publisher(one) == publisher(other);
+            assert_eq!(are_equal, is_same, "{one:?} and {other:?}");
+        }
+    }
+}

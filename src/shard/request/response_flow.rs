@@ -1,0 +1,39 @@
+//! The flow that a response takes (RFC 3261 §18.2.2, RFC 3581 §4).
+
+use std::net::IpAddr;
+
+use crate::shard::contract::flow::Flow;
+use crate::shard::request::Request;
+use crate::sip::header::Via;
+use crate::sip::uri::host_ip;
+
+/// The flow that the response to a request takes (RFC 3261 §18.2.2, RFC 3581 §4): the stream it came
+/// by; over UDP its source address, and there the source port if Via has `rport`, else the port of
+/// Via's sent-by. `maddr` is not followed: it would send responses to a third party.
+pub(crate) fn response_flow(request: &Request<'_>) -> Flow {
+    let mut flow = request.flow;
+    let is_symmetric = |via: &Via<'_>| via.has_rport() || is_hidden_by_nat(via, flow.peer.ip());
+    if let Some(via) = request.message.via()
+        && !flow.transport.is_reliable()
+        && !is_symmetric(via)
+    {
+        let port = via.port.filter(|port| *port != 0);
+        let default = flow.transport.default_port();
+        flow.peer.set_port(port.unwrap_or(default));
+    }
+    flow
+}
+
+/// Whether an address translator stands before the sender: sent-by is an address that cannot be
+/// reached from outside its network, and is not the source. The port of that address means nothing
+/// at the translator, so only the source port leads back to the phone.
+fn is_hidden_by_nat(via: &Via<'_>, source: IpAddr) -> bool {
+    let is_internal = |address: IpAddr| match address {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_link_local() || ip.is_unspecified() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified(),
+    };
+    host_ip(via.host).is_some_and(|sent_by| sent_by != source && is_internal(sent_by))
+}

@@ -1,0 +1,334 @@
+//! Who sends a request: what From may say, and whom the rules take the watcher to be (W:A7.7, B9.1).
+//!
+//! The one place that decides it, for SUBSCRIBE to a presentity, a list or a feature, for PUBLISH
+//! and for REGISTER.
+//!
+//! | the request                               | From                                | its sender is               |
+//! |-------------------------------------------|-------------------------------------|-----------------------------|
+//! | has right credentials of an account       | the account at any name of its domain, at an IP address; anonymous (RFC 3323) | the account |
+//! | has right credentials of a feeder account | also any user of its domain         | the account                 |
+//! | has right credentials of an account       | anything else                       | refused: 403                |
+//! | comes from a trusted peer, which asserts an identity (RFC 3325) | anything      | the asserted identity       |
+//! | comes from a trusted peer                 | anything                            | From, by the peer's word    |
+//! | comes from anywhere, `auth = "none"`      | a user of the domain                | From, which the domain believes |
+//! | comes from anywhere, `auth = "none"`      | a user of another domain            | From, unproved              |
+//!
+//! A dialog belongs to the sender of its first request: a later one that another account proves is
+//! refused with 403, whatever it knows of the dialog.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use crate::directory::Directory;
+use crate::directory::Domain;
+use crate::presence::Aor;
+use crate::shard::request::headers::any_address_of_record;
+use crate::shard::request::headers::asserted_identity;
+use crate::shard::request::principal::Identity;
+use crate::shard::request::refusal::Refusal;
+use crate::sip::Message;
+use crate::sip::Uri;
+use crate::sip::uri::sip_uri;
+
+/// What From names, seen from the account that sent the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// The account's address of record.
+    Itself,
+    /// Another name that the account may use.
+    Usable,
+    /// What is not the account's to say.
+    Foreign,
+}
+
+/// Refuses a request whose From is not its sender's to use.
+pub(crate) fn check_from<'d>(
+    message: &Message<'_>,
+    identity: &Identity,
+    domain: &Domain,
+    directory: &Directory,
+) -> Result<(), Refusal<'d>> {
+    match from_of(message, identity, domain, directory) {
+        From::Foreign => Err(Refusal::ForeignFrom),
+        From::Itself | From::Usable => Ok(()),
+    }
+}
+
+/// The URI of the sender where From does not name it; None where From does. Refuses a From that is
+/// not its sender's to use.
+pub(crate) fn sender_instead_of_from<'m, 'd>(
+    message: &Message<'m>,
+    identity: &Identity,
+    peer: IpAddr,
+    domain: &Domain,
+    directory: &Directory,
+) -> Result<Option<Cow<'m, [u8]>>, Refusal<'d>> {
+    let from = from_of(message, identity, domain, directory);
+    match (identity, from) {
+        (_, From::Foreign) => Err(Refusal::ForeignFrom),
+        (Identity::User(user), From::Usable) => {
+            let uri = sip_uri(user, &domain.name).into_bytes();
+            Ok(Some(uri.into()))
+        }
+        (Identity::User(_), From::Itself) => Ok(None),
+        (Identity::Believed, _) => {
+            let asserted = asserted_identity(message).filter(|_| domain.trusts(peer));
+            Ok(asserted.map(Cow::Borrowed))
+        }
+    }
+}
+
+/// Refuses a request within a dialog whose sender proved to be another account than `watcher`, to
+/// which the dialog belongs.
+pub(crate) fn check_owner<'d>(
+    identity: &Identity,
+    watcher: &[u8],
+    domain: &Domain,
+    directory: &Directory,
+) -> Result<(), Refusal<'d>> {
+    let Identity::User(user) = identity else {
+        return Ok(());
+    };
+    match any_address_of_record(watcher, directory) {
+        Some(owner) if owner == Aor::new(user, &domain.name) => Ok(()),
+        _ => Err(Refusal::ForeignFrom),
+    }
+}
+
+fn from_of(
+    message: &Message<'_>,
+    identity: &Identity,
+    domain: &Domain,
+    directory: &Directory,
+) -> From {
+    let Identity::User(user) = identity else {
+        return From::Usable;
+    };
+    let Some(uri) = message.from().map(|from| from.uri) else {
+        return From::Foreign;
+    };
+    let Some(named) = any_address_of_record(uri, directory) else {
+        return From::Foreign;
+    };
+    let account = Aor::new(user, &domain.name);
+    if named == account {
+        return From::Itself;
+    }
+    let is_at_address = Uri::parse(uri).is_ok_and(|uri| uri.ip().is_some());
+    let is_anonymous = named.domain().ends_with("anonymous.invalid");
+    let is_fed =
+        named.domain() == account.domain() && directory.is_feeder(Some(&account), &domain.name);
+    match is_anonymous || is_fed || is_at_address && named.user() == account.user() {
+        true => From::Usable,
+        false => From::Foreign,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::directory::AuthMode;
+    use crate::sip::message::Framing;
+
+    const TRUSTED: &str = "10.0.0.7";
+    const ANYWHERE: &str = "203.0.113.9";
+
+    /// Whom the rules take the sender of a request to be.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Sender {
+        From,
+        /// Another URI than From.
+        Uri(&'static str),
+        /// Nobody: 403.
+        Refused,
+    }
+    use Sender::Refused;
+    use Sender::Uri;
+
+    /// What proves who sends a request.
+    #[derive(Clone, Copy, Debug)]
+    enum Proof {
+        /// Right credentials of the account of that user.
+        Account(&'static str),
+        /// It comes from a trusted peer, which may assert an identity.
+        Peer(Option<&'static str>),
+        /// Nothing, at `auth = "none"`, though an identity may be asserted.
+        Nothing(Option<&'static str>),
+    }
+    use Proof::Account;
+    use Proof::Nothing;
+    use Proof::Peer;
+
+    /// What proves the sender, From, and who the sender is.
+    const TABLE: [(Proof, &str, Sender); 32] = [
+        // An account is itself at any name of its domain.
+        (Account("100"), "sip:100@abc.com", Sender::From),
+        (
+            Account("100"),
+            "sip:100@ABC.com:5060;user=phone",
+            Sender::From,
+        ),
+        (Account("100"), "sip:100@pbx.abc.com", Sender::From),
+        (Account("100"), "sips:100@abc.com", Sender::From),
+        // At an IP address, or anonymous, it is the account all the same.
+        (Account("100"), "sip:100@192.0.2.1", Uri("sip:100@abc.com")),
+        (
+            Account("100"),
+            "sip:100@[2001:db8::1]",
+            Uri("sip:100@abc.com"),
+        ),
+        (
+            Account("100"),
+            "sip:anonymous@anonymous.invalid",
+            Uri("sip:100@abc.com"),
+        ),
+        // Nobody else.
+        (Account("100"), "sip:101@abc.com", Refused),
+        (Account("100"), "sip:101@pbx.abc.com", Refused),
+        (Account("100"), "sip:101@192.0.2.1", Refused),
+        (Account("100"), "sip:100@xyz.com", Refused),
+        (Account("100"), "sip:bob@xyz.com", Refused),
+        (Account("100"), "sip:x@evil.example", Refused),
+        (Account("100"), "sip:100@abc.com.evil.example", Refused),
+        (Account("100"), "sip:abc.com", Refused),
+        (Account("100"), "tel:100", Refused),
+        // A feeder speaks for any user of its domain and is itself.
+        (Account("pbx"), "sip:pbx@abc.com", Sender::From),
+        (Account("pbx"), "sip:101@abc.com", Uri("sip:pbx@abc.com")),
+        (
+            Account("pbx"),
+            "sip:101@pbx.abc.com",
+            Uri("sip:pbx@abc.com"),
+        ),
+        (Account("pbx"), "sip:101@192.0.2.1", Refused),
+        (Account("pbx"), "sip:bob@xyz.com", Refused),
+        (Account("pbx"), "sip:x@evil.example", Refused),
+        // A trusted peer asserts an identity, or From holds by its word.
+        (
+            Peer(Some("sip:100@abc.com")),
+            "sip:x@evil.example",
+            Uri("sip:100@abc.com"),
+        ),
+        (
+            Peer(Some("sip:100@abc.com")),
+            "sip:101@abc.com",
+            Uri("sip:100@abc.com"),
+        ),
+        (
+            Peer(Some("sip:v@evil.example")),
+            "sip:100@abc.com",
+            Uri("sip:v@evil.example"),
+        ),
+        (Peer(None), "sip:100@abc.com", Sender::From),
+        (Peer(None), "sip:bob@xyz.com", Sender::From),
+        (Peer(None), "sip:x@evil.example", Sender::From),
+        // Where nothing is proved, what is asserted counts for nothing.
+        (Nothing(None), "sip:100@abc.com", Sender::From),
+        (Nothing(None), "sip:x@evil.example", Sender::From),
+        (
+            Nothing(Some("sip:100@abc.com")),
+            "sip:x@evil.example",
+            Sender::From,
+        ),
+        (
+            Nothing(Some("sip:100@abc.com")),
+            "sip:101@abc.com",
+            Sender::From,
+        ),
+    ];
+
+    fn directory(auth: AuthMode) -> Directory {
+        let mut directory = Directory::default();
+        let trusted = vec!["10.0.0.0/8".parse().unwrap()];
+        let domain = Domain {
+            auth,
+            trusted,
+            ..Domain::new("abc.com")
+        };
+        let aliases = ["pbx.abc.com".to_owned()];
+        directory.add_domain(domain, &aliases).unwrap();
+        directory.add_domain(Domain::new("xyz.com"), &[]).unwrap();
+        for (user, domain) in [("100", "abc.com"), ("101", "abc.com"), ("bob", "xyz.com")] {
+            directory.add_account(user, domain, "secret").unwrap();
+        }
+        let feeder = directory.add_account("pbx", "abc.com", "secret");
+        feeder.unwrap().is_feeder = true;
+        directory
+    }
+
+    fn request(method: &str, from: &str, asserted: Option<&str>) -> String {
+        let asserted = asserted.map(|uri| format!("P-Asserted-Identity: <{uri}>\r\n"));
+        format!(
+            "{method} sip:101@abc.com SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bK1\r\n\
+             From: <{from}>;tag=1\r\nTo: <sip:101@abc.com>\r\n\
+             Call-ID: 1\r\nCSeq: 1 {method}\r\n{}Content-Length: 0\r\n\r\n",
+            asserted.unwrap_or_default()
+        )
+    }
+
+    /// W:A7.7, B9.1
+    #[test]
+    fn the_table_of_identities() {
+        let rows = TABLE.iter();
+        for (method, (proof, from, expected)) in
+            rows.flat_map(|row| ["SUBSCRIBE", "PUBLISH", "REGISTER"].map(|method| (method, *row)))
+        {
+            let (auth, peer, identity, asserted) = match proof {
+                // The credentials count, wherever they come from and whatever is asserted.
+                Account(user) => {
+                    let identity = Identity::User(user.to_owned());
+                    (
+                        AuthMode::Digest,
+                        ANYWHERE,
+                        identity,
+                        Some("sip:bob@xyz.com"),
+                    )
+                }
+                Peer(asserted) => (AuthMode::Digest, TRUSTED, Identity::Believed, asserted),
+                Nothing(asserted) => (AuthMode::None, ANYWHERE, Identity::Believed, asserted),
+            };
+            let directory = directory(auth);
+            let domain = directory.domain("abc.com").unwrap();
+            let peer: IpAddr = peer.parse().unwrap();
+            assert_eq!(domain.believes(peer), identity == Identity::Believed);
+            let octets = request(method, from, asserted);
+            let message = Message::parse(octets.as_bytes(), Framing::Datagram).unwrap();
+            let what = format!("{method}, {proof:?}, From {from}");
+
+            let checked = check_from(&message, &identity, domain, &directory);
+            assert_eq!(checked.is_err(), expected == Refused, "{what}");
+            let sender = sender_instead_of_from(&message, &identity, peer, domain, &directory);
+            match expected {
+                Refused => {
+                    assert!(matches!(checked, Err(Refusal::ForeignFrom)), "{what}");
+                    assert!(matches!(sender, Err(Refusal::ForeignFrom)), "{what}");
+                }
+                Sender::From => assert_eq!(sender.unwrap(), None, "{what}"),
+                Uri(uri) => assert_eq!(sender.unwrap().as_deref(), Some(uri.as_bytes()), "{what}"),
+            }
+        }
+    }
+
+    /// W:A7.7
+    #[test]
+    fn a_dialog_belongs_to_the_sender_of_its_first_request() {
+        let directory = directory(AuthMode::Digest);
+        let domain = directory.domain("abc.com").unwrap();
+        let user = |user: &str| Identity::User(user.to_owned());
+        for (identity, owner, is_owner) in [
+            (user("100"), "sip:100@abc.com", true),
+            (user("100"), "sip:100@pbx.abc.com", true),
+            (user("100"), "sip:101@abc.com", false),
+            (user("100"), "sip:100@xyz.com", false),
+            (user("100"), "sip:x@evil.example", false),
+            // Nor does a feeder take over the dialogs of those it may speak for.
+            (user("pbx"), "sip:100@abc.com", false),
+            (Identity::Believed, "sip:100@abc.com", true),
+        ] {
+            let checked = check_owner(&identity, owner.as_bytes(), domain, &directory);
+            assert_eq!(checked.is_ok(), is_owner, "{identity:?} {owner}");
+        }
+    }
+}

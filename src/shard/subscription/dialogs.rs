@@ -1,0 +1,82 @@
+//! The dialog under a subscription: accepted with a SUBSCRIBE, found again by our tag, moved with
+//! its phone (RFC 3261 §12, RFC 6665 §4.4; W:A2).
+
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::peer::next_hop::numeric_address;
+use crate::shard::peer::routing_token::Mark;
+use crate::shard::request::Request;
+use crate::shard::request::headers::any_address_of_record;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::target::is_local;
+use crate::shard::subscription::table::Table;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::dialog::Dialog;
+
+/// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
+const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
+
+impl Table {
+    /// The dialog, with the To-tag that names the place it will take.
+    pub(crate) fn accept_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(Dialog, Mark), Refusal<'d>> {
+        let mark = Mark::mint(turn.options.id, self.next_dialog().0, turn.random);
+        let sequence = 1 + turn.random.below(INITIAL_SEQUENCE_MAX);
+        let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
+        check_not_ourselves(&dialog, &request.flow, turn)?;
+        Ok((dialog, mark))
+    }
+
+    /// Our tag names the place; the octets decide (W:E3.6).
+    pub(crate) fn find_dialog(
+        &self,
+        message: &Message<'_>,
+        tag: &[u8],
+        turn: &Turn<'_>,
+    ) -> Option<DialogId> {
+        let mark = Mark::of_tag(tag)?;
+        let id = DialogId(mark.index);
+        // A phone of RFC 2543 may have none (RFC 3261 §12.1.1).
+        let remote_tag = message.from()?.tag().unwrap_or_default();
+        let dialog = &self.dialog(id)?.dialog;
+        (mark.shard == turn.options.id && dialog.matches(message.call_id(), tag, remote_tag))
+            .then_some(id)
+    }
+
+    /// Whether two subscriptions are of one watcher: an account does not end another's.
+    pub(crate) fn have_one_watcher(
+        &self,
+        one: SubscriptionId,
+        other: SubscriptionId,
+        turn: &Turn<'_>,
+    ) -> bool {
+        let watcher = |id| {
+            let subscription = self.subscription(id)?;
+            let entry = self.dialog(subscription.dialog)?;
+            any_address_of_record(entry.watcher_uri(), turn.directory)
+        };
+        watcher(one) == watcher(other)
+    }
+}
+
+/// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
+fn check_not_ourselves<'d>(
+    dialog: &Dialog,
+    flow: &Flow,
+    turn: &Turn<'d>,
+) -> Result<(), Refusal<'d>> {
+    let address = numeric_address(dialog.remote_target(), flow.transport);
+    if address.is_some_and(|address| is_local(address, flow, turn)) {
+        return Err(Refusal::Because(
+            Status::BAD_REQUEST,
+            "Contact Is This Server",
+        ));
+    }
+    Ok(())
+}

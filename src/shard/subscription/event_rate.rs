@@ -1,0 +1,325 @@
+//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839; W:B6.1), a rate
+//! (RFC 6446; W:B6.2), one dialog alone (RFC 4235 §3.2; W:B3.1), deflated bodies.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::call::SpecificDialog;
+use crate::presence::event::Package;
+use crate::shard::request::headers::inflates;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::suppress::Suppress;
+use crate::sip::Message;
+use crate::sip::emit;
+use crate::sip::header::Event;
+use crate::sip::header::Parameters;
+
+/// The longest time between NOTIFYs that a `max-rate` may ask for: beyond it a lamp is no lamp.
+const GAP_MAX: Duration = Duration::from_secs(3600);
+
+/// The shortest time between NOTIFYs that a `min-rate` may ask for.
+const PERIOD_MIN: Duration = Duration::from_secs(1);
+
+/// NOTIFYs over which an `adaptive-min-rate` is reckoned.
+const ADAPTIVE_NOTIFIES: f64 = 10.0;
+
+/// A least rate on the average (RFC 6446 §7.4): who is told often waits longer for what is no
+/// change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Adaptive {
+    /// The time between two NOTIFYs at the rate.
+    period: Duration,
+    /// NOTIFYs of late; one counts the less the longer it is ago.
+    count: f64,
+}
+
+impl Adaptive {
+    /// As if it had been told at that rate before.
+    fn new(period: Duration) -> Self {
+        Self {
+            period,
+            count: ADAPTIVE_NOTIFIES,
+        }
+    }
+
+    /// One more, so long after the last.
+    fn count(&mut self, elapsed: Duration) {
+        let periods = elapsed.div_duration_f64(self.period);
+        self.count = self.count * (-periods / ADAPTIVE_NOTIFIES).exp() + 1.0;
+    }
+
+    /// How long after a NOTIFY the next is due: count / (rate² · averaging time).
+    fn timeout(&self) -> Duration {
+        let timeout = self.period.mul_f64(self.count / ADAPTIVE_NOTIFIES);
+        timeout.max(PERIOD_MIN)
+    }
+}
+
+/// The terms of a subscription that asked for some. Most have none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Terms {
+    /// The first NOTIFY carries no state that matches.
+    pub(crate) suppress: Option<Suppress>,
+    /// The least time between two NOTIFYs of changes (`max-rate`).
+    pub(crate) gap: Option<Duration>,
+    /// The most time between two NOTIFYs (`min-rate`).
+    pub(crate) period: Option<Duration>,
+    /// A least rate on the average (`adaptive-min-rate`).
+    adaptive: Option<Adaptive>,
+    /// A `max-rate` was asked for; the gap may be the package's alone.
+    asks_gap: bool,
+    /// The one dialog that is watched (RFC 4235 §3.2); None for all of them.
+    pub(crate) dialog: Option<Box<SpecificDialog>>,
+    /// The phone can read deflated bodies (W:B5.17).
+    pub(crate) inflates: bool,
+    /// When the last NOTIFY was sent.
+    sent_at: Option<Instant>,
+}
+
+impl Terms {
+    /// What a SUBSCRIBE asks for; None when for nothing.
+    pub(crate) fn of(message: &Message<'_>, event: &[u8]) -> Option<Box<Self>> {
+        let event = Event::parse(event);
+        let parameters = event.map_or(Parameters(b""), |event| event.parameters);
+        let asked = |name| rate(parameters.get(name));
+        let asked_gap = asked("max-rate");
+        // The package may have a rate of its own, which nobody exceeds.
+        let package = event.and_then(|event| Package::from_token(event.package));
+        let gap = asked_gap.map(|gap| gap.min(GAP_MAX));
+        let gap = gap.max(package.and_then(Package::notify_gap));
+        // A least rate above the greatest is brought down to it (RFC 6446 §8), and one above the
+        // adaptive one is none.
+        let least = |name| asked(name).map(|it| it.max(PERIOD_MIN).max(gap.unwrap_or_default()));
+        let adaptive = least("adaptive-min-rate");
+        let period = least("min-rate");
+        let period = period.filter(|period| adaptive.is_none_or(|adaptive| adaptive < *period));
+        let terms = Self {
+            suppress: Suppress::of(message),
+            gap,
+            period,
+            adaptive: adaptive.map(Adaptive::new),
+            asks_gap: asked_gap.is_some(),
+            dialog: event.and_then(|event| dialog_of(&event)),
+            inflates: inflates(message),
+            sent_at: None,
+        };
+        (terms != Self::default()).then(|| Box::new(terms))
+    }
+
+    /// Before when no change may be told.
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        Some(self.sent_at? + self.gap?)
+    }
+
+    /// When a NOTIFY is due even without a change.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let gap = self.gap.unwrap_or_default();
+        let timeout = self.adaptive.map(|adaptive| adaptive.timeout().max(gap));
+        let due = self.period.into_iter().chain(timeout).min()?;
+        Some(self.sent_at? + due)
+    }
+
+    /// Appends the rates that hold, as Subscription-State must reflect those that were asked for
+    /// (RFC 6446 §5.2, §6.2, §7.2).
+    pub(crate) fn write_rates(&self, out: &mut Vec<u8>) {
+        let rates = [
+            (&b";max-rate="[..], self.gap.filter(|_| self.asks_gap)),
+            (b";min-rate=", self.period),
+            (b";adaptive-min-rate=", self.adaptive.map(|it| it.period)),
+        ];
+        for (name, time) in rates {
+            if let Some(time) = time {
+                out.extend_from_slice(name);
+                write_rate(out, time);
+            }
+        }
+    }
+}
+
+/// The dialog an Event names; None when it names none, or its package knows no dialogs. The tags are
+/// those of a To and a From of the presentity's peer (RFC 4235 §3.2).
+fn dialog_of(event: &Event<'_>) -> Option<Box<SpecificDialog>> {
+    if Package::from_token(event.package) != Some(Package::Dialog) {
+        return None;
+    }
+    let value = |name| unquoted(event.parameters.get(name).unwrap_or_default());
+    let dialog = SpecificDialog {
+        call_id: value("call-id"),
+        local_tag: value("to-tag"),
+        remote_tag: value("from-tag"),
+    };
+    (dialog != SpecificDialog::default()).then(|| Box::new(dialog))
+}
+
+/// The text of a parameter, without quotes and with quoted pairs resolved.
+fn unquoted(value: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(value);
+    let Some(quoted) = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    else {
+        return text.into();
+    };
+    let mut letters = quoted.chars();
+    let next = || match letters.next() {
+        Some('\\') => letters.next(),
+        letter => letter,
+    };
+    std::iter::from_fn(next).collect()
+}
+
+/// The time between two NOTIFYs at that rate, `1*2DIGIT[.1*10DIGIT]` a second; zero and anything
+/// else is no rate (RFC 6446 §5.1).
+fn rate(value: Option<&[u8]>) -> Option<Duration> {
+    let text = std::str::from_utf8(value?).ok()?.trim();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let are_digits = |text: &str, max| {
+        (1..=max).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit())
+    };
+    if !are_digits(whole, 2) || !are_digits(fraction, 10) {
+        return None;
+    }
+    let per_second: f64 = text.parse().ok()?;
+    // One over zero is no duration.
+    Duration::try_from_secs_f64(1.0 / per_second).ok()
+}
+
+/// Appends how many a second it is with that time between two, to seven digits: more, a time in
+/// nanoseconds does not know.
+fn write_rate(out: &mut Vec<u8>, time: Duration) {
+    const ONE: u128 = 10_000_000_000;
+    let exact = ONE * 1_000_000_000 / time.as_nanos().max(1);
+    let step = 10_u128.pow(exact.max(1).ilog10().saturating_sub(6));
+    let rate = (exact + step / 2) / step * step;
+    let (whole, mut fraction) = (rate / ONE, rate % ONE);
+    emit::decimal(out, whole as u64);
+    if fraction > 0 {
+        out.push(b'.');
+    }
+    let mut place = ONE;
+    while fraction > 0 {
+        place /= 10;
+        out.push(b'0' + (fraction / place) as u8);
+        fraction %= place;
+    }
+}
+
+impl Subscription {
+    /// A SUBSCRIBE refreshes it on other terms, while time goes on. What it suppresses is answered
+    /// with 204, and what it does not is told.
+    pub(crate) fn renew_terms(&mut self, message: &Message<'_>, event: &[u8]) {
+        let sent_at = self.terms.as_ref().and_then(|terms| terms.sent_at);
+        self.terms = Terms::of(message, event);
+        if let Some(terms) = &mut self.terms {
+            terms.suppress = None;
+            terms.sent_at = sent_at;
+        }
+    }
+
+    /// Whether the state of that hash need not be told again.
+    pub(crate) fn suppresses(&self, hash: u64) -> bool {
+        self.terms
+            .as_ref()
+            .and_then(|terms| terms.suppress)
+            .is_some_and(|suppress| suppress.matches(hash))
+    }
+
+    /// A NOTIFY was sent.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        if let Some(terms) = &mut self.terms {
+            terms.suppress = None;
+            let before = terms.sent_at.replace(now);
+            if let (Some(adaptive), Some(before)) = (&mut terms.adaptive, before) {
+                adaptive.count(now.saturating_duration_since(before));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Adaptive;
+    use super::rate;
+    use super::write_rate;
+
+    /// RFC 6446 §7.2, §7.4
+    #[test]
+    fn an_adaptive_rate_holds_on_the_average() {
+        let period = Duration::from_secs(60);
+        let mut adaptive = Adaptive::new(period);
+        assert_eq!(adaptive.timeout(), period);
+        // Left alone, it is told at that rate.
+        for _ in 0..50 {
+            adaptive.count(adaptive.timeout());
+        }
+        let kept = adaptive.timeout().as_secs();
+        assert!((55..=65).contains(&kept), "{kept}");
+        // Changes six times as often: what is no change can wait as much longer.
+        for _ in 0..200 {
+            adaptive.count(Duration::from_secs(10));
+        }
+        let busy = adaptive.timeout().as_secs();
+        assert!((300..=400).contains(&busy), "{busy}");
+        // After a long silence it is told soon again, never more than once a second.
+        adaptive.count(Duration::from_secs(86_400));
+        assert_eq!(adaptive.timeout(), Duration::from_secs(6));
+        assert_eq!(
+            Adaptive::new(Duration::from_millis(20)).timeout().as_secs(),
+            1
+        );
+    }
+
+    /// RFC 6446 §6.1; W:B6.2
+    #[test]
+    fn a_rate_is_written_as_it_is_read() {
+        let table = [
+            (5000, "0.2"),
+            (1000, "1"),
+            (3_600_000, "0.0002777777"),
+            (300, "3.333333"),
+            (1428, "0.7002801"),
+            (100, "10"),
+        ];
+        for (milliseconds, text) in table {
+            let mut out = Vec::new();
+            write_rate(&mut out, Duration::from_millis(milliseconds));
+            assert_eq!(String::from_utf8_lossy(&out), text);
+            assert!(rate(Some(&out)).is_some());
+        }
+        for text in ["0.7", "0.33", "0.1", "99", "0.0000000001"] {
+            let mut out = Vec::new();
+            let time = rate(Some(text.as_bytes())).unwrap_or_default();
+            write_rate(&mut out, time);
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
+    }
+
+    /// RFC 6446 §5.1; W:B6.2
+    #[test]
+    fn a_rate_is_read_and_nonsense_is_none() {
+        let table = [
+            ("1", Some(1000)),
+            ("10", Some(100)),
+            ("0.5", Some(2000)),
+            ("0.25", Some(4000)),
+            ("0", None),
+            ("0.0", None),
+            ("100", None),
+            ("1.", None),
+            (".5", None),
+            ("-1", None),
+            ("1e1", None),
+            ("", None),
+        ];
+        for (text, milliseconds) in table {
+            assert_eq!(
+                rate(Some(text.as_bytes())),
+                milliseconds.map(Duration::from_millis),
+                "{text}"
+            );
+        }
+        assert_eq!(rate(None), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! The shard that a message belongs to.
+
+use crate::presence::fixed_hash::fnv1a;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::peer::routing_token::Mark;
+use crate::shard::subscription::table::Table;
+use crate::sip::Message;
+use crate::sip::Method;
+use crate::sip::StartLine;
+
+impl Table {
+    /// The other shard a message belongs to: the one that minted its branch or To-tag, or, on a
+    /// crowded flow, the one its Call-ID names.
+    pub(crate) fn home_of(
+        &self,
+        message: &Message<'_>,
+        flow: &Flow,
+        turn: &Turn<'_>,
+    ) -> Option<ShardId> {
+        if turn.options.shards < 2 {
+            return None;
+        }
+        let home = match message.start_line() {
+            StartLine::Response { .. } => Mark::of_branch(message.via()?.branch?)?.shard,
+            StartLine::Request { method, .. } => match message.to()?.tag() {
+                Some(tag) => Mark::of_tag(tag)?.shard,
+                None if method == Method::Subscribe && self.is_crowded(flow, turn) => {
+                    shard_of_call_id(message.call_id(), turn)
+                }
+                None => return None,
+            },
+        };
+        (home != turn.options.id && home.0 < turn.options.shards).then_some(home)
+    }
+
+    /// One busy SBC on one source port must not pin all work to one core.
+    fn is_crowded(&self, flow: &Flow, turn: &Turn<'_>) -> bool {
+        !flow.transport.is_reliable()
+            && self.dialogs_of_peer(flow.peer) >= turn.options.subscriptions_per_flow_home
+    }
+}
+
+fn shard_of_call_id(call_id: &[u8], turn: &Turn<'_>) -> ShardId {
+    ShardId((fnv1a(call_id) % u64::from(turn.options.shards)) as u16)
+}

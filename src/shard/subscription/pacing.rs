@@ -1,0 +1,253 @@
+//! Pacing: how many NOTIFYs a phone can take (W:A3.13). A token bucket a phone, the first edge at
+//! once.
+//!
+//! A phone is a flow and a Contact, so that thousands of phones behind one SBC are not paced as
+//! one. A subscription whose phone has no token waits in the phone's queue; what it is sent when
+//! its turn comes is the state of that moment.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::presence::profile::Profile;
+use crate::shard::container::incremental_map::GrowingMap;
+use crate::shard::container::slab::Places;
+use crate::shard::contract::ids::PhoneId;
+use crate::shard::contract::ids::SubscriptionId;
+
+#[derive(Debug)]
+struct Phone {
+    key: u64,
+    interval: Option<Duration>,
+    burst: u32,
+    subscriptions: u32,
+    tokens: u32,
+    refilled: Instant,
+    waiting: VecDeque<SubscriptionId>,
+}
+
+/// All phones of a shard.
+#[derive(Debug)]
+pub(crate) struct Phones {
+    interval: Option<Duration>,
+    burst: u32,
+    phones: Places<Phone>,
+    phones_by_key: GrowingMap<u64, PhoneId>,
+}
+
+impl Phones {
+    /// `rate` NOTIFYs a second in the long run, 0 for no limit; `burst` at once.
+    pub(crate) fn new(rate: u32, burst: u32) -> Self {
+        let interval = interval(rate);
+        Self {
+            interval,
+            burst: burst.max(1),
+            phones: Places::default(),
+            phones_by_key: GrowingMap::default(),
+        }
+    }
+
+    /// The first subscription of a dialog of the phone named by `key` begins. What its family needs
+    /// goes before what everybody gets.
+    pub(crate) fn join(&mut self, key: u64, profile: &Profile, now: Instant) -> PhoneId {
+        let interval = profile.notify_rate.map_or(self.interval, interval);
+        let burst = profile.notify_burst.unwrap_or(self.burst).max(1);
+        let id = *self.phones_by_key.entry(key).or_insert_with(|| {
+            let phone = Phone {
+                key,
+                interval,
+                burst,
+                subscriptions: 0,
+                tokens: burst,
+                refilled: now,
+                waiting: VecDeque::new(),
+            };
+            PhoneId(self.phones.insert(phone) as u32)
+        });
+        self.join_again(id);
+        id
+    }
+
+    /// Another subscription of the phone begins.
+    pub(crate) fn join_again(&mut self, id: PhoneId) {
+        if let Some(phone) = self.phones.get_mut(id.0 as usize) {
+            phone.subscriptions += 1;
+        }
+    }
+
+    /// A subscription of the phone is gone; a phone without any is forgotten.
+    pub(crate) fn leave(&mut self, id: PhoneId) {
+        let Some(phone) = self.phones.get_mut(id.0 as usize) else {
+            return;
+        };
+        phone.subscriptions -= 1;
+        if phone.subscriptions == 0 {
+            self.phones_by_key.remove(&phone.key);
+            self.phones.remove(id.0 as usize);
+        }
+    }
+
+    /// The phone named by `key`; None when it has no subscription.
+    pub(crate) fn find(&self, key: u64) -> Option<PhoneId> {
+        self.phones_by_key.get(&key).copied()
+    }
+
+    /// How many subscriptions the phone has.
+    pub(crate) fn subscriptions_of(&self, id: PhoneId) -> usize {
+        let phone = self.phones.get(id.0 as usize);
+        phone.map_or(0, |phone| phone.subscriptions as usize)
+    }
+
+    /// Takes a token. Without one, the subscription waits and the answer is when to ask
+    /// [`Self::release`], if it is the first to wait.
+    pub(crate) fn admit(
+        &mut self,
+        id: PhoneId,
+        subscription: SubscriptionId,
+        now: Instant,
+    ) -> Admitted {
+        let Some((phone, interval)) = self.paced(id) else {
+            return Admitted::Now;
+        };
+        phone.refill(interval, now);
+        if phone.tokens > 0 && phone.waiting.is_empty() {
+            phone.tokens -= 1;
+            return Admitted::Now;
+        }
+        phone.waiting.push_back(subscription);
+        if phone.waiting.len() == 1 {
+            Admitted::WaitFirst(phone.refilled + interval)
+        } else {
+            Admitted::Wait
+        }
+    }
+
+    /// The next waiting subscription with its token, or when to ask again, or nothing more.
+    pub(crate) fn release(&mut self, id: PhoneId, now: Instant) -> Release {
+        let Some((phone, interval)) = self.paced(id) else {
+            return Release::Empty;
+        };
+        phone.refill(interval, now);
+        if phone.waiting.is_empty() {
+            return Release::Empty;
+        }
+        if phone.tokens == 0 {
+            return Release::Later(phone.refilled + interval);
+        }
+        phone.tokens -= 1;
+        phone
+            .waiting
+            .pop_front()
+            .map_or(Release::Empty, Release::Next)
+    }
+}
+
+impl Phones {
+    /// The phone and the time between its NOTIFYs; None for one that takes any number.
+    fn paced(&mut self, id: PhoneId) -> Option<(&mut Phone, Duration)> {
+        let phone = self.phones.get_mut(id.0 as usize)?;
+        let interval = phone.interval?;
+        Some((phone, interval))
+    }
+}
+
+/// The time between two NOTIFYs at `rate` a second; None for no limit.
+fn interval(rate: u32) -> Option<Duration> {
+    (rate > 0).then(|| Duration::from_secs(1) / rate)
+}
+
+/// Whether a NOTIFY may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// At once.
+    Now,
+    /// Behind others.
+    Wait,
+    /// First to wait: a timer is needed for that moment.
+    WaitFirst(Instant),
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// This one may go now.
+    Next(SubscriptionId),
+    /// Somebody waits until then.
+    Later(Instant),
+    /// Nobody waits.
+    Empty,
+}
+
+impl Phone {
+    fn refill(&mut self, interval: Duration, now: Instant) {
+        let burst = self.burst;
+        let elapsed = now.saturating_duration_since(self.refilled);
+        let earned =
+            (elapsed.as_nanos() / interval.as_nanos().max(1)).min(u128::from(burst)) as u32;
+        if self.tokens + earned >= burst {
+            self.tokens = burst;
+            self.refilled = now;
+        } else {
+            self.tokens += earned;
+            self.refilled += interval * earned;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let start = Instant::now();
+        let mut phones = Phones::new(10, 3);
+        let phone = phones.join(1, &Profile::default(), start);
+        for id in 0..3 {
+            assert_eq!(
+                phones.admit(phone, SubscriptionId(id), start),
+                Admitted::Now
+            );
+        }
+        let due = start + Duration::from_millis(100);
+        assert_eq!(
+            phones.admit(phone, SubscriptionId(3), start),
+            Admitted::WaitFirst(due)
+        );
+        assert_eq!(
+            phones.admit(phone, SubscriptionId(4), start),
+            Admitted::Wait
+        );
+        assert_eq!(
+            phones.release(phone, start + Duration::from_millis(99)),
+            Release::Later(due)
+        );
+        assert_eq!(phones.release(phone, due), Release::Next(SubscriptionId(3)));
+        assert_eq!(
+            phones.release(phone, due),
+            Release::Later(due + Duration::from_millis(100))
+        );
+        let later = due + Duration::from_secs(5);
+        assert_eq!(
+            phones.release(phone, later),
+            Release::Next(SubscriptionId(4))
+        );
+        assert_eq!(phones.release(phone, later), Release::Empty);
+    }
+
+    #[test]
+    fn a_phone_is_forgotten_with_its_last_subscription() {
+        let start = Instant::now();
+        let mut phones = Phones::new(10, 1);
+        let phone = phones.join(1, &Profile::default(), start);
+        assert_eq!(phones.join(1, &Profile::default(), start), phone);
+        phones.join_again(phone);
+        assert_eq!(phones.find(1), Some(phone));
+        assert_eq!(phones.subscriptions_of(phone), 3);
+        for _ in 0..3 {
+            phones.leave(phone);
+        }
+        assert_eq!(phones.find(1), None);
+        assert_eq!(phones.phones.len(), 0);
+    }
+}

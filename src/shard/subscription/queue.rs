@@ -1,0 +1,80 @@
+//! Subscriptions that may be owed a NOTIFY, in order: changes before first NOTIFYs.
+
+use std::collections::VecDeque;
+
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::subscription::Wants;
+
+/// Of so many that are told, one is no change.
+const SHARES: u8 = 4;
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    changes: VecDeque<SubscriptionId>,
+    others: VecDeque<SubscriptionId>,
+    /// Changes told in a row while others waited.
+    in_a_row: u8,
+}
+
+impl Backlog {
+    /// Queues a subscription; it must not be queued already.
+    pub(crate) fn push(&mut self, id: SubscriptionId, wants: Wants) {
+        if wants == Wants::Change {
+            self.changes.push_back(id);
+        } else {
+            self.others.push_back(id);
+        }
+    }
+
+    /// The next to be told.
+    pub(crate) fn pop(&mut self) -> Option<SubscriptionId> {
+        let is_others_turn = self.in_a_row + 1 >= SHARES && !self.others.is_empty();
+        if !is_others_turn && let Some(id) = self.changes.pop_front() {
+            self.in_a_row = match self.others.is_empty() {
+                true => 0,
+                false => self.in_a_row + 1,
+            };
+            return Some(id);
+        }
+        self.in_a_row = 0;
+        self.others.pop_front()
+    }
+
+    /// So many of those that will most likely be the next.
+    pub(crate) fn first(&self, count: usize) -> impl Iterator<Item = SubscriptionId> {
+        self.changes.iter().chain(&self.others).take(count).copied()
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.changes.len() + self.others.len()
+    }
+
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_go_first_and_others_are_not_starved() {
+        let mut backlog = Backlog::default();
+        for id in 0..4 {
+            backlog.push(SubscriptionId(id), Wants::Notify);
+        }
+        for id in 10..20 {
+            backlog.push(SubscriptionId(id), Wants::Change);
+        }
+        assert_eq!(backlog.len(), 14);
+        let told: Vec<u32> = std::iter::from_fn(|| backlog.pop())
+            .map(|id| id.0)
+            .collect();
+        assert_eq!(told, [10, 11, 12, 0, 13, 14, 15, 1, 16, 17, 18, 2, 19, 3]);
+        assert!(backlog.is_empty());
+    }
+}

@@ -1,0 +1,37 @@
+//! What a phone was shown last, so that a NOTIFY that says nothing new is not sent.
+
+use std::sync::Arc;
+
+use crate::presence::Composed;
+use crate::presence::document::Format;
+use crate::presence::document::dialog_info::ShownDialogs;
+use crate::presence::document::reginfo::ShownContacts;
+
+/// What [`Subscription::shown`](crate::shard::subscription::Subscription) is when a NOTIFY without a body
+/// was sent.
+pub(crate) const SHOWN_EMPTY: u64 = 2;
+
+/// What a subscription that is told changes alone has been shown.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// Dialogs of a `dialog-info` (W:B3.8).
+    Dialogs(ShownDialogs),
+    /// The state behind a `pidf-full` or `pidf-diff` (W:B6.4).
+    State(Arc<Composed>),
+    /// Contacts of a `reginfo`, each of which is told once more when it ends.
+    Contacts(ShownContacts),
+}
+
+impl Shown {
+    /// What a subscription has to remember that is told changes alone; None for others.
+    pub(crate) fn of(format: Format, is_partial: bool) -> Option<Box<Self>> {
+        match format {
+            Format::DialogInfo if is_partial => {
+                Some(Box::new(Self::Dialogs(ShownDialogs::default())))
+            }
+            Format::PidfDiff => Some(Box::new(Self::State(Arc::default()))),
+            Format::RegInfo => Some(Box::new(Self::Contacts(ShownContacts::default()))),
+            _ => None,
+        }
+    }
+}

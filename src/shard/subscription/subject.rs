@@ -1,0 +1,30 @@
+//! What a subscription is to: one presentity, a list, watchers, an appearance of a line.
+
+use crate::shard::contract::ids::Post;
+use crate::shard::list::state::ListState;
+use crate::shard::subscription::audience::Audience;
+use crate::shard::subscription::seizure::Seizure;
+
+/// What a subscription is to.
+#[derive(Debug)]
+pub(crate) enum Subject {
+    /// One presentity.
+    Presentity(Post),
+    /// A list of them.
+    List(Box<ListState>),
+    /// The watchers of one (RFC 3857).
+    Watchers(Box<Audience>),
+    /// An appearance of a shared line, which it holds (W:C10.2).
+    Seizure(Box<Seizure>),
+}
+
+impl Subject {
+    /// Its place with the one presentity it watches; None for others.
+    pub(crate) fn post(&self) -> Option<Post> {
+        match self {
+            Self::Presentity(post) => Some(*post),
+            Self::Seizure(seizure) => Some(seizure.post),
+            Self::List(_) | Self::Watchers(_) => None,
+        }
+    }
+}

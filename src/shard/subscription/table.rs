@@ -1,0 +1,461 @@
+//! The subscription table of a shard: dialogs, their subscriptions, and who watches what here.
+//!
+//! Invariants: a subscription has one dialog, and both know it; it watches one presentity, or those
+//! of its list, and all of them know it; a dialog lives while it has a subscription; a watched
+//! presentity lives while it has a watcher. Our To-tag names the dialog's place, so a lookup is one
+//! index and one compare of octets: there is no map of dialogs that a peer could fill with
+//! collisions. What one subscription is, [`subscription`](super::subscription) says.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::presence::Aor;
+use crate::presence::Composed;
+use crate::presence::profile::Profile;
+use crate::shard::container::incremental_map::GrowingMap;
+use crate::shard::container::slab::Places;
+use crate::shard::contract::flow::ConnectionId;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::PhoneId;
+use crate::shard::contract::ids::Post;
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WatchedId;
+use crate::shard::peer::path::Way;
+use crate::shard::peer::path::Ways;
+use crate::shard::subscription::Names;
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::Subscription;
+use crate::shard::subscription::Wants;
+use crate::shard::subscription::dialog_entry::DialogEntry;
+use crate::shard::subscription::dialog_entry::PLACE_OCTETS;
+use crate::shard::subscription::queue::Backlog;
+use crate::shard::subscription::subject::Subject;
+use crate::sip::Fault;
+use crate::sip::Message;
+use crate::sip::dialog::Dialog;
+use crate::sip::emit;
+
+/// Who is told when a presentity changes: a subscription to it, or one resource of a subscription to
+/// a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watcher {
+    pub(crate) subscription: SubscriptionId,
+    /// The resource's place in the list; [`Self::WHOLE`] for a subscription to the presentity.
+    pub(crate) resource: u32,
+}
+
+impl Watcher {
+    pub(crate) const WHOLE: u32 = u32::MAX;
+}
+
+/// A presentity that somebody watches from this shard.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) aor: Aor,
+    /// None until the owner's first word.
+    pub(crate) composed: Option<Arc<Composed>>,
+    /// Differs for every state of every presentity.
+    pub(crate) revision: u64,
+    pub(crate) watchers: Vec<Watcher>,
+}
+
+/// The tables.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) dialogs: Places<DialogEntry>,
+    pub(crate) subscriptions: Places<Subscription>,
+    pub(crate) watched: Places<Watched>,
+    pub(crate) ways: Ways,
+    /// Subscriptions that may be owed a NOTIFY, in order.
+    pub(crate) queue: Backlog,
+    watched_by_aor: GrowingMap<Aor, WatchedId>,
+    /// Watchers of all presentities together.
+    watchers: usize,
+    /// What dialogs and subscriptions take.
+    octets: usize,
+    revisions: u64,
+    dialogs_by_connection: GrowingMap<ConnectionId, Vec<DialogId>>,
+    dialogs_by_peer: GrowingMap<SocketAddr, u32>,
+}
+
+impl Table {
+    /// The place the next dialog will take; its To-tag must name it.
+    pub(crate) fn next_dialog(&self) -> DialogId {
+        DialogId(self.dialogs.vacant_key() as u32)
+    }
+
+    pub(crate) fn add_dialog(
+        &mut self,
+        dialog: Dialog,
+        way: Way,
+        phone: PhoneId,
+        profile: Arc<Profile>,
+    ) -> DialogId {
+        let subscriptions = SmallVec::new();
+        let entry = DialogEntry {
+            dialog,
+            way: self.ways.join(way),
+            is_cut: false,
+            has_moved: false,
+            phone,
+            profile,
+            sender: None,
+            subscriptions,
+        };
+        self.octets += entry.octets();
+        let id = DialogId(self.dialogs.insert(entry) as u32);
+        self.bind(way.flow, id);
+        id
+    }
+
+    pub(crate) fn dialog(&self, id: DialogId) -> Option<&DialogEntry> {
+        self.dialogs.get(id.0 as usize)
+    }
+
+    pub(crate) fn dialog_mut(&mut self, id: DialogId) -> Option<&mut DialogEntry> {
+        self.dialogs.get_mut(id.0 as usize)
+    }
+
+    /// How a dialog's last SUBSCRIBE came.
+    pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Flow {
+        self.ways.of(entry.way).flow
+    }
+
+    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
+    /// before.
+    pub(crate) fn take_way(&mut self, id: DialogId, way: Way) -> bool {
+        let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
+            return false;
+        };
+        entry.is_cut = false;
+        let before = *self.ways.of(entry.way);
+        if before == way {
+            return false;
+        }
+        self.ways.leave(entry.way);
+        entry.way = self.ways.join(way);
+        entry.has_moved = true;
+        if before.flow != way.flow {
+            self.unbind(before.flow, id);
+            self.bind(way.flow, id);
+        }
+        true
+    }
+
+    /// Dialogs whose SUBSCRIBEs came over that UDP 4-tuple.
+    pub(crate) fn dialogs_of_peer(&self, peer: SocketAddr) -> usize {
+        self.dialogs_by_peer
+            .get(&peer)
+            .map_or(0, |count| *count as usize)
+    }
+
+    /// The dialogs of a stream that ended; they are marked cut.
+    pub(crate) fn cut(&mut self, connection: ConnectionId) -> Vec<DialogId> {
+        let dialogs = self
+            .dialogs_by_connection
+            .remove(&connection)
+            .unwrap_or_default();
+        for id in &dialogs {
+            if let Some(entry) = self.dialogs.get_mut(id.0 as usize) {
+                entry.is_cut = true;
+            }
+        }
+        dialogs
+    }
+
+    pub(crate) fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {
+        self.subscriptions.get(id.0 as usize)
+    }
+
+    pub(crate) fn subscription_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
+        self.subscriptions.get_mut(id.0 as usize)
+    }
+
+    /// Adds a subscription to one presentity.
+    pub(crate) fn add_subscription(
+        &mut self,
+        dialog: DialogId,
+        watched: WatchedId,
+        new: NewSubscription<'_>,
+    ) -> SubscriptionId {
+        let subscription = self.next_subscription();
+        let resource = Watcher::WHOLE;
+        let post = self.join(
+            watched,
+            Watcher {
+                subscription,
+                resource,
+            },
+        );
+        self.insert_subscription(dialog, Subject::Presentity(post), new)
+    }
+
+    /// The place the next subscription will take.
+    pub(crate) fn next_subscription(&self) -> SubscriptionId {
+        SubscriptionId(self.subscriptions.vacant_key() as u32)
+    }
+
+    /// Adds a subscription whose watchers have joined already, under the name of
+    /// [`Self::next_subscription`].
+    pub(crate) fn insert_subscription(
+        &mut self,
+        dialog: DialogId,
+        subject: Subject,
+        new: NewSubscription<'_>,
+    ) -> SubscriptionId {
+        let id = self.next_subscription();
+        if let Some(entry) = self.dialogs.get_mut(dialog.0 as usize) {
+            entry.subscriptions.push(id);
+        }
+        let names = self.names_of(&subject, new.event, new.entity);
+        self.octets += octets_of_names(&names);
+        self.subscriptions.insert(Subscription {
+            dialog,
+            subject,
+            package: new.package,
+            view: new.view,
+            decision: new.decision,
+            terms: new.terms,
+            history: new.history,
+            names,
+            phase: Phase::Active,
+            expires_at: new.expires_at,
+            timer: None,
+            wants: Wants::Nothing,
+            is_queued: false,
+            in_flight: None,
+            version: 0,
+            shown: 0,
+            strikes: 0,
+            refusals: 0,
+            delays: 0,
+            not_before: None,
+        });
+        id
+    }
+
+    /// Octets that dialogs, subscriptions and their resources take, and what tells their watchers
+    /// apart; names that several share count for each.
+    pub(crate) fn octets_taken(&self) -> usize {
+        self.octets
+            + self.subscriptions.len() * size_of::<Subscription>()
+            + self.watchers * PLACE_OCTETS
+    }
+
+    /// Who a dialog is from, where From does not say it.
+    pub(crate) fn take_sender(&mut self, id: DialogId, sender: Option<Box<[u8]>>) {
+        self.change_dialog(id, |entry| entry.sender = sender);
+    }
+
+    /// Takes the Contact of a request in a dialog, or of an answer (W:A2.8).
+    pub(crate) fn refresh_target(
+        &mut self,
+        id: DialogId,
+        message: &Message<'_>,
+    ) -> Result<(), Fault> {
+        self.change_dialog(id, |entry| entry.dialog.refresh_target(message))
+            .unwrap_or(Ok(()))
+    }
+
+    /// Changes what a dialog holds, and takes note of what that takes.
+    fn change_dialog<T>(
+        &mut self,
+        id: DialogId,
+        change: impl FnOnce(&mut DialogEntry) -> T,
+    ) -> Option<T> {
+        let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let before = entry.octets();
+        let outcome = change(entry);
+        self.octets = self.octets - before + entry.octets();
+        Some(outcome)
+    }
+
+    /// How many places are taken: each resource of a list takes one, as a subscription of its own
+    /// would.
+    pub(crate) fn places_taken(&self) -> usize {
+        self.watchers.max(self.subscriptions.len())
+    }
+
+    /// The names its newest watcher but one has for the same presentity, when they are these.
+    fn names_of(&self, subject: &Subject, event: &[u8], entity: &[u8]) -> Arc<Names> {
+        let others = subject.post().and_then(|post| {
+            let watchers = &self.watched(post.watched)?.watchers;
+            let other = watchers.iter().rev().nth(1)?.subscription;
+            Some(&self.subscription(other)?.names)
+        });
+        let mut line = Vec::with_capacity(event.len());
+        emit::made_one_line(&mut line, event);
+        match others {
+            Some(names) if *names.event == *line && *names.entity == *entity => Arc::clone(names),
+            _ => Arc::new(Names {
+                event: line.into_boxed_slice(),
+                entity: entity.into(),
+            }),
+        }
+    }
+
+    /// A watcher joins those of a presentity.
+    pub(crate) fn join(&mut self, watched: WatchedId, watcher: Watcher) -> Post {
+        let watchers = &mut self.watched[watched.0 as usize].watchers;
+        watchers.push(watcher);
+        self.watchers += 1;
+        Post {
+            watched,
+            index: watchers.len() as u32 - 1,
+        }
+    }
+
+    /// A watcher leaves; the presentity, when it was the last.
+    pub(crate) fn leave(&mut self, post: Post) -> Option<Watched> {
+        let watched = self.watched.get_mut(post.watched.0 as usize)?;
+        let index = post.index as usize;
+        watched.watchers.swap_remove(index);
+        self.watchers -= 1;
+        if let Some(moved) = watched.watchers.get(index) {
+            let subscription = &mut self.subscriptions[moved.subscription.0 as usize];
+            match &mut subscription.subject {
+                Subject::Presentity(moved) => moved.index = post.index,
+                Subject::Seizure(seizure) => seizure.post.index = post.index,
+                Subject::List(list) => list.move_post(moved.resource, post.index),
+                Subject::Watchers(_) => {}
+            }
+        }
+        if !watched.watchers.is_empty() {
+            return None;
+        }
+        let watched = self.watched.remove(post.watched.0 as usize)?;
+        self.watched_by_aor.remove(&watched.aor);
+        Some(watched)
+    }
+
+    /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
+    pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
+        let subscription = self.subscriptions.remove(id.0 as usize)?;
+        self.octets -= octets_of_names(&subscription.names);
+        let phone = self.forget_usage(subscription.dialog, id);
+        let unwatched = match &subscription.subject {
+            Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
+            subject => subject
+                .post()
+                .and_then(|post| self.leave(post))
+                .into_iter()
+                .collect(),
+        };
+        Some(Removed {
+            subscription,
+            phone,
+            unwatched,
+        })
+    }
+
+    /// The watched presentity, with whether it is new here.
+    pub(crate) fn watch(&mut self, aor: &Aor) -> (WatchedId, bool) {
+        if let Some(&id) = self.watched_by_aor.get(aor) {
+            return (id, false);
+        }
+        let watched = Watched {
+            aor: aor.clone(),
+            composed: None,
+            revision: 0,
+            watchers: Vec::new(),
+        };
+        let id = WatchedId(self.watched.insert(watched) as u32);
+        self.watched_by_aor.insert(aor.clone(), id);
+        (id, true)
+    }
+
+    pub(crate) fn watched(&self, id: WatchedId) -> Option<&Watched> {
+        self.watched.get(id.0 as usize)
+    }
+
+    /// Whom or what a subscription is to.
+    pub(crate) fn aor_of<'a>(&'a self, subscription: &'a Subscription) -> Option<&'a Aor> {
+        match &subscription.subject {
+            Subject::List(list) => Some(list.aor()),
+            Subject::Watchers(audience) => Some(audience.aor()),
+            subject => Some(&self.watched(subject.post()?.watched)?.aor),
+        }
+    }
+
+    pub(crate) fn watched_by_aor(&self, aor: &Aor) -> Option<&Watched> {
+        self.watched(*self.watched_by_aor.get(aor)?)
+    }
+
+    /// Takes a presentity's new state from its owner, and queues the subscriptions that watch it.
+    pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
+        let Some(&id) = self.watched_by_aor.get(aor) else {
+            return;
+        };
+        let watched = &mut self.watched[id.0 as usize];
+        self.revisions += 1;
+        watched.composed = Some(composed);
+        watched.revision = self.revisions;
+        for watcher in &watched.watchers {
+            let subscription = &mut self.subscriptions[watcher.subscription.0 as usize];
+            if let Subject::List(list) = &mut subscription.subject {
+                list.mark(watcher.resource);
+            }
+            subscription.want(Wants::Change, watcher.subscription, &mut self.queue);
+        }
+    }
+
+    /// A dialog has a subscription less, and goes with its last; whose it was.
+    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<PhoneId> {
+        let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let phone = entry.phone;
+        entry.subscriptions.retain(|usage| *usage != subscription);
+        if entry.subscriptions.is_empty() {
+            let entry = self.dialogs.remove(id.0 as usize)?;
+            self.octets -= entry.octets();
+            self.unbind(self.flow_of(&entry), id);
+            self.ways.leave(entry.way);
+        }
+        Some(phone)
+    }
+
+    fn bind(&mut self, flow: Flow, id: DialogId) {
+        if flow.transport.is_reliable() {
+            self.dialogs_by_connection
+                .entry(flow.connection)
+                .or_default()
+                .push(id);
+        } else {
+            *self.dialogs_by_peer.entry(flow.peer).or_default() += 1;
+        }
+    }
+
+    fn unbind(&mut self, flow: Flow, id: DialogId) {
+        if flow.transport.is_reliable() {
+            if let Some(dialogs) = self.dialogs_by_connection.get_mut(&flow.connection) {
+                dialogs.retain(|bound| *bound != id);
+                if dialogs.is_empty() {
+                    self.dialogs_by_connection.remove(&flow.connection);
+                }
+            }
+        } else if let Some(count) = self.dialogs_by_peer.get_mut(&flow.peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.dialogs_by_peer.remove(&flow.peer);
+            }
+        }
+    }
+}
+
+/// What went with a subscription.
+#[derive(Debug)]
+pub(crate) struct Removed {
+    pub(crate) subscription: Subscription,
+    /// Whose it was.
+    pub(crate) phone: Option<PhoneId>,
+    /// The presentities whose last watcher here it was.
+    pub(crate) unwatched: SmallVec<[Watched; 1]>,
+}
+
+/// Octets of what a subscription is called.
+fn octets_of_names(names: &Names) -> usize {
+    names.event.len() + names.entity.len()
+}

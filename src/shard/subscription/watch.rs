@@ -1,0 +1,30 @@
+//! The wish to be told a presentity's state, by its owner.
+
+use crate::presence::Aor;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
+
+/// The first watcher of a presentity here: its owner tells us its state, now and at every
+/// change.
+pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.options.id, aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Watch {
+            aor: watched,
+            watcher,
+        },
+    );
+}
+
+/// The last watcher of a presentity here is gone.
+pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.options.id, aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Unwatch {
+            aor: watched,
+            watcher,
+        },
+    );
+}

@@ -1,0 +1,83 @@
+//! Who watches, as the rules see it (W:B9.1), and what they make of it.
+//!
+//! A dialog knows the URI of its watcher for as long as it lives: its From, or what stands in its
+//! place (`sender` has the table).
+
+use std::net::IpAddr;
+
+use crate::directory::Directory;
+use crate::directory::decide::Watcher;
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::policy::Decision;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::headers::any_address_of_record;
+
+/// A watcher of a presentity of one domain.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    aor: Option<Aor>,
+    is_trusted_peer: bool,
+    is_authenticated: bool,
+}
+
+impl Identity {
+    /// Who that URI is, coming from that address, to a domain of ours.
+    pub(crate) fn new(uri: &[u8], peer: IpAddr, domain: &str, directory: &Directory) -> Self {
+        let aor = any_address_of_record(uri, directory);
+        let domain = directory.domain(domain);
+        let is_ours = aor
+            .as_ref()
+            .is_some_and(|aor| domain.is_some_and(|domain| domain.name == aor.domain()));
+        let is_trusted_peer = domain.is_some_and(|domain| domain.trusts(peer));
+        Self {
+            is_trusted_peer,
+            // A user of another domain has proved nothing to this one, whatever it believes of its
+            // own.
+            is_authenticated: is_ours || is_trusted_peer,
+            aor,
+        }
+    }
+
+    /// As the directory asks for it.
+    pub(crate) fn as_watcher(&self) -> Watcher<'_> {
+        Watcher {
+            aor: self.aor.as_ref(),
+            is_trusted_peer: self.is_trusted_peer,
+            is_authenticated: self.is_authenticated,
+        }
+    }
+
+    /// The name of its account.
+    pub(crate) fn display(&self, directory: &Directory) -> Option<Box<str>> {
+        directory.rules_of(self.aor.as_ref()?).display.clone()
+    }
+
+    /// Whether this is the presentity itself.
+    pub(crate) fn is(&self, aor: &Aor) -> bool {
+        self.aor.as_ref() == Some(aor)
+    }
+
+    /// Whether this one speaks for everybody of a domain: a trusted address, a feeder account.
+    pub(crate) fn is_feeder(&self, domain: &str, directory: &Directory) -> bool {
+        self.is_trusted_peer || directory.is_feeder(self.aor.as_ref(), domain)
+    }
+
+    /// Whether this one may watch everything of a domain at once (W:D4.9).
+    pub(crate) fn may_any_dn(&self, domain: &str, directory: &Directory) -> bool {
+        self.aor
+            .as_ref()
+            .is_some_and(|aor| directory.may_any_dn(aor, domain))
+    }
+}
+
+/// What the rules of this moment make of a watcher.
+pub(crate) fn decide(
+    identity: &Identity,
+    aor: &Aor,
+    package: Package,
+    turn: &Turn<'_>,
+) -> Decision {
+    turn.directory
+        .decide(identity.as_watcher(), aor, package, turn.wall_clock())
+}

@@ -1,0 +1,102 @@
+//! Digest authentication of requests, by the rules of the domain (RFC 3261 §22; RFC 8760).
+
+use crate::directory::AuthMode;
+use crate::directory::Domain;
+use crate::directory::DomainRealm;
+use crate::presence::event::Package;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::principal::Identity;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::uas::Uas;
+use crate::sip::Fault;
+use crate::sip::HeaderName;
+use crate::sip::Status;
+use crate::sip::digest::Denied;
+use crate::sip::header::Event;
+
+impl Uas {
+    /// Nothing of ours can be cancelled: what is answered stays so (RFC 3261 §9.2; W:A2.15).
+    pub(crate) fn serve_cancel<'d>(
+        &mut self,
+        request: &Request<'_>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        if !self.transactions.knows_cancelled(request.message, turn.now) {
+            return Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST));
+        }
+        self.respond_ok(request, turn);
+        Ok(())
+    }
+
+    /// A NOTIFY for a subscription that we do not have (W:A2.16).
+    pub(crate) fn serve_stray_notify<'d>(
+        &mut self,
+        request: &Request<'_>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let event = request
+            .message
+            .header(HeaderName::Event)
+            .and_then(Event::parse)
+            .ok_or(Refusal::BadEvent)?;
+        if event.package.eq_ignore_ascii_case(b"keep-alive") {
+            self.respond_ok(request, turn);
+            return Ok(());
+        }
+        if Package::from_token(event.package).is_none() {
+            return Err(Refusal::BadEvent);
+        }
+        if request
+            .message
+            .header(HeaderName::SubscriptionState)
+            .is_none()
+        {
+            return Err(Fault::Missing(HeaderName::SubscriptionState).into());
+        }
+        Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST))
+    }
+
+    /// Who sends it, by the rules of the domain (W:A1.6, A7).
+    pub(crate) fn authenticate<'d>(
+        &mut self,
+        request: &Request<'_>,
+        domain: &'d Domain,
+        turn: &mut Turn<'d>,
+    ) -> Result<Identity, Refusal<'d>> {
+        if domain.believes(request.flow.peer.ip()) {
+            return Ok(Identity::Believed);
+        }
+        if domain.auth == AuthMode::Trusted {
+            return Err(Refusal::Plain(Status::FORBIDDEN));
+        }
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        let realm = DomainRealm {
+            directory: turn.directory,
+            domain,
+        };
+        let attempt = self.shield.attempt(request, &realm, turn)?;
+        let verdict = self
+            .authenticator
+            .verify(request.message, &realm, &mut self.replay, uptime);
+        match verdict {
+            Ok(username) => {
+                self.shield.note_proof(attempt, turn);
+                Ok(Identity::User(realm.user_of(username)))
+            }
+            Err(Denied::Stale) => Err(self.shield.refuse_stale(request, domain, turn)),
+            Err(Denied::Wrong) => {
+                self.shield.note_wrong(attempt, turn);
+                Err(Refusal::Challenge {
+                    domain,
+                    stale: false,
+                })
+            }
+            Err(Denied::NoCredentials) => Err(Refusal::Challenge {
+                domain,
+                stale: false,
+            }),
+            Err(Denied::Malformed) => Err(Fault::Invalid(HeaderName::Authorization).into()),
+        }
+    }
+}

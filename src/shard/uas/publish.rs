@@ -1,0 +1,81 @@
+//! Responses to PUBLISH.
+
+use crate::presence::document;
+use crate::presence::document::DocumentFault;
+use crate::presence::event::Package;
+use crate::presence::presentity::PublishRefused;
+use crate::presence::presentity::Published;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::uas::Uas;
+use crate::shard::uas::response::begin_response;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::emit;
+
+impl Uas {
+    /// From the owner: how a PUBLISH that arrived here went.
+    pub(crate) fn handle_publish_outcome(
+        &mut self,
+        waiting: u32,
+        outcome: Result<Published, PublishRefused>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(waiting) = self.take_waiting(waiting, turn) else {
+            return;
+        };
+        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+            return;
+        };
+        let request = Request {
+            message: &message,
+            flow: waiting.flow,
+            transaction: waiting.transaction,
+        };
+        if let Err(refusal) = self.answer_publish(&request, waiting.package, outcome, turn) {
+            self.refuse(&request, &refusal, turn);
+        }
+    }
+
+    pub(crate) fn answer_publish<'d>(
+        &mut self,
+        request: &Request<'_>,
+        package: Package,
+        outcome: Result<Published, PublishRefused>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let published = outcome.map_err(|refused| match refused {
+            PublishRefused::ConditionFailed => {
+                turn.counters.publications_unmatched += 1;
+                Refusal::Plain(Status::CONDITIONAL_REQUEST_FAILED)
+            }
+            PublishRefused::TooBrief(min) => Refusal::TooBrief(min),
+            PublishRefused::NoBody => Refusal::Because(Status::BAD_REQUEST, "Missing Body"),
+            PublishRefused::Document(fault) => refusal_of(fault, package),
+            PublishRefused::TooMany => Refusal::OverLimit,
+        })?;
+        turn.counters.publications_accepted += 1;
+        let mut tag = [0; 16];
+        turn.random.fill_hex(&mut tag);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
+        emit::header(
+            &mut turn.out.arena,
+            "SIP-ETag",
+            &published.entity_tag.to_token(),
+        );
+        emit::header_number(&mut turn.out.arena, "Expires", published.expires.as_secs());
+        self.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, published.expires);
+        Ok(())
+    }
+}
+
+fn refusal_of<'d>(fault: DocumentFault, package: Package) -> Refusal<'d> {
+    match fault {
+        DocumentFault::Malformed => Refusal::Because(Status::BAD_REQUEST, "Malformed Body"),
+        DocumentFault::UnsupportedType => Refusal::MediaType(document::accepted(package)),
+        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
+        DocumentFault::WrongEntity => Refusal::Plain(Status::FORBIDDEN),
+    }
+}

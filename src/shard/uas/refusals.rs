@@ -1,0 +1,42 @@
+//! Refusals are counted, listed for the operator, and logged when authentication failed.
+
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::uas::Uas;
+
+impl Uas {
+    /// Whether a refusal is a 401 that well-behaved phones get every day: their request has no
+    /// credentials, or right ones whose nonce is too old.
+    pub(super) fn is_ordinary_challenge(
+        &self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+    ) -> bool {
+        match refusal {
+            Refusal::Challenge { stale: true, .. } => true,
+            Refusal::Challenge { domain, .. } => !self
+                .authenticator
+                .has_credentials(request.message, &domain.name),
+            _ => false,
+        }
+    }
+}
+
+impl Uas {
+    /// Counts a refusal, lists it, and reports it to the log when it is failed authentication.
+    pub(crate) fn note_refusal(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let method = request.message.method();
+        self.refusal_counters.count(method, refusal.status());
+        if matches!(refusal, Refusal::Shed(_)) || self.is_ordinary_challenge(request, refusal) {
+            return;
+        }
+        self.shield.report_failure(request, refusal, turn);
+        self.shield.list_refusal(request, refusal, turn);
+    }
+}

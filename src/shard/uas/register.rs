@@ -1,0 +1,73 @@
+//! Responses to REGISTER.
+
+use crate::presence::registration::BindingRefused;
+use crate::shard::contract::mail::Bound;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::contacts::OUT_OF_ORDER;
+use crate::shard::request::contacts::TOO_MANY_CONTACTS;
+use crate::shard::request::contacts::write_contacts;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::uas::Uas;
+use crate::shard::uas::response::begin_response;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::date;
+use crate::sip::emit;
+
+impl Uas {
+    /// From the owner: how a REGISTER that arrived here went.
+    pub(crate) fn handle_register_outcome(
+        &mut self,
+        waiting: u32,
+        outcome: Result<Bound, BindingRefused>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(waiting) = self.take_waiting(waiting, turn) else {
+            return;
+        };
+        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+            return;
+        };
+        let request = Request {
+            message: &message,
+            flow: waiting.flow,
+            transaction: waiting.transaction,
+        };
+        if let Err(refusal) = self.answer_register(&request, outcome, turn) {
+            self.refuse(&request, &refusal, turn);
+        }
+    }
+
+    pub(crate) fn answer_register<'d>(
+        &mut self,
+        request: &Request<'_>,
+        outcome: Result<Bound, BindingRefused>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let Bound { bindings, expires } = outcome.map_err(|refused| match refused {
+            BindingRefused::OutOfOrder => OUT_OF_ORDER,
+            BindingRefused::TooManyContacts => {
+                turn.counters.registrations_over_limit += 1;
+                TOO_MANY_CONTACTS
+            }
+            BindingRefused::OverLimit => {
+                turn.counters.registrations_over_limit += 1;
+                Refusal::OverLimit
+            }
+        })?;
+        turn.counters.registrations_accepted += 1;
+        let mut tag = [0; 16];
+        turn.random.fill_hex(&mut tag);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
+        write_contacts(&bindings, turn.out);
+        if !expires.is_zero() {
+            emit::header_number(&mut turn.out.arena, "Expires", expires.as_secs());
+        }
+        let date = date::sip_date(turn.wall_clock());
+        emit::header(&mut turn.out.arena, "Date", date.as_bytes());
+        self.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, expires);
+        Ok(())
+    }
+}

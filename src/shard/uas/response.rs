@@ -1,0 +1,399 @@
+//! Answers: the one place a response is written, and every reason a request can be refused for
+//! (W:A1).
+
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::net::SocketAddr;
+
+use crate::directory::Domain;
+use crate::presence::document;
+use crate::presence::document::Format;
+use crate::presence::document::feature_event;
+use crate::presence::document::resource_lists;
+use crate::presence::event::Package;
+use crate::shard::contract::outbox::Outbox;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::headers::unsupported_option_tags;
+use crate::shard::request::refusal::Kind;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::response_flow::response_flow;
+use crate::shard::uas::Uas;
+use crate::shard::uas::salt::salt_for;
+use crate::sip::Message;
+use crate::sip::Status;
+use crate::sip::digest::Algorithm;
+use crate::sip::digest::Challenge;
+use crate::sip::emit;
+
+/// The methods we serve. REGISTER is served to trusted peers alone, who need not be told.
+pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
+
+/// The same of a domain whose phones register with us.
+const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH, REGISTER";
+
+/// The codings of bodies we take.
+const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
+
+/// Octets of what ends a response without a body.
+const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
+
+/// Octets of the To-tag of a bare refusal.
+const BARE_TAG_OCTETS: usize = 6;
+
+/// How much of a bare refusal is written.
+#[derive(Clone, Copy, Debug)]
+enum Bare {
+    /// With what its status asks for.
+    Whole,
+    /// Without, or with the one algorithm that every phone knows.
+    Short,
+    /// 400: even that is too long.
+    TooShort,
+}
+
+impl Uas {
+    /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, nor
+    /// what the shield holds back, so that nobody unknown fills our memory (W:E3.8).
+    pub(crate) fn refuse(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.counters.requests_refused += 1;
+        let tag = stateless_tag(request.message, turn);
+        let head = begin_response(request, refusal.status(), refusal.reason(), &tag, turn);
+        self.write_refusal_headers(request, refusal, turn);
+        emit::body(&mut turn.out.arena, "", b"");
+        if is_amplified(request, head, turn.out) {
+            self.write_bare_refusal(request, refusal, head, turn);
+        }
+        let is_challenge = matches!(refusal, Refusal::Challenge { .. });
+        turn.counters.requests_challenged += u64::from(is_challenge);
+        self.shield.note_repeat(request, refusal.status(), turn);
+        self.note_refusal(request, refusal, turn);
+        if is_challenge
+            || matches!(
+                refusal,
+                Refusal::Method(_) | Refusal::NoCalls | Refusal::Shed(_)
+            )
+        {
+            self.forget(request);
+            let request = Request {
+                transaction: None,
+                ..*request
+            };
+            self.send_response(&request, head, turn);
+        } else {
+            self.send_response(request, head, turn);
+        }
+    }
+
+    /// Writes a refusal anew where a datagram brought much less than it would bring back: whoever
+    /// wrote a victim's address into it gets no amplifier (W:E3.8). It is as short as it can be, and
+    /// tells what it must tell as long as that fits; a request that is too short for its challenge
+    /// is 400. No phone makes one so short.
+    fn write_bare_refusal(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        start: usize,
+        turn: &mut Turn<'_>,
+    ) {
+        let (message, peer) = (request.message, request.flow.peer);
+        let tag = stateless_tag(message, turn);
+        let tag = &tag[..BARE_TAG_OCTETS];
+        for form in [Bare::Whole, Bare::Short, Bare::TooShort] {
+            turn.out.arena.truncate(start);
+            let status = match form {
+                Bare::Whole | Bare::Short => refusal.status(),
+                Bare::TooShort => Status::BAD_REQUEST,
+            };
+            emit::bare_response_head(&mut turn.out.arena, message, status, tag, peer);
+            match (form, refusal) {
+                (Bare::Whole, Refusal::Challenge { domain, stale }) => {
+                    self.write_short_challenge(domain, algorithms(domain), *stale, peer, turn);
+                }
+                (Bare::Short, Refusal::Challenge { domain, stale }) => {
+                    self.write_short_challenge(domain, &[Algorithm::Md5], *stale, peer, turn);
+                }
+                (Bare::Whole, Refusal::BadEvent) => {
+                    emit::header(&mut turn.out.arena, "u", allow_events().as_bytes());
+                }
+                (Bare::Whole, Refusal::BadListEvent) => {
+                    emit::header(&mut turn.out.arena, "u", list_events().as_bytes());
+                }
+                (Bare::Whole, Refusal::Method(_)) => {
+                    emit::header(&mut turn.out.arena, "Allow", ALLOW)
+                }
+                _ => {}
+            }
+            turn.out.arena.extend_from_slice(b"\r\n");
+            if !is_amplified(request, start, turn.out) {
+                return;
+            }
+        }
+    }
+
+    fn write_short_challenge(
+        &mut self,
+        domain: &Domain,
+        algorithms: &[Algorithm],
+        stale: bool,
+        peer: SocketAddr,
+        turn: &mut Turn<'_>,
+    ) {
+        let challenge = Challenge {
+            realm: &domain.name,
+            algorithms,
+            is_stale: stale,
+            uptime: turn.now.saturating_duration_since(turn.options.epoch),
+            salt: salt_for(peer, turn),
+        };
+        self.authenticator
+            .write_short_challenge(&mut turn.out.arena, &challenge);
+    }
+
+    fn write_refusal_headers(
+        &mut self,
+        request: &Request<'_>,
+        refusal: &Refusal<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let salt = match refusal {
+            Refusal::Challenge { .. } => salt_for(request.flow.peer, turn),
+            _ => 0,
+        };
+        let (message, arena) = (request.message, &mut turn.out.arena);
+        match refusal {
+            Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) | Refusal::ForeignFrom => {
+            }
+            Refusal::Method(_) => emit::header(arena, "Allow", ALLOW),
+            Refusal::NoCalls => emit::header(arena, "Allow", ALLOW_OF_REGISTRAR),
+            Refusal::Extension => write_unsupported(arena, message),
+            Refusal::Challenge { domain, stale } => {
+                let challenge = Challenge {
+                    realm: &domain.name,
+                    algorithms: algorithms(domain),
+                    is_stale: *stale,
+                    uptime: turn.now.saturating_duration_since(turn.options.epoch),
+                    salt,
+                };
+                self.authenticator.write_challenge(arena, &challenge);
+            }
+            Refusal::BadEvent => emit::header(arena, "Allow-Events", allow_events().as_bytes()),
+            Refusal::BadListEvent => {
+                emit::header(arena, "Allow-Events", list_events().as_bytes());
+            }
+            Refusal::MediaType(accept) => emit::header(arena, "Accept", accept.as_bytes()),
+            Refusal::Encoding => emit::header(arena, "Accept-Encoding", ACCEPT_ENCODING),
+            Refusal::NotAcceptable(package) => {
+                let offered = Format::of(*package).iter();
+                let types = offered.map(|format| format.content_type());
+                let types: Vec<&str> = types.filter(|name| !name.is_empty()).collect();
+                emit::header(arena, "Accept", types.join(", ").as_bytes());
+            }
+            Refusal::ListRequired => emit::header(arena, "Require", b"eventlist"),
+            Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
+            Refusal::Draining => {
+                emit::header_number(arena, "Retry-After", 5 + u64::from(turn.random.below(6)));
+            }
+            Refusal::OverLimit | Refusal::Shed(_) => {
+                *match refusal {
+                    Refusal::Shed(Kind::Phone) => &mut turn.counters.requests_shed_by_phone,
+                    Refusal::Shed(Kind::Presentity) => {
+                        &mut turn.counters.requests_shed_by_presentity
+                    }
+                    Refusal::Shed(Kind::Source) => &mut turn.counters.requests_shed_by_source,
+                    Refusal::Shed(Kind::Domain) => &mut turn.counters.requests_shed_by_domain,
+                    Refusal::Shed(Kind::Path) => &mut turn.counters.requests_shed_by_path,
+                    Refusal::Shed(Kind::Backlog) => &mut turn.counters.requests_shed_by_backlog,
+                    _ => &mut turn.counters.requests_over_limit,
+                } += 1;
+                // Spread over time, so that those who were refused together do not come back
+                // together.
+                let seconds = 10 + u64::from(turn.random.below(51));
+                emit::header_number(arena, "Retry-After", seconds);
+            }
+        }
+    }
+
+    /// 200 and nothing more, without memory.
+    pub(crate) fn respond_ok(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) {
+        let tag = stateless_tag(request.message, turn);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
+        self.end_response(request, head, turn);
+    }
+
+    /// OPTIONS: what we can do (W:A5.11), without memory. A stranger is told no more than the
+    /// methods where all of it would be an amplifier (W:E3.8).
+    pub(crate) fn respond_options(
+        &mut self,
+        request: &Request<'_>,
+        is_stranger: bool,
+        is_registrar: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let tag = stateless_tag(request.message, turn);
+        let head = begin_response(request, Status::OK, None, &tag, turn);
+        let allow = if is_registrar {
+            ALLOW_OF_REGISTRAR
+        } else {
+            ALLOW
+        };
+        emit::header(&mut turn.out.arena, "Allow", allow);
+        let brief = turn.out.arena.len();
+        emit::header(
+            &mut turn.out.arena,
+            "Allow-Events",
+            allow_events().as_bytes(),
+        );
+        emit::header(&mut turn.out.arena, "Accept", accept().as_bytes());
+        emit::header(&mut turn.out.arena, "Accept-Encoding", ACCEPT_ENCODING);
+        emit::header(&mut turn.out.arena, "Accept-Language", b"en");
+        emit::header(
+            &mut turn.out.arena,
+            "Supported",
+            b"eventlist, recipient-list-subscribe",
+        );
+        let octets_max = request.message.bytes().len() * 3 / 2;
+        if is_stranger && turn.out.arena.len() - head + END_OCTETS > octets_max {
+            turn.out.arena.truncate(brief);
+        }
+        let is_datagram = !request.flow.transport.is_reliable();
+        if is_stranger && is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
+            let (message, peer) = (request.message, request.flow.peer);
+            turn.out.arena.truncate(head);
+            emit::bare_response_head(
+                &mut turn.out.arena,
+                message,
+                Status::OK,
+                &tag[..BARE_TAG_OCTETS],
+                peer,
+            );
+            turn.out.arena.extend_from_slice(b"\r\n");
+            return self.send_response(request, head, turn);
+        }
+        self.end_response(request, head, turn);
+    }
+
+    /// Ends a response, sends it, and remembers it for retransmissions.
+    pub(crate) fn end_response(
+        &mut self,
+        request: &Request<'_>,
+        start: usize,
+        turn: &mut Turn<'_>,
+    ) {
+        emit::body(&mut turn.out.arena, "", b"");
+        self.send_response(request, start, turn);
+    }
+
+    /// Sends a response that is written, and remembers it for retransmissions.
+    fn send_response(&mut self, request: &Request<'_>, start: usize, turn: &mut Turn<'_>) {
+        let head = start..turn.out.arena.len();
+        if let (Some(key), Some(response)) = (request.transaction, turn.out.arena.get(head.clone()))
+        {
+            self.transactions.complete(
+                key,
+                response,
+                request.flow.transport.is_reliable(),
+                turn.now,
+            );
+        }
+        turn.transmit(response_flow(request), head, 0..0);
+    }
+
+    /// Gives up a transaction that is answered without memory.
+    pub(crate) fn forget(&mut self, request: &Request<'_>) {
+        if let Some(key) = request.transaction {
+            self.transactions.forget(key);
+        }
+    }
+}
+
+/// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this
+/// returns.
+pub(crate) fn begin_response(
+    request: &Request<'_>,
+    status: Status,
+    reason: Option<&str>,
+    tag: &[u8],
+    turn: &mut Turn<'_>,
+) -> usize {
+    let start = turn.out.arena.len();
+    emit::response_head(
+        &mut turn.out.arena,
+        request.message,
+        status,
+        reason,
+        tag,
+        request.flow.peer,
+    );
+    if !turn.options.product.is_empty() {
+        emit::header(
+            &mut turn.out.arena,
+            "Server",
+            turn.options.product.as_bytes(),
+        );
+    }
+    start
+}
+
+/// A To-tag for answers without memory: the same for every retransmission (W:A4.12).
+fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
+    let mut hasher = DefaultHasher::new();
+    turn.options.key.hash(&mut hasher);
+    message.call_id().hash(&mut hasher);
+    message.from().and_then(|from| from.tag()).hash(&mut hasher);
+    message.via().and_then(|via| via.branch).hash(&mut hasher);
+    message.cseq().map(|cseq| cseq.number).hash(&mut hasher);
+    let mut bits = hasher.finish();
+    std::array::from_fn(|_| {
+        bits = bits.rotate_left(4);
+        b"0123456789abcdef"[(bits & 15) as usize]
+    })
+}
+
+/// Whether a datagram's refusal, from `start` to the end of the arena, is more than half as long
+/// again as its request.
+fn is_amplified(request: &Request<'_>, start: usize, out: &Outbox) -> bool {
+    let octets_max = request.message.bytes().len() * 3 / 2;
+    !request.flow.transport.is_reliable() && out.arena.len() - start > octets_max
+}
+
+/// The algorithms a domain offers in its challenges, most preferred first.
+fn algorithms(domain: &Domain) -> &'static [Algorithm] {
+    if domain.sha256 {
+        &[Algorithm::Sha256, Algorithm::Md5]
+    } else {
+        &[Algorithm::Md5]
+    }
+}
+
+/// The packages we serve.
+fn allow_events() -> String {
+    Package::ALL.map(Package::token).join(", ")
+}
+
+/// The packages that lists are served in.
+fn list_events() -> String {
+    let packages = Package::ALL.into_iter().filter(|it| it.is_for_lists());
+    let tokens: Vec<&str> = packages.map(Package::token).collect();
+    tokens.join(", ")
+}
+
+/// The bodies we take: of a PUBLISH of any package, of a SUBSCRIBE.
+fn accept() -> String {
+    let published = Package::ALL.map(document::accepted);
+    let published = published.into_iter().filter(|types| !types.is_empty());
+    let subscribed = [resource_lists::CONTENT_TYPE, feature_event::CONTENT_TYPE];
+    let types: Vec<&str> = published.chain(subscribed).collect();
+    types.join(", ")
+}
+
+fn write_unsupported(arena: &mut Vec<u8>, message: &Message<'_>) {
+    let tags: Vec<&[u8]> = unsupported_option_tags(message).collect();
+    emit::header(arena, "Unsupported", &tags.join(&b", "[..]));
+}

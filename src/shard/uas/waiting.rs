@@ -1,0 +1,62 @@
+//! Requests that wait for the word of a presentity's owner.
+
+use crate::presence::event::Package;
+use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::uas::Uas;
+use crate::sip::transaction::TIMER_F;
+use crate::sip::transaction::server::TransactionKey;
+
+/// A request whose outcome another shard decides.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) octets: Box<[u8]>,
+    pub(crate) flow: Flow,
+    pub(crate) transaction: Option<TransactionKey>,
+    /// The URI of its sender where From does not name it.
+    pub(crate) sender: Option<Box<[u8]>>,
+    pub(crate) package: Package,
+    timer: TimerHandle,
+}
+
+/// Requests that may wait for other shards at once; one more is 503.
+const WAITING_MAX: usize = 65_536;
+
+impl Uas {
+    /// The request waits no longer; None when it gave up.
+    pub(crate) fn take_waiting(&mut self, place: u32, turn: &mut Turn<'_>) -> Option<Waiting> {
+        let waiting = self.waiting.try_remove(place as usize)?;
+        turn.wheel.cancel(waiting.timer);
+        Some(waiting)
+    }
+
+    /// Keeps a request until its owner has spoken.
+    pub(crate) fn wait_for_owner<'d>(
+        &mut self,
+        request: &Request<'_>,
+        sender: Option<&[u8]>,
+        package: Package,
+        turn: &mut Turn<'d>,
+    ) -> Result<u32, Refusal<'d>> {
+        if self.waiting.len() >= WAITING_MAX {
+            return Err(Refusal::OverLimit);
+        }
+        let place = self.waiting.vacant_key() as u32;
+        let timer = turn.wheel.arm(turn.now + TIMER_F, Timer::Waiting(place));
+        let octets = request.message.bytes().into();
+        let (flow, transaction) = (request.flow, request.transaction);
+        self.waiting.insert(Waiting {
+            octets,
+            flow,
+            transaction,
+            sender: sender.map(Box::from),
+            package,
+            timer,
+        });
+        Ok(place)
+    }
+}
