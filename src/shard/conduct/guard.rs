@@ -10,7 +10,6 @@ use crate::shard::request::Request;
 use crate::shard::request::refusal::Kind;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::Method;
-use crate::sip::Uri;
 use std::hash::Hash;
 
 impl Engine {
@@ -76,7 +75,6 @@ impl Engine {
         uri: &[u8],
         turn: &Turn<'_>,
     ) -> Result<(), Kind> {
-        let uri = Uri::parse(uri).ok();
         let is_known = self.subscriptions.is_known_phone(request);
         let shield = &mut self.uas.shield;
         let source = network_of(request.flow.peer.ip());
@@ -90,7 +88,7 @@ impl Engine {
         let at = shield.nanos(turn.now);
         for (kind, key, pace) in held.into_iter().flatten() {
             if !shield.buckets.take(key, pace, at)
-                && !shield.is_exempt(kind, request, method, uri.as_ref(), turn.directory)
+                && !shield.is_exempt(kind, request, method, uri, turn.directory)
             {
                 return Err(kind);
             }
