@@ -382,6 +382,13 @@ impl Checker {
         dialog.map_or(0, |dialog| self.dialogs[*dialog].pauses.over_at())
     }
 
+    /// Whether a dialog may have ended without a word: its path was not proven in time, or it cannot
+    /// be told which of an answer and Timer F came first.
+    pub(crate) fn may_be_gone(&self, key: &str) -> bool {
+        let dialog = self.dialogs_by_key.get(key);
+        dialog.is_some_and(|dialog| self.dialogs[*dialog].uncertain)
+    }
+
     /// Whether a NOTIFY of a dialog was answered, so that none needs to go without its body.
     pub(crate) fn is_proven(&self, key: &str) -> bool {
         let dialog = self.dialogs_by_key.get(key);

@@ -12,7 +12,6 @@ use crate::shard::lifecycle::asked::Asked;
 use crate::shard::lifecycle::asked::Beginning;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::NewSubscription;
-use crate::shard::subscription::Phase;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
 use crate::shard::subscription::subject::Subject;
@@ -30,13 +29,7 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) {
         if let Some(entry) = self.table.subscription_mut(id) {
-            // Ran out, but its last NOTIFY could not leave yet: a refresh that is late, not too
-            // late.
-            let is_back = std::mem::replace(&mut entry.phase, Phase::Active) != Phase::Active;
-            entry.expires_at = turn.now + asked.granted;
-            entry.strikes = 0;
-            entry.refusals = 0;
-            entry.not_before = None;
+            let is_back = entry.renew(turn.now + asked.granted);
             if let Subject::List(list) = &mut entry.subject {
                 list.is_fetch = false;
             }

@@ -21,7 +21,7 @@ impl Subscriptions {
             .iter()
             .skip_while(|(id, _)| id.0 < from);
         let ids: Vec<SubscriptionId> = active
-            .filter(|(_, subscription)| subscription.phase == Phase::Active)
+            .filter(|(_, subscription)| subscription.phase() == Phase::Active)
             .map(|(id, _)| id)
             .take(DEACTIVATIONS_PER_DRAIN)
             .collect();

@@ -50,7 +50,7 @@ impl Subscriptions {
         }
         turn.counters.notifies_paced += 1;
         if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.is_queued = true;
+            subscription.queued();
         }
         if let Admitted::WaitFirst(at) = admitted {
             turn.wheel.arm(at, Timer::Phone(phone));
@@ -64,13 +64,10 @@ impl Subscriptions {
             return;
         };
         let grace = grace_of(subscription, turn.options);
-        subscription.timer = None;
-        if subscription.not_before.is_some_and(|at| at <= turn.now) {
-            subscription.not_before = None;
-        }
+        subscription.timer_fired(turn.now);
         let is_due = subscription.report_due().is_some_and(|at| at <= turn.now);
-        let is_over = subscription.expires_at + grace <= turn.now;
-        if is_over && subscription.phase == Phase::Active {
+        let is_over = subscription.expires_at() + grace <= turn.now;
+        if is_over && subscription.phase() == Phase::Active {
             turn.counters.subscriptions_expired += 1;
             self.end_subscription(id, Termination::Timeout, turn);
             self.table.want(id, Wants::Notify);
@@ -78,7 +75,7 @@ impl Subscriptions {
         }
         if is_due {
             self.table.want(id, Wants::Notify);
-        } else if subscription.wants > Wants::Nothing {
+        } else if subscription.wants() > Wants::Nothing {
             self.table.want(id, Wants::Change);
         }
         self.table.arm_subscription(id, turn);

@@ -4,7 +4,6 @@ use crate::presence::event::Termination;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::subscription::Phase;
 
 impl Subscriptions {
     /// One last NOTIFY, then nothing.
@@ -18,9 +17,7 @@ impl Subscriptions {
             .note_watcher_end(id, reason, &mut self.table, turn);
         self.table.give_back(id, turn);
         if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.phase = Phase::Ending(reason);
-            subscription.not_before = None;
-            if let Some(timer) = subscription.timer.take() {
+            if let Some(timer) = subscription.end(reason) {
                 turn.wheel.cancel(timer);
             }
         }

@@ -10,7 +10,7 @@ pub(crate) mod end;
 pub(crate) mod members;
 pub(crate) mod reevaluate;
 pub(crate) mod rosters;
-pub(crate) mod seizure;
+pub(crate) mod subject;
 
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::options::Options;

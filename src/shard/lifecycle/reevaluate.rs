@@ -27,7 +27,7 @@ impl Subscriptions {
         ) else {
             return;
         };
-        let is_active = subscription.phase == Phase::Active;
+        let is_active = subscription.phase() == Phase::Active;
         let profile = turn.directory.profile_named(&entry.profile.name);
         let profile = profile
             .filter(|profile| **profile != entry.profile)
@@ -106,8 +106,7 @@ impl Subscriptions {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
-        let before = std::mem::replace(&mut subscription.decision, decision);
-        subscription.view.privacy = decision.privacy;
+        let before = subscription.decide(decision);
         if before.handling == decision.handling && before.privacy == decision.privacy {
             return;
         }
@@ -116,7 +115,7 @@ impl Subscriptions {
             // What it was told under another rule is told again in full.
             subscription.forget_shown();
         }
-        if decision.handling == Handling::Block && subscription.phase == Phase::Active {
+        if decision.handling == Handling::Block && subscription.phase() == Phase::Active {
             self.end_subscription(id, Termination::Rejected, turn);
         }
         self.winfo.note_watcher(id, &mut self.table);

@@ -116,10 +116,10 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) -> Option<Content> {
         let subscription = subscriptions.table.subscription(id)?;
-        if subscription.phase == Phase::Ending(Termination::Rejected) {
+        if subscription.phase() == Phase::Ending(Termination::Rejected) {
             return Some(Content::Empty(SHOWN_EMPTY));
         }
-        let handling = subscription.decision.handling;
+        let handling = subscription.decision().handling;
         if matches!(handling, Handling::Block | Handling::Confirm) {
             return Some(Content::Empty(SHOWN_EMPTY));
         }
@@ -195,12 +195,12 @@ impl Notifier {
             return true;
         };
         let knows = match content {
-            Content::Empty(hash) => subscription.shown == *hash,
-            Content::Document(body) => subscription.shown == body.hash,
+            Content::Empty(hash) => subscription.shown() == *hash,
+            Content::Document(body) => subscription.shown() == body.hash,
             Content::Resources => self.selection.is_empty(),
             Content::Withheld => false,
         };
-        knows && subscription.wants == Wants::Change && subscription.phase == Phase::Active
+        knows && subscription.wants() == Wants::Change && subscription.phase() == Phase::Active
     }
 
     /// Writes the body, its own part into the notifier's prolog; None when there is none.
@@ -214,7 +214,7 @@ impl Notifier {
         self.prolog.clear();
         let mut written = match content {
             Content::Empty(hash) => {
-                subscriptions.table.subscription_mut(id)?.shown = *hash;
+                subscriptions.table.subscription_mut(id)?.showed(*hash);
                 return None;
             }
             Content::Withheld => return None,
@@ -241,14 +241,14 @@ impl Notifier {
                         document::write_prolog(
                             &mut self.prolog,
                             subscription.view,
-                            subscription.version,
+                            subscription.version(),
                             &subscription.names.entity,
                         );
                         body.octets.clone()
                     }
                 };
                 let subscription = subscriptions.table.subscription_mut(id)?;
-                subscription.shown = body.hash;
+                subscription.showed(body.hash);
                 Written {
                     octets,
                     call_info: body.call_info.clone(),
@@ -272,7 +272,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
         let subscription = subscriptions.table.subscriptions.get_mut(id)?;
-        let (view, version) = (subscription.view, subscription.version);
+        let (view, version) = (subscription.view, subscription.version());
         let Subject::Presentity(post) = subscription.subject else {
             return None;
         };
@@ -281,10 +281,11 @@ impl Notifier {
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
-        let shown = subscription.history.as_deref_mut()?;
         // After a SUBSCRIBE all is told, and when the phone may not have what it was sent.
-        let is_full = subscription.wants == Wants::Notify || subscription.shown == 0;
-        let is_full = is_full || subscription.decision.handling != Handling::Allow;
+        let is_allowed = subscription.decision().handling == Handling::Allow;
+        let is_owed_all = subscription.wants() == Wants::Notify || subscription.shown() == 0;
+        let is_full = is_owed_all || !is_allowed;
+        let shown = subscription.history.as_deref_mut()?;
         let prolog = &mut self.prolog;
         let start = turn.out.arena.len();
         match shown {
@@ -298,7 +299,9 @@ impl Notifier {
                 dialog_info::write_changes(&mut turn.out.arena, aor, composed, view, dialogs);
             }
             // Whoever may not see them is shown none.
-            Shown::Contacts(_) if subscription.decision.handling != Handling::Allow => return None,
+            Shown::Contacts(_) if !is_allowed => {
+                return None;
+            }
             Shown::Contacts(contacts) => {
                 let entity = &subscription.names.entity;
                 document::write_prolog(prolog, view, version, entity);
@@ -356,7 +359,7 @@ impl Table {
     /// A document, but for a phone that has it by its own word (RFC 5839 §4).
     fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
         let subscription = self.subscription(id)?;
-        let is_known = subscription.wants == Wants::Notify && subscription.suppresses(body.hash);
+        let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
         Some(match is_known {
             true => Content::Empty(body.hash),
             false => Content::Document(body),

@@ -7,7 +7,6 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::Wants;
 
 impl Notifier {
     /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE
@@ -57,15 +56,14 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let subscription = subscriptions.table.subscription_mut(id);
-        let in_flight = subscription.and_then(|subscription| subscription.in_flight.take());
+        let in_flight = subscription.and_then(|subscription| subscription.take_in_flight());
         let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight, subscriptions))
         else {
             return;
         };
         turn.wheel.cancel(lost.timer);
         if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-            subscription.forget_shown();
-            subscription.wants = Wants::Notify;
+            subscription.owe_all();
         }
     }
 
@@ -80,7 +78,7 @@ impl Notifier {
             return;
         };
         subscription.forget_shown();
-        if matches!(subscription.phase, Phase::Ending(_)) {
+        if matches!(subscription.phase(), Phase::Ending(_)) {
             self.remove_subscription(id, subscriptions, turn);
         }
     }

@@ -167,12 +167,10 @@ impl Notifier {
         let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
             return;
         };
-        subscription.in_flight = None;
-        subscription.strikes = 0;
+        subscription.answered();
         match outcome {
             Outcome::Delivered => {
-                subscription.refusals = 0;
-                subscription.delays = 0;
+                subscription.delivered();
                 let dialog = subscription.dialog;
                 if let Some(message) = message
                     && self.take_target_of_response(dialog, message, subscriptions, turn)
@@ -185,18 +183,14 @@ impl Notifier {
                 return self.remove_subscription(id, subscriptions, turn);
             }
             Outcome::Later(delay) => {
-                subscription.forget_shown();
-                let doublings = subscription.delays.min(DELAY_DOUBLINGS_MAX);
-                subscription.delays = doublings + 1;
-                let delay_min = DELAY_MIN * (1 << doublings);
-                subscription.not_before = Some(turn.now + delay.max(delay_min));
-                subscription.wants = Wants::Notify;
+                let delay_min = |doublings: u8| DELAY_MIN * (1 << doublings);
+                subscription.delayed(DELAY_DOUBLINGS_MAX, |doublings| {
+                    turn.now + delay.max(delay_min(doublings))
+                });
                 subscriptions.table.arm_subscription(id, turn);
             }
             Outcome::Failed => {
-                subscription.forget_shown();
-                subscription.refusals += 1;
-                if subscription.refusals >= REFUSALS_MAX {
+                if subscription.refused() >= REFUSALS_MAX {
                     turn.counters.subscriptions_rejected += 1;
                     return self.remove_subscription(id, subscriptions, turn);
                 }
@@ -205,7 +199,7 @@ impl Notifier {
         if subscriptions
             .table
             .subscription(id)
-            .is_some_and(|subscription| subscription.wants > Wants::Nothing)
+            .is_some_and(|subscription| subscription.wants() > Wants::Nothing)
         {
             subscriptions.table.want(id, Wants::Change);
         } else {

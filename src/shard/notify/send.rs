@@ -12,7 +12,6 @@ use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::Wants;
 use crate::shard::subscription::pacing::Release;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::watch::end_watch;
 
 impl Notifier {
@@ -32,7 +31,7 @@ impl Notifier {
                 return;
             };
             if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-                subscription.is_queued = false;
+                subscription.dequeued();
             }
             self.notify(id, false, subscriptions, turn);
         }
@@ -49,7 +48,7 @@ impl Notifier {
             match subscriptions.phones.release(phone, turn.now) {
                 Release::Next(id) => {
                     if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-                        subscription.is_queued = false;
+                        subscription.dequeued();
                     }
                     self.notify(id, true, subscriptions, turn);
                 }
@@ -71,14 +70,14 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        subscriptions.end_seizure_that_went_on(id, turn);
+        subscriptions.before_notify(id, turn);
         let Some(subscription) = subscriptions.table.subscription(id) else {
             return;
         };
-        if subscription.wants == Wants::Nothing || subscription.in_flight.is_some() {
+        if subscription.wants() == Wants::Nothing || subscription.in_flight().is_some() {
             return;
         }
-        let is_ending = matches!(subscription.phase, Phase::Ending(_));
+        let is_ending = matches!(subscription.phase(), Phase::Ending(_));
         let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
             return;
         };
@@ -88,7 +87,7 @@ impl Notifier {
             }
             return;
         }
-        if subscription.not_before.is_some_and(|at| at > turn.now) {
+        if subscription.not_before().is_some_and(|at| at > turn.now) {
             return;
         }
         let (phone, way) = (entry.phone, entry.way);
@@ -101,7 +100,7 @@ impl Notifier {
         if self.is_told(id, &content, subscriptions) {
             turn.counters.notifies_suppressed += 1;
             if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-                subscription.wants = Wants::Nothing;
+                subscription.told_already();
             }
             subscriptions.table.await_report(id, turn);
             return;
@@ -119,7 +118,7 @@ impl Notifier {
         }
         let body = self.write_body_for_path(id, &mut content, way, subscriptions, turn);
         self.write_notify(id, &content, body, subscriptions, turn);
-        subscriptions.release_gone(id, turn);
+        subscriptions.after_notify(id, turn);
         let is_mid_fetch = subscriptions
             .table
             .subscription(id)
@@ -137,26 +136,22 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let subscription = subscriptions.table.subscription(id);
-        if subscription.is_some_and(|subscription| subscription.phase == Phase::Active) {
+        if subscription.is_some_and(|subscription| subscription.phase() == Phase::Active) {
             subscriptions.end_subscription(id, Termination::Timeout, turn);
         }
         let Some(removed) = subscriptions.table.remove_subscription(id) else {
             return;
         };
-        if let Some(timer) = removed.subscription.timer {
+        if let Some(timer) = removed.subscription.timer() {
             turn.wheel.cancel(timer);
         }
-        if let Some(in_flight) = removed.subscription.in_flight {
+        if let Some(in_flight) = removed.subscription.in_flight() {
             self.orphan(in_flight);
         }
         if let Some(phone) = removed.phone {
             subscriptions.phones.leave(phone);
         }
-        match removed.subscription.subject {
-            Subject::List(list) => subscriptions.abandon_rosters(id, &list.rosters, turn),
-            Subject::Watchers(audience) => subscriptions.winfo.remove_audience(id, *audience, turn),
-            Subject::Presentity(_) | Subject::Seizure(_) => {}
-        }
+        subscriptions.forget_subject(id, removed.subscription.subject, turn);
         for watched in removed.unwatched {
             end_watch(&watched.aor, turn);
         }

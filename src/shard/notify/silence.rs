@@ -76,23 +76,20 @@ impl Notifier {
         let Some(subscription) = subscriptions.table.subscriptions.get_mut(ended) else {
             return;
         };
-        subscription.in_flight = None;
-        subscription.forget_shown();
-        subscription.strikes += 1;
+        let strikes = subscription.timed_out();
         let entry = subscriptions.table.dialogs.get(subscription.dialog);
         let strikes_max = entry.and_then(|entry| entry.profile.strikes);
-        let is_gone = subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX);
+        let is_gone = strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {
             turn.counters.subscriptions_unanswered += 1;
             self.remove_subscription(ended, subscriptions, turn);
-        } else if matches!(subscription.phase, Phase::Ending(_))
-            || subscription.wants == Wants::Notify
+        } else if matches!(subscription.phase(), Phase::Ending(_))
+            || subscription.wants() == Wants::Notify
         {
             // A SUBSCRIBE came meanwhile, or the end: that is owed at once.
             subscriptions.table.want(ended, Wants::Notify);
         } else {
-            subscription.not_before = Some(not_before);
-            subscription.wants = Wants::Notify;
+            subscription.retry_at(not_before);
             subscriptions.table.arm_subscription(ended, turn);
         }
     }

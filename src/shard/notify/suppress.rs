@@ -25,9 +25,9 @@ impl Notifier {
             return false;
         };
         // Who is told changes alone is told them against what was sent last.
-        let is_known = subscription.history.is_none() || hash == Some(subscription.shown);
+        let is_known = subscription.history.is_none() || hash == Some(subscription.shown());
         if let Some(hash) = hash.filter(|_| is_it && is_known) {
-            subscription.shown = hash;
+            subscription.showed(hash);
         }
         // A star wants nothing, whatever there is; of a list as well, which has no tag.
         is_it && is_known || suppress == Suppress::Any

@@ -23,8 +23,6 @@ use crate::shard::peer::routing_token as mark;
 use crate::shard::peer::routing_token::Mark;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subscription;
-use crate::shard::subscription::Wants;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::suppress::entity_tag;
 use crate::sip::dialog::Origin;
 use crate::sip::emit;
@@ -125,19 +123,7 @@ impl Notifier {
             kept,
             probed: subscriptions.table.ways.ask_for_proof(way, in_flight_id),
         });
-        subscription.in_flight = Some(in_flight_id);
-        // What of a list did not fit is told next.
-        subscription.wants = match &mut subscription.subject {
-            _ if content.is_withheld() => Wants::Notify,
-            Subject::List(list) if list.is_marked() => Wants::Change,
-            Subject::Watchers(audience) => {
-                audience.told();
-                Wants::Nothing
-            }
-            Subject::List(_) | Subject::Presentity(_) | Subject::Seizure(_) => Wants::Nothing,
-        };
-        subscription.version += 1;
-        subscription.sent(turn.now);
+        subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;
         turn.transmit(flow, transmit.head, transmit.tail);
     }
@@ -224,18 +210,18 @@ fn write_subscription_state(
     now: Instant,
 ) {
     arena.extend_from_slice(b"Subscription-State: ");
-    match subscription.phase {
+    match subscription.phase() {
         // The state, or the rest of it, and the end follow once this NOTIFY is answered.
         Phase::Ending(_) if is_followed => {
             arena.extend_from_slice(b"active;expires=");
             emit::decimal(arena, TIMER_F.as_secs());
         }
         Phase::Active => {
-            let is_pending = subscription.decision.handling == Handling::Confirm;
+            let is_pending = subscription.decision().handling == Handling::Confirm;
             let state: &[u8] = if is_pending { b"pending" } else { b"active" };
             arena.extend_from_slice(state);
             arena.extend_from_slice(b";expires=");
-            let remaining = subscription.expires_at.saturating_duration_since(now);
+            let remaining = subscription.expires_at().saturating_duration_since(now);
             let begun = u64::from(remaining.subsec_millis() > 0);
             emit::decimal(arena, remaining.as_secs() + begun);
             if let Some(terms) = &subscription.terms {

@@ -105,7 +105,7 @@ impl Table {
         };
         turn.send_to_owner(&aor, mail);
         if let Some(subscription) = self.subscription_mut(id) {
-            subscription.not_before = Some(turn.now + OWNER_DELAY_MAX);
+            subscription.pause(turn.now + OWNER_DELAY_MAX);
         }
         self.arm_subscription(id, turn);
     }
@@ -118,7 +118,7 @@ impl Table {
         let is_it = subscription.package == Package::AsFeatureEvent
             && self.aor_of(subscription) == Some(aor);
         if is_it && let Some(subscription) = self.subscription_mut(id) {
-            subscription.not_before = None;
+            subscription.resume();
             self.want(id, Wants::Notify);
         }
     }

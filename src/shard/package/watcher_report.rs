@@ -54,7 +54,7 @@ impl Table {
                 Some(list.aor().clone()),
                 list.resources.get(watcher.resource as usize)?.decision,
             ),
-            _ => (None, subscription.decision),
+            _ => (None, subscription.decision()),
         };
         Some(WatcherReport {
             shard: turn.options.id,
@@ -73,17 +73,19 @@ impl Table {
             rule: turn.directory.deciding_rule(decision.rule),
             privacy: decision.privacy,
             profile: entry.profile.name.to_string(),
-            notifies: subscription.version,
-            remaining: subscription.expires_at.saturating_duration_since(turn.now),
+            notifies: subscription.version(),
+            remaining: subscription
+                .expires_at()
+                .saturating_duration_since(turn.now),
             call_id: text(entry.dialog.call_id()),
         })
     }
 }
 
 fn standing(subscription: &Subscription) -> WatcherState {
-    if subscription.strikes > 0 || subscription.refusals > 0 {
+    if subscription.strikes() > 0 || subscription.refusals() > 0 {
         WatcherState::Probation
-    } else if subscription.in_flight.is_some() {
+    } else if subscription.in_flight().is_some() {
         WatcherState::Waiting
     } else {
         WatcherState::Active

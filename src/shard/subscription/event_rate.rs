@@ -224,8 +224,8 @@ impl Subscription {
             .is_some_and(|suppress| suppress.matches(hash))
     }
 
-    /// A NOTIFY was sent.
-    pub(crate) fn sent(&mut self, now: Instant) {
+    /// A NOTIFY was sent: counts it towards the rates.
+    pub(super) fn count_sent(&mut self, now: Instant) {
         if let Some(terms) = &mut self.terms {
             terms.suppress = None;
             let before = terms.sent_at.replace(now);

@@ -15,6 +15,7 @@ pub(crate) mod shown;
 pub(crate) mod subject;
 pub(crate) mod suppress;
 pub(crate) mod table;
+mod transition;
 pub(crate) mod usages;
 pub(crate) mod watch;
 pub(crate) mod watcher;
@@ -78,7 +79,7 @@ pub(crate) struct Subscription {
     pub(crate) package: Package,
     pub(crate) view: View,
     /// What the rules make of it.
-    pub(crate) decision: Decision,
+    decision: Decision,
     /// What else its SUBSCRIBE asked for; None for nothing.
     pub(crate) terms: Option<Box<Terms>>,
     /// What it was shown, when it is told changes alone.
@@ -86,27 +87,27 @@ pub(crate) struct Subscription {
     pub(crate) names: Arc<Names>,
 
     // Its life.
-    pub(crate) phase: Phase,
+    phase: Phase,
     /// The end the phone was told.
-    pub(crate) expires_at: Instant,
-    pub(crate) timer: Option<TimerHandle>,
+    expires_at: Instant,
+    timer: Option<TimerHandle>,
 
     // Its NOTIFYs.
-    pub(crate) wants: Wants,
-    pub(crate) is_queued: bool,
-    pub(crate) in_flight: Option<InFlightId>,
+    wants: Wants,
+    is_queued: bool,
+    in_flight: Option<InFlightId>,
     /// The version of the next document (W:B3.4).
-    pub(crate) version: u32,
+    version: u32,
     /// A hash of the body last sent, 0 when the phone may not have it.
-    pub(crate) shown: u64,
+    shown: u64,
     /// NOTIFYs in a row that nobody answered.
-    pub(crate) strikes: u8,
+    strikes: u8,
     /// NOTIFYs in a row that were refused.
-    pub(crate) refusals: u8,
+    refusals: u8,
     /// NOTIFYs in a row that were refused with Retry-After, as far as the pause after them grows.
-    pub(crate) delays: u8,
+    delays: u8,
     /// Nothing is sent before.
-    pub(crate) not_before: Option<Instant>,
+    not_before: Option<Instant>,
 }
 
 const _: () = assert!(size_of::<Subscription>() <= 120);
@@ -122,6 +123,74 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) event: &'a [u8],
     pub(crate) entity: &'a [u8],
     pub(crate) expires_at: Instant,
+}
+
+impl Subscription {
+    /// Whether it is active, or why it is ending.
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// What it wants a NOTIFY for.
+    #[inline]
+    pub(crate) fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// Its NOTIFY that is not answered yet.
+    #[inline]
+    pub(crate) fn in_flight(&self) -> Option<InFlightId> {
+        self.in_flight
+    }
+
+    /// The version of its next document (RFC 4235 §4.1).
+    #[inline]
+    pub(crate) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// A hash of the body sent last, 0 when the phone may not have it.
+    #[inline]
+    pub(crate) fn shown(&self) -> u64 {
+        self.shown
+    }
+
+    /// What the rules make of it.
+    #[inline]
+    pub(crate) fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// The end that the phone was told.
+    #[inline]
+    pub(crate) fn expires_at(&self) -> Instant {
+        self.expires_at
+    }
+
+    /// NOTIFYs in a row that were not answered.
+    #[inline]
+    pub(crate) fn strikes(&self) -> u8 {
+        self.strikes
+    }
+
+    /// NOTIFYs in a row that were refused.
+    #[inline]
+    pub(crate) fn refusals(&self) -> u8 {
+        self.refusals
+    }
+
+    /// The end of a pause in its NOTIFYs.
+    #[inline]
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// Its timer.
+    #[inline]
+    pub(crate) fn timer(&self) -> Option<TimerHandle> {
+        self.timer
+    }
 }
 
 impl Subscription {

@@ -2,6 +2,7 @@
 
 use crate::shard::contract::ids::Post;
 use crate::shard::list::state::ListState;
+use crate::shard::subscription::Wants;
 use crate::shard::subscription::audience::Audience;
 use crate::shard::subscription::seizure::Seizure;
 
@@ -19,6 +20,18 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
+    /// A NOTIFY told it. What is still to be told: of a list, what did not fit.
+    pub(super) fn told(&mut self) -> Wants {
+        match self {
+            Self::List(list) if list.is_marked() => Wants::Change,
+            Self::Watchers(audience) => {
+                audience.told();
+                Wants::Nothing
+            }
+            Self::List(_) | Self::Presentity(_) | Self::Seizure(_) => Wants::Nothing,
+        }
+    }
+
     /// Its place with the one presentity it watches; None for others.
     pub(crate) fn post(&self) -> Option<Post> {
         match self {

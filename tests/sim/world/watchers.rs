@@ -311,14 +311,16 @@ impl World {
     /// Whether a watcher is healthy: since the calm began it has refreshed from its current
     /// address, and had time to be notified, also since it last asked for a pause. The end is
     /// notified once: a phone that is busy then learns of it from the response to its next
-    /// SUBSCRIBE.
+    /// SUBSCRIBE. A dialog on a path that was not proven in time ends without a NOTIFY.
     pub(super) fn is_well(&self, phone: &Phone, key: &Key, dialog: &Dialog) -> bool {
         let now = self.bench.net.now;
         let since = self.calm_since.max(phone.moved_at);
         let patience = patience_with(phone, key, &self.bench.net.plan);
-        let paused_until = self.bench.checker.paused_until(&dialog.key());
+        let judge = &self.bench.checker;
+        let paused_until = judge.paused_until(&dialog.key());
         dialog.established
             && !dialog.missed_end
+            && !judge.may_be_gone(&dialog.key())
             && now > paused_until + patience
             && now > phone.troubled_until
             && dialog.asked_at > since

@@ -73,7 +73,7 @@ impl Notifier {
             arena.extend_from_slice(&selection.parts);
             return Some(start..arena.len());
         }
-        let (uri, version) = (&subscription.names.entity, subscription.version);
+        let (uri, version) = (&subscription.names.entity, subscription.version());
         dialect.begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
         rlmi::begin(arena, uri, version, selection.is_full);
         if !list.name.is_empty() {

@@ -51,7 +51,7 @@ impl Notifier {
         let Subject::List(list) = &subscription.subject else {
             return None;
         };
-        let is_last = matches!(subscription.phase, Phase::Ending(_)) && !list.is_fetch;
+        let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch;
         let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
         let of_profile = entry.profile.list_octets.map(|octets| octets as usize);
         let datagram = of_profile.unwrap_or(UDP_OCTETS);
@@ -115,7 +115,7 @@ impl Notifier {
         }
         turn.counters.notifies_short_of_room += 1;
         if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-            subscription.not_before = Some(turn.now + PAUSE);
+            subscription.pause(turn.now + PAUSE);
         }
         subscriptions.table.arm_subscription(id, turn);
         true

@@ -281,6 +281,7 @@ impl Notifier {
         let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
             return;
         };
+        let (of_list, version) = (subscription.decision().handling, subscription.version());
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
@@ -292,7 +293,7 @@ impl Notifier {
             bodies: &mut self.bodies,
             directory: turn.directory,
             view: subscription.view,
-            of_list: subscription.decision.handling,
+            of_list,
             dialog: terms.and_then(|terms| terms.dialog.as_deref()),
             is_multipart: dialect.is_multipart,
         };
@@ -317,7 +318,7 @@ impl Notifier {
             }
             let version = match dialect.is_multipart {
                 true => resource.version,
-                false => subscription.version,
+                false => version,
             };
             let view = viewpoint.view_of(resource);
             selection.push(

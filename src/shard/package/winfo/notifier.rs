@@ -190,7 +190,7 @@ impl Table {
         turn: &Turn<'_>,
     ) -> Option<WatcherInfo> {
         let subscription = self.subscription(id)?;
-        if subscription.package != package || subscription.phase != Phase::Active {
+        if subscription.package != package || subscription.phase() != Phase::Active {
             return None;
         }
         let (number, handling) = match &subscription.subject {
@@ -198,7 +198,7 @@ impl Table {
                 let resource = list.resources.get(resource as usize)?;
                 (resource.number, resource.decision.handling)
             }
-            _ => (0, subscription.decision.handling),
+            _ => (0, subscription.decision().handling),
         };
         let status = match handling {
             Handling::Block => return None,

@@ -148,7 +148,7 @@ impl WatcherInfos {
         let (_, package) = &audience.topic;
         let mut watchers = Vec::new();
         // A policy may have it that nobody is shown.
-        if subscription.decision.handling == Handling::Allow {
+        if subscription.decision().handling == Handling::Allow {
             let followed = self.followed.get(&audience.topic)?;
             for known in &followed.watchers {
                 watchers.extend_from_slice(known.as_ref()?);
@@ -159,7 +159,7 @@ impl WatcherInfos {
         turn.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
         watchers.truncate(fitting);
         let start = turn.out.arena.len();
-        let (version, entity) = (subscription.version, &subscription.names.entity);
+        let (version, entity) = (subscription.version(), &subscription.names.entity);
         let token = package.token();
         watcherinfo::write(&mut turn.out.arena, version, entity, token, &watchers);
         Some(Body {

@@ -27,7 +27,7 @@ impl WatcherInfos {
         let Some(subscription) = table.subscription(id) else {
             return;
         };
-        if subscription.decision.handling != Handling::Confirm {
+        if subscription.decision().handling != Handling::Confirm {
             return;
         }
         let post = subscription.subject.post();
