@@ -5,7 +5,6 @@
 //! keeps its place and its number; what is marked stays marked until it was written.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 
 use crate::presence::Aor;
 use crate::presence::event::list::ListStyle;
@@ -277,8 +276,18 @@ impl ListState {
         if !self.is_telling_all() {
             return self.leavers.clear();
         }
-        let uris: HashSet<&str> = self.resources.iter().map(|it| &*it.uri).collect();
-        self.leavers.retain(|leaver| !uris.contains(&*leaver.uri));
+        let places = self.resources.iter().enumerate();
+        let places: HashMap<&str, usize> = places.map(|(at, it)| (&*it.uri, at)).collect();
+        let mut returned = Vec::new();
+        self.leavers.retain(|leaver| {
+            let place = places.get(&*leaver.uri).copied();
+            returned.extend(place);
+            place.is_none()
+        });
+        // The phone still lists a resource that left and returned before it was told.
+        for place in returned {
+            self.resources[place].is_listed = true;
+        }
     }
 
     /// The place of somebody, in a list that follows a roster.
@@ -413,6 +422,33 @@ mod tests {
     use super::*;
     use crate::presence::event::list::Resolved;
     use crate::shard::contract::ids::WatchedId;
+
+    #[test]
+    fn a_resource_that_left_and_returned_is_still_listed() {
+        let plan = ListPlan {
+            encoding: Encoding::Rlmi,
+            resolved: Arc::new(Resolved::default()),
+            is_of_body: false,
+        };
+        let mut list = ListState::new(Aor::new("all", "abc.com"), &plan, ListStyle::default());
+        let member = Member {
+            uri: "sip:1@abc.com".into(),
+            aor: Some(Aor::new("1", "abc.com")),
+            name: "".into(),
+        };
+        let place = list.push(&member, Decision::ALLOW, Standing::Live, true);
+        list.resources[place as usize].is_listed = true;
+        list.empty();
+        list.push(&member, Decision::ALLOW, Standing::Live, true);
+        list.forget_leavers();
+        assert!(list.leavers.is_empty(), "it is on the list");
+        list.empty();
+        assert_eq!(
+            list.leavers.len(),
+            1,
+            "the phone is to be told that it left"
+        );
+    }
 
     #[test]
     fn a_list_is_complete_once_every_owner_has_told_its_state() {
