@@ -33,7 +33,7 @@ use crate::presence::policy::is_private;
 
 /// Who watches, as far as admission knows (W:B9.1).
 #[derive(Clone, Copy, Debug)]
-pub struct Watcher<'a> {
+pub struct WatcherIdentity<'a> {
     /// Who; of any domain, canonical. None when nobody knows.
     pub aor: Option<&'a Aor>,
     /// Whether it is a trusted address that says so.
@@ -147,7 +147,7 @@ impl Directory {
     #[must_use]
     pub fn decide(
         &self,
-        watcher: Watcher<'_>,
+        watcher: WatcherIdentity<'_>,
         presentity: &Aor,
         package: Package,
         at: u64,
@@ -250,7 +250,7 @@ impl Directory {
 struct Case<'a> {
     directory: &'a Directory,
     tenant: Option<&'a Tenant>,
-    watcher: Watcher<'a>,
+    watcher: WatcherIdentity<'a>,
     presentity: &'a Aor,
     package: Package,
 }

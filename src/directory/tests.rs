@@ -1,6 +1,6 @@
 //! The directory as the engine asks it: who is there, who may see what, who is on a list.
 
-use super::decide::Watcher;
+use super::decide::WatcherIdentity;
 use super::lists::ListFault;
 use super::lists::StoredList;
 use super::*;
@@ -352,7 +352,7 @@ fn decide_at(directory: &Directory, watcher: &str, presentity: &str, package: Pa
         None => (watcher, false),
     };
     let watcher = Aor::from_key(watcher);
-    let watcher = Watcher {
+    let watcher = WatcherIdentity {
         aor: watcher.as_ref(),
         is_trusted_peer,
         is_authenticated: true,

@@ -40,7 +40,7 @@ use crate::http::server::listener;
 use crate::http::server::listener::Door;
 use crate::net::bind;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::contract::overload_options::OverloadOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.
@@ -65,7 +65,7 @@ pub struct HttpPlan<E> {
     /// What the node says of itself.
     pub facts: Facts,
     /// How often a password may be wrong, and who is exempt.
-    pub shield: ShieldOptions,
+    pub shield: OverloadOptions,
 }
 
 /// What every request may look at.

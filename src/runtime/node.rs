@@ -255,7 +255,7 @@ impl Node {
             engine: self.commander(),
             directory: self.directory.clone(),
             facts: self.facts.clone(),
-            shield: options.shield,
+            shield: options.overload,
         };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(thread, move || run_http(plan, stop), ended, || ())

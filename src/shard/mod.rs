@@ -28,8 +28,8 @@ pub mod contract;
 pub mod overload;
 
 pub use contract::command::Command;
+pub use contract::command::CommandId;
 pub use contract::command::Reply;
-pub use contract::command::Token;
 pub use contract::counters::Counters;
 pub use contract::flow::ConnectionId;
 pub use contract::flow::Flow;

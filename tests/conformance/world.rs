@@ -26,6 +26,7 @@ use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::Command;
+use lamplighter::shard::CommandId;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
@@ -35,9 +36,8 @@ use lamplighter::shard::Outbox;
 use lamplighter::shard::Reply;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
-use lamplighter::shard::Token;
+use lamplighter::shard::contract::overload_options::OverloadOptions;
 use lamplighter::shard::contract::overload_options::Rate;
-use lamplighter::shard::contract::overload_options::ShieldOptions;
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
@@ -80,7 +80,7 @@ pub(crate) struct World {
     /// What was sent and not looked at yet.
     pub(crate) sent: VecDeque<Sent>,
     /// The answers to commands, in order.
-    pub(crate) replies: Vec<(Token, Reply)>,
+    pub(crate) replies: Vec<(CommandId, Reply)>,
     /// Phones that loop, as the log warned of them: `sip:1@abc.com SUBSCRIBE 503`.
     pub(crate) alarms: VecDeque<String>,
     commands: u64,
@@ -150,12 +150,12 @@ impl World {
         // As the framing of a stream hands it on.
         let answer = PlainResponse::cut(bytes).filter(|_| peer.transport.is_reliable());
         let input = match answer {
-            Some((answer, _)) => Input::Answer {
+            Some((answer, _)) => Input::Response {
                 flow,
                 bytes,
-                answer,
+                response: answer,
             },
-            None => Input::Datagram { flow, bytes },
+            None => Input::Message { flow, bytes },
         };
         self.input(shard, input);
         self.settle();
@@ -201,7 +201,7 @@ impl World {
     /// The operator says something about somebody.
     pub(crate) fn say(&mut self, aor: &str, said: StateUpdate) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        self.command(&aor.clone(), Command::Say { aor, said })
+        self.command(&aor.clone(), Command::UpdateState { aor, update: said })
     }
 
     /// A command to the owner of a presentity, which does it.
@@ -349,9 +349,9 @@ impl World {
         *connection
     }
 
-    fn token(&mut self) -> Token {
+    fn token(&mut self) -> CommandId {
         self.commands += 1;
-        Token(self.commands)
+        CommandId(self.commands)
     }
 }
 
@@ -442,7 +442,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "nonces_max" => options.nonces_max = number,
             "allow_rfc2069" => options.allow_rfc2069 = number == 1,
             "nonce_life" => options.nonce_life = seconds,
-            _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
+            _ if set_shield(&mut options.overload, key, u32::try_from(number).unwrap()) => {}
             _ => return Err(format!("{key}: unknown option")),
         }
     }
@@ -450,7 +450,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
 }
 
 /// The options of the shield; a bucket is given by its burst and gets one back a second.
-fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
+fn set_shield(shield: &mut OverloadOptions, key: &str, number: u32) -> bool {
     let rate = Rate {
         per_second: 1,
         burst: number,

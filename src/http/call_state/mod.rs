@@ -73,7 +73,11 @@ pub(super) async fn answer<E: Engine>(
     let Statement { aor, said } = statement;
     tracing::debug!(%aor, "call_state.htm");
     let owner = ShardId::owner_of(&aor, site.engine.shards());
-    match site.engine.ask(owner, Command::Say { aor, said }).await {
+    match site
+        .engine
+        .ask(owner, Command::UpdateState { aor, update: said })
+        .await
+    {
         Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
         Ok(_) | Err(_) => response::unavailable(),
     }

@@ -146,9 +146,9 @@ pub(super) async fn act<E: Engine>(
     }
     let said = (command.read)(&form, &aor)?;
     let owner = ShardId::owner_of(&aor, site.engine.shards());
-    let command = Command::Say {
+    let command = Command::UpdateState {
         aor: aor.clone(),
-        said,
+        update: said,
     };
     match site.engine.ask(owner, command).await {
         Ok(Reply::Done) => why::headline(&aor, site).await,

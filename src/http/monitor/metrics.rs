@@ -114,11 +114,11 @@ mod tests {
     use super::*;
     use crate::http::CONTROL_CONNECTIONS;
     use crate::http::connections::Connections;
+    use crate::shard::CommandId;
     use crate::shard::Input;
     use crate::shard::Options;
     use crate::shard::Outbox;
     use crate::shard::Shard;
-    use crate::shard::Token;
 
     #[test]
     fn a_sample_has_a_legal_name() {
@@ -138,11 +138,11 @@ mod tests {
         let mut shard = Shard::new(options, Arc::default(), [2; 32]);
         let mut outbox = Outbox::default();
         shard.handle(
-            Input::Command(Token(1), Command::Counters),
+            Input::Command(CommandId(1), Command::Counters),
             now,
             &mut outbox,
         );
-        let [(Token(1), Reply::Counters(engine))] = &outbox.replies[..] else {
+        let [(CommandId(1), Reply::Counters(engine))] = &outbox.replies[..] else {
             unreachable!("one command, one reply")
         };
         let mut names: Vec<&str> = engine.iter().map(|(name, _)| *name).collect();

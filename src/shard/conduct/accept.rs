@@ -67,7 +67,7 @@ impl Engine {
         emit::header(
             &mut turn.out.arena,
             "Contact",
-            &self.notifier.origins.of(&request.flow).contact,
+            &self.notifier.local_addresses.of(&request.flow).contact,
         );
         emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
         if is_list {

@@ -8,7 +8,7 @@ use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::response_flow::response_flow;
 use crate::shard::request::target::Target;
@@ -28,13 +28,13 @@ impl Engine {
         &mut self,
         flow: Flow,
         octets: &[u8],
-        answer: Option<PlainResponse<'_>>,
+        response: Option<PlainResponse<'_>>,
         is_forwarded: bool,
         turn: &mut Turn<'_>,
     ) {
-        if answer.is_some_and(|answer| {
+        if response.is_some_and(|response| {
             self.notifier
-                .handle_answer(&answer, &flow, &mut self.subscriptions, turn)
+                .handle_plain_response(&response, &flow, &mut self.subscriptions, turn)
         }) {
             return;
         }
@@ -176,17 +176,17 @@ impl Engine {
         request: &Request<'_>,
         target: Target<'d>,
         turn: &mut Turn<'d>,
-    ) -> Result<(Aor, &'d Domain, Identity), Refusal<'d>> {
+    ) -> Result<(Aor, &'d Domain, Principal), Refusal<'d>> {
         let Target::Presentity { aor, domain } = target else {
             return Err(Refusal::Plain(Status::NOT_FOUND));
         };
         check_extensions(request.message)?;
-        let identity = self.uas.authenticate(request, domain, turn)?;
-        let user = match &identity {
-            Identity::User(user) => Some(user.as_str()),
-            Identity::Believed => None,
+        let principal = self.uas.authenticate(request, domain, turn)?;
+        let user = match &principal {
+            Principal::User(user) => Some(user.as_str()),
+            Principal::Believed => None,
         };
         self.check_shares(request, &aor, domain, user, turn)?;
-        Ok((aor, domain, identity))
+        Ok((aor, domain, principal))
     }
 }

@@ -7,13 +7,13 @@ pub(crate) mod operator;
 pub(crate) mod path_proof;
 pub(crate) mod postponed;
 pub(crate) mod publish;
+pub(crate) mod reevaluate;
 pub(crate) mod refresh;
 pub(crate) mod register;
-pub(crate) mod review;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
-use crate::shard::conduct::review::Review;
+use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::ShardId;
@@ -25,7 +25,7 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
-use crate::shard::overload::publish_queue::Postponed;
+use crate::shard::overload::publish_queue::PublishQueue;
 use crate::shard::presentity::Compositor;
 use crate::shard::uas::Uas;
 use crate::sip::message::PlainResponse;
@@ -43,11 +43,11 @@ pub(crate) struct Engine {
     /// What NOTIFYs are written, sent and repeated with.
     pub(super) notifier: Notifier,
     /// What is yet to be looked at since the configuration changed.
-    pub(super) review: Review,
-    pub(super) review_timer: Option<TimerHandle>,
+    pub(super) reevaluation: Reevaluation,
+    pub(super) reevaluation_timer: Option<TimerHandle>,
     /// The driver cannot hand on as much as it gets.
     pub(super) is_congested: bool,
-    pub(super) postponed: Postponed,
+    pub(super) publish_queue: PublishQueue,
 }
 
 impl Engine {
@@ -58,27 +58,27 @@ impl Engine {
             compositor: Compositor::default(),
             subscriptions: Subscriptions::new(options),
             notifier: Notifier::new(options),
-            review: Review::default(),
-            review_timer: None,
+            reevaluation: Reevaluation::default(),
+            reevaluation_timer: None,
             is_congested: false,
-            postponed: Postponed::default(),
+            publish_queue: PublishQueue::default(),
         }
     }
 
     /// Takes one input.
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
         match input {
-            Input::Datagram { flow, bytes } => {
+            Input::Message { flow, bytes } => {
                 if !self.postpone(flow, bytes, turn) {
-                    let answer = PlainResponse::read(bytes);
-                    self.handle_octets(flow, bytes, answer, false, turn);
+                    let response = PlainResponse::read(bytes);
+                    self.handle_octets(flow, bytes, response, false, turn);
                 }
             }
-            Input::Answer {
+            Input::Response {
                 flow,
                 bytes,
-                answer,
-            } => self.handle_octets(flow, bytes, Some(answer), false, turn),
+                response,
+            } => self.handle_octets(flow, bytes, Some(response), false, turn),
             Input::Closed(connection) => {
                 tell_closed(connection, turn);
                 self.notifier
@@ -100,7 +100,7 @@ impl Engine {
     pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
         self.fire_timers(turn);
         turn.counters.timers_armed_late = turn.wheel.late();
-        self.go_on_reviewing(turn);
+        self.continue_reevaluation(turn);
         self.subscriptions
             .winfo
             .tell_others(&mut self.subscriptions.table, turn);
@@ -113,8 +113,8 @@ impl Engine {
     /// Whether all that can be done now was done: only timers bring more.
     pub(crate) fn is_idle(&self) -> bool {
         self.subscriptions.table.queue.is_empty()
-            && self.postponed.is_empty()
-            && self.review.is_over()
+            && self.publish_queue.is_empty()
+            && self.reevaluation.is_over()
             && self.subscriptions.winfo.is_settled()
     }
 
@@ -139,12 +139,12 @@ impl Engine {
                 Timer::Phone(id) => self
                     .notifier
                     .release_phone(id, &mut self.subscriptions, turn),
-                Timer::Review => {
-                    self.review_timer = None;
-                    self.begin_review(turn);
+                Timer::Reevaluate => {
+                    self.reevaluation_timer = None;
+                    self.begin_reevaluation(turn);
                 }
-                Timer::Waiting(place) => {
-                    self.uas.waiting.try_remove(place as usize);
+                Timer::SuspendedRequest(place) => {
+                    self.uas.suspended.try_remove(place as usize);
                 }
             }
         }
@@ -165,8 +165,8 @@ impl Engine {
     fn handle_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
             Mail::Misdirected { flow, bytes } => {
-                let answer = PlainResponse::read(&bytes);
-                self.handle_octets(flow, &bytes, answer, true, turn);
+                let response = PlainResponse::read(&bytes);
+                self.handle_octets(flow, &bytes, response, true, turn);
             }
             Mail::Transmit { flow, bytes } => {
                 let start = turn.out.arena.len();
@@ -231,14 +231,14 @@ impl Engine {
                 self.handle_seize_outcome(request, outcome, turn);
             }
             Mail::Release(claim) => self.compositor.handle_release(&claim, turn),
-            Mail::Say { aor, said } => {
-                self.compositor.take_statement(&aor, *said, turn);
+            Mail::UpdateState { aor, update } => {
+                self.compositor.take_statement(&aor, *update, turn);
             }
             Mail::Switch {
                 aor,
-                said,
+                update,
                 reply_to,
-            } => self.compositor.handle_switch(aor, *said, reply_to, turn),
+            } => self.compositor.handle_switch(aor, *update, reply_to, turn),
             Mail::Switched { aor, subscription } => {
                 self.subscriptions
                     .table

@@ -8,8 +8,8 @@ use crate::shard::contract::turn::Turn;
 impl Engine {
     pub(crate) fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
         match command {
-            Command::Say { aor, said } => {
-                if self.compositor.take_statement(&aor, said, turn) {
+            Command::UpdateState { aor, update } => {
+                if self.compositor.take_statement(&aor, update, turn) {
                     Reply::Done
                 } else {
                     Reply::OverLimit
@@ -21,8 +21,8 @@ impl Engine {
                 &mut self.subscriptions.table,
                 turn,
             )),
-            Command::Loops => Reply::Loops(self.uas.shield.loops(turn)),
-            Command::Refusals => Reply::Refusals(self.uas.shield.refusals(turn)),
+            Command::Loops => Reply::Loops(self.uas.overload.loops(turn)),
+            Command::Refusals => Reply::Refusals(self.uas.overload.refusals(turn)),
             // The turn has the new directory.
             Command::Reload(_) => {
                 self.take_directory(turn);
@@ -59,7 +59,7 @@ impl Engine {
                 self.subscriptions.table.queue.len() as u64,
             ),
             ("timers", turn.wheel.len() as u64),
-            ("phones_looping", self.uas.shield.loops(turn).len() as u64),
+            ("phones_looping", self.uas.overload.loops(turn).len() as u64),
         ]);
         counters
     }

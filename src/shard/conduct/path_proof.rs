@@ -17,11 +17,11 @@ impl Engine {
         id: DialogId,
         turn: &Turn<'_>,
     ) {
-        let Some(way) = self.subscriptions.table.dialog(id).map(|entry| entry.way) else {
+        let Some(path) = self.subscriptions.table.dialog(id).map(|entry| entry.path) else {
             return;
         };
-        let is_of_peer = self.subscriptions.table.ways.of(way).destination == request.flow.peer;
-        if !is_of_peer || self.subscriptions.table.is_path_proven(way) {
+        let is_of_peer = self.subscriptions.table.paths.of(path).destination == request.flow.peer;
+        if !is_of_peer || self.subscriptions.table.is_path_proven(path) {
             return;
         }
         let uptime = turn.now.saturating_duration_since(turn.options.epoch);
@@ -30,7 +30,7 @@ impl Engine {
             .authenticator
             .salt_of(request.message, &domain.name, uptime);
         if salt.is_some_and(|salt| is_salt_for(salt, request.flow.peer, turn)) {
-            self.subscriptions.table.prove_path(way);
+            self.subscriptions.table.prove_path(path);
         }
     }
 }

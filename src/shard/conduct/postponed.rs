@@ -14,19 +14,20 @@ const PUBLISH: &[u8] = b"PUBLISH ";
 impl Engine {
     /// Keeps a PUBLISH for later, when that is wanted. False: it is to be read now.
     pub(crate) fn postpone(&mut self, flow: Flow, octets: &[u8], turn: &mut Turn<'_>) -> bool {
-        let is_wanted = self.subscriptions.is_telling(turn) || !self.postponed.is_empty();
+        let is_wanted = self.subscriptions.is_telling(turn) || !self.publish_queue.is_empty();
         if !is_wanted || !octets.starts_with(PUBLISH) {
             return false;
         }
-        while self.postponed.octets + octets.len() > turn.options.shield.postponed_octets_max {
-            let Some((flow, oldest)) = self.postponed.pop() else {
+        while self.publish_queue.octets + octets.len() > turn.options.overload.postponed_octets_max
+        {
+            let Some((flow, oldest)) = self.publish_queue.pop() else {
                 return false;
             };
             turn.counters.postponements_cut_short += 1;
             self.handle_octets(flow, &oldest, None, false, turn);
         }
         turn.counters.requests_postponed += 1;
-        self.postponed.push(flow, octets);
+        self.publish_queue.push(flow, octets);
         true
     }
 
@@ -39,7 +40,7 @@ impl Engine {
             if has_read && self.subscriptions.is_telling(turn) {
                 return;
             }
-            let Some((flow, octets)) = self.postponed.pop() else {
+            let Some((flow, octets)) = self.publish_queue.pop() else {
                 return;
             };
             let refused = turn.counters.requests_refused;

@@ -49,14 +49,14 @@ impl Engine {
             .directory
             .domain(aor.domain())
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
-        let identity = self.uas.authenticate(request, domain, turn)?;
-        check_from(request.message, &identity, domain, turn.directory)?;
+        let principal = self.uas.authenticate(request, domain, turn)?;
+        check_from(request.message, &principal, domain, turn.directory)?;
         let watcher = self
             .subscriptions
             .table
             .dialog(id)
             .map(DialogEntry::watcher_uri);
-        check_owner(&identity, watcher.ok_or(GONE)?, domain, turn.directory)?;
+        check_owner(&principal, watcher.ok_or(GONE)?, domain, turn.directory)?;
         let asked = read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
             self.subscriptions
@@ -120,8 +120,8 @@ impl Engine {
         } else {
             self.accept(request, subscription, asked.granted, turn);
         }
-        if let Enclosed::Switch(said) = asked.enclosed {
-            self.subscriptions.table.switch(subscription, said, turn);
+        if let Enclosed::Switch(update) = asked.enclosed {
+            self.subscriptions.table.switch(subscription, update, turn);
         }
         self.subscriptions.table.wake_siblings(id, subscription);
         Ok(())

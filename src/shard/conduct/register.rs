@@ -17,7 +17,7 @@ use crate::shard::request::contacts::write_contacts;
 use crate::shard::request::headers::address_of_record;
 use crate::shard::request::headers::check_exists;
 use crate::shard::request::headers::check_extensions;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::check_from;
 use crate::shard::request::target::Target;
@@ -35,9 +35,9 @@ impl Engine {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let target = Target::Presentity { aor, domain };
-        let (aor, domain, identity) = self.admit(request, target, turn)?;
-        check_from(request.message, &identity, domain, turn.directory)?;
-        check_registrant(&identity, &aor, turn.directory)?;
+        let (aor, domain, principal) = self.admit(request, target, turn)?;
+        check_from(request.message, &principal, domain, turn.directory)?;
+        check_registrant(&principal, &aor, turn.directory)?;
         check_exists(&aor, turn.directory)?;
         let change = change_of(request.message, domain)?;
         let sequence = sequence_of(request.message)?;
@@ -46,14 +46,14 @@ impl Engine {
             let outcome = self
                 .compositor
                 .apply_registration(&aor, change, sequence, turn);
-            return self.uas.answer_register(request, outcome, turn);
+            return self.uas.respond_to_register(request, outcome, turn);
         }
-        let waiting = self.uas.wait_for_owner(request, None, Package::Reg, turn)?;
+        let suspended = self.uas.suspend(request, None, Package::Reg, turn)?;
         let register = ForwardedRegister {
             aor,
             change,
             sequence,
-            reply_to: (turn.options.id, waiting),
+            reply_to: (turn.options.id, suspended),
         };
         turn.out
             .mail
@@ -65,11 +65,11 @@ impl Engine {
 /// Who proved to be a user may register that user, or anybody when the account is a feeder
 /// (RFC 3261 §10.3, step 4).
 fn check_registrant<'d>(
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return Ok(());
     };
     let registrant = Aor::new(user, aor.domain());
@@ -117,7 +117,7 @@ impl Engine {
         domain: &Domain,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (said, granted) = match change_of(request.message, domain)? {
+        let (update, granted) = match change_of(request.message, domain)? {
             BindingChange::Query => (None, Vec::new()),
             BindingChange::Clear => (Some(StateUpdate::Unregistered), Vec::new()),
             BindingChange::Bind(bindings) => {
@@ -126,8 +126,8 @@ impl Engine {
                 (Some(StateUpdate::Registered(contacts.collect())), bindings)
             }
         };
-        if let Some(said) = said
-            && !self.compositor.say(aor, said, turn)
+        if let Some(update) = update
+            && !self.compositor.say(aor, update, turn)
         {
             return Err(Refusal::OverLimit);
         }

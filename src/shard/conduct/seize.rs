@@ -36,11 +36,11 @@ impl Uas {
             ..
         } = *admitted;
         let index = appearance_index(request.message)?;
-        let waiting = self.wait_for_owner(request, sender, Package::LineSeize, turn)?;
+        let suspended = self.suspend(request, sender, Package::LineSeize, turn)?;
         let mail = Mail::Seize {
             aor: aor.clone(),
             index,
-            reply_to: (turn.options.id, waiting),
+            reply_to: (turn.options.id, suspended),
         };
         turn.send_to_owner(aor, mail);
         Ok(())
@@ -52,24 +52,25 @@ impl Engine {
     /// From the owner: whether the appearance is granted.
     pub(crate) fn handle_seize_outcome(
         &mut self,
-        waiting: u32,
+        suspended: u32,
         outcome: Result<Claim, SeizeRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.uas.take_waiting(waiting, turn) else {
+        let Some(suspended) = self.uas.resume(suspended, turn) else {
             // Nobody waits for it any more.
             give_back(outcome.ok(), turn);
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+        let Ok(message) = Message::parse(&suspended.octets, suspended.flow.transport.framing())
+        else {
             return;
         };
         let request = Request {
             message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
+            flow: suspended.flow,
+            transaction: suspended.transaction,
         };
-        let sender = waiting.sender.as_deref();
+        let sender = suspended.sender.as_deref();
         let seized = self.go_on_seizing(&request, sender, outcome, turn);
         if let Err(refusal) = seized {
             self.uas.refuse(&request, &refusal, turn);

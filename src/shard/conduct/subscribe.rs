@@ -28,7 +28,7 @@ use crate::shard::request::sender::sender_instead_of_from;
 use crate::shard::request::target::Target;
 use crate::shard::request::uris::entity_uri;
 use crate::shard::request::uris::request_uri;
-use crate::shard::subscription::watcher::Identity;
+use crate::shard::subscription::watcher::Watcher;
 use crate::shard::subscription::watcher::decide;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
@@ -54,14 +54,14 @@ impl Engine {
         target: Target<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, identity) = self.admit(request, target, turn)?;
+        let (aor, domain, principal) = self.admit(request, target, turn)?;
         let aor = match event_of(request.message)? {
-            (Package::MessageSummary, ..) => mailbox(aor, request, &identity, turn),
+            (Package::MessageSummary, ..) => mailbox(aor, request, &principal, turn),
             _ => aor,
         };
         let peer = request.flow.peer.ip();
         let sender =
-            sender_instead_of_from(request.message, &identity, peer, domain, turn.directory)?;
+            sender_instead_of_from(request.message, &principal, peer, domain, turn.directory)?;
         if sender.as_ref().is_some_and(|it| it.len() > URI_OCTETS_MAX) {
             return Err(Fault::Invalid(HeaderName::PAssertedIdentity).into());
         }
@@ -94,7 +94,7 @@ impl Engine {
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
-        let (dialog, mark) = self.subscriptions.table.accept_dialog(request, turn)?;
+        let (dialog, token) = self.subscriptions.table.accept_dialog(request, turn)?;
         let (package, profile) = (asked.package, &asked.profile);
         let of_body = asked.enclosed.list();
         let plan = plan_list(request.message, aor, package, profile, of_body, turn)?;
@@ -116,7 +116,7 @@ impl Engine {
             .check_path(request, &dialog, turn)?;
         let peer = request.flow.peer.ip();
         let uri = sender.unwrap_or_else(|| dialog.remote_uri());
-        let watcher = Identity::new(uri, peer, &domain.name, directory);
+        let watcher = Watcher::new(uri, peer, &domain.name, directory);
         let decision = match &plan {
             Some(plan) if plan.is_of_body => Decision::ALLOW,
             _ => decide(&watcher, aor, package, turn),
@@ -140,11 +140,11 @@ impl Engine {
 
         asked.granted = self
             .uas
-            .shield
+            .overload
             .spread_expiry(asked.granted, asked.expires_min, turn);
         let id =
             self.subscriptions
-                .add_dialog(request, dialog, mark, Arc::clone(&asked.profile), turn);
+                .add_dialog(request, dialog, token, Arc::clone(&asked.profile), turn);
         self.prove_path_by_digest(request, domain, id, turn);
         self.subscriptions
             .table
@@ -181,8 +181,8 @@ impl Engine {
                 .arm_subscription(subscription, turn);
         }
         self.accept(request, subscription, asked.granted, turn);
-        if let Enclosed::Switch(said) = asked.enclosed {
-            self.subscriptions.table.switch(subscription, said, turn);
+        if let Enclosed::Switch(update) = asked.enclosed {
+            self.subscriptions.table.switch(subscription, update, turn);
         }
         Ok(())
     }

@@ -15,18 +15,18 @@ use crate::shard::contract::report::Why;
 
 /// Names a command so that its reply finds the way back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Token(pub u64);
+pub struct CommandId(pub u64);
 
 /// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its
 /// owner, see [`crate::shard::ShardId::owner_of`]; `Watchers` goes to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// What somebody says about a presentity: `call_state.htm`, the operator's commands.
-    Say {
+    UpdateState {
         /// About whom.
         aor: Aor,
         /// What.
-        said: StateUpdate,
+        update: StateUpdate,
     },
     /// Everything known about a presentity: `lamplighter why`.
     Why(Aor),
@@ -49,12 +49,12 @@ impl Command {
     /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
     #[must_use]
     pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
-        let said = StateUpdate::Call {
+        let update = StateUpdate::Call {
             source: CallSource::CallState,
             call,
             expires: Some(expires),
         };
-        Self::Say { aor, said }
+        Self::UpdateState { aor, update }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct WatchedId(pub(crate) u32);
 
 /// A watcher's place with what it watches: both find the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Post {
+pub(crate) struct WatchSlot {
     pub(crate) watched: WatchedId,
     /// In the list of the watched presentity.
     pub(crate) index: u32,

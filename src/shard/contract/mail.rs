@@ -134,18 +134,18 @@ pub enum Mail {
     /// To the owner: a phone holds an appearance no longer.
     Release(Claim),
     /// To the owner: what somebody says about a presentity, that arrived elsewhere.
-    Say {
+    UpdateState {
         /// About whom.
         aor: Aor,
         /// What.
-        said: Box<StateUpdate>,
+        update: Box<StateUpdate>,
     },
     /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
     Switch {
         /// Whose.
         aor: Aor,
         /// What.
-        said: Box<StateUpdate>,
+        update: Box<StateUpdate>,
         /// Which subscription of the sender waits for it.
         reply_to: (ShardId, u32),
     },
@@ -163,7 +163,7 @@ pub enum Mail {
         /// The request that waits.
         request: u32,
         /// How it went.
-        outcome: Result<Bound, BindingRefused>,
+        outcome: Result<Registered, BindingRefused>,
     },
     /// To the owner: a PUBLISH that arrived elsewhere.
     Publish(Box<ForwardedPublish>),
@@ -226,7 +226,7 @@ pub struct ForwardedRegister {
 
 /// What the answer to a REGISTER says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub struct Registered {
     /// All contacts of the user.
     pub bindings: Vec<Binding>,
     /// The longest time that the request was granted; zero when it bound nothing.

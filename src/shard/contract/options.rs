@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::shard::contract::flow::ShardId;
-use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::contract::overload_options::OverloadOptions;
 
 /// The options of one shard. All shards of a node get the same, but for `id` and the seed.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ pub struct Options {
 
     // Storms.
     /// What is held back.
-    pub shield: ShieldOptions,
+    pub overload: OverloadOptions,
 }
 
 impl Options {
@@ -131,7 +131,7 @@ impl Options {
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
             allow_rfc2069: false,
-            shield: ShieldOptions::default(),
+            overload: OverloadOptions::default(),
         }
     }
 }

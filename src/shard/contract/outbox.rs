@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::shard::contract::command::CommandId;
 use crate::shard::contract::command::Reply;
-use crate::shard::contract::command::Token;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::flow::ShardId;
@@ -35,7 +35,7 @@ pub struct Outbox {
     /// Mail to other shards; must not be lost.
     pub mail: Vec<(ShardId, Mail)>,
     /// Answers to commands.
-    pub replies: Vec<(Token, Reply)>,
+    pub replies: Vec<(CommandId, Reply)>,
     /// Streams of this shard by which something came that lives until then.
     pub kept: Vec<(ConnectionId, Instant)>,
     /// Phones that loop, for the log; few.

@@ -18,7 +18,7 @@ pub struct Rate {
 
 /// The options of the shield.
 #[derive(Clone, Debug)]
-pub struct ShieldOptions {
+pub struct OverloadOptions {
     // Requests that create work; beyond it 503 with Retry-After.
     /// Of one phone: an address and whom From names. The burst is two requests for each of a
     /// thousand keys.
@@ -75,7 +75,7 @@ pub struct ShieldOptions {
     pub loops_max: usize,
 }
 
-impl ShieldOptions {
+impl OverloadOptions {
     /// Whether the operator exempts an address from all limits.
     #[must_use]
     pub fn exempts(&self, address: IpAddr) -> bool {
@@ -84,7 +84,7 @@ impl ShieldOptions {
     }
 }
 
-impl Default for ShieldOptions {
+impl Default for OverloadOptions {
     fn default() -> Self {
         let rate = |per_second, burst| Rate { per_second, burst };
         let network = |ip: IpAddr, bits| IpNet::new(ip, bits).ok();

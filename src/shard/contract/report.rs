@@ -88,7 +88,7 @@ pub enum WatcherState {
     /// Its watcher has all there is to know.
     Active,
     /// A NOTIFY is unanswered.
-    Waiting,
+    AwaitingResponse,
     /// NOTIFYs failed lately.
     Probation,
     /// Nobody has decided about it (RFC 3856 §6.4).
@@ -105,7 +105,7 @@ impl WatcherState {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
-            Self::Waiting => "waiting",
+            Self::AwaitingResponse => "waiting",
             Self::Probation => "probation",
             Self::Pending => "pending",
             Self::PoliteBlock => "polite-block",

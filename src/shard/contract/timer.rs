@@ -17,7 +17,7 @@ pub(crate) enum Timer {
     /// A phone can take another NOTIFY.
     Phone(PhoneId),
     /// A request whose owner did not answer in time.
-    Waiting(u32),
+    SuspendedRequest(u32),
     /// A rule begins or ceases to hold.
-    Review,
+    Reevaluate,
 }

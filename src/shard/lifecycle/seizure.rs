@@ -18,7 +18,7 @@ impl Subscriptions {
         let Subject::Seizure(seizure) = &subscription.subject else {
             return;
         };
-        let watched = self.table.watched(seizure.post.watched);
+        let watched = self.table.watched(seizure.slot.watched);
         let Some(composed) = watched.and_then(|watched| watched.composed.as_ref()) else {
             return;
         };

@@ -2,14 +2,14 @@
 
 use crate::directory::DomainRealm;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 use crate::shard::overload::auth_lockout::Attempt;
 use crate::shard::overload::stale_nonces::TOO_MANY_ATTEMPTS;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::digest::Authenticator;
 
-impl Shield {
+impl OverloadControl {
     /// The attempt that a request's credentials are, to be counted; None when it has none or its
     /// sender is exempt. Refuses one that is not to be looked at.
     pub(crate) fn attempt<'d>(

@@ -15,8 +15,8 @@ use std::hash::Hasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::shard::contract::overload_options::ShieldOptions;
-use crate::shard::overload::expiring_cache::Memory;
+use crate::shard::contract::overload_options::OverloadOptions;
+use crate::shard::overload::expiring_cache::ExpiringCache;
 use crate::shard::overload::rate_limit::network_of;
 
 /// The longest lockout.
@@ -50,8 +50,8 @@ pub struct Lockouts {
     hasher: DefaultHasher,
     /// Changes with the configuration: what was known under the old one is found no more.
     generation: u64,
-    failures: Memory<Failures>,
-    proved: Memory<()>,
+    failures: ExpiringCache<Failures>,
+    proved: ExpiringCache<()>,
     /// Of sender and account, sender, account.
     failures_max: [u32; 3],
     first_lockout: Duration,
@@ -60,14 +60,14 @@ pub struct Lockouts {
 impl Lockouts {
     /// One that knows nothing yet. `secret` keys its hashes.
     #[must_use]
-    pub fn new(options: &ShieldOptions, secret: u64) -> Self {
+    pub fn new(options: &OverloadOptions, secret: u64) -> Self {
         let mut hasher = DefaultHasher::new();
         secret.hash(&mut hasher);
         Self {
             hasher,
             generation: 0,
-            failures: Memory::new(options.buckets_max),
-            proved: Memory::new(options.buckets_max),
+            failures: ExpiringCache::new(options.buckets_max),
+            proved: ExpiringCache::new(options.buckets_max),
             failures_max: [
                 options.wrong_max,
                 options.wrong_per_address_max,
@@ -156,12 +156,12 @@ mod tests {
 
     /// Three failures for one account, ten of an address, twenty for an account.
     fn lockouts() -> Lockouts {
-        let options = ShieldOptions {
+        let options = OverloadOptions {
             wrong_max: 3,
             wrong_per_address_max: 10,
             wrong_per_account_max: 20,
             cool_down: Duration::from_secs(30),
-            ..ShieldOptions::default()
+            ..OverloadOptions::default()
         };
         Lockouts::new(&options, 7)
     }

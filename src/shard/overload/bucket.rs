@@ -6,21 +6,21 @@
 
 use std::time::Duration;
 
-use crate::shard::overload::expiring_cache::Memory;
+use crate::shard::overload::expiring_cache::ExpiringCache;
 
 /// One token in so many of a shared bucket is kept for known senders.
 const KEPT_FOR_KNOWN: u64 = 4;
 
 /// How much may come: so many at once, and in the long run one an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimit {
     /// Nanoseconds until a token comes back; 0 for no limit.
     interval: u64,
     /// Tokens of a full bucket but one, in nanoseconds.
     tolerance: u64,
 }
 
-impl Pace {
+impl RateLimit {
     /// `burst` at once (at least one), then one an `interval`; no limit when that is zero.
     pub(crate) fn new(interval: Duration, burst: u32) -> Self {
         let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX >> 1);
@@ -63,24 +63,24 @@ impl Pace {
 
 /// Buckets by the hash of whom they are for.
 #[derive(Debug)]
-pub(crate) struct Buckets(Memory<()>);
+pub(crate) struct Buckets(ExpiringCache<()>);
 
 impl Buckets {
     /// Room for so many that are not full.
     pub(crate) fn new(buckets: usize) -> Self {
-        Self(Memory::new(buckets))
+        Self(ExpiringCache::new(buckets))
     }
 
     /// Takes a token. False when there is none.
-    pub(crate) fn take(&mut self, key: u64, pace: Pace, now: u64) -> bool {
-        pace.interval == 0 || pace.take(&mut self.0.claim(key).until, now)
+    pub(crate) fn take(&mut self, key: u64, rate: RateLimit, now: u64) -> bool {
+        rate.interval == 0 || rate.take(&mut self.0.claim(key).until, now)
     }
 
     /// Gives a token back.
-    pub(crate) fn give_back(&mut self, key: u64, pace: Pace) {
+    pub(crate) fn give_back(&mut self, key: u64, rate: RateLimit) {
         if self.0.find(key).is_some() {
             let full_at = &mut self.0.claim(key).until;
-            *full_at = full_at.saturating_sub(pace.interval);
+            *full_at = full_at.saturating_sub(rate.interval);
         }
     }
 }
@@ -91,29 +91,29 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn taken(buckets: &mut Buckets, key: u64, pace: Pace, now: u64, tries: usize) -> usize {
-        (0..tries).filter(|_| buckets.take(key, pace, now)).count()
+    fn taken(buckets: &mut Buckets, key: u64, rate: RateLimit, now: u64, tries: usize) -> usize {
+        (0..tries).filter(|_| buckets.take(key, rate, now)).count()
     }
 
     /// W:A1.24
     #[test]
     fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
         let mut buckets = Buckets::new(64);
-        let pace = Pace::per_second(10, 30);
-        assert_eq!(taken(&mut buckets, 1, pace, SECOND, 1_000), 30);
-        assert_eq!(taken(&mut buckets, 1, pace, SECOND + SECOND / 10 - 1, 9), 0);
-        assert_eq!(taken(&mut buckets, 1, pace, SECOND + SECOND / 10, 9), 1);
-        assert_eq!(taken(&mut buckets, 1, pace, 2 * SECOND, 100), 9);
-        assert_eq!(taken(&mut buckets, 2, pace, SECOND, 1_000), 30, "another's");
-        assert_eq!(taken(&mut buckets, 1, pace, 60 * SECOND, 1_000), 30, "full");
+        let rate = RateLimit::per_second(10, 30);
+        assert_eq!(taken(&mut buckets, 1, rate, SECOND, 1_000), 30);
+        assert_eq!(taken(&mut buckets, 1, rate, SECOND + SECOND / 10 - 1, 9), 0);
+        assert_eq!(taken(&mut buckets, 1, rate, SECOND + SECOND / 10, 9), 1);
+        assert_eq!(taken(&mut buckets, 1, rate, 2 * SECOND, 100), 9);
+        assert_eq!(taken(&mut buckets, 2, rate, SECOND, 1_000), 30, "another's");
+        assert_eq!(taken(&mut buckets, 1, rate, 60 * SECOND, 1_000), 30, "full");
     }
 
     /// W:A1.24
     #[test]
     fn a_quarter_is_kept_for_known_senders() {
         let mut buckets = Buckets::new(64);
-        let pace = Pace::per_second(10, 40);
-        let (stranger, known) = (pace.for_known(false), pace.for_known(true));
+        let rate = RateLimit::per_second(10, 40);
+        let (stranger, known) = (rate.for_known(false), rate.for_known(true));
         assert_eq!(taken(&mut buckets, 1, stranger, SECOND, 1_000), 30);
         assert_eq!(taken(&mut buckets, 1, known, SECOND, 1_000), 10);
         // What comes back is the known senders' first.
@@ -123,7 +123,7 @@ mod tests {
             taken(
                 &mut buckets,
                 2,
-                Pace::per_second(0, 1).for_known(false),
+                RateLimit::per_second(0, 1).for_known(false),
                 0,
                 99
             ),
@@ -133,7 +133,7 @@ mod tests {
             taken(
                 &mut buckets,
                 3,
-                Pace::per_second(1, 3).for_known(false),
+                RateLimit::per_second(1, 3).for_known(false),
                 0,
                 99
             ),
@@ -144,30 +144,30 @@ mod tests {
     #[test]
     fn what_is_given_back_can_be_taken_again() {
         let mut buckets = Buckets::new(4);
-        let pace = Pace::new(Duration::from_secs(60), 2);
-        assert_eq!(taken(&mut buckets, 1, pace, SECOND, 9), 2);
-        buckets.give_back(1, pace);
-        buckets.give_back(7, pace);
-        assert_eq!(taken(&mut buckets, 1, pace, SECOND, 9), 1);
+        let rate = RateLimit::new(Duration::from_secs(60), 2);
+        assert_eq!(taken(&mut buckets, 1, rate, SECOND, 9), 2);
+        buckets.give_back(1, rate);
+        buckets.give_back(7, rate);
+        assert_eq!(taken(&mut buckets, 1, rate, SECOND, 9), 1);
     }
 
     #[test]
     fn no_rate_is_no_limit() {
         let mut buckets = Buckets::new(4);
-        let pace = Pace::per_second(0, 1);
-        assert_eq!(taken(&mut buckets, 1, pace, 0, 10_000), 10_000);
+        let rate = RateLimit::per_second(0, 1);
+        assert_eq!(taken(&mut buckets, 1, rate, 0, 10_000), 10_000);
     }
 
     /// However many sources are made up, whoever is held back stays held back (W:E3.8).
     #[test]
     fn a_flood_of_strangers_frees_nobody() {
         let mut buckets = Buckets::new(1024);
-        let pace = Pace::per_second(10, 100);
-        assert_eq!(taken(&mut buckets, 7, pace, SECOND, 1_000), 100);
+        let rate = RateLimit::per_second(10, 100);
+        assert_eq!(taken(&mut buckets, 7, rate, SECOND, 1_000), 100);
         for stranger in 0..100_000_u64 {
             let key = stranger.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            assert!(buckets.take(key, pace, SECOND));
+            assert!(buckets.take(key, rate, SECOND));
         }
-        assert_eq!(taken(&mut buckets, 7, pace, SECOND, 1_000), 0);
+        assert_eq!(taken(&mut buckets, 7, rate, SECOND, 1_000), 0);
     }
 }

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 
-impl Shield {
+impl OverloadControl {
     /// What is granted to a subscription that begins: what is asked for, unless many begin at once;
     /// then up to `jitter_percent` less in whole seconds, but never less than `min`. A refresh keeps
     /// the distance to the others that the beginning made, so it is granted what it asks for.
@@ -16,12 +16,12 @@ impl Shield {
         min: Duration,
         turn: &mut Turn<'_>,
     ) -> Duration {
-        let shield = self;
-        let at = shield.nanos(turn.now);
-        if granted <= min || shield.paces.crowd.take(&mut shield.crowd_full_at, at) {
+        let overload = self;
+        let at = overload.nanos(turn.now);
+        if granted <= min || overload.rates.crowd.take(&mut overload.crowd_full_at, at) {
             return granted;
         }
-        let percent = u64::from(shield.options.jitter_percent.min(100));
+        let percent = u64::from(overload.options.jitter_percent.min(100));
         let less_max = granted.as_secs() * percent / 100;
         let less_max = less_max.min((granted - min).as_secs());
         if less_max == 0 {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::shard::contract::report::AuthenticationFailure;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::bucket::Pace;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::bucket::RateLimit;
 use crate::shard::overload::stale_nonces::TOO_MANY_ATTEMPTS;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
@@ -19,7 +19,7 @@ const BURST: u32 = 10;
 /// Then one in so long.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-impl Shield {
+impl OverloadControl {
     /// Reports a refusal to the log when it is failed authentication. It is no ordinary challenge.
     pub(crate) fn report_failure(
         &mut self,
@@ -31,7 +31,7 @@ impl Shield {
             return;
         };
         let at = self.nanos(turn.now);
-        if !Pace::new(INTERVAL, BURST).take(&mut self.failures_full_at, at) {
+        if !RateLimit::new(INTERVAL, BURST).take(&mut self.failures_full_at, at) {
             turn.counters.failures_unlogged += 1;
             return;
         }

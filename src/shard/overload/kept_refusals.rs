@@ -7,8 +7,8 @@
 
 use crate::directory::Directory;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::expiring_cache::Memory;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::expiring_cache::ExpiringCache;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::HeaderName;
@@ -29,7 +29,7 @@ const TELLING: [HeaderName; 8] = [
 
 /// A refusal without what it borrows.
 #[derive(Clone, Copy, Debug, Default)]
-enum Answer {
+enum KeptRefusal {
     /// None.
     #[default]
     Nothing,
@@ -47,23 +47,23 @@ enum Answer {
 
 /// Refusals by the hash of their requests.
 #[derive(Debug)]
-pub(super) struct Refusals {
-    answers: Memory<Answer>,
+pub(super) struct KeptRefusals {
+    refusals: ExpiringCache<KeptRefusal>,
     /// When the last of them is over: whoever comes later need not be looked up.
     until: u64,
 }
 
-impl Refusals {
+impl KeptRefusals {
     /// Room for so many.
     pub(super) fn new(refusals: usize) -> Self {
         Self {
-            answers: Memory::new(refusals),
+            refusals: ExpiringCache::new(refusals),
             until: 0,
         }
     }
 }
 
-impl Answer {
+impl KeptRefusal {
     fn of(refusal: &Refusal<'_>, request: &Request<'_>, directory: &Directory) -> Self {
         let message = request.message;
         match refusal {
@@ -98,7 +98,7 @@ impl Answer {
     }
 }
 
-impl Shield {
+impl OverloadControl {
     /// The refusal that is kept for the same request, if there is one.
     pub(crate) fn kept_refusal<'d>(
         &self,
@@ -109,7 +109,7 @@ impl Shield {
         let at = self.nanos(turn.now);
         let is_any = self.refusals.until > at && request.message.body().is_empty();
         let key = is_any.then(|| self.refusal_key(request, uri))?;
-        let slot = self.refusals.answers.find(key)?;
+        let slot = self.refusals.refusals.find(key)?;
         slot.value
             .refusal(turn.directory)
             .filter(|_| slot.until > at)
@@ -124,8 +124,8 @@ impl Shield {
         turn: &Turn<'_>,
     ) {
         let life = self.options.refusal_life;
-        let answer = Answer::of(refusal, request, turn.directory);
-        let is_any = !matches!(answer, Answer::Nothing) && !life.is_zero();
+        let kept = KeptRefusal::of(refusal, request, turn.directory);
+        let is_any = !matches!(kept, KeptRefusal::Nothing) && !life.is_zero();
         if !is_any || !request.message.body().is_empty() {
             return;
         }
@@ -133,15 +133,15 @@ impl Shield {
         let until = self.nanos(turn.now + life);
         let refusals = &mut self.refusals;
         refusals.until = until;
-        let slot = refusals.answers.claim(key);
-        (slot.until, slot.value) = (until, answer);
+        let slot = refusals.refusals.claim(key);
+        (slot.until, slot.value) = (until, kept);
     }
 }
 
-impl Shield {
+impl OverloadControl {
     fn refusal_key(&self, request: &Request<'_>, uri: &[u8]) -> u64 {
-        let errand = self.errand(("refusal", self.generation), request);
-        self.key(errand, |hasher| {
+        let fingerprint = self.fingerprint(("refusal", self.generation), request);
+        self.key(fingerprint, |hasher| {
             (uri, request.flow).hash(hasher);
             for name in TELLING {
                 let values = request.message.headers(name);

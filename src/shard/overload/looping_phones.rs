@@ -12,8 +12,8 @@ use std::time::Instant;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::report::LoopReport;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::bucket::Pace;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::bucket::RateLimit;
 use crate::shard::request::Request;
 use crate::sip::HeaderName;
 use crate::sip::Method;
@@ -38,15 +38,15 @@ const QUIET: Duration = Duration::from_secs(120);
 const TEXT_OCTETS_MAX: usize = 256;
 
 #[derive(Debug)]
-struct Looping {
-    errand: u64,
+struct LoopingPhone {
+    fingerprint: u64,
     report: LoopReport,
     since: Instant,
     latest: Instant,
     alarm_at: Instant,
 }
 
-impl Looping {
+impl LoopingPhone {
     fn report(&self) -> LoopReport {
         LoopReport {
             age: self.latest.saturating_duration_since(self.since),
@@ -61,13 +61,13 @@ impl Looping {
 
 /// Those that loop; few.
 #[derive(Debug, Default)]
-pub(super) struct Loops {
-    looping: Vec<Looping>,
+pub(super) struct LoopingPhones {
+    looping: Vec<LoopingPhone>,
     /// When the bucket of alarms is full again.
     alarms_full_at: u64,
 }
 
-impl Shield {
+impl OverloadControl {
     /// A request that belongs to no dialog was served.
     pub(crate) fn note_acceptance(
         &mut self,
@@ -76,9 +76,9 @@ impl Shield {
         turn: &mut Turn<'_>,
     ) {
         if request.message.header(HeaderName::Authorization).is_some() {
-            let errand = self.errand("loop", request);
-            let pace = self.paces.repeats;
-            self.buckets.give_back(errand, pace);
+            let fingerprint = self.fingerprint("loop", request);
+            let rate = self.rates.repeats;
+            self.buckets.give_back(fingerprint, rate);
         }
         if method == Method::Subscribe {
             self.note_repeat(request, Status::OK, turn);
@@ -92,22 +92,25 @@ impl Shield {
         status: Status,
         turn: &mut Turn<'_>,
     ) {
-        let shield = self;
-        let (at, pace) = (shield.nanos(turn.now), shield.paces.repeats);
-        let errand = shield.errand("loop", request);
-        if shield.buckets.take(errand, pace, at) {
+        let overload = self;
+        let (at, rate) = (overload.nanos(turn.now), overload.rates.repeats);
+        let fingerprint = overload.fingerprint("loop", request);
+        if overload.buckets.take(fingerprint, rate, at) {
             return;
         }
-        let loops = &mut shield.loops;
-        let known = loops.looping.iter().position(|it| it.errand == errand);
+        let loops = &mut overload.loops;
+        let known = loops
+            .looping
+            .iter()
+            .position(|it| it.fingerprint == fingerprint);
         let place = known.or_else(|| {
             loops.looping.retain(|looping| !looping.is_over(turn.now));
-            if loops.looping.len() >= shield.options.loops_max {
+            if loops.looping.len() >= overload.options.loops_max {
                 turn.counters.loops_over_limit += 1;
                 return None;
             }
-            loops.looping.push(Looping {
-                errand,
+            loops.looping.push(LoopingPhone {
+                fingerprint,
                 report: describe(request, turn.options.id),
                 since: turn.now,
                 latest: turn.now,
@@ -130,7 +133,7 @@ impl Shield {
             return;
         }
         looping.alarm_at = turn.now + ALARM_REPEAT;
-        if Pace::new(ALARM_INTERVAL, ALARM_BURST).take(&mut loops.alarms_full_at, at) {
+        if RateLimit::new(ALARM_INTERVAL, ALARM_BURST).take(&mut loops.alarms_full_at, at) {
             turn.counters.loops_alarmed += 1;
             turn.out.alarms.push(looping.report());
         }
@@ -141,7 +144,7 @@ impl Shield {
         let looping = self.loops.looping.iter();
         looping
             .filter(|looping| !looping.is_over(turn.now))
-            .map(Looping::report)
+            .map(LoopingPhone::report)
             .collect()
     }
 }

@@ -27,8 +27,8 @@ pub(crate) mod rate_limit;
 pub(crate) mod refusals;
 pub(crate) mod stale_nonces;
 
+use crate::shard::contract::overload_options::OverloadOptions;
 use crate::shard::contract::overload_options::Rate;
-use crate::shard::contract::overload_options::ShieldOptions;
 use crate::shard::overload::auth_lockout::Lockouts;
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -37,10 +37,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::shard::overload::bucket::Buckets;
-use crate::shard::overload::bucket::Pace;
-use crate::shard::overload::kept_refusals::Refusals;
-use crate::shard::overload::looping_phones::Loops;
-use crate::shard::overload::refusals::Refused;
+use crate::shard::overload::bucket::RateLimit;
+use crate::shard::overload::kept_refusals::KeptRefusals;
+use crate::shard::overload::looping_phones::LoopingPhones;
+use crate::shard::overload::refusals::RefusalList;
 use crate::shard::request::Request;
 
 /// Octets of a DNS name.
@@ -48,18 +48,18 @@ const HOST_OCTETS: usize = 255;
 
 /// All the shield remembers.
 #[derive(Debug)]
-pub(crate) struct Shield {
-    options: ShieldOptions,
-    pub(crate) paces: Paces,
+pub(crate) struct OverloadControl {
+    options: OverloadOptions,
+    pub(crate) rates: RateLimits,
     epoch: Instant,
     /// Holds the secret; cloned for every key.
     hasher: DefaultHasher,
     /// Changes with the configuration: what was known under the old one is found no more.
     generation: u64,
     pub(crate) buckets: Buckets,
-    refusals: Refusals,
-    loops: Loops,
-    refused: Refused,
+    refusals: KeptRefusals,
+    loops: LoopingPhones,
+    refused: RefusalList,
     /// When the bucket of logged authentication failures is full again.
     failures_full_at: u64,
     pub(crate) lockouts: Lockouts,
@@ -71,19 +71,19 @@ pub(crate) struct Shield {
 
 /// The options as the buckets want them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Paces {
-    pub(crate) phone: Pace,
-    pub(crate) presentity: Pace,
-    pub(crate) source: Pace,
-    pub(crate) domain: Pace,
-    stale: Pace,
-    crowd: Pace,
-    repeats: Pace,
+pub(crate) struct RateLimits {
+    pub(crate) phone: RateLimit,
+    pub(crate) presentity: RateLimit,
+    pub(crate) source: RateLimit,
+    pub(crate) domain: RateLimit,
+    stale: RateLimit,
+    crowd: RateLimit,
+    repeats: RateLimit,
 }
 
-impl Paces {
-    fn new(options: &ShieldOptions) -> Self {
-        let of = |rate: Rate| Pace::per_second(rate.per_second, rate.burst);
+impl RateLimits {
+    fn new(options: &OverloadOptions) -> Self {
+        let of = |rate: Rate| RateLimit::per_second(rate.per_second, rate.burst);
         let minute = Duration::from_secs(60);
         let repeat = minute.checked_div(options.loop_per_minute);
         Self {
@@ -91,24 +91,24 @@ impl Paces {
             presentity: of(options.presentity),
             source: of(options.source),
             domain: of(options.domain),
-            stale: Pace::new(options.cool_down, options.stale_max),
-            crowd: Pace::per_second(options.crowd, options.crowd.saturating_mul(10)),
-            repeats: Pace::new(repeat.unwrap_or_default(), options.loop_per_minute),
+            stale: RateLimit::new(options.cool_down, options.stale_max),
+            crowd: RateLimit::per_second(options.crowd, options.crowd.saturating_mul(10)),
+            repeats: RateLimit::new(repeat.unwrap_or_default(), options.loop_per_minute),
         }
     }
 }
 
-impl Shield {
+impl OverloadControl {
     /// A shield that has seen nobody. `secret` keys its hashes.
-    pub(crate) fn new(options: ShieldOptions, epoch: Instant, secret: u64) -> Self {
+    pub(crate) fn new(options: OverloadOptions, epoch: Instant, secret: u64) -> Self {
         let mut hasher = DefaultHasher::new();
         secret.hash(&mut hasher);
         Self {
-            paces: Paces::new(&options),
+            rates: RateLimits::new(&options),
             buckets: Buckets::new(options.buckets_max),
-            refusals: Refusals::new(options.refusals_max),
-            loops: Loops::default(),
-            refused: Refused::default(),
+            refusals: KeptRefusals::new(options.refusals_max),
+            loops: LoopingPhones::default(),
+            refused: RefusalList::default(),
             failures_full_at: 0,
             lockouts: Lockouts::new(&options, secret.rotate_left(16)),
             options,
@@ -142,7 +142,7 @@ impl Shield {
     /// The key of what a phone asks of somebody: of one address by whom From names, to whom To
     /// names, in one method. Call-IDs, tags and ports come and go with each turn of a loop, so they
     /// are no part of it.
-    fn errand(&self, kind: impl Hash, request: &Request<'_>) -> u64 {
+    fn fingerprint(&self, kind: impl Hash, request: &Request<'_>) -> u64 {
         self.key(kind, |hasher| {
             let message = request.message;
             request.flow.peer.ip().hash(hasher);

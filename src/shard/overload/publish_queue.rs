@@ -6,12 +6,12 @@ use crate::shard::contract::flow::Flow;
 
 /// Messages in the order they came.
 #[derive(Debug, Default)]
-pub(crate) struct Postponed {
+pub(crate) struct PublishQueue {
     messages: VecDeque<(Flow, Box<[u8]>)>,
     pub(crate) octets: usize,
 }
 
-impl Postponed {
+impl PublishQueue {
     /// Whether none waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()

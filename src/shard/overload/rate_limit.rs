@@ -9,19 +9,19 @@ use crate::directory::Directory;
 use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 use crate::shard::request::Request;
 use crate::shard::request::headers::address_of_record;
-use crate::shard::request::refusal::Kind;
+use crate::shard::request::refusal::OverloadLimit;
 use crate::sip::HeaderName;
 use crate::sip::Method;
 use crate::sip::Uri;
 
-impl Shield {
+impl OverloadControl {
     /// Whether a request of a sender whose identity is known passes although a bucket is empty.
     pub(crate) fn may_exceed_share(
         &self,
-        kind: Kind,
+        limit: OverloadLimit,
         request: &Request<'_>,
         domain: &Domain,
         user: Option<&str>,
@@ -34,23 +34,23 @@ impl Shield {
             is_believed || turn.directory.is_feeder(user.as_ref(), &domain.name)
         };
         let is_open = domain.auth == AuthMode::None;
-        let may = match kind {
-            Kind::Phone => feeds && is_feeder(),
-            Kind::Presentity => is_open || feeds && is_feeder(),
-            Kind::Domain => is_open || feeds && is_believed,
-            Kind::Source | Kind::Path | Kind::Backlog => false,
+        let may = match limit {
+            OverloadLimit::Phone => feeds && is_feeder(),
+            OverloadLimit::Presentity => is_open || feeds && is_feeder(),
+            OverloadLimit::Domain => is_open || feeds && is_believed,
+            OverloadLimit::Source | OverloadLimit::Path | OverloadLimit::Backlog => false,
         };
         may || self.is_exempt_address(request)
     }
 }
 
-impl Shield {
+impl OverloadControl {
     /// The key of a phone's own bucket: its IP address, and the user it proved to be or else whoever
     /// From names.
     pub(crate) fn phone_key(&self, request: &Request<'_>, user: Option<&str>) -> u64 {
         let ip = request.flow.peer.ip();
         let from = request.message.from().map(|from| from.uri);
-        self.key(Kind::Phone, |hasher| match user {
+        self.key(OverloadLimit::Phone, |hasher| match user {
             Some(user) => (ip, user).hash(hasher),
             None => (ip, from).hash(hasher),
         })
@@ -65,7 +65,7 @@ impl Shield {
     /// find theirs full.
     pub(crate) fn is_exempt(
         &mut self,
-        kind: Kind,
+        limit: OverloadLimit,
         request: &Request<'_>,
         method: Method<'_>,
         uri: Option<&Uri<'_>>,
@@ -82,10 +82,13 @@ impl Shield {
         };
         let is_believed = domain.believes(request.flow.peer.ip());
         let feeds = matches!(method, Method::Publish | Method::Register);
-        match kind {
-            Kind::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
-            Kind::Source => is_believed,
-            Kind::Presentity | Kind::Domain | Kind::Path | Kind::Backlog => false,
+        match limit {
+            OverloadLimit::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
+            OverloadLimit::Source => is_believed,
+            OverloadLimit::Presentity
+            | OverloadLimit::Domain
+            | OverloadLimit::Path
+            | OverloadLimit::Backlog => false,
         }
     }
 }

@@ -10,8 +10,8 @@ use std::time::Instant;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::report::RefusalReport;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::bucket::Pace;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::bucket::RateLimit;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::Status;
@@ -34,7 +34,7 @@ struct Entry {
 
 /// The table.
 #[derive(Debug, Default)]
-pub(super) struct Refused {
+pub(super) struct RefusalList {
     /// The keys of `entries`, in their order: few octets to search.
     keys: Vec<u64>,
     entries: Vec<Entry>,
@@ -42,7 +42,7 @@ pub(super) struct Refused {
     new_full_at: u64,
 }
 
-impl Refused {
+impl RefusalList {
     fn find(&mut self, key: u64) -> Option<&mut Entry> {
         let place = self.keys.iter().position(|known| *known == key)?;
         self.entries.get_mut(place)
@@ -62,25 +62,25 @@ impl Refused {
     }
 }
 
-impl Shield {
+impl OverloadControl {
     pub(crate) fn list_refusal(
         &mut self,
         request: &Request<'_>,
         refusal: &Refusal<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let shield = self;
-        let (at, status) = (shield.nanos(turn.now), refusal.status());
-        let key = shield.errand(("refused", status.0), request);
-        if let Some(entry) = shield.refused.find(key) {
+        let overload = self;
+        let (at, status) = (overload.nanos(turn.now), refusal.status());
+        let key = overload.fingerprint(("refused", status.0), request);
+        if let Some(entry) = overload.refused.find(key) {
             entry.latest = turn.now;
             entry.report.count += 1;
             entry.report.peer = request.flow.peer;
             entry.report.reason = phrase(refusal);
             return;
         }
-        let pace = Pace::per_second(NEW_PER_SECOND, NEW_PER_SECOND);
-        if !pace.take(&mut shield.refused.new_full_at, at) {
+        let rate = RateLimit::per_second(NEW_PER_SECOND, NEW_PER_SECOND);
+        if !rate.take(&mut overload.refused.new_full_at, at) {
             turn.counters.refusals_unlisted += 1;
             return;
         }
@@ -89,7 +89,7 @@ impl Shield {
             latest: turn.now,
             report,
         };
-        shield.refused.insert(key, entry);
+        overload.refused.insert(key, entry);
     }
 
     /// The refusals listed.

@@ -4,7 +4,7 @@
 
 use crate::directory::Domain;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::HeaderName;
@@ -15,7 +15,7 @@ use std::hash::Hash;
 pub(crate) const TOO_MANY_ATTEMPTS: Refusal<'static> =
     Refusal::Because(Status::FORBIDDEN, "Too Many Attempts");
 
-impl Shield {
+impl OverloadControl {
     /// The answer to credentials that are right but too old.
     pub(crate) fn refuse_stale<'d>(
         &mut self,
@@ -23,9 +23,9 @@ impl Shield {
         domain: &'d Domain,
         turn: &mut Turn<'d>,
     ) -> Refusal<'d> {
-        let shield = self;
-        let errand = shield.errand(("stale", shield.generation), request);
-        let key = shield.key(errand, |hasher| {
+        let overload = self;
+        let fingerprint = overload.fingerprint(("stale", overload.generation), request);
+        let key = overload.key(fingerprint, |hasher| {
             let message = request.message;
             message.header(HeaderName::Event).hash(hasher);
             // A phone refreshes all its dialogs with one nonce: each may be told once that it is
@@ -33,8 +33,8 @@ impl Shield {
             let is_in_dialog = message.to().is_some_and(|to| to.tag().is_some());
             is_in_dialog.then(|| message.call_id()).hash(hasher);
         });
-        let (at, pace) = (shield.nanos(turn.now), shield.paces.stale);
-        if shield.buckets.take(key, pace, at) {
+        let (at, rate) = (overload.nanos(turn.now), overload.rates.stale);
+        if overload.buckets.take(key, rate, at) {
             return Refusal::Challenge {
                 domain,
                 stale: true,

@@ -13,6 +13,7 @@ use crate::directory::AuthMode;
 use crate::directory::Directory;
 use crate::directory::Domain;
 use crate::shard::Command;
+use crate::shard::CommandId;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Input;
@@ -20,7 +21,6 @@ use crate::shard::Options;
 use crate::shard::Outbox;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::Token;
 use crate::shard::contract::report::LoopReport;
 use crate::shard::contract::report::RefusalReport;
 use crate::sip::Transport;
@@ -53,10 +53,10 @@ fn directory(auth: AuthMode) -> Directory {
 }
 
 impl Lab {
-    fn new(auth: AuthMode, shield: ShieldOptions) -> Self {
+    fn new(auth: AuthMode, overload: OverloadOptions) -> Self {
         let now = Instant::now();
         let options = Options {
-            shield,
+            overload,
             notifies_per_turn: 1,
             ..Options::new(ShardId(0), 1, now, [1; 32])
         };
@@ -102,11 +102,11 @@ impl Lab {
             peer: peer.parse::<SocketAddr>().unwrap(),
         };
         let bytes = text.as_bytes();
-        let input = Input::Datagram { flow, bytes };
+        let input = Input::Message { flow, bytes };
         self.shard.handle(input, self.now, &mut self.out);
-        let answer = self.out.transmits[sent..].first();
-        let answer = answer.map(|transmit| self.out.pieces(transmit).concat());
-        String::from_utf8(answer.unwrap_or_default()).unwrap()
+        let response = self.out.transmits[sent..].first();
+        let response = response.map(|transmit| self.out.pieces(transmit).concat());
+        String::from_utf8(response.unwrap_or_default()).unwrap()
     }
 
     /// The driver sends what there is; time passes.
@@ -121,7 +121,7 @@ impl Lab {
 
     fn refusals(&mut self) -> Vec<RefusalReport> {
         let (engine, turn) = self.shard.turn(self.now, &mut self.out);
-        engine.uas.shield.refusals(&turn)
+        engine.uas.overload.refusals(&turn)
     }
 
     fn is_telling(&mut self) -> bool {
@@ -131,7 +131,7 @@ impl Lab {
 
     fn loops(&mut self) -> Vec<LoopReport> {
         let (engine, turn) = self.shard.turn(self.now, &mut self.out);
-        engine.uas.shield.loops(&turn)
+        engine.uas.overload.loops(&turn)
     }
 
     fn counter(&mut self, name: &str) -> u64 {
@@ -141,17 +141,17 @@ impl Lab {
 
     fn reload(&mut self, directory: Directory) {
         let command = Command::Reload(Arc::new(directory));
-        let input = Input::Command(Token(1), command);
+        let input = Input::Command(CommandId(1), command);
         self.shard.handle(input, self.now, &mut self.out);
     }
 }
 
-fn status(answer: &str) -> &str {
-    answer.get(8..11).unwrap_or_default()
+fn status(response: &str) -> &str {
+    response.get(8..11).unwrap_or_default()
 }
 
-fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = answer.lines();
+fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = response.lines();
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
@@ -162,11 +162,11 @@ fn rate(per_second: u32, burst: u32) -> Rate {
 /// W:A1.24, A1.21, G5
 #[test]
 fn a_phone_that_loops_is_held_back_alone() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(10, 20),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let first = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     let tag = header(&first, "To")
         .unwrap()
@@ -176,14 +176,14 @@ fn a_phone_that_loops_is_held_back_alone() {
         .to_owned();
     let mut retries = BTreeSet::new();
     for request in 1..200 {
-        let answer = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
+        let response = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
         if request < 20 {
-            assert_eq!(status(&answer), "200", "{request}");
+            assert_eq!(status(&response), "200", "{request}");
             continue;
         }
-        assert_eq!(status(&answer), "503", "{request}");
+        assert_eq!(status(&response), "503", "{request}");
         retries.insert(
-            header(&answer, "Retry-After")
+            header(&response, "Retry-After")
                 .unwrap()
                 .parse::<u64>()
                 .unwrap(),
@@ -201,19 +201,21 @@ fn a_phone_that_loops_is_held_back_alone() {
     );
     assert_eq!(status(&lab.send(SBC, &refresh)), "200");
     lab.pass(Duration::from_secs(1));
-    let answers = (0..20).map(|_| lab.subscribe(SBC, "1@abc.com", "9@abc.com"));
-    let served = answers.filter(|answer| status(answer) == "200").count();
+    let responses = (0..20).map(|_| lab.subscribe(SBC, "1@abc.com", "9@abc.com"));
+    let served = responses
+        .filter(|response| status(response) == "200")
+        .count();
     assert_eq!(served, 10, "a second gives ten back");
 }
 
 /// W:A1.24, E3.12
 #[test]
 fn copies_of_one_request_are_one_request() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(1, 1),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let first = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     for _ in 0..1_000 {
         lab.requests = 0;
@@ -225,15 +227,15 @@ fn copies_of_one_request_are_one_request() {
 /// W:A1.24
 #[test]
 fn an_address_has_a_bucket_unless_the_domain_trusts_it() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         source: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield.clone());
+    let mut lab = Lab::new(AuthMode::Digest, overload.clone());
     let ask = |lab: &mut Lab, peer: &str| {
         let asked =
             (0..10).map(|phone| lab.subscribe(peer, &format!("{phone}@abc.com"), "9@abc.com"));
-        let statuses: Vec<String> = asked.map(|answer| status(&answer).to_owned()).collect();
+        let statuses: Vec<String> = asked.map(|response| status(&response).to_owned()).collect();
         statuses.join(" ")
     };
     assert_eq!(
@@ -247,24 +249,24 @@ fn an_address_has_a_bucket_unless_the_domain_trusts_it() {
     let v6 = |host: u32| format!("[2001:db8::{host}]:5060");
     let asked =
         (1..5).map(|host| lab.subscribe(&v6(host), &format!("{host}@abc.com"), "9@abc.com"));
-    let statuses: Vec<String> = asked.map(|answer| status(&answer).to_owned()).collect();
+    let statuses: Vec<String> = asked.map(|response| status(&response).to_owned()).collect();
     assert_eq!(statuses, ["401", "401", "401", "503"]);
     // A laboratory believes everybody.
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     assert!(!ask(&mut lab, STRANGER).contains("503"));
 }
 
 /// One tenant does not take the server from the others.
 #[test]
 fn a_domain_has_a_bucket() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         domain: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     for phone in 0..10 {
-        let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
-        assert_eq!(status(&answer), if phone < 3 { "200" } else { "503" });
+        let response = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        assert_eq!(status(&response), if phone < 3 { "200" } else { "503" });
     }
     assert_eq!(lab.counter("requests_shed_by_domain"), 7);
     let shouted = lab.subscribe(SBC, "1@abc.com", "9@ABC.com");
@@ -284,14 +286,14 @@ fn a_domain_has_a_bucket() {
 /// A storm about one user leaves the lamps of the others alone.
 #[test]
 fn a_presentity_has_a_bucket() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         presentity: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     for phone in 0..10 {
-        let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
-        assert_eq!(status(&answer), if phone < 3 { "200" } else { "503" });
+        let response = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        assert_eq!(status(&response), if phone < 3 { "200" } else { "503" });
     }
     assert_eq!(lab.counter("requests_shed_by_presentity"), 7);
     let other = lab.subscribe(SBC, "1@abc.com", "8@abc.com");
@@ -313,19 +315,19 @@ fn a_presentity_has_a_bucket() {
 /// A flood from one address, changing From and without credentials, about one user.
 #[test]
 fn a_flood_without_credentials_locks_no_lamp_out() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         presentity: rate(10, 40),
         source: rate(100, 400),
         domain: rate(10, 40),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
-    let mut answers = BTreeSet::new();
+    let mut lab = Lab::new(AuthMode::Digest, overload);
+    let mut responses = BTreeSet::new();
     for wave in 0..10 {
         for phone in 0..500 {
             let from = format!("w{wave}p{phone}@abc.com");
-            let answer = lab.subscribe(STRANGER, &from, "9@abc.com");
-            answers.insert(status(&answer).to_owned());
+            let response = lab.subscribe(STRANGER, &from, "9@abc.com");
+            responses.insert(status(&response).to_owned());
         }
         let phone = lab.subscribe(SBC, &format!("{wave}@abc.com"), "9@abc.com");
         assert_eq!(status(&phone), "200", "{wave}");
@@ -334,7 +336,7 @@ fn a_flood_without_credentials_locks_no_lamp_out() {
         lab.pass(Duration::from_millis(100));
     }
     assert_eq!(
-        answers,
+        responses,
         BTreeSet::from(["401".to_owned(), "503".to_owned()])
     );
     assert_eq!(lab.counter("requests_shed_by_presentity"), 0);
@@ -346,16 +348,16 @@ fn a_flood_without_credentials_locks_no_lamp_out() {
 /// from: a phone that has a live subscription keeps its share.
 #[test]
 fn a_known_phone_keeps_its_share_of_a_flooded_address() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         source: rate(10, 400),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     lab.reload(directory(AuthMode::None));
     let known = |lab: &mut Lab, to: &str| {
         let contact = "Event: dialog\r\nExpires: 3600\r\n";
-        let answer = lab.ask(STRANGER, "SUBSCRIBE", "1@abc.com", to, contact);
-        status(&answer).to_owned()
+        let response = lab.ask(STRANGER, "SUBSCRIBE", "1@abc.com", to, contact);
+        status(&response).to_owned()
     };
     assert_eq!(known(&mut lab, "9@abc.com"), "200");
     lab.reload(directory(AuthMode::Digest));
@@ -375,17 +377,17 @@ fn a_known_phone_keeps_its_share_of_a_flooded_address() {
 /// W:B1.11
 #[test]
 fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     let mut publish = |peer, from| {
-        let mut answers = (0..10).map(|_| {
-            let answer = lab.ask(peer, "PUBLISH", from, "9@abc.com", "Event: dialog\r\n");
-            status(&answer).to_owned()
+        let mut responses = (0..10).map(|_| {
+            let response = lab.ask(peer, "PUBLISH", from, "9@abc.com", "Event: dialog\r\n");
+            status(&response).to_owned()
         });
-        answers.any(|status| status == "503")
+        responses.any(|status| status == "503")
     };
     assert!(!publish(SBC, "1@abc.com"), "a trusted PBX");
     assert!(!publish(STRANGER, "pbx@abc.com"), "an account that feeds");
@@ -395,11 +397,11 @@ fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
 /// W:A1.21
 #[test]
 fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         backlog_max: 3,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let first = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     let tag = header(&first, "To")
         .unwrap()
@@ -418,8 +420,8 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
     // A turn tells what the one before left: until its end each request leaves a NOTIFY.
     lab.pass(Duration::ZERO);
     for phone in 2..5 {
-        let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
-        assert_eq!(status(&answer), "200", "{phone}");
+        let response = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        assert_eq!(status(&response), "200", "{phone}");
     }
     assert_eq!(lab.shard.engine.subscriptions.table.queue.len(), 3);
     let shed = lab.subscribe(SBC, "5@abc.com", "9@abc.com");
@@ -455,11 +457,11 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
 
 #[test]
 fn far_behind_options_are_refused_too() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         backlog_max: 0,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     assert_eq!(
         status(&lab.ask(SBC, "OPTIONS", "5@abc.com", "abc.com", "")),
         "503"
@@ -492,11 +494,11 @@ fn publish(lab: &mut Lab, user: &str, state: &str) -> String {
 /// W:A1.21, B1.11; RFC 3903 §4
 #[test]
 fn publishes_wait_in_their_order_while_many_are_to_be_told() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 2,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     assert_eq!(status(&publish(&mut lab, "9@abc.com", "early")), "200");
     for phone in 1..4 {
         let peer = format!("10.0.0.{phone}:5060");
@@ -534,11 +536,11 @@ fn publishes_wait_in_their_order_while_many_are_to_be_told() {
 /// A storm of other changes does not keep a PUBLISH waiting.
 #[test]
 fn a_publish_waits_no_longer_than_those_before_it() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 1,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     for user in 0..5 {
         assert_eq!(publish(&mut lab, &format!("{user}@abc.com"), "early"), "");
@@ -554,11 +556,11 @@ fn a_publish_waits_no_longer_than_those_before_it() {
 /// Nor do those of a stranger.
 #[test]
 fn a_publish_does_not_wait_for_those_that_are_refused() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 1,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     for phone in 1..4 {
         lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
     }
@@ -577,12 +579,12 @@ fn a_publish_does_not_wait_for_those_that_are_refused() {
 /// W:A1.21
 #[test]
 fn when_too_many_wait_the_oldest_is_read() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 1,
         postponed_octets_max: 700,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     lab.out.clear();
     assert_eq!(publish(&mut lab, "9@abc.com", "early"), "");
@@ -600,7 +602,7 @@ fn when_too_many_wait_the_oldest_is_read() {
 /// W:G5
 #[test]
 fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {
-    let mut lab = Lab::new(AuthMode::Trusted, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Trusted, OverloadOptions::default());
     let repeated = |lab: &mut Lab| lab.counter("refusals_repeated");
     for (event, to, expected) in [
         ("as-dunno", "9@abc.com", "489"),
@@ -643,19 +645,19 @@ fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {
         "200"
     );
     let more = "Event: dialog\r\n";
-    let answer = lab.ask(SBC, "SUBSCRIBE", "1@abc.com", "9@xyz.com", more);
-    assert_eq!(status(&answer), "200");
+    let response = lab.ask(SBC, "SUBSCRIBE", "1@abc.com", "9@xyz.com", more);
+    assert_eq!(status(&response), "200");
 }
 
 /// W:A7.6: every challenge has a nonce of its own, or one phone would use up another's.
 #[test]
 fn a_challenge_that_is_given_again_is_fresh() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     let mut nonces = BTreeSet::new();
     for _ in 0..10 {
-        let answer = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
-        assert_eq!(status(&answer), "401");
-        let challenge = header(&answer, "WWW-Authenticate").unwrap();
+        let response = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
+        assert_eq!(status(&response), "401");
+        let challenge = header(&response, "WWW-Authenticate").unwrap();
         nonces.insert(challenge.split("nonce=\"").nth(1).unwrap()[..24].to_owned());
     }
     assert_eq!(nonces.len(), 10);
@@ -675,21 +677,21 @@ fn a_challenge_that_is_given_again_is_fresh() {
 /// for a few.
 #[test]
 fn a_crowd_is_spread() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         crowd: 10,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let granted = |lab: &mut Lab, phone: u32, expires: u32| -> u32 {
         let more = format!("Event: dialog\r\nExpires: {expires}\r\n");
-        let answer = lab.ask(
+        let response = lab.ask(
             SBC,
             "SUBSCRIBE",
             &format!("{phone}@abc.com"),
             "9@abc.com",
             &more,
         );
-        header(&answer, "Expires").unwrap().parse().unwrap()
+        header(&response, "Expires").unwrap().parse().unwrap()
     };
     for phone in 0..100 {
         assert_eq!(granted(&mut lab, phone, 3_600), 3_600);
@@ -716,19 +718,19 @@ fn a_crowd_is_spread() {
 /// W:G5
 #[test]
 fn a_phone_that_loops_is_an_alarm_and_is_listed() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(10, 50),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let mut alarms = Vec::new();
     for tick in 0..3_000 {
         lab.now += Duration::from_millis(10);
         lab.subscribe(SBC, "1@abc.com", "9@abc.com");
         if tick % 100 == 0 {
             // Others live as ever.
-            let answer = lab.subscribe(SBC, &format!("p{tick}@abc.com"), "9@abc.com");
-            assert_eq!(status(&answer), "200");
+            let response = lab.subscribe(SBC, &format!("p{tick}@abc.com"), "9@abc.com");
+            assert_eq!(status(&response), "200");
         }
         alarms.append(&mut lab.out.alarms);
         lab.out.clear();
@@ -757,11 +759,11 @@ fn a_phone_that_loops_is_an_alarm_and_is_listed() {
 /// A phone that is refused a few times, a console that boots with all its keys: no loops.
 #[test]
 fn a_boot_is_no_loop() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     for _ in 0..2 {
         for key in 0..1_000 {
-            let answer = lab.subscribe(STRANGER, "1@abc.com", &format!("{key}@abc.com"));
-            assert_eq!(status(&answer), "401");
+            let response = lab.subscribe(STRANGER, "1@abc.com", &format!("{key}@abc.com"));
+            assert_eq!(status(&response), "401");
         }
     }
     assert!(lab.loops().is_empty());
@@ -770,12 +772,12 @@ fn a_boot_is_no_loop() {
 /// However many phones are made up, the list stays as long as it may get.
 #[test]
 fn the_list_of_loops_is_bounded() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         loop_per_minute: 2,
         loops_max: 5,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Trusted, shield);
+    let mut lab = Lab::new(AuthMode::Trusted, overload);
     for phone in 0..20 {
         for _ in 0..3 {
             lab.subscribe(STRANGER, &format!("{phone}@abc.com"), "9@abc.com");
@@ -788,7 +790,7 @@ fn the_list_of_loops_is_bounded() {
 /// W:E3.8: nor is the answer to a request that is as short as one can be.
 #[test]
 fn a_refusal_of_a_short_request_is_no_amplifier() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     let via = "v:SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK";
     for (number, method) in ["SUBSCRIBE", "NOTIFY", "PUBLISH", "INVITE", "OPTIONS", "X"]
         .into_iter()
@@ -805,10 +807,10 @@ fn a_refusal_of_a_short_request_is_no_amplifier() {
                  t:<sip:9@abc.com>\r\ni:{number}\r\nCSeq:1 {method}\r\n{more}\r\n",
                 more.len()
             );
-            let answer = lab.send(STRANGER, &request);
-            assert!(answer.starts_with("SIP/2.0 "), "{request}");
-            let (sent, got) = (request.len(), answer.len());
-            assert!(got * 2 <= sent * 3, "{got} > 1.5 * {sent}\n{answer}");
+            let response = lab.send(STRANGER, &request);
+            assert!(response.starts_with("SIP/2.0 "), "{request}");
+            let (sent, got) = (request.len(), response.len());
+            assert!(got * 2 <= sent * 3, "{got} > 1.5 * {sent}\n{response}");
         }
     }
 }
@@ -816,7 +818,7 @@ fn a_refusal_of_a_short_request_is_no_amplifier() {
 /// W:E3.8: whoever proved nothing gets no more than half as much again as was sent.
 #[test]
 fn an_answer_to_a_stranger_is_no_amplifier() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     for (method, to, more) in [
         (
             "SUBSCRIBE",
@@ -832,12 +834,12 @@ fn an_answer_to_a_stranger_is_no_amplifier() {
         ("REGISTER", "9@abc.com", ""),
     ] {
         for _ in 0..2 {
-            let answer = lab.ask(STRANGER, method, "1@abc.com", to, more);
+            let response = lab.ask(STRANGER, method, "1@abc.com", to, more);
             let request = lab.asked(STRANGER, method, "1@abc.com", to, more).len();
             assert!(
-                answer.len() * 2 <= request * 3,
-                "{} > 1.5 * {request}\n{answer}",
-                answer.len()
+                response.len() * 2 <= request * 3,
+                "{} > 1.5 * {request}\n{response}",
+                response.len()
             );
         }
     }

@@ -8,11 +8,11 @@ use crate::shard::peer::routing_token::BRANCH_COOKIE;
 use crate::sip::Transport;
 
 /// Local addresses remembered; a host with more starts over.
-const ORIGINS_MAX: usize = 64;
+const LOCAL_ADDRESSES_MAX: usize = 64;
 
 /// Our name on one local address.
 #[derive(Debug)]
-pub(crate) struct LocalOrigin {
+pub(crate) struct LocalAddress {
     transport: Transport,
     listener: u16,
     local: SocketAddr,
@@ -29,13 +29,13 @@ pub(crate) struct LocalOrigin {
 
 /// All of them.
 #[derive(Debug)]
-pub(crate) struct Origins {
+pub(crate) struct LocalAddresses {
     /// By listener: the `host[:port]` to use instead of the local address.
     advertise: Vec<Option<String>>,
-    known: Vec<LocalOrigin>,
+    known: Vec<LocalAddress>,
 }
 
-impl Origins {
+impl LocalAddresses {
     pub(crate) fn new(advertise: Vec<Option<String>>) -> Self {
         Self {
             advertise,
@@ -44,9 +44,9 @@ impl Origins {
     }
 
     /// Our name towards the peer of that flow.
-    pub(crate) fn of(&mut self, flow: &Flow) -> &LocalOrigin {
+    pub(crate) fn of(&mut self, flow: &Flow) -> &LocalAddress {
         let index = self.place_of(flow).unwrap_or_else(|| {
-            if self.known.len() >= ORIGINS_MAX {
+            if self.known.len() >= LOCAL_ADDRESSES_MAX {
                 self.known.clear();
             }
             let advertised = self
@@ -54,14 +54,14 @@ impl Origins {
                 .get(usize::from(flow.listener))
                 .cloned()
                 .flatten();
-            self.known.push(LocalOrigin::new(flow, advertised));
+            self.known.push(LocalAddress::new(flow, advertised));
             self.known.len() - 1
         });
         &self.known[index]
     }
 
     /// The same, if it was ever told.
-    pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalOrigin> {
+    pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalAddress> {
         self.known.get(self.place_of(flow)?)
     }
 
@@ -74,7 +74,7 @@ impl Origins {
     }
 }
 
-impl LocalOrigin {
+impl LocalAddress {
     /// What we write as sent-by.
     #[inline]
     pub(crate) fn sent_by(&self) -> &[u8] {
@@ -138,12 +138,12 @@ mod tests {
             local: address(5060),
             peer: address(40_000),
         };
-        let origin = LocalOrigin::new(&flow, None);
-        assert_eq!(origin.sent_by(), b"[fe80::1]:5060");
-        assert!(origin.is_sent_by(b"[fe80::1]", Some(5060)));
-        assert_eq!(origin.contact, b"<sip:[fe80::1]:5060;transport=tcp>");
+        let local = LocalAddress::new(&flow, None);
+        assert_eq!(local.sent_by(), b"[fe80::1]:5060");
+        assert!(local.is_sent_by(b"[fe80::1]", Some(5060)));
+        assert_eq!(local.contact, b"<sip:[fe80::1]:5060;transport=tcp>");
         assert_eq!(
-            origin.via,
+            local.via,
             b"SIP/2.0/TCP [fe80::1]:5060;branch=z9hG4bK".as_slice()
         );
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::presence::fixed_hash::fnv1a_of_parts;
 use crate::shard::contract::flow::Flow;
-use crate::shard::peer::path::Way;
+use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::sip::Transport;
 use crate::sip::Uri;
@@ -57,15 +57,15 @@ pub(crate) fn next_hop(request: &Request<'_>, dialog: &Dialog) -> SocketAddr {
 /// there, if it was reached where it named until now. What it names means nothing if that was never
 /// where it was reached, as behind a NAT; nor on a stream. None: the way stays as it is.
 pub(crate) fn moved_hop(
-    way: &Way,
+    path: &Path,
     before: Option<SocketAddr>,
     dialog: &Dialog,
 ) -> Option<SocketAddr> {
-    let before = before.and_then(|before| at_same_host(before, way.destination));
-    if way.flow.transport.is_reliable() || before != Some(way.destination) {
+    let before = before.and_then(|before| at_same_host(before, path.destination));
+    if path.flow.transport.is_reliable() || before != Some(path.destination) {
         return None;
     }
-    at_same_host(named_hop(dialog, way.flow.transport)?, way.destination)
+    at_same_host(named_hop(dialog, path.flow.transport)?, path.destination)
 }
 
 /// The address of the first hop that a dialog names, its first route or the remote target. None when

@@ -13,13 +13,13 @@ pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";
 
 /// Where a record lives: `ssssiiiiiiiinnnnnnnnnnnnnnnn` in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct RoutingToken {
     pub(crate) shard: ShardId,
     pub(crate) index: u32,
     pub(crate) nonce: u64,
 }
 
-impl Mark {
+impl RoutingToken {
     pub(crate) fn mint(shard: ShardId, index: u32, random: &mut Random) -> Self {
         Self {
             shard,
@@ -47,13 +47,13 @@ impl Mark {
         let (words, _) = rest.as_chunks::<8>();
         let mut padded = [b'0'; 8];
         padded[4..].copy_from_slice(shard);
-        let mark = Self {
+        let token = Self {
             shard: ShardId(value(padded) as u16),
             index: value(words[0]),
             nonce: u64::from(value(words[1])) << 32 | u64::from(value(words[2])),
         };
         // Whatever is no digit of ours is not written again.
-        (mark.octets() == *octets).then_some(mark)
+        (token.octets() == *octets).then_some(token)
     }
 
     /// The mark in a branch of ours.
@@ -108,30 +108,30 @@ mod tests {
     fn a_mark_survives_the_wire() {
         let mut random = Random::new([1; 32]);
         for index in [0, 1, 77, u32::MAX] {
-            let mark = Mark::mint(ShardId(513), index, &mut random);
-            assert_eq!(Mark::of_tag(&mark.octets()), Some(mark));
-            let branch = [BRANCH_COOKIE.as_bytes(), &mark.octets()].concat();
-            assert_eq!(Mark::of_branch(&branch), Some(mark));
-            assert_eq!(Mark::index_in(&branch), Some(index));
-            let other = Mark::mint(ShardId(513), index, &mut random);
-            assert!(mark.is_in(&branch) && !other.is_in(&branch));
-            assert!(!mark.is_in(&mark.octets()) && !mark.is_in(&branch[..branch.len() - 1]));
+            let token = RoutingToken::mint(ShardId(513), index, &mut random);
+            assert_eq!(RoutingToken::of_tag(&token.octets()), Some(token));
+            let branch = [BRANCH_COOKIE.as_bytes(), &token.octets()].concat();
+            assert_eq!(RoutingToken::of_branch(&branch), Some(token));
+            assert_eq!(RoutingToken::index_in(&branch), Some(index));
+            let other = RoutingToken::mint(ShardId(513), index, &mut random);
+            assert!(token.is_in(&branch) && !other.is_in(&branch));
+            assert!(!token.is_in(&token.octets()) && !token.is_in(&branch[..branch.len() - 1]));
         }
-        let mark = Mark {
+        let token = RoutingToken {
             shard: ShardId(0x0a1f),
             index: 0x0123_4567,
             nonce: 0x89ab_cdef_fedc_ba98,
         };
-        assert_eq!(&mark.octets(), b"0a1f0123456789abcdeffedcba98");
+        assert_eq!(&token.octets(), b"0a1f0123456789abcdeffedcba98");
         for at in 0..OCTETS {
             for octet in (0..=u8::MAX).filter(|octet| !b"0123456789abcdef".contains(octet)) {
-                let mut octets = mark.octets();
+                let mut octets = token.octets();
                 octets[at] = octet;
-                assert_eq!(Mark::of_tag(&octets), None, "{octet} at {at}");
+                assert_eq!(RoutingToken::of_tag(&octets), None, "{octet} at {at}");
             }
         }
-        assert_eq!(Mark::of_tag(b"0001"), None);
-        assert_eq!(Mark::of_tag(&[b'g'; OCTETS]), None);
-        assert_eq!(Mark::of_branch(b"z9hG4bKabc"), None);
+        assert_eq!(RoutingToken::of_tag(b"0001"), None);
+        assert_eq!(RoutingToken::of_tag(&[b'g'; OCTETS]), None);
+        assert_eq!(RoutingToken::of_branch(b"z9hG4bKabc"), None);
     }
 }

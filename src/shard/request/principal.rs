@@ -2,7 +2,7 @@
 
 /// Who a request is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
+pub(crate) enum Principal {
     /// A user of the domain who proved it.
     User(String),
     /// A trusted address, or a domain that believes everybody: who From says.

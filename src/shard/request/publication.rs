@@ -16,7 +16,7 @@ use crate::shard::request::Request;
 use crate::shard::request::headers::address_of_record;
 use crate::shard::request::headers::decoded_body;
 use crate::shard::request::headers::expires_of;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::publisher::publisher_of;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::HeaderName;
@@ -27,25 +27,25 @@ use crate::sip::header::list_items;
 pub(crate) fn read_publication<'d>(
     request: &Request<'_>,
     package: Package,
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     turn: &Turn<'d>,
 ) -> Result<Publication, Refusal<'d>> {
     let message = request.message;
     let condition = condition_of(message)?;
     let expires = expires_of(message)?;
-    let document = read_document(message, package, identity, aor, turn)?;
-    let is_feeder = match identity {
-        Identity::User(user) => {
+    let document = read_document(message, package, principal, aor, turn)?;
+    let is_feeder = match principal {
+        Principal::User(user) => {
             let account = Aor::new(user, aor.domain());
             turn.directory.is_feeder(Some(&account), aor.domain())
         }
-        Identity::Believed => turn
+        Principal::Believed => turn
             .directory
             .domain(aor.domain())
             .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
     };
-    let publisher = publisher_of(message, request.flow.peer.ip(), identity, is_feeder);
+    let publisher = publisher_of(message, request.flow.peer.ip(), principal, is_feeder);
     Ok(Publication {
         package,
         condition,
@@ -59,7 +59,7 @@ pub(crate) fn read_publication<'d>(
 fn read_document<'d>(
     message: &Message<'_>,
     package: Package,
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     turn: &Turn<'d>,
 ) -> Result<Option<Result<Document, DocumentFault>>, Refusal<'d>> {
@@ -80,7 +80,7 @@ fn read_document<'d>(
         document
     });
     Ok(Some(document.and_then(|document| {
-        check_entity(document, identity, aor, turn.directory)
+        check_entity(document, principal, aor, turn.directory)
     })))
 }
 
@@ -105,12 +105,12 @@ pub(crate) fn publication_limits(
 /// Who proved to be a user may publish for that user, or for anybody when the account is a feeder
 /// (W:B1.3). What only a mailbox or a registrar knows is no user's to say (W:B1.14).
 pub(crate) fn check_publisher<'d>(
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     package: Package,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return Ok(());
     };
     let is_users_own = !matches!(package, Package::MessageSummary | Package::Reg);
@@ -127,15 +127,15 @@ pub(crate) fn check_publisher<'d>(
 /// A document about somebody else is refused, unless its sender is believed (W:E4.8).
 fn check_entity(
     document: Document,
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     directory: &Directory,
 ) -> Result<Document, DocumentFault> {
     let entity = document
         .entity()
         .and_then(|entity| address_of_record(entity.as_bytes(), directory));
-    match (identity, entity) {
-        (Identity::User(user), Some(entity)) if entity != *aor && user == aor.user() => {
+    match (principal, entity) {
+        (Principal::User(user), Some(entity)) if entity != *aor && user == aor.user() => {
             Err(DocumentFault::WrongEntity)
         }
         _ => Ok(document),

@@ -25,7 +25,7 @@
 use std::net::IpAddr;
 
 use crate::presence::fixed_hash::SipHash13;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::header::NameAddr;
@@ -47,18 +47,18 @@ type Place<'m> = (IpAddr, Option<&'m [u8]>);
 pub(crate) fn publisher_of(
     message: &Message<'_>,
     source: IpAddr,
-    identity: &Identity,
+    principal: &Principal,
     is_feeder: bool,
 ) -> u64 {
     let mut hash = SipHash13::new();
-    let has_feeder_account = match identity {
-        Identity::User(user) => {
+    let has_feeder_account = match principal {
+        Principal::User(user) => {
             hash.number(0);
             hash.field(user.as_bytes());
             is_feeder
         }
         // Who is trusted may be an SBC with phones behind it.
-        Identity::Believed => {
+        Principal::Believed => {
             hash.number(1);
             hash.field(message.from().map(|from| from.uri).unwrap_or_default());
             false
@@ -170,11 +170,11 @@ mod tests {
         text += "Event: dialog\r\nContent-Length: 0\r\n\r\n";
         let message = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
         let source = fact("source").unwrap_or(SBC).parse().unwrap();
-        let identity = match fact("account") {
-            Some(account) => Identity::User(account.into()),
-            None => Identity::Believed,
+        let principal = match fact("account") {
+            Some(account) => Principal::User(account.into()),
+            None => Principal::Believed,
         };
-        publisher_of(&message, source, &identity, facts.contains("feeder"))
+        publisher_of(&message, source, &principal, facts.contains("feeder"))
     }
 
     #[test]

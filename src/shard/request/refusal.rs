@@ -45,7 +45,7 @@ pub(crate) enum Refusal<'d> {
     /// 503 with Retry-After (W:A1.21).
     OverLimit,
     /// The same from the shield, without memory (W:A1.24).
-    Shed(Kind),
+    Shed(OverloadLimit),
     /// 503 with a short Retry-After: another process will be here soon.
     Draining,
 }
@@ -88,7 +88,7 @@ impl Refusal<'_> {
 
 /// Whose bucket is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum OverloadLimit {
     /// An address and whom From names.
     Phone,
     /// Whom a request is about.

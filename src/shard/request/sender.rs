@@ -24,7 +24,7 @@ use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::request::headers::any_address_of_record;
 use crate::shard::request::headers::asserted_identity;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::Message;
 use crate::sip::Uri;
@@ -44,11 +44,11 @@ enum From {
 /// Refuses a request whose From is not its sender's to use.
 pub(crate) fn check_from<'d>(
     message: &Message<'_>,
-    identity: &Identity,
+    principal: &Principal,
     domain: &Domain,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    match from_of(message, identity, domain, directory) {
+    match from_of(message, principal, domain, directory) {
         From::Foreign => Err(Refusal::ForeignFrom),
         From::Itself | From::Usable => Ok(()),
     }
@@ -58,20 +58,20 @@ pub(crate) fn check_from<'d>(
 /// not its sender's to use.
 pub(crate) fn sender_instead_of_from<'m, 'd>(
     message: &Message<'m>,
-    identity: &Identity,
+    principal: &Principal,
     peer: IpAddr,
     domain: &Domain,
     directory: &Directory,
 ) -> Result<Option<Cow<'m, [u8]>>, Refusal<'d>> {
-    let from = from_of(message, identity, domain, directory);
-    match (identity, from) {
+    let from = from_of(message, principal, domain, directory);
+    match (principal, from) {
         (_, From::Foreign) => Err(Refusal::ForeignFrom),
-        (Identity::User(user), From::Usable) => {
+        (Principal::User(user), From::Usable) => {
             let uri = sip_uri(user, &domain.name).into_bytes();
             Ok(Some(uri.into()))
         }
-        (Identity::User(_), From::Itself) => Ok(None),
-        (Identity::Believed, _) => {
+        (Principal::User(_), From::Itself) => Ok(None),
+        (Principal::Believed, _) => {
             let asserted = asserted_identity(message).filter(|_| domain.trusts(peer));
             Ok(asserted.map(Cow::Borrowed))
         }
@@ -81,12 +81,12 @@ pub(crate) fn sender_instead_of_from<'m, 'd>(
 /// Refuses a request within a dialog whose sender proved to be another account than `watcher`, to
 /// which the dialog belongs.
 pub(crate) fn check_owner<'d>(
-    identity: &Identity,
+    principal: &Principal,
     watcher: &[u8],
     domain: &Domain,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return Ok(());
     };
     match any_address_of_record(watcher, directory) {
@@ -97,11 +97,11 @@ pub(crate) fn check_owner<'d>(
 
 fn from_of(
     message: &Message<'_>,
-    identity: &Identity,
+    principal: &Principal,
     domain: &Domain,
     directory: &Directory,
 ) -> From {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return From::Usable;
     };
     let Some(uri) = message.from().map(|from| from.uri) else {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn request(method: &str, from: &str, asserted: Option<&str>) -> String {
-        let asserted = asserted.map(|uri| format!("P-Asserted-Identity: <{uri}>\r\n"));
+        let asserted = asserted.map(|uri| format!("P-Asserted-Principal: <{uri}>\r\n"));
         format!(
             "{method} sip:101@abc.com SIP/2.0\r\n\
              Via: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bK1\r\n\
@@ -275,31 +275,31 @@ mod tests {
         for (method, (proof, from, expected)) in
             rows.flat_map(|row| ["SUBSCRIBE", "PUBLISH", "REGISTER"].map(|method| (method, *row)))
         {
-            let (auth, peer, identity, asserted) = match proof {
+            let (auth, peer, principal, asserted) = match proof {
                 // The credentials count, wherever they come from and whatever is asserted.
                 Account(user) => {
-                    let identity = Identity::User(user.to_owned());
+                    let principal = Principal::User(user.to_owned());
                     (
                         AuthMode::Digest,
                         ANYWHERE,
-                        identity,
+                        principal,
                         Some("sip:bob@xyz.com"),
                     )
                 }
-                Peer(asserted) => (AuthMode::Digest, TRUSTED, Identity::Believed, asserted),
-                Nothing(asserted) => (AuthMode::None, ANYWHERE, Identity::Believed, asserted),
+                Peer(asserted) => (AuthMode::Digest, TRUSTED, Principal::Believed, asserted),
+                Nothing(asserted) => (AuthMode::None, ANYWHERE, Principal::Believed, asserted),
             };
             let directory = directory(auth);
             let domain = directory.domain("abc.com").unwrap();
             let peer: IpAddr = peer.parse().unwrap();
-            assert_eq!(domain.believes(peer), identity == Identity::Believed);
+            assert_eq!(domain.believes(peer), principal == Principal::Believed);
             let octets = request(method, from, asserted);
             let message = Message::parse(octets.as_bytes(), Framing::Datagram).unwrap();
             let what = format!("{method}, {proof:?}, From {from}");
 
-            let checked = check_from(&message, &identity, domain, &directory);
+            let checked = check_from(&message, &principal, domain, &directory);
             assert_eq!(checked.is_err(), expected == Refused, "{what}");
-            let sender = sender_instead_of_from(&message, &identity, peer, domain, &directory);
+            let sender = sender_instead_of_from(&message, &principal, peer, domain, &directory);
             match expected {
                 Refused => {
                     assert!(matches!(checked, Err(Refusal::ForeignFrom)), "{what}");
@@ -316,8 +316,8 @@ mod tests {
     fn a_dialog_belongs_to_the_sender_of_its_first_request() {
         let directory = directory(AuthMode::Digest);
         let domain = directory.domain("abc.com").unwrap();
-        let user = |user: &str| Identity::User(user.to_owned());
-        for (identity, owner, is_owner) in [
+        let user = |user: &str| Principal::User(user.to_owned());
+        for (principal, owner, is_owner) in [
             (user("100"), "sip:100@abc.com", true),
             (user("100"), "sip:100@pbx.abc.com", true),
             (user("100"), "sip:101@abc.com", false),
@@ -325,10 +325,10 @@ mod tests {
             (user("100"), "sip:x@evil.example", false),
             // Nor does a feeder take over the dialogs of those it may speak for.
             (user("pbx"), "sip:100@abc.com", false),
-            (Identity::Believed, "sip:100@abc.com", true),
+            (Principal::Believed, "sip:100@abc.com", true),
         ] {
-            let checked = check_owner(&identity, owner.as_bytes(), domain, &directory);
-            assert_eq!(checked.is_ok(), is_owner, "{identity:?} {owner}");
+            let checked = check_owner(&principal, owner.as_bytes(), domain, &directory);
+            assert_eq!(checked.is_ok(), is_owner, "{principal:?} {owner}");
         }
     }
 }

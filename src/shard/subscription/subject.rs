@@ -1,6 +1,6 @@
 //! What a subscription is to: one presentity, a list, watchers, an appearance of a line.
 
-use crate::shard::contract::ids::Post;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::list::state::ListState;
 use crate::shard::subscription::audience::Audience;
 use crate::shard::subscription::seizure::Seizure;
@@ -9,7 +9,7 @@ use crate::shard::subscription::seizure::Seizure;
 #[derive(Debug)]
 pub(crate) enum Subject {
     /// One presentity.
-    Presentity(Post),
+    Presentity(WatchSlot),
     /// A list of them.
     List(Box<ListState>),
     /// The watchers of one (RFC 3857).
@@ -20,10 +20,10 @@ pub(crate) enum Subject {
 
 impl Subject {
     /// Its place with the one presentity it watches; None for others.
-    pub(crate) fn post(&self) -> Option<Post> {
+    pub(crate) fn slot(&self) -> Option<WatchSlot> {
         match self {
-            Self::Presentity(post) => Some(*post),
-            Self::Seizure(seizure) => Some(seizure.post),
+            Self::Presentity(slot) => Some(*slot),
+            Self::Seizure(seizure) => Some(seizure.slot),
             Self::List(_) | Self::Watchers(_) => None,
         }
     }

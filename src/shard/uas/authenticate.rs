@@ -6,7 +6,7 @@ use crate::directory::DomainRealm;
 use crate::presence::event::Package;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 use crate::sip::Fault;
@@ -63,9 +63,9 @@ impl Uas {
         request: &Request<'_>,
         domain: &'d Domain,
         turn: &mut Turn<'d>,
-    ) -> Result<Identity, Refusal<'d>> {
+    ) -> Result<Principal, Refusal<'d>> {
         if domain.believes(request.flow.peer.ip()) {
-            return Ok(Identity::Believed);
+            return Ok(Principal::Believed);
         }
         if domain.auth == AuthMode::Trusted {
             return Err(Refusal::Plain(Status::FORBIDDEN));
@@ -75,18 +75,18 @@ impl Uas {
             directory: turn.directory,
             domain,
         };
-        let attempt = self.shield.attempt(request, &realm, turn)?;
+        let attempt = self.overload.attempt(request, &realm, turn)?;
         let verdict = self
             .authenticator
             .verify(request.message, &realm, &mut self.replay, uptime);
         match verdict {
             Ok(username) => {
-                self.shield.note_proof(attempt, turn);
-                Ok(Identity::User(realm.user_of(username)))
+                self.overload.note_proof(attempt, turn);
+                Ok(Principal::User(realm.user_of(username)))
             }
-            Err(Denied::Stale) => Err(self.shield.refuse_stale(request, domain, turn)),
+            Err(Denied::Stale) => Err(self.overload.refuse_stale(request, domain, turn)),
             Err(Denied::Wrong) => {
-                self.shield.note_wrong(attempt, turn);
+                self.overload.note_wrong(attempt, turn);
                 Err(Refusal::Challenge {
                     domain,
                     stale: false,

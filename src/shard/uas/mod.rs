@@ -7,14 +7,14 @@ pub(crate) mod refusals;
 pub(crate) mod register;
 pub(crate) mod response;
 pub(crate) mod salt;
-pub(crate) mod waiting;
+pub(crate) mod suspended;
 
 use slab::Slab;
 
 use crate::shard::contract::options::Options;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 use crate::shard::uas::refusal_counters::RefusalCounters;
-use crate::shard::uas::waiting::Waiting;
+use crate::shard::uas::suspended::SuspendedRequest;
 use crate::sip::digest::Authenticator;
 use crate::sip::digest::ReplayWindows;
 use crate::sip::random::Random;
@@ -26,18 +26,18 @@ pub(crate) struct Uas {
     pub(super) transactions: ServerTransactions,
     pub(super) authenticator: Authenticator,
     pub(super) replay: ReplayWindows,
-    pub(super) shield: Shield,
+    pub(super) overload: OverloadControl,
     pub(super) refusal_counters: RefusalCounters,
     /// Requests that wait for the word of another shard.
-    pub(super) waiting: Slab<Waiting>,
+    pub(super) suspended: Slab<SuspendedRequest>,
 }
 
 impl Uas {
     /// One that has received nothing yet.
     pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
         let hash_key = [random.next_u64(), random.next_u64()];
-        let shield = Shield::new(
-            options.shield.clone(),
+        let overload = OverloadControl::new(
+            options.overload.clone(),
             options.epoch,
             hash_key[0].rotate_left(32),
         );
@@ -46,9 +46,9 @@ impl Uas {
             authenticator: Authenticator::new(options.key, options.nonce_life)
                 .allow_rfc2069(options.allow_rfc2069),
             replay: ReplayWindows::new(options.nonces_max),
-            shield,
+            overload,
             refusal_counters: RefusalCounters::default(),
-            waiting: Slab::new(),
+            suspended: Slab::new(),
         }
     }
 }

@@ -18,27 +18,28 @@ impl Uas {
     /// From the owner: how a PUBLISH that arrived here went.
     pub(crate) fn handle_publish_outcome(
         &mut self,
-        waiting: u32,
+        suspended: u32,
         outcome: Result<Published, PublishRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting, turn) else {
+        let Some(suspended) = self.resume(suspended, turn) else {
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+        let Ok(message) = Message::parse(&suspended.octets, suspended.flow.transport.framing())
+        else {
             return;
         };
         let request = Request {
             message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
+            flow: suspended.flow,
+            transaction: suspended.transaction,
         };
-        if let Err(refusal) = self.answer_publish(&request, waiting.package, outcome, turn) {
+        if let Err(refusal) = self.respond_to_publish(&request, suspended.package, outcome, turn) {
             self.refuse(&request, &refusal, turn);
         }
     }
 
-    pub(crate) fn answer_publish<'d>(
+    pub(crate) fn respond_to_publish<'d>(
         &mut self,
         request: &Request<'_>,
         package: Package,

@@ -36,7 +36,7 @@ impl Uas {
         if matches!(refusal, Refusal::Shed(_)) || self.is_ordinary_challenge(request, refusal) {
             return;
         }
-        self.shield.report_failure(request, refusal, turn);
-        self.shield.list_refusal(request, refusal, turn);
+        self.overload.report_failure(request, refusal, turn);
+        self.overload.list_refusal(request, refusal, turn);
     }
 }

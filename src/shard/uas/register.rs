@@ -1,7 +1,7 @@
 //! Responses to REGISTER.
 
 use crate::presence::registration::BindingRefused;
-use crate::shard::contract::mail::Bound;
+use crate::shard::contract::mail::Registered;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::contacts::OUT_OF_ORDER;
@@ -19,33 +19,34 @@ impl Uas {
     /// From the owner: how a REGISTER that arrived here went.
     pub(crate) fn handle_register_outcome(
         &mut self,
-        waiting: u32,
-        outcome: Result<Bound, BindingRefused>,
+        suspended: u32,
+        outcome: Result<Registered, BindingRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting, turn) else {
+        let Some(suspended) = self.resume(suspended, turn) else {
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+        let Ok(message) = Message::parse(&suspended.octets, suspended.flow.transport.framing())
+        else {
             return;
         };
         let request = Request {
             message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
+            flow: suspended.flow,
+            transaction: suspended.transaction,
         };
-        if let Err(refusal) = self.answer_register(&request, outcome, turn) {
+        if let Err(refusal) = self.respond_to_register(&request, outcome, turn) {
             self.refuse(&request, &refusal, turn);
         }
     }
 
-    pub(crate) fn answer_register<'d>(
+    pub(crate) fn respond_to_register<'d>(
         &mut self,
         request: &Request<'_>,
-        outcome: Result<Bound, BindingRefused>,
+        outcome: Result<Registered, BindingRefused>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let Bound { bindings, expires } = outcome.map_err(|refused| match refused {
+        let Registered { bindings, expires } = outcome.map_err(|refused| match refused {
             BindingRefused::OutOfOrder => OUT_OF_ORDER,
             BindingRefused::TooManyContacts => {
                 turn.counters.registrations_over_limit += 1;

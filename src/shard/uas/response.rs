@@ -16,7 +16,7 @@ use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::unsupported_option_tags;
-use crate::shard::request::refusal::Kind;
+use crate::shard::request::refusal::OverloadLimit;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::response_flow::response_flow;
 use crate::shard::uas::Uas;
@@ -72,7 +72,7 @@ impl Uas {
         }
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         turn.counters.requests_challenged += u64::from(is_challenge);
-        self.shield.note_repeat(request, refusal.status(), turn);
+        self.overload.note_repeat(request, refusal.status(), turn);
         self.note_refusal(request, refusal, turn);
         if is_challenge
             || matches!(
@@ -202,14 +202,22 @@ impl Uas {
             }
             Refusal::OverLimit | Refusal::Shed(_) => {
                 *match refusal {
-                    Refusal::Shed(Kind::Phone) => &mut turn.counters.requests_shed_by_phone,
-                    Refusal::Shed(Kind::Presentity) => {
+                    Refusal::Shed(OverloadLimit::Phone) => {
+                        &mut turn.counters.requests_shed_by_phone
+                    }
+                    Refusal::Shed(OverloadLimit::Presentity) => {
                         &mut turn.counters.requests_shed_by_presentity
                     }
-                    Refusal::Shed(Kind::Source) => &mut turn.counters.requests_shed_by_source,
-                    Refusal::Shed(Kind::Domain) => &mut turn.counters.requests_shed_by_domain,
-                    Refusal::Shed(Kind::Path) => &mut turn.counters.requests_shed_by_path,
-                    Refusal::Shed(Kind::Backlog) => &mut turn.counters.requests_shed_by_backlog,
+                    Refusal::Shed(OverloadLimit::Source) => {
+                        &mut turn.counters.requests_shed_by_source
+                    }
+                    Refusal::Shed(OverloadLimit::Domain) => {
+                        &mut turn.counters.requests_shed_by_domain
+                    }
+                    Refusal::Shed(OverloadLimit::Path) => &mut turn.counters.requests_shed_by_path,
+                    Refusal::Shed(OverloadLimit::Backlog) => {
+                        &mut turn.counters.requests_shed_by_backlog
+                    }
                     _ => &mut turn.counters.requests_over_limit,
                 } += 1;
                 // Spread over time, so that those who were refused together do not come back

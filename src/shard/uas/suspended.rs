@@ -13,7 +13,7 @@ use crate::sip::transaction::server::TransactionKey;
 
 /// A request whose outcome another shard decides.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct SuspendedRequest {
     pub(crate) octets: Box<[u8]>,
     pub(crate) flow: Flow,
     pub(crate) transaction: Option<TransactionKey>,
@@ -24,32 +24,34 @@ pub(crate) struct Waiting {
 }
 
 /// Requests that may wait for other shards at once; one more is 503.
-const WAITING_MAX: usize = 65_536;
+const SUSPENDED_MAX: usize = 65_536;
 
 impl Uas {
     /// The request waits no longer; None when it gave up.
-    pub(crate) fn take_waiting(&mut self, place: u32, turn: &mut Turn<'_>) -> Option<Waiting> {
-        let waiting = self.waiting.try_remove(place as usize)?;
-        turn.wheel.cancel(waiting.timer);
-        Some(waiting)
+    pub(crate) fn resume(&mut self, place: u32, turn: &mut Turn<'_>) -> Option<SuspendedRequest> {
+        let suspended = self.suspended.try_remove(place as usize)?;
+        turn.wheel.cancel(suspended.timer);
+        Some(suspended)
     }
 
     /// Keeps a request until its owner has spoken.
-    pub(crate) fn wait_for_owner<'d>(
+    pub(crate) fn suspend<'d>(
         &mut self,
         request: &Request<'_>,
         sender: Option<&[u8]>,
         package: Package,
         turn: &mut Turn<'d>,
     ) -> Result<u32, Refusal<'d>> {
-        if self.waiting.len() >= WAITING_MAX {
+        if self.suspended.len() >= SUSPENDED_MAX {
             return Err(Refusal::OverLimit);
         }
-        let place = self.waiting.vacant_key() as u32;
-        let timer = turn.wheel.arm(turn.now + TIMER_F, Timer::Waiting(place));
+        let place = self.suspended.vacant_key() as u32;
+        let timer = turn
+            .wheel
+            .arm(turn.now + TIMER_F, Timer::SuspendedRequest(place));
         let octets = request.message.bytes().into();
         let (flow, transaction) = (request.flow, request.transaction);
-        self.waiting.insert(Waiting {
+        self.suspended.insert(SuspendedRequest {
             octets,
             flow,
             transaction,

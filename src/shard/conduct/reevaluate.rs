@@ -11,19 +11,19 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::Subscription;
 
 /// Subscriptions, resources of lists, and presentities looked at in one turn.
-const REVIEWED_PER_TURN: usize = 2_000;
+const REEVALUATED_PER_TURN: usize = 2_000;
 
 /// How far a review got. It looks at as many places as there were when it began, taken or not; what
 /// comes later knows the new rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Review {
+pub(crate) struct Reevaluation {
     presentity: u32,
     presentities: u32,
     subscription: u32,
     subscriptions: u32,
 }
 
-impl Review {
+impl Reevaluation {
     /// Whether all was looked at.
     pub(crate) fn is_over(self) -> bool {
         self.presentity >= self.presentities && self.subscription >= self.subscriptions
@@ -33,23 +33,23 @@ impl Review {
 impl Engine {
     /// The configuration has changed: everything is to be looked at again.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
-        self.uas.shield.forget_refusals();
-        self.begin_review(turn);
+        self.uas.overload.forget_refusals();
+        self.begin_reevaluation(turn);
     }
 
     /// Looks at everything again, now and when a rule next begins or ceases to hold (RFC 4745
     /// §7.3).
-    pub(crate) fn begin_review(&mut self, turn: &mut Turn<'_>) {
-        if let Some(timer) = self.review_timer.take() {
+    pub(crate) fn begin_reevaluation(&mut self, turn: &mut Turn<'_>) {
+        if let Some(timer) = self.reevaluation_timer.take() {
             turn.wheel.cancel(timer);
         }
         let at = turn.wall_clock();
         if let Some(change) = turn.directory.next_rule_change(at) {
             let when = turn.now + Duration::from_secs(change - at);
-            self.review_timer = Some(turn.wheel.arm(when, Timer::Review));
+            self.reevaluation_timer = Some(turn.wheel.arm(when, Timer::Reevaluate));
         }
-        self.subscriptions.winfo.review_waiting(turn);
-        self.review = Review {
+        self.subscriptions.winfo.reevaluate_waiting(turn);
+        self.reevaluation = Reevaluation {
             presentity: 0,
             presentities: self.compositor.presentities.places(),
             subscription: 0,
@@ -58,26 +58,26 @@ impl Engine {
     }
 
     /// Looks at some of what is left.
-    pub(crate) fn go_on_reviewing(&mut self, turn: &mut Turn<'_>) {
-        if self.review.is_over() {
+    pub(crate) fn continue_reevaluation(&mut self, turn: &mut Turn<'_>) {
+        if self.reevaluation.is_over() {
             return;
         }
-        let mut left = REVIEWED_PER_TURN;
-        while left > 0 && self.review.presentity < self.review.presentities {
+        let mut left = REEVALUATED_PER_TURN;
+        while left > 0 && self.reevaluation.presentity < self.reevaluation.presentities {
             self.compositor
-                .review_presentity(PresentityId(self.review.presentity), turn);
-            self.review.presentity += 1;
+                .reevaluate_presentity(PresentityId(self.reevaluation.presentity), turn);
+            self.reevaluation.presentity += 1;
             left -= 1;
         }
-        while left > 0 && self.review.subscription < self.review.subscriptions {
-            let id = SubscriptionId(self.review.subscription);
+        while left > 0 && self.reevaluation.subscription < self.reevaluation.subscriptions {
+            let id = SubscriptionId(self.reevaluation.subscription);
             let cost = self
                 .subscriptions
                 .table
                 .subscription(id)
                 .map_or(1, Subscription::resources);
-            self.subscriptions.review_subscription(id, turn);
-            self.review.subscription += 1;
+            self.subscriptions.reevaluate_subscription(id, turn);
+            self.reevaluation.subscription += 1;
             left = left.saturating_sub(cost);
         }
     }
