@@ -22,7 +22,8 @@ pub struct Source {
 const FILE_OCTETS_MAX: u64 = 256 << 20;
 
 impl Source {
-    /// Reads a file. Never waits: what is no regular file (a FIFO, a terminal) might have no end.
+    /// Reads a file. Never blocks: only regular files are read, because a FIFO or terminal may have no
+    /// end.
     ///
     /// # Errors
     /// When it cannot be read or is not UTF-8.
@@ -77,7 +78,7 @@ fn octets(path: &Path) -> io::Result<Vec<u8>> {
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return refuse("it is no regular file");
+        return refuse("it is not a regular file");
     }
     if metadata.len() > FILE_OCTETS_MAX {
         return refuse("it is longer than 256 MiB");
@@ -147,8 +148,8 @@ impl<'a> Complainer<'a> {
         }
     }
 
-    /// A fault at a place in the file; an empty place (a default, which stands nowhere) has no
-    /// line. What stands there only because something could not be read is no further fault.
+    /// Adds a fault at a place in the file. An empty place, that of a default, has no line. A value that
+    /// was substituted by the reader gets no further complaint.
     pub(super) fn add(
         &mut self,
         place: Range<usize>,
@@ -189,7 +190,7 @@ impl<'a> Complainer<'a> {
         }
     }
 
-    /// Whether what stands at a place was complained of when it was read.
+    /// Whether the reader complained of the value at a place.
     pub(super) fn is_misread(&self, place: &Range<usize>) -> bool {
         self.misread.contains(&(place.start, place.end))
             || !place.is_empty() && self.distrusted.contains(&self.line_of(place))

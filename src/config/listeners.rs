@@ -20,7 +20,7 @@ pub struct Listener {
     pub transport: Transport,
     /// The address to bind.
     pub address: SocketAddr,
-    /// `host` or `host:port`: what peers are told instead of the local address.
+    /// `host` or `host:port` to advertise instead of the local address.
     pub advertise: Option<String>,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn http(
     addresses
 }
 
-/// Octets of a Unix socket's path: what `sockaddr_un` has room for, but for the zero at its end.
+/// Octets of the path of a Unix socket: the size of `sun_path`, less the terminating zero.
 const SOCKET_PATH_OCTETS_MAX: usize = 107;
 
 /// The path of the control socket.
@@ -133,7 +133,7 @@ fn socket_address(
 ) -> Option<SocketAddr> {
     let parsed = text.get_ref().parse().ok();
     if parsed.is_none() {
-        let what = format!("\"{}\" is no address to listen on", text.get_ref());
+        let what = format!("\"{}\" is not an address to listen on", text.get_ref());
         complainer.add(
             text.span(),
             what,
@@ -143,7 +143,7 @@ fn socket_address(
     parsed
 }
 
-/// `host` or `host:port` in canonical form. Names are not looked up: a check needs no network.
+/// `host` or `host:port` in canonical form. Names are not looked up, so that a check needs no network.
 fn advertised(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
     let given = text.get_ref();
     let (host, port) = match given.rsplit_once(':') {

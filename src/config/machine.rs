@@ -1,6 +1,6 @@
-//! What the configuration must fit to: the CPUs this process may run on.
+//! What the configuration must fit: the CPUs that this process may run on.
 //!
-//! Read from `/proc`, which says the same as `sched_getaffinity` without a foreign call.
+//! Read from `/proc`, which has the mask of `sched_getaffinity` and needs no foreign call.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine. Where it does not say, one CPU is assumed.
+    /// This machine. If `/proc` does not tell, one CPU is assumed.
     #[must_use]
     pub fn inspect() -> Self {
         let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn random_key() -> io::Result<[u8; 32]> {
     Ok(key)
 }
 
-/// The list behind `Cpus_allowed_list:`, as in `0-3,8`.
+/// The list after `Cpus_allowed_list:`, as in `0-3,8`.
 fn allowed_cpus(status: &str) -> Vec<usize> {
     let list = status
         .lines()

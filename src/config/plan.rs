@@ -29,7 +29,7 @@ pub struct Connections {
     pub per_address_max: usize,
 }
 
-/// A node, as the configuration wants it.
+/// A node, as configured.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Its name.
@@ -56,7 +56,7 @@ pub struct Plan {
     pub idle_connection: Duration,
     /// Domains and accounts.
     pub directory: Directory,
-    /// What is allowed but probably not meant, one line each.
+    /// What is allowed but probably a mistake, one line each.
     pub notes: Vec<String>,
 }
 
@@ -148,7 +148,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
     }
 }
 
-/// What the wall clock says, in seconds since 1970 UTC; 0 for a clock before that.
+/// The time of the wall clock, in seconds since 1970 UTC; 0 for a clock before that.
 fn now_unix() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)

@@ -1,5 +1,5 @@
 //! The file as its keys stand: its tables, each key with its kind, default and range (see
-//! [`keys`]). `default.toml` is the manual; a test proves that it says the same.
+//! [`keys`]). `default.toml` is the manual; a test proves that it has these defaults.
 //!
 //! Values that can be wrong in a way only the check sees keep their place ([`Spanned`]), so that
 //! the complaint has a line.
@@ -43,7 +43,7 @@ pub(super) use tenant::Policy;
 pub(super) use tenant::RegistrarKind;
 pub(super) use tenant::StyleKind;
 
-/// A default: a value that stands nowhere in the file.
+/// A default: a value without a place in the file.
 fn unplaced<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }
@@ -220,7 +220,7 @@ keys! {
         pub response_ring: Octets = Octets(32 << 20), in Octets(64 << 10)..=Octets(1 << 30);
         pub nonces: usize = 65_536, in 1..=COUNT_MAX;
         pub notifies_per_turn: usize = 256, in 1..=100_000;
-        // A segment's length is told to the kernel in 16 bits, and paths of more than 9,000 are rare.
+        // The kernel takes the length of a segment in 16 bits, and paths of more than 9,000 are rare.
         pub segment: Octets = Octets(1400), in Octets(0)..=Octets(8900);
         pub expiry_grace: Interval = Interval::from_secs(32);
         pub probation: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
@@ -259,7 +259,7 @@ impl Config {
         config
     }
 
-    /// Reads a text for those who want nothing but the keys.
+    /// Reads a text for callers that need only the keys.
     ///
     /// # Errors
     /// Every key and value that is not understood.
@@ -269,8 +269,7 @@ impl Config {
         complainer.verdict().map(|()| config)
     }
 
-    /// Reads a text without a complaint, for those who only want to know where the server of the
-    /// file is.
+    /// Reads a text without complaints, for callers that only need to find the server of the file.
     #[must_use]
     pub fn glance(source: &Source) -> Self {
         Self::read(source, &mut Complainer::new(source))

@@ -143,7 +143,7 @@ fn the_examples_of_the_shipped_file_work() {
 }
 
 const LAB_NOTE: &str =
-    "lamplighter.toml:33: domain \"lab\" believes everybody (auth = \"none\"): for labs only";
+    "lamplighter.toml:33: domain \"lab\" has no authentication (auth = \"none\"): for labs only";
 
 #[test]
 fn an_operators_file_is_converted() {
@@ -342,17 +342,17 @@ password = "y"
             2,
             "CPU 64 is not one this process may run on; choose from: 0, 1",
         ),
-        (5, "\"everywhere\" is no address to listen on"),
+        (5, "\"everywhere\" is not an address to listen on"),
         (7, "tcp 127.0.0.1:80 is listened on twice"),
         (9, "subscriptions is 0; choose from 1"),
         (12, "\"abc.com\" is taken already (line 11)"),
-        (12, "\"sip:x@y\" is no domain name"),
+        (12, "\"sip:x@y\" is not a domain name"),
         (13, "\"10.0.0.0/99\" is neither a network nor an address"),
         (15, "max_expires (1m) is less than min_expires (10m)"),
-        (17, "believes trusted addresses alone"),
-        (21, "which there is not; did you mean \"abc.com\"?"),
+        (17, "accepts only trusted addresses"),
+        (21, "which does not exist; did you mean \"abc.com\"?"),
         (26, "the password of \"2\" is empty"),
-        (28, "the account \"2@abc.com\" is there twice"),
+        (28, "the account \"2@abc.com\" is defined twice"),
     ];
     for (line, what) in expected {
         let place = format!("lamplighter.toml:{line}: ");

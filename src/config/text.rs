@@ -8,7 +8,8 @@ use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 
-/// Lower case, without a trailing dot, IPv6 in brackets. None when it can be no host.
+/// A domain in canonical form: lower case, without a trailing dot, IPv6 in brackets. None if it is not a
+/// host name.
 pub(super) fn canonical_domain(name: &str) -> Option<String> {
     if let Ok(address) = name.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
         return Some(format!("[{address}]"));
@@ -36,7 +37,7 @@ pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -
     parsed
 }
 
-/// A name or a number that is there and can be shown.
+/// A name or number that can be shown; complains if it cannot.
 pub(super) fn phrase(
     text: &Spanned<String>,
     key: &str,
@@ -55,7 +56,7 @@ pub(super) fn phrase(
     Some(given.into())
 }
 
-/// Without `sip:`.
+/// A text without `sip:`.
 pub(super) fn bare(text: &str) -> &str {
     text.strip_prefix("sip:").unwrap_or(text)
 }
@@ -65,14 +66,14 @@ pub(super) fn is_phrase(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control) && text.len() <= 256
 }
 
-/// Whether a text can be the user part of an address of record, unescaped. What has an `@`, a space
-/// or a scheme in it is in no request of a phone.
+/// Whether a text can be the user part of an address of record, unescaped. No request of a phone has an
+/// `@`, a space or a scheme in it.
 pub(super) fn is_user(text: &str) -> bool {
     let is_strange = |letter: char| letter == '@' || letter.is_whitespace();
     is_phrase(text) && !text.contains(is_strange) && !text.starts_with("sip:")
 }
 
-/// What to write in place of a text that is no user.
+/// What to write instead of a text that is not a user.
 pub(super) fn user_remedy(text: &str) -> String {
     let part = bare(text).split('@').next().unwrap_or_default();
     let part: String = part.split_whitespace().collect();

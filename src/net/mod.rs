@@ -17,57 +17,9 @@ pub mod datagram;
 pub mod interfaces;
 pub mod kernel;
 mod kernel_options;
+mod limits;
 pub mod listener;
 pub mod readiness;
 pub mod stream;
 
-use std::time::Duration;
-
-use crate::net::connection_limits::ConnectionLimits;
-
-/// The limits of one shard's sockets. What happens beyond a limit is written beside it.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Octets of datagrams waiting for room in a socket's send buffer; more are dropped and
-    /// counted, the peer's timers recover.
-    pub stalled_octets_max: usize,
-    /// Octets of the longest datagram that may leave together with others to its destination;
-    /// longer ones leave one by one, as all do if this is 0.
-    pub segment_octets_max: usize,
-    /// Stream connections of one shard.
-    pub connections: ConnectionLimits,
-    /// A stream that carried no message for so long is closed, unless a subscription, a publication
-    /// or a registration came by it that still lives.
-    pub idle_timeout: Duration,
-    /// `idle_timeout` while room is short.
-    pub idle_timeout_short: Duration,
-    /// Octets waiting for a peer that does not read; beyond it the connection is closed. More than
-    /// the longest NOTIFY of a list.
-    pub outbound_octets_max: usize,
-    /// The first message of a stream must be complete after this, and later ones so long after they
-    /// began, or the connection is closed (W:E2.8).
-    pub message_timeout: Duration,
-    /// Octets of start line and headers on a stream; beyond it the connection is closed (W:A6.5).
-    pub head_octets_max: usize,
-    /// Octets of a whole message on a stream; beyond it the connection is closed.
-    pub message_octets_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            stalled_octets_max: 4 * 1024 * 1024,
-            segment_octets_max: 1400,
-            connections: ConnectionLimits {
-                connections_max: 32 * 1024,
-                per_address_max: 1024,
-            },
-            idle_timeout: Duration::from_secs(600),
-            idle_timeout_short: Duration::from_secs(5),
-            outbound_octets_max: 6 * 1024 * 1024,
-            message_timeout: Duration::from_secs(30),
-            head_octets_max: 64 * 1024,
-            message_octets_max: 128 * 1024,
-        }
-    }
-}
+pub use limits::Limits;

@@ -1,99 +1,31 @@
-//! Commands to the shards and the way their replies come back: to a task of the HTTP core or to a
-//! plain thread.
+//! Commands to the shards and requests to reload, from any thread or task.
 //!
 //! Guarantees: every command is answered, or its asker is told [`Unavailable`]: when the inbox is
 //! full, when the core ends, when it panics.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::task::Context;
-use std::task::Poll;
 use std::time::Duration;
-
-use crossbeam::queue::ArrayQueue;
-use futures_util::task::AtomicWaker;
 
 use crate::http::Engine;
 use crate::http::Reloaded;
 use crate::http::Unavailable;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::reload::ReloadRequest;
+use crate::runtime::replier::PendingCommand;
+use crate::runtime::replier::Replier;
 use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
 
-/// A command on its way to a shard.
+/// A request to reload the configuration.
 #[derive(Debug)]
-pub(crate) struct PendingCommand {
-    /// The command.
-    pub(crate) command: Command,
-    /// Takes the reply to the asker.
-    pub(crate) replier: Replier,
-}
-
-/// Takes the reply to one command to its asker. If it is dropped without a reply, the asker is told
-/// [`Unavailable`].
-#[derive(Debug)]
-pub(crate) struct Replier<T = Reply>(Asker<T>);
-
-#[derive(Debug)]
-enum Asker<T> {
-    Task(Arc<Slot<T>>),
-    Thread(mpsc::Sender<T>),
-}
-
-/// Where a reply is left for a task.
-#[derive(Debug)]
-struct Slot<T> {
-    reply: ArrayQueue<T>,
-    is_over: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl<T> Replier<T> {
-    /// Sends the reply.
-    pub(crate) fn reply(self, reply: T) {
-        match &self.0 {
-            // There is room: this is the only replier, and it replies once. Dropping `self` wakes the
-            // task.
-            Asker::Task(slot) => drop(slot.reply.push(reply)),
-            // The thread may have lost patience.
-            Asker::Thread(sender) => drop(sender.send(reply)),
-        }
-    }
-}
-
-impl<T> Drop for Replier<T> {
-    fn drop(&mut self) {
-        if let Asker::Task(slot) = &self.0 {
-            slot.is_over.store(true, Ordering::Release);
-            slot.waker.wake();
-        }
-    }
-}
-
-impl<T> Slot<T> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            reply: ArrayQueue::new(1),
-            is_over: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
-        })
-    }
-
-    fn poll(&self, context: &Context<'_>) -> Poll<Result<T, Unavailable>> {
-        self.waker.register(context.waker());
-        // In this order a reply that was left before the end is never missed.
-        let is_over = self.is_over.load(Ordering::Acquire);
-        match self.reply.pop() {
-            Some(reply) => Poll::Ready(Ok(reply)),
-            None if is_over => Poll::Ready(Err(Unavailable)),
-            None => Poll::Pending,
-        }
-    }
+pub(crate) struct ReloadRequest {
+    /// Whether most domains or accounts may be removed.
+    pub(crate) accepts_removal: bool,
+    /// Takes the outcome to the asker; None after a signal.
+    pub(crate) replier: Option<Replier<Reloaded>>,
 }
 
 /// The handle to all shards of a node. Clones are cheap and may go to any thread.
@@ -125,8 +57,7 @@ impl Commander {
         command: Command,
         patience: Duration,
     ) -> Result<Reply, Unavailable> {
-        let (sender, receiver) = mpsc::channel();
-        let replier = Replier(Asker::Thread(sender));
+        let (replier, receiver) = Replier::to_thread();
         self.mesh
             .command(shard, PendingCommand { command, replier })
             .map_err(|_| Unavailable)?;
@@ -146,10 +77,10 @@ impl Commander {
     /// Gives every shard a command made for it and returns at once.
     pub(crate) fn ask_all(&self, command: impl Fn() -> Command) -> Replies {
         let ask = |shard| {
-            let (sender, receiver) = mpsc::channel();
+            let (replier, receiver) = Replier::to_thread();
             let pending = PendingCommand {
                 command: command(),
-                replier: Replier(Asker::Thread(sender)),
+                replier,
             };
             // A refused command is dropped with its sender, which the receiver sees.
             let _ = self.mesh.command(ShardId(shard), pending);
@@ -185,23 +116,22 @@ impl Engine for Commander {
         shard: ShardId,
         command: Command,
     ) -> impl Future<Output = Result<Reply, Unavailable>> {
-        let slot = Slot::new();
-        let replier = Replier(Asker::Task(Arc::clone(&slot)));
-        // A refused command is dropped with its replier, which ends the slot's wait.
+        let (replier, reply) = Replier::to_task();
+        // A refused command is dropped with its replier, which ends the asker's wait.
         let _ = self
             .mesh
             .command(shard, PendingCommand { command, replier });
-        poll_fn(move |context| slot.poll(context))
+        reply
     }
 
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>> {
-        let slot = Slot::new();
-        // If no thread takes reloads, this drops the replier, which ends the slot's wait.
+        let (replier, outcome) = Replier::to_task();
+        // If no thread takes reloads, this drops the replier, which ends the asker's wait.
         let _ = self.reloads.send(ReloadRequest {
             accepts_removal,
-            replier: Some(Replier(Asker::Task(Arc::clone(&slot)))),
+            replier: Some(replier),
         });
-        poll_fn(move |context| slot.poll(context))
+        outcome
     }
 
     fn is_ready(&self) -> bool {

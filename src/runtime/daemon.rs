@@ -5,12 +5,12 @@ use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use crate::runtime::commander::ReloadRequest;
 use crate::runtime::error::BootError;
 use crate::runtime::node::Node;
 use crate::runtime::plan::NodePlan;
 use crate::runtime::reload;
 use crate::runtime::reload::LoadedConfiguration;
-use crate::runtime::reload::ReloadRequest;
 use crate::runtime::service_manager;
 use crate::runtime::service_manager::State;
 use crate::runtime::signals;

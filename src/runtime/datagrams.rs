@@ -1,8 +1,6 @@
-//! From a datagram port to the engine: batches while there are any, then waiting.
+//! Turns with datagrams: from a port to the engine, batch by batch.
 
 use std::io;
-use std::rc::Rc;
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::net::datagram::BATCH;
@@ -11,13 +9,9 @@ use crate::net::datagram::classify::DatagramKind;
 use crate::net::datagram::classify::classify;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::datagram::stun;
-use crate::runtime::adaptive_poll;
 use crate::runtime::core::Core;
 use crate::runtime::core::Turn;
 use crate::shard::Input;
-
-/// How long a port is left alone while the core is congested or the socket fails.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Whether a turn left datagrams unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,35 +20,6 @@ pub(crate) enum Unread {
     None,
     /// There were more than one batch holds.
     Likely,
-}
-
-/// Feeds the engine from one port. Never returns.
-pub(crate) async fn serve(core: Rc<Core>, port: Rc<DatagramPort>) {
-    loop {
-        if core.is_congested() {
-            core.counters.congested.add(1);
-            glommio::timer::sleep(PAUSE).await;
-            continue;
-        }
-        match receive_batch(&core, &port) {
-            Ok(Some(unread)) if core.arrivals.get().is_frequent() => {
-                adaptive_poll::poll(&core, unread).await;
-            }
-            Ok(Some(Unread::Likely)) => {}
-            Ok(_) => {
-                if let Err(error) = port.readable().await {
-                    pause(&core, &error).await;
-                }
-            }
-            Err(error) => pause(&core, &error).await,
-        }
-    }
-}
-
-async fn pause(core: &Core, error: &io::Error) {
-    core.counters.receive_errors.add(1);
-    tracing::debug!(%error, "receiving failed");
-    glommio::timer::sleep(PAUSE).await;
 }
 
 /// A turn because something is due, or mail waits; it takes the datagrams that are there, if any are.
@@ -75,7 +40,7 @@ pub(crate) fn due_turn(core: &Core) -> Option<Unread> {
 }
 
 /// One turn with the datagrams that are there; no turn if there are none.
-fn receive_batch(core: &Core, port: &DatagramPort) -> io::Result<Option<Unread>> {
+pub(crate) fn receive_batch(core: &Core, port: &DatagramPort) -> io::Result<Option<Unread>> {
     let mut batch = port.receive()?;
     if !batch.is_left() {
         return Ok(None);

@@ -13,6 +13,7 @@
 
 mod adaptive_poll;
 mod alarms;
+mod arrival_pattern;
 mod boot;
 pub mod commander;
 mod core;
@@ -25,6 +26,7 @@ mod mesh;
 pub mod node;
 mod plan;
 mod reload;
+mod replier;
 pub mod service_manager;
 mod shard_core;
 pub mod signals;

@@ -19,7 +19,7 @@ use crate::http::SharedDirectory;
 use crate::http::Unavailable;
 use crate::http::facts::tenants;
 use crate::runtime::commander::Commander;
-use crate::runtime::commander::Replier;
+use crate::runtime::commander::ReloadRequest;
 use crate::shard::Command;
 
 /// How long a shard may take to accept a directory before it counts as stuck.
@@ -32,15 +32,6 @@ pub struct LoadedConfiguration {
     pub directory: Arc<Directory>,
     /// Notes for the operator: probable slips, and changes that need a restart.
     pub notes: Vec<String>,
-}
-
-/// A request to reload.
-#[derive(Debug)]
-pub(crate) struct ReloadRequest {
-    /// Whether most domains or accounts may be removed.
-    pub(crate) accepts_removal: bool,
-    /// Takes the outcome to the asker; None after a signal.
-    pub(crate) replier: Option<Replier<Reloaded>>,
 }
 
 /// Where a new directory is put into force.

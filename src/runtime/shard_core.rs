@@ -13,6 +13,7 @@ use crate::net::Limits;
 use crate::net::listener::ListenerSocket;
 use crate::net::listener::Port;
 use crate::net::readiness::Readiness;
+use crate::runtime::adaptive_poll;
 use crate::runtime::core::Core;
 use crate::runtime::core::Sockets;
 use crate::runtime::datagrams;
@@ -97,7 +98,7 @@ impl ShardCore {
 fn serve(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
     let mut tasks = vec![glommio::spawn_local(timekeeper::keep(Rc::clone(core)))];
     for port in core.datagram_ports.iter().flatten() {
-        let task = datagrams::serve(Rc::clone(core), Rc::clone(port));
+        let task = adaptive_poll::serve(Rc::clone(core), Rc::clone(port));
         tasks.push(glommio::spawn_local(task));
     }
     let has_streams = !acceptors.is_empty();

@@ -6,7 +6,7 @@
 //! Config:                             tenants and profiles as in an operator's file; comes first
 //!     [[domain]]                      four spaces, then a line of it
 //!     name = "abc.com"
-//! Domain: abc.com open=true auth=none a tenant in short; more keys in `world::domain`
+//! Domain: abc.com open=true auth=none a tenant in short; more keys in `scene::add_domain`
 //! Account: 123@abc.com secret         with its password
 //! Phone: 9 at 10.0.0.7:5060 udp       who takes part, see `shorthand::phone`
 //! Options: subscriptions_max=2        limits that differ from the suite's defaults

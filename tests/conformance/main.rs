@@ -31,6 +31,7 @@ mod play;
 mod reading;
 mod rules;
 mod said;
+mod scene;
 mod schemas;
 mod shorthand;
 mod wild;

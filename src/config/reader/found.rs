@@ -1,4 +1,4 @@
-//! A value as it stands in the file, and what to say when it is of another kind than its key wants.
+//! A value in the file, and the complaints about a value of the wrong kind.
 
 use std::ops::Range;
 
@@ -9,17 +9,17 @@ use crate::config::complaint::Complainer;
 use crate::config::reader::Tables;
 use crate::config::suggestion::nearest;
 
-/// A value as it stands in the file.
+/// A value in the file.
 #[derive(Clone, Copy)]
 pub(in crate::config) struct Found<'d> {
-    /// The key it stands at.
+    /// Its key.
     pub(super) key: &'d str,
     /// Whether it is one of several in a list.
     pub(super) is_item: bool,
     /// `from 1 to 10`
     pub(super) bounds: Option<&'d str>,
     pub(super) value: &'d Spanned<DeValue<'d>>,
-    /// The tables of the file it stands in.
+    /// The tables of the file.
     pub(super) tables: Tables,
 }
 
@@ -29,7 +29,7 @@ impl<'d> Found<'d> {
         self.value.get_ref()
     }
 
-    /// Where it stands.
+    /// Its place in the file.
     pub(in crate::config) fn place(&self) -> Range<usize> {
         self.value.span()
     }
@@ -48,13 +48,13 @@ impl<'d> Found<'d> {
         }
     }
 
-    /// Complains that it is of another kind than `wants` names.
+    /// Complains that it is not of the kind that `wants` names.
     pub(in crate::config) fn wrong(&self, wants: &str, complainer: &mut Complainer<'_>) {
         let (key, value) = (self.key, described(self.value()));
         self.wrong_as(&value, &format!("{key} wants {wants}"), complainer);
     }
 
-    /// [`Self::wrong`] without a word about the value.
+    /// [`Self::wrong`] without showing the value, for secrets.
     pub(in crate::config) fn wrong_secretly(&self, wants: &str, complainer: &mut Complainer<'_>) {
         let remedy = format!("{} wants {wants}", self.key);
         self.wrong_as("of another kind", &remedy, complainer);
@@ -65,7 +65,7 @@ impl<'d> Found<'d> {
         complainer.misread(self.place(), format!("{} {verb} {value}", self.key), remedy);
     }
 
-    /// The value as a text in quotes would be written; None for lists and tables.
+    /// The value as a text in quotes; None for lists and tables.
     pub(in crate::config) fn in_quotes(&self) -> Option<String> {
         Some(match self.value() {
             DeValue::String(text) => format!("\"{text}\""),

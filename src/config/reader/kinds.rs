@@ -1,4 +1,4 @@
-//! The kinds of value that TOML has, and lists, options and places of them.
+//! The kinds of value in TOML: texts, numbers, booleans, lists; optional ones, and ones with a place.
 
 use std::ops::Range;
 
@@ -141,7 +141,7 @@ impl<T: Value> Value for Vec<T> {
                 complainer,
             );
         }
-        // What else is wrong with it is told too.
+        // Report what else is wrong with it, too.
         Some(T::read(found, complainer).into_iter().collect())
     }
 }

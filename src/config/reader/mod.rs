@@ -1,13 +1,11 @@
-//! The way from a TOML document to the types of `schema`: key by key, so that no fault hides
-//! another.
+//! Reads a TOML document into the types of `schema`, key by key, so that no fault hides another.
 //!
 //! [`keys`] declares a table. One line declares a key: its name, its kind, its default (a key
 //! without one is required) and its range. From that line come the field, the reading, the list of
 //! known keys that misspelt ones are compared with, and the complaints.
 //!
-//! Guarantees: every key of every table is looked at. A value that is wrong is complained of once
-//! and replaced, so that the check of the whole file can go on; the check's own complaints about
-//! what was replaced are left out.
+//! Guarantees: every key of every table is read. A wrong value gets one complaint and is replaced, so
+//! that the checks of the whole file can go on; their complaints about replaced values are dropped.
 
 mod found;
 mod kinds;
@@ -113,10 +111,10 @@ pub(super) trait Value: Sized {
     /// Whether it is written as a table.
     const IS_TABLE: bool = false;
 
-    /// Reads a value. None when it is of another kind, which is complained of.
+    /// Reads a value. None, with a complaint, if it is of another kind.
     fn read(found: &Found<'_>, complainer: &mut Complainer<'_>) -> Option<Self>;
 
-    /// How what was found could be written as a value of this kind.
+    /// How the found value could be written as a value of this kind.
     fn example(found: &Found<'_>) -> Option<String> {
         found.in_quotes()
     }
@@ -124,8 +122,8 @@ pub(super) trait Value: Sized {
 
 /// A kind of value that a table can be required to have.
 pub(super) trait Required: Value {
-    /// What stands for one that is missing or wrong. `place` is where that was complained of: the
-    /// check's complaints about it are left out.
+    /// The substitute for a missing or wrong value. `place` is where the reader complained: complaints
+    /// of the checks about that place are dropped.
     fn placeholder(place: Range<usize>) -> Self;
 }
 
@@ -151,7 +149,7 @@ pub(super) trait Quantity: PartialOrd {
     }
 }
 
-/// What has a quantity to compare with bounds.
+/// A value with a quantity to compare with bounds.
 pub(super) trait Bounded<Q> {
     /// The quantity, if there is one.
     fn quantity(&self) -> Option<&Q>;

@@ -1,9 +1,9 @@
-//! What is not TOML: what to say of it, and what of the file can still be believed.
+//! Syntax errors: the complaints about them, and how much of the file can still be trusted.
 
 use crate::config::complaint::Complainer;
 use crate::config::complaint::Source;
 
-/// What is not TOML. Nothing else of that line is believed.
+/// Complains of a syntax error. Nothing else on that line is trusted.
 pub(super) fn complain(error: &toml::de::Error, source: &Source, complainer: &mut Complainer<'_>) {
     let place = error.span().unwrap_or(0..0);
     if error.message().starts_with("duplicate key") {
@@ -15,7 +15,7 @@ pub(super) fn complain(error: &toml::de::Error, source: &Source, complainer: &mu
     let begin = source.text.get(place.start..).unwrap_or_default();
     let what = if begin.starts_with(char::is_alphabetic) {
         // The parser takes `fast` for a misspelt `false`.
-        "a value that is no number, nor true or false, stands in quotes".to_owned()
+        "a value that is neither a number nor true or false needs quotes".to_owned()
     } else {
         let message = error.message().lines().collect::<Vec<_>>().join(" ");
         message.replace('`', "")

@@ -24,8 +24,8 @@ pub(in crate::config) struct Keys<'d, 'c, 's> {
     table: &'d DeTable<'d>,
     /// The header.
     place: Range<usize>,
-    /// Values of unknown keys, each behind the key that was probably meant: they are read as its
-    /// own, so that one misspelt key is one fault.
+    /// Values of unknown keys, each with the key that was probably meant. They are read as values of
+    /// that key, so that a misspelt key is one fault.
     strays: Vec<(&'static str, &'d Spanned<DeValue<'d>>)>,
     /// The tables of the file.
     tables: Tables,
@@ -132,7 +132,7 @@ fn read_table<T: Table>(
     })
 }
 
-/// What to do with a key that its table does not know.
+/// The remedy for a key that its table does not know.
 fn elsewhere(key: &str, known: &[&str], tables: Tables) -> String {
     let homes = tables.iter().filter(|(_, keys)| keys.contains(&key));
     let homes: Vec<&str> = homes.map(|(header, _)| *header).collect();
@@ -152,7 +152,7 @@ pub(in crate::config) fn table<T: Table>(
         other => {
             let keys = T::KEYS.join(", ");
             found.wrong(&format!("a table: {} with {keys}", T::HEADER), complainer);
-            // Two pairs of brackets where one pair is right.
+            // Two pairs of brackets instead of one.
             let first = other.as_array().and_then(|items| items.iter().next());
             first.and_then(|first| Some((first.get_ref().as_table()?, first.span())))
         }

@@ -19,7 +19,7 @@ keys! {
 }
 
 keys! {
-    /// One profile: what is not said is inherited. The keys are the fields of
+    /// One profile: keys that are not set are inherited. The keys are the fields of
     /// `presence::profile::Profile` and of its `Rendering`.
     #[allow(
         missing_docs,
@@ -80,9 +80,9 @@ words! {
 }
 
 words! {
-    /// How a user of whom nobody knows where he is reads.
+    /// How a user without a registered contact is shown.
     pub enum UnregisteredKind {
-        /// Like everybody without a call.
+        /// Like any user without a call.
         Idle = "idle",
         /// No dialog.
         Empty = "empty",

@@ -19,15 +19,15 @@ keys! {
     pub struct Domain in "[[domain]]" {
         /// Its name, the realm of its challenges: a DNS name or an IP address.
         pub name: Spanned<String>;
-        /// Other names that mean the same.
+        /// Other names of this domain.
         pub aliases: Vec<Spanned<String>> = Vec::new();
-        /// How requests prove who they are from.
+        /// How requests are authenticated.
         pub auth: AuthKind = AuthKind::Digest;
-        /// Addresses and networks that are believed without a digest.
+        /// Addresses and networks that are trusted without a digest.
         pub trusted: Vec<Spanned<String>> = Vec::new();
-        /// Whether the number given to call_state.htm is told to watchers.
+        /// Whether watchers are shown the number given to call_state.htm.
         pub reveal_number: bool = false;
-        /// Longest and default life of a call_state.htm statement.
+        /// Longest and default duration of a call_state.htm call.
         pub max_call_duration: Interval = Interval::from_secs(7200),
             in Interval::SECOND..=Interval::from_days(7);
         // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could
@@ -41,25 +41,25 @@ keys! {
         /// Longest expiry; longer is shortened.
         pub max_expires: Spanned<Interval> = unplaced(Interval::from_secs(7200)),
             in Interval::SECOND..=Interval::from_days(30);
-        /// Whether addresses without an account may be watched and published.
+        /// Whether users without an account may be watched and published for.
         pub open: bool = false;
         /// Whether phones register with us.
         pub registrar: RegistrarKind = RegistrarKind::None;
         /// Offer SHA-256 before MD5.
         pub sha256: bool = false;
-        /// Who may watch everything at once: users, patterns, groups.
+        /// Who may watch the whole domain at once: users, patterns, groups.
         pub any_dn: Vec<Spanned<String>> = Vec::new();
         /// Park orbits: `700-709`, `park1`.
         pub orbits: Vec<Spanned<String>> = Vec::new();
         /// Other names without an account, written alike.
         pub resources: Vec<Spanned<String>> = Vec::new();
-        /// Numbers that mean voice mail to everybody.
+        /// Voice mail numbers of the domain.
         pub voicemail_pilots: Vec<Spanned<String>> = Vec::new();
-        /// What its own people are shown of each other's calls, 0 to 3.
+        /// What users of the domain are shown of each other's calls, 0 to 3.
         pub privacy: Spanned<u8> = unplaced(3);
-        /// What becomes of watchers from elsewhere.
+        /// How watchers of other domains are handled.
         pub default_handling: HandlingKind = HandlingKind::Allow;
-        /// Whose rules make the composed state.
+        /// Which rules make the composed state.
         pub composition: CompositionKind = CompositionKind::Standard;
         /// What lamps show of do-not-disturb.
         pub dnd_lamp: DndLampKind = DndLampKind::None;
@@ -67,7 +67,7 @@ keys! {
 }
 
 words! {
-    /// What we are to phones that register.
+    /// What this server is to phones that register.
     pub enum RegistrarKind {
         /// Nothing.
         None = "none",
@@ -79,7 +79,7 @@ words! {
 words! {
     /// A composition's name in the file.
     pub enum CompositionKind {
-        /// Ours.
+        /// The standard rules.
         Standard = "standard",
         /// W:D2
         Alceo = "alceo",
@@ -95,13 +95,13 @@ words! {
         None = "none",
         /// A call.
         Confirmed = "confirmed",
-        /// A call that rings.
+        /// A ringing call.
         Early = "early",
     }
 }
 
 impl DndLampKind {
-    /// As the engine has it.
+    /// The type of the engine.
     pub(in crate::config) fn lamp(self) -> DoNotDisturbLamp {
         match self {
             Self::None => DoNotDisturbLamp::None,
@@ -114,11 +114,11 @@ impl DndLampKind {
 words! {
     /// A handling's name in the file.
     pub enum HandlingKind {
-        /// Told.
+        /// Notified of the state.
         Allow = "allow",
-        /// Told a state that says nothing.
+        /// Notified of a neutral state.
         PoliteBlock = "polite-block",
-        /// Left waiting.
+        /// Left pending.
         Confirm = "confirm",
         /// Refused.
         Block = "block",
@@ -132,13 +132,13 @@ words! {
         Digest = "digest",
         /// Trusted addresses alone.
         Trusted = "trusted",
-        /// Everybody is believed.
+        /// Requests are not authenticated.
         None = "none",
     }
 }
 
 keys! {
-    /// `[[account]]`: somebody with credentials.
+    /// `[[account]]`: a user with credentials.
     pub struct Account in "[[account]]" {
         /// The user part of the address of record.
         pub user: Spanned<String>;
@@ -148,7 +148,7 @@ keys! {
         pub password: Spanned<Password>;
         /// The user name in digest credentials, if it is not the user.
         pub auth_id: Option<Spanned<String>> = None;
-        /// Whether it may publish for everybody of its domain.
+        /// Whether it may publish for every user of its domain.
         pub feeder: bool = false;
         /// The user's name.
         pub display: Option<Spanned<String>> = None;
@@ -184,7 +184,7 @@ keys! {
         pub owner: Option<Spanned<String>> = None;
         /// Its members: `sip:` URIs, or users of the domain; lists too.
         pub members: Vec<Spanned<String>>;
-        /// How it is told.
+        /// How its NOTIFYs are written.
         pub style: StyleKind = StyleKind::Rfc;
     }
 }

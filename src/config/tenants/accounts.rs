@@ -24,7 +24,7 @@ pub(super) fn add_account(
 ) {
     let user = account.user.get_ref();
     if !is_user(user) {
-        let what = format!("{user:?} is no user");
+        let what = format!("{user:?} is not a user");
         complainer.add(account.user.span(), what, user_remedy(user));
     }
     if account.password.get_ref().0.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn add_account(
     };
     let aor = Aor::new(user, &domain);
     if !accounts.insert(aor.clone()) {
-        let what = format!("the account \"{aor}\" is there twice");
+        let what = format!("the account \"{aor}\" is defined twice");
         complainer.add(account.user.span(), what, "remove one of the two");
         return;
     }
@@ -78,7 +78,7 @@ fn set_auth_id(
         return;
     }
     if !is_user(name) {
-        let what = format!("the auth_id {name:?} of \"{aor}\" is no user name");
+        let what = format!("the auth_id {name:?} of \"{aor}\" is not a user name");
         complainer.add(
             auth_id.span(),
             what,

@@ -57,13 +57,13 @@ pub(super) fn add_domains(
             trusted,
             ..converted(domain, name, known, complainer)
         };
-        // Names that are taken were complained of already.
+        // Names that are taken have a complaint already.
         let _ = directory.add_domain(domain, aliases);
     }
 }
 
-/// How requests of a domain prove who they are from. Complains of a mode that lets no request in,
-/// notes one that lets in every request.
+/// How requests to a domain are authenticated. Complains of a mode that admits no request, notes one
+/// that admits every request.
 fn auth_mode(
     domain: &schema::Domain,
     complainer: &mut Complainer<'_>,
@@ -74,9 +74,8 @@ fn auth_mode(
         AuthKind::Digest => AuthMode::Digest,
         AuthKind::Trusted => {
             if domain.trusted.is_empty() {
-                let what = format!(
-                    "domain \"{name}\" believes trusted addresses alone, and there are none"
-                );
+                let what =
+                    format!("domain \"{name}\" accepts only trusted addresses, and there are none");
                 let remedy = "list them in trusted = [...], or use auth = \"digest\"";
                 complainer.add(place, what, remedy);
             }
@@ -84,14 +83,14 @@ fn auth_mode(
         }
         AuthKind::None => {
             let what =
-                format!("domain \"{name}\" believes everybody (auth = \"none\"): for labs only");
+                format!("domain \"{name}\" has no authentication (auth = \"none\"): for labs only");
             notes.push(complainer.note(&place, &what));
             AuthMode::None
         }
     }
 }
 
-/// A domain as the directory has it, but for `auth` and `trusted`.
+/// A domain as the directory has it, except for `auth` and `trusted`.
 fn converted(
     domain: &schema::Domain,
     name: &str,
@@ -130,14 +129,14 @@ fn converted(
     }
 }
 
-/// A domain's name in its canonical form, when it is one and nobody has it.
+/// The name of a domain in canonical form, if it is a domain name and not taken yet.
 fn take_name(
     name: &Spanned<String>,
     taken: &mut Taken,
     complainer: &mut Complainer<'_>,
 ) -> Option<String> {
     let Some(canonical) = canonical_domain(name.get_ref()) else {
-        let what = format!("\"{}\" is no domain name", name.get_ref());
+        let what = format!("\"{}\" is not a domain name", name.get_ref());
         complainer.add(
             name.span(),
             what,
@@ -158,7 +157,7 @@ fn take_name(
     Some(canonical)
 }
 
-/// The spans of a domain.
+/// Checks the expiries of a domain.
 fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
     let longest = &domain.max_expires;
     for (name, shortest) in [
@@ -209,8 +208,8 @@ fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>)
     ranges
 }
 
-/// Complains of orbits and resources that are accounts too: whether such a one is a person or a
-/// place would depend on who looks.
+/// Complains of orbits and resources that are accounts too: it would be ambiguous whether such a name
+/// is a user or a place.
 pub(super) fn names_without_account(
     domain: &schema::Domain,
     names: &Names,
@@ -246,7 +245,7 @@ pub(super) fn names_without_account(
     }
 }
 
-/// The place of the first value that stands in the file.
+/// The place of the first value that is in the file.
 fn placed<T>(values: [&Spanned<T>; 2]) -> Range<usize> {
     values
         .iter()

@@ -36,16 +36,16 @@ pub(super) fn add_groups(
         let domain = names.domain(&group.domain, &what, complainer);
         check_user(&group.name, complainer);
         if [ANY_DN, ORBITS, PARKED].contains(&name.as_str()) {
-            let what = format!("{what} has the name of a list that is there by itself");
+            let what = format!("{what} has the name of a built-in list");
             complainer.add(group.name.span(), what, "choose another name");
         }
         if group.members.len() > MEMBERS_MAX {
             let what = format!("{what} has more than {MEMBERS_MAX} members");
-            complainer.add(group.name.span(), what, "make two of it");
+            complainer.add(group.name.span(), what, "split it in two");
         }
         let Some(domain) = domain else { continue };
         if !taken.insert((domain.clone(), name)) {
-            let what = format!("{what} of {domain} is there twice");
+            let what = format!("{what} of {domain} is defined twice");
             complainer.add(group.name.span(), what, "remove one of the two");
         }
         let members = members(&group.members, &domain, directory, complainer);
@@ -70,7 +70,7 @@ pub(super) fn add_lists(
         let Some(domain) = domain else { continue };
         let aor = Aor::new(user, &domain);
         if !taken.insert(aor.clone()) {
-            let what = format!("the list {aor} is there twice");
+            let what = format!("the list {aor} is defined twice");
             complainer.add(list.user.span(), what, "remove one of the two");
             continue;
         }
@@ -90,7 +90,7 @@ pub(super) fn add_lists(
     }
 }
 
-/// Notes the members of groups and lists whom nobody will ever hear of: probably a slip.
+/// Notes members of groups and lists that do not exist, which is probably a mistake.
 pub(super) fn note_strangers(
     config: &Config,
     names: &Names,
@@ -150,7 +150,10 @@ fn stored(
     if let Some(place) = &list.owner
         && owner.as_ref().is_none_or(|owner| owner.domain() != domain)
     {
-        let what = format!("the owner \"{}\" is nobody of {domain}", place.get_ref());
+        let what = format!(
+            "the owner \"{}\" is not a user of {domain}",
+            place.get_ref()
+        );
         complainer.add(place.span(), what, "a list and its owner are of one domain");
     }
     StoredList {
@@ -190,7 +193,7 @@ fn member(
 
 fn check_user(user: &Spanned<String>, complainer: &mut Complainer<'_>) {
     if !is_user(user.get_ref()) {
-        let what = format!("{:?} is no user", user.get_ref());
+        let what = format!("{:?} is not a user", user.get_ref());
         complainer.add(user.span(), what, user_remedy(user.get_ref()));
     }
 }
@@ -199,7 +202,7 @@ fn complain(place: &Spanned<String>, fault: &ListFault, complainer: &mut Complai
     let remedy = match fault {
         ListFault::NoMember(_) => "write it like \"sip:100@abc.com\", or \"100\"",
         ListFault::Taken(..) => "choose another user for the list",
-        ListFault::TooManyMembers(_) => "make two lists of it",
+        ListFault::TooManyMembers(_) => "split it in two",
         ListFault::Cycle(_) => "take one of them out of another",
         ListFault::TooDeep(_) => "name the members themselves instead",
         ListFault::AnyDnWithin(_) => "take it out; who may watch it is said by any_dn",
@@ -211,8 +214,8 @@ fn complain(place: &Spanned<String>, fault: &ListFault, complainer: &mut Complai
     complainer.add(place.span(), fault.to_string(), remedy);
 }
 
-/// A cycle is told once, by the first of its lists; of those that merely lead into one, nothing is
-/// wrong with themselves.
+/// Whether a fault is to be reported. A cycle is reported once, for the first of its lists; a list that
+/// merely leads into a cycle has no fault of its own.
 fn is_news(fault: &ListFault, user: &str, told: &mut HashSet<Vec<Box<str>>>) -> bool {
     let ListFault::Cycle(way) = fault else {
         return true;

@@ -1,7 +1,8 @@
-//! Tenants: domains, and what is of a domain. They become the directory.
+//! Tenants: domains with their accounts, groups, lists and policies, and profiles. They become the
+//! directory.
 //!
-//! Each file checks one table and adds what it says. The names of the file are read first (`names`),
-//! because a table may name what stands further down.
+//! Each file checks one table and adds it to the directory. The names of the configuration are read
+//! first (`names`), because a table may name what comes further down.
 
 mod accounts;
 mod domains;

@@ -1,4 +1,4 @@
-//! How the file speaks of people: domains by any of their names, users, patterns, groups.
+//! Names in the configuration: domains by any of their names, users, patterns, groups.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -16,16 +16,15 @@ use crate::presence::policy::Pattern;
 use crate::presence::policy::People;
 use crate::presence::policy::WatcherCondition;
 
-/// The names a file knows, read before anything is converted: what stands further down may be
-/// spoken of further up.
+/// The names that a configuration defines. They are read before anything is converted, because a table
+/// may name what comes further down.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// A domain's own name by any of its names, all canonical.
+    /// The own name of a domain by any of its names, all canonical.
     domains: HashMap<String, String>,
-    /// Whether a domain's name could not be read: then who seems to be of no domain may be of that
-    /// one.
+    /// Whether the name of a domain could not be read. An unknown domain may be that one then.
     is_incomplete: bool,
-    /// Groups, each behind its domain's own name.
+    /// Groups, each after the own name of its domain.
     groups: HashSet<(String, String)>,
 }
 
@@ -54,21 +53,21 @@ impl Names {
         names
     }
 
-    /// A domain's own name by any of its names, ours or not; None when it can be no host.
+    /// The own name of a domain by any of its names, known or not; None if it is not a host name.
     fn canonical(&self, name: &str) -> Option<String> {
         let name = canonical_domain(name)?;
         Some(self.domains.get(&name).cloned().unwrap_or(name))
     }
 
-    /// The own name of one of our domains.
+    /// The own name of a configured domain.
     pub(super) fn known(&self, name: &str) -> Option<&str> {
         self.domains
             .get(&canonical_domain(name)?)
             .map(String::as_str)
     }
 
-    /// The own name of one of our domains. Complains when there is none: `what` names who is said
-    /// to be of it.
+    /// The own name of a configured domain. Complains if there is none; `what` names the entry that is
+    /// of that domain.
     pub(super) fn domain(
         &self,
         name: &Spanned<String>,
@@ -89,14 +88,14 @@ impl Names {
             |meant| format!("did you mean \"{meant}\"?"),
         );
         let what = format!(
-            "{what} is of the domain \"{}\", which there is not",
+            "{what} is of the domain \"{}\", which does not exist",
             name.get_ref()
         );
         complainer.add(name.span(), what, remedy);
         None
     }
 
-    /// People of one of our domains: `*`, a group, a user, a pattern.
+    /// Users of a configured domain: `*`, a group, a user, a pattern.
     pub(super) fn people(
         &self,
         text: &Spanned<String>,
@@ -114,7 +113,7 @@ impl Names {
         if !is_user(user) || self.canonical(host).is_none_or(|host| host != domain) {
             complainer.add(
                 text.span(),
-                format!("\"{}\" names nobody of {domain}", text.get_ref()),
+                format!("\"{}\" names no user of {domain}", text.get_ref()),
                 "write a user (\"100\"), how users begin (\"7*\"), a group's name, or \"*\"",
             );
             return None;
@@ -122,8 +121,8 @@ impl Names {
         Some(People::Named(Pattern::new(user, domain)))
     }
 
-    /// Who watches: a word, a group of the rule's domain, a user of it (unless there is no such
-    /// account, and he reads like a word that was misspelt or cut off), or an address of any domain.
+    /// The watchers of a rule: a word, a group of the domain, a user of the domain, or an address of any
+    /// domain. A user without an account who resembles one of the words is a misspelt word.
     pub(super) fn watcher(
         &self,
         text: &Spanned<String>,
@@ -161,7 +160,7 @@ impl Names {
             };
             complainer.add(
                 text.span(),
-                format!("\"{}\" is no watcher", text.get_ref()),
+                format!("\"{}\" is not a watcher", text.get_ref()),
                 remedy,
             );
         }
@@ -179,7 +178,7 @@ const WORDS: [(&str, WatcherCondition); 6] = [
     ("anyone", WatcherCondition::People(People::Everybody)),
 ];
 
-/// The word that was probably meant: one that is near, or that begins like this.
+/// The word that was probably meant: a similar one, or one that begins like this.
 fn meant<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     const LETTERS_MIN: usize = 4;
     let begins = |word: &&&str| text.len() >= LETTERS_MIN && word.starts_with(text);

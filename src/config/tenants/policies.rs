@@ -117,7 +117,7 @@ fn package(name: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<Pa
             Some(meant) => format!("did you mean \"{meant}\"?"),
             None => format!("known here: {}", known.join(", ")),
         };
-        let what = format!("\"{}\" is no event package", name.get_ref());
+        let what = format!("\"{}\" is not an event package", name.get_ref());
         complainer.add(name.span(), what, remedy);
     }
     package

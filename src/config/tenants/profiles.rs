@@ -1,4 +1,4 @@
-//! The check of profiles, and the table they become: the operator's before the shipped ones.
+//! Profiles: the check, and the table with the operator's profiles before the shipped ones.
 
 use std::collections::HashMap;
 
@@ -22,11 +22,11 @@ use crate::presence::profile::Unregistered;
 /// The profiles that come with the product, each with its reason.
 pub const SHIPPED_FILE: &str = include_str!("../profiles.toml");
 
-/// Who a profile is for, and the profile.
+/// The User-Agents of a profile, and the profile.
 pub(super) type Row = (Vec<AgentPattern>, Profile);
 
-/// The table of the shipped profiles and the operator's: his User-Agents are looked for first, and
-/// what he says of a shipped profile goes over what it says.
+/// The table of the operator's profiles and the shipped ones. The operator's User-Agents are matched
+/// first, and an operator's entry overrides the keys of the shipped profile of that name.
 pub(super) fn table(profiles: &[schema::Profile], complainer: &mut Complainer<'_>) -> Vec<Row> {
     let shipped = shipped();
     let mut layers: HashMap<&str, Vec<&schema::Profile>> = HashMap::new();
@@ -43,8 +43,8 @@ pub(super) fn table(profiles: &[schema::Profile], complainer: &mut Complainer<'_
             .iter()
             .any(|other| other.name.get_ref() == name)
         {
-            let what = format!("the profile \"{name}\" is there twice");
-            complainer.add(profile.name.span(), what, "make one of the two");
+            let what = format!("the profile \"{name}\" is defined twice");
+            complainer.add(profile.name.span(), what, "merge the two");
         }
     }
     profiles
@@ -73,7 +73,7 @@ fn shipped() -> schema::Shipped {
 /// Every entry of a name: the shipped one, then the operator's.
 type Layers<'p> = HashMap<&'p str, Vec<&'p schema::Profile>>;
 
-/// Profiles that extend each other, at most.
+/// The longest chain of profiles that extend each other.
 const DEPTH_MAX: usize = 8;
 
 /// A profile with everything it inherits.
@@ -89,7 +89,7 @@ fn inherited(profile: &schema::Profile, layers: &Layers<'_>) -> Profile {
     result
 }
 
-/// A name, the name it extends, and so on to `generic`; cut off where it goes in circles.
+/// A name, the name that it extends, and so on to `generic`; cut off if it is a circle.
 fn lineage<'p>(name: &'p str, layers: &Layers<'p>) -> Vec<&'p str> {
     let mut lineage = vec![name];
     while let Some(last) = lineage.last()
@@ -103,7 +103,7 @@ fn lineage<'p>(name: &'p str, layers: &Layers<'p>) -> Vec<&'p str> {
     lineage
 }
 
-/// Lays what an entry says over a profile.
+/// Overrides a profile by the keys of an entry.
 fn apply(entry: &schema::Profile, profile: &mut Profile) {
     fn set<T>(target: &mut T, value: Option<T>) {
         if let Some(value) = value {
@@ -171,7 +171,7 @@ fn apply(entry: &schema::Profile, profile: &mut Profile) {
     set_some(&mut profile.min_expires, min_expires.map(|time| time.0));
 }
 
-/// What is wrong with one of the operator's.
+/// Complains of what is wrong with a profile of the operator.
 fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Complainer<'_>) {
     let name = profile.name.get_ref();
     let is_token = |text: &str| {
@@ -179,7 +179,7 @@ fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Compla
         (1..=64).contains(&text.len()) && text.chars().all(legal)
     };
     if !is_token(name) {
-        let what = format!("{name:?} is no name of a profile");
+        let what = format!("{name:?} is not a valid profile name");
         complainer.add(profile.name.span(), what, "use letters, digits, hyphens");
     }
     for agent in &profile.user_agents {
@@ -187,7 +187,11 @@ fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Compla
         if text.trim_start_matches('*').trim().is_empty() || text.len() > 256 {
             let remedy =
                 "write how it begins, like \"Yealink\", or what it contains, like \"*-3PCC\"";
-            complainer.add(agent.span(), format!("{text:?} is no User-Agent"), remedy);
+            complainer.add(
+                agent.span(),
+                format!("{text:?} is not a User-Agent"),
+                remedy,
+            );
         }
     }
     let is_known = layers
@@ -201,7 +205,7 @@ fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Compla
                 .is_some_and(|extended| extended.get_ref() == name)
         });
         if !extended {
-            let what = format!("the profile \"{name}\" is for nobody");
+            let what = format!("the profile \"{name}\" matches no phone");
             let known: Vec<&str> = known_names(layers)
                 .into_iter()
                 .filter(|other| other != name)

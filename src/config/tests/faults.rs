@@ -356,14 +356,14 @@ idle = "off"
             (10, "unknown value \"udo\"; did you mean \"udp\"?"),
             (11, "address is the number 5060"),
             (14, "unknown key \"adress\"; did you mean \"address\"?"),
-            (14, "\"everywhere\" is no address to listen on"),
+            (14, "\"everywhere\" is not an address to listen on"),
             (
                 16,
                 "listen is the text \"127.0.0.1:80\"; listen wants a list: [\"127.0.0.1:80\"]",
             ),
             (
                 18,
-                "this is not TOML: a value that is no number, nor true or false, stands in quotes",
+                "this is not TOML: a value that is neither a number nor true or false needs quotes",
             ),
             (19, "burst is 0; choose from 1 to"),
             (20, "unknown key \"rte\"; did you mean \"rate\"?"),
@@ -387,7 +387,7 @@ idle = "off"
             ),
             (
                 37,
-                "\"1\" is of the domain \"abc.con\", which there is not; did you mean \"abc.com\"?",
+                "\"1\" is of the domain \"abc.con\", which does not exist; did you mean \"abc.com\"?",
             ),
             (
                 38,
@@ -402,7 +402,7 @@ idle = "off"
                 49,
                 "style is the number 4; style wants one of these words, in quotes: rfc, broadworks",
             ),
-            (51, "\"sefl\" is no watcher; did you mean \"self\"?"),
+            (51, "\"sefl\" is not a watcher; did you mean \"self\"?"),
             (53, "unknown value \"alow\"; did you mean \"allow\"?"),
             (54, "the key \"name\" is missing here; add it"),
             (55, "strikes is 0; choose from 1 to 100"),
@@ -441,25 +441,25 @@ fn what_could_never_work_is_a_fault() {
             ),
             (
                 6,
-                "\"123@abc.com\" is no user; give the part before the @, without spaces: \"123\"",
+                "\"123@abc.com\" is not a user; give the part before the @, without spaces: \"123\"",
             ),
             (
                 10,
-                "\"12 3\" is no user; give the part before the @, without spaces: \"123\"",
+                "\"12 3\" is not a user; give the part before the @, without spaces: \"123\"",
             ),
             (
                 14,
-                "\"sip:5\" is no user; give the part before the @, without spaces: \"5\"",
+                "\"sip:5\" is not a user; give the part before the @, without spaces: \"5\"",
             ),
             (
                 30,
-                "\"my team\" is no user; give the part before the @, without spaces: \"myteam\"",
+                "\"my team\" is not a user; give the part before the @, without spaces: \"myteam\"",
             ),
             (
                 35,
-                "\"same-dom\" is no watcher; did you mean \"same-domain\"?",
+                "\"same-dom\" is not a watcher; did you mean \"same-domain\"?",
             ),
-            (38, "\"trust\" is no watcher; did you mean \"trusted\"?"),
+            (38, "\"trust\" is not a watcher; did you mean \"trusted\"?"),
             (
                 40,
                 "the path of the control socket has 114 octets, and the system takes 107: /xxx",
@@ -501,7 +501,7 @@ fn what_is_not_toml_has_a_line() {
             (2, "this is not TOML: "),
             (
                 3,
-                "this is not TOML: a value that is no number, nor true or false, stands in quotes",
+                "this is not TOML: a value that is neither a number nor true or false needs quotes",
             ),
             (5, "unknown key \"rte\""),
         ],

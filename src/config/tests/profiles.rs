@@ -317,21 +317,21 @@ extends = "a"
 notify_burst = 0
 "#;
     let expected = [
-        (2, "\"Acme Phones\" is no name of a profile; use letters"),
-        (3, "\"*\" is no User-Agent; write how it begins"),
+        (
+            2,
+            "\"Acme Phones\" is not a valid profile name; use letters",
+        ),
+        (3, "\"*\" is not a User-Agent; write how it begins"),
         (
             4,
             "list_octets is 1 MiB; choose from \"1 KiB\" to \"60 KiB\"",
         ),
         (
             6,
-            "the profile \"yaelink\" is for nobody; did you mean \"yealink\"?",
+            "the profile \"yaelink\" matches no phone; did you mean \"yealink\"?",
         ),
         (9, "strikes is 0; choose from 1 to 100"),
-        (
-            11,
-            "the profile \"snom\" is there twice; make one of the two",
-        ),
+        (11, "the profile \"snom\" is defined twice; merge the two"),
         (12, "list_resources is 2000"),
         (
             16,

@@ -315,13 +315,13 @@ privacy = 9
             3,
             "orbits \"1-999\" has the account 100@abc.com in it; these names have no account",
         ),
-        (4, "\"100@xyz.com\" names nobody of abc.com; write a user"),
+        (4, "\"100@xyz.com\" names no user of abc.com; write a user"),
         (5, "privacy is 4; choose 0 (state only)"),
         (6, "\"\" cannot stand in voicemail_pilots; give 1 to 256"),
         (11, "\"\" cannot stand in display"),
         (
             13,
-            "the group \"parked\" has the name of a list that is there by itself; choose",
+            "the group \"parked\" has the name of a built-in list; choose",
         ),
         (
             15,
@@ -329,7 +329,7 @@ privacy = 9
         ),
         (
             18,
-            "the group \"sales\" is of the domain \"abc.con\", which there is not; did you mean",
+            "the group \"sales\" is of the domain \"abc.con\", which does not exist; did you mean",
         ),
         (
             21,
@@ -340,20 +340,20 @@ privacy = 9
             29,
             "lists contain each other: a -> b -> a; take one of them out of another",
         ),
-        (39, "the owner \"sip:1@xyz.com\" is nobody of abc.com"),
+        (39, "the owner \"sip:1@xyz.com\" is not a user of abc.com"),
         (
             42,
-            "the list c@abc.com is there twice; remove one of the two",
+            "the list c@abc.com is defined twice; remove one of the two",
         ),
         (
             47,
-            "\"same_group\" is no watcher; did you mean \"same-group\"?",
+            "\"same_group\" is not a watcher; did you mean \"same-group\"?",
         ),
-        (50, "\"sefl\" is no watcher; did you mean \"self\"?"),
-        (51, "\"7*@xyz.com\" names nobody of abc.com"),
+        (50, "\"sefl\" is not a watcher; did you mean \"self\"?"),
+        (51, "\"7*@xyz.com\" names no user of abc.com"),
         (
             52,
-            "\"dialogue\" is no event package; did you mean \"dialog\"?",
+            "\"dialogue\" is not an event package; did you mean \"dialog\"?",
         ),
         (53, "privacy is 9"),
     ];
@@ -385,9 +385,7 @@ fn lists_have_limits() {
     let members: Vec<String> = (0..10_001).map(|user| format!("\"{user}\"")).collect();
     assert_eq!(
         fault(&list("a", &members.join(","))),
-        [
-            "lamplighter.toml:5: the list a@abc.com has more than 10000 members; make two lists of it"
-        ]
+        ["lamplighter.toml:5: the list a@abc.com has more than 10000 members; split it in two"]
     );
     assert_eq!(
         fault(&list("a", "\"any-dn\"")),
@@ -402,7 +400,7 @@ fn lists_have_limits() {
     );
     assert_eq!(
         fault(&group),
-        ["lamplighter.toml:5: the group \"g\" has more than 10000 members; make two of it"]
+        ["lamplighter.toml:5: the group \"g\" has more than 10000 members; split it in two"]
     );
 }
 

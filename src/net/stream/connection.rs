@@ -192,3 +192,130 @@ impl Connection {
         self.has_ended.get()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::net::SocketAddr;
+    use std::rc::Rc;
+    use std::task::Context;
+    use std::task::Poll;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::net::stream::content_length::ContentLengthFraming;
+    use crate::shard::ConnectionId;
+    use crate::sip::Transport;
+
+    /// A stream without a kernel, which has room for some octets and keeps them.
+    #[derive(Debug, Default)]
+    struct Fake {
+        room: Cell<usize>,
+        written: RefCell<Vec<u8>>,
+        is_closed: Cell<bool>,
+    }
+
+    impl Fake {
+        fn write(&self, octets: &[u8]) -> usize {
+            let taken = octets.len().min(self.room.get());
+            self.room.update(|room| room - taken);
+            self.written
+                .borrow_mut()
+                .extend_from_slice(&octets[..taken]);
+            taken
+        }
+    }
+
+    impl StreamTransport for Rc<Fake> {
+        fn transport(&self) -> Transport {
+            Transport::Tls
+        }
+
+        fn local_address(&self) -> SocketAddr {
+            "10.0.0.1:5061".parse().unwrap()
+        }
+
+        fn peer_address(&self) -> SocketAddr {
+            "192.0.2.1:40000".parse().unwrap()
+        }
+
+        fn framing(&self, limits: &Limits) -> Box<dyn Framing> {
+            Box::new(ContentLengthFraming::new(limits))
+        }
+
+        fn set_read_timeout(&self, _: Option<Duration>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn try_write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+            match pieces.iter().map(|piece| self.write(piece)).sum() {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                taken => Ok(taken),
+            }
+        }
+
+        fn poll_write(&mut self, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+            match self.write(octets) {
+                0 => Poll::Pending,
+                taken => Poll::Ready(Ok(taken)),
+            }
+        }
+
+        fn close(&mut self) {
+            self.is_closed.set(true);
+        }
+    }
+
+    fn connection(stream: &Rc<Fake>, queue_octets_max: usize) -> Connection {
+        let flow = Flow {
+            transport: stream.transport(),
+            listener: 0,
+            connection: ConnectionId::default(),
+            local: stream.local_address(),
+            peer: stream.peer_address(),
+        };
+        let stream = Box::new(Rc::clone(stream));
+        Connection::new(stream, flow, queue_octets_max, Instant::now())
+    }
+
+    fn write(connection: &Connection, pieces: [&[u8]; 2]) -> Written {
+        connection.write(&pieces.map(IoSlice::new))
+    }
+
+    #[test]
+    fn what_waits_leaves_in_order_once_there_is_room() {
+        let stream = Rc::new(Fake::default());
+        let connection = connection(&stream, 100);
+        stream.room.set(8);
+        assert_eq!(write(&connection, [b"abc", b"de"]), Written::All);
+        assert_eq!(write(&connection, [b"fg", b"hijk"]), Written::Stalled);
+        stream.room.set(100);
+        let later = write(&connection, [b"lm", b""]);
+        assert_eq!(later, Written::Queued, "it does not overtake what waits");
+        stream.room.set(1);
+        assert!(connection.drain().now_or_never().is_none());
+        stream.room.set(100);
+        connection.drain().now_or_never().unwrap();
+        assert_eq!(*stream.written.borrow(), b"abcdefghijklm");
+        assert_eq!(write(&connection, [b"n", b"o"]), Written::All);
+        assert!(!stream.is_closed.get());
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_closed_when_too_much_waits() {
+        let stream = Rc::new(Fake::default());
+        let connection = connection(&stream, 10);
+        assert_eq!(write(&connection, [b"12345", b"67890"]), Written::Stalled);
+        assert_eq!(write(&connection, [b"x", b""]), Written::Overflow);
+        assert!(stream.is_closed.get() && connection.has_ended());
+        stream.room.set(100);
+        assert_eq!(write(&connection, [b"y", b""]), Written::Failed);
+        connection.drain().now_or_never().unwrap();
+        assert!(stream.written.borrow().is_empty());
+    }
+}

@@ -8,88 +8,9 @@ pub mod connection;
 pub mod connections;
 pub mod content_length;
 pub mod tcp;
+mod transport;
 
-use std::fmt;
-use std::io;
-use std::io::IoSlice;
-use std::net::SocketAddr;
-use std::task::Context;
-use std::task::Poll;
-use std::time::Duration;
-use std::time::Instant;
-
-use futures_util::future::LocalBoxFuture;
-
-use crate::net::Limits;
-use crate::sip::Fault;
-use crate::sip::Transport;
-use crate::sip::message::PlainResponse;
-
-/// A listening socket of a stream transport.
-pub trait StreamListener: fmt::Debug {
-    /// Waits for a connection. A handshake, if the transport has one, is left to the connection's
-    /// reads. `Ok(None)` if the peer was gone before its address could be read; an error if no
-    /// connection can be accepted for now (no more descriptors): wait a little, then go on.
-    fn accept(&self) -> LocalBoxFuture<'_, io::Result<Option<Box<dyn StreamTransport>>>>;
-}
-
-/// One stream to a peer: octets of SIP messages in and out.
-pub trait StreamTransport: fmt::Debug {
-    /// What Via headers and Contacts call it.
-    fn transport(&self) -> Transport;
-
-    /// Our end.
-    fn local_address(&self) -> SocketAddr;
-
-    /// The peer's end.
-    fn peer_address(&self) -> SocketAddr;
-
-    /// A reader of messages for this stream.
-    fn framing(&self, limits: &Limits) -> Box<dyn Framing>;
-
-    /// Bounds each wait of [`StreamTransport::poll_read`] from now on.
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
-
-    /// Reads octets once there are some. 0 is the end of the stream.
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>>;
-
-    /// Writes of these pieces, in order, what there is room for; how many octets that was.
-    /// `WouldBlock` if there is no room at all.
-    fn try_write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Writes of these octets what there is room for, once there is some.
-    fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>>;
-
-    /// Closes the stream in both directions.
-    fn close(&mut self);
-}
-
-/// The receiving half of one stream: finds the messages in its octets.
-pub trait Framing: fmt::Debug {
-    /// Takes the octets that were read and hands on what is complete. After an error the stream is
-    /// out of step and must be closed.
-    fn take(
-        &mut self,
-        octets: &[u8],
-        now: Instant,
-        each: &mut dyn FnMut(Arrival<'_>),
-    ) -> Result<(), Fault>;
-
-    /// When the message that has begun must be complete; None if none has begun.
-    fn deadline(&self) -> Option<Instant>;
-}
-
-/// What was found on a stream.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Arrival<'a> {
-    /// A whole message.
-    Message(&'a [u8]),
-    /// A plain 200, and what it says: it had to be read to find its end.
-    Response(&'a [u8], PlainResponse<'a>),
-    /// A keepalive that wants one CRLF (RFC 5626 §4.4.1).
-    Ping,
-}
+pub use transport::Arrival;
+pub use transport::Framing;
+pub use transport::StreamListener;
+pub use transport::StreamTransport;

@@ -1,4 +1,4 @@
-//! What a source asserts of a presentity, as far as the operator may see it. [`fmt::Display`] puts
+//! What a source asserts about a presentity, as far as the operator may see it. [`fmt::Display`] puts
 //! it into words: `early recipient from sip:12@abc.com`, `open, away: lunch`.
 
 use std::fmt;
@@ -38,7 +38,7 @@ pub enum Assertion {
     Alternative(Box<str>),
 }
 
-/// A call, without what nobody may learn of it.
+/// A call, without a party that is private.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its state.
@@ -54,7 +54,7 @@ pub struct Call {
 /// The other party of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallParty {
-    /// Known, and shown to nobody, the operator included (W:D1.4).
+    /// Known, but hidden from every watcher and the operator (W:D1.4).
     Private,
     /// The URI, or the name if there is no URI.
     Known(Box<str>),

@@ -186,17 +186,15 @@ impl Registrations {
             self.end_where(now, |one| one.contact.uri == uri);
             return;
         }
-        self.add(
-            Reporter::Register,
-            uri.clone(),
-            now.checked_add(expires),
-            now,
-        );
-        let mut known = self.registrations.iter_mut();
-        if let Some(bound) = known.find(|one| one.contact.uri == uri) {
-            bound.sequence = Some(sequence);
-            bound.parameters = parameters;
-        }
+        let until = now.checked_add(expires);
+        // The room was checked for all bindings together: one that is removed later makes room for
+        // this one.
+        let place = self
+            .restate(Reporter::Register, &uri, until, now)
+            .unwrap_or_else(|| self.insert(Reporter::Register, uri, until, now));
+        let bound = &mut self.registrations[place];
+        bound.sequence = Some(sequence);
+        bound.parameters = parameters;
     }
 
     /// Removes every contact.
@@ -272,34 +270,60 @@ impl Registrations {
         ends.map(|until| until + grace).chain(forgotten).min()
     }
 
+    /// Registers a contact, unless there are as many as there may be.
     fn add(&mut self, reporter: Reporter, uri: Box<str>, until: Option<Instant>, now: Instant) {
-        let known = self.registrations.iter_mut();
-        if let Some(known) = known.into_iter().find(|known| known.contact.uri == uri) {
-            let is_sooner = |until: &Instant| known.until.is_none_or(|before| *until < before);
-            known.contact.event = match until.filter(is_sooner) {
-                Some(until) => ContactEvent::Shortened {
-                    expires: until.saturating_duration_since(now).as_secs(),
-                },
-                None => ContactEvent::Refreshed,
-            };
-            known.reporter = reporter;
-            known.until = until;
-        } else if self.registrations.len() < CONTACTS_MAX {
-            let contact = RegisteredContact {
-                uri,
-                id: self.id_next,
-                event: ContactEvent::Registered,
-            };
-            self.id_next += 1;
-            self.registrations.push(Registration {
-                contact,
-                reporter,
-                since: now,
-                until,
-                sequence: None,
-                parameters: Box::default(),
-            });
+        let is_known = self.restate(reporter, &uri, until, now).is_some();
+        if !is_known && self.registrations.len() < CONTACTS_MAX {
+            self.insert(reporter, uri, until, now);
         }
+    }
+
+    /// Prolongs or shortens a contact. Returns its place; None if it is not registered.
+    fn restate(
+        &mut self,
+        reporter: Reporter,
+        uri: &str,
+        until: Option<Instant>,
+        now: Instant,
+    ) -> Option<usize> {
+        let mut registrations = self.registrations.iter();
+        let place = registrations.position(|known| &*known.contact.uri == uri)?;
+        let known = &mut self.registrations[place];
+        let is_sooner = |until: &Instant| known.until.is_none_or(|before| *until < before);
+        known.contact.event = match until.filter(is_sooner) {
+            Some(until) => ContactEvent::Shortened {
+                expires: until.saturating_duration_since(now).as_secs(),
+            },
+            None => ContactEvent::Refreshed,
+        };
+        known.reporter = reporter;
+        known.until = until;
+        Some(place)
+    }
+
+    /// Registers a new contact. Returns its place.
+    fn insert(
+        &mut self,
+        reporter: Reporter,
+        uri: Box<str>,
+        until: Option<Instant>,
+        now: Instant,
+    ) -> usize {
+        let contact = RegisteredContact {
+            uri,
+            id: self.id_next,
+            event: ContactEvent::Registered,
+        };
+        self.id_next += 1;
+        self.registrations.push(Registration {
+            contact,
+            reporter,
+            since: now,
+            until,
+            sequence: None,
+            parameters: Box::default(),
+        });
+        self.registrations.len() - 1
     }
 
     /// Ends contacts that a phone removed.
@@ -371,6 +395,21 @@ mod tests {
             Ok(())
         );
         assert_eq!(registrations.len(), 16);
+    }
+
+    /// RFC 3261 §10.3: a REGISTER is done as a whole, whatever the order of its contacts.
+    #[test]
+    fn a_contact_that_is_removed_makes_room_for_one_before_it() {
+        let now = Instant::now();
+        let mut registrations = Registrations::default();
+        let all = (0..16).map(|place| binding(&format!("sip:{place}@a"), 60));
+        assert_eq!(bind(&mut registrations, all.collect(), 1, 16, now), Ok(()));
+        let swap = vec![binding("sip:new@a", 60), binding("sip:0@a", 0)];
+        assert_eq!(bind(&mut registrations, swap, 2, 0, now), Ok(()));
+        let bound = registrations.bindings(now);
+        assert_eq!(bound.len(), 16);
+        assert!(bound.contains(&binding("sip:new@a", 60)));
+        assert!(!bound.iter().any(|binding| &*binding.uri == "sip:0@a"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crossbeam::utils::CachePadded;
 use futures_util::task::AtomicWaker;
 
 use crate::net::readiness::Bell;
-use crate::runtime::commander::PendingCommand;
+use crate::runtime::replier::PendingCommand;
 use crate::shard::Mail;
 use crate::shard::ShardId;
 

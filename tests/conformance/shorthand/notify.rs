@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::dialogue::Peer;
+use crate::scene::local;
 use crate::shorthand::Conversation;
 use crate::shorthand::conversation::Subscription;
 use crate::shorthand::conversation::call_of;
@@ -10,7 +11,6 @@ use crate::shorthand::conversation::uri_of;
 use crate::shorthand::message::Message;
 use crate::shorthand::sentence::Draft;
 use crate::shorthand::sentence::Which;
-use crate::world::local;
 
 impl Conversation {
     /// `NOTIFY to 9`: in the subscription about the subject of its first statement, if there is

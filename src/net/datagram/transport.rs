@@ -1,0 +1,101 @@
+//! The interface of a socket that carries datagrams: receive a batch, send a batch, its address, and
+//! waiting for it.
+
+use std::cell::RefMut;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use futures_util::future::LocalBoxFuture;
+
+/// Datagrams that a turn takes at most.
+pub const BATCH: usize = 64;
+
+/// A socket that carries datagrams, by the kernel's UDP or by another way.
+pub trait DatagramTransport: fmt::Debug {
+    /// Receives the datagrams that are there, without waiting. Does nothing while some of those
+    /// received before have not been taken.
+    fn receive(&self) -> io::Result<RefMut<'_, dyn ReceivedDatagrams>>;
+
+    /// Sends `count` datagrams in order, `datagram(0)` first, without waiting. Ends early when there
+    /// is no room for more.
+    fn send<'a>(&self, count: usize, datagram: &dyn Fn(usize) -> Datagram<'a>) -> Sent;
+
+    /// The address that the socket is bound to; may be a wildcard.
+    fn local_address(&self) -> SocketAddr;
+
+    /// Waits until there is something to receive, or room to send. May end too early.
+    fn wait_for(&self, interest: Interest) -> LocalBoxFuture<'_, io::Result<()>>;
+}
+
+/// What a socket is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// A datagram can be received.
+    Readable,
+    /// A datagram can be sent.
+    Writable,
+}
+
+/// Datagrams that were received together, to be taken one by one. The caller may stop anywhere and
+/// go on later.
+pub trait ReceivedDatagrams {
+    /// The next datagram, in the order of arrival.
+    fn next_datagram(&mut self) -> Option<Received<'_>>;
+
+    /// Whether datagrams are left to be taken.
+    fn is_left(&self) -> bool;
+
+    /// Whether datagrams are left, or more of them probably wait in the socket.
+    fn is_more_likely(&self) -> bool;
+}
+
+/// A received datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received<'a> {
+    /// The sender.
+    pub peer: SocketAddr,
+    /// The address of ours it was sent to, where the socket tells (it is bound to a wildcard).
+    pub local: Option<IpAddr>,
+    /// How many datagrams this socket has lost so far for want of room, when it lost any.
+    pub lost: Option<u32>,
+    /// Whether it was longer than the buffer.
+    pub is_truncated: bool,
+    /// Its payload.
+    pub bytes: &'a [u8],
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// The destination.
+    pub peer: SocketAddr,
+    /// The source address; None leaves the choice to the socket.
+    pub source: Option<IpAddr>,
+    /// The payload, one piece after the other.
+    pub pieces: [&'a [u8]; 2],
+}
+
+impl Datagram<'_> {
+    pub(super) fn octets(&self) -> usize {
+        self.pieces[0].len() + self.pieces[1].len()
+    }
+}
+
+/// What became of a sequence of datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Datagrams that are settled, sent or refused; the next was not tried.
+    pub settled: usize,
+    /// Datagrams among the settled that the kernel refused.
+    pub refused: usize,
+    /// Octets of the datagrams that were sent.
+    pub octets: usize,
+    /// Datagrams that were sent as parts of a train.
+    pub segmented: usize,
+    /// Trains that were refused and whose datagrams were sent one by one.
+    pub segmentation_refused: usize,
+    /// Whether there was no room for more.
+    pub is_stalled: bool,
+}

@@ -1,0 +1,102 @@
+//! Takes the reply to a command from a shard to its asker: a task of the HTTP core or a plain thread.
+//!
+//! Guarantee: an asker gets a reply, or [`Unavailable`] once the replier is dropped.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::task::Context;
+use std::task::Poll;
+
+use crossbeam::queue::ArrayQueue;
+use futures_util::task::AtomicWaker;
+
+use crate::http::Unavailable;
+use crate::shard::Command;
+use crate::shard::Reply;
+
+/// A command on its way to a shard.
+#[derive(Debug)]
+pub(crate) struct PendingCommand {
+    /// The command.
+    pub(crate) command: Command,
+    /// Takes the reply to the asker.
+    pub(crate) replier: Replier,
+}
+
+/// Takes the reply to one command to its asker. If it is dropped without a reply, the asker is told
+/// [`Unavailable`].
+#[derive(Debug)]
+pub(crate) struct Replier<T = Reply>(Asker<T>);
+
+#[derive(Debug)]
+enum Asker<T> {
+    Task(Arc<Slot<T>>),
+    Thread(mpsc::Sender<T>),
+}
+
+/// Where a reply is left for a task.
+#[derive(Debug)]
+struct Slot<T> {
+    reply: ArrayQueue<T>,
+    is_over: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl<T> Replier<T> {
+    /// A replier to a task, and the task's wait.
+    pub(crate) fn to_task() -> (Self, impl Future<Output = Result<T, Unavailable>>) {
+        let slot = Slot::new();
+        let replier = Self(Asker::Task(Arc::clone(&slot)));
+        (replier, poll_fn(move |context| slot.poll(context)))
+    }
+
+    /// A replier to a thread, and where the thread receives.
+    pub(crate) fn to_thread() -> (Self, mpsc::Receiver<T>) {
+        let (sender, receiver) = mpsc::channel();
+        (Self(Asker::Thread(sender)), receiver)
+    }
+
+    /// Sends the reply.
+    pub(crate) fn reply(self, reply: T) {
+        match &self.0 {
+            // There is room: this is the only replier, and it replies once. Dropping `self` wakes the
+            // task.
+            Asker::Task(slot) => drop(slot.reply.push(reply)),
+            // The thread may have lost patience.
+            Asker::Thread(sender) => drop(sender.send(reply)),
+        }
+    }
+}
+
+impl<T> Drop for Replier<T> {
+    fn drop(&mut self) {
+        if let Asker::Task(slot) = &self.0 {
+            slot.is_over.store(true, Ordering::Release);
+            slot.waker.wake();
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            reply: ArrayQueue::new(1),
+            is_over: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Result<T, Unavailable>> {
+        self.waker.register(context.waker());
+        // In this order a reply that was left before the end is never missed.
+        let is_over = self.is_over.load(Ordering::Acquire);
+        match self.reply.pop() {
+            Some(reply) => Poll::Ready(Ok(reply)),
+            None if is_over => Poll::Ready(Err(Unavailable)),
+            None => Poll::Pending,
+        }
+    }
+}
