@@ -1,4 +1,5 @@
-//! Octets become a message, a message a response or a request, a request the call of what serves it.
+//! From octets to the call that serves them: parse, forward to another shard, match the
+//! transaction, dispatch by method.
 
 use crate::directory::Domain;
 use crate::presence::Aor;
@@ -22,8 +23,9 @@ use crate::sip::message::PlainResponse;
 use crate::sip::transaction::server::Arrival;
 
 impl Engine {
-    /// A datagram, or a message cut from a stream, and what it says if it is a plain 200: nearly all
-    /// of those answer a NOTIFY of ours, the rest is read in full.
+    /// Handles a datagram or a message cut from a stream. `response` is the message already parsed
+    /// if it is a plain 200; nearly all of those answer a NOTIFY of ours. Any other message is
+    /// parsed here.
     pub(crate) fn handle_octets(
         &mut self,
         flow: Flow,
@@ -127,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// Serves a well-formed request, or says why not.
+    /// Serves a well-formed request.
     pub(crate) fn serve<'d>(
         &mut self,
         request: &Request<'_>,
@@ -169,8 +171,8 @@ impl Engine {
         }
     }
 
-    /// What every request about somebody must pass: it is about somebody, it requires nothing that
-    /// we do not know, it says who it is from, and the shares it takes from are not used up.
+    /// The checks of every request about a presentity: target, Require, authentication, rate limits
+    /// of presentity and domain.
     pub(crate) fn admit<'d>(
         &mut self,
         request: &Request<'_>,

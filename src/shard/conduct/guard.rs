@@ -1,4 +1,4 @@
-//! Requests outside dialogs pass the limits before they are served.
+//! Overload control of requests outside dialogs, before they are served.
 
 use crate::directory::Domain;
 use crate::presence::Aor;
@@ -14,8 +14,8 @@ use crate::sip::Uri;
 use std::hash::Hash;
 
 impl Engine {
-    /// New subscriptions are refused first, because each costs a NOTIFY at once and more later;
-    /// then OPTIONS; what sources say waits (see `postponed`) and is refused never.
+    /// Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
+    /// once and more later, then OPTIONS. PUBLISHes are never shed here but deferred (`postponed`).
     pub(super) fn check_backlog(
         &self,
         method: Method<'_>,
@@ -40,7 +40,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// Serves a request that belongs to no dialog, unless the shield holds it back.
+    /// Serves a request outside a dialog unless overload control sheds it.
     pub(crate) fn serve_guarded(
         &mut self,
         request: &Request<'_>,
@@ -70,9 +70,10 @@ impl Engine {
         }
     }
 
-    /// Takes a token of the phone's own bucket, then of its address's: a phone that is stopped at the
-    /// first takes none from its neighbours. A request with credentials takes the phone's token once
-    /// they are proved, so that a forged From cannot use up that of its user.
+    /// Takes a token from the phone's bucket, then from the bucket of its source address: a phone
+    /// that exceeds its own limit takes no token from its neighbours. A request with credentials
+    /// takes the phone's token only after authentication, so that a forged From cannot use up the
+    /// tokens of that user.
     fn check_rates(
         &mut self,
         request: &Request<'_>,
@@ -106,8 +107,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes a token of the presentity's and of the domain's bucket, for a request of `user`, who
-    /// proved it, or of a peer that the domain believes (None).
+    /// Takes a token from the buckets of presentity and domain. `user` is the authenticated user;
+    /// None for a believed peer.
     pub(crate) fn check_shares<'d>(
         &mut self,
         request: &Request<'_>,
@@ -121,7 +122,7 @@ impl Engine {
         let (at, rates) = (overload.nanos(turn.now), overload.rates);
         let phone = offers_proof(request, request.message.method());
         let phone = phone.then(|| overload.phone_key(request, user));
-        // A request about the domain itself is about no user.
+        // A request about the domain itself has no presentity.
         let presentity = (!aor.user().is_empty()).then(|| {
             overload.key(OverloadLimit::Presentity, |hasher| {
                 aor.as_str().hash(hasher)

@@ -1,4 +1,12 @@
-//! The rooms of a shard, and the conductor: which room an input, a mail or a timer is for.
+//! The conductor: passes each input, mail and timer to the room that serves it.
+//!
+//! - `dispatch`: from octets to a request; `guard`: overload control before it is served.
+//! - `subscribe`, `refresh`, `accept`, `publish`, `register`, `seize`: one request through all
+//!   rooms.
+//! - `postponed`: PUBLISHes deferred under load; `path_proof`: nonces that prove a path.
+//! - `reevaluate`, `operator`: reload, and operator commands.
+//!
+//! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
 pub(crate) mod accept;
 pub(crate) mod dispatch;
@@ -34,24 +42,24 @@ use crate::sip::random::Random;
 /// The rooms of a shard.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// What requests are received with and responded to.
+    /// Server transactions, authentication, overload control.
     pub(super) uas: Uas,
-    /// The presentities that are owned here.
+    /// The presentities that this shard owns.
     pub(super) compositor: Compositor,
-    /// The subscriptions that are here.
+    /// The subscriptions that this shard holds.
     pub(super) subscriptions: Subscriptions,
-    /// What NOTIFYs are written, sent and repeated with.
+    /// Outstanding NOTIFYs and what is needed to write them.
     pub(super) notifier: Notifier,
-    /// What is yet to be looked at since the configuration changed.
+    /// Progress of the re-evaluation after a change of the configuration.
     pub(super) reevaluation: Reevaluation,
     pub(super) reevaluation_timer: Option<TimerHandle>,
-    /// The driver cannot hand on as much as it gets.
+    /// The driver is behind with its work.
     pub(super) is_congested: bool,
     pub(super) publish_queue: PublishQueue,
 }
 
 impl Engine {
-    /// Empty rooms.
+    /// Rooms without state.
     pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
         Self {
             uas: Uas::new(options, random),
@@ -65,7 +73,7 @@ impl Engine {
         }
     }
 
-    /// Takes one input.
+    /// Handles one input.
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
         match input {
             Input::Message { flow, bytes } => {
@@ -96,7 +104,8 @@ impl Engine {
         self.deliver_loopback(turn);
     }
 
-    /// What is due, and what is queued.
+    /// Fires due timers, continues the re-evaluation, sends queued NOTIFYs, serves deferred
+    /// PUBLISHes; each up to its limit per turn.
     pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
         self.fire_timers(turn);
         turn.counters.timers_armed_late = turn.wheel.late();
@@ -110,7 +119,7 @@ impl Engine {
         self.deliver_loopback(turn);
     }
 
-    /// Whether all that can be done now was done: only timers bring more.
+    /// Whether nothing remains to be done before the next timer or input.
     pub(crate) fn is_idle(&self) -> bool {
         self.subscriptions.table.queue.is_empty()
             && self.publish_queue.is_empty()
@@ -118,7 +127,7 @@ impl Engine {
             && self.subscriptions.winfo.is_settled()
     }
 
-    /// Fires timers that are due: so many, and until they have sent as much as a turn may.
+    /// Fires due timers, up to the limits of timers, messages and octets per turn.
     fn fire_timers(&mut self, turn: &mut Turn<'_>) {
         let transmits_max = turn.out.transmits.len() + turn.options.notifies_per_turn;
         let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
@@ -150,7 +159,7 @@ impl Engine {
         }
     }
 
-    /// Delivers what this shard mailed to itself, and what that brings about.
+    /// Delivers the mail of this shard to itself, and the mail that results from it.
     fn deliver_loopback(&mut self, turn: &mut Turn<'_>) {
         while let Some(mail) = turn.loopback.pop_front() {
             self.handle_mail(mail, turn);
@@ -256,7 +265,7 @@ impl Engine {
     }
 }
 
-/// Other shards may have subscriptions on a stream of ours.
+/// Reports the end of a stream to all other shards, which may have dialogs on it.
 fn tell_closed(connection: ConnectionId, turn: &mut Turn<'_>) {
     let others = (0..turn.options.shards)
         .map(ShardId)

@@ -1,4 +1,4 @@
-//! Commands of the operator's side.
+//! Operator commands.
 
 use crate::shard::conduct::Engine;
 use crate::shard::contract::command::Command;
@@ -23,7 +23,7 @@ impl Engine {
             )),
             Command::Loops => Reply::Loops(self.uas.overload.loops(turn)),
             Command::Refusals => Reply::Refusals(self.uas.overload.refusals(turn)),
-            // The turn has the new directory.
+            // The turn already has the new directory.
             Command::Reload(_) => {
                 self.take_directory(turn);
                 Reply::Done
@@ -39,7 +39,7 @@ impl Engine {
         }
     }
 
-    /// The counters, and how full the tables are.
+    /// All counters, and the sizes of the tables.
     fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
         let mut counters = turn.counters.snapshot();
         counters.extend(self.uas.refusal_counters.iter());

@@ -1,4 +1,4 @@
-//! A path is proven by a nonce that came back from it.
+//! Proof of a path by digest authentication.
 
 use crate::directory::Domain;
 use crate::shard::conduct::Engine;
@@ -8,8 +8,8 @@ use crate::shard::request::Request;
 use crate::shard::uas::salt::is_salt_for;
 
 impl Engine {
-    /// A SUBSCRIBE whose digest has a nonce that we sent to the address it comes from shows that the
-    /// nonce arrived there.
+    /// Marks the path of a dialog as proven if the SUBSCRIBE carries a nonce that we sent to its
+    /// source address: the nonce arrived there.
     pub(crate) fn prove_path_by_digest(
         &mut self,
         request: &Request<'_>,

@@ -17,7 +17,8 @@ use crate::shard::request::sender::check_from;
 use crate::shard::request::target::Target;
 
 impl Engine {
-    /// A PUBLISH from a peer.
+    /// Serves a PUBLISH: checks it, and applies it here or forwards it to the owner of the
+    /// presentity.
     pub(crate) fn serve_publish<'d>(
         &mut self,
         request: &Request<'_>,

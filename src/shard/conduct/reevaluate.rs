@@ -1,5 +1,6 @@
-//! After a change of the configuration or the rules: what stands is looked at again, some of it in
-//! each turn, so that a million subscriptions hold up nobody (W:B8.2: within a second).
+//! Re-evaluation of subscriptions and presentities after a change of the configuration or the
+//! rules, in batches, so that a million subscriptions do not delay other work (W:B8.2: within a
+//! second).
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::Subscription;
 
-/// Subscriptions, resources of lists, and presentities looked at in one turn.
+/// Subscriptions, list resources and presentities re-evaluated per turn.
 const REEVALUATED_PER_TURN: usize = 2_000;
 
-/// How far a review got. It looks at as many places as there were when it began, taken or not; what
-/// comes later knows the new rules.
+/// Progress of a re-evaluation, as positions in the tables. It ends at the table sizes of its
+/// beginning; later entries know the new rules already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reevaluation {
     presentity: u32,
@@ -24,21 +25,21 @@ pub(crate) struct Reevaluation {
 }
 
 impl Reevaluation {
-    /// Whether all was looked at.
+    /// Whether it is complete.
     pub(crate) fn is_over(self) -> bool {
         self.presentity >= self.presentities && self.subscription >= self.subscriptions
     }
 }
 
 impl Engine {
-    /// The configuration has changed: everything is to be looked at again.
+    /// The configuration changed: forgets refusals and begins a re-evaluation.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
         self.uas.overload.forget_refusals();
         self.begin_reevaluation(turn);
     }
 
-    /// Looks at everything again, now and when a rule next begins or ceases to hold (RFC 4745
-    /// §7.3).
+    /// Begins a re-evaluation now, and schedules the next one for when the validity of a rule
+    /// begins or ends (RFC 4745 §7.3).
     pub(crate) fn begin_reevaluation(&mut self, turn: &mut Turn<'_>) {
         if let Some(timer) = self.reevaluation_timer.take() {
             turn.wheel.cancel(timer);
@@ -57,7 +58,7 @@ impl Engine {
         };
     }
 
-    /// Looks at some of what is left.
+    /// Re-evaluates the next batch.
     pub(crate) fn continue_reevaluation(&mut self, turn: &mut Turn<'_>) {
         if self.reevaluation.is_over() {
             return;

@@ -1,5 +1,5 @@
-//! SUBSCRIBE in a dialog: refreshes, ends, and further subscriptions of the dialog
-//! (RFC 6665 §4.2.1.1).
+//! SUBSCRIBE in a dialog: refresh, unsubscribe, and further subscriptions in the dialog (RFC 6665
+//! §4.2.1.1).
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::sip::Status;
 
 impl Engine {
-    /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
-    /// (W:A2.2-A2.8).
+    /// Serves a SUBSCRIBE with a To-tag: a refresh, an unsubscribe, or a subscription to another
+    /// package in the same dialog (W:A2.2-A2.8).
     pub(crate) fn serve_in_dialog<'d>(
         &mut self,
         request: &Request<'_>,
@@ -44,7 +44,7 @@ impl Engine {
             .subscription(first)
             .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
             .ok_or(GONE)?;
-        // A domain that is configured no longer takes its subscriptions with it.
+        // Removing a domain ends its subscriptions.
         let domain = turn
             .directory
             .domain(aor.domain())
@@ -87,8 +87,8 @@ impl Engine {
                     .add_usage(usage, &asked, request.message, turn)?
             }
         };
-        // What the rules say was decided when they were read or began to hold; one about addresses
-        // decided about the old one.
+        // Decisions are made when rules are loaded or begin to hold. A rule about source addresses
+        // decided about the old address.
         if is_moved {
             self.subscriptions.decide_moved(id, turn);
             if self.subscriptions.table.is_over(subscription) {

@@ -1,4 +1,5 @@
-//! REGISTER: from a registrar that reports, or from phones of a domain whose registrar we are.
+//! REGISTER, from a registrar that reports to us, or from phones of a domain whose registrar we
+//! are.
 
 use crate::directory::Directory;
 use crate::directory::Domain;
@@ -26,7 +27,7 @@ use crate::shard::uas::response::begin_response;
 use crate::sip::Status;
 
 impl Engine {
-    /// A REGISTER of a phone whose domain makes us its registrar.
+    /// Serves a REGISTER of a domain whose registrar we are.
     pub(crate) fn serve_registration<'d>(
         &mut self,
         request: &Request<'_>,
@@ -62,8 +63,8 @@ impl Engine {
     }
 }
 
-/// Who proved to be a user may register that user, or anybody when the account is a feeder
-/// (RFC 3261 §10.3, step 4).
+/// Refuses a principal that may not register `aor`. A user may register itself, a feeder account
+/// any user of its domain (RFC 3261 §10.3, step 4).
 fn check_registrant<'d>(
     principal: &Principal,
     aor: &Aor,
@@ -81,7 +82,7 @@ fn check_registrant<'d>(
 }
 
 impl Engine {
-    /// A REGISTER.
+    /// Serves a REGISTER.
     pub(crate) fn serve_register<'d>(
         &mut self,
         request: &Request<'_>,
@@ -109,7 +110,7 @@ impl Engine {
         }
     }
 
-    /// What a trusted registrar tells.
+    /// Serves a REGISTER that a trusted registrar forwards: its contacts become registration state.
     fn hear_registrar<'d>(
         &mut self,
         request: &Request<'_>,
@@ -142,7 +143,7 @@ impl Engine {
     }
 }
 
-/// A REGISTER of a user who is none of ours (RFC 3261 §10.3, step 5).
+/// The refusal of a REGISTER for an unknown address of record (RFC 3261 §10.3, step 5).
 fn refuse_foreign<'d>(request: &Request<'_>, uri: &[u8], turn: &Turn<'d>) -> Refusal<'d> {
     match resolve(uri, &request.flow, turn) {
         Ok(Target::Presentity { domain, .. }) if domain.is_registrar => {

@@ -1,4 +1,4 @@
-//! SUBSCRIBE to `line-seize`: the owner of the line is asked first.
+//! SUBSCRIBE to `line-seize`: suspended until the owner of the line grants the appearance.
 
 use crate::presence::call::appearance;
 use crate::presence::event::Package;
@@ -20,10 +20,9 @@ use crate::sip::Status;
 use crate::sip::header::NameAddr;
 use crate::sip::header::list_items;
 
-// As the shard of the phone.
+// On the shard that received the SUBSCRIBE.
 impl Uas {
-    /// Asks the owner for the appearance that a SUBSCRIBE names; the subscription begins when it is
-    /// granted.
+    /// Suspends the SUBSCRIBE and asks the owner for the appearance it names.
     pub(crate) fn seize<'d>(
         &mut self,
         admitted: &Admitted<'_, 'd>,
@@ -47,9 +46,9 @@ impl Uas {
     }
 }
 
-// As the shard of the phone.
+// On the shard that received the SUBSCRIBE.
 impl Engine {
-    /// From the owner: whether the appearance is granted.
+    /// Resumes the SUBSCRIBE with the outcome that the owner reports.
     pub(crate) fn handle_seize_outcome(
         &mut self,
         suspended: u32,
@@ -57,7 +56,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         let Some(suspended) = self.uas.resume(suspended, turn) else {
-            // Nobody waits for it any more.
+            // The SUBSCRIBE timed out.
             give_back(outcome.ok(), turn);
             return;
         };
@@ -77,7 +76,7 @@ impl Engine {
         }
     }
 
-    /// The request was admitted before it had to wait.
+    /// Continues the SUBSCRIBE, which was admitted before it was suspended.
     fn go_on_seizing<'d>(
         &mut self,
         request: &Request<'_>,
@@ -125,7 +124,7 @@ impl Engine {
     }
 }
 
-/// The appearance that a SUBSCRIBE wants: `Call-Info: <sip:abc.com>;appearance-index=1`.
+/// The appearance that a SUBSCRIBE names: `Call-Info: <sip:abc.com>;appearance-index=1`.
 fn appearance_index<'d>(message: &Message<'_>) -> Result<u8, Refusal<'d>> {
     const MISSING: Refusal<'static> =
         Refusal::Because(Status::BAD_REQUEST, "Missing appearance-index");

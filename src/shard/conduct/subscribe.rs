@@ -35,19 +35,19 @@ use crate::sip::HeaderName;
 use crate::sip::Status;
 use crate::sip::dialog::URI_OCTETS_MAX;
 
-/// A SUBSCRIBE of somebody who proved who it is, about somebody of a domain of ours.
+/// A SUBSCRIBE that passed authentication and rate limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admitted<'a, 'd> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) aor: &'a Aor,
-    /// The URI of its sender where From does not name it.
+    /// The URI of its sender, if it is not the one in From.
     pub(crate) sender: Option<&'a [u8]>,
     pub(crate) domain: &'d Domain,
     pub(crate) directory: &'d Directory,
 }
 
 impl Engine {
-    /// A SUBSCRIBE without To-tag: a new subscription, or a fetch when it expires at once.
+    /// Serves a SUBSCRIBE without a To-tag: a new subscription, or a fetch if it expires at once.
     pub(crate) fn serve_subscribe<'d>(
         &mut self,
         request: &Request<'_>,
@@ -75,8 +75,8 @@ impl Engine {
         self.subscribe(&admitted, None, turn)
     }
 
-    /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
-    /// one was.
+    /// Serves an admitted SUBSCRIBE. `claim` is the appearance that the owner granted, if it had to
+    /// be asked for one.
     pub(crate) fn subscribe<'d>(
         &mut self,
         admitted: &Admitted<'_, 'd>,

@@ -1,4 +1,4 @@
-//! Attempts to authenticate, counted by account and address.
+//! Authentication attempts of requests, counted against the lockout limits of `auth_lockout`.
 
 use crate::directory::DomainRealm;
 use crate::shard::contract::turn::Turn;
@@ -10,8 +10,10 @@ use crate::shard::request::refusal::Refusal;
 use crate::sip::digest::Authenticator;
 
 impl OverloadControl {
-    /// The attempt that a request's credentials are, to be counted; None when it has none or its
-    /// sender is exempt. Refuses one that is not to be looked at.
+    /// The attempt that a request's credentials make; None if it has no credentials or its source
+    /// is exempt.
+    ///
+    /// Errors: 403 if the sender or the account is locked out; the credentials are not checked.
     pub(crate) fn attempt<'d>(
         &mut self,
         request: &Request<'_>,
@@ -19,7 +21,7 @@ impl OverloadControl {
         turn: &mut Turn<'d>,
     ) -> Result<Option<Attempt>, Refusal<'d>> {
         let domain = realm.domain;
-        // An account is one, however its name is written.
+        // An account has one name here, however the username writes it.
         let user = Authenticator::claimed_user(request.message, &domain.name);
         let user = user.map(|user| realm.user_of(user));
         let Some(user) = user.filter(|_| !self.is_exempt_address(request)) else {

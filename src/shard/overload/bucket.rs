@@ -1,27 +1,29 @@
-//! Token buckets, all in one memory of fixed size.
+//! Token buckets in a cache of fixed size.
 //!
-//! A bucket is one number: the time at which it is full again (the generic cell rate algorithm).
-//! One that nobody remembers is full. So what makes place for another is the bucket that would be
-//! full first, and whoever is held back stays held back however many others come.
+//! A bucket is stored as one number, the time at which it is full again (generic cell rate
+//! algorithm). A bucket that is not in the cache is full. If the cache overflows, the bucket that
+//! is full first is replaced, so a sender that is held back stays held back however many new
+//! senders appear.
 
 use std::time::Duration;
 
 use crate::shard::overload::expiring_cache::ExpiringCache;
 
-/// One token in so many of a shared bucket is kept for known senders.
+/// The reciprocal of the share of a shared bucket that is reserved for known senders.
 const KEPT_FOR_KNOWN: u64 = 4;
 
-/// How much may come: so many at once, and in the long run one an interval.
+/// A rate limit: a burst, then one token per interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RateLimit {
-    /// Nanoseconds until a token comes back; 0 for no limit.
+    /// Nanoseconds per token; 0 for no limit.
     interval: u64,
-    /// Tokens of a full bucket but one, in nanoseconds.
+    /// Nanoseconds until an empty bucket is full, minus one interval.
     tolerance: u64,
 }
 
 impl RateLimit {
-    /// `burst` at once (at least one), then one an `interval`; no limit when that is zero.
+    /// At most `burst` tokens at once (at least 1), then one per `interval`. Zero `interval`: no
+    /// limit.
     pub(crate) fn new(interval: Duration, burst: u32) -> Self {
         let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX >> 1);
         Self {
@@ -30,14 +32,14 @@ impl RateLimit {
         }
     }
 
-    /// `burst` at once, then so many a second; 0 for no limit.
+    /// At most `burst` tokens at once, then `rate` per second. Zero `rate`: no limit.
     pub(crate) fn per_second(rate: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(rate);
         Self::new(interval.unwrap_or_default(), burst)
     }
 
-    /// The pace of one sender at a bucket that many share: a quarter of the burst is kept for known
-    /// senders, whom others therefore cannot crowd out.
+    /// The limit of one sender on a shared bucket: unknown senders may not use the last quarter of
+    /// the burst, so they cannot crowd out known ones.
     pub(crate) fn for_known(self, is_known: bool) -> Self {
         let burst = self.tolerance.checked_div(self.interval);
         let kept = burst.map_or(0, |tokens| (tokens + 1) / KEPT_FOR_KNOWN);
@@ -50,7 +52,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes a token of the bucket that is full at `full_at`. False when it is empty.
+    /// Takes a token from the bucket that is full at `full_at`. False if the bucket is empty.
     pub(crate) fn take(self, full_at: &mut u64, now: u64) -> bool {
         let begin = now.max(*full_at);
         let has_token = begin - now <= self.tolerance;
@@ -61,22 +63,22 @@ impl RateLimit {
     }
 }
 
-/// Buckets by the hash of whom they are for.
+/// Token buckets by key.
 #[derive(Debug)]
 pub(crate) struct Buckets(ExpiringCache<()>);
 
 impl Buckets {
-    /// Room for so many that are not full.
+    /// Room for at least `buckets` buckets that are not full.
     pub(crate) fn new(buckets: usize) -> Self {
         Self(ExpiringCache::new(buckets))
     }
 
-    /// Takes a token. False when there is none.
+    /// Takes a token. False if the bucket is empty.
     pub(crate) fn take(&mut self, key: u64, rate: RateLimit, now: u64) -> bool {
         rate.interval == 0 || rate.take(&mut self.0.claim(key).until, now)
     }
 
-    /// Gives a token back.
+    /// Returns a token.
     pub(crate) fn give_back(&mut self, key: u64, rate: RateLimit) {
         if self.0.find(key).is_some() {
             let full_at = &mut self.0.claim(key).until;
@@ -116,7 +118,7 @@ mod tests {
         let (stranger, known) = (rate.for_known(false), rate.for_known(true));
         assert_eq!(taken(&mut buckets, 1, stranger, SECOND, 1_000), 30);
         assert_eq!(taken(&mut buckets, 1, known, SECOND, 1_000), 10);
-        // What comes back is the known senders' first.
+        // Returning tokens go to known senders first.
         assert_eq!(taken(&mut buckets, 1, stranger, 2 * SECOND, 1_000), 0);
         assert_eq!(taken(&mut buckets, 1, known, 2 * SECOND, 1_000), 10);
         assert_eq!(
@@ -158,7 +160,8 @@ mod tests {
         assert_eq!(taken(&mut buckets, 1, rate, 0, 10_000), 10_000);
     }
 
-    /// However many sources are made up, whoever is held back stays held back (W:E3.8).
+    /// However many source addresses are invented, a sender that is held back stays held back
+    /// (W:E3.8).
     #[test]
     fn a_flood_of_strangers_frees_nobody() {
         let mut buckets = Buckets::new(1024);

@@ -1,28 +1,27 @@
-//! A memory of fixed size for what is good for a while: slots in sets of four, found by a keyed
-//! hash.
+//! A cache of fixed size with an expiry per entry: a set-associative table with four slots per set,
+//! indexed by a keyed hash.
 //!
-//! Guarantees: no allocation after [`ExpiringCache::new`]; one set, which is one or two cache lines, is
-//! looked at for each question. Overflow: a key without a slot takes that of its set whose time is
-//! over first, so what has longest to go is what stays. The price of the bound is that something
-//! is forgotten, never that one key is taken for another's: 64 bits tell them apart, and nobody
-//! outside knows the hash's key.
+//! Guarantees: no allocation after [`ExpiringCache::new`]; a lookup reads one set, that is one or
+//! two cache lines. Overflow: a new key replaces the slot of its set that expires first. So an
+//! entry may be forgotten, but one key is not taken for another: keys have 64 bits, and nobody
+//! outside knows the secret of the hash.
 
-/// Slots of a set.
+/// Slots per set.
 const SLOTS_PER_SET: usize = 4;
 
-/// What is known about one key until some time.
+/// The entry of one key.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot<V> {
     key: u64,
-    /// Nanoseconds since the start of time; 0 for never used.
+    /// Expiry in nanoseconds since the epoch; 0 for an empty slot.
     pub(super) until: u64,
     pub(super) value: V,
 }
 
-/// All slots.
+/// The cache.
 #[derive(Debug)]
 pub(super) struct ExpiringCache<V> {
-    /// A power of two of them.
+    /// A power of two of sets.
     sets: Box<[[Slot<V>; SLOTS_PER_SET]]>,
 }
 
@@ -35,13 +34,13 @@ impl<V: Copy + Default> ExpiringCache<V> {
         }
     }
 
-    /// The key's slot, if it has one; its time may be over.
+    /// The slot of a key, if it has one. The caller checks its expiry.
     pub(super) fn find(&self, key: u64) -> Option<&Slot<V>> {
         let set = &self.sets[self.place(key)];
         set.iter().find(|slot| slot.key == key)
     }
 
-    /// The key's slot; a blank one, at the cost of another key, when it has none.
+    /// The slot of a key. If the key has none, an empty slot that replaces another key's.
     pub(super) fn claim(&mut self, key: u64) -> &mut Slot<V> {
         let set = &mut self.sets[self.place(key)];
         let mut oldest = 0;
@@ -80,7 +79,7 @@ mod tests {
         assert_eq!(cache.claim(5).value, 'x');
     }
 
-    /// The written overflow: the one whose time is over first makes place, whoever asks.
+    /// Overflow: the slot that expires first is replaced, whatever key asks.
     #[test]
     fn what_has_longest_to_go_stays() {
         let mut cache: ExpiringCache<()> = ExpiringCache::new(SLOTS_PER_SET);

@@ -1,5 +1,5 @@
-//! Granted expiries in a crowd: shortened by chance, so that a fleet that was switched on together
-//! does not refresh together for ever.
+//! Random shortening of granted expiries after a mass restart, so that phones that were switched on
+//! together do not refresh together for ever.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
 
 impl OverloadControl {
-    /// What is granted to a subscription that begins: what is asked for, unless many begin at once;
-    /// then up to `jitter_percent` less in whole seconds, but never less than `min`. A refresh keeps
-    /// the distance to the others that the beginning made, so it is granted what it asks for.
+    /// The expiry to grant to a new subscription: `granted`, or during a mass restart up to
+    /// `jitter_percent` less, in whole seconds and not below `min`. A refresh is granted what it
+    /// asks for, because the spread of the initial subscriptions persists.
     pub(crate) fn spread_expiry(
         &mut self,
         granted: Duration,

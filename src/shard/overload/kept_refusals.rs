@@ -1,9 +1,9 @@
-//! Refusals that are given again without looking into the request again (W:G5): the same
-//! phone asks the same again, and nothing it says could change the answer.
+//! Refusals that are repeated without serving the request again (W:G5), for a phone that sends the
+//! same request over and over.
 //!
-//! Only what depends on nothing but the request and the configuration is kept, and only for a
-//! request without a body: 403, 404, 489, and 401 to a request without credentials, whose nonce is
-//! a fresh one every time. Kept for seconds, and no longer than the configuration it is from.
+//! Kept are refusals that depend on the request and the configuration alone, of requests without a
+//! body: 403, 404, 489, and 401 to a request without credentials (with a fresh nonce each time).
+//! They expire after seconds, and at a reload.
 
 use crate::directory::Directory;
 use crate::shard::contract::turn::Turn;
@@ -15,7 +15,7 @@ use crate::sip::HeaderName;
 use crate::sip::Status;
 use std::hash::Hash;
 
-/// What of a request its refusal may depend on, besides its start line, From and To.
+/// The headers a refusal may depend on, besides start line, From and To.
 const TELLING: [HeaderName; 8] = [
     HeaderName::Event,
     HeaderName::Authorization,
@@ -27,34 +27,34 @@ const TELLING: [HeaderName; 8] = [
     HeaderName::UserAgent,
 ];
 
-/// A refusal without what it borrows.
+/// A refusal without borrowed data.
 #[derive(Clone, Copy, Debug, Default)]
 enum KeptRefusal {
-    /// None.
+    /// No refusal, or one that is not kept.
     #[default]
     Nothing,
     /// 403
     Forbidden,
-    /// 403 of a foreign From.
+    /// 403 because From belongs to another user.
     ForeignFrom,
     /// 404
     NotFound,
     /// 489
     BadEvent,
-    /// 401 of a domain, by its place in the directory.
+    /// 401; the index of the domain in the directory.
     Challenge(u32),
 }
 
-/// Refusals by the hash of their requests.
+/// Kept refusals by the key of their request.
 #[derive(Debug)]
 pub(super) struct KeptRefusals {
     refusals: ExpiringCache<KeptRefusal>,
-    /// When the last of them is over: whoever comes later need not be looked up.
+    /// The latest expiry. After it, no lookup is needed.
     until: u64,
 }
 
 impl KeptRefusals {
-    /// Room for so many.
+    /// Room for at least `refusals` refusals.
     pub(super) fn new(refusals: usize) -> Self {
         Self {
             refusals: ExpiringCache::new(refusals),
@@ -99,7 +99,7 @@ impl KeptRefusal {
 }
 
 impl OverloadControl {
-    /// The refusal that is kept for the same request, if there is one.
+    /// The kept refusal of an equal request, if there is one.
     pub(crate) fn kept_refusal<'d>(
         &self,
         request: &Request<'_>,
@@ -115,7 +115,7 @@ impl OverloadControl {
             .filter(|_| slot.until > at)
     }
 
-    /// Keeps a refusal, if it is one of those.
+    /// Keeps a refusal if it is of a kind that is kept.
     pub(crate) fn keep_refusal(
         &mut self,
         request: &Request<'_>,

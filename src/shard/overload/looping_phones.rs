@@ -1,10 +1,11 @@
-//! Phones that loop (W:G5): the same errand again and again, refused each time or begun
-//! anew each time. The operator is told which ones, so that ten of them are found at once.
+//! Looping phones (W:G5): phones that repeat one request although it is refused each time, or
+//! although it restarts an accepted subscription each time. The operator is told which phones they
+//! are.
 //!
-//! An errand has a bucket: each refusal takes a token, and each new subscription, for a phone that
-//! ignores its 200s loops as well. Credentials that are accepted give one back: the challenge before
-//! them was no failure. Whoever finds the bucket empty is listed; who is still at it ten seconds
-//! later is an alarm, now and every ten minutes.
+//! Each request fingerprint has a token bucket. A refusal takes a token, and so does a new
+//! subscription, because a phone that ignores its 200s loops as well. Accepted credentials return a
+//! token: the challenge before them was no failure. A phone that finds the bucket empty is listed.
+//! If it still loops ten seconds later, an alarm is logged, and again every ten minutes.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -19,22 +20,22 @@ use crate::sip::HeaderName;
 use crate::sip::Method;
 use crate::sip::Status;
 
-/// A phone must go on for so long before anybody is told.
+/// How long a phone loops before the first alarm.
 const ALARM_AFTER: Duration = Duration::from_secs(10);
 
-/// And then again.
+/// Time between two alarms about one phone.
 const ALARM_REPEAT: Duration = Duration::from_secs(600);
 
-/// Alarms of a shard: some at once, then one in so long.
+/// Time per alarm of a shard, after the burst.
 const ALARM_INTERVAL: Duration = Duration::from_secs(6);
 
-/// How many at once.
+/// Alarms of a shard at once.
 const ALARM_BURST: u32 = 10;
 
-/// Whoever was silent for so long loops no more.
+/// Silence after which a phone no longer counts as looping.
 const QUIET: Duration = Duration::from_secs(120);
 
-/// Octets kept of what a phone says.
+/// Octets kept of a header value.
 const TEXT_OCTETS_MAX: usize = 256;
 
 #[derive(Debug)]
@@ -59,16 +60,16 @@ impl LoopingPhone {
     }
 }
 
-/// Those that loop; few.
+/// The phones that loop; at most `loops_max`.
 #[derive(Debug, Default)]
 pub(super) struct LoopingPhones {
     looping: Vec<LoopingPhone>,
-    /// When the bucket of alarms is full again.
+    /// Time at which the token bucket of alarms is full again.
     alarms_full_at: u64,
 }
 
 impl OverloadControl {
-    /// A request that belongs to no dialog was served.
+    /// Notes that a request outside a dialog was served.
     pub(crate) fn note_acceptance(
         &mut self,
         request: &Request<'_>,
@@ -85,7 +86,7 @@ impl OverloadControl {
         }
     }
 
-    /// A request was refused, or began a subscription: once is nothing, again and again is a loop.
+    /// Notes that a request was refused or began a subscription. Many repetitions are a loop.
     pub(crate) fn note_repeat(
         &mut self,
         request: &Request<'_>,
@@ -139,7 +140,7 @@ impl OverloadControl {
         }
     }
 
-    /// Who loops at this time: `lamplighter loops`.
+    /// The phones that loop now, for `lamplighter loops`.
     pub(crate) fn loops(&self, turn: &Turn<'_>) -> Vec<LoopReport> {
         let looping = self.loops.looping.iter();
         looping

@@ -1,10 +1,10 @@
-//! PUBLISHs that wait while NOTIFYs are queued.
+//! The queue of deferred PUBLISHes. `conduct::postponed` decides what goes in and out.
 
 use std::collections::VecDeque;
 
 use crate::shard::contract::flow::Flow;
 
-/// Messages in the order they came.
+/// PUBLISHes in order of arrival. Its owner limits `octets`.
 #[derive(Debug, Default)]
 pub(crate) struct PublishQueue {
     messages: VecDeque<(Flow, Box<[u8]>)>,
@@ -12,7 +12,7 @@ pub(crate) struct PublishQueue {
 }
 
 impl PublishQueue {
-    /// Whether none waits.
+    /// Whether the queue is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }

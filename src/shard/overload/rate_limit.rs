@@ -1,5 +1,5 @@
-//! Rates of requests by phone, presentity, domain and source: what each may take, and who is
-//! exempt.
+//! Rate limits of requests by phone, presentity, domain and source address: their keys and
+//! exemptions.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ use crate::sip::Method;
 use crate::sip::Uri;
 
 impl OverloadControl {
-    /// Whether a request of a sender whose identity is known passes although a bucket is empty.
+    /// Whether an authenticated or believed request passes although a bucket is empty.
     pub(crate) fn may_exceed_share(
         &self,
         limit: OverloadLimit,
@@ -45,8 +45,8 @@ impl OverloadControl {
 }
 
 impl OverloadControl {
-    /// The key of a phone's own bucket: its IP address, and the user it proved to be or else whoever
-    /// From names.
+    /// The key of a phone's own bucket: its IP address, and the authenticated user or else the URI
+    /// in From.
     pub(crate) fn phone_key(&self, request: &Request<'_>, user: Option<&str>) -> u64 {
         let ip = request.flow.peer.ip();
         let from = request.message.from().map(|from| from.uri);
@@ -56,13 +56,13 @@ impl OverloadControl {
         })
     }
 
-    /// Whether the operator exempts an address from all paces.
+    /// Whether the operator exempts the source address from all rate limits.
     pub(crate) fn is_exempt_address(&self, request: &Request<'_>) -> bool {
         self.options.exempts(request.flow.peer.ip())
     }
 
-    /// Whether a request passes although its own bucket is empty. Asked last, because most requests
-    /// find theirs full.
+    /// Whether a request passes although the bucket of its phone or source address is empty. Call
+    /// it only then, because it looks up the domain.
     pub(crate) fn is_exempt(
         &mut self,
         limit: OverloadLimit,
@@ -93,7 +93,7 @@ impl OverloadControl {
     }
 }
 
-/// Whether a request offers credentials that its method is asked for.
+/// Whether a request carries credentials and its method requires authentication.
 pub(crate) fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
     matches!(
         method,
@@ -101,7 +101,8 @@ pub(crate) fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
     ) && request.message.header(HeaderName::Authorization).is_some()
 }
 
-/// The network that counts as one address: a single host may have all of an IPv6 /64.
+/// The network that counts as one source: an IPv4 address, or an IPv6 /64, all of which one host
+/// may own.
 pub(crate) fn network_of(ip: IpAddr) -> u128 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => u32::from(ip).into(),
@@ -109,8 +110,8 @@ pub(crate) fn network_of(ip: IpAddr) -> u128 {
     }
 }
 
-/// Whether From names an account that feeds its domain. It has yet to prove that it is that one;
-/// until then its address's bucket holds.
+/// Whether From names a feeder account of its domain. This is unproven; the limit of the source
+/// address still applies.
 fn claims_to_feed(request: &Request<'_>, directory: &Directory) -> bool {
     let from = request.message.from().map(|from| from.uri);
     let aor = from.and_then(|from| address_of_record(from, directory));

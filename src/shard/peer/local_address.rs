@@ -1,5 +1,4 @@
-//! Who we say we are: Via sent-by and Contact for each local address a peer speaks to, written once
-//! and kept.
+//! Our Via and Contact on each local address that peers send to. Each is formatted once and kept.
 
 use std::net::SocketAddr;
 
@@ -7,30 +6,30 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::peer::routing_token::BRANCH_COOKIE;
 use crate::sip::Transport;
 
-/// Local addresses remembered; a host with more starts over.
+/// Local addresses kept. Beyond it: all are dropped and formatted again when needed.
 const LOCAL_ADDRESSES_MAX: usize = 64;
 
-/// Our name on one local address.
+/// How we name ourselves on one local address.
 #[derive(Debug)]
 pub(crate) struct LocalAddress {
     transport: Transport,
     listener: u16,
     local: SocketAddr,
-    /// `host:port`
+    /// The Via sent-by, `host:port`.
     sent_by: String,
-    /// Octets of its host.
+    /// Octets of the host within `sent_by`.
     name_octets: usize,
     port: u16,
-    /// Our Via, up to and with its branch's magic cookie.
+    /// Our Via, up to and including the magic cookie of its branch.
     pub(crate) via: Vec<u8>,
-    /// Our Contact, with angle brackets: the same for the life of every subscription (W:A2.11).
+    /// Our Contact with angle brackets. It does not change during a subscription (W:A2.11).
     pub(crate) contact: Vec<u8>,
 }
 
-/// All of them.
+/// The local addresses in use.
 #[derive(Debug)]
 pub(crate) struct LocalAddresses {
-    /// By listener: the `host[:port]` to use instead of the local address.
+    /// For each listener, the `host[:port]` that replaces the local address.
     advertise: Vec<Option<String>>,
     known: Vec<LocalAddress>,
 }
@@ -43,7 +42,7 @@ impl LocalAddresses {
         }
     }
 
-    /// Our name towards the peer of that flow.
+    /// Our name on the local address of that flow; formats it if it is new.
     pub(crate) fn of(&mut self, flow: &Flow) -> &LocalAddress {
         let index = self.place_of(flow).unwrap_or_else(|| {
             if self.known.len() >= LOCAL_ADDRESSES_MAX {
@@ -60,7 +59,7 @@ impl LocalAddresses {
         &self.known[index]
     }
 
-    /// The same, if it was ever told.
+    /// Our name on the local address of that flow, if it was formatted before.
     pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalAddress> {
         self.known.get(self.place_of(flow)?)
     }
@@ -75,13 +74,13 @@ impl LocalAddresses {
 }
 
 impl LocalAddress {
-    /// What we write as sent-by.
+    /// The value of our Via sent-by.
     #[inline]
     pub(crate) fn sent_by(&self) -> &[u8] {
         self.sent_by.as_bytes()
     }
 
-    /// Whether a Via's sent-by is ours: a response with another is to none of our requests
+    /// Whether a Via sent-by is ours. A response with any other sent-by answers no request of ours
     /// (W:A4.7).
     pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
         let name = self.sent_by.as_bytes().get(..self.name_octets);
@@ -90,10 +89,11 @@ impl LocalAddress {
     }
 
     fn new(flow: &Flow, advertised: Option<String>) -> Self {
-        // A zone is the host's own business: no URI and no Via has one (RFC 4007 §11.2).
+        // An IPv6 zone has a meaning on this host only; neither a URI nor a Via carries it (RFC
+        // 4007 §11.2).
         let address = SocketAddr::new(flow.local.ip(), flow.local.port());
         let sent_by = advertised.unwrap_or_else(|| address.to_string());
-        // A URI without this parameter means UDP (RFC 3261 §19.1.1).
+        // A SIP URI without a transport parameter means UDP (RFC 3261 §19.1.1).
         let parameter = match flow.transport {
             Transport::Udp => String::new(),
             other => format!(";transport={}", other.uri_parameter()),

@@ -1,7 +1,8 @@
-//! The ways to phones, each kept once: all dialogs of a phone share one.
+//! The paths to phones. All dialogs of a phone share one path.
 //!
-//! Invariants: a way lives while a dialog uses it, or a NOTIFY that asks for the proof of its path;
-//! two ways are never equal.
+//! Invariants:
+//! - a path exists while a dialog uses it, or while a NOTIFY that probes it is outstanding;
+//! - no two paths are equal.
 
 use std::net::SocketAddr;
 
@@ -10,17 +11,17 @@ use crate::shard::container::slab::Places;
 use crate::shard::contract::flow::Flow;
 use crate::shard::peer::path_probe::PathProbe;
 
-/// How a phone is reached.
+/// The way NOTIFYs reach a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Path {
-    /// How its last SUBSCRIBE came.
+    /// The flow of the latest SUBSCRIBE.
     pub(crate) flow: Flow,
-    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another
+    /// The destination of NOTIFYs on that flow: `flow.peer`, unless the phone listens on another
     /// port than it sends from.
     pub(crate) destination: SocketAddr,
 }
 
-/// A way's place.
+/// Key of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathId(u32);
 
@@ -28,13 +29,13 @@ pub(crate) struct PathId(u32);
 struct Shared {
     path: Path,
     dialogs: u32,
-    /// NOTIFYs under way that ask for the proof of its path.
+    /// Outstanding NOTIFYs that probe the path.
     asking: u32,
-    /// None once its path is proven.
+    /// What waits for the proof; None once the path is proven.
     probe: Option<Box<PathProbe>>,
 }
 
-/// All of them.
+/// All paths of the shard.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     paths: Places<Shared>,
@@ -42,7 +43,7 @@ pub(crate) struct Paths {
 }
 
 impl Path {
-    /// The flow that NOTIFYs take.
+    /// The flow with the destination of NOTIFYs as its peer.
     pub(crate) fn onward(&self) -> Flow {
         Flow {
             peer: self.destination,
@@ -52,7 +53,7 @@ impl Path {
 }
 
 impl Shared {
-    /// What a stream carries arrives.
+    /// A stream needs no proof: TCP's handshake has already shown that the peer receives.
     fn new(path: Path) -> Self {
         let is_unproven = !path.flow.transport.is_reliable();
         Self {
@@ -65,7 +66,7 @@ impl Shared {
 }
 
 impl Paths {
-    /// One more dialog uses that way.
+    /// Adds a dialog to a path, and the path if it is new.
     pub(crate) fn join(&mut self, path: Path) -> PathId {
         let paths = &mut self.paths;
         let id = *self
@@ -76,18 +77,18 @@ impl Paths {
         id
     }
 
-    /// One dialog less.
+    /// Removes a dialog from its path.
     pub(crate) fn leave(&mut self, id: PathId) {
         self.paths[id.0 as usize].dialogs -= 1;
         self.forget_unused(id);
     }
 
-    /// One more NOTIFY asks for the proof of its path.
+    /// Counts one more outstanding NOTIFY that probes the path.
     pub(crate) fn hold(&mut self, id: PathId) {
         self.paths[id.0 as usize].asking += 1;
     }
 
-    /// One NOTIFY less asks for it.
+    /// Counts one less.
     pub(crate) fn let_go(&mut self, id: PathId) {
         self.paths[id.0 as usize].asking -= 1;
         self.forget_unused(id);
@@ -101,34 +102,34 @@ impl Paths {
         }
     }
 
-    /// How many dialogs use a way.
+    /// Number of dialogs that use the path.
     #[inline]
     pub(crate) fn dialogs(&self, id: PathId) -> usize {
         self.paths[id.0 as usize].dialogs as usize
     }
 
-    /// The way's place, when a dialog uses it.
+    /// The key of a path, if it exists.
     pub(crate) fn find(&self, path: &Path) -> Option<PathId> {
         self.ids_by_path.get(path).copied()
     }
 
-    /// What is known of a path that is not proven.
+    /// The probe of the path; None if the path is proven.
     #[inline]
     pub(crate) fn probe(&self, id: PathId) -> Option<&PathProbe> {
         self.paths[id.0 as usize].probe.as_deref()
     }
 
-    /// The same, to be changed.
+    /// The probe of the path, to change it; None if the path is proven.
     pub(crate) fn probe_mut(&mut self, id: PathId) -> Option<&mut PathProbe> {
         self.paths[id.0 as usize].probe.as_deref_mut()
     }
 
-    /// The path of a way is proven. None when it was already.
+    /// Marks the path as proven. Returns its probe, or None if it was proven already.
     pub(crate) fn prove(&mut self, id: PathId) -> Option<Box<PathProbe>> {
         self.paths[id.0 as usize].probe.take()
     }
 
-    /// The way of a dialog.
+    /// The path with that key.
     #[inline]
     pub(crate) fn of(&self, id: PathId) -> &Path {
         &self.paths[id.0 as usize].path

@@ -1,17 +1,21 @@
-//! The marks in what we mint: every To-tag and Via branch of ours names its shard and place, so
-//! that any shard can hand a message on and the right one finds its record by index. 64 random bits
-//! beside it make a mark unguessable and a stale one harmless.
+//! Routing tokens: every To-tag and every Via branch that we mint names its shard and table index,
+//! so that any shard can forward a message to the right one, which finds the entry without a
+//! search.
+//!
+//! A token ends with 64 random bits. They make it unguessable, and a token of a removed entry
+//! matches no later one.
 
 use crate::shard::contract::flow::ShardId;
 use crate::sip::random::Random;
 
-/// Octets of a mark.
+/// Octets of a token.
 pub(crate) const OCTETS: usize = 28;
 
-/// The magic cookie every branch begins with (RFC 3261 §8.1.1.7).
+/// The magic cookie that begins every branch (RFC 3261 §8.1.1.7).
 pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";
 
-/// Where a record lives: `ssssiiiiiiiinnnnnnnnnnnnnnnn` in hexadecimal digits.
+/// Shard, index and nonce of a dialog or transaction, written `ssssiiiiiiiinnnnnnnnnnnnnnnn` in
+/// lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RoutingToken {
     pub(crate) shard: ShardId,
@@ -40,7 +44,7 @@ impl RoutingToken {
         octets
     }
 
-    /// The mark a tag is; None for a tag that is none of ours.
+    /// Parses a tag; None if we did not mint it.
     pub(crate) fn of_tag(tag: &[u8]) -> Option<Self> {
         let octets: &[u8; OCTETS] = tag.try_into().ok()?;
         let (shard, rest) = octets.split_at(4);
@@ -52,30 +56,32 @@ impl RoutingToken {
             index: value(words[0]),
             nonce: u64::from(value(words[1])) << 32 | u64::from(value(words[2])),
         };
-        // Whatever is no digit of ours is not written again.
+        // A digit that we do not write, such as an upper-case one, does not survive writing the
+        // token again.
         (token.octets() == *octets).then_some(token)
     }
 
-    /// The mark in a branch of ours.
+    /// Parses a branch; None if we did not mint it.
     pub(crate) fn of_branch(branch: &[u8]) -> Option<Self> {
         Self::of_tag(branch.strip_prefix(BRANCH_COOKIE.as_bytes())?)
     }
 
-    /// The index in a branch of ours, without a look at the rest; any number for other branches.
+    /// The index in a branch of ours, without a check of the rest. For any other branch the value
+    /// is arbitrary.
     #[inline]
     pub(crate) fn index_in(branch: &[u8]) -> Option<u32> {
         let index = branch.get(BRANCH_COOKIE.len() + 4..)?.first_chunk::<8>()?;
         Some(value(*index))
     }
 
-    /// Whether a branch is the one with this mark.
+    /// Whether `branch` is the branch with this token.
     #[inline]
     pub(crate) fn is_in(self, branch: &[u8]) -> bool {
         branch.strip_prefix(BRANCH_COOKIE.as_bytes()) == Some(&self.octets())
     }
 }
 
-/// The eight lower-case digits of a number, all at once: one octet of a word each.
+/// The eight lower-case hexadecimal digits of a number, computed in parallel in one 64-bit word.
 #[inline]
 fn digits(number: u32) -> [u8; 8] {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -88,7 +94,8 @@ fn digits(number: u32) -> [u8; 8] {
     digits.to_be_bytes()
 }
 
-/// The number that eight such digits say; any number for other octets.
+/// The number that eight lower-case hexadecimal digits write. For any other octets the value is
+/// arbitrary.
 #[inline]
 fn value(digits: [u8; 8]) -> u32 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);

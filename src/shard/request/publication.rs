@@ -1,4 +1,4 @@
-//! What a PUBLISH says: its Event, expiry, entity tag and document (RFC 3903 §6).
+//! The contents of a PUBLISH: expiry, SIP-If-Match and document (RFC 3903 §6).
 
 use crate::directory::Directory;
 use crate::directory::Domain;
@@ -102,8 +102,9 @@ pub(crate) fn publication_limits(
     }
 }
 
-/// Who proved to be a user may publish for that user, or for anybody when the account is a feeder
-/// (W:B1.3). What only a mailbox or a registrar knows is no user's to say (W:B1.14).
+/// Checks that the principal may publish for `aor`. A user may publish for itself, a feeder account
+/// for any user of its domain (W:B1.3). Only a feeder may publish message summaries and
+/// registrations, which a phone cannot know (W:B1.14).
 pub(crate) fn check_publisher<'d>(
     principal: &Principal,
     aor: &Aor,
@@ -124,7 +125,7 @@ pub(crate) fn check_publisher<'d>(
     }
 }
 
-/// A document about somebody else is refused, unless its sender is believed (W:E4.8).
+/// Refuses a document about another presentity from a user that only speaks for itself (W:E4.8).
 fn check_entity(
     document: Document,
     principal: &Principal,
@@ -142,7 +143,7 @@ fn check_entity(
     }
 }
 
-/// Whether Privacy names a service that hides parties (RFC 3323 §4.2, RFC 3325 §9.3; W:B9.2).
+/// Whether Privacy asks to hide parties (RFC 3323 §4.2, RFC 3325 §9.3; W:B9.2).
 fn asks_privacy(message: &Message<'_>) -> bool {
     const HIDING: [&[u8]; 3] = [b"id", b"user", b"header"];
     message
@@ -155,7 +156,8 @@ fn asks_privacy(message: &Message<'_>) -> bool {
         })
 }
 
-/// SIP-If-Match: none, one of ours, or one that cannot be (W:B1.4, E3.20).
+/// SIP-If-Match: absent, an entity tag of our form, or one that we cannot have assigned (W:B1.4,
+/// E3.20).
 fn condition_of<'d>(message: &Message<'_>) -> Result<Condition, Refusal<'d>> {
     let Some(value) = message.header(HeaderName::SipIfMatch) else {
         return Ok(Condition::None);

@@ -1,7 +1,6 @@
-//! Who sends a request: what From may say, and whom the rules take the watcher to be (W:A7.7, B9.1).
+//! The sender of a request: what From may say, and which identity the rules see (W:A7.7, B9.1).
 //!
-//! The one place that decides it, for SUBSCRIBE to a presentity, a list or a feature, for PUBLISH
-//! and for REGISTER.
+//! It applies to SUBSCRIBE, PUBLISH and REGISTER. No other place decides on it.
 //!
 //! | the request                               | From                                | its sender is               |
 //! |-------------------------------------------|-------------------------------------|-----------------------------|
@@ -13,8 +12,8 @@
 //! | comes from anywhere, `auth = "none"`      | a user of the domain                | From, which the domain believes |
 //! | comes from anywhere, `auth = "none"`      | a user of another domain            | From, unproved              |
 //!
-//! A dialog belongs to the sender of its first request: a later one that another account proves is
-//! refused with 403, whatever it knows of the dialog.
+//! A dialog belongs to the sender of its first request. A later request in the dialog that is
+//! authenticated as another account gets 403.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -30,18 +29,18 @@ use crate::sip::Message;
 use crate::sip::Uri;
 use crate::sip::uri::sip_uri;
 
-/// What From names, seen from the account that sent the request.
+/// What From names, compared with the authenticated account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
-    /// The account's address of record.
+enum FromName {
+    /// The address of record of the account.
     Itself,
     /// Another name that the account may use.
     Usable,
-    /// What is not the account's to say.
+    /// A name that the account may not use.
     Foreign,
 }
 
-/// Refuses a request whose From is not its sender's to use.
+/// Refuses a request whose principal may not use the name in From.
 pub(crate) fn check_from<'d>(
     message: &Message<'_>,
     principal: &Principal,
@@ -49,13 +48,14 @@ pub(crate) fn check_from<'d>(
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
     match from_of(message, principal, domain, directory) {
-        From::Foreign => Err(Refusal::ForeignFrom),
-        From::Itself | From::Usable => Ok(()),
+        FromName::Foreign => Err(Refusal::ForeignFrom),
+        FromName::Itself | FromName::Usable => Ok(()),
     }
 }
 
-/// The URI of the sender where From does not name it; None where From does. Refuses a From that is
-/// not its sender's to use.
+/// The URI of the sender if it is not the one in From; None if it is.
+///
+/// Refuses a request whose principal may not use the name in From.
 pub(crate) fn sender_instead_of_from<'m, 'd>(
     message: &Message<'m>,
     principal: &Principal,
@@ -65,12 +65,12 @@ pub(crate) fn sender_instead_of_from<'m, 'd>(
 ) -> Result<Option<Cow<'m, [u8]>>, Refusal<'d>> {
     let from = from_of(message, principal, domain, directory);
     match (principal, from) {
-        (_, From::Foreign) => Err(Refusal::ForeignFrom),
-        (Principal::User(user), From::Usable) => {
+        (_, FromName::Foreign) => Err(Refusal::ForeignFrom),
+        (Principal::User(user), FromName::Usable) => {
             let uri = sip_uri(user, &domain.name).into_bytes();
             Ok(Some(uri.into()))
         }
-        (Principal::User(_), From::Itself) => Ok(None),
+        (Principal::User(_), FromName::Itself) => Ok(None),
         (Principal::Believed, _) => {
             let asserted = asserted_identity(message).filter(|_| domain.trusts(peer));
             Ok(asserted.map(Cow::Borrowed))
@@ -78,8 +78,7 @@ pub(crate) fn sender_instead_of_from<'m, 'd>(
     }
 }
 
-/// Refuses a request within a dialog whose sender proved to be another account than `watcher`, to
-/// which the dialog belongs.
+/// Refuses a request in a dialog of `watcher` that is authenticated as another account.
 pub(crate) fn check_owner<'d>(
     principal: &Principal,
     watcher: &[u8],
@@ -100,27 +99,27 @@ fn from_of(
     principal: &Principal,
     domain: &Domain,
     directory: &Directory,
-) -> From {
+) -> FromName {
     let Principal::User(user) = principal else {
-        return From::Usable;
+        return FromName::Usable;
     };
     let Some(uri) = message.from().map(|from| from.uri) else {
-        return From::Foreign;
+        return FromName::Foreign;
     };
     let Some(named) = any_address_of_record(uri, directory) else {
-        return From::Foreign;
+        return FromName::Foreign;
     };
     let account = Aor::new(user, &domain.name);
     if named == account {
-        return From::Itself;
+        return FromName::Itself;
     }
     let is_at_address = Uri::parse(uri).is_ok_and(|uri| uri.ip().is_some());
     let is_anonymous = named.domain().ends_with("anonymous.invalid");
     let is_fed =
         named.domain() == account.domain() && directory.is_feeder(Some(&account), &domain.name);
     match is_anonymous || is_fed || is_at_address && named.user() == account.user() {
-        true => From::Usable,
-        false => From::Foreign,
+        true => FromName::Usable,
+        false => FromName::Foreign,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Digest authentication of requests, by the rules of the domain (RFC 3261 §22; RFC 8760).
+//! Digest authentication of requests as their domain requires it (RFC 3261 §22, RFC 8760).
 
 use crate::directory::AuthMode;
 use crate::directory::Domain;
@@ -16,7 +16,8 @@ use crate::sip::digest::Denied;
 use crate::sip::header::Event;
 
 impl Uas {
-    /// Nothing of ours can be cancelled: what is answered stays so (RFC 3261 §9.2; W:A2.15).
+    /// CANCEL: our transactions are complete as soon as they are served, so a CANCEL that matches
+    /// one has no effect (RFC 3261 §9.2; W:A2.15).
     pub(crate) fn serve_cancel<'d>(
         &mut self,
         request: &Request<'_>,
@@ -29,7 +30,7 @@ impl Uas {
         Ok(())
     }
 
-    /// A NOTIFY for a subscription that we do not have (W:A2.16).
+    /// Refuses a NOTIFY, because we have no subscription; answers keep-alive with 200 (W:A2.16).
     pub(crate) fn serve_stray_notify<'d>(
         &mut self,
         request: &Request<'_>,
@@ -57,7 +58,10 @@ impl Uas {
         Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST))
     }
 
-    /// Who sends it, by the rules of the domain (W:A1.6, A7).
+    /// Authenticates a request as the domain requires (W:A1.6, A7).
+    ///
+    /// Refuses it with 401, with 403 if only trusted addresses may send it or after too many
+    /// attempts, or with 400 if its credentials are malformed.
     pub(crate) fn authenticate<'d>(
         &mut self,
         request: &Request<'_>,

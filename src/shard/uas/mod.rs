@@ -1,4 +1,12 @@
-//! The user agent server: what requests are received with and responded to (RFC 3261 §8.2).
+//! The user agent server (RFC 3261 §8.2): server transactions, authentication, responses.
+//!
+//! - `authenticate`: who sent a request; `salt`: nonces that prove a path.
+//! - `response`: the one place where responses are written; `publish`, `register`: their 200s.
+//! - `suspended`: requests that wait for the owner of their presentity.
+//! - `refusals`, `refusal_counters`: what is counted, listed and logged.
+//!
+//! It decides neither what a SUBSCRIBE or PUBLISH does nor where a request is routed: see
+//! `conduct`.
 
 pub(crate) mod authenticate;
 pub(crate) mod publish;
@@ -20,7 +28,7 @@ use crate::sip::digest::ReplayWindows;
 use crate::sip::random::Random;
 use crate::sip::transaction::server::ServerTransactions;
 
-/// Server transactions, authentication, and protection from overload.
+/// Server transactions, authentication and overload control of one shard.
 #[derive(Debug)]
 pub(crate) struct Uas {
     pub(super) transactions: ServerTransactions,
@@ -28,12 +36,12 @@ pub(crate) struct Uas {
     pub(super) replay: ReplayWindows,
     pub(super) overload: OverloadControl,
     pub(super) refusal_counters: RefusalCounters,
-    /// Requests that wait for the word of another shard.
+    /// Requests that wait for the owner of their presentity.
     pub(super) suspended: Slab<SuspendedRequest>,
 }
 
 impl Uas {
-    /// One that has received nothing yet.
+    /// A user agent server without transactions. Its hash keys are drawn from `random`.
     pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
         let hash_key = [random.next_u64(), random.next_u64()];
         let overload = OverloadControl::new(

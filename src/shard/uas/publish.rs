@@ -15,7 +15,7 @@ use crate::sip::Status;
 use crate::sip::emit;
 
 impl Uas {
-    /// From the owner: how a PUBLISH that arrived here went.
+    /// Resumes a PUBLISH with the outcome that the owner reports.
     pub(crate) fn handle_publish_outcome(
         &mut self,
         suspended: u32,

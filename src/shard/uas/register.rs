@@ -16,7 +16,7 @@ use crate::sip::date;
 use crate::sip::emit;
 
 impl Uas {
-    /// From the owner: how a REGISTER that arrived here went.
+    /// Resumes a REGISTER with the outcome that the owner reports.
     pub(crate) fn handle_register_outcome(
         &mut self,
         suspended: u32,

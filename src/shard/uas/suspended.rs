@@ -1,4 +1,5 @@
-//! Requests that wait for the word of a presentity's owner.
+//! Suspended requests: they arrived on this shard and wait for the outcome from the owner of their
+//! presentity, which is another shard.
 
 use crate::presence::event::Package;
 use crate::shard::container::timer_wheel::TimerHandle;
@@ -11,30 +12,32 @@ use crate::shard::uas::Uas;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::server::TransactionKey;
 
-/// A request whose outcome another shard decides.
+/// A request that waits for its outcome.
 #[derive(Debug)]
 pub(crate) struct SuspendedRequest {
     pub(crate) octets: Box<[u8]>,
     pub(crate) flow: Flow,
     pub(crate) transaction: Option<TransactionKey>,
-    /// The URI of its sender where From does not name it.
+    /// The URI of its sender, if it is not the one in From.
     pub(crate) sender: Option<Box<[u8]>>,
     pub(crate) package: Package,
     timer: TimerHandle,
 }
 
-/// Requests that may wait for other shards at once; one more is 503.
+/// Requests suspended at once. Beyond it: 503.
 const SUSPENDED_MAX: usize = 65_536;
 
 impl Uas {
-    /// The request waits no longer; None when it gave up.
+    /// Removes a suspended request to continue it. None if it timed out: the outcome may arrive
+    /// later than Timer F, so this is no error.
     pub(crate) fn resume(&mut self, place: u32, turn: &mut Turn<'_>) -> Option<SuspendedRequest> {
         let suspended = self.suspended.try_remove(place as usize)?;
         turn.wheel.cancel(suspended.timer);
         Some(suspended)
     }
 
-    /// Keeps a request until its owner has spoken.
+    /// Suspends a request until the owner reports its outcome, at most for Timer F. Returns the key
+    /// for the mail to the owner.
     pub(crate) fn suspend<'d>(
         &mut self,
         request: &Request<'_>,
