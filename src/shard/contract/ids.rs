@@ -1,6 +1,8 @@
-//! Typed keys of the engine's tables: an index that is checked by the compiler.
+//! Typed keys of the engine's tables: the compiler keeps them apart.
 
 use std::num::NonZeroU32;
+
+use crate::shard::container::slab::Key;
 
 /// A NOTIFY's place among those that are not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +40,10 @@ pub(crate) struct DialogId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WatchedId(pub(crate) u32);
 
+/// A way's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PathId(pub(crate) u32);
+
 /// A watcher's place with what it watches: both find the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WatchSlot {
@@ -45,3 +51,29 @@ pub(crate) struct WatchSlot {
     /// In the list of the watched presentity.
     pub(crate) index: u32,
 }
+
+/// Makes a type with one number a key of a slab.
+macro_rules! slab_key {
+    ($($name:ident),*) => {
+        $(impl Key for $name {
+            #[inline]
+            fn from_index(index: u32) -> Self {
+                Self(index)
+            }
+
+            #[inline]
+            fn index(self) -> u32 {
+                self.0
+            }
+        })*
+    };
+}
+
+slab_key!(
+    DialogId,
+    PhoneId,
+    PresentityId,
+    SubscriptionId,
+    WatchedId,
+    PathId
+);

@@ -6,8 +6,9 @@
 use std::net::SocketAddr;
 
 use crate::shard::container::incremental_map::GrowingMap;
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::PathId;
 use crate::shard::peer::path_probe::PathProbe;
 
 /// How a phone is reached.
@@ -19,10 +20,6 @@ pub(crate) struct Path {
     /// port than it sends from.
     pub(crate) destination: SocketAddr,
 }
-
-/// A way's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PathId(u32);
 
 #[derive(Debug)]
 struct Shared {
@@ -37,7 +34,7 @@ struct Shared {
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    paths: Places<Shared>,
+    paths: Slab<PathId, Shared>,
     ids_by_path: GrowingMap<Path, PathId>,
 }
 
@@ -71,40 +68,40 @@ impl Paths {
         let id = *self
             .ids_by_path
             .entry(path)
-            .or_insert_with(|| PathId(paths.insert(Shared::new(path)) as u32));
-        self.paths[id.0 as usize].dialogs += 1;
+            .or_insert_with(|| paths.insert(Shared::new(path)));
+        self.paths[id].dialogs += 1;
         id
     }
 
     /// One dialog less.
     pub(crate) fn leave(&mut self, id: PathId) {
-        self.paths[id.0 as usize].dialogs -= 1;
+        self.paths[id].dialogs -= 1;
         self.forget_unused(id);
     }
 
     /// One more NOTIFY asks for the proof of its path.
     pub(crate) fn hold(&mut self, id: PathId) {
-        self.paths[id.0 as usize].asking += 1;
+        self.paths[id].asking += 1;
     }
 
     /// One NOTIFY less asks for it.
     pub(crate) fn let_go(&mut self, id: PathId) {
-        self.paths[id.0 as usize].asking -= 1;
+        self.paths[id].asking -= 1;
         self.forget_unused(id);
     }
 
     fn forget_unused(&mut self, id: PathId) {
-        let shared = &self.paths[id.0 as usize];
+        let shared = &self.paths[id];
         if shared.dialogs == 0 && shared.asking == 0 {
             self.ids_by_path.remove(&shared.path);
-            self.paths.remove(id.0 as usize);
+            self.paths.remove(id);
         }
     }
 
     /// How many dialogs use a way.
     #[inline]
     pub(crate) fn dialogs(&self, id: PathId) -> usize {
-        self.paths[id.0 as usize].dialogs as usize
+        self.paths[id].dialogs as usize
     }
 
     /// The way's place, when a dialog uses it.
@@ -115,23 +112,23 @@ impl Paths {
     /// What is known of a path that is not proven.
     #[inline]
     pub(crate) fn probe(&self, id: PathId) -> Option<&PathProbe> {
-        self.paths[id.0 as usize].probe.as_deref()
+        self.paths[id].probe.as_deref()
     }
 
     /// The same, to be changed.
     pub(crate) fn probe_mut(&mut self, id: PathId) -> Option<&mut PathProbe> {
-        self.paths[id.0 as usize].probe.as_deref_mut()
+        self.paths[id].probe.as_deref_mut()
     }
 
     /// The path of a way is proven. None when it was already.
     pub(crate) fn prove(&mut self, id: PathId) -> Option<Box<PathProbe>> {
-        self.paths[id.0 as usize].probe.take()
+        self.paths[id].probe.take()
     }
 
     /// The way of a dialog.
     #[inline]
     pub(crate) fn of(&self, id: PathId) -> &Path {
-        &self.paths[id.0 as usize].path
+        &self.paths[id].path
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is known of a path until an answer proves that it leads to the phone.
 
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::peer::path::PathId;
 use crate::shard::peer::path::Paths;
 
 /// The proof of a path that is still to come.
