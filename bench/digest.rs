@@ -1,5 +1,5 @@
-//! What it costs to challenge somebody and to verify the answer (RFC 7616), next to the bare hash of
-//! as many octets.
+//! The cost of a digest challenge and of verifying its Authorization (RFC 7616), compared with the
+//! bare hash of as many octets.
 //!
 //! MD5, as every phone does it: the challenge with its nonce, and an Authorization that is right,
 //! each with a count the server has not seen.

@@ -1,4 +1,4 @@
-//! What writing a message costs, next to copying the same octets.
+//! The cost of writing a message, compared with copying the same octets.
 //!
 //! The 200 to a SUBSCRIBE (Via, From, To, Call-ID and CSeq taken over, three headers of ours) and
 //! the head of a NOTIFY out of a dialog. Prints their ratio to a `memcpy` of what they wrote, A B B

@@ -1,19 +1,19 @@
-//! What the engine costs without any socket: composing, rendering, the table and the wheel, each by
-//! the message that needs it.
+//! The cost of the engine without sockets: composition, rendering, subscription table and timer
+//! wheel, each measured by the message that needs it.
 //!
 //! - `told`: a PUBLISH whose change goes to 1,000 watchers, by NOTIFY: reading its XML, composing,
 //!   one body, a head each, a timer each.
-//! - `unheard`: a PUBLISH nobody watches: reading and composing alone.
+//! - `unheard`: a PUBLISH without watchers: parsing and composing alone.
 //! - `answered`: the 200 to a NOTIFY: found by its branch, its timer cancelled.
 //! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
 //!   and the 200 to that.
 //!
-//! `cargo bench --bench engine`, a quarter of a minute. Criterion is given CPU time of this thread, so
-//! that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
+//! `cargo bench --bench engine`, a quarter of a minute. Criterion is given CPU time of this thread,
+//! so that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
 //! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds told 20` (or `unheard`, `refreshed`) does just that, for callgrind, whose counts of
-//! instructions do not depend on the machine's mood.
+//! `-- --rounds told 20` (or `unheard`, `refreshed`) runs only that, for callgrind, whose
+//! instruction counts do not depend on how busy the machine is.
 
 mod inside;
 
@@ -107,7 +107,7 @@ fn counted() -> Option<(String, u32)> {
     Some((arguments.next()?, arguments.next()?.parse().ok()?))
 }
 
-/// So many rounds of one thing, for a tool that counts instructions.
+/// Runs one measurement that many times, for a tool that counts instructions.
 fn run(what: &str, rounds: u32) -> Result<(), Error> {
     let watchers = if what == "unheard" { 0 } else { WATCHERS };
     let mut inside = Inside::new(watchers, 1)?;

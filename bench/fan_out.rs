@@ -1,12 +1,12 @@
-//! What a NOTIFY costs when one lamp changes and a thousand phones watch it.
+//! The cost of a NOTIFY when one lamp changes and a thousand phones watch it.
 //!
 //! One presentity, 1,000 watchers on 1,000 ports, every NOTIFY acknowledged; a PUBLISH changes the
 //! lamp again and again. Beside it, in turns and with the same phones, the blaster sends the very
-//! octets of one such fan-out with `sendmmsg` and reads the acknowledgements with `recvmmsg`: what
-//! the kernel asks of anybody. CPU time of the one thread that works, on the same CPU.
+//! octets of one such fan-out with `sendmmsg` and reads the acknowledgements with `recvmmsg`: the
+//! kernel's share, which any server pays. CPU time of the one thread that works, on the same CPU.
 //!
-//! `cargo bench --bench fan_out`, half a minute. `-- --hold 20` keeps the fan-out going for so many
-//! seconds and prints the process to look at with `perf record`.
+//! `cargo bench --bench fan_out`, half a minute. `-- --hold 20` keeps the fan-out going for 20
+//! seconds and prints the process id for `perf record`.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -31,7 +31,7 @@ const WATCHERS: u32 = 1000;
 const PAIRS: usize = 21;
 /// Fan-outs of one slice: 30 ms and more.
 const CHANGES: u64 = 10;
-/// How far the work of the two may differ.
+/// How much the work of the two sides may differ.
 const DIFFERENCE_MAX: f64 = 0.001;
 
 fn main() -> Result<(), Error> {
@@ -61,7 +61,7 @@ fn main() -> Result<(), Error> {
     })?;
     check_equal_work(&floor, &ours)?;
 
-    // Nobody answers: the sending alone.
+    // The phones do not answer: sending alone.
     fleet.is_mute = true;
     let mut mute = Vec::new();
     for _ in 0..PAIRS {

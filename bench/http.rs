@@ -1,8 +1,8 @@
-//! What a `call_state.htm` costs, next to a hello from the same HTTP library.
+//! The cost of a `call_state.htm`, compared with a hello from the same HTTP library.
 //!
-//! Sixteen connections that stay open ask in turns for `call_state.htm` with user, password and
-//! number, so that a lamp goes on and off, and of another server, hyper on one thread and nothing
-//! behind it, for a hello. CPU time of both processes' threads, the shard's included.
+//! Sixteen persistent connections request in turns `call_state.htm` with user, password and number,
+//! so that a lamp goes on and off, and a hello from another server: hyper on one thread with
+//! nothing behind it. CPU time of both processes' threads, the shard's included.
 //!
 //! `cargo bench --bench http`, a quarter of a minute.
 
@@ -116,7 +116,7 @@ fn hello() -> Result<(SocketAddr, u32), Error> {
         .name("hello".to_owned())
         .spawn(move || {
             system::pin(SERVER_CPU);
-            // Nobody listens only when the starter is gone.
+            // The channel is closed only if the starter has gone.
             let _ = sender.send(system::thread_id());
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -139,7 +139,7 @@ async fn greet(listener: tokio::net::TcpListener) -> std::io::Result<()> {
         stream.set_nodelay(true)?;
         tokio::task::spawn_local(async move {
             let service = service_fn(answer);
-            // A client that goes away is the end of its connection, and no more.
+            // If a client goes away, only its connection ends.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

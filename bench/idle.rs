@@ -1,10 +1,10 @@
-//! What a server costs that has nothing to do, and what waking it costs.
+//! The cost of an idle server, and of waking it.
 //!
-//! With a million subscriptions nobody touches: the share of a core it uses. Then single datagrams
-//! and bursts of 16, 150 us apart, that need no answer (a keepalive of two line ends): CPU time for
-//! each, beside a loop of `poll` and `recvmmsg` that does nothing else. In turns.
+//! With a million idle subscriptions: the share of a core that the server uses. Then single
+//! datagrams and bursts of 16, 150 us apart, that need no answer (a keepalive of two line ends):
+//! CPU time for each, beside a loop of `poll` and `recvmmsg` that does nothing else. In turns.
 //!
-//! `cargo bench --bench idle`, under a minute. `-- --small` is content with 10,000 subscriptions.
+//! `cargo bench --bench idle`, under a minute. `-- --small` uses 10,000 subscriptions.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -25,7 +25,7 @@ use lamplighter_bench::system;
 
 const SUBSCRIPTIONS: u32 = 1_000_000;
 const SMALL: u32 = 10_000;
-/// How long idleness is looked at.
+/// How long the idle server is measured.
 const IDLE: Duration = Duration::from_secs(8);
 /// Between two bursts.
 const GAP: Duration = Duration::from_micros(150);
@@ -48,7 +48,7 @@ fn main() -> Result<(), Error> {
     let mut fleet = Fleet::new(daemon.sip, size)?;
     fleet.subscribe(watchers)?;
 
-    // The answers of the last requests are forgotten, the timers of the last NOTIFYs gone.
+    // By now the responses to the last requests and the timers of the last NOTIFYs have expired.
     fleet.serve_for(Duration::from_secs(2))?;
     let (before, start) = (daemon.cpu()?, Instant::now());
     fleet.serve_for(IDLE)?;

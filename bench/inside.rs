@@ -1,5 +1,5 @@
-//! One engine without sockets, for what is measured inside a process: requests in, octets out, time
-//! as it is told.
+//! One engine without sockets, for measurements inside a process: requests in, octets out, time as
+//! an argument.
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -23,15 +23,15 @@ use lamplighter_bench::sip::DOMAIN;
 use lamplighter_bench::sip::Subscribe;
 use lamplighter_bench::system;
 
-/// As the server has it: the system's own tidies up for milliseconds at a time.
+/// The server's allocator: the system's own compacts for milliseconds at a time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NODE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
-/// Who publishes.
+/// The publisher's address.
 const PBX: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 5060);
 
-/// An engine and what its watchers must remember.
+/// An engine, and the dialog state of its watchers.
 pub(crate) struct Inside {
     pub(crate) shard: Shard,
     pub(crate) out: Outbox,
@@ -45,7 +45,8 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
-    /// So many watchers of so many presentities, in turn; all know the state there is.
+    /// An engine whose watchers are spread over the presentities in turn and have their first
+    /// NOTIFY.
     pub(crate) fn new(watchers: u32, presentities: u32) -> Result<Self, Error> {
         kernel::decline_huge_pages();
         let epoch = Instant::now();
@@ -55,7 +56,7 @@ impl Inside {
             shard: Shard::new(options, Arc::new(directory()?), [1; 32]),
             out: Outbox::default(),
             now: epoch,
-            // That it grows is not to be measured.
+            // Growth of the outbox must not be measured.
             dialogs: Vec::with_capacity(watchers.max(100_000) as usize),
             presentities,
             changes: 0,
@@ -122,8 +123,8 @@ impl Inside {
         self.remember_tag(presentity);
     }
 
-    /// The same turn by turn, each followed by the emptying of the outbox, as a core has them; then
-    /// all NOTIFYs are acknowledged. The CPU time of each turn.
+    /// A presentity's PUBLISH, turn by turn, with the outbox emptied after each turn as a core
+    /// does; then all NOTIFYs are acknowledged. Returns the CPU time of each turn.
     #[allow(dead_code, reason = "the criterion benchmarks look at the whole")]
     pub(crate) fn publish_in_turns(&mut self, presentity: u32) -> Vec<Duration> {
         self.write_publish(presentity);
@@ -213,7 +214,7 @@ impl Inside {
     }
 }
 
-/// One open domain that believes everybody, by way of the configuration: its file stays the same
+/// One open domain without authentication, written as a configuration file: the file stays valid
 /// when the types behind it change.
 fn directory() -> Result<lamplighter::directory::Directory, Error> {
     let name = format!("lamplighter-bench-inside-{}.toml", std::process::id());

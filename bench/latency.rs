@@ -1,13 +1,13 @@
-//! From PUBLISH to lamp, and what overload does.
+//! The latency from PUBLISH to lamp, and the effect of overload.
 //!
 //! Twenty presentities with a thousand watchers each on a thousand ports. PUBLISHes come at random
 //! moments (Poisson), due whether or not the server is done with the last one, and are timed from
 //! the moment they were due: to the first phone and to the last of the thousand, at 25, 50 and 80 %
-//! of the most NOTIFYs a second at which none was lost. Beside it, at 50 % and in turns, the blaster
-//! sends the same octets at the same rate to the same phones. At last 200 %: how many NOTIFYs a
-//! second still arrive, and how long after the end the phones are told the newest state.
+//! of the most NOTIFYs a second at which none was lost. Beside it, at 50 % and in turns, the
+//! blaster sends the same octets at the same rate to the same phones. Finally 200 %: how many
+//! NOTIFYs a second still arrive, and how long after the end the last phone shows the newest state.
 //!
-//! `cargo bench --bench latency`, a minute. It needs the calmest machine of all: times by the clock.
+//! `cargo bench --bench latency`, a minute. It measures wall-clock times and needs a quiet machine.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -33,7 +33,7 @@ const PRESENTITIES: u32 = 20;
 const SLICE: Duration = Duration::from_secs(1);
 /// Pairs of slices at 50 %.
 const PAIRS: usize = 7;
-/// Nothing arrived for so long: everybody knows the newest state.
+/// If nothing arrives for this long, all phones show the newest state.
 const SILENCE: Duration = Duration::from_millis(100);
 
 fn main() -> Result<(), Error> {
@@ -65,7 +65,7 @@ fn main() -> Result<(), Error> {
             Side::A => Stimulus::Publish,
             Side::B => Stimulus::Blast(blaster.address),
         };
-        // The blaster knows the first presentity's watchers alone.
+        // The blaster knows only the watchers of the first presentity.
         let outcome = scenario::open_loop_of(&mut fleet, stimulus, 0..1, changes(0.5), SLICE)?;
         sides[side as usize].push(outcome);
         Ok(1.0)
@@ -109,7 +109,7 @@ fn overload(fleet: &mut Fleet, daemon: &Daemon, most: f64) -> Result<(), Error> 
     };
     let full = goodput(1.0)?;
     let double = goodput(2.0)?;
-    // What is still owed comes now.
+    // NOTIFYs still due come now.
     let start = Instant::now();
     let mut last = start;
     while last.elapsed() < SILENCE {

@@ -1,10 +1,10 @@
-//! What a subscription weighs, and what a storm of timers does to a turn.
+//! Memory per subscription, and the longest turn in a storm of timers.
 //!
 //! A million subscriptions to 100,000 presentities (ten watchers each, twenty keys a phone) are
 //! made on the real server; its memory after, less its memory before, per subscription. Then, in
 //! this process and with the engine alone, 100,000 phones subscribe and run out within the same
-//! second: how long the longest turn took, and what each cost. And one presentity with 10,000 watchers
-//! changes: its longest turn must leave room for others.
+//! second: how long the longest turn took, and what each cost. And one presentity with 10,000
+//! watchers changes: its longest turn must leave room for others.
 //!
 //! `cargo bench --bench memory`, about a minute; `-- --small` stops at 100,000.
 
@@ -23,7 +23,7 @@ use lamplighter_bench::scenario::micros;
 use lamplighter_bench::system;
 
 const SUBSCRIPTIONS: u32 = 1_000_000;
-/// Where the memory is looked at.
+/// Numbers of subscriptions at which memory is measured.
 const STEPS: [u32; 3] = [10_000, 100_000, SUBSCRIPTIONS];
 const STORM: u32 = 100_000;
 /// Watchers of the hot presentity.
@@ -71,7 +71,7 @@ fn storm() -> Result<(), Error> {
     let epoch = inside.now;
     let mut longest_join = Duration::ZERO;
     for watcher in 0..STORM {
-        // They come over one second, so they go over one second.
+        // They subscribe within one second, so they expire within one second.
         inside.now = epoch + Duration::from_secs(1) * watcher / STORM;
         let start = system::thread_cpu();
         inside.join(watcher);
@@ -109,8 +109,8 @@ fn storm() -> Result<(), Error> {
     Ok(())
 }
 
-/// The median over the changes, of each one's first and longest turn: the machine's own pauses are
-/// no turn of ours.
+/// The medians over all changes of each one's first and longest turn, so that pauses of the machine
+/// do not count.
 fn hot() -> Result<(), Error> {
     let mut inside = Inside::new(CROWD, 1)?;
     let (mut first, mut longest, mut count) = (Vec::new(), Vec::new(), 0);

@@ -1,14 +1,14 @@
-//! What a NOTIFY costs when ten thousand phones are reached through one session border controller.
+//! The cost of a NOTIFY when ten thousand phones are behind one session border controller.
 //!
 //! 10,000 watchers of ten presentities, all behind one address and port, by UDP and by one TCP
 //! connection. By UDP a NOTIFY that leaves in a train of equally long ones (GSO) is compared with
-//! one on its own, from a server that was told so; both are answered in trains, or the phones would
-//! be slower than the server and what it costs to be woken by each answer would be most of what is
-//! measured. What arrived in trains is read again in full. By
-//! TCP it is compared with a raw `write` of 64 of the same messages. For orientation, what UDP GSO
-//! (64 segments a call) costs the blaster next to one datagram each. CPU time, in turns.
+//! one sent on its own, by a server configured without GSO. Both are answered in trains; otherwise
+//! the phones would be slower than the server, and the measurement would mostly show the cost of
+//! waking it for each response. Messages received in trains are also read in full. By
+//! TCP a NOTIFY is compared with a raw `write` of 64 of the same messages. For orientation, the
+//! blaster's own cost with UDP GSO (64 segments a call) and without. CPU time, in turns.
 //!
-//! `cargo bench --bench one_sbc`, under a minute; `-- --tcp` is the connection alone.
+//! `cargo bench --bench one_sbc`, under a minute; `-- --tcp` runs only the connection.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -83,7 +83,7 @@ fn udp() -> Result<(), Error> {
     verify(&mut one, &trains)?;
     bars::ONE_SBC_UDP.report(ratio.ratio);
 
-    // What is to be had: the same datagrams from the blaster, one by one and as segments.
+    // The best possible gain: the same datagrams from the blaster, one by one and as segments.
     one.captured = Some(Vec::new());
     scenario::closed_loop(&mut one, Stimulus::Publish, 1, 1)?;
     let datagrams = one.captured.take().unwrap_or_default();
@@ -114,8 +114,8 @@ fn udp() -> Result<(), Error> {
     Ok(())
 }
 
-/// One more fan-out, each datagram of it read in full: the library agrees that it is a NOTIFY, it is
-/// as long as it says, and every watcher of the presentity has one.
+/// One more fan-out, with each datagram read in full: `rsip` agrees that it is a NOTIFY, its length
+/// is right, and every watcher of the presentity has one.
 fn verify(fleet: &mut Fleet, daemon: &Daemon) -> Result<(), Error> {
     fleet.captured = Some(Vec::new());
     scenario::closed_loop(fleet, Stimulus::Publish, 1, 1)?;

@@ -1,5 +1,5 @@
-//! What reading a message costs, next to a header splitter for HTTP (`httparse`) and another SIP
-//! library (`rsip`).
+//! The cost of parsing a message, compared with a header splitter for HTTP (`httparse`) and another
+//! SIP library (`rsip`).
 //!
 //! Prints, from one interleaved run, the ratios that the project holds itself to: a SUBSCRIBE of
 //! 587 octets costs at most twice what `httparse` takes for splitting the same header lines,
@@ -97,7 +97,7 @@ fn rsip(bytes: &[u8]) -> usize {
     }
 }
 
-/// What stands behind the first line.
+/// The message after its first line.
 fn header_lines(message: &[u8]) -> &[u8] {
     let end = message
         .windows(2)
@@ -115,8 +115,8 @@ fn slice(rounds: u32, work: &dyn Fn() -> usize) -> Duration {
     start.elapsed()
 }
 
-/// The median over [`PAIRS`] of what `left` costs in terms of `right`, each pair run as left,
-/// right, right, left, so that a clock that drifts hits both alike.
+/// The median over [`PAIRS`] of the cost of `left` divided by that of `right`. Each pair runs left,
+/// right, right, left, so that a drifting clock affects both alike.
 fn ratio(left: &dyn Fn() -> usize, right: &dyn Fn() -> usize) -> f64 {
     let rounds = |work: &dyn Fn() -> usize| {
         let probe = slice(2000, work).max(Duration::from_micros(1));

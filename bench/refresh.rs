@@ -1,9 +1,10 @@
-//! What a refresh costs, and whether a full table makes it dearer.
+//! The cost of a refresh, and whether it grows with the number of subscriptions.
 //!
 //! Two servers, one with 1,000 subscriptions, one that grows to 100,000 and then 1,000,000 (ten
 //! watchers a presentity, twenty keys a phone, 1,000 ports). In turns each refreshes subscriptions
-//! from all over its table: SUBSCRIBE, 200, NOTIFY, 200. Also beside an echo that answers each SUBSCRIBE
-//! with two datagrams of the same lengths; and what a new subscription costs and its end.
+//! from all over its table: SUBSCRIBE, 200, NOTIFY, 200. Also compared with an echo that answers
+//! each SUBSCRIBE with two datagrams of the same lengths; and the cost of a new subscription and of
+//! its end.
 //!
 //! `cargo bench --bench refresh`, about a minute, most of it for a million subscriptions.
 //! `-- --small` stops at 100,000.
@@ -93,7 +94,7 @@ fn main() -> Result<(), Error> {
 fn slice(fleet: &mut Fleet, daemon: &Daemon, among: u32, state: &mut u64) -> Result<f64, Error> {
     *state = pairs::next(*state);
     let start = (*state >> 33) as u32 % among;
-    // All over the table, and none twice in a short while: its NOTIFYs would become one.
+    // Spread over the table, and none twice within a short time, or its NOTIFYs would coalesce.
     let place = |step: u32| (u64::from(start) + u64::from(step) * STRIDE) % u64::from(among);
     let picked: Vec<u32> = (0..REFRESHES).map(|step| place(step) as u32).collect();
     let work = scenario::measure(
@@ -121,7 +122,7 @@ fn compare(
     })
 }
 
-/// The same datagrams from somebody who only knows how to send two for one.
+/// An echo server: two datagrams of the server's lengths for each one received.
 fn beside_echo(small: &mut Fleet, few: &Daemon) -> Result<(), Error> {
     small.captured = Some(Vec::new());
     small.refresh([0])?;
@@ -157,7 +158,7 @@ fn beside_echo(small: &mut Fleet, few: &Daemon) -> Result<(), Error> {
     Ok(())
 }
 
-/// A request with the dialog of a NOTIFY, whose answer is taken for one to SUBSCRIBE.
+/// A request in the dialog of a NOTIFY, whose response counts as one to SUBSCRIBE.
 fn subscribe_like(notify: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(notify)
         .replace("NOTIFY", "SUBSCRIBE")

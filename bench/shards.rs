@@ -1,13 +1,14 @@
-//! What a second shard costs, and a state change that crosses from one to the other.
+//! The cost of a second shard, and of a state change that crosses from one shard to the other.
 //!
 //! 10,000 watchers on 1,000 ports, ten presentities of a thousand watchers each (so many that it
-//! does not matter which shard took the PUBLISH), one shard against two. The kernel deals ports out to shards and a hash deals out presentities; so watchers are
-//! given presentities of their own shard, of the other, or half of each. CPU time of the whole
-//! process per acknowledged NOTIFY, in turns; it needs no two quiet CPUs, for it is CPU time.
+//! does not matter which shard took the PUBLISH), one shard against two. The kernel assigns ports
+//! to shards, a hash assigns presentities; so each watcher is given a presentity of its own shard,
+//! of the other, or half of them of each. CPU time of the whole
+//! process per acknowledged NOTIFY, in turns. CPU time does not need two quiet CPUs.
 //!
-//! Where there are two CPUs the second shard shares its own with the phones, and their caches. What
-//! that costs whoever serves there tells a second reference: two processes of one shard, one on each
-//! CPU, with half of the watchers each, which know nothing of each other.
+//! On a machine with two CPUs the second shard shares its CPU and caches with the phones. A second
+//! reference shows what that costs any server: two independent processes of one shard, one on each
+//! CPU, with half of the watchers each.
 //!
 //! `cargo bench --bench shards`, a minute.
 
@@ -69,7 +70,7 @@ fn main() -> Result<(), Error> {
     for (crossing, bar) in crossings {
         let two = Daemon::start_with(binary, 2, "")?;
         let mut fleet = Fleet::new(two.sip, size)?;
-        // A first round tells which shard the kernel deals each port to.
+        // A first round shows which shard the kernel assigns each port to.
         fleet.subscribe(WATCHERS)?;
         let assigned = (0..WATCHERS).map(|watcher| {
             let is_crossing = watcher % 100 * 37 % 100 < crossing;
@@ -114,7 +115,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Changes told to all their watchers, so many under way.
+/// Changes, each of which reaches all its watchers, with `WINDOW` of them under way.
 fn publish(fleet: &mut Fleet) -> Result<u64, Error> {
     scenario::closed_loop(fleet, Stimulus::Publish, CHANGES, WINDOW.into())
 }
@@ -210,7 +211,7 @@ fn shard_of(tag: &str) -> u16 {
     u16::from_str_radix(digits, 16).unwrap_or_default()
 }
 
-/// A presentity that such a shard owns, another for every watcher as long as there are some.
+/// A presentity owned by such a shard, another for every watcher as long as there are any left.
 fn presentity(watcher: u32, shard: u16) -> u32 {
     let owner = |presentity: u32| {
         let aor = Aor::new(&format!("p{presentity}"), sip::DOMAIN);

@@ -15,6 +15,33 @@
 //! - `net`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).
 //!
+//! # Words
+//! - *address of record*: the name of a presentity, `user@domain`.
+//! - *appearance*: one key of a shared line.
+//! - *claim*: the right of one phone to seize an appearance.
+//! - *command*: what the operator's side asks of a shard, by HTTP or the control socket.
+//! - *composed state*: what all contributions to a presentity add up to.
+//! - *compositor*: the part of the owner's shard that keeps contributions (RFC 3903 §2).
+//! - *contribution*: what one source says of a presentity, until it expires.
+//! - *decision*: whether a watcher may subscribe, and how much of a call it is shown.
+//! - *dialog*: Call-ID and two tags; one or more subscriptions share it (RFC 3261 §12).
+//! - *domain*: a tenant: its accounts, lists and rules.
+//! - *feeder*: an account or address that may speak for every user of its domain.
+//! - *flow*: a UDP 4-tuple or one stream (RFC 5626).
+//! - *lamp*: what a key of a phone shows of another user.
+//! - *loop-back*: mail of a shard to itself.
+//! - *mail*: a message between shards.
+//! - *owner*: the shard that keeps a presentity, found by hashing its address of record.
+//! - *package*: what a subscription is about: `dialog`, `presence`, ... (RFC 6665 §7.2).
+//! - *path*: a flow and the address that NOTIFYs are sent to on it; *proven* once the phone answered.
+//! - *presentity*: a user, line or mailbox that is watched (RFC 2778).
+//! - *profile*: what phones of one kind understand.
+//! - *refusal*: a final response other than 2xx, with its reason.
+//! - *resource*: a member of a list, as a subscription to the list sees it (RFC 4662).
+//! - *shard*: one core's engine, with its share of subscriptions and presentities.
+//! - *turn*: one input or timeout of a shard, with its effects.
+//! - *watcher*: the user behind a subscription (RFC 2778).
+//!
 //! `W:A1.13` in a comment names a rule of `tests/conformance/RULES.md`.
 
 pub mod directory;

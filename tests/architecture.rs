@@ -112,6 +112,47 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
         ],
     ),
     (
+        "http",
+        &[
+            ("engine", &[]),
+            ("facts", &[]),
+            ("directory", &[]),
+            ("connections", &[]),
+            ("failed_attempts", &[]),
+            ("attempts", &["failed_attempts"]),
+            ("answer", &["facts", "failed_attempts"]),
+            (
+                "site",
+                &["attempts", "connections", "directory", "engine", "facts"],
+            ),
+            ("call_state", &["answer", "attempts", "engine", "site"]),
+            ("monitor", &["answer", "engine", "site"]),
+            ("control", &["answer", "engine", "monitor", "site"]),
+            (
+                "routes",
+                &[
+                    "answer",
+                    "call_state",
+                    "control",
+                    "engine",
+                    "monitor",
+                    "site",
+                ],
+            ),
+            (
+                "server",
+                &[
+                    "answer",
+                    "connections",
+                    "control",
+                    "engine",
+                    "routes",
+                    "site",
+                ],
+            ),
+        ],
+    ),
+    (
         "net",
         &[
             ("address", &[]),
@@ -388,6 +429,10 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("percent_encoding", &["presence/composition"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
+    (
+        "serde_json",
+        &["http/answer", "http/control/refusal", "http/tests"],
+    ),
     ("sha2", &["sip/digest", "presence/document"]),
     ("signal_hook", &["runtime"]),
     ("slab", &["shard", "sip", "net", "http"]),

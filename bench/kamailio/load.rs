@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::servers::Subject;
 
-/// The scenarios lie here.
+/// The folder of the scenarios.
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/kamailio");
 
 /// The program, and where its reports go.
@@ -23,7 +23,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// The program that was built beside this server's; `run` sees to that.
+    /// The program that `run` built beside the server.
     pub(crate) fn find() -> Result<Self, Error> {
         let program =
             Path::new(env!("CARGO_BIN_EXE_lamplighter")).with_file_name("lamplighter-load");
@@ -63,7 +63,7 @@ impl Load {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let status = system::spawn(&mut command)?.wait()?;
-        // 1 says that something was lost or wrong, which the report tells.
+        // 1 means that something was lost or wrong; the report has the details.
         if !matches!(status.code(), Some(0 | 1)) {
             return Err(format!("lamplighter-load {scenario}: {status}").into());
         }
@@ -74,7 +74,7 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        // Not there if no run got so far.
+        // Missing if no run got that far.
         let _ = fs::remove_file(&self.report);
     }
 }
@@ -84,7 +84,7 @@ impl Drop for Load {
 pub(crate) struct Report(Value);
 
 impl Report {
-    /// The number at that place (RFC 6901); None where there was nothing to divide by.
+    /// The number at that JSON pointer (RFC 6901); None if there was no such event.
     pub(crate) fn number(&self, place: &str) -> Option<f64> {
         self.0.pointer(place)?.as_f64()
     }
@@ -96,7 +96,7 @@ impl Report {
         stage[key].as_f64()
     }
 
-    /// How often that happened: a fault or a count.
+    /// The value of a fault or a count.
     pub(crate) fn count(&self, place: &str) -> u64 {
         self.0.pointer(place).and_then(Value::as_u64).unwrap_or(0)
     }
@@ -108,7 +108,7 @@ impl Report {
         faults.filter_map(Value::as_u64).sum()
     }
 
-    /// Who ended the search, if there was one: `server`, `generator` or `neither`.
+    /// What limited the search, if there was one: `server`, `generator` or `neither`.
     pub(crate) fn limited_by(&self) -> Option<&str> {
         self.0.pointer("/overload/limited_by")?.as_str()
     }

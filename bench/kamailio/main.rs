@@ -1,11 +1,11 @@
-//! Kamailio beside this server, as the one that answers the lamps.
+//! Kamailio compared with this server as a presence server for busy lamps.
 //!
 //! `lamplighter-load` runs the same scenarios (`*.toml` beside this file) against both on the same
 //! CPU, in turns, to and fro, each server started anew for each run: Kamailio in its fastest mode
-//! (everything in memory), and in a durable one (written through to PostgreSQL). All figures are those
-//! of its reports, whose CPU time is that of all processes and threads of a server, its database
-//! included. `kamailio.cfg` beside this file is the configuration, `run` installs what is needed and
-//! starts this.
+//! (everything in memory), and in a durable one (written through to PostgreSQL). All figures are
+//! those of its reports, whose CPU time is that of all processes and threads of a server, its
+//! database included. `kamailio.cfg` beside this file is the configuration, `run` installs what is
+//! needed and starts this.
 //!
 //! `bench/kamailio/run`, a quarter of an hour; `--quick` for one turn each, `--memory` without the
 //! durable mode.
@@ -59,10 +59,10 @@ const CPU_PER_CHANGE: &str = "/cost/cpu_us_per_change";
 #[derive(Clone, Copy)]
 struct Turns {
     all: usize,
-    /// Of these the durable mode, which is slow, takes part in the first ones.
+    /// The durable mode, which is slow, takes part in this many of them, from the first on.
     durable: usize,
-    /// Each server has gone through the scenario once before it is measured, and through its end:
-    /// what costs most in a server that has just started is memory that nobody used before.
+    /// Each server runs the scenario once, to its end, before it is measured: the highest cost of a
+    /// server that has just started is memory that is used for the first time.
     warm: bool,
 }
 
@@ -112,7 +112,7 @@ fn main() -> Result<(), Error> {
     for (what, bar) in BARS {
         match comparison.table.ratio(what, INCUMBENT) {
             Some(ratio) => bar.report(ratio),
-            // One of the two lost something at every rate: the machine is too busy for this.
+            // One of the two lost messages at every rate: the machine is too busy.
             None => println!("no figure for: {what}"),
         }
     }
@@ -120,7 +120,7 @@ fn main() -> Result<(), Error> {
 }
 
 impl Comparison {
-    /// A server started anew, by its column.
+    /// Starts the server of a column.
     fn subject(&self, column: usize) -> Result<Subject, Error> {
         match (column, &self.postgres) {
             (0, _) => Subject::lamplighter(),
@@ -129,9 +129,9 @@ impl Comparison {
         }
     }
 
-    /// Lets the servers take turns at a scenario, to and fro; the reports of each, by column. It goes
-    /// by its file's name and by what the table calls it. What is `slow` is set for the durable mode
-    /// alone, which takes no more than some hundred SUBSCRIBEs a second.
+    /// Runs a scenario against the servers in turns, to and fro; returns the reports by column. The
+    /// scenario has the name of its file and the title in the table. The keys in `slow` apply to
+    /// the durable mode only, which takes no more than some hundred SUBSCRIBEs a second.
     fn runs(
         &mut self,
         (scenario, label): (&str, &'static str),
@@ -220,7 +220,7 @@ impl Comparison {
         Ok(())
     }
 
-    /// At a rate that is low for everybody, waking is what counts.
+    /// At a rate that is low for all servers, most of the cost is waking up.
     fn publish_seldom(&mut self) -> Result<(), Error> {
         let set = ["overload=0", "change_rate=200"];
         let scenario = ("publish", "publish 200/s");

@@ -1,5 +1,5 @@
-//! The servers that are compared, each started anew for every scenario, pinned to one CPU, killed
-//! when dropped: this one, and Kamailio in memory or with PostgreSQL behind it.
+//! The compared servers, each restarted for every scenario, pinned to one CPU, killed when
+//! dropped: this one, and Kamailio in memory or with PostgreSQL behind it.
 
 use std::any::Any;
 use std::fs;
@@ -23,7 +23,7 @@ const POSTGRES_PORT: u16 = 36180;
 /// Where Debian keeps PostgreSQL's programs, by version, and Kamailio's tables.
 const POSTGRES: &str = "/usr/lib/postgresql";
 const TABLES: &str = "/usr/share/kamailio/postgres";
-/// How long a server may take to be there.
+/// How long a server may take to start.
 const START_TRIES: u32 = 100;
 const START_STEP: Duration = Duration::from_millis(100);
 
@@ -101,7 +101,7 @@ impl Kamailio {
         }
         let child = start(&mut command, &directory)?;
         let mut kamailio = Self { child, directory };
-        // It speaks no HTTP and needs no PUBLISH: there are its workers, or it has ended.
+        // It has no HTTP to ask: it is ready once its workers run.
         for _ in 0..START_TRIES {
             thread::sleep(START_STEP);
             if let Some(status) = kamailio.child.try_wait()? {

@@ -1,11 +1,11 @@
-//! `lamplighter check`: whether a configuration file is in order.
+//! `lamplighter check`: checks a configuration file.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config;
 
-/// Prints every fault, or what the file amounts to.
+/// Prints every fault, or a summary of the configuration.
 pub(super) fn run(file: &Path) -> ExitCode {
     let plan = match config::load(file) {
         Ok(loaded) => loaded.plan,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How long the server may take for the next octets.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Octets of a response; a list of a million watchers is longer than anybody reads.
+/// Octets of a response; more than the table of a million watchers.
 const RESPONSE_OCTETS_MAX: u64 = 256 << 20;
 
 /// What came back.
@@ -23,7 +23,16 @@ pub(super) struct Response {
     pub(super) body: String,
 }
 
-/// What the server is asked, or told.
+/// The format of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Text for a terminal.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// A question or a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     is_post: bool,
@@ -76,25 +85,25 @@ impl Request {
     /// Asks the server behind `socket`.
     ///
     /// # Errors
-    /// When nobody answers there, or not with HTTP.
-    pub(super) fn send(&self, socket: &Path) -> io::Result<Response> {
+    /// When there is no server at the socket, or it does not speak HTTP.
+    pub(super) fn send(&self, socket: &Path, format: Format) -> io::Result<Response> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        // A server that refuses a body before its end has answered all the same.
-        let written = stream.write_all(&self.octets());
+        // A server that refuses a body before its end has sent its response all the same.
+        let written = stream.write_all(&self.octets(format));
         let mut octets = Vec::new();
         let read = stream.take(RESPONSE_OCTETS_MAX).read_to_end(&mut octets);
-        let no_http = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP");
+        let no_http = || io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP");
         match read_response(&String::from_utf8_lossy(&octets)) {
             Some(response) => Ok(response),
             None => written.and(read).and_then(|_| Err(no_http())),
         }
     }
 
-    /// A question has its fields in the query, and so has what comes with a document; of another
-    /// command they are the body.
-    fn octets(&self) -> Vec<u8> {
+    /// The fields of a question, and of a command with a document, are the query; those of any
+    /// other command are the body.
+    fn octets(&self, format: Format) -> Vec<u8> {
         let fields: String = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&self.fields)
             .finish();
@@ -109,6 +118,9 @@ impl Request {
             octets.extend(["?", &query]);
         }
         octets.push_str(" HTTP/1.0\r\n");
+        if format == Format::Json {
+            octets.push_str("Accept: application/json\r\n");
+        }
         if self.is_post {
             octets.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
@@ -165,14 +177,14 @@ mod tests {
             String::from_utf8_lossy(&octets[..count]).into_owned()
         });
         let question = Request::get("/why").with("aor", "sip:1 2&x@h");
-        let response = question.send(&path).unwrap();
+        let response = question.send(&path, Format::Json).unwrap();
         assert_eq!((response.status, response.body.as_str()), (200, "yes"));
         assert_eq!(
             server.join().unwrap(),
-            "GET /why?aor=sip%3A1+2%26x%40h HTTP/1.0\r\n\r\n"
+            "GET /why?aor=sip%3A1+2%26x%40h HTTP/1.0\r\nAccept: application/json\r\n\r\n"
         );
         std::fs::remove_file(&path).unwrap();
-        assert!(question.send(&path).is_err());
+        assert!(question.send(&path, Format::Json).is_err());
     }
 
     #[test]
@@ -181,14 +193,14 @@ mod tests {
             .with("list", "a@h")
             .with_some("at", Some(2));
         assert_eq!(
-            String::from_utf8(command.octets()).unwrap(),
+            String::from_utf8(command.octets(Format::Text)).unwrap(),
             "POST /list/add HTTP/1.0\r\nContent-Length: 15\r\n\r\nlist=a%40h&at=2"
         );
         let import = Request::post("/rules/import")
             .with("aor", "a@h")
             .with_document(b"<ruleset/>".to_vec());
         assert_eq!(
-            String::from_utf8(import.octets()).unwrap(),
+            String::from_utf8(import.octets(Format::Text)).unwrap(),
             "POST /rules/import?aor=a%40h HTTP/1.0\r\nContent-Length: 10\r\n\r\n<ruleset/>"
         );
     }

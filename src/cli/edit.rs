@@ -1,5 +1,5 @@
-//! `lamplighter list`, `rules`, `approve` and `deny`: the running server's lists, and who may watch
-//! whom.
+//! `lamplighter list`, `rules`, `approve` and `deny`: the lists and the watcher rules of the
+//! running server.
 
 use std::fs::File;
 use std::io;
@@ -15,16 +15,16 @@ use crate::cli::ServerArguments;
 use crate::cli::client::Request;
 use crate::cli::question;
 
-/// Octets of a document that is worth sending: the server takes fewer.
+/// Octets read of a document: more than the server accepts.
 const DOCUMENT_OCTETS_MAX: u64 = 1 << 20;
 
-/// What is done with a list.
+/// `lamplighter list`
 #[derive(Debug, Args)]
 pub(super) struct ListArguments {
     #[command(subcommand)]
     command: ListCommand,
     #[command(flatten)]
-    server: ServerArguments,
+    pub(super) server: ServerArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,18 +56,18 @@ enum ListCommand {
         #[arg(value_name = "URI")]
         member: String,
     },
-    /// Make a list.
+    /// Create a list.
     Create {
         /// The list's address.
         #[arg(value_name = "LIST")]
         list: String,
-        /// Its name for humans.
+        /// Its display name.
         #[arg(long)]
         name: Option<String>,
-        /// How it is told.
+        /// The style of its NOTIFYs.
         #[arg(long, value_parser = ["rfc", "broadworks"])]
         style: Option<String>,
-        /// Its members, in the order of the keys.
+        /// Its members, in order.
         #[arg(value_name = "URI")]
         members: Vec<String>,
     },
@@ -79,7 +79,7 @@ enum ListCommand {
     },
 }
 
-/// What is done with the rules of an address.
+/// `lamplighter rules`
 #[derive(Debug, Args)]
 pub(super) struct RulesArguments {
     #[command(subcommand)]
@@ -90,45 +90,45 @@ pub(super) struct RulesArguments {
 
 #[derive(Debug, Subcommand)]
 enum RulesCommand {
-    /// Show the rules an address has of its own.
+    /// Show the rules of an address.
     Show {
         /// The address of record.
         aor: String,
     },
-    /// Replace them by those of a document (RFC 4745, RFC 5025).
+    /// Replace them with those of a document (RFC 4745, RFC 5025).
     Import {
         /// The address of record.
         aor: String,
-        /// The document; - for what comes in.
+        /// The document; - for standard input.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Take them away.
+    /// Remove them.
     Remove {
         /// The address of record.
         aor: String,
     },
 }
 
-/// Who may watch whom.
+/// `lamplighter approve`
 #[derive(Debug, Args)]
 pub(super) struct ApproveArguments {
     /// The watcher, of any domain.
     watcher: String,
-    /// Who is watched.
+    /// The address that is watched.
     aor: String,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// Who may not.
+/// `lamplighter deny`
 #[derive(Debug, Args)]
 pub(super) struct DenyArguments {
     /// The watcher, of any domain.
     watcher: String,
-    /// Who is watched.
+    /// The address that is watched.
     aor: String,
-    /// Tell a state that never changes instead of a refusal.
+    /// Show the watcher a state that never changes instead of refusing it.
     #[arg(long)]
     politely: bool,
     #[command(flatten)]

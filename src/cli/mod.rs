@@ -1,5 +1,5 @@
-//! The command line: what the daemon and its tools are called with. Each command is a file; none
-//! holds anything the rooms do.
+//! The command line of the daemon and its tools. Each command is a file; what it does is done in
+//! the other rooms.
 
 mod check;
 mod client;
@@ -56,27 +56,27 @@ enum Command {
     Check(ConfigArguments),
     /// Print the default configuration, with every key explained.
     Config,
-    /// Tell whether the running server is ready, where it listens, and whom it serves.
+    /// Show whether the running server is ready, where it listens, and how much it serves.
     Status(StatusArguments),
-    /// Have the running server read its configuration again.
+    /// Make the running server read its configuration again.
     Reload(ReloadArguments),
-    /// Tell why the lamp of an address is as it is.
+    /// Show why the lamp of an address is as it is.
     Why(QuestionArguments),
-    /// Tell who watches an address, or subscribes to a list.
+    /// Show who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
-    /// Tell which phones send the same again and again in vain.
-    Loops(LoopsArguments),
-    /// Tell which requests were refused lately, of whom and why.
-    Refusals(RefusalsArguments),
-    /// Show and edit lists; subscribed phones follow at once.
+    /// Show which phones repeat a request that never succeeds.
+    Loops(ReportArguments),
+    /// Show which requests were refused recently, by sender and reason.
+    Refusals(ReportArguments),
+    /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
-    /// Say something about an address: do-not-disturb, a note, a lamp, a parked call.
+    /// Set state of an address: do-not-disturb, a note, a lamp, a parked call.
     Say(SayArguments),
-    /// Show and replace an address's own rules on who may watch it.
+    /// Show and replace the rules that an address has for its watchers.
     Rules(RulesArguments),
-    /// Let a watcher in, one that is pending too.
+    /// Allow a watcher, also one that is pending.
     Approve(ApproveArguments),
-    /// Keep a watcher out.
+    /// Refuse a watcher.
     Deny(DenyArguments),
 }
 
@@ -95,7 +95,7 @@ impl ConfigArguments {
     }
 }
 
-/// Where the running server is to be found.
+/// Where the running server is to be found, and how it is to answer.
 #[derive(Debug, Args)]
 struct ServerArguments {
     /// The server's control socket [default: where the configuration says]
@@ -105,50 +105,41 @@ struct ServerArguments {
     /// /etc/lamplighter/lamplighter.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    json: bool,
 }
 
-/// Whom the running server is asked about.
+/// The address that a question is about.
 #[derive(Debug, Args)]
 struct QuestionArguments {
     /// The address of record: 123@example.com or sip:123@example.com.
     #[arg(value_name = "AOR")]
     aor: String,
-    /// All columns, as wide as they get.
+    /// Show all columns, however wide.
     #[arg(long)]
     wide: bool,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// How the loops are shown.
+/// A table about the whole server: `lamplighter loops`, `lamplighter refusals`.
 #[derive(Debug, Args)]
-struct LoopsArguments {
-    /// All columns, as wide as they get.
+struct ReportArguments {
+    /// Show all columns, however wide.
     #[arg(long)]
     wide: bool,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-impl LoopsArguments {
-    fn request(&self) -> Request {
-        Request::get("/loops").with_some("wide", self.wide.then_some("yes"))
+impl ReportArguments {
+    fn request(&self, path: &'static str) -> Request {
+        Request::get(path).with_some("wide", self.wide.then_some("yes"))
     }
-}
 
-/// How the refusals are shown.
-#[derive(Debug, Args)]
-struct RefusalsArguments {
-    /// All columns, as wide as they get.
-    #[arg(long)]
-    wide: bool,
-    #[command(flatten)]
-    server: ServerArguments,
-}
-
-impl RefusalsArguments {
-    fn request(&self) -> Request {
-        Request::get("/refusals").with_some("wide", self.wide.then_some("yes"))
+    fn ask(&self, path: &'static str) -> ExitCode {
+        question::run(&self.request(path), &self.server)
     }
 }
 
@@ -162,7 +153,7 @@ impl QuestionArguments {
     }
 }
 
-/// Does what the command line says. 0 when it went well, 1 when not, 2 when the command line is not
+/// Runs the command. Exits with 0 on success, 1 on failure, 2 when the command line is not
 /// understood.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -175,8 +166,8 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Why(arguments) => arguments.ask("/why"),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
-        Command::Loops(arguments) => question::run(&arguments.request(), &arguments.server),
-        Command::Refusals(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Loops(arguments) => arguments.ask("/loops"),
+        Command::Refusals(arguments) => arguments.ask("/refusals"),
         Command::List(arguments) => edit::list(&arguments),
         Command::Say(arguments) => say::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),
@@ -211,6 +202,17 @@ mod tests {
             (why.aor.as_str(), why.server.socket),
             ("123@a", Some(PathBuf::from("/x")))
         );
+        for line in [
+            "lamplighter why 123@a --json",
+            "lamplighter list show --json --socket /x",
+        ] {
+            let json = match parse(line).map(|arguments| arguments.command) {
+                Ok(Command::Why(why)) => why.server.json,
+                Ok(Command::List(list)) => list.server.json,
+                _ => false,
+            };
+            assert!(json, "{line}");
+        }
         assert!(parse("lamplighter demo --once --plain").is_ok());
         assert!(parse("lamplighter why").is_err());
         assert!(parse("lamplighter watchers a@b --socket /x --config /y").is_err());
@@ -223,8 +225,8 @@ mod tests {
         let words = std::iter::once("lamplighter".to_owned()).chain(words);
         match Arguments::try_parse_from(words).ok()?.command {
             Command::List(arguments) => Some(arguments.request()),
-            Command::Loops(arguments) => Some(arguments.request()),
-            Command::Refusals(arguments) => Some(arguments.request()),
+            Command::Loops(arguments) => Some(arguments.request("/loops")),
+            Command::Refusals(arguments) => Some(arguments.request("/refusals")),
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
             Command::Say(arguments) => Some(arguments.request()),

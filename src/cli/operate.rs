@@ -10,14 +10,14 @@ use crate::cli::ServerArguments;
 use crate::cli::client::Request;
 use crate::config;
 
-/// Which server is asked.
+/// `lamplighter status`
 #[derive(Debug, Args)]
 pub(super) struct StatusArguments {
     #[command(flatten)]
     pub(super) server: ServerArguments,
 }
 
-/// What a reload may do.
+/// `lamplighter reload`
 #[derive(Debug, Args)]
 pub(super) struct ReloadArguments {
     /// Reload even if most domains or accounts are gone from the file.
@@ -42,7 +42,7 @@ impl ReloadArguments {
 
 /// Prints the default configuration, which explains every key.
 pub(super) fn print_default() -> ExitCode {
-    // Whoever reads through a pipe may stop before the end.
+    // A reader behind a pipe may stop before the end.
     let _ = io::stdout().write_all(config::DEFAULT_FILE.as_bytes());
     ExitCode::SUCCESS
 }

@@ -1,4 +1,4 @@
-//! A question or a command to the running server, its answer printed as it is.
+//! Sends a question or a command to the running server and prints the answer as it is.
 
 use std::io;
 use std::io::Write;
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::cli::CONFIG_FILE;
 use crate::cli::ServerArguments;
+use crate::cli::client::Format;
 use crate::cli::client::Request;
 use crate::cli::config_of_environment;
 use crate::config::Complaints;
@@ -23,9 +24,13 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match request.send(&socket) {
+    let format = match server.json {
+        true => Format::Json,
+        false => Format::Text,
+    };
+    match request.send(&socket, format) {
         Ok(response) if response.status == 200 => {
-            // Whoever reads through a pipe may stop before the end (`| head`); that is no fault.
+            // A reader behind a pipe may stop before the end (`| head`); that is no fault.
             let _ = io::stdout().write_all(response.body.as_bytes());
             ExitCode::SUCCESS
         }
@@ -40,16 +45,16 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
     }
 }
 
-/// The control socket: as given, else as the configuration says that is given, or named by the
-/// environment, or in the usual place; else the default one. A configuration with faults still says
-/// where its server is.
+/// The control socket: the one given; else the one in the configuration, which is the file given,
+/// named by the environment, or in the usual place; else the default. A configuration with faults
+/// still tells where its server is.
 fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
     if let Some(socket) = &server.socket {
         return Ok(socket.clone());
     }
     let source = match server.config.clone().or_else(config_of_environment) {
         Some(file) => Source::read(&file)?,
-        // The usual file may be missing, or not for the eyes of whoever asks.
+        // The usual file may be missing, or unreadable for this user.
         None => Source::read(Path::new(CONFIG_FILE)).unwrap_or_default(),
     };
     Ok(Config::glance(&source).control_socket())

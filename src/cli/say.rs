@@ -1,4 +1,4 @@
-//! `lamplighter say`: what the operator says about somebody.
+//! `lamplighter say`: sets state of an address.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use crate::cli::ServerArguments;
 use crate::cli::client::Request;
 use crate::cli::question;
 
-/// About whom, and what.
+/// `lamplighter say`
 #[derive(Debug, Args)]
 pub(super) struct SayArguments {
     /// The address of record: 123@example.com or sip:123@example.com.
@@ -29,39 +29,39 @@ enum What {
         #[arg(value_parser = ["on", "off"])]
         state: String,
     },
-    /// Calls are sent on.
+    /// Forward calls.
     Forward {
-        /// When.
+        /// Which calls.
         #[arg(value_parser = ["immediate", "busy", "no-answer"])]
         kind: String,
-        /// A number or a URI; off for no longer.
+        /// A number or a URI; off ends the forwarding.
         target: String,
-        /// After how many rings, with no-answer.
+        /// Rings before a call is forwarded, with no-answer.
         #[arg(long, value_name = "N")]
         rings: Option<u32>,
     },
-    /// The note that goes before any other.
+    /// A note, which replaces those of the clients.
     Note {
-        /// The note; off takes it away.
+        /// The note; off removes it.
         text: String,
     },
-    /// What stands for whatever the clients declare.
+    /// Availability, which replaces what the clients declare.
     Presence {
-        /// open, closed, or off for what the clients declare
+        /// open, closed, or off to let the clients decide
         #[arg(value_parser = ["open", "closed", "off"])]
         basic: String,
         /// RPID activities: away, meeting, vacation.
         #[arg(value_name = "ACTIVITY")]
         activities: Vec<String>,
     },
-    /// What waits in the mailbox.
+    /// The messages in the mailbox.
     Messages {
-        /// new/old; off for no mailbox
+        /// new/old, like 3/1; off for no mailbox
         counts: String,
-        /// new/old of the urgent ones
+        /// new/old of the urgent messages
         urgent: Option<String>,
     },
-    /// The lamp of a queue, a day or night key, and the like.
+    /// The lamp of a virtual resource: a queue, a day/night key.
     Lamp {
         /// early (blinks), confirmed, or off
         #[arg(value_parser = ["early", "confirmed", "off"])]
@@ -69,20 +69,20 @@ enum What {
         #[command(flatten)]
         call: CallArguments,
     },
-    /// A call is parked in this orbit.
+    /// Park a call in this orbit.
     Park {
         /// The URI of the parked caller.
         from: String,
         /// The caller's name.
         #[arg(long, value_name = "NAME")]
         display: Option<String>,
-        /// How long it is believed: 600, 10m.
+        /// Time until it expires: 600, 10m.
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
-    /// No call is parked here any more.
+    /// Clear this orbit.
     Unpark,
-    /// An appearance of a shared line.
+    /// Set an appearance of a shared line.
     Appearance {
         /// 1 to 32
         index: u32,
@@ -92,18 +92,18 @@ enum What {
         #[arg(long, value_name = "NAME-ADDR")]
         party: Option<String>,
     },
-    /// A contact is registered.
+    /// Report a registered contact.
     Registered {
         /// Its URI.
         contact: String,
-        /// For how long; 0 for no longer.
+        /// For how many seconds; 0 ends the registration.
         seconds: u32,
     },
-    /// No contact is registered.
+    /// Report that no contact is registered.
     Unregistered,
 }
 
-/// What is known about a call.
+/// The other party of a call, and how long it lasts.
 #[derive(Debug, Args)]
 struct CallArguments {
     /// The URI of the other party.
@@ -112,12 +112,12 @@ struct CallArguments {
     /// The other party's name.
     #[arg(long, value_name = "NAME")]
     display: Option<String>,
-    /// How long it is believed: 600, 10m [default: until it is said otherwise].
+    /// Time until it expires: 600, 10m [default: never].
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
 }
 
-/// Says it to the running server.
+/// Sends it to the running server.
 pub(super) fn run(arguments: &SayArguments) -> ExitCode {
     question::run(&arguments.request(), &arguments.server)
 }

@@ -19,7 +19,7 @@ use crate::runtime::Node;
 use crate::runtime::NodePlan;
 use crate::telemetry;
 
-/// Runs until it is told to end.
+/// Runs until a signal ends it.
 pub(super) fn run(file: &Path) -> ExitCode {
     telemetry::logs::start();
     let Loaded { config, plan } = match config::load(file) {
@@ -53,19 +53,19 @@ pub(super) fn run(file: &Path) -> ExitCode {
     }
 }
 
-/// The last line of the start: where the server is to be reached, and whom it serves.
+/// Logs the last line of the start: where the server listens, and how many tenants it serves.
 fn ready(node: &Node) {
     tracing::info!("ready: {}", node.summary());
 }
 
-/// Says what is allowed but probably not meant.
+/// Warns of what is allowed but probably not meant.
 fn note(plan: &Plan) {
     for note in &plan.notes {
         tracing::warn!("{note}");
     }
 }
 
-/// The data directory, and the one the control socket lies in.
+/// Creates the data directory and the directory of the control socket.
 fn make_directories(plan: &Plan) -> io::Result<()> {
     let directories = [Some(plan.data_dir.as_path()), plan.control_socket.parent()];
     for directory in directories
@@ -81,7 +81,7 @@ fn make_directories(plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
-/// The configuration's plan as the runtime's.
+/// The runtime's plan from that of the configuration.
 fn node_plan(plan: Plan) -> NodePlan {
     let listener = |listener: config::Listener| ListenerPlan {
         transport: listener.transport,
@@ -118,8 +118,8 @@ pub(super) fn crowd_limits(connections: Connections) -> ConnectionLimits {
     }
 }
 
-/// The file as it is now, or every fault of it. What else differs from what runs is said each time,
-/// for it still waits for a restart.
+/// Reads the file anew; every fault of it is an error. The notes repeat each time which sections
+/// wait for a restart.
 fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
     let Loaded { config, plan } = config::load(file).map_err(|faults| faults.to_string())?;
     let waits = |section| format!("{section} has changed: restart to apply it");

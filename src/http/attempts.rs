@@ -1,7 +1,7 @@
-//! Passwords that are tried at `call_state.htm` (W:A7.10): who failed too often is answered 429 and
-//! not looked at, as in SIP (`shard::shield::auth_lockout`). Failures are counted, and logged in a
-//! line that names address and user, so that a tool that reads logs can block the address;
-//! `lamplighter refusals` lists them.
+//! Passwords tried at `call_state.htm` (W:A7.10). After too many wrong ones an address is locked
+//! out: it gets 429 and its passwords are not checked, as in SIP (`shard::shield::auth_lockout`).
+//! Failures are counted, listed by `lamplighter refusals`, and logged in a line that names address
+//! and user, so that a tool that reads logs can block the address.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -24,13 +24,13 @@ use crate::telemetry::Throttle;
 /// The least time between two lines about wrong passwords.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Too many attempts were wrong.
+/// The address, or the user, is locked out after too many wrong passwords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LockedOut;
+pub(crate) struct LockedOut;
 
-/// The attempts at one node's HTTP.
+/// The attempts at all HTTP listeners of a node.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     lockouts: RefCell<Lockouts>,
     log: RefCell<Throttle>,
     failures: RefCell<FailedAttempts>,
@@ -41,8 +41,8 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// None yet.
-    pub(super) fn new(options: OverloadOptions) -> Self {
+    /// No attempt yet.
+    pub(crate) fn new(options: OverloadOptions) -> Self {
         let secret = RandomState::new().hash_one(0);
         Self {
             lockouts: RefCell::new(Lockouts::new(&options, secret)),
@@ -55,12 +55,12 @@ impl Attempts {
         }
     }
 
-    /// The attempt of `peer` to be `user` of `realm`, whose outcome is for [`Self::judged`]; None
-    /// when its address is exempt.
+    /// Begins an attempt of `peer` to authenticate as `user` of `realm`; its outcome is for
+    /// [`Self::judged`]. None when the address is exempt.
     ///
     /// # Errors
-    /// [`LockedOut`] when it must not be looked at.
-    pub(super) fn begin(
+    /// [`LockedOut`] when the password must not be checked.
+    pub(crate) fn begin(
         &self,
         peer: IpAddr,
         realm: &str,
@@ -83,8 +83,8 @@ impl Attempts {
         Ok(Some(attempt))
     }
 
-    /// Whether the password of an attempt was right.
-    pub(super) fn judged(
+    /// Takes note of whether the password was right.
+    pub(crate) fn judged(
         &self,
         attempt: Option<&Attempt>,
         peer: IpAddr,
@@ -118,13 +118,13 @@ impl Attempts {
         failures.note(peer, realm, user, status, Instant::now());
     }
 
-    /// Failed attempts of late.
-    pub(super) fn failures(&self) -> Vec<FailedAttempt> {
+    /// Recent failures.
+    pub(crate) fn failures(&self) -> Vec<FailedAttempt> {
         self.failures.borrow().list()
     }
 
     /// Names and values for `/metrics`.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 2] {
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 2] {
         [
             ("http_attempts_wrong", self.wrong.get()),
             ("http_attempts_refused", self.refused.get()),

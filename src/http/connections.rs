@@ -1,13 +1,14 @@
-//! The connections of one door: how many there are, of whom, and how long each may take.
+//! The connections of one endpoint: how many there are, from which peers, and how long each may
+//! take.
 //!
 //! A connection has one deadline. It is set when the connection begins, when a request's head is
-//! complete and when its answer is ready, and never by octets trickling in: who sends a byte now
-//! and then is cut off all the same (W:E2.8). While room is short, for all or for the peer, it has
-//! seconds for each of these.
+//! complete and when the response is ready, and never by octets trickling in: a client that sends
+//! an octet now and then is cut off all the same (W:E2.8). When few connections are left, in all or
+//! for the peer, each of these steps may take only seconds.
 //!
-//! Beyond the limits a few spare connections are taken, for the pages that tell how the server
-//! does: a client that holds all the others must not make it look dead. When these are taken too,
-//! the one that has waited longest makes room.
+//! Beyond the limits a few spare connections are accepted, for health and metrics alone: a client
+//! that holds all the others must not make the server look dead. When the spare ones are in use
+//! too, the one that has waited longest is closed to make room.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -28,17 +29,17 @@ use slab::Slab;
 use crate::net::connection_limits::ConnectionCount;
 use crate::net::connection_limits::ConnectionLimits;
 
-/// Connections beyond the limits, at each door.
+/// Connections beyond the limits, at each endpoint.
 pub const SPARE_CONNECTIONS: usize = 16;
-/// From a connection's begin to the end of its first request's head.
+/// From the beginning of a connection to the end of its first request's head.
 const FIRST_HEAD_TIME: Duration = Duration::from_secs(10);
 /// The longest wait while room is short.
 const SHORT_TIME: Duration = Duration::from_secs(3);
 
-/// All connections of a door.
+/// All connections of an endpoint.
 #[derive(Debug)]
-pub(super) struct Connections {
-    crowd: RefCell<ConnectionCount>,
+pub(crate) struct Connections {
+    count: RefCell<ConnectionCount>,
     visits: RefCell<Slab<Rc<Visit>>>,
     refused: Cell<u64>,
     ended: Cell<u64>,
@@ -46,44 +47,44 @@ pub(super) struct Connections {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub(crate) struct Visit {
     place: Cell<usize>,
     peer: IpAddr,
     is_spare: bool,
-    /// Since when the peer or we have not got on: no head, no answer.
+    /// When the last step ended: the connection began, a head was complete, a response was ready.
     since: Cell<Instant>,
     deadline: Cell<Instant>,
-    /// Whoever waits for the end of it.
+    /// Wakes the task that serves it.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Connections {
-    /// None yet.
-    pub(super) fn new(limits: ConnectionLimits) -> Self {
+    /// No connection yet.
+    pub(crate) fn new(limits: ConnectionLimits) -> Self {
         Self {
-            crowd: RefCell::new(ConnectionCount::new(limits)),
+            count: RefCell::new(ConnectionCount::new(limits)),
             visits: RefCell::default(),
             refused: Cell::new(0),
             ended: Cell::new(0),
         }
     }
 
-    /// Takes a connection in; None when it must be closed at once.
-    pub(super) fn admit(
+    /// Accepts a connection; None when it must be closed at once.
+    pub(crate) fn admit(
         &self,
         peer: IpAddr,
         now: Instant,
         is_trusted: impl FnOnce(IpAddr) -> bool,
     ) -> Option<Rc<Visit>> {
-        let mut crowd = self.crowd.borrow_mut();
-        let is_spare = !crowd.has_room(peer, is_trusted);
+        let mut count = self.count.borrow_mut();
+        let is_spare = !count.has_room(peer, is_trusted);
         if is_spare {
             if !self.has_spare_room(now) {
                 self.refused.set(self.refused.get() + 1);
                 return None;
             }
         } else {
-            crowd.join(peer);
+            count.join(peer);
         }
         let visit = Rc::new(Visit::new(peer, is_spare, now));
         let place = self.visits.borrow_mut().insert(Rc::clone(&visit));
@@ -91,27 +92,27 @@ impl Connections {
         Some(visit)
     }
 
-    /// A connection is closed.
-    pub(super) fn leave(&self, visit: &Visit) {
+    /// Forgets a connection that is closed.
+    pub(crate) fn leave(&self, visit: &Visit) {
         self.visits.borrow_mut().try_remove(visit.place.get());
         if !visit.is_spare {
-            self.crowd.borrow_mut().leave(visit.peer);
+            self.count.borrow_mut().leave(visit.peer);
         }
     }
 
-    /// Ends what has only waited for long while room is short for it.
-    pub(super) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
-        let crowd = self.crowd.borrow();
+    /// Ends connections that have waited too long, where few are left for them.
+    pub(crate) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
+        let count = self.count.borrow();
         for (_, visit) in &*self.visits.borrow() {
             let is_late = now.saturating_duration_since(visit.since.get()) >= SHORT_TIME;
-            if is_late && (visit.is_spare || crowd.is_short(visit.peer, &is_trusted)) {
+            if is_late && (visit.is_spare || count.is_short(visit.peer, &is_trusted)) {
                 self.end(visit, now);
             }
         }
     }
 
-    /// What is counted, with the names it has in the metrics.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 3] {
+    /// The counters, by their names in the metrics.
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 3] {
         [
             ("http_connections_open", self.visits.borrow().len() as u64),
             ("http_connections_refused", self.refused.get()),
@@ -119,7 +120,8 @@ impl Connections {
         ]
     }
 
-    /// Whether one more spare connection can be taken; the one that waited longest ends for it.
+    /// Whether one more spare connection can be accepted. The one that waited longest is ended for
+    /// it.
     fn has_spare_room(&self, now: Instant) -> bool {
         let visits = self.visits.borrow();
         let spare = || visits.iter().filter(|(_, visit)| visit.is_spare);
@@ -143,8 +145,8 @@ impl Connections {
 }
 
 impl Visit {
-    /// Whose it is.
-    pub(super) fn peer(&self) -> IpAddr {
+    /// The address it comes from.
+    pub(crate) fn peer(&self) -> IpAddr {
         self.peer
     }
 
@@ -159,13 +161,13 @@ impl Visit {
         }
     }
 
-    /// Whether it is there for the pages alone that tell how the server does.
-    pub(super) fn is_spare(&self) -> bool {
+    /// Whether it is served health and metrics alone.
+    pub(crate) fn is_spare(&self) -> bool {
         self.is_spare
     }
 
-    /// Something begins that may take that long.
-    pub(super) fn begin(&self, time: Duration) {
+    /// Begins a step that may take this long.
+    pub(crate) fn begin(&self, time: Duration) {
         let now = Instant::now();
         self.since.set(now);
         self.deadline.set(now + time);
@@ -179,8 +181,9 @@ impl Visit {
         }
     }
 
-    /// Runs to the end or to the deadline, which may move meanwhile. None when it was cut off.
-    pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+    /// Runs a future to its end or to the deadline, which may move meanwhile. None when it was cut
+    /// off.
+    pub(crate) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
             let left = self

@@ -1,5 +1,5 @@
-//! The directory in force. One change at a time: whoever makes one tells the shards before the next
-//! may be made, so that every shard ends with the directory that is in force.
+//! The directory in force. Changes are made one at a time, and each is handed to the shards before
+//! the next is made, so that every shard ends with the directory that is in force.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -15,13 +15,13 @@ pub struct SharedDirectory(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// Held while a change is made; who only reads waits for nobody's change.
+    /// Serialises changes; readers do not take it.
     change: Mutex<()>,
     current: RwLock<Arc<Directory>>,
 }
 
 impl SharedDirectory {
-    /// With that one in force.
+    /// With `directory` in force.
     #[must_use]
     pub fn new(directory: Arc<Directory>) -> Self {
         Self(Arc::new(Shared {
@@ -41,7 +41,7 @@ impl SharedDirectory {
     /// shard when it returns; it need not wait for their replies.
     ///
     /// # Errors
-    /// Those of `edit`: then nothing is changed and nobody told.
+    /// Those of `edit`: then nothing is changed, and `tell` is not called.
     pub fn change<E, T>(
         &self,
         edit: impl FnOnce(&Directory) -> Result<Directory, E>,

@@ -1,5 +1,4 @@
-//! What this room needs of the engine: somebody who carries a command to a shard and brings the
-//! reply.
+//! What this room needs of the engine: a way to give a shard a command and to get its reply.
 
 use std::future::Future;
 
@@ -7,27 +6,27 @@ use crate::shard::Command;
 use crate::shard::Reply;
 use crate::shard::ShardId;
 
-/// The way to the shards, as seen from the HTTP core. A clone is another handle of the same engine.
+/// A handle of the engine. A clone is another handle of the same one.
 pub trait Engine: Clone + 'static {
     /// How many shards there are.
     fn shards(&self) -> u16;
 
-    /// Gives a shard a command, before it returns; what it returns waits for the reply. So commands
-    /// of one caller arrive in the order of its calls, whatever it does with what is returned.
+    /// Gives a shard a command before it returns; the future waits for the reply. Commands of one
+    /// caller therefore arrive in the order of its calls, whenever it polls the futures.
     fn ask(
         &self,
         shard: ShardId,
         command: Command,
     ) -> impl Future<Output = Result<Reply, Unavailable>>;
 
-    /// Has the configuration read again, and waits for what comes of it.
+    /// Has the configuration read again, and waits for the result.
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>>;
 
-    /// Whether the node takes new work: every shard runs and nobody asked it to drain.
+    /// Whether the node takes new work: every shard runs and the node is not draining.
     fn is_ready(&self) -> bool;
 }
 
-/// What came of a reload, in words for the operator: what is in force now, or why nothing changed.
+/// The result of a reload, in words for the operator: what is in force now, or why nothing changed.
 pub type Reloaded = Result<String, String>;
 
 /// The shard did not take the command or did not answer: it is full, or the node is ending.

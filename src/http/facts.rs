@@ -1,4 +1,4 @@
-//! What a running node says of itself: where it is to be reached, whom it serves, since when.
+//! Facts about a running node: where it listens, which tenants it serves, since when.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::directory::Directory;
 use crate::sip::Transport;
 
-/// What stays as it is from the start.
+/// What does not change after the start.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Where SIP is listened on, as bound.
@@ -41,7 +41,7 @@ pub fn tenants(directory: &Directory) -> String {
 }
 
 /// `1 phone`, `2 phones`
-pub(super) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }

@@ -1,7 +1,7 @@
 //! Failed authentication at `call_state.htm`, for `lamplighter refusals`.
 //!
-//! A table of fixed size, in which the failure seen least recently makes room for a new one. What is
-//! not looked at, because too many passwords were wrong, takes one row for each address.
+//! A table of fixed size, in which the failure seen least recently makes room for a new one. All
+//! attempts of an address that is locked out share one row.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -13,26 +13,26 @@ const FAILURES_MAX: usize = 256;
 /// Characters kept of what a client says.
 const TEXT_CHARACTERS_MAX: usize = 256;
 
-/// Failures of one address and, where the password was looked at, of one user.
+/// Failures of one address and, unless it is locked out, of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FailedAttempt {
-    pub(super) peer: IpAddr,
-    /// The domain that the latest named.
-    pub(super) realm: String,
-    /// The user that the latest named.
-    pub(super) user: String,
-    pub(super) status: StatusCode,
-    pub(super) count: u64,
-    pub(super) latest: Instant,
+pub(crate) struct FailedAttempt {
+    pub(crate) peer: IpAddr,
+    /// The domain in the latest.
+    pub(crate) realm: String,
+    /// The user in the latest.
+    pub(crate) user: String,
+    pub(crate) status: StatusCode,
+    pub(crate) count: u64,
+    pub(crate) latest: Instant,
 }
 
 /// The table.
 #[derive(Debug, Default)]
-pub(super) struct FailedAttempts(Vec<FailedAttempt>);
+pub(crate) struct FailedAttempts(Vec<FailedAttempt>);
 
 impl FailedAttempts {
-    /// `user` of `realm` failed, or was not looked at.
-    pub(super) fn note(
+    /// Takes note of a failure of `user` of `realm`: a wrong password, or a lockout.
+    pub(crate) fn note(
         &mut self,
         peer: IpAddr,
         realm: &str,
@@ -72,7 +72,7 @@ impl FailedAttempts {
     }
 
     /// All that are listed.
-    pub(super) fn list(&self) -> Vec<FailedAttempt> {
+    pub(crate) fn list(&self) -> Vec<FailedAttempt> {
         self.0.clone()
     }
 }

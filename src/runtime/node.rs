@@ -4,6 +4,7 @@
 //! does not start leaves nothing behind.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -256,6 +257,7 @@ impl Node {
             directory: self.directory.clone(),
             facts: self.facts.clone(),
             shield: options.overload,
+            first_call_number: first_call_number().map_err(BootError::Random)?,
         };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(thread, move || run_http(plan, stop), ended, || ())
@@ -321,6 +323,13 @@ fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
     options.local_addresses.sort_unstable();
     options.local_addresses.dedup();
     Ok(options)
+}
+
+/// A number that no process before this one is likely to have come near.
+fn first_call_number() -> io::Result<u64> {
+    let octets = kernel::random_octets()?;
+    let number = |number, octet: &u8| number << 8 | u64::from(*octet);
+    Ok(octets[..8].iter().fold(0, number))
 }
 
 /// The main task of the HTTP core.

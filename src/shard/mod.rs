@@ -1,11 +1,53 @@
 //! The engine of one core, where SIP and the domain meet. Synchronous, single-owner, deterministic:
-//! input and time in, effects out.
+//! input and time in, effects out. No async, lock, clock, file or socket.
 //!
-//! No async, lock, clock, file or socket. One file a verb: `admit` lets a request in or says why
-//! not, `subscribe`, `publish`, `register` and `notify` serve it, `respond` writes answers,
-//! `commands` serves the operator's side; `table`, `presentities`, `pace`, `wheel` hold what is known.
+//! # Rooms
+//! A room uses only rooms above it in this list; `tests/architecture.rs` states the order.
+//! - `container`: slab, timer wheel, map. No SIP.
+//! - `contract`: inputs, effects, limits, keys, and `Turn`, the one context that is passed on.
+//! - `request`: what can be read from a request alone.
+//! - `peer`: how a peer is reached, and the tokens by which its messages find their way back.
+//! - `overload`: rate limits, lockouts, refusals given again.
+//! - `list`: what a subscription to a list knows of its resources.
+//! - `subscription`: the table of dialogs, subscriptions and watched presentities.
+//! - `package`: watcher information, line appearances, features, mailboxes.
+//! - `lifecycle`: a subscription begins, is renewed, is decided about again, ends.
+//! - `notify`: when and how a NOTIFY is sent, and what its response brings about.
+//! - `presentity`: the event state compositor: presentities owned here, and their contributions.
+//! - `uas`: server transactions, authentication, responses.
+//! - `conduct`: which room an input is for. [`Shard`] gives it inputs; it alone knows all rooms.
 //!
-//! Invariants (the simulator checks them):
+//! # Four ways through the engine
+//! SUBSCRIBE to its 200:
+//! 1. `conduct::Engine::handle` → `handle_octets` reads the message and finds its shard,
+//!    `handle_request` its server transaction;
+//! 2. `serve_guarded` applies the rate limits and gives a recent refusal again;
+//! 3. `serve_subscribe` → `admit` → `uas::authenticate`: who it is from;
+//! 4. `subscribe` → `lifecycle::asked::read_subscribe`: package, format, expiry, body;
+//! 5. `subscription::Table::accept_dialog`, `Subscriptions::check_room`: the dialog and its limits;
+//! 6. `subscription::watcher::decide`: what the rules let the watcher see;
+//! 7. `Subscriptions::add_dialog`, `begin`: the table holds it, the presentity's owner is mailed;
+//! 8. `accept` → `uas::response` writes the 200 and wants a NOTIFY. A refusal anywhere on the way is
+//!    one `Err(Refusal)`, and `Uas::refuse` writes it.
+//!
+//! A change to its NOTIFY:
+//! 1. `Mail::State` → `Table::take_state` keeps the state and queues every watcher;
+//! 2. `handle_timeout` → `Notifier::send_queued` takes as many as a turn may send;
+//! 3. `notify`: the rate, the path and the phone's token allow it, or a timer brings it later;
+//! 4. `content_of` → `body_cache` renders a body once for all watchers with the same view;
+//! 5. `write_notify` writes the head, arms timer E and keeps the octets for retransmission.
+//!
+//! PUBLISH to the mail it causes:
+//! 1. as SUBSCRIBE up to `admit`, then `serve_publish` → `request::publication::read_publication`;
+//! 2. if another shard owns the presentity: `Mail::Publish`, and the request waits (`uas::waiting`);
+//! 3. `Compositor::apply_publication` → `after_contribution` → `tell_all`: one `Mail::State` for
+//!    each watching shard, this one too; `respond_to_publish` writes the 200.
+//!
+//! `call_state.htm` to the mail it causes:
+//! 1. [`Command::Say`] arrives at the owner's shard;
+//! 2. `handle_command` → `Compositor::take_statement` → `after_contribution` → `tell_all`.
+//!
+//! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;
 //! - CSeq and document version of a subscription only ever go up by one; one NOTIFY of a
 //!   subscription is outstanding at a time;

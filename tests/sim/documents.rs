@@ -1,9 +1,8 @@
-//! Documents as the peers of the simulation write and read them: plain text, nothing of the
-//! engine's own code.
+//! Documents as the simulated peers write and read them: plain text, without the engine's own code.
 
 use std::fmt::Write as _;
 
-/// How far a call leg got, in the order a lamp shows them: the highest wins (RFC 4235 §3.7.1;
+/// The state of a call leg, in the order of a lamp: the highest wins (RFC 4235 §3.7.1;
 /// W:B3.15, C0.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum State {
@@ -47,7 +46,7 @@ pub(crate) struct Leg {
     pub(crate) remote: String,
 }
 
-/// What a PUBLISH says.
+/// The contents of a PUBLISH.
 #[derive(Clone, Debug)]
 pub(crate) enum Document {
     Dialogs {
@@ -136,7 +135,7 @@ fn write_presence(entity: &str, open: bool, activity: Option<&str>, note: Option
     text
 }
 
-/// What a NOTIFY's document shows.
+/// The state that a NOTIFY's document shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     Lamp {
@@ -156,7 +155,7 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
-    /// A lamp and nothing else.
+    /// A lamp alone.
     pub(crate) fn is_bare(&self) -> bool {
         matches!(
             self,
@@ -169,18 +168,18 @@ impl Shown {
     }
 }
 
-/// What a dialog tells of who is in it.
+/// What a dialog discloses of its parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Party {
-    /// Neither end.
+    /// Nothing.
     Untold,
-    /// That there is an other end, at most.
+    /// At most that there is a remote party.
     Anonymous,
-    /// Who it is.
+    /// The remote party's identity.
     Named,
 }
 
-/// A NOTIFY's document, read.
+/// A NOTIFY's document, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Notified {
     /// `version` of a dialog-info.
@@ -188,7 +187,7 @@ pub(crate) struct Notified {
     /// `entity`.
     pub(crate) entity: String,
     pub(crate) shown: Shown,
-    /// The document without its version: two that show the same are equal here.
+    /// The document without its version: equal for two documents that show the same state.
     pub(crate) essence: String,
 }
 
@@ -241,7 +240,7 @@ fn read_dialogs(body: &str) -> Result<Notified, &'static str> {
     })
 }
 
-/// A body as it reads but for its versions: two that say the same are equal so.
+/// A body without its versions: equal for two bodies that show the same state.
 pub(crate) fn without_versions(body: &str) -> String {
     let mut pieces = body.split(" version=\"");
     let first = pieces.next().unwrap_or_default().to_owned();

@@ -1,21 +1,22 @@
-//! What must hold of every subscription at every moment, checked on the octets as they leave the
+//! The invariants of every subscription at every moment, checked on the octets as they leave the
 //! node, before the network can lose them.
 //!
-//! The checker knows nothing of how the engine works. It is told what left and what came back, and
-//! remembers per dialog:
+//! The checker knows nothing of how the engine works. It sees what leaves the node and what comes
+//! back, and checks for each dialog:
 //! - a 2xx to SUBSCRIBE comes first and is followed by a NOTIFY within a bound (W:A2.1, A2.5);
 //! - CSeq and document version go up by exactly one per new NOTIFY, retransmissions are the same
 //!   octets at Timer E's times;
-//! - no new NOTIFY before the last one got its answer or timed out (W:A3.4);
-//! - no NOTIFY that says the same again, unless a SUBSCRIBE or its least rate asked (W:A3.14, B6.2);
-//! - a subscription with a `min-rate` is told as often as that says while its phone answers (W:B6.2);
-//! - a list is told in full after a SUBSCRIBE and after a NOTIFY that was lost (W:B5.4);
-//! - `expires` of Subscription-State is what is left (W:A1.14);
+//! - no new NOTIFY before the last one was answered or timed out (W:A3.4);
+//! - no NOTIFY without new state, unless a SUBSCRIBE or its minimum rate asks for it (W:A3.14,
+//!   B6.2);
+//! - a subscription with a `min-rate` is notified at that rate while its phone answers (W:B6.2);
+//! - a list is notified in full after a SUBSCRIBE and after a lost NOTIFY (W:B5.4);
+//! - `expires` of Subscription-State is the time left (W:A1.14);
 //! - after a 503 with Retry-After there is a pause, and then another NOTIFY, see
 //!   [`pauses`](crate::pauses);
-//! - an address that never answered gets little, see [`paths`](crate::paths); a dialog whose path
-//!   nothing proves yet waits for the answer of another (W:E3.8);
-//! - the end comes when it is due, not before, is told once, and nothing follows (W:A2.6, A3.9).
+//! - an address that has never answered gets few octets, see [`paths`](crate::paths); a dialog
+//!   whose path is not proven yet waits for the answer of another dialog there (W:E3.8);
+//! - the subscription ends when due, not before, with one last NOTIFY (W:A2.6, A3.9).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -41,12 +42,12 @@ pub(crate) struct Violation {
     pub(crate) detail: String,
 }
 
-/// How long things may take; depends on the run's options.
+/// Bounds on delays; they depend on the run's options.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// A subscription outlives its expiry by this.
+    /// The grace of a subscription after its expiry.
     pub(crate) grace: Micros,
-    /// Longest wait of a NOTIFY for its phone's pace.
+    /// Longest wait of a NOTIFY for its phone's rate limit.
     pub(crate) pace: Micros,
     /// Time between two NOTIFYs to a phone that has had its burst.
     pub(crate) interval: Micros,
@@ -54,7 +55,7 @@ pub(crate) struct Bounds {
     pub(crate) propagation: Micros,
 }
 
-/// What Subscription-State says.
+/// The value of Subscription-State.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Active { expires: u64 },
@@ -67,47 +68,47 @@ pub(crate) struct Notify {
     /// Call-ID, the phone's tag, our tag.
     pub(crate) key: String,
     pub(crate) cseq: u32,
-    /// Of the whole message.
+    /// Hash of the whole message.
     pub(crate) octets_hash: u64,
-    /// Of the document but for its version.
+    /// Hash of the document without its version.
     pub(crate) essence_hash: u64,
-    /// Of a dialog-info, or a list.
+    /// Version of a dialog-info or a list.
     pub(crate) version: Option<u32>,
-    /// Of a list: it does not tell all there is.
+    /// Whether it is a partial notification of a list.
     pub(crate) is_partial: bool,
-    /// It is of a list that its phone takes in parts: more of a fetch may follow.
+    /// It is of a list that its phone takes in parts: further parts of a fetch may follow.
     pub(crate) may_go_on: bool,
-    /// The operator read another configuration since the last one: the same again may come of it.
+    /// The configuration was reloaded since the last one: a repetition is permitted.
     pub(crate) is_reconfigured: bool,
     pub(crate) standing: Standing,
     pub(crate) least_rate: LeastRate,
     /// 0 for datagrams.
     pub(crate) connection: ConnectionId,
-    /// The shard that sends it, and where to.
+    /// The shard that sends it, and its destination.
     pub(crate) path: (u16, SocketAddr),
     pub(crate) body_octets: usize,
 }
 
-/// The expiry in a NOTIFY that goes before the last one of a fetch: without a body, or with a part of
-/// a list.
+/// The expiry in a NOTIFY that goes before the last one of a fetch: without a body, or with a part
+/// of a list.
 const WITHHELD_EXPIRES: u64 = 32;
 
 impl Notify {
-    /// Whether the state of a fetch may be yet to follow.
+    /// Whether the state of a fetch may still follow.
     fn may_be_withheld(&self) -> bool {
         let expires = WITHHELD_EXPIRES;
         (self.body_octets == 0 || self.may_go_on) && self.standing == Standing::Active { expires }
     }
 }
 
-/// How often a subscription is told although nothing changes (RFC 6446).
+/// How often a subscription is notified without a change (RFC 6446).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeastRate {
     /// Never.
     Nothing,
-    /// The time between two NOTIFYs of a `min-rate`.
+    /// `min-rate`: the time between two NOTIFYs.
     Every(Micros),
-    /// An `adaptive-min-rate`: when exactly depends on what came before.
+    /// `adaptive-min-rate`: the time depends on earlier NOTIFYs.
     Adaptive,
 }
 
@@ -125,7 +126,7 @@ enum Outcome {
     /// With Retry-After.
     Postponed,
     NobodyAnswered,
-    /// The phone came by another way meanwhile: nobody waits for an answer from the old one.
+    /// The phone has moved to another path: the answer from the old path is no longer awaited.
     Abandoned,
 }
 
@@ -135,7 +136,7 @@ struct Last {
     cseq: u32,
     octets_hash: u64,
     essence_hash: u64,
-    /// The shard that sent it, and where to.
+    /// The shard that sent it, and its destination.
     path: (u16, SocketAddr),
     first_at: Micros,
     latest_at: Micros,
@@ -147,13 +148,13 @@ struct Last {
 enum End {
     /// The terminated NOTIFY left.
     Told,
-    /// The phone said 481.
+    /// The phone answered 481.
     Refused,
 }
 
 #[derive(Debug)]
 struct Dialog {
-    /// For reading in a report.
+    /// Shown in reports.
     #[allow(dead_code, reason = "read by Debug alone")]
     key: String,
     /// Highest CSeq of a SUBSCRIBE that got a 2xx.
@@ -162,10 +163,10 @@ struct Dialog {
     unsubscribed: bool,
     /// Since when a NOTIFY is owed for a 2xx.
     owes_since: Option<Micros>,
-    /// How long the NOTIFYs take that its phone was owed before it began: a phone that loops waits
-    /// for itself.
+    /// Time for the NOTIFYs that its phone was owed before the subscription began: a looping phone
+    /// delays itself.
     behind: Micros,
-    /// NOTIFYs but for retransmissions: the version of the next document.
+    /// NOTIFYs without retransmissions: the version of the next document.
     sent: u32,
     last: Option<Last>,
     pauses: Pauses,
@@ -177,8 +178,8 @@ struct Dialog {
     flow_lost: bool,
     /// A NOTIFY over the flow was answered.
     is_proven: bool,
-    /// An answer came in the very moment Timer F fired: nobody outside can tell what the engine
-    /// made of it.
+    /// An answer came at the moment Timer F fired: which of the two the engine saw first is
+    /// unknown.
     uncertain: bool,
 }
 
@@ -214,7 +215,7 @@ impl Checker {
         });
     }
 
-    /// A 2xx to a SUBSCRIBE leaves; copies of an old one are told too.
+    /// A 2xx to a SUBSCRIBE leaves; so may a copy of an old one.
     pub(crate) fn subscribe_accepted(
         &mut self,
         now: Micros,
@@ -313,7 +314,7 @@ impl Checker {
         let Some(last) = dialog.last.as_mut().filter(|last| last.cseq == cseq) else {
             return;
         };
-        // An answer that comes again shows the path, and says nothing of the NOTIFY under way now.
+        // A repeated answer proves the path; it is no answer to the NOTIFY under way now.
         if last.outcome.is_some() {
             return self.paths.note_proof(last.path.1);
         }
@@ -344,7 +345,7 @@ impl Checker {
         }
     }
 
-    /// A stream ended: what was under way on it is lost.
+    /// A stream ended: messages under way on it are lost.
     pub(crate) fn stream_closed(&mut self, now: Micros, connection: ConnectionId) {
         for dialog in self
             .dialogs
@@ -358,7 +359,7 @@ impl Checker {
         }
     }
 
-    /// Looks for what should have happened and did not.
+    /// Checks for events that are overdue.
     pub(crate) fn sweep(&mut self, now: Micros) {
         let (bounds, paths) = (self.bounds, &self.paths);
         let late = |dialog: &mut Dialog| {
@@ -369,7 +370,7 @@ impl Checker {
         }
     }
 
-    /// When the last NOTIFY of a dialog left for the first time; None when none did.
+    /// When the last NOTIFY of a dialog left for the first time; None if there was none.
     pub(crate) fn last_told(&self, key: &str) -> Option<Micros> {
         let dialog = &self.dialogs[*self.dialogs_by_key.get(key)?];
         dialog.last.as_ref().map(|last| last.first_at)
@@ -499,7 +500,7 @@ impl Dialog {
                     Err("Subscription-State expires is not what is left")
                 }
             }
-            // Whether the rules say so is not judged here.
+            // Whether the policy asks for this is not judged here.
             Standing::Terminated { reason } if reason == "rejected" => Ok(()),
             Standing::Terminated { .. } if !self.unsubscribed && now + SECOND < self.deadline => {
                 Err("terminated before its time")
@@ -530,7 +531,7 @@ impl Dialog {
             first_at: now,
             latest_at: now,
             transmissions: 1,
-            // On a stream that ended there is nobody to wait for.
+            // A stream that has ended brings no answer.
             outcome: self.flow_lost.then_some((now, Outcome::NobodyAnswered)),
         });
     }
@@ -540,7 +541,7 @@ impl Dialog {
         self.owes_since.is_some() && self.end.is_none() && self.flow.peer == peer
     }
 
-    /// What is overdue, if anything is.
+    /// The overdue event, if there is one.
     fn is_late(&mut self, now: Micros, bounds: Bounds, paths: &Paths) -> Option<&'static str> {
         if self.end.is_some() || self.flow_lost || self.uncertain {
             return None;

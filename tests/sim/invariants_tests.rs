@@ -1,4 +1,4 @@
-//! The checker can fail: one broken trace for every invariant, and one that is right.
+//! Tests of the checker: one broken trace for every invariant, and one correct trace.
 
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -74,7 +74,7 @@ fn busy(retry_after: u64) -> Answer {
     }
 }
 
-/// The names of what was broken.
+/// The names of the broken invariants.
 fn broken(checker: &Checker) -> Vec<&'static str> {
     checker
         .violations
@@ -313,7 +313,7 @@ fn an_early_end_is_seen() {
 }
 
 #[test]
-fn an_end_that_nobody_is_told_is_seen() {
+fn an_end_without_a_last_notify_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_answered(2, KEY, 10, plain(200));

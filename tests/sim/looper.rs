@@ -1,9 +1,9 @@
-//! A phone that loops, and strangers who do not exist: what the shield is for.
+//! A looping phone, and requests with forged sources: the loads that overload protection is for.
 //!
-//! The phone subscribes to one address with a new Call-ID many times a second, whatever it is
-//! answered, and knows nothing of what it is told (baresip with `mwi=yes`; W:G5). Strangers send from
-//! addresses at which nobody is, as whoever forges sources does (W:E3.8). Neither may put a lamp of
-//! the others wrong: that is what the other judges see.
+//! The phone subscribes to one address with a new Call-ID many times a second, whatever the
+//! response, and ignores every NOTIFY (baresip with `mwi=yes`; W:G5). The forged requests come from
+//! addresses without a host (W:E3.8). Neither may make a lamp of the other phones wrong, which the
+//! other judges check.
 
 use crate::network::Access;
 use crate::network::ActorId;
@@ -29,7 +29,7 @@ pub(crate) struct Looper {
     id: ActorId,
     address: SocketAddr,
     presentity: usize,
-    /// It is switched off.
+    /// Whether the phone is switched off.
     pub(crate) gone: bool,
     /// Requests of the phone that were refused with Retry-After.
     pub(crate) shed: u64,
@@ -90,7 +90,7 @@ impl Looper {
         net.send(Access::Udp(from), request.write().into());
     }
 
-    /// Answers are ignored, and no NOTIFY is known.
+    /// The phone ignores responses, and answers NOTIFYs as unknown.
     pub(crate) fn handle_message(&mut self, octets: &[u8], bench: &mut Bench) {
         let Ok(text) = Text::parse(octets) else {
             let detail = String::from_utf8_lossy(octets).into_owned();

@@ -1,13 +1,14 @@
 //! The deterministic simulator: whole engines in virtual time, from one number.
 //!
-//! A seed is a run: how many shards, phones and sources there are, how bad the network is, who does
-//! what when. The octets that leave the node are judged as they leave ([`invariants`]), and what
-//! watchers are shown is compared with naive models of the state they must be shown ([`model`]) and
-//! of the rules and lists by which ([`realm`]). A failing run prints its seed, what was broken, and the last events.
+//! A seed determines a run: the number of shards, phones and sources, the quality of the network,
+//! and every event. The octets that leave the node are judged as they leave ([`invariants`]). What
+//! watchers are shown is compared with naive models of presence state ([`model`]) and of policies
+//! and lists ([`realm`]). A failing run prints its seed, the broken invariants, and the last
+//! events.
 //!
 //! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50, without
 //!   optimization 20).
-//! - `LAMPLIGHTER_SEED=N`: that seed alone, every event in words.
+//! - `LAMPLIGHTER_SEED=N`: that seed alone, with every event printed.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -47,18 +48,18 @@ use crate::world::run;
 /// Seeds that are always run, from 0; fewer where the compiler does not optimize, which is ten
 /// times slower.
 const FIXED_SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 200 };
-/// Fresh seeds when nobody says how many.
+/// Fresh seeds by default.
 const FRESH_SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 50 };
-/// One seed of so many is run twice, to see that it repeats itself.
+/// One in this many seeds is run twice, to check that the run repeats exactly.
 const REPEATED: u64 = 16;
-/// Failures that are told in full.
+/// Failures that are printed in full.
 const FAILURES_SHOWN: usize = 3;
 
 fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// The report of a failed seed; None when it is well.
+/// The report of a failed seed; None if it passed.
 fn failure_of(seed: u64) -> Option<String> {
     let report = |what: String| {
         let lines = trace::last_lines().join("\n");
@@ -96,7 +97,7 @@ fn failure_of(seed: u64) -> Option<String> {
     }
 }
 
-/// How often what failed, and a seed for each.
+/// How often each fault occurred, with one seed for each.
 fn table_of(failures: &[(u64, String)]) -> String {
     let mut seeds_by_reason: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for (seed, failure) in failures {
@@ -115,7 +116,7 @@ fn table_of(failures: &[(u64, String)]) -> String {
     seeds_by_reason.iter().map(line).collect()
 }
 
-/// Past libtest's capture: how fast it went is worth a line even when all is well.
+/// Prints past libtest's capture: the speed is worth a line even if all seeds pass.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

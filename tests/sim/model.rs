@@ -1,14 +1,14 @@
-//! The naive reference model: per presentity a list of who said what and until when, and what a
-//! lamp must show for it.
+//! The naive reference model: for each presentity a list of statements with their source and
+//! expiry, and the lamp they lead to.
 //!
-//! No indexes, no sharing, no events: every question walks the lists. A statement counts from the
-//! moment the owning shard took it (the run sees that moment, so there is no guessing what is in
-//! flight). Statements that run out may be believed a little longer than they say, because timers
-//! tick; within that time both answers are right.
+//! No indexes, no sharding, no events: every question walks the lists. A statement counts from the
+//! moment the owning shard accepted it (the run sees that moment, so nothing in flight has to be
+//! guessed). An expired statement may count for a little longer, because timers tick; within that
+//! time both answers are right.
 //!
 //! The rules: trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
-//! publication's legs only (W:B3.14); a leg that is over stays so against older news for 32 s, and
-//! never goes back. What all of it adds up to is [`composition`]'s.
+//! publication's legs only (W:B3.14); older reports do not revive an ended leg for 32 s, and no leg
+//! goes back to an earlier state. [`composition`] computes the resulting state.
 
 mod composition;
 mod told;
@@ -34,17 +34,17 @@ use crate::network::ActorId;
 use crate::network::Micros;
 use crate::network::SECOND;
 
-/// How much longer than it says a statement may be believed (W:B1.9: 2 s).
+/// How long after its expiry a statement may still count (W:B1.9: 2 s).
 pub(crate) const EXPIRY_SLACK: Micros = 3 * SECOND;
-/// A publication outlives its expiry by this (W:B1.9).
+/// The grace of a publication after its expiry (W:B1.9).
 const PUBLICATION_GRACE: Micros = 2 * SECOND;
-/// A leg that is over is remembered that long.
+/// How long an ended leg is remembered.
 const TOMBSTONE: Micros = 32 * SECOND;
 
-/// A source, and which of its handsets.
+/// A source, and one of its handsets.
 pub(crate) type Publisher = (ActorId, usize);
 
-/// A PUBLISH that a source sends: the run remembers it until the owner took or refused it.
+/// A PUBLISH of a source: the run remembers it until the owner accepted or refused it.
 #[derive(Clone, Debug)]
 pub(crate) struct Intent {
     pub(crate) presentity: usize,
@@ -57,7 +57,7 @@ pub(crate) struct Intent {
 
 #[derive(Clone, Debug)]
 struct Publication {
-    /// Stays the same while its tag changes.
+    /// Number of the publication: it stays while the entity tag changes.
     number: u64,
     etag: String,
     publisher: Publisher,
@@ -67,34 +67,35 @@ struct Publication {
 
 #[derive(Clone, Debug)]
 enum Content {
-    /// Each leg with the end of its own life.
+    /// Each leg with its own expiry.
     Legs(Vec<(Leg, Micros)>),
     Word(Word),
 }
 
-/// How a leg came to be over.
+/// How a leg ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// A source said so, or withdrew its publication: nobody can bring it back.
+    /// A source reported it, or withdrew its publication: no report revives the leg.
     StateUpdate,
-    /// A full document does not name it any more: its own publication may, others may not.
+    /// A full document no longer names it: its own publication may revive it, others may not.
     Omitted,
-    /// An unanswered leg whose dialog is over, or one whose publication ran out: only an answered call comes back.
+    /// An unanswered leg whose dialog ended, or whose publication expired: only an answered call
+    /// revives it.
     RanOut,
 }
 
-/// A leg that is over, so that late news about it are known as such.
+/// An ended leg, remembered to recognize late reports about it.
 #[derive(Clone, Debug)]
 struct Tombstone {
     key: LegKey,
-    /// The `id` of the dialog and whose it was, when all its unanswered legs are over with it.
+    /// The `id` of the dialog and its source, if all its unanswered legs ended with it.
     dialog: Option<(String, Publisher)>,
     ending: Ending,
     publication: u64,
     until: Micros,
 }
 
-/// What was claimed from a time on.
+/// The statements from a time on.
 #[derive(Clone, Debug)]
 struct Snapshot {
     at: Micros,
@@ -127,13 +128,13 @@ pub(crate) struct Model {
     presentities: Vec<Presentity>,
     /// PUBLISH requests by Call-ID and CSeq, until the owner decides.
     pub(crate) intents: HashMap<(String, u32), Intent>,
-    /// Requests that were taken, with the tag they got.
+    /// Accepted requests, with the entity tag they got.
     taken: HashMap<(String, u32), String>,
     pub(crate) taken_count: u64,
 }
 
 impl Model {
-    /// Presentities in a style, the last so many of which are orbits.
+    /// A model of `presentities` in this style; the last `orbits` of them are park orbits.
     pub(crate) fn new(presentities: usize, style: Style, orbits: usize) -> Self {
         let empty = |number: usize| {
             let mut presentity = Presentity {
@@ -160,8 +161,8 @@ impl Model {
         }
     }
 
-    /// The owner took a PUBLISH; copies of the answer are told too. The error names what is wrong
-    /// with taking it.
+    /// The owner accepted a PUBLISH; it may be a copy of the response. The error says why it should
+    /// not have.
     pub(crate) fn publish_taken(
         &mut self,
         now: Micros,
@@ -208,7 +209,7 @@ impl Model {
         }
     }
 
-    /// The owner heard what somebody says.
+    /// The owner took a statement that came otherwise than by PUBLISH.
     pub(crate) fn told(&mut self, now: Micros, presentity: usize, told: Told) {
         self.presentities[presentity].statements.hear(now, told);
         self.presentities[presentity].remember(now);
@@ -220,7 +221,7 @@ impl Model {
         self.presentities[presentity].remember(now);
     }
 
-    /// What is shown of somebody of whom nothing is known.
+    /// The state of a presentity without statements.
     pub(crate) fn blank(&self) -> Expected {
         let nature = Nature {
             style: self.style,
@@ -240,7 +241,7 @@ impl Model {
         }
     }
 
-    /// Everything a watcher may rightly have been shown at some time from `from` to `to`.
+    /// Every state that a watcher may have been shown from `from` to `to`.
     pub(crate) fn allowed(&self, presentity: usize, from: Micros, to: Micros) -> Vec<Expected> {
         let history = &self.presentities[presentity].history;
         let mut allowed = Vec::new();
@@ -257,7 +258,7 @@ impl Model {
         allowed
     }
 
-    /// Forgets what nobody will ask for again.
+    /// Drops history that is no longer needed.
     pub(crate) fn prune(&mut self, before: Micros) {
         for presentity in &mut self.presentities {
             let keep = presentity
@@ -303,7 +304,7 @@ impl Presentity {
             return Ok(());
         }
         if intent.expires == 0 {
-            // It says nothing but what is over.
+            // It only reports ended legs.
             if let Some(Document::Dialogs { legs, .. }) = &intent.document {
                 let over = legs.iter().filter(|leg| leg.state == State::Terminated);
                 for leg in over {
@@ -332,13 +333,13 @@ impl Presentity {
                 self.publications.pop();
                 self.publications.push(publication);
             }
-            // A refresh says nothing about calls, so it does not prolong what is believed of them.
+            // A refresh does not report on calls, so it does not prolong their legs.
             (None, _) => {}
         }
         Ok(())
     }
 
-    /// What is past its time goes, with its grace.
+    /// Drops statements whose expiry and grace have passed.
     fn expire(&mut self, now: Micros) {
         self.tombstones.retain(|tombstone| tombstone.until > now);
         let ends = |known: &Publication| known.until + PUBLICATION_GRACE;
@@ -371,8 +372,8 @@ impl Presentity {
         }
     }
 
-    /// A publication without a condition. A source that lost its tag does not leave its legs behind
-    /// (W:B1.12): the new publication inherits them. Knowing of no call at all it ends them.
+    /// A PUBLISH without SIP-If-Match. If the source lost its entity tag, the new publication takes
+    /// over the legs of the old one (W:B1.12); if its document has no call, they end.
     fn initial(&mut self, now: Micros, intent: &Intent, etag: &str, until: Micros) -> Publication {
         self.numbers += 1;
         let mut content = Content::Word(Word::default());
@@ -415,7 +416,7 @@ impl Presentity {
         }
     }
 
-    /// A leg is over. Its `id` and Call-ID name the dialog, a tag that is missing is any.
+    /// A leg has ended. Its `id` and Call-ID name the dialog; a missing tag matches any.
     fn end(&mut self, number: u64, publisher: Publisher, leg: &Leg, now: Micros) {
         let (key, until) = (key_of(leg), now + TOMBSTONE);
         let mut ended = Vec::new();
@@ -520,7 +521,7 @@ impl Presentity {
 
     fn claims(&self) -> Vec<Claim> {
         let mut claims = Vec::new();
-        // That somebody speaks of calls is the same said by one or by many.
+        // One publication of calls counts as much as several.
         let mut call_source = None;
         for publication in &self.publications {
             match &publication.content {
@@ -578,7 +579,7 @@ impl Tombstone {
     }
 }
 
-/// Whether a report names the dialog of a leg: by `id` and Call-ID, and no tag that contradicts.
+/// Whether a report names the dialog of a leg: the same `id` and Call-ID, and no contradicting tag.
 fn names(report: &Leg, leg: &Leg) -> bool {
     let fits = |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
     report.id == leg.id
@@ -595,7 +596,7 @@ fn time_to_live(state: State) -> Micros {
     }
 }
 
-/// How far along its life a leg is: it never goes back (RFC 4235 §3.7.1).
+/// The progress of a leg, which never goes back (RFC 4235 §3.7.1).
 fn progress(state: State) -> u8 {
     match state {
         State::Trying => 0,
@@ -607,8 +608,8 @@ fn progress(state: State) -> u8 {
 }
 
 impl Snapshot {
-    /// Every state the claims could add up to between two times: those that run out in between, or
-    /// did within the slack before, count or not.
+    /// Every state that the statements can lead to between two times: one that expires in between,
+    /// or did shortly before, may count or not.
     fn states(&self, start: Micros, end: Micros, states: &mut Vec<Expected>) {
         let live = self
             .claims

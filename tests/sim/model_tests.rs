@@ -1,4 +1,4 @@
-//! The reference model alone.
+//! Tests of the reference model.
 
 use super::*;
 use crate::documents::Party;
@@ -73,7 +73,7 @@ fn a_publication_ends_at_its_expiry() {
     let mut source = Source::new();
     source.publish(0, None, 60, Some(vec![leg("a", State::Confirmed)]));
     assert_eq!(source.lamp(59 * SECOND), State::Confirmed);
-    // The publication may be believed a little longer, and so may its leg: each for itself.
+    // The publication may count a little longer, and so may its leg, independently.
     assert_eq!(source.model.allowed(0, 61 * SECOND, 61 * SECOND).len(), 3);
     assert_eq!(source.lamp(64 * SECOND), State::Terminated);
 }
@@ -127,7 +127,7 @@ fn a_request_taken_twice_is_seen() {
     assert!(source.model.publish_taken(1, &request, "e2", 60).is_err());
 }
 
-/// What is told of one presentity, and what that adds up to.
+/// Statements about one presentity, and the state they lead to.
 fn composed(style: Style, told: &[Told]) -> Expected {
     let mut model = Model::new(1, style, 0);
     for told in told {

@@ -1,8 +1,8 @@
-//! Virtual time and the wires: a heap of events, datagrams that get lost, doubled, late and out of
-//! order, streams that break, NATs that give a phone another port, and mail between shards that
-//! always arrives, in order.
+//! Virtual time and the network: a heap of events; datagrams that get lost, duplicated, delayed and
+//! reordered; streams that break; NATs that give a phone another port; and mail between shards,
+//! which always arrives in order.
 //!
-//! Events of one instant come in an order drawn from the seed.
+//! The seed determines the order of events at one instant.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -30,10 +30,10 @@ pub(crate) type Micros = u64;
 pub(crate) const MILLISECOND: Micros = 1000;
 pub(crate) const SECOND: Micros = 1_000_000;
 
-/// Which peer.
+/// The number of a peer.
 pub(crate) type ActorId = usize;
 
-/// What happens to somebody at a time.
+/// An event.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Octets reach the node.
@@ -57,41 +57,41 @@ pub(crate) enum Event {
         token: CommandId,
         command: Command,
     },
-    /// A shard's timer; ignored when the shard was armed anew since.
+    /// A shard's timer; ignored if the shard was armed anew since.
     ShardTimer { shard: u16, generation: u64 },
-    /// A peer wanted to be woken.
+    /// A peer's timer.
     Wake { actor: ActorId, wake: Wake },
     /// A peer learns that its stream ended.
     PeerClosed(ActorId),
-    /// The invariants that depend on time are looked at.
+    /// The time-dependent invariants are checked.
     Sweep,
     /// The next phase of the run.
     Phase,
 }
 
-/// Where the node's octets go.
+/// A destination of the node's octets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Destination {
     Address(SocketAddr),
     Connection(ConnectionId),
 }
 
-/// Why a peer wanted to be woken.
+/// The purpose of a peer's timer.
 #[derive(Clone, Debug)]
 pub(crate) enum Wake {
     /// Timer E or F of one of its transactions.
     Transaction(u64),
-    /// A phone: subscribe with this key when it has no subscription.
+    /// A phone: subscribe with this key if it has no subscription.
     Subscribe(usize),
-    /// A phone: refresh the subscription of this key, if it is still that one.
+    /// A phone: refresh the subscription of this key, if it is still the same.
     Refresh { key: usize, serial: u64 },
     /// A phone: send this answer.
     Answer(Rc<[u8]>),
-    /// A phone: do something unkind. A source: say something new.
+    /// A phone: do mischief. A source: report a change.
     Act,
-    /// A source: its publication with that number wants a refresh, if nothing else was said since.
+    /// A source: refresh the publication with that number, if it was not changed since.
     Renew { publication: usize, turn: u64 },
-    /// A call of a feeder gets on.
+    /// A call of a feeder moves to its next state.
     Call(usize),
 }
 
@@ -114,13 +114,13 @@ struct Connection {
     peer: SocketAddr,
     shard: u16,
     open: bool,
-    /// When the last octets of each direction arrive: a stream keeps its order.
+    /// When the last octets of each direction arrive, because a stream keeps its order.
     last: [Micros; 2],
 }
 
 #[derive(Debug)]
 struct Scheduled {
-    /// Time, then a tie-break of the seed, then the order of scheduling.
+    /// Time, then a random tie-break, then the order of scheduling.
     key: (Micros, u64, u64),
     event: Event,
 }
@@ -151,14 +151,14 @@ pub(crate) const NODE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192
 const TO_NODE: usize = 0;
 const FROM_NODE: usize = 1;
 
-/// Time, chance and the wires.
+/// Time, random numbers and the network.
 #[derive(Debug)]
 pub(crate) struct Net {
     pub(crate) now: Micros,
     pub(crate) rng: Rng,
     pub(crate) plan: Plan,
     pub(crate) trace: Trace,
-    /// Nothing is lost or late any more.
+    /// Whether the network is good: no loss, no long delays.
     pub(crate) calm: bool,
     heap: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
@@ -187,7 +187,7 @@ impl Net {
         }
     }
 
-    /// The next event; time moves there.
+    /// Takes the next event, and moves time to it.
     pub(crate) fn next(&mut self) -> Option<Event> {
         let Reverse(Scheduled { key, event }) = self.heap.pop()?;
         self.now = key.0;
@@ -204,7 +204,7 @@ impl Net {
         self.schedule(self.now + after, Event::Wake { actor, wake });
     }
 
-    /// Gives a peer an address on the node's side of its NAT; an old one leads nowhere from now on.
+    /// Gives a peer an address on the node's side of its NAT. The old address stops working.
     pub(crate) fn bind(&mut self, actor: ActorId, old: Option<SocketAddr>) -> SocketAddr {
         if let Some(old) = old {
             self.actors_by_address.remove(&old);
@@ -215,7 +215,7 @@ impl Net {
         address
     }
 
-    /// Opens a stream. The kernel gives it to any shard.
+    /// Opens a stream, on a random shard as the kernel would.
     pub(crate) fn connect(&mut self, actor: ActorId, peer: SocketAddr) -> ConnectionId {
         let shard = self.rng.below(u64::from(self.plan.shards)) as u16;
         self.connections.push(Connection {
@@ -231,7 +231,7 @@ impl Net {
         }
     }
 
-    /// A stream breaks. A silent break is known to the node a while later, to the peer never.
+    /// Breaks a stream. The node learns of a silent break some time later, the peer never does.
     pub(crate) fn break_stream(&mut self, id: ConnectionId, silent: bool) {
         let delay = self.rng.between(
             0,
@@ -273,7 +273,7 @@ impl Net {
                     local: NODE,
                     peer,
                 };
-                // The kernel spreads 4-tuples over the sockets of the shards.
+                // The kernel distributes 4-tuples over the sockets of the shards.
                 let tuple = scramble(self.plan.seed ^ u64::from(peer.port()));
                 let shard = (tuple % u64::from(self.plan.shards)) as u16;
                 for delay in self.datagram_copies(TO_NODE) {
@@ -310,7 +310,7 @@ impl Net {
         }
     }
 
-    /// The node sends one message to a peer. False when the stream is gone or another shard's.
+    /// The node sends one message to a peer. False if the stream has ended or is another shard's.
     pub(crate) fn send_from_node(&mut self, shard: u16, flow: &Flow, octets: Rc<[u8]>) -> bool {
         if flow.transport == Transport::Udp {
             for delay in self.datagram_copies(FROM_NODE) {
@@ -330,7 +330,7 @@ impl Net {
         true
     }
 
-    /// Mail between shards: never lost, in order between any two.
+    /// Sends mail between shards: never lost, in order between any two.
     pub(crate) fn send_mail(&mut self, from: u16, to: u16, mail: Mail) {
         let delay = self.rng.between(0, self.plan.mail_delay_max);
         let last = self.last_mail.entry((from, to)).or_insert(0);
@@ -340,13 +340,13 @@ impl Net {
         self.schedule(at, Event::Mail { from, to, mail });
     }
 
-    /// A fresh name for a command.
+    /// A new id for a command.
     pub(crate) fn token(&mut self) -> CommandId {
         self.tokens += 1;
         CommandId(self.tokens)
     }
 
-    /// Who is there now; octets to nobody are lost.
+    /// The peer at an address now; octets to an address without a peer are lost.
     pub(crate) fn receiver(&self, to: Destination) -> Option<ActorId> {
         match to {
             Destination::Address(address) => self.actors_by_address.get(&address).copied(),
@@ -371,7 +371,7 @@ impl Net {
             1 + usize::from(self.rng.chance(self.plan.duplication[direction]))
         };
         for delay in delays.iter_mut().take(copies) {
-            // Usually near the shortest, sometimes long enough to be overtaken by the next.
+            // Usually near the minimum, sometimes long enough that the next datagram overtakes it.
             let late = self.rng.chance(self.plan.reordering[direction]);
             let bound = if late { delay_max } else { delay_max / 20 };
             *delay = Some(200 + self.rng.below(bound.max(1)));
@@ -379,7 +379,7 @@ impl Net {
         delays.into_iter().flatten()
     }
 
-    /// When the next octets of a stream arrive, and on which shard; None when it is broken.
+    /// When the next octets of a stream arrive, and on which shard; None if it is broken.
     fn stream_arrival(&mut self, id: ConnectionId, direction: usize) -> Option<(Micros, u16)> {
         let delay_max = if self.calm {
             2 * MILLISECOND

@@ -27,8 +27,8 @@ pub(crate) struct Paths {
     /// By shard and address: when the NOTIFY left whose answer will prove the path.
     asked: HashMap<(u16, SocketAddr), Micros>,
     silences: HashMap<IpAddr, Silence>,
-    /// By shard, address and port: when the first NOTIFY left since its last answer. Another port of
-    /// the host, or an answer to another shard, proves nothing to this one.
+    /// By shard, address and port: when the first NOTIFY left since its last answer. Another port
+    /// of the host, or an answer to another shard, proves nothing to this one.
     unanswered_since: HashMap<(u16, SocketAddr), Micros>,
 }
 
@@ -40,24 +40,24 @@ struct Silence {
     answered_at: Micros,
 }
 
-/// How a dialog waits whose own path is not proven.
+/// How a dialog waits while its own path is not proven.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
-    /// Since then nothing holds its NOTIFY up.
+    /// Nothing has held its NOTIFY back since then.
     Over(Micros),
     /// A NOTIFY to its host is not answered.
     Waits,
-    /// For so long that the dialog may be gone.
+    /// It has waited so long that the dialog may have ended.
     MayBeGone,
 }
 
 impl Paths {
-    /// A request shows that what goes there arrives: a digest, or a tag of the node.
+    /// A request with a digest or a tag of the node proves the path.
     pub(crate) fn note_proof(&mut self, peer: SocketAddr) {
         self.proven.insert(peer);
     }
 
-    /// A NOTIFY that went there is answered.
+    /// A NOTIFY on the path is answered.
     pub(crate) fn prove(&mut self, now: Micros, (shard, peer): (u16, SocketAddr)) {
         self.proven.insert(peer);
         self.unanswered_since.remove(&(shard, peer));
@@ -69,7 +69,7 @@ impl Paths {
         self.silences.insert(peer.ip(), silence);
     }
 
-    /// The phone that was asked came by another way: the next may be asked.
+    /// The phone that was to prove the path has moved: another dialog may prove it.
     pub(crate) fn abandon(&mut self, peer: SocketAddr) {
         self.asked.retain(|(_, asked), _| *asked != peer);
     }
@@ -98,7 +98,7 @@ impl Paths {
         Ok(())
     }
 
-    /// It leaves again.
+    /// A NOTIFY is retransmitted.
     pub(crate) fn notify_sent_again(
         &self,
         peer: SocketAddr,

@@ -1,8 +1,8 @@
 //! A watcher: a phone with its keys, or an SBC with those of a whole office on one source port.
 //!
 //! Subscribes, refreshes (late at times), unsubscribes, fetches, answers NOTIFYs (slowly or wrongly
-//! at times), is moved by its NAT, loses its stream, freezes, reboots and forgets. What it is told
-//! must make sense to it: that is checked here, seen from the far end.
+//! at times), is rebound by its NAT, loses its stream, freezes, and reboots. It checks what it
+//! receives: the node as seen from the far end.
 
 pub(crate) mod agent;
 mod busy;
@@ -40,7 +40,7 @@ pub(crate) struct Key {
     pub(crate) target: Target,
     pub(crate) package: Package,
     pub(crate) rates: Rates,
-    /// Only asks, once in a while.
+    /// It only fetches, now and then.
     fetches: bool,
     /// Whether it wants a subscription now.
     wanted: bool,
@@ -65,18 +65,18 @@ pub(crate) struct Dialog {
     pub(crate) asked_at: Micros,
     last_notify: Option<(u32, Option<u32>)>,
     pub(crate) shown: Option<Shown>,
-    /// What it shows of each resource of a list, in order.
+    /// The state it shows of each resource of a list, in order.
     pub(crate) lines: Vec<Line>,
-    /// It has to wait until somebody decides.
+    /// The subscription is pending.
     pub(crate) is_pending: bool,
     /// Whether its end was told while the phone was busy.
     pub(crate) missed_end: bool,
-    /// Whether the phone gave it up, and answers its NOTIFYs only to be polite.
+    /// Whether the phone has given it up, but still answers its NOTIFYs.
     over: bool,
     agent: Agent,
 }
 
-/// What a SUBSCRIBE was for.
+/// The purpose of a SUBSCRIBE.
 #[derive(Debug)]
 struct Asked {
     key: usize,
@@ -98,23 +98,23 @@ pub(crate) struct Phone {
     pub(crate) keys: Vec<Key>,
     /// Dialogs that were ended and may still see a NOTIFY.
     ended: VecDeque<Dialog>,
-    /// Answers by branch, with their time, for NOTIFYs that come again.
+    /// Responses by branch, with their time, for retransmitted NOTIFYs.
     answers: VecDeque<(Micros, String, Rc<[u8]>)>,
 
     expires: u64,
-    /// How long it thinks before it answers.
+    /// Delay of its responses.
     slowness: Micros,
-    /// Behind a NAT the Contact is an address nobody can reach.
+    /// The Contact; behind a NAT it is an unreachable address.
     natted: bool,
     contact_generation: u32,
     frozen_until: Micros,
     busy: Busy,
     /// When the network around it last changed.
     pub(crate) moved_at: Micros,
-    /// It froze and may have missed something that nobody says again before Timer F.
+    /// It froze and may have missed a NOTIFY that is not repeated before Timer F.
     pub(crate) troubled_until: Micros,
     serials: u64,
-    /// No mischief any more, and no new subscriptions when `leaving`.
+    /// Ends all mischief; with `leaving` also new subscriptions.
     pub(crate) calm: bool,
     leaving: bool,
 }
@@ -133,7 +133,7 @@ impl Dialog {
 }
 
 impl Phone {
-    /// A phone with so many keys; it subscribes over the next seconds.
+    /// A phone with that many keys, which subscribe over the next seconds.
     pub(crate) fn new(id: ActorId, keys: usize, is_sbc: bool, bench: &mut Bench) -> Self {
         let net = &mut bench.net;
         let address = net.bind(id, None);
@@ -205,7 +205,7 @@ impl Phone {
         phone
     }
 
-    /// As the rules see it.
+    /// The watcher as policies see it.
     pub(crate) fn watcher(&self) -> Watcher<'_> {
         Watcher {
             user: &self.user,
@@ -213,7 +213,7 @@ impl Phone {
         }
     }
 
-    /// Answers within this time, when it answers.
+    /// It answers within this time, if it answers.
     pub(crate) fn slowness(&self) -> Micros {
         self.slowness
     }
@@ -221,7 +221,7 @@ impl Phone {
     pub(crate) fn handle_wake(&mut self, wake: Wake, bench: &mut Bench) {
         let now = bench.net.now;
         if now < self.frozen_until {
-            // Nothing is lost of what it meant to do; it does so when it thaws.
+            // Timers that fire while it is frozen are handled when it thaws.
             if !matches!(wake, Wake::Answer(_)) {
                 let after = self.frozen_until - now + bench.net.rng.below(SECOND);
                 bench.net.wake(self.id, after, wake);
@@ -264,7 +264,7 @@ impl Phone {
         }
     }
 
-    /// The stream ended: connect again, and subscribe anew when the phone is of that kind.
+    /// The stream ended: reconnects and, if the phone is of that kind, subscribes anew.
     pub(crate) fn handle_closed(&mut self, bench: &mut Bench) {
         self.reconnect(bench);
         if bench.net.rng.chance(500) {
@@ -281,8 +281,7 @@ impl Phone {
         }
     }
 
-    /// The run ends: some phones say goodbye, some just go dark, some stay and let everything run
-    /// out.
+    /// The run ends: some phones unsubscribe, some go silent, some let their subscriptions expire.
     pub(crate) fn leave(&mut self, bench: &mut Bench) {
         self.leaving = true;
         match bench.net.rng.below(3) {
@@ -434,7 +433,7 @@ impl Phone {
             503 if self.has_live(&asked) => {
                 (bench.checker).fail(now, "a refresh is held back", text.start)
             }
-            // A refresh that was overtaken by the next, or a node with too much to do.
+            // A refresh overtaken by the next, or an overloaded node.
             500 | 503 => self.retry(&asked, bench),
             482 => self.restart(&asked, SECOND, bench),
             403 => self.handle_forbidden(&asked, bench),
@@ -444,7 +443,7 @@ impl Phone {
         }
     }
 
-    /// Refused by the rules: asks again later, for rules change.
+    /// Refused by policy: tries again later, because policies change.
     fn handle_forbidden(&mut self, asked: &Asked, bench: &mut Bench) {
         let now = bench.net.now;
         let user = self.keys[asked.key].target.user();
@@ -504,7 +503,7 @@ impl Phone {
             return;
         }
         let rng = &mut bench.net.rng;
-        // Some refresh in good time, some in the last moment, some too late.
+        // Some refresh early, some at the last moment, some too late.
         let late = !self.calm && rng.chance(50);
         let after = if late {
             granted * SECOND + rng.below(bench.net.plan.expiry_grace + 5 * SECOND)
@@ -521,7 +520,7 @@ impl Phone {
         );
     }
 
-    /// Nobody answered a SUBSCRIBE.
+    /// A SUBSCRIBE timed out.
     fn handle_silence(&mut self, asked: Asked, bench: &mut Bench) {
         let now = bench.net.now;
         let key = &mut self.keys[asked.key];
@@ -546,7 +545,7 @@ impl Phone {
         }
     }
 
-    /// The dialog is no good: a new one after a while.
+    /// The dialog is lost: begins a new one after a while.
     fn restart(&mut self, asked: &Asked, after: Micros, bench: &mut Bench) {
         let key = &mut self.keys[asked.key];
         if key
@@ -584,7 +583,7 @@ impl Phone {
         }
     }
 
-    /// Before a request leaves over a stream: is there one?
+    /// Makes sure that there is a stream before a request leaves over it.
     fn repair_stream(&mut self, net: &mut crate::network::Net) {
         if let Access::Tcp(_, connection) = self.access
             && !net.is_open(connection)

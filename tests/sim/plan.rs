@@ -1,5 +1,5 @@
-//! What a seed means: how many of everything there are, how bad the network is, how long the chaos
-//! lasts.
+//! The parameters of a run, drawn from its seed: the number of peers, the quality of the network,
+//! the length of the chaos.
 
 use crate::model::Style;
 use crate::network::MILLISECOND;
@@ -13,15 +13,15 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) shards: u16,
     pub(crate) presentities: usize,
-    /// The last so many of them are park orbits.
+    /// How many of them, the last ones, are park orbits.
     pub(crate) orbits: usize,
-    /// Whose rules compose their state.
+    /// The style that composes their state.
     pub(crate) style: Style,
     /// Phones of a thousand that subscribe to lists.
     pub(crate) lists: u64,
     /// Keys of a thousand that ask for a rate.
     pub(crate) rates: u64,
-    /// How often the operator edits lists and rules, on average; 0 for a node without rules.
+    /// Mean time between two edits of lists and policies; 0 for a node without policies.
     pub(crate) edit_every: Micros,
     pub(crate) phones: usize,
     pub(crate) keys_per_phone_max: u64,
@@ -39,9 +39,9 @@ pub(crate) struct Plan {
     pub(crate) timer_lateness_max: Micros,
     /// Phones of a thousand that speak TCP.
     pub(crate) tcp: u64,
-    /// How often a phone does something unkind, on average.
+    /// Mean time between two acts of mischief of a phone.
     pub(crate) mischief_every: Micros,
-    /// How often a source says something new, on average.
+    /// Mean time between two changes of a source.
     pub(crate) change_every: Micros,
 
     // Times.
@@ -66,8 +66,8 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x7069_6c6f_7421);
         let rng = &mut rng;
-        // A third of the seeds have a good network: faults of the engine alone are easier to read
-        // there.
+        // A third of the seeds have a good network, which makes faults of the engine easier to
+        // find.
         let bad = u64::from(!rng.chance(333));
         let mut rates = |max: u64| [bad * rng.below(max), bad * rng.below(max)];
         let (loss, duplication, reordering) = (rates(250), rates(100), rates(200));
@@ -117,8 +117,8 @@ impl Plan {
         }
     }
 
-    /// The most NOTIFYs one peer is owed at once: one a subscription, and for a list one a resource
-    /// when they go one by one.
+    /// The most NOTIFYs that one peer is owed at once: one for each subscription or, for a list
+    /// sent one resource at a time, one for each resource.
     pub(crate) fn owed_max(&self) -> usize {
         let of_lists = if self.lists > 0 {
             Self::RESOURCES_MAX
@@ -131,7 +131,7 @@ impl Plan {
     /// More resources than any list of a run has.
     pub(crate) const RESOURCES_MAX: usize = 16;
 
-    /// How long a NOTIFY that is due may wait for its phone's pace.
+    /// How long a NOTIFY may wait for its phone's rate limit.
     pub(crate) fn pace_max(&self) -> Micros {
         2 * self.owed_max() as u64 * self.notify_interval()
     }

@@ -2,8 +2,8 @@
 //! calls of whole offices.
 //!
 //! A feeder publishes in one of the styles found in the field: one publication for all calls of an
-//! extension (full or partial documents), one publication a call, or, like two workers that do not
-//! know of each other, every step of a call as a publication of its own, where the network may swap
+//! extension (full or partial documents), one publication for each call, or, like two independent
+//! workers, every state of a call as a publication of its own, where the network may reorder
 //! `early` and `terminated`.
 
 use crate::documents::Document;
@@ -35,11 +35,11 @@ enum Style {
     PerStep,
 }
 
-/// One publication a source keeps up.
+/// One publication that a source maintains.
 #[derive(Debug)]
 struct Publication {
     presentity: usize,
-    /// Whose of the handsets it is.
+    /// The handset that it belongs to.
     handset: usize,
     /// The call it is about, when it is about one.
     call: Option<usize>,
@@ -48,17 +48,17 @@ struct Publication {
     version: u32,
     etag: Option<String>,
     expires: u64,
-    /// What a document about everything would say; None for feeders, who look at their calls.
+    /// The contents of a full document; None for feeders, which use their calls.
     statement: Option<Document>,
     /// Legs that changed since the last document left.
     changed: Vec<Leg>,
     /// A request is under way.
     asking: bool,
-    /// Something new was to be said while a request was under way.
+    /// The state changed while a request was under way.
     unsaid: bool,
-    /// Take it back with the next request.
+    /// Withdraw it with the next request.
     removing: bool,
-    /// Nobody keeps it up any more.
+    /// The source no longer maintains it.
     dropped: bool,
     turn: u64,
 }
@@ -90,16 +90,16 @@ pub(crate) struct Source {
     style: Style,
     /// The AoR of a client.
     presentity: usize,
-    /// How many phones of the user are behind one address, as behind an SBC; a feeder is one.
+    /// Phones of the user behind one address, as behind an SBC; 1 for a feeder.
     handsets: usize,
     publications: Vec<Publication>,
     calls: Vec<Call>,
     serials: u64,
-    /// No faults of its own any more.
+    /// No more faults of its own.
     pub(crate) calm: bool,
-    /// Says nothing new any more.
+    /// No more changes.
     pub(crate) silent: bool,
-    /// Keeps nothing up any more.
+    /// No longer maintains its publications.
     pub(crate) gone: bool,
 }
 
@@ -265,7 +265,7 @@ impl Source {
         }
     }
 
-    // What is new.
+    // Changes.
 
     fn act(&mut self, bench: &mut Bench) {
         let after = bench
@@ -341,8 +341,8 @@ impl Source {
         self.advance(self.calls.len() - 1, bench);
     }
 
-    /// The next step of a call: rings, gets further at the caller's end, is answered or given up,
-    /// ends.
+    /// Moves a call to its next state: it rings, progresses at the caller's end, is answered or
+    /// abandoned, ends.
     fn advance(&mut self, at: usize, bench: &mut Bench) {
         let rng = &mut bench.net.rng;
         let call_id = format!("c{at}.{}@pbx", self.id);
@@ -390,7 +390,7 @@ impl Source {
         }
         call.step = call.step.saturating_add(1);
         if call.step == 2 && self.style == Style::PerStep && rng.chance(500) {
-            // Given up at once: `early` and `terminated` race.
+            // Abandoned at once: `early` and `terminated` race.
             call.step = 9;
             next = rng.below(100 * MILLISECOND);
         }
@@ -408,7 +408,7 @@ impl Source {
             call.legs.push((*presentity, leg.clone()));
         }
         call.legs.retain(|(_, leg)| leg.state != State::Terminated);
-        // A PBX that crashes now and then never says how a call ended.
+        // A PBX that crashes may never report the end of a call.
         let crashes = !self.calm && rng.chance(20);
         let begins_anew = crashes && rng.chance(500);
         if !call.legs.is_empty() && !crashes {
@@ -420,7 +420,7 @@ impl Source {
         }
     }
 
-    /// A PBX that starts again knows of no call, and says so of everybody whom it spoke of.
+    /// A restarted PBX has no calls, and publishes that for every extension that it had published.
     fn begin_anew(&mut self, bench: &mut Bench) {
         for call in &mut self.calls {
             call.step = u32::MAX;
@@ -514,7 +514,7 @@ impl Source {
         }
     }
 
-    // Saying it.
+    // PUBLISH.
 
     fn say(&mut self, at: usize, bench: &mut Bench) {
         if self.publications[at].asking {
@@ -548,7 +548,7 @@ impl Source {
         let document = document.filter(|_| !removing);
         let expires = match &document {
             _ if removing => 0,
-            // The end of a call, as exchanges tell it: for some seconds, or for none.
+            // The end of a call as PBXs publish it: for some seconds, or with Expires: 0.
             Some(Document::Dialogs { legs, .. }) if is_over(legs) => {
                 let is_initial = publication.etag.is_none();
                 let has_no_time = is_initial && self.style == Style::PerStep && net.rng.chance(300);
@@ -637,7 +637,7 @@ impl Source {
         Document::Dialogs { full, legs }
     }
 
-    /// Longest a publication of this source lives on after it is gone.
+    /// The longest time that a publication of this source can outlive the source.
     pub(crate) const LIFE_MAX: Micros = 201 * SECOND;
 }
 

@@ -1,4 +1,4 @@
-//! The one source of chance of a run: SplitMix64. Not the engine's generator, so that a fault there
+//! The random numbers of a run: SplitMix64. It is not the engine's generator, so that a fault there
 //! cannot hide here.
 
 /// A generator that repeats itself exactly for the same seed.
@@ -30,7 +30,7 @@ impl Rng {
         self.below(1000) < per_mille
     }
 
-    /// One of them.
+    /// A random element.
     pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }

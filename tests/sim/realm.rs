@@ -1,11 +1,11 @@
-//! What the operator configured, naively: who may see what, which lists there are, who is in them;
-//! and which of it was in force when.
+//! A naive model of the configuration: policies, lists and their members, and which configuration
+//! was in force when.
 //!
-//! The rules: the first policy that matches decides, and where it says to wait, or none matches, what
-//! presentities grant; else the default: people of the domain see of
-//! each other what the domain says, others see the state alone (W:B3.12, B8.1). Lists unfold depth
-//! first, nobody is in one twice (W:B5.12); `any-dn` is every account and whoever is there, for
-//! those who may (W:D4); `parked` the orbits in which a call waits.
+//! The first policy that matches decides. If it says pending, or none matches, the presentity's own
+//! rules decide; else the default: users of the domain see each other as the domain says, others
+//! see only the state (W:B3.12, B8.1). Lists are expanded depth first, without duplicates
+//! (W:B5.12); `any-dn` is every account and every user with state, for watchers who may see all
+//! (W:D4); `parked` is the orbits with a waiting call.
 
 pub(crate) mod edit;
 
@@ -15,10 +15,10 @@ use crate::network::Micros;
 
 /// The domain of the node.
 pub(crate) const DOMAIN: &str = "example.com";
-/// A domain that nobody here serves.
+/// A domain that the node does not serve.
 pub(crate) const ELSEWHERE: &str = "elsewhere.net";
 
-/// What becomes of a subscription, the most generous last.
+/// The decision on a subscription, the most permissive last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Handling {
     Block,
@@ -27,7 +27,7 @@ pub(crate) enum Handling {
     Allow,
 }
 
-/// What the rules make of a watcher of a presentity.
+/// The decision on a watcher of a presentity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) handling: Handling,
@@ -35,18 +35,18 @@ pub(crate) struct Decision {
     pub(crate) privacy: u8,
 }
 
-/// Some people of the domain; `Everybody` are also those of others.
+/// A set of users of the domain; `Everybody` includes users of other domains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum People {
     Everybody,
     User(String),
-    /// Those whose names begin so.
+    /// Users whose names begin with this.
     Prefix(&'static str),
     /// The members of the group.
     Crew,
 }
 
-/// Who watches, as a rule puts it.
+/// The watchers that a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     People(People),
@@ -61,17 +61,17 @@ pub(crate) struct Rule {
     pub(crate) watcher: Condition,
     pub(crate) presentity: People,
     pub(crate) handling: Handling,
-    /// None for what would be shown without the rule.
+    /// None for the same privacy as without the rule.
     pub(crate) privacy: Option<u8>,
 }
 
-/// What a presentity itself grants a watcher of the domain.
+/// A presentity's own rule for a watcher of the domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) presentity: String,
     pub(crate) watcher: String,
     pub(crate) handling: Handling,
-    /// None when it grants nothing of its own.
+    /// None if it has no rule of its own.
     pub(crate) privacy: Option<u8>,
 }
 
@@ -84,14 +84,14 @@ pub(crate) struct List {
     pub(crate) members: Vec<String>,
 }
 
-/// What a list comes to.
+/// An expanded list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unfolded {
     /// Users in order; `user@host` for those of another domain.
     pub(crate) members: Vec<String>,
-    /// And behind them, whoever is there.
+    /// Whether all users with state follow.
     pub(crate) everybody: bool,
-    /// And behind them, the orbits in which a call waits.
+    /// Whether the orbits with a waiting call follow.
     pub(crate) parked: bool,
 }
 
@@ -99,11 +99,11 @@ pub(crate) struct Unfolded {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Realm {
     pub(crate) privacy: u8,
-    /// What becomes of watchers of other domains.
+    /// The decision on watchers of other domains.
     pub(crate) strangers: Handling,
     pub(crate) rules: Vec<Rule>,
     pub(crate) grants: Vec<Grant>,
-    /// Who may watch everybody.
+    /// The users who may watch all users.
     pub(crate) any_dn: Vec<People>,
     /// The members of the group, which is a list as well.
     pub(crate) crew: Vec<String>,
@@ -113,7 +113,7 @@ pub(crate) struct Realm {
     pub(crate) orbits: Vec<String>,
 }
 
-/// Who watches.
+/// A watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watcher<'a> {
     pub(crate) user: &'a str,
@@ -129,7 +129,7 @@ impl<'a> Watcher<'a> {
 }
 
 impl Realm {
-    /// What becomes of a watcher of a user, or of a list.
+    /// The decision on a watcher of a user or of a list.
     pub(crate) fn decide(&self, watcher: Watcher<'_>, user: &str) -> Decision {
         let is_neighbour = watcher.domain == DOMAIN;
         let by_default = Decision {
@@ -156,7 +156,7 @@ impl Realm {
         self.granted(watcher, user, base).unwrap_or(base)
     }
 
-    /// The same of a resource of a list: a rule about the list is one about all of it.
+    /// The decision on a watcher of a list's resource: a policy for the list applies to all of it.
     pub(crate) fn decide_within(
         &self,
         watcher: Watcher<'_>,
@@ -171,7 +171,7 @@ impl Realm {
         }
     }
 
-    /// The most generous of what a presentity grants (RFC 4745 §10).
+    /// The most permissive of a presentity's own rules (RFC 4745 §10).
     fn granted(&self, watcher: Watcher<'_>, user: &str, base: Decision) -> Option<Decision> {
         let is_other = watcher.domain == DOMAIN && watcher.user != user;
         let grants = || {
@@ -209,7 +209,7 @@ impl Realm {
     fn is_by(&self, condition: &Condition, watcher: Watcher<'_>, user: &str) -> bool {
         let is_neighbour = watcher.domain == DOMAIN;
         if is_neighbour && watcher.user == user {
-            // Only a rule that names a user locks him out of his own state.
+            // Only a rule that names a user excludes that user from their own state.
             return *condition == Condition::People(People::User(user.to_owned()));
         }
         match condition {
@@ -240,7 +240,7 @@ impl Realm {
         unfolded.members.iter().any(|member| member == user)
     }
 
-    /// What a list comes to; None when it is none.
+    /// The expanded list of that name; None if there is no such list.
     pub(crate) fn unfold(&self, user: &str) -> Option<Unfolded> {
         let mut unfolded = Unfolded::default();
         self.unfold_into(user, &mut unfolded)?;
@@ -279,9 +279,9 @@ impl Realm {
 #[derive(Debug)]
 struct Epoch {
     realm: Rc<Realm>,
-    /// When the first shard knew it.
+    /// When the first shard loaded it.
     from: Micros,
-    /// When the last shard knew the next one.
+    /// When the last shard loaded the next one.
     until: Micros,
 }
 
@@ -308,7 +308,7 @@ impl Realms {
         &self.epochs[self.epochs.len() - 1].realm
     }
 
-    /// Another is read: by the first shard and by the last one at these times.
+    /// Another configuration is loaded, by the first and by the last shard at these times.
     pub(crate) fn change(&mut self, realm: Realm, first: Micros, last: Micros) {
         if let Some(epoch) = self.epochs.last_mut() {
             epoch.until = last;
@@ -320,7 +320,7 @@ impl Realms {
         });
     }
 
-    /// Those in force on some shard at some time from `from` to `to`.
+    /// The configurations in force on any shard at any time from `from` to `to`.
     pub(crate) fn during(&self, from: Micros, to: Micros) -> impl Iterator<Item = &Realm> + Clone {
         self.epochs
             .iter()
@@ -328,7 +328,7 @@ impl Realms {
             .map(|epoch| &*epoch.realm)
     }
 
-    /// Whether another was read at some time from `from` to `to`.
+    /// Whether another configuration was loaded from `from` to `to`.
     pub(crate) fn changed(&self, from: Micros, to: Micros) -> bool {
         self.during(from, to).count() > 1
     }

@@ -1,5 +1,5 @@
-//! Bodies of list subscriptions as the phones of the simulation read them (RFC 4662 §5; W:B5.3-
-//! B5.8): plain text, nothing of the engine's own code, strict.
+//! Bodies of list subscriptions as the simulated phones read them (RFC 4662 §5; W:B5.3-
+//! B5.8): plain text, strict, without the engine's own code.
 
 use crate::documents::attribute;
 use crate::documents::element;
@@ -25,7 +25,7 @@ pub(crate) struct Resource<'a> {
 pub(crate) struct Instance<'a> {
     pub(crate) id: &'a str,
     pub(crate) state: InstanceState<'a>,
-    /// Its part.
+    /// The MIME part with its document.
     pub(crate) document: Option<&'a str>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Instance<'a> {
 pub(crate) enum InstanceState<'a> {
     Active,
     Pending,
-    /// And why.
+    /// The reason of a terminated instance.
     Terminated(&'a str),
 }
 

@@ -1,6 +1,5 @@
-//! SIP as the peers of the simulation read and write it: plain scanning of text, on purpose nothing
-//! of the engine's own code, so that one fault cannot hide at both ends. Strict about what the
-//! engine sends.
+//! SIP as the simulated peers read and write it: plain text scans, without the engine's own code,
+//! so that one fault cannot hide at both ends. Strict about what the engine sends.
 
 use std::fmt::Write as _;
 
@@ -10,7 +9,7 @@ pub(crate) struct Text<'a> {
     pub(crate) start: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     pub(crate) body: &'a str,
-    /// Of the whole message.
+    /// Hash of the whole message.
     pub(crate) octets: usize,
 }
 
@@ -62,7 +61,7 @@ impl<'a> Text<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The only header of that name; None when there is none or more than one.
+    /// The only header of that name; None if there is none or more than one.
     pub(crate) fn one(&self, name: &str) -> Option<&'a str> {
         let mut all = self
             .headers

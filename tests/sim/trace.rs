@@ -1,8 +1,7 @@
-//! The trace of a run: always a hash (two runs of one seed must agree), and the last lines in words
-//! when somebody wants to read.
+//! The trace of a run: always a hash (two runs of one seed must agree), and on demand the last
+//! events as text.
 //!
-//! Lines are built only on demand: a failing seed is run a second time with words, which is
-//! possible because runs repeat.
+//! A failing seed is run a second time with text, which is possible because runs repeat exactly.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,21 +16,21 @@ thread_local! {
     static LINES: RefCell<VecDeque<String>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// What is remembered of a run.
+/// The trace of a run.
 #[derive(Debug)]
 pub(crate) struct Trace {
     hash: u64,
     words: Words,
 }
 
-/// How much a trace says.
+/// The detail of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Words {
     /// Hash alone.
     None,
-    /// And the last lines, for [`last_lines`].
+    /// Hash and the last lines, for [`last_lines`].
     Last,
-    /// And every line to standard error at once.
+    /// Also prints every line to standard error at once.
     All,
 }
 
@@ -44,7 +43,7 @@ impl Trace {
         }
     }
 
-    /// Notes an event: its time and octets go into the hash, its words into the lines.
+    /// Records an event: its time and octets go into the hash, its text into the lines.
     pub(crate) fn note(&mut self, now: Micros, octets: &[u8], words: impl FnOnce() -> String) {
         self.mix(now);
         let mut chunks = octets.chunks_exact(8);

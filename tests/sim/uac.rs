@@ -42,7 +42,7 @@ impl<P> Uac<P> {
         }
     }
 
-    /// A branch nobody used before.
+    /// A new branch.
     pub(crate) fn branch(&self, net: &mut Net) -> String {
         format!("z9hG4bK{:x}.{:016x}", self.actor, net.rng.next())
     }
@@ -73,7 +73,7 @@ impl<P> Uac<P> {
         });
     }
 
-    /// Timer E or F fired. The exchange comes back when nobody answered in time.
+    /// Timer E or F fired. Returns the exchange if it timed out.
     pub(crate) fn wake(
         &mut self,
         net: &mut Net,
@@ -95,7 +95,7 @@ impl<P> Uac<P> {
         None
     }
 
-    /// A final answer came; None when it is one more copy of an old one.
+    /// A final response came; None if it is a copy of an earlier one.
     pub(crate) fn answer(&mut self, branch: &str) -> Option<Exchange<P>> {
         let at = self
             .open
@@ -104,7 +104,7 @@ impl<P> Uac<P> {
         Some(self.open.swap_remove(at))
     }
 
-    /// A restart: nothing is waited for any more.
+    /// A restart: drops all transactions.
     pub(crate) fn forget(&mut self) {
         self.open.clear();
     }

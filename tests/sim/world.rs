@@ -1,9 +1,9 @@
-//! One run: shards of one node, their peers, the wires between, and the judges.
+//! One run: the shards of one node, their peers, the network between them, and the judges.
 //!
 //! Phases: chaos (everything goes wrong) · calm (the network is good, phones behave, sources go on:
-//! every watcher that is well must follow within seconds) · silence (nothing new is said: every
-//! live watcher shows the composed state) · farewell (all leave in their various ways, and the node
-//! must forget them all).
+//! every healthy watcher must show changes within seconds) · silence (no more changes: every live
+//! watcher shows the composed state) · farewell (all peers leave in various ways, and the node must
+//! drop all their state).
 
 mod judge;
 mod lists;
@@ -56,10 +56,10 @@ use std::time::Instant;
 use summary::mail_summary;
 use summary::summary;
 
-/// Timer events of one shard in one instant; more is a timer that never lets go.
+/// Timer events of one shard in one instant; more means that a timer rearms itself for ever.
 const SPIN_MAX: u32 = 100_000;
 
-/// The wires and the judges: what peers may touch.
+/// The network and the judges: the part of a run that peers may use.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) net: Net,
@@ -68,7 +68,7 @@ pub(crate) struct Bench {
     pub(crate) realms: Realms,
 }
 
-/// The URI by which everybody names a presentity; `shouting` spells the same one differently.
+/// The URI of a presentity; `shouting` gives an equal URI with another spelling.
 pub(crate) fn presentity_uri(presentity: usize, shouting: bool) -> String {
     let domain = if shouting { "EXAMPLE.com" } else { DOMAIN };
     format!("sip:{}@{domain}", 100 + presentity)
@@ -89,13 +89,13 @@ enum Actor {
     Phone(Box<Phone>),
     Source(Box<Source>),
     Looper(Looper),
-    /// Says what no peer says by SIP.
+    /// Makes statements that no peer makes by SIP.
     Operator,
     /// Edits the configuration.
     Administrator,
 }
 
-/// One shard with what its driver keeps.
+/// One shard and the state of its driver.
 #[derive(Debug)]
 struct Core {
     shard: Shard,
@@ -104,7 +104,7 @@ struct Core {
     spins: (Micros, u32),
 }
 
-/// What a shard is just handling.
+/// The input that a shard is handling.
 #[derive(Debug)]
 enum Context {
     Other,
@@ -112,7 +112,7 @@ enum Context {
     Relay(Box<[u8]>),
     /// A PUBLISH, by Call-ID and CSeq.
     Publish((String, u32)),
-    /// The same as mail to its owner; the request by which the first shard waits.
+    /// A PUBLISH as mail to its owner, with the first shard's id for the waiting request.
     PublishMail((String, u32), u32),
 }
 
@@ -122,11 +122,11 @@ enum Phase {
     Calm,
     Silence,
     Farewell,
-    /// The tables are asked what is left.
+    /// A query for the sizes of the tables.
     Audit,
 }
 
-/// What a command asked, to judge its reply.
+/// A command, kept to judge its reply.
 #[derive(Debug)]
 enum Asked {
     StateUpdate,
@@ -137,7 +137,7 @@ enum Asked {
     Counters,
 }
 
-/// How a run went.
+/// The summary of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) hash: u64,
@@ -148,7 +148,7 @@ pub(crate) struct Outcome {
     pub(crate) judged: u64,
     pub(crate) lists: u64,
     pub(crate) rejections: u64,
-    /// Requests of looping phones that were held back.
+    /// Requests of looping phones that were refused.
     pub(crate) shed: u64,
 }
 
@@ -200,10 +200,10 @@ struct World {
     calm_since: Micros,
     /// PUBLISHes that wait for their owner, by the shard that waits and its number for them.
     waiting: HashMap<(u16, u32), (String, u32)>,
-    /// PUBLISHes that no shard has read yet, by shard, in their order.
+    /// Postponed PUBLISHes, by shard, in order.
     postponed: Vec<VecDeque<(String, u32)>>,
     commands: HashMap<CommandId, Asked>,
-    /// What was told in each list subscription, and which of them are told as lists.
+    /// The state notified in each list subscription, and which of them are notified as lists.
     lists: HashMap<String, ListRecord>,
     required: HashSet<String>,
     /// Call-IDs in the reports of watchers, and how often they were there.
@@ -376,7 +376,7 @@ impl World {
         });
         let context = match Text::parse(octets) {
             Ok(text) => {
-                // What these hold may have been sent there.
+                // Messages that these hold may have been sent there.
                 if text.tag("To").is_some() || text.one("Authorization").is_some() {
                     self.bench.checker.paths.note_proof(flow.peer);
                 }
@@ -401,7 +401,7 @@ impl World {
         self.give(shard, input, &context);
     }
 
-    /// What the judges must know before a shard sees a message.
+    /// Informs the judges before a shard handles a message.
     fn before(&mut self, text: &Text<'_>) -> Context {
         let now = self.bench.net.now;
         let Some((cseq, method)) = text.cseq() else {
@@ -428,7 +428,7 @@ impl World {
             format!("shard {to} <- mail of {from}: {}", mail_summary(&mail))
         });
         let context = match &mail {
-            // It was judged when it left the shard that wrote it.
+            // It was judged when it left its own shard.
             Mail::Transmit { bytes, .. } => Context::Relay(bytes.clone()),
             Mail::Publish(publish) => match self
                 .waiting
@@ -493,7 +493,7 @@ impl World {
         self.drain(shard, outbox, context);
     }
 
-    /// Carries out the effects of a turn, the judges looking on.
+    /// Carries out the effects of a turn under the eyes of the judges.
     fn drain(&mut self, shard: u16, mut outbox: Outbox, context: &Context) {
         self.observe_decisions(shard, &outbox, context);
         for transmit in &outbox.transmits {
@@ -530,7 +530,7 @@ impl World {
     fn arm(&mut self, shard: u16) {
         let core = &mut self.cores[shard as usize];
         let wanted = core.shard.poll_timeout();
-        // Rounded up: a timer must never be served before its time.
+        // Rounded up: a timer must never fire early.
         let wanted = wanted.map(|at| {
             at.saturating_duration_since(self.start)
                 .as_nanos()

@@ -1,6 +1,6 @@
 //! The floor: a "server" that does nothing but the system calls. Told to, it sends octets it was
 //! given once to all their destinations; what comes back it counts. What it costs is what the
-//! kernel asks of anybody for the same datagrams.
+//! kernel asks of any server for the same datagrams.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::system::Outgoing;
 
 /// Room in its socket for the answers to everything it sends at once.
 const BUFFER_OCTETS: usize = 16 * 1024 * 1024;
-/// How often it looks whether it is to end.
+/// How often it checks whether it must end.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How it sends.
@@ -32,9 +32,9 @@ pub enum Blast {
     Each(Vec<(SocketAddrV4, Vec<u8>)>),
     /// To one destination, so many a call as segments of one (UDP GSO); shorter ones are padded.
     Segments(SocketAddrV4, Vec<Vec<u8>>, usize),
-    /// No word is needed: every request is answered with both of these, an answer with nothing.
+    /// Unasked: every request is answered with both of these, a response with nothing.
     Echo(Vec<u8>, Vec<u8>),
-    /// Whatever comes is read and forgotten.
+    /// Everything received is read and discarded.
     Swallow,
 }
 
@@ -60,7 +60,7 @@ impl Blaster {
             .name("blaster".to_owned())
             .spawn(move || {
                 system::pin(SERVER_CPU);
-                // Nobody listens only when the starter is gone.
+                // The channel is closed only if the starter has gone.
                 let _ = sender.send(system::thread_id());
                 serve(&socket, &blast, &over)
             })?;
@@ -82,7 +82,7 @@ impl Drop for Blaster {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A blaster that failed has shown itself by NOTIFYs that did not come.
+            // A failure of the blaster shows in missing NOTIFYs.
             let _ = thread.join();
         }
     }

@@ -1,5 +1,5 @@
-//! The server under test, as a child process: one shard on a CPU of its own, loopback, no rate, no
-//! password.
+//! The server under test as a child process: one shard on a CPU of its own, loopback, no rate
+//! limit, no authentication.
 
 use std::fs;
 use std::io::Read;
@@ -42,7 +42,7 @@ impl Daemon {
         Self::start_with(binary, 1, "")
     }
 
-    /// Starts it with so many shards, on the first CPUs, and further lines of configuration.
+    /// Starts it with that many shards, on the first CPUs, and further lines of configuration.
     pub fn start_with(
         binary: impl AsRef<Path>,
         shards: usize,
@@ -146,7 +146,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Already ended, or nobody's any more: both are what is wanted.
+        // If it has ended already, all is well.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);

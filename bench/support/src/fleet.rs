@@ -1,8 +1,8 @@
 //! Phones on real ports, and the PBX beside them: they subscribe, publish, acknowledge every
 //! NOTIFY, and count what they see. One thread, one epoll, no clock of its own.
 //!
-//! A NOTIFY is acknowledged to whoever sent it, so the same phones serve the server under test and
-//! the [`Blaster`](crate::blaster::Blaster). A watcher is found by its Call-ID, `s<number>@`.
+//! A NOTIFY is acknowledged to its source address, so the same phones serve the server under test
+//! and the [`Blaster`](crate::blaster::Blaster). A watcher is found by its Call-ID, `s<number>@`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,32 +20,32 @@ use crate::system::Incoming;
 use crate::system::Outgoing;
 use crate::system::Poll;
 
-/// Requests without an answer at any time, while a fleet subscribes or refreshes.
+/// Unanswered requests at any time, while a fleet subscribes or refreshes.
 const WINDOW: u64 = 256;
-/// Nothing arrives for so long: something was lost, the measurement is void.
+/// If nothing arrives for this long, a message was lost and the measurement is void.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Room in a socket for a whole fan-out to one port.
 const BUFFER_OCTETS: usize = 8 * 1024 * 1024;
-/// A PUBLISH without an answer is sent again after this (timer E of RFC 3261).
+/// An unanswered PUBLISH is retransmitted after this (Timer E of RFC 3261).
 const RETRANSMIT: Duration = Duration::from_millis(500);
-/// What a phone asks for.
+/// Expires of a SUBSCRIBE.
 const EXPIRES: u32 = 3600;
 
-/// What a fleet consists of.
+/// The size of a fleet.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Ports the phones share.
     pub ports: usize,
     /// Subscriptions in all.
     pub watchers: u32,
-    /// They watch these, in turn.
+    /// Presentities, which the subscriptions watch in turn.
     pub presentities: u32,
     /// Subscriptions with the same Contact.
     pub keys_per_phone: u32,
 }
 
 impl Size {
-    /// So many watchers of each of so many presentities, a key a phone, on [`crate::PORTS`] ports.
+    /// `presentities` with `watchers` each, one key per phone, on [`crate::PORTS`] ports.
     #[must_use]
     pub const fn fan_out(presentities: u32, watchers_each: u32) -> Self {
         Self {
@@ -57,17 +57,17 @@ impl Size {
     }
 }
 
-/// Octets of an answer that is part of a train.
+/// Octets of a response that is part of a train.
 pub const ANSWER_OCTETS: usize = 512;
 
-/// What the phones have seen since they exist.
+/// Counts of all phones since the fleet began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// NOTIFYs, each acknowledged unless the fleet is mute.
     pub notifies: u64,
-    /// Their octets.
+    /// Octets of these NOTIFYs.
     pub notify_octets: u64,
-    /// Of these, with a CSeq that is not above the last one: sent again.
+    /// NOTIFYs whose CSeq is not above the last one: retransmissions.
     pub repeated: u64,
     /// 2xx to SUBSCRIBE.
     pub subscribed: u64,
@@ -77,12 +77,12 @@ pub struct Tally {
     pub refused: u64,
 }
 
-/// How the presentity's next change comes about.
+/// How a presentity's state is changed.
 #[derive(Clone, Copy, Debug)]
 pub enum Stimulus {
     /// A PUBLISH to the server.
     Publish,
-    /// A word to the blaster there.
+    /// A datagram that tells the blaster at that address to begin.
     Blast(SocketAddr),
 }
 
@@ -129,20 +129,20 @@ pub struct Fleet {
     watchers: Vec<Watcher>,
     presentities: Vec<Presentity>,
 
-    /// What they have seen.
+    /// Counts of all phones.
     pub tally: Tally,
     /// NOTIFYs are counted and not answered.
     pub is_mute: bool,
-    /// NOTIFYs as they came, with their destination, while somebody wants them.
+    /// NOTIFYs as they came, with their destination, while a capture runs.
     pub captured: Option<Vec<(SocketAddrV4, Vec<u8>)>>,
-    /// From the moment a change was due to the moment the last watcher knew, in the order they were
-    /// complete.
+    /// Times from when a change was due until its last watcher had the NOTIFY, in the order in
+    /// which the changes were complete.
     pub latencies: Vec<Duration>,
-    /// Of these moments, those of the first watcher.
+    /// Times from when a change was due until its first watcher had the NOTIFY.
     pub first_latencies: Vec<Duration>,
-    /// Changes that were due again before all watchers knew the last one.
+    /// Changes skipped because the last one had not reached all watchers yet.
     pub overtaken: u64,
-    /// How long answers are made; None for as long as they are.
+    /// Length that responses are padded to; None for no padding.
     answer_octets: Option<usize>,
 }
 
@@ -187,8 +187,8 @@ impl Fleet {
         })
     }
 
-    /// Phones that have all subscribed, whose first NOTIFYs are all acknowledged, and presentities
-    /// that have all published.
+    /// A fleet whose phones have all subscribed and acknowledged their first NOTIFY, and whose
+    /// presentities have all published.
     pub fn subscribed(server: SocketAddr, size: Size) -> Result<Self, Error> {
         let mut fleet = Self::new(server, size)?;
         fleet.publish_all()?;
@@ -196,9 +196,9 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Phones answer in trains from now on (GSO), each answer filled up to [`ANSWER_OCTETS`]: they are
-    /// never slower than a server that sends in trains, and wake it as a network card does, for many
-    /// datagrams at once. They may not subscribe any more.
+    /// Phones answer in trains from now on (GSO), each answer filled up to [`ANSWER_OCTETS`]: they
+    /// are never slower than a server that sends in trains, and wake it as a network card does, for
+    /// many datagrams at once. From then on they cannot subscribe.
     pub fn answer_in_trains(&mut self) -> Result<(), Error> {
         for (socket, _) in &self.sockets[..self.size.ports] {
             system::set_segment(socket, ANSWER_OCTETS)?;
@@ -207,7 +207,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Speaks to another server from now on, which knows the same subscriptions or asks for none.
+    /// From now on uses another server, which has the same subscriptions or needs none.
     pub fn turn_to(&mut self, server: SocketAddr) {
         self.server = server;
     }
@@ -265,7 +265,7 @@ impl Fleet {
         self.send_subscribes(watchers, EXPIRES)
     }
 
-    /// Ends subscriptions, and forgets none of them: a later refresh begins anew.
+    /// Ends subscriptions; a later refresh begins each one anew.
     pub fn unsubscribe(&mut self, watchers: Range<u32>) -> Result<(), Error> {
         self.send_subscribes(watchers.clone(), 0)?;
         for watcher in watchers {
@@ -319,7 +319,7 @@ impl Fleet {
         socket.send_to(&self.text, self.server).map(|_| ())
     }
 
-    /// Every presentity says something once.
+    /// Every presentity publishes once.
     pub fn publish_all(&mut self) -> Result<(), Error> {
         let before = self.tally;
         for presentity in 0..self.size.presentities {
@@ -335,8 +335,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// A presentity changes, due since `intended`. False when its last PUBLISH is not answered: then
-    /// nothing happens, but that it is sent again when that is long ago.
+    /// Changes a presentity, due since `intended`. False if its last PUBLISH is not answered yet:
+    /// then the PUBLISH is only retransmitted, if it is due for that.
     pub fn change(
         &mut self,
         stimulus: Stimulus,
@@ -380,7 +380,7 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Sends a presentity's last PUBLISH again when it is without an answer for long.
+    /// Retransmits a presentity's last PUBLISH if it has been unanswered for long.
     fn publish_again(&mut self, number: u32) -> Result<(), Error> {
         let (pbx, local) = &self.sockets[self.size.ports];
         let presentity = &mut self.presentities[number as usize];
@@ -400,7 +400,7 @@ impl Fleet {
         self.presentities[presentity as usize].is_waiting
     }
 
-    /// Whether its last change is not known to everybody yet.
+    /// Whether its last change has not reached all watchers yet.
     #[must_use]
     pub fn is_changing(&self, presentity: u32) -> bool {
         let presentity = &self.presentities[presentity as usize];
@@ -413,7 +413,7 @@ impl Fleet {
         self.presentities[presentity as usize].watchers
     }
 
-    /// Serves what arrives until `is_done`; an error when nothing does for a long time.
+    /// Handles messages until `is_done`; an error if none arrives for a long time.
     pub fn pump(&mut self, is_done: impl Fn(&Self) -> bool) -> Result<(), Error> {
         let mut last = Instant::now();
         while !is_done(self) {
@@ -431,7 +431,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Serves what arrives for so long.
+    /// Handles messages for that long.
     pub fn serve_for(&mut self, time: Duration) -> Result<(), Error> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -440,7 +440,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Serves what is there, waiting at most so long for the first; how many datagrams that were.
+    /// Handles the waiting messages, after waiting at most that long for the first; returns the
+    /// number of datagrams.
     pub fn serve(&mut self, timeout: Duration) -> Result<usize, Error> {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
@@ -501,7 +502,7 @@ impl Fleet {
         let number = sip::number_after(octets, b"\r\nCall-ID: s");
         let cseq = sip::number_after(octets, b"\r\nCSeq: ").unwrap_or(0);
         if let Some(watcher) = number.and_then(|number| self.watchers.get_mut(number as usize)) {
-            // The blaster says the same each time.
+            // The blaster sends the same CSeq each time.
             if peer == self.server {
                 if cseq <= watcher.notified {
                     self.tally.repeated += 1;
@@ -549,7 +550,7 @@ impl Fleet {
         if let Some(number) = publisher {
             let presentity = &mut self.presentities[number as usize];
             presentity.is_waiting = false;
-            // A 412 means the server has forgotten: begin anew.
+            // 412: the server has lost the publication. Begin another.
             presentity.entity_tag = sip::header(octets, "SIP-ETag")
                 .map(text)
                 .unwrap_or_default();

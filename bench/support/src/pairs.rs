@@ -1,12 +1,12 @@
-//! Two things measured in turns, A B B A, so that a machine that drifts hits both alike: the median
-//! of the paired ratios, and how far it may be trusted.
+//! Two measurements in turns, A B B A, so that drift of the machine affects both alike: the median
+//! of the paired ratios, and its confidence interval.
 
 use crate::Error;
 
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 1000;
 
-/// Whose turn it is.
+/// The side whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The first.
@@ -15,7 +15,7 @@ pub enum Side {
     B,
 }
 
-/// What came out.
+/// The result.
 #[derive(Clone, Copy, Debug)]
 pub struct Pairs {
     /// Median of A.
@@ -30,7 +30,7 @@ pub struct Pairs {
     pub high: f64,
 }
 
-/// Runs `count` pairs after one that does not count.
+/// Runs one pair to warm up, then `count` pairs.
 pub fn abba(count: usize, mut run: impl FnMut(Side) -> Result<f64, Error>) -> Result<Pairs, Error> {
     run(Side::A)?;
     run(Side::B)?;
@@ -74,13 +74,13 @@ impl std::fmt::Display for Pairs {
     }
 }
 
-/// The middle one; 0 of none.
+/// The median; 0 without values.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// The value below which the given share lies; 0 of none.
+/// A quantile; 0 without values.
 pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let place = (values.len() as f64 * share) as usize;

@@ -1,5 +1,5 @@
-//! What is asked of any server: changes in a closed loop, changes at given moments, and the highest
-//! rate at which nothing is lost.
+//! The loads offered to a server: changes in a closed loop, changes at given moments, and the
+//! highest rate without loss.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::fleet::Fleet;
 use crate::fleet::Stimulus;
 use crate::pairs;
 
-/// Whoever works must have rested for so long before its CPU time is read.
+/// The server must have been idle for this long before its CPU time is read.
 const REST: Duration = Duration::from_millis(4);
 /// After the last change of an open loop, how long watchers may take.
 const AFTERMATH: Duration = Duration::from_millis(300);
-/// NOTIFYs of the closed loop that tells where to begin the search for the highest rate.
+/// NOTIFYs of the closed loop whose rate the search for the highest rate begins with.
 const PROBE_NOTIFIES: f64 = 20_000.0;
 /// NOTIFYs under way in that loop.
 const PROBE_WINDOW: f64 = 2_000.0;
@@ -22,10 +22,10 @@ const PROBE_WINDOW: f64 = 2_000.0;
 const PROBE_FACTOR: f64 = 1.1;
 /// Rates that are tried.
 const TRIES_MAX: usize = 12;
-/// Share of the NOTIFYs that must arrive where none may be lost (what is not lost but late counts).
+/// Share of the NOTIFYs that must arrive in time for a rate to count as without loss.
 const COMPLETE: f64 = 0.999;
 
-/// What was done, and what it cost.
+/// The work done, and its cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
     /// Changes.
@@ -74,8 +74,8 @@ pub fn measure(
     })
 }
 
-/// Waits until the server rests; its CPU time then. A server that always does something is read
-/// after a while as it is.
+/// Waits until the server is idle; returns its CPU time. A server that is never idle is read after
+/// a while.
 pub fn settle(
     fleet: &mut Fleet,
     cpu: &impl Fn() -> Result<Duration, Error>,
@@ -113,7 +113,7 @@ pub fn closed_loop(
     Ok(changes)
 }
 
-/// What an open loop saw.
+/// The result of an open loop.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// NOTIFYs that were due.
@@ -154,8 +154,8 @@ pub fn open_loop(
     open_loop_of(fleet, stimulus, all, rate, time)
 }
 
-/// Changes of presentities in turn at random moments (Poisson), `rate` a second in the mean,
-/// whatever the server does meanwhile; what is late counts from the moment it was due.
+/// Changes of presentities in turn at random moments (Poisson), on average `rate` a second, whether
+/// or not the server keeps up; latencies count from the moment a change was due.
 pub fn open_loop_of(
     fleet: &mut Fleet,
     stimulus: Stimulus,
@@ -182,7 +182,7 @@ pub fn open_loop_of(
         state = pairs::next(state);
         let uniform = ((state >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
         due_at += Duration::from_secs_f64(-uniform.ln() / rate);
-        // Answers are read even when changes are late.
+        // Messages are read even if changes are late.
         fleet.serve(Duration::ZERO)?;
     }
     fleet.serve_for(AFTERMATH)?;
@@ -211,7 +211,7 @@ pub fn most_without_loss(fleet: &mut Fleet, time: Duration) -> Result<f64, Error
         if outcome.is_complete() {
             return Ok(outcome.rate());
         }
-        // Whatever was left over must not weigh on the next try.
+        // Messages left over must not affect the next try.
         fleet.serve_for(AFTERMATH)?;
         rate *= 0.9;
     }

@@ -1,5 +1,5 @@
-//! The messages phones and a PBX write, and the few things they read. Templates and plain scans: a
-//! benchmark's phones must cost less than the server they drive.
+//! The messages that phones and a PBX write, and the few fields they read. Templates and plain
+//! scans: a benchmark's phones must cost less than the server they drive.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use memchr::memchr;
 use memchr::memmem;
 
-/// The domain everything happens in.
+/// The domain of all users.
 pub const DOMAIN: &str = "b.test";
 
 /// One watcher's SUBSCRIBE.
@@ -15,7 +15,7 @@ pub const DOMAIN: &str = "b.test";
 pub struct Subscribe<'a> {
     /// The watcher's number: its Call-ID and From-tag.
     pub watcher: u32,
-    /// Whose lamp.
+    /// The presentity.
     pub presentity: u32,
     /// The user of its Contact: equal for all keys of one phone.
     pub phone: u32,
@@ -74,8 +74,8 @@ impl Subscribe<'_> {
     }
 }
 
-/// Appends a PUBLISH: a call of the presentity with one party or another, by turns, so that each
-/// one changes what watchers see, and none how long it is.
+/// Appends a PUBLISH: a call of the presentity with one of two parties in turn, so that each
+/// PUBLISH changes the state but not its length.
 pub fn write_publish(
     out: &mut Vec<u8>,
     presentity: u32,
@@ -136,7 +136,8 @@ pub fn write_ok(out: &mut Vec<u8>, request: &[u8]) {
     out.extend_from_slice(b"User-Agent: Yealink SIP-T46S 66.86.0.15\r\nContent-Length: 0\r\n\r\n");
 }
 
-/// Makes the 200 that begins at `start` so long, by white space at the end of its User-Agent.
+/// Pads the 200 that begins at `start` to that length, with white space at the end of its
+/// User-Agent.
 pub fn fill_up(out: &mut Vec<u8>, start: usize, octets: usize) {
     let at = out.len() - "\r\nContent-Length: 0\r\n\r\n".len();
     let spaces = (start + octets).saturating_sub(out.len());
@@ -154,7 +155,7 @@ fn lines(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The first header of that name, as long as it is written the usual way.
+/// The first header of that name, if it is spelled in the usual way.
 #[must_use]
 pub fn header<'a>(message: &'a [u8], name: &str) -> Option<&'a [u8]> {
     lines(message).skip(1).find_map(|line| {

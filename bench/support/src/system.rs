@@ -1,5 +1,5 @@
-//! What has no safe wrapper in std: pinning, CPU clocks, epoll, datagrams in batches. The only
-//! module with `unsafe`.
+//! Functions without a safe wrapper in std: pinning, CPU clocks, epoll, datagrams in batches. The
+//! only module with `unsafe`.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ pub const BATCH: usize = 64;
 /// Octets of the longest datagram that is received whole: one of GRO's.
 const DATAGRAM_OCTETS: usize = 64 * 1024;
 
-/// Keeps the calling thread on one CPU; does nothing where there is no such CPU.
+/// Pins the calling thread to one CPU; does nothing if there is no such CPU.
 pub fn pin(cpu: usize) {
     set_affinity(cpu..cpu + 1);
 }
@@ -79,7 +79,7 @@ pub fn threads(process: u32) -> io::Result<Vec<(u32, String)>> {
             .file_name()
             .and_then(|name| name.to_str()?.parse().ok());
         let Some(id) = id else { continue };
-        // One that ends between the two looks is no thread any more.
+        // A thread may end between the two reads.
         if let Ok(name) = fs::read_to_string(path.join("comm")) {
             threads.push((id, name.trim_end().to_owned()));
         }
@@ -126,7 +126,7 @@ pub fn descendants(process: u32) -> Vec<u32> {
     found
 }
 
-/// Octets of memory a process has that no other shares, and its part of what is shared.
+/// Memory of a process in octets: its private memory, and its part of shared memory.
 pub fn memory_octets(process: u32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let line = text.lines().find(|line| line.starts_with("Pss:"));
@@ -135,7 +135,7 @@ pub fn memory_octets(process: u32) -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("a smaps_rollup without Pss"))
 }
 
-/// Datagrams the kernel dropped for want of room in a socket, machine-wide.
+/// Datagrams that the kernel dropped because a socket's buffer was full, machine-wide.
 #[must_use]
 pub fn receive_buffer_errors() -> u64 {
     let text = fs::read_to_string("/proc/net/snmp").unwrap_or_default();
@@ -155,7 +155,7 @@ pub fn receive_buffer_errors() -> u64 {
 pub fn socket(buffer_octets: usize) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let value = i32::try_from(buffer_octets).unwrap_or(i32::MAX);
-    // Past the system's limit where we may; else as far as it goes.
+    // Beyond the system's limit if permitted; otherwise up to it.
     for (forced, plain) in [
         (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
         (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
@@ -167,7 +167,7 @@ pub fn socket(buffer_octets: usize) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Cuts what is sent into datagrams of so many octets, in the kernel (UDP GSO).
+/// Has the kernel cut each send into datagrams of that many octets (UDP GSO).
 pub fn set_segment(socket: &UdpSocket, octets: usize) -> io::Result<()> {
     set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, octets as i32)
 }
@@ -203,16 +203,17 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Watches nothing yet; tells of `events_max` descriptors at once.
+    /// A poller without descriptors, which reports at most `events_max` at once.
     #[allow(unsafe_code, reason = "epoll has no safe wrapper")]
     pub fn new(events_max: usize) -> io::Result<Self> {
-        // SAFETY: the call takes a flag and returns a descriptor that nobody else owns, or an error.
+        // SAFETY: the call takes a flag and returns a descriptor that is not owned elsewhere, or an
+        // error.
         let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if epoll < 0 {
             return Err(io::Error::last_os_error());
         }
         Ok(Self {
-            // SAFETY: just made, checked, owned by nobody else.
+            // SAFETY: just made, checked, not owned elsewhere.
             epoll: unsafe { OwnedFd::from_raw_fd(epoll) },
             events: vec![libc::epoll_event { events: 0, u64: 0 }; events_max],
         })
@@ -293,7 +294,7 @@ impl Outgoing {
         }
     }
 
-    /// Sends datagrams, blocking while the send buffer is full; how many left.
+    /// Sends datagrams, blocking while the send buffer is full; returns how many were sent.
     pub fn send<'a>(
         &mut self,
         socket: &UdpSocket,
@@ -326,8 +327,8 @@ impl Outgoing {
     fn call(&mut self, socket: &UdpSocket, filled: usize) -> io::Result<usize> {
         let mut first = 0;
         while first < filled {
-            // SAFETY: the headers up to `filled` point to names and parts of ours, which nobody
-            // moves, and to octets the caller keeps borrowed; the kernel only reads them.
+            // SAFETY: the headers up to `filled` point to names and parts of ours, which are not
+            // moved, and to octets the caller keeps borrowed; the kernel only reads them.
             let taken = unsafe {
                 libc::sendmmsg(
                     socket.as_raw_fd(),
@@ -390,7 +391,7 @@ impl Incoming {
         }
     }
 
-    /// Receives what is there, at most `limit` datagrams, without waiting; how many.
+    /// Receives waiting datagrams, at most `limit`, without blocking; returns how many.
     pub fn receive(&mut self, socket: &UdpSocket, limit: usize) -> io::Result<usize> {
         self.filled = 0;
         let limit = limit.min(BATCH);
@@ -407,7 +408,7 @@ impl Incoming {
             header.msg_iovlen = 1;
         }
         // SAFETY: all headers point to names, parts and octets of ours with their true lengths,
-        // which nobody moves during the call.
+        // which are not moved during the call.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -441,7 +442,7 @@ impl Incoming {
     }
 }
 
-/// Waits until a socket can be read, at most so long; whether it can.
+/// Waits until a socket can be read, at most that long; returns whether it can.
 #[must_use]
 #[allow(unsafe_code, reason = "poll has no safe wrapper")]
 pub fn wait_readable(socket: &impl AsRawFd, timeout: Duration) -> bool {

@@ -1,4 +1,34 @@
-//! Answers: responses, and how a value is rendered in them.
+//! Answers: the typed values that pages answer with, a file each, and how a value is rendered: as
+//! text for a terminal, or as JSON when the client prefers that (`accept`).
+//!
+//! Text and JSON are rendered from the same value and from nothing else. Times in JSON are whole
+//! seconds, their names end in `_seconds`; what is unknown or absent is `null`.
 
+mod accept;
+pub(crate) mod counters;
+pub(crate) mod list;
+pub(crate) mod loops;
+pub(crate) mod refusals;
+pub(crate) mod reload;
 pub(crate) mod response;
-pub(crate) mod table;
+pub(crate) mod rules;
+pub(crate) mod status;
+mod table;
+mod text;
+pub(crate) mod watchers;
+pub(crate) mod why;
+
+pub(crate) use accept::Format;
+pub(crate) use text::TERMINAL_COLUMNS;
+pub(crate) use text::visible;
+
+use serde_json::Value;
+
+/// A value that a page answers with.
+pub(crate) trait Answer {
+    /// For a terminal of so many columns; None for as wide as it gets. Ends with a line feed.
+    fn text(&self, columns: Option<usize>) -> String;
+
+    /// The whole of it, whatever the width of a terminal.
+    fn json(&self) -> Value;
+}

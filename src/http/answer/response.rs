@@ -1,20 +1,52 @@
-//! Responses: plain texts. Those of the public pages are short and quote nothing of the request.
+//! Responses. Those of the public pages are short and quote nothing of the request.
 
 use http_body_util::Full;
-use hyper::Response;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header;
+use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 
+use crate::http::answer::Answer;
+use crate::http::answer::Format;
+
 /// A whole response.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Response = hyper::Response<Full<Bytes>>;
+
+/// An answer in a format; a text of so many columns.
+pub(crate) fn answer(answer: &dyn Answer, format: Format, columns: Option<usize>) -> Response {
+    rendered(StatusCode::OK, answer, format, columns)
+}
+
+/// Any value in a format.
+pub(crate) fn rendered(
+    status: StatusCode,
+    answer: &dyn Answer,
+    format: Format,
+    columns: Option<usize>,
+) -> Response {
+    let mut response = match format {
+        Format::Text => text(status, answer.text(columns)),
+        Format::Json => {
+            let json = HeaderValue::from_static("application/json");
+            with(
+                text(status, format!("{}\n", answer.json())),
+                header::CONTENT_TYPE,
+                json,
+            )
+        }
+    };
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
 
 /// A plain text that no cache keeps (W:D1.9).
-pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
@@ -24,51 +56,60 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    answer
+    response
 }
 
-/// A refusal after which the connection ends, because what follows on it cannot be trusted or is
-/// too long to read.
-pub(crate) fn last(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    let mut answer = text(status, body);
-    answer
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
+/// A response with one more header, or with another value of one.
+pub(crate) fn with(mut response: Response, name: HeaderName, value: HeaderValue) -> Response {
+    response.headers_mut().insert(name, value);
+    response
 }
 
-/// 405 with what is allowed.
-pub(crate) fn not_allowed(allow: &'static str) -> Answer {
-    let mut answer = last(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
-    answer
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allow));
-    answer
+/// The last response of a connection: what follows on it cannot be trusted, is too long to read, or
+/// may not take the place of others.
+pub(crate) fn closing(response: Response) -> Response {
+    with(
+        response,
+        header::CONNECTION,
+        HeaderValue::from_static("close"),
+    )
 }
 
-/// 503, after which the connection ends: it was spare.
-pub(crate) fn last_unavailable() -> Answer {
-    let mut answer = unavailable();
-    answer
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
+/// A refusal after which the connection ends.
+pub(crate) fn last(status: StatusCode, body: &'static str) -> Response {
+    closing(text(status, body))
+}
+
+/// 404
+pub(crate) fn not_found() -> Response {
+    text(StatusCode::NOT_FOUND, "Not Found\n")
+}
+
+/// 405 with the methods that there are.
+pub(crate) fn not_allowed(allow: HeaderValue) -> Response {
+    let response = last(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+    with(response, header::ALLOW, allow)
+}
+
+/// The answer to OPTIONS: the methods that there are.
+pub(crate) fn options(allow: HeaderValue) -> Response {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    with(response, header::ALLOW, allow)
 }
 
 /// 429: too many wrong passwords; ask again in a while.
-pub(crate) fn too_many() -> Answer {
-    let mut answer = text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n");
-    answer
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-    answer
+pub(crate) fn too_many() -> Response {
+    let response = text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n");
+    with(
+        response,
+        header::RETRY_AFTER,
+        HeaderValue::from_static("30"),
+    )
 }
 
 /// 503: ask again in a second.
-pub(crate) fn unavailable() -> Answer {
-    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
-    answer
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    answer
+pub(crate) fn unavailable() -> Response {
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
+    with(response, header::RETRY_AFTER, HeaderValue::from_static("1"))
 }

@@ -1,9 +1,6 @@
 //! Text tables for a terminal.
 
-use std::time::Duration;
-
-/// The columns of a terminal that tables are made for.
-pub(crate) const TERMINAL_COLUMNS: usize = 120;
+use crate::http::answer::text::visible;
 
 /// Columns of blanks between two cells.
 const GAP: usize = 2;
@@ -11,13 +8,13 @@ const GAP: usize = 2;
 /// Rows under headings, each column as wide as its widest cell. Numbers look after themselves:
 /// every cell stands left.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with headings alone.
-    pub(crate) fn new(headings: &[&str]) -> Self {
+    pub(super) fn new(headings: &[&str]) -> Self {
         Self {
             rows: vec![
                 headings
@@ -29,14 +26,14 @@ impl Table {
     }
 
     /// Adds a row with as many cells as there are headings.
-    pub(crate) fn add(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(super) fn add(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows
             .push(cells.into_iter().map(|cell| visible(&cell)).collect());
     }
 
     /// Appends the lines. In fewer columns than they need the widest cells are cut short, but never
     /// below their heading.
-    pub(crate) fn write(&self, columns: Option<usize>, out: &mut String) {
+    pub(super) fn write(&self, columns: Option<usize>, out: &mut String) {
         let widths = self.widths(columns);
         for row in &self.rows {
             let mut line = String::new();
@@ -83,29 +80,12 @@ fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// A text without what would steer a terminal: much of what tables show was sent by peers.
-pub(crate) fn visible(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
-}
-
-/// A time span in its two largest units: `2m 57s`, `1day 2h`.
-pub(crate) fn span(duration: Duration) -> String {
-    let whole = humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string();
-    let units: Vec<&str> = whole.split(' ').take(2).collect();
-    units.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::http::answer::text::span;
 
     #[test]
     fn columns_line_up() {
@@ -133,10 +113,5 @@ mod tests {
             text, "SOURCE  SAYS  AGE\npubli…  ear…  3s\n",
             "as far as it goes"
         );
-    }
-
-    #[test]
-    fn peers_do_not_steer_the_terminal() {
-        assert_eq!(visible("sip:\u{1b}[2Jx\n@h"), "sip:\u{fffd}[2Jx\u{fffd}@h");
     }
 }

@@ -5,7 +5,7 @@
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(&'static str, String)>);
 
-/// A field is there twice: which one counts would be anybody's guess, so neither does (W:E3.28).
+/// A field is there twice. Neither counts: it is unclear which one is meant (W:E3.28).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Repeated;
 

@@ -5,20 +5,20 @@ use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::sip::Uri;
 
-/// Why an address names nobody here, in words for the operator.
+/// Why an address names no presentity here, in words for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotAnAor {
+pub(crate) enum NotAnAor {
     /// It cannot be read.
-    #[error("this is no address: write it like 123@example.com or sip:123@example.com")]
+    #[error("this is not an address: write it like 123@example.com or sip:123@example.com")]
     Unreadable,
     /// The domain is not served.
     #[error("there is no such domain here; there are: {0}")]
     UnknownDomain(String),
 }
 
-/// Whoever `text` names, of any domain: a watcher may come from elsewhere. None when it cannot be
-/// read.
-pub(super) fn anybody(text: &str, directory: &Directory) -> Option<Aor> {
+/// The address that `text` names, of any domain: a watcher may come from elsewhere. None when it
+/// cannot be read.
+pub(super) fn of_any_domain(text: &str, directory: &Directory) -> Option<Aor> {
     let (user, host) = split(text.trim())?;
     let domain = directory.domain(&host);
     let host = domain.map_or(host.as_str(), |domain| &domain.name);

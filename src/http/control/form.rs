@@ -1,5 +1,4 @@
-//! What the operator sends: the fields of a query and of a form, or a document; and what is wrong
-//! with it.
+//! What the operator sends: the fields of a query and of a form, or a document.
 
 use std::time::Duration;
 
@@ -10,25 +9,64 @@ use hyper::body::Bytes;
 use hyper::body::Incoming;
 
 use crate::directory::Directory;
+use crate::http::answer::TERMINAL_COLUMNS;
+use crate::http::control::aor;
 use crate::http::control::refusal::Refusal;
 use crate::presence::Aor;
 
 /// Octets of a body: the members of the longest list, or a document of rules.
 const BODY_OCTETS_MAX: usize = 256 << 10;
+/// The field that asks for a table of any width.
+const WIDE: &str = "wide";
 /// Octets of a text: a note, a name, a URI.
 const TEXT_OCTETS_MAX: usize = 1 << 10;
-/// The longest time that can be given.
+/// The longest time that a field may hold.
 const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Named texts, each there once at most. All that a page does not know is refused: a misspelt field
-/// would else do nothing, silently.
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyKind {
+    /// It means nothing: a question.
+    Ignored,
+    /// Fields, as many as are not in the query.
+    Fields,
+    /// A document; all fields are in the query.
+    Document,
+}
+
+/// Named texts, each there once at most, and a document. A field that the page does not know is
+/// refused: a misspelt one would otherwise do nothing, silently.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Form(Vec<(&'static str, String)>);
+pub(crate) struct Form {
+    fields: Vec<(&'static str, String)>,
+    document: Bytes,
+}
 
 impl Form {
+    /// Reads a request for a page that knows these fields.
+    pub(crate) async fn read(
+        request: Request<Incoming>,
+        kind: BodyKind,
+        known: &[&'static str],
+    ) -> Result<Self, Refusal> {
+        let (head, body) = request.into_parts();
+        let query = head.uri.query().unwrap_or_default();
+        match kind {
+            BodyKind::Ignored => Self::parse(query, b"", known),
+            BodyKind::Fields => Self::parse(query, &collect(body).await?, known),
+            BodyKind::Document => {
+                let document = collect(body).await?;
+                Ok(Self {
+                    document,
+                    ..Self::parse(query, b"", known)?
+                })
+            }
+        }
+    }
+
     /// Reads a query and the body of a form as one list. `+` is a space, escapes are resolved.
-    pub(super) fn parse(query: &str, body: &[u8], known: &[&'static str]) -> Result<Self, Refusal> {
-        let mut form = Self(Vec::with_capacity(known.len()));
+    fn parse(query: &str, body: &[u8], known: &[&'static str]) -> Result<Self, Refusal> {
+        let mut fields: Vec<(&'static str, String)> = Vec::with_capacity(known.len());
         let all = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(body));
         for (name, value) in all {
             let field = known.iter().find(|known| **known == name);
@@ -36,12 +74,26 @@ impl Form {
                 name: name.clone().into_owned(),
                 known: known.join(", "),
             })?;
-            if form.0.iter().any(|(name, _)| name == field) {
+            if fields.iter().any(|(name, _)| name == field) {
                 return Err(Refusal::Repeated(field));
             }
-            form.0.push((field, value.into_owned()));
+            fields.push((field, value.into_owned()));
         }
-        Ok(form)
+        Ok(Self {
+            fields,
+            document: Bytes::new(),
+        })
+    }
+
+    /// The document.
+    pub(super) fn document(&self) -> &[u8] {
+        &self.document
+    }
+
+    /// The columns of the terminal; None for any width, when the field `wide` says so.
+    pub(crate) fn columns(&self) -> Result<Option<usize>, Refusal> {
+        let is_wide = self.is_yes(WIDE)?;
+        Ok((!is_wide).then_some(TERMINAL_COLUMNS))
     }
 
     /// A field that must be there.
@@ -49,7 +101,7 @@ impl Form {
         self.optional(name)?.ok_or(Refusal::Missing(name))
     }
 
-    /// A field; None when it is absent or empty. Control characters are in no text of ours.
+    /// A field; None when it is absent or empty. Control characters are refused.
     pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
         let Some(text) = self.long(name) else {
             return Ok(None);
@@ -63,16 +115,16 @@ impl Form {
         Ok(Some(text))
     }
 
-    /// A field of any length, of which the caller makes several texts.
+    /// A field of any length, which the caller splits.
     pub(super) fn long(&self, name: &str) -> Option<&str> {
-        self.0
+        self.fields
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value.trim())
             .filter(|value| !value.is_empty())
     }
 
-    /// A field that must be there and is one of some words.
+    /// A field that must be there and be one of these words.
     pub(super) fn word<T, const N: usize>(
         &self,
         name: &'static str,
@@ -115,34 +167,31 @@ impl Form {
         self.optional(name)?.map(read).transpose()
     }
 
-    /// The field `aor`: somebody whom the directory knows.
-    pub(super) fn somebody(&self, directory: &Directory) -> Result<Aor, Refusal> {
+    /// The field `aor`: an address that the directory knows.
+    pub(super) fn known_aor(&self, directory: &Directory) -> Result<Aor, Refusal> {
         let aor = self.address("aor", directory)?;
         if directory.exists(&aor) {
             Ok(aor)
         } else {
-            Err(Refusal::Nobody(aor))
+            Err(Refusal::NoAddress(aor))
         }
     }
 
-    /// A field that is an address of a domain of ours.
+    /// A field that holds an address of a domain we serve.
     pub(super) fn address(
         &self,
         name: &'static str,
         directory: &Directory,
     ) -> Result<Aor, Refusal> {
-        Ok(crate::http::control::aor::resolve(
-            self.required(name)?,
-            directory,
-        )?)
+        Ok(aor::resolve(self.required(name)?, directory)?)
     }
 }
 
-/// The body of a request.
-pub(super) async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    let limited = Limited::new(request.into_body(), BODY_OCTETS_MAX);
+/// The whole body of a request.
+async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
+    let limited = Limited::new(body, BODY_OCTETS_MAX);
     let collected = limited.collect().await;
-    // Cut off or too long: whoever sends a command to the socket sees which.
+    // Cut off or too long: the operator sees which.
     collected
         .map(http_body_util::Collected::to_bytes)
         .map_err(|_| Refusal::BodyTooLong(BODY_OCTETS_MAX))

@@ -1,137 +1,125 @@
-//! Lists: shown, made, edited, deleted. Subscribed phones are told at once. What is edited here
-//! lasts until the configuration is read again or the process ends.
+//! Lists: shown, created, edited, deleted. Subscribed phones are told at once. An edit lasts until
+//! the configuration is read again or the process ends.
+
+use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::directory::lists::ListFault;
 use crate::directory::lists::StoredList;
-use crate::http::Site;
-use crate::http::answer::table::Table;
-use crate::http::answer::table::visible;
-use crate::http::control;
-use crate::http::control::form::Form;
-use crate::http::control::refusal::Refusal;
+use crate::http::answer::list;
+use crate::http::answer::list::Deleted;
+use crate::http::answer::list::Edited;
+use crate::http::answer::list::Heading;
+use crate::http::answer::list::List;
+use crate::http::answer::list::Lists;
+use crate::http::answer::list::Stored;
+use crate::http::control::Answered;
+use crate::http::control::Form;
+use crate::http::control::Refusal;
+use crate::http::control::edit::edit;
 use crate::http::engine::Engine;
+use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::event::list::ListStyle;
-use crate::presence::event::list::Resolved;
-use crate::presence::event::list::RosterKind;
+use crate::presence::event::list::Member;
 
 /// Octets of a list's user.
 const USER_OCTETS_MAX: usize = 256;
 
-/// Whether a page is one of these commands.
-pub(super) fn is_command(path: &str) -> bool {
-    let name = path.strip_prefix("/list/");
-    name.is_some_and(|name| ["add", "create", "delete", "remove"].contains(&name))
-}
-
-/// `GET /list?list=`: one list with its members, or all that are stored.
-pub(super) fn show(query: &str, directory: &Directory) -> Result<String, Refusal> {
-    let form = Form::parse(query, b"", &["list"])?;
+/// `GET /list`: one list with its members, or all that are stored.
+pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    let directory = site.directory();
     if form.long("list").is_none() {
-        return Ok(all(directory));
+        return Ok(Box::new(all(&directory)));
     }
-    let aor = form.address("list", directory)?;
+    let aor = form.address("list", &directory)?;
     let no_list = || ListFault::NoList(aor.clone());
     let resolved = directory.list(&aor).ok_or_else(no_list)?;
-    let mut text = heading(&aor, &resolved);
-    // Of a list in a list its name stands there; of one that is there by itself, everybody.
+    // A stored list may have lists as members, shown by their names. One that exists by itself has
+    // the members it resolves to.
     let stored = directory.stored_list(&aor).ok();
     let members = stored.map_or(&resolved.members, |stored| &stored.members);
-    if members.is_empty() {
-        return Ok(text);
-    }
-    text.push('\n');
-    let mut table = Table::new(&["AT", "MEMBER", "NAME"]);
-    for (place, member) in (1_usize..).zip(members) {
-        let name = match &member.aor {
-            Some(aor) if directory.is_list(aor) => "(a list)",
-            Some(aor) => directory.name_of(aor),
-            None => &member.name,
-        };
-        table.add([place.to_string(), member.uri.to_string(), name.to_owned()]);
-    }
-    table.write(None, &mut text);
-    Ok(text)
+    Ok(Box::new(List {
+        heading: Heading::new(&aor, &resolved),
+        members: members
+            .iter()
+            .map(|member| named(member, &directory))
+            .collect(),
+    }))
 }
 
-/// `POST /list/...`
-pub(super) async fn act<E: Engine>(
-    path: &str,
-    query: &str,
-    body: &[u8],
+/// `POST /list/create`
+pub(crate) async fn create<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    change(&form, site, created).await
+}
+
+/// `POST /list/add`
+pub(crate) async fn add<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    change(&form, site, |form, aor, directory| {
+        Ok(directory.with_member(aor, form.required("member")?, place(form)?)?)
+    })
+    .await
+}
+
+/// `POST /list/remove`
+pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    change(&form, site, |form, aor, directory| {
+        Ok(directory.without_member(aor, form.required("member")?)?)
+    })
+    .await
+}
+
+/// `POST /list/delete`
+pub(crate) async fn delete<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    change(&form, site, |_, aor, directory| {
+        Ok(directory.without_list(aor)?)
+    })
+    .await
+}
+
+/// Changes the directory by what the form says of its list.
+async fn change<E: Engine>(
+    form: &Form,
     site: &Site<E>,
-) -> Result<String, Refusal> {
-    let fields: &[&'static str] = match path {
-        "/list/create" => &["list", "name", "style", "members"],
-        "/list/add" => &["list", "member", "at"],
-        "/list/remove" => &["list", "member"],
-        _ => &["list"],
-    };
-    let form = Form::parse(query, body, fields)?;
-    let edit = |directory: &Directory| {
+    change: impl FnOnce(&Form, &Aor, &Directory) -> Result<Directory, Refusal>,
+) -> Answered {
+    let edited = edit(site, |directory| {
         let aor = form.address("list", directory)?;
-        Ok(match path {
-            "/list/create" => create(&form, &aor, directory)?,
-            "/list/add" => directory.with_member(&aor, form.required("member")?, place(&form)?)?,
-            "/list/remove" => directory.without_member(&aor, form.required("member")?)?,
-            _ => directory.without_list(&aor)?,
-        })
-    };
-    let edited = control::edit(site, edit).await?;
+        change(form, &aor, directory)
+    });
+    let edited: Arc<Directory> = edited.await?;
     let aor = form.address("list", &edited)?;
     Ok(match edited.list(&aor) {
-        Some(list) => heading(&aor, &list),
-        None => visible(&format!("{aor} is deleted")) + "\n",
+        Some(list) => Box::new(Edited(Heading::new(&aor, &list))),
+        None => Box::new(Deleted(aor)),
     })
 }
 
-/// `team@abc.com "The team", rfc, 3 members`
-pub(super) fn heading(aor: &Aor, list: &Resolved) -> String {
-    let members = match list.members.len() {
-        1 => "1 member".to_owned(),
-        count => format!("{count} members"),
-    };
-    let name = match &*list.name {
-        "" => aor.user(),
-        name => name,
-    };
-    let mut text = visible(&format!(
-        "{aor} \"{name}\", {}, {members}",
-        word(list.style)
-    ));
-    for roster in &list.rosters {
-        text.push_str(match roster.kind {
-            RosterKind::AnyDn => ", and whoever else is there",
-            RosterKind::Parked => ", and every orbit while a call is parked in it",
-        });
-    }
-    text.push('\n');
-    text
+fn all(directory: &Directory) -> Lists {
+    let lists = directory.stored_lists().into_iter();
+    let stored = lists.map(|(aor, list)| Stored {
+        aor,
+        name: list.name.clone(),
+        style: list.style,
+        members: list.members.len(),
+        owner: list.owner.clone(),
+    });
+    Lists(stored.collect())
 }
 
-fn all(directory: &Directory) -> String {
-    let lists = directory.stored_lists();
-    if lists.is_empty() {
-        return "No list is stored.\n".to_owned();
+/// A member with the name to show for it.
+fn named(member: &Member, directory: &Directory) -> list::Member {
+    list::Member {
+        uri: member.uri.clone(),
+        name: match &member.aor {
+            Some(aor) if directory.is_list(aor) => None,
+            Some(aor) => Some(directory.name_of(aor).into()),
+            None => Some(member.name.clone()),
+        },
     }
-    let mut table = Table::new(&["LIST", "NAME", "STYLE", "MEMBERS", "OWNER"]);
-    for (aor, list) in lists {
-        let owner = list.owner.as_ref().map_or("-", Aor::as_str).to_owned();
-        table.add([
-            aor.to_string(),
-            list.name.as_deref().unwrap_or("-").to_owned(),
-            word(list.style).to_owned(),
-            list.members.len().to_string(),
-            owner,
-        ]);
-    }
-    let mut text = String::new();
-    table.write(None, &mut text);
-    text
 }
 
-fn create(form: &Form, aor: &Aor, directory: &Directory) -> Result<Directory, Refusal> {
+fn created(form: &Form, aor: &Aor, directory: &Directory) -> Result<Directory, Refusal> {
     if directory.stored_list(aor).is_ok() {
         return Err(Refusal::ListExists(aor.clone()));
     }
@@ -164,17 +152,10 @@ fn style(form: &Form) -> Result<ListStyle, Refusal> {
         None => Ok(ListStyle::default()),
         Some(text) => [ListStyle::Rfc, ListStyle::Broadworks]
             .into_iter()
-            .find(|style| word(*style) == text)
+            .find(|style| list::word(*style) == text)
             .ok_or_else(|| Refusal::NoWord {
                 field: "style",
                 words: "rfc, broadworks".to_owned(),
             }),
-    }
-}
-
-const fn word(style: ListStyle) -> &'static str {
-    match style {
-        ListStyle::Rfc => "rfc",
-        ListStyle::Broadworks => "broadworks",
     }
 }

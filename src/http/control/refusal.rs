@@ -1,27 +1,33 @@
-//! Why a command of the operator is not done: in words for him, with a status for programs.
+//! Why a question or command of the operator is refused: words for humans, a status for programs.
 
 use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderValue;
+use serde_json::Value;
+use serde_json::json;
 
 use crate::directory::lists::ListFault;
+use crate::http::answer::Answer;
+use crate::http::answer::Format;
 use crate::http::answer::response;
-use crate::http::answer::response::Answer;
-use crate::http::answer::table::visible;
+use crate::http::answer::response::Response;
+use crate::http::answer::visible;
 use crate::http::control::aor::NotAnAor;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
-    /// A field that the page has no use for.
+pub(crate) enum Refusal {
+    /// A field that the page does not know.
     #[error("there is no field \"{name}\" here; there are: {known}")]
     UnknownField {
         /// Its name.
         name: String,
-        /// Those that there are.
+        /// The fields that the page knows.
         known: String,
     },
-    /// A field is there twice: which one counts?
+    /// A field is there twice, so that it is unclear which one counts.
     #[error("{0} is given twice")]
     Repeated(&'static str),
     /// A field is not there.
@@ -30,28 +36,28 @@ pub(super) enum Refusal {
     /// A field is too long.
     #[error("{0} is longer than {1} octets")]
     TooLong(&'static str, usize),
-    /// A field holds what no text of ours does.
+    /// A field holds a control character.
     #[error("{0} holds a control character")]
     ControlCharacter(&'static str),
     /// The body is too long.
     #[error("the body is cut off, or longer than {0} octets")]
     BodyTooLong(usize),
     /// A field is no number.
-    #[error("{0} is no number")]
+    #[error("{0} is not a number")]
     NoNumber(&'static str),
     /// A field is no time span, or too long a one.
-    #[error("{0} is no time of at most a year: write it like 600, 10m or 2h")]
+    #[error("{0} is not a time of at most a year: write it like 600, 10m or 2h")]
     NoTime(&'static str),
-    /// A field is none of the words that may stand there.
+    /// A field is none of the words it may be.
     #[error("{field} is none of: {words}")]
     NoWord {
         /// The field.
         field: &'static str,
-        /// What may stand there.
+        /// The words it may be.
         words: String,
     },
     /// A field is no URI.
-    #[error("{0} is no URI")]
+    #[error("{0} is not a URI")]
     NoUri(&'static str),
     /// Two fields that do not go together, or a number outside its bounds.
     #[error("{0}")]
@@ -59,39 +65,41 @@ pub(super) enum Refusal {
     /// An address that cannot be read, or of a domain that is not served.
     #[error(transparent)]
     NotAnAor(#[from] NotAnAor),
-    /// Nobody has the address.
+    /// There is no such address.
     #[error("there is no {0}: no account, orbit, resource or list has that address")]
-    Nobody(Aor),
-    /// A list is no presentity.
+    NoAddress(Aor),
+    /// The address is a list, which has no state to set.
     #[error("{0} is a list, which has no state of its own")]
     IsList(Aor),
     /// A list of that address is there already.
-    #[error("the list {0} is there already")]
+    #[error("the list {0} exists already")]
     ListExists(Aor),
-    /// What is wrong with an edit of a list.
+    /// A list cannot be edited so.
     #[error(transparent)]
     List(#[from] ListFault),
     /// A document of rules that cannot be read.
-    #[error("the document is no ruleset of RFC 4745 and 5025, or has a rule that cannot be read")]
+    #[error(
+        "the document is not a ruleset of RFC 4745 and 5025, or has a rule that cannot be read"
+    )]
     NoRuleset,
-    /// A document of rules that is too much.
+    /// A document with too many rules.
     #[error("the document has too many rules, or too many identities in one")]
     TooManyRules,
     /// There are no rules to show or remove.
     #[error("{0} has no rules of its own")]
     NoRules(Aor),
-    /// A rule lets everybody in, known or not.
+    /// A rule allows every watcher, authenticated or not, so that one alone cannot be denied.
     #[error(
-        "the rules of {0} let everybody in, known or not: take them away or import better ones"
+        "the rules of {0} allow every watcher, authenticated or not: remove them or import stricter ones"
     )]
-    LetsEverybodyIn(Aor),
+    AllowsEveryWatcher(Aor),
     /// A table is full.
     #[error("{0}")]
     Full(&'static str),
-    /// An edit that is in force, but which a shard did not take: it follows with the next.
+    /// An edit is in force, but a shard did not take it: it follows with the next.
     #[error("done, but a shard does not answer: it follows with the next change")]
     HalfDone,
-    /// The configuration is not reloaded: what is wrong with it, a line each.
+    /// The configuration is not reloaded. One line for each fault.
     #[error("{0}\nthe configuration is not reloaded, the old one stays in force")]
     NotReloaded(String),
     /// The engine does not answer.
@@ -116,14 +124,14 @@ impl Refusal {
             | Self::List(ListFault::NoMember(_))
             | Self::NoRuleset => StatusCode::BAD_REQUEST,
             Self::NotAnAor(NotAnAor::UnknownDomain(_))
-            | Self::Nobody(_)
+            | Self::NoAddress(_)
             | Self::NoRules(_)
             | Self::List(ListFault::NoDomain(_) | ListFault::NoList(_) | ListFault::NotMember(_)) => {
                 StatusCode::NOT_FOUND
             }
             Self::IsList(_)
             | Self::ListExists(_)
-            | Self::LetsEverybodyIn(_)
+            | Self::AllowsEveryWatcher(_)
             | Self::NotReloaded(_)
             | Self::List(
                 ListFault::Taken(..)
@@ -138,17 +146,31 @@ impl Refusal {
         }
     }
 
-    /// The refusal as an answer.
-    pub(super) fn into_answer(self) -> Answer {
-        let lines = self.to_string();
-        let lines = lines.lines().map(|line| visible(line) + "\n");
-        let text: String = lines.collect();
+    /// The refusal as a response.
+    pub(crate) fn into_response(self, format: Format) -> Response {
+        let response = response::rendered(self.status(), &self, format, None);
         match self {
-            Self::Silent => response::unavailable(),
-            // What is left of the body is not read.
-            Self::BodyTooLong(_) => response::last(self.status(), text),
-            _ => response::text(self.status(), text),
+            Self::Silent => {
+                response::with(response, header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            // The rest of the body is not read.
+            Self::BodyTooLong(_) => response::closing(response),
+            _ => response,
         }
+    }
+}
+
+impl Answer for Refusal {
+    fn text(&self, _: Option<usize>) -> String {
+        if *self == Self::Silent {
+            return "Service Unavailable\n".to_owned();
+        }
+        let lines = self.to_string();
+        lines.lines().map(|line| visible(line) + "\n").collect()
+    }
+
+    fn json(&self) -> Value {
+        json!({"error": self.to_string()})
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the operator, or a feeder in his name, says about somebody: `POST /say/...`.
+//! State that the operator, or a feeder on the operator's behalf, sets for an address:
+//! `POST /say/...`.
 //!
 //! | page | fields |
 //! |---|---|
@@ -12,19 +13,19 @@
 //! | `appearance` | `index`, `state`, `party` |
 //! | `registered`, `unregistered` | `contact`, `expires` |
 //!
-//! All have `aor`, somebody whom the directory knows. What is said stands until it is said
-//! otherwise, expires, or the process ends.
+//! All have `aor`, an address that the directory knows. The state stands until it is replaced, it
+//! expires, or the process ends.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::http::Site;
-use crate::http::control::form::Form;
-use crate::http::control::refusal::Refusal;
+use crate::http::control::Answered;
+use crate::http::control::Form;
+use crate::http::control::Refusal;
 use crate::http::control::why;
 use crate::http::engine::Engine;
+use crate::http::site::CallNumbers;
+use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::CallDialog;
 use crate::presence::call::Appearance;
@@ -49,109 +50,29 @@ use crate::sip::Uri;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::sip_uri;
 
-/// Rings of a forwarding, as phones offer them.
+/// The most rings before a call is forwarded, as phones offer them.
 const RINGS_MAX: u32 = 99;
-/// Numbers the calls, so that no two of them show watchers the same dialog `id` (W:B3.5).
-static CALLS: AtomicU64 = AtomicU64::new(1);
+/// The beginning of the ids of calls that the operator reports.
+const ID_PREFIX: &str = "operator";
 
-/// One page.
-struct StatusCommand {
-    path: &'static str,
-    fields: &'static [&'static str],
-    read: fn(&Form, &Aor) -> Result<StateUpdate, Refusal>,
-}
+/// Reads a state update from the form of one page.
+pub(crate) type ReadUpdate = fn(&Form, &Aor, &CallNumbers) -> Result<StateUpdate, Refusal>;
 
-const STATUS_COMMANDS: [StatusCommand; 11] = [
-    StatusCommand {
-        path: "/say/dnd",
-        fields: &["aor", "state"],
-        read: do_not_disturb,
-    },
-    StatusCommand {
-        path: "/say/forward",
-        fields: &["aor", "kind", "target", "rings"],
-        read: forward,
-    },
-    StatusCommand {
-        path: "/say/note",
-        fields: &["aor", "text"],
-        read: note,
-    },
-    StatusCommand {
-        path: "/say/presence",
-        fields: &["aor", "basic", "activities"],
-        read: presence,
-    },
-    StatusCommand {
-        path: "/say/messages",
-        fields: &["aor", "counts", "urgent"],
-        read: messages,
-    },
-    StatusCommand {
-        path: "/say/lamp",
-        fields: &["aor", "state", "from", "display", "expires"],
-        read: lamp,
-    },
-    StatusCommand {
-        path: "/say/park",
-        fields: &["aor", "from", "display", "expires"],
-        read: park,
-    },
-    StatusCommand {
-        path: "/say/unpark",
-        fields: &["aor"],
-        read: |_, _| Ok(said_call(None, None)),
-    },
-    StatusCommand {
-        path: "/say/appearance",
-        fields: &["aor", "index", "state", "party"],
-        read: appearance,
-    },
-    StatusCommand {
-        path: "/say/registered",
-        fields: &["aor", "contact", "expires"],
-        read: registered,
-    },
-    StatusCommand {
-        path: "/say/unregistered",
-        fields: &["aor"],
-        read: |_, _| Ok(StateUpdate::Unregistered),
-    },
-];
-
-fn status_command(path: &str) -> Option<&'static StatusCommand> {
-    STATUS_COMMANDS.iter().find(|command| command.path == path)
-}
-
-/// Whether a page is one of these commands.
-pub(super) fn is_command(path: &str) -> bool {
-    status_command(path).is_some()
-}
-
-/// `POST /say/...`: answers with the state that comes of it.
-pub(super) async fn act<E: Engine>(
-    path: &str,
-    query: &str,
-    body: &[u8],
-    site: &Site<E>,
-) -> Result<String, Refusal> {
-    let Some(command) = status_command(path) else {
-        return Err(Refusal::Senseless("there is no such command"));
-    };
-    let form = Form::parse(query, body, command.fields)?;
+/// Gives it to the presentity's owner; answers with the resulting state.
+pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate) -> Answered {
     let directory = site.directory();
-    let aor = form.somebody(&directory)?;
+    let aor = form.known_aor(&directory)?;
     if directory.is_list(&aor) {
         return Err(Refusal::IsList(aor));
     }
-    let said = (command.read)(&form, &aor)?;
+    let said = read(&form, &aor, &site.call_numbers)?;
     let owner = ShardId::owner_of(&aor, site.engine.shards());
     let command = Command::UpdateState {
         aor: aor.clone(),
         update: said,
     };
     match site.engine.ask(owner, command).await {
-        Ok(Reply::Done) => why::headline(&aor, site).await,
+        Ok(Reply::Done) => why::state(aor, site).await,
         Ok(Reply::OverLimit) => Err(Refusal::Full(
             "the shard holds as many addresses as its limits allow",
         )),
@@ -159,12 +80,18 @@ pub(super) async fn act<E: Engine>(
     }
 }
 
-fn do_not_disturb(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/dnd`
+pub(crate) fn do_not_disturb(
+    form: &Form,
+    _: &Aor,
+    _: &CallNumbers,
+) -> Result<StateUpdate, Refusal> {
     let is_on = form.word("state", [("on", true), ("off", false)])?;
     Ok(StateUpdate::DoNotDisturb(is_on))
 }
 
-fn forward(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/forward`
+pub(crate) fn forward(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
     let kinds = [
         ("immediate", ForwardKind::Immediate),
         ("busy", ForwardKind::Busy),
@@ -188,11 +115,13 @@ fn forward(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     }))
 }
 
-fn note(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/note`
+pub(crate) fn note(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
     Ok(StateUpdate::Note(unless_off(form, "text")?.map(Into::into)))
 }
 
-fn presence(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/presence`
+pub(crate) fn presence(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
     let basics = [("open", Some(true)), ("closed", Some(false)), ("off", None)];
     let open = form.word("basic", basics)?;
     let names = form.optional("activities")?.unwrap_or_default();
@@ -221,7 +150,8 @@ fn presence(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     })))
 }
 
-fn messages(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/messages`
+pub(crate) fn messages(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
     let urgent = form.optional("urgent")?;
     let Some(counts) = unless_off(form, "counts")? else {
         return match urgent {
@@ -250,7 +180,8 @@ fn messages(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     })))
 }
 
-fn lamp(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/lamp`
+pub(crate) fn lamp(form: &Form, _: &Aor, numbers: &CallNumbers) -> Result<StateUpdate, Refusal> {
     let states = [
         ("early", Some(CallState::Early)),
         ("confirmed", Some(CallState::Confirmed)),
@@ -259,12 +190,17 @@ fn lamp(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     let state = form.word("state", states)?;
     let remote = caller(form)?;
     let expires = form.time("expires")?;
-    let call = state.map(|state| call(state, Party::default(), remote));
+    let id = numbers.next(ID_PREFIX);
+    let call = state.map(|state| call(id, state, Party::default(), remote));
     Ok(said_call(call, expires))
 }
 
-/// One dialog on hold, which whoever calls the orbit takes (W:C8.1).
-fn park(form: &Form, orbit: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/park`: one dialog on hold, which a call to the orbit picks up (W:C8.1).
+pub(crate) fn park(
+    form: &Form,
+    orbit: &Aor,
+    numbers: &CallNumbers,
+) -> Result<StateUpdate, Refusal> {
     form.required("from")?;
     let address = sip_uri(orbit.user(), orbit.domain());
     let local = Party {
@@ -277,11 +213,12 @@ fn park(form: &Form, orbit: &Aor) -> Result<StateUpdate, Refusal> {
         target: address.into(),
         ..caller(form)?
     };
-    let call = call(CallState::Confirmed, local, remote);
+    let call = call(numbers.next(ID_PREFIX), CallState::Confirmed, local, remote);
     Ok(said_call(Some(call), form.time("expires")?))
 }
 
-fn appearance(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/appearance`
+pub(crate) fn appearance(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
     form.required("index")?;
     let index = form
         .number("index")?
@@ -301,11 +238,22 @@ fn appearance(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
     }))
 }
 
-fn registered(form: &Form, _: &Aor) -> Result<StateUpdate, Refusal> {
+/// `POST /say/registered`
+pub(crate) fn registered(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
     form.required("contact")?;
     let contact = uri(form, "contact")?.unwrap_or_default();
     let expires = form.time("expires")?.ok_or(Refusal::Missing("expires"))?;
     Ok(StateUpdate::Registered(vec![(contact.into(), expires)]))
+}
+
+/// `POST /say/unpark`
+pub(crate) fn unpark(_: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+    Ok(said_call(None, None))
+}
+
+/// `POST /say/unregistered`
+pub(crate) fn unregistered(_: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+    Ok(StateUpdate::Unregistered)
 }
 
 fn said_call(call: Option<CallDialog>, expires: Option<Duration>) -> StateUpdate {
@@ -316,9 +264,9 @@ fn said_call(call: Option<CallDialog>, expires: Option<Duration>) -> StateUpdate
     }
 }
 
-fn call(state: CallState, local: Party, remote: Party) -> CallDialog {
+fn call(id: Box<str>, state: CallState, local: Party, remote: Party) -> CallDialog {
     CallDialog {
-        id: format!("operator-{}", CALLS.fetch_add(1, Ordering::Relaxed)).into(),
+        id,
         call_id: Box::default(),
         local_tag: Box::default(),
         remote_tag: Box::default(),
@@ -330,7 +278,7 @@ fn call(state: CallState, local: Party, remote: Party) -> CallDialog {
     }
 }
 
-/// Who is at the other end, as far as it is said.
+/// The other party, as far as it is given.
 fn caller(form: &Form) -> Result<Party, Refusal> {
     Ok(Party {
         identity: uri(form, "from")?.unwrap_or_default().into(),

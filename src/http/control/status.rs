@@ -1,37 +1,30 @@
-//! `GET /status`: whether the server is ready, where it listens, and what it has to do.
+//! `GET /status` and `GET /counters`: how the server is, and what it counted.
 
-use crate::http::Site;
-use crate::http::answer::table::span;
-use crate::http::control::form::Form;
-use crate::http::control::refusal::Refusal;
-use crate::http::control::why::complain_of_silence;
+use crate::http::answer::status::Status;
+use crate::http::control::Answered;
+use crate::http::control::Form;
 use crate::http::engine::Engine;
-use crate::http::facts::counted;
-use crate::http::facts::tenants;
-use crate::http::monitor::metrics;
+use crate::http::monitor;
+use crate::http::site::Site;
 
-/// A few lines for a terminal.
-pub(super) async fn show<E: Engine>(query: &str, site: &Site<E>) -> Result<String, Refusal> {
-    Form::parse(query, b"", &[])?;
-    let counts = metrics::count(site).await;
-    let value = |name: &str| {
-        let found = counts.values.iter().find(|(known, _)| *known == name);
-        found.map_or(0, |(_, value)| *value)
-    };
-    let ready = match site.engine.is_ready() {
-        true => "ready",
-        false => "not ready",
-    };
-    let mut text = format!(
-        "Lamplighter {} is {ready}, up {}\n{}\n{}\n{}, {}, {} sent\n",
-        env!("CARGO_PKG_VERSION"),
-        span(site.facts.started.elapsed()),
-        site.facts.listeners(),
-        tenants(&site.directory()),
-        counted(site.engine.shards().into(), "shard"),
-        counted(value("subscriptions"), "subscription"),
-        counted(value("notifies_sent"), "NOTIFY"),
-    );
-    complain_of_silence(&counts.silent, &mut text);
-    Ok(text)
+/// A few facts and figures.
+pub(crate) async fn status<E: Engine>(_: Form, site: &Site<E>) -> Answered {
+    let counters = monitor::count(site).await;
+    let (domains, accounts) = site.directory().count();
+    Ok(Box::new(Status {
+        is_ready: site.engine.is_ready(),
+        uptime: site.facts.started.elapsed(),
+        facts: site.facts.clone(),
+        domains,
+        accounts,
+        shards: site.engine.shards(),
+        subscriptions: counters.value("subscriptions"),
+        notifies_sent: counters.value("notifies_sent"),
+        silent: counters.silent,
+    }))
+}
+
+/// Every counter.
+pub(crate) async fn counters<E: Engine>(_: Form, site: &Site<E>) -> Answered {
+    Ok(Box::new(monitor::count(site).await))
 }

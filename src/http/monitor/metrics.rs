@@ -2,61 +2,20 @@
 
 use std::fmt::Write;
 
-use http_body_util::Full;
-use hyper::Response;
-use hyper::body::Bytes;
+use hyper::StatusCode;
 use hyper::header;
 use hyper::header::HeaderValue;
 
-use crate::http::Site;
-use crate::http::answer::response::Answer;
+use crate::http::answer::response;
+use crate::http::answer::response::Response;
 use crate::http::engine::Engine;
-use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::ShardId;
-use crate::telemetry;
-
-/// The counters of all shards added up, and of the process.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    /// Name and value, in stable order: the shards' first.
-    pub(crate) values: Vec<(&'static str, u64)>,
-    /// Shards that did not answer.
-    pub(crate) silent: Vec<u16>,
-}
-
-/// Asks every shard, and adds what the cores count themselves.
-pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counted {
-    let engine = &site.engine;
-    let mut counted = Counted {
-        values: Vec::new(),
-        silent: Vec::new(),
-    };
-    for shard in 0..engine.shards() {
-        match engine.ask(ShardId(shard), Command::Counters).await {
-            Ok(Reply::Counters(values)) => values
-                .into_iter()
-                .for_each(|value| add(&mut counted.values, value)),
-            Ok(_) | Err(_) => counted.silent.push(shard),
-        }
-    }
-    counted.values.extend(telemetry::totals());
-    counted.values.extend(site.public.counters());
-    counted.values.extend(site.attempts.counters());
-    counted
-}
-
-fn add(values: &mut Vec<(&'static str, u64)>, (name, value): (&'static str, u64)) {
-    match values.iter_mut().find(|(known, _)| *known == name) {
-        Some((_, sum)) => *sum = sum.saturating_add(value),
-        None => values.push((name, value)),
-    }
-}
+use crate::http::monitor;
+use crate::http::site::Site;
 
 /// `GET /metrics`
-pub(crate) async fn answer<E: Engine>(site: &Site<E>) -> Answer {
+pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
     let engine = &site.engine;
-    let counted = count(site).await;
+    let counted = monitor::count(site).await;
     let mut text = String::new();
     for (name, value) in &counted.values {
         sample(&mut text, name, *value);
@@ -69,14 +28,12 @@ pub(crate) async fn answer<E: Engine>(site: &Site<E>) -> Answer {
     {
         sample(&mut text, "resident_memory_bytes", octets);
     }
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
-    let headers = answer.headers_mut();
-    headers.insert(
+    let exposition = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response::with(
+        response::text(StatusCode::OK, text),
         header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+        exposition,
+    )
 }
 
 /// One value with its type. Counters and gauges come under one list of names, so that all are
@@ -114,11 +71,15 @@ mod tests {
     use super::*;
     use crate::http::CONTROL_CONNECTIONS;
     use crate::http::connections::Connections;
+    use crate::shard::Command;
     use crate::shard::CommandId;
     use crate::shard::Input;
     use crate::shard::Options;
     use crate::shard::Outbox;
+    use crate::shard::Reply;
     use crate::shard::Shard;
+    use crate::shard::ShardId;
+    use crate::telemetry;
 
     #[test]
     fn a_sample_has_a_legal_name() {
@@ -157,14 +118,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-    }
-
-    #[test]
-    fn shards_are_added_up() {
-        let mut values = vec![("a", 1), ("b", u64::MAX)];
-        add(&mut values, ("b", 5));
-        add(&mut values, ("c", 2));
-        assert_eq!(values, [("a", 1), ("b", u64::MAX), ("c", 2)]);
     }
 
     #[test]

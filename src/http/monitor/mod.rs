@@ -1,3 +1,46 @@
-//! Pages for whoever watches over the server.
+//! Pages for whatever watches over the server: health, readiness, metrics.
 
+pub(crate) mod health;
 pub(crate) mod metrics;
+
+use crate::http::answer::counters::Counters;
+use crate::http::engine::Engine;
+use crate::http::site::Site;
+use crate::shard::Command;
+use crate::shard::Reply;
+use crate::telemetry;
+
+/// Asks every shard, and adds what the cores count themselves.
+pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
+    let pick = |reply| match reply {
+        Reply::Counters(values) => Some(values),
+        _ => None,
+    };
+    let (found, silent) = site.ask_all(|| Command::Counters, pick).await;
+    let mut values = Vec::new();
+    found.into_iter().for_each(|value| add(&mut values, value));
+    values.extend(telemetry::totals());
+    values.extend(site.public.counters());
+    values.extend(site.attempts.counters());
+    Counters { values, silent }
+}
+
+fn add(values: &mut Vec<(&'static str, u64)>, (name, value): (&'static str, u64)) {
+    match values.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, sum)) => *sum = sum.saturating_add(value),
+        None => values.push((name, value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_added_up() {
+        let mut values = vec![("a", 1), ("b", u64::MAX)];
+        add(&mut values, ("b", 5));
+        add(&mut values, ("c", 2));
+        assert_eq!(values, [("a", 1), ("b", u64::MAX), ("c", 2)]);
+    }
+}

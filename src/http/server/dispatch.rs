@@ -1,4 +1,4 @@
-//! Which page a request is for.
+//! From a request to its route: what is refused of every request, then the table.
 
 use std::net::IpAddr;
 
@@ -7,76 +7,123 @@ use hyper::Request;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header;
+use hyper::header::HeaderValue;
 
-use crate::http::Site;
+use crate::http::answer::Format;
 use crate::http::answer::response;
-use crate::http::answer::response::Answer;
-use crate::http::call_state;
+use crate::http::answer::response::Response;
 use crate::http::connections::Visit;
-use crate::http::control;
+use crate::http::control::Form;
+use crate::http::control::Refusal;
+use crate::http::control::form::BodyKind;
 use crate::http::engine::Engine;
-use crate::http::monitor::metrics;
+use crate::http::routes;
+use crate::http::routes::Handler;
+use crate::http::routes::Page;
+use crate::http::routes::Route;
+use crate::http::routes::Who;
 use crate::http::server::host;
-use crate::http::server::listener::Door;
+use crate::http::site::Endpoint;
+use crate::http::site::Site;
 
 /// Octets of a query; a longer one is 414 (W:E3.28).
 const QUERY_OCTETS_MAX: usize = 8 << 10;
+/// All methods of all routes, for `OPTIONS *` (RFC 9110 §9.3.7).
+const ALL_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
-/// Answers one request.
-pub(crate) async fn answer<E: Engine>(
+/// Responds to one request.
+pub(super) async fn respond<E: Engine>(
     request: Request<Incoming>,
-    door: Door,
+    endpoint: Endpoint,
     visit: &Visit,
     site: &Site<E>,
-) -> Answer {
-    if !host::is_valid(&request) {
-        return response::last(StatusCode::BAD_REQUEST, "Bad Request\n");
+) -> Response {
+    if let Some(refusal) = refusal_of_any(&request) {
+        return refusal;
+    }
+    let is_open = |route: &Route<E>| route.who == Who::Anybody;
+    if visit.is_spare() && !Route::of_path(request.uri().path(), endpoint).any(is_open) {
+        return response::closing(response::unavailable());
+    }
+    match find(&request, endpoint) {
+        Some(route) => run(route, request, visit.peer(), site).await,
+        None => without_route::<E>(&request, endpoint),
+    }
+}
+
+/// The route of a request.
+fn find<E: Engine>(request: &Request<Incoming>, endpoint: Endpoint) -> Option<&'static Route<E>> {
+    let mut routes = Route::of_path(request.uri().path(), endpoint);
+    routes.find(|route| route.method.is(request.method()))
+}
+
+/// The response to a request without a route: there is no such page, or it has other methods.
+fn without_route<E: Engine>(request: &Request<Incoming>, endpoint: Endpoint) -> Response {
+    let path = request.uri().path();
+    let is_options = *request.method() == Method::OPTIONS;
+    if is_options && path == "*" {
+        return response::options(HeaderValue::from_static(ALL_METHODS));
+    }
+    let routes = Route::<E>::of_path(path, endpoint);
+    if routes.clone().next().is_none() {
+        return response::not_found();
+    }
+    let allow = routes::allow(routes);
+    if is_options {
+        response::options(allow)
+    } else {
+        response::not_allowed(allow)
+    }
+}
+
+/// The response to what no page takes; None when the request may go on.
+fn refusal_of_any(request: &Request<Incoming>) -> Option<Response> {
+    if !host::is_valid(request) {
+        return Some(response::last(StatusCode::BAD_REQUEST, "Bad Request\n"));
     }
     // RFC 9112 §6.1 lets a server refuse any transfer coding. Ours has no use for one, and where
     // none is taken, a request with Content-Length and Transfer-Encoding cannot hide a second one
     // from a proxy (W:E3.28).
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
-        return response::last(StatusCode::LENGTH_REQUIRED, "Length Required\n");
+        return Some(response::last(
+            StatusCode::LENGTH_REQUIRED,
+            "Length Required\n",
+        ));
     }
-    if request
-        .uri()
-        .query()
-        .is_some_and(|query| query.len() > QUERY_OCTETS_MAX)
-    {
-        return response::last(StatusCode::URI_TOO_LONG, "URI Too Long\n");
-    }
-    match door {
-        Door::Public if visit.is_spare() && !tells_how_we_do(&request) => {
-            response::last_unavailable()
+    let query = request.uri().query().unwrap_or_default();
+    (query.len() > QUERY_OCTETS_MAX)
+        .then(|| response::last(StatusCode::URI_TOO_LONG, "URI Too Long\n"))
+}
+
+async fn run<E: Engine>(
+    route: &Route<E>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+    site: &Site<E>,
+) -> Response {
+    match &route.handler {
+        Handler::Raw(handler) => handler(request, peer, site).await,
+        Handler::Page(page) => {
+            let format = Format::preferred(request.headers());
+            let response = answer(route.path, page, request, format, site).await;
+            response.unwrap_or_else(|refusal| refusal.into_response(format))
         }
-        Door::Public => public(request, visit.peer(), site).await,
-        Door::Control => control::answer(request, site).await,
     }
 }
 
-async fn public<E: Engine>(request: Request<Incoming>, peer: IpAddr, site: &Site<E>) -> Answer {
-    match request.uri().path() {
-        "/call_state.htm" => call_state::answer(request, peer, site).await,
-        "/healthz" | "/readyz" | "/metrics" if !is_read(&request) => {
-            response::not_allowed("GET, HEAD")
-        }
-        "/healthz" => response::text(StatusCode::OK, "OK\n"),
-        "/readyz" if site.engine.is_ready() => response::text(StatusCode::OK, "OK\n"),
-        "/readyz" => response::unavailable(),
-        "/metrics" => metrics::answer(site).await,
-        _ => not_found(),
+async fn answer<E: Engine>(
+    path: &str,
+    page: &Page<E>,
+    request: Request<Incoming>,
+    format: Format,
+    site: &Site<E>,
+) -> Result<Response, Refusal> {
+    let form = Form::read(request, page.body, page.fields).await?;
+    if page.body != BodyKind::Ignored {
+        // Which command it was may be logged; what its fields say may be private.
+        tracing::debug!(path, "command");
     }
-}
-
-/// Whether it is for a page that must be there however many connections others hold.
-fn tells_how_we_do(request: &Request<Incoming>) -> bool {
-    matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics")
-}
-
-fn is_read(request: &Request<Incoming>) -> bool {
-    matches!(*request.method(), Method::GET | Method::HEAD)
-}
-
-fn not_found() -> Answer {
-    response::text(StatusCode::NOT_FOUND, "Not Found\n")
+    let columns = form.columns()?;
+    let answer = (page.handler)(form, site).await?;
+    Ok(response::answer(&*answer, format, columns))
 }

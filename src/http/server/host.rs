@@ -1,5 +1,5 @@
-//! The Host of a request (RFC 9112 §3.2): there once, and a host with or without a port. A proxy
-//! before us and we might else take a request for two different servers'.
+//! The Host of a request (RFC 9112 §3.2): exactly one, and a host with or without a port. Otherwise
+//! a proxy in front and this server could take one request to be for different hosts.
 
 use std::net::Ipv6Addr;
 
@@ -7,7 +7,7 @@ use hyper::Request;
 use hyper::Version;
 use hyper::header;
 
-/// Whether a request says once which host it is for, as well as it must.
+/// Whether a request has the Host that its version of HTTP demands.
 pub(super) fn is_valid<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {

@@ -1,4 +1,4 @@
-//! A glommio stream as hyper wants it.
+//! A glommio stream with hyper's traits.
 
 use std::io;
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use hyper::rt::ReadBufCursor;
 /// Octets read at once.
 const READ_OCTETS_MAX: usize = 8 << 10;
 
-/// One connection's stream. Octets pass through a buffer of its own, because hyper's may hold
-/// uninitialised memory.
+/// The stream of one connection. It reads into a buffer of its own, because hyper's may hold
+/// uninitialised memory, which glommio cannot be given.
 pub(super) struct Io {
     stream: TcpStream,
     buffer: Box<[u8]>,

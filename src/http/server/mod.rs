@@ -1,6 +1,37 @@
-//! Accepting connections, serving each, and finding the page of a request.
+//! The server: sockets, connections, and the way of a request to its route.
 
-pub(crate) mod dispatch;
+mod connection;
+mod dispatch;
 mod host;
 mod io;
-pub(crate) mod listener;
+mod listener;
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use futures_util::future::join;
+use futures_util::future::join_all;
+
+use crate::http::engine::Engine;
+use crate::http::site::Endpoint;
+use crate::http::site::Site;
+use crate::net::bind;
+
+/// Serves at these listening sockets until it is dropped; at once done when there is none.
+pub(crate) async fn serve<E: Engine>(
+    listeners: impl Iterator<Item = (Endpoint, OwnedFd)>,
+    site: Rc<Site<E>>,
+) {
+    let accepting =
+        listeners.filter_map(
+            |(endpoint, listener)| match bind::accept_on_executor(listener) {
+                Ok(listener) => Some(listener::accept(listener, endpoint, Rc::clone(&site))),
+                Err(error) => {
+                    tracing::error!(%error, ?endpoint, "a listening socket cannot be used");
+                    None
+                }
+            },
+        );
+    let accepting = join_all(accepting.collect::<Vec<_>>());
+    join(accepting, listener::sweep(Rc::clone(&site))).await;
+}

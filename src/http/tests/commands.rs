@@ -121,10 +121,10 @@ fn what_cannot_be_done_with_a_list_is_refused() {
     let make = server.command("/list/create", "list=outer@abc.com&members=team");
     assert_eq!(make.status, 200, "{}", make.body);
     for (page, fields, status, words) in [
-        ("create", "list=team@abc.com", 409, "is there already"),
+        ("create", "list=team@abc.com", 409, "exists already"),
         ("create", "list=123@abc.com", 409, "belongs to an account"),
         ("create", "list=x@nowhere", 404, "there is no such domain"),
-        ("create", "list=x", 400, "this is no address"),
+        ("create", "list=x", 400, "this is not an address"),
         ("create", "name=x", 400, "list is missing"),
         (
             "create",
@@ -164,7 +164,7 @@ fn what_cannot_be_done_with_a_list_is_refused() {
             "add",
             "list=team@abc.com&member=1&at=x",
             400,
-            "at is no number",
+            "at is not a number",
         ),
         ("add", "list=team@abc.com&member=1&member=2", 400, "twice"),
         ("remove", "list=team@abc.com&member=9", 404, "is no member"),
@@ -377,8 +377,8 @@ fn what_cannot_be_said_is_refused() {
         ("messages", "&counts=3/1&urgent=4/0", "more urgent"),
         ("messages", "&counts=off&urgent=1/0", "nothing is urgent"),
         ("lamp", "&state=on", "state is none of"),
-        ("lamp", "&state=early&from=5", "from is no URI"),
-        ("lamp", "&state=early&expires=soon", "expires is no time"),
+        ("lamp", "&state=early&from=5", "from is not a URI"),
+        ("lamp", "&state=early&expires=soon", "expires is not a time"),
         ("park", "", "from is missing"),
         ("appearance", "&state=held", "index is missing"),
         ("appearance", "&index=33&state=held", "index is 1 to 32"),
@@ -391,7 +391,7 @@ fn what_cannot_be_said_is_refused() {
         (
             "appearance",
             "&index=1&state=held&party=5",
-            "party is no URI",
+            "party is not a URI",
         ),
         ("registered", "&expires=5", "contact is missing"),
         ("registered", "&contact=sip:1@h", "expires is missing"),
@@ -462,8 +462,8 @@ fn rules_are_imported_shown_edited_and_removed() {
 fn rules_that_cannot_be_are_refused() {
     let server = Server::start();
     let import = "/rules/import?aor=123@abc.com";
-    server.refuses(import, "", 400, "no ruleset");
-    server.refuses(import, "<ruleset/>", 400, "no ruleset");
+    server.refuses(import, "", 400, "not a ruleset");
+    server.refuses(import, "<ruleset/>", 400, "not a ruleset");
     server.refuses(
         "/rules/import?aor=124@abc.com",
         DOCUMENT,
@@ -479,7 +479,7 @@ fn rules_that_cannot_be_are_refused() {
         "watcher is missing",
     );
     let fields = "aor=123@abc.com&watcher=bob";
-    server.refuses("/rules/deny", fields, 400, "this is no address");
+    server.refuses("/rules/deny", fields, 400, "this is not an address");
     let fields = "aor=123@abc.com&watcher=bob@xyz.com&politely=perhaps";
     server.refuses("/rules/deny", fields, 400, "politely is none of: yes, no");
     assert_eq!(server.operator("/rules?aor=123@abc.com").status, 404);
@@ -488,18 +488,21 @@ fn rules_that_cannot_be_are_refused() {
         .replace("confirm", "allow");
     assert_eq!(server.command(import, &anybody).status, 200);
     let fields = "aor=123@abc.com&watcher=bob@xyz.com";
-    server.refuses("/rules/deny", fields, 409, "let everybody in");
+    server.refuses("/rules/deny", fields, 409, "allow every watcher");
 }
 
 #[test]
 fn questions_are_asked_and_commands_given() {
     let server = Server::start();
     let asked = server.operator("/list/create?list=x@abc.com");
-    assert_eq!((asked.status, asked.header("allow")), (405, Some("post")));
+    assert_eq!(
+        (asked.status, asked.header("allow")),
+        (405, Some("post, options"))
+    );
     let told = server.command("/list", "");
     assert_eq!(
         (told.status, told.header("allow")),
-        (405, Some("get, head"))
+        (405, Some("get, head, options"))
     );
     for page in ["/list/", "/list/rename", "/rules/import/x", "/say", "/"] {
         assert_eq!(server.command(page, "").status, 404, "{page}");

@@ -4,8 +4,10 @@
 mod call_state;
 mod commands;
 mod crowded;
+mod json;
 mod operator;
 mod protocol;
+mod routes;
 
 use std::io::ErrorKind;
 use std::io::Read;
@@ -29,6 +31,7 @@ use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
 use super::*;
+use crate::directory::Directory;
 use crate::directory::Domain;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
@@ -317,6 +320,7 @@ impl Server {
                     started: Instant::now(),
                 },
                 shield,
+                first_call_number: 1,
             };
             let end = async {
                 while !ended.load(Ordering::SeqCst) {
@@ -395,6 +399,17 @@ impl Server {
         self.socket(&format!(
             "POST {page} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{form}"
         ))
+    }
+
+    /// What a page of the operator answers in JSON.
+    fn json(&self, target: &str) -> serde_json::Value {
+        let response = self.socket(&format!(
+            "GET {target} HTTP/1.0\r\nAccept: application/json\r\n\r\n"
+        ));
+        assert_eq!(response.status, 200, "{target}: {}", response.body);
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        assert_eq!(response.header("vary"), Some("accept"));
+        serde_json::from_str(&response.body).unwrap()
     }
 
     fn socket(&self, request: &str) -> Response {

@@ -54,7 +54,7 @@ impl Engine {
             presentity: 0,
             presentities: self.compositor.presentities.places(),
             subscription: 0,
-            subscriptions: self.subscriptions.table.subscriptions.end() as u32,
+            subscriptions: self.subscriptions.table.subscriptions.end(),
         };
     }
 

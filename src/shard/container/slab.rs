@@ -1,172 +1,198 @@
-//! Numbered places for what a table holds: O(1) to take, to find and to give back.
+//! A slab with typed keys: insert, look up and remove in O(1).
 //!
-//! Invariants: what lies in a place is never moved, so growing costs one chunk and no copy of the
-//! rest, and no more than a chunk of room lies idle; the place given back last is taken next, so
-//! the same calls give the same numbers. A place is not an identity: who keeps a number must know
-//! by other means that it still means the same.
+//! Invariants: a value never moves, so growing allocates one chunk and copies nothing, and at most
+//! one chunk is spare; the slot freed last is reused first, so the same calls give the same keys. A
+//! key does not identify a value for good: after a removal it may name another value, and the holder
+//! of a key must know by other means that it is still valid.
 
+use std::marker::PhantomData;
 use std::ops::Index;
 use std::ops::IndexMut;
 
-/// Places that are made room for at once.
-const CHUNK_PLACES: usize = 1024;
+/// Slots allocated at once.
+const CHUNK_SLOTS: usize = 1024;
 
-/// No place is vacant.
+/// No slot is vacant.
 const NONE: u32 = u32::MAX;
 
+/// A key of a [`Slab`]: a number with a type of its own.
+pub(crate) trait Key: Copy {
+    /// The key of a slot.
+    fn from_index(index: u32) -> Self;
+
+    /// The slot of a key.
+    fn index(self) -> u32;
+}
+
+impl Key for u32 {
+    #[inline]
+    fn from_index(index: u32) -> Self {
+        index
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self
+    }
+}
+
 #[derive(Debug)]
-enum Place<T> {
+enum Slot<T> {
     Taken(T),
-    /// Given back, with the place that was given back before it.
+    /// Free, with the slot that was freed before it.
     Vacant(u32),
 }
 
-/// See the module. At most 2^32 - 1 places.
+/// See the module. At most 2^32 - 1 values.
 #[derive(Debug)]
-pub(crate) struct Places<T> {
+pub(crate) struct Slab<K, T> {
     /// All but the last are full.
-    chunks: Vec<Vec<Place<T>>>,
-    /// The place given back last.
+    chunks: Vec<Vec<Slot<T>>>,
+    /// The slot freed last.
     vacant: u32,
     taken: usize,
+    key: PhantomData<fn(K) -> K>,
 }
 
-impl<T> Default for Places<T> {
+impl<K, T> Default for Slab<K, T> {
     fn default() -> Self {
         Self {
             chunks: Vec::new(),
             vacant: NONE,
             taken: 0,
+            key: PhantomData,
         }
     }
 }
 
-impl<T> Places<T> {
-    /// Places that are taken.
+impl<K: Key, T> Slab<K, T> {
+    /// Number of values.
     pub(crate) fn len(&self) -> usize {
         self.taken
     }
 
-    /// One more than the highest number that was ever given.
-    pub(crate) fn end(&self) -> usize {
+    /// One more than the highest slot ever used.
+    pub(crate) fn end(&self) -> u32 {
         match self.chunks.split_last() {
-            Some((last, full)) => full.len() * CHUNK_PLACES + last.len(),
+            Some((last, full)) => (full.len() * CHUNK_SLOTS + last.len()) as u32,
             None => 0,
         }
     }
 
-    /// The number that [`Self::insert`] will give next.
-    pub(crate) fn vacant_key(&self) -> usize {
-        match self.vacant {
+    /// The key that [`Self::insert`] will return next.
+    pub(crate) fn vacant_key(&self) -> K {
+        K::from_index(match self.vacant {
             NONE => self.end(),
-            vacant => vacant as usize,
-        }
+            vacant => vacant,
+        })
     }
 
-    /// Takes a place; its number.
-    pub(crate) fn insert(&mut self, value: T) -> usize {
+    /// Inserts a value, and returns its key.
+    pub(crate) fn insert(&mut self, value: T) -> K {
         let key = self.vacant_key();
-        match self.place_mut(key) {
-            Some(place) => {
-                if let Place::Vacant(next) = std::mem::replace(place, Place::Taken(value)) {
+        match self.slot_mut(key) {
+            Some(slot) => {
+                if let Slot::Vacant(next) = std::mem::replace(slot, Slot::Taken(value)) {
                     self.vacant = next;
                 }
             }
-            None => self.push(Place::Taken(value)),
+            None => self.push(Slot::Taken(value)),
         }
         self.taken += 1;
         key
     }
 
-    /// What lies there.
+    /// The value of a key; None if there is none.
     #[inline]
-    pub(crate) fn get(&self, key: usize) -> Option<&T> {
+    pub(crate) fn get(&self, key: K) -> Option<&T> {
+        let index = key.index() as usize;
         match self
             .chunks
-            .get(key / CHUNK_PLACES)?
-            .get(key % CHUNK_PLACES)?
+            .get(index / CHUNK_SLOTS)?
+            .get(index % CHUNK_SLOTS)?
         {
-            Place::Taken(value) => Some(value),
-            Place::Vacant(_) => None,
+            Slot::Taken(value) => Some(value),
+            Slot::Vacant(_) => None,
         }
     }
 
-    /// The same, to be changed.
+    /// The value of a key, to be changed; None if there is none.
     #[inline]
-    pub(crate) fn get_mut(&mut self, key: usize) -> Option<&mut T> {
-        match self.place_mut(key)? {
-            Place::Taken(value) => Some(value),
-            Place::Vacant(_) => None,
+    pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
+        match self.slot_mut(key)? {
+            Slot::Taken(value) => Some(value),
+            Slot::Vacant(_) => None,
         }
     }
 
-    /// Gives a place back; what lay there.
-    pub(crate) fn remove(&mut self, key: usize) -> Option<T> {
+    /// Removes a value; None if there is none.
+    pub(crate) fn remove(&mut self, key: K) -> Option<T> {
         let vacant = self.vacant;
-        let place = self.place_mut(key)?;
-        if matches!(place, Place::Vacant(_)) {
+        let slot = self.slot_mut(key)?;
+        if matches!(slot, Slot::Vacant(_)) {
             return None;
         }
-        let removed = std::mem::replace(place, Place::Vacant(vacant));
-        self.vacant = key as u32;
+        let removed = std::mem::replace(slot, Slot::Vacant(vacant));
+        self.vacant = key.index();
         self.taken -= 1;
         match removed {
-            Place::Taken(value) => Some(value),
-            Place::Vacant(_) => None,
+            Slot::Taken(value) => Some(value),
+            Slot::Vacant(_) => None,
         }
     }
 
-    /// What is there, with its number, in the order of the numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
-        let places = self.chunks.iter().flatten().enumerate();
-        places.filter_map(|(key, place)| match place {
-            Place::Taken(value) => Some((key, value)),
-            Place::Vacant(_) => None,
+    /// All values with their keys, in the order of the keys.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
+        let slots = self.chunks.iter().flatten().enumerate();
+        slots.filter_map(|(index, slot)| match slot {
+            Slot::Taken(value) => Some((K::from_index(index as u32), value)),
+            Slot::Vacant(_) => None,
         })
     }
 
-    /// The same, to be changed.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
-        let places = self.chunks.iter_mut().flatten().enumerate();
-        places.filter_map(|(key, place)| match place {
-            Place::Taken(value) => Some((key, value)),
-            Place::Vacant(_) => None,
+    /// All values with their keys, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut T)> {
+        let slots = self.chunks.iter_mut().flatten().enumerate();
+        slots.filter_map(|(index, slot)| match slot {
+            Slot::Taken(value) => Some((K::from_index(index as u32), value)),
+            Slot::Vacant(_) => None,
         })
     }
 
     #[inline]
-    fn place_mut(&mut self, key: usize) -> Option<&mut Place<T>> {
+    fn slot_mut(&mut self, key: K) -> Option<&mut Slot<T>> {
+        let index = key.index() as usize;
         self.chunks
-            .get_mut(key / CHUNK_PLACES)?
-            .get_mut(key % CHUNK_PLACES)
+            .get_mut(index / CHUNK_SLOTS)?
+            .get_mut(index % CHUNK_SLOTS)
     }
 
-    fn push(&mut self, place: Place<T>) {
+    fn push(&mut self, slot: Slot<T>) {
         match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK_PLACES => chunk.push(place),
+            Some(chunk) if chunk.len() < CHUNK_SLOTS => chunk.push(slot),
             _ => {
-                let mut chunk = Vec::with_capacity(CHUNK_PLACES);
-                chunk.push(place);
+                let mut chunk = Vec::with_capacity(CHUNK_SLOTS);
+                chunk.push(slot);
                 self.chunks.push(chunk);
             }
         }
     }
 }
 
-/// Panics when nothing lies there: for numbers that our own invariants vouch for.
-impl<T> Index<usize> for Places<T> {
+/// Panics if there is no such value: for keys that our own invariants vouch for.
+impl<K: Key, T> Index<K> for Slab<K, T> {
     type Output = T;
 
     #[inline]
-    fn index(&self, key: usize) -> &T {
-        self.get(key).expect("a place that is taken")
+    fn index(&self, key: K) -> &T {
+        self.get(key).expect("a key of a value that is there")
     }
 }
 
-impl<T> IndexMut<usize> for Places<T> {
+impl<K: Key, T> IndexMut<K> for Slab<K, T> {
     #[inline]
-    fn index_mut(&mut self, key: usize) -> &mut T {
-        self.get_mut(key).expect("a place that is taken")
+    fn index_mut(&mut self, key: K) -> &mut T {
+        self.get_mut(key).expect("a key of a value that is there")
     }
 }
 
@@ -177,31 +203,41 @@ mod tests {
 
     /// Against a slab, which gives the same numbers, over several chunks.
     #[test]
-    fn keeps_what_a_slab_would() {
+    fn keeps_what_the_slab_crate_would() {
         let mut random = Random::new([3; 32]);
-        let mut places = Places::default();
+        let mut places = Slab::<u32, _>::default();
         let mut slab = slab::Slab::new();
         for round in 0..20_000_u32 {
-            assert_eq!(places.vacant_key(), slab.vacant_key());
+            assert_eq!(places.vacant_key() as usize, slab.vacant_key());
             if random.below(8) < 5 {
-                assert_eq!(places.insert(round), slab.insert(round));
+                assert_eq!(places.insert(round) as usize, slab.insert(round));
             } else {
-                let key = random.below(places.end() as u32 + 2) as usize;
-                assert_eq!(places.remove(key), slab.try_remove(key));
+                let key = random.below(places.end() + 2);
+                assert_eq!(places.remove(key), slab.try_remove(key as usize));
             }
-            let key = random.below(places.end() as u32 + 2) as usize;
-            assert_eq!(places.get(key), slab.get(key));
-            assert_eq!(places.get_mut(key), slab.get_mut(key));
+            let key = random.below(places.end() + 2);
+            assert_eq!(places.get(key), slab.get(key as usize));
+            assert_eq!(places.get_mut(key), slab.get_mut(key as usize));
             assert_eq!(places.len(), slab.len());
         }
-        assert!(places.end() > 2 * CHUNK_PLACES);
-        assert!(places.iter().eq(slab.iter()));
-        assert!(places.iter_mut().eq(slab.iter_mut()));
+        assert!(places.end() as usize > 2 * CHUNK_SLOTS);
+        assert!(
+            places
+                .iter()
+                .map(|(key, value)| (key as usize, value))
+                .eq(slab.iter())
+        );
+        assert!(
+            places
+                .iter_mut()
+                .map(|(key, value)| (key as usize, value))
+                .eq(slab.iter_mut())
+        );
     }
 
     #[test]
     fn nothing_moves() {
-        let mut places = Places::default();
+        let mut places = Slab::<u32, _>::default();
         let first = places.insert(0_u64);
         let before: *const u64 = &raw const places[first];
         for number in 1..10_000 {

@@ -18,7 +18,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 
 const LEVEL_BITS: u32 = 6;
 
@@ -84,7 +84,7 @@ pub(crate) struct Wheel<K> {
     levels: [Level; LEVELS],
     /// The first of what was in a coarse slot whose time has come.
     spreading: u32,
-    nodes: Places<Node<K>>,
+    nodes: Slab<u32, Node<K>>,
     /// The deadline that was armed last, and its tick: most of a turn are the same.
     last: (Instant, u64),
 }
@@ -104,7 +104,7 @@ impl<K: Copy> Wheel<K> {
             late: 0,
             levels,
             spreading: NONE,
-            nodes: Places::default(),
+            nodes: Slab::default(),
             last: (epoch, 0),
         }
     }
@@ -120,7 +120,7 @@ impl<K: Copy> Wheel<K> {
             previous: NONE,
             next: NONE,
         };
-        let index = self.nodes.insert(node) as u32;
+        let index = self.nodes.insert(node);
         self.link(index);
         TimerHandle::of(index)
     }
@@ -128,9 +128,9 @@ impl<K: Copy> Wheel<K> {
     /// Forgets a timer that has not fired.
     pub(crate) fn cancel(&mut self, handle: TimerHandle) {
         let index = handle.index();
-        if self.nodes.get(index as usize).is_some() {
+        if self.nodes.get(index).is_some() {
             self.unlink(index);
-            self.nodes.remove(index as usize);
+            self.nodes.remove(index);
         }
     }
 
@@ -155,9 +155,9 @@ impl<K: Copy> Wheel<K> {
             if level == 0 {
                 let index = self.levels[level].first[slot];
                 self.unlink(index);
-                debug_assert!(self.nodes[index as usize].deadline_tick <= self.current_tick);
+                debug_assert!(self.nodes[index].deadline_tick <= self.current_tick);
                 self.open_tick = self.current_tick + 1;
-                return self.nodes.remove(index as usize).map(|node| node.key);
+                return self.nodes.remove(index).map(|node| node.key);
             }
             self.begin_to_spread(level, slot);
         }
@@ -209,12 +209,12 @@ impl<K: Copy> Wheel<K> {
     }
 
     fn link(&mut self, index: u32) {
-        let (level, slot) = self.place(self.nodes[index as usize].deadline_tick);
+        let (level, slot) = self.place(self.nodes[index].deadline_tick);
         let head = self.levels[level].first[slot];
         if head != NONE {
-            self.nodes[head as usize].previous = index;
+            self.nodes[head].previous = index;
         }
-        let node = &mut self.nodes[index as usize];
+        let node = &mut self.nodes[index];
         node.previous = HEADS + (level * SLOTS + slot) as u32;
         node.next = head;
         self.levels[level].first[slot] = index;
@@ -222,12 +222,12 @@ impl<K: Copy> Wheel<K> {
     }
 
     fn unlink(&mut self, index: u32) {
-        let Node { previous, next, .. } = self.nodes[index as usize];
+        let Node { previous, next, .. } = self.nodes[index];
         if next != NONE {
-            self.nodes[next as usize].previous = previous;
+            self.nodes[next].previous = previous;
         }
         if previous < HEADS {
-            self.nodes[previous as usize].next = next;
+            self.nodes[previous].next = next;
             return;
         }
         let place = (previous - HEADS) as usize;
@@ -270,7 +270,7 @@ impl<K: Copy> Wheel<K> {
     fn begin_with(&mut self, index: u32) {
         self.spreading = index;
         if index != NONE {
-            self.nodes[index as usize].previous = HEADS + SPREADING as u32;
+            self.nodes[index].previous = HEADS + SPREADING as u32;
         }
     }
 
@@ -278,7 +278,7 @@ impl<K: Copy> Wheel<K> {
     fn spread(&mut self, count_max: &mut usize) -> bool {
         let mut index = self.spreading;
         while index != NONE && *count_max > 0 {
-            let next = self.nodes[index as usize].next;
+            let next = self.nodes[index].next;
             self.link(index);
             index = next;
             *count_max -= 1;
@@ -373,8 +373,8 @@ mod tests {
                 } else if before != NONE && wheel.spreading != NONE {
                     // The first of those that wait, one in their midst, and one more is armed.
                     calls += 1;
-                    for index in [wheel.spreading, wheel.nodes[wheel.spreading as usize].next] {
-                        let key = wheel.nodes[index as usize].key as usize;
+                    for index in [wheel.spreading, wheel.nodes[wheel.spreading].next] {
+                        let key = wheel.nodes[index].key as usize;
                         wheel.cancel(handles[key]);
                         cancelled += 1;
                     }

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use crate::shard::container::slab::Key;
+
 /// Key of an outstanding NOTIFY: sent, without a final response yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct InFlightId(pub(crate) NonZeroU32);
@@ -38,6 +40,10 @@ pub(crate) struct DialogId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WatchedId(pub(crate) u32);
 
+/// Key of a path to a phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PathId(pub(crate) u32);
+
 /// The watched presentity of a subscription or list resource, and the position of the watcher in
 /// that presentity's watcher list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,3 +52,29 @@ pub(crate) struct WatchSlot {
     /// Index in the watcher list of `watched`.
     pub(crate) index: u32,
 }
+
+/// Makes a type with one number a key of a slab.
+macro_rules! slab_key {
+    ($($name:ident),*) => {
+        $(impl Key for $name {
+            #[inline]
+            fn from_index(index: u32) -> Self {
+                Self(index)
+            }
+
+            #[inline]
+            fn index(self) -> u32 {
+                self.0
+            }
+        })*
+    };
+}
+
+slab_key!(
+    DialogId,
+    PhoneId,
+    PresentityId,
+    SubscriptionId,
+    WatchedId,
+    PathId
+);

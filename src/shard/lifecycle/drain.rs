@@ -19,10 +19,10 @@ impl Subscriptions {
             .table
             .subscriptions
             .iter()
-            .skip_while(|(id, _)| *id < from as usize);
+            .skip_while(|(id, _)| id.0 < from);
         let ids: Vec<SubscriptionId> = active
             .filter(|(_, subscription)| subscription.phase == Phase::Active)
-            .map(|(id, _)| SubscriptionId(id as u32))
+            .map(|(id, _)| id)
             .take(DEACTIVATIONS_PER_DRAIN)
             .collect();
         for id in ids {

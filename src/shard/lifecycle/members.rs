@@ -75,11 +75,11 @@ impl Subscriptions {
     /// The list of a subscription is another: resources that stay keep their instances, the next
     /// NOTIFY lists all (W:B5.6).
     pub(crate) fn refill(&mut self, id: SubscriptionId, resolved: &Resolved, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = self.table.subscriptions.get_mut(id) else {
             return;
         };
         let package = subscription.package;
-        let entry = self.table.dialogs.get(subscription.dialog.0 as usize);
+        let entry = self.table.dialogs.get(subscription.dialog);
         let style = entry.map_or(resolved.style, |entry| style(resolved, &entry.profile));
         let Subject::List(list) = &mut subscription.subject else {
             return;
@@ -283,10 +283,10 @@ impl Table {
     /// A subscription is told as its family of phones needs it; a consolidated list with all dialogs
     /// of each resource (W:B5.19).
     pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
             return;
         };
-        let Some(entry) = self.dialogs.get(subscription.dialog.0 as usize) else {
+        let Some(entry) = self.dialogs.get(subscription.dialog) else {
             return;
         };
         let rendering = &mut subscription.view.rendering;

@@ -271,12 +271,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscriptions.get_mut(id.0 as usize)?;
+        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
         let (view, version) = (subscription.view, subscription.version);
         let Subject::Presentity(slot) = subscription.subject else {
             return None;
         };
-        let watched = subscriptions.table.watched.get(slot.watched.0 as usize)?;
+        let watched = subscriptions.table.watched.get(slot.watched)?;
         let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));

@@ -20,6 +20,7 @@ use crate::presence::document::deflate::Deflater;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::options::Options;
 use crate::shard::notify::body_cache::Bodies;
@@ -28,7 +29,6 @@ use crate::shard::notify::list::selection::Selection;
 use crate::shard::notify::retransmit::Copies;
 use crate::shard::notify::retransmit::Kept;
 use crate::shard::peer::local_address::LocalAddresses;
-use crate::shard::peer::path::PathId;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::sip::transaction::client::ClientTransaction;
 

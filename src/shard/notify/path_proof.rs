@@ -1,6 +1,7 @@
 //! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
 
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -8,7 +9,6 @@ use crate::shard::notify::InFlight;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::content::Content;
 use crate::shard::notify::content::Written;
-use crate::shard::peer::path::PathId;
 
 /// Retransmissions of a NOTIFY over a path that is not proven.
 pub(crate) const RETRANSMISSIONS_MAX: u8 = 3;

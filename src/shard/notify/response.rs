@@ -164,7 +164,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
             return;
         };
         subscription.in_flight = None;

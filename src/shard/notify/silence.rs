@@ -73,16 +73,13 @@ impl Notifier {
             return;
         };
         let not_before = turn.now + turn.options.probation;
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(ended.0 as usize) else {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(ended) else {
             return;
         };
         subscription.in_flight = None;
         subscription.forget_shown();
         subscription.strikes += 1;
-        let entry = subscriptions
-            .table
-            .dialogs
-            .get(subscription.dialog.0 as usize);
+        let entry = subscriptions.table.dialogs.get(subscription.dialog);
         let strikes_max = entry.and_then(|entry| entry.profile.strikes);
         let is_gone = subscription.strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {

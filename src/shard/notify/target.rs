@@ -29,7 +29,7 @@ impl Notifier {
         turn: &mut Turn<'d>,
     ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = subscriptions.table.dialogs.get_mut(id.0 as usize) else {
+        let Some(entry) = subscriptions.table.dialogs.get_mut(id) else {
             return Ok(false);
         };
         if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {

@@ -43,14 +43,10 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
             return;
         };
-        let Some(entry) = subscriptions
-            .table
-            .dialogs
-            .get_mut(subscription.dialog.0 as usize)
-        else {
+        let Some(entry) = subscriptions.table.dialogs.get_mut(subscription.dialog) else {
             return;
         };
         let path = entry.path;

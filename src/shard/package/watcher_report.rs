@@ -2,7 +2,6 @@
 
 use crate::presence::Aor;
 use crate::presence::policy::Handling;
-use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::report::WatcherReport;
 use crate::shard::contract::report::WatcherState;
 use crate::shard::contract::turn::Turn;
@@ -32,7 +31,7 @@ impl WatcherInfos {
             .into_iter()
             .flatten()
             .filter(|(_, subscription)| is_to(subscription))
-            .map(|(id, _)| SubscriptionId(id as u32));
+            .map(|(id, _)| id);
         let whole = |subscription| WatcherSlot {
             subscription,
             resource: WatcherSlot::WHOLE,

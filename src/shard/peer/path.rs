@@ -7,8 +7,9 @@
 use std::net::SocketAddr;
 
 use crate::shard::container::incremental_map::GrowingMap;
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::PathId;
 use crate::shard::peer::path_probe::PathProbe;
 
 /// The way NOTIFYs reach a phone.
@@ -20,10 +21,6 @@ pub(crate) struct Path {
     /// port than it sends from.
     pub(crate) destination: SocketAddr,
 }
-
-/// Key of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PathId(u32);
 
 #[derive(Debug)]
 struct Shared {
@@ -38,7 +35,7 @@ struct Shared {
 /// All paths of the shard.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    paths: Places<Shared>,
+    paths: Slab<PathId, Shared>,
     ids_by_path: GrowingMap<Path, PathId>,
 }
 
@@ -72,40 +69,40 @@ impl Paths {
         let id = *self
             .ids_by_path
             .entry(path)
-            .or_insert_with(|| PathId(paths.insert(Shared::new(path)) as u32));
-        self.paths[id.0 as usize].dialogs += 1;
+            .or_insert_with(|| paths.insert(Shared::new(path)));
+        self.paths[id].dialogs += 1;
         id
     }
 
     /// Removes a dialog from its path.
     pub(crate) fn leave(&mut self, id: PathId) {
-        self.paths[id.0 as usize].dialogs -= 1;
+        self.paths[id].dialogs -= 1;
         self.forget_unused(id);
     }
 
     /// Counts one more outstanding NOTIFY that probes the path.
     pub(crate) fn hold(&mut self, id: PathId) {
-        self.paths[id.0 as usize].asking += 1;
+        self.paths[id].asking += 1;
     }
 
     /// Counts one less.
     pub(crate) fn let_go(&mut self, id: PathId) {
-        self.paths[id.0 as usize].asking -= 1;
+        self.paths[id].asking -= 1;
         self.forget_unused(id);
     }
 
     fn forget_unused(&mut self, id: PathId) {
-        let shared = &self.paths[id.0 as usize];
+        let shared = &self.paths[id];
         if shared.dialogs == 0 && shared.asking == 0 {
             self.ids_by_path.remove(&shared.path);
-            self.paths.remove(id.0 as usize);
+            self.paths.remove(id);
         }
     }
 
     /// Number of dialogs that use the path.
     #[inline]
     pub(crate) fn dialogs(&self, id: PathId) -> usize {
-        self.paths[id.0 as usize].dialogs as usize
+        self.paths[id].dialogs as usize
     }
 
     /// The key of a path, if it exists.
@@ -116,23 +113,23 @@ impl Paths {
     /// The probe of the path; None if the path is proven.
     #[inline]
     pub(crate) fn probe(&self, id: PathId) -> Option<&PathProbe> {
-        self.paths[id.0 as usize].probe.as_deref()
+        self.paths[id].probe.as_deref()
     }
 
     /// The probe of the path, to change it; None if the path is proven.
     pub(crate) fn probe_mut(&mut self, id: PathId) -> Option<&mut PathProbe> {
-        self.paths[id.0 as usize].probe.as_deref_mut()
+        self.paths[id].probe.as_deref_mut()
     }
 
     /// Marks the path as proven. Returns its probe, or None if it was proven already.
     pub(crate) fn prove(&mut self, id: PathId) -> Option<Box<PathProbe>> {
-        self.paths[id.0 as usize].probe.take()
+        self.paths[id].probe.take()
     }
 
     /// The path with that key.
     #[inline]
     pub(crate) fn of(&self, id: PathId) -> &Path {
-        &self.paths[id.0 as usize].path
+        &self.paths[id].path
     }
 }
 

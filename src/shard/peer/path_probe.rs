@@ -2,8 +2,8 @@
 //! outstanding on the path (W:E3.8), because the source address of a SUBSCRIBE may be forged.
 
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::peer::path::PathId;
 use crate::shard::peer::path::Paths;
 
 /// The probe of an unproven path.

@@ -8,7 +8,7 @@ use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::Presentity;
 use crate::shard::container::incremental_map::GrowingMap;
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::PresentityId;
@@ -30,16 +30,16 @@ pub(crate) struct Owned {
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Presentities {
-    pub(crate) owned: Places<Owned>,
+    pub(crate) owned: Slab<PresentityId, Owned>,
     owned_by_aor: GrowingMap<Aor, PresentityId>,
     /// The contacts of all.
     contacts: usize,
     /// Where the search for one to be forgotten goes on.
-    forget_next: usize,
+    forget_next: u32,
 }
 
 /// Places that one search looks at, so that a full server stays quick.
-const FORGET_STEPS: usize = 64;
+const FORGET_STEPS: u32 = 64;
 
 impl Presentities {
     pub(crate) fn len(&self) -> usize {
@@ -51,7 +51,7 @@ impl Presentities {
     }
 
     pub(crate) fn get_mut(&mut self, id: PresentityId) -> Option<&mut Owned> {
-        self.owned.get_mut(id.0 as usize)
+        self.owned.get_mut(id)
     }
 
     /// How many contacts are registered, of all of them.
@@ -60,7 +60,7 @@ impl Presentities {
     }
 
     pub(crate) fn count_contacts(&mut self, id: PresentityId) {
-        if let Some(owned) = self.owned.get_mut(id.0 as usize) {
+        if let Some(owned) = self.owned.get_mut(id) {
             let contacts = owned.presentity.contacts();
             self.contacts = self.contacts - owned.contacts + contacts;
             owned.contacts = contacts;
@@ -69,28 +69,28 @@ impl Presentities {
 
     /// How many places there are, taken or not.
     pub(crate) fn places(&self) -> u32 {
-        self.owned.end() as u32
+        self.owned.end()
     }
 
     /// Makes room by forgetting one of whom is only known that its calls were reported once. False
     /// when none was found in some steps; the next search goes on behind them.
     pub(crate) fn forget_idle(&mut self) -> bool {
         for _ in 0..FORGET_STEPS.min(self.owned.end()) {
-            let place = self.forget_next % self.owned.end();
-            self.forget_next = place + 1;
-            if self.owned.get(place).is_some_and(Owned::is_idle) {
-                self.forget(place);
+            let id = PresentityId(self.forget_next % self.owned.end());
+            self.forget_next = id.0 + 1;
+            if self.owned.get(id).is_some_and(Owned::is_idle) {
+                self.forget(id);
                 return true;
             }
         }
         false
     }
 
-    pub(crate) fn forget(&mut self, place: usize) {
-        if let Some(owned) = self.owned.get(place) {
+    pub(crate) fn forget(&mut self, id: PresentityId) {
+        if let Some(owned) = self.owned.get(id) {
             debug_assert_eq!(owned.contacts, 0, "a contact is a reason to be kept");
             self.owned_by_aor.remove(&owned.aor);
-            self.owned.remove(place);
+            self.owned.remove(id);
         }
     }
 
@@ -125,7 +125,7 @@ impl Presentities {
                 contacts: 0,
                 timer: None,
             };
-            let id = PresentityId(self.owned.insert(owned) as u32);
+            let id = self.owned.insert(owned);
             self.owned_by_aor.insert(aor.clone(), id);
             id
         })

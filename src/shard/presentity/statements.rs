@@ -121,7 +121,7 @@ impl Compositor {
     }
 
     fn tell_all(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
-        let Some(owned) = self.presentities.owned.get(id.0 as usize) else {
+        let Some(owned) = self.presentities.owned.get(id) else {
             return;
         };
         if owned.watching.is_empty() {
@@ -136,7 +136,7 @@ impl Compositor {
     /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that
     /// nobody watches. That a user is known by its calls is remembered until the room is needed.
     fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
-        let Some(owned) = self.presentities.owned.get_mut(id.0 as usize) else {
+        let Some(owned) = self.presentities.owned.get_mut(id) else {
             return;
         };
         let next = owned.presentity.next_expiry().map(|at| at.max(turn.now));
@@ -147,7 +147,7 @@ impl Compositor {
             owned.timer = next.map(|at| (turn.wheel.arm(at, Timer::Presentity(id)), at));
         }
         if owned.is_idle() && !owned.presentity.is_known_by_calls() {
-            self.presentities.forget(id.0 as usize);
+            self.presentities.forget(id);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::shard::subscription::table::Table;
 impl Table {
     /// Wants a NOTIFY, and queues for it.
     pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
-        if let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) {
+        if let Some(subscription) = self.subscriptions.get_mut(id) {
             subscription.want(wants, id, &mut self.queue);
         }
     }
@@ -40,7 +40,7 @@ impl Table {
     /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
     /// silent, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
             return;
         };
         let end = subscription.expires_at + grace_of(subscription, turn.options);

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use crate::presence::profile::Profile;
 use crate::shard::container::incremental_map::GrowingMap;
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 use crate::shard::contract::ids::PhoneId;
 use crate::shard::contract::ids::SubscriptionId;
 
@@ -31,7 +31,7 @@ struct Phone {
 pub(crate) struct Phones {
     interval: Option<Duration>,
     burst: u32,
-    phones: Places<Phone>,
+    phones: Slab<PhoneId, Phone>,
     phones_by_key: GrowingMap<u64, PhoneId>,
 }
 
@@ -42,7 +42,7 @@ impl Phones {
         Self {
             interval,
             burst: burst.max(1),
-            phones: Places::default(),
+            phones: Slab::default(),
             phones_by_key: GrowingMap::default(),
         }
     }
@@ -62,7 +62,7 @@ impl Phones {
                 refilled: now,
                 waiting: VecDeque::new(),
             };
-            PhoneId(self.phones.insert(phone) as u32)
+            self.phones.insert(phone)
         });
         self.join_again(id);
         id
@@ -70,20 +70,20 @@ impl Phones {
 
     /// Another subscription of the phone begins.
     pub(crate) fn join_again(&mut self, id: PhoneId) {
-        if let Some(phone) = self.phones.get_mut(id.0 as usize) {
+        if let Some(phone) = self.phones.get_mut(id) {
             phone.subscriptions += 1;
         }
     }
 
     /// A subscription of the phone is gone; a phone without any is forgotten.
     pub(crate) fn leave(&mut self, id: PhoneId) {
-        let Some(phone) = self.phones.get_mut(id.0 as usize) else {
+        let Some(phone) = self.phones.get_mut(id) else {
             return;
         };
         phone.subscriptions -= 1;
         if phone.subscriptions == 0 {
             self.phones_by_key.remove(&phone.key);
-            self.phones.remove(id.0 as usize);
+            self.phones.remove(id);
         }
     }
 
@@ -94,7 +94,7 @@ impl Phones {
 
     /// How many subscriptions the phone has.
     pub(crate) fn subscriptions_of(&self, id: PhoneId) -> usize {
-        let phone = self.phones.get(id.0 as usize);
+        let phone = self.phones.get(id);
         phone.map_or(0, |phone| phone.subscriptions as usize)
     }
 
@@ -145,7 +145,7 @@ impl Phones {
 impl Phones {
     /// The phone and the time between its NOTIFYs; None for one that takes any number.
     fn paced(&mut self, id: PhoneId) -> Option<(&mut Phone, Duration)> {
-        let phone = self.phones.get_mut(id.0 as usize)?;
+        let phone = self.phones.get_mut(id)?;
         let interval = phone.interval?;
         Some((phone, interval))
     }

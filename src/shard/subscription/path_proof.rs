@@ -2,11 +2,11 @@
 
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::next_hop;
 use crate::shard::peer::path::Path;
-use crate::shard::peer::path::PathId;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::OverloadLimit;
 use crate::shard::request::refusal::Refusal;

@@ -15,7 +15,7 @@ use crate::presence::Aor;
 use crate::presence::Composed;
 use crate::presence::profile::Profile;
 use crate::shard::container::incremental_map::GrowingMap;
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::DialogId;
@@ -66,9 +66,9 @@ pub(crate) struct Watched {
 /// The tables.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) dialogs: Places<DialogEntry>,
-    pub(crate) subscriptions: Places<Subscription>,
-    pub(crate) watched: Places<Watched>,
+    pub(crate) dialogs: Slab<DialogId, DialogEntry>,
+    pub(crate) subscriptions: Slab<SubscriptionId, Subscription>,
+    pub(crate) watched: Slab<WatchedId, Watched>,
     pub(crate) paths: Paths,
     /// Subscriptions that may be owed a NOTIFY, in order.
     pub(crate) queue: Backlog,
@@ -85,7 +85,7 @@ pub(crate) struct Table {
 impl Table {
     /// The place the next dialog will take; its To-tag must name it.
     pub(crate) fn next_dialog(&self) -> DialogId {
-        DialogId(self.dialogs.vacant_key() as u32)
+        self.dialogs.vacant_key()
     }
 
     pub(crate) fn add_dialog(
@@ -107,17 +107,17 @@ impl Table {
             subscriptions,
         };
         self.octets += entry.octets();
-        let id = DialogId(self.dialogs.insert(entry) as u32);
+        let id = self.dialogs.insert(entry);
         self.bind(path.flow, id);
         id
     }
 
     pub(crate) fn dialog(&self, id: DialogId) -> Option<&DialogEntry> {
-        self.dialogs.get(id.0 as usize)
+        self.dialogs.get(id)
     }
 
     pub(crate) fn dialog_mut(&mut self, id: DialogId) -> Option<&mut DialogEntry> {
-        self.dialogs.get_mut(id.0 as usize)
+        self.dialogs.get_mut(id)
     }
 
     /// How a dialog's last SUBSCRIBE came.
@@ -128,7 +128,7 @@ impl Table {
     /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
     /// before.
     pub(crate) fn take_path(&mut self, id: DialogId, path: Path) -> bool {
-        let Some(entry) = self.dialogs.get_mut(id.0 as usize) else {
+        let Some(entry) = self.dialogs.get_mut(id) else {
             return false;
         };
         entry.is_cut = false;
@@ -160,7 +160,7 @@ impl Table {
             .remove(&connection)
             .unwrap_or_default();
         for id in &dialogs {
-            if let Some(entry) = self.dialogs.get_mut(id.0 as usize) {
+            if let Some(entry) = self.dialogs.get_mut(*id) {
                 entry.is_cut = true;
             }
         }
@@ -168,11 +168,11 @@ impl Table {
     }
 
     pub(crate) fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {
-        self.subscriptions.get(id.0 as usize)
+        self.subscriptions.get(id)
     }
 
     pub(crate) fn subscription_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
-        self.subscriptions.get_mut(id.0 as usize)
+        self.subscriptions.get_mut(id)
     }
 
     /// Adds a subscription to one presentity.
@@ -196,7 +196,7 @@ impl Table {
 
     /// The place the next subscription will take.
     pub(crate) fn next_subscription(&self) -> SubscriptionId {
-        SubscriptionId(self.subscriptions.vacant_key() as u32)
+        self.subscriptions.vacant_key()
     }
 
     /// Adds a subscription whose watchers have joined already, under the name of
@@ -208,7 +208,7 @@ impl Table {
         new: NewSubscription<'_>,
     ) -> SubscriptionId {
         let id = self.next_subscription();
-        if let Some(entry) = self.dialogs.get_mut(dialog.0 as usize) {
+        if let Some(entry) = self.dialogs.get_mut(dialog) {
             entry.subscriptions.push(id);
         }
         let names = self.names_of(&subject, new.event, new.entity);
@@ -267,7 +267,7 @@ impl Table {
         id: DialogId,
         change: impl FnOnce(&mut DialogEntry) -> T,
     ) -> Option<T> {
-        let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let entry = self.dialogs.get_mut(id)?;
         let before = entry.octets();
         let outcome = change(entry);
         self.octets = self.octets - before + entry.octets();
@@ -300,7 +300,7 @@ impl Table {
 
     /// A watcher joins those of a presentity.
     pub(crate) fn join(&mut self, watched: WatchedId, watcher: WatcherSlot) -> WatchSlot {
-        let watchers = &mut self.watched[watched.0 as usize].watchers;
+        let watchers = &mut self.watched[watched].watchers;
         watchers.push(watcher);
         self.watchers += 1;
         WatchSlot {
@@ -311,12 +311,12 @@ impl Table {
 
     /// A watcher leaves; the presentity, when it was the last.
     pub(crate) fn leave(&mut self, slot: WatchSlot) -> Option<Watched> {
-        let watched = self.watched.get_mut(slot.watched.0 as usize)?;
+        let watched = self.watched.get_mut(slot.watched)?;
         let index = slot.index as usize;
         watched.watchers.swap_remove(index);
         self.watchers -= 1;
         if let Some(moved) = watched.watchers.get(index) {
-            let subscription = &mut self.subscriptions[moved.subscription.0 as usize];
+            let subscription = &mut self.subscriptions[moved.subscription];
             match &mut subscription.subject {
                 Subject::Presentity(moved) => moved.index = slot.index,
                 Subject::Seizure(seizure) => seizure.slot.index = slot.index,
@@ -327,14 +327,14 @@ impl Table {
         if !watched.watchers.is_empty() {
             return None;
         }
-        let watched = self.watched.remove(slot.watched.0 as usize)?;
+        let watched = self.watched.remove(slot.watched)?;
         self.watched_by_aor.remove(&watched.aor);
         Some(watched)
     }
 
     /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
-        let subscription = self.subscriptions.remove(id.0 as usize)?;
+        let subscription = self.subscriptions.remove(id)?;
         self.octets -= octets_of_names(&subscription.names);
         let phone = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
@@ -363,13 +363,13 @@ impl Table {
             revision: 0,
             watchers: Vec::new(),
         };
-        let id = WatchedId(self.watched.insert(watched) as u32);
+        let id = self.watched.insert(watched);
         self.watched_by_aor.insert(aor.clone(), id);
         (id, true)
     }
 
     pub(crate) fn watched(&self, id: WatchedId) -> Option<&Watched> {
-        self.watched.get(id.0 as usize)
+        self.watched.get(id)
     }
 
     /// Whom or what a subscription is to.
@@ -390,12 +390,12 @@ impl Table {
         let Some(&id) = self.watched_by_aor.get(aor) else {
             return;
         };
-        let watched = &mut self.watched[id.0 as usize];
+        let watched = &mut self.watched[id];
         self.revisions += 1;
         watched.composed = Some(composed);
         watched.revision = self.revisions;
         for watcher in &watched.watchers {
-            let subscription = &mut self.subscriptions[watcher.subscription.0 as usize];
+            let subscription = &mut self.subscriptions[watcher.subscription];
             if let Subject::List(list) = &mut subscription.subject {
                 list.mark(watcher.resource);
             }
@@ -405,11 +405,11 @@ impl Table {
 
     /// A dialog has a subscription less, and goes with its last; whose it was.
     fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<PhoneId> {
-        let entry = self.dialogs.get_mut(id.0 as usize)?;
+        let entry = self.dialogs.get_mut(id)?;
         let phone = entry.phone;
         entry.subscriptions.retain(|usage| *usage != subscription);
         if entry.subscriptions.is_empty() {
-            let entry = self.dialogs.remove(id.0 as usize)?;
+            let entry = self.dialogs.remove(id)?;
             self.octets -= entry.octets();
             self.unbind(self.flow_of(&entry), id);
             self.paths.leave(entry.path);

@@ -43,11 +43,11 @@ impl Table {
 
     /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
     pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
-        let Some(entry) = self.dialogs.get(id.0 as usize) else {
+        let Some(entry) = self.dialogs.get(id) else {
             return;
         };
         for usage in entry.subscriptions.iter().filter(|usage| **usage != awake) {
-            if let Some(subscription) = self.subscriptions.get_mut(usage.0 as usize)
+            if let Some(subscription) = self.subscriptions.get_mut(*usage)
                 && subscription.wants > Wants::Nothing
             {
                 subscription.want(Wants::Change, *usage, &mut self.queue);

@@ -1,22 +1,23 @@
-//! What claims add up to, naively: every style of W:D2 and W:D3 as a list of reasons, the strongest
-//! of which is the verdict.
+//! Naive composition: every style of W:D2 and W:D3 as a list of reasons, the strongest of which is
+//! the verdict.
 //!
 //! - The lamp: early > confirmed > proceeding > trying > terminated (W:B3.15, C0.3); the
 //!   presentity's own calls are confirmed from the start (W:C0.4); the branches of a fork that is
-//!   answered are not shown; `on-the-phone` is a call (W:D2), but where a better source of calls
-//!   speaks it is not believed in the style of W:D3 (D3.18).
+//!   answered are not shown; `on-the-phone` is a call (W:D2), but in the style of W:D3 it is ignored
+//!   if a better source reports calls (D3.18).
 //! - The verdict: do-not-disturb > forwarded > unreachable > ringing > busy > away > available >
 //!   offline (W:D2.13, D3.17).
-//! - `basic`: in our own style what clients declare, else whether there is reach; in the others
-//!   what the verdict means (W:D2.7-D2.12).
-//! - The operator's word stands for the clients'; his note goes before theirs (W:D3.4, D3.18).
+//! - `basic`: in our own style as clients declare, else whether the presentity is reachable; in the
+//!   other styles as the verdict implies (W:D2.7-D2.12).
+//! - The operator's status replaces that of clients; the operator's note comes first (W:D3.4,
+//!   D3.18).
 
 use crate::documents::Party;
 use crate::documents::Shown;
 use crate::documents::State;
 use crate::network::Micros;
 
-/// Whose rules make the state.
+/// The style whose rules compose the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Standard,
@@ -24,7 +25,7 @@ pub(crate) enum Style {
     Imagicle,
 }
 
-/// What a presentity is, the strongest first.
+/// The verdict on a presentity, the strongest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Availability {
     DoNotDisturb,
@@ -40,7 +41,7 @@ pub(crate) enum Availability {
 }
 
 impl Availability {
-    /// As `lamplighter why` says it.
+    /// The text in `lamplighter why`.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::DoNotDisturb => "do-not-disturb",
@@ -79,7 +80,7 @@ impl Availability {
     }
 }
 
-/// What a watcher who may see all must be shown.
+/// The state shown to a watcher who may see everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) lamp: Lamp,
@@ -89,10 +90,11 @@ pub(crate) struct Expected {
     pub(crate) activities: Vec<&'static str>,
     pub(crate) note: Option<String>,
     pub(crate) word: Option<&'static str>,
-    /// Whether there is a call of which nobody says, or may say, with whom; and another one.
+    /// Whether there is a call whose remote party is unknown or withheld; and whether there is
+    /// another.
     pub(crate) has_nameless_call: bool,
     pub(crate) has_named_call: bool,
-    /// Whether those who watch everybody see it.
+    /// Whether a subscription to all users shows it.
     pub(crate) is_present: bool,
 }
 
@@ -125,7 +127,7 @@ impl Expected {
         }
     }
 
-    /// The same, of what a watcher is shown with a level of privacy (W:B3.12).
+    /// The state shown at a level of privacy (W:B3.12).
     pub(crate) fn agrees_at(&self, privacy: u8, shown: &Shown) -> bool {
         let is_discreet = match shown {
             Shown::Lamp { state, .. } if *state == State::Terminated => shown.is_bare(),
@@ -152,11 +154,11 @@ pub(crate) struct Word {
     pub(crate) open: Option<bool>,
     pub(crate) activity: Option<&'static str>,
     pub(crate) note: Option<String>,
-    /// When it was said.
+    /// When it was declared.
     pub(crate) since: Micros,
 }
 
-/// One thing somebody says, as composition sees it.
+/// One statement, as composition sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) until: Micros,
@@ -165,34 +167,34 @@ pub(crate) struct Claim {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Says {
-    /// A publication of calls is there, if only to say that there is none.
+    /// A publication of calls exists, even if it reports none.
     CallSource,
     Leg {
         key: LegKey,
         state: State,
         recipient: bool,
     },
-    /// `call_state.htm`, or the operator: in a call with somebody who is told to nobody.
+    /// `call_state.htm`, or the operator: in a call whose remote party is never disclosed.
     Call,
     Declared(Word),
     OperatorDeclared(Word),
     DoNotDisturb,
-    /// Every call is sent on.
+    /// Every call is forwarded.
     Forward {
         to_voice_mail: bool,
     },
-    /// A forwarding that sends nothing on, but is remembered.
+    /// A forwarding that is off, but remembered.
     Setting,
     Note(String),
     /// A contact is registered.
     Contact,
-    /// A registrar has spoken.
+    /// A registrar has reported.
     Registrar,
-    /// A source has spoken of calls, in a publication or otherwise.
+    /// A source has reported on calls, in a publication or otherwise.
     KnownByCalls,
 }
 
-/// What is known of a presentity besides what is said.
+/// Configured facts about a presentity.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nature {
     pub(crate) style: Style,
@@ -208,7 +210,7 @@ fn is_away_word(activity: &str) -> bool {
     ["away", "vacation"].contains(&activity)
 }
 
-/// What claims add up to.
+/// The state that claims lead to.
 pub(crate) fn compose<'a>(
     claims: impl Iterator<Item = &'a Claim> + Clone,
     nature: Nature,
@@ -269,7 +271,7 @@ pub(crate) fn compose<'a>(
         State::Confirmed => Availability::Busy,
         _ => Availability::Ringing,
     }));
-    // Nobody registers as an orbit (W:C8.1).
+    // No contact registers as an orbit (W:C8.1).
     let is_expected = style == Style::Alceo && !nature.is_orbit
         || any(|says| matches!(says, Says::Registrar | Says::Contact));
     if has_reach {
@@ -349,7 +351,7 @@ fn lamps_of<'a>(said: impl Iterator<Item = &'a Says> + Clone) -> Vec<State> {
     said.clone().filter_map(lamp).collect()
 }
 
-/// What a word alone would make of a presentity.
+/// The verdict that an extended status alone would lead to.
 fn meaning_of(word: &Word, style: Style, declared_open: Option<bool>) -> Availability {
     let is_closed = style == Style::Alceo && declared_open == Some(false);
     match word.activity {
@@ -363,7 +365,7 @@ fn meaning_of(word: &Word, style: Style, declared_open: Option<bool>) -> Availab
     }
 }
 
-/// What the verdict is in the words of RPID (W:D2.14), and what else is declared.
+/// The verdict as RPID activities (W:D2.14), and the other declared ones.
 fn activities_of(
     availability: Availability,
     has_call: bool,

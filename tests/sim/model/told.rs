@@ -1,47 +1,47 @@
-//! What is said otherwise than by a PUBLISH: sources with one voice, whose last word counts.
+//! Statements that come otherwise than by PUBLISH: of each source only the last one counts.
 
 use crate::model::composition::Claim;
 use crate::model::composition::Says;
 use crate::model::composition::Word;
 use crate::network::Micros;
 
-/// What somebody says otherwise than by a PUBLISH.
+/// A statement that comes otherwise than by PUBLISH.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     /// `call_state.htm`: in a call until then, or in none.
     CallState(Option<Micros>),
-    /// The operator lights it until then, or not.
+    /// The operator switches the lamp on until then, or off.
     Lamp(Option<Micros>),
     DoNotDisturb(bool),
-    /// Every call is sent on, or that is switched off.
+    /// Forwarding of all calls, on or off.
     Forward {
         is_active: bool,
         target: &'static str,
     },
     Note(Option<String>),
     Presence(Option<Word>),
-    /// A contact, by its number, is registered until then; at once for no longer.
+    /// The contact with this number is registered until then; a time in the past removes it.
     Registered(u8, Micros),
     Unregistered,
 }
 
-/// Where calls go that end in a voice mail (W:D3.19).
+/// Forwarding targets that mean voice mail (W:D3.19).
 pub(crate) const VOICE_MAIL: [&str; 2] = ["*97", "sip:*97@example.com"];
 
-/// What nobody takes back is believed for good.
+/// The expiry of a statement that counts until it is taken back.
 const FOR_GOOD: Micros = Micros::MAX / 2;
 
-/// What the sources said last; those that say nothing are not there.
+/// The last statement of each source that has one.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     told: Vec<Told>,
     is_known_to_a_registrar: bool,
-    /// A run has room for all whose calls were ever reported.
+    /// There is room for every presentity whose calls are ever reported in a run.
     pub(super) is_known_by_calls: bool,
 }
 
 impl Statements {
-    /// The last word of a source with one voice takes the place of the one before.
+    /// The statement of a source replaces its last one.
     pub(super) fn hear(&mut self, now: Micros, told: Told) {
         let is_same_source = |old: &Told| match (old, &told) {
             (Told::Registered(old, _), Told::Registered(new, _)) => old == new,
@@ -65,7 +65,7 @@ impl Statements {
         }
     }
 
-    /// What all of them claim.
+    /// The claims of all statements.
     pub(super) fn claims(&self) -> impl Iterator<Item = Claim> {
         let registrar = self.is_known_to_a_registrar.then_some(Claim {
             until: FOR_GOOD,
@@ -80,7 +80,7 @@ impl Statements {
     }
 }
 
-/// What a statement that stands claims.
+/// The claims of a statement that is in force.
 fn claim_of(told: &Told) -> Claim {
     let (until, says) = match told {
         Told::CallState(until) | Told::Lamp(until) => (until.unwrap_or_default(), Says::Call),

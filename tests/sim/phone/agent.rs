@@ -1,25 +1,24 @@
-//! What kind a phone is of: how long the NOTIFYs of lists are that it takes, and of how many
-//! resources.
+//! Phone models: the longest NOTIFY of a list that each accepts, and the most resources in one.
 
 use lamplighter::directory::profiles::AgentPattern;
 use lamplighter::presence::profile::Profile;
 
-/// Octets of a NOTIFY that tells of more than one resource and not of all.
+/// Maximum octets of a NOTIFY with more than one, but not all resources.
 pub(crate) const PATH_OCTETS: usize = 1400;
 
-/// A kind of phone.
+/// A phone model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
-    /// It takes what a datagram holds.
+    /// It accepts the largest datagram.
     Generic,
-    /// It takes no fragments.
+    /// It drops fragmented datagrams.
     Narrow,
-    /// It takes so few resources in one NOTIFY.
+    /// It accepts this number of resources in one NOTIFY.
     Few,
 }
 
 impl Agent {
-    /// The kind of the phone of a user, `w17`.
+    /// The model of the phone of a user, `w17`.
     pub(crate) fn of(user: &str) -> Self {
         let number = user.strip_prefix('w').and_then(|id| id.parse::<u32>().ok());
         match number.unwrap_or(0) % 4 {
@@ -29,7 +28,7 @@ impl Agent {
         }
     }
 
-    /// What it calls itself.
+    /// Its User-Agent.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Generic => "Simulated",
@@ -38,12 +37,12 @@ impl Agent {
         }
     }
 
-    /// Whether it takes any list of a run in one NOTIFY.
+    /// Whether it accepts any list of a run in one NOTIFY.
     pub(crate) fn takes_all(self) -> bool {
         self == Self::Generic
     }
 
-    /// Resources it takes in one NOTIFY.
+    /// The maximum number of resources in one NOTIFY.
     pub(crate) fn resources_max(self) -> usize {
         match self {
             Self::Few => 2,
@@ -52,7 +51,7 @@ impl Agent {
     }
 }
 
-/// The profiles of those that are not generic.
+/// The profiles of the models that are not generic.
 pub(crate) fn profiles() -> Vec<(Vec<AgentPattern>, Profile)> {
     let row = |agent: Agent, profile| (vec![AgentPattern::new(agent.name())], profile);
     let narrow = Profile {

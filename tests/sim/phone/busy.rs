@@ -1,4 +1,4 @@
-//! A phone, or a proxy in front of it, that takes no NOTIFY for a time and asks to be tried later.
+//! A phone, or a proxy in front of it, that refuses NOTIFYs for a time with 503 and Retry-After.
 
 use super::Phone;
 use crate::network::Micros;
@@ -7,7 +7,7 @@ use crate::network::SECOND;
 use crate::sip_text::Text;
 use crate::world::Bench;
 
-/// Until when it takes nothing, and what it says meanwhile.
+/// Until when it refuses NOTIFYs, and with which Retry-After.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Busy {
     until: Micros,
@@ -29,7 +29,7 @@ impl Busy {
 }
 
 impl Phone {
-    /// It does not look at the NOTIFY.
+    /// It refuses without reading the NOTIFY.
     pub(super) fn refuse(&mut self, notify: &Text<'_>, bench: &mut Bench) {
         let retry_after = format!("Retry-After: {}\r\n", self.busy.retry_after);
         self.answer(notify, 503, &retry_after, bench);

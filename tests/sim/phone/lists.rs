@@ -1,4 +1,4 @@
-//! What keys subscribe to, and what phones show of each resource of a list.
+//! The targets of keys, and the state that phones show of each resource of a list.
 
 use super::Dialog;
 use super::Key;
@@ -14,7 +14,7 @@ use crate::rlmi;
 use crate::rlmi::InstanceState;
 use crate::sip_text::parameter;
 
-/// In which package a key subscribes.
+/// The package of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Package {
     Dialog,
@@ -37,7 +37,7 @@ impl Package {
     }
 }
 
-/// What rates a key's SUBSCRIBE asks for (RFC 6446).
+/// The rates that a key's SUBSCRIBE asks for (RFC 6446).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates(&'static str);
 
@@ -60,7 +60,7 @@ impl Rates {
         ]))
     }
 
-    /// As parameters of Event.
+    /// The rates as parameters of Event.
     pub(super) fn parameters(self) -> &'static str {
         self.0
     }
@@ -76,12 +76,13 @@ impl Rates {
     }
 }
 
-/// What a key subscribes to.
+/// The target of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A presentity.
     One(usize),
-    /// A list; who knows no lists is told one resource after the other (W:D4.4).
+    /// A list; a phone without support for lists is notified of one resource after the other
+    /// (W:D4.4).
     List {
         user: &'static str,
         knows_lists: bool,
@@ -96,13 +97,13 @@ impl Target {
         }
     }
 
-    /// Its URI; `shouting` spells the same one differently.
+    /// Its URI; `shouting` gives an equal URI with another spelling.
     pub(crate) fn uri(self, shouting: bool) -> String {
         let domain = if shouting { "EXAMPLE.com" } else { DOMAIN };
         format!("sip:{}@{domain}", self.user())
     }
 
-    /// What a SUBSCRIBE to it says besides.
+    /// Further headers of a SUBSCRIBE to it.
     pub(super) fn headers(self) -> &'static str {
         match self {
             Self::List {
@@ -116,7 +117,7 @@ impl Target {
     }
 }
 
-/// A resource, as the phone shows it.
+/// A resource as the phone shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) uri: String,
@@ -127,7 +128,7 @@ pub(crate) struct Line {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LineStanding {
-    /// Nothing was told of it yet.
+    /// It has had no NOTIFY yet.
     Untold,
     Shown(Shown),
     Pending,
@@ -169,7 +170,7 @@ impl Phone {
 }
 
 impl Dialog {
-    /// A document about one presentity: the one that is watched, or one of everybody.
+    /// Takes a document about one presentity: the watched one, or one of all.
     pub(super) fn take_document(&mut self, entity: &str, shown: Shown) {
         let line = Line {
             uri: entity.to_owned(),
@@ -183,7 +184,7 @@ impl Dialog {
         self.shown = Some(shown);
     }
 
-    /// What a list's body says; its version. The error is what a phone would choke on.
+    /// Takes a list's body; returns its version. The error says what a phone could not parse.
     pub(super) fn take_list(
         &mut self,
         content_type: &str,
@@ -239,7 +240,7 @@ impl Line {
                 return Err("pending with a state");
             }
             (InstanceState::Pending, _) => LineStanding::Pending,
-            // Somebody who went may be shown a last time.
+            // A resource that was removed may be notified a last time.
             (InstanceState::Terminated(reason), _) => LineStanding::Terminated(reason.to_owned()),
         };
         Ok(())

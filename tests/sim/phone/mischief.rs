@@ -1,5 +1,5 @@
-//! What phones and the networks around them do to a node: reboots, rebinding NATs, broken streams,
-//! silence, refusal, haste.
+//! Misbehaviour of phones and of the networks around them: reboots, NAT rebinding, broken streams,
+//! silence, refusal, requests in quick succession.
 
 use super::Asked;
 use super::Phone;
@@ -39,7 +39,7 @@ impl Phone {
             6 => self.refresh_now(at, bench),
             7 => self.busy = Busy::begin(&mut bench.net),
             _ => {
-                // Refresh and unsubscribe on each other's heels, to be swapped by the network.
+                // Refresh and unsubscribe in quick succession, for the network to reorder.
                 self.refresh_now(at, bench);
                 self.unsubscribe(at, bench);
                 bench.net.wake(self.id, 3 * SECOND, Wake::Subscribe(at));
@@ -54,7 +54,7 @@ impl Phone {
         }
     }
 
-    /// A reboot: nothing is remembered, nobody is told.
+    /// A reboot: the phone loses its state without ending its subscriptions.
     pub(super) fn forget_everything(&mut self, bench: &mut Bench) {
         self.uac.forget();
         self.answers.clear();
@@ -66,8 +66,8 @@ impl Phone {
         }
     }
 
-    /// The NAT gives another port, the stream breaks, or, where there is neither, the phone comes
-    /// back with another address.
+    /// The NAT assigns another port, or the stream breaks; a phone with neither gets another
+    /// address.
     pub(super) fn move_away(&mut self, bench: &mut Bench) {
         self.moved_at = bench.net.now;
         match self.access {
@@ -84,7 +84,7 @@ impl Phone {
         }
     }
 
-    /// Whether what was asked is a subscription that it has.
+    /// Whether the phone still has the subscription that it asked for.
     pub(super) fn has_live(&self, asked: &Asked) -> bool {
         let dialog = self.keys[asked.key].dialog.as_ref();
         dialog.is_some_and(|dialog| dialog.serial == asked.serial && dialog.established)

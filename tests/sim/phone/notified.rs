@@ -1,4 +1,4 @@
-//! A phone that is notified: what it takes, how it answers, what it makes of an end.
+//! How a phone handles a NOTIFY: its checks, its response, and the end of a subscription.
 
 use super::Dialog;
 use super::Phone;
@@ -46,7 +46,7 @@ impl Phone {
             dialog.missed_end |= standing.starts_with("terminated");
             return self.refuse(text, bench);
         }
-        // Now and then a phone with a fault of its own.
+        // Sometimes the phone itself misbehaves.
         let mood = if self.calm {
             999
         } else {
@@ -85,7 +85,7 @@ impl Phone {
         self.lose(serial, bench);
     }
 
-    /// The subscription is over on the other side.
+    /// The node has ended the subscription.
     pub(super) fn lose(&mut self, serial: u64, bench: &mut Bench) {
         for at in 0..self.keys.len() {
             if self.keys[at]
@@ -123,7 +123,7 @@ impl Phone {
             .wake(self.id, after, Wake::Answer(Rc::clone(&octets)));
         let now = bench.net.now;
         self.answers.push_back((now, branch, octets));
-        // Timer J: as long as the node may send it again, and the way takes.
+        // Timer J: as long as a retransmission may arrive.
         while self
             .answers
             .front()
@@ -138,7 +138,7 @@ impl Phone {
     }
 }
 
-/// Takes what a NOTIFY says; the error is what a phone would choke on.
+/// Applies the contents of a NOTIFY; the error says what a phone could not parse.
 fn take_notify(dialog: &mut Dialog, text: &Text<'_>, sequence: u32) -> Result<(), &'static str> {
     let standing = text.one("Subscription-State").unwrap_or_default();
     dialog.is_pending = standing.starts_with("pending");

@@ -1,4 +1,4 @@
-//! Configurations by chance, what an operator does to them, and the product's own form of them.
+//! Random configurations, the operator's edits to them, and their form as the product loads it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl Realm {
         realm
     }
 
-    /// What an operator makes of it with one edit.
+    /// The configuration after one random edit.
     pub(crate) fn edited(&self, plan: &Plan, rng: &mut Rng) -> Self {
         let mut realm = self.clone();
         match rng.below(14) {
@@ -84,7 +84,7 @@ impl Realm {
             4..8 => realm.edit_list(plan, rng),
             8 => realm.privacy = rng.below(4) as u8,
             9 => realm.strangers = any_handling(rng),
-            10 => realm.any_dn = realm.somebody_to_see_all(plan, rng),
+            10 => realm.any_dn = realm.a_watcher_of_all(plan, rng),
             _ if rng.chance(500) => {
                 let member = any_user(plan, rng);
                 toggle(&mut realm.crew, member, rng);
@@ -107,7 +107,7 @@ impl Realm {
         }
     }
 
-    /// A presentity lets somebody in, keeps him out, or says no more about him.
+    /// A presentity approves or denies a watcher, or removes its rule.
     fn edit_grants(&mut self, plan: &Plan, rng: &mut Rng) {
         if self.grants.len() >= RULES_MAX || !self.grants.is_empty() && rng.chance(300) {
             let at = rng.below(self.grants.len() as u64) as usize;
@@ -122,7 +122,7 @@ impl Realm {
         }
     }
 
-    /// Members come, go and change places; lists within lists, lists of orbits, people of others.
+    /// Adds, removes and moves members: users, nested lists, orbits, users of other domains.
     fn edit_list(&mut self, plan: &Plan, rng: &mut Rng) {
         let nested = ["inner", "orbits", "parked", "crew"];
         let at = rng.below(self.lists.len() as u64) as usize;
@@ -138,13 +138,13 @@ impl Realm {
             toggle(&mut list.members, member, rng);
         }
         if self.orbits.is_empty() {
-            // Where there are no orbits, these are names like any other.
+            // Without orbits these are ordinary names.
             let is_name = |member: &String| !["orbits", "parked"].contains(&&**member);
             self.lists[at].members.retain(is_name);
         }
     }
 
-    fn somebody_to_see_all(&self, plan: &Plan, rng: &mut Rng) -> Vec<People> {
+    fn a_watcher_of_all(&self, plan: &Plan, rng: &mut Rng) -> Vec<People> {
         match rng.below(5) {
             0 => Vec::new(),
             1 => vec![People::Crew, People::User(any_user(plan, rng))],
@@ -152,7 +152,7 @@ impl Realm {
         }
     }
 
-    /// As the product has it.
+    /// The configuration in the product's types.
     pub(crate) fn directory(&self, plan: &Plan) -> Arc<Directory> {
         let mut directory = Directory::default();
         let orbits = self.orbits.first().zip(self.orbits.last());
@@ -294,7 +294,7 @@ fn any_handling(rng: &mut Rng) -> Handling {
     ])
 }
 
-/// Somebody who is watched, or somebody who watches.
+/// A presentity or a watcher.
 fn any_user(plan: &Plan, rng: &mut Rng) -> String {
     if rng.chance(300) {
         format!("w{}", rng.below(plan.phones as u64))
@@ -327,7 +327,7 @@ fn any_rule(plan: &Plan, rng: &mut Rng) -> Rule {
     }
 }
 
-/// Takes a member out, or puts it in somewhere.
+/// Removes a member, or inserts it at a random place.
 fn toggle(members: &mut Vec<String>, member: String, rng: &mut Rng) {
     match members.iter().position(|known| *known == member) {
         Some(at) => {

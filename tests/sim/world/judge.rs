@@ -1,5 +1,5 @@
-//! The judges of a run: what leaves the node, what watchers show, what shards answer, what is left
-//! at the end.
+//! The judges of a run: the messages of the node, the state that watchers show, the replies of
+//! shards, and the state left at the end.
 
 use super::Actor;
 use super::Asked;
@@ -19,7 +19,8 @@ use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Reply;
 
-/// Timers of a shard that a late driver may make late in a whole run, besides those of NOTIFYs.
+/// Late timers of a shard that are permitted in a run because its driver is late, apart from those
+/// of NOTIFYs.
 const LATE_TIMERS_MAX: u64 = 50;
 
 impl World {
@@ -55,9 +56,9 @@ impl World {
         }
     }
 
-    /// What was decided in a turn about a PUBLISH: the model must know it before the NOTIFYs that
-    /// follow from it are judged. The owner decides: when the request arrived there, or was
-    /// postponed and is read at last, else in mail.
+    /// Finds the decision on a PUBLISH in a turn: the model must have it before the resulting
+    /// NOTIFYs are judged. The owner decides: when the request arrives there, when a postponed
+    /// request is read, or when it comes by mail.
     pub(super) fn observe_decisions(&mut self, shard: u16, outbox: &Outbox, context: &Context) {
         if let Context::Publish(request) = context {
             let is_waiting = self.waiting.values().any(|waits| waits == request);
@@ -173,7 +174,7 @@ impl World {
                         format!("{why:?}\n    allowed: {allowed:?}"),
                     );
                 }
-                // That a registrar spoke once, and what is configured, is never past its time.
+                // A registrar's first report and configured facts never expire.
                 let stays = [Source::Registrar, Source::Alternative];
                 let mut sources = why.contributions.iter().map(|it| &it.source);
                 if self.phase == Phase::Audit && sources.any(|it| !stays.contains(it)) {
@@ -191,8 +192,8 @@ impl World {
         }
     }
 
-    /// A late driver makes a few timers late. An owner that arms the past again and again makes as
-    /// many as there are ticks.
+    /// A late driver makes a few timers late. An owner that repeatedly arms a timer in the past
+    /// makes one late at every tick.
     fn judge_timers(&mut self, counters: &[(&'static str, u64)]) {
         let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
         let late = value("timers_armed_late");
@@ -201,7 +202,7 @@ impl World {
         }
     }
 
-    /// Every watcher that is well must be in the reports that come, once.
+    /// Every healthy watcher must be in the reports exactly once.
     pub(super) fn expect_reports(&mut self) {
         let mut well = Vec::new();
         for actor in &self.actors {
@@ -229,7 +230,7 @@ impl World {
         }
     }
 
-    /// At the very end: nobody waits for a reply, no timer is left.
+    /// At the very end: no command waits for a reply, no timer is left.
     pub(super) fn judge_rest(&mut self) {
         if !self.commands.is_empty() {
             let detail = format!("{:?}", self.commands.values());

@@ -1,4 +1,5 @@
-//! The judges of lists: what a NOTIFY of one says as it leaves, and what phones make of many.
+//! The judges of lists: each NOTIFY of a list as it leaves, and the state that phones show after
+//! many.
 
 use super::World;
 use super::watchers::Told;
@@ -22,18 +23,18 @@ use crate::rlmi::InstanceState;
 use crate::sip_text::Text;
 use std::collections::HashMap;
 
-/// What was told in a list subscription.
+/// The state notified in a list subscription.
 #[derive(Debug, Default)]
 pub(super) struct ListRecord {
     /// The URIs of the last full list, in order.
     order: Vec<String>,
     told_at: Micros,
-    /// By the id of an instance: whose it is, and the version of its next document.
+    /// By the id of an instance: its resource, and the version of its next document.
     instances: HashMap<String, (String, u32)>,
 }
 
 impl World {
-    /// A new NOTIFY of a list, or of everybody, that the rules did not end.
+    /// Judges a new NOTIFY of a list or of all users, in a subscription that policy has not ended.
     pub(super) fn judge_list_notify(
         &mut self,
         text: &Text<'_>,
@@ -57,7 +58,7 @@ impl World {
             };
             let is_hidden = realms.during(from, now).any(hides);
             let is_pending = told.is_pending || !is_active;
-            // Of nobody there is nothing to tell.
+            // Without RLMI an empty list has nothing to notify.
             let is_of_nobody = !told.is_pending && admits && !self.requires_list(key);
             return match is_hidden && is_pending || is_of_nobody {
                 true => Ok(()),
@@ -109,8 +110,8 @@ impl World {
         Ok(())
     }
 
-    /// A NOTIFY of a list is what its phone takes: so many resources, and where it tells not all,
-    /// what a path carries in one piece.
+    /// Judges whether its phone accepts a NOTIFY of a list: the number of resources and, for a
+    /// partial one, that the path carries it without fragmentation.
     pub(super) fn judge_list_size(
         &self,
         text: &Text<'_>,
@@ -135,7 +136,7 @@ impl World {
         }
     }
 
-    /// One resource's instance in a NOTIFY.
+    /// Judges one resource's instance in a NOTIFY.
     fn judge_instance(
         &self,
         watcher: Watcher<'_>,
@@ -162,7 +163,7 @@ impl World {
         self.judge_standing(watcher, target, resource, &standing, from)
     }
 
-    /// What a list says of a resource.
+    /// Judges the state of a resource in a list.
     fn judge_standing(
         &self,
         watcher: Watcher<'_>,
@@ -191,7 +192,7 @@ impl World {
                         let unfolded = realm.unfold(target).unwrap_or_default();
                         unfolded.members.iter().all(|member| member != user)
                     };
-                    // A list that is never told all at once cannot leave him out.
+                    // A list that is never notified in full cannot omit a resource.
                     let takes_all = Agent::of(watcher.user).takes_all();
                     self.may_be(user, false, from)
                         || !takes_all && self.bench.realms.during(from, now).any(is_taken_off)
@@ -206,7 +207,7 @@ impl World {
         }
     }
 
-    /// Whether somebody may have been there, or not, at some time since `from`.
+    /// Whether a user may have had state, and may have had none, at some time since `from`.
     fn may_be(&self, user: &str, is_present: bool, from: Micros) -> bool {
         let allowed = self.bench.model.allowed_of(user, from, self.bench.net.now);
         allowed
@@ -214,7 +215,7 @@ impl World {
             .any(|expected| expected.is_present == is_present)
     }
 
-    /// An instance is of one resource, and its documents count.
+    /// Judges that an instance stays with its resource, and that its versions are consecutive.
     fn judge_versions(
         &mut self,
         key: &str,
@@ -238,9 +239,9 @@ impl World {
         Ok(())
     }
 
-    /// Who is in a list: all members of one of the configurations of the time, in order, and behind
-    /// them those who come and go. A phone that is never told all at once shows whoever is put into a
-    /// list at its end.
+    /// Judges the members of a list: all members in one of the configurations of the time, in
+    /// order, followed by those that come and go. A phone that is never notified in full shows a
+    /// new member at the end of the list.
     fn judge_members(
         &self,
         target: &str,
@@ -250,7 +251,7 @@ impl World {
     ) -> Result<(), String> {
         let now = self.bench.net.now;
         let realms = self.bench.realms.during(from, now);
-        // What changed is told in several NOTIFYs, the last of which may not have come.
+        // A change may take several NOTIFYs, the last of which may not have arrived.
         let is_under_way = !in_order && self.bench.realms.changed(from, now);
         let is_right = |realm: &Realm| {
             let unfolded = realm.unfold(target).unwrap_or_default();
@@ -281,7 +282,7 @@ impl World {
                 && others.iter().all(|uri| {
                     let uri = Watcher::of(uri);
                     let user = uri.map_or("", |uri| uri.user);
-                    // Of another domain, he reads the same before and after he was taken off.
+                    // A resource of another domain reads alike before and after its removal.
                     let is_elsewhere = uri.is_some_and(|uri| uri.domain != DOMAIN);
                     comes_and_goes(&unfolded, realm, user) && self.may_be(user, true, from)
                         || is_elsewhere && !in_order
@@ -296,7 +297,8 @@ impl World {
         Err(format!("{target} has {uris:?}\n    allowed: {lists:?}"))
     }
 
-    /// A document of a series, where those who may not be seen read as if nothing were known.
+    /// Judges a document of a series. A resource that the watcher may not see reads like one
+    /// without state.
     fn judge_line(
         &self,
         watcher: Watcher<'_>,
@@ -317,7 +319,7 @@ impl World {
         self.judge_shown(watcher, Some(target), user, shown, from)
     }
 
-    /// What a phone shows of a list, when it is well.
+    /// Judges the list that a healthy phone shows.
     pub(super) fn judge_list_key(
         &self,
         watcher: Watcher<'_>,
@@ -369,8 +371,8 @@ impl World {
         }
     }
 
-    /// In a series nobody ever goes, but all who may be seen are there, each told in turn once the
-    /// list itself need not be confirmed.
+    /// Judges a series: no resource is ever removed, and every visible one is there, each notified
+    /// in turn once the list itself need not be confirmed.
     fn judge_series(
         &self,
         watcher: Watcher<'_>,
@@ -399,13 +401,13 @@ impl World {
         Ok(())
     }
 
-    /// Whether a subscription is told as a list, as its 2xx said.
+    /// Whether a subscription is notified as a list, according to its 2xx.
     fn requires_list(&self, key: &str) -> bool {
         self.required.contains(key)
     }
 }
 
-/// Whether somebody is in a list whenever he is there.
+/// Whether a user is in a list whenever the user has state.
 fn comes_and_goes(unfolded: &Unfolded, realm: &Realm, user: &str) -> bool {
     let is_orbit = realm.orbits.iter().any(|orbit| orbit == user);
     unfolded.everybody && !user.is_empty() || unfolded.parked && is_orbit

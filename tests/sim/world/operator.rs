@@ -1,5 +1,5 @@
-//! The operator's side: `call_state.htm`, what is switched on at the exchange, notes, registrations,
-//! and a configuration that is edited while phones are subscribed.
+//! The operator's side: `call_state.htm`, features switched on at the PBX, notes, registrations,
+//! and edits to the configuration while phones are subscribed.
 
 use super::Asked;
 use super::DOMAIN;
@@ -26,13 +26,13 @@ use lamplighter::shard::ShardId;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where calls are sent on to.
+/// Targets of forwarded calls.
 const TARGETS: [&str; 4] = ["", "5551234", model::VOICE_MAIL[0], model::VOICE_MAIL[1]];
-/// What an operator declares of somebody.
+/// An operator's declarations.
 const ACTIVITIES: [&str; 4] = ["away", "busy", "on-the-phone", "dnd"];
 
 impl World {
-    /// Somebody says something about somebody.
+    /// A random statement about a random presentity.
     pub(super) fn operate(&mut self, actor: ActorId) {
         if !matches!(self.phase, Phase::Chaos | Phase::Calm) {
             return;
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// All that nobody would ever take back is taken back.
+    /// Takes back every statement that would never expire.
     pub(super) fn take_back(&mut self) {
         for presentity in 0..self.bench.net.plan.presentities {
             for said in [
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    /// The owner hears it: so does the model.
+    /// The owner takes a statement, and so does the model.
     pub(super) fn hear(&mut self, presentity: usize, said: &StateUpdate) {
         let now = self.bench.net.now;
         let after = |duration: Duration| now + duration.as_micros() as Micros;
@@ -159,7 +159,7 @@ impl World {
         self.bench.model.told(now, presentity, told);
     }
 
-    /// The configuration is edited, and every shard reads it.
+    /// Edits the configuration; every shard loads it.
     pub(super) fn edit(&mut self, actor: ActorId) {
         if !matches!(self.phase, Phase::Chaos | Phase::Calm) {
             return;
@@ -182,7 +182,8 @@ impl World {
         }
     }
 
-    /// A shard reads the configuration: what it says about those it owns, the model must know.
+    /// A shard loads the configuration; the model takes its facts about the presentities that the
+    /// shard owns.
     pub(super) fn reread(&mut self, shard: u16) {
         let now = self.bench.net.now;
         let shards = self.bench.net.plan.shards;
@@ -211,7 +212,7 @@ fn forward(is_active: bool, target: &str) -> Forward {
     }
 }
 
-/// A call with somebody who is told to nobody.
+/// A call whose remote party is never disclosed.
 fn call_with(number: u64) -> Arc<CallDialog> {
     Arc::new(CallDialog {
         id: "call_state".into(),

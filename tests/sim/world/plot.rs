@@ -1,4 +1,4 @@
-//! The plot of a run: what happens when, and what the operator's side asks.
+//! The course of a run: its phases, and the operator's queries.
 
 use super::Actor;
 use super::Asked;
@@ -52,15 +52,15 @@ impl World {
                 self.switch_loopers_off();
             }
             Phase::Farewell => {
-                // The questions reach the shards before anything a phone does now.
-                self.ask_about_everybody();
+                // The queries reach the shards before anything that a phone sends now.
+                self.ask_about_all();
                 self.expect_reports();
                 self.take_back();
                 self.each_phone(|phone, bench| phone.leave(bench));
                 self.each_source(|source| source.gone = true);
             }
             Phase::Audit => {
-                self.ask_about_everybody();
+                self.ask_about_all();
                 for shard in 0..self.bench.net.plan.shards {
                     self.ask(shard, 1, Command::Drain, Asked::Drain);
                     self.ask(shard, 1, Command::Counters, Asked::Counters);
@@ -86,7 +86,8 @@ impl World {
         }
     }
 
-    /// Loops go on while phones have to follow, and end in time to be forgotten.
+    /// Looping phones go on while watchers must follow, and stop early enough for their state to
+    /// expire.
     fn switch_loopers_off(&mut self) {
         for actor in &mut self.actors {
             if let Actor::Looper(looper) = actor {
@@ -109,8 +110,8 @@ impl World {
         );
     }
 
-    /// Asks every shard who watches, and every owner why a lamp is as it is.
-    pub(super) fn ask_about_everybody(&mut self) {
+    /// Asks every shard for its watchers, and every owner for the reasons of a lamp.
+    pub(super) fn ask_about_all(&mut self) {
         for presentity in 0..self.bench.net.plan.presentities {
             let aor = aor_of(presentity);
             let owner = ShardId::owner_of(&aor, self.bench.net.plan.shards).0;

@@ -1,9 +1,9 @@
-//! Messages and mail in a line each, for the trace.
+//! Messages and mail as one line of text each, for the trace.
 
 use crate::sip_text::Text;
 use lamplighter::shard::Mail;
 
-/// A message in a line.
+/// A message as one line.
 pub(super) fn summary(octets: &[u8]) -> String {
     let Ok(text) = Text::parse(octets) else {
         return String::from_utf8_lossy(octets).into_owned();

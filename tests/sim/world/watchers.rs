@@ -1,6 +1,5 @@
-//! The judges of what watchers are told: each NOTIFY as it leaves, and what phones show when they
-//! had time to be told. Right is what the model of the state and the model of the rules allow
-//! together.
+//! The judges of watchers: each NOTIFY as it leaves, and the state that phones show once they had
+//! time to be notified. A state is right if the models of presence state and of policies allow it.
 
 use super::Actor;
 use super::World;
@@ -30,10 +29,11 @@ use crate::sip_text::parameter;
 use lamplighter::shard::Flow;
 use std::collections::HashMap;
 
-/// A rule may wait for the answer to a NOTIFY, Timer F, until its phone is told of it.
+/// A change of policy may wait for the answer to a NOTIFY, at most Timer F, before its phone is
+/// notified.
 const VERDICT_LIFE: Micros = 100 * SECOND;
 
-/// What Subscription-State says, and whether it is pending.
+/// The value of Subscription-State, and whether it is pending.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) standing: Standing,
@@ -60,7 +60,7 @@ impl Told {
         })
     }
 
-    /// Whether the rules ended it.
+    /// Whether policy ended it.
     fn is_rejected(&self) -> bool {
         matches!(&self.standing, Standing::Terminated { reason } if reason == "rejected")
     }
@@ -87,7 +87,7 @@ impl World {
         let Some(told) = Told::of(text) else {
             return self.fail("a NOTIFY without a readable Subscription-State", text.start);
         };
-        // Without a body it stands for a list that is told by RLMI otherwise (W:B5.3).
+        // Without a body it may be of a list that is otherwise notified by RLMI (W:B5.3).
         let target = text.uri("From").and_then(Watcher::of);
         let is_of_list = target.is_some_and(|target| self.is_list(target.user));
         let requires_list = text.one("Require") == Some("eventlist");
@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// What a new NOTIFY says.
+    /// Judges the contents of a new NOTIFY.
     fn judge_notify(
         &mut self,
         text: &Text<'_>,
@@ -160,7 +160,7 @@ impl World {
         let from = now.saturating_sub(self.bench.net.plan.propagation_max());
         let is_active = !told.is_pending && matches!(told.standing, Standing::Active { .. });
         if is_active && text.body.is_empty() && !self.bench.checker.is_proven(key) {
-            // Its body follows, if it is too long for a path that is not proven.
+            // A body too long for an unproven path follows later.
             return Ok(());
         }
         if self.is_list(target) {
@@ -182,7 +182,7 @@ impl World {
         if told.is_pending && shown != Shown::Nothing || is_active && shown == Shown::Nothing {
             return Err(format!("{told:?} with {shown:?}"));
         }
-        // An end that was due comes although the rules meanwhile hide the state.
+        // The end that was due comes although policy now hides the state.
         let mut realms = self.bench.realms.during(from, now);
         if shown == Shown::Nothing && realms.any(|realm| !realm.admits(watcher, target)) {
             return Ok(());
@@ -190,13 +190,13 @@ impl World {
         self.judge_shown(watcher, None, target, &shown, from)
     }
 
-    /// Whether that is one of the lists of the run.
+    /// Whether the target is one of the run's lists.
     pub(super) fn is_list(&self, user: &str) -> bool {
         self.bench.realms.newest().unfold(user).is_some()
     }
 
-    /// Whether a watcher may have been shown that of somebody, by a list or by himself, at some time
-    /// since `from`.
+    /// Judges whether a watcher may have been shown this state of a user, through a list or
+    /// directly, at some time since `from`.
     pub(super) fn judge_shown(
         &self,
         watcher: Watcher<'_>,
@@ -260,11 +260,11 @@ impl World {
         }
     }
 
-    /// Every watcher that is well shows what is so, or was until a moment ago.
+    /// Judges that every healthy watcher shows the current state, or one of a moment ago.
     pub(super) fn judge_watchers(&mut self) {
         let now = self.bench.net.now;
         let mut judged = 0;
-        // Many keys watch the same: what they may show is asked once.
+        // Many keys watch the same user: the permitted states are computed once.
         let mut allowed: HashMap<(usize, Micros), Vec<Expected>> = HashMap::new();
         let mut verdict = Ok(());
         for actor in &self.actors {
@@ -308,9 +308,10 @@ impl World {
         }
     }
 
-    /// Whether a watcher has nothing to complain of: in calm it refreshed from where it is, and had
-    /// time to be told, also since it last asked for a pause. The end is told once: a phone that is
-    /// busy then learns it from the answer to its next SUBSCRIBE.
+    /// Whether a watcher is healthy: since the calm began it has refreshed from its current
+    /// address, and had time to be notified, also since it last asked for a pause. The end is
+    /// notified once: a phone that is busy then learns of it from the response to its next
+    /// SUBSCRIBE.
     pub(super) fn is_well(&self, phone: &Phone, key: &Key, dialog: &Dialog) -> bool {
         let now = self.bench.net.now;
         let since = self.calm_since.max(phone.moved_at);
@@ -326,7 +327,7 @@ impl World {
     }
 }
 
-/// What Subscription-State says of a least rate.
+/// The minimum rate in Subscription-State.
 fn least_rate(standing: &str) -> LeastRate {
     let period = |rate: &str| (SECOND as f64 / rate.parse().unwrap_or(1.0)) as Micros;
     let (least, adaptive) = ("min-rate", "adaptive-min-rate");
@@ -337,18 +338,19 @@ fn least_rate(standing: &str) -> LeastRate {
     }
 }
 
-/// How long a phone may show what was: its pace and its own slowness, twice, because state may
-/// change while it thinks, and for each NOTIFY that goes before the one that tells what is so.
+/// How long a phone may show an old state: its rate limit and its own delay, twice, because the
+/// state may change while it waits, and for each NOTIFY that goes before the one with the current
+/// state.
 fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
     let one = 2 * phone.slowness() + key.rates.gap() + 10 * MILLISECOND;
-    // What the least rates of its keys ask for takes of the phone's pace as well.
+    // The minimum rates of its keys use up the phone's rate limit as well.
     let reports = if plan.rates > 0 { 3 } else { 1 };
     let before = notifies_before(key, plan);
     2 * SECOND + reports * plan.pace_max() + before * one + plan.propagation_max()
 }
 
-/// NOTIFYs that may go before the one that tells a change: the one under way and, in a list that is
-/// told in turns, those of all other resources whose state changes. `max-rate` holds between each
+/// NOTIFYs that may go before the one with a change: the one under way and, in a list notified in
+/// turns, those of all other resources whose state changes. `max-rate` holds between each
 /// two of them (RFC 6446 §5.2), but for those of RLMI that tell full state together.
 fn notifies_before(key: &Key, plan: &Plan) -> u64 {
     match key.target {
@@ -357,7 +359,7 @@ fn notifies_before(key: &Key, plan: &Plan) -> u64 {
     }
 }
 
-/// The version of a body, and whether it is full when it is one of a list.
+/// The version of a body, and for a list whether it is full.
 fn describe(content_type: &str, body: &str) -> Result<(Option<u32>, Option<bool>), &'static str> {
     if body.is_empty() {
         return Ok((None, None));

@@ -40,7 +40,7 @@ impl Notifier {
             Some(deflated) => deflated,
             None => self.write_list_body(id, subscriptions, turn)?,
         };
-        let subscription = subscriptions.table.subscriptions.get_mut(id.0 as usize)?;
+        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
         let Subject::List(list) = &mut subscription.subject else {
             return None;
         };

@@ -18,9 +18,10 @@ use crate::presence::document::rlmi::InstanceState;
 use crate::presence::event::Termination;
 use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
-use crate::shard::container::slab::Places;
+use crate::shard::container::slab::Slab;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WatchedId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -201,7 +202,7 @@ impl Selection {
 
 /// What of its resources a subscription may see.
 struct Viewpoint<'a> {
-    watched: &'a Places<Watched>,
+    watched: &'a Slab<WatchedId, Watched>,
     bodies: &'a mut Bodies,
     directory: &'a Directory,
     view: View,
@@ -221,7 +222,7 @@ impl Viewpoint<'_> {
 
     /// The shared part of a resource's document; None when it has no state to show.
     fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
-        let watched = self.watched.get(resource.slot?.watched.0 as usize)?;
+        let watched = self.watched.get(resource.slot?.watched)?;
         if resource.standing != Standing::Live {
             return None;
         }
@@ -277,7 +278,7 @@ impl Notifier {
             return;
         };
         let selection = &mut self.selection;
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id.0 as usize) else {
+        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
             return;
         };
         let Subject::List(list) = &mut subscription.subject else {

@@ -123,7 +123,7 @@ impl WatcherInfos {
         }
         *known = Some(watchers);
         for id in &followed.subscriptions {
-            let Some(subscription) = table.subscriptions.get_mut(id.0 as usize) else {
+            let Some(subscription) = table.subscriptions.get_mut(*id) else {
                 continue;
             };
             if let Subject::Watchers(audience) = &mut subscription.subject {

@@ -1,0 +1,47 @@
+//! Every counter.
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::answer::Answer;
+use crate::http::answer::table::Table;
+use crate::http::answer::text::write_silent;
+
+/// The counters of all shards added up, and of the process.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    /// Name and value, in stable order: the shards' first.
+    pub(crate) values: Vec<(&'static str, u64)>,
+    /// Shards that did not answer.
+    pub(crate) silent: Vec<u16>,
+}
+
+impl Counters {
+    /// The value with a name; 0 when nothing counted it.
+    pub(crate) fn value(&self, name: &str) -> u64 {
+        let found = self.values.iter().find(|(known, _)| *known == name);
+        found.map_or(0, |(_, value)| *value)
+    }
+}
+
+impl Answer for Counters {
+    fn text(&self, _: Option<usize>) -> String {
+        let mut table = Table::new(&["COUNTER", "VALUE"]);
+        for (name, value) in &self.values {
+            table.add([(*name).to_owned(), value.to_string()]);
+        }
+        let mut text = String::new();
+        table.write(None, &mut text);
+        write_silent(&self.silent, &mut text);
+        text
+    }
+
+    fn json(&self) -> Value {
+        let values = self.values.iter();
+        let counters: Map<String, Value> = values
+            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+            .collect();
+        json!({"counters": counters, "silent_shards": self.silent})
+    }
+}

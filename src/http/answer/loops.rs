@@ -1,0 +1,84 @@
+//! The phones that send the same request again and again in vain.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::answer::Answer;
+use crate::http::answer::table::Table;
+use crate::http::answer::text::address;
+use crate::http::answer::text::span;
+use crate::http::answer::text::write_silent;
+use crate::shard::contract::report::LoopReport;
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Loops {
+    /// The phones.
+    pub(crate) reports: Vec<LoopReport>,
+    /// Shards that did not answer.
+    pub(crate) silent: Vec<u16>,
+}
+
+impl Answer for Loops {
+    fn text(&self, columns: Option<usize>) -> String {
+        let mut text = match self.reports.len() {
+            0 => "No phone loops.\n".to_owned(),
+            1 => "1 phone loops\n\n".to_owned(),
+            count => format!("{count} phones loop\n\n"),
+        };
+        if !self.reports.is_empty() {
+            table(&self.reports).write(columns, &mut text);
+        }
+        write_silent(&self.silent, &mut text);
+        text
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "phones": self.reports.iter().map(json).collect::<Vec<_>>(),
+            "silent_shards": self.silent,
+        })
+    }
+}
+
+fn table(reports: &[LoopReport]) -> Table {
+    let mut table = Table::new(&[
+        "ADDRESS",
+        "PHONE",
+        "SENDS",
+        "TO",
+        "ANSWERED",
+        "A MINUTE",
+        "FOR",
+        "USER-AGENT",
+    ]);
+    for report in reports {
+        table.add([
+            address(report.transport, report.peer),
+            report.phone.clone(),
+            report.method.clone(),
+            report.target.clone(),
+            report.answered.to_string(),
+            report.per_minute().to_string(),
+            span(report.age),
+            report.user_agent.clone(),
+        ]);
+    }
+    table
+}
+
+fn json(report: &LoopReport) -> Value {
+    json!({
+        "transport": report.transport.uri_parameter(),
+        "peer": report.peer.to_string(),
+        "phone": report.phone,
+        "method": report.method,
+        "to": report.target,
+        "answered": report.answered,
+        "requests": report.requests,
+        "per_minute": report.per_minute(),
+        "age_seconds": report.age.as_secs(),
+        "user_agent": report.user_agent,
+        "shard": report.shard.0,
+    })
+}

@@ -1,0 +1,23 @@
+//! What came of reading the configuration again.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::answer::Answer;
+
+/// A configuration that is in force now.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    /// What the operator should know of it, and what it amounts to.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Answer for Reload {
+    fn text(&self, _: Option<usize>) -> String {
+        self.lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    fn json(&self) -> Value {
+        json!({"notes": self.lines})
+    }
+}

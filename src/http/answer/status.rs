@@ -1,0 +1,77 @@
+//! How the server is: whether it is ready, where it listens, and what it has to do.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::answer::Answer;
+use crate::http::answer::text::span;
+use crate::http::answer::text::write_silent;
+use crate::http::facts::Facts;
+use crate::http::facts::counted;
+
+/// A few facts and figures.
+#[derive(Debug)]
+pub(crate) struct Status {
+    /// Whether new work is taken.
+    pub(crate) is_ready: bool,
+    /// Where it listens.
+    pub(crate) facts: Facts,
+    /// Time since it was started.
+    pub(crate) uptime: Duration,
+    /// Domains that are served.
+    pub(crate) domains: usize,
+    /// Their accounts.
+    pub(crate) accounts: usize,
+    /// Shards that run.
+    pub(crate) shards: u16,
+    /// Subscriptions that stand.
+    pub(crate) subscriptions: u64,
+    /// NOTIFYs sent since the start.
+    pub(crate) notifies_sent: u64,
+    /// Shards that did not answer.
+    pub(crate) silent: Vec<u16>,
+}
+
+impl Answer for Status {
+    fn text(&self, _: Option<usize>) -> String {
+        let ready = if self.is_ready { "ready" } else { "not ready" };
+        let mut text = format!(
+            "Lamplighter {} is {ready}, up {}\n{}\n{}, {}\n{}, {}, {} sent\n",
+            env!("CARGO_PKG_VERSION"),
+            span(self.uptime),
+            self.facts.listeners(),
+            counted(self.domains as u64, "domain"),
+            counted(self.accounts as u64, "account"),
+            counted(self.shards.into(), "shard"),
+            counted(self.subscriptions, "subscription"),
+            counted(self.notifies_sent, "NOTIFY"),
+        );
+        write_silent(&self.silent, &mut text);
+        text
+    }
+
+    fn json(&self) -> Value {
+        let sip = self.facts.sip.iter().map(|(transport, address)| {
+            json!({
+                "transport": transport.uri_parameter(),
+                "address": address.to_string(),
+            })
+        });
+        let http = self.facts.http.iter().map(ToString::to_string);
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ready": self.is_ready,
+            "uptime_seconds": self.uptime.as_secs(),
+            "sip": sip.collect::<Vec<_>>(),
+            "http": http.collect::<Vec<_>>(),
+            "domains": self.domains,
+            "accounts": self.accounts,
+            "shards": self.shards,
+            "subscriptions": self.subscriptions,
+            "notifies_sent": self.notifies_sent,
+            "silent_shards": self.silent,
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! What the texts for a terminal have in common.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::sip::Transport;
+
+/// The columns of a terminal that tables are made for.
+pub(crate) const TERMINAL_COLUMNS: usize = 120;
+
+/// A text without what would steer a terminal: much of what is shown was sent by peers.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+/// A time span in its two largest units: `2m 57s`, `1day 2h`.
+pub(super) fn span(duration: Duration) -> String {
+    let whole = humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string();
+    let units: Vec<&str> = whole.split(' ').take(2).collect();
+    units.join(" ")
+}
+
+/// `udp 10.0.0.7:5060`
+pub(super) fn address(transport: Transport, peer: SocketAddr) -> String {
+    format!("{} {peer}", transport.uri_parameter())
+}
+
+/// Appends which shards are missing from an answer.
+pub(super) fn write_silent(silent: &[u16], text: &mut String) {
+    for shard in silent {
+        text.push_str(&format!("Shard {shard} does not answer.\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_do_not_steer_the_terminal() {
+        assert_eq!(visible("sip:\u{1b}[2Jx\n@h"), "sip:\u{fffd}[2Jx\u{fffd}@h");
+    }
+}

@@ -1,0 +1,119 @@
+//! Who watches an address, or subscribes to a list.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::http::answer::Answer;
+use crate::http::answer::table::Table;
+use crate::http::answer::text::address;
+use crate::http::answer::text::span;
+use crate::http::answer::text::write_silent;
+use crate::presence::Aor;
+use crate::presence::policy::DecidingRule;
+use crate::shard::contract::report::WatcherReport;
+
+/// The columns, those first that are asked for most.
+const COLUMNS: [&str; 13] = [
+    "WATCHER",
+    "PACKAGE",
+    "STATE",
+    "LIST",
+    "PRIVACY",
+    "RULE",
+    "PROFILE",
+    "REMAINING",
+    "NOTIFIES",
+    "FLOW",
+    "TARGET",
+    "SHARD",
+    "CALL-ID",
+];
+/// How many of them stand on a terminal.
+const NARROW: usize = 8;
+
+/// The subscriptions to an address.
+#[derive(Debug)]
+pub(crate) struct Watchers {
+    /// The address.
+    pub(crate) aor: Aor,
+    /// The subscriptions.
+    pub(crate) reports: Vec<WatcherReport>,
+    /// Shards that did not answer.
+    pub(crate) silent: Vec<u16>,
+}
+
+impl Answer for Watchers {
+    fn text(&self, columns: Option<usize>) -> String {
+        let aor = &self.aor;
+        let mut text = match self.reports.len() {
+            0 => format!("Nobody watches {aor}.\n"),
+            1 => format!("1 subscription to {aor}\n\n"),
+            count => format!("{count} subscriptions to {aor}\n\n"),
+        };
+        if !self.reports.is_empty() {
+            let shown = columns.map_or(COLUMNS.len(), |_| NARROW);
+            let mut table = Table::new(&COLUMNS[..shown]);
+            for report in &self.reports {
+                table.add(row(report).into_iter().take(shown));
+            }
+            table.write(columns, &mut text);
+        }
+        write_silent(&self.silent, &mut text);
+        text
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "aor": self.aor.as_str(),
+            "subscriptions": self.reports.iter().map(json).collect::<Vec<_>>(),
+            "silent_shards": self.silent,
+        })
+    }
+}
+
+fn row(report: &WatcherReport) -> [String; COLUMNS.len()] {
+    [
+        report.watcher.clone(),
+        report.package.token().to_owned(),
+        report.state.as_str().to_owned(),
+        report.list.as_ref().map_or("-", Aor::as_str).to_owned(),
+        (report.privacy as u8).to_string(),
+        report.rule.to_string(),
+        report.profile.clone(),
+        span(report.remaining),
+        report.notifies.to_string(),
+        address(report.transport, report.peer),
+        report.target.clone(),
+        report.shard.0.to_string(),
+        report.call_id.clone(),
+    ]
+}
+
+fn json(report: &WatcherReport) -> Value {
+    json!({
+        "watcher": report.watcher,
+        "package": report.package.token(),
+        "state": report.state.as_str(),
+        "list": report.list.as_ref().map(Aor::as_str),
+        "privacy": report.privacy as u8,
+        "rule": rule_json(&report.rule),
+        "profile": report.profile,
+        "remaining_seconds": report.remaining.as_secs(),
+        "notifies": report.notifies,
+        "transport": report.transport.uri_parameter(),
+        "peer": report.peer.to_string(),
+        "target": report.target,
+        "shard": report.shard.0,
+        "call_id": report.call_id,
+    })
+}
+
+fn rule_json(rule: &DecidingRule) -> Value {
+    match rule {
+        DecidingRule::Default => json!({"kind": "default"}),
+        DecidingRule::Document => json!({"kind": "document"}),
+        DecidingRule::Policy { number, text } => {
+            json!({"kind": "policy", "number": number, "text": text})
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `POST /reload`: has the configuration read again.
+
+use crate::http::answer::reload::Reload;
+use crate::http::control::Answered;
+use crate::http::control::Form;
+use crate::http::control::Refusal;
+use crate::http::engine::Engine;
+use crate::http::site::Site;
+
+/// Waits for what comes of it.
+pub(crate) async fn reload<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    let accepts_removal = form.is_yes("accept_removal")?;
+    match site.engine.reload(accepts_removal).await {
+        Ok(Ok(text)) => Ok(Box::new(Reload {
+            lines: text.lines().map(str::to_owned).collect(),
+        })),
+        Ok(Err(why)) => Err(Refusal::NotReloaded(why)),
+        Err(_) => Err(Refusal::Silent),
+    }
+}

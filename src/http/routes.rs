@@ -1,0 +1,292 @@
+//! Every page there is: its method, its path, who may ask for it, and what answers.
+//!
+//! To add one, write its handler in the room it belongs to and give it a row in [`Route::TABLE`].
+//! That is all: 404, 405 with `Allow`, OPTIONS and HEAD follow from the table (`server::dispatch`).
+
+use std::net::IpAddr;
+
+use futures_util::future::LocalBoxFuture;
+use hyper::Method;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+
+use crate::http::answer::response::Response;
+use crate::http::call_state;
+use crate::http::control::Answered;
+use crate::http::control::Form;
+use crate::http::control::form::BodyKind;
+use crate::http::control::lists;
+use crate::http::control::loops;
+use crate::http::control::refusals;
+use crate::http::control::reload;
+use crate::http::control::rules;
+use crate::http::control::say;
+use crate::http::control::status;
+use crate::http::control::watchers;
+use crate::http::control::why;
+use crate::http::engine::Engine;
+use crate::http::monitor::health;
+use crate::http::monitor::metrics;
+use crate::http::site::Endpoint;
+use crate::http::site::Site;
+
+/// A row of the table.
+pub(crate) struct Route<E: 'static> {
+    pub(crate) method: RouteMethod,
+    pub(crate) path: &'static str,
+    pub(crate) who: Who,
+    pub(crate) handler: Handler<E>,
+}
+
+/// The method of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteMethod {
+    /// GET, and HEAD for the head of the same response.
+    Read,
+    /// GET of a page that changes something: HEAD, with which clients only look, is not allowed.
+    Get,
+    /// POST
+    Post,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Whoever reaches the public sockets, on a spare connection too: a client that holds all the
+    /// others must not make the server look dead.
+    Anybody,
+    /// A user of ours, at the public sockets: the handler checks name and password.
+    Account,
+    /// Whoever may open the control socket.
+    Operator,
+}
+
+/// What answers.
+pub(crate) enum Handler<E: 'static> {
+    /// Reads the request by itself.
+    Raw(for<'s> fn(Request<Incoming>, IpAddr, &'s Site<E>) -> LocalBoxFuture<'s, Response>),
+    /// Is given the fields it knows, and answers with a value.
+    Page(Page<E>),
+}
+
+/// A page of the operator.
+pub(crate) struct Page<E: 'static> {
+    /// The fields it knows; `wide` asks for an answer as wide as it gets.
+    pub(crate) fields: &'static [&'static str],
+    pub(crate) body: BodyKind,
+    pub(crate) handler: PageHandler<E>,
+}
+
+/// The handler of a page.
+pub(crate) type PageHandler<E> = for<'s> fn(Form, &'s Site<E>) -> LocalBoxFuture<'s, Answered>;
+
+/// An asynchronous function as the handler of a page.
+macro_rules! page {
+    ($handler:path) => {
+        |form, site| Box::pin($handler(form, site))
+    };
+}
+
+/// What is said of an address, as the handler of a page.
+macro_rules! say {
+    ($update:path) => {
+        |form, site| Box::pin(say::say(form, site, $update))
+    };
+}
+
+impl<E: Engine> Route<E> {
+    /// All of them; the one that is asked for most comes first.
+    pub(crate) const TABLE: &'static [Self] = &[
+        Self {
+            method: RouteMethod::Get,
+            path: "/call_state.htm",
+            who: Who::Account,
+            handler: Handler::Raw(|request, peer, site| {
+                Box::pin(call_state::report(request, peer, site))
+            }),
+        },
+        Self {
+            method: RouteMethod::Post,
+            path: "/call_state.htm",
+            who: Who::Account,
+            handler: Handler::Raw(|request, peer, site| {
+                Box::pin(call_state::report(request, peer, site))
+            }),
+        },
+        Self::monitor("/healthz", |_, _, _| Box::pin(async { health::alive() })),
+        Self::monitor("/readyz", |_, _, site| {
+            Box::pin(async { health::ready(site) })
+        }),
+        Self::monitor("/metrics", |_, _, site| Box::pin(metrics::metrics(site))),
+        // Questions.
+        Self::question("/status", &[], page!(status::status)),
+        Self::question("/counters", &[], page!(status::counters)),
+        Self::question("/why", &["aor", "wide"], page!(why::show)),
+        Self::question("/watchers", &["aor", "wide"], page!(watchers::show)),
+        Self::question("/loops", &["wide"], page!(loops::show)),
+        Self::question("/refusals", &["wide"], page!(refusals::show)),
+        Self::question("/list", &["list"], page!(lists::show)),
+        Self::question("/rules", &["aor"], page!(rules::show)),
+        // Commands.
+        Self::command("/reload", &["accept_removal"], page!(reload::reload)),
+        Self::command(
+            "/list/create",
+            &["list", "name", "style", "members"],
+            page!(lists::create),
+        ),
+        Self::command("/list/delete", &["list"], page!(lists::delete)),
+        Self::command("/list/add", &["list", "member", "at"], page!(lists::add)),
+        Self::command("/list/remove", &["list", "member"], page!(lists::remove)),
+        Self {
+            method: RouteMethod::Post,
+            path: "/rules/import",
+            who: Who::Operator,
+            handler: Handler::Page(Page {
+                fields: &["aor"],
+                body: BodyKind::Document,
+                handler: page!(rules::import),
+            }),
+        },
+        Self::command("/rules/approve", &["watcher", "aor"], page!(rules::approve)),
+        Self::command(
+            "/rules/deny",
+            &["watcher", "aor", "politely"],
+            page!(rules::deny),
+        ),
+        Self::command("/rules/remove", &["aor"], page!(rules::remove)),
+        Self::command("/say/dnd", &["aor", "state"], say!(say::do_not_disturb)),
+        Self::command(
+            "/say/forward",
+            &["aor", "kind", "target", "rings"],
+            say!(say::forward),
+        ),
+        Self::command("/say/note", &["aor", "text"], say!(say::note)),
+        Self::command(
+            "/say/presence",
+            &["aor", "basic", "activities"],
+            say!(say::presence),
+        ),
+        Self::command(
+            "/say/messages",
+            &["aor", "counts", "urgent"],
+            say!(say::messages),
+        ),
+        Self::command(
+            "/say/lamp",
+            &["aor", "state", "from", "display", "expires"],
+            say!(say::lamp),
+        ),
+        Self::command(
+            "/say/park",
+            &["aor", "from", "display", "expires"],
+            say!(say::park),
+        ),
+        Self::command("/say/unpark", &["aor"], say!(say::unpark)),
+        Self::command(
+            "/say/appearance",
+            &["aor", "index", "state", "party"],
+            say!(say::appearance),
+        ),
+        Self::command(
+            "/say/registered",
+            &["aor", "contact", "expires"],
+            say!(say::registered),
+        ),
+        Self::command("/say/unregistered", &["aor"], say!(say::unregistered)),
+    ];
+
+    /// The routes of a path at an endpoint; none when there is no such page.
+    pub(crate) fn of_path(
+        path: &str,
+        endpoint: Endpoint,
+    ) -> impl Iterator<Item = &'static Self> + Clone {
+        Self::TABLE
+            .iter()
+            .filter(move |route| route.path == path && route.who.is_served_at(endpoint))
+    }
+
+    const fn monitor(
+        path: &'static str,
+        handler: for<'s> fn(Request<Incoming>, IpAddr, &'s Site<E>) -> LocalBoxFuture<'s, Response>,
+    ) -> Self {
+        Self {
+            method: RouteMethod::Read,
+            path,
+            who: Who::Anybody,
+            handler: Handler::Raw(handler),
+        }
+    }
+
+    const fn question(
+        path: &'static str,
+        fields: &'static [&'static str],
+        handler: PageHandler<E>,
+    ) -> Self {
+        Self {
+            method: RouteMethod::Read,
+            path,
+            who: Who::Operator,
+            handler: Handler::Page(Page {
+                fields,
+                body: BodyKind::Ignored,
+                handler,
+            }),
+        }
+    }
+
+    const fn command(
+        path: &'static str,
+        fields: &'static [&'static str],
+        handler: PageHandler<E>,
+    ) -> Self {
+        Self {
+            method: RouteMethod::Post,
+            path,
+            who: Who::Operator,
+            handler: Handler::Page(Page {
+                fields,
+                body: BodyKind::Fields,
+                handler,
+            }),
+        }
+    }
+}
+
+impl RouteMethod {
+    /// Whether a request's method is this one.
+    pub(crate) fn is(self, method: &Method) -> bool {
+        match self {
+            Self::Read => matches!(*method, Method::GET | Method::HEAD),
+            Self::Get => *method == Method::GET,
+            Self::Post => *method == Method::POST,
+        }
+    }
+
+    /// As it stands in `Allow`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "GET, HEAD",
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+impl Who {
+    /// Whether he comes in there.
+    pub(crate) const fn is_served_at(self, endpoint: Endpoint) -> bool {
+        match self {
+            Self::Anybody | Self::Account => matches!(endpoint, Endpoint::Public),
+            Self::Operator => matches!(endpoint, Endpoint::Control),
+        }
+    }
+}
+
+/// The value of `Allow` for these routes: their methods, and OPTIONS.
+pub(crate) fn allow<E: 'static>(routes: impl Iterator<Item = &'static Route<E>>) -> HeaderValue {
+    let mut methods: Vec<&str> = routes.map(|route| route.method.as_str()).collect();
+    methods.push("OPTIONS");
+    let allow = HeaderValue::try_from(methods.join(", "));
+    allow.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
+}

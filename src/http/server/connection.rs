@@ -1,0 +1,53 @@
+//! One connection, served until its deadline.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use glommio::net::TcpStream;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+
+use crate::http::connections::Visit;
+use crate::http::engine::Engine;
+use crate::http::server::dispatch;
+use crate::http::server::io::Io;
+use crate::http::site::Endpoint;
+use crate::http::site::Site;
+
+/// From a request's head to its response.
+const RESPONSE_TIME: Duration = Duration::from_secs(15);
+/// From a response to the end of the next request's head.
+const NEXT_HEAD_TIME: Duration = Duration::from_secs(30);
+/// Octets of a request's head. Longer than the longest request line hyper knows, so that a query of
+/// any length is told that it is too long (414) before the head is (431).
+const HEAD_OCTETS_MAX: usize = 80 << 10;
+/// Header fields of a request.
+const HEADERS_MAX: usize = 64;
+
+/// Serves one connection to its end.
+pub(super) async fn serve<E: Engine>(
+    stream: TcpStream,
+    endpoint: Endpoint,
+    visit: &Visit,
+    site: &Site<E>,
+) {
+    // No response waits for the peer's acknowledgement of the one before. A Unix socket knows no
+    // such option and needs none.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(async |request| {
+        visit.begin(RESPONSE_TIME);
+        let response = dispatch::respond(request, endpoint, visit, site).await;
+        visit.begin(NEXT_HEAD_TIME);
+        Ok::<_, Infallible>(response)
+    });
+    let connection = http1::Builder::new()
+        // A client may close its sending side and still wait for the response.
+        .half_close(true)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_OCTETS_MAX)
+        .serve_connection(Io::new(stream), service);
+    if let Some(Err(error)) = visit.bound(connection).await {
+        // What hyper says about a request that it cannot read never quotes it.
+        tracing::debug!(%error, "connection ended");
+    }
+}

@@ -1,0 +1,122 @@
+//! The state that all requests share.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::directory::Directory;
+use crate::http::attempts::Attempts;
+use crate::http::connections::Connections;
+use crate::http::directory::SharedDirectory;
+use crate::http::engine::Engine;
+use crate::http::facts::Facts;
+use crate::shard::Command;
+use crate::shard::Reply;
+use crate::shard::ShardId;
+use crate::sip::digest::Secret;
+
+/// Where a connection comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// The TCP listeners.
+    Public,
+    /// The operator's Unix socket.
+    Control,
+}
+
+impl Endpoint {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::Public, Self::Control];
+}
+
+/// The state of the HTTP core.
+pub(crate) struct Site<E> {
+    pub(crate) public: Connections,
+    pub(crate) control: Connections,
+    pub(crate) engine: E,
+    pub(crate) directory: SharedDirectory,
+    pub(crate) facts: Facts,
+    /// Compared with when there is no account, so that a wrong user costs what a wrong password
+    /// costs (W:D1.8).
+    pub(crate) decoy: Secret,
+    pub(crate) attempts: Attempts,
+    pub(crate) call_numbers: CallNumbers,
+}
+
+impl<E> Site<E> {
+    /// The connections of one endpoint.
+    pub(crate) fn connections(&self, endpoint: Endpoint) -> &Connections {
+        match endpoint {
+            Endpoint::Public => &self.public,
+            Endpoint::Control => &self.control,
+        }
+    }
+
+    /// The directory in force now.
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        self.directory.current()
+    }
+
+    /// Whether a domain trusts an address.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.directory().trusts(peer)
+    }
+}
+
+impl<E: Engine> Site<E> {
+    /// Gives every shard the same command, one after the other. Returns what they found, in their
+    /// order, and the shards that did not answer. `pick` takes what was found out of a reply.
+    pub(crate) async fn ask_all<T>(
+        &self,
+        command: impl Fn() -> Command,
+        pick: impl Fn(Reply) -> Option<Vec<T>>,
+    ) -> (Vec<T>, Vec<u16>) {
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        for shard in 0..self.engine.shards() {
+            let reply = self.engine.ask(ShardId(shard), command()).await;
+            match reply.ok().and_then(&pick) {
+                Some(of_shard) => found.extend(of_shard),
+                None => silent.push(shard),
+            }
+        }
+        (found, silent)
+    }
+}
+
+/// Numbers the calls that are reported by HTTP, so that no two of them show watchers the same
+/// dialog `id` (W:B3.5). The first number is random: a dialog that outlives the process keeps its
+/// id, and the next process must not give it to another call.
+#[derive(Debug)]
+pub(crate) struct CallNumbers(Cell<u64>);
+
+impl CallNumbers {
+    /// From `first` on.
+    pub(crate) fn new(first: u64) -> Self {
+        Self(Cell::new(first))
+    }
+
+    /// The id of one more call: `call_state-1f`. `source` says who reports it.
+    pub(crate) fn next(&self, source: &str) -> Box<str> {
+        let number = self.0.get();
+        self.0.set(number.wrapping_add(1));
+        format!("{source}-{number:x}").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_have_ids_of_their_own_in_this_process_and_the_next() {
+        let before = CallNumbers::new(0xffff_ffff_ffff_fffe);
+        let ids = ["a", "a", "b"].map(|source| before.next(source));
+        let [first, second, third] = ids.each_ref().map(|id| &**id);
+        assert_eq!(
+            [first, second, third],
+            ["a-fffffffffffffffe", "a-ffffffffffffffff", "b-0"]
+        );
+        let after = CallNumbers::new(0x1234);
+        assert!((0..3).all(|_| !ids.contains(&after.next("a"))));
+    }
+}
