@@ -53,7 +53,7 @@ pub(crate) struct WatchSlot {
     pub(crate) index: u32,
 }
 
-/// Makes a type with one number a key of a slab.
+/// Implements [`Key`] for a newtype of u32.
 macro_rules! slab_key {
     ($($name:ident),*) => {
         $(impl Key for $name {
