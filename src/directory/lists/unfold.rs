@@ -98,10 +98,9 @@ impl<'d> Unfolding<'d> {
 
     fn descend(&mut self, user: &'d str) -> Result<(), ListFault> {
         let directory = self.directory;
-        let Some(lists) = directory.lists_of(self.list) else {
-            return Ok(());
-        };
-        let Some(list) = lists.by_user.get(user) else {
+        let lists = directory.lists_of(self.list);
+        // A list that is checked before it is added, or the removed list of an edit, may be absent.
+        let Some(list) = lists.and_then(|lists| lists.by_user.get(user)) else {
             return Ok(());
         };
         self.enter(user)?;

@@ -54,10 +54,11 @@ impl Engine {
         granted: Duration,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = self.subscriptions.table.subscription(id) else {
-            return;
-        };
-        let Some(entry) = self.subscriptions.table.dialog(subscription.dialog) else {
+        let table = &self.subscriptions.table;
+        let subscription = table.subscription(id);
+        let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog));
+        debug_assert!(entry.is_some(), "an accepted subscription is in the table");
+        let (Some(subscription), Some(entry)) = (subscription, entry) else {
             return;
         };
         let is_list = subscription.is_multipart();

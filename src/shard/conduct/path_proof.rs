@@ -17,7 +17,9 @@ impl Engine {
         id: DialogId,
         turn: &Turn<'_>,
     ) {
-        let Some(path) = self.subscriptions.table.dialog(id).map(|entry| entry.path) else {
+        let path = self.subscriptions.table.dialog(id).map(|entry| entry.path);
+        debug_assert!(path.is_some(), "the SUBSCRIBE is in this dialog");
+        let Some(path) = path else {
             return;
         };
         let is_of_peer = self.subscriptions.table.paths.of(path).destination == request.flow.peer;

@@ -60,8 +60,7 @@ impl Engine {
             give_back(outcome.ok(), turn);
             return;
         };
-        let Ok(message) = Message::parse(&suspended.octets, suspended.flow.transport.framing())
-        else {
+        let Some(message) = suspended.message() else {
             return;
         };
         let request = Request {

@@ -10,11 +10,14 @@ use crate::presence::event::Termination;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::shard::conduct::Engine;
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::asked::Asked;
 use crate::shard::lifecycle::asked::Beginning;
 use crate::shard::lifecycle::asked::read_subscribe;
 use crate::shard::lifecycle::body::Enclosed;
+use crate::shard::list::plan::ListPlan;
 use crate::shard::list::request::plan_list;
 use crate::shard::list::request::requires_list;
 use crate::shard::package::feature_event::check_may_switch;
@@ -33,6 +36,7 @@ use crate::shard::subscription::watcher::decide;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Status;
+use crate::sip::dialog::Dialog;
 use crate::sip::dialog::URI_OCTETS_MAX;
 
 /// A SUBSCRIBE that passed authentication and rate limits.
@@ -101,39 +105,8 @@ impl Engine {
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        let phone = self
-            .subscriptions
-            .phones
-            .find(phone_key(&request.flow, dialog.remote_target()));
-        let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
-        self.subscriptions.check_room(
-            phone,
-            resources.map_or(1, |resources| resources.max(1)),
-            turn,
-        )?;
-        self.subscriptions
-            .table
-            .check_path(request, &dialog, turn)?;
-        let peer = request.flow.peer.ip();
-        let uri = sender.unwrap_or_else(|| dialog.remote_uri());
-        let watcher = Watcher::new(uri, peer, &domain.name, directory);
-        let decision = match &plan {
-            Some(plan) if plan.is_of_body => Decision::ALLOW,
-            _ => decide(&watcher, aor, package, turn),
-        };
-        let is_forbidden = decision.handling == Handling::Block
-            || package == Package::LineSeize && decision.handling != Handling::Allow
-            || plan
-                .as_ref()
-                .is_some_and(|plan| plan.resolved.has_whole_domain())
-                && !watcher.may_any_dn(&domain.name, directory);
-        if is_forbidden {
-            return Err(Refusal::Plain(Status::FORBIDDEN));
-        }
-        if asked.enclosed.is_switch() {
-            check_may_switch(&watcher, aor, directory)?;
-        }
-
+        self.check_capacity(request, &dialog, plan.as_ref(), turn)?;
+        let decision = authorise(admitted, &dialog, &asked, plan.as_ref(), turn)?;
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
             return self.uas.seize(admitted, turn);
         }
@@ -162,6 +135,38 @@ impl Engine {
             message: request.message,
         };
         let subscription = self.subscriptions.begin(id, beginning, turn);
+        self.conclude_subscribe(request, subscription, asked, claim, turn);
+        Ok(())
+    }
+
+    /// Refuses a subscription for which a table is full, or whose path has too many dialogs that no
+    /// response has proved yet.
+    fn check_capacity<'d>(
+        &mut self,
+        request: &Request<'_>,
+        dialog: &Dialog,
+        plan: Option<&ListPlan>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let phone = self
+            .subscriptions
+            .phones
+            .find(phone_key(&request.flow, dialog.remote_target()));
+        let resources = plan.map_or(1, |plan| plan.resolved.members.len().max(1));
+        self.subscriptions.check_room(phone, resources, turn)?;
+        self.subscriptions.table.check_path(request, dialog, turn)
+    }
+
+    /// Completes a subscription that has begun: holds its appearance, replaces older ones of its
+    /// phone, and sends the 200.
+    fn conclude_subscribe(
+        &mut self,
+        request: &Request<'_>,
+        subscription: SubscriptionId,
+        asked: Asked<'_>,
+        claim: Option<&Claim>,
+        turn: &mut Turn<'_>,
+    ) {
         if let Some(claim) = claim {
             self.subscriptions.table.hold(subscription, claim);
         }
@@ -184,6 +189,43 @@ impl Engine {
         if let Enclosed::Switch(update) = asked.enclosed {
             self.subscriptions.table.switch(subscription, update, turn);
         }
-        Ok(())
     }
+}
+
+/// What the watcher may see, by the rules in force.
+///
+/// Refuses a watcher that is blocked, that may not subscribe to a whole domain, or that may not
+/// switch the feature.
+fn authorise<'d>(
+    admitted: &Admitted<'_, 'd>,
+    dialog: &Dialog,
+    asked: &Asked<'_>,
+    plan: Option<&ListPlan>,
+    turn: &Turn<'_>,
+) -> Result<Decision, Refusal<'d>> {
+    let Admitted {
+        request,
+        aor,
+        sender,
+        domain,
+        directory,
+    } = *admitted;
+    let peer = request.flow.peer.ip();
+    let uri = sender.unwrap_or_else(|| dialog.remote_uri());
+    let watcher = Watcher::new(uri, peer, &domain.name, directory);
+    let decision = match plan {
+        Some(plan) if plan.is_of_body => Decision::ALLOW,
+        _ => decide(&watcher, aor, asked.package, turn),
+    };
+    let has_whole_domain = plan.is_some_and(|plan| plan.resolved.has_whole_domain());
+    let is_forbidden = decision.handling == Handling::Block
+        || asked.package == Package::LineSeize && decision.handling != Handling::Allow
+        || has_whole_domain && !watcher.may_any_dn(&domain.name, directory);
+    if is_forbidden {
+        return Err(Refusal::Plain(Status::FORBIDDEN));
+    }
+    if asked.enclosed.is_switch() {
+        check_may_switch(&watcher, aor, directory)?;
+    }
+    Ok(decision)
 }

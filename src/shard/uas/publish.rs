@@ -10,7 +10,6 @@ use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 use crate::shard::uas::response::begin_response;
-use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::emit;
 
@@ -23,10 +22,10 @@ impl Uas {
         turn: &mut Turn<'_>,
     ) {
         let Some(suspended) = self.resume(suspended, turn) else {
+            // The request timed out before.
             return;
         };
-        let Ok(message) = Message::parse(&suspended.octets, suspended.flow.transport.framing())
-        else {
+        let Some(message) = suspended.message() else {
             return;
         };
         let request = Request {

@@ -9,6 +9,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
+use crate::sip::Message;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::server::TransactionKey;
 
@@ -26,6 +27,15 @@ pub(crate) struct SuspendedRequest {
 
 /// Requests suspended at once. Beyond it: 503.
 const SUSPENDED_MAX: usize = 65_536;
+
+impl SuspendedRequest {
+    /// The message, parsed again.
+    pub(crate) fn message(&self) -> Option<Message<'_>> {
+        let message = Message::parse(&self.octets, self.flow.transport.framing()).ok();
+        debug_assert!(message.is_some(), "only a parsed request is suspended");
+        message
+    }
+}
 
 impl Uas {
     /// Removes a suspended request to continue it. None if it timed out: the outcome may arrive
