@@ -4,6 +4,8 @@
 //! - `told`: a PUBLISH whose change goes to 1,000 watchers, by NOTIFY: reading its XML, composing,
 //!   one body, a head each, a timer each.
 //! - `unheard`: a PUBLISH without watchers: parsing and composing alone.
+//! - `single`: a PUBLISH with one watcher, with its NOTIFY and the 200 to that (by `--rounds` alone).
+//! - `joined`: a first SUBSCRIBE, with its 200, its NOTIFY and the 200 to that (by `--rounds` alone).
 //! - `answered`: the 200 to a NOTIFY: found by its branch, its timer cancelled.
 //! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
 //!   and the 200 to that.
@@ -12,8 +14,8 @@
 //! so that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
 //! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds told 20` (or `unheard`, `refreshed`) runs only that, for callgrind, whose
-//! instruction counts do not depend on how busy the machine is.
+//! `-- --rounds told 20` (or `unheard`, `single`, `joined`, `refreshed`) runs only that, for
+//! callgrind, whose instruction counts do not depend on how busy the machine is.
 
 mod inside;
 
@@ -109,13 +111,19 @@ fn counted() -> Option<(String, u32)> {
 
 /// Runs one measurement that many times, for a tool that counts instructions.
 fn run(what: &str, rounds: u32) -> Result<(), Error> {
-    let watchers = if what == "unheard" { 0 } else { WATCHERS };
-    let mut inside = Inside::new(watchers, 1)?;
+    let (watchers, presentities) = match what {
+        "unheard" => (0, 1),
+        "single" => (1, 1),
+        "joined" => (0, WATCHERS),
+        _ => (WATCHERS, 1),
+    };
+    let mut inside = Inside::new(watchers, presentities)?;
     for round in 0..rounds {
         match what {
-            "told" | "unheard" => inside.publish(0),
+            "told" | "unheard" | "single" => inside.publish(0),
             "refreshed" => inside.refresh(round % WATCHERS),
-            _ => return Err(format!("{what}: told, unheard or refreshed").into()),
+            "joined" => inside.join(round),
+            _ => return Err(format!("{what}: no such thing to count").into()),
         }
         inside.acknowledge(1);
     }

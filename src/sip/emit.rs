@@ -7,12 +7,12 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
-use memchr::memchr3;
-
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::header::Via;
+use crate::sip::simd::Block;
+use crate::sip::simd::find;
 use crate::sip::uri::host_ip;
 
 /// Starts a response: status line, all Vias (the topmost with `received`/`rport` filled in from
@@ -71,7 +71,7 @@ pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 /// Appends `name: value CRLF` for a value that is known to be one line: our own, or one that went
 /// through [`made_one_line`].
 pub fn plain_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    debug_assert!(memchr3(b'\r', b'\n', 0, value).is_none(), "one line");
+    debug_assert!(line_break(value).is_none(), "one line");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -130,7 +130,7 @@ pub fn decimal(out: &mut Vec<u8>, value: u64) {
 /// space, so that a quoted pair stays a pair.
 pub fn unfolded(out: &mut Vec<u8>, value: &[u8]) {
     let mut rest = value;
-    while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
+    while let Some(at) = line_break(rest) {
         out.extend_from_slice(&rest[..at]);
         let line_end = match &rest[at..] {
             [b'\r', b'\n', ..] => 2,
@@ -163,7 +163,13 @@ pub fn address(out: &mut Vec<u8>, address: IpAddr) {
                 if index > 0 {
                     out.push(b'.');
                 }
-                decimal(out, u64::from(octet));
+                if octet >= 100 {
+                    out.push(b'0' + octet / 100);
+                }
+                if octet >= 10 {
+                    out.push(b'0' + octet / 10 % 10);
+                }
+                out.push(b'0' + octet % 10);
             }
         }
         IpAddr::V6(address) => {
@@ -173,10 +179,24 @@ pub fn address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
+/// The place of the first CR, LF or NUL.
+#[inline]
+fn line_break(text: &[u8]) -> Option<usize> {
+    let is_break = |octet: &u8| matches!(octet, b'\r' | b'\n' | 0);
+    if text.len() < Block::OCTETS {
+        return text.iter().position(is_break);
+    }
+    let at = find(text, 0, |octets| {
+        let breaks = octets.equal(b'\r').or(octets.equal(b'\n'));
+        breaks.or(octets.equal(0))
+    });
+    (at < text.len()).then_some(at)
+}
+
 /// Appends text with every CR, LF and NUL as a space.
 fn one_line(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
-    while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
+    while let Some(at) = line_break(rest) {
         out.extend_from_slice(&rest[..at]);
         out.push(b' ');
         rest = &rest[at + 1..];
@@ -219,12 +239,14 @@ fn write_to(out: &mut Vec<u8>, front: &str, request: &Message<'_>, to_tag: &[u8]
 
 fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, source: SocketAddr) {
     for (index, value) in request.headers(HeaderName::Via).enumerate() {
-        write_field(out, front, |out| match Via::parse_entry(value) {
-            Some((via, end)) if index == 0 => {
-                write_topmost(out, &value[..end], &via, source);
-                unfolded(out, &value[end..]);
+        let topmost = request.via().filter(|_| index == 0);
+        write_field(out, front, |out| match topmost {
+            Some(via) => {
+                let (entry, others) = value.split_at(via.octets);
+                write_topmost(out, entry, via, source);
+                unfolded(out, others);
             }
-            _ => unfolded(out, value),
+            None => unfolded(out, value),
         });
     }
 }
@@ -233,10 +255,35 @@ fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, source: Soc
 /// for, `received` then too, and when sent-by is a name or another address (RFC 3261 §18.2.1, RFC
 /// 3581 §4). A `received` the peer claims is not believed.
 fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketAddr) {
-    let ip = source.ip().to_canonical();
-    let is_elsewhere = host_ip(via.host).map(|host| host.to_canonical()) != Some(ip);
     let front = entry.len() - via.parameters.0.len();
     unfolded(out, &entry[..front]);
+    write_via_parameters(out, via, source.port());
+    let (ip, end) = (source.ip().to_canonical(), out.len());
+    out.extend_from_slice(b";received=");
+    let start = out.len();
+    address(out, ip);
+    let is_host = |host: &[u8], out: &[u8]| {
+        out[start..] == *host || host_ip(host).map(|host| host.to_canonical()) == Some(ip)
+    };
+    if !via.wants_rport && is_host(via.host, out) {
+        out.truncate(end);
+    }
+}
+
+/// The parameters of the topmost Via, with `port` for the value of `rport` that it asks for and
+/// without `received`.
+fn write_via_parameters(out: &mut Vec<u8>, via: &Via<'_>, port: u16) {
+    if via.is_tight {
+        // Nearly all are, and are copied as they came.
+        let end = via.rport_end.filter(|_| via.wants_rport);
+        let (front, behind) = via.parameters.0.split_at(end.unwrap_or_default());
+        out.extend_from_slice(front);
+        if end.is_some() {
+            out.push(b'=');
+            decimal(out, u64::from(port));
+        }
+        return out.extend_from_slice(behind);
+    }
     for (name, value) in via.parameters.iter() {
         if name.eq_ignore_ascii_case(b"received") {
             continue;
@@ -245,21 +292,21 @@ fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketA
         out.extend_from_slice(name);
         if via.wants_rport && name.eq_ignore_ascii_case(b"rport") {
             out.push(b'=');
-            decimal(out, u64::from(source.port()));
+            decimal(out, u64::from(port));
         } else if !value.is_empty() {
             out.push(b'=');
             unfolded(out, value);
         }
-    }
-    if via.wants_rport || is_elsewhere {
-        out.extend_from_slice(b";received=");
-        address(out, ip);
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::proptest;
+    use proptest::sample::select;
+
     use super::*;
     use crate::sip::message::Framing;
 
@@ -359,6 +406,22 @@ mod tests {
             "192.0.2.1:9",
             "SIP/2.0/UDP 192.0.2.1;rport=1",
         );
+    }
+
+    proptest! {
+        /// Parameters that are copied as they came are what they would be one by one.
+        #[test]
+        fn tight_parameters_are_copied(parameters in vec(select(std::vec![
+            "rport", "RPort", "rport=1", "branch=z9hG4bK1", "x", "x=", "x=\"1;2\"", "received=h", " y = 1 ", "a=b=c",
+        ]), 0..5)) {
+            let parameters: String = parameters.iter().map(|one| format!(";{one}")).collect();
+            let value = format!("SIP/2.0/UDP 192.0.2.1{parameters}");
+            let via = Via::parse(value.as_bytes()).unwrap();
+            let loose = Via { is_tight: false, ..via };
+            let [one, other] = [via, loose]
+                .map(|via| written(|out| write_via_parameters(out, &via, 9)));
+            assert_eq!(one, other);
+        }
     }
 
     #[test]

@@ -146,6 +146,11 @@ impl<'a> Uri<'a> {
     /// here. Without a user nothing is appended.
     pub fn write_user(&self, out: &mut String) -> bool {
         let Some(user) = self.user else { return true };
+        // Nearly every user is plain.
+        if user.iter().all(|octet| octets::USER[usize::from(*octet)]) {
+            out.push_str(std::str::from_utf8(user).unwrap_or_default());
+            return true;
+        }
         let mut octets = SmallVec::<[u8; 128]>::new();
         let mut rest = user;
         while let Some(at) = memchr(b'%', rest) {
@@ -169,14 +174,17 @@ impl<'a> Uri<'a> {
     /// Appends the host in lower case without a trailing dot; an IPv6 address in its canonical
     /// form, with brackets.
     pub fn write_host(&self, out: &mut String) {
-        if let Some(IpAddr::V6(address)) = self.ip() {
+        let is_name = !self.host.contains(&b':');
+        if !is_name && let Some(IpAddr::V6(address)) = self.ip() {
             let _ = write!(out, "[{address}]");
             return;
         }
         let host = self.host.strip_suffix(b".").unwrap_or(self.host);
         // `parse` accepts only hosts in UTF-8.
         let host = std::str::from_utf8(host).unwrap_or_default();
-        out.extend(host.chars().map(|letter| letter.to_ascii_lowercase()));
+        let start = out.len();
+        out.push_str(host);
+        out[start..].make_ascii_lowercase();
     }
 }
 

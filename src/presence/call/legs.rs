@@ -219,7 +219,8 @@ impl CallSet {
     /// Takes a live dialog.
     fn report(&mut self, owner: Owner, dialog: CallDialog, calls_max: usize, now: Instant) {
         let key = Key::of(owner.publisher, &dialog);
-        let is_over = |key| self.tombstones.cover(owner, key, dialog.state, now);
+        let state = dialog.state;
+        let is_over = |key: Key<'_>| self.tombstones.cover(owner, key, state, now);
         let Some(index) = self.own_leg(owner, &dialog) else {
             if !is_over(key) {
                 self.insert(owner, dialog, calls_max, now);
@@ -228,9 +229,12 @@ impl CallSet {
         };
         let leg = &self.legs[index];
         let likeness = leg.key().likeness(key);
-        let merged = merge(&leg.call, dialog.clone());
+        let is_new_key = likeness != Likeness::Equal;
+        let is_stated_over = is_new_key && is_over(key);
+        let merged = merge(&leg.call, dialog);
         let merged_key = Key::new(owner.publisher, &leg.source_id, &merged);
-        if likeness == Likeness::Equal || !(is_over(key) || is_over(merged_key)) {
+        let has_ended = is_stated_over || is_new_key && is_over(merged_key);
+        if !has_ended {
             self.legs[index].evolve(merged, now);
         } else if likeness == (Likeness::Compatible { gains: true }) {
             // The leg turns out to have ended.

@@ -11,26 +11,32 @@ impl EntityTag {
     #[must_use]
     pub fn to_token(self) -> [u8; 32] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        std::array::from_fn(|index| DIGITS[(self.0 >> (124 - 4 * index)) as usize & 0xf])
+        let octets = self.0.to_be_bytes();
+        std::array::from_fn(|index| {
+            let octet = octets[index / 2];
+            let digit = if index % 2 == 0 { octet >> 4 } else { octet };
+            DIGITS[usize::from(digit & 0xf)]
+        })
     }
 
     /// The tag in a SIP-If-Match; None if it cannot be one of ours.
     #[must_use]
     pub fn from_token(token: &[u8]) -> Option<Self> {
-        if token.len() != 32 {
+        let (digits, []) = token.as_chunks::<16>() else {
             return None;
-        }
-        token
-            .iter()
-            .try_fold(0u128, |value, &octet| {
+        };
+        let half = |digits: &[u8; 16]| {
+            digits.iter().try_fold(0u64, |value, &octet| {
                 let digit = match octet {
                     b'0'..=b'9' => octet - b'0',
                     b'a'..=b'f' => octet - b'a' + 10,
                     _ => return None,
                 };
-                Some(value << 4 | u128::from(digit))
+                Some(value << 4 | u64::from(digit))
             })
-            .map(Self)
+        };
+        let [high, low] = digits else { return None };
+        Some(Self(u128::from(half(high)?) << 64 | u128::from(half(low)?)))
     }
 }
 

@@ -10,7 +10,6 @@ use crate::shard::request::Request;
 use crate::shard::request::refusal::OverloadLimit;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::Method;
-use crate::sip::Uri;
 use std::hash::Hash;
 
 impl Engine {
@@ -81,7 +80,6 @@ impl Engine {
         uri: &[u8],
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
-        let uri = Uri::parse(uri).ok();
         let is_known = self.subscriptions.is_known_phone(request);
         let overload = &mut self.uas.overload;
         let source = network_of(request.flow.peer.ip());
@@ -99,7 +97,7 @@ impl Engine {
         let at = overload.nanos(turn.now);
         for (limit, key, rate) in held.into_iter().flatten() {
             if !overload.buckets.take(key, rate, at)
-                && !overload.is_exempt(limit, request, method, uri.as_ref(), turn.directory)
+                && !overload.is_exempt(limit, request, method, uri, turn.directory)
             {
                 return Err(limit);
             }

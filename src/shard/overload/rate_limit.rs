@@ -68,13 +68,15 @@ impl OverloadControl {
         limit: OverloadLimit,
         request: &Request<'_>,
         method: Method<'_>,
-        uri: Option<&Uri<'_>>,
+        uri: &[u8],
         directory: &Directory,
     ) -> bool {
         if self.is_exempt_address(request) {
             return true;
         }
-        let Some(uri) = uri else { return false };
+        let Ok(uri) = Uri::parse(uri) else {
+            return false;
+        };
         self.host.clear();
         uri.write_host(&mut self.host);
         let Some(domain) = directory.domain(&self.host) else {

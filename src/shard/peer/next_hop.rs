@@ -17,15 +17,14 @@ use crate::sip::dialog::Dialog;
 /// The key of a phone: a hash of the source address and port of its requests, and of user, host and
 /// port of the URI in `target`, its Contact.
 pub(crate) fn phone_key(flow: &Flow, target: &[u8]) -> u64 {
-    let address = Uri::parse(target).map_or(target, |uri| uri.host);
-    let port = Uri::parse(target)
-        .ok()
-        .and_then(|uri| uri.port)
-        .unwrap_or_default();
-    let user = Uri::parse(target)
-        .ok()
-        .and_then(|uri| uri.user)
-        .unwrap_or_default();
+    let (address, port, user) = match Uri::parse(target) {
+        Ok(uri) => (
+            uri.host,
+            uri.port.unwrap_or_default(),
+            uri.user.unwrap_or_default(),
+        ),
+        Err(_) => (target, 0, &b""[..]),
+    };
     let peer = match flow.peer.ip() {
         IpAddr::V4(ip) => u128::from(ip.to_bits()),
         IpAddr::V6(ip) => ip.to_bits(),

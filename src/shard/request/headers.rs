@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
@@ -136,10 +138,14 @@ pub(crate) fn accepted_format<'d>(
     if is_absent {
         return offered.first().copied().ok_or(Refusal::BadEvent);
     }
+    let ranges: SmallVec<[MediaRange<'_>; 4]> = accept_ranges(message).collect();
+    let names = |kind: &str, subtype: &str| {
+        let mut ranges = ranges.iter();
+        ranges.any(|range| range.precision(kind, subtype) == Some(3) && !range.is_refusal())
+    };
     let is_named = |format: &&Format| {
         let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
-        accept_ranges(message)
-            .any(|range| range.precision(kind, subtype) == Some(3) && !range.is_refusal())
+        names(kind, subtype)
     };
     let is_meant = |format: &&Format| match format {
         // RFC 5263 §4.2: partial notification is used only if the watcher names its type.
@@ -149,18 +155,17 @@ pub(crate) fn accepted_format<'d>(
     };
     let is_readable = |format: &&Format| {
         let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
-        **format == Format::Nothing || accepts(accept_ranges(message), kind, subtype)
+        **format == Format::Nothing || accepts(ranges.iter().copied(), kind, subtype)
     };
     // Phones that ask for a list name the list types, but not always the types of the parts
     // (W:B5.1).
-    let reads_lists = accept_ranges(message)
-        .any(|range| range.precision("multipart", "related") == Some(3) && !range.is_refusal());
+    let reads_lists = || names("multipart", "related");
     let mut meant = offered.iter().filter(is_meant);
     let mut plain = offered.iter().filter(|format| **format != Format::PidfDiff);
     meant
         .find(is_named)
         .or_else(|| plain.find(is_readable))
-        .or_else(|| offered.first().filter(|_| reads_lists))
+        .or_else(|| offered.first().filter(|_| reads_lists()))
         .copied()
         .ok_or(Refusal::NotAcceptable(package))
 }

@@ -132,13 +132,14 @@ fn check_entity(
     aor: &Aor,
     directory: &Directory,
 ) -> Result<Document, DocumentFault> {
+    let Principal::User(user) = principal else {
+        return Ok(document);
+    };
     let entity = document
         .entity()
         .and_then(|entity| address_of_record(entity.as_bytes(), directory));
-    match (principal, entity) {
-        (Principal::User(user), Some(entity)) if entity != *aor && user == aor.user() => {
-            Err(DocumentFault::WrongEntity)
-        }
+    match entity {
+        Some(entity) if entity != *aor && user == aor.user() => Err(DocumentFault::WrongEntity),
         _ => Ok(document),
     }
 }

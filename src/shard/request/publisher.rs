@@ -107,14 +107,10 @@ fn hash_place((source, received): &Place<'_>, hash: &mut SipHash13) {
 }
 
 fn device_of<'m>(message: &Message<'m>, source: IpAddr, has_feeder_account: bool) -> Device<'m> {
-    let via = bottom_via(message);
-    let received = via.and_then(|via| via.parameters.get("received"));
-    let is_relayed = message
-        .headers(HeaderName::Via)
-        .flat_map(list_items)
-        .count()
-        > 1;
-    let place = (source, received.filter(|_| is_relayed));
+    let (via, is_relayed) = bottom_via(message);
+    let received = via.filter(|_| is_relayed);
+    let received = received.and_then(|via| via.parameters.get("received"));
+    let place = (source, received);
     if has_feeder_account {
         return Device::Host(via.map(|via| via.host).unwrap_or_default(), place);
     }
@@ -133,10 +129,14 @@ fn device_of<'m>(message: &Message<'m>, source: IpAddr, has_feeder_account: bool
     }
 }
 
-/// The Via of the original sender.
-fn bottom_via<'m>(message: &Message<'m>) -> Option<Via<'m>> {
+/// The Via of the original sender, and whether proxies added more above it.
+fn bottom_via<'m>(message: &Message<'m>) -> (Option<Via<'m>>, bool) {
+    if let Some(via) = message.lone_via() {
+        return (Some(*via), false);
+    }
     let vias = message.headers(HeaderName::Via).flat_map(list_items);
-    vias.last().and_then(Via::parse)
+    let (entries, bottom) = vias.fold((0, None), |(count, _), via| (count + 1, Some(via)));
+    (bottom.and_then(Via::parse), entries > 1)
 }
 
 #[cfg(test)]

@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn request(method: &str, from: &str, asserted: Option<&str>) -> String {
-        let asserted = asserted.map(|uri| format!("P-Asserted-Principal: <{uri}>\r\n"));
+        let asserted = asserted.map(|uri| format!("P-Asserted-Identity: <{uri}>\r\n"));
         format!(
             "{method} sip:101@abc.com SIP/2.0\r\n\
              Via: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bK1\r\n\

@@ -20,6 +20,13 @@ pub struct Via<'a> {
     pub wants_rport: bool,
     /// All parameters.
     pub parameters: Parameters<'a>,
+    /// Octets of the value that this entry takes, without the comma behind it.
+    pub(crate) octets: usize,
+    /// Where in the parameters the name `rport` ends.
+    pub(crate) rport_end: Option<usize>,
+    /// The parameters are as short as they can be written, each of them once, without quotes and
+    /// without `received`.
+    pub(crate) is_tight: bool,
 }
 
 impl<'a> Via<'a> {
@@ -27,7 +34,7 @@ impl<'a> Via<'a> {
     /// routed by it: an empty entry or parameter makes it unreadable (W:E1.14).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
-        Self::parse_entry(value).map(|(via, _)| via)
+        Self::read_entry(value, true)
     }
 
     /// Whether `rport` is present at all. A request must not give it a value, but a phone that does
@@ -37,20 +44,14 @@ impl<'a> Via<'a> {
         self.wants_rport || self.parameters.get("rport").is_some()
     }
 
-    /// The first entry and how many octets of `value` it takes, without the comma behind it.
-    #[inline]
-    pub(crate) fn parse_entry(value: &'a [u8]) -> Option<(Self, usize)> {
-        Self::read_entry(value, true)
-    }
-
     /// Reads the Via of a response, which is our own with parameters that other elements added:
     /// empty parameters are skipped.
-    pub(crate) fn parse_returned(value: &'a [u8]) -> Option<(Self, usize)> {
+    pub(crate) fn parse_returned(value: &'a [u8]) -> Option<Self> {
         Self::read_entry(value, false)
     }
 
     #[inline(always)]
-    fn read_entry(value: &'a [u8], is_strict: bool) -> Option<(Self, usize)> {
+    fn read_entry(value: &'a [u8], is_strict: bool) -> Option<Self> {
         let mut cursor = Cursor::new(value);
         let transport = sent_protocol(&mut cursor)?;
         let host = host(&mut cursor)?;
@@ -63,38 +64,55 @@ impl<'a> Via<'a> {
             branch: None,
             wants_rport: false,
             parameters: Parameters(b""),
+            octets: 0,
+            rport_end: None,
+            is_tight: true,
         };
         let mut end = start;
         while cursor.eat(b';') {
-            end = via.take_parameter(&mut cursor, is_strict)?;
-            cursor.skip_blanks();
+            end = via.take_parameter(&mut cursor, start, is_strict)?;
+            via.is_tight &= !cursor.skip_blanks();
         }
         via.parameters = Parameters(&value[start..end]);
-        matches!(cursor.peek(), None | Some(b',')).then_some((via, end))
+        via.octets = end;
+        matches!(cursor.peek(), None | Some(b',')).then_some(via)
     }
 
-    /// Reads `name=value`; returns where it ends.
+    /// Reads `name=value` of the parameters that begin at `start`; returns where it ends.
     #[inline]
-    fn take_parameter(&mut self, cursor: &mut Cursor<'a>, is_strict: bool) -> Option<usize> {
-        cursor.skip_blanks();
+    fn take_parameter(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        start: usize,
+        is_strict: bool,
+    ) -> Option<usize> {
+        let mut is_loose = cursor.skip_blanks();
         let name = cursor.take(&octets::TOKEN);
-        let mut end = cursor.position();
-        cursor.skip_blanks();
+        let name_end = cursor.position();
+        let mut end = name_end;
+        is_loose |= cursor.skip_blanks();
         let mut value: &[u8] = b"";
         if cursor.eat(b'=') {
-            cursor.skip_blanks();
+            is_loose |= cursor.skip_blanks();
             value = match cursor.peek() {
                 Some(b'"') => cursor.take_quoted()?,
                 _ => cursor.take_parameter(),
             };
             end = cursor.position();
+            is_loose |= value.is_empty() || value.starts_with(b"\"");
         }
+        self.is_tight &= !is_loose;
         match name.len() {
             0 if is_strict || !value.is_empty() => return None,
             6 if is_named(name, b"branch") => {
                 self.branch = (!value.is_empty()).then_some(value);
             }
-            5 if is_named(name, b"rport") => self.wants_rport = value.is_empty(),
+            5 if is_named(name, b"rport") => {
+                self.wants_rport = value.is_empty();
+                self.is_tight &= self.rport_end.is_none();
+                self.rport_end = Some(name_end - start);
+            }
+            8 if is_named(name, b"received") => self.is_tight = false,
             _ => {}
         }
         Some(end)
@@ -164,27 +182,27 @@ mod tests {
     #[test]
     fn a_plain_one() {
         let value = b"SIP/2.0/UDP 192.0.2.1:5062;rport;branch=z9hG4bK77";
-        let (via, end) = Via::parse_entry(value).unwrap();
+        let via = Via::parse(value).unwrap();
         assert_eq!(via.transport, b"UDP");
         assert_eq!(via.host, b"192.0.2.1");
         assert_eq!(via.port, Some(5062));
         assert_eq!(via.branch, Some(&b"z9hG4bK77"[..]));
         assert!(via.wants_rport);
         assert_eq!(via.parameters.0, b";rport;branch=z9hG4bK77");
-        assert_eq!(end, value.len());
+        assert_eq!(via.octets, value.len());
     }
 
     #[test]
     fn blanks_folds_and_lists() {
         let value = b"SIP  / 2.0\r\n /TCP\t spc.example.com : 4000 ;ttl=16\r\n ;maddr = 224.2.0.1 ;x=\"a,b;c\" ;branch = b1 , SIP/2.0/UDP h";
-        let (via, end) = Via::parse_entry(value).unwrap();
+        let via = Via::parse(value).unwrap();
         assert_eq!(via.transport, b"TCP");
         assert_eq!(via.host, b"spc.example.com");
         assert_eq!(via.port, Some(4000));
         assert_eq!(via.branch, Some(&b"b1"[..]));
         assert_eq!(via.parameters.get("x"), Some(&b"\"a,b;c\""[..]));
         assert!(!via.wants_rport);
-        assert_eq!(&value[end..], b" , SIP/2.0/UDP h");
+        assert_eq!(&value[via.octets..], b" , SIP/2.0/UDP h");
     }
 
     #[test]
@@ -212,8 +230,8 @@ mod tests {
             "SIP/2.0/UDP h:1;branch=x;",
             "SIP/2.0/UDP h:1; ;branch=x; , SIP/2.0/UDP g",
         ] {
-            assert!(Via::parse_entry(value.as_bytes()).is_none(), "{value}");
-            let (via, _) = Via::parse_returned(value.as_bytes()).unwrap();
+            assert!(Via::parse(value.as_bytes()).is_none(), "{value}");
+            let via = Via::parse_returned(value.as_bytes()).unwrap();
             assert_eq!(
                 (via.host, via.port, via.branch),
                 (&b"h"[..], Some(1), Some(&b"x"[..]))

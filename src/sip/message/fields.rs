@@ -147,16 +147,14 @@ impl Fields {
 
     /// Every field of that name, in order.
     pub(super) fn named(&self, name: HeaderName) -> impl Iterator<Item = Field> {
-        let fields = if self.contains(name) {
-            self.count + self.spilled.len()
-        } else {
-            0
-        };
-        let before = usize::from(self.first[name as usize]);
-        self.iter()
-            .take(fields)
-            .skip(before)
-            .filter(move |field| field.name == name)
+        let behind_first = usize::from(self.first[name as usize]).wrapping_add(1);
+        // Few names are there twice.
+        let others = self.is_repeated(name).then(|| {
+            let behind = self.iter().skip(behind_first);
+            behind.filter(move |field| field.name == name)
+        });
+        let first = self.first(name).into_iter();
+        first.chain(others.into_iter().flatten())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Field> {

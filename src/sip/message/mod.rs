@@ -159,6 +159,15 @@ impl<'a> Message<'a> {
         self.via.as_ref()
     }
 
+    /// The topmost Via when there is no other: no proxy has passed the message on.
+    pub(crate) fn lone_via(&self) -> Option<&Via<'a>> {
+        let is_lone = |via: &&Via<'_>| {
+            let value = self.header(HeaderName::Via).unwrap_or_default();
+            via.octets == value.len() && !self.fields.is_repeated(HeaderName::Via)
+        };
+        self.via.as_ref().filter(is_lone)
+    }
+
     /// From. None only when the message has a fault.
     #[must_use]
     pub fn from(&self) -> Option<&NameAddr<'a>> {

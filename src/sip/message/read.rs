@@ -110,15 +110,15 @@ impl<'a> Message<'a> {
         let Some(value) = self.header(HeaderName::Via) else {
             return self.blame(Fault::Missing(HeaderName::Via));
         };
-        let entry = match self.start_line {
-            StartLine::Request { .. } => Via::parse_entry(value),
+        let via = match self.start_line {
+            StartLine::Request { .. } => Via::parse(value),
             StartLine::Response { .. } => Via::parse_returned(value),
         };
-        let Some((via, end)) = entry else {
+        let Some(via) = via else {
             return self.blame(Fault::Invalid(HeaderName::Via));
         };
         self.via = Some(via);
-        if end < value.len() || self.fields.is_repeated(HeaderName::Via) {
+        if via.octets < value.len() || self.fields.is_repeated(HeaderName::Via) {
             self.count_entries(HeaderName::Via, VIAS_MAX);
         }
         if self.fields.contains(HeaderName::RecordRoute) {

@@ -8,14 +8,9 @@
 //! Invariants: a response goes to a request only when every octet of its identity is the stored
 //! one, whatever the hashes say; an entry under way is never evicted within its 32 s.
 
-#[allow(
-    deprecated,
-    reason = "the only keyed hasher of std; its successor cannot be keyed, and runs must repeat"
-)]
-use std::hash::SipHasher;
-
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::hash::DefaultHasher;
 use std::hash::Hasher;
 use std::time::Duration;
 use std::time::Instant;
@@ -87,7 +82,8 @@ pub struct ServerTransactions {
     ring: Ring,
     /// Numbers of the ring's records by the hashes of their identities and merge identities.
     numbers_by_hash: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
-    hash_key: [u64; 2],
+    /// Holds the key; cloned for every hash.
+    hasher: DefaultHasher,
     last_ticket: u64,
     entries: usize,
     evicted_early: u64,
@@ -128,10 +124,12 @@ impl ServerTransactions {
             4 * ring.records_max(),
             BuildHasherDefault::default(),
         );
+        let mut hasher = DefaultHasher::new();
+        hash_key.into_iter().for_each(|half| hasher.write_u64(half));
         Self {
             ring,
             numbers_by_hash,
-            hash_key,
+            hasher,
             last_ticket: 0,
             entries: 0,
             evicted_early: 0,
@@ -245,10 +243,8 @@ impl ServerTransactions {
         })
     }
 
-    #[allow(deprecated, reason = "see the import")]
     fn hash(&self, octets: &[u8]) -> u64 {
-        let [first, second] = self.hash_key;
-        let mut hasher = SipHasher::new_with_keys(first, second);
+        let mut hasher = self.hasher.clone();
         hasher.write(octets);
         hasher.finish()
     }
