@@ -429,11 +429,11 @@ mod tests {
         };
         let place = list.push(&member, Decision::STATE_ONLY, Standing::Live, true);
         assert!(list.is_complete());
-        let post = Post {
+        let slot = WatchSlot {
             watched: WatchedId(0),
             index: 0,
         };
-        list.set_post(place, post, false);
+        list.set_slot(place, slot, false);
         assert!(!list.is_complete());
         list.take_decision(place, Decision::ALLOW);
         assert!(!list.is_complete(), "a decision is no state");
