@@ -39,12 +39,12 @@
 //!
 //! PUBLISH to the mail it causes:
 //! 1. as SUBSCRIBE up to `admit`, then `serve_publish` → `request::publication::read_publication`;
-//! 2. if another shard owns the presentity: `Mail::Publish`, and the request waits (`uas::waiting`);
+//! 2. if another shard owns the presentity: `Mail::Publish`, and the request is suspended (`uas::suspended`);
 //! 3. `Compositor::apply_publication` → `after_contribution` → `tell_all`: one `Mail::State` for
 //!    each watching shard, this one too; `respond_to_publish` writes the 200.
 //!
 //! `call_state.htm` to the mail it causes:
-//! 1. [`Command::Say`] arrives at the owner's shard;
+//! 1. [`Command::UpdateState`] arrives at the owner's shard;
 //! 2. `handle_command` → `Compositor::take_statement` → `after_contribution` → `tell_all`.
 //!
 //! # Invariants (the simulator checks them)

@@ -213,8 +213,7 @@ impl Subscriptions {
                 && aor.is_some()
                 && list.resources[place].decision != decision
             {
-                list.resources[place].decision = decision;
-                list.mark(place as u32);
+                list.take_decision(place as u32, decision);
                 is_changed = true;
                 if let Some(aor) = &aor {
                     self.winfo.note_watchers_of(aor);

@@ -211,13 +211,21 @@ impl ListState {
         self.resources.iter().filter_map(|resource| resource.slot)
     }
 
-    /// The state of a resource is another.
-    pub(crate) fn mark(&mut self, place: u32) {
+    /// The owner of a resource told its state, first or again.
+    pub(crate) fn take_state(&mut self, place: u32) {
         if let Some(resource) = self.resources.get_mut(place as usize) {
             resource.is_marked = true;
             if !std::mem::replace(&mut resource.is_known, true) {
                 self.awaited -= 1;
             }
+        }
+    }
+
+    /// The rules decide otherwise about a resource. Its owner may not have told its state yet.
+    pub(crate) fn take_decision(&mut self, place: u32, decision: Decision) {
+        if let Some(resource) = self.resources.get_mut(place as usize) {
+            resource.decision = decision;
+            resource.is_marked = true;
         }
     }
 
@@ -395,5 +403,43 @@ impl ListState {
     /// Whether something is still to be told.
     pub(crate) fn is_marked(&self) -> bool {
         self.is_telling_all() || self.resources.iter().any(|resource| resource.is_marked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::presence::event::list::Resolved;
+    use crate::shard::contract::ids::WatchedId;
+
+    #[test]
+    fn a_list_is_complete_once_every_owner_has_told_its_state() {
+        let plan = ListPlan {
+            encoding: Encoding::Rlmi,
+            resolved: Arc::new(Resolved::default()),
+            is_of_body: false,
+        };
+        let mut list = ListState::new(Aor::new("all", "abc.com"), &plan, ListStyle::default());
+        let member = Member {
+            uri: "sip:1@abc.com".into(),
+            aor: Some(Aor::new("1", "abc.com")),
+            name: "".into(),
+        };
+        let place = list.push(&member, Decision::STATE_ONLY, Standing::Live, true);
+        assert!(list.is_complete());
+        let slot = WatchSlot {
+            watched: WatchedId(0),
+            index: 0,
+        };
+        list.set_slot(place, slot, false);
+        assert!(!list.is_complete());
+        list.take_decision(place, Decision::ALLOW);
+        assert!(!list.is_complete(), "a decision is no state");
+        list.take_state(place);
+        assert!(list.is_complete());
+        list.take_state(place);
+        assert!(list.is_complete(), "it is counted once");
     }
 }

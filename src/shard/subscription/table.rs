@@ -397,7 +397,7 @@ impl Table {
         for watcher in &watched.watchers {
             let subscription = &mut self.subscriptions[watcher.subscription];
             if let Subject::List(list) = &mut subscription.subject {
-                list.mark(watcher.resource);
+                list.take_state(watcher.resource);
             }
             subscription.want(Wants::Change, watcher.subscription, &mut self.queue);
         }
