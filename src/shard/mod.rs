@@ -24,8 +24,8 @@
 //! 2. `serve_guarded` applies the rate limits and gives a recent refusal again;
 //! 3. `serve_subscribe` → `admit` → `uas::authenticate`: who it is from;
 //! 4. `subscribe` → `lifecycle::asked::read_subscribe`: package, format, expiry, body;
-//! 5. `subscription::Table::accept_dialog`, `Subscriptions::check_room`: the dialog and its limits;
-//! 6. `subscription::watcher::decide`: what the rules let the watcher see;
+//! 5. `subscription::Table::accept_dialog`, `check_capacity`: the dialog and its limits;
+//! 6. `authorise` → `subscription::watcher::decide`: what the rules let the watcher see;
 //! 7. `Subscriptions::add_dialog`, `begin`: the table holds it, the presentity's owner is mailed;
 //! 8. `accept` → `uas::response` writes the 200 and wants a NOTIFY. A refusal anywhere on the way is
 //!    one `Err(Refusal)`, and `Uas::refuse` writes it.
@@ -39,7 +39,7 @@
 //!
 //! PUBLISH to the mail it causes:
 //! 1. as SUBSCRIBE up to `admit`, then `serve_publish` → `request::publication::read_publication`;
-//! 2. if another shard owns the presentity: `Mail::Publish`, and the request is suspended (`uas::suspended`);
+//! 2. if another shard owns the presentity: `Mail::Publish`, and `uas::suspended` keeps the request;
 //! 3. `Compositor::apply_publication` → `after_contribution` → `tell_all`: one `Mail::State` for
 //!    each watching shard, this one too; `respond_to_publish` writes the 200.
 //!
