@@ -44,7 +44,7 @@ pub struct WatcherIdentity<'a> {
     pub is_authenticated: bool,
 }
 
-/// The groups of a domain: users who are members of each other's groups.
+/// The groups of a domain, indexed by group and by member.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
     members_by_name: HashMap<Box<str>, HashSet<Aor>>,

@@ -1,7 +1,7 @@
 //! The directory: what the configuration says of domains, accounts, groups, lists, policies and
 //! device profiles.
 //!
-//! - [`Directory::domain`], [`Directory::account`], [`Directory::exists`]: whom we serve.
+//! - [`Directory::domain`], [`Directory::account`], [`Directory::exists`]: which users exist.
 //! - [`Directory::decide`] (`decide`): what a watcher may see.
 //! - [`Directory::list`] (`lists`): resource lists and their members.
 //! - [`Directory::profile`] (`profiles`): how a User-Agent is treated.

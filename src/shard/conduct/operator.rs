@@ -6,6 +6,7 @@ use crate::shard::contract::command::Reply;
 use crate::shard::contract::turn::Turn;
 
 impl Engine {
+    /// Executes an operator command.
     pub(crate) fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
         match command {
             Command::UpdateState { aor, update } => {

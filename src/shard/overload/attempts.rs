@@ -37,6 +37,7 @@ impl OverloadControl {
         Ok(Some(attempt))
     }
 
+    /// Records that an attempt succeeded.
     pub(crate) fn note_proof(&mut self, attempt: Option<Attempt>, turn: &Turn<'_>) {
         let at = self.nanos(turn.now);
         if let Some(attempt) = attempt {
@@ -44,6 +45,7 @@ impl OverloadControl {
         }
     }
 
+    /// Records that an attempt had wrong credentials.
     pub(crate) fn note_wrong(&mut self, attempt: Option<Attempt>, turn: &mut Turn<'_>) {
         turn.counters.attempts_wrong += 1;
         let at = self.nanos(turn.now);

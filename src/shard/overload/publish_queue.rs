@@ -17,11 +17,13 @@ impl PublishQueue {
         self.messages.is_empty()
     }
 
+    /// Appends a PUBLISH.
     pub(crate) fn push(&mut self, flow: Flow, octets: &[u8]) {
         self.octets += octets.len();
         self.messages.push_back((flow, octets.into()));
     }
 
+    /// Removes the oldest PUBLISH.
     pub(crate) fn pop(&mut self) -> Option<(Flow, Box<[u8]>)> {
         let (flow, octets) = self.messages.pop_front()?;
         self.octets -= octets.len();

@@ -63,6 +63,7 @@ impl RefusalList {
 }
 
 impl OverloadControl {
+    /// Adds a refusal to the list.
     pub(crate) fn list_refusal(
         &mut self,
         request: &Request<'_>,

@@ -35,6 +35,7 @@ pub(crate) struct LocalAddresses {
 }
 
 impl LocalAddresses {
+    /// No address is formatted yet. `advertise` has one entry per listener.
     pub(crate) fn new(advertise: Vec<Option<String>>) -> Self {
         Self {
             advertise,
@@ -128,7 +129,7 @@ mod tests {
     use crate::shard::contract::flow::ConnectionId;
 
     #[test]
-    fn a_zone_is_told_to_nobody() {
+    fn an_ipv6_zone_is_not_sent() {
         let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
         let address = |port| SocketAddr::V6(SocketAddrV6::new(link_local, port, 0, 4));
         let flow = Flow {

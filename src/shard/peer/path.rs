@@ -140,7 +140,7 @@ mod tests {
     use crate::sip::Transport;
 
     #[test]
-    fn a_way_is_kept_once_and_as_long_as_it_is_used() {
+    fn a_path_is_kept_once_and_as_long_as_it_is_used() {
         let path = |port: u16| {
             let peer = SocketAddr::from(([192, 0, 2, 1], port));
             Path {

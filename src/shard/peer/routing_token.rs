@@ -24,6 +24,7 @@ pub(crate) struct RoutingToken {
 }
 
 impl RoutingToken {
+    /// A token with a new random nonce.
     pub(crate) fn mint(shard: ShardId, index: u32, random: &mut Random) -> Self {
         Self {
             shard,
@@ -32,6 +33,7 @@ impl RoutingToken {
         }
     }
 
+    /// The token as written in a To-tag.
     #[inline]
     pub(crate) fn octets(self) -> [u8; OCTETS] {
         let mut octets = [0; OCTETS];
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_survives_the_wire() {
+    fn a_token_survives_the_wire() {
         let mut random = Random::new([1; 32]);
         for index in [0, 1, 77, u32::MAX] {
             let token = RoutingToken::mint(ShardId(513), index, &mut random);

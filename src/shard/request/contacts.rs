@@ -28,6 +28,7 @@ use crate::sip::header::list_items;
 pub(crate) const OUT_OF_ORDER: Refusal<'static> =
     Refusal::Because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order");
 
+/// Call-ID and CSeq of a REGISTER, which order the requests of one phone (RFC 3261 §10.3, step 7).
 pub(crate) fn sequence_of<'d>(message: &Message<'_>) -> Result<Sequence, Refusal<'d>> {
     let cseq = message.cseq();
     let cseq = cseq.ok_or(Fault::Missing(HeaderName::CSeq))?;

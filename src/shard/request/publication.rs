@@ -24,6 +24,8 @@ use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::header::list_items;
 
+/// Reads a PUBLISH about `aor`. A malformed document is part of the result, because the owner refuses it
+/// only after SIP-If-Match was checked.
 pub(crate) fn read_publication<'d>(
     request: &Request<'_>,
     package: Package,
@@ -84,10 +86,12 @@ fn read_document<'d>(
     })))
 }
 
+/// A random entity tag.
 pub(crate) fn mint_entity_tag(turn: &mut Turn<'_>) -> EntityTag {
     EntityTag(u128::from(turn.random.next_u64()) << 64 | u128::from(turn.random.next_u64()))
 }
 
+/// The limits of a publication of `package` in a domain.
 pub(crate) fn publication_limits(
     package: Package,
     domain: &Domain,

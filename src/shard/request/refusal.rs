@@ -58,6 +58,7 @@ impl From<Fault> for Refusal<'_> {
 }
 
 impl Refusal<'_> {
+    /// The status code of the response.
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Fault(fault) => fault.status(),

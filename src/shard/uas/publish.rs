@@ -38,6 +38,7 @@ impl Uas {
         }
     }
 
+    /// Sends the 200 to a PUBLISH, or returns the refusal that the outcome means.
     pub(crate) fn respond_to_publish<'d>(
         &mut self,
         request: &Request<'_>,

@@ -39,6 +39,7 @@ impl Uas {
         }
     }
 
+    /// Sends the 200 to a REGISTER, or returns the refusal that the outcome means.
     pub(crate) fn respond_to_register<'d>(
         &mut self,
         request: &Request<'_>,
