@@ -235,9 +235,9 @@ impl Directory {
     /// Whether the watcher is in a list that the presentity owns, or is named by a rule of the
     /// presentity that allows.
     fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
-        let is_him = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
+        let is_named = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
         let named = |rule: &ImportedRule| {
-            rule.handling == Handling::Allow && rule.identities.iter().any(is_him)
+            rule.handling == Handling::Allow && rule.identities.iter().any(is_named)
         };
         self.documents
             .get(presentity)

@@ -66,7 +66,10 @@ impl Engine {
         let peer = request.flow.peer.ip();
         let sender =
             sender_instead_of_from(request.message, &principal, peer, domain, turn.directory)?;
-        if sender.as_ref().is_some_and(|it| it.len() > URI_OCTETS_MAX) {
+        if sender
+            .as_ref()
+            .is_some_and(|uri| uri.len() > URI_OCTETS_MAX)
+        {
             return Err(Fault::Invalid(HeaderName::PAssertedIdentity).into());
         }
         let admitted = Admitted {

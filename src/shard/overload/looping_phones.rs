@@ -103,7 +103,7 @@ impl OverloadControl {
         let known = loops
             .looping
             .iter()
-            .position(|it| it.fingerprint == fingerprint);
+            .position(|phone| phone.fingerprint == fingerprint);
         let place = known.or_else(|| {
             loops.looping.retain(|looping| !looping.is_over(turn.now));
             if loops.looping.len() >= overload.options.loops_max {

@@ -1,4 +1,4 @@
-//! The shield as requests meet it.
+//! Overload control as requests meet it.
 
 mod refusals;
 
@@ -28,7 +28,7 @@ use crate::sip::Transport;
 const SBC: &str = "10.0.0.9:5060";
 const STRANGER: &str = "203.0.113.5:5060";
 
-/// One shard, and requests that are all new.
+/// One shard, to which every request is new.
 struct Lab {
     shard: Shard,
     now: Instant,
@@ -68,7 +68,8 @@ impl Lab {
         }
     }
 
-    /// A request without a dialog, unlike all before; `more` are the rest of its lines.
+    /// Sends a request outside a dialog with new tags, Call-ID and branch. `more` is added to its
+    /// headers.
     fn asked(&self, peer: &str, method: &str, from: &str, to: &str, more: &str) -> String {
         let number = self.requests;
         format!(
@@ -80,7 +81,7 @@ impl Lab {
         )
     }
 
-    /// The answer to it.
+    /// The response to a message.
     fn ask(&mut self, peer: &str, method: &str, from: &str, to: &str, more: &str) -> String {
         self.requests += 1;
         let text = self.asked(peer, method, from, to, more);
@@ -109,7 +110,7 @@ impl Lab {
         String::from_utf8(response.unwrap_or_default()).unwrap()
     }
 
-    /// The driver sends what there is; time passes.
+    /// The driver applies the outbox, and time passes.
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.out.clear();
@@ -251,12 +252,12 @@ fn an_address_has_a_bucket_unless_the_domain_trusts_it() {
         (1..5).map(|host| lab.subscribe(&v6(host), &format!("{host}@abc.com"), "9@abc.com"));
     let statuses: Vec<String> = asked.map(|response| status(&response).to_owned()).collect();
     assert_eq!(statuses, ["401", "401", "401", "503"]);
-    // A laboratory believes everybody.
+    // With `auth = "none"` every sender is believed.
     let mut lab = Lab::new(AuthMode::None, overload);
     assert!(!ask(&mut lab, STRANGER).contains("503"));
 }
 
-/// One tenant does not take the server from the others.
+/// One tenant does not use up the server of the others.
 #[test]
 fn a_domain_has_a_bucket() {
     let overload = OverloadOptions {
@@ -283,7 +284,7 @@ fn a_domain_has_a_bucket() {
     assert_eq!(status(&feeder), "400", "not held back: it has no body");
 }
 
-/// A storm about one user leaves the lamps of the others alone.
+/// A storm of requests about one user does not delay the NOTIFYs of others.
 #[test]
 fn a_presentity_has_a_bucket() {
     let overload = OverloadOptions {
@@ -344,8 +345,8 @@ fn a_flood_without_credentials_locks_no_lamp_out() {
     assert!(lab.counter("requests_shed_by_source") > 4_500);
 }
 
-/// The flood goes on behind the address that the phone is behind as well, or that it is said to be
-/// from: a phone that has a live subscription keeps its share.
+/// The flood comes from, or is forged from, the address of a phone. The phone has a live
+/// subscription and keeps its share.
 #[test]
 fn a_known_phone_keeps_its_share_of_a_flooded_address() {
     let overload = OverloadOptions {
@@ -417,7 +418,7 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
              CSeq: {number} SUBSCRIBE\r\nContact: <sip:{SBC}>\r\nEvent: dialog\r\n\r\n"
         )
     };
-    // A turn tells what the one before left: until its end each request leaves a NOTIFY.
+    // A turn sends the NOTIFYs that the one before queued; until then each request leaves one.
     lab.pass(Duration::ZERO);
     for phone in 2..5 {
         let response = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
@@ -442,7 +443,7 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
     assert_eq!(status(&publish), "400", "not held back: it has no body");
     lab.pass(Duration::ZERO);
     assert_eq!(status(&lab.subscribe(SBC, "6@abc.com", "9@abc.com")), "200");
-    // The driver cannot keep up: new subscriptions alone are refused.
+    // The driver is congested: only new subscriptions are refused.
     lab.shard.handle_congestion(true);
     assert_eq!(status(&lab.subscribe(SBC, "7@abc.com", "9@abc.com")), "503");
     assert_eq!(
@@ -476,7 +477,7 @@ fn far_behind_options_are_refused_too() {
     assert_eq!(status(&publish), "400", "not held back: it has no body");
 }
 
-/// A PUBLISH that says a call of that user is in that state.
+/// A PUBLISH with a call of that user in that state.
 fn publish(lab: &mut Lab, user: &str, state: &str) -> String {
     let body = format!(
         "<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"1\" state=\"full\" \
@@ -526,14 +527,14 @@ fn publishes_wait_in_their_order_while_many_are_to_be_told() {
         }
         lab.out.clear();
     }
-    // One is read each turn, one turn finds nobody but the first phone, which has yet to answer; at
-    // last few are to be told, and the third phone is told the end at once.
+    // One deferred PUBLISH per turn. In one turn only the first phone has a NOTIFY queued, and its
+    // response is outstanding. In the last, few are queued, and the third phone gets the end at once.
     assert_eq!(said, ["NOTIFY", "c5", "c6", "NOTIFY", "c7", "NOTIFY"]);
     assert_eq!(lab.counter("publications_accepted"), 4);
     assert_eq!(lab.counter("requests_shed_by_backlog"), 0);
 }
 
-/// A storm of other changes does not keep a PUBLISH waiting.
+/// A storm of other changes does not delay a PUBLISH for ever.
 #[test]
 fn a_publish_waits_no_longer_than_those_before_it() {
     let overload = OverloadOptions {
@@ -553,7 +554,7 @@ fn a_publish_waits_no_longer_than_those_before_it() {
     }
 }
 
-/// Nor do those of a stranger.
+/// PUBLISHes of unauthenticated senders do not delay a PUBLISH either.
 #[test]
 fn a_publish_does_not_wait_for_those_that_are_refused() {
     let overload = OverloadOptions {
@@ -665,7 +666,7 @@ fn a_challenge_that_is_given_again_is_fresh() {
     lab.pass(Duration::from_secs(3));
     lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
     assert_eq!(lab.counter("refusals_repeated"), 9, "kept for 3 s");
-    // What depends on the body is looked into every time.
+    // A request whose refusal depends on the body is served every time.
     for _ in 0..2 {
         let publish = "Event: dialog\r\nContent-Length: 4\r\n\r\n<a/>";
         lab.ask(STRANGER, "PUBLISH", "1@abc.com", "1@abc.com", publish);
@@ -673,8 +674,7 @@ fn a_challenge_that_is_given_again_is_fresh() {
     assert_eq!(lab.counter("refusals_repeated"), 9);
 }
 
-/// W:A1.12-A1.14: shorter by a tenth at most, never longer, never too short, and not at all
-/// for a few.
+/// W:A1.12-A1.14: at most a tenth shorter, never longer, never too brief, and unchanged for a few.
 #[test]
 fn a_crowd_is_spread() {
     let overload = OverloadOptions {
@@ -728,7 +728,7 @@ fn a_phone_that_loops_is_an_alarm_and_is_listed() {
         lab.now += Duration::from_millis(10);
         lab.subscribe(SBC, "1@abc.com", "9@abc.com");
         if tick % 100 == 0 {
-            // Others live as ever.
+            // Other phones subscribe as usual.
             let response = lab.subscribe(SBC, &format!("p{tick}@abc.com"), "9@abc.com");
             assert_eq!(status(&response), "200");
         }
@@ -756,7 +756,8 @@ fn a_phone_that_loops_is_an_alarm_and_is_listed() {
     assert!(lab.loops().is_empty());
 }
 
-/// A phone that is refused a few times, a console that boots with all its keys: no loops.
+/// Not a loop: a phone that is refused a few times, an attendant console that subscribes to all its
+/// keys.
 #[test]
 fn a_boot_is_no_loop() {
     let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
@@ -769,7 +770,7 @@ fn a_boot_is_no_loop() {
     assert!(lab.loops().is_empty());
 }
 
-/// However many phones are made up, the list stays as long as it may get.
+/// However many phones are invented, the list does not exceed its limit.
 #[test]
 fn the_list_of_loops_is_bounded() {
     let overload = OverloadOptions {
@@ -787,7 +788,7 @@ fn the_list_of_loops_is_bounded() {
     assert_eq!(lab.counter("loops_over_limit"), 15);
 }
 
-/// W:E3.8: nor is the answer to a request that is as short as one can be.
+/// W:E3.8: not even the response to the shortest possible request amplifies.
 #[test]
 fn a_refusal_of_a_short_request_is_no_amplifier() {
     let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
@@ -815,7 +816,7 @@ fn a_refusal_of_a_short_request_is_no_amplifier() {
     }
 }
 
-/// W:E3.8: whoever proved nothing gets no more than half as much again as was sent.
+/// W:E3.8: an unauthenticated sender gets at most 1.5 times the octets that it sent.
 #[test]
 fn an_answer_to_a_stranger_is_no_amplifier() {
     let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());

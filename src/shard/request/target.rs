@@ -77,8 +77,8 @@ pub(crate) fn resolve<'d>(
 /// Whether an address is one of our listeners (W:E2.5). IPv6 zones are ignored, because URIs carry
 /// none.
 pub(crate) fn is_local(address: SocketAddr, flow: &Flow, turn: &Turn<'_>) -> bool {
-    let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
-    is_it(&flow.local) || turn.options.local_addresses.iter().any(is_it)
+    let is_same = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
+    is_same(&flow.local) || turn.options.local_addresses.iter().any(is_same)
 }
 
 /// The address of record in From, if it is of a domain that we serve.

@@ -387,7 +387,9 @@ fn allow_events() -> String {
 
 /// The value of Allow-Events for lists: the packages that support lists.
 fn list_events() -> String {
-    let packages = Package::ALL.into_iter().filter(|it| it.is_for_lists());
+    let packages = Package::ALL
+        .into_iter()
+        .filter(|package| package.is_for_lists());
     let tokens: Vec<&str> = packages.map(Package::token).collect();
     tokens.join(", ")
 }

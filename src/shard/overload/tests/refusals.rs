@@ -1,4 +1,4 @@
-//! What the operator learns of refusals: `lamplighter refusals`, the log, the counters.
+//! What the operator sees of refusals: `lamplighter refusals`, the log, the counters.
 
 use super::*;
 use crate::shard::Reply;
@@ -51,7 +51,7 @@ fn a_403_is_listed_and_counted() {
     assert!(lab.out.failures.is_empty(), "no credentials failed");
 }
 
-/// A flood of made-up phones fills the table at its own pace, and no further than it goes.
+/// A flood from invented phones fills the table at the limited rate, and not beyond its size.
 #[test]
 fn the_table_of_refusals_is_bounded() {
     let mut lab = Lab::new(AuthMode::Trusted, OverloadOptions::default());
