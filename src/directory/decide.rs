@@ -232,16 +232,16 @@ impl Directory {
         decision(handling, privacy)
     }
 
-    /// Whether the watcher is in a list that the presentity owns, or is named by a rule of the
+    /// Whether the watcher is in a list that the presentity owns, or is allows_by_name by a rule of the
     /// presentity that allows.
     fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
         let is_named = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
-        let named = |rule: &ImportedRule| {
+        let allows_by_name = |rule: &ImportedRule| {
             rule.handling == Handling::Allow && rule.identities.iter().any(is_named)
         };
         self.documents
             .get(presentity)
-            .is_some_and(|rules| rules.iter().any(named))
+            .is_some_and(|rules| rules.iter().any(allows_by_name))
             || self
                 .lists_owned_by(presentity)
                 .any(|list| list.members.iter().any(|member| member.is(watcher)))
