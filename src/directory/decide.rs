@@ -232,7 +232,7 @@ impl Directory {
         decision(handling, privacy)
     }
 
-    /// Whether the watcher is in a list that the presentity owns, or is allows_by_name by a rule of the
+    /// Whether the watcher is in a list that the presentity owns, or is named by a rule of the
     /// presentity that allows.
     fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
         let is_named = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
