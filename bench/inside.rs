@@ -130,7 +130,7 @@ impl Inside {
         self.write_publish(presentity);
         let (mut turns, mut answers) = (Vec::new(), Vec::new());
         let mut start = system::thread_cpu();
-        let input = Input::Datagram {
+        let input = Input::Message {
             flow: Self::flow(PBX),
             bytes: &self.text,
         };
@@ -164,7 +164,7 @@ impl Inside {
     }
 
     fn give(&mut self, peer: SocketAddr) {
-        let input = Input::Datagram {
+        let input = Input::Message {
             flow: Self::flow(peer),
             bytes: &self.text,
         };
@@ -198,7 +198,7 @@ impl Inside {
     /// Gives the engine answers that were written before.
     pub(crate) fn take_answers(&mut self, answers: &[(Flow, Vec<u8>)]) {
         for (flow, octets) in answers {
-            let input = Input::Datagram {
+            let input = Input::Message {
                 flow: *flow,
                 bytes: octets,
             };

@@ -32,6 +32,7 @@ use lamplighter::presence::call::Party;
 use lamplighter::presence::document;
 use lamplighter::presence::event::Package;
 use lamplighter::shard::Command;
+use lamplighter::shard::CommandId;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
@@ -39,9 +40,8 @@ use lamplighter::shard::Options;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
-use lamplighter::shard::Token;
+use lamplighter::shard::contract::overload_options::OverloadOptions;
 use lamplighter::shard::contract::overload_options::Rate;
-use lamplighter::shard::contract::overload_options::ShieldOptions;
 use lamplighter::sip::Transport;
 
 // The counting allocator.
@@ -158,12 +158,12 @@ fn options(epoch: Instant) -> Options {
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
         allow_rfc2069: false,
-        shield: ShieldOptions {
+        overload: OverloadOptions {
             phone: Rate {
                 per_second: 1,
                 burst: 100,
             },
-            ..ShieldOptions::default()
+            ..OverloadOptions::default()
         },
     }
 }
@@ -257,7 +257,7 @@ impl Bench {
     /// One input, not measured.
     fn give(&mut self, flow: Flow, octets: &[u8]) {
         self.shard.handle(
-            Input::Datagram {
+            Input::Message {
                 flow,
                 bytes: octets,
             },
@@ -382,7 +382,7 @@ fn refreshes(package: &'static str) {
     let mut worst = [0; 3];
     for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
         let request = bench.subscribe(0);
-        let refresh = bench.measure(Input::Datagram {
+        let refresh = bench.measure(Input::Message {
             flow,
             bytes: &request,
         });
@@ -393,7 +393,7 @@ fn refreshes(package: &'static str) {
         );
         assert_eq!(bench.notifies_sent(), 1);
         let answers = bench.answers();
-        let answer = bench.measure(Input::Datagram {
+        let answer = bench.measure(Input::Message {
             flow,
             bytes: &answers[0].1,
         });
@@ -424,12 +424,12 @@ fn changes(package: &'static str) {
         let call = calls[round as usize % calls.len()].clone();
         let expires = Duration::from_secs(60);
         let command = Command::call_state(aor.clone(), call, expires);
-        let change = bench.measure(Input::Command(Token(u64::from(round)), command));
+        let change = bench.measure(Input::Command(CommandId(u64::from(round)), command));
         notifies += bench.notifies_sent();
         assert_eq!(bench.notifies_sent(), WATCHERS, "round {round}");
         let mut answer = 0;
         for (flow, octets) in bench.answers() {
-            answer = answer.max(bench.measure(Input::Datagram {
+            answer = answer.max(bench.measure(Input::Message {
                 flow,
                 bytes: &octets,
             }));
@@ -487,7 +487,7 @@ fn sending_a_notify_again_allocates_nothing() {
     for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
         let call = (round % 2 == 0).then(|| call("sip:200@example.com"));
         let command = Command::call_state(aor.clone(), call, Duration::from_secs(60));
-        bench.measure(Input::Command(Token(1), command));
+        bench.measure(Input::Command(CommandId(1), command));
         let answers = bench.answers();
         let time = bench.measure_time();
         // Timer E fires at 0.5 s and at 1.5 s.
@@ -522,7 +522,7 @@ fn a_request_of_a_phone_that_loops_allocates_nothing() {
         let octets = request.replace("Call-ID: 0", &format!("Call-ID: {round}"));
         bench.outbox.clear();
         let bytes = octets.as_bytes();
-        let allocations = bench.measure(Input::Datagram { flow, bytes });
+        let allocations = bench.measure(Input::Message { flow, bytes });
         if bench.sent()[0].starts_with("SIP/2.0 503 ") {
             refused += 1;
             assert_eq!(allocations, 0, "round {round}");
@@ -543,7 +543,7 @@ fn a_refusal_that_is_listed_allocates_nothing() {
         let octets = request.replace("Call-ID: 0", &format!("Call-ID: {round}"));
         bench.outbox.clear();
         let bytes = octets.as_bytes();
-        let allocations = bench.measure(Input::Datagram { flow, bytes });
+        let allocations = bench.measure(Input::Message { flow, bytes });
         assert!(bench.sent()[0].starts_with("SIP/2.0 404 "));
         assert!(allocations == 0 || round < 40, "round {round}");
     }
@@ -593,7 +593,7 @@ fn publish_allocations(watchers: usize) -> u64 {
     for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
         let state = ["early", "confirmed", "terminated"][round as usize % 3];
         let request = publish(round, state, &etag);
-        let allocations = bench.measure(Input::Datagram {
+        let allocations = bench.measure(Input::Message {
             flow,
             bytes: &request,
         });

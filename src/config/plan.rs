@@ -90,7 +90,7 @@ impl Plan {
             name: config.node.name.clone(),
             data_dir: config.data_dir().to_owned(),
             options: Options {
-                shield,
+                overload: shield,
                 ..options(config, key, shards.len(), &listeners)
             },
             shards,

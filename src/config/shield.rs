@@ -3,14 +3,14 @@
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::text::network;
+use crate::shard::contract::overload_options::OverloadOptions;
 use crate::shard::contract::overload_options::Rate;
-use crate::shard::contract::overload_options::ShieldOptions;
 
 /// The options of the shield.
-pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) -> ShieldOptions {
+pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) -> OverloadOptions {
     let rate = |per_second, burst| Rate { per_second, burst };
     let exempt = shield.exempt.iter();
-    ShieldOptions {
+    OverloadOptions {
         phone: rate(shield.phone_rate, shield.phone_burst),
         presentity: rate(shield.presentity_rate, shield.presentity_burst),
         source: rate(shield.source_rate, shield.source_burst),

@@ -431,7 +431,7 @@ fn the_shield_is_converted_and_checked() {
         "[shield]\nphone_rate = 5\nphone_burst = 50\nexempt = [\"10.0.0.9\"]\n\
          refusal_life = 0\nexpires_jitter = 0\nloop_rate = 0\n",
     );
-    let shield = shield.options.shield;
+    let shield = shield.options.overload;
     assert_eq!((shield.phone.per_second, shield.phone.burst), (5, 50));
     assert_eq!(shield.exempt, ["10.0.0.9/32".parse().unwrap()]);
     assert!(shield.refusal_life.is_zero());

@@ -1,8 +1,8 @@
-//! By which names an account proves itself in digest authentication (RFC 7616 §3.4; W:A7.3).
+//! The usernames and secrets of accounts for digest authentication (RFC 7616 §3.4; W:A7.3).
 //!
-//! By its `auth_id` where it has one, else by its user; each also with `@` and the name of the
-//! domain, as phones write it whose field is filled with the whole address. The name is hashed into
-//! the response, so each form has a hash of its own. HTTP goes by user and password alone.
+//! The username is the account's `auth_id` if it has one, else its user; either may be followed by
+//! `@` and the domain name, which some phones send. Each form has a secret of its own, because the
+//! username is hashed into it. HTTP uses the user and its password.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::presence::Aor;
 use crate::sip::digest::Realm;
 use crate::sip::digest::Secret;
 
-/// What is kept of a password for digest.
+/// The secrets of an account for digest authentication.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     auth_id: Option<Box<str>>,
@@ -23,7 +23,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Those of an account that goes by its user.
+    /// The secrets of an account without `auth_id`.
     pub(super) fn new(user: &str, domain: &str, password: &str) -> Self {
         Self {
             auth_id: None,
@@ -33,12 +33,12 @@ impl Credentials {
     }
 }
 
-/// The accounts of a domain, as digest authentication asks for them.
+/// The accounts of a domain, as digest authentication looks them up.
 #[derive(Debug)]
 pub(crate) struct DomainRealm<'d> {
-    /// All accounts.
+    /// The directory with the accounts.
     pub(crate) directory: &'d Directory,
-    /// Whose realm it is.
+    /// The domain whose realm it is.
     pub(crate) domain: &'d Domain,
 }
 
@@ -52,7 +52,7 @@ impl Realm for DomainRealm<'_> {
         let user = self.directory.user_by_auth_id(name, &self.domain.name);
         let aor = Aor::new(user.unwrap_or(name), &self.domain.name);
         let credentials = &self.directory.account(aor.as_str())?.credentials;
-        // Who has an `auth_id` does not go by the user.
+        // An account with an `auth_id` does not authenticate by its user.
         let is_name = credentials.auth_id.as_deref() == user.map(|_| name);
         let secret = match has_domain {
             true => &credentials.with_domain,
@@ -69,14 +69,14 @@ impl Realm for DomainRealm<'_> {
 }
 
 impl DomainRealm<'_> {
-    /// The user of the account that proved itself by that name.
+    /// The user of the account that authenticates by that username.
     pub(crate) fn user_of(&self, username: String) -> String {
         let (name, _) = self.plain_name(&username);
         let user = self.directory.user_by_auth_id(name, &self.domain.name);
         user.unwrap_or(name).to_owned()
     }
 
-    /// A name without its domain, and whether it had it.
+    /// A username without `@domain`, and whether it had that suffix.
     fn plain_name<'n>(&self, username: &'n str) -> (&'n str, bool) {
         match username.rsplit_once('@') {
             Some((name, domain)) if domain == self.domain.name => (name, true),
@@ -86,8 +86,8 @@ impl DomainRealm<'_> {
 }
 
 impl Directory {
-    /// Lets an account that was added before go by another name than its user. False when another
-    /// account of the domain goes by that name already.
+    /// Sets the username by which an account authenticates. False if another account of the domain
+    /// uses that name. No effect if the account does not exist.
     #[must_use]
     pub fn set_auth_id(&mut self, aor: &Aor, auth_id: &str, password: &str) -> bool {
         let domain = aor.domain();

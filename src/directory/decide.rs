@@ -1,14 +1,16 @@
-//! Who may watch whom (W:B8, B3.12): the first rule of the operator that matches, else the most
-//! generous of the presentity's own, else the default. Where the operator's says to wait until
-//! somebody decides, the presentity's own decide.
+//! Authorisation of watchers (W:B8, B3.12).
 //!
-//! The default: everybody sees all of himself, people of one domain see of each other what their
-//! domain says, others see that there is a call and no more. What is its presentity's own affair
-//! ([`is_private`]) is told to trusted peers and feeder accounts and to nobody else, unless a rule
-//! names that very package.
+//! The first operator policy that matches decides. If none matches, or if it says `confirm`, the
+//! presentity's own rules decide: the most generous of those that match. If none matches either,
+//! the default decides.
 //!
-//! A watcher of another domain whose name nothing proves (see `shard::sender`) is granted nothing by
-//! a rule that names it; a rule that refuses it holds.
+//! The default: a user sees all of its own state; users of one domain see as much of each other's
+//! calls as the domain says; other watchers see that there is a call and no more. Packages that are
+//! private to the presentity ([`is_private`]) are for trusted peers and feeder accounts only,
+//! unless a policy names the package.
+//!
+//! A watcher of another domain is not authenticated here (`shard::request::sender`). A rule that
+//! allows it by name does not apply, a rule that blocks it does.
 //!
 //! Nothing here allocates.
 
@@ -31,18 +33,18 @@ use crate::presence::policy::Privacy;
 use crate::presence::policy::WatcherCondition;
 use crate::presence::policy::is_private;
 
-/// Who watches, as far as admission knows (W:B9.1).
+/// The identity of a watcher, as far as admission knows it (W:B9.1).
 #[derive(Clone, Copy, Debug)]
-pub struct Watcher<'a> {
-    /// Who; of any domain, canonical. None when nobody knows.
+pub struct WatcherIdentity<'a> {
+    /// The address of record, of any domain; None if unknown.
     pub aor: Option<&'a Aor>,
-    /// Whether it is a trusted address that says so.
+    /// Whether the request came from a trusted address, which vouches for the identity.
     pub is_trusted_peer: bool,
-    /// Whether it was proved or is believed.
+    /// Whether the identity is authenticated or believed.
     pub is_authenticated: bool,
 }
 
-/// The groups of a domain.
+/// The groups of a domain, indexed by group and by member.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Groups {
     members_by_name: HashMap<Box<str>, HashSet<Aor>>,
@@ -81,14 +83,14 @@ impl Groups {
 }
 
 impl Directory {
-    /// Adds a rule to a domain that was added before, behind the rules it has.
+    /// Appends a policy to the policies of a domain. No effect if the domain does not exist.
     pub fn add_policy(&mut self, domain: &str, policy: Policy) {
         if let Some(tenant) = self.tenant_mut(domain) {
             tenant.policies.push(policy);
         }
     }
 
-    /// This directory with the presentity's own rules replaced: none takes them away.
+    /// This directory with the own rules of a presentity replaced; an empty `rules` removes them.
     #[must_use]
     pub fn with_rules_document(&self, aor: &Aor, rules: Vec<ImportedRule>) -> Self {
         let mut documents = (*self.documents).clone();
@@ -103,13 +105,13 @@ impl Directory {
         }
     }
 
-    /// Whether somebody has rules of his own.
+    /// Whether a presentity has own rules.
     #[must_use]
     pub fn has_rules_document(&self, aor: &Aor) -> bool {
         !self.documents.is_empty() && self.documents.contains_key(aor)
     }
 
-    /// When a rule begins or ceases to hold next, in seconds since 1970 UTC.
+    /// When the validity of a rule next begins or ends after `at`; both in seconds since 1970 UTC.
     #[must_use]
     pub fn next_rule_change(&self, at: u64) -> Option<u64> {
         self.documents
@@ -121,20 +123,20 @@ impl Directory {
             .min()
     }
 
-    /// Somebody's own rules, in order; none when there are none.
+    /// The own rules of a presentity, in order; empty if it has none.
     #[must_use]
     pub fn rules_document(&self, aor: &Aor) -> &[ImportedRule] {
         self.documents.get(aor).map_or(&[], |rules| &**rules)
     }
 
-    /// How many have rules of their own.
+    /// The number of presentities with own rules.
     #[must_use]
     pub fn rules_documents(&self) -> usize {
         self.documents.len()
     }
 
-    /// This directory with the own rules of all presentities as another has them: a configuration
-    /// that is read again says nothing about them.
+    /// This directory with the own rules of all presentities taken from `other`. A reload uses it,
+    /// because the configuration file does not contain them.
     #[must_use]
     pub fn with_rules_documents_of(self, other: &Self) -> Self {
         Self {
@@ -143,11 +145,11 @@ impl Directory {
         }
     }
 
-    /// What becomes of a watcher's subscription, at a time in seconds since 1970 UTC.
+    /// The decision on a watcher's subscription at the time `at`, in seconds since 1970 UTC.
     #[must_use]
     pub fn decide(
         &self,
-        watcher: Watcher<'_>,
+        watcher: WatcherIdentity<'_>,
         presentity: &Aor,
         package: Package,
         at: u64,
@@ -165,11 +167,11 @@ impl Directory {
         if by_operator.is_some() && base.handling != Handling::Confirm {
             return base;
         }
-        // To confirm is to leave it to the presentity.
+        // `confirm` leaves the decision to the presentity's own rules.
         case.by_document(base, at).unwrap_or(base)
     }
 
-    /// Whether somebody may watch everything of a domain at once (W:D4.9).
+    /// Whether a watcher may subscribe to the whole domain (W:D4.9).
     #[must_use]
     pub fn may_any_dn(&self, watcher: &Aor, domain: &str) -> bool {
         let may = |people: &People| {
@@ -181,7 +183,7 @@ impl Directory {
             .is_some_and(|domain| domain.any_dn.iter().any(may))
     }
 
-    /// The rule with a number, see [`Decision::rule`].
+    /// The rule that [`Decision::rule`] refers to.
     #[must_use]
     pub fn deciding_rule(&self, number: u16) -> DecidingRule {
         let mut policies = self.tenants.iter().flat_map(|tenant| &tenant.policies);
@@ -230,27 +232,27 @@ impl Directory {
         decision(handling, privacy)
     }
 
-    /// Whether the presentity has somebody in a list of its own, or lets him in by a rule of its own
-    /// that names him.
+    /// Whether the watcher is in a list that the presentity owns, or is named by a rule of the
+    /// presentity that allows.
     fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
-        let is_him = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
-        let named = |rule: &ImportedRule| {
-            rule.handling == Handling::Allow && rule.identities.iter().any(is_him)
+        let is_named = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
+        let allows_by_name = |rule: &ImportedRule| {
+            rule.handling == Handling::Allow && rule.identities.iter().any(is_named)
         };
         self.documents
             .get(presentity)
-            .is_some_and(|rules| rules.iter().any(named))
+            .is_some_and(|rules| rules.iter().any(allows_by_name))
             || self
                 .lists_owned_by(presentity)
                 .any(|list| list.members.iter().any(|member| member.is(watcher)))
     }
 }
 
-/// One question.
+/// The arguments of one decision.
 struct Case<'a> {
     directory: &'a Directory,
     tenant: Option<&'a Tenant>,
-    watcher: Watcher<'a>,
+    watcher: WatcherIdentity<'a>,
     presentity: &'a Aor,
     package: Package,
 }
@@ -266,7 +268,7 @@ impl Case<'_> {
             .is_some_and(|watcher| watcher.domain() == self.presentity.domain())
     }
 
-    /// The first rule of the operator that matches.
+    /// The decision of the first operator policy that matches.
     fn by_policy(&self, by_default: Decision) -> Option<Decision> {
         let tenant = self.tenant?;
         let policy = tenant
@@ -292,12 +294,12 @@ impl Case<'_> {
 
     fn is_by(&self, policy: &Policy, tenant: &Tenant) -> bool {
         let condition = &policy.watcher;
-        // Nothing is granted to a name that was not proved; what it is denied, it is denied.
+        // An unauthenticated watcher is granted nothing by its name, but may be blocked by it.
         let is_grant = policy.handling == Handling::Allow;
         let is_known = self.watcher.is_authenticated || !is_grant;
         let somebody = self.watcher.aor.filter(|_| is_known);
         if self.is_self() {
-            // A rule about everybody does not lock a user out of his own state.
+            // A policy about everyone does not lock a user out of its own state.
             return match condition {
                 WatcherCondition::Myself => true,
                 WatcherCondition::People(People::Named(pattern)) => {
@@ -323,7 +325,8 @@ impl Case<'_> {
         }
     }
 
-    /// The sum of the presentity's own rules that match (RFC 4745 §10): each grants, none takes.
+    /// The union of the presentity's own rules that match (RFC 4745 §10): rules grant, they do not
+    /// take away.
     fn by_document(&self, base: Decision, at: u64) -> Option<Decision> {
         if self.is_self() || is_private(self.package) {
             return None;
@@ -345,7 +348,7 @@ impl Case<'_> {
 }
 
 impl Tenant {
-    /// Whether somebody is one of these people.
+    /// Whether a group or pattern of people includes an address of record.
     fn names(&self, people: &People, aor: &Aor) -> bool {
         match people {
             People::Everybody => true,

@@ -1,16 +1,15 @@
-//! Resource lists (W:B5, D4): those the operator wrote down, and those that are there by
-//! themselves.
+//! Resource lists (W:B5, D4): stored lists of the operator, and built-in lists.
 //!
 //! | address | members |
 //! |---|---|
 //! | `sip:<list>@domain` | as stored; lists of the same domain among them are unfolded |
-//! | `sip:<group>@domain` | everybody in the group |
-//! | `sip:orbits@domain` | every orbit of the domain, filled or not |
+//! | `sip:<group>@domain` | the members of the group |
+//! | `sip:orbits@domain` | all park orbits of the domain |
 //! | `sip:parked@domain` | the orbits in which a call is parked |
-//! | `sip:any-dn@domain` | every account, and whatever else is there |
+//! | `sip:any-dn@domain` | all accounts, and every other presentity with state |
 //!
-//! An account of the same name goes before a list that is there by itself. A list is resolved when
-//! first asked for, once for all cores, and stays resolved until an edit of its domain.
+//! An account hides a built-in list of the same name. A list is resolved at its first use, once for
+//! all shards, and again after an edit of a list of its domain.
 
 mod unfold;
 
@@ -33,84 +32,85 @@ use crate::sip::Uri;
 use crate::sip::uri::Scheme;
 use crate::sip::uri::sip_uri;
 
-/// The user of the list of everything (W:D4.2).
+/// The user of the list of the whole domain (W:D4.2).
 pub const ANY_DN: &str = "any-dn";
 
-/// The user of the list of all orbits.
+/// The user of the list of all park orbits.
 pub const ORBITS: &str = "orbits";
 
-/// The user of the list of filled orbits.
+/// The user of the list of park orbits with a parked call.
 pub const PARKED: &str = "parked";
 
-/// Lists within lists, the outermost counted (W:B5.12).
+/// Nesting depth of lists, the outermost included (W:B5.12). Beyond it: [`ListFault::TooDeep`].
 pub const DEPTH_MAX: usize = 4;
 
-/// A list the operator wrote down.
+/// A list as the operator stored it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredList {
-    /// Its name for humans.
+    /// The display name.
     pub name: Option<Box<str>>,
-    /// How it is told.
+    /// How its state is sent to watchers.
     pub style: ListStyle,
-    /// Whose list it is: its members are `listed` to a policy about the owner.
+    /// The owner. A policy about the owner matches members of the list as `listed`.
     pub owner: Option<Aor>,
-    /// Its members as written: lists are not unfolded, nobody is there twice. `name` is what to
-    /// show for those who have no name of their own.
+    /// The members as stored: nested lists are not expanded, and no member occurs twice. `name` is
+    /// the display name of members that have none of their own.
     pub members: Vec<Member>,
 }
 
-/// Why a list cannot be, or cannot be edited so.
+/// Why a list is invalid, or an edit of it fails.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ListFault {
-    /// The text is no member.
+    /// The text is not a member URI.
     #[error("\"{0}\" is no sip: URI of a user")]
     NoMember(Box<str>),
-    /// The domain is not ours.
+    /// We do not serve the domain.
     #[error("there is no domain \"{0}\"")]
     NoDomain(Box<str>),
-    /// The address belongs to somebody.
+    /// The address belongs to something else.
     #[error("the address {0} belongs to {1}")]
     Taken(Aor, &'static str),
-    /// No stored list has that address.
+    /// There is no stored list with that address.
     #[error("there is no list {0}")]
     NoList(Aor),
-    /// It is in the list already.
+    /// The list has that member already.
     #[error("{0} is a member already")]
     AlreadyMember(Box<str>),
-    /// It is not in the list.
+    /// The list does not have that member.
     #[error("{0} is no member")]
     NotMember(Box<str>),
-    /// Its members are too many, nested lists counted in.
+    /// It has too many members, those of nested lists included.
     #[error("the list {0} has more than {MEMBERS_MAX} members")]
     TooManyMembers(Aor),
-    /// It contains itself, or leads to one that does: the way there, the last one twice.
+    /// It contains itself, directly or by other lists: the path to it, with the repeated list at
+    /// both ends.
     #[error("lists contain each other: {}", .0.join(" -> "))]
     Cycle(Vec<Box<str>>),
-    /// Lists within lists within lists: the way there.
+    /// Lists are nested too deeply: the path.
     #[error("lists are nested more than {DEPTH_MAX} deep: {}", .0.join(" -> "))]
     TooDeep(Vec<Box<str>>),
-    /// Whoever may watch a list must not see everything by it.
+    /// It contains `any-dn`: whoever may watch a list must not see the whole domain through it.
     #[error("the list {0} contains any-dn, which is subscribed by itself alone")]
     AnyDnWithin(Aor),
 }
 
-/// The lists of one domain, by their user.
+/// The lists of one domain, by user.
 #[derive(Clone, Debug)]
 pub(super) struct Lists {
     by_user: HashMap<Arc<str>, List>,
-    /// The lists of an owner.
+    /// The lists of each owner.
     by_owner: HashMap<Aor, Vec<Arc<str>>>,
 }
 
-/// One list.
+/// A list and its members.
 #[derive(Clone, Debug)]
 struct List {
     definition: Definition,
-    /// What it comes to, when somebody asked.
+    /// The resolved members, after the first use.
     resolved: OnceLock<Arc<Resolved>>,
 }
 
-/// Where the members come from.
+/// The source of the members.
 #[derive(Clone, Debug)]
 enum Definition {
     Stored(Arc<StoredList>),
@@ -130,7 +130,7 @@ impl From<Definition> for List {
 }
 
 impl Lists {
-    /// Those that are there by themselves.
+    /// The built-in lists of a domain.
     pub(super) fn new(domain: &Domain) -> Self {
         let mut by_user = HashMap::new();
         by_user.insert(ANY_DN.into(), Definition::AnyDn.into());
@@ -151,7 +151,8 @@ impl Lists {
         }
     }
 
-    /// Puts a list in, or takes it out. Whatever may contain it is resolved anew.
+    /// Adds or replaces a stored list; None removes it. Stored lists are resolved again, because
+    /// they may contain it.
     fn set(&mut self, user: &str, list: Option<StoredList>) {
         let user: Arc<str> = user.into();
         if let Some(owner) = self.stored(&user).and_then(|old| old.owner.as_ref()) {
@@ -180,9 +181,10 @@ impl Lists {
     }
 }
 
-/// Making lists.
+/// Building lists.
 impl Directory {
-    /// Reads a member: `sip:user@host`, `user@host`, or `user` of `domain` (its own name).
+    /// Parses a member: `sip:user@host`, `user@host`, or `user` of `domain` (the domain's own
+    /// name).
     ///
     /// # Errors
     /// [`ListFault::NoMember`]
@@ -210,7 +212,8 @@ impl Directory {
         })
     }
 
-    /// Adds a group to a domain that was added before: a set of people for policies, and a list.
+    /// Adds a group to a domain: a set of users for policies, and a list. No effect if the domain
+    /// does not exist.
     pub fn add_group(&mut self, name: &str, domain: &str, members: Vec<Member>) {
         let Some(index) = self.domains_by_name.get(domain).copied() else {
             return;
@@ -225,11 +228,12 @@ impl Directory {
         }
     }
 
-    /// Adds a list of a domain that was added before, or replaces it. When all are added, each
-    /// must pass [`Directory::check_list`].
+    /// Adds or replaces a list of a domain. After all lists are added, each must pass
+    /// [`Directory::check_list`].
     ///
     /// # Errors
-    /// When the address is somebody else's, or the domain is not ours.
+    /// The address belongs to something else, the domain is not ours, or there are too many
+    /// members.
     pub fn add_list(&mut self, aor: &Aor, mut list: StoredList) -> Result<(), ListFault> {
         let no_domain = || ListFault::NoDomain(aor.domain().into());
         let index = *self
@@ -250,7 +254,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether a list can be unfolded.
+    /// Checks that a list can be expanded.
     ///
     /// # Errors
     /// A cycle, too much depth, too many members.
@@ -258,7 +262,7 @@ impl Directory {
         Unfolding::new(self, aor).unfold(aor.user()).map(drop)
     }
 
-    /// What an address belongs to that is no stored list.
+    /// What an address belongs to, if it is anything but a stored list.
     fn owner_of_address(&self, aor: &Aor) -> Option<&'static str> {
         let domain = self.domain(aor.domain())?;
         if self.account(aor.as_str()).is_some() {
@@ -281,13 +285,13 @@ impl Directory {
     }
 }
 
-/// Editing lists of a directory in force: each gives a new directory.
+/// Editing lists of the directory in force. Each edit returns a new directory.
 impl Directory {
-    /// With a list added or replaced.
+    /// This directory with a list added or replaced.
     ///
     /// # Errors
-    /// What [`Directory::add_list`] and [`Directory::check_list`] say, of this list and of those
-    /// it is in.
+    /// Those of [`Directory::add_list`] and [`Directory::check_list`], for this list and for those
+    /// that contain it.
     pub fn with_list(&self, aor: &Aor, list: StoredList) -> Result<Self, ListFault> {
         let mut new = self.clone();
         new.add_list(aor, list)?;
@@ -305,7 +309,7 @@ impl Directory {
         Ok(new)
     }
 
-    /// Without a stored list.
+    /// This directory without a stored list.
     ///
     /// # Errors
     /// [`ListFault::NoList`]
@@ -320,10 +324,11 @@ impl Directory {
         Ok(new)
     }
 
-    /// With a member more, at a position from 0; None or beyond the last for the end.
+    /// This directory with a member added to a list at `position`, from 0; at the end if None or
+    /// too high.
     ///
     /// # Errors
-    /// What [`Directory::member`] and [`Directory::with_list`] say; [`ListFault::NoList`],
+    /// Those of [`Directory::member`] and [`Directory::with_list`]; [`ListFault::NoList`],
     /// [`ListFault::AlreadyMember`].
     pub fn with_member(
         &self,
@@ -342,10 +347,10 @@ impl Directory {
         self.with_list(aor, list)
     }
 
-    /// With a member less.
+    /// This directory with a member removed from a list.
     ///
     /// # Errors
-    /// What [`Directory::member`] says; [`ListFault::NoList`], [`ListFault::NotMember`].
+    /// Those of [`Directory::member`]; [`ListFault::NoList`], [`ListFault::NotMember`].
     pub fn without_member(&self, aor: &Aor, uri: &str) -> Result<Self, ListFault> {
         let mut list = self.stored_list(aor)?.clone();
         let member = self.member(uri, aor.domain())?;
@@ -357,7 +362,7 @@ impl Directory {
         self.with_list(aor, list)
     }
 
-    /// A list as it is stored, to edit it.
+    /// A list as stored.
     ///
     /// # Errors
     /// [`ListFault::NoList`]
@@ -371,8 +376,8 @@ impl Directory {
 
 /// Reading lists.
 impl Directory {
-    /// The list of that address, resolved; None when it is no list. The same value until an edit
-    /// touches it.
+    /// The resolved list with that address; None if it is not a list. The value is shared until an
+    /// edit replaces it.
     #[must_use]
     pub fn list(&self, aor: &Aor) -> Option<Arc<Resolved>> {
         let (user, list) = self.find_list(aor)?;
@@ -380,7 +385,7 @@ impl Directory {
         Some(Arc::clone(list.resolved.get_or_init(resolve)))
     }
 
-    /// All lists that are stored, by domain and user.
+    /// All stored lists, ordered by domain and user.
     #[must_use]
     pub fn stored_lists(&self) -> Vec<(Aor, &StoredList)> {
         let mut all = Vec::new();
@@ -395,13 +400,13 @@ impl Directory {
         all
     }
 
-    /// Whether an address is one of a list.
+    /// Whether an address is a list.
     #[must_use]
     pub fn is_list(&self, aor: &Aor) -> bool {
         self.find_list(aor).is_some()
     }
 
-    /// The lists somebody owns, resolved.
+    /// The resolved lists that an address of record owns.
     pub(super) fn lists_owned_by(&self, owner: &Aor) -> impl Iterator<Item = Arc<Resolved>> {
         let lists = self.lists_of(owner);
         let users = lists.and_then(|lists| lists.by_owner.get(owner));
@@ -416,9 +421,9 @@ impl Directory {
         self.lists.get(index).map(|lists| &**lists)
     }
 
-    /// A list and the user it is stored under.
+    /// A list, and the user under which it is stored.
     fn find_list(&self, aor: &Aor) -> Option<(&str, &List)> {
-        // Copied out of a text, the hyphen may be U+2010 (W:D4.2).
+        // A hyphen copied from a formatted text may be U+2010 (W:D4.2).
         let user = match aor.user() {
             "any\u{2010}dn" => ANY_DN,
             user => user,
@@ -431,7 +436,7 @@ impl Directory {
 }
 
 impl Member {
-    /// Its address of record, of whatever domain.
+    /// The member's address of record, of any domain.
     fn address(&self) -> Aor {
         let of_uri = || Aor::from_key(self.uri.strip_prefix("sip:").unwrap_or(&self.uri));
         self.aor
@@ -440,7 +445,7 @@ impl Member {
             .unwrap_or_else(|| Aor::new(&self.uri, ""))
     }
 
-    /// Whether both mean the same, however it is written (W:E3.24).
+    /// Whether both members have the same address, however it is written (W:E3.24).
     fn is_same(&self, other: &Self) -> bool {
         match (&self.aor, &other.aor) {
             (Some(one), Some(two)) => one == two,

@@ -1,12 +1,17 @@
-//! Who is served: domains with their rules, accounts with their secrets, groups, lists, policies,
-//! profiles. Read-only, shared by all cores, replaced as a whole.
+//! The directory: what the configuration says of domains, accounts, groups, lists, policies and
+//! device profiles.
 //!
-//! A directory is made by adding: domains first, then what is of them. A change while it is in
-//! force is a new directory that shares with the old one whatever stayed the same, so editing one
-//! list of a hundred thousand accounts copies none of them ([`lists`]).
+//! - [`Directory::domain`], [`Directory::account`], [`Directory::exists`]: which users exist.
+//! - [`Directory::decide`] (`decide`): what a watcher may see.
+//! - [`Directory::list`] (`lists`): resource lists and their members.
+//! - [`Directory::profile`] (`profiles`): how a User-Agent is treated.
+//! - [`Directory::removal`] (`removal`): what a new directory would delete.
 //!
-//! Not here: how a request proves who it is from (`shard::admit`), what a rule says
-//! (`presence::policy`).
+//! Immutable while in force, shared by all shards, replaced as a whole. Build it in order: domains
+//! first, then what belongs to them. An edit makes a new directory that shares all unchanged parts,
+//! so that editing one list of a hundred thousand accounts copies no account.
+//!
+//! Not here: how a request authenticates (`shard::uas`), what a rule means (`presence::policy`).
 
 mod credentials;
 pub mod decide;
@@ -40,63 +45,62 @@ use crate::presence::policy::Privacy;
 use crate::presence::profile::DoNotDisturbLamp;
 use crate::sip::digest::Secret;
 
-/// How requests of a domain prove who they are from.
+/// How the requests of a domain authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMode {
-    /// A digest, but for trusted addresses.
+    /// By digest; trusted addresses need none.
     Digest,
-    /// Trusted addresses alone; everybody else gets 403.
+    /// Trusted addresses only; all others get 403.
     Trusted,
-    /// Everybody is believed: for labs.
+    /// Not at all: every sender is believed. For labs.
     None,
 }
 
-/// One tenant.
+/// A domain that we serve, that is a tenant.
 #[derive(Clone, Debug)]
 pub struct Domain {
-    /// Its name, lower case; the realm of its challenges.
+    /// Name in lower case; also the realm of its challenges.
     pub name: String,
-    /// How requests prove who they are from.
+    /// How its requests authenticate.
     pub auth: AuthMode,
-    /// Addresses that are believed.
+    /// Networks whose requests are believed without authentication.
     pub trusted: Vec<IpNet>,
-    /// Whether a number given to call_state.htm is told to watchers (W:D1.4).
+    /// Whether watchers see the remote number that call_state.htm reports (W:D1.4).
     pub reveal_number: bool,
-    /// Longest and default life of a call_state.htm statement (W:D1.5).
+    /// Default and maximum lifetime of a call reported by call_state.htm (W:D1.5).
     pub max_call_duration: Duration,
-    /// Shortest expiry of a subscription or registration; shorter is 423.
+    /// Shortest expiry of a subscription or registration. Below it: 423.
     pub min_expires: Duration,
-    /// Shortest expiry of a publication; shorter is 423.
+    /// Shortest expiry of a publication. Below it: 423.
     pub min_publish_expires: Duration,
-    /// Longest expiry; longer is shortened.
+    /// Longest expiry. A longer one is shortened.
     pub max_expires: Duration,
-    /// Whether addresses without an account may be watched and published.
+    /// Whether addresses without an account exist, that is, may be watched and published.
     pub open: bool,
-    /// Whether its phones register with us. No call is routed to them.
+    /// Whether phones register with us. Calls are not routed to them.
     pub is_registrar: bool,
-    /// Offer SHA-256 before MD5 in challenges (W:A7.1).
+    /// Whether challenges offer SHA-256 before MD5 (W:A7.1).
     pub sha256: bool,
-    /// Who may watch everything at once (W:D4.9).
+    /// Who may subscribe to `any-dn`, the whole domain (W:D4.9).
     pub any_dn: Vec<People>,
-    /// Park orbits: there to be watched before anything is parked in them (W:C8.1, D4.6).
+    /// Park orbits. They exist while nothing is parked in them (W:C8.1, D4.6).
     pub orbits: Vec<UserRange>,
-    /// Other names without an account that may be watched and published: queues, day and night
-    /// keys (W:C8.2).
+    /// Further users without an account that exist: queues, day and night keys (W:C8.2).
     pub resources: Vec<UserRange>,
-    /// Numbers that mean voice mail to everybody (W:D3.19).
+    /// Numbers that are voice mail for every user (W:D3.19).
     pub voicemail_pilots: Vec<Box<str>>,
-    /// What the domain's own people are shown of each other's calls (W:B3.12).
+    /// Detail of a call that watchers of the same domain see (W:B3.12).
     pub privacy: Privacy,
-    /// What becomes of watchers from elsewhere.
+    /// What watchers of other domains get if no rule matches.
     pub default_handling: Handling,
-    /// Whose rules make the composed state.
+    /// The composition style of its presentities.
     pub composition: Style,
-    /// What lamps show of do-not-disturb.
+    /// How do-not-disturb appears on busy lamp fields.
     pub dnd_lamp: DoNotDisturbLamp,
 }
 
 impl Domain {
-    /// A domain of that name (lower case) with nothing said about it.
+    /// A domain with that name (lower case) and default settings.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -122,7 +126,7 @@ impl Domain {
         }
     }
 
-    /// Whether requests from that address are believed without a digest.
+    /// Whether requests from that address are believed without authentication.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted
@@ -130,7 +134,8 @@ impl Domain {
             .any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// Whether requests from that address need not prove who they are from.
+    /// Whether requests from that address need no authentication: it is trusted, or the domain asks
+    /// for none.
     #[must_use]
     pub fn believes(&self, address: IpAddr) -> bool {
         self.auth == AuthMode::None || self.trusts(address)
@@ -149,23 +154,23 @@ impl Domain {
     }
 }
 
-/// Somebody with credentials, who may be watched.
+/// A user with credentials, who may be watched.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// H(user:realm:password), for HTTP.
+    /// H(user:realm:password) for HTTP.
     pub secret: Secret,
-    /// For digest.
+    /// The secrets for digest authentication.
     credentials: Credentials,
-    /// May publish for everybody of its domain: a PBX (W:B1.3).
+    /// Whether it is a feeder: it may publish for every user of its domain, as a PBX does (W:B1.3).
     pub is_feeder: bool,
-    /// What is known about its user; None for what all of the domain share.
+    /// The composition rules of its user; None for those of the domain.
     rules: Option<Arc<Rules>>,
 }
 
-/// What is known about the user of an account.
+/// The details of an account's user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
-    /// The name.
+    /// The display name.
     pub display: Option<Box<str>>,
     /// A number at which the user is reachable without being registered (W:D2.6).
     pub alternative: Option<Box<str>>,
@@ -173,39 +178,42 @@ pub struct Details {
     pub voicemail: Vec<Box<str>>,
 }
 
-/// What the directory keeps beside a domain's own values.
+/// The parts of a domain that are derived or added later.
 #[derive(Clone, Debug)]
 struct Tenant {
-    /// The rules of those of whom nothing is known.
+    /// The composition rules of users without details.
     rules: Arc<Rules>,
-    /// The rules of its orbits.
+    /// The composition rules of park orbits.
     orbit_rules: Arc<Rules>,
     groups: Groups,
-    /// In the order of the file.
+    /// In the order of the configuration.
     policies: Vec<Policy>,
 }
 
-/// Domains, accounts and all that is said about them. Cloning one copies no account.
+/// Domains, accounts and all that belongs to them. Cloning copies no account.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     domains: Arc<Vec<Domain>>,
-    /// By name and alias, lower case.
+    /// Index into `domains` by name and alias, in lower case.
     domains_by_name: Arc<HashMap<Box<str>, usize>>,
-    /// One for each of `domains`.
+    /// Parallel to `domains`.
     tenants: Arc<Vec<Tenant>>,
-    /// One for each of `domains`.
+    /// Parallel to `domains`.
     lists: Vec<Arc<Lists>>,
     accounts: Arc<HashMap<Box<str>, Account>>,
-    /// By `auth_id@domain`, of the accounts that have one.
+    /// The user by `auth_id@domain`, for accounts that have an `auth_id`.
     users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     profiles: Arc<Profiles>,
-    /// The rules of somebody who is of no domain of ours.
+    /// The composition rules of presentities of no domain of ours.
     stranger: Arc<Rules>,
 }
 
 impl Directory {
-    /// Adds a domain with its aliases. A name that is taken is given back.
+    /// Adds a domain with its aliases.
+    ///
+    /// # Errors
+    /// The name or alias that another domain has already.
     pub fn add_domain(&mut self, domain: Domain, aliases: &[String]) -> Result<(), String> {
         let names = std::iter::once(&domain.name)
             .chain(aliases)
@@ -241,8 +249,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Adds an account of a domain that was added before; None when the domain is unknown, the
-    /// account's old secret is replaced.
+    /// Adds an account to a domain. An account of that user is replaced. None if there is no such
+    /// domain.
     pub fn add_account(
         &mut self,
         user: &str,
@@ -262,7 +270,7 @@ impl Directory {
         accounts.get_mut(&key)
     }
 
-    /// Says what is known about the user of an account that was added before.
+    /// Sets the details of an account. No effect if the account does not exist.
     pub fn describe(&mut self, aor: &Aor, details: Details) {
         let Some(tenant) = self.tenant(aor.domain()) else {
             return;
@@ -280,25 +288,25 @@ impl Directory {
         }
     }
 
-    /// The domain of that name or alias (lower case).
+    /// The domain with that name or alias (lower case).
     #[must_use]
     pub fn domain(&self, name: &str) -> Option<&Domain> {
         self.domains.get(*self.domains_by_name.get(name)?)
     }
 
-    /// The place in [`Self::domains`] of the domain of that name or alias (lower case).
+    /// The index in [`Self::domains`] of the domain with that name or alias (lower case).
     #[must_use]
     pub fn place_of(&self, name: &str) -> Option<usize> {
         self.domains_by_name.get(name).copied()
     }
 
-    /// The account of that address of record (`user@domain`, the domain's own name).
+    /// The account with that address of record (`user@domain`, with the domain's own name).
     #[must_use]
     pub fn account(&self, aor: &str) -> Option<&Account> {
         self.accounts.get(aor)
     }
 
-    /// Whether somebody is an account that speaks for everybody of a domain (W:B1.3).
+    /// Whether an address of record is a feeder account of the domain (W:B1.3).
     #[must_use]
     pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {
         aor.filter(|aor| aor.domain() == domain)
@@ -306,7 +314,7 @@ impl Directory {
             .is_some_and(|account| account.is_feeder)
     }
 
-    /// How many domains and accounts there are.
+    /// The number of domains and of accounts.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         (self.domains.len(), self.accounts.len())
@@ -324,7 +332,7 @@ impl Directory {
         &self.domains
     }
 
-    /// How the state of somebody is composed.
+    /// The composition rules of a presentity.
     #[must_use]
     pub fn rules_of(&self, aor: &Aor) -> Arc<Rules> {
         let own = self
@@ -340,14 +348,14 @@ impl Directory {
         Arc::clone(rules.unwrap_or(&self.stranger))
     }
 
-    /// Whose rules compose the state of somebody.
+    /// The composition style of a presentity.
     #[must_use]
     pub fn style_of(&self, aor: &Aor) -> Style {
         self.domain(aor.domain())
             .map_or_else(Style::default, |domain| domain.composition)
     }
 
-    /// What a key shows for somebody: the name of the account, else the user part.
+    /// The display name of an address of record; its user part if it has none.
     #[must_use]
     pub fn name_of<'a>(&'a self, aor: &'a Aor) -> &'a str {
         self.account(aor.as_str())
@@ -355,8 +363,8 @@ impl Directory {
             .unwrap_or_else(|| aor.user())
     }
 
-    /// Whether somebody may be watched: an account, anybody of an open domain, an orbit and the
-    /// like, a list (W:A1.18).
+    /// Whether an address of record exists: an account, any user of an open domain, an orbit, a
+    /// resource, or a list (W:A1.18).
     #[must_use]
     pub fn exists(&self, aor: &Aor) -> bool {
         self.domain(aor.domain()).is_some_and(|domain| {
@@ -369,19 +377,19 @@ impl Directory {
         })
     }
 
-    /// Whether somebody is a park orbit.
+    /// Whether an address of record is a park orbit.
     #[must_use]
     pub fn is_orbit(&self, aor: &Aor) -> bool {
         self.domain(aor.domain())
             .is_some_and(|domain| domain.is_orbit(aor.user()))
     }
 
-    /// What the directory keeps beside the domain of that name or alias.
+    /// The tenant of the domain with that name or alias.
     fn tenant(&self, domain: &str) -> Option<&Tenant> {
         self.tenants.get(*self.domains_by_name.get(domain)?)
     }
 
-    /// The same, to add to it.
+    /// The tenant of the domain with that name or alias, to change it.
     fn tenant_mut(&mut self, domain: &str) -> Option<&mut Tenant> {
         let index = *self.domains_by_name.get(domain)?;
         Arc::make_mut(&mut self.tenants).get_mut(index)

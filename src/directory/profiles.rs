@@ -1,21 +1,22 @@
-//! Which family a User-Agent is of (W:C): a table that is read from the top.
+//! The table of device profiles (W:C): the first entry that matches a User-Agent selects the
+//! profile.
 
 use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::presence::profile::Profile;
 
-/// How a family calls itself in User-Agent.
+/// A pattern for User-Agent values. Case is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentPattern {
-    /// It begins so; case does not matter.
+    /// The value begins with this.
     Prefix(Box<[u8]>),
-    /// It has this somewhere; case does not matter.
+    /// The value contains this.
     Contains(Box<[u8]>),
 }
 
 impl AgentPattern {
-    /// From `Yealink` or, with a star before it, `*-3PCC` for anywhere.
+    /// Parses `Yealink` (prefix) or `*-3PCC` (anywhere).
     #[must_use]
     pub fn new(text: &str) -> Self {
         match text.strip_prefix('*') {
@@ -29,7 +30,7 @@ impl AgentPattern {
             Self::Prefix(prefix) => agent
                 .get(..prefix.len())
                 .is_some_and(|head| head.eq_ignore_ascii_case(prefix)),
-            // No window is empty.
+            // `windows` needs a size of at least 1.
             Self::Contains(part) => agent
                 .windows(part.len().max(1))
                 .any(|window| window.eq_ignore_ascii_case(part)),
@@ -37,17 +38,17 @@ impl AgentPattern {
     }
 }
 
-/// The table: who a profile is for, and the profile.
+/// Profiles and their patterns, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Profiles {
     table: Vec<(Vec<AgentPattern>, Arc<Profile>)>,
-    /// For everybody else.
+    /// For a User-Agent that no other profile matches.
     generic: Arc<Profile>,
 }
 
 impl Directory {
-    /// Replaces the table of profiles; the first that names a User-Agent is its. One called
-    /// `generic` is for everybody whom no other names.
+    /// Replaces the table of profiles. An entry named `generic` is for every User-Agent that no
+    /// other entry matches.
     pub fn set_profiles(&mut self, table: Vec<(Vec<AgentPattern>, Profile)>) {
         let table: Vec<_> = table
             .into_iter()
@@ -60,7 +61,7 @@ impl Directory {
         self.profiles = Arc::new(Profiles { table, generic });
     }
 
-    /// What a User-Agent needs; an empty one is generic.
+    /// The profile of a User-Agent; an empty one gets the generic profile.
     #[must_use]
     pub fn profile(&self, user_agent: &[u8]) -> &Arc<Profile> {
         let names =
@@ -72,7 +73,7 @@ impl Directory {
             .map_or(&self.profiles.generic, |(_, profile)| profile)
     }
 
-    /// The profile of that name.
+    /// The profile with that name.
     #[must_use]
     pub fn profile_named(&self, name: &str) -> Option<&Arc<Profile>> {
         let named = |(_, profile): &&(_, Arc<Profile>)| &*profile.name == name;
@@ -82,5 +83,5 @@ impl Directory {
     }
 }
 
-/// The name of the profile for everybody else.
+/// The name of the profile for all other User-Agents.
 pub const GENERIC: &str = "generic";

@@ -1,10 +1,10 @@
-//! What a new directory would leave out of the one in force.
+//! What a new directory would delete from the one in force.
 
 use std::fmt;
 
 use crate::directory::Directory;
 
-/// Domains and accounts that would be gone.
+/// Numbers of deleted domains and accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Removal {
     /// Domains.
@@ -13,12 +13,12 @@ pub struct Removal {
     pub accounts: Share,
 }
 
-/// How many of how many.
+/// A part of a total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Those that would be gone.
+    /// Deleted.
     pub gone: usize,
-    /// Those that there are.
+    /// Total in the directory in force.
     pub all: usize,
 }
 
@@ -29,8 +29,8 @@ impl Share {
 }
 
 impl Removal {
-    /// Whether it is more than half of the domains or of the accounts: more likely a file that was
-    /// cut off than meant.
+    /// Whether more than half of the domains or accounts are deleted. A truncated file is then more
+    /// likely than an intention.
     #[must_use]
     pub const fn is_drastic(&self) -> bool {
         self.domains.is_most() || self.accounts.is_most()
@@ -49,7 +49,7 @@ impl fmt::Display for Removal {
 }
 
 impl Directory {
-    /// What `new` leaves out. A domain that goes on as an alias is not gone.
+    /// What `new` deletes. A domain that becomes an alias is not deleted.
     #[must_use]
     pub fn removal(&self, new: &Self) -> Removal {
         let is_gone = |name: &str| new.domain(name).is_none();

@@ -1,6 +1,6 @@
-//! The directory as the engine asks it: who is there, who may see what, who is on a list.
+//! The directory as the engine uses it: which users exist, what watchers may see, who is in a list.
 
-use super::decide::Watcher;
+use super::decide::WatcherIdentity;
 use super::lists::ListFault;
 use super::lists::StoredList;
 use super::*;
@@ -91,7 +91,7 @@ fn who_exists() {
     assert!(!directory.exists(&Aor::new("", "abc.com")));
 }
 
-/// Most share one value; W:D2.6, D3.19
+/// Users without details share one value; W:D2.6, D3.19
 #[test]
 fn the_rules_of_a_user() {
     let directory = directory();
@@ -108,7 +108,7 @@ fn the_rules_of_a_user() {
     assert!(!alice.is_orbit && !rules("100@elsewhere").is_orbit);
 }
 
-/// W:E3.24: one member, however it is spelt; W:B5.15: strangers stay.
+/// W:E3.24: one member, however it is written; W:B5.15: members of other domains stay.
 #[test]
 fn a_member_is_read_and_kept_once() {
     let mut directory = directory();
@@ -203,7 +203,7 @@ fn lists_within_lists_are_unfolded() {
     assert_eq!(fault(&large), ListFault::TooManyMembers(aor("a@abc.com")));
 }
 
-/// What another tenant has in its list is its own affair.
+/// The lists of another tenant are not expanded.
 #[test]
 fn a_list_of_another_domain_is_not_unfolded() {
     let mut directory = directory();
@@ -345,14 +345,14 @@ fn policy(number: u16, watcher: WatcherCondition, presentity: People) -> Policy 
     }
 }
 
-/// Who watches, in the shorthand of the tables below.
+/// A watcher, in the shorthand of the tables below.
 fn decide_at(directory: &Directory, watcher: &str, presentity: &str, package: Package) -> Decision {
     let (watcher, is_trusted_peer) = match watcher.strip_prefix("trusted:") {
         Some(watcher) => (watcher, true),
         None => (watcher, false),
     };
     let watcher = Aor::from_key(watcher);
-    let watcher = Watcher {
+    let watcher = WatcherIdentity {
         aor: watcher.as_ref(),
         is_trusted_peer,
         is_authenticated: true,
@@ -589,8 +589,8 @@ fn what_each_condition_matches() {
     }
 }
 
-/// One rule is a lamp without pickup; the first that matches decides; a rule of another domain and
-/// of another package does not.
+/// A policy that hides pickup; the first policy that matches decides; policies of another domain or
+/// package do not match.
 #[test]
 fn the_first_rule_that_matches_decides() {
     let mut directory = directory();
@@ -648,7 +648,7 @@ fn the_first_rule_that_matches_decides() {
     );
 }
 
-/// RFC 5025 §3.2: of several rules the most generous; they stand behind the operator's.
+/// RFC 5025 §3.2: the union of the rules that match, after the operator's policies.
 #[test]
 fn a_presentitys_own_rules_are_summed_up() {
     let mut directory = directory();
@@ -701,7 +701,7 @@ fn a_presentitys_own_rules_are_summed_up() {
     assert_eq!(decide(&stricter, "bob@elsewhere", "9@abc.com").2, 1);
     assert_eq!(decide(&stricter, "eve@elsewhere", "9@abc.com").2, document);
 
-    // To confirm is to leave it to the presentity, whoever says so.
+    // `confirm` leaves the decision to the presentity's own rules, whichever rule says it.
     let mut asked = directory.clone();
     let confirm = Policy {
         handling: Handling::Confirm,
@@ -722,7 +722,7 @@ fn a_presentitys_own_rules_are_summed_up() {
         (Handling::Confirm, Privacy::AnonymousParty, 1)
     );
 
-    // Who is named to be kept out is not listed.
+    // A rule that blocks by name does not make the watcher `listed`.
     let foe = rule(
         IdentityCondition::One(aor("eve@elsewhere")),
         Handling::Block,

@@ -1,16 +1,16 @@
-//! Names in a row: `700-709`, `*71-*75`, `park1`.
+//! Ranges of users: `700-709`, `*71-*75`, `park1`.
 
 use thiserror::Error;
 
-/// Users that differ by a number at their end; or one user.
+/// Users that differ by the number at their end, or a single user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserRange {
-    /// What all begin with; all there is of a single user.
+    /// The common prefix; the whole name of a single user.
     prefix: Box<str>,
     numbers: Option<Numbers>,
 }
 
-/// The numbers that follow, with zeros before them up to a width.
+/// The numbers after the prefix, padded with zeros to `width` digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Numbers {
     first: u64,
@@ -18,22 +18,22 @@ struct Numbers {
     width: usize,
 }
 
-/// Users of one range.
+/// Users of one range. Beyond it: [`RangeFault::TooLong`].
 pub const USERS_MAX: u64 = 1_000;
 
-/// Digits of a number: any such number fits.
+/// Digits of a number; 18 digits fit a u64.
 const DIGITS_MAX: usize = 18;
 
 /// Octets of a user.
 const OCTETS_MAX: usize = 256;
 
-/// Why a text is no range.
+/// Why a text is not a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RangeFault {
-    /// It is empty, too long, or has letters that no user has.
+    /// It is empty, too long, or has characters that a user cannot have.
     #[error("it is no user")]
     NoUser,
-    /// Its end comes before its beginning.
+    /// The end is lower than the beginning.
     #[error("it ends before it begins")]
     Backwards,
     /// It has too many users.
@@ -42,8 +42,8 @@ pub enum RangeFault {
 }
 
 impl UserRange {
-    /// Reads `700-709`. Both ends begin alike and end in digits; a text of which that is not true
-    /// is one user, whatever hyphens it has.
+    /// Parses `700-709`. Both ends have the same prefix and end in digits. Any other text is a
+    /// single user, also if it has hyphens.
     ///
     /// # Errors
     /// See [`RangeFault`].
@@ -81,7 +81,7 @@ impl UserRange {
         })
     }
 
-    /// Whether a user is in it.
+    /// Whether the range contains a user.
     #[must_use]
     pub fn contains(&self, user: &str) -> bool {
         let Some(numbers) = self.numbers else {
@@ -99,14 +99,14 @@ impl UserRange {
         })
     }
 
-    /// How many users it has.
+    /// The number of users.
     #[must_use]
     pub fn count(&self) -> usize {
         let count = |numbers: Numbers| numbers.last - numbers.first + 1;
         usize::try_from(self.numbers.map_or(1, count)).unwrap_or(usize::MAX)
     }
 
-    /// Its users, in order.
+    /// The users in ascending order.
     pub fn users(&self) -> impl Iterator<Item = String> {
         let single = self.numbers.is_none().then(|| self.prefix.to_string());
         let row = self.numbers.into_iter().flat_map(move |numbers| {
@@ -118,7 +118,7 @@ impl UserRange {
     }
 }
 
-/// `*71` as `*` and `71`; None without digits at the end.
+/// Splits `*71` into `*` and `71`. None if the text does not end in digits.
 fn split_number(text: &str) -> Option<(&str, &str)> {
     let prefix = text.trim_end_matches(|letter: char| letter.is_ascii_digit());
     let digits = text.get(prefix.len()..)?;

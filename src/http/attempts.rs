@@ -16,7 +16,7 @@ use hyper::StatusCode;
 use crate::directory::Directory;
 use crate::http::failed_attempts::FailedAttempt;
 use crate::http::failed_attempts::FailedAttempts;
-use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::contract::overload_options::OverloadOptions;
 use crate::shard::overload::auth_lockout::Attempt;
 use crate::shard::overload::auth_lockout::Lockouts;
 use crate::telemetry::Throttle;
@@ -34,7 +34,7 @@ pub(crate) struct Attempts {
     lockouts: RefCell<Lockouts>,
     log: RefCell<Throttle>,
     failures: RefCell<FailedAttempts>,
-    options: ShieldOptions,
+    options: OverloadOptions,
     started: Instant,
     wrong: Cell<u64>,
     refused: Cell<u64>,
@@ -42,7 +42,7 @@ pub(crate) struct Attempts {
 
 impl Attempts {
     /// No attempt yet.
-    pub(crate) fn new(options: ShieldOptions) -> Self {
+    pub(crate) fn new(options: OverloadOptions) -> Self {
         let secret = RandomState::new().hash_one(0);
         Self {
             lockouts: RefCell::new(Lockouts::new(&options, secret)),

@@ -45,7 +45,7 @@ use crate::http::site::CallNumbers;
 use crate::http::site::Endpoint;
 use crate::http::site::Site;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::contract::overload_options::OverloadOptions;
 use crate::sip::digest::Secret;
 
 /// Connections at the operator's socket.
@@ -70,7 +70,7 @@ pub struct HttpPlan<E> {
     /// Where the node listens, and since when.
     pub facts: Facts,
     /// How often a password may be wrong, and which addresses are exempt.
-    pub shield: ShieldOptions,
+    pub shield: OverloadOptions,
     /// The number of the first call that is reported here: random, so that the ids of calls differ
     /// from those that the process before gave.
     pub first_call_number: u64,

@@ -36,13 +36,13 @@ use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
 use crate::runtime::replier::Replier;
 use crate::runtime::watchdog::Watchdog;
+use crate::shard::CommandId;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Input;
 use crate::shard::Outbox;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::Token;
 use crate::shard::Transmit;
 use crate::telemetry::CoreCounters;
 use crate::telemetry::TurnTimes;
@@ -106,7 +106,7 @@ struct State {
     outbox: Outbox,
     streams: Connections,
     mail: MailSender,
-    repliers: HashMap<Token, Replier>,
+    repliers: HashMap<CommandId, Replier>,
     last_token: u64,
     times: TurnTimes,
     watchdog: Watchdog,
@@ -360,7 +360,7 @@ impl Turn<'_> {
             };
             self.core.counters.commands.add(1);
             self.state.last_token += 1;
-            let token = Token(self.state.last_token);
+            let token = CommandId(self.state.last_token);
             self.state.repliers.insert(token, pending.replier);
             self.handle(Input::Command(token, pending.command));
         }

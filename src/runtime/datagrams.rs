@@ -83,7 +83,7 @@ fn take(core: &Core, turn: &mut Turn<'_>, port: &DatagramPort, received: &Receiv
     }
     let flow = port.flow(received);
     match classify(received.bytes) {
-        DatagramKind::Sip => turn.handle(Input::Datagram {
+        DatagramKind::Sip => turn.handle(Input::Message {
             flow,
             bytes: received.bytes,
         }),

@@ -256,7 +256,7 @@ impl Node {
             engine: self.commander(),
             directory: self.directory.clone(),
             facts: self.facts.clone(),
-            shield: options.shield,
+            shield: options.overload,
             first_call_number: first_call_number().map_err(BootError::Random)?,
         };
         let stop = Arc::clone(&self.http_stop);

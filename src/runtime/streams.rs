@@ -121,15 +121,15 @@ fn take(
             Arrival::Message(bytes) => {
                 connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
-                turn.handle(Input::Datagram { flow, bytes });
+                turn.handle(Input::Message { flow, bytes });
             }
             Arrival::Response(bytes, answer) => {
                 connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
-                turn.handle(Input::Answer {
+                turn.handle(Input::Response {
                     flow,
                     bytes,
-                    answer,
+                    response: answer,
                 });
             }
             Arrival::Ping => {

@@ -24,8 +24,8 @@
 //! 2. `serve_guarded` applies the rate limits and gives a recent refusal again;
 //! 3. `serve_subscribe` → `admit` → `uas::authenticate`: who it is from;
 //! 4. `subscribe` → `lifecycle::asked::read_subscribe`: package, format, expiry, body;
-//! 5. `subscription::Table::accept_dialog`, `Subscriptions::check_room`: the dialog and its limits;
-//! 6. `subscription::watcher::decide`: what the rules let the watcher see;
+//! 5. `subscription::Table::accept_dialog`, `check_capacity`: the dialog and its limits;
+//! 6. `authorise` → `subscription::watcher::decide`: what the rules let the watcher see;
 //! 7. `Subscriptions::add_dialog`, `begin`: the table holds it, the presentity's owner is mailed;
 //! 8. `accept` → `uas::response` writes the 200 and wants a NOTIFY. A refusal anywhere on the way is
 //!    one `Err(Refusal)`, and `Uas::refuse` writes it.
@@ -39,12 +39,12 @@
 //!
 //! PUBLISH to the mail it causes:
 //! 1. as SUBSCRIBE up to `admit`, then `serve_publish` → `request::publication::read_publication`;
-//! 2. if another shard owns the presentity: `Mail::Publish`, and the request waits (`uas::waiting`);
+//! 2. if another shard owns the presentity: `Mail::Publish`, and `uas::suspended` keeps the request;
 //! 3. `Compositor::apply_publication` → `after_contribution` → `tell_all`: one `Mail::State` for
-//!    each watching shard, this one too; `answer_publish` writes the 200.
+//!    each watching shard, this one too; `respond_to_publish` writes the 200.
 //!
 //! `call_state.htm` to the mail it causes:
-//! 1. [`Command::Say`] arrives at the owner's shard;
+//! 1. [`Command::UpdateState`] arrives at the owner's shard;
 //! 2. `handle_command` → `Compositor::take_statement` → `after_contribution` → `tell_all`.
 //!
 //! # Invariants (the simulator checks them)
@@ -70,8 +70,8 @@ pub mod contract;
 pub mod overload;
 
 pub use contract::command::Command;
+pub use contract::command::CommandId;
 pub use contract::command::Reply;
-pub use contract::command::Token;
 pub use contract::counters::Counters;
 pub use contract::flow::ConnectionId;
 pub use contract::flow::Flow;
@@ -97,11 +97,12 @@ use crate::sip::random::Random;
 
 /// One core's engine.
 ///
-/// Contract: give one input (or a timeout), then drain the outbox; several may be given before the
-/// drain, their effects line up. `now` never goes back. [`Shard::poll_timeout`] says when
-/// [`Shard::handle_timeout`] wants to be called. That is at once after an input that NOTIFYs are
-/// owed for: an input answers and takes note, a timeout tells, so that whoever drives the shard can
-/// read all answers that wait before more is sent and before anything is sent again.
+/// Contract: call [`Shard::handle`] with an input, or [`Shard::handle_timeout`], then apply and clear
+/// the outbox. Several calls may precede this; their effects are appended in order. `now` must not
+/// go back. Call [`Shard::handle_timeout`] at the time that [`Shard::poll_timeout`] returns.
+///
+/// An input sends responses and queues NOTIFYs, a timeout sends the queued NOTIFYs. So the driver
+/// can hand over all responses it has received before more NOTIFYs are sent or retransmitted.
 #[derive(Debug)]
 pub struct Shard {
     engine: Engine,
@@ -117,7 +118,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// An empty engine.
+    /// An engine without dialogs or presentities. `seed` makes its randomness repeatable.
     #[must_use]
     pub fn new(options: Options, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
@@ -136,7 +137,7 @@ impl Shard {
         }
     }
 
-    /// Takes one input.
+    /// Handles one input; its effects are appended to `out`.
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Outbox) {
         if let Input::Command(_, Command::Reload(directory)) = &input {
             self.directory = Arc::clone(directory);
@@ -145,8 +146,8 @@ impl Shard {
         engine.handle(input, &mut turn);
     }
 
-    /// Does what is due at `now`, as much as a turn may: the fan-out of a hot presentity and a storm
-    /// of timers are spread over several turns, with reading in between.
+    /// Fires due timers and sends queued NOTIFYs, up to the limits per turn. The fan-out of a
+    /// presentity with very many watchers takes several turns, with inputs in between.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
         let (engine, mut turn) = self.turn(now, out);
         engine.handle_timeout(&mut turn);
@@ -168,7 +169,7 @@ impl Shard {
         (&mut self.engine, turn)
     }
 
-    /// When something is due next.
+    /// When [`Shard::handle_timeout`] is due next; None if nothing is scheduled.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.engine.is_idle() {
@@ -178,28 +179,28 @@ impl Shard {
         }
     }
 
-    /// How late the earliest timer is at `now`: zero when all that is due has fired. A shard whose
-    /// lateness keeps growing does not keep up, or does not get on.
+    /// How late the earliest timer is at `now`; zero if no timer is due. A value that keeps growing
+    /// shows a shard that is overloaded or stuck.
     #[must_use]
     pub fn timers_behind(&self, now: Instant) -> Duration {
         let due = self.wheel.poll_timeout();
         due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
 
-    /// The driver is, or is no longer, behind with what it was given: new subscriptions are refused
-    /// until it is not (W:A1.21).
+    /// Tells the shard whether the driver is behind with its work. While it is, new subscriptions
+    /// get 503 (W:A1.21).
     pub fn handle_congestion(&mut self, is_congested: bool) {
         self.engine.is_congested = is_congested;
     }
 
-    /// Whether a domain trusts that address.
+    /// Whether any domain trusts that address.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.directory.trusts(peer)
     }
 }
 
-/// A text without what would end a header's line.
+/// A text on one line, safe as a header value.
 fn one_line(text: &str) -> String {
     text.replace(['\r', '\n', '\0'], " ")
 }

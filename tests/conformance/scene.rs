@@ -13,8 +13,8 @@ use lamplighter::directory::Directory;
 use lamplighter::directory::Domain;
 use lamplighter::shard::Options;
 use lamplighter::shard::ShardId;
+use lamplighter::shard::contract::overload_options::OverloadOptions;
 use lamplighter::shard::contract::overload_options::Rate;
-use lamplighter::shard::contract::overload_options::ShieldOptions;
 
 /// Where the server listens.
 const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
@@ -115,7 +115,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "nonces_max" => options.nonces_max = number,
             "allow_rfc2069" => options.allow_rfc2069 = number == 1,
             "nonce_life" => options.nonce_life = seconds,
-            _ if set_shield(&mut options.shield, key, u32::try_from(number).unwrap()) => {}
+            _ if set_shield(&mut options.overload, key, u32::try_from(number).unwrap()) => {}
             _ => return Err(format!("{key}: unknown option")),
         }
     }
@@ -123,7 +123,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
 }
 
 /// The options of the shield; a bucket is given by its burst and gets one back a second.
-fn set_shield(shield: &mut ShieldOptions, key: &str, number: u32) -> bool {
+fn set_shield(shield: &mut OverloadOptions, key: &str, number: u32) -> bool {
     let rate = Rate {
         per_second: 1,
         burst: number,

@@ -19,6 +19,7 @@ use lamplighter::presence::call::Direction;
 use lamplighter::presence::call::Party;
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::Command;
+use lamplighter::shard::CommandId;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
@@ -28,7 +29,6 @@ use lamplighter::shard::Outbox;
 use lamplighter::shard::Reply;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
-use lamplighter::shard::Token;
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
@@ -61,7 +61,7 @@ pub(crate) struct World {
     /// What was sent and not looked at yet.
     pub(crate) sent: VecDeque<Sent>,
     /// The answers to commands, in order.
-    pub(crate) replies: Vec<(Token, Reply)>,
+    pub(crate) replies: Vec<(CommandId, Reply)>,
     /// Phones that loop, as the log warned of them: `sip:1@abc.com SUBSCRIBE 503`.
     pub(crate) alarms: VecDeque<String>,
     commands: u64,
@@ -119,12 +119,12 @@ impl World {
         // As the framing of a stream hands it on.
         let answer = PlainResponse::cut(bytes).filter(|_| peer.transport.is_reliable());
         let input = match answer {
-            Some((answer, _)) => Input::Answer {
+            Some((answer, _)) => Input::Response {
                 flow,
                 bytes,
-                answer,
+                response: answer,
             },
-            None => Input::Datagram { flow, bytes },
+            None => Input::Message { flow, bytes },
         };
         self.input(shard, input);
         self.settle();
@@ -170,7 +170,7 @@ impl World {
     /// The operator says something about somebody.
     pub(crate) fn say(&mut self, aor: &str, said: StateUpdate) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        self.command(&aor.clone(), Command::Say { aor, said })
+        self.command(&aor.clone(), Command::UpdateState { aor, update: said })
     }
 
     /// A command to the owner of a presentity, which does it.
@@ -318,9 +318,9 @@ impl World {
         *connection
     }
 
-    fn token(&mut self) -> Token {
+    fn token(&mut self) -> CommandId {
         self.commands += 1;
-        Token(self.commands)
+        CommandId(self.commands)
     }
 }
 

@@ -13,11 +13,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use lamplighter::shard::Command;
+use lamplighter::shard::CommandId;
 use lamplighter::shard::ConnectionId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Mail;
 use lamplighter::shard::ShardId;
-use lamplighter::shard::Token;
 use lamplighter::sip::Transport;
 
 use crate::plan::Plan;
@@ -54,7 +54,7 @@ pub(crate) enum Event {
     /// A command reaches a shard.
     Command {
         shard: u16,
-        token: Token,
+        token: CommandId,
         command: Command,
     },
     /// A shard's timer; ignored if the shard was armed anew since.
@@ -341,9 +341,9 @@ impl Net {
     }
 
     /// A new id for a command.
-    pub(crate) fn token(&mut self) -> Token {
+    pub(crate) fn token(&mut self) -> CommandId {
         self.tokens += 1;
-        Token(self.tokens)
+        CommandId(self.tokens)
     }
 
     /// The peer at an address now; octets to an address without a peer are lost.

@@ -38,12 +38,12 @@ use crate::trace::Words;
 use judge::dialog_key;
 use lamplighter::presence::Aor;
 use lamplighter::shard::Command;
+use lamplighter::shard::CommandId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Input;
 use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Shard;
-use lamplighter::shard::Token;
 use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
 use node::core;
@@ -202,7 +202,7 @@ struct World {
     waiting: HashMap<(u16, u32), (String, u32)>,
     /// Postponed PUBLISHes, by shard, in order.
     postponed: Vec<VecDeque<(String, u32)>>,
-    commands: HashMap<Token, Asked>,
+    commands: HashMap<CommandId, Asked>,
     /// The state notified in each list subscription, and which of them are notified as lists.
     lists: HashMap<String, ListRecord>,
     required: HashSet<String>,
@@ -391,12 +391,12 @@ impl World {
         // As the framing of a stream hands it on.
         let answer = PlainResponse::cut(bytes).filter(|_| flow.transport.is_reliable());
         let input = match answer {
-            Some((answer, _)) => Input::Answer {
+            Some((answer, _)) => Input::Response {
                 flow,
                 bytes,
-                answer,
+                response: answer,
             },
-            None => Input::Datagram { flow, bytes },
+            None => Input::Message { flow, bytes },
         };
         self.give(shard, input, &context);
     }
@@ -446,13 +446,13 @@ impl World {
         self.give(to, Input::Mail(mail), &context);
     }
 
-    fn command(&mut self, shard: u16, token: Token, command: Command) {
+    fn command(&mut self, shard: u16, token: CommandId, command: Command) {
         self.note(&[], || match &command {
             Command::Reload(_) => format!("shard {shard} <- reload"),
             command => format!("shard {shard} <- {command:?}"),
         });
         match &command {
-            Command::Say { aor, said } => {
+            Command::UpdateState { aor, update: said } => {
                 if let Some(presentity) = presentity_of(&format!("sip:{aor}")) {
                     self.hear(presentity, said);
                 }

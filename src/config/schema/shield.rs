@@ -8,10 +8,10 @@ use crate::config::reader::keys;
 use crate::config::schema::unplaced;
 
 keys! {
-    /// `[shield]`: see `shard::contract::overload_options::ShieldOptions`.
+    /// `[shield]`: see `shard::contract::overload_options::OverloadOptions`.
     #[allow(
         missing_docs,
-        reason = "named as in shard::contract::overload_options::ShieldOptions, explained in default.toml"
+        reason = "named as in shard::contract::overload_options::OverloadOptions, explained in default.toml"
     )]
     pub struct Shield in "[shield]" {
         pub phone_rate: u32 = 10;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::directory::Directory;
-use crate::directory::decide::Watcher;
+use crate::directory::decide::WatcherIdentity;
 use crate::presence::composition::Style;
 use crate::presence::event::Package;
 use crate::presence::event::list::ListStyle;
@@ -77,7 +77,7 @@ fn decide(
     package: Package,
 ) -> (Handling, Privacy, u16) {
     let watcher = aor(watcher);
-    let watcher = Watcher {
+    let watcher = WatcherIdentity {
         aor: Some(&watcher),
         is_trusted_peer: false,
         is_authenticated: true,

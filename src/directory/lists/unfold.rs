@@ -1,4 +1,4 @@
-//! Unfolding a list (W:B5.12): lists within lists become one flat set of members.
+//! Expansion of lists (W:B5.12): nested lists become one flat set of members.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::presence::event::list::RosterKind;
 use crate::sip::uri::sip_uri;
 
 impl Directory {
-    /// What a list comes to.
+    /// Resolves a list.
     pub(super) fn resolve(&self, user: &str, list: &List, domain: &str) -> Resolved {
         let roster = |kind| {
             vec![Roster {
@@ -31,7 +31,7 @@ impl Directory {
                 ..Resolved::default()
             },
             Definition::Stored(stored) => {
-                // What is wrong with it was said when it was made.
+                // Its faults were reported when it was stored.
                 let unfolded = Unfolding::new(self, &Aor::new(user, domain)).unfold(user);
                 Resolved {
                     name: stored.name.clone().unwrap_or_default(),
@@ -46,7 +46,7 @@ impl Directory {
         }
     }
 
-    /// Everybody with an account in a domain but its orbits, in the natural order of their users.
+    /// All accounts of a domain but its orbits, in natural order of their users.
     fn accounts_of(&self, domain: &str) -> Vec<Member> {
         let mut members: Vec<Member> = self
             .accounts
@@ -59,7 +59,7 @@ impl Directory {
         members
     }
 
-    /// One of ours as a member, under the domain's own name.
+    /// An address of record of ours as a member, under the domain's own name.
     fn local_member(&self, aor: Aor) -> Member {
         Member {
             uri: sip_uri(aor.user(), aor.domain()).into(),
@@ -69,13 +69,13 @@ impl Directory {
     }
 }
 
-/// A list being unfolded, depth first, in order.
+/// An expansion in progress: depth first, in order.
 pub(super) struct Unfolding<'d> {
     directory: &'d Directory,
     list: &'d Aor,
     seen: HashSet<Aor>,
     unfolded: Resolved,
-    /// The lists we are within.
+    /// The lists being expanded, the outermost first.
     chain: Vec<&'d str>,
 }
 
@@ -90,7 +90,7 @@ impl<'d> Unfolding<'d> {
         }
     }
 
-    /// Members and rosters of a list of that user.
+    /// Expands the list of that user into members and rosters.
     pub(super) fn unfold(mut self, user: &'d str) -> Result<Resolved, ListFault> {
         self.descend(user)?;
         Ok(self.unfolded)
@@ -98,10 +98,9 @@ impl<'d> Unfolding<'d> {
 
     fn descend(&mut self, user: &'d str) -> Result<(), ListFault> {
         let directory = self.directory;
-        let Some(lists) = directory.lists_of(self.list) else {
-            return Ok(());
-        };
-        let Some(list) = lists.by_user.get(user) else {
+        let lists = directory.lists_of(self.list);
+        // A list that is checked before it is added, or the removed list of an edit, may be absent.
+        let Some(list) = lists.and_then(|lists| lists.by_user.get(user)) else {
             return Ok(());
         };
         self.enter(user)?;
@@ -156,13 +155,13 @@ impl<'d> Unfolding<'d> {
         Ok(())
     }
 
-    /// The lists we came through.
+    /// The path of lists to the current one, for the fault.
     fn way(&self) -> Vec<Box<str>> {
         self.chain.iter().map(|user| (*user).into()).collect()
     }
 
-    /// The list a member is, when it is one of the same domain: what another tenant's list
-    /// contains is that tenant's own affair.
+    /// The list that a member names, if it is a list of the same domain. Lists of other tenants are
+    /// not expanded.
     fn nested(&self, member: &'d Member) -> Option<&'d str> {
         let aor = member.aor.as_ref()?;
         (aor.domain() == self.list.domain())
@@ -171,7 +170,7 @@ impl<'d> Unfolding<'d> {
             .map(|(user, _)| user)
     }
 
-    /// A member with the name of its account, when it has one.
+    /// The member with the display name of its account, if it has one.
     fn named(&self, member: &Member) -> Member {
         let name = match &member.aor {
             Some(aor) => self.directory.name_of(aor).into(),
@@ -183,7 +182,7 @@ impl<'d> Unfolding<'d> {
         }
     }
 
-    /// Adds a member that is not there yet.
+    /// Adds a member unless the list has it already.
     fn add(&mut self, member: Member) -> Result<(), ListFault> {
         if !self.seen.insert(member.address()) {
             return Ok(());
@@ -196,7 +195,7 @@ impl<'d> Unfolding<'d> {
     }
 }
 
-/// Sorts as a reader would: `9` before `10`.
+/// A sort key for natural order: `9` before `10`.
 fn natural_key(text: &str) -> String {
     let mut key = String::with_capacity(text.len() + NUMBER_WIDTH);
     let mut rest = text;
@@ -214,5 +213,5 @@ fn natural_key(text: &str) -> String {
     key
 }
 
-/// Digits that are compared as a number.
+/// Digits compared as one number.
 const NUMBER_WIDTH: usize = 20;

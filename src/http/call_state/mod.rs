@@ -53,7 +53,11 @@ pub(crate) async fn report<E: Engine>(
     };
     tracing::debug!(%aor, "call_state.htm");
     let owner = ShardId::owner_of(&aor, site.engine.shards());
-    match site.engine.ask(owner, Command::Say { aor, said }).await {
+    match site
+        .engine
+        .ask(owner, Command::UpdateState { aor, update: said })
+        .await
+    {
         Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
         Ok(_) | Err(_) => response::unavailable(),
     }

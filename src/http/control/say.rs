@@ -67,9 +67,9 @@ pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
     }
     let said = read(&form, &aor, &site.call_numbers)?;
     let owner = ShardId::owner_of(&aor, site.engine.shards());
-    let command = Command::Say {
+    let command = Command::UpdateState {
         aor: aor.clone(),
-        said,
+        update: said,
     };
     match site.engine.ask(owner, command).await {
         Ok(Reply::Done) => why::state(aor, site).await,

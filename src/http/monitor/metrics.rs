@@ -72,13 +72,13 @@ mod tests {
     use crate::http::CONTROL_CONNECTIONS;
     use crate::http::connections::Connections;
     use crate::shard::Command;
+    use crate::shard::CommandId;
     use crate::shard::Input;
     use crate::shard::Options;
     use crate::shard::Outbox;
     use crate::shard::Reply;
     use crate::shard::Shard;
     use crate::shard::ShardId;
-    use crate::shard::Token;
     use crate::telemetry;
 
     #[test]
@@ -99,11 +99,11 @@ mod tests {
         let mut shard = Shard::new(options, Arc::default(), [2; 32]);
         let mut outbox = Outbox::default();
         shard.handle(
-            Input::Command(Token(1), Command::Counters),
+            Input::Command(CommandId(1), Command::Counters),
             now,
             &mut outbox,
         );
-        let [(Token(1), Reply::Counters(engine))] = &outbox.replies[..] else {
+        let [(CommandId(1), Reply::Counters(engine))] = &outbox.replies[..] else {
             unreachable!("one command, one reply")
         };
         let mut names: Vec<&str> = engine.iter().map(|(name, _)| *name).collect();

@@ -108,11 +108,11 @@ fn an_alias_means_its_domain() {
 /// W:A7.10
 #[test]
 fn guessing_is_answered_429_and_a_proved_account_goes_on() {
-    let server = Server::start_with(ShieldOptions {
+    let server = Server::start_with(OverloadOptions {
         wrong_max: 3,
         wrong_per_address_max: 5,
         exempt: Vec::new(),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     });
     let status = |user: &str, password: &str| {
         let query = format!("/call_state.htm?domain=abc.com&user={user}&password={password}");

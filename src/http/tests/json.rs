@@ -124,9 +124,9 @@ fn loops_and_refusals_are_lists_of_reports() {
 
 #[test]
 fn failed_attempts_at_call_state_are_listed_with_the_refusals() {
-    let server = Server::start_with(ShieldOptions {
+    let server = Server::start_with(OverloadOptions {
         exempt: Vec::new(),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     });
     for _ in 0..2 {
         let wrong = "/call_state.htm?domain=abc.com&user=123&password=wrong&number=5";

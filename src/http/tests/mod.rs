@@ -109,10 +109,10 @@ impl Engine for FakeEngine {
         // An engine answers from another core: not at once.
         sleep(Duration::from_millis(1)).await;
         Ok(match command {
-            Command::Say { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
-            Command::Say {
+            Command::UpdateState { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
+            Command::UpdateState {
                 aor,
-                said:
+                update:
                     StateUpdate::Call {
                         source: CallSource::CallState,
                         call,
@@ -128,7 +128,7 @@ impl Engine for FakeEngine {
                 self.told.lock().unwrap().push(told);
                 Reply::Done
             }
-            Command::Say { aor, said } => {
+            Command::UpdateState { aor, update: said } => {
                 assert_eq!(shard, ShardId::owner_of(&aor, SHARDS));
                 self.said.lock().unwrap().push((aor.to_string(), said));
                 Reply::Done
@@ -287,10 +287,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        Self::start_with(ShieldOptions::default())
+        Self::start_with(OverloadOptions::default())
     }
 
-    fn start_with(shield: ShieldOptions) -> Self {
+    fn start_with(shield: OverloadOptions) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

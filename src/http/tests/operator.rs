@@ -172,10 +172,10 @@ fn the_operator_is_told_what_was_refused() {
 /// W:A7.10
 #[test]
 fn the_operator_is_told_who_failed_at_call_state() {
-    let server = Server::start_with(ShieldOptions {
+    let server = Server::start_with(OverloadOptions {
         wrong_max: 2,
         exempt: Vec::new(),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     });
     for (user, password, status) in [
         ("123", "s3cret+pass", 200),

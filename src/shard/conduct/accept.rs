@@ -1,4 +1,4 @@
-//! The 200 to a SUBSCRIBE, and the NOTIFY it owes.
+//! The 2xx responses to SUBSCRIBE, and the NOTIFY that follows.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::sip::Status;
 use crate::sip::emit;
 
 impl Engine {
-    /// 200 with Expires and Contact, then the NOTIFY that every 200 is followed by (W:A1.14-A1.16,
-    /// A2.5).
+    /// Sends 200 with Expires and Contact, and queues the NOTIFY that must follow it
+    /// (W:A1.14-A1.16, A2.5).
     pub(crate) fn accept(
         &mut self,
         request: &Request<'_>,
@@ -29,7 +29,8 @@ impl Engine {
         self.subscriptions.table.want(id, Wants::Notify);
     }
 
-    /// 204: nothing is new, no NOTIFY follows (RFC 5839 §4.2; W:B6.1).
+    /// Sends 204: the watcher has the current state already, so no NOTIFY follows (RFC 5839 §4.2;
+    /// W:B6.1).
     pub(crate) fn accept_silently(
         &mut self,
         request: &Request<'_>,
@@ -53,10 +54,11 @@ impl Engine {
         granted: Duration,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = self.subscriptions.table.subscription(id) else {
-            return;
-        };
-        let Some(entry) = self.subscriptions.table.dialog(subscription.dialog) else {
+        let table = &self.subscriptions.table;
+        let subscription = table.subscription(id);
+        let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog));
+        debug_assert!(entry.is_some(), "an accepted subscription is in the table");
+        let (Some(subscription), Some(entry)) = (subscription, entry) else {
             return;
         };
         let is_list = subscription.is_multipart();
@@ -67,7 +69,7 @@ impl Engine {
         emit::header(
             &mut turn.out.arena,
             "Contact",
-            &self.notifier.origins.of(&request.flow).contact,
+            &self.notifier.local_addresses.of(&request.flow).contact,
         );
         emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
         if is_list {

@@ -1,4 +1,5 @@
-//! Octets become a message, a message a response or a request, a request the call of what serves it.
+//! From octets to the call that serves them: parse, forward to another shard, match the
+//! transaction, dispatch by method.
 
 use crate::directory::Domain;
 use crate::presence::Aor;
@@ -8,7 +9,7 @@ use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::response_flow::response_flow;
 use crate::shard::request::target::Target;
@@ -22,19 +23,20 @@ use crate::sip::message::PlainResponse;
 use crate::sip::transaction::server::Arrival;
 
 impl Engine {
-    /// A datagram, or a message cut from a stream, and what it says if it is a plain 200: nearly all
-    /// of those answer a NOTIFY of ours, the rest is read in full.
+    /// Handles a datagram or a message cut from a stream. `response` is the message already parsed
+    /// if it is a plain 200; nearly all of those answer a NOTIFY of ours. Any other message is
+    /// parsed here.
     pub(crate) fn handle_octets(
         &mut self,
         flow: Flow,
         octets: &[u8],
-        answer: Option<PlainResponse<'_>>,
+        response: Option<PlainResponse<'_>>,
         is_forwarded: bool,
         turn: &mut Turn<'_>,
     ) {
-        if answer.is_some_and(|answer| {
+        if response.is_some_and(|response| {
             self.notifier
-                .handle_answer(&answer, &flow, &mut self.subscriptions, turn)
+                .handle_plain_response(&response, &flow, &mut self.subscriptions, turn)
         }) {
             return;
         }
@@ -127,7 +129,7 @@ impl Engine {
         }
     }
 
-    /// Serves a well-formed request, or says why not.
+    /// Serves a well-formed request.
     pub(crate) fn serve<'d>(
         &mut self,
         request: &Request<'_>,
@@ -169,24 +171,24 @@ impl Engine {
         }
     }
 
-    /// What every request about somebody must pass: it is about somebody, it requires nothing that
-    /// we do not know, it says who it is from, and the shares it takes from are not used up.
+    /// The checks of every request about a presentity: target, Require, authentication, rate limits
+    /// of presentity and domain.
     pub(crate) fn admit<'d>(
         &mut self,
         request: &Request<'_>,
         target: Target<'d>,
         turn: &mut Turn<'d>,
-    ) -> Result<(Aor, &'d Domain, Identity), Refusal<'d>> {
+    ) -> Result<(Aor, &'d Domain, Principal), Refusal<'d>> {
         let Target::Presentity { aor, domain } = target else {
             return Err(Refusal::Plain(Status::NOT_FOUND));
         };
         check_extensions(request.message)?;
-        let identity = self.uas.authenticate(request, domain, turn)?;
-        let user = match &identity {
-            Identity::User(user) => Some(user.as_str()),
-            Identity::Believed => None,
+        let principal = self.uas.authenticate(request, domain, turn)?;
+        let user = match &principal {
+            Principal::User(user) => Some(user.as_str()),
+            Principal::Believed => None,
         };
         self.check_shares(request, &aor, domain, user, turn)?;
-        Ok((aor, domain, identity))
+        Ok((aor, domain, principal))
     }
 }

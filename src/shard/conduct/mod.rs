@@ -1,4 +1,12 @@
-//! The rooms of a shard, and the conductor: which room an input, a mail or a timer is for.
+//! The conductor: passes each input, mail and timer to the room that serves it.
+//!
+//! - `dispatch`: from octets to a request; `guard`: overload control before it is served.
+//! - `subscribe`, `refresh`, `accept`, `publish`, `register`, `seize`: one request through all
+//!   rooms.
+//! - `postponed`: PUBLISHes deferred under load; `path_proof`: nonces that prove a path.
+//! - `reevaluate`, `operator`: reload, and operator commands.
+//!
+//! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
 pub(crate) mod accept;
 pub(crate) mod dispatch;
@@ -7,13 +15,13 @@ pub(crate) mod operator;
 pub(crate) mod path_proof;
 pub(crate) mod postponed;
 pub(crate) mod publish;
+pub(crate) mod reevaluate;
 pub(crate) mod refresh;
 pub(crate) mod register;
-pub(crate) mod review;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
-use crate::shard::conduct::review::Review;
+use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::ShardId;
@@ -25,7 +33,7 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
-use crate::shard::overload::publish_queue::Postponed;
+use crate::shard::overload::publish_queue::PublishQueue;
 use crate::shard::presentity::Compositor;
 use crate::shard::uas::Uas;
 use crate::sip::message::PlainResponse;
@@ -34,51 +42,51 @@ use crate::sip::random::Random;
 /// The rooms of a shard.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    /// What requests are received with and responded to.
+    /// Server transactions, authentication, overload control.
     pub(super) uas: Uas,
-    /// The presentities that are owned here.
+    /// The presentities that this shard owns.
     pub(super) compositor: Compositor,
-    /// The subscriptions that are here.
+    /// The subscriptions that this shard holds.
     pub(super) subscriptions: Subscriptions,
-    /// What NOTIFYs are written, sent and repeated with.
+    /// Outstanding NOTIFYs and what is needed to write them.
     pub(super) notifier: Notifier,
-    /// What is yet to be looked at since the configuration changed.
-    pub(super) review: Review,
-    pub(super) review_timer: Option<TimerHandle>,
-    /// The driver cannot hand on as much as it gets.
+    /// Progress of the re-evaluation after a change of the configuration.
+    pub(super) reevaluation: Reevaluation,
+    pub(super) reevaluation_timer: Option<TimerHandle>,
+    /// The driver is behind with its work.
     pub(super) is_congested: bool,
-    pub(super) postponed: Postponed,
+    pub(super) publish_queue: PublishQueue,
 }
 
 impl Engine {
-    /// Empty rooms.
+    /// Rooms without state.
     pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
         Self {
             uas: Uas::new(options, random),
             compositor: Compositor::default(),
             subscriptions: Subscriptions::new(options),
             notifier: Notifier::new(options),
-            review: Review::default(),
-            review_timer: None,
+            reevaluation: Reevaluation::default(),
+            reevaluation_timer: None,
             is_congested: false,
-            postponed: Postponed::default(),
+            publish_queue: PublishQueue::default(),
         }
     }
 
-    /// Takes one input.
+    /// Handles one input.
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
         match input {
-            Input::Datagram { flow, bytes } => {
+            Input::Message { flow, bytes } => {
                 if !self.postpone(flow, bytes, turn) {
-                    let answer = PlainResponse::read(bytes);
-                    self.handle_octets(flow, bytes, answer, false, turn);
+                    let response = PlainResponse::read(bytes);
+                    self.handle_octets(flow, bytes, response, false, turn);
                 }
             }
-            Input::Answer {
+            Input::Response {
                 flow,
                 bytes,
-                answer,
-            } => self.handle_octets(flow, bytes, Some(answer), false, turn),
+                response,
+            } => self.handle_octets(flow, bytes, Some(response), false, turn),
             Input::Closed(connection) => {
                 tell_closed(connection, turn);
                 self.notifier
@@ -96,11 +104,12 @@ impl Engine {
         self.deliver_loopback(turn);
     }
 
-    /// What is due, and what is queued.
+    /// Fires due timers, continues the re-evaluation, sends queued NOTIFYs, serves deferred
+    /// PUBLISHes; each up to its limit per turn.
     pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
         self.fire_timers(turn);
         turn.counters.timers_armed_late = turn.wheel.late();
-        self.go_on_reviewing(turn);
+        self.continue_reevaluation(turn);
         self.subscriptions
             .winfo
             .tell_others(&mut self.subscriptions.table, turn);
@@ -110,15 +119,15 @@ impl Engine {
         self.deliver_loopback(turn);
     }
 
-    /// Whether all that can be done now was done: only timers bring more.
+    /// Whether nothing remains to be done before the next timer or input.
     pub(crate) fn is_idle(&self) -> bool {
         self.subscriptions.table.queue.is_empty()
-            && self.postponed.is_empty()
-            && self.review.is_over()
+            && self.publish_queue.is_empty()
+            && self.reevaluation.is_over()
             && self.subscriptions.winfo.is_settled()
     }
 
-    /// Fires timers that are due: so many, and until they have sent as much as a turn may.
+    /// Fires due timers, up to the limits of timers, messages and octets per turn.
     fn fire_timers(&mut self, turn: &mut Turn<'_>) {
         let transmits_max = turn.out.transmits.len() + turn.options.notifies_per_turn;
         let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
@@ -139,18 +148,18 @@ impl Engine {
                 Timer::Phone(id) => self
                     .notifier
                     .release_phone(id, &mut self.subscriptions, turn),
-                Timer::Review => {
-                    self.review_timer = None;
-                    self.begin_review(turn);
+                Timer::Reevaluate => {
+                    self.reevaluation_timer = None;
+                    self.begin_reevaluation(turn);
                 }
-                Timer::Waiting(place) => {
-                    self.uas.waiting.try_remove(place as usize);
+                Timer::SuspendedRequest(place) => {
+                    self.uas.suspended.try_remove(place as usize);
                 }
             }
         }
     }
 
-    /// Delivers what this shard mailed to itself, and what that brings about.
+    /// Delivers the mail of this shard to itself, and the mail that results from it.
     fn deliver_loopback(&mut self, turn: &mut Turn<'_>) {
         while let Some(mail) = turn.loopback.pop_front() {
             self.handle_mail(mail, turn);
@@ -162,11 +171,13 @@ impl Engine {
         }
     }
 
+    /// Passes a mail to the room it is for. Longer than 70 lines because the match is exhaustive; each
+    /// arm is one call.
     fn handle_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
             Mail::Misdirected { flow, bytes } => {
-                let answer = PlainResponse::read(&bytes);
-                self.handle_octets(flow, &bytes, answer, true, turn);
+                let response = PlainResponse::read(&bytes);
+                self.handle_octets(flow, &bytes, response, true, turn);
             }
             Mail::Transmit { flow, bytes } => {
                 let start = turn.out.arena.len();
@@ -231,14 +242,14 @@ impl Engine {
                 self.handle_seize_outcome(request, outcome, turn);
             }
             Mail::Release(claim) => self.compositor.handle_release(&claim, turn),
-            Mail::Say { aor, said } => {
-                self.compositor.take_statement(&aor, *said, turn);
+            Mail::UpdateState { aor, update } => {
+                self.compositor.take_statement(&aor, *update, turn);
             }
             Mail::Switch {
                 aor,
-                said,
+                update,
                 reply_to,
-            } => self.compositor.handle_switch(aor, *said, reply_to, turn),
+            } => self.compositor.handle_switch(aor, *update, reply_to, turn),
             Mail::Switched { aor, subscription } => {
                 self.subscriptions
                     .table
@@ -256,7 +267,7 @@ impl Engine {
     }
 }
 
-/// Other shards may have subscriptions on a stream of ours.
+/// Reports the end of a stream to all other shards, which may have dialogs on it.
 fn tell_closed(connection: ConnectionId, turn: &mut Turn<'_>) {
     let others = (0..turn.options.shards)
         .map(ShardId)

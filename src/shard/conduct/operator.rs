@@ -1,4 +1,4 @@
-//! Commands of the operator's side.
+//! Operator commands.
 
 use crate::shard::conduct::Engine;
 use crate::shard::contract::command::Command;
@@ -6,10 +6,11 @@ use crate::shard::contract::command::Reply;
 use crate::shard::contract::turn::Turn;
 
 impl Engine {
+    /// Executes an operator command.
     pub(crate) fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
         match command {
-            Command::Say { aor, said } => {
-                if self.compositor.take_statement(&aor, said, turn) {
+            Command::UpdateState { aor, update } => {
+                if self.compositor.take_statement(&aor, update, turn) {
                     Reply::Done
                 } else {
                     Reply::OverLimit
@@ -21,9 +22,9 @@ impl Engine {
                 &mut self.subscriptions.table,
                 turn,
             )),
-            Command::Loops => Reply::Loops(self.uas.shield.loops(turn)),
-            Command::Refusals => Reply::Refusals(self.uas.shield.refusals(turn)),
-            // The turn has the new directory.
+            Command::Loops => Reply::Loops(self.uas.overload.loops(turn)),
+            Command::Refusals => Reply::Refusals(self.uas.overload.refusals(turn)),
+            // The turn already has the new directory.
             Command::Reload(_) => {
                 self.take_directory(turn);
                 Reply::Done
@@ -39,7 +40,7 @@ impl Engine {
         }
     }
 
-    /// The counters, and how full the tables are.
+    /// All counters, and the sizes of the tables.
     fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
         let mut counters = turn.counters.snapshot();
         counters.extend(self.uas.refusal_counters.iter());
@@ -59,7 +60,7 @@ impl Engine {
                 self.subscriptions.table.queue.len() as u64,
             ),
             ("timers", turn.wheel.len() as u64),
-            ("phones_looping", self.uas.shield.loops(turn).len() as u64),
+            ("phones_looping", self.uas.overload.loops(turn).len() as u64),
         ]);
         counters
     }

@@ -1,4 +1,4 @@
-//! A path is proven by a nonce that came back from it.
+//! Proof of a path by digest authentication.
 
 use crate::directory::Domain;
 use crate::shard::conduct::Engine;
@@ -8,8 +8,8 @@ use crate::shard::request::Request;
 use crate::shard::uas::salt::is_salt_for;
 
 impl Engine {
-    /// A SUBSCRIBE whose digest has a nonce that we sent to the address it comes from shows that the
-    /// nonce arrived there.
+    /// Marks the path of a dialog as proven if the SUBSCRIBE carries a nonce that we sent to its
+    /// source address: the nonce arrived there.
     pub(crate) fn prove_path_by_digest(
         &mut self,
         request: &Request<'_>,
@@ -17,11 +17,13 @@ impl Engine {
         id: DialogId,
         turn: &Turn<'_>,
     ) {
-        let Some(way) = self.subscriptions.table.dialog(id).map(|entry| entry.way) else {
+        let path = self.subscriptions.table.dialog(id).map(|entry| entry.path);
+        debug_assert!(path.is_some(), "the SUBSCRIBE is in this dialog");
+        let Some(path) = path else {
             return;
         };
-        let is_of_peer = self.subscriptions.table.ways.of(way).destination == request.flow.peer;
-        if !is_of_peer || self.subscriptions.table.is_path_proven(way) {
+        let is_of_peer = self.subscriptions.table.paths.of(path).destination == request.flow.peer;
+        if !is_of_peer || self.subscriptions.table.is_path_proven(path) {
             return;
         }
         let uptime = turn.now.saturating_duration_since(turn.options.epoch);
@@ -30,7 +32,7 @@ impl Engine {
             .authenticator
             .salt_of(request.message, &domain.name, uptime);
         if salt.is_some_and(|salt| is_salt_for(salt, request.flow.peer, turn)) {
-            self.subscriptions.table.prove_path(way);
+            self.subscriptions.table.prove_path(path);
         }
     }
 }

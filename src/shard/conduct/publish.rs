@@ -17,22 +17,23 @@ use crate::shard::request::sender::check_from;
 use crate::shard::request::target::Target;
 
 impl Engine {
-    /// A PUBLISH from a peer.
+    /// Serves a PUBLISH: checks it, and applies it here or forwards it to the owner of the
+    /// presentity.
     pub(crate) fn serve_publish<'d>(
         &mut self,
         request: &Request<'_>,
         target: Target<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, identity) = self.admit(request, target, turn)?;
+        let (aor, domain, principal) = self.admit(request, target, turn)?;
         let (package, ..) = event_of(request.message)?;
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);
         }
-        check_from(request.message, &identity, domain, turn.directory)?;
-        check_publisher(&identity, &aor, package, turn.directory)?;
+        check_from(request.message, &principal, domain, turn.directory)?;
+        check_publisher(&principal, &aor, package, turn.directory)?;
         check_exists(&aor, turn.directory)?;
-        let publication = read_publication(request, package, &identity, &aor, turn)?;
+        let publication = read_publication(request, package, &principal, &aor, turn)?;
         let fresh = mint_entity_tag(turn);
         let limits = publication_limits(package, domain, turn);
         let owner = turn.owner_of(&aor);
@@ -40,10 +41,10 @@ impl Engine {
             let outcome =
                 self.compositor
                     .apply_publication(&aor, publication, fresh, &limits, turn);
-            return self.uas.answer_publish(request, package, outcome, turn);
+            return self.uas.respond_to_publish(request, package, outcome, turn);
         }
-        let waiting = self.uas.wait_for_owner(request, None, package, turn)?;
-        let reply_to = (turn.options.id, waiting);
+        let suspended = self.uas.suspend(request, None, package, turn)?;
+        let reply_to = (turn.options.id, suspended);
         let publish = ForwardedPublish {
             aor,
             publication,

@@ -1,11 +1,15 @@
-//! SUBSCRIBE in a dialog: refreshes, ends, and further subscriptions of the dialog
-//! (RFC 6665 §4.2.1.1).
+//! SUBSCRIBE in a dialog: refresh, unsubscribe, and further subscriptions in the dialog (RFC 6665
+//! §4.2.1.1).
 
 use std::sync::Arc;
 
+use crate::directory::Domain;
 use crate::presence::event::Termination;
 use crate::shard::conduct::Engine;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::asked::Asked;
 use crate::shard::lifecycle::asked::read_subscribe;
 use crate::shard::lifecycle::body::Enclosed;
 use crate::shard::request::Request;
@@ -16,47 +20,26 @@ use crate::shard::request::sender::check_owner;
 use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::sip::Status;
 
+const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+
 impl Engine {
-    /// A SUBSCRIBE with To-tag: a refresh, an end, or another package in the same dialog
-    /// (W:A2.2-A2.8).
+    /// Serves a SUBSCRIBE with a To-tag: a refresh, an unsubscribe, or a subscription to another
+    /// package in the same dialog (W:A2.2-A2.8).
     pub(crate) fn serve_in_dialog<'d>(
         &mut self,
         request: &Request<'_>,
         tag: &[u8],
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         check_extensions(request.message)?;
-        let id = self
-            .subscriptions
-            .table
-            .find_dialog(request.message, tag, turn)
-            .ok_or(GONE)?;
-        let first = self
-            .subscriptions
-            .table
+        let table = &self.subscriptions.table;
+        let id = table.find_dialog(request.message, tag, turn).ok_or(GONE)?;
+        let first = table
             .dialog(id)
-            .and_then(|entry| entry.subscriptions.first().copied())
-            .ok_or(GONE)?;
-        let aor = self
-            .subscriptions
-            .table
-            .subscription(first)
-            .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
-            .ok_or(GONE)?;
-        // A domain that is configured no longer takes its subscriptions with it.
-        let domain = turn
-            .directory
-            .domain(aor.domain())
-            .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
-        let identity = self.uas.authenticate(request, domain, turn)?;
-        check_from(request.message, &identity, domain, turn.directory)?;
-        let watcher = self
-            .subscriptions
-            .table
-            .dialog(id)
-            .map(DialogEntry::watcher_uri);
-        check_owner(&identity, watcher.ok_or(GONE)?, domain, turn.directory)?;
+            .and_then(|entry| entry.subscriptions.first().copied());
+        debug_assert!(first.is_some(), "a dialog has a subscription");
+        let first = first.ok_or(GONE)?;
+        let domain = self.admit_in_dialog(request, id, first, turn)?;
         let asked = read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
             self.subscriptions
@@ -75,7 +58,9 @@ impl Engine {
             .take_target(request, id, &mut self.subscriptions, turn)?;
         self.subscriptions.table.prove_path_by_tag(request, id);
         self.prove_path_by_digest(request, domain, id, turn);
-        if let Some(entry) = self.subscriptions.table.dialog_mut(id) {
+        let entry = self.subscriptions.table.dialog_mut(id);
+        debug_assert!(entry.is_some(), "the dialog was found above");
+        if let Some(entry) = entry {
             entry.profile = Arc::clone(&asked.profile);
         }
         let subscription = match usage {
@@ -87,14 +72,58 @@ impl Engine {
                     .add_usage(usage, &asked, request.message, turn)?
             }
         };
-        // What the rules say was decided when they were read or began to hold; one about addresses
-        // decided about the old one.
+        // Decisions are made when rules are loaded or begin to hold. A rule about source addresses
+        // decided about the old address.
         if is_moved {
             self.subscriptions.decide_moved(id, turn);
             if self.subscriptions.table.is_over(subscription) {
                 return Err(GONE);
             }
         }
+        self.refresh(request, subscription, asked, turn);
+        self.subscriptions.table.wake_siblings(id, subscription);
+        Ok(())
+    }
+
+    /// Authenticates a request in a dialog against the domain of the dialog's presentity. `first` is
+    /// a subscription of the dialog.
+    fn admit_in_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+        id: DialogId,
+        first: SubscriptionId,
+        turn: &mut Turn<'d>,
+    ) -> Result<&'d Domain, Refusal<'d>> {
+        let aor = self
+            .subscriptions
+            .table
+            .subscription(first)
+            .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
+            .ok_or(GONE)?;
+        // Removing a domain ends its subscriptions.
+        let domain = turn
+            .directory
+            .domain(aor.domain())
+            .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
+        let principal = self.uas.authenticate(request, domain, turn)?;
+        check_from(request.message, &principal, domain, turn.directory)?;
+        let watcher = self
+            .subscriptions
+            .table
+            .dialog(id)
+            .map(DialogEntry::watcher_uri);
+        check_owner(&principal, watcher.ok_or(GONE)?, domain, turn.directory)?;
+        Ok(domain)
+    }
+
+    /// Renews or ends a subscription and sends the 2xx: 204 if the watcher has the state already.
+    fn refresh(
+        &mut self,
+        request: &Request<'_>,
+        subscription: SubscriptionId,
+        asked: Asked<'_>,
+        turn: &mut Turn<'_>,
+    ) {
         let has_changed_list =
             self.subscriptions
                 .replace_list(subscription, asked.enclosed.list(), turn);
@@ -120,10 +149,8 @@ impl Engine {
         } else {
             self.accept(request, subscription, asked.granted, turn);
         }
-        if let Enclosed::Switch(said) = asked.enclosed {
-            self.subscriptions.table.switch(subscription, said, turn);
+        if let Enclosed::Switch(update) = asked.enclosed {
+            self.subscriptions.table.switch(subscription, update, turn);
         }
-        self.subscriptions.table.wake_siblings(id, subscription);
-        Ok(())
     }
 }

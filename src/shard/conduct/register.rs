@@ -1,4 +1,5 @@
-//! REGISTER: from a registrar that reports, or from phones of a domain whose registrar we are.
+//! REGISTER, from a registrar that reports to us, or from phones of a domain whose registrar we
+//! are.
 
 use crate::directory::Directory;
 use crate::directory::Domain;
@@ -17,7 +18,7 @@ use crate::shard::request::contacts::write_contacts;
 use crate::shard::request::headers::address_of_record;
 use crate::shard::request::headers::check_exists;
 use crate::shard::request::headers::check_extensions;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::check_from;
 use crate::shard::request::target::Target;
@@ -26,7 +27,7 @@ use crate::shard::uas::response::begin_response;
 use crate::sip::Status;
 
 impl Engine {
-    /// A REGISTER of a phone whose domain makes us its registrar.
+    /// Serves a REGISTER of a domain whose registrar we are.
     pub(crate) fn serve_registration<'d>(
         &mut self,
         request: &Request<'_>,
@@ -35,9 +36,9 @@ impl Engine {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let target = Target::Presentity { aor, domain };
-        let (aor, domain, identity) = self.admit(request, target, turn)?;
-        check_from(request.message, &identity, domain, turn.directory)?;
-        check_registrant(&identity, &aor, turn.directory)?;
+        let (aor, domain, principal) = self.admit(request, target, turn)?;
+        check_from(request.message, &principal, domain, turn.directory)?;
+        check_registrant(&principal, &aor, turn.directory)?;
         check_exists(&aor, turn.directory)?;
         let change = change_of(request.message, domain)?;
         let sequence = sequence_of(request.message)?;
@@ -46,14 +47,14 @@ impl Engine {
             let outcome = self
                 .compositor
                 .apply_registration(&aor, change, sequence, turn);
-            return self.uas.answer_register(request, outcome, turn);
+            return self.uas.respond_to_register(request, outcome, turn);
         }
-        let waiting = self.uas.wait_for_owner(request, None, Package::Reg, turn)?;
+        let suspended = self.uas.suspend(request, None, Package::Reg, turn)?;
         let register = ForwardedRegister {
             aor,
             change,
             sequence,
-            reply_to: (turn.options.id, waiting),
+            reply_to: (turn.options.id, suspended),
         };
         turn.out
             .mail
@@ -62,14 +63,14 @@ impl Engine {
     }
 }
 
-/// Who proved to be a user may register that user, or anybody when the account is a feeder
-/// (RFC 3261 §10.3, step 4).
+/// Refuses a principal that may not register `aor`. A user may register itself, a feeder account
+/// any user of its domain (RFC 3261 §10.3, step 4).
 fn check_registrant<'d>(
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return Ok(());
     };
     let registrant = Aor::new(user, aor.domain());
@@ -81,7 +82,7 @@ fn check_registrant<'d>(
 }
 
 impl Engine {
-    /// A REGISTER.
+    /// Serves a REGISTER.
     pub(crate) fn serve_register<'d>(
         &mut self,
         request: &Request<'_>,
@@ -109,7 +110,7 @@ impl Engine {
         }
     }
 
-    /// What a trusted registrar tells.
+    /// Serves a REGISTER that a trusted registrar forwards: its contacts become registration state.
     fn hear_registrar<'d>(
         &mut self,
         request: &Request<'_>,
@@ -117,7 +118,7 @@ impl Engine {
         domain: &Domain,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (said, granted) = match change_of(request.message, domain)? {
+        let (update, granted) = match change_of(request.message, domain)? {
             BindingChange::Query => (None, Vec::new()),
             BindingChange::Clear => (Some(StateUpdate::Unregistered), Vec::new()),
             BindingChange::Bind(bindings) => {
@@ -126,8 +127,8 @@ impl Engine {
                 (Some(StateUpdate::Registered(contacts.collect())), bindings)
             }
         };
-        if let Some(said) = said
-            && !self.compositor.say(aor, said, turn)
+        if let Some(update) = update
+            && !self.compositor.say(aor, update, turn)
         {
             return Err(Refusal::OverLimit);
         }
@@ -142,7 +143,7 @@ impl Engine {
     }
 }
 
-/// A REGISTER of a user who is none of ours (RFC 3261 §10.3, step 5).
+/// The refusal of a REGISTER for an unknown address of record (RFC 3261 §10.3, step 5).
 fn refuse_foreign<'d>(request: &Request<'_>, uri: &[u8], turn: &Turn<'d>) -> Refusal<'d> {
     match resolve(uri, &request.flow, turn) {
         Ok(Target::Presentity { domain, .. }) if domain.is_registrar => {

@@ -1,4 +1,4 @@
-//! SUBSCRIBE to `line-seize`: the owner of the line is asked first.
+//! SUBSCRIBE to `line-seize`: suspended until the owner of the line grants the appearance.
 
 use crate::presence::call::appearance;
 use crate::presence::event::Package;
@@ -20,10 +20,9 @@ use crate::sip::Status;
 use crate::sip::header::NameAddr;
 use crate::sip::header::list_items;
 
-// As the shard of the phone.
+// On the shard that received the SUBSCRIBE.
 impl Uas {
-    /// Asks the owner for the appearance that a SUBSCRIBE names; the subscription begins when it is
-    /// granted.
+    /// Suspends the SUBSCRIBE and asks the owner for the appearance it names.
     pub(crate) fn seize<'d>(
         &mut self,
         admitted: &Admitted<'_, 'd>,
@@ -36,47 +35,47 @@ impl Uas {
             ..
         } = *admitted;
         let index = appearance_index(request.message)?;
-        let waiting = self.wait_for_owner(request, sender, Package::LineSeize, turn)?;
+        let suspended = self.suspend(request, sender, Package::LineSeize, turn)?;
         let mail = Mail::Seize {
             aor: aor.clone(),
             index,
-            reply_to: (turn.options.id, waiting),
+            reply_to: (turn.options.id, suspended),
         };
         turn.send_to_owner(aor, mail);
         Ok(())
     }
 }
 
-// As the shard of the phone.
+// On the shard that received the SUBSCRIBE.
 impl Engine {
-    /// From the owner: whether the appearance is granted.
+    /// Resumes the SUBSCRIBE with the outcome that the owner reports.
     pub(crate) fn handle_seize_outcome(
         &mut self,
-        waiting: u32,
+        suspended: u32,
         outcome: Result<Claim, SeizeRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.uas.take_waiting(waiting, turn) else {
-            // Nobody waits for it any more.
+        let Some(suspended) = self.uas.resume(suspended, turn) else {
+            // The SUBSCRIBE timed out.
             give_back(outcome.ok(), turn);
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+        let Some(message) = suspended.message() else {
             return;
         };
         let request = Request {
             message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
+            flow: suspended.flow,
+            transaction: suspended.transaction,
         };
-        let sender = waiting.sender.as_deref();
+        let sender = suspended.sender.as_deref();
         let seized = self.go_on_seizing(&request, sender, outcome, turn);
         if let Err(refusal) = seized {
             self.uas.refuse(&request, &refusal, turn);
         }
     }
 
-    /// The request was admitted before it had to wait.
+    /// Continues the SUBSCRIBE, which was admitted before it was suspended.
     fn go_on_seizing<'d>(
         &mut self,
         request: &Request<'_>,
@@ -124,7 +123,7 @@ impl Engine {
     }
 }
 
-/// The appearance that a SUBSCRIBE wants: `Call-Info: <sip:abc.com>;appearance-index=1`.
+/// The appearance that a SUBSCRIBE names: `Call-Info: <sip:abc.com>;appearance-index=1`.
 fn appearance_index<'d>(message: &Message<'_>) -> Result<u8, Refusal<'d>> {
     const MISSING: Refusal<'static> =
         Refusal::Because(Status::BAD_REQUEST, "Missing appearance-index");

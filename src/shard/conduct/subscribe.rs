@@ -10,11 +10,14 @@ use crate::presence::event::Termination;
 use crate::presence::policy::Decision;
 use crate::presence::policy::Handling;
 use crate::shard::conduct::Engine;
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::asked::Asked;
 use crate::shard::lifecycle::asked::Beginning;
 use crate::shard::lifecycle::asked::read_subscribe;
 use crate::shard::lifecycle::body::Enclosed;
+use crate::shard::list::plan::ListPlan;
 use crate::shard::list::request::plan_list;
 use crate::shard::list::request::requires_list;
 use crate::shard::package::feature_event::check_may_switch;
@@ -28,41 +31,45 @@ use crate::shard::request::sender::sender_instead_of_from;
 use crate::shard::request::target::Target;
 use crate::shard::request::uris::entity_uri;
 use crate::shard::request::uris::request_uri;
-use crate::shard::subscription::watcher::Identity;
+use crate::shard::subscription::watcher::Watcher;
 use crate::shard::subscription::watcher::decide;
 use crate::sip::Fault;
 use crate::sip::HeaderName;
 use crate::sip::Status;
+use crate::sip::dialog::Dialog;
 use crate::sip::dialog::URI_OCTETS_MAX;
 
-/// A SUBSCRIBE of somebody who proved who it is, about somebody of a domain of ours.
+/// A SUBSCRIBE that passed authentication and rate limits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admitted<'a, 'd> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) aor: &'a Aor,
-    /// The URI of its sender where From does not name it.
+    /// The URI of its sender, if it is not the one in From.
     pub(crate) sender: Option<&'a [u8]>,
     pub(crate) domain: &'d Domain,
     pub(crate) directory: &'d Directory,
 }
 
 impl Engine {
-    /// A SUBSCRIBE without To-tag: a new subscription, or a fetch when it expires at once.
+    /// Serves a SUBSCRIBE without a To-tag: a new subscription, or a fetch if it expires at once.
     pub(crate) fn serve_subscribe<'d>(
         &mut self,
         request: &Request<'_>,
         target: Target<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, identity) = self.admit(request, target, turn)?;
+        let (aor, domain, principal) = self.admit(request, target, turn)?;
         let aor = match event_of(request.message)? {
-            (Package::MessageSummary, ..) => mailbox(aor, request, &identity, turn),
+            (Package::MessageSummary, ..) => mailbox(aor, request, &principal, turn),
             _ => aor,
         };
         let peer = request.flow.peer.ip();
         let sender =
-            sender_instead_of_from(request.message, &identity, peer, domain, turn.directory)?;
-        if sender.as_ref().is_some_and(|it| it.len() > URI_OCTETS_MAX) {
+            sender_instead_of_from(request.message, &principal, peer, domain, turn.directory)?;
+        if sender
+            .as_ref()
+            .is_some_and(|uri| uri.len() > URI_OCTETS_MAX)
+        {
             return Err(Fault::Invalid(HeaderName::PAssertedIdentity).into());
         }
         let admitted = Admitted {
@@ -75,8 +82,8 @@ impl Engine {
         self.subscribe(&admitted, None, turn)
     }
 
-    /// The same, of somebody who proved who it is; with the appearance that was granted to it, once
-    /// one was.
+    /// Serves an admitted SUBSCRIBE. `claim` is the appearance that the owner granted, if it had to
+    /// be asked for one.
     pub(crate) fn subscribe<'d>(
         &mut self,
         admitted: &Admitted<'_, 'd>,
@@ -94,57 +101,26 @@ impl Engine {
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
-        let (dialog, mark) = self.subscriptions.table.accept_dialog(request, turn)?;
+        let (dialog, token) = self.subscriptions.table.accept_dialog(request, turn)?;
         let (package, profile) = (asked.package, &asked.profile);
         let of_body = asked.enclosed.list();
         let plan = plan_list(request.message, aor, package, profile, of_body, turn)?;
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        let phone = self
-            .subscriptions
-            .phones
-            .find(phone_key(&request.flow, dialog.remote_target()));
-        let resources = plan.as_ref().map(|plan| plan.resolved.members.len());
-        self.subscriptions.check_room(
-            phone,
-            resources.map_or(1, |resources| resources.max(1)),
-            turn,
-        )?;
-        self.subscriptions
-            .table
-            .check_path(request, &dialog, turn)?;
-        let peer = request.flow.peer.ip();
-        let uri = sender.unwrap_or_else(|| dialog.remote_uri());
-        let watcher = Identity::new(uri, peer, &domain.name, directory);
-        let decision = match &plan {
-            Some(plan) if plan.is_of_body => Decision::ALLOW,
-            _ => decide(&watcher, aor, package, turn),
-        };
-        let is_forbidden = decision.handling == Handling::Block
-            || package == Package::LineSeize && decision.handling != Handling::Allow
-            || plan
-                .as_ref()
-                .is_some_and(|plan| plan.resolved.has_whole_domain())
-                && !watcher.may_any_dn(&domain.name, directory);
-        if is_forbidden {
-            return Err(Refusal::Plain(Status::FORBIDDEN));
-        }
-        if asked.enclosed.is_switch() {
-            check_may_switch(&watcher, aor, directory)?;
-        }
-
+        self.check_capacity(request, &dialog, plan.as_ref(), turn)?;
+        let decision = authorise(admitted, &dialog, &asked, plan.as_ref(), turn)?;
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
             return self.uas.seize(admitted, turn);
         }
 
         asked.granted = self
             .uas
-            .shield
+            .overload
             .spread_expiry(asked.granted, asked.expires_min, turn);
         let id =
             self.subscriptions
-                .add_dialog(request, dialog, mark, Arc::clone(&asked.profile), turn);
+                .add_dialog(request, dialog, token, Arc::clone(&asked.profile), turn);
         self.prove_path_by_digest(request, domain, id, turn);
         self.subscriptions
             .table
@@ -162,6 +138,38 @@ impl Engine {
             message: request.message,
         };
         let subscription = self.subscriptions.begin(id, beginning, turn);
+        self.conclude_subscribe(request, subscription, asked, claim, turn);
+        Ok(())
+    }
+
+    /// Refuses a subscription for which a table is full, or whose path has too many dialogs that no
+    /// response has proved yet.
+    fn check_capacity<'d>(
+        &mut self,
+        request: &Request<'_>,
+        dialog: &Dialog,
+        plan: Option<&ListPlan>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let phone = self
+            .subscriptions
+            .phones
+            .find(phone_key(&request.flow, dialog.remote_target()));
+        let resources = plan.map_or(1, |plan| plan.resolved.members.len().max(1));
+        self.subscriptions.check_room(phone, resources, turn)?;
+        self.subscriptions.table.check_path(request, dialog, turn)
+    }
+
+    /// Completes a subscription that has begun: holds its appearance, replaces older ones of its
+    /// phone, and sends the 200.
+    fn conclude_subscribe(
+        &mut self,
+        request: &Request<'_>,
+        subscription: SubscriptionId,
+        asked: Asked<'_>,
+        claim: Option<&Claim>,
+        turn: &mut Turn<'_>,
+    ) {
         if let Some(claim) = claim {
             self.subscriptions.table.hold(subscription, claim);
         }
@@ -181,9 +189,46 @@ impl Engine {
                 .arm_subscription(subscription, turn);
         }
         self.accept(request, subscription, asked.granted, turn);
-        if let Enclosed::Switch(said) = asked.enclosed {
-            self.subscriptions.table.switch(subscription, said, turn);
+        if let Enclosed::Switch(update) = asked.enclosed {
+            self.subscriptions.table.switch(subscription, update, turn);
         }
-        Ok(())
     }
+}
+
+/// What the watcher may see, by the rules in force.
+///
+/// Refuses a watcher that is blocked, that may not subscribe to a whole domain, or that may not
+/// switch the feature.
+fn authorise<'d>(
+    admitted: &Admitted<'_, 'd>,
+    dialog: &Dialog,
+    asked: &Asked<'_>,
+    plan: Option<&ListPlan>,
+    turn: &Turn<'_>,
+) -> Result<Decision, Refusal<'d>> {
+    let Admitted {
+        request,
+        aor,
+        sender,
+        domain,
+        directory,
+    } = *admitted;
+    let peer = request.flow.peer.ip();
+    let uri = sender.unwrap_or_else(|| dialog.remote_uri());
+    let watcher = Watcher::new(uri, peer, &domain.name, directory);
+    let decision = match plan {
+        Some(plan) if plan.is_of_body => Decision::ALLOW,
+        _ => decide(&watcher, aor, asked.package, turn),
+    };
+    let has_whole_domain = plan.is_some_and(|plan| plan.resolved.has_whole_domain());
+    let is_forbidden = decision.handling == Handling::Block
+        || asked.package == Package::LineSeize && decision.handling != Handling::Allow
+        || has_whole_domain && !watcher.may_any_dn(&domain.name, directory);
+    if is_forbidden {
+        return Err(Refusal::Plain(Status::FORBIDDEN));
+    }
+    if asked.enclosed.is_switch() {
+        check_may_switch(&watcher, aor, directory)?;
+    }
+    Ok(decision)
 }

@@ -1,22 +1,22 @@
-//! A body that is written in the outbox's arena, and the hash of what it says.
+//! A NOTIFY body in the outbox's arena, and its hash.
 
 use std::ops::Range;
 
 use crate::presence::fixed_hash::SipHash13;
 
-/// The part of a body that all watchers with the same view share.
+/// A body that is written once per turn and shared by all watchers with the same view.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
-    /// Where the value of its Call-Info header lies in the arena; empty for none.
+    /// The value of the Call-Info header, as a range of the arena; empty for no header.
     pub(crate) call_info: Range<usize>,
-    /// Where it lies in the arena.
+    /// The body, as a range of the arena.
     pub(crate) octets: Range<usize>,
-    /// A hash of it, never 0: the same hash, the same lamp.
+    /// The hash of the body, never 0. Equal hashes mean an equal body.
     pub(crate) hash: u64,
 }
 
-/// A hash of a body, never 0. It is also the body's entity tag, which a phone may hold for longer
-/// than this process lives: a fixed hash.
+/// The hash of a body, never 0. The SIP-ETag of a NOTIFY is made from it (RFC 5839), and a phone may
+/// present that tag after a restart. Therefore the hash function is fixed.
 pub(crate) fn hash_of(octets: &[u8]) -> u64 {
     SipHash13::of(octets) | 1
 }

@@ -1,4 +1,4 @@
-//! Commands of the operator's side (HTTP, command line, signals), and their replies.
+//! Operator commands (from HTTP, the command line and signals) and their replies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,68 +13,71 @@ use crate::shard::contract::report::RefusalReport;
 use crate::shard::contract::report::WatcherReport;
 use crate::shard::contract::report::Why;
 
-/// Names a command so that its reply finds the way back.
+/// Matches a reply to its command. The driver chooses it; a shard only returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Token(pub u64);
+pub struct CommandId(pub u64);
 
-/// From the operator's side. Each gets one [`Reply`]. A command about a presentity goes to its
-/// owner, see [`crate::shard::ShardId::owner_of`]; `Watchers` goes to every shard.
+/// An operator command. Each gets exactly one [`Reply`]. Send a command about a presentity to the
+/// shard that owns it ([`crate::shard::ShardId::owner_of`]); send `Watchers`, `Loops`, `Refusals`,
+/// `Reload`, `Drain` and `Counters` to every shard.
 #[derive(Debug)]
 pub enum Command {
-    /// What somebody says about a presentity: `call_state.htm`, the operator's commands.
-    Say {
-        /// About whom.
+    /// Updates the state of a presentity: `call_state.htm` and the operator's commands.
+    UpdateState {
+        /// The presentity.
         aor: Aor,
-        /// What.
-        said: StateUpdate,
+        /// The update.
+        update: StateUpdate,
     },
-    /// Everything known about a presentity: `lamplighter why`.
+    /// Explains the composed state of a presentity: `lamplighter why`.
     Why(Aor),
-    /// Who watches a presentity, or subscribes to a list, from this shard: `lamplighter watchers`.
+    /// Lists the subscriptions of this shard to a presentity or a list: `lamplighter watchers`.
     Watchers(Aor),
-    /// The phones that loop: `lamplighter loops`.
+    /// Lists the phones that loop: `lamplighter loops`.
     Loops,
-    /// Recent refusals: `lamplighter refusals`.
+    /// Lists recent refusals: `lamplighter refusals`.
     Refusals,
-    /// New domains and accounts.
+    /// Replaces the directory and re-evaluates all subscriptions.
     Reload(Arc<Directory>),
-    /// No new subscriptions from now on, and those that are end with `deactivated`, some with each
-    /// command. Answers how many subscriptions and NOTIFYs are left: ask again until none is.
+    /// Refuses new subscriptions from now on and ends a batch of the existing ones with
+    /// `deactivated` (RFC 6665 §4.1.3). The reply is the number of subscriptions and outstanding
+    /// NOTIFYs that remain; repeat the command until it is 0.
     Drain,
-    /// The counters.
+    /// Reads the counters.
     Counters,
 }
 
 impl Command {
-    /// `call_state.htm`: the call somebody is in for so long, or none (W:D1).
+    /// The update that `call_state.htm` makes: the presentity's call, valid for `expires`; None for
+    /// no call (W:D1).
     #[must_use]
     pub fn call_state(aor: Aor, call: Option<Arc<CallDialog>>, expires: Duration) -> Self {
-        let said = StateUpdate::Call {
+        let update = StateUpdate::Call {
             source: CallSource::CallState,
             call,
             expires: Some(expires),
         };
-        Self::Say { aor, said }
+        Self::UpdateState { aor, update }
     }
 }
 
-/// The answer to a command.
+/// The reply to a command.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Done; watchers are being told.
+    /// Done; the NOTIFYs that follow from it are queued.
     Done,
     /// Not done: a table is full.
     OverLimit,
-    /// The answer to `Why`.
+    /// To `Why`.
     Why(Why),
-    /// The answer to `Watchers`.
+    /// To `Watchers`.
     Watchers(Vec<WatcherReport>),
-    /// The answer to `Loops`.
+    /// To `Loops`.
     Loops(Vec<LoopReport>),
-    /// The answer to `Refusals`.
+    /// To `Refusals`.
     Refusals(Vec<RefusalReport>),
-    /// The answer to `Drain`: subscriptions and unanswered NOTIFYs that are left.
+    /// To `Drain`: subscriptions and outstanding NOTIFYs that remain.
     Outstanding(usize),
-    /// The answer to `Counters`: name and value, in stable order.
+    /// To `Counters`: names and values, in a fixed order.
     Counters(Vec<(&'static str, u64)>),
 }

@@ -1,4 +1,4 @@
-//! What a shard counts. Every limit and every refusal has a counter here.
+//! The counters of a shard. Every limit and every kind of refusal has one.
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -19,116 +19,116 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Requests and responses that could be read.
+    /// SIP requests and responses that could be parsed.
     messages_received,
-    /// Octets that were no SIP and nobody could be answered.
+    /// Messages that could not be parsed and were dropped without a response.
     messages_unreadable,
-    /// Handed on to the shard they belong to.
+    /// Messages forwarded to the shard that holds their dialog or transaction.
     messages_misdirected,
-    /// Requests seen before and answered from memory.
+    /// Retransmitted requests, answered with the stored response or absorbed.
     requests_retransmitted,
-    /// Requests refused, all reasons together.
+    /// Requests refused with any status.
     requests_refused,
-    /// 401s.
+    /// 401 responses.
     requests_challenged,
-    /// 503s because a limit was reached.
+    /// 503 responses because a table is full.
     requests_over_limit,
-    /// 503s because a phone asked too often (W:A1.24).
+    /// 503 responses because a phone exceeded its rate limit (W:A1.24).
     requests_shed_by_phone,
-    /// 503s because somebody was asked about too often.
+    /// 503 responses because requests about one presentity exceeded its rate limit.
     requests_shed_by_presentity,
-    /// 503s because an address asked too often.
+    /// 503 responses because a source address exceeded its rate limit.
     requests_shed_by_source,
-    /// 503s because a domain was asked too often.
+    /// 503 responses because requests to a domain exceeded its rate limit.
     requests_shed_by_domain,
-    /// 503s because too many subscriptions wait for the first answer of their address.
+    /// 503 responses because too many dialogs wait for the first response from their address.
     requests_shed_by_path,
-    /// 503s because too many NOTIFYs wait (W:A1.21).
+    /// 503 responses because too many NOTIFYs are queued (W:A1.21).
     requests_shed_by_backlog,
-    /// PUBLISHes that waited until few NOTIFYs were owed.
+    /// PUBLISHes deferred until the NOTIFY queue was short.
     requests_postponed,
-    /// Of these, read before that because there was no room for one more.
+    /// Deferred PUBLISHes served early because the queue of deferred PUBLISHes was full.
     postponements_cut_short,
-    /// Refusals given again without looking into the request again.
+    /// Refusals repeated from memory without serving the request again.
     refusals_repeated,
-    /// 403s to credentials that were too old or wrong too often (W:E3.9).
+    /// 403 responses after too many stale or wrong credentials (W:E3.9).
     attempts_forbidden,
-    /// Refusals that `lamplighter refusals` does not list because too many new ones came at once.
+    /// Refusals missing from `lamplighter refusals` because too many new ones arrived at once.
     refusals_unlisted,
-    /// Failed authentications that are not in the log because too many came at once.
+    /// Authentication failures missing from the log because too many occurred at once.
     failures_unlogged,
-    /// Credentials that were wrong.
+    /// Requests with wrong credentials.
     attempts_wrong,
-    /// Times an address or an account was locked out for wrong credentials.
+    /// Lockouts of an address or an account for wrong credentials.
     lockouts,
-    /// Subscriptions that began in a crowd and were granted less than they asked for.
+    /// Subscriptions granted a shorter expiry than requested because many began at once.
     expiries_spread,
-    /// Alarms that a phone loops.
+    /// Alarms about a looping phone.
     loops_alarmed,
-    /// Requests of phones that loop and are not listed because too many are.
+    /// Requests of looping phones that are not listed because the list is full.
     loops_over_limit,
     /// Initial SUBSCRIBEs accepted.
     subscriptions_created,
-    /// Refused because those there are take all the memory they may.
+    /// SUBSCRIBEs refused because subscriptions use all the memory they may.
     subscriptions_over_octets,
-    /// SUBSCRIBEs that prolonged a subscription.
+    /// SUBSCRIBEs that refreshed a subscription.
     subscriptions_refreshed,
-    /// Fetches: one NOTIFY, no subscription.
+    /// SUBSCRIBEs that fetched the state (Expires 0): one NOTIFY, no subscription.
     subscriptions_fetched,
-    /// Ended by the subscriber.
+    /// Subscriptions ended by the subscriber.
     subscriptions_ended,
-    /// Ended by time.
+    /// Subscriptions that expired.
     subscriptions_expired,
-    /// Removed because of the answer to a NOTIFY (W:A3.6).
+    /// Subscriptions removed because of the response to a NOTIFY (W:A3.6).
     subscriptions_rejected,
-    /// Removed because their phone started anew (W:A2.19).
+    /// Subscriptions removed because the phone restarted and subscribed anew (W:A2.19).
     subscriptions_replaced,
-    /// Removed because nobody answered (W:A3.7).
+    /// Subscriptions removed because NOTIFYs got no response (W:A3.7).
     subscriptions_unanswered,
     /// PUBLISHes accepted.
     publications_accepted,
-    /// PUBLISHes whose SIP-If-Match named nothing here.
+    /// PUBLISHes refused with 412: SIP-If-Match names no publication.
     publications_unmatched,
-    /// State changes of presentities that nobody watches.
+    /// State changes of presentities without watchers.
     publications_without_watchers,
-    /// Statements taken that are no PUBLISH: call_state.htm, the operator's commands, features.
+    /// State updates accepted other than by PUBLISH: call_state.htm, operator commands, features.
     statements_accepted,
-    /// REGISTERs of phones accepted, where we are the registrar.
+    /// REGISTERs accepted in domains whose registrar we are.
     registrations_accepted,
     /// REGISTERs refused because the user or the shard has too many contacts.
     registrations_over_limit,
-    /// Resources of a list that were not shown because there are too many (W:B5.12).
+    /// Resources of a list omitted because the list is too long (W:B5.12).
     resources_over_limit,
-    /// Watchers that a presentity was not told of because there are too many (W:B4.3).
+    /// Watchers omitted from watcher information because there are too many (W:B4.3).
     watchers_over_limit,
-    /// Appearances of shared lines that phones took (W:C10.2).
+    /// Appearances of shared lines seized (W:C10.2).
     appearances_seized,
-    /// Appearances that were wanted but not idle.
+    /// Seizures refused because the appearance was in use.
     appearances_refused,
     /// Changes of composed state.
     state_changes,
-    /// NOTIFYs sent, retransmissions not counted.
+    /// NOTIFYs sent, without retransmissions.
     notifies_sent,
-    /// NOTIFYs sent again because nobody had answered yet.
+    /// NOTIFY retransmissions.
     notifies_retransmitted,
     /// NOTIFYs answered with 2xx.
     notifies_confirmed,
-    /// NOTIFYs answered otherwise.
+    /// NOTIFYs answered with a final response other than 2xx.
     notifies_refused,
-    /// NOTIFYs nobody answered within 32 s.
+    /// NOTIFYs without a final response within 32 s (Timer F).
     notifies_unanswered,
-    /// NOTIFYs not sent because the watcher had been shown the same already.
+    /// NOTIFYs not sent because the watcher already has that state.
     notifies_suppressed,
-    /// NOTIFYs held back by the rate of a phone.
+    /// NOTIFYs delayed by the rate limit of a phone.
     notifies_paced,
-    /// NOTIFYs that waited because nothing shows yet that their address gets what we send.
+    /// NOTIFYs delayed because no response has proved yet that their address receives ours.
     notifies_unproven,
-    /// NOTIFYs of long lists held back because too much waits to be sent again.
+    /// NOTIFYs of long lists delayed because the retransmission memory is full.
     notifies_short_of_room,
-    /// Timers armed for a moment that had passed: nothing is lost, but many mean a fault of ours.
+    /// Timers armed for a time in the past. Nothing is lost, but a growing value shows a defect.
     timers_armed_late,
-    /// Responses that belong to no request of ours.
+    /// Responses that match no request of ours.
     responses_unmatched,
-    /// NOTIFYs larger than 1,300 octets that went by UDP (W:A6.3).
+    /// NOTIFYs larger than 1,300 octets sent over UDP (W:A6.3).
     udp_oversize,
 }

@@ -1,58 +1,59 @@
-//! Typed keys of the engine's tables: the compiler keeps them apart.
+//! Typed keys of the engine's tables, so that an index into one table cannot be used for another.
 
 use std::num::NonZeroU32;
 
 use crate::shard::container::slab::Key;
 
-/// A NOTIFY's place among those that are not answered yet.
+/// Key of an outstanding NOTIFY: sent, without a final response yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct InFlightId(pub(crate) NonZeroU32);
 
 impl InFlightId {
-    /// That at a place.
+    /// The key of the NOTIFY at index `place` of the table.
     pub(crate) fn at(place: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(place))
     }
 
-    /// Its place.
+    /// The index in the table.
     pub(crate) fn place(self) -> usize {
         self.0.get() as usize - 1
     }
 }
 
-/// Names a phone of this shard.
+/// Key of a phone of this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PhoneId(pub(crate) u32);
 
-/// A presentity's place among those owned here.
+/// Key of a presentity that this shard owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PresentityId(pub(crate) u32);
 
-/// A subscription's place in the table.
+/// Key of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SubscriptionId(pub(crate) u32);
 
-/// A dialog's place in the table.
+/// Key of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct DialogId(pub(crate) u32);
 
-/// A watched presentity's place in the table.
+/// Key of a presentity that is watched from this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WatchedId(pub(crate) u32);
 
-/// A way's place.
+/// Key of a path to a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WayId(pub(crate) u32);
+pub(crate) struct PathId(pub(crate) u32);
 
-/// A watcher's place with what it watches: both find the other.
+/// The watched presentity of a subscription or list resource, and the position of the watcher in
+/// that presentity's watcher list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Post {
+pub(crate) struct WatchSlot {
     pub(crate) watched: WatchedId,
-    /// In the list of the watched presentity.
+    /// Index in the watcher list of `watched`.
     pub(crate) index: u32,
 }
 
-/// Makes a type with one number a key of a slab.
+/// Implements [`Key`] for a newtype of u32.
 macro_rules! slab_key {
     ($($name:ident),*) => {
         $(impl Key for $name {
@@ -75,5 +76,5 @@ slab_key!(
     PresentityId,
     SubscriptionId,
     WatchedId,
-    WayId
+    PathId
 );

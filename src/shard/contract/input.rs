@@ -1,7 +1,7 @@
-//! What a shard is told: octets from the network, mail from other shards, commands.
+//! Inputs of a shard: SIP messages, mail from other shards, operator commands.
 
 use crate::shard::contract::command::Command;
-use crate::shard::contract::command::Token;
+use crate::shard::contract::command::CommandId;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::mail::Mail;
@@ -11,25 +11,25 @@ use crate::sip::message::PlainResponse;
 #[derive(Debug)]
 pub enum Input<'a> {
     /// A datagram, or one message cut from a stream.
-    Datagram {
-        /// How it came.
+    Message {
+        /// The flow it arrived on.
         flow: Flow,
-        /// The octets.
+        /// The message.
         bytes: &'a [u8],
     },
-    /// One message cut from a stream, which had to be read for that.
-    Answer {
-        /// How it came.
+    /// A plain 200 that the stream's framing has already parsed.
+    Response {
+        /// The flow it arrived on.
         flow: Flow,
-        /// The octets.
+        /// The message.
         bytes: &'a [u8],
-        /// What they say.
-        answer: PlainResponse<'a>,
+        /// The parsed message.
+        response: PlainResponse<'a>,
     },
-    /// A stream ended; what is bound to it has no way out any more (W:A6.8).
+    /// A stream ended. Dialogs on it cannot be reached until their phone returns (W:A6.8).
     Closed(ConnectionId),
-    /// From another shard.
+    /// Mail from another shard.
     Mail(Mail),
-    /// From the operator's side: HTTP, command line, signals.
-    Command(Token, Command),
+    /// An operator command: from HTTP, the command line, or a signal.
+    Command(CommandId, Command),
 }

@@ -1,5 +1,8 @@
-//! Mail between shards, and of a shard to itself: the part of the engine that watches a presentity
-//! and the part that owns it speak by mail alone.
+//! Mail: the messages between shards.
+//!
+//! The shard that holds a subscription and the shard that owns its presentity exchange mail only,
+//! also when they are the same shard. "Owner" below is the shard that owns the presentity.
+//! Mail is reliable and ordered between any two shards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,241 +27,241 @@ use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::flow::ShardId;
 
-/// Between shards.
+/// One message between shards.
 #[derive(Debug)]
 pub enum Mail {
-    /// A message whose To-tag or branch names the receiver (or, for a crowded flow, whose Call-ID
-    /// does).
+    /// A SIP message for the receiver: its To-tag or branch names that shard. An initial request of
+    /// a flow with very many subscriptions goes to the shard that its Call-ID selects.
     Misdirected {
-        /// How it came.
+        /// The flow it arrived on.
         flow: Flow,
-        /// The octets.
+        /// The message.
         bytes: Box<[u8]>,
     },
-    /// Octets for a stream that the receiver accepted: a phone came back by it to a subscription of
-    /// the sender.
+    /// A SIP message to send on a stream of the receiver. The sender holds a dialog on that stream.
     Transmit {
         /// The stream.
         flow: Flow,
-        /// The octets.
+        /// The message.
         bytes: Box<[u8]>,
     },
-    /// Something that came by a stream that the receiver accepted lives until then.
+    /// Keeps a stream of the receiver open until that time, even when idle: a dialog or a contact of
+    /// the sender depends on it.
     Keep(ConnectionId, Instant),
     /// A stream of the sender ended.
     Closed(ConnectionId),
-    /// To the owner: the sender has watchers of this presentity and wants its state now and at
-    /// every change.
+    /// To the owner: send the presentity's state to `watcher` now and after every change.
     Watch {
-        /// Of whom.
+        /// The presentity.
         aor: Aor,
-        /// For which shard.
+        /// The shard that has watchers.
         watcher: ShardId,
     },
-    /// To the owner: the sender's last watcher is gone.
+    /// To the owner: `watcher` has no watchers of the presentity any more.
     Unwatch {
-        /// Of whom.
+        /// The presentity.
         aor: Aor,
-        /// For which shard.
+        /// The shard that had watchers.
         watcher: ShardId,
     },
-    /// From the owner: the presentity's state.
+    /// From the owner: the presentity's composed state.
     State {
-        /// Of whom.
+        /// The presentity.
         aor: Aor,
-        /// What all contributions add up to.
+        /// The composed state.
         composed: Arc<Composed>,
     },
-    /// To every shard: the sender has somebody who watches everybody of a domain.
+    /// To every shard: announce to `watcher` which presentities of a domain have state, now and
+    /// after every change. A subscription to `any-dn` needs it.
     WatchDomain {
-        /// Of which domain.
+        /// The domain.
         domain: Box<str>,
-        /// For which shard.
+        /// The shard that has the subscription.
         watcher: ShardId,
-        /// Which of its watches.
+        /// Number of this watch; the announcements repeat it.
         watch: WatchNumber,
     },
-    /// To every shard: the sender has nobody any more who watches everybody of a domain.
+    /// To every shard: `watcher` no longer watches the domain.
     UnwatchDomain {
-        /// Of which domain.
+        /// The domain.
         domain: Box<str>,
-        /// For which shard.
+        /// The shard that had the subscription.
         watcher: ShardId,
     },
-    /// From the owner: who is there in a domain, came, or went.
+    /// From an owner: presentities of a domain that appeared or disappeared.
     Roster {
-        /// Of which domain.
+        /// The domain.
         domain: Box<str>,
-        /// Who.
+        /// The presentities.
         aors: Vec<Aor>,
-        /// To which watch, and whether they are there.
+        /// The watch it answers, and whether the presentities appeared or disappeared.
         announcement: Announcement,
     },
-    /// To every shard: the sender has somebody who wants to know who watches a presentity
-    /// (RFC 3857).
+    /// To every shard: report the watchers of a presentity to `follower` now and after every change
+    /// (watcher information, RFC 3857).
     FollowWatchers {
-        /// Watchers of whom.
+        /// The presentity.
         aor: Aor,
-        /// For which package.
+        /// The package whose subscriptions are reported.
         package: Package,
-        /// For which shard.
+        /// The shard that has a watcher-information subscription.
         follower: ShardId,
     },
-    /// To every shard: the sender has nobody any more who wants to know.
+    /// To every shard: `follower` no longer needs the watchers of the presentity.
     UnfollowWatchers {
-        /// Watchers of whom.
+        /// The presentity.
         aor: Aor,
-        /// For which package.
+        /// The package.
         package: Package,
-        /// For which shard.
+        /// The shard that had a watcher-information subscription.
         follower: ShardId,
     },
-    /// From a shard: the watchers it has.
+    /// To a follower: the watchers that the sender holds.
     WatchersHere(Box<WatchersHere>),
-    /// To the owner: a phone wants an appearance of a shared line (W:C10.2).
+    /// To the owner: a phone seizes an appearance of a shared line (W:C10.2).
     Seize {
         /// The line.
         aor: Aor,
-        /// The appearance.
+        /// The appearance, from 1.
         index: u8,
-        /// Which request of the sender waits for the outcome.
+        /// The sender, and its suspended request that waits for the outcome.
         reply_to: (ShardId, u32),
     },
-    /// From the owner: how it went.
+    /// From the owner: the outcome of a seizure.
     SeizeOutcome {
-        /// The request that waits.
+        /// The suspended request.
         request: u32,
-        /// How it went.
+        /// The claim, or why there is none.
         outcome: Result<Claim, SeizeRefused>,
     },
-    /// To the owner: a phone holds an appearance no longer.
+    /// To the owner: a phone released an appearance.
     Release(Claim),
-    /// To the owner: what somebody says about a presentity, that arrived elsewhere.
-    Say {
-        /// About whom.
+    /// To the owner: a state update that arrived on another shard.
+    UpdateState {
+        /// The presentity.
         aor: Aor,
-        /// What.
-        said: Box<StateUpdate>,
+        /// The update.
+        update: Box<StateUpdate>,
     },
-    /// To the owner: what a phone switches by a SUBSCRIBE that arrived elsewhere.
+    /// To the owner: a feature that a phone switched by SUBSCRIBE (`as-feature-event`).
     Switch {
-        /// Whose.
+        /// The presentity.
         aor: Aor,
-        /// What.
-        said: Box<StateUpdate>,
-        /// Which subscription of the sender waits for it.
+        /// The update.
+        update: Box<StateUpdate>,
+        /// The sender, and its subscription that waits for [`Mail::Switched`].
         reply_to: (ShardId, u32),
     },
-    /// From the owner, after the state it made: what was switched is done.
+    /// From the owner: the feature is switched, and the [`Mail::State`] with it was sent before.
     Switched {
-        /// Whose.
+        /// The presentity.
         aor: Aor,
         /// The subscription that waits.
         subscription: u32,
     },
-    /// To the owner: a REGISTER of a phone that arrived elsewhere.
+    /// To the owner: a REGISTER that arrived on another shard.
     Register(Box<ForwardedRegister>),
-    /// From the owner: how it went.
+    /// From the owner: the outcome of a REGISTER.
     RegisterOutcome {
-        /// The request that waits.
+        /// The suspended request.
         request: u32,
-        /// How it went.
-        outcome: Result<Bound, BindingRefused>,
+        /// The contacts, or why they were not changed.
+        outcome: Result<Registered, BindingRefused>,
     },
-    /// To the owner: a PUBLISH that arrived elsewhere.
+    /// To the owner: a PUBLISH that arrived on another shard.
     Publish(Box<ForwardedPublish>),
-    /// From the owner: how it went.
+    /// From the owner: the outcome of a PUBLISH.
     PublishOutcome {
-        /// The request that waits.
+        /// The suspended request.
         request: u32,
-        /// How it went.
+        /// The entity tag and expiry, or why the PUBLISH was refused.
         outcome: Result<Published, PublishRefused>,
     },
 }
 
-/// The watchers of a presentity that one shard has.
+/// The watchers of one presentity that one shard holds.
 #[derive(Debug)]
 pub struct WatchersHere {
-    /// Watchers of whom.
+    /// The presentity.
     pub aor: Aor,
-    /// For which package.
+    /// The package of the watchers' subscriptions.
     pub package: Package,
-    /// The shard that has them.
+    /// The shard that holds them.
     pub shard: ShardId,
-    /// All of them, in the order of their ids.
+    /// All watchers, ordered by id.
     pub watchers: Vec<WatcherInfo>,
-    /// Why some ended that were told before, by their ids.
+    /// Watchers of earlier reports that ended: id and reason.
     pub ended: Vec<(u64, WatcherEvent)>,
 }
 
-/// An appearance of a shared line that is taken (W:C10.2).
+/// A seized appearance of a shared line (W:C10.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The line.
     pub aor: Aor,
-    /// The appearance.
+    /// The appearance, from 1.
     pub index: u8,
-    /// Tells it from the owner's other claims.
+    /// Unique among the claims of the owner.
     pub number: u64,
 }
 
-/// Why an appearance cannot be taken.
+/// Why an appearance cannot be seized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeizeRefused {
-    /// It is not idle.
+    /// The appearance is in use.
     Taken,
-    /// The owner has no room for the line.
+    /// The owner's table of presentities is full.
     TooMany,
 }
 
-/// A REGISTER on its way to its user's owner.
+/// A REGISTER forwarded to the owner of the address of record.
 #[derive(Debug)]
 pub struct ForwardedRegister {
-    /// Of whom.
+    /// The address of record in To.
     pub aor: Aor,
-    /// What it does.
+    /// The change of the contacts.
     pub change: BindingChange,
-    /// Its place among those of its phone.
+    /// Call-ID and CSeq, which order the REGISTERs of one phone (RFC 3261 §10.3, step 7).
     pub sequence: Sequence,
-    /// Which request of the sender waits for the outcome.
+    /// The sender, and its suspended request that waits for the outcome.
     pub reply_to: (ShardId, u32),
 }
 
-/// What the answer to a REGISTER says.
+/// The contents of the 200 to a REGISTER.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// All contacts of the user.
+pub struct Registered {
+    /// All contacts of the address of record.
     pub bindings: Vec<Binding>,
-    /// The longest time that the request was granted; zero when it bound nothing.
+    /// The longest expiry granted to this request; zero when it added no contact.
     pub expires: Duration,
 }
 
-/// A PUBLISH on its way to the presentity's owner.
+/// A PUBLISH forwarded to the owner of the presentity.
 #[derive(Debug)]
 pub struct ForwardedPublish {
-    /// Of whom.
+    /// The presentity.
     pub aor: Aor,
-    /// What it says.
+    /// The parsed request.
     pub publication: Publication,
-    /// Its tag on success.
+    /// The entity tag to assign on success.
     pub fresh: EntityTag,
-    /// The domain's limits.
+    /// The limits of the domain.
     pub limits: PublicationLimits,
-    /// Which request of the sender waits for the outcome.
+    /// The sender, and its suspended request that waits for the outcome.
     pub reply_to: (ShardId, u32),
 }
 
-/// Tells one watch of a domain by a shard from its next: what was said to one that was given up
-/// must not count for the other.
+/// Number of a shard's watch of a domain. A shard that ends a watch and begins another ignores late
+/// announcements to the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchNumber(pub(crate) u32);
 
-/// What is said of a domain to a shard that watches it.
+/// How to read the presentities of a [`Mail::Roster`].
 #[derive(Clone, Copy, Debug)]
 pub struct Announcement {
     pub(crate) watch: WatchNumber,
-    /// They are there now, or no longer.
+    /// The presentities appeared; false: they disappeared.
     pub(crate) is_present: bool,
-    /// The answer to the watch: all there are.
+    /// The first announcement to this watch, which names all presentities with state.
     pub(crate) is_first: bool,
 }

@@ -1,5 +1,11 @@
-//! What the engine is told and what it says: inputs, effects, limits, and the context of a turn.
-//! Data only; every room above uses it.
+//! The types that cross the engine's boundary or are shared by all of its rooms.
+//!
+//! - In: [`input::Input`] (SIP messages, mail from other shards, operator commands).
+//! - Out: [`outbox::Outbox`] (messages to send, mail, replies, log records), [`counters::Counters`].
+//! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
+//! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `timer::Timer`.
+//!
+//! Data only, no protocol logic. Imports no other room of the shard but the timer wheel.
 
 pub(crate) mod body;
 pub mod command;

@@ -1,103 +1,104 @@
-//! Every limit of a shard, with its default. What happens beyond a limit is written beside it.
+//! The options and limits of a shard, with their defaults. Each limit says what happens beyond it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
 use crate::shard::contract::flow::ShardId;
-use crate::shard::contract::overload_options::ShieldOptions;
+use crate::shard::contract::overload_options::OverloadOptions;
 
-/// The options of one shard. All shards of a node get the same, but for `id` and the seed.
+/// The options of one shard. They are equal on all shards of a node but for `id`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// This shard.
     pub id: ShardId,
-    /// How many there are.
+    /// Number of shards of the node.
     pub shards: u16,
-    /// The start of time, the same for all shards: nonces count from it.
+    /// The time origin of the node. Nonces carry the time since then.
     pub epoch: Instant,
-    /// What the wall clock said then, in seconds since 1970 UTC: rules may hold for a time
+    /// The wall clock at `epoch`, in seconds since 1970 UTC. Rules with a validity need it
     /// (RFC 4745 §7.3).
     pub epoch_unix: u64,
-    /// Signs nonces and To-tags; the same for all shards.
+    /// Secret that signs nonces and stateless To-tags.
     pub key: [u8; 32],
-    /// Addresses that are ourselves: a Contact there would make us talk to ourselves (W:E2.5).
+    /// The addresses of our listeners. NOTIFYs never go there: we would talk to ourselves (W:E2.5).
     pub local_addresses: Vec<SocketAddr>,
-    /// By listener: the `host[:port]` by which peers know us, where it is not the local address.
+    /// For each listener, the `host[:port]` for Via and Contact if it is not the local address.
     pub advertise: Vec<Option<String>>,
-    /// User-Agent and Server; empty for none.
+    /// Value of the User-Agent and Server headers; empty for no header.
     pub product: String,
 
     // Subscriptions.
-    /// Subscriptions of this shard, one to a list counted as one to each of its resources; beyond it
+    /// Subscriptions of this shard; a subscription to a list counts once per resource. Beyond it:
     /// 503 with Retry-After.
     pub subscriptions_max: usize,
-    /// Octets that the subscriptions of this shard may take; beyond it 503 with Retry-After.
+    /// Octets of memory of this shard's subscriptions. Beyond it: 503 with Retry-After.
     pub subscription_octets_max: usize,
-    /// Subscriptions of one UDP 4-tuple kept on the shard they land on; new ones beyond it go where
-    /// their Call-ID says.
+    /// Subscriptions of one UDP 4-tuple that stay on the shard the kernel delivers it to. Beyond it:
+    /// the Call-ID selects the shard of a new subscription.
     pub subscriptions_per_flow_home: usize,
-    /// Subscriptions of one phone (a flow and a Contact); beyond it 503.
+    /// Subscriptions of one phone (a flow and a Contact). Beyond it: 503.
     pub subscriptions_per_phone_max: usize,
-    /// A subscription outlives its granted expiry by this, because phones refresh late (W:A3.9).
+    /// Time that a subscription outlives its granted expiry, because phones refresh late (W:A3.9).
     pub expiry_grace: Duration,
-    /// After a NOTIFY nobody answered, how long until the next try (W:A3.7).
+    /// Time between a NOTIFY without a response and the next attempt (W:A3.7).
     pub probation: Duration,
 
     // NOTIFYs.
-    /// NOTIFYs a second to one phone in the long run (W:A3.13); 0 for no limit.
+    /// NOTIFYs per second to one phone (W:A3.13); 0 for no limit. Beyond it: NOTIFYs wait, and only
+    /// the latest state is sent.
     pub notify_rate_per_phone: u32,
-    /// NOTIFYs at once to one phone before the rate holds.
+    /// NOTIFYs to one phone at once before the rate applies.
     pub notify_burst_per_phone: u32,
-    /// NOTIFYs written in one turn, and as many sent again; the rest follow in the next.
+    /// NOTIFYs written per turn, and NOTIFYs retransmitted per turn. Beyond it: the next turn.
     pub notifies_per_turn: usize,
-    /// Octets after which no further NOTIFY is written, nor sent again, in one turn: those of long
-    /// lists take time. One is always sent, the rest follow in the next.
+    /// Octets of NOTIFYs written or retransmitted per turn, because long lists take time. Beyond it:
+    /// the next turn. At least one NOTIFY is sent per turn.
     pub notify_octets_per_turn: usize,
-    /// Octets of NOTIFYs on UDP that are kept to be sent again. Beyond it a NOTIFY of full state of a
-    /// list that no path carries in one piece waits until others are answered.
+    /// Octets of UDP NOTIFYs kept for retransmission. Beyond it: the full state of a list too long
+    /// for one datagram waits until other NOTIFYs are answered.
     pub retransmission_octets_max: usize,
-    /// Timers fired in one turn; the rest fire in the next.
+    /// Timers fired per turn. Beyond it: the next turn.
     pub timers_per_turn: usize,
-    /// Octets of the longest datagram that may leave together with others to its destination: the
-    /// kernel cuts such a train into datagrams, but no datagram into fragments, and most paths
-    /// carry no longer ones. NOTIFYs to many phones at one address are padded up to it. Longer ones
-    /// leave each on its own, and all do when it is 0.
+    /// Octets of the longest datagram that is sent by UDP segmentation offload, together with
+    /// others to the same destination; 0 sends each datagram on its own. NOTIFYs to many phones at
+    /// one address are padded up to it. Keep it below the path MTU: the kernel does not fragment the
+    /// datagrams of such a batch. Beyond it: the datagram is sent on its own.
     pub segment_octets_max: usize,
 
     // Presentities and publications.
-    /// Presentities this shard owns; beyond it nothing more is said about others, and a PUBLISH gets
-    /// 503. Those that are merely watched are bounded by the watchers.
+    /// Presentities with state that this shard owns. Beyond it: a PUBLISH gets 503, other updates
+    /// are refused. Presentities without state do not count.
     pub presentities_max: usize,
-    /// Contacts registered with us of the presentities this shard owns; a REGISTER that would bind
-    /// one more is 503. [`CONTACTS_MAX`](crate::presence::registration::CONTACTS_MAX) is that of one
-    /// presentity.
+    /// Contacts registered with us, of all presentities that this shard owns. Beyond it: 503. The
+    /// limit of one presentity is
+    /// [`CONTACTS_MAX`](crate::presence::registration::CONTACTS_MAX).
     pub contacts_max: usize,
-    /// Publications of one presentity; one more is 503.
+    /// Publications of one presentity. Beyond it: 503.
     pub publications_per_presentity_max: usize,
-    /// Call legs of one presentity; more are not kept (W:E4.7).
+    /// Call legs of one presentity. Beyond it: further legs are ignored (W:E4.7).
     pub calls_per_presentity_max: usize,
-    /// Octets of a PUBLISH body; beyond it 413.
+    /// Octets of a PUBLISH body. Beyond it: 413.
     pub body_octets_max: usize,
 
     // Transactions.
-    /// Octets kept for answering retransmissions.
+    /// Octets of responses kept to answer retransmitted requests. Beyond it: the oldest goes first.
     pub response_ring_octets: usize,
-    /// Nonces whose counts are remembered.
+    /// Nonces whose nonce counts are remembered against replay.
     pub nonces_max: usize,
-    /// Life of a nonce.
+    /// Lifetime of a nonce. A later one is answered with stale=true.
     pub nonce_life: Duration,
-    /// Whether credentials without qop are taken (RFC 2069).
+    /// Whether digest credentials without qop are accepted (RFC 2069).
     pub allow_rfc2069: bool,
 
-    // Storms.
-    /// What is held back.
-    pub shield: ShieldOptions,
+    // Overload.
+    /// Rate limits, lockouts and queue limits.
+    pub overload: OverloadOptions,
 }
 
 impl Options {
-    /// The defaults, for shard `id` of `shards`. `key` is secret and the same for all of them, as
-    /// is `epoch`.
+    /// The defaults for shard `id` of `shards`. All shards of a node get the same `epoch` and the
+    /// same secret `key`.
     #[must_use]
     pub fn new(id: ShardId, shards: u16, epoch: Instant, key: [u8; 32]) -> Self {
         Self {
@@ -131,7 +132,7 @@ impl Options {
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
             allow_rfc2069: false,
-            shield: ShieldOptions::default(),
+            overload: OverloadOptions::default(),
         }
     }
 }

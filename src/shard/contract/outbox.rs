@@ -1,11 +1,13 @@
-//! The effects of a turn: octets to send, mail, replies. Cleared by the driver, never freed: the
-//! steady state allocates nothing.
+//! The effects of a turn: messages to send, mail, replies, log records.
+//!
+//! The driver applies the effects in order and clears the outbox. Its buffers are reused, so a shard
+//! in steady state allocates nothing.
 
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::shard::contract::command::CommandId;
 use crate::shard::contract::command::Reply;
-use crate::shard::contract::command::Token;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::flow::ShardId;
@@ -13,41 +15,41 @@ use crate::shard::contract::mail::Mail;
 use crate::shard::contract::report::AuthenticationFailure;
 use crate::shard::contract::report::LoopReport;
 
-/// One message to send: two pieces of the arena, one after the other (the second is shared between
-/// watchers and may be empty).
+/// One message to send: `head`, then `tail`, both ranges of the arena. Several messages may share
+/// one tail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to.
+    /// The flow to send it on, to `flow.peer`.
     pub flow: Flow,
-    /// Start line, headers, and what of the body is this recipient's own.
+    /// The start line, the headers, and the part of the body that is specific to this recipient.
     pub head: Range<usize>,
-    /// The rest of the body.
+    /// The rest of the body; may be empty.
     pub tail: Range<usize>,
 }
 
-/// Effects, in order.
+/// The effects of one or more turns, each kind in the order it was produced.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The octets `transmits` point into.
+    /// The octets that `transmits` refer to.
     pub arena: Vec<u8>,
-    /// Messages to peers.
+    /// SIP messages to send.
     pub transmits: Vec<Transmit>,
-    /// Mail to other shards; must not be lost.
+    /// Mail to other shards. The driver must not lose any.
     pub mail: Vec<(ShardId, Mail)>,
-    /// Answers to commands.
-    pub replies: Vec<(Token, Reply)>,
-    /// Streams of this shard by which something came that lives until then.
+    /// Replies to commands.
+    pub replies: Vec<(CommandId, Reply)>,
+    /// Streams of this shard that must stay open until the given time, even when idle.
     pub kept: Vec<(ConnectionId, Instant)>,
-    /// Phones that loop, for the log; few.
+    /// Looping phones, for the log; rate limited.
     pub alarms: Vec<LoopReport>,
-    /// Failed authentications, for the log; few.
+    /// Authentication failures, for the log; rate limited.
     pub failures: Vec<AuthenticationFailure>,
-    /// How often the arena was cleared.
+    /// Number of times the outbox was cleared.
     generation: u64,
 }
 
 impl Outbox {
-    /// Forgets the effects, keeps the room.
+    /// Removes all effects and keeps the buffers.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.transmits.clear();
@@ -59,12 +61,13 @@ impl Outbox {
         self.generation += 1;
     }
 
-    /// Tells one filling of the arena from another.
+    /// Number of times the outbox was cleared. A range of the arena is valid only while it is
+    /// unchanged.
     pub(crate) const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there are no effects.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.transmits.is_empty()
@@ -75,7 +78,7 @@ impl Outbox {
             && self.failures.is_empty()
     }
 
-    /// The two pieces of a message.
+    /// The octets of a message: its head and its tail.
     #[must_use]
     pub fn pieces(&self, transmit: &Transmit) -> [&[u8]; 2] {
         [

@@ -1,4 +1,4 @@
-//! The limits of protection from overload, and their defaults.
+//! The options of overload control, with their defaults.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -7,76 +7,76 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-/// A token bucket's size and what comes back.
+/// A rate limit as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// A second in the long run; 0 for no limit.
+    /// Requests per second in the long run; 0 for no limit.
     pub per_second: u32,
-    /// At once.
+    /// Requests at once.
     pub burst: u32,
 }
 
-/// The options of the shield.
+/// The options of overload control, `[shield]` in the configuration.
 #[derive(Clone, Debug)]
-pub struct ShieldOptions {
-    // Requests that create work; beyond it 503 with Retry-After.
-    /// Of one phone: an address and whom From names. The burst is two requests for each of a
-    /// thousand keys.
+pub struct OverloadOptions {
+    // Rate limits of requests outside dialogs. Beyond one of them: 503 with Retry-After.
+    /// Requests of one phone: a source address and the user it proved to be, or the URI in From. The
+    /// default burst allows two requests for each of a thousand keys.
     pub phone: Rate,
-    /// About one address of record.
+    /// Requests about one presentity.
     pub presentity: Rate,
-    /// Of one IP address that no domain trusts.
+    /// Requests from one IP address (an IPv6 /64) that no domain trusts.
     pub source: Rate,
-    /// To one domain.
+    /// Requests to one domain.
     pub domain: Rate,
-    /// Addresses that none of these hold for.
+    /// Source addresses without rate limits.
     pub exempt: Vec<IpNet>,
-    /// Buckets remembered, all kinds together. Beyond it the fullest is forgotten first.
+    /// Token buckets of all kinds that are remembered. Beyond it: the bucket that is full first is
+    /// forgotten first.
     pub buckets_max: usize,
-    /// Dialogs of one address and port that may begin before it answers its first NOTIFY.
+    /// Dialogs of one address and port before it answers its first NOTIFY. Beyond it: 503.
     pub unproven_max: usize,
 
     // Refusals.
-    /// Refusals (401, 403, 404, 489) that are given again without looking into it again; beyond it
-    /// the oldest is forgotten first.
+    /// Refusals (401, 403, 404, 489) remembered to be repeated without serving the request again.
+    /// Beyond it: the oldest is forgotten first.
     pub refusals_max: usize,
-    /// For how long; zero for never.
+    /// How long a refusal is remembered; zero for never.
     pub refusal_life: Duration,
-    /// 401s with stale=true to one request of a phone before it is 403 (W:E3.9).
+    /// 401 responses with stale=true to one repeated request of a phone. Beyond it: 403 (W:E3.9).
     pub stale_max: u32,
-    /// Wrong credentials of one address for one account before what it says of that account is
-    /// refused unseen (W:A7.10).
+    /// Wrong credentials from one address for one account. Beyond it: a lockout (W:A7.10).
     pub wrong_max: u32,
-    /// Wrong credentials of one address for all accounts before that.
+    /// Wrong credentials from one address for all accounts. Beyond it: a lockout.
     pub wrong_per_address_max: u32,
-    /// Wrong credentials for one account from all addresses before that.
+    /// Wrong credentials for one account from all addresses. Beyond it: a lockout.
     pub wrong_per_account_max: u32,
-    /// How long until one more stale answer is let through; the first lockout of wrong ones.
+    /// Length of the first lockout; also the time after which one more 401 with stale=true is sent.
     pub cool_down: Duration,
 
-    // Crowds.
-    /// NOTIFYs that may wait before new subscriptions are refused; OPTIONS at twice as many
+    // Load.
+    /// Queued NOTIFYs. Beyond it: new subscriptions get 503, and OPTIONS at twice as many
     /// (W:A1.21).
     pub backlog_max: usize,
-    /// NOTIFYs that may wait before PUBLISHes wait for them, unread.
+    /// Queued NOTIFYs from which on PUBLISHes are deferred.
     pub postpone_at: usize,
-    /// Octets of PUBLISHes that may wait; beyond it the oldest is read for each that comes.
+    /// Octets of deferred PUBLISHes. Beyond it: the oldest one is served for each that arrives.
     pub postponed_octets_max: usize,
-    /// Initial SUBSCRIBEs a second that make a crowd, once ten seconds' worth of them came.
+    /// Initial SUBSCRIBEs per second that count as a mass restart, after ten seconds of them.
     pub crowd: u32,
-    /// Subscriptions begun in a crowd are granted up to so many percent less than asked for.
+    /// How much shorter an expiry is granted during a mass restart: up to this many percent.
     pub jitter_percent: u32,
 
     // Loops.
-    /// Requests a minute of one kind that are refused, or begin anew what was begun, before the
-    /// phone is said to loop; 0 for never.
+    /// Repetitions per minute of one refused or restarted request from which on its phone counts as
+    /// looping; 0 for never.
     pub loop_per_minute: u32,
-    /// Phones kept as looping; more are only counted.
+    /// Looping phones that are listed. Beyond it: they are counted only.
     pub loops_max: usize,
 }
 
-impl ShieldOptions {
-    /// Whether the operator exempts an address from all limits.
+impl OverloadOptions {
+    /// Whether an address is exempt from all limits.
     #[must_use]
     pub fn exempts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -84,7 +84,7 @@ impl ShieldOptions {
     }
 }
 
-impl Default for ShieldOptions {
+impl Default for OverloadOptions {
     fn default() -> Self {
         let rate = |per_second, burst| Rate { per_second, burst };
         let network = |ip: IpAddr, bits| IpNet::new(ip, bits).ok();

@@ -1,5 +1,5 @@
-//! What the engine reports to the operator: why a lamp is as it is, watchers, refusals, looping
-//! phones. Values, not text: who asks renders them.
+//! Reports for the operator: the reason for a presentity's state, its watchers, refusals, looping
+//! phones. They are values; the caller renders them as text or JSON.
 
 use crate::presence::Aor;
 use crate::presence::call::CallState;
@@ -17,95 +17,95 @@ use crate::presence::composition::Extended;
 use crate::shard::contract::flow::ShardId;
 use crate::sip::Transport;
 
-/// Why a lamp is as it is.
+/// The composed state of a presentity, and what decided on it.
 #[derive(Clone, Debug)]
 pub struct Why {
-    /// The composed state in one word.
+    /// The composed availability.
     pub availability: Availability,
-    /// `basic`: open or closed.
+    /// The PIDF basic status (RFC 3863 §4.1.4): true for open.
     pub is_open: bool,
-    /// What the lamp of a dialog watcher shows.
+    /// The dialog state that a busy-lamp-field watcher sees.
     pub lamp: CallState,
-    /// The state in the words of the domain's style; None in the standard style.
+    /// The state in the vocabulary of the domain's composition style; None in the standard style.
     pub extended: Option<Extended>,
-    /// The rule that decided on the availability: `a call is confirmed`.
+    /// The rule that decided on the availability, for example `a call is confirmed`.
     pub rule: &'static str,
-    /// Every contribution.
+    /// All contributions.
     pub contributions: Vec<Contribution>,
 }
 
-/// One contribution, with ages instead of instants.
+/// One contribution to a presentity's state.
 #[derive(Clone, Debug)]
 pub struct Contribution {
     /// The source.
     pub source: Source,
-    /// What it asserts.
+    /// The state that the source asserts.
     pub asserts: Assertion,
-    /// Time since it first asserted this.
+    /// Time since the source first asserted this state.
     pub age: Duration,
-    /// Time until it expires; None when it stands until its source replaces it.
+    /// Time until the contribution expires; None if it has no expiry.
     pub remaining: Option<Duration>,
-    /// Whether the composed state follows it.
+    /// Whether this contribution decided on the composed availability.
     pub decides: bool,
 }
 
-/// One subscription, as the operator sees it.
+/// One subscription.
 #[derive(Clone, Debug)]
 pub struct WatcherReport {
-    /// The shard that holds it.
+    /// The shard that holds the subscription.
     pub shard: ShardId,
-    /// The watcher's URI.
+    /// The URI of the watcher.
     pub watcher: String,
-    /// The package.
+    /// The event package.
     pub package: Package,
-    /// How NOTIFYs are sent.
+    /// The transport of its NOTIFYs.
     pub transport: Transport,
-    /// The address they are sent to.
+    /// The address that NOTIFYs are sent to.
     pub peer: SocketAddr,
-    /// The URI they are addressed to.
+    /// The remote target, which is the Request-URI of its NOTIFYs.
     pub target: String,
-    /// How it stands.
+    /// The state of the subscription.
     pub state: WatcherState,
-    /// The list it watches by; None for a subscription to the address itself.
+    /// The list through which it watches the presentity; None for a direct subscription.
     pub list: Option<Aor>,
-    /// The rule that let it in.
+    /// The rule that admitted the watcher.
     pub rule: DecidingRule,
-    /// How much of a call it is shown.
+    /// The detail of calls that the watcher sees.
     pub privacy: Privacy,
-    /// The profile of its User-Agent.
+    /// The name of the device profile that its User-Agent selects.
     pub profile: String,
-    /// NOTIFYs sent.
+    /// NOTIFYs sent, without retransmissions.
     pub notifies: u32,
-    /// Time until it ends without a refresh.
+    /// Time until the subscription expires unless it is refreshed.
     pub remaining: Duration,
-    /// Call-ID.
+    /// The Call-ID of its dialog.
     pub call_id: String,
 }
 
-/// How a subscription stands.
+/// The state of a subscription, as the operator sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatcherState {
-    /// Its watcher has all there is to know.
+    /// The watcher has confirmed the latest state.
     Active,
-    /// A NOTIFY is unanswered.
-    Waiting,
-    /// NOTIFYs failed lately.
+    /// A NOTIFY is outstanding.
+    AwaitingResponse,
+    /// NOTIFYs failed recently; the next attempt is delayed (W:A3.7).
     Probation,
-    /// Nobody has decided about it (RFC 3856 §6.4).
+    /// No rule has decided on the watcher yet (RFC 3856 §6.4).
     Pending,
-    /// Its watcher is shown a state that never changes.
+    /// The watcher is politely blocked: it sees a state that never changes (RFC 5025 §3.2.1).
     PoliteBlock,
-    /// The stream it came by ended; its phone has not come back.
+    /// The stream of the dialog ended and the phone has not returned.
     NoFlow,
 }
 
 impl WatcherState {
-    /// In a word or two.
+    /// The state as the operator reads it: one or two lower-case words.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
-            Self::Waiting => "waiting",
+            Self::AwaitingResponse => "waiting",
             Self::Probation => "probation",
             Self::Pending => "pending",
             Self::PoliteBlock => "polite-block",
@@ -114,46 +114,46 @@ impl WatcherState {
     }
 }
 
-/// A request whose sender did not prove to be who it claims to be.
+/// A request that failed authentication.
 #[derive(Clone, Debug)]
 pub struct AuthenticationFailure {
-    /// The address it came from; IPv4 as IPv4.
+    /// The source address; IPv4-mapped addresses as IPv4.
     pub address: IpAddr,
-    /// How it came.
+    /// The transport of the request.
     pub transport: Transport,
-    /// The user of its credentials; its From without any.
+    /// The username of its credentials; the URI in From if it has none.
     pub user: String,
-    /// What is wrong.
+    /// The reason, for the log.
     pub reason: &'static str,
 }
 
-/// A phone that loops, as the operator sees it.
+/// A looping phone: it repeats a request that is refused, or that restarts its subscription.
 #[derive(Clone, Debug)]
 pub struct LoopReport {
-    /// The shard it meets.
+    /// The shard that receives the requests.
     pub shard: ShardId,
-    /// How it comes.
+    /// The transport of the requests.
     pub transport: Transport,
-    /// The address its latest request came from.
+    /// The source address and port of the latest request.
     pub peer: SocketAddr,
-    /// Who it says it is.
+    /// The URI in From.
     pub phone: String,
-    /// Its User-Agent.
+    /// The User-Agent.
     pub user_agent: String,
-    /// What it sends.
+    /// The method.
     pub method: String,
-    /// To whom.
+    /// The URI in To.
     pub target: String,
-    /// What it was answered last; 200 when it begins anew what was begun.
+    /// The status of the latest response; 200 if the phone restarts an accepted subscription.
     pub answered: u16,
-    /// Requests since it was noticed.
+    /// Requests since the loop was detected.
     pub requests: u64,
-    /// Since then.
+    /// Time from the detection to the latest request.
     pub age: Duration,
 }
 
 impl LoopReport {
-    /// Requests a minute, on average.
+    /// Requests per minute, on average since the loop was detected.
     #[must_use]
     pub fn per_minute(&self) -> u64 {
         let millis = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX);
@@ -161,30 +161,29 @@ impl LoopReport {
     }
 }
 
-/// A refusal as the operator sees it. Requests of one address, method, From and To that get one
-/// status are one.
+/// Refused requests with equal source address, method, From, To and status.
 #[derive(Clone, Debug)]
 pub struct RefusalReport {
     /// The shard that refused.
     pub shard: ShardId,
-    /// How the request came.
+    /// The transport of the first request.
     pub transport: Transport,
-    /// The address its latest came from.
+    /// The source address and port of the latest request.
     pub peer: SocketAddr,
-    /// Its method.
+    /// The method.
     pub method: String,
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// The reason phrase of the latest.
+    /// The reason phrase of the latest refusal.
     pub reason: &'static str,
     /// The URI in From.
     pub from: String,
-    /// The user of the first one's credentials.
+    /// The username of the first request's credentials.
     pub user: Option<String>,
     /// The URI in To.
     pub to: String,
-    /// Requests refused.
+    /// Number of refused requests.
     pub count: u64,
-    /// Time since the latest.
+    /// Time since the latest refusal.
     pub age: Duration,
 }

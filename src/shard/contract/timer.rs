@@ -1,23 +1,23 @@
-//! The timers of all rooms, so that one wheel holds them.
+//! The timers of all rooms. One timer wheel holds them.
 
 use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::ids::PhoneId;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::ids::SubscriptionId;
 
-/// What a timer is for.
+/// What a timer does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// A subscription expires, or its pause between NOTIFYs ends.
+    /// Expires a subscription, or ends the pause between its NOTIFYs.
     Subscription(SubscriptionId),
-    /// Timer E or F of a NOTIFY.
+    /// Timer E or F of a NOTIFY (RFC 3261 §17.1.2.2).
     Notify(InFlightId),
-    /// A contribution to a presentity expires.
+    /// Expires a contribution to a presentity.
     Presentity(PresentityId),
-    /// A phone can take another NOTIFY.
+    /// Releases NOTIFYs that the rate limit of a phone delays.
     Phone(PhoneId),
-    /// A request whose owner did not answer in time.
-    Waiting(u32),
-    /// A rule begins or ceases to hold.
-    Review,
+    /// Drops a suspended request: the owner did not reply in time.
+    SuspendedRequest(u32),
+    /// Re-evaluates all subscriptions: the validity of a rule begins or ends (RFC 4745 §7.3).
+    Reevaluate,
 }

@@ -1,5 +1,6 @@
-//! What one turn of the engine is given: time, effects, and what all rooms share. It is the one
-//! context that rooms pass on; none of them keeps it.
+//! The context of one turn: the time, the outbox, and what all rooms share.
+//!
+//! Rooms pass it on as one argument and do not keep it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -21,18 +22,19 @@ use crate::sip::random::Random;
 
 /// The context of one turn.
 pub(crate) struct Turn<'a> {
-    /// The latest time the shard was told.
+    /// The current time; it never goes back.
     pub(crate) now: Instant,
-    /// Where effects go.
+    /// The effects of the turn.
     pub(crate) out: &'a mut Outbox,
-    /// Mail to this shard itself, delivered before the turn ends.
+    /// Mail of this shard to itself, delivered before the turn ends.
     pub(crate) loopback: &'a mut VecDeque<Mail>,
-    /// Timers of all rooms.
+    /// The timers of all rooms.
     pub(crate) wheel: &'a mut Wheel<Timer>,
+    /// The only source of randomness; seeded, so that a turn can be repeated.
     pub(crate) random: &'a mut Random,
     pub(crate) counters: &'a mut Counters,
     pub(crate) options: &'a Options,
-    /// What the configuration says at present.
+    /// The directory in force.
     pub(crate) directory: &'a Directory,
 }
 
@@ -42,8 +44,7 @@ impl Turn<'_> {
         ShardId::owner_of(aor, self.options.shards)
     }
 
-    /// Mails a shard, which may be this one: the part of the engine that watches a presentity and
-    /// the part that owns it speak by mail alone, whether or not they are on the same shard.
+    /// Sends mail to a shard, which may be this one: mail to itself is looped back within the turn.
     pub(crate) fn send(&mut self, shard: ShardId, mail: Mail) {
         if shard == self.options.id {
             self.loopback.push_back(mail);
@@ -52,26 +53,26 @@ impl Turn<'_> {
         }
     }
 
-    /// Mails the owner of a presentity.
+    /// Sends mail to the owner of a presentity.
     pub(crate) fn send_to_owner(&mut self, aor: &Aor, mail: Mail) {
         self.send(self.owner_of(aor), mail);
     }
 
-    /// Mails every shard of the node, this one too.
+    /// Sends mail to every shard of the node, this one included.
     pub(crate) fn send_to_all(&mut self, mail: impl Fn() -> Mail) {
         for shard in (0..self.options.shards).map(ShardId) {
             self.send(shard, mail());
         }
     }
 
-    /// What the wall clock says, in seconds since 1970 UTC.
+    /// The wall-clock time in seconds since 1970 UTC.
     pub(crate) fn wall_clock(&self) -> u64 {
         let uptime = self.now.saturating_duration_since(self.options.epoch);
         self.options.epoch_unix + uptime.as_secs()
     }
 
-    /// Sends two pieces of the arena over a flow. Only the shard that holds a stream can write to
-    /// it: another one mails the octets to that shard.
+    /// Sends two ranges of the arena as one message on a flow. A stream of another shard gets the
+    /// message by mail, because only the shard that accepted a stream can write to it.
     pub(crate) fn transmit(&mut self, flow: Flow, head: Range<usize>, tail: Range<usize>) {
         let transmit = Transmit { flow, head, tail };
         if flow.transport.is_reliable() && flow.connection.shard != self.options.id {
@@ -83,8 +84,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Keeps the stream of `flow` open for `expires`, even when it is idle: a subscription or a
-    /// contact depends on it.
+    /// Keeps the stream of `flow` open for `expires` and the expiry grace, even when idle, because a
+    /// subscription or a contact depends on it. Nothing to do for a datagram.
     pub(crate) fn keep_stream(&mut self, flow: &Flow, expires: Duration) {
         if !flow.transport.is_reliable() || expires.is_zero() {
             return;

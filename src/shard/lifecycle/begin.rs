@@ -125,7 +125,7 @@ impl Subscriptions {
         }
         let entity = sibling.names.entity.to_vec();
         let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
-        let watcher = self.table.identity_of(first, turn).ok_or(GONE)?;
+        let watcher = self.table.watcher_of(first, turn).ok_or(GONE)?;
         let decision = decide(&watcher, &aor, asked.package, turn);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));

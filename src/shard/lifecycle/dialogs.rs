@@ -9,8 +9,8 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::peer::next_hop::next_hop;
 use crate::shard::peer::next_hop::phone_key;
-use crate::shard::peer::path::Way;
-use crate::shard::peer::routing_token::Mark;
+use crate::shard::peer::path::Path;
+use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::dialog::Dialog;
@@ -44,7 +44,7 @@ impl Subscriptions {
         &mut self,
         request: &Request<'_>,
         dialog: Dialog,
-        mark: Mark,
+        token: RoutingToken,
         profile: Arc<Profile>,
         turn: &Turn<'_>,
     ) -> DialogId {
@@ -53,9 +53,9 @@ impl Subscriptions {
             .phones
             .join(phone_key(&flow, dialog.remote_target()), &profile, turn.now);
         let destination = next_hop(request, &dialog);
-        let way = Way { flow, destination };
-        let id = self.table.add_dialog(dialog, way, phone, profile);
-        debug_assert_eq!(id.0, mark.index, "the To-tag names the dialog's place");
+        let path = Path { flow, destination };
+        let id = self.table.add_dialog(dialog, path, phone, profile);
+        debug_assert_eq!(id.0, token.index, "the To-tag names the dialog's place");
         id
     }
 }

@@ -98,6 +98,6 @@ impl Subscriptions {
 impl Subscriptions {
     /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
     pub(crate) fn is_telling(&self, turn: &Turn<'_>) -> bool {
-        self.table.queue.len() >= turn.options.shield.postpone_at && !self.is_draining
+        self.table.queue.len() >= turn.options.overload.postpone_at && !self.is_draining
     }
 }

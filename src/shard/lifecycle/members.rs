@@ -13,8 +13,8 @@ use crate::presence::event::list::RosterKind;
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::Post;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::plan::ListPlan;
@@ -25,10 +25,10 @@ use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::Wants;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::table::Watcher;
+use crate::shard::subscription::table::WatcherSlot;
 use crate::shard::subscription::watch::begin_watch;
 use crate::shard::subscription::watch::end_watch;
-use crate::shard::subscription::watcher::Identity;
+use crate::shard::subscription::watcher::Watcher;
 use crate::shard::subscription::watcher::decide;
 use crate::sip::uri::sip_uri;
 
@@ -102,22 +102,22 @@ impl Subscriptions {
         let rosters = resolved.rosters.as_slice().into();
         let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
         abandoned.retain(|roster| !resolved.rosters.contains(roster));
-        let old_posts = list.empty();
+        let old_slots = list.empty();
         self.table.render_anew(id);
         self.abandon_rosters(id, &abandoned, turn);
         self.fill(id, resolved, package, turn);
-        for post in old_posts {
-            self.leave_resource(post, turn);
+        for slot in old_slots {
+            self.leave_resource(slot, turn);
         }
         self.table.want(id, Wants::Change);
     }
 
     /// A resource watches no longer.
-    fn leave_resource(&mut self, post: Post, turn: &mut Turn<'_>) {
-        if let Some(aor) = self.table.watched(post.watched).map(|it| it.aor.clone()) {
+    fn leave_resource(&mut self, slot: WatchSlot, turn: &mut Turn<'_>) {
+        if let Some(aor) = self.table.watched(slot.watched).map(|it| it.aor.clone()) {
             self.winfo.note_watchers_of(&aor);
         }
-        if let Some(unwatched) = self.table.leave(post) {
+        if let Some(unwatched) = self.table.leave(slot) {
             end_watch(&unwatched.aor, turn);
         }
     }
@@ -172,17 +172,17 @@ impl Subscriptions {
 
     fn watch_resource(&mut self, id: SubscriptionId, place: u32, aor: &Aor, turn: &mut Turn<'_>) {
         let (watched, is_new) = self.table.watch(aor);
-        let watcher = Watcher {
+        let watcher = WatcherSlot {
             subscription: id,
             resource: place,
         };
-        let post = self.table.join(watched, watcher);
+        let slot = self.table.join(watched, watcher);
         let is_known = self
             .table
             .watched(watched)
             .is_some_and(|watched| watched.composed.is_some());
         if let Some(list) = self.table.list_mut(id) {
-            list.set_post(place, post, is_known);
+            list.set_slot(place, slot, is_known);
         }
         if is_new {
             begin_watch(aor, turn);
@@ -204,9 +204,9 @@ impl Subscriptions {
             let aor = self
                 .table
                 .list_mut(id)
-                .and_then(|list| list.resources[place].post);
+                .and_then(|list| list.resources[place].slot);
             let aor = aor
-                .and_then(|post| self.table.watched(post.watched))
+                .and_then(|slot| self.table.watched(slot.watched))
                 .map(|watched| watched.aor.clone());
             let decision = self.table.decide_resource(id, aor.as_ref(), package, turn);
             if let Some(list) = self.table.list_mut(id)
@@ -268,12 +268,12 @@ impl Subscriptions {
 
     /// Resources that were told to be gone watch no longer.
     pub(crate) fn release_gone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let posts: Vec<_> = match self.table.list_mut(id) {
-            Some(list) if list.has_leavers() => list.take_gone_posts(),
+        let slots: Vec<_> = match self.table.list_mut(id) {
+            Some(list) if list.has_leavers() => list.take_gone_slots(),
             _ => return,
         };
-        for post in posts {
-            self.leave_resource(post, turn);
+        for slot in slots {
+            self.leave_resource(slot, turn);
         }
     }
 }
@@ -302,19 +302,19 @@ impl Table {
         package: Package,
         turn: &Turn<'_>,
     ) -> Decision {
-        match (aor, self.identity_of(id, turn)) {
-            (Some(aor), Some(identity)) => decide(&identity, aor, package, turn),
+        match (aor, self.watcher_of(id, turn)) {
+            (Some(aor), Some(watcher)) => decide(&watcher, aor, package, turn),
             _ => Decision::STATE_ONLY,
         }
     }
 
     /// Who the watcher of a subscription is.
-    pub(crate) fn identity_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Identity> {
+    pub(crate) fn watcher_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Watcher> {
         let subscription = self.subscription(id)?;
         let entry = self.dialog(subscription.dialog)?;
         let domain = self.aor_of(subscription)?.domain();
         let peer = self.flow_of(entry).peer.ip();
-        Some(Identity::new(
+        Some(Watcher::new(
             entry.watcher_uri(),
             peer,
             domain,

@@ -17,7 +17,7 @@ use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
 
 impl Subscriptions {
-    pub(crate) fn review_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+    pub(crate) fn reevaluate_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
@@ -78,8 +78,8 @@ impl Subscriptions {
             return;
         };
         let is_of_body = matches!(&subscription.subject, Subject::List(list) if list.is_of_body);
-        let (Some(identity), Some(aor)) = (
-            self.table.identity_of(id, turn),
+        let (Some(watcher), Some(aor)) = (
+            self.table.watcher_of(id, turn),
             self.table.aor_of(subscription),
         ) else {
             return;
@@ -88,14 +88,14 @@ impl Subscriptions {
             return;
         }
         let package = subscription.package;
-        let mut decision = decide(&identity, aor, package, turn);
+        let mut decision = decide(&watcher, aor, package, turn);
         let is_list = matches!(subscription.subject, Subject::List(_));
         let is_of_everybody = is_list
             && turn
                 .directory
                 .list(aor)
                 .is_some_and(|list| list.has_whole_domain());
-        if is_of_everybody && !identity.may_any_dn(aor.domain(), turn.directory) {
+        if is_of_everybody && !watcher.may_any_dn(aor.domain(), turn.directory) {
             decision.handling = Handling::Block;
         }
         self.take_decision(id, decision, turn);

@@ -46,7 +46,7 @@ impl Subscriptions {
     }
 
     fn is_no_longer_seized(&self, seizure: &Seizure) -> bool {
-        let watched = self.table.watched(seizure.post.watched);
+        let watched = self.table.watched(seizure.slot.watched);
         let composed = watched.and_then(|watched| watched.composed.as_ref());
         composed.is_some_and(|composed| {
             let appearances = &composed.extras.appearances;

@@ -11,7 +11,7 @@ use crate::presence::event::list::ListStyle;
 use crate::presence::event::list::Member;
 use crate::presence::event::list::Roster;
 use crate::presence::policy::Decision;
-use crate::shard::contract::ids::Post;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::list::plan::ListPlan;
 
 /// How a list subscription is told.
@@ -44,7 +44,7 @@ pub(crate) struct Resource {
     pub(crate) uri: Box<str>,
     /// What a key is labelled with (W:B5.7).
     pub(crate) name: Box<str>,
-    pub(crate) post: Option<Post>,
+    pub(crate) slot: Option<WatchSlot>,
     /// Names its instance and its parts (W:B5.5, B5.8).
     pub(crate) number: u32,
     pub(crate) decision: Decision,
@@ -161,7 +161,7 @@ impl ListState {
         self.resources.push(Resource {
             uri,
             name: member.name.clone(),
-            post: None,
+            slot: None,
             number,
             decision,
             standing,
@@ -177,37 +177,37 @@ impl ListState {
     }
 
     /// A resource watches its presentity from now on, whose owner may not have spoken yet.
-    pub(crate) fn set_post(&mut self, place: u32, post: Post, is_known: bool) {
+    pub(crate) fn set_slot(&mut self, place: u32, slot: WatchSlot, is_known: bool) {
         if let Some(resource) = self.resources.get_mut(place as usize) {
-            resource.post = Some(post);
+            resource.slot = Some(slot);
             resource.is_known = is_known;
             self.awaited += u32::from(!is_known);
         }
     }
 
     /// A resource watches no longer.
-    pub(crate) fn take_post(&mut self, place: u32) -> Option<Post> {
+    pub(crate) fn take_slot(&mut self, place: u32) -> Option<WatchSlot> {
         let resource = self.resources.get_mut(place as usize)?;
         if !std::mem::replace(&mut resource.is_known, true) {
             self.awaited -= 1;
         }
-        resource.post.take()
+        resource.slot.take()
     }
 
     /// A resource has another place among the watchers of its presentity.
-    pub(crate) fn move_post(&mut self, place: u32, index: u32) {
-        if let Some(post) = self
+    pub(crate) fn move_slot(&mut self, place: u32, index: u32) {
+        if let Some(slot) = self
             .resources
             .get_mut(place as usize)
-            .and_then(|resource| resource.post.as_mut())
+            .and_then(|resource| resource.slot.as_mut())
         {
-            post.index = index;
+            slot.index = index;
         }
     }
 
     /// All places where it watches.
-    pub(crate) fn posts(&self) -> impl Iterator<Item = Post> {
-        self.resources.iter().filter_map(|resource| resource.post)
+    pub(crate) fn slots(&self) -> impl Iterator<Item = WatchSlot> {
+        self.resources.iter().filter_map(|resource| resource.slot)
     }
 
     /// The owner of a resource told its state, first or again.
@@ -319,7 +319,7 @@ impl ListState {
             resource.decision = decision;
             resource.is_marked = true;
         }
-        resource.standing == Standing::Live && resource.post.is_none()
+        resource.standing == Standing::Live && resource.slot.is_none()
     }
 
     /// A resource that is not on the list itself is there no longer; whether that is to be told. In
@@ -346,17 +346,17 @@ impl ListState {
     /// Whether somebody went and still watches.
     pub(crate) fn has_leavers(&self) -> bool {
         // Who is on the list itself does not go.
-        let has_left = |it: &Resource| it.standing == Standing::Gone && it.post.is_some();
+        let has_left = |it: &Resource| it.standing == Standing::Gone && it.slot.is_some();
         !self.rosters.is_empty() && self.resources.iter().any(has_left)
     }
 
     /// The watchers of those who went.
-    pub(crate) fn take_gone_posts(&mut self) -> Vec<Post> {
+    pub(crate) fn take_gone_slots(&mut self) -> Vec<WatchSlot> {
         let places = 0..self.resources.len() as u32;
         let is_gone =
             |list: &Self, place: u32| list.resources[place as usize].standing == Standing::Gone;
         places
-            .filter_map(|place| is_gone(self, place).then(|| self.take_post(place))?)
+            .filter_map(|place| is_gone(self, place).then(|| self.take_slot(place))?)
             .collect()
     }
 
@@ -364,7 +364,7 @@ impl ListState {
     pub(crate) fn reuse_gone(&mut self) -> bool {
         // Only the last can go without moving others.
         let is_free =
-            |resource: &Resource| resource.standing == Standing::Gone && resource.post.is_none();
+            |resource: &Resource| resource.standing == Standing::Gone && resource.slot.is_none();
         let Some(freed) = self.resources.pop_if(|last| is_free(last)) else {
             return false;
         };
@@ -375,13 +375,13 @@ impl ListState {
     }
 
     /// Takes all resources out, to be filled anew: where they watched.
-    pub(crate) fn empty(&mut self) -> Vec<Post> {
+    pub(crate) fn empty(&mut self) -> Vec<WatchSlot> {
         self.owes_full = true;
         self.is_unfinished = false;
         self.next_place = 0;
         self.awaited = 0;
         self.place_by_aor.clear();
-        let posts = self.posts().collect();
+        let slots = self.slots().collect();
         for resource in std::mem::take(&mut self.resources) {
             if resource.is_listed && self.encoding == Encoding::Rlmi {
                 self.leavers.push(Leaver {
@@ -393,7 +393,7 @@ impl ListState {
             }
             self.remember(resource);
         }
-        posts
+        slots
     }
 
     fn remember(&mut self, resource: Resource) {
@@ -465,11 +465,11 @@ mod tests {
         };
         let place = list.push(&member, Decision::STATE_ONLY, Standing::Live, true);
         assert!(list.is_complete());
-        let post = Post {
+        let slot = WatchSlot {
             watched: WatchedId(0),
             index: 0,
         };
-        list.set_post(place, post, false);
+        list.set_slot(place, slot, false);
         assert!(!list.is_complete());
         list.take_decision(place, Decision::ALLOW);
         assert!(!list.is_complete(), "a decision is no state");

@@ -123,7 +123,7 @@ impl Notifier {
         if matches!(handling, Handling::Block | Handling::Confirm) {
             return Some(Content::Empty(SHOWN_EMPTY));
         }
-        let post = match &subscription.subject {
+        let slot = match &subscription.subject {
             Subject::List(list)
                 if !list.is_complete() || !subscriptions.rosters.are_complete(&list.rosters) =>
             {
@@ -150,9 +150,9 @@ impl Notifier {
             _ if subscription.package == Package::LineSeize => {
                 return Some(Content::Empty(SHOWN_EMPTY));
             }
-            subject => subject.post()?,
+            subject => subject.slot()?,
         };
-        let watched = subscriptions.table.watched(post.watched)?;
+        let watched = subscriptions.table.watched(slot.watched)?;
         let composed = watched.composed.as_deref()?;
         let (aor, view) = (&watched.aor, subscription.view);
         let body = if handling == Handling::PoliteBlock {
@@ -273,10 +273,10 @@ impl Notifier {
     ) -> Option<Range<usize>> {
         let subscription = subscriptions.table.subscriptions.get_mut(id)?;
         let (view, version) = (subscription.view, subscription.version());
-        let Subject::Presentity(post) = subscription.subject else {
+        let Subject::Presentity(slot) = subscription.subject else {
             return None;
         };
-        let watched = subscriptions.table.watched.get(post.watched)?;
+        let watched = subscriptions.table.watched.get(slot.watched)?;
         let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));

@@ -20,22 +20,22 @@ use crate::presence::document::deflate::Deflater;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WayId;
 use crate::shard::contract::options::Options;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::notify::gso_padding::Trains;
 use crate::shard::notify::list::selection::Selection;
 use crate::shard::notify::retransmit::Copies;
 use crate::shard::notify::retransmit::Kept;
-use crate::shard::peer::local_address::Origins;
-use crate::shard::peer::routing_token::Mark;
+use crate::shard::peer::local_address::LocalAddresses;
+use crate::shard::peer::routing_token::RoutingToken;
 use crate::sip::transaction::client::ClientTransaction;
 
 /// A NOTIFY on its way.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    pub(crate) mark: Mark,
+    pub(crate) token: RoutingToken,
     pub(crate) sequence: u32,
     /// None when the subscription is gone: this was its last NOTIFY.
     pub(crate) subscription: Option<SubscriptionId>,
@@ -45,13 +45,13 @@ pub(crate) struct InFlight {
     /// For sending again.
     pub(crate) kept: Kept,
     /// The way it went, when nothing proved yet that what goes there arrives.
-    pub(crate) probed: Option<WayId>,
+    pub(crate) probed: Option<PathId>,
 }
 
 /// NOTIFYs on their way, and what they are written with.
 #[derive(Debug)]
 pub(crate) struct Notifier {
-    pub(crate) origins: Origins,
+    pub(crate) local_addresses: LocalAddresses,
     pub(crate) bodies: Bodies,
     pub(crate) in_flight: Slab<InFlight>,
     pub(crate) copies: Copies,
@@ -67,7 +67,7 @@ impl Notifier {
     /// One that has sent nothing yet.
     pub(crate) fn new(options: &Options) -> Self {
         Self {
-            origins: Origins::new(options.advertise.clone()),
+            local_addresses: LocalAddresses::new(options.advertise.clone()),
             bodies: Bodies::default(),
             in_flight: Slab::new(),
             copies: Copies::default(),

@@ -1,8 +1,8 @@
 //! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
 
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WayId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::InFlight;
@@ -23,11 +23,11 @@ impl Notifier {
         &mut self,
         id: SubscriptionId,
         content: &mut Content,
-        way: WayId,
+        path: PathId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Written> {
-        if subscriptions.table.is_path_proven(way) {
+        if subscriptions.table.is_path_proven(path) {
             return self.write_body(id, content, subscriptions, turn);
         }
         // Writing a list takes note of what is told, so a long one is not even begun.
@@ -57,11 +57,11 @@ impl Notifier {
         let sent_again = in_flight.transaction.retransmissions();
         let unproven = in_flight
             .probed
-            .filter(|way| !subscriptions.table.is_path_proven(*way));
-        let Some(way) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
+            .filter(|path| !subscriptions.table.is_path_proven(*path));
+        let Some(path) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
             return true;
         };
-        subscriptions.table.end_turn(id, way);
+        subscriptions.table.end_turn(id, path);
         false
     }
 
@@ -72,8 +72,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
         let probed = self.in_flight.get(id.place())?.probed;
-        if let Some(way) = probed {
-            subscriptions.table.prove_path(way);
+        if let Some(path) = probed {
+            subscriptions.table.prove_path(path);
         }
         self.end_notify(id, subscriptions)
     }
@@ -85,9 +85,9 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
         let in_flight = self.end(id)?;
-        if let Some(way) = in_flight.probed {
-            subscriptions.table.end_turn(id, way);
-            subscriptions.table.ways.let_go(way);
+        if let Some(path) = in_flight.probed {
+            subscriptions.table.end_turn(id, path);
+            subscriptions.table.paths.let_go(path);
         }
         Some(in_flight)
     }
@@ -96,17 +96,17 @@ impl Notifier {
     /// goes with it.
     pub(crate) fn give_up_path(
         &mut self,
-        way: WayId,
+        path: PathId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let probe = subscriptions.table.ways.probe_mut(way);
+        let probe = subscriptions.table.paths.probe_mut(path);
         let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
         for id in waiting.unwrap_or_default() {
             let subscription = subscriptions.table.subscription(id);
             let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog));
             // The place may be another subscription's by turn.now.
-            if dialog.is_some_and(|entry| entry.way == way) {
+            if dialog.is_some_and(|entry| entry.path == path) {
                 turn.counters.subscriptions_unanswered += 1;
                 self.remove_subscription(id, subscriptions, turn);
             }

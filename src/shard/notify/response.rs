@@ -9,8 +9,8 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
-use crate::shard::peer::local_address::LocalOrigin;
-use crate::shard::peer::routing_token::Mark;
+use crate::shard::peer::local_address::LocalAddress;
+use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::Wants;
 use crate::sip::HeaderName;
 use crate::sip::Message;
@@ -75,8 +75,8 @@ impl Notifier {
         if code < 200 {
             if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
                 in_flight.transaction.handle_provisional();
-                if let Some(way) = in_flight.probed {
-                    subscriptions.table.prove_path(way);
+                if let Some(path) = in_flight.probed {
+                    subscriptions.table.prove_path(path);
                 }
             }
             return;
@@ -98,16 +98,16 @@ impl Notifier {
     }
 
     /// A plain 200 to a NOTIFY of ours; false when it is to something else.
-    pub(crate) fn handle_answer(
+    pub(crate) fn handle_plain_response(
         &mut self,
-        answer: &PlainResponse<'_>,
+        response: &PlainResponse<'_>,
         flow: &Flow,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
         let found = self
-            .find_notify(answer.branch, answer.sequence, flow)
-            .filter(|(_, origin)| origin.sent_by() == answer.sent_by);
+            .find_notify(response.branch, response.sequence, flow)
+            .filter(|(_, local)| local.sent_by() == response.sent_by);
         let Some(in_flight) = found
             .map(|(id, _)| id)
             .and_then(|id| self.end_answered(id, subscriptions))
@@ -130,16 +130,16 @@ impl Notifier {
         branch: &[u8],
         sequence: u32,
         flow: &Flow,
-    ) -> Option<(InFlightId, &LocalOrigin)> {
-        let id = InFlightId::at(Mark::index_in(branch)?);
+    ) -> Option<(InFlightId, &LocalAddress)> {
+        let id = InFlightId::at(RoutingToken::index_in(branch)?);
         let in_flight = self.in_flight.get(id.place())?;
         let is_it = in_flight.sequence == sequence
-            && in_flight.mark.is_in(branch)
+            && in_flight.token.is_in(branch)
             && in_flight.flow.peer.ip() == flow.peer.ip();
         if !is_it {
             return None;
         }
-        Some((id, self.origins.known(&in_flight.flow)?))
+        Some((id, self.local_addresses.known(&in_flight.flow)?))
     }
 
     /// The NOTIFY that a response answers: its one Via and its CSeq say which (RFC 3261 §17.1.3), and
@@ -151,8 +151,8 @@ impl Notifier {
             return None;
         }
         let (via, cseq) = (message.via()?, message.cseq()?);
-        let (id, origin) = self.find_notify(via.branch?, cseq.number, flow)?;
-        let is_ours = cseq.method == Method::Notify && origin.is_sent_by(via.host, via.port);
+        let (id, local) = self.find_notify(via.branch?, cseq.number, flow)?;
+        let is_ours = cseq.method == Method::Notify && local.is_sent_by(via.host, via.port);
         is_ours.then_some(id)
     }
 

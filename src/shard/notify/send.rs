@@ -90,7 +90,7 @@ impl Notifier {
         if subscription.not_before().is_some_and(|at| at > turn.now) {
             return;
         }
-        let (phone, way) = (entry.phone, entry.way);
+        let (phone, path) = (entry.phone, entry.path);
         // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
         // pace enough.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
@@ -110,13 +110,13 @@ impl Notifier {
         {
             return;
         }
-        if !subscriptions.table.may_use_path(id, way, turn) {
+        if !subscriptions.table.may_use_path(id, path, turn) {
             return;
         }
         if !is_mid_list && !has_token && !subscriptions.take_token(id, phone, turn) {
             return;
         }
-        let body = self.write_body_for_path(id, &mut content, way, subscriptions, turn);
+        let body = self.write_body_for_path(id, &mut content, path, subscriptions, turn);
         self.write_notify(id, &content, body, subscriptions, turn);
         subscriptions.after_notify(id, turn);
         let is_mid_fetch = subscriptions

@@ -62,9 +62,9 @@ impl Notifier {
         let in_flight = self.in_flight.get(id.place());
         let unproven = in_flight
             .and_then(|in_flight| in_flight.probed)
-            .filter(|way| !subscriptions.table.is_path_proven(*way));
-        if let Some(way) = unproven {
-            self.give_up_path(way, subscriptions, turn);
+            .filter(|path| !subscriptions.table.is_path_proven(*path));
+        if let Some(path) = unproven {
+            self.give_up_path(path, subscriptions, turn);
         }
         let Some(ended) = self
             .end_notify(id, subscriptions)

@@ -8,13 +8,13 @@ use crate::shard::notify::Notifier;
 use crate::shard::peer::next_hop::moved_hop;
 use crate::shard::peer::next_hop::named_hop;
 use crate::shard::peer::next_hop::next_hop;
-use crate::shard::peer::path::Way;
+use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::table::Watcher;
+use crate::shard::subscription::table::WatcherSlot;
 use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::dialog::Sequence;
@@ -44,12 +44,12 @@ impl Notifier {
         let Some(entry) = subscriptions.table.dialog(id) else {
             return Ok(false);
         };
-        let way = subscriptions.table.ways.of(entry.way);
-        let moved = (way.flow == flow).then(|| moved_hop(way, before, &entry.dialog));
+        let path = subscriptions.table.paths.of(entry.path);
+        let moved = (path.flow == flow).then(|| moved_hop(path, before, &entry.dialog));
         let destination = moved
             .flatten()
             .unwrap_or_else(|| next_hop(request, &entry.dialog));
-        Ok(self.take_way(id, Way { flow, destination }, subscriptions, turn))
+        Ok(self.take_path(id, Path { flow, destination }, subscriptions, turn))
     }
 
     /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (W:A2.8);
@@ -64,30 +64,38 @@ impl Notifier {
         let Some(entry) = subscriptions.table.dialog(id) else {
             return false;
         };
-        let way = *subscriptions.table.ways.of(entry.way);
-        let before = named_hop(&entry.dialog, way.flow.transport);
+        let path = *subscriptions.table.paths.of(entry.path);
+        let before = named_hop(&entry.dialog, path.flow.transport);
         if subscriptions.table.refresh_target(id, response).is_err() {
             return false;
         }
         let Some(entry) = subscriptions.table.dialog(id) else {
             return false;
         };
-        let moved = moved_hop(&way, before, &entry.dialog);
-        match moved.filter(|moved| !is_local(*moved, &way.flow, turn)) {
-            Some(destination) => self.take_way(id, Way { destination, ..way }, subscriptions, turn),
+        let moved = moved_hop(&path, before, &entry.dialog);
+        match moved.filter(|moved| !is_local(*moved, &path.flow, turn)) {
+            Some(destination) => self.take_path(
+                id,
+                Path {
+                    destination,
+                    ..path
+                },
+                subscriptions,
+                turn,
+            ),
             None => false,
         }
     }
 
     /// NOTIFYs of a dialog go another way, those under way included; whether it is another.
-    fn take_way(
+    fn take_path(
         &mut self,
         id: DialogId,
-        way: Way,
+        path: Path,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let is_moved = subscriptions.table.take_way(id, way);
+        let is_moved = subscriptions.table.take_path(id, path);
         if is_moved {
             self.abandon_notifies(id, subscriptions, turn);
         }
@@ -112,16 +120,16 @@ impl Notifier {
         let Some(own) = phone_of(&subscriptions.table, id) else {
             return;
         };
-        let Some(Subject::Presentity(post)) =
+        let Some(Subject::Presentity(slot)) =
             subscriptions.table.subscription(id).map(|own| &own.subject)
         else {
             return;
         };
-        let watched = subscriptions.table.watched(post.watched);
+        let watched = subscriptions.table.watched(slot.watched);
         let older: Vec<SubscriptionId> = watched
             .iter()
             .flat_map(|watched| &watched.watchers)
-            .filter(|watcher| watcher.resource == Watcher::WHOLE && watcher.subscription != id)
+            .filter(|watcher| watcher.resource == WatcherSlot::WHOLE && watcher.subscription != id)
             .map(|watcher| watcher.subscription)
             .filter(|other| phone_of(&subscriptions.table, *other) == Some(own))
             .filter(|other| subscriptions.table.have_one_watcher(id, *other, turn))

@@ -19,8 +19,8 @@ use crate::shard::notify::Notifier;
 use crate::shard::notify::content::Content;
 use crate::shard::notify::content::Written;
 use crate::shard::notify::retransmit::Kept;
-use crate::shard::peer::routing_token as mark;
-use crate::shard::peer::routing_token::Mark;
+use crate::shard::peer::routing_token;
+use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::suppress::entity_tag;
@@ -47,18 +47,21 @@ impl Notifier {
         let Some(entry) = subscriptions.table.dialogs.get_mut(subscription.dialog) else {
             return;
         };
-        let way = entry.way;
-        let flow = subscriptions.table.ways.of(way).onward();
+        let path = entry.path;
+        let flow = subscriptions.table.paths.of(path).onward();
         let is_reliable = flow.transport.is_reliable();
-        let (generation, dialogs) = (turn.out.generation(), subscriptions.table.ways.dialogs(way));
+        let (generation, dialogs) = (
+            turn.out.generation(),
+            subscriptions.table.paths.dialogs(path),
+        );
         let trains = &mut self.trains;
         let is_one_of_many = !is_reliable && trains.join(flow.peer, generation, dialogs);
         let place = self.in_flight.vacant_key() as u32;
-        let mark = Mark::mint(turn.options.id, place, turn.random);
-        let local = self.origins.of(&flow);
+        let token = RoutingToken::mint(turn.options.id, place, turn.random);
+        let local = self.local_addresses.of(&flow);
         let origin = Origin {
             via: &local.via,
-            branch: &mark.octets(),
+            branch: &token.octets(),
             contact: &local.contact,
         };
 
@@ -114,14 +117,14 @@ impl Notifier {
         let sequence = entry.dialog.local_sequence();
         let subscription_id = Some(id);
         self.in_flight.insert(InFlight {
-            mark,
+            token,
             sequence,
             subscription: subscription_id,
             flow,
             transaction,
             timer,
             kept,
-            probed: subscriptions.table.ways.ask_for_proof(way, in_flight_id),
+            probed: subscriptions.table.paths.ask_for_proof(path, in_flight_id),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;
@@ -144,11 +147,11 @@ impl Notifier {
             return 0;
         };
         let local = self
-            .origins
-            .of(&subscriptions.table.ways.of(entry.way).onward());
+            .local_addresses
+            .of(&subscriptions.table.paths.of(entry.path).onward());
         let origin = Origin {
             via: &local.via,
-            branch: &[b'0'; mark::OCTETS],
+            branch: &[b'0'; routing_token::OCTETS],
             contact: &local.contact,
         };
         let (start, arena) = (turn.out.arena.len(), &mut turn.out.arena);

@@ -1,17 +1,19 @@
-//! Attempts to authenticate, counted by account and address.
+//! Authentication attempts of requests, counted against the lockout limits of `auth_lockout`.
 
 use crate::directory::DomainRealm;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 use crate::shard::overload::auth_lockout::Attempt;
 use crate::shard::overload::stale_nonces::TOO_MANY_ATTEMPTS;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::digest::Authenticator;
 
-impl Shield {
-    /// The attempt that a request's credentials are, to be counted; None when it has none or its
-    /// sender is exempt. Refuses one that is not to be looked at.
+impl OverloadControl {
+    /// The attempt that a request's credentials make; None if it has no credentials or its source
+    /// is exempt.
+    ///
+    /// Errors: 403 if the sender or the account is locked out; the credentials are not checked.
     pub(crate) fn attempt<'d>(
         &mut self,
         request: &Request<'_>,
@@ -19,7 +21,7 @@ impl Shield {
         turn: &mut Turn<'d>,
     ) -> Result<Option<Attempt>, Refusal<'d>> {
         let domain = realm.domain;
-        // An account is one, however its name is written.
+        // An account has one name here, however the username writes it.
         let user = Authenticator::claimed_user(request.message, &domain.name);
         let user = user.map(|user| realm.user_of(user));
         let Some(user) = user.filter(|_| !self.is_exempt_address(request)) else {
@@ -35,6 +37,7 @@ impl Shield {
         Ok(Some(attempt))
     }
 
+    /// Records that an attempt succeeded.
     pub(crate) fn note_proof(&mut self, attempt: Option<Attempt>, turn: &Turn<'_>) {
         let at = self.nanos(turn.now);
         if let Some(attempt) = attempt {
@@ -42,6 +45,7 @@ impl Shield {
         }
     }
 
+    /// Records that an attempt had wrong credentials.
     pub(crate) fn note_wrong(&mut self, attempt: Option<Attempt>, turn: &mut Turn<'_>) {
         turn.counters.attempts_wrong += 1;
         let at = self.nanos(turn.now);

@@ -1,13 +1,15 @@
-//! Guessing passwords is slow (W:A7.10, E3.9): failures are counted by sender and account, by
-//! sender, and by account; beyond a limit what comes is not looked at for a time that doubles with
-//! every further lockout, up to [`LOCKOUT_MAX`].
+//! Lockout after wrong credentials, which slows down password guessing (W:A7.10, E3.9).
 //!
-//! A sender is an IP address, or an IPv6 /64. One that proved an account within the last day is
-//! never locked out of that account, whatever others do: neither a neighbour behind its NAT that
-//! guesses, nor a guesser elsewhere, nor whoever forges its address stops a phone.
+//! Failures are counted by sender and account, by sender, and by account. Beyond a limit,
+//! credentials are not checked for a lockout time that doubles with each further lockout, up to
+//! [`LOCKOUT_MAX`].
 //!
-//! Memory is fixed (`memory`). The engine and HTTP have one each, so the limits hold for each
-//! shard and for HTTP. Not here: which peers are exempt, which the callers know.
+//! A sender is an IPv4 address or an IPv6 /64. A sender that authenticated as an account within the
+//! last day is not locked out of that account, whatever others do: a guesser behind its NAT, a
+//! guesser elsewhere, or one that forges its address does not stop a phone.
+//!
+//! Memory is fixed (`ExpiringCache`). Each shard has its own lockouts and HTTP has one, so the
+//! limits apply to each of them. Exemptions are the caller's.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -15,23 +17,23 @@ use std::hash::Hasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::shard::contract::overload_options::ShieldOptions;
-use crate::shard::overload::expiring_cache::Memory;
+use crate::shard::contract::overload_options::OverloadOptions;
+use crate::shard::overload::expiring_cache::ExpiringCache;
 use crate::shard::overload::rate_limit::network_of;
 
 /// The longest lockout.
 pub const LOCKOUT_MAX: Duration = Duration::from_secs(900);
 
-/// How long a failure counts, and how long after a lockout the next one is longer.
+/// How long a failure counts, and how long after a lockout the next one is doubled.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// How long a proof protects its sender.
+/// How long a successful authentication protects its sender.
 const PROVED: Duration = Duration::from_secs(24 * 3600);
 
-/// One attempt to prove an account.
+/// One authentication attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
-    /// Keys of sender and account, sender, account.
+    /// Keys of (sender and account), sender, account.
     keys: [u64; 3],
 }
 
@@ -39,35 +41,35 @@ pub struct Attempt {
 struct Failures {
     count: u32,
     lockouts: u32,
-    /// Nanoseconds since the start of time.
+    /// Nanoseconds since the epoch.
     locked_until: u64,
 }
 
-/// Who failed how often, and who proved what.
+/// Failures and successes by sender and account.
 #[derive(Debug)]
 pub struct Lockouts {
-    /// Holds the secret; cloned for every key.
+    /// Initialised with the secret; cloned for every key.
     hasher: DefaultHasher,
-    /// Changes with the configuration: what was known under the old one is found no more.
+    /// Incremented by a reload and part of every key, so earlier failures are not found.
     generation: u64,
-    failures: Memory<Failures>,
-    proved: Memory<()>,
-    /// Of sender and account, sender, account.
+    failures: ExpiringCache<Failures>,
+    proved: ExpiringCache<()>,
+    /// Limits for (sender and account), sender, account.
     failures_max: [u32; 3],
     first_lockout: Duration,
 }
 
 impl Lockouts {
-    /// One that knows nothing yet. `secret` keys its hashes.
+    /// No failures yet. `secret` keys the hashes.
     #[must_use]
-    pub fn new(options: &ShieldOptions, secret: u64) -> Self {
+    pub fn new(options: &OverloadOptions, secret: u64) -> Self {
         let mut hasher = DefaultHasher::new();
         secret.hash(&mut hasher);
         Self {
             hasher,
             generation: 0,
-            failures: Memory::new(options.buckets_max),
-            proved: Memory::new(options.buckets_max),
+            failures: ExpiringCache::new(options.buckets_max),
+            proved: ExpiringCache::new(options.buckets_max),
             failures_max: [
                 options.wrong_max,
                 options.wrong_per_address_max,
@@ -77,12 +79,12 @@ impl Lockouts {
         }
     }
 
-    /// All lockouts end: the passwords may be others.
+    /// Ends all lockouts, because passwords may have changed.
     pub fn forget(&mut self) {
         self.generation += 1;
     }
 
-    /// The attempt of `address` to be `user` in `realm`.
+    /// The attempt of `address` to authenticate as `user` in `realm`.
     #[must_use]
     pub fn attempt(&self, address: IpAddr, realm: &str, user: &str) -> Attempt {
         let sender = network_of(address);
@@ -96,7 +98,8 @@ impl Lockouts {
         }
     }
 
-    /// Whether an attempt at `at`, in nanoseconds since the start of time, must not be looked at.
+    /// Whether the attempt is locked out at `at`, in nanoseconds since the epoch. If so, do not
+    /// check its credentials.
     #[must_use]
     pub fn is_locked_out(&self, attempt: &Attempt, at: u64) -> bool {
         let is_locked = |key: &u64| {
@@ -107,13 +110,13 @@ impl Lockouts {
         attempt.keys.iter().any(is_locked) && proof.is_none_or(|proof| proof.until <= at)
     }
 
-    /// The attempt was right.
+    /// Records correct credentials.
     pub fn succeeded(&mut self, attempt: &Attempt, at: u64) {
         self.proved.claim(attempt.keys[0]).until = at + nanos(PROVED);
         self.failures.claim(attempt.keys[0]).until = 0;
     }
 
-    /// The attempt was wrong. Whether a lockout begins.
+    /// Records wrong credentials. True if a lockout begins.
     pub fn failed(&mut self, attempt: &Attempt, at: u64) -> bool {
         let mut begins = false;
         for (key, failures_max) in attempt.keys.into_iter().zip(self.failures_max) {
@@ -156,12 +159,12 @@ mod tests {
 
     /// Three failures for one account, ten of an address, twenty for an account.
     fn lockouts() -> Lockouts {
-        let options = ShieldOptions {
+        let options = OverloadOptions {
             wrong_max: 3,
             wrong_per_address_max: 10,
             wrong_per_account_max: 20,
             cool_down: Duration::from_secs(30),
-            ..ShieldOptions::default()
+            ..OverloadOptions::default()
         };
         Lockouts::new(&options, 7)
     }

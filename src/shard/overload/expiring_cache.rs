@@ -1,63 +1,62 @@
-//! A memory of fixed size for what is good for a while: slots in sets of four, found by a keyed
-//! hash.
+//! A cache of fixed size with an expiry per entry: a set-associative table with four slots per set,
+//! indexed by a keyed hash.
 //!
-//! Guarantees: no allocation after [`Memory::new`]; one set, which is one or two cache lines, is
-//! looked at for each question. Overflow: a key without a slot takes that of its set whose time is
-//! over first, so what has longest to go is what stays. The price of the bound is that something
-//! is forgotten, never that one key is taken for another's: 64 bits tell them apart, and nobody
-//! outside knows the hash's key.
+//! Guarantees: no allocation after [`ExpiringCache::new`]; a lookup reads one set, that is one or
+//! two cache lines. Overflow: a new key replaces the slot of its set that expires first. So an
+//! entry may be forgotten, but one key is not taken for another: keys have 64 bits, and nobody
+//! outside knows the secret of the hash.
 
-/// Slots of a set.
-const WAYS: usize = 4;
+/// Slots per set.
+const SLOTS_PER_SET: usize = 4;
 
-/// What is known about one key until some time.
+/// The entry of one key.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot<V> {
     key: u64,
-    /// Nanoseconds since the start of time; 0 for never used.
+    /// Expiry in nanoseconds since the epoch; 0 for an empty slot.
     pub(super) until: u64,
     pub(super) value: V,
 }
 
-/// All slots.
+/// The cache.
 #[derive(Debug)]
-pub(super) struct Memory<V> {
-    /// A power of two of them.
-    sets: Box<[[Slot<V>; WAYS]]>,
+pub(super) struct ExpiringCache<V> {
+    /// A power of two of sets.
+    sets: Box<[[Slot<V>; SLOTS_PER_SET]]>,
 }
 
-impl<V: Copy + Default> Memory<V> {
+impl<V: Copy + Default> ExpiringCache<V> {
     /// Room for at least `slots` keys.
     pub(super) fn new(slots: usize) -> Self {
-        let sets = slots.div_ceil(WAYS).max(1).next_power_of_two();
+        let sets = slots.div_ceil(SLOTS_PER_SET).max(1).next_power_of_two();
         Self {
-            sets: vec![[Slot::default(); WAYS]; sets].into_boxed_slice(),
+            sets: vec![[Slot::default(); SLOTS_PER_SET]; sets].into_boxed_slice(),
         }
     }
 
-    /// The key's slot, if it has one; its time may be over.
+    /// The slot of a key, if it has one. The caller checks its expiry.
     pub(super) fn find(&self, key: u64) -> Option<&Slot<V>> {
         let set = &self.sets[self.place(key)];
         set.iter().find(|slot| slot.key == key)
     }
 
-    /// The key's slot; a blank one, at the cost of another key, when it has none.
+    /// The slot of a key. If the key has none, an empty slot that replaces another key's.
     pub(super) fn claim(&mut self, key: u64) -> &mut Slot<V> {
         let set = &mut self.sets[self.place(key)];
-        let mut way = 0;
+        let mut oldest = 0;
         for (at, slot) in set.iter().enumerate() {
             if slot.key == key {
                 return &mut set[at];
             }
-            if slot.until < set[way].until {
-                way = at;
+            if slot.until < set[oldest].until {
+                oldest = at;
             }
         }
-        set[way] = Slot {
+        set[oldest] = Slot {
             key,
             ..Slot::default()
         };
-        &mut set[way]
+        &mut set[oldest]
     }
 
     fn place(&self, key: u64) -> usize {
@@ -71,26 +70,26 @@ mod tests {
 
     #[test]
     fn a_key_is_found_again() {
-        let mut memory = Memory::new(8);
-        assert!(memory.find(5).is_none());
-        let slot = memory.claim(5);
+        let mut cache = ExpiringCache::new(8);
+        assert!(cache.find(5).is_none());
+        let slot = cache.claim(5);
         (slot.until, slot.value) = (9, 'x');
-        let known = memory.find(5).map(|slot| (slot.until, slot.value));
+        let known = cache.find(5).map(|slot| (slot.until, slot.value));
         assert_eq!(known, Some((9, 'x')));
-        assert_eq!(memory.claim(5).value, 'x');
+        assert_eq!(cache.claim(5).value, 'x');
     }
 
-    /// The written overflow: the one whose time is over first makes place, whoever asks.
+    /// Overflow: the slot that expires first is replaced, whatever key asks.
     #[test]
     fn what_has_longest_to_go_stays() {
-        let mut memory: Memory<()> = Memory::new(WAYS);
+        let mut cache: ExpiringCache<()> = ExpiringCache::new(SLOTS_PER_SET);
         for (key, until) in [(1, 40), (2, 10), (3, 30), (4, 20)] {
-            memory.claim(key).until = until;
+            cache.claim(key).until = until;
         }
         for key in 100..1_000 {
-            memory.claim(key).until = 15;
+            cache.claim(key).until = 15;
         }
-        assert!([1, 3, 4].into_iter().all(|key| memory.find(key).is_some()));
-        assert!(memory.find(2).is_none());
+        assert!([1, 3, 4].into_iter().all(|key| cache.find(key).is_some()));
+        assert!(cache.find(2).is_none());
     }
 }

@@ -1,27 +1,27 @@
-//! Granted expiries in a crowd: shortened by chance, so that a fleet that was switched on together
-//! does not refresh together for ever.
+//! Random shortening of granted expiries after a mass restart, so that phones that were switched on
+//! together do not refresh together for ever.
 
 use std::time::Duration;
 
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 
-impl Shield {
-    /// What is granted to a subscription that begins: what is asked for, unless many begin at once;
-    /// then up to `jitter_percent` less in whole seconds, but never less than `min`. A refresh keeps
-    /// the distance to the others that the beginning made, so it is granted what it asks for.
+impl OverloadControl {
+    /// The expiry to grant to a new subscription: `granted`, or during a mass restart up to
+    /// `jitter_percent` less, in whole seconds and not below `min`. A refresh is granted what it
+    /// asks for, because the spread of the initial subscriptions persists.
     pub(crate) fn spread_expiry(
         &mut self,
         granted: Duration,
         min: Duration,
         turn: &mut Turn<'_>,
     ) -> Duration {
-        let shield = self;
-        let at = shield.nanos(turn.now);
-        if granted <= min || shield.paces.crowd.take(&mut shield.crowd_full_at, at) {
+        let overload = self;
+        let at = overload.nanos(turn.now);
+        if granted <= min || overload.rates.crowd.take(&mut overload.crowd_full_at, at) {
             return granted;
         }
-        let percent = u64::from(shield.options.jitter_percent.min(100));
+        let percent = u64::from(overload.options.jitter_percent.min(100));
         let less_max = granted.as_secs() * percent / 100;
         let less_max = less_max.min((granted - min).as_secs());
         if less_max == 0 {

@@ -1,13 +1,12 @@
-//! Failed authentication, for the log: one line each, which a tool like fail2ban can read.
-//!
-//! A bucket of the shard limits the lines, so that guessing passwords does not fill the disk.
+//! Authentication failures for the log, one line each, in a form that fail2ban can match. The lines
+//! are rate limited, so that password guessing does not fill the disk.
 
 use std::time::Duration;
 
 use crate::shard::contract::report::AuthenticationFailure;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::bucket::Pace;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::bucket::RateLimit;
 use crate::shard::overload::stale_nonces::TOO_MANY_ATTEMPTS;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
@@ -16,11 +15,12 @@ use crate::sip::digest;
 /// Lines at once.
 const BURST: u32 = 10;
 
-/// Then one in so long.
+/// Time per line after the burst.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-impl Shield {
-    /// Reports a refusal to the log when it is failed authentication. It is no ordinary challenge.
+impl OverloadControl {
+    /// Reports a refusal to the log if it is an authentication failure. Do not call it for an
+    /// ordinary challenge.
     pub(crate) fn report_failure(
         &mut self,
         request: &Request<'_>,
@@ -31,7 +31,7 @@ impl Shield {
             return;
         };
         let at = self.nanos(turn.now);
-        if !Pace::new(INTERVAL, BURST).take(&mut self.failures_full_at, at) {
+        if !RateLimit::new(INTERVAL, BURST).take(&mut self.failures_full_at, at) {
             turn.counters.failures_unlogged += 1;
             return;
         }
@@ -46,7 +46,7 @@ impl Shield {
     }
 }
 
-/// What is wrong, when a refusal that is no ordinary challenge is failed authentication.
+/// The reason for the log if a refusal is an authentication failure; else None.
 fn failure(refusal: &Refusal<'_>) -> Option<&'static str> {
     match refusal {
         Refusal::Challenge { .. } => Some("wrong credentials"),

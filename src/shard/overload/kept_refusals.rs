@@ -1,21 +1,21 @@
-//! Refusals that are given again without looking into the request again (W:G5): the same
-//! phone asks the same again, and nothing it says could change the answer.
+//! Refusals that are repeated without serving the request again (W:G5), for a phone that sends the
+//! same request over and over.
 //!
-//! Only what depends on nothing but the request and the configuration is kept, and only for a
-//! request without a body: 403, 404, 489, and 401 to a request without credentials, whose nonce is
-//! a fresh one every time. Kept for seconds, and no longer than the configuration it is from.
+//! Kept are refusals that depend on the request and the configuration alone, of requests without a
+//! body: 403, 404, 489, and 401 to a request without credentials (with a fresh nonce each time).
+//! They expire after seconds, and at a reload.
 
 use crate::directory::Directory;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::expiring_cache::Memory;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::expiring_cache::ExpiringCache;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::HeaderName;
 use crate::sip::Status;
 use std::hash::Hash;
 
-/// What of a request its refusal may depend on, besides its start line, From and To.
+/// The headers a refusal may depend on, besides start line, From and To.
 const TELLING: [HeaderName; 8] = [
     HeaderName::Event,
     HeaderName::Authorization,
@@ -27,43 +27,43 @@ const TELLING: [HeaderName; 8] = [
     HeaderName::UserAgent,
 ];
 
-/// A refusal without what it borrows.
+/// A refusal without borrowed data.
 #[derive(Clone, Copy, Debug, Default)]
-enum Answer {
-    /// None.
+enum KeptRefusal {
+    /// No refusal, or one that is not kept.
     #[default]
     Nothing,
     /// 403
     Forbidden,
-    /// 403 of a foreign From.
+    /// 403 because From belongs to another user.
     ForeignFrom,
     /// 404
     NotFound,
     /// 489
     BadEvent,
-    /// 401 of a domain, by its place in the directory.
+    /// 401; the index of the domain in the directory.
     Challenge(u32),
 }
 
-/// Refusals by the hash of their requests.
+/// Kept refusals by the key of their request.
 #[derive(Debug)]
-pub(super) struct Refusals {
-    answers: Memory<Answer>,
-    /// When the last of them is over: whoever comes later need not be looked up.
+pub(super) struct KeptRefusals {
+    refusals: ExpiringCache<KeptRefusal>,
+    /// The latest expiry. After it, no lookup is needed.
     until: u64,
 }
 
-impl Refusals {
-    /// Room for so many.
+impl KeptRefusals {
+    /// Room for at least `refusals` refusals.
     pub(super) fn new(refusals: usize) -> Self {
         Self {
-            answers: Memory::new(refusals),
+            refusals: ExpiringCache::new(refusals),
             until: 0,
         }
     }
 }
 
-impl Answer {
+impl KeptRefusal {
     fn of(refusal: &Refusal<'_>, request: &Request<'_>, directory: &Directory) -> Self {
         let message = request.message;
         match refusal {
@@ -98,8 +98,8 @@ impl Answer {
     }
 }
 
-impl Shield {
-    /// The refusal that is kept for the same request, if there is one.
+impl OverloadControl {
+    /// The kept refusal of an equal request, if there is one.
     pub(crate) fn kept_refusal<'d>(
         &self,
         request: &Request<'_>,
@@ -109,13 +109,13 @@ impl Shield {
         let at = self.nanos(turn.now);
         let is_any = self.refusals.until > at && request.message.body().is_empty();
         let key = is_any.then(|| self.refusal_key(request, uri))?;
-        let slot = self.refusals.answers.find(key)?;
+        let slot = self.refusals.refusals.find(key)?;
         slot.value
             .refusal(turn.directory)
             .filter(|_| slot.until > at)
     }
 
-    /// Keeps a refusal, if it is one of those.
+    /// Keeps a refusal if it is of a kind that is kept.
     pub(crate) fn keep_refusal(
         &mut self,
         request: &Request<'_>,
@@ -124,8 +124,8 @@ impl Shield {
         turn: &Turn<'_>,
     ) {
         let life = self.options.refusal_life;
-        let answer = Answer::of(refusal, request, turn.directory);
-        let is_any = !matches!(answer, Answer::Nothing) && !life.is_zero();
+        let kept = KeptRefusal::of(refusal, request, turn.directory);
+        let is_any = !matches!(kept, KeptRefusal::Nothing) && !life.is_zero();
         if !is_any || !request.message.body().is_empty() {
             return;
         }
@@ -133,15 +133,15 @@ impl Shield {
         let until = self.nanos(turn.now + life);
         let refusals = &mut self.refusals;
         refusals.until = until;
-        let slot = refusals.answers.claim(key);
-        (slot.until, slot.value) = (until, answer);
+        let slot = refusals.refusals.claim(key);
+        (slot.until, slot.value) = (until, kept);
     }
 }
 
-impl Shield {
+impl OverloadControl {
     fn refusal_key(&self, request: &Request<'_>, uri: &[u8]) -> u64 {
-        let errand = self.errand(("refusal", self.generation), request);
-        self.key(errand, |hasher| {
+        let fingerprint = self.fingerprint(("refusal", self.generation), request);
+        self.key(fingerprint, |hasher| {
             (uri, request.flow).hash(hasher);
             for name in TELLING {
                 let values = request.message.headers(name);

@@ -1,10 +1,11 @@
-//! Phones that loop (W:G5): the same errand again and again, refused each time or begun
-//! anew each time. The operator is told which ones, so that ten of them are found at once.
+//! Looping phones (W:G5): phones that repeat one request although it is refused each time, or
+//! although it restarts an accepted subscription each time. The operator is told which phones they
+//! are.
 //!
-//! An errand has a bucket: each refusal takes a token, and each new subscription, for a phone that
-//! ignores its 200s loops as well. Credentials that are accepted give one back: the challenge before
-//! them was no failure. Whoever finds the bucket empty is listed; who is still at it ten seconds
-//! later is an alarm, now and every ten minutes.
+//! Each request fingerprint has a token bucket. A refusal takes a token, and so does a new
+//! subscription, because a phone that ignores its 200s loops as well. Accepted credentials return a
+//! token: the challenge before them was no failure. A phone that finds the bucket empty is listed.
+//! If it still loops ten seconds later, an alarm is logged, and again every ten minutes.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -12,41 +13,41 @@ use std::time::Instant;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::report::LoopReport;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::bucket::Pace;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::bucket::RateLimit;
 use crate::shard::request::Request;
 use crate::sip::HeaderName;
 use crate::sip::Method;
 use crate::sip::Status;
 
-/// A phone must go on for so long before anybody is told.
+/// How long a phone loops before the first alarm.
 const ALARM_AFTER: Duration = Duration::from_secs(10);
 
-/// And then again.
+/// Time between two alarms about one phone.
 const ALARM_REPEAT: Duration = Duration::from_secs(600);
 
-/// Alarms of a shard: some at once, then one in so long.
+/// Time per alarm of a shard, after the burst.
 const ALARM_INTERVAL: Duration = Duration::from_secs(6);
 
-/// How many at once.
+/// Alarms of a shard at once.
 const ALARM_BURST: u32 = 10;
 
-/// Whoever was silent for so long loops no more.
+/// Silence after which a phone no longer counts as looping.
 const QUIET: Duration = Duration::from_secs(120);
 
-/// Octets kept of what a phone says.
+/// Octets kept of a header value.
 const TEXT_OCTETS_MAX: usize = 256;
 
 #[derive(Debug)]
-struct Looping {
-    errand: u64,
+struct LoopingPhone {
+    fingerprint: u64,
     report: LoopReport,
     since: Instant,
     latest: Instant,
     alarm_at: Instant,
 }
 
-impl Looping {
+impl LoopingPhone {
     fn report(&self) -> LoopReport {
         LoopReport {
             age: self.latest.saturating_duration_since(self.since),
@@ -59,16 +60,16 @@ impl Looping {
     }
 }
 
-/// Those that loop; few.
+/// The phones that loop; at most `loops_max`.
 #[derive(Debug, Default)]
-pub(super) struct Loops {
-    looping: Vec<Looping>,
-    /// When the bucket of alarms is full again.
+pub(super) struct LoopingPhones {
+    looping: Vec<LoopingPhone>,
+    /// Time at which the token bucket of alarms is full again.
     alarms_full_at: u64,
 }
 
-impl Shield {
-    /// A request that belongs to no dialog was served.
+impl OverloadControl {
+    /// Notes that a request outside a dialog was served.
     pub(crate) fn note_acceptance(
         &mut self,
         request: &Request<'_>,
@@ -76,38 +77,41 @@ impl Shield {
         turn: &mut Turn<'_>,
     ) {
         if request.message.header(HeaderName::Authorization).is_some() {
-            let errand = self.errand("loop", request);
-            let pace = self.paces.repeats;
-            self.buckets.give_back(errand, pace);
+            let fingerprint = self.fingerprint("loop", request);
+            let rate = self.rates.repeats;
+            self.buckets.give_back(fingerprint, rate);
         }
         if method == Method::Subscribe {
             self.note_repeat(request, Status::OK, turn);
         }
     }
 
-    /// A request was refused, or began a subscription: once is nothing, again and again is a loop.
+    /// Notes that a request was refused or began a subscription. Many repetitions are a loop.
     pub(crate) fn note_repeat(
         &mut self,
         request: &Request<'_>,
         status: Status,
         turn: &mut Turn<'_>,
     ) {
-        let shield = self;
-        let (at, pace) = (shield.nanos(turn.now), shield.paces.repeats);
-        let errand = shield.errand("loop", request);
-        if shield.buckets.take(errand, pace, at) {
+        let overload = self;
+        let (at, rate) = (overload.nanos(turn.now), overload.rates.repeats);
+        let fingerprint = overload.fingerprint("loop", request);
+        if overload.buckets.take(fingerprint, rate, at) {
             return;
         }
-        let loops = &mut shield.loops;
-        let known = loops.looping.iter().position(|it| it.errand == errand);
+        let loops = &mut overload.loops;
+        let known = loops
+            .looping
+            .iter()
+            .position(|phone| phone.fingerprint == fingerprint);
         let place = known.or_else(|| {
             loops.looping.retain(|looping| !looping.is_over(turn.now));
-            if loops.looping.len() >= shield.options.loops_max {
+            if loops.looping.len() >= overload.options.loops_max {
                 turn.counters.loops_over_limit += 1;
                 return None;
             }
-            loops.looping.push(Looping {
-                errand,
+            loops.looping.push(LoopingPhone {
+                fingerprint,
                 report: describe(request, turn.options.id),
                 since: turn.now,
                 latest: turn.now,
@@ -130,18 +134,18 @@ impl Shield {
             return;
         }
         looping.alarm_at = turn.now + ALARM_REPEAT;
-        if Pace::new(ALARM_INTERVAL, ALARM_BURST).take(&mut loops.alarms_full_at, at) {
+        if RateLimit::new(ALARM_INTERVAL, ALARM_BURST).take(&mut loops.alarms_full_at, at) {
             turn.counters.loops_alarmed += 1;
             turn.out.alarms.push(looping.report());
         }
     }
 
-    /// Who loops at this time: `lamplighter loops`.
+    /// The phones that loop now, for `lamplighter loops`.
     pub(crate) fn loops(&self, turn: &Turn<'_>) -> Vec<LoopReport> {
         let looping = self.loops.looping.iter();
         looping
             .filter(|looping| !looping.is_over(turn.now))
-            .map(Looping::report)
+            .map(LoopingPhone::report)
             .collect()
     }
 }

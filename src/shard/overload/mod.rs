@@ -1,18 +1,22 @@
-//! The storm shield: what keeps a phone that loops, an address that floods, a tenant that boots or
-//! a crowd from taking the lamps of everybody else (W:A1.21, A1.24, A7.10, B1.11, E3.8, E3.9).
+//! Overload control: keeps a looping phone, a flooding address, a restarting tenant or a mass
+//! restart from delaying everyone else's NOTIFYs (W:A1.21, A1.24, A7.10, B1.11, E3.8, E3.9).
 //!
-//! It stands before what creates work, see `guard`. The refresh of a live subscription and the
-//! answer to a NOTIFY never meet it, and pay nothing for it.
+//! Requests outside dialogs pass it before they cause work (`conduct::guard`). Refreshes of live
+//! subscriptions and responses to NOTIFYs do not, and cost nothing here.
+//!
+//! - `rate_limit`, `bucket`: rate limits by phone, source address, presentity and domain.
+//! - `kept_refusals`: refusals repeated without serving the request again.
+//! - `attempts`, `auth_lockout`, `stale_nonces`: limits on wrong and stale credentials.
+//! - `looping_phones`, `refusals`, `failures`: what the operator is told.
+//! - `expiry_jitter`, `publish_queue`: spread refreshes, deferred PUBLISHes.
 //!
 //! Invariants:
-//! - memory is bounded by the options, whatever arrives, and a request that is held back allocates
-//!   nothing;
-//! - whom a phone's own bucket holds back takes nothing from the buckets it shares with others;
-//! - a request whose identity is not proved takes nothing from a presentity's or domain's bucket;
-//! - a reload of the configuration ends what refusals are kept, so that an operator's remedy works
-//!   at once;
-//! - it knows nobody by what a stranger could choose for somebody else: keys are hashed with a
-//!   secret, and have the sender's address in them.
+//! - memory is bounded by the options, and a request that is shed allocates nothing;
+//! - a request that its phone's own bucket sheds takes no token from a shared bucket;
+//! - an unauthenticated request takes no token from a presentity's or domain's bucket;
+//! - a reload forgets the remembered refusals, so that the operator's remedy works at once;
+//! - a sender cannot choose its keys to hit another sender: keys are hashed with a secret and
+//!   include the source address.
 
 pub(crate) mod attempts;
 pub mod auth_lockout;
@@ -27,8 +31,8 @@ pub(crate) mod rate_limit;
 pub(crate) mod refusals;
 pub(crate) mod stale_nonces;
 
+use crate::shard::contract::overload_options::OverloadOptions;
 use crate::shard::contract::overload_options::Rate;
-use crate::shard::contract::overload_options::ShieldOptions;
 use crate::shard::overload::auth_lockout::Lockouts;
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -37,53 +41,54 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::shard::overload::bucket::Buckets;
-use crate::shard::overload::bucket::Pace;
-use crate::shard::overload::kept_refusals::Refusals;
-use crate::shard::overload::looping_phones::Loops;
-use crate::shard::overload::refusals::Refused;
+use crate::shard::overload::bucket::RateLimit;
+use crate::shard::overload::kept_refusals::KeptRefusals;
+use crate::shard::overload::looping_phones::LoopingPhones;
+use crate::shard::overload::refusals::RefusalList;
 use crate::shard::request::Request;
 
-/// Octets of a DNS name.
+/// Octets of the longest DNS name.
 const HOST_OCTETS: usize = 255;
 
-/// All the shield remembers.
+/// The state of overload control of one shard.
 #[derive(Debug)]
-pub(crate) struct Shield {
-    options: ShieldOptions,
-    pub(crate) paces: Paces,
+pub(crate) struct OverloadControl {
+    options: OverloadOptions,
+    pub(crate) rates: RateLimits,
     epoch: Instant,
-    /// Holds the secret; cloned for every key.
+    /// Initialised with the secret; cloned for every key.
     hasher: DefaultHasher,
-    /// Changes with the configuration: what was known under the old one is found no more.
+    /// Incremented by a reload. It is part of the keys of remembered refusals, so older ones are
+    /// not found.
     generation: u64,
     pub(crate) buckets: Buckets,
-    refusals: Refusals,
-    loops: Loops,
-    refused: Refused,
-    /// When the bucket of logged authentication failures is full again.
+    refusals: KeptRefusals,
+    loops: LoopingPhones,
+    refused: RefusalList,
+    /// Time at which the token bucket of logged authentication failures is full again.
     failures_full_at: u64,
     pub(crate) lockouts: Lockouts,
-    /// When the shard's own bucket of initial SUBSCRIBEs is full again.
+    /// Time at which the shard's token bucket of initial SUBSCRIBEs is full again.
     crowd_full_at: u64,
-    /// A host being looked up; kept for its capacity.
+    /// Buffer for the host of a Request-URI; kept for its capacity.
     host: String,
 }
 
-/// The options as the buckets want them.
+/// The rate limits in the form the token buckets need.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Paces {
-    pub(crate) phone: Pace,
-    pub(crate) presentity: Pace,
-    pub(crate) source: Pace,
-    pub(crate) domain: Pace,
-    stale: Pace,
-    crowd: Pace,
-    repeats: Pace,
+pub(crate) struct RateLimits {
+    pub(crate) phone: RateLimit,
+    pub(crate) presentity: RateLimit,
+    pub(crate) source: RateLimit,
+    pub(crate) domain: RateLimit,
+    stale: RateLimit,
+    crowd: RateLimit,
+    repeats: RateLimit,
 }
 
-impl Paces {
-    fn new(options: &ShieldOptions) -> Self {
-        let of = |rate: Rate| Pace::per_second(rate.per_second, rate.burst);
+impl RateLimits {
+    fn new(options: &OverloadOptions) -> Self {
+        let of = |rate: Rate| RateLimit::per_second(rate.per_second, rate.burst);
         let minute = Duration::from_secs(60);
         let repeat = minute.checked_div(options.loop_per_minute);
         Self {
@@ -91,24 +96,24 @@ impl Paces {
             presentity: of(options.presentity),
             source: of(options.source),
             domain: of(options.domain),
-            stale: Pace::new(options.cool_down, options.stale_max),
-            crowd: Pace::per_second(options.crowd, options.crowd.saturating_mul(10)),
-            repeats: Pace::new(repeat.unwrap_or_default(), options.loop_per_minute),
+            stale: RateLimit::new(options.cool_down, options.stale_max),
+            crowd: RateLimit::per_second(options.crowd, options.crowd.saturating_mul(10)),
+            repeats: RateLimit::new(repeat.unwrap_or_default(), options.loop_per_minute),
         }
     }
 }
 
-impl Shield {
-    /// A shield that has seen nobody. `secret` keys its hashes.
-    pub(crate) fn new(options: ShieldOptions, epoch: Instant, secret: u64) -> Self {
+impl OverloadControl {
+    /// Overload control without any history. `secret` keys the hashes.
+    pub(crate) fn new(options: OverloadOptions, epoch: Instant, secret: u64) -> Self {
         let mut hasher = DefaultHasher::new();
         secret.hash(&mut hasher);
         Self {
-            paces: Paces::new(&options),
+            rates: RateLimits::new(&options),
             buckets: Buckets::new(options.buckets_max),
-            refusals: Refusals::new(options.refusals_max),
-            loops: Loops::default(),
-            refused: Refused::default(),
+            refusals: KeptRefusals::new(options.refusals_max),
+            loops: LoopingPhones::default(),
+            refused: RefusalList::default(),
             failures_full_at: 0,
             lockouts: Lockouts::new(&options, secret.rotate_left(16)),
             options,
@@ -120,18 +125,19 @@ impl Shield {
         }
     }
 
-    /// The configuration is another: nobody is refused any more for what the old one said.
+    /// Forgets refusals and lockouts, because the configuration changed.
     pub(crate) fn forget_refusals(&mut self) {
         self.generation += 1;
         self.lockouts.forget();
     }
 
-    /// Nanoseconds since the start of time.
+    /// Nanoseconds from the epoch to `now`.
     pub(crate) fn nanos(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 
-    /// The key of what a stranger cannot guess.
+    /// A key that a sender can neither guess nor choose: the hash of `kind` and of what `write`
+    /// adds.
     pub(crate) fn key(&self, kind: impl Hash, write: impl FnOnce(&mut DefaultHasher)) -> u64 {
         let mut hasher = self.hasher.clone();
         kind.hash(&mut hasher);
@@ -139,10 +145,10 @@ impl Shield {
         hasher.finish()
     }
 
-    /// The key of what a phone asks of somebody: of one address by whom From names, to whom To
-    /// names, in one method. Call-IDs, tags and ports come and go with each turn of a loop, so they
-    /// are no part of it.
-    fn errand(&self, kind: impl Hash, request: &Request<'_>) -> u64 {
+    /// The fingerprint of a request: source address, method, and the URIs in From and To. Call-ID,
+    /// tags and source port are left out, because they change with each repetition of a looping
+    /// phone.
+    fn fingerprint(&self, kind: impl Hash, request: &Request<'_>) -> u64 {
         self.key(kind, |hasher| {
             let message = request.message;
             request.flow.peer.ip().hash(hasher);

@@ -1,5 +1,5 @@
-//! Rates of requests by phone, presentity, domain and source: what each may take, and who is
-//! exempt.
+//! Rate limits of requests by phone, presentity, domain and source address: their keys and
+//! exemptions.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -9,19 +9,19 @@ use crate::directory::Directory;
 use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
+use crate::shard::overload::OverloadControl;
 use crate::shard::request::Request;
 use crate::shard::request::headers::address_of_record;
-use crate::shard::request::refusal::Kind;
+use crate::shard::request::refusal::OverloadLimit;
 use crate::sip::HeaderName;
 use crate::sip::Method;
 use crate::sip::Uri;
 
-impl Shield {
-    /// Whether a request of a sender whose identity is known passes although a bucket is empty.
+impl OverloadControl {
+    /// Whether an authenticated or believed request passes although a bucket is empty.
     pub(crate) fn may_exceed_share(
         &self,
-        kind: Kind,
+        limit: OverloadLimit,
         request: &Request<'_>,
         domain: &Domain,
         user: Option<&str>,
@@ -34,38 +34,38 @@ impl Shield {
             is_believed || turn.directory.is_feeder(user.as_ref(), &domain.name)
         };
         let is_open = domain.auth == AuthMode::None;
-        let may = match kind {
-            Kind::Phone => feeds && is_feeder(),
-            Kind::Presentity => is_open || feeds && is_feeder(),
-            Kind::Domain => is_open || feeds && is_believed,
-            Kind::Source | Kind::Path | Kind::Backlog => false,
+        let may = match limit {
+            OverloadLimit::Phone => feeds && is_feeder(),
+            OverloadLimit::Presentity => is_open || feeds && is_feeder(),
+            OverloadLimit::Domain => is_open || feeds && is_believed,
+            OverloadLimit::Source | OverloadLimit::Path | OverloadLimit::Backlog => false,
         };
         may || self.is_exempt_address(request)
     }
 }
 
-impl Shield {
-    /// The key of a phone's own bucket: its IP address, and the user it proved to be or else whoever
-    /// From names.
+impl OverloadControl {
+    /// The key of a phone's own bucket: its IP address, and the authenticated user or else the URI
+    /// in From.
     pub(crate) fn phone_key(&self, request: &Request<'_>, user: Option<&str>) -> u64 {
         let ip = request.flow.peer.ip();
         let from = request.message.from().map(|from| from.uri);
-        self.key(Kind::Phone, |hasher| match user {
+        self.key(OverloadLimit::Phone, |hasher| match user {
             Some(user) => (ip, user).hash(hasher),
             None => (ip, from).hash(hasher),
         })
     }
 
-    /// Whether the operator exempts an address from all paces.
+    /// Whether the operator exempts the source address from all rate limits.
     pub(crate) fn is_exempt_address(&self, request: &Request<'_>) -> bool {
         self.options.exempts(request.flow.peer.ip())
     }
 
-    /// Whether a request passes although its own bucket is empty. Asked last, because most requests
-    /// find theirs full.
+    /// Whether a request passes although the bucket of its phone or source address is empty. Call
+    /// it only then, because it looks up the domain.
     pub(crate) fn is_exempt(
         &mut self,
-        kind: Kind,
+        limit: OverloadLimit,
         request: &Request<'_>,
         method: Method<'_>,
         uri: &[u8],
@@ -84,15 +84,18 @@ impl Shield {
         };
         let is_believed = domain.believes(request.flow.peer.ip());
         let feeds = matches!(method, Method::Publish | Method::Register);
-        match kind {
-            Kind::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
-            Kind::Source => is_believed,
-            Kind::Presentity | Kind::Domain | Kind::Path | Kind::Backlog => false,
+        match limit {
+            OverloadLimit::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
+            OverloadLimit::Source => is_believed,
+            OverloadLimit::Presentity
+            | OverloadLimit::Domain
+            | OverloadLimit::Path
+            | OverloadLimit::Backlog => false,
         }
     }
 }
 
-/// Whether a request offers credentials that its method is asked for.
+/// Whether a request carries credentials and its method requires authentication.
 pub(crate) fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
     matches!(
         method,
@@ -100,7 +103,8 @@ pub(crate) fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
     ) && request.message.header(HeaderName::Authorization).is_some()
 }
 
-/// The network that counts as one address: a single host may have all of an IPv6 /64.
+/// The network that counts as one source: an IPv4 address, or an IPv6 /64, all of which one host
+/// may own.
 pub(crate) fn network_of(ip: IpAddr) -> u128 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => u32::from(ip).into(),
@@ -108,8 +112,8 @@ pub(crate) fn network_of(ip: IpAddr) -> u128 {
     }
 }
 
-/// Whether From names an account that feeds its domain. It has yet to prove that it is that one;
-/// until then its address's bucket holds.
+/// Whether From names a feeder account of its domain. This is unproven; the limit of the source
+/// address still applies.
 fn claims_to_feed(request: &Request<'_>, directory: &Directory) -> bool {
     let from = request.message.from().map(|from| from.uri);
     let aor = from.and_then(|from| address_of_record(from, directory));

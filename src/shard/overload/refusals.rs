@@ -1,8 +1,8 @@
-//! Recent refusals: `lamplighter refusals`.
+//! Recent refusals, for `lamplighter refusals`.
 //!
-//! A table of fixed size. A refusal that is listed already only counts up, without allocation. Each
-//! new one takes a token of the shard; without one it is counted and not listed, so that a flood
-//! costs nothing. In a full table the one seen least recently makes place.
+//! A table of fixed size. A refusal that is listed already increments its count, without
+//! allocation. A new one takes a token of the shard; without a token it is counted only, so that a
+//! flood costs nothing. In a full table it replaces the one seen least recently.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -10,8 +10,8 @@ use std::time::Instant;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::report::RefusalReport;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::Shield;
-use crate::shard::overload::bucket::Pace;
+use crate::shard::overload::OverloadControl;
+use crate::shard::overload::bucket::RateLimit;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::Status;
@@ -20,10 +20,10 @@ use crate::sip::digest;
 /// Refusals listed.
 pub(super) const REFUSALS_MAX: usize = 256;
 
-/// New ones a second, and at once.
+/// New refusals listed per second; also the burst.
 const NEW_PER_SECOND: u32 = 20;
 
-/// Octets kept of what a peer says.
+/// Octets kept of a header value.
 const TEXT_OCTETS_MAX: usize = 256;
 
 #[derive(Debug)]
@@ -32,23 +32,23 @@ struct Entry {
     report: RefusalReport,
 }
 
-/// The table.
+/// The table of refusals.
 #[derive(Debug, Default)]
-pub(super) struct Refused {
-    /// The keys of `entries`, in their order: few octets to search.
+pub(super) struct RefusalList {
+    /// The keys of `entries`, in the same order; a short array to search.
     keys: Vec<u64>,
     entries: Vec<Entry>,
-    /// When the bucket of new entries is full again.
+    /// Time at which the token bucket of new entries is full again.
     new_full_at: u64,
 }
 
-impl Refused {
+impl RefusalList {
     fn find(&mut self, key: u64) -> Option<&mut Entry> {
         let place = self.keys.iter().position(|known| *known == key)?;
         self.entries.get_mut(place)
     }
 
-    /// Adds an entry, in the place of the one seen least recently when there are too many.
+    /// Adds an entry. A full table loses the entry seen least recently.
     fn insert(&mut self, key: u64, entry: Entry) {
         if self.keys.len() >= REFUSALS_MAX {
             let places = self.entries.iter().enumerate();
@@ -62,25 +62,26 @@ impl Refused {
     }
 }
 
-impl Shield {
+impl OverloadControl {
+    /// Adds a refusal to the list.
     pub(crate) fn list_refusal(
         &mut self,
         request: &Request<'_>,
         refusal: &Refusal<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let shield = self;
-        let (at, status) = (shield.nanos(turn.now), refusal.status());
-        let key = shield.errand(("refused", status.0), request);
-        if let Some(entry) = shield.refused.find(key) {
+        let overload = self;
+        let (at, status) = (overload.nanos(turn.now), refusal.status());
+        let key = overload.fingerprint(("refused", status.0), request);
+        if let Some(entry) = overload.refused.find(key) {
             entry.latest = turn.now;
             entry.report.count += 1;
             entry.report.peer = request.flow.peer;
             entry.report.reason = phrase(refusal);
             return;
         }
-        let pace = Pace::per_second(NEW_PER_SECOND, NEW_PER_SECOND);
-        if !pace.take(&mut shield.refused.new_full_at, at) {
+        let rate = RateLimit::per_second(NEW_PER_SECOND, NEW_PER_SECOND);
+        if !rate.take(&mut overload.refused.new_full_at, at) {
             turn.counters.refusals_unlisted += 1;
             return;
         }
@@ -89,10 +90,10 @@ impl Shield {
             latest: turn.now,
             report,
         };
-        shield.refused.insert(key, entry);
+        overload.refused.insert(key, entry);
     }
 
-    /// The refusals listed.
+    /// All listed refusals.
     pub(crate) fn refusals(&self, turn: &Turn<'_>) -> Vec<RefusalReport> {
         let entries = self.refused.entries.iter();
         let report = |entry: &Entry| RefusalReport {
@@ -127,7 +128,7 @@ fn describe(request: &Request<'_>, refusal: &Refusal<'_>, shard: ShardId) -> Ref
     }
 }
 
-/// What a peer says, cut to what is kept of it.
+/// A header value as text, cut to the octets that are kept.
 pub(super) fn text(octets: &[u8]) -> String {
     let octets = octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets);
     String::from_utf8_lossy(octets).into_owned()

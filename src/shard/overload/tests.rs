@@ -1,4 +1,4 @@
-//! The shield as requests meet it.
+//! Overload control as requests meet it.
 
 mod refusals;
 
@@ -13,6 +13,7 @@ use crate::directory::AuthMode;
 use crate::directory::Directory;
 use crate::directory::Domain;
 use crate::shard::Command;
+use crate::shard::CommandId;
 use crate::shard::ConnectionId;
 use crate::shard::Flow;
 use crate::shard::Input;
@@ -20,7 +21,6 @@ use crate::shard::Options;
 use crate::shard::Outbox;
 use crate::shard::Shard;
 use crate::shard::ShardId;
-use crate::shard::Token;
 use crate::shard::contract::report::LoopReport;
 use crate::shard::contract::report::RefusalReport;
 use crate::sip::Transport;
@@ -28,7 +28,7 @@ use crate::sip::Transport;
 const SBC: &str = "10.0.0.9:5060";
 const STRANGER: &str = "203.0.113.5:5060";
 
-/// One shard, and requests that are all new.
+/// One shard, to which every request is new.
 struct Lab {
     shard: Shard,
     now: Instant,
@@ -53,10 +53,10 @@ fn directory(auth: AuthMode) -> Directory {
 }
 
 impl Lab {
-    fn new(auth: AuthMode, shield: ShieldOptions) -> Self {
+    fn new(auth: AuthMode, overload: OverloadOptions) -> Self {
         let now = Instant::now();
         let options = Options {
-            shield,
+            overload,
             notifies_per_turn: 1,
             ..Options::new(ShardId(0), 1, now, [1; 32])
         };
@@ -68,7 +68,8 @@ impl Lab {
         }
     }
 
-    /// A request without a dialog, unlike all before; `more` are the rest of its lines.
+    /// Sends a request outside a dialog with new tags, Call-ID and branch. `more` is added to its
+    /// headers.
     fn asked(&self, peer: &str, method: &str, from: &str, to: &str, more: &str) -> String {
         let number = self.requests;
         format!(
@@ -80,7 +81,7 @@ impl Lab {
         )
     }
 
-    /// The answer to it.
+    /// The response to a message.
     fn ask(&mut self, peer: &str, method: &str, from: &str, to: &str, more: &str) -> String {
         self.requests += 1;
         let text = self.asked(peer, method, from, to, more);
@@ -102,14 +103,14 @@ impl Lab {
             peer: peer.parse::<SocketAddr>().unwrap(),
         };
         let bytes = text.as_bytes();
-        let input = Input::Datagram { flow, bytes };
+        let input = Input::Message { flow, bytes };
         self.shard.handle(input, self.now, &mut self.out);
-        let answer = self.out.transmits[sent..].first();
-        let answer = answer.map(|transmit| self.out.pieces(transmit).concat());
-        String::from_utf8(answer.unwrap_or_default()).unwrap()
+        let response = self.out.transmits[sent..].first();
+        let response = response.map(|transmit| self.out.pieces(transmit).concat());
+        String::from_utf8(response.unwrap_or_default()).unwrap()
     }
 
-    /// The driver sends what there is; time passes.
+    /// The driver applies the outbox, and time passes.
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.out.clear();
@@ -121,7 +122,7 @@ impl Lab {
 
     fn refusals(&mut self) -> Vec<RefusalReport> {
         let (engine, turn) = self.shard.turn(self.now, &mut self.out);
-        engine.uas.shield.refusals(&turn)
+        engine.uas.overload.refusals(&turn)
     }
 
     fn is_telling(&mut self) -> bool {
@@ -131,7 +132,7 @@ impl Lab {
 
     fn loops(&mut self) -> Vec<LoopReport> {
         let (engine, turn) = self.shard.turn(self.now, &mut self.out);
-        engine.uas.shield.loops(&turn)
+        engine.uas.overload.loops(&turn)
     }
 
     fn counter(&mut self, name: &str) -> u64 {
@@ -141,17 +142,17 @@ impl Lab {
 
     fn reload(&mut self, directory: Directory) {
         let command = Command::Reload(Arc::new(directory));
-        let input = Input::Command(Token(1), command);
+        let input = Input::Command(CommandId(1), command);
         self.shard.handle(input, self.now, &mut self.out);
     }
 }
 
-fn status(answer: &str) -> &str {
-    answer.get(8..11).unwrap_or_default()
+fn status(response: &str) -> &str {
+    response.get(8..11).unwrap_or_default()
 }
 
-fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = answer.lines();
+fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = response.lines();
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
@@ -162,11 +163,11 @@ fn rate(per_second: u32, burst: u32) -> Rate {
 /// W:A1.24, A1.21, G5
 #[test]
 fn a_phone_that_loops_is_held_back_alone() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(10, 20),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let first = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     let tag = header(&first, "To")
         .unwrap()
@@ -176,14 +177,14 @@ fn a_phone_that_loops_is_held_back_alone() {
         .to_owned();
     let mut retries = BTreeSet::new();
     for request in 1..200 {
-        let answer = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
+        let response = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
         if request < 20 {
-            assert_eq!(status(&answer), "200", "{request}");
+            assert_eq!(status(&response), "200", "{request}");
             continue;
         }
-        assert_eq!(status(&answer), "503", "{request}");
+        assert_eq!(status(&response), "503", "{request}");
         retries.insert(
-            header(&answer, "Retry-After")
+            header(&response, "Retry-After")
                 .unwrap()
                 .parse::<u64>()
                 .unwrap(),
@@ -201,19 +202,21 @@ fn a_phone_that_loops_is_held_back_alone() {
     );
     assert_eq!(status(&lab.send(SBC, &refresh)), "200");
     lab.pass(Duration::from_secs(1));
-    let answers = (0..20).map(|_| lab.subscribe(SBC, "1@abc.com", "9@abc.com"));
-    let served = answers.filter(|answer| status(answer) == "200").count();
+    let responses = (0..20).map(|_| lab.subscribe(SBC, "1@abc.com", "9@abc.com"));
+    let served = responses
+        .filter(|response| status(response) == "200")
+        .count();
     assert_eq!(served, 10, "a second gives ten back");
 }
 
 /// W:A1.24, E3.12
 #[test]
 fn copies_of_one_request_are_one_request() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(1, 1),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let first = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     for _ in 0..1_000 {
         lab.requests = 0;
@@ -225,15 +228,15 @@ fn copies_of_one_request_are_one_request() {
 /// W:A1.24
 #[test]
 fn an_address_has_a_bucket_unless_the_domain_trusts_it() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         source: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield.clone());
+    let mut lab = Lab::new(AuthMode::Digest, overload.clone());
     let ask = |lab: &mut Lab, peer: &str| {
         let asked =
             (0..10).map(|phone| lab.subscribe(peer, &format!("{phone}@abc.com"), "9@abc.com"));
-        let statuses: Vec<String> = asked.map(|answer| status(&answer).to_owned()).collect();
+        let statuses: Vec<String> = asked.map(|response| status(&response).to_owned()).collect();
         statuses.join(" ")
     };
     assert_eq!(
@@ -247,24 +250,24 @@ fn an_address_has_a_bucket_unless_the_domain_trusts_it() {
     let v6 = |host: u32| format!("[2001:db8::{host}]:5060");
     let asked =
         (1..5).map(|host| lab.subscribe(&v6(host), &format!("{host}@abc.com"), "9@abc.com"));
-    let statuses: Vec<String> = asked.map(|answer| status(&answer).to_owned()).collect();
+    let statuses: Vec<String> = asked.map(|response| status(&response).to_owned()).collect();
     assert_eq!(statuses, ["401", "401", "401", "503"]);
-    // A laboratory believes everybody.
-    let mut lab = Lab::new(AuthMode::None, shield);
+    // With `auth = "none"` every sender is believed.
+    let mut lab = Lab::new(AuthMode::None, overload);
     assert!(!ask(&mut lab, STRANGER).contains("503"));
 }
 
-/// One tenant does not take the server from the others.
+/// One tenant does not use up the server of the others.
 #[test]
 fn a_domain_has_a_bucket() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         domain: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     for phone in 0..10 {
-        let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
-        assert_eq!(status(&answer), if phone < 3 { "200" } else { "503" });
+        let response = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        assert_eq!(status(&response), if phone < 3 { "200" } else { "503" });
     }
     assert_eq!(lab.counter("requests_shed_by_domain"), 7);
     let shouted = lab.subscribe(SBC, "1@abc.com", "9@ABC.com");
@@ -281,17 +284,17 @@ fn a_domain_has_a_bucket() {
     assert_eq!(status(&feeder), "400", "not held back: it has no body");
 }
 
-/// A storm about one user leaves the lamps of the others alone.
+/// A storm of requests about one user does not delay the NOTIFYs of others.
 #[test]
 fn a_presentity_has_a_bucket() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         presentity: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     for phone in 0..10 {
-        let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
-        assert_eq!(status(&answer), if phone < 3 { "200" } else { "503" });
+        let response = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        assert_eq!(status(&response), if phone < 3 { "200" } else { "503" });
     }
     assert_eq!(lab.counter("requests_shed_by_presentity"), 7);
     let other = lab.subscribe(SBC, "1@abc.com", "8@abc.com");
@@ -313,19 +316,19 @@ fn a_presentity_has_a_bucket() {
 /// A flood from one address, changing From and without credentials, about one user.
 #[test]
 fn a_flood_without_credentials_locks_no_lamp_out() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         presentity: rate(10, 40),
         source: rate(100, 400),
         domain: rate(10, 40),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
-    let mut answers = BTreeSet::new();
+    let mut lab = Lab::new(AuthMode::Digest, overload);
+    let mut responses = BTreeSet::new();
     for wave in 0..10 {
         for phone in 0..500 {
             let from = format!("w{wave}p{phone}@abc.com");
-            let answer = lab.subscribe(STRANGER, &from, "9@abc.com");
-            answers.insert(status(&answer).to_owned());
+            let response = lab.subscribe(STRANGER, &from, "9@abc.com");
+            responses.insert(status(&response).to_owned());
         }
         let phone = lab.subscribe(SBC, &format!("{wave}@abc.com"), "9@abc.com");
         assert_eq!(status(&phone), "200", "{wave}");
@@ -334,7 +337,7 @@ fn a_flood_without_credentials_locks_no_lamp_out() {
         lab.pass(Duration::from_millis(100));
     }
     assert_eq!(
-        answers,
+        responses,
         BTreeSet::from(["401".to_owned(), "503".to_owned()])
     );
     assert_eq!(lab.counter("requests_shed_by_presentity"), 0);
@@ -342,20 +345,20 @@ fn a_flood_without_credentials_locks_no_lamp_out() {
     assert!(lab.counter("requests_shed_by_source") > 4_500);
 }
 
-/// The flood goes on behind the address that the phone is behind as well, or that it is said to be
-/// from: a phone that has a live subscription keeps its share.
+/// The flood comes from, or is forged from, the address of a phone. The phone has a live
+/// subscription and keeps its share.
 #[test]
 fn a_known_phone_keeps_its_share_of_a_flooded_address() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         source: rate(10, 400),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     lab.reload(directory(AuthMode::None));
     let known = |lab: &mut Lab, to: &str| {
         let contact = "Event: dialog\r\nExpires: 3600\r\n";
-        let answer = lab.ask(STRANGER, "SUBSCRIBE", "1@abc.com", to, contact);
-        status(&answer).to_owned()
+        let response = lab.ask(STRANGER, "SUBSCRIBE", "1@abc.com", to, contact);
+        status(&response).to_owned()
     };
     assert_eq!(known(&mut lab, "9@abc.com"), "200");
     lab.reload(directory(AuthMode::Digest));
@@ -375,17 +378,17 @@ fn a_known_phone_keeps_its_share_of_a_flooded_address() {
 /// W:B1.11
 #[test]
 fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(1, 3),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     let mut publish = |peer, from| {
-        let mut answers = (0..10).map(|_| {
-            let answer = lab.ask(peer, "PUBLISH", from, "9@abc.com", "Event: dialog\r\n");
-            status(&answer).to_owned()
+        let mut responses = (0..10).map(|_| {
+            let response = lab.ask(peer, "PUBLISH", from, "9@abc.com", "Event: dialog\r\n");
+            status(&response).to_owned()
         });
-        answers.any(|status| status == "503")
+        responses.any(|status| status == "503")
     };
     assert!(!publish(SBC, "1@abc.com"), "a trusted PBX");
     assert!(!publish(STRANGER, "pbx@abc.com"), "an account that feeds");
@@ -395,11 +398,11 @@ fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
 /// W:A1.21
 #[test]
 fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         backlog_max: 3,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let first = lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     let tag = header(&first, "To")
         .unwrap()
@@ -415,11 +418,11 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
              CSeq: {number} SUBSCRIBE\r\nContact: <sip:{SBC}>\r\nEvent: dialog\r\n\r\n"
         )
     };
-    // A turn tells what the one before left: until its end each request leaves a NOTIFY.
+    // A turn sends the NOTIFYs that the one before queued; until then each request leaves one.
     lab.pass(Duration::ZERO);
     for phone in 2..5 {
-        let answer = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
-        assert_eq!(status(&answer), "200", "{phone}");
+        let response = lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
+        assert_eq!(status(&response), "200", "{phone}");
     }
     assert_eq!(lab.shard.engine.subscriptions.table.queue.len(), 3);
     let shed = lab.subscribe(SBC, "5@abc.com", "9@abc.com");
@@ -440,7 +443,7 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
     assert_eq!(status(&publish), "400", "not held back: it has no body");
     lab.pass(Duration::ZERO);
     assert_eq!(status(&lab.subscribe(SBC, "6@abc.com", "9@abc.com")), "200");
-    // The driver cannot keep up: new subscriptions alone are refused.
+    // The driver is congested: only new subscriptions are refused.
     lab.shard.handle_congestion(true);
     assert_eq!(status(&lab.subscribe(SBC, "7@abc.com", "9@abc.com")), "503");
     assert_eq!(
@@ -455,11 +458,11 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
 
 #[test]
 fn far_behind_options_are_refused_too() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         backlog_max: 0,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     assert_eq!(
         status(&lab.ask(SBC, "OPTIONS", "5@abc.com", "abc.com", "")),
         "503"
@@ -474,7 +477,7 @@ fn far_behind_options_are_refused_too() {
     assert_eq!(status(&publish), "400", "not held back: it has no body");
 }
 
-/// A PUBLISH that says a call of that user is in that state.
+/// A PUBLISH with a call of that user in that state.
 fn publish(lab: &mut Lab, user: &str, state: &str) -> String {
     let body = format!(
         "<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"1\" state=\"full\" \
@@ -492,11 +495,11 @@ fn publish(lab: &mut Lab, user: &str, state: &str) -> String {
 /// W:A1.21, B1.11; RFC 3903 §4
 #[test]
 fn publishes_wait_in_their_order_while_many_are_to_be_told() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 2,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     assert_eq!(status(&publish(&mut lab, "9@abc.com", "early")), "200");
     for phone in 1..4 {
         let peer = format!("10.0.0.{phone}:5060");
@@ -524,21 +527,21 @@ fn publishes_wait_in_their_order_while_many_are_to_be_told() {
         }
         lab.out.clear();
     }
-    // One is read each turn, one turn finds nobody but the first phone, which has yet to answer; at
-    // last few are to be told, and the third phone is told the end at once.
+    // One deferred PUBLISH per turn. In one turn only the first phone has a NOTIFY queued, and its
+    // response is outstanding. In the last, few are queued, and the third phone gets the end at once.
     assert_eq!(said, ["NOTIFY", "c5", "c6", "NOTIFY", "c7", "NOTIFY"]);
     assert_eq!(lab.counter("publications_accepted"), 4);
     assert_eq!(lab.counter("requests_shed_by_backlog"), 0);
 }
 
-/// A storm of other changes does not keep a PUBLISH waiting.
+/// A storm of other changes does not delay a PUBLISH for ever.
 #[test]
 fn a_publish_waits_no_longer_than_those_before_it() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 1,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     for user in 0..5 {
         assert_eq!(publish(&mut lab, &format!("{user}@abc.com"), "early"), "");
@@ -551,14 +554,14 @@ fn a_publish_waits_no_longer_than_those_before_it() {
     }
 }
 
-/// Nor do those of a stranger.
+/// PUBLISHes of unauthenticated senders do not delay a PUBLISH either.
 #[test]
 fn a_publish_does_not_wait_for_those_that_are_refused() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 1,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     for phone in 1..4 {
         lab.subscribe(SBC, &format!("{phone}@abc.com"), "9@abc.com");
     }
@@ -577,12 +580,12 @@ fn a_publish_does_not_wait_for_those_that_are_refused() {
 /// W:A1.21
 #[test]
 fn when_too_many_wait_the_oldest_is_read() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         postpone_at: 1,
         postponed_octets_max: 700,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     lab.out.clear();
     assert_eq!(publish(&mut lab, "9@abc.com", "early"), "");
@@ -600,7 +603,7 @@ fn when_too_many_wait_the_oldest_is_read() {
 /// W:G5
 #[test]
 fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {
-    let mut lab = Lab::new(AuthMode::Trusted, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Trusted, OverloadOptions::default());
     let repeated = |lab: &mut Lab| lab.counter("refusals_repeated");
     for (event, to, expected) in [
         ("as-dunno", "9@abc.com", "489"),
@@ -643,19 +646,19 @@ fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {
         "200"
     );
     let more = "Event: dialog\r\n";
-    let answer = lab.ask(SBC, "SUBSCRIBE", "1@abc.com", "9@xyz.com", more);
-    assert_eq!(status(&answer), "200");
+    let response = lab.ask(SBC, "SUBSCRIBE", "1@abc.com", "9@xyz.com", more);
+    assert_eq!(status(&response), "200");
 }
 
 /// W:A7.6: every challenge has a nonce of its own, or one phone would use up another's.
 #[test]
 fn a_challenge_that_is_given_again_is_fresh() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     let mut nonces = BTreeSet::new();
     for _ in 0..10 {
-        let answer = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
-        assert_eq!(status(&answer), "401");
-        let challenge = header(&answer, "WWW-Authenticate").unwrap();
+        let response = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
+        assert_eq!(status(&response), "401");
+        let challenge = header(&response, "WWW-Authenticate").unwrap();
         nonces.insert(challenge.split("nonce=\"").nth(1).unwrap()[..24].to_owned());
     }
     assert_eq!(nonces.len(), 10);
@@ -663,7 +666,7 @@ fn a_challenge_that_is_given_again_is_fresh() {
     lab.pass(Duration::from_secs(3));
     lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
     assert_eq!(lab.counter("refusals_repeated"), 9, "kept for 3 s");
-    // What depends on the body is looked into every time.
+    // A request whose refusal depends on the body is served every time.
     for _ in 0..2 {
         let publish = "Event: dialog\r\nContent-Length: 4\r\n\r\n<a/>";
         lab.ask(STRANGER, "PUBLISH", "1@abc.com", "1@abc.com", publish);
@@ -671,25 +674,24 @@ fn a_challenge_that_is_given_again_is_fresh() {
     assert_eq!(lab.counter("refusals_repeated"), 9);
 }
 
-/// W:A1.12-A1.14: shorter by a tenth at most, never longer, never too short, and not at all
-/// for a few.
+/// W:A1.12-A1.14: at most a tenth shorter, never longer, never too brief, and unchanged for a few.
 #[test]
 fn a_crowd_is_spread() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         crowd: 10,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let granted = |lab: &mut Lab, phone: u32, expires: u32| -> u32 {
         let more = format!("Event: dialog\r\nExpires: {expires}\r\n");
-        let answer = lab.ask(
+        let response = lab.ask(
             SBC,
             "SUBSCRIBE",
             &format!("{phone}@abc.com"),
             "9@abc.com",
             &more,
         );
-        header(&answer, "Expires").unwrap().parse().unwrap()
+        header(&response, "Expires").unwrap().parse().unwrap()
     };
     for phone in 0..100 {
         assert_eq!(granted(&mut lab, phone, 3_600), 3_600);
@@ -716,19 +718,19 @@ fn a_crowd_is_spread() {
 /// W:G5
 #[test]
 fn a_phone_that_loops_is_an_alarm_and_is_listed() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(10, 50),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     let mut alarms = Vec::new();
     for tick in 0..3_000 {
         lab.now += Duration::from_millis(10);
         lab.subscribe(SBC, "1@abc.com", "9@abc.com");
         if tick % 100 == 0 {
-            // Others live as ever.
-            let answer = lab.subscribe(SBC, &format!("p{tick}@abc.com"), "9@abc.com");
-            assert_eq!(status(&answer), "200");
+            // Other phones subscribe as usual.
+            let response = lab.subscribe(SBC, &format!("p{tick}@abc.com"), "9@abc.com");
+            assert_eq!(status(&response), "200");
         }
         alarms.append(&mut lab.out.alarms);
         lab.out.clear();
@@ -754,28 +756,29 @@ fn a_phone_that_loops_is_an_alarm_and_is_listed() {
     assert!(lab.loops().is_empty());
 }
 
-/// A phone that is refused a few times, a console that boots with all its keys: no loops.
+/// Not a loop: a phone that is refused a few times, an attendant console that subscribes to all its
+/// keys.
 #[test]
 fn a_boot_is_no_loop() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     for _ in 0..2 {
         for key in 0..1_000 {
-            let answer = lab.subscribe(STRANGER, "1@abc.com", &format!("{key}@abc.com"));
-            assert_eq!(status(&answer), "401");
+            let response = lab.subscribe(STRANGER, "1@abc.com", &format!("{key}@abc.com"));
+            assert_eq!(status(&response), "401");
         }
     }
     assert!(lab.loops().is_empty());
 }
 
-/// However many phones are made up, the list stays as long as it may get.
+/// However many phones are invented, the list does not exceed its limit.
 #[test]
 fn the_list_of_loops_is_bounded() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         loop_per_minute: 2,
         loops_max: 5,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Trusted, shield);
+    let mut lab = Lab::new(AuthMode::Trusted, overload);
     for phone in 0..20 {
         for _ in 0..3 {
             lab.subscribe(STRANGER, &format!("{phone}@abc.com"), "9@abc.com");
@@ -785,10 +788,10 @@ fn the_list_of_loops_is_bounded() {
     assert_eq!(lab.counter("loops_over_limit"), 15);
 }
 
-/// W:E3.8: nor is the answer to a request that is as short as one can be.
+/// W:E3.8: not even the response to the shortest possible request amplifies.
 #[test]
 fn a_refusal_of_a_short_request_is_no_amplifier() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     let via = "v:SIP/2.0/UDP 203.0.113.5;branch=z9hG4bK";
     for (number, method) in ["SUBSCRIBE", "NOTIFY", "PUBLISH", "INVITE", "OPTIONS", "X"]
         .into_iter()
@@ -805,18 +808,18 @@ fn a_refusal_of_a_short_request_is_no_amplifier() {
                  t:<sip:9@abc.com>\r\ni:{number}\r\nCSeq:1 {method}\r\n{more}\r\n",
                 more.len()
             );
-            let answer = lab.send(STRANGER, &request);
-            assert!(answer.starts_with("SIP/2.0 "), "{request}");
-            let (sent, got) = (request.len(), answer.len());
-            assert!(got * 2 <= sent * 3, "{got} > 1.5 * {sent}\n{answer}");
+            let response = lab.send(STRANGER, &request);
+            assert!(response.starts_with("SIP/2.0 "), "{request}");
+            let (sent, got) = (request.len(), response.len());
+            assert!(got * 2 <= sent * 3, "{got} > 1.5 * {sent}\n{response}");
         }
     }
 }
 
-/// W:E3.8: whoever proved nothing gets no more than half as much again as was sent.
+/// W:E3.8: an unauthenticated sender gets at most 1.5 times the octets that it sent.
 #[test]
 fn an_answer_to_a_stranger_is_no_amplifier() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     for (method, to, more) in [
         (
             "SUBSCRIBE",
@@ -832,12 +835,12 @@ fn an_answer_to_a_stranger_is_no_amplifier() {
         ("REGISTER", "9@abc.com", ""),
     ] {
         for _ in 0..2 {
-            let answer = lab.ask(STRANGER, method, "1@abc.com", to, more);
+            let response = lab.ask(STRANGER, method, "1@abc.com", to, more);
             let request = lab.asked(STRANGER, method, "1@abc.com", to, more).len();
             assert!(
-                answer.len() * 2 <= request * 3,
-                "{} > 1.5 * {request}\n{answer}",
-                answer.len()
+                response.len() * 2 <= request * 3,
+                "{} > 1.5 * {request}\n{response}",
+                response.len()
             );
         }
     }

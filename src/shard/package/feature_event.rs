@@ -26,7 +26,7 @@ use crate::shard::request::headers::is_body_optional;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::Wants;
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::watcher::Identity;
+use crate::shard::subscription::watcher::Watcher;
 use crate::sip::Message;
 use crate::sip::Status;
 
@@ -61,7 +61,7 @@ pub(crate) fn read_switch<'d>(message: &Message<'_>) -> Result<Option<StateUpdat
 
 /// Whether that watcher may switch the features of a presentity.
 pub(crate) fn check_may_switch<'d>(
-    watcher: &Identity,
+    watcher: &Watcher,
     aor: &Aor,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
@@ -85,22 +85,22 @@ impl Table {
         let entry = self.dialog(subscription.dialog).ok_or(GONE)?;
         let aor = self.aor_of(subscription).ok_or(GONE)?;
         let peer = request.flow.peer.ip();
-        let watcher = Identity::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
+        let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
         check_may_switch(&watcher, aor, turn.directory)
     }
 
     /// Does what the SUBSCRIBE of a subscription switches. Its NOTIFY waits until it is done.
-    pub(crate) fn switch(&mut self, id: SubscriptionId, said: StateUpdate, turn: &mut Turn<'_>) {
+    pub(crate) fn switch(&mut self, id: SubscriptionId, update: StateUpdate, turn: &mut Turn<'_>) {
         let subscription = self.subscription(id);
         let aor = subscription.and_then(|subscription| self.aor_of(subscription));
         let Some(aor) = aor.cloned() else {
             return;
         };
-        let said = Box::new(said);
+        let update = Box::new(update);
         let reply_to = (turn.options.id, id.0);
         let mail = Mail::Switch {
             aor: aor.clone(),
-            said,
+            update,
             reply_to,
         };
         turn.send_to_owner(&aor, mail);

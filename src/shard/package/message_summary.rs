@@ -6,7 +6,7 @@
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::target::sender;
 
 /// The mailbox that is meant by `named`: the one of the user who asks when that is a voice mail
@@ -14,12 +14,12 @@ use crate::shard::request::target::sender;
 pub(crate) fn mailbox(
     named: Aor,
     request: &Request<'_>,
-    identity: &Identity,
+    principal: &Principal,
     turn: &Turn<'_>,
 ) -> Aor {
-    let own = match identity {
-        Identity::User(user) => Some(Aor::new(user, named.domain())),
-        Identity::Believed => {
+    let own = match principal {
+        Principal::User(user) => Some(Aor::new(user, named.domain())),
+        Principal::Believed => {
             sender(request, turn).filter(|sender| sender.domain() == named.domain())
         }
     };

@@ -9,7 +9,7 @@ use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::table::Watcher;
+use crate::shard::subscription::table::WatcherSlot;
 
 impl WatcherInfos {
     pub(crate) fn watchers(
@@ -32,9 +32,9 @@ impl WatcherInfos {
             .flatten()
             .filter(|(_, subscription)| is_to(subscription))
             .map(|(id, _)| id);
-        let whole = |subscription| Watcher {
+        let whole = |subscription| WatcherSlot {
             subscription,
-            resource: Watcher::WHOLE,
+            resource: WatcherSlot::WHOLE,
         };
         of_presentity
             .chain(of_list.chain(self.audiences(aor)).map(whole))
@@ -44,13 +44,13 @@ impl WatcherInfos {
 }
 
 impl Table {
-    fn report(&self, watcher: Watcher, turn: &Turn<'_>) -> Option<WatcherReport> {
+    fn report(&self, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<WatcherReport> {
         let subscription = self.subscription(watcher.subscription)?;
         let entry = self.dialog(subscription.dialog)?;
         let flow = self.flow_of(entry);
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
-            Subject::List(list) if watcher.resource != Watcher::WHOLE => (
+            Subject::List(list) if watcher.resource != WatcherSlot::WHOLE => (
                 Some(list.aor().clone()),
                 list.resources.get(watcher.resource as usize)?.decision,
             ),
@@ -86,7 +86,7 @@ fn standing(subscription: &Subscription) -> WatcherState {
     if subscription.strikes() > 0 || subscription.refusals() > 0 {
         WatcherState::Probation
     } else if subscription.in_flight().is_some() {
-        WatcherState::Waiting
+        WatcherState::AwaitingResponse
     } else {
         WatcherState::Active
     }

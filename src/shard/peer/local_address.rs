@@ -1,5 +1,4 @@
-//! Who we say we are: Via sent-by and Contact for each local address a peer speaks to, written once
-//! and kept.
+//! Our Via and Contact on each local address that peers send to. Each is formatted once and kept.
 
 use std::net::SocketAddr;
 
@@ -7,35 +6,36 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::peer::routing_token::BRANCH_COOKIE;
 use crate::sip::Transport;
 
-/// Local addresses remembered; a host with more starts over.
-const ORIGINS_MAX: usize = 64;
+/// Local addresses kept. Beyond it: all are dropped and formatted again when needed.
+const LOCAL_ADDRESSES_MAX: usize = 64;
 
-/// Our name on one local address.
+/// How we name ourselves on one local address.
 #[derive(Debug)]
-pub(crate) struct LocalOrigin {
+pub(crate) struct LocalAddress {
     transport: Transport,
     listener: u16,
     local: SocketAddr,
-    /// `host:port`
+    /// The Via sent-by, `host:port`.
     sent_by: String,
-    /// Octets of its host.
+    /// Octets of the host within `sent_by`.
     name_octets: usize,
     port: u16,
-    /// Our Via, up to and with its branch's magic cookie.
+    /// Our Via, up to and including the magic cookie of its branch.
     pub(crate) via: Vec<u8>,
-    /// Our Contact, with angle brackets: the same for the life of every subscription (W:A2.11).
+    /// Our Contact with angle brackets. It does not change during a subscription (W:A2.11).
     pub(crate) contact: Vec<u8>,
 }
 
-/// All of them.
+/// The local addresses in use.
 #[derive(Debug)]
-pub(crate) struct Origins {
-    /// By listener: the `host[:port]` to use instead of the local address.
+pub(crate) struct LocalAddresses {
+    /// For each listener, the `host[:port]` that replaces the local address.
     advertise: Vec<Option<String>>,
-    known: Vec<LocalOrigin>,
+    known: Vec<LocalAddress>,
 }
 
-impl Origins {
+impl LocalAddresses {
+    /// No address is formatted yet. `advertise` has one entry per listener.
     pub(crate) fn new(advertise: Vec<Option<String>>) -> Self {
         Self {
             advertise,
@@ -43,10 +43,10 @@ impl Origins {
         }
     }
 
-    /// Our name towards the peer of that flow.
-    pub(crate) fn of(&mut self, flow: &Flow) -> &LocalOrigin {
+    /// Our name on the local address of that flow; formats it if it is new.
+    pub(crate) fn of(&mut self, flow: &Flow) -> &LocalAddress {
         let index = self.place_of(flow).unwrap_or_else(|| {
-            if self.known.len() >= ORIGINS_MAX {
+            if self.known.len() >= LOCAL_ADDRESSES_MAX {
                 self.known.clear();
             }
             let advertised = self
@@ -54,14 +54,14 @@ impl Origins {
                 .get(usize::from(flow.listener))
                 .cloned()
                 .flatten();
-            self.known.push(LocalOrigin::new(flow, advertised));
+            self.known.push(LocalAddress::new(flow, advertised));
             self.known.len() - 1
         });
         &self.known[index]
     }
 
-    /// The same, if it was ever told.
-    pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalOrigin> {
+    /// Our name on the local address of that flow, if it was formatted before.
+    pub(crate) fn known(&self, flow: &Flow) -> Option<&LocalAddress> {
         self.known.get(self.place_of(flow)?)
     }
 
@@ -74,14 +74,14 @@ impl Origins {
     }
 }
 
-impl LocalOrigin {
-    /// What we write as sent-by.
+impl LocalAddress {
+    /// The value of our Via sent-by.
     #[inline]
     pub(crate) fn sent_by(&self) -> &[u8] {
         self.sent_by.as_bytes()
     }
 
-    /// Whether a Via's sent-by is ours: a response with another is to none of our requests
+    /// Whether a Via sent-by is ours. A response with any other sent-by answers no request of ours
     /// (W:A4.7).
     pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
         let name = self.sent_by.as_bytes().get(..self.name_octets);
@@ -90,10 +90,11 @@ impl LocalOrigin {
     }
 
     fn new(flow: &Flow, advertised: Option<String>) -> Self {
-        // A zone is the host's own business: no URI and no Via has one (RFC 4007 §11.2).
+        // An IPv6 zone has a meaning on this host only; neither a URI nor a Via carries it (RFC
+        // 4007 §11.2).
         let address = SocketAddr::new(flow.local.ip(), flow.local.port());
         let sent_by = advertised.unwrap_or_else(|| address.to_string());
-        // A URI without this parameter means UDP (RFC 3261 §19.1.1).
+        // A SIP URI without a transport parameter means UDP (RFC 3261 §19.1.1).
         let parameter = match flow.transport {
             Transport::Udp => String::new(),
             other => format!(";transport={}", other.uri_parameter()),
@@ -128,7 +129,7 @@ mod tests {
     use crate::shard::contract::flow::ConnectionId;
 
     #[test]
-    fn a_zone_is_told_to_nobody() {
+    fn an_ipv6_zone_is_not_sent() {
         let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
         let address = |port| SocketAddr::V6(SocketAddrV6::new(link_local, port, 0, 4));
         let flow = Flow {
@@ -138,12 +139,12 @@ mod tests {
             local: address(5060),
             peer: address(40_000),
         };
-        let origin = LocalOrigin::new(&flow, None);
-        assert_eq!(origin.sent_by(), b"[fe80::1]:5060");
-        assert!(origin.is_sent_by(b"[fe80::1]", Some(5060)));
-        assert_eq!(origin.contact, b"<sip:[fe80::1]:5060;transport=tcp>");
+        let local = LocalAddress::new(&flow, None);
+        assert_eq!(local.sent_by(), b"[fe80::1]:5060");
+        assert!(local.is_sent_by(b"[fe80::1]", Some(5060)));
+        assert_eq!(local.contact, b"<sip:[fe80::1]:5060;transport=tcp>");
         assert_eq!(
-            origin.via,
+            local.via,
             b"SIP/2.0/TCP [fe80::1]:5060;branch=z9hG4bK".as_slice()
         );
     }

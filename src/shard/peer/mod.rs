@@ -1,5 +1,12 @@
-//! How a peer is reached: its path, the proof that the path leads to it, our own address on it, and
-//! the tokens by which its messages find their way back to the right shard and place.
+//! How NOTIFYs reach a phone, and how the phone's messages reach the right shard and table entry.
+//!
+//! - `path`: the flow and destination of a phone, shared by all of its dialogs.
+//! - `path_probe`: the response that must prove a path before more NOTIFYs are sent on it.
+//! - `next_hop`: the destination, from what the SUBSCRIBE says (RFC 3261 §12.2.1.1).
+//! - `local_address`: our Via and Contact on a local address.
+//! - `routing_token`: the To-tags and branches that we mint.
+//!
+//! Reads requests and dialogs, sends nothing.
 
 pub(crate) mod local_address;
 pub(crate) mod next_hop;

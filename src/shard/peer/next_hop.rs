@@ -1,18 +1,21 @@
-//! Where NOTIFYs of a dialog are sent, out of what its requests say (RFC 3261 §12.2.1.1), and which
-//! phone that is.
+//! The destination of a dialog's NOTIFYs (RFC 3261 §12.2.1.1), and the key that identifies its
+//! phone.
+//!
+//! Guarantee: a NOTIFY never goes to a host other than the source of the SUBSCRIBE.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
 use crate::presence::fixed_hash::fnv1a_of_parts;
 use crate::shard::contract::flow::Flow;
-use crate::shard::peer::path::Way;
+use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::sip::Transport;
 use crate::sip::Uri;
 use crate::sip::dialog::Dialog;
 
-/// A phone: where its requests come from, and the address in `target`, the URI of its Contact.
+/// The key of a phone: a hash of the source address and port of its requests, and of user, host and
+/// port of the URI in `target`, its Contact.
 pub(crate) fn phone_key(flow: &Flow, target: &[u8]) -> u64 {
     let (address, port, user) = match Uri::parse(target) {
         Ok(uri) => (
@@ -36,13 +39,13 @@ pub(crate) fn phone_key(flow: &Flow, target: &[u8]) -> u64 {
     ])
 }
 
-/// Where NOTIFYs go: back where the SUBSCRIBE came from; only a phone on UDP that does not say
-/// `rport` may listen on another port than it sends from, the one its first hop names on that very
-/// host (W:A2.10). Never to a third party (W:E2.5).
+/// The destination of NOTIFYs: the source of the SUBSCRIBE. A UDP phone that does not send `rport`
+/// (RFC 3581) may listen on another port; then it is the port of the first hop that the dialog
+/// names, if that is the same host (W:A2.10). Never a third party (W:E2.5).
 pub(crate) fn next_hop(request: &Request<'_>, dialog: &Dialog) -> SocketAddr {
     let flow = &request.flow;
-    // RFC 3581: who asks for answers to the port it sends from listens there, whatever its Contact
-    // says behind a NAT.
+    // RFC 3581: a phone that sends `rport` listens on the port it sends from, whatever Contact it
+    // names behind a NAT.
     let is_symmetric = request.message.via().is_none_or(|via| via.wants_rport);
     if is_symmetric || flow.transport.is_reliable() {
         return flow.peer;
@@ -52,23 +55,23 @@ pub(crate) fn next_hop(request: &Request<'_>, dialog: &Dialog) -> SocketAddr {
         .unwrap_or(flow.peer)
 }
 
-/// Where NOTIFYs go after the phone named another first hop, its new Contact (RFC 3261 §12.2.1.2):
-/// there, if it was reached where it named until now. What it names means nothing if that was never
-/// where it was reached, as behind a NAT; nor on a stream. None: the way stays as it is.
+/// The new destination of NOTIFYs after the phone changed its first hop by a new Contact (RFC 3261
+/// §12.2.1.2); None if the destination stays. It stays on a stream, and where the phone was not
+/// reached at its previous first hop `before`, as behind a NAT.
 pub(crate) fn moved_hop(
-    way: &Way,
+    path: &Path,
     before: Option<SocketAddr>,
     dialog: &Dialog,
 ) -> Option<SocketAddr> {
-    let before = before.and_then(|before| at_same_host(before, way.destination));
-    if way.flow.transport.is_reliable() || before != Some(way.destination) {
+    let before = before.and_then(|before| at_same_host(before, path.destination));
+    if path.flow.transport.is_reliable() || before != Some(path.destination) {
         return None;
     }
-    at_same_host(named_hop(dialog, way.flow.transport)?, way.destination)
+    at_same_host(named_hop(dialog, path.flow.transport)?, path.destination)
 }
 
-/// The address of the first hop that a dialog names, its first route or the remote target. None when
-/// it is no number, or the phone is bound to its flow (RFC 5626 §4.3).
+/// The address of a dialog's first hop: its first route, or else the remote target. None if the URI
+/// names a host by name, or if the phone is bound to its flow (`ob`, RFC 5626 §4.3).
 pub(crate) fn named_hop(dialog: &Dialog, transport: Transport) -> Option<SocketAddr> {
     let hop = dialog
         .first_route()
@@ -77,14 +80,15 @@ pub(crate) fn named_hop(dialog: &Dialog, transport: Transport) -> Option<SocketA
     numeric_address(hop, transport).filter(|_| !is_bound)
 }
 
-/// A named address as one of the host that `seen` is of, with its IPv6 zone, which no URI has; None
-/// when it is another host's.
+/// The address `named`, with the IPv6 zone of `seen`, because a URI carries no zone. None if it is
+/// not the same host as `seen`.
 fn at_same_host(named: SocketAddr, mut seen: SocketAddr) -> Option<SocketAddr> {
     seen.set_port(named.port());
     (named.ip() == seen.ip()).then_some(seen)
 }
 
-/// The address that a URI names by number, with the transport's port if it names none.
+/// The IP address and port of a URI; the transport's default port if the URI has none. None if the
+/// host is a name.
 pub(crate) fn numeric_address(uri: &[u8], transport: Transport) -> Option<SocketAddr> {
     let uri = Uri::parse(uri).ok()?;
     Some(SocketAddr::new(

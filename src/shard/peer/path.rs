@@ -1,45 +1,46 @@
-//! The ways to phones, each kept once: all dialogs of a phone share one.
+//! The paths to phones. All dialogs of a phone share one path.
 //!
-//! Invariants: a way lives while a dialog uses it, or a NOTIFY that asks for the proof of its path;
-//! two ways are never equal.
+//! Invariants:
+//! - a path exists while a dialog uses it, or while a NOTIFY that probes it is outstanding;
+//! - no two paths are equal.
 
 use std::net::SocketAddr;
 
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::WayId;
-use crate::shard::peer::path_probe::Probe;
+use crate::shard::contract::ids::PathId;
+use crate::shard::peer::path_probe::PathProbe;
 
-/// How a phone is reached.
+/// The way NOTIFYs reach a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Way {
-    /// How its last SUBSCRIBE came.
+pub(crate) struct Path {
+    /// The flow of the latest SUBSCRIBE.
     pub(crate) flow: Flow,
-    /// Where NOTIFYs go on that flow; the same as its peer but for a phone that listens on another
+    /// The destination of NOTIFYs on that flow: `flow.peer`, unless the phone listens on another
     /// port than it sends from.
     pub(crate) destination: SocketAddr,
 }
 
 #[derive(Debug)]
 struct Shared {
-    way: Way,
+    path: Path,
     dialogs: u32,
-    /// NOTIFYs under way that ask for the proof of its path.
+    /// Outstanding NOTIFYs that probe the path.
     asking: u32,
-    /// None once its path is proven.
-    probe: Option<Box<Probe>>,
+    /// What waits for the proof; None once the path is proven.
+    probe: Option<Box<PathProbe>>,
 }
 
-/// All of them.
+/// All paths of the shard.
 #[derive(Debug, Default)]
-pub(crate) struct Ways {
-    ways: Slab<WayId, Shared>,
-    ids_by_way: GrowingMap<Way, WayId>,
+pub(crate) struct Paths {
+    paths: Slab<PathId, Shared>,
+    ids_by_path: GrowingMap<Path, PathId>,
 }
 
-impl Way {
-    /// The flow that NOTIFYs take.
+impl Path {
+    /// The flow with the destination of NOTIFYs as its peer.
     pub(crate) fn onward(&self) -> Flow {
         Flow {
             peer: self.destination,
@@ -49,11 +50,11 @@ impl Way {
 }
 
 impl Shared {
-    /// What a stream carries arrives.
-    fn new(way: Way) -> Self {
-        let is_unproven = !way.flow.transport.is_reliable();
+    /// A stream needs no proof: TCP's handshake has already shown that the peer receives.
+    fn new(path: Path) -> Self {
+        let is_unproven = !path.flow.transport.is_reliable();
         Self {
-            way,
+            path,
             dialogs: 0,
             asking: 0,
             probe: is_unproven.then(Box::default),
@@ -61,74 +62,74 @@ impl Shared {
     }
 }
 
-impl Ways {
-    /// One more dialog uses that way.
-    pub(crate) fn join(&mut self, way: Way) -> WayId {
-        let ways = &mut self.ways;
+impl Paths {
+    /// Adds a dialog to a path, and the path if it is new.
+    pub(crate) fn join(&mut self, path: Path) -> PathId {
+        let paths = &mut self.paths;
         let id = *self
-            .ids_by_way
-            .entry(way)
-            .or_insert_with(|| ways.insert(Shared::new(way)));
-        self.ways[id].dialogs += 1;
+            .ids_by_path
+            .entry(path)
+            .or_insert_with(|| paths.insert(Shared::new(path)));
+        self.paths[id].dialogs += 1;
         id
     }
 
-    /// One dialog less.
-    pub(crate) fn leave(&mut self, id: WayId) {
-        self.ways[id].dialogs -= 1;
+    /// Removes a dialog from its path.
+    pub(crate) fn leave(&mut self, id: PathId) {
+        self.paths[id].dialogs -= 1;
         self.forget_unused(id);
     }
 
-    /// One more NOTIFY asks for the proof of its path.
-    pub(crate) fn hold(&mut self, id: WayId) {
-        self.ways[id].asking += 1;
+    /// Counts one more outstanding NOTIFY that probes the path.
+    pub(crate) fn hold(&mut self, id: PathId) {
+        self.paths[id].asking += 1;
     }
 
-    /// One NOTIFY less asks for it.
-    pub(crate) fn let_go(&mut self, id: WayId) {
-        self.ways[id].asking -= 1;
+    /// Counts one less.
+    pub(crate) fn let_go(&mut self, id: PathId) {
+        self.paths[id].asking -= 1;
         self.forget_unused(id);
     }
 
-    fn forget_unused(&mut self, id: WayId) {
-        let shared = &self.ways[id];
+    fn forget_unused(&mut self, id: PathId) {
+        let shared = &self.paths[id];
         if shared.dialogs == 0 && shared.asking == 0 {
-            self.ids_by_way.remove(&shared.way);
-            self.ways.remove(id);
+            self.ids_by_path.remove(&shared.path);
+            self.paths.remove(id);
         }
     }
 
-    /// How many dialogs use a way.
+    /// Number of dialogs that use the path.
     #[inline]
-    pub(crate) fn dialogs(&self, id: WayId) -> usize {
-        self.ways[id].dialogs as usize
+    pub(crate) fn dialogs(&self, id: PathId) -> usize {
+        self.paths[id].dialogs as usize
     }
 
-    /// The way's place, when a dialog uses it.
-    pub(crate) fn find(&self, way: &Way) -> Option<WayId> {
-        self.ids_by_way.get(way).copied()
+    /// The key of a path, if it exists.
+    pub(crate) fn find(&self, path: &Path) -> Option<PathId> {
+        self.ids_by_path.get(path).copied()
     }
 
-    /// What is known of a path that is not proven.
+    /// The probe of the path; None if the path is proven.
     #[inline]
-    pub(crate) fn probe(&self, id: WayId) -> Option<&Probe> {
-        self.ways[id].probe.as_deref()
+    pub(crate) fn probe(&self, id: PathId) -> Option<&PathProbe> {
+        self.paths[id].probe.as_deref()
     }
 
-    /// The same, to be changed.
-    pub(crate) fn probe_mut(&mut self, id: WayId) -> Option<&mut Probe> {
-        self.ways[id].probe.as_deref_mut()
+    /// The probe of the path, to change it; None if the path is proven.
+    pub(crate) fn probe_mut(&mut self, id: PathId) -> Option<&mut PathProbe> {
+        self.paths[id].probe.as_deref_mut()
     }
 
-    /// The path of a way is proven. None when it was already.
-    pub(crate) fn prove(&mut self, id: WayId) -> Option<Box<Probe>> {
-        self.ways[id].probe.take()
+    /// Marks the path as proven. Returns its probe, or None if it was proven already.
+    pub(crate) fn prove(&mut self, id: PathId) -> Option<Box<PathProbe>> {
+        self.paths[id].probe.take()
     }
 
-    /// The way of a dialog.
+    /// The path with that key.
     #[inline]
-    pub(crate) fn of(&self, id: WayId) -> &Way {
-        &self.ways[id].way
+    pub(crate) fn of(&self, id: PathId) -> &Path {
+        &self.paths[id].path
     }
 }
 
@@ -139,10 +140,10 @@ mod tests {
     use crate::sip::Transport;
 
     #[test]
-    fn a_way_is_kept_once_and_as_long_as_it_is_used() {
-        let way = |port: u16| {
+    fn a_path_is_kept_once_and_as_long_as_it_is_used() {
+        let path = |port: u16| {
             let peer = SocketAddr::from(([192, 0, 2, 1], port));
-            Way {
+            Path {
                 flow: Flow {
                     transport: Transport::Udp,
                     listener: 0,
@@ -153,17 +154,17 @@ mod tests {
                 destination: peer,
             }
         };
-        let mut ways = Ways::default();
-        let first = ways.join(way(1));
-        assert_eq!(ways.join(way(1)), first);
-        let second = ways.join(way(2));
+        let mut paths = Paths::default();
+        let first = paths.join(path(1));
+        assert_eq!(paths.join(path(1)), first);
+        let second = paths.join(path(2));
         assert_ne!(first, second);
-        assert_eq!(*ways.of(second), way(2));
-        ways.leave(first);
-        assert_eq!(*ways.of(first), way(1));
-        ways.leave(first);
-        assert_eq!(ways.ways.len(), 1);
-        assert_eq!(ways.ids_by_way.len(), 1);
-        assert_eq!(ways.join(way(3)), first, "its place is taken again");
+        assert_eq!(*paths.of(second), path(2));
+        paths.leave(first);
+        assert_eq!(*paths.of(first), path(1));
+        paths.leave(first);
+        assert_eq!(paths.paths.len(), 1);
+        assert_eq!(paths.ids_by_path.len(), 1);
+        assert_eq!(paths.join(path(3)), first, "its place is taken again");
     }
 }

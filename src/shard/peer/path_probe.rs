@@ -1,25 +1,27 @@
-//! What is known of a path until an answer proves that it leads to the phone.
+//! The proof of a path: until a response to a NOTIFY arrives from it, only one NOTIFY is
+//! outstanding on the path (W:E3.8), because the source address of a SUBSCRIBE may be forged.
 
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WayId;
-use crate::shard::peer::path::Ways;
+use crate::shard::peer::path::Paths;
 
-/// The proof of a path that is still to come.
+/// The probe of an unproven path.
 #[derive(Debug, Default)]
-pub(crate) struct Probe {
-    /// The NOTIFY whose answer will prove the path.
+pub(crate) struct PathProbe {
+    /// The outstanding NOTIFY whose response will prove the path.
     pub(crate) asking: Option<InFlightId>,
-    /// Subscriptions that wait for it.
+    /// Subscriptions whose NOTIFYs wait for the proof.
     pub(crate) waiting: Vec<SubscriptionId>,
 }
 
-impl Ways {
-    /// A NOTIFY goes out; if its path is not proven, its answer will prove it. Such a NOTIFY holds
-    /// the way, so that no end of its dialog makes the path forget that it was asked.
-    pub(crate) fn ask_for_proof(&mut self, way: WayId, id: InFlightId) -> Option<WayId> {
-        self.probe_mut(way)?.asking = Some(id);
-        self.hold(way);
-        Some(way)
+impl Paths {
+    /// Makes a NOTIFY that is about to be sent the probe of its path, and returns the path; None if
+    /// the path is proven. The NOTIFY holds the path, so that the end of its dialog does not erase
+    /// the fact that it was probed.
+    pub(crate) fn ask_for_proof(&mut self, path: PathId, id: InFlightId) -> Option<PathId> {
+        self.probe_mut(path)?.asking = Some(id);
+        self.hold(path);
+        Some(path)
     }
 }

@@ -1,25 +1,30 @@
-//! The marks in what we mint: every To-tag and Via branch of ours names its shard and place, so
-//! that any shard can hand a message on and the right one finds its record by index. 64 random bits
-//! beside it make a mark unguessable and a stale one harmless.
+//! Routing tokens: every To-tag and every Via branch that we mint names its shard and table index,
+//! so that any shard can forward a message to the right one, which finds the entry without a
+//! search.
+//!
+//! A token ends with 64 random bits. They make it unguessable, and a token of a removed entry
+//! matches no later one.
 
 use crate::shard::contract::flow::ShardId;
 use crate::sip::random::Random;
 
-/// Octets of a mark.
+/// Octets of a token.
 pub(crate) const OCTETS: usize = 28;
 
-/// The magic cookie every branch begins with (RFC 3261 §8.1.1.7).
+/// The magic cookie that begins every branch (RFC 3261 §8.1.1.7).
 pub(crate) const BRANCH_COOKIE: &str = "z9hG4bK";
 
-/// Where a record lives: `ssssiiiiiiiinnnnnnnnnnnnnnnn` in hexadecimal digits.
+/// Shard, index and nonce of a dialog or transaction, written `ssssiiiiiiiinnnnnnnnnnnnnnnn` in
+/// lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct RoutingToken {
     pub(crate) shard: ShardId,
     pub(crate) index: u32,
     pub(crate) nonce: u64,
 }
 
-impl Mark {
+impl RoutingToken {
+    /// A token with a new random nonce.
     pub(crate) fn mint(shard: ShardId, index: u32, random: &mut Random) -> Self {
         Self {
             shard,
@@ -28,6 +33,7 @@ impl Mark {
         }
     }
 
+    /// The token as written in a To-tag.
     #[inline]
     pub(crate) fn octets(self) -> [u8; OCTETS] {
         let mut octets = [0; OCTETS];
@@ -40,42 +46,44 @@ impl Mark {
         octets
     }
 
-    /// The mark a tag is; None for a tag that is none of ours.
+    /// Parses a tag; None if we did not mint it.
     pub(crate) fn of_tag(tag: &[u8]) -> Option<Self> {
         let octets: &[u8; OCTETS] = tag.try_into().ok()?;
         let (shard, rest) = octets.split_at(4);
         let (words, _) = rest.as_chunks::<8>();
         let mut padded = [b'0'; 8];
         padded[4..].copy_from_slice(shard);
-        let mark = Self {
+        let token = Self {
             shard: ShardId(value(padded) as u16),
             index: value(words[0]),
             nonce: u64::from(value(words[1])) << 32 | u64::from(value(words[2])),
         };
-        // Whatever is no digit of ours is not written again.
-        (mark.octets() == *octets).then_some(mark)
+        // A digit that we do not write, such as an upper-case one, does not survive writing the
+        // token again.
+        (token.octets() == *octets).then_some(token)
     }
 
-    /// The mark in a branch of ours.
+    /// Parses a branch; None if we did not mint it.
     pub(crate) fn of_branch(branch: &[u8]) -> Option<Self> {
         Self::of_tag(branch.strip_prefix(BRANCH_COOKIE.as_bytes())?)
     }
 
-    /// The index in a branch of ours, without a look at the rest; any number for other branches.
+    /// The index in a branch of ours, without a check of the rest. For any other branch the value
+    /// is arbitrary.
     #[inline]
     pub(crate) fn index_in(branch: &[u8]) -> Option<u32> {
         let index = branch.get(BRANCH_COOKIE.len() + 4..)?.first_chunk::<8>()?;
         Some(value(*index))
     }
 
-    /// Whether a branch is the one with this mark.
+    /// Whether `branch` is the branch with this token.
     #[inline]
     pub(crate) fn is_in(self, branch: &[u8]) -> bool {
         branch.strip_prefix(BRANCH_COOKIE.as_bytes()) == Some(&self.octets())
     }
 }
 
-/// The eight lower-case digits of a number, all at once: one octet of a word each.
+/// The eight lower-case hexadecimal digits of a number, computed in parallel in one 64-bit word.
 #[inline]
 fn digits(number: u32) -> [u8; 8] {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -88,7 +96,8 @@ fn digits(number: u32) -> [u8; 8] {
     digits.to_be_bytes()
 }
 
-/// The number that eight such digits say; any number for other octets.
+/// The number that eight lower-case hexadecimal digits write. For any other octets the value is
+/// arbitrary.
 #[inline]
 fn value(digits: [u8; 8]) -> u32 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -105,33 +114,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_survives_the_wire() {
+    fn a_token_survives_the_wire() {
         let mut random = Random::new([1; 32]);
         for index in [0, 1, 77, u32::MAX] {
-            let mark = Mark::mint(ShardId(513), index, &mut random);
-            assert_eq!(Mark::of_tag(&mark.octets()), Some(mark));
-            let branch = [BRANCH_COOKIE.as_bytes(), &mark.octets()].concat();
-            assert_eq!(Mark::of_branch(&branch), Some(mark));
-            assert_eq!(Mark::index_in(&branch), Some(index));
-            let other = Mark::mint(ShardId(513), index, &mut random);
-            assert!(mark.is_in(&branch) && !other.is_in(&branch));
-            assert!(!mark.is_in(&mark.octets()) && !mark.is_in(&branch[..branch.len() - 1]));
+            let token = RoutingToken::mint(ShardId(513), index, &mut random);
+            assert_eq!(RoutingToken::of_tag(&token.octets()), Some(token));
+            let branch = [BRANCH_COOKIE.as_bytes(), &token.octets()].concat();
+            assert_eq!(RoutingToken::of_branch(&branch), Some(token));
+            assert_eq!(RoutingToken::index_in(&branch), Some(index));
+            let other = RoutingToken::mint(ShardId(513), index, &mut random);
+            assert!(token.is_in(&branch) && !other.is_in(&branch));
+            assert!(!token.is_in(&token.octets()) && !token.is_in(&branch[..branch.len() - 1]));
         }
-        let mark = Mark {
+        let token = RoutingToken {
             shard: ShardId(0x0a1f),
             index: 0x0123_4567,
             nonce: 0x89ab_cdef_fedc_ba98,
         };
-        assert_eq!(&mark.octets(), b"0a1f0123456789abcdeffedcba98");
+        assert_eq!(&token.octets(), b"0a1f0123456789abcdeffedcba98");
         for at in 0..OCTETS {
             for octet in (0..=u8::MAX).filter(|octet| !b"0123456789abcdef".contains(octet)) {
-                let mut octets = mark.octets();
+                let mut octets = token.octets();
                 octets[at] = octet;
-                assert_eq!(Mark::of_tag(&octets), None, "{octet} at {at}");
+                assert_eq!(RoutingToken::of_tag(&octets), None, "{octet} at {at}");
             }
         }
-        assert_eq!(Mark::of_tag(b"0001"), None);
-        assert_eq!(Mark::of_tag(&[b'g'; OCTETS]), None);
-        assert_eq!(Mark::of_branch(b"z9hG4bKabc"), None);
+        assert_eq!(RoutingToken::of_tag(b"0001"), None);
+        assert_eq!(RoutingToken::of_tag(&[b'g'; OCTETS]), None);
+        assert_eq!(RoutingToken::of_branch(b"z9hG4bKabc"), None);
     }
 }

@@ -4,9 +4,9 @@ use crate::presence::Aor;
 use crate::presence::registration::BindingChange;
 use crate::presence::registration::BindingRefused;
 use crate::presence::registration::Sequence;
-use crate::shard::contract::mail::Bound;
 use crate::shard::contract::mail::ForwardedRegister;
 use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::Registered;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 
@@ -33,7 +33,7 @@ impl Compositor {
         change: BindingChange,
         sequence: Sequence,
         turn: &mut Turn<'_>,
-    ) -> Result<Bound, BindingRefused> {
+    ) -> Result<Registered, BindingRefused> {
         let id = self.own(aor, turn).ok_or(BindingRefused::OverLimit)?;
         let contacts = self.presentities.contacts();
         let room = turn.options.contacts_max.saturating_sub(contacts);
@@ -48,7 +48,7 @@ impl Compositor {
         let bindings = owned.presentity.bindings(turn.now);
         self.after_contribution(id, has_expired || is_changed == Ok(true), turn);
         is_changed?;
-        Ok(Bound {
+        Ok(Registered {
             bindings,
             expires: expires.unwrap_or_default(),
         })

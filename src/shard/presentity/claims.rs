@@ -81,11 +81,11 @@ impl Compositor {
         state: AppearanceState,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let said = StateUpdate::Appearance(Appearance {
+        let update = StateUpdate::Appearance(Appearance {
             index,
             state,
             party: None,
         });
-        self.take_statement(aor, said, turn)
+        self.take_statement(aor, update, turn)
     }
 }

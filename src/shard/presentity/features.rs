@@ -13,11 +13,11 @@ impl Compositor {
     pub(crate) fn handle_switch(
         &mut self,
         aor: Aor,
-        said: StateUpdate,
+        update: StateUpdate,
         reply_to: (ShardId, u32),
         turn: &mut Turn<'_>,
     ) {
-        self.take_statement(&aor, said, turn);
+        self.take_statement(&aor, update, turn);
         let (shard, subscription) = reply_to;
         turn.send(shard, Mail::Switched { aor, subscription });
     }

@@ -23,13 +23,13 @@ impl Compositor {
 
     /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
     /// is no room for it; another owner is not waited for.
-    pub(crate) fn say(&mut self, aor: Aor, said: StateUpdate, turn: &mut Turn<'_>) -> bool {
+    pub(crate) fn say(&mut self, aor: Aor, update: StateUpdate, turn: &mut Turn<'_>) -> bool {
         let owner = turn.owner_of(&aor);
         if owner == turn.options.id {
-            return self.take_statement(&aor, said, turn);
+            return self.take_statement(&aor, update, turn);
         }
-        let said = Box::new(said);
-        turn.send(owner, Mail::Say { aor, said });
+        let update = Box::new(update);
+        turn.send(owner, Mail::UpdateState { aor, update });
         true
     }
 
@@ -37,7 +37,7 @@ impl Compositor {
     pub(crate) fn take_statement(
         &mut self,
         aor: &Aor,
-        said: StateUpdate,
+        update: StateUpdate,
         turn: &mut Turn<'_>,
     ) -> bool {
         let Some(id) = self.own(aor, turn) else {
@@ -47,7 +47,7 @@ impl Compositor {
         turn.counters.statements_accepted += 1;
         if let Some(owned) = self.presentities.get_mut(id) {
             let has_expired = owned.presentity.expire(turn.now);
-            let is_changed = owned.presentity.apply(said, turn.now) || has_expired;
+            let is_changed = owned.presentity.apply(update, turn.now) || has_expired;
             self.after_contribution(id, is_changed, turn);
         }
         true
@@ -153,7 +153,7 @@ impl Compositor {
 }
 
 impl Compositor {
-    pub(crate) fn review_presentity(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+    pub(crate) fn reevaluate_presentity(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
         };

@@ -23,10 +23,12 @@ use crate::sip::header::NameAddr;
 use crate::sip::header::delta_seconds;
 use crate::sip::header::list_items;
 
-/// A later REGISTER of the phone has been here: nothing is changed (RFC 3261 §10.3, step 7).
+/// 500: the phone sent a later REGISTER before, so this one changes nothing (RFC 3261 §10.3, step
+/// 7).
 pub(crate) const OUT_OF_ORDER: Refusal<'static> =
     Refusal::Because(Status::SERVER_INTERNAL_ERROR, "CSeq Out Of Order");
 
+/// Call-ID and CSeq of a REGISTER, which order the requests of one phone (RFC 3261 §10.3, step 7).
 pub(crate) fn sequence_of<'d>(message: &Message<'_>) -> Result<Sequence, Refusal<'d>> {
     let cseq = message.cseq();
     let cseq = cseq.ok_or(Fault::Missing(HeaderName::CSeq))?;
@@ -36,16 +38,16 @@ pub(crate) fn sequence_of<'d>(message: &Message<'_>) -> Result<Sequence, Refusal
     })
 }
 
-/// Granted when nothing is asked for (RFC 3261 §10.2.1.1).
+/// Expiry of a contact if the request names none (RFC 3261 §10.2.1.1).
 const EXPIRES_DEFAULT: Duration = Duration::from_secs(3600);
 
-/// The parameters of a contact that are kept and given back.
+/// The contact parameters that are stored and returned.
 const KEPT_PARAMETERS: [&str; 3] = ["q", "+sip.instance", "reg-id"];
 
-/// Octets of such a parameter's value; a longer one is not kept.
+/// Octets of the value of such a parameter. A longer one is dropped.
 const PARAMETER_OCTETS_MAX: usize = 255;
 
-/// The contacts that are registered, each with the time that is left to it.
+/// Writes the Contact headers of a response, with the remaining expiry of each contact.
 pub(crate) fn write_contacts(bindings: &[Binding], out: &mut Outbox) {
     for binding in bindings.iter().filter(|binding| !binding.expires.is_zero()) {
         let Binding {
@@ -58,7 +60,7 @@ pub(crate) fn write_contacts(bindings: &[Binding], out: &mut Outbox) {
     }
 }
 
-/// What a REGISTER does to its user's contacts (RFC 3261 §10.2).
+/// The change that a REGISTER makes to the contacts of its address of record (RFC 3261 §10.2).
 pub(crate) fn change_of<'d>(
     message: &Message<'_>,
     domain: &Domain,
@@ -87,7 +89,7 @@ pub(crate) fn change_of<'d>(
 
 const INVALID_CONTACT: Refusal<'static> = Refusal::Fault(Fault::Invalid(HeaderName::Contact));
 
-/// One user has more contacts than we keep.
+/// 403: more contacts than one address of record may have.
 pub(crate) const TOO_MANY_CONTACTS: Refusal<'static> =
     Refusal::Because(Status::FORBIDDEN, "Too Many Contacts");
 
@@ -101,7 +103,7 @@ fn binding_of<'d>(
     if uri.len() > URI_OCTETS_MAX {
         return Err(INVALID_CONTACT);
     }
-    // One that cannot be read counts as none (RFC 3261 §10.2.1.1).
+    // A malformed expires parameter counts as absent (RFC 3261 §10.2.1.1).
     let own = contact.parameters.get("expires");
     let requested = own.map_or(expires, delta_seconds);
     let granted = limits.grant(requested, EXPIRES_DEFAULT);

@@ -1,5 +1,5 @@
-//! The checks admission is made of: each reads one header and says whether the request may go on
-//! (W:A1).
+//! Readers and checks of single headers (W:A1). Each returns the value or the refusal that it
+//! causes.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ use crate::sip::header::delta_seconds;
 use crate::sip::header::list_items;
 use crate::sip::uri::Scheme;
 
-/// The address of record a URI means, when it is of a domain we serve.
+/// The address of record that a URI names; None if it is not of a domain that we serve.
 pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
     let uri = Uri::parse(uri).ok()?;
     let mut host = String::with_capacity(uri.host.len());
@@ -38,7 +38,7 @@ pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor
         .then(|| Aor::new(&user, &domain.name))
 }
 
-/// The address of record a URI means, of whatever domain; of ours by its own name.
+/// The address of record that a URI names, of any domain. Aliases of our domains are resolved.
 pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
     if let Some(aor) = address_of_record(uri, directory) {
         return Some(aor);
@@ -50,8 +50,8 @@ pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option
     uri.write_user(&mut user).then(|| Aor::new(&user, &host))
 }
 
-/// Who sends a request by the word of the peer it comes from: good only when that peer is trusted
-/// (RFC 3325 §9.1; W:B9.1).
+/// The identity that a peer asserts for the sender (RFC 3325 §9.1; W:B9.1). Use it only if the peer
+/// is trusted.
 pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
     message
         .headers(HeaderName::PAssertedIdentity)
@@ -61,7 +61,7 @@ pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
         .find(|uri| Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sip))
 }
 
-/// Whether somebody of that name exists (W:A1.18).
+/// Refuses an address of record that does not exist (W:A1.18).
 pub(crate) fn check_exists<'d>(aor: &Aor, directory: &Directory) -> Result<(), Refusal<'d>> {
     if directory.exists(aor) {
         Ok(())
@@ -70,7 +70,7 @@ pub(crate) fn check_exists<'d>(aor: &Aor, directory: &Directory) -> Result<(), R
     }
 }
 
-/// Whether a header that lists tokens names one, without case.
+/// Whether a header that lists tokens contains `token`, compared without case.
 pub(crate) fn has_token(message: &Message<'_>, name: HeaderName, token: &[u8]) -> bool {
     message
         .headers(name)
@@ -78,7 +78,7 @@ pub(crate) fn has_token(message: &Message<'_>, name: HeaderName, token: &[u8]) -
         .any(|item| item.eq_ignore_ascii_case(token))
 }
 
-/// The media type of the body, `kind/subtype` in lower case; empty when there is none.
+/// The media type of the body as `type/subtype` in lower case; empty if there is no Content-Type.
 pub(crate) fn content_type(message: &Message<'_>) -> String {
     let range = message
         .header(HeaderName::ContentType)
@@ -89,7 +89,7 @@ pub(crate) fn content_type(message: &Message<'_>) -> String {
     })
 }
 
-/// Require names nothing we do not know (W:A1.5).
+/// Refuses a request whose Require names an unsupported option tag (W:A1.5).
 pub(crate) fn check_extensions<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
     if unsupported_option_tags(message).next().is_some() {
         Err(Refusal::Extension)
@@ -98,7 +98,7 @@ pub(crate) fn check_extensions<'d>(message: &Message<'_>) -> Result<(), Refusal<
     }
 }
 
-/// The event package of a request (W:A1.7).
+/// The event package, the parsed Event header, and its value (W:A1.7).
 pub(crate) fn event_of<'m, 'd>(
     message: &Message<'m>,
 ) -> Result<(Package, Event<'m>, &'m [u8]), Refusal<'d>> {
@@ -111,10 +111,10 @@ pub(crate) fn event_of<'m, 'd>(
     Ok((package, event, value))
 }
 
-/// Octets of an Event header, which is stored and echoed.
+/// Octets of an Event header. Its value is stored and echoed in NOTIFYs.
 const EVENT_OCTETS_MAX: usize = 255;
 
-/// Expires in seconds; None when absent (W:A1.12).
+/// Expires in seconds; None if absent (W:A1.12).
 pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refusal<'d>> {
     let Some(value) = message.header(HeaderName::Expires) else {
         return Ok(None);
@@ -124,8 +124,8 @@ pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refus
         .ok_or(Refusal::Fault(Fault::Invalid(HeaderName::Expires)))
 }
 
-/// The document of the package that the peer is told in (W:A1.10): the one it asks for by name
-/// where that is a saving or its family needs it, else the first it can read.
+/// The document format for the peer (W:A1.10): a format it names explicitly, if that format saves
+/// octets or its device family needs it; else the first format of the package that Accept admits.
 pub(crate) fn accepted_format<'d>(
     message: &Message<'_>,
     package: Package,
@@ -148,7 +148,7 @@ pub(crate) fn accepted_format<'d>(
         names(kind, subtype)
     };
     let is_meant = |format: &&Format| match format {
-        // RFC 5263 §4.2: whoever names it wants it.
+        // RFC 5263 §4.2: partial notification is used only if the watcher names its type.
         Format::PidfDiff | Format::CallPark => true,
         Format::Xpidf => profile.prefers_xpidf,
         _ => false,
@@ -157,7 +157,8 @@ pub(crate) fn accepted_format<'d>(
         let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
         **format == Format::Nothing || accepts(ranges.iter().copied(), kind, subtype)
     };
-    // Phones that ask for a list name its types, and not always those of its parts (W:B5.1).
+    // Phones that ask for a list name the list types, but not always the types of the parts
+    // (W:B5.1).
     let reads_lists = || names("multipart", "related");
     let mut meant = offered.iter().filter(is_meant);
     let mut plain = offered.iter().filter(|format| **format != Format::PidfDiff);
@@ -176,7 +177,7 @@ fn accept_ranges<'a>(message: &'a Message<'_>) -> impl Iterator<Item = MediaRang
         .filter_map(MediaRange::parse)
 }
 
-/// Whether the peer can read deflated bodies.
+/// Whether the peer accepts deflate-encoded bodies.
 pub(crate) fn inflates(message: &Message<'_>) -> bool {
     message
         .headers(HeaderName::AcceptEncoding)
@@ -192,7 +193,7 @@ pub(crate) fn inflates(message: &Message<'_>) -> bool {
         })
 }
 
-/// No encoding of the body but identity (W:A1.9).
+/// Refuses a body with a content coding other than identity (W:A1.9).
 pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
     let mut codings = message
         .headers(HeaderName::ContentEncoding)
@@ -204,8 +205,8 @@ pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d
     }
 }
 
-/// The body as it was before it was encoded: `deflate` within limits, anything else is 415 (W:B5.17,
-/// E2.16).
+/// The body after content decoding. Only `deflate` is supported, within limits; another coding is
+/// 415 (W:B5.17, E2.16).
 pub(crate) fn decoded_body<'m, 'd>(message: &Message<'m>) -> Result<Cow<'m, [u8]>, Refusal<'d>> {
     if !has_token(message, HeaderName::ContentEncoding, b"deflate") {
         check_encoding(message)?;
@@ -242,8 +243,7 @@ pub(crate) fn is_body_optional(message: &Message<'_>) -> bool {
         })
 }
 
-/// Option tags a Require may name without harm: they ask nothing of a notifier that it does not do
-/// anyway.
+/// Option tags accepted in Require, because they ask for nothing that we do not do anyway.
 const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
     b"eventlist",
     b"recipient-list-subscribe",
@@ -252,7 +252,7 @@ const KNOWN_OPTION_TAGS: [&[u8]; 5] = [
     b"outbound",
 ];
 
-/// The option tags of Require that we do not know.
+/// The option tags in Require that we do not support.
 pub(crate) fn unsupported_option_tags<'a>(
     message: &'a Message<'_>,
 ) -> impl Iterator<Item = &'a [u8]> {

@@ -1,5 +1,12 @@
-//! A request as received, and what can be read from it alone: headers, sender, publication,
-//! contacts. Reads and checks; changes nothing.
+//! What one request says, read and checked without any state of the engine.
+//!
+//! - `target`: the presentity or server that the Request-URI names; `uris`: the URIs to repeat.
+//! - `headers`: one function per header; `publication`, `contacts`: the whole of PUBLISH and
+//!   REGISTER.
+//! - `principal`, `sender`, `publisher`: who sent it.
+//! - `refusal`: why it is refused; `response_flow`: where its response goes.
+//!
+//! Guarantee: changes nothing and sends nothing.
 
 pub(crate) mod contacts;
 pub(crate) mod headers;
@@ -16,11 +23,11 @@ use crate::shard::contract::flow::Flow;
 use crate::sip::Message;
 use crate::sip::transaction::server::TransactionKey;
 
-/// A request on its way through admission.
+/// A request that passed the message checks, with the flow it arrived on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) message: &'a Message<'a>,
     pub(crate) flow: Flow,
-    /// The transaction that waits for the answer; None for what is answered without memory.
+    /// The server transaction that waits for the response; None if the response is not stored.
     pub(crate) transaction: Option<TransactionKey>,
 }

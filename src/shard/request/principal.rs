@@ -1,10 +1,10 @@
-//! Who a request is from, as far as that was proved.
+//! The authenticated origin of a request.
 
-/// Who a request is from.
+/// Who sent a request, as far as authentication shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
-    /// A user of the domain who proved it.
+pub(crate) enum Principal {
+    /// A user of the domain, authenticated by digest.
     User(String),
-    /// A trusted address, or a domain that believes everybody: who From says.
+    /// Not authenticated, but believed: a trusted address, or a domain with `auth = "none"`.
     Believed,
 }

@@ -1,4 +1,4 @@
-//! What a PUBLISH says: its Event, expiry, entity tag and document (RFC 3903 §6).
+//! The contents of a PUBLISH: expiry, SIP-If-Match and document (RFC 3903 §6).
 
 use crate::directory::Directory;
 use crate::directory::Domain;
@@ -16,7 +16,7 @@ use crate::shard::request::Request;
 use crate::shard::request::headers::address_of_record;
 use crate::shard::request::headers::decoded_body;
 use crate::shard::request::headers::expires_of;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::publisher::publisher_of;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::HeaderName;
@@ -24,28 +24,30 @@ use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::header::list_items;
 
+/// Reads a PUBLISH about `aor`. A malformed document is part of the result, because the owner refuses it
+/// only after SIP-If-Match was checked.
 pub(crate) fn read_publication<'d>(
     request: &Request<'_>,
     package: Package,
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     turn: &Turn<'d>,
 ) -> Result<Publication, Refusal<'d>> {
     let message = request.message;
     let condition = condition_of(message)?;
     let expires = expires_of(message)?;
-    let document = read_document(message, package, identity, aor, turn)?;
-    let is_feeder = match identity {
-        Identity::User(user) => {
+    let document = read_document(message, package, principal, aor, turn)?;
+    let is_feeder = match principal {
+        Principal::User(user) => {
             let account = Aor::new(user, aor.domain());
             turn.directory.is_feeder(Some(&account), aor.domain())
         }
-        Identity::Believed => turn
+        Principal::Believed => turn
             .directory
             .domain(aor.domain())
             .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
     };
-    let publisher = publisher_of(message, request.flow.peer.ip(), identity, is_feeder);
+    let publisher = publisher_of(message, request.flow.peer.ip(), principal, is_feeder);
     Ok(Publication {
         package,
         condition,
@@ -59,7 +61,7 @@ pub(crate) fn read_publication<'d>(
 fn read_document<'d>(
     message: &Message<'_>,
     package: Package,
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     turn: &Turn<'d>,
 ) -> Result<Option<Result<Document, DocumentFault>>, Refusal<'d>> {
@@ -80,14 +82,16 @@ fn read_document<'d>(
         document
     });
     Ok(Some(document.and_then(|document| {
-        check_entity(document, identity, aor, turn.directory)
+        check_entity(document, principal, aor, turn.directory)
     })))
 }
 
+/// A random entity tag.
 pub(crate) fn mint_entity_tag(turn: &mut Turn<'_>) -> EntityTag {
     EntityTag(u128::from(turn.random.next_u64()) << 64 | u128::from(turn.random.next_u64()))
 }
 
+/// The limits of a publication of `package` in a domain.
 pub(crate) fn publication_limits(
     package: Package,
     domain: &Domain,
@@ -102,15 +106,16 @@ pub(crate) fn publication_limits(
     }
 }
 
-/// Who proved to be a user may publish for that user, or for anybody when the account is a feeder
-/// (W:B1.3). What only a mailbox or a registrar knows is no user's to say (W:B1.14).
+/// Checks that the principal may publish for `aor`. A user may publish for itself, a feeder account
+/// for any user of its domain (W:B1.3). Only a feeder may publish message summaries and
+/// registrations, which a phone cannot know (W:B1.14).
 pub(crate) fn check_publisher<'d>(
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     package: Package,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return Ok(());
     };
     let is_users_own = !matches!(package, Package::MessageSummary | Package::Reg);
@@ -124,14 +129,14 @@ pub(crate) fn check_publisher<'d>(
     }
 }
 
-/// A document about somebody else is refused, unless its sender is believed (W:E4.8).
+/// Refuses a document about another presentity from a user that only speaks for itself (W:E4.8).
 fn check_entity(
     document: Document,
-    identity: &Identity,
+    principal: &Principal,
     aor: &Aor,
     directory: &Directory,
 ) -> Result<Document, DocumentFault> {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return Ok(document);
     };
     let entity = document
@@ -143,7 +148,7 @@ fn check_entity(
     }
 }
 
-/// Whether Privacy names a service that hides parties (RFC 3323 §4.2, RFC 3325 §9.3; W:B9.2).
+/// Whether Privacy asks to hide parties (RFC 3323 §4.2, RFC 3325 §9.3; W:B9.2).
 fn asks_privacy(message: &Message<'_>) -> bool {
     const HIDING: [&[u8]; 3] = [b"id", b"user", b"header"];
     message
@@ -156,7 +161,8 @@ fn asks_privacy(message: &Message<'_>) -> bool {
         })
 }
 
-/// SIP-If-Match: none, one of ours, or one that cannot be (W:B1.4, E3.20).
+/// SIP-If-Match: absent, an entity tag of our form, or one that we cannot have assigned (W:B1.4,
+/// E3.20).
 fn condition_of<'d>(message: &Message<'_>) -> Result<Condition, Refusal<'d>> {
     let Some(value) = message.header(HeaderName::SipIfMatch) else {
         return Ok(Condition::None);

@@ -1,76 +1,77 @@
-//! Who publishes: by what an initial PUBLISH is known to come from the sender of another one, so
-//! that it speaks for what that one left behind (W:B1.12).
+//! The identity of a publisher: by it, the initial PUBLISH of a phone that restarted replaces the
+//! publication that the phone left behind (W:B1.12).
 //!
-//! This is the one place that decides it. Two PUBLISHes for one presentity are of one publisher when
-//! their user is equal (the account that proved itself, else the URI of From) and so is the sign of
-//! the device or exchange, which is the first of these that applies:
+//! Two PUBLISHes for one presentity come from one publisher if their user is equal (the
+//! authenticated account, else the URI in From) and their device is equal. The device is the first
+//! row of the table that applies:
 //!
-//! | the PUBLISH has                 | the sign                                                  |
+//! | the PUBLISH has                 | the device                                                |
 //! |---------------------------------|-----------------------------------------------------------|
 //! | the account of a feeder         | host of the bottom Via's sent-by, and the place           |
 //! | a Contact with `+sip.instance`  | the instance (RFC 5626 §4.1), wherever it is              |
 //! | another Contact                 | its URI with all parameters, and the place                |
 //! | no Contact                      | sent-by (host and port) of the bottom Via, and the place  |
 //!
-//! The place is the source address without its port, and `received` of the bottom Via when there
-//! are proxies between: the same private address is found in many homes.
+//! The place is the source address without its port, and `received` of the bottom Via if the
+//! request came through proxies, because many homes use the same private addresses.
 //!
-//! Not looked at: Call-ID and From tag, which are new at each start; User-Agent, which all phones of
-//! a model share; the source port, which is new with each connection. Behind an SBC they are as
-//! equal for two phones as for one.
+//! Not used are Call-ID and From tag, which are new after each restart; User-Agent, which is equal
+//! on all phones of a model; and the source port, which is new on each connection. Behind an SBC
+//! they are as equal for two phones as for one.
 //!
-//! When the signs differ, both publications stand (RFC 3903 §4). That is the lesser fault: what a
-//! rebooted phone left behind ends with its expiry, but what another phone ended is lost.
+//! If the devices differ, both publications stand (RFC 3903 §4). That is the lesser error: the
+//! publication that a restarted phone left behind expires, but a publication of another phone that
+//! was replaced would be lost.
 
 use std::net::IpAddr;
 
 use crate::presence::fixed_hash::SipHash13;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::sip::HeaderName;
 use crate::sip::Message;
 use crate::sip::header::NameAddr;
 use crate::sip::header::Via;
 use crate::sip::header::list_items;
 
-/// What tells one device or exchange from another.
-enum Sign<'m> {
+/// What distinguishes one device or exchange from another.
+enum Device<'m> {
     Host(&'m [u8], Place<'m>),
     Instance(&'m [u8]),
     Contact(&'m [u8], Place<'m>),
     SentBy(&'m [u8], Option<u16>, Place<'m>),
 }
 
-/// Where it stands: the source address, and where the first proxy saw it.
+/// The source address, and `received` of the bottom Via.
 type Place<'m> = (IpAddr, Option<&'m [u8]>);
 
-/// Equal for two PUBLISHes of one publisher, see the table above.
+/// A hash that is equal for two PUBLISHes of one publisher (see the table above).
 pub(crate) fn publisher_of(
     message: &Message<'_>,
     source: IpAddr,
-    identity: &Identity,
+    principal: &Principal,
     is_feeder: bool,
 ) -> u64 {
     let mut hash = SipHash13::new();
-    let has_feeder_account = match identity {
-        Identity::User(user) => {
+    let has_feeder_account = match principal {
+        Principal::User(user) => {
             hash.number(0);
             hash.field(user.as_bytes());
             is_feeder
         }
-        // Who is trusted may be an SBC with phones behind it.
-        Identity::Believed => {
+        // A trusted address may be an SBC with many phones behind it.
+        Principal::Believed => {
             hash.number(1);
             hash.field(message.from().map(|from| from.uri).unwrap_or_default());
             false
         }
     };
-    sign_of(message, source, has_feeder_account).hash(&mut hash);
+    device_of(message, source, has_feeder_account).hash(&mut hash);
     hash.finish()
 }
 
-impl Sign<'_> {
-    /// Adds it to a hash. The numbers are for good: a publication that outlives this process must
-    /// find its publisher again.
+impl Device<'_> {
+    /// Adds the device to a hash. The numbers never change: a publication that outlives this
+    /// process must match its publisher again.
     fn hash(&self, hash: &mut SipHash13) {
         match self {
             Self::Host(host, place) => {
@@ -105,30 +106,30 @@ fn hash_place((source, received): &Place<'_>, hash: &mut SipHash13) {
     hash.field(received.unwrap_or_default());
 }
 
-fn sign_of<'m>(message: &Message<'m>, source: IpAddr, has_feeder_account: bool) -> Sign<'m> {
+fn device_of<'m>(message: &Message<'m>, source: IpAddr, has_feeder_account: bool) -> Device<'m> {
     let (via, is_relayed) = bottom_via(message);
     let received = via.filter(|_| is_relayed);
     let received = received.and_then(|via| via.parameters.get("received"));
     let place = (source, received);
     if has_feeder_account {
-        return Sign::Host(via.map(|via| via.host).unwrap_or_default(), place);
+        return Device::Host(via.map(|via| via.host).unwrap_or_default(), place);
     }
     let contact = message.headers(HeaderName::Contact).flat_map(list_items);
     let contact = contact.filter_map(NameAddr::parse).next();
     match contact {
         Some(contact) => match contact.parameters.get("+sip.instance") {
-            Some(instance) => Sign::Instance(instance),
-            None => Sign::Contact(contact.uri, place),
+            Some(instance) => Device::Instance(instance),
+            None => Device::Contact(contact.uri, place),
         },
         None => {
             let sent_by = via.map(|via| (via.host, via.port));
             let (host, port) = sent_by.unwrap_or_default();
-            Sign::SentBy(host, port, place)
+            Device::SentBy(host, port, place)
         }
     }
 }
 
-/// The Via of who sent it first, and whether there are others above it.
+/// The Via of the original sender, and whether proxies added more above it.
 fn bottom_via<'m>(message: &Message<'m>) -> (Option<Via<'m>>, bool) {
     if let Some(via) = message.lone_via() {
         return (Some(*via), false);
@@ -170,11 +171,11 @@ mod tests {
         text += "Event: dialog\r\nContent-Length: 0\r\n\r\n";
         let message = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
         let source = fact("source").unwrap_or(SBC).parse().unwrap();
-        let identity = match fact("account") {
-            Some(account) => Identity::User(account.into()),
-            None => Identity::Believed,
+        let principal = match fact("account") {
+            Some(account) => Principal::User(account.into()),
+            None => Principal::Believed,
         };
-        publisher_of(&message, source, &identity, facts.contains("feeder"))
+        publisher_of(&message, source, &principal, facts.contains("feeder"))
     }
 
     #[test]

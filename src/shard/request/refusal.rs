@@ -1,4 +1,4 @@
-//! Every reason for which a request can be refused, with its status and reason phrase.
+//! The reasons to refuse a request, with status and reason phrase.
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use crate::presence::event::Package;
 use crate::sip::Fault;
 use crate::sip::Status;
 
-/// Why a request is refused, with what its answer has to carry.
+/// Why a request is refused, with the contents of the headers that the response needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Refusal<'d> {
-    /// Malformed.
+    /// A malformed request.
     Fault(Fault),
     /// A status that needs no further header.
     Plain(Status),
-    /// The same, with a reason phrase that says more.
+    /// A status that needs no further header, with a reason phrase of its own.
     Because(Status, &'static str),
-    /// 403: From, or the dialog, belongs to another user than the sender.
+    /// 403: From names, or the dialog belongs to, another user than the principal.
     ForeignFrom,
     /// 405 or 501 with Allow (W:A1.2).
     Method(Status),
-    /// 405 with Allow to an INVITE: phones are registered with us, calls are not routed to them.
+    /// 405 with Allow, to an INVITE in a domain whose registrar we are: we do not route calls.
     NoCalls,
     /// 420 with Unsupported (W:A1.5).
     Extension,
-    /// 401 with challenges of the domain (W:A1.6).
+    /// 401 with the challenges of the domain (W:A1.6).
     Challenge { domain: &'d Domain, stale: bool },
     /// 489 with Allow-Events (W:A1.7).
     BadEvent,
-    /// 489 with the packages of lists in Allow-Events: the others are served, but not for a list
-    /// (W:B5.18).
+    /// 489 with the packages that support lists in Allow-Events. The package is supported, but not
+    /// for a list (W:B5.18).
     BadListEvent,
     /// 415 with Accept (W:A1.9).
     MediaType(&'static str),
@@ -38,15 +38,16 @@ pub(crate) enum Refusal<'d> {
     Encoding,
     /// 406 with Accept (W:A1.10).
     NotAcceptable(Package),
-    /// 421 with Require: a list, and the peer does not say that it knows them (W:A1.11).
+    /// 421 with Require: eventlist. The target is a list, and the request does not support lists
+    /// (W:A1.11).
     ListRequired,
     /// 423 with Min-Expires (W:A1.13).
     TooBrief(Duration),
     /// 503 with Retry-After (W:A1.21).
     OverLimit,
-    /// The same from the shield, without memory (W:A1.24).
-    Shed(Kind),
-    /// 503 with a short Retry-After: another process will be here soon.
+    /// 503 with Retry-After from overload control, not stored in the transaction (W:A1.24).
+    Shed(OverloadLimit),
+    /// 503 with a short Retry-After: the process is about to be replaced.
     Draining,
 }
 
@@ -57,6 +58,7 @@ impl From<Fault> for Refusal<'_> {
 }
 
 impl Refusal<'_> {
+    /// The status code of the response.
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Fault(fault) => fault.status(),
@@ -74,7 +76,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// The reason phrase where it is not the status's own.
+    /// The reason phrase, if it is not the standard one of the status.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Fault(fault) => Some(fault.reason()),
@@ -86,19 +88,19 @@ impl Refusal<'_> {
     }
 }
 
-/// Whose bucket is empty.
+/// The limit of overload control that a request exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// An address and whom From names.
+pub(crate) enum OverloadLimit {
+    /// The rate limit of a phone.
     Phone,
-    /// Whom a request is about.
+    /// The rate limit of requests about one presentity.
     Presentity,
-    /// An IP address.
+    /// The rate limit of a source address.
     Source,
-    /// The domain a request is for.
+    /// The rate limit of requests to a domain.
     Domain,
-    /// An address that has yet to show that it gets what we send: too many wait for that.
+    /// The number of dialogs on a path that no response has proved yet.
     Path,
-    /// Nobody's: the shard is behind with its NOTIFYs.
+    /// The number of queued NOTIFYs of the shard.
     Backlog,
 }

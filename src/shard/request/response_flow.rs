@@ -7,9 +7,9 @@ use crate::shard::request::Request;
 use crate::sip::header::Via;
 use crate::sip::uri::host_ip;
 
-/// The flow that the response to a request takes (RFC 3261 §18.2.2, RFC 3581 §4): the stream it came
-/// by; over UDP its source address, and there the source port if Via has `rport`, else the port of
-/// Via's sent-by. `maddr` is not followed: it would send responses to a third party.
+/// The flow of the response to a request (RFC 3261 §18.2.2, RFC 3581 §4). On a stream: that stream.
+/// On UDP: the source address, with the source port if Via has `rport`, else with the port of the
+/// Via sent-by. `maddr` is ignored, because it would direct responses to a third party.
 pub(crate) fn response_flow(request: &Request<'_>) -> Flow {
     let mut flow = request.flow;
     let is_symmetric = |via: &Via<'_>| via.has_rport() || is_hidden_by_nat(via, flow.peer.ip());
@@ -24,9 +24,9 @@ pub(crate) fn response_flow(request: &Request<'_>) -> Flow {
     flow
 }
 
-/// Whether an address translator stands before the sender: sent-by is an address that cannot be
-/// reached from outside its network, and is not the source. The port of that address means nothing
-/// at the translator, so only the source port leads back to the phone.
+/// Whether the sender is behind a NAT: its Via sent-by is a private or shared address other than
+/// the source. Its port has no meaning outside the NAT; only the source port leads back to the
+/// phone.
 fn is_hidden_by_nat(via: &Via<'_>, source: IpAddr) -> bool {
     let is_internal = |address: IpAddr| match address {
         IpAddr::V4(ip) => {

@@ -1,7 +1,6 @@
-//! Who sends a request: what From may say, and whom the rules take the watcher to be (W:A7.7, B9.1).
+//! The sender of a request: what From may say, and which identity the rules see (W:A7.7, B9.1).
 //!
-//! The one place that decides it, for SUBSCRIBE to a presentity, a list or a feature, for PUBLISH
-//! and for REGISTER.
+//! It applies to SUBSCRIBE, PUBLISH and REGISTER. No other place decides on it.
 //!
 //! | the request                               | From                                | its sender is               |
 //! |-------------------------------------------|-------------------------------------|-----------------------------|
@@ -13,8 +12,8 @@
 //! | comes from anywhere, `auth = "none"`      | a user of the domain                | From, which the domain believes |
 //! | comes from anywhere, `auth = "none"`      | a user of another domain            | From, unproved              |
 //!
-//! A dialog belongs to the sender of its first request: a later one that another account proves is
-//! refused with 403, whatever it knows of the dialog.
+//! A dialog belongs to the sender of its first request. A later request in the dialog that is
+//! authenticated as another account gets 403.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -24,69 +23,69 @@ use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::request::headers::any_address_of_record;
 use crate::shard::request::headers::asserted_identity;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::Message;
 use crate::sip::Uri;
 use crate::sip::uri::sip_uri;
 
-/// What From names, seen from the account that sent the request.
+/// What From names, compared with the authenticated account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
-    /// The account's address of record.
+enum FromName {
+    /// The address of record of the account.
     Itself,
     /// Another name that the account may use.
     Usable,
-    /// What is not the account's to say.
+    /// A name that the account may not use.
     Foreign,
 }
 
-/// Refuses a request whose From is not its sender's to use.
+/// Refuses a request whose principal may not use the name in From.
 pub(crate) fn check_from<'d>(
     message: &Message<'_>,
-    identity: &Identity,
+    principal: &Principal,
     domain: &Domain,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    match from_of(message, identity, domain, directory) {
-        From::Foreign => Err(Refusal::ForeignFrom),
-        From::Itself | From::Usable => Ok(()),
+    match from_of(message, principal, domain, directory) {
+        FromName::Foreign => Err(Refusal::ForeignFrom),
+        FromName::Itself | FromName::Usable => Ok(()),
     }
 }
 
-/// The URI of the sender where From does not name it; None where From does. Refuses a From that is
-/// not its sender's to use.
+/// The URI of the sender if it is not the one in From; None if it is.
+///
+/// Refuses a request whose principal may not use the name in From.
 pub(crate) fn sender_instead_of_from<'m, 'd>(
     message: &Message<'m>,
-    identity: &Identity,
+    principal: &Principal,
     peer: IpAddr,
     domain: &Domain,
     directory: &Directory,
 ) -> Result<Option<Cow<'m, [u8]>>, Refusal<'d>> {
-    let from = from_of(message, identity, domain, directory);
-    match (identity, from) {
-        (_, From::Foreign) => Err(Refusal::ForeignFrom),
-        (Identity::User(user), From::Usable) => {
+    let from = from_of(message, principal, domain, directory);
+    match (principal, from) {
+        (_, FromName::Foreign) => Err(Refusal::ForeignFrom),
+        (Principal::User(user), FromName::Usable) => {
             let uri = sip_uri(user, &domain.name).into_bytes();
             Ok(Some(uri.into()))
         }
-        (Identity::User(_), From::Itself) => Ok(None),
-        (Identity::Believed, _) => {
+        (Principal::User(_), FromName::Itself) => Ok(None),
+        (Principal::Believed, _) => {
             let asserted = asserted_identity(message).filter(|_| domain.trusts(peer));
             Ok(asserted.map(Cow::Borrowed))
         }
     }
 }
 
-/// Refuses a request within a dialog whose sender proved to be another account than `watcher`, to
-/// which the dialog belongs.
+/// Refuses a request in a dialog of `watcher` that is authenticated as another account.
 pub(crate) fn check_owner<'d>(
-    identity: &Identity,
+    principal: &Principal,
     watcher: &[u8],
     domain: &Domain,
     directory: &Directory,
 ) -> Result<(), Refusal<'d>> {
-    let Identity::User(user) = identity else {
+    let Principal::User(user) = principal else {
         return Ok(());
     };
     match any_address_of_record(watcher, directory) {
@@ -97,30 +96,30 @@ pub(crate) fn check_owner<'d>(
 
 fn from_of(
     message: &Message<'_>,
-    identity: &Identity,
+    principal: &Principal,
     domain: &Domain,
     directory: &Directory,
-) -> From {
-    let Identity::User(user) = identity else {
-        return From::Usable;
+) -> FromName {
+    let Principal::User(user) = principal else {
+        return FromName::Usable;
     };
     let Some(uri) = message.from().map(|from| from.uri) else {
-        return From::Foreign;
+        return FromName::Foreign;
     };
     let Some(named) = any_address_of_record(uri, directory) else {
-        return From::Foreign;
+        return FromName::Foreign;
     };
     let account = Aor::new(user, &domain.name);
     if named == account {
-        return From::Itself;
+        return FromName::Itself;
     }
     let is_at_address = Uri::parse(uri).is_ok_and(|uri| uri.ip().is_some());
     let is_anonymous = named.domain().ends_with("anonymous.invalid");
     let is_fed =
         named.domain() == account.domain() && directory.is_feeder(Some(&account), &domain.name);
     match is_anonymous || is_fed || is_at_address && named.user() == account.user() {
-        true => From::Usable,
-        false => From::Foreign,
+        true => FromName::Usable,
+        false => FromName::Foreign,
     }
 }
 
@@ -275,31 +274,31 @@ mod tests {
         for (method, (proof, from, expected)) in
             rows.flat_map(|row| ["SUBSCRIBE", "PUBLISH", "REGISTER"].map(|method| (method, *row)))
         {
-            let (auth, peer, identity, asserted) = match proof {
+            let (auth, peer, principal, asserted) = match proof {
                 // The credentials count, wherever they come from and whatever is asserted.
                 Account(user) => {
-                    let identity = Identity::User(user.to_owned());
+                    let principal = Principal::User(user.to_owned());
                     (
                         AuthMode::Digest,
                         ANYWHERE,
-                        identity,
+                        principal,
                         Some("sip:bob@xyz.com"),
                     )
                 }
-                Peer(asserted) => (AuthMode::Digest, TRUSTED, Identity::Believed, asserted),
-                Nothing(asserted) => (AuthMode::None, ANYWHERE, Identity::Believed, asserted),
+                Peer(asserted) => (AuthMode::Digest, TRUSTED, Principal::Believed, asserted),
+                Nothing(asserted) => (AuthMode::None, ANYWHERE, Principal::Believed, asserted),
             };
             let directory = directory(auth);
             let domain = directory.domain("abc.com").unwrap();
             let peer: IpAddr = peer.parse().unwrap();
-            assert_eq!(domain.believes(peer), identity == Identity::Believed);
+            assert_eq!(domain.believes(peer), principal == Principal::Believed);
             let octets = request(method, from, asserted);
             let message = Message::parse(octets.as_bytes(), Framing::Datagram).unwrap();
             let what = format!("{method}, {proof:?}, From {from}");
 
-            let checked = check_from(&message, &identity, domain, &directory);
+            let checked = check_from(&message, &principal, domain, &directory);
             assert_eq!(checked.is_err(), expected == Refused, "{what}");
-            let sender = sender_instead_of_from(&message, &identity, peer, domain, &directory);
+            let sender = sender_instead_of_from(&message, &principal, peer, domain, &directory);
             match expected {
                 Refused => {
                     assert!(matches!(checked, Err(Refusal::ForeignFrom)), "{what}");
@@ -316,8 +315,8 @@ mod tests {
     fn a_dialog_belongs_to_the_sender_of_its_first_request() {
         let directory = directory(AuthMode::Digest);
         let domain = directory.domain("abc.com").unwrap();
-        let user = |user: &str| Identity::User(user.to_owned());
-        for (identity, owner, is_owner) in [
+        let user = |user: &str| Principal::User(user.to_owned());
+        for (principal, owner, is_owner) in [
             (user("100"), "sip:100@abc.com", true),
             (user("100"), "sip:100@pbx.abc.com", true),
             (user("100"), "sip:101@abc.com", false),
@@ -325,10 +324,10 @@ mod tests {
             (user("100"), "sip:x@evil.example", false),
             // Nor does a feeder take over the dialogs of those it may speak for.
             (user("pbx"), "sip:100@abc.com", false),
-            (Identity::Believed, "sip:100@abc.com", true),
+            (Principal::Believed, "sip:100@abc.com", true),
         ] {
-            let checked = check_owner(&identity, owner.as_bytes(), domain, &directory);
-            assert_eq!(checked.is_ok(), is_owner, "{identity:?} {owner}");
+            let checked = check_owner(&principal, owner.as_bytes(), domain, &directory);
+            assert_eq!(checked.is_ok(), is_owner, "{principal:?} {owner}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the Request-URI names (RFC 3261 §8.2.2.1): this server, or a presentity of a domain it
-//! serves.
+//! The target of a request, from its Request-URI (RFC 3261 §8.2.2.1): this server, or a presentity
+//! of one of its domains.
 
 use std::net::SocketAddr;
 
@@ -16,17 +16,17 @@ use crate::sip::Uri;
 use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::uri::Scheme;
 
-/// Whom a request is for.
+/// The target of a request.
 #[derive(Debug)]
 pub(crate) enum Target<'d> {
-    /// The server itself.
+    /// This server.
     Server,
-    /// Somebody of a domain we serve, or the domain itself when there is no user.
+    /// An address of record of a domain that we serve; the domain itself if its user is empty.
     Presentity { aor: Aor, domain: &'d Domain },
 }
 
-/// No call is routed here. Phones that are registered with us are told so in words, for they
-/// have reason to think otherwise.
+/// The refusal of an INVITE: calls are not routed here. Phones that register with us may expect it,
+/// so they get a reason phrase that says so.
 pub(crate) fn refuse_call<'d>(uri: &[u8], flow: &Flow, turn: &Turn<'d>) -> Refusal<'d> {
     match resolve(uri, flow, turn) {
         Ok(Target::Presentity { domain, .. }) if domain.is_registrar => Refusal::NoCalls,
@@ -34,7 +34,10 @@ pub(crate) fn refuse_call<'d>(uri: &[u8], flow: &Flow, turn: &Turn<'d>) -> Refus
     }
 }
 
-/// Whom the Request-URI names (W:A1.3).
+/// The target that a Request-URI names (W:A1.3).
+///
+/// Refuses URIs that are too long, malformed, of another scheme, or of a domain that we do not
+/// serve.
 pub(crate) fn resolve<'d>(
     uri: &[u8],
     flow: &Flow,
@@ -44,7 +47,7 @@ pub(crate) fn resolve<'d>(
         return Err(Fault::UriTooLong.into());
     }
     let uri = Uri::parse(uri)?;
-    // `sips:` asks for TLS on every hop (W:A1.19), which we do not offer.
+    // We do not offer TLS, which `sips:` requires on every hop (W:A1.19).
     if uri.scheme != Scheme::Sip {
         return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
     }
@@ -71,14 +74,14 @@ pub(crate) fn resolve<'d>(
     }
 }
 
-/// Whether an address is one of our own listeners (W:E2.5), in whatever IPv6 zone: a URI names
+/// Whether an address is one of our listeners (W:E2.5). IPv6 zones are ignored, because URIs carry
 /// none.
 pub(crate) fn is_local(address: SocketAddr, flow: &Flow, turn: &Turn<'_>) -> bool {
-    let is_it = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
-    is_it(&flow.local) || turn.options.local_addresses.iter().any(is_it)
+    let is_same = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
+    is_same(&flow.local) || turn.options.local_addresses.iter().any(is_same)
 }
 
-/// The address of record in From, when it is of a domain we serve.
+/// The address of record in From, if it is of a domain that we serve.
 pub(crate) fn sender(request: &Request<'_>, turn: &Turn<'_>) -> Option<Aor> {
     address_of_record(request.message.from()?.uri, turn.directory)
 }

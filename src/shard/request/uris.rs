@@ -1,4 +1,4 @@
-//! The URIs of a SUBSCRIBE that its NOTIFYs repeat, and the `id` of its Event.
+//! The URIs of a SUBSCRIBE that its NOTIFYs repeat, and the `id` parameter of its Event.
 
 use crate::presence::Aor;
 use crate::sip::Message;
@@ -9,7 +9,8 @@ use crate::sip::header::Event;
 use crate::sip::uri::Scheme;
 use crate::sip::uri::sip_uri;
 
-/// The presentity as the phone wrote it, without parameters: soft clients match on it (W:C0.8).
+/// The entity URI for documents: the URI in To as the phone wrote it, without parameters, because
+/// soft clients match on it (W:C0.8); if To does not name the presentity, its address of record.
 pub(crate) fn entity_uri(message: &Message<'_>, aor: &Aor) -> Vec<u8> {
     let to = message.to().and_then(|to| Uri::parse(to.uri).ok());
     let mut user = String::new();
@@ -27,7 +28,7 @@ pub(crate) fn entity_uri(message: &Message<'_>, aor: &Aor) -> Vec<u8> {
     [scheme, raw_user.unwrap_or_default(), b"@", &host].concat()
 }
 
-/// The Request-URI as it came: a list goes by it (W:B5.4).
+/// The Request-URI unchanged, by which a phone recognises its list (W:B5.4).
 pub(crate) fn request_uri<'m>(message: &Message<'m>) -> &'m [u8] {
     match message.start_line() {
         StartLine::Request { uri, .. } => uri,
@@ -44,7 +45,7 @@ fn host_port(uri: Uri<'_>) -> Vec<u8> {
     host
 }
 
-/// The `id` parameter of an Event value.
+/// The `id` parameter of an Event header value; empty if absent.
 pub(crate) fn event_id(value: &[u8]) -> &[u8] {
     Event::parse(value)
         .map(|event| event.id)

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::presence::profile::Profile;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::PhoneId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WayId;
 use crate::sip::dialog::Dialog;
 
 /// Octets of a watcher, of its resource in a list, and of the way to it.
@@ -17,7 +17,7 @@ pub(crate) const PLACE_OCTETS: usize = 200;
 #[derive(Debug)]
 pub(crate) struct DialogEntry {
     pub(crate) dialog: Dialog,
-    pub(crate) way: WayId,
+    pub(crate) path: PathId,
     /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
     pub(crate) is_cut: bool,
     /// Our tag was sent elsewhere before its phone came by this way.

@@ -6,7 +6,7 @@ use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::numeric_address;
-use crate::shard::peer::routing_token::Mark;
+use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::request::Request;
 use crate::shard::request::headers::any_address_of_record;
 use crate::shard::request::refusal::Refusal;
@@ -25,12 +25,12 @@ impl Table {
         &mut self,
         request: &Request<'_>,
         turn: &mut Turn<'d>,
-    ) -> Result<(Dialog, Mark), Refusal<'d>> {
-        let mark = Mark::mint(turn.options.id, self.next_dialog().0, turn.random);
+    ) -> Result<(Dialog, RoutingToken), Refusal<'d>> {
+        let token = RoutingToken::mint(turn.options.id, self.next_dialog().0, turn.random);
         let sequence = 1 + turn.random.below(INITIAL_SEQUENCE_MAX);
-        let dialog = Dialog::accept(request.message, &mark.octets(), sequence)?;
+        let dialog = Dialog::accept(request.message, &token.octets(), sequence)?;
         check_not_ourselves(&dialog, &request.flow, turn)?;
-        Ok((dialog, mark))
+        Ok((dialog, token))
     }
 
     /// Our tag names the place; the octets decide (W:E3.6).
@@ -40,12 +40,12 @@ impl Table {
         tag: &[u8],
         turn: &Turn<'_>,
     ) -> Option<DialogId> {
-        let mark = Mark::of_tag(tag)?;
-        let id = DialogId(mark.index);
+        let token = RoutingToken::of_tag(tag)?;
+        let id = DialogId(token.index);
         // A phone of RFC 2543 may have none (RFC 3261 §12.1.1).
         let remote_tag = message.from()?.tag().unwrap_or_default();
         let dialog = &self.dialog(id)?.dialog;
-        (mark.shard == turn.options.id && dialog.matches(message.call_id(), tag, remote_tag))
+        (token.shard == turn.options.id && dialog.matches(message.call_id(), tag, remote_tag))
             .then_some(id)
     }
 

@@ -4,7 +4,7 @@ use crate::presence::fixed_hash::fnv1a;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::turn::Turn;
-use crate::shard::peer::routing_token::Mark;
+use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::table::Table;
 use crate::sip::Message;
 use crate::sip::Method;
@@ -23,9 +23,9 @@ impl Table {
             return None;
         }
         let home = match message.start_line() {
-            StartLine::Response { .. } => Mark::of_branch(message.via()?.branch?)?.shard,
+            StartLine::Response { .. } => RoutingToken::of_branch(message.via()?.branch?)?.shard,
             StartLine::Request { method, .. } => match message.to()?.tag() {
-                Some(tag) => Mark::of_tag(tag)?.shard,
+                Some(tag) => RoutingToken::of_tag(tag)?.shard,
                 None if method == Method::Subscribe && self.is_crowded(flow, turn) => {
                     shard_of_call_id(message.call_id(), turn)
                 }

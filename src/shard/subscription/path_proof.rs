@@ -2,21 +2,21 @@
 
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::InFlightId;
+use crate::shard::contract::ids::PathId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WayId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::next_hop;
-use crate::shard::peer::path::Way;
+use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
-use crate::shard::request::refusal::Kind;
+use crate::shard::request::refusal::OverloadLimit;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::table::Table;
 use crate::sip::dialog::Dialog;
 
 impl Table {
     /// Whether what we send to a phone is known to arrive.
-    pub(crate) fn is_path_proven(&self, way: WayId) -> bool {
-        self.ways.probe(way).is_none()
+    pub(crate) fn is_path_proven(&self, path: PathId) -> bool {
+        self.paths.probe(path).is_none()
     }
 
     /// Whether one more dialog may begin over its path: few may wait for a proof that never comes.
@@ -26,16 +26,16 @@ impl Table {
         dialog: &Dialog,
         turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let way = Way {
+        let path = Path {
             flow: request.flow,
             destination: next_hop(request, dialog),
         };
-        let is_full = self.ways.find(&way).is_some_and(|way| {
-            let dialogs = self.ways.dialogs(way);
-            !self.is_path_proven(way) && dialogs >= turn.options.shield.unproven_max
+        let is_full = self.paths.find(&path).is_some_and(|path| {
+            let dialogs = self.paths.dialogs(path);
+            !self.is_path_proven(path) && dialogs >= turn.options.overload.unproven_max
         });
         if is_full {
-            Err(Refusal::Shed(Kind::Path))
+            Err(Refusal::Shed(OverloadLimit::Path))
         } else {
             Ok(())
         }
@@ -46,10 +46,10 @@ impl Table {
     pub(crate) fn may_use_path(
         &mut self,
         id: SubscriptionId,
-        way: WayId,
+        path: PathId,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(probe) = self.ways.probe_mut(way) else {
+        let Some(probe) = self.paths.probe_mut(path) else {
             return true;
         };
         if probe.asking.is_none() {
@@ -64,8 +64,8 @@ impl Table {
     }
 
     /// The path is proven: whatever waited for that goes now.
-    pub(crate) fn prove_path(&mut self, way: WayId) {
-        if let Some(probe) = self.ways.prove(way) {
+    pub(crate) fn prove_path(&mut self, path: PathId) {
+        if let Some(probe) = self.paths.prove(path) {
             self.queue_again(&probe.waiting);
         }
     }
@@ -74,16 +74,16 @@ impl Table {
     /// that went another way.
     pub(crate) fn prove_path_by_tag(&mut self, request: &Request<'_>, id: DialogId) {
         let unmoved = self.dialog(id).filter(|entry| !entry.has_moved);
-        if let Some(way) = unmoved.map(|entry| entry.way)
-            && self.ways.of(way).destination == request.flow.peer
+        if let Some(path) = unmoved.map(|entry| entry.path)
+            && self.paths.of(path).destination == request.flow.peer
         {
-            self.prove_path(way);
+            self.prove_path(path);
         }
     }
 
     /// Another NOTIFY may ask for the path's proof.
-    pub(crate) fn end_turn(&mut self, id: InFlightId, way: WayId) {
-        let Some(probe) = self.ways.probe_mut(way) else {
+    pub(crate) fn end_turn(&mut self, id: InFlightId, path: PathId) {
+        let Some(probe) = self.paths.probe_mut(path) else {
             return;
         };
         if probe.asking == Some(id) {

@@ -6,8 +6,8 @@ use crate::presence::document::call_info;
 use crate::presence::policy::Privacy;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::body::hash_of;
-use crate::shard::contract::ids::Post;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
@@ -17,7 +17,7 @@ use crate::shard::subscription::table::Table;
 /// What a `line-seize` subscription holds.
 #[derive(Debug)]
 pub(crate) struct Seizure {
-    pub(crate) post: Post,
+    pub(crate) slot: WatchSlot,
     pub(crate) index: u8,
     /// None once it was given back.
     claim: Option<Claim>,
@@ -28,10 +28,10 @@ impl Table {
     /// A new subscription holds what was granted.
     pub(crate) fn hold(&mut self, id: SubscriptionId, claim: &Claim) {
         if let Some(subscription) = self.subscription_mut(id)
-            && let Subject::Presentity(post) = subscription.subject
+            && let Subject::Presentity(slot) = subscription.subject
         {
             subscription.subject = Subject::Seizure(Box::new(Seizure {
-                post,
+                slot,
                 index: claim.index,
                 claim: Some(claim.clone()),
             }));
@@ -57,7 +57,7 @@ impl Table {
     /// Writes what a NOTIFY says of the appearance that is held, into a header alone (W:C10.2); None
     /// while its owner has not spoken.
     pub(crate) fn write_seizure(&self, seizure: &Seizure, turn: &mut Turn<'_>) -> Option<Body> {
-        let watched = self.watched(seizure.post.watched)?;
+        let watched = self.watched(seizure.slot.watched)?;
         let index = seizure.index;
         let appearance = Appearance {
             index,

@@ -1,6 +1,6 @@
 //! What a subscription is to: one presentity, a list, watchers, an appearance of a line.
 
-use crate::shard::contract::ids::Post;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::list::state::ListState;
 use crate::shard::subscription::Wants;
 use crate::shard::subscription::audience::Audience;
@@ -10,7 +10,7 @@ use crate::shard::subscription::seizure::Seizure;
 #[derive(Debug)]
 pub(crate) enum Subject {
     /// One presentity.
-    Presentity(Post),
+    Presentity(WatchSlot),
     /// A list of them.
     List(Box<ListState>),
     /// The watchers of one (RFC 3857).
@@ -33,10 +33,10 @@ impl Subject {
     }
 
     /// Its place with the one presentity it watches; None for others.
-    pub(crate) fn post(&self) -> Option<Post> {
+    pub(crate) fn slot(&self) -> Option<WatchSlot> {
         match self {
-            Self::Presentity(post) => Some(*post),
-            Self::Seizure(seizure) => Some(seizure.post),
+            Self::Presentity(slot) => Some(*slot),
+            Self::Seizure(seizure) => Some(seizure.slot),
             Self::List(_) | Self::Watchers(_) => None,
         }
     }

@@ -20,11 +20,11 @@ use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::ids::PhoneId;
-use crate::shard::contract::ids::Post;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::contract::ids::WatchedId;
-use crate::shard::peer::path::Way;
-use crate::shard::peer::path::Ways;
+use crate::shard::peer::path::Path;
+use crate::shard::peer::path::Paths;
 use crate::shard::subscription::Names;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::Phase;
@@ -42,13 +42,13 @@ use crate::sip::emit;
 /// Who is told when a presentity changes: a subscription to it, or one resource of a subscription to
 /// a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Watcher {
+pub(crate) struct WatcherSlot {
     pub(crate) subscription: SubscriptionId,
     /// The resource's place in the list; [`Self::WHOLE`] for a subscription to the presentity.
     pub(crate) resource: u32,
 }
 
-impl Watcher {
+impl WatcherSlot {
     pub(crate) const WHOLE: u32 = u32::MAX;
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Watched {
     pub(crate) composed: Option<Arc<Composed>>,
     /// Differs for every state of every presentity.
     pub(crate) revision: u64,
-    pub(crate) watchers: Vec<Watcher>,
+    pub(crate) watchers: Vec<WatcherSlot>,
 }
 
 /// The tables.
@@ -69,7 +69,7 @@ pub(crate) struct Table {
     pub(crate) dialogs: Slab<DialogId, DialogEntry>,
     pub(crate) subscriptions: Slab<SubscriptionId, Subscription>,
     pub(crate) watched: Slab<WatchedId, Watched>,
-    pub(crate) ways: Ways,
+    pub(crate) paths: Paths,
     /// Subscriptions that may be owed a NOTIFY, in order.
     pub(crate) queue: Backlog,
     watched_by_aor: GrowingMap<Aor, WatchedId>,
@@ -91,14 +91,14 @@ impl Table {
     pub(crate) fn add_dialog(
         &mut self,
         dialog: Dialog,
-        way: Way,
+        path: Path,
         phone: PhoneId,
         profile: Arc<Profile>,
     ) -> DialogId {
         let subscriptions = SmallVec::new();
         let entry = DialogEntry {
             dialog,
-            way: self.ways.join(way),
+            path: self.paths.join(path),
             is_cut: false,
             has_moved: false,
             phone,
@@ -108,7 +108,7 @@ impl Table {
         };
         self.octets += entry.octets();
         let id = self.dialogs.insert(entry);
-        self.bind(way.flow, id);
+        self.bind(path.flow, id);
         id
     }
 
@@ -122,26 +122,26 @@ impl Table {
 
     /// How a dialog's last SUBSCRIBE came.
     pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Flow {
-        self.ways.of(entry.way).flow
+        self.paths.of(entry.path).flow
     }
 
     /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
     /// before.
-    pub(crate) fn take_way(&mut self, id: DialogId, way: Way) -> bool {
+    pub(crate) fn take_path(&mut self, id: DialogId, path: Path) -> bool {
         let Some(entry) = self.dialogs.get_mut(id) else {
             return false;
         };
         entry.is_cut = false;
-        let before = *self.ways.of(entry.way);
-        if before == way {
+        let before = *self.paths.of(entry.path);
+        if before == path {
             return false;
         }
-        self.ways.leave(entry.way);
-        entry.way = self.ways.join(way);
+        self.paths.leave(entry.path);
+        entry.path = self.paths.join(path);
         entry.has_moved = true;
-        if before.flow != way.flow {
+        if before.flow != path.flow {
             self.unbind(before.flow, id);
-            self.bind(way.flow, id);
+            self.bind(path.flow, id);
         }
         true
     }
@@ -183,15 +183,15 @@ impl Table {
         new: NewSubscription<'_>,
     ) -> SubscriptionId {
         let subscription = self.next_subscription();
-        let resource = Watcher::WHOLE;
-        let post = self.join(
+        let resource = WatcherSlot::WHOLE;
+        let slot = self.join(
             watched,
-            Watcher {
+            WatcherSlot {
                 subscription,
                 resource,
             },
         );
-        self.insert_subscription(dialog, Subject::Presentity(post), new)
+        self.insert_subscription(dialog, Subject::Presentity(slot), new)
     }
 
     /// The place the next subscription will take.
@@ -282,8 +282,8 @@ impl Table {
 
     /// The names its newest watcher but one has for the same presentity, when they are these.
     fn names_of(&self, subject: &Subject, event: &[u8], entity: &[u8]) -> Arc<Names> {
-        let others = subject.post().and_then(|post| {
-            let watchers = &self.watched(post.watched)?.watchers;
+        let others = subject.slot().and_then(|slot| {
+            let watchers = &self.watched(slot.watched)?.watchers;
             let other = watchers.iter().rev().nth(1)?.subscription;
             Some(&self.subscription(other)?.names)
         });
@@ -299,35 +299,35 @@ impl Table {
     }
 
     /// A watcher joins those of a presentity.
-    pub(crate) fn join(&mut self, watched: WatchedId, watcher: Watcher) -> Post {
+    pub(crate) fn join(&mut self, watched: WatchedId, watcher: WatcherSlot) -> WatchSlot {
         let watchers = &mut self.watched[watched].watchers;
         watchers.push(watcher);
         self.watchers += 1;
-        Post {
+        WatchSlot {
             watched,
             index: watchers.len() as u32 - 1,
         }
     }
 
     /// A watcher leaves; the presentity, when it was the last.
-    pub(crate) fn leave(&mut self, post: Post) -> Option<Watched> {
-        let watched = self.watched.get_mut(post.watched)?;
-        let index = post.index as usize;
+    pub(crate) fn leave(&mut self, slot: WatchSlot) -> Option<Watched> {
+        let watched = self.watched.get_mut(slot.watched)?;
+        let index = slot.index as usize;
         watched.watchers.swap_remove(index);
         self.watchers -= 1;
         if let Some(moved) = watched.watchers.get(index) {
             let subscription = &mut self.subscriptions[moved.subscription];
             match &mut subscription.subject {
-                Subject::Presentity(moved) => moved.index = post.index,
-                Subject::Seizure(seizure) => seizure.post.index = post.index,
-                Subject::List(list) => list.move_post(moved.resource, post.index),
+                Subject::Presentity(moved) => moved.index = slot.index,
+                Subject::Seizure(seizure) => seizure.slot.index = slot.index,
+                Subject::List(list) => list.move_slot(moved.resource, slot.index),
                 Subject::Watchers(_) => {}
             }
         }
         if !watched.watchers.is_empty() {
             return None;
         }
-        let watched = self.watched.remove(post.watched)?;
+        let watched = self.watched.remove(slot.watched)?;
         self.watched_by_aor.remove(&watched.aor);
         Some(watched)
     }
@@ -338,10 +338,10 @@ impl Table {
         self.octets -= octets_of_names(&subscription.names);
         let phone = self.forget_usage(subscription.dialog, id);
         let unwatched = match &subscription.subject {
-            Subject::List(list) => list.posts().filter_map(|post| self.leave(post)).collect(),
+            Subject::List(list) => list.slots().filter_map(|slot| self.leave(slot)).collect(),
             subject => subject
-                .post()
-                .and_then(|post| self.leave(post))
+                .slot()
+                .and_then(|slot| self.leave(slot))
                 .into_iter()
                 .collect(),
         };
@@ -377,7 +377,7 @@ impl Table {
         match &subscription.subject {
             Subject::List(list) => Some(list.aor()),
             Subject::Watchers(audience) => Some(audience.aor()),
-            subject => Some(&self.watched(subject.post()?.watched)?.aor),
+            subject => Some(&self.watched(subject.slot()?.watched)?.aor),
         }
     }
 
@@ -412,7 +412,7 @@ impl Table {
             let entry = self.dialogs.remove(id)?;
             self.octets -= entry.octets();
             self.unbind(self.flow_of(&entry), id);
-            self.ways.leave(entry.way);
+            self.paths.leave(entry.path);
         }
         Some(phone)
     }

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::directory::Directory;
-use crate::directory::decide::Watcher;
+use crate::directory::decide::WatcherIdentity;
 use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Decision;
@@ -15,13 +15,13 @@ use crate::shard::request::headers::any_address_of_record;
 
 /// A watcher of a presentity of one domain.
 #[derive(Debug)]
-pub(crate) struct Identity {
+pub(crate) struct Watcher {
     aor: Option<Aor>,
     is_trusted_peer: bool,
     is_authenticated: bool,
 }
 
-impl Identity {
+impl Watcher {
     /// Who that URI is, coming from that address, to a domain of ours.
     pub(crate) fn new(uri: &[u8], peer: IpAddr, domain: &str, directory: &Directory) -> Self {
         let aor = any_address_of_record(uri, directory);
@@ -40,8 +40,8 @@ impl Identity {
     }
 
     /// As the directory asks for it.
-    pub(crate) fn as_watcher(&self) -> Watcher<'_> {
-        Watcher {
+    pub(crate) fn identity(&self) -> WatcherIdentity<'_> {
+        WatcherIdentity {
             aor: self.aor.as_ref(),
             is_trusted_peer: self.is_trusted_peer,
             is_authenticated: self.is_authenticated,
@@ -72,12 +72,7 @@ impl Identity {
 }
 
 /// What the rules of this moment make of a watcher.
-pub(crate) fn decide(
-    identity: &Identity,
-    aor: &Aor,
-    package: Package,
-    turn: &Turn<'_>,
-) -> Decision {
+pub(crate) fn decide(watcher: &Watcher, aor: &Aor, package: Package, turn: &Turn<'_>) -> Decision {
     turn.directory
-        .decide(identity.as_watcher(), aor, package, turn.wall_clock())
+        .decide(watcher.identity(), aor, package, turn.wall_clock())
 }

@@ -1,4 +1,4 @@
-//! Digest authentication of requests, by the rules of the domain (RFC 3261 §22; RFC 8760).
+//! Digest authentication of requests as their domain requires it (RFC 3261 §22, RFC 8760).
 
 use crate::directory::AuthMode;
 use crate::directory::Domain;
@@ -6,7 +6,7 @@ use crate::directory::DomainRealm;
 use crate::presence::event::Package;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::principal::Identity;
+use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 use crate::sip::Fault;
@@ -16,7 +16,8 @@ use crate::sip::digest::Denied;
 use crate::sip::header::Event;
 
 impl Uas {
-    /// Nothing of ours can be cancelled: what is answered stays so (RFC 3261 §9.2; W:A2.15).
+    /// CANCEL: our transactions are complete as soon as they are served, so a CANCEL that matches
+    /// one has no effect (RFC 3261 §9.2; W:A2.15).
     pub(crate) fn serve_cancel<'d>(
         &mut self,
         request: &Request<'_>,
@@ -29,7 +30,7 @@ impl Uas {
         Ok(())
     }
 
-    /// A NOTIFY for a subscription that we do not have (W:A2.16).
+    /// Refuses a NOTIFY, because we have no subscription; answers keep-alive with 200 (W:A2.16).
     pub(crate) fn serve_stray_notify<'d>(
         &mut self,
         request: &Request<'_>,
@@ -57,15 +58,18 @@ impl Uas {
         Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST))
     }
 
-    /// Who sends it, by the rules of the domain (W:A1.6, A7).
+    /// Authenticates a request as the domain requires (W:A1.6, A7).
+    ///
+    /// Refuses it with 401, with 403 if only trusted addresses may send it or after too many
+    /// attempts, or with 400 if its credentials are malformed.
     pub(crate) fn authenticate<'d>(
         &mut self,
         request: &Request<'_>,
         domain: &'d Domain,
         turn: &mut Turn<'d>,
-    ) -> Result<Identity, Refusal<'d>> {
+    ) -> Result<Principal, Refusal<'d>> {
         if domain.believes(request.flow.peer.ip()) {
-            return Ok(Identity::Believed);
+            return Ok(Principal::Believed);
         }
         if domain.auth == AuthMode::Trusted {
             return Err(Refusal::Plain(Status::FORBIDDEN));
@@ -75,18 +79,18 @@ impl Uas {
             directory: turn.directory,
             domain,
         };
-        let attempt = self.shield.attempt(request, &realm, turn)?;
+        let attempt = self.overload.attempt(request, &realm, turn)?;
         let verdict = self
             .authenticator
             .verify(request.message, &realm, &mut self.replay, uptime);
         match verdict {
             Ok(username) => {
-                self.shield.note_proof(attempt, turn);
-                Ok(Identity::User(realm.user_of(username)))
+                self.overload.note_proof(attempt, turn);
+                Ok(Principal::User(realm.user_of(username)))
             }
-            Err(Denied::Stale) => Err(self.shield.refuse_stale(request, domain, turn)),
+            Err(Denied::Stale) => Err(self.overload.refuse_stale(request, domain, turn)),
             Err(Denied::Wrong) => {
-                self.shield.note_wrong(attempt, turn);
+                self.overload.note_wrong(attempt, turn);
                 Err(Refusal::Challenge {
                     domain,
                     stale: false,

@@ -10,35 +10,36 @@ use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 use crate::shard::uas::response::begin_response;
-use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::emit;
 
 impl Uas {
-    /// From the owner: how a PUBLISH that arrived here went.
+    /// Resumes a PUBLISH with the outcome that the owner reports.
     pub(crate) fn handle_publish_outcome(
         &mut self,
-        waiting: u32,
+        suspended: u32,
         outcome: Result<Published, PublishRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting, turn) else {
+        let Some(suspended) = self.resume(suspended, turn) else {
+            // The request timed out before.
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+        let Some(message) = suspended.message() else {
             return;
         };
         let request = Request {
             message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
+            flow: suspended.flow,
+            transaction: suspended.transaction,
         };
-        if let Err(refusal) = self.answer_publish(&request, waiting.package, outcome, turn) {
+        if let Err(refusal) = self.respond_to_publish(&request, suspended.package, outcome, turn) {
             self.refuse(&request, &refusal, turn);
         }
     }
 
-    pub(crate) fn answer_publish<'d>(
+    /// Sends the 200 to a PUBLISH, or returns the refusal that the outcome means.
+    pub(crate) fn respond_to_publish<'d>(
         &mut self,
         request: &Request<'_>,
         package: Package,

@@ -1,15 +1,16 @@
-//! Refusals by method and status: `refused_subscribe_403`. The names are fixed, so that counting
-//! one is an addition and no peer can invent another; those at zero are not shown.
+//! Counters of refusals by method and status, such as `refused_subscribe_403`. The set of names is
+//! fixed, so that counting is one addition and a peer cannot create names. Counters that are zero
+//! are not reported.
 
 use crate::sip::Method;
 use crate::sip::Status;
 
-/// Statuses with a counter of their own; all others share the last one.
+/// Statuses with a counter of their own; all others share one.
 const STATUSES: [u16; 19] = [
     400, 401, 403, 404, 405, 412, 413, 415, 416, 420, 421, 423, 481, 482, 489, 500, 501, 503, 513,
 ];
 
-/// Counters of a method: one more for other statuses.
+/// Counters per method: one per status, and one for all other statuses.
 const COLUMNS: usize = STATUSES.len() + 1;
 
 macro_rules! names {
@@ -21,7 +22,7 @@ macro_rules! names {
     };
 }
 
-/// One row for each method, in the order of `row`.
+/// The names, one row per method, in the order of `row`.
 const NAMES: [[&str; COLUMNS]; 5] = [
     names!("subscribe"),
     names!("publish"),
@@ -35,13 +36,13 @@ const NAMES: [[&str; COLUMNS]; 5] = [
 pub(crate) struct RefusalCounters([[u64; COLUMNS]; NAMES.len()]);
 
 impl RefusalCounters {
-    /// Counts one.
+    /// Counts one refusal.
     pub(crate) fn count(&mut self, method: Method<'_>, status: Status) {
         let column = STATUSES.iter().position(|known| *known == status.0);
         self.0[row(method)][column.unwrap_or(STATUSES.len())] += 1;
     }
 
-    /// Names and values of those that are not zero.
+    /// Names and values of the counters that are not zero.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let names = NAMES.iter().flatten().copied();
         let values = self.0.iter().flatten().copied();

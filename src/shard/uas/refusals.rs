@@ -1,4 +1,4 @@
-//! Refusals are counted, listed for the operator, and logged when authentication failed.
+//! Bookkeeping of refusals: counted, listed for the operator, and logged if authentication failed.
 
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -6,8 +6,8 @@ use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 
 impl Uas {
-    /// Whether a refusal is a 401 that well-behaved phones get every day: their request has no
-    /// credentials, or right ones whose nonce is too old.
+    /// Whether a refusal is a 401 that well-behaved phones get daily: the request has no
+    /// credentials, or correct ones with a stale nonce.
     pub(super) fn is_ordinary_challenge(
         &self,
         request: &Request<'_>,
@@ -24,7 +24,7 @@ impl Uas {
 }
 
 impl Uas {
-    /// Counts a refusal, lists it, and reports it to the log when it is failed authentication.
+    /// Counts a refusal, lists it, and logs it if authentication failed.
     pub(crate) fn note_refusal(
         &mut self,
         request: &Request<'_>,
@@ -36,7 +36,7 @@ impl Uas {
         if matches!(refusal, Refusal::Shed(_)) || self.is_ordinary_challenge(request, refusal) {
             return;
         }
-        self.shield.report_failure(request, refusal, turn);
-        self.shield.list_refusal(request, refusal, turn);
+        self.overload.report_failure(request, refusal, turn);
+        self.overload.list_refusal(request, refusal, turn);
     }
 }

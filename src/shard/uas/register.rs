@@ -1,7 +1,7 @@
 //! Responses to REGISTER.
 
 use crate::presence::registration::BindingRefused;
-use crate::shard::contract::mail::Bound;
+use crate::shard::contract::mail::Registered;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::contacts::OUT_OF_ORDER;
@@ -10,42 +10,43 @@ use crate::shard::request::contacts::write_contacts;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 use crate::shard::uas::response::begin_response;
-use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::date;
 use crate::sip::emit;
 
 impl Uas {
-    /// From the owner: how a REGISTER that arrived here went.
+    /// Resumes a REGISTER with the outcome that the owner reports.
     pub(crate) fn handle_register_outcome(
         &mut self,
-        waiting: u32,
-        outcome: Result<Bound, BindingRefused>,
+        suspended: u32,
+        outcome: Result<Registered, BindingRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(waiting) = self.take_waiting(waiting, turn) else {
+        let Some(suspended) = self.resume(suspended, turn) else {
+            // The request timed out before.
             return;
         };
-        let Ok(message) = Message::parse(&waiting.octets, waiting.flow.transport.framing()) else {
+        let Some(message) = suspended.message() else {
             return;
         };
         let request = Request {
             message: &message,
-            flow: waiting.flow,
-            transaction: waiting.transaction,
+            flow: suspended.flow,
+            transaction: suspended.transaction,
         };
-        if let Err(refusal) = self.answer_register(&request, outcome, turn) {
+        if let Err(refusal) = self.respond_to_register(&request, outcome, turn) {
             self.refuse(&request, &refusal, turn);
         }
     }
 
-    pub(crate) fn answer_register<'d>(
+    /// Sends the 200 to a REGISTER, or returns the refusal that the outcome means.
+    pub(crate) fn respond_to_register<'d>(
         &mut self,
         request: &Request<'_>,
-        outcome: Result<Bound, BindingRefused>,
+        outcome: Result<Registered, BindingRefused>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let Bound { bindings, expires } = outcome.map_err(|refused| match refused {
+        let Registered { bindings, expires } = outcome.map_err(|refused| match refused {
             BindingRefused::OutOfOrder => OUT_OF_ORDER,
             BindingRefused::TooManyContacts => {
                 turn.counters.registrations_over_limit += 1;

@@ -1,5 +1,4 @@
-//! Answers: the one place a response is written, and every reason a request can be refused for
-//! (W:A1).
+//! Responses (W:A1). All responses but the ones that the transaction ring repeats are written here.
 
 use std::hash::DefaultHasher;
 use std::hash::Hash;
@@ -16,7 +15,7 @@ use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::unsupported_option_tags;
-use crate::shard::request::refusal::Kind;
+use crate::shard::request::refusal::OverloadLimit;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::response_flow::response_flow;
 use crate::shard::uas::Uas;
@@ -27,35 +26,35 @@ use crate::sip::digest::Algorithm;
 use crate::sip::digest::Challenge;
 use crate::sip::emit;
 
-/// The methods we serve. REGISTER is served to trusted peers alone, who need not be told.
+/// The methods we support. REGISTER is left out, because only trusted registrars may use it.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
 
-/// The same of a domain whose phones register with us.
+/// The methods we support in a domain whose registrar we are.
 const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH, REGISTER";
 
-/// The codings of bodies we take.
+/// The content codings we accept.
 const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 
-/// Octets of what ends a response without a body.
+/// Octets of the end of a response without a body.
 const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
 
 /// Octets of the To-tag of a bare refusal.
 const BARE_TAG_OCTETS: usize = 6;
 
-/// How much of a bare refusal is written.
+/// The form of a bare refusal.
 #[derive(Clone, Copy, Debug)]
 enum Bare {
-    /// With what its status asks for.
+    /// With the headers its status requires.
     Whole,
-    /// Without, or with the one algorithm that every phone knows.
+    /// Without them; a 401 with a single challenge, MD5, which every phone supports.
     Short,
-    /// 400: even that is too long.
+    /// 400, because even the short form would be too long.
     TooShort,
 }
 
 impl Uas {
-    /// Refuses a request. A challenge is not remembered, nor is a method that we do not serve, nor
-    /// what the shield holds back, so that nobody unknown fills our memory (W:E3.8).
+    /// Refuses a request. Challenges, unsupported methods and shed requests are not stored in their
+    /// transaction, so that unauthenticated senders cannot fill our memory (W:E3.8).
     pub(crate) fn refuse(
         &mut self,
         request: &Request<'_>,
@@ -72,7 +71,7 @@ impl Uas {
         }
         let is_challenge = matches!(refusal, Refusal::Challenge { .. });
         turn.counters.requests_challenged += u64::from(is_challenge);
-        self.shield.note_repeat(request, refusal.status(), turn);
+        self.overload.note_repeat(request, refusal.status(), turn);
         self.note_refusal(request, refusal, turn);
         if is_challenge
             || matches!(
@@ -91,10 +90,10 @@ impl Uas {
         }
     }
 
-    /// Writes a refusal anew where a datagram brought much less than it would bring back: whoever
-    /// wrote a victim's address into it gets no amplifier (W:E3.8). It is as short as it can be, and
-    /// tells what it must tell as long as that fits; a request that is too short for its challenge
-    /// is 400. No phone makes one so short.
+    /// Rewrites a refusal to a datagram that would be too long compared with its request, so that a
+    /// forged source address gains no amplification (W:E3.8). It tries the forms from the longest
+    /// to the shortest. A request too short for its challenge gets 400; no phone sends one so
+    /// short.
     fn write_bare_refusal(
         &mut self,
         request: &Request<'_>,
@@ -202,33 +201,41 @@ impl Uas {
             }
             Refusal::OverLimit | Refusal::Shed(_) => {
                 *match refusal {
-                    Refusal::Shed(Kind::Phone) => &mut turn.counters.requests_shed_by_phone,
-                    Refusal::Shed(Kind::Presentity) => {
+                    Refusal::Shed(OverloadLimit::Phone) => {
+                        &mut turn.counters.requests_shed_by_phone
+                    }
+                    Refusal::Shed(OverloadLimit::Presentity) => {
                         &mut turn.counters.requests_shed_by_presentity
                     }
-                    Refusal::Shed(Kind::Source) => &mut turn.counters.requests_shed_by_source,
-                    Refusal::Shed(Kind::Domain) => &mut turn.counters.requests_shed_by_domain,
-                    Refusal::Shed(Kind::Path) => &mut turn.counters.requests_shed_by_path,
-                    Refusal::Shed(Kind::Backlog) => &mut turn.counters.requests_shed_by_backlog,
+                    Refusal::Shed(OverloadLimit::Source) => {
+                        &mut turn.counters.requests_shed_by_source
+                    }
+                    Refusal::Shed(OverloadLimit::Domain) => {
+                        &mut turn.counters.requests_shed_by_domain
+                    }
+                    Refusal::Shed(OverloadLimit::Path) => &mut turn.counters.requests_shed_by_path,
+                    Refusal::Shed(OverloadLimit::Backlog) => {
+                        &mut turn.counters.requests_shed_by_backlog
+                    }
                     _ => &mut turn.counters.requests_over_limit,
                 } += 1;
-                // Spread over time, so that those who were refused together do not come back
-                // together.
+                // Random, so that requests refused together do not return together.
                 let seconds = 10 + u64::from(turn.random.below(51));
                 emit::header_number(arena, "Retry-After", seconds);
             }
         }
     }
 
-    /// 200 and nothing more, without memory.
+    /// Sends a 200 without further headers; not stored in the transaction.
     pub(crate) fn respond_ok(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) {
         let tag = stateless_tag(request.message, turn);
         let head = begin_response(request, Status::OK, None, &tag, turn);
         self.end_response(request, head, turn);
     }
 
-    /// OPTIONS: what we can do (W:A5.11), without memory. A stranger is told no more than the
-    /// methods where all of it would be an amplifier (W:E3.8).
+    /// Sends the 200 to OPTIONS with our capabilities (W:A5.11); not stored in the transaction. An
+    /// unauthenticated sender gets the methods only if the full response would amplify its datagram
+    /// (W:E3.8).
     pub(crate) fn respond_options(
         &mut self,
         request: &Request<'_>,
@@ -279,7 +286,7 @@ impl Uas {
         self.end_response(request, head, turn);
     }
 
-    /// Ends a response, sends it, and remembers it for retransmissions.
+    /// Ends a response without a body, sends it, and stores it for retransmitted requests.
     pub(crate) fn end_response(
         &mut self,
         request: &Request<'_>,
@@ -290,7 +297,7 @@ impl Uas {
         self.send_response(request, start, turn);
     }
 
-    /// Sends a response that is written, and remembers it for retransmissions.
+    /// Sends a complete response and stores it for retransmitted requests.
     fn send_response(&mut self, request: &Request<'_>, start: usize, turn: &mut Turn<'_>) {
         let head = start..turn.out.arena.len();
         if let (Some(key), Some(response)) = (request.transaction, turn.out.arena.get(head.clone()))
@@ -305,7 +312,7 @@ impl Uas {
         turn.transmit(response_flow(request), head, 0..0);
     }
 
-    /// Gives up a transaction that is answered without memory.
+    /// Drops the transaction of a request whose response is not stored.
     pub(crate) fn forget(&mut self, request: &Request<'_>) {
         if let Some(key) = request.transaction {
             self.transactions.forget(key);
@@ -313,8 +320,8 @@ impl Uas {
     }
 }
 
-/// Starts a response; the caller adds headers and calls [`Self::end_response`] with what this
-/// returns.
+/// Begins a response. The caller adds headers and passes the returned arena position to
+/// [`Uas::end_response`].
 pub(crate) fn begin_response(
     request: &Request<'_>,
     status: Status,
@@ -341,7 +348,8 @@ pub(crate) fn begin_response(
     start
 }
 
-/// A To-tag for answers without memory: the same for every retransmission (W:A4.12).
+/// The To-tag of a response that is not stored: equal for each retransmission of the request
+/// (W:A4.12).
 fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
     let mut hasher = DefaultHasher::new();
     turn.options.key.hash(&mut hasher);
@@ -356,14 +364,14 @@ fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
     })
 }
 
-/// Whether a datagram's refusal, from `start` to the end of the arena, is more than half as long
-/// again as its request.
+/// Whether the refusal to a datagram, from `start` to the end of the arena, is longer than 1.5
+/// times its request.
 fn is_amplified(request: &Request<'_>, start: usize, out: &Outbox) -> bool {
     let octets_max = request.message.bytes().len() * 3 / 2;
     !request.flow.transport.is_reliable() && out.arena.len() - start > octets_max
 }
 
-/// The algorithms a domain offers in its challenges, most preferred first.
+/// The digest algorithms that a domain offers, most preferred first.
 fn algorithms(domain: &Domain) -> &'static [Algorithm] {
     if domain.sha256 {
         &[Algorithm::Sha256, Algorithm::Md5]
@@ -372,19 +380,21 @@ fn algorithms(domain: &Domain) -> &'static [Algorithm] {
     }
 }
 
-/// The packages we serve.
+/// The value of Allow-Events: all packages.
 fn allow_events() -> String {
     Package::ALL.map(Package::token).join(", ")
 }
 
-/// The packages that lists are served in.
+/// The value of Allow-Events for lists: the packages that support lists.
 fn list_events() -> String {
-    let packages = Package::ALL.into_iter().filter(|it| it.is_for_lists());
+    let packages = Package::ALL
+        .into_iter()
+        .filter(|package| package.is_for_lists());
     let tokens: Vec<&str> = packages.map(Package::token).collect();
     tokens.join(", ")
 }
 
-/// The bodies we take: of a PUBLISH of any package, of a SUBSCRIBE.
+/// The value of Accept: the bodies of PUBLISH of all packages, and of SUBSCRIBE.
 fn accept() -> String {
     let published = Package::ALL.map(document::accepted);
     let published = published.into_iter().filter(|types| !types.is_empty());

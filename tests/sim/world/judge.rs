@@ -13,11 +13,11 @@ use crate::phone::lists::Target;
 use crate::sip_text::Text;
 use lamplighter::presence::presentity::PublishRefused;
 use lamplighter::presence::source::Source;
+use lamplighter::shard::CommandId;
 use lamplighter::shard::Flow;
 use lamplighter::shard::Mail;
 use lamplighter::shard::Outbox;
 use lamplighter::shard::Reply;
-use lamplighter::shard::Token;
 
 /// Late timers of a shard that are permitted in a run because its driver is late, apart from those
 /// of NOTIFYs.
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    pub(super) fn judge_reply(&mut self, token: Token, reply: Reply) {
+    pub(super) fn judge_reply(&mut self, token: CommandId, reply: Reply) {
         let now = self.bench.net.now;
         match (self.commands.remove(&token), reply) {
             (Some(Asked::StateUpdate | Asked::Reload), Reply::Done) => {}

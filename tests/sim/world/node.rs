@@ -8,8 +8,8 @@ use lamplighter::directory::Directory;
 use lamplighter::shard::Options;
 use lamplighter::shard::Shard;
 use lamplighter::shard::ShardId;
+use lamplighter::shard::contract::overload_options::OverloadOptions;
 use lamplighter::shard::contract::overload_options::Rate;
-use lamplighter::shard::contract::overload_options::ShieldOptions;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -46,14 +46,14 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
         allow_rfc2069: false,
-        shield: ShieldOptions {
+        overload: OverloadOptions {
             phone: Rate {
                 per_second: 3,
                 burst: 100,
             },
             postpone_at: plan.postpone_at,
             postponed_octets_max: plan.postponed_octets,
-            ..ShieldOptions::default()
+            ..OverloadOptions::default()
         },
     };
     let mut seed = [0; 32];

@@ -49,7 +49,12 @@ impl World {
     fn say(&mut self, presentity: usize, said: StateUpdate, delay: Micros) {
         let aor = aor_of(presentity);
         let shard = ShardId::owner_of(&aor, self.bench.net.plan.shards).0;
-        self.ask(shard, delay, Command::Say { aor, said }, Asked::StateUpdate);
+        self.ask(
+            shard,
+            delay,
+            Command::UpdateState { aor, update: said },
+            Asked::StateUpdate,
+        );
     }
 
     fn something(&mut self) -> StateUpdate {

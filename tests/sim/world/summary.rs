@@ -61,8 +61,10 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Seize { aor, index, .. } => format!("seize {index} of {aor}"),
         Mail::SeizeOutcome { outcome, .. } => format!("seized {outcome:?}"),
         Mail::Release(claim) => format!("release {} of {}", claim.index, claim.aor),
-        Mail::Say { aor, said } => format!("say {aor} {said:?}"),
-        Mail::Switch { aor, said, .. } => format!("switch {aor} {said:?}"),
+        Mail::UpdateState { aor, update: said } => format!("say {aor} {said:?}"),
+        Mail::Switch {
+            aor, update: said, ..
+        } => format!("switch {aor} {said:?}"),
         Mail::Switched { aor, .. } => format!("switched {aor}"),
         Mail::Register(register) => format!("register {} {:?}", register.aor, register.change),
         Mail::RegisterOutcome { outcome, .. } => format!("registered {outcome:?}"),

@@ -57,8 +57,8 @@ impl Notifier {
         let datagram = of_profile.unwrap_or(UDP_OCTETS);
         let is_reliable = subscriptions
             .table
-            .ways
-            .of(entry.way)
+            .paths
+            .of(entry.path)
             .flow
             .transport
             .is_reliable();

@@ -222,7 +222,7 @@ impl Viewpoint<'_> {
 
     /// The shared part of a resource's document; None when it has no state to show.
     fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
-        let watched = self.watched.get(resource.post?.watched)?;
+        let watched = self.watched.get(resource.slot?.watched)?;
         if resource.standing != Standing::Live {
             return None;
         }

@@ -126,7 +126,7 @@ impl Lab {
     /// Gives the node a message; what it sends at once, and when nothing else happens.
     fn send(&mut self, bytes: &[u8]) -> Vec<String> {
         let flow = self.flow;
-        let input = Input::Datagram { flow, bytes };
+        let input = Input::Message { flow, bytes };
         self.shard.handle(input, self.now, &mut self.out);
         let mut sent = self.sent();
         while self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
@@ -167,8 +167,8 @@ impl Lab {
             let lines = lines.filter(|line| copied.iter().any(|name| line.starts_with(name)));
             let lines: Vec<&str> = lines.collect();
             let lines = lines.join("\r\n");
-            let answer = format!("SIP/2.0 200 OK\r\n{lines}\r\nContent-Length: 0\r\n\r\n");
-            sent = self.send(answer.as_bytes());
+            let response = format!("SIP/2.0 200 OK\r\n{lines}\r\nContent-Length: 0\r\n\r\n");
+            sent = self.send(response.as_bytes());
         }
     }
 

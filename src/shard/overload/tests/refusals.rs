@@ -1,4 +1,4 @@
-//! What the operator learns of refusals: `lamplighter refusals`, the log, the counters.
+//! What the operator sees of refusals: `lamplighter refusals`, the log, the counters.
 
 use super::*;
 use crate::shard::Reply;
@@ -12,7 +12,7 @@ const WRONG: &str = "Event: dialog\r\nAuthorization: Digest username=\"200\", re
                      nc=00000001, qop=auth, algorithm=MD5\r\n";
 
 fn counted(lab: &mut Lab, name: &str) -> Option<u64> {
-    let input = Input::Command(Token(1), Command::Counters);
+    let input = Input::Command(CommandId(1), Command::Counters);
     lab.shard.handle(input, lab.now, &mut lab.out);
     let Some((_, Reply::Counters(counters))) = lab.out.replies.pop() else {
         panic!("a command has its reply")
@@ -24,14 +24,14 @@ fn counted(lab: &mut Lab, name: &str) -> Option<u64> {
 
 #[test]
 fn a_403_is_listed_and_counted() {
-    let mut lab = Lab::new(AuthMode::Trusted, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Trusted, OverloadOptions::default());
     assert_eq!(counted(&mut lab, "refused_subscribe_403"), None);
     for _ in 0..3 {
-        let answer = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
-        assert_eq!(status(&answer), "403");
+        let response = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
+        assert_eq!(status(&response), "403");
         lab.now += Duration::from_secs(1);
     }
-    let input = Input::Command(Token(1), Command::Refusals);
+    let input = Input::Command(CommandId(1), Command::Refusals);
     lab.shard.handle(input, lab.now, &mut lab.out);
     let Some((_, Reply::Refusals(reports))) = lab.out.replies.pop() else {
         panic!("a command has its reply")
@@ -51,10 +51,10 @@ fn a_403_is_listed_and_counted() {
     assert!(lab.out.failures.is_empty(), "no credentials failed");
 }
 
-/// A flood of made-up phones fills the table at its own pace, and no further than it goes.
+/// A flood from invented phones fills the table at the limited rate, and not beyond its size.
 #[test]
 fn the_table_of_refusals_is_bounded() {
-    let mut lab = Lab::new(AuthMode::Trusted, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Trusted, OverloadOptions::default());
     for phone in 0..100 {
         lab.subscribe(STRANGER, &format!("{phone}@abc.com"), "9@abc.com");
     }
@@ -77,9 +77,9 @@ fn the_table_of_refusals_is_bounded() {
 
 #[test]
 fn an_ordinary_challenge_is_not_listed_and_is_no_failure() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
-    let answer = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
-    assert_eq!(status(&answer), "401");
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
+    let response = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
+    assert_eq!(status(&response), "401");
     assert!(lab.refusals().is_empty());
     assert!(lab.out.failures.is_empty());
     assert_eq!(counted(&mut lab, "refused_subscribe_401"), Some(1));
@@ -88,11 +88,11 @@ fn an_ordinary_challenge_is_not_listed_and_is_no_failure() {
 /// W:A1.24
 #[test]
 fn what_the_shield_holds_back_is_not_listed() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         phone: rate(1, 1),
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::None, shield);
+    let mut lab = Lab::new(AuthMode::None, overload);
     for _ in 0..5 {
         lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     }
@@ -103,11 +103,11 @@ fn what_the_shield_holds_back_is_not_listed() {
 /// W:E3.9
 #[test]
 fn wrong_credentials_are_reported_to_the_log_at_a_pace() {
-    let shield = ShieldOptions {
+    let overload = OverloadOptions {
         wrong_max: 2,
-        ..ShieldOptions::default()
+        ..OverloadOptions::default()
     };
-    let mut lab = Lab::new(AuthMode::Digest, shield);
+    let mut lab = Lab::new(AuthMode::Digest, overload);
     for _ in 0..30 {
         lab.ask(STRANGER, "SUBSCRIBE", "1@abc.com", "9@abc.com", WRONG);
     }
@@ -145,7 +145,7 @@ fn wrong_credentials_are_reported_to_the_log_at_a_pace() {
 
 #[test]
 fn a_foreign_from_is_reported_to_the_log() {
-    let mut lab = Lab::new(AuthMode::Digest, ShieldOptions::default());
+    let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     let text = lab.asked(STRANGER, "SUBSCRIBE", "1@abc.com", "9@abc.com", "");
     let message = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
     let flow = Flow {

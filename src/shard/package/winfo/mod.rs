@@ -20,7 +20,7 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::audience::Topic;
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::watcher::Identity;
+use crate::shard::subscription::watcher::Watcher;
 
 impl WatcherInfos {
     /// What an input or a timeout left to be told to others than phones.
@@ -51,7 +51,7 @@ pub(crate) struct WatcherInfos {
     /// Why watchers ended in this turn, by their id.
     ended: Vec<(u64, WatcherEvent)>,
     /// The oldest first.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingWatcher>,
 }
 
 /// The watchers of one topic, as subscriptions here are told of them.
@@ -64,10 +64,10 @@ struct Followed {
 
 /// Somebody whose subscription ended before anybody decided about it.
 #[derive(Debug)]
-struct Waiting {
+struct WaitingWatcher {
     topic: Topic,
-    identity: Identity,
-    watcher: WatcherInfo,
+    watcher: Watcher,
+    info: WatcherInfo,
     until: Instant,
 }
 

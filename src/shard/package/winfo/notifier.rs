@@ -9,8 +9,8 @@ use crate::presence::event::WatcherStatus;
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
 use crate::shard::contract::flow::ShardId;
-use crate::shard::contract::ids::Post;
 use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::mail::WatchersHere;
 use crate::shard::contract::turn::Turn;
@@ -99,8 +99,8 @@ impl WatcherInfos {
         let Some(subscription) = subscription.filter(|_| !self.followers.is_empty()) else {
             return Vec::new();
         };
-        let followed = |post: Post, number: u32| {
-            let aor = &table.watched(post.watched)?.aor;
+        let followed = |slot: WatchSlot, number: u32| {
+            let aor = &table.watched(slot.watched)?.aor;
             let is_followed = self.followers.contains_key(aor);
             is_followed.then(|| (aor.clone(), number))
         };
@@ -108,11 +108,11 @@ impl WatcherInfos {
             Subject::List(list) => list
                 .resources
                 .iter()
-                .filter_map(|resource| followed(resource.post?, resource.number))
+                .filter_map(|resource| followed(resource.slot?, resource.number))
                 .collect(),
             subject => {
-                let post = subject.post();
-                post.and_then(|post| followed(post, 0))
+                let slot = subject.slot();
+                slot.and_then(|slot| followed(slot, 0))
                     .into_iter()
                     .collect()
             }
@@ -170,7 +170,7 @@ impl WatcherInfos {
         watchers.extend(
             waiting
                 .filter(|waiting| waiting.topic == *topic)
-                .map(|waiting| waiting.watcher.clone()),
+                .map(|waiting| waiting.info.clone()),
         );
         watchers.sort_unstable_by_key(|watcher| watcher.id);
         turn.counters.watchers_over_limit += watchers.len().saturating_sub(WATCHERS_MAX) as u64;
@@ -213,8 +213,8 @@ impl Table {
             event: WatcherEvent::Subscribe,
             uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
             display: self
-                .identity_of(id, turn)
-                .and_then(|identity| identity.display(turn.directory)),
+                .watcher_of(id, turn)
+                .and_then(|watcher| watcher.display(turn.directory)),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WAITING_MAX;
 use crate::shard::package::winfo::WAITING_TIME;
-use crate::shard::package::winfo::Waiting;
+use crate::shard::package::winfo::WaitingWatcher;
 use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
@@ -30,35 +30,35 @@ impl WatcherInfos {
         if subscription.decision().handling != Handling::Confirm {
             return;
         }
-        let post = subscription.subject.post();
-        let aor = post.and_then(|post| Some(table.watched(post.watched)?.aor.clone()));
+        let slot = subscription.subject.slot();
+        let aor = slot.and_then(|slot| Some(table.watched(slot.watched)?.aor.clone()));
         let (Some(aor), package) = (aor, subscription.package) else {
             return;
         };
-        let (Some(watcher), Some(identity)) = (
+        let (Some(info), Some(watcher)) = (
             table.watcher(id, 0, package, turn),
-            table.identity_of(id, turn),
+            table.watcher_of(id, turn),
         ) else {
             return;
         };
-        let watcher = WatcherInfo {
+        let info = WatcherInfo {
             status: WatcherStatus::Waiting,
             event: WatcherEvent::Timeout,
-            ..watcher
+            ..info
         };
         self.forget_waiting(id, table);
         let now = turn.now;
-        let is_over = |waiting: &Waiting| waiting.until <= now;
-        let is_full = |waiting: &VecDeque<Waiting>| waiting.len() >= WAITING_MAX;
+        let is_over = |waiting: &WaitingWatcher| waiting.until <= now;
+        let is_full = |waiting: &VecDeque<WaitingWatcher>| waiting.len() >= WAITING_MAX;
         while is_full(&self.waiting) || self.waiting.front().is_some_and(is_over) {
             if let Some(forgotten) = self.waiting.pop_front() {
                 self.end_waiting(&forgotten, WatcherEvent::GiveUp);
             }
         }
-        self.waiting.push_back(Waiting {
+        self.waiting.push_back(WaitingWatcher {
             topic: (aor, package),
-            identity,
             watcher,
+            info,
             until: turn.now + WAITING_TIME,
         });
     }
@@ -80,15 +80,15 @@ impl WatcherInfos {
         let uri = String::from_utf8_lossy(entry.watcher_uri());
         let package = subscription.package;
         self.waiting.retain(|waiting| {
-            *waiting.watcher.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
+            *waiting.info.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
         });
     }
 
     /// The rules are others: they may have decided about those who wait.
-    pub(crate) fn review_waiting(&mut self, turn: &Turn<'_>) {
+    pub(crate) fn reevaluate_waiting(&mut self, turn: &Turn<'_>) {
         for waiting in std::mem::take(&mut self.waiting) {
             let (aor, package) = &waiting.topic;
-            let decision = decide(&waiting.identity, aor, *package, turn);
+            let decision = decide(&waiting.watcher, aor, *package, turn);
             match decision.handling {
                 Handling::Confirm => self.waiting.push_back(waiting),
                 Handling::Block => self.end_waiting(&waiting, WatcherEvent::Rejected),
@@ -99,10 +99,10 @@ impl WatcherInfos {
         }
     }
 
-    fn end_waiting(&mut self, waiting: &Waiting, event: WatcherEvent) {
+    fn end_waiting(&mut self, waiting: &WaitingWatcher, event: WatcherEvent) {
         let (aor, _) = &waiting.topic;
         if self.is_followed(aor) {
-            self.ended.push((waiting.watcher.id, event));
+            self.ended.push((waiting.info.id, event));
             self.note(aor.clone());
         }
     }

@@ -1,0 +1,77 @@
+//! Suspended requests: they arrived on this shard and wait for the outcome from the owner of their
+//! presentity, which is another shard.
+
+use crate::presence::event::Package;
+use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::request::Request;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::uas::Uas;
+use crate::sip::Message;
+use crate::sip::transaction::TIMER_F;
+use crate::sip::transaction::server::TransactionKey;
+
+/// A request that waits for its outcome.
+#[derive(Debug)]
+pub(crate) struct SuspendedRequest {
+    pub(crate) octets: Box<[u8]>,
+    pub(crate) flow: Flow,
+    pub(crate) transaction: Option<TransactionKey>,
+    /// The URI of its sender, if it is not the one in From.
+    pub(crate) sender: Option<Box<[u8]>>,
+    pub(crate) package: Package,
+    timer: TimerHandle,
+}
+
+/// Requests suspended at once. Beyond it: 503.
+const SUSPENDED_MAX: usize = 65_536;
+
+impl SuspendedRequest {
+    /// The message, parsed again.
+    pub(crate) fn message(&self) -> Option<Message<'_>> {
+        let message = Message::parse(&self.octets, self.flow.transport.framing()).ok();
+        debug_assert!(message.is_some(), "only a parsed request is suspended");
+        message
+    }
+}
+
+impl Uas {
+    /// Removes a suspended request to continue it. None if it timed out: the outcome may arrive
+    /// later than Timer F, so this is no error.
+    pub(crate) fn resume(&mut self, place: u32, turn: &mut Turn<'_>) -> Option<SuspendedRequest> {
+        let suspended = self.suspended.try_remove(place as usize)?;
+        turn.wheel.cancel(suspended.timer);
+        Some(suspended)
+    }
+
+    /// Suspends a request until the owner reports its outcome, at most for Timer F. Returns the key
+    /// for the mail to the owner.
+    pub(crate) fn suspend<'d>(
+        &mut self,
+        request: &Request<'_>,
+        sender: Option<&[u8]>,
+        package: Package,
+        turn: &mut Turn<'d>,
+    ) -> Result<u32, Refusal<'d>> {
+        if self.suspended.len() >= SUSPENDED_MAX {
+            return Err(Refusal::OverLimit);
+        }
+        let place = self.suspended.vacant_key() as u32;
+        let timer = turn
+            .wheel
+            .arm(turn.now + TIMER_F, Timer::SuspendedRequest(place));
+        let octets = request.message.bytes().into();
+        let (flow, transaction) = (request.flow, request.transaction);
+        self.suspended.insert(SuspendedRequest {
+            octets,
+            flow,
+            transaction,
+            sender: sender.map(Box::from),
+            package,
+            timer,
+        });
+        Ok(place)
+    }
+}
