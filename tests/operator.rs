@@ -267,8 +267,8 @@ fn a_file_that_blocks_keeps_nothing_waiting() {
     let folder = Folder::new("fifo", &tenants(&[("a.example", 1)]));
     let daemon = Daemon::start(&folder);
     for (make, why) in [
-        ("mkfifo", "it is no regular file"),
-        ("mkdir", "it is no regular file"),
+        ("mkfifo", "it is not a regular file"),
+        ("mkdir", "it is not a regular file"),
     ] {
         let _ = fs::remove_file(folder.file());
         let made = Command::new(make).arg(folder.file()).status().unwrap();
