@@ -6,9 +6,11 @@
 //! and lists ([`realm`]). A failing run prints its seed, the broken invariants, and the last
 //! events.
 //!
-//! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50, without
-//!   optimization 20).
+//! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50).
 //! - `LAMPLIGHTER_SEED=N`: that seed alone, with every event printed.
+//!
+//! Run it with `--profile simulation`: optimized, which is ten times faster, and with the assertions
+//! of the engine.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -45,11 +47,10 @@ use crate::trace::Words;
 use crate::world::Outcome;
 use crate::world::run;
 
-/// Seeds that are always run, from 0; fewer where the compiler does not optimize, which is ten
-/// times slower.
-const FIXED_SEEDS: u64 = if cfg!(debug_assertions) { 60 } else { 200 };
+/// Seeds that are always run, from 0.
+const FIXED_SEEDS: u64 = 200;
 /// Fresh seeds by default.
-const FRESH_SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 50 };
+const FRESH_SEEDS: u64 = 50;
 /// One in this many seeds is run twice, to check that the run repeats exactly.
 const REPEATED: u64 = 16;
 /// Failures that are printed in full.

@@ -309,9 +309,10 @@ impl World {
     }
 
     /// Whether a watcher is healthy: since the calm began it has refreshed from its current
-    /// address, and had time to be notified, also since it last asked for a pause. The end is
-    /// notified once: a phone that is busy then learns of it from the response to its next
-    /// SUBSCRIBE. A dialog on a path that was not proven in time ends without a NOTIFY.
+    /// address, and had time to be notified, also since it last asked for a pause or was frozen
+    /// until a NOTIFY timed out. The end is notified once: a phone that is busy then learns of it
+    /// from the response to its next SUBSCRIBE. A dialog on a path that was not proven in time ends
+    /// without a NOTIFY.
     pub(super) fn is_well(&self, phone: &Phone, key: &Key, dialog: &Dialog) -> bool {
         let now = self.bench.net.now;
         let since = self.calm_since.max(phone.moved_at);
@@ -322,7 +323,7 @@ impl World {
             && !dialog.missed_end
             && !judge.may_be_gone(&dialog.key())
             && now > paused_until + patience
-            && now > phone.troubled_until
+            && now > phone.troubled_until + patience
             && dialog.asked_at > since
             && now > dialog.granted_at.max(since + 10 * SECOND) + patience
             && now < dialog.expires_at
