@@ -181,35 +181,32 @@ pub const fn accepted(package: Package) -> &'static str {
 /// for the others. Never `WrongEntity`: the caller decides who may publish for a presentity.
 pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
     let body = xml::without_byte_order_mark(body);
-    let media_type = multipart::media_type(content_type);
-    if package == Package::Presence && media_type.eq_ignore_ascii_case("multipart/related") {
+    let media_type = multipart::media_type(content_type).to_ascii_lowercase();
+    if package == Package::Presence && media_type == "multipart/related" {
         let root = multipart::root(content_type, body)?;
-        return read_single(package, multipart::media_type(root.content_type), root.body);
+        let media_type = multipart::media_type(root.content_type).to_ascii_lowercase();
+        return read_single(package, &media_type, root.body);
     }
-    read_single(package, media_type, body)
+    read_single(package, &media_type, body)
 }
 
 fn read_single(package: Package, media_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
-    let is = |known: &str| media_type.eq_ignore_ascii_case(known);
-    match package {
-        Package::Dialog if is(dialog_info::CONTENT_TYPE) => dialog_info::parse(body),
-        Package::Presence if is(pidf::CONTENT_TYPE) || is("application/cpim-pidf+xml") => {
-            pidf::parse(body)
-        }
-        Package::Presence if is(xpidf::CONTENT_TYPE) => xpidf::parse(body),
-        Package::MessageSummary if is(message_summary::CONTENT_TYPE) => {
-            message_summary::parse(body)
-        }
-        Package::Reg if is(reginfo::CONTENT_TYPE) => reginfo::parse(body),
+    match (package, media_type) {
+        (Package::Dialog, dialog_info::CONTENT_TYPE) => dialog_info::parse(body),
+        (Package::Presence, pidf::CONTENT_TYPE | "application/cpim-pidf+xml") => pidf::parse(body),
+        (Package::Presence, xpidf::CONTENT_TYPE) => xpidf::parse(body),
+        (Package::MessageSummary, message_summary::CONTENT_TYPE) => message_summary::parse(body),
+        (Package::Reg, reginfo::CONTENT_TYPE) => reginfo::parse(body),
         _ => Err(DocumentFault::UnsupportedType),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #[allow(clippy::unwrap_used, reason = "tests")]
-    pub(super) mod outline;
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod outline;
 
+#[cfg(test)]
+mod tests {
     use super::DocumentFault;
     use super::accepted;
     use super::read;

@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::presence::composition::Availability;
-    use crate::presence::document::tests::outline;
+    use crate::presence::document::outline;
 
     const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<p:ROOT xmlns=\"urn:ietf:params:xml:ns:pidf\" \
         xmlns:dm=\"urn:ietf:params:xml:ns:pidf:data-model\" xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\" \

@@ -103,7 +103,7 @@ const fn event(event: WatcherEvent) -> &'static str {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::presence::document::tests::outline;
+    use crate::presence::document::outline;
 
     /// W:B4.2
     #[test]

@@ -1,4 +1,5 @@
-//! What the XML documents share: guarded reading, and escaping on output (W:C0.10, E4).
+//! What the XML documents share: guarded reading with quick-xml, and escaping on output (W:C0.10,
+//! E4).
 //!
 //! A document is read once, in linear time, with bounds on its size, depth, attributes and namespaces.
 //! A document that is not well-formed is refused, and so is any DOCTYPE, except that of one type of
@@ -8,13 +9,14 @@
 
 use std::borrow::Cow;
 
+use quick_xml::Reader;
+use quick_xml::events::BytesStart;
+use quick_xml::events::Event;
 use smallvec::SmallVec;
 
 use crate::presence::document::DocumentFault;
 
 mod characters;
-mod namespace;
-mod tokens;
 
 pub(super) use characters::without_byte_order_mark;
 pub(super) use characters::write_attribute;
@@ -24,16 +26,11 @@ pub(super) use characters::write_plain_sip_uri;
 pub(super) use characters::write_sip_uri;
 pub(super) use characters::write_text_element;
 
-pub(super) use namespace::Space;
-
 pub use characters::write_escaped;
 
 use characters::decode;
 use characters::resolve;
-use namespace::Bindings;
-use tokens::Token;
-use tokens::Tokens;
-use tokens::with_line_ends;
+use characters::unescape;
 
 /// How every document begins (W:C0.9).
 pub(super) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -44,6 +41,72 @@ pub const DOCUMENT_OCTETS_MAX: usize = 64 * 1024;
 const DEPTH_MAX: usize = 32;
 /// Attributes of one element, namespace declarations included.
 const ATTRIBUTES_MAX: usize = 64;
+/// Namespace declarations in scope.
+const BINDINGS_MAX: usize = 64;
+
+/// A known namespace, under any of its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    /// RFC 4235
+    DialogInfo,
+    /// RFC 3863
+    Pidf,
+    /// RFC 4479
+    DataModel,
+    /// RFC 4480
+    Rpid,
+    /// RFC 4826
+    ResourceLists,
+    /// RFC 3680
+    RegInfo,
+    /// RFC 4745
+    CommonPolicy,
+    /// RFC 5025
+    PresRules,
+    /// Another, or none.
+    Other,
+}
+
+/// The names of the namespaces. The first of each is the current one, the others are those of older
+/// clients (W:B2.9, B2.10).
+const SPACES: [(&str, Space); 14] = [
+    ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
+    ("urn:ietf:params:xml:ns:pidf", Space::Pidf),
+    ("urn:ietf:params:xml:ns:cpim-pidf", Space::Pidf),
+    ("urn:ietf:params:xml:ns:pidf:data-model", Space::DataModel),
+    ("urn:ietf:params:xml:ns:pidf:person", Space::DataModel),
+    ("urn:ietf:params:xml:ns:pidf:rpid", Space::Rpid),
+    ("urn:ietf:params:xml:ns:pidf:rpid:rpid-person", Space::Rpid),
+    (
+        "urn:ietf:params:xml:ns:pidf:rpid:status:rpid-status",
+        Space::Rpid,
+    ),
+    ("urn:ietf:params:xml:ns:pidf:status:rpid", Space::Rpid),
+    ("urn:cisco:params:xml:ns:pidf:rpid", Space::Rpid),
+    (
+        "urn:ietf:params:xml:ns:resource-lists",
+        Space::ResourceLists,
+    ),
+    ("urn:ietf:params:xml:ns:reginfo", Space::RegInfo),
+    ("urn:ietf:params:xml:ns:common-policy", Space::CommonPolicy),
+    ("urn:ietf:params:xml:ns:pres-rules", Space::PresRules),
+];
+
+impl Space {
+    /// The namespace of that name. Spaces do not count: one client in the field has a space within the
+    /// name (W:G3).
+    fn named(uri: &str) -> Self {
+        let without_blanks = |name: &str| {
+            uri.chars()
+                .filter(|character| !character.is_ascii_whitespace())
+                .eq(name.chars())
+        };
+        let exact = SPACES.iter().find(|(name, _)| *name == uri);
+        exact
+            .or_else(|| SPACES.iter().find(|(name, _)| without_blanks(name)))
+            .map_or(Self::Other, |&(_, space)| space)
+    }
+}
 
 /// The name of an element: its namespace and its local name, which is empty if the visitor does not
 /// know it.
@@ -94,37 +157,37 @@ pub(super) trait Visitor {
 /// that the visitor returns.
 pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
     let document = decode(body, V::OCTETS_MAX)?;
-    let mut tokens = Tokens::new(&document);
+    let mut reader = Reader::from_str(&document);
+    reader.config_mut().check_comments = true;
     let mut walk = Walk {
         visitor,
         names: SmallVec::new(),
-        tags: SmallVec::new(),
         bindings: Bindings::default(),
-        text: Text::default(),
+        text: String::new(),
         has_root: false,
     };
     let mut is_first = true;
     let mut may_have_doctype = V::PASSES_OVER_DOCTYPE;
-    while let Some(token) = tokens.next()? {
-        match token {
-            Token::Start(tag) => {
-                walk.start(tag, &mut tokens)?;
-                if tokens.end_start()? {
-                    walk.end(tag)?;
-                }
+    loop {
+        match reader.read_event().map_err(|_| DocumentFault::Malformed)? {
+            Event::Start(start) => walk.start(&start)?,
+            Event::Empty(start) => {
+                walk.start(&start)?;
+                walk.end()?;
             }
-            Token::End(tag) => walk.end(tag)?,
-            Token::Text(text) => walk.text(text)?,
-            Token::CharacterData(text) => walk.character_data(text)?,
-            Token::Reference(reference) => walk.reference(reference)?,
-            Token::Comment => {}
-            Token::Declaration if is_first => {}
-            Token::Instruction(target) if !target.eq_ignore_ascii_case("xml") => {}
-            Token::DocumentType(doctype)
+            Event::End(_) => walk.end()?,
+            Event::Text(text) => walk.text(&text.xml10_content())?,
+            Event::CData(text) => walk.character_data(&text.xml10_content())?,
+            Event::GeneralRef(reference) => walk.reference(&reference)?,
+            Event::Comment(_) => {}
+            Event::Decl(_) if is_first => {}
+            Event::PI(instruction) if !instruction.target().eq_ignore_ascii_case("xml") => {}
+            Event::DocType(doctype)
                 if !walk.has_root
                     && std::mem::take(&mut may_have_doctype)
-                    && names_external_definition(doctype) => {}
-            Token::Declaration | Token::Instruction(_) | Token::DocumentType(_) => {
+                    && names_external_definition(&doctype) => {}
+            Event::Eof => break,
+            Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {
                 return Err(DocumentFault::Malformed);
             }
         }
@@ -172,144 +235,93 @@ fn names_external_definition(doctype: &str) -> bool {
 }
 
 /// The state while a document is read.
-struct Walk<'v, 'd, V> {
+struct Walk<'v, V> {
     visitor: &'v mut V,
     /// The open elements, the root first.
     names: SmallVec<[Name; 8]>,
-    /// Their names as their start tags have them.
-    tags: SmallVec<[&'d str; 8]>,
-    bindings: Bindings<'d>,
+    bindings: Bindings,
     /// Text since the last tag.
-    text: Text<'d>,
+    text: String,
     has_root: bool,
 }
 
-/// Text in the pieces it comes in. Nearly always that is one, which is not copied.
-#[derive(Default)]
-struct Text<'d> {
-    first: &'d str,
-    /// All of it, when one piece is not all or not as it came.
-    whole: String,
-}
-
-impl<'d> Text<'d> {
-    fn push(&mut self, piece: &'d str) {
-        if self.first.is_empty() && self.whole.is_empty() {
-            self.first = piece;
-        } else {
-            self.owned().push_str(&with_line_ends(piece));
-        }
-    }
-
-    fn owned(&mut self) -> &mut String {
-        let first = std::mem::take(&mut self.first);
-        self.whole.push_str(&with_line_ends(first));
-        &mut self.whole
-    }
-
-    fn as_str(&mut self) -> &str {
-        if self.first.bytes().any(|octet| octet == b'\r') {
-            self.owned();
-        }
-        if self.whole.is_empty() {
-            self.first
-        } else {
-            &self.whole
-        }
-    }
-
-    fn clear(&mut self) {
-        self.first = "";
-        if !self.whole.is_empty() {
-            self.whole.clear();
-        }
-    }
-}
-
-impl<'d, V: Visitor> Walk<'_, 'd, V> {
-    /// An element begins; its attributes are next.
-    fn start(&mut self, tag: &'d str, tokens: &mut Tokens<'d>) -> Result<(), DocumentFault> {
+impl<V: Visitor> Walk<'_, V> {
+    fn start(&mut self, start: &BytesStart<'_>) -> Result<(), DocumentFault> {
         if self.names.is_empty() && std::mem::replace(&mut self.has_root, true) {
             return Err(DocumentFault::Malformed);
         }
         if self.names.len() >= DEPTH_MAX {
             return Err(DocumentFault::TooLarge);
         }
-        let is_colon = |octet: u8| octet == b':';
-        let (prefix, local) = match tag.bytes().position(is_colon) {
-            Some(colon) => (&tag[..colon], &tag[colon + 1..]),
-            None => ("", tag),
+        let mut attributes: SmallVec<[(&str, Cow<'_, str>); 8]> = SmallVec::new();
+        for attribute in start.attributes() {
+            let attribute = attribute.map_err(|_| DocumentFault::Malformed)?;
+            if attributes.len() >= ATTRIBUTES_MAX {
+                return Err(DocumentFault::TooLarge);
+            }
+            attributes.push((attribute.key.into_inner(), attribute.value));
+        }
+        let depth = self.names.len();
+        for (key, value) in &mut attributes {
+            *value = unescape(std::mem::take(value))?;
+            if let Some(declared) = key.strip_prefix("xmlns") {
+                match declared.strip_prefix(':') {
+                    None if declared.is_empty() => self.bindings.declare("", value, depth)?,
+                    Some(prefix) => self.bindings.declare(prefix, value, depth)?,
+                    None => {}
+                }
+            }
+        }
+        let name = start.name().into_inner();
+        let (prefix, local) = match memchr::memchr(b':', name.as_bytes()) {
+            Some(colon) => (&name[..colon], &name[colon + 1..]),
+            None => ("", name),
         };
-        if local.is_empty() || local.bytes().any(is_colon) {
+        if local.is_empty() || memchr::memchr(b':', local.as_bytes()).is_some() {
             return Err(DocumentFault::Malformed);
         }
-        let known = V::NAMES.iter().find(|known| **known == local);
-        let mut element = Element {
-            name: (Space::Other, known.copied().unwrap_or_default()),
+        let known = V::NAMES
+            .iter()
+            .find(|known| **known == local)
+            .copied()
+            .unwrap_or_default();
+        let element = Element {
+            name: (self.bindings.space(prefix), known),
             local,
-            attributes: SmallVec::new(),
+            attributes,
         };
-        self.read_attributes(&mut element, tokens)?;
-        element.name.0 = self.bindings.space(prefix);
         self.visitor.start(&element, &self.names)?;
         self.names.push(element.name);
-        self.tags.push(tag);
         self.text.clear();
         Ok(())
     }
 
-    fn read_attributes(
-        &mut self,
-        element: &mut Element<'d>,
-        tokens: &mut Tokens<'d>,
-    ) -> Result<(), DocumentFault> {
-        while let Some((key, value)) = tokens.attribute()? {
-            if element.attribute(key).is_some() {
-                return Err(DocumentFault::Malformed);
-            }
-            if element.attributes.len() >= ATTRIBUTES_MAX {
-                return Err(DocumentFault::TooLarge);
-            }
-            if let Some(declared) = key.strip_prefix("xmlns") {
-                let depth = self.names.len();
-                match declared.strip_prefix(':') {
-                    None if declared.is_empty() => self.bindings.declare("", &value, depth)?,
-                    Some(prefix) => self.bindings.declare(prefix, &value, depth)?,
-                    None => {}
-                }
-            }
-            element.attributes.push((key, value));
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, tag: &str) -> Result<(), DocumentFault> {
-        let (Some(name), Some(start)) = (self.names.pop(), self.tags.pop()) else {
+    fn end(&mut self) -> Result<(), DocumentFault> {
+        let Some(name) = self.names.pop() else {
             return Err(DocumentFault::Malformed);
         };
-        if start != tag {
-            return Err(DocumentFault::Malformed);
-        }
-        self.visitor.end(name, &self.names, self.text.as_str())?;
+        self.visitor.end(name, &self.names, &self.text)?;
         self.bindings.leave(self.names.len());
         self.text.clear();
         Ok(())
     }
 
-    #[inline]
-    fn text(&mut self, text: &'d str) -> Result<(), DocumentFault> {
+    fn text(&mut self, text: &str) -> Result<(), DocumentFault> {
+        let may_end = memchr::memchr(b']', text.as_bytes()).is_some();
+        if may_end && text.contains("]]>") {
+            return Err(DocumentFault::Malformed);
+        }
         if self.names.is_empty() && text.bytes().all(|octet| octet.is_ascii_whitespace()) {
             return Ok(());
         }
         self.character_data(text)
     }
 
-    #[inline]
-    fn character_data(&mut self, text: &'d str) -> Result<(), DocumentFault> {
+    fn character_data(&mut self, text: &str) -> Result<(), DocumentFault> {
         if self.names.is_empty() {
             return Err(DocumentFault::Malformed);
         }
-        self.text.push(text);
+        self.text.push_str(text);
         Ok(())
     }
 
@@ -317,8 +329,49 @@ impl<'d, V: Visitor> Walk<'_, 'd, V> {
         if self.names.is_empty() {
             return Err(DocumentFault::Malformed);
         }
-        self.text.owned().push(resolve(name)?);
+        self.text.push(resolve(name)?);
         Ok(())
+    }
+}
+
+/// The namespace declarations in scope.
+#[derive(Default)]
+struct Bindings(SmallVec<[Binding; 4]>);
+
+struct Binding {
+    prefix: Box<str>,
+    space: Space,
+    /// The number of elements around the one that declares it.
+    depth: usize,
+}
+
+impl Bindings {
+    fn declare(&mut self, prefix: &str, uri: &str, depth: usize) -> Result<(), DocumentFault> {
+        if self.0.len() >= BINDINGS_MAX {
+            return Err(DocumentFault::TooLarge);
+        }
+        self.0.push(Binding {
+            prefix: prefix.into(),
+            space: Space::named(uri),
+            depth,
+        });
+        Ok(())
+    }
+
+    /// An undeclared prefix counts as an unknown namespace: its elements are ignored.
+    fn space(&self, prefix: &str) -> Space {
+        let binding = self
+            .0
+            .iter()
+            .rev()
+            .find(|binding| *binding.prefix == *prefix);
+        binding.map_or(Space::Other, |binding| binding.space)
+    }
+
+    fn leave(&mut self, depth: usize) {
+        while self.0.last().is_some_and(|last| last.depth >= depth) {
+            self.0.pop();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::presence::call::AppearanceState;
 use crate::presence::call::CallState;
 use crate::presence::call::Party;
 use crate::presence::composition::Extras;
-use crate::presence::document::tests::outline;
+use crate::presence::document::outline;
 
 fn aor() -> Aor {
     Aor::new("line", "abc.com")

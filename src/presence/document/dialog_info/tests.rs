@@ -394,7 +394,7 @@ fn b3_11_what_is_written_fits_the_schema() {
         ] {
             let document = document(&composed([call.clone()]), privacy);
             for (element, attributes, children) in
-                crate::presence::document::tests::outline::elements(&document)
+                crate::presence::document::outline::elements(&document)
             {
                 let (known, order): (&[&str], &[&str]) = match &*element {
                     "dialog-info" => (&["xmlns", "version", "state", "entity"], &["dialog"]),
@@ -409,7 +409,7 @@ fn b3_11_what_is_written_fits_the_schema() {
                     "param" => (&["pname", "pval"], &[]),
                     other => panic!("{other}"),
                 };
-                crate::presence::document::tests::outline::assert_fits(
+                crate::presence::document::outline::assert_fits(
                     &element,
                     &attributes,
                     known,

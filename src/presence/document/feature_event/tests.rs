@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::presence::composition::Extras;
-use crate::presence::document::tests::outline;
+use crate::presence::document::outline;
 use crate::presence::source::Features;
 
 fn forward(kind: ForwardKind, is_active: bool, target: &str, ring_count: Option<u32>) -> Forward {

@@ -9,7 +9,7 @@ use crate::presence::composition::AlceoStatus;
 use crate::presence::composition::Extras;
 use crate::presence::composition::ImagicleStatus;
 use crate::presence::composition::Tracks;
-use crate::presence::document::tests::outline;
+use crate::presence::document::outline;
 
 fn aor() -> Aor {
     Aor::new("123", "abc.com")

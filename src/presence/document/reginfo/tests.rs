@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::presence::composition::Extras;
-use crate::presence::document::tests::outline;
+use crate::presence::document::outline;
 use crate::presence::registration::RegisteredContact;
 
 fn written(contacts: Vec<RegisteredContact>, privacy: Privacy) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! rlmi: what list subscribers are sent (W:B5.4-B5.8).
 
 use super::*;
-use crate::presence::document::tests::outline;
+use crate::presence::document::outline;
 
 #[test]
 fn b5_4_the_octets() {

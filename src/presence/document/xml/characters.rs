@@ -62,9 +62,10 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     let head = &body[..body.len().min(DECLARATION_OCTETS_MAX)];
     let declaration = head
         .strip_prefix(b"<?xml")
-        .and_then(|rest| Some(&rest[..place_of(rest, b"?>")?]));
+        .and_then(|rest| Some(&rest[..memchr::memmem::find(rest, b"?>")?]));
     let value = declaration.and_then(|declaration| {
-        let rest = &declaration[place_of(declaration, b"encoding")? + b"encoding".len()..];
+        let rest =
+            &declaration[memchr::memmem::find(declaration, b"encoding")? + b"encoding".len()..];
         let rest = rest
             .trim_ascii_start()
             .strip_prefix(b"=")?
@@ -89,11 +90,6 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     }
 }
 
-/// Where a word stands in a short text.
-fn place_of(text: &[u8], word: &[u8]) -> Option<usize> {
-    text.windows(word.len()).position(|part| part == word)
-}
-
 /// Whether the text is ASCII that XML allows. Reads all octets without a branch for each, because
 /// nearly every document is plain ASCII.
 fn is_plain_ascii(octets: &[u8]) -> bool {
@@ -114,12 +110,16 @@ pub(super) const fn is_xml_char(character: char) -> bool {
 }
 
 /// The value of an attribute: references resolved, white space replaced by spaces (XML 1.0 §3.3.3).
-pub(super) fn unescape(raw: &str) -> Result<String, DocumentFault> {
+pub(super) fn unescape(raw: Cow<'_, str>) -> Result<Cow<'_, str>, DocumentFault> {
+    let is_special = |octet: &u8| matches!(octet, b'<' | b'&' | b'\t' | b'\n' | b'\r');
+    if !raw.as_bytes().iter().any(is_special) {
+        return Ok(raw);
+    }
     if raw.contains('<') {
         return Err(DocumentFault::Malformed);
     }
     let mut value = String::with_capacity(raw.len());
-    let mut rest = raw;
+    let mut rest = &*raw;
     while let Some(at) = rest.find(['&', '\t', '\n', '\r']) {
         value.push_str(&rest[..at]);
         let from = &rest[at..];
@@ -133,7 +133,7 @@ pub(super) fn unescape(raw: &str) -> Result<String, DocumentFault> {
         }
     }
     value.push_str(rest);
-    Ok(value)
+    Ok(Cow::Owned(value))
 }
 
 /// The character that `&name;` stands for: one of the five entities, or a character by its number.

@@ -5,10 +5,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::characters::is_xml_char;
-use super::namespace::SPACES;
 use super::*;
-
-mod oracle;
 
 /// Notes what it sees.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use super::*;
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
 use crate::presence::call::Party;
-use crate::presence::document::tests::outline;
+use crate::presence::document::outline;
 
 fn call(rendering: Option<bool>) -> Arc<CallDialog> {
     Arc::new(CallDialog {

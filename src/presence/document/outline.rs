@@ -4,11 +4,11 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 /// One element: its qualified name, its attributes' names, its children's names.
-pub(in crate::presence::document) type Outline = (String, Vec<String>, Vec<String>);
+pub(super) type Outline = (String, Vec<String>, Vec<String>);
 
 /// The elements of a document, in the order they begin. Also asserts the canonical form: one tag or
 /// text element a line (W:C0.9).
-pub(in crate::presence::document) fn elements(document: &[u8]) -> Vec<Outline> {
+pub(super) fn elements(document: &[u8]) -> Vec<Outline> {
     let document = std::str::from_utf8(document).unwrap();
     assert!(
         document.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
@@ -49,7 +49,7 @@ pub(in crate::presence::document) fn elements(document: &[u8]) -> Vec<Outline> {
 
 /// Asserts that an element has attributes of `known` only, and children in the order of `order`,
 /// each at most once.
-pub(in crate::presence::document) fn assert_fits(
+pub(super) fn assert_fits(
     element: &str,
     attributes: &[String],
     known: &[&str],
