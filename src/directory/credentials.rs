@@ -1,4 +1,4 @@
-//! The usernames and secrets of accounts for digest authentication (RFC 7616 §3.4; W:A7.3).
+//! The usernames and secrets of accounts for digest authentication (RFC 7616 §3.4).
 //!
 //! The username is the account's `auth_id` if it has one, else its user; either may be followed by
 //! `@` and the domain name, which some phones send. Each form has a secret of its own, because the

@@ -33,7 +33,7 @@ use crate::presence::policy::Privacy;
 use crate::presence::policy::WatcherCondition;
 use crate::presence::policy::is_private;
 
-/// The identity of a watcher, as far as admission knows it (W:B9.1).
+/// The identity of a watcher, as far as admission knows it (RFC 3325).
 #[derive(Clone, Copy, Debug)]
 pub struct WatcherIdentity<'a> {
     /// The address of record, of any domain; None if unknown.

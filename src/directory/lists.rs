@@ -41,7 +41,8 @@ pub const ORBITS: &str = "orbits";
 /// The user of the list of park orbits with a parked call.
 pub const PARKED: &str = "parked";
 
-/// Nesting depth of lists, the outermost included (W:B5.12). Beyond it: [`ListFault::TooDeep`].
+/// Nesting depth of lists, the outermost included (RFC 4662 §4.4). Beyond it:
+/// [`ListFault::TooDeep`].
 pub const DEPTH_MAX: usize = 4;
 
 /// A list as the operator stored it.

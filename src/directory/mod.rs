@@ -79,7 +79,7 @@ pub struct Domain {
     pub open: bool,
     /// Whether phones register with us. Calls are not routed to them.
     pub is_registrar: bool,
-    /// Whether challenges offer SHA-256 before MD5 (W:A7.1).
+    /// Whether challenges offer SHA-256 before MD5 (RFC 8760 §2).
     pub sha256: bool,
     /// Who may subscribe to `any-dn`, the whole domain (W:D4.9).
     pub any_dn: Vec<People>,
@@ -161,7 +161,8 @@ pub struct Account {
     pub secret: Secret,
     /// The secrets for digest authentication.
     credentials: Credentials,
-    /// Whether it is a feeder: it may publish for every user of its domain, as a PBX does (W:B1.3).
+    /// Whether it is a feeder: it may publish for every user of its domain, as a PBX does (RFC 3903
+    /// §6).
     pub is_feeder: bool,
     /// The composition rules of its user; None for those of the domain.
     rules: Option<Arc<Rules>>,
@@ -306,7 +307,7 @@ impl Directory {
         self.accounts.get(aor)
     }
 
-    /// Whether an address of record is a feeder account of the domain (W:B1.3).
+    /// Whether an address of record is a feeder account of the domain (RFC 3903 §6).
     #[must_use]
     pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {
         aor.filter(|aor| aor.domain() == domain)
@@ -364,7 +365,7 @@ impl Directory {
     }
 
     /// Whether an address of record exists: an account, any user of an open domain, an orbit, a
-    /// resource, or a list (W:A1.18).
+    /// resource, or a list (RFC 6665 §4.2.1.1).
     #[must_use]
     pub fn exists(&self, aor: &Aor) -> bool {
         self.domain(aor.domain()).is_some_and(|domain| {

@@ -108,7 +108,7 @@ fn the_rules_of_a_user() {
     assert!(!alice.is_orbit && !rules("100@elsewhere").is_orbit);
 }
 
-/// W:E3.24: one member, however it is written; W:B5.15: members of other domains stay.
+/// W:E3.24: one member, however it is written; RFC 5367: members of other domains stay.
 #[test]
 fn a_member_is_read_and_kept_once() {
     let mut directory = directory();
@@ -152,7 +152,7 @@ fn a_member_is_read_and_kept_once() {
     }
 }
 
-/// W:B5.12
+/// RFC 4662 §4.4
 #[test]
 fn lists_within_lists_are_unfolded() {
     let mut directory = directory();

@@ -26,7 +26,8 @@ pub struct Limits {
     /// The first message of a stream must be complete after this, and later ones so long after they
     /// began, or the connection is closed (W:E2.8).
     pub message_timeout: Duration,
-    /// Octets of start line and headers on a stream; beyond it the connection is closed (W:A6.5).
+    /// Octets of start line and headers on a stream; beyond it the connection is closed (RFC 3261
+    /// §18.3).
     pub head_octets_max: usize,
     /// Octets of a whole message on a stream; beyond it the connection is closed.
     pub message_octets_max: usize,

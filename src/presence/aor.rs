@@ -1,4 +1,4 @@
-//! The address of record: the key of a presentity, `user@domain` (W:A5.6).
+//! The address of record: the key of a presentity, `user@domain` (RFC 3261 §19.1.4).
 
 use std::fmt;
 use std::sync::Arc;

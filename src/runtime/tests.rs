@@ -649,7 +649,7 @@ fn new_domains_come_into_force_without_losing_a_subscription() {
     assert!(phone.receive().contains("<state>confirmed</state>"));
 }
 
-/// How soon live subscriptions follow a change (W:B8.2).
+/// How soon live subscriptions follow a change (RFC 5025 §3).
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A node of two shards with a control socket of its own.
@@ -744,7 +744,8 @@ fn an_edited_list_reaches_its_subscribers_at_once() {
     }
 }
 
-/// W:B8.1, B8.2: from pending to active to rejected, and a rule of the file that ends them all.
+/// RFC 4745, RFC 5025, §3: from pending to active to rejected, and a rule of the file that ends
+/// them all.
 #[test]
 fn rules_act_on_live_subscriptions_at_once() {
     let ruled = |handling| {

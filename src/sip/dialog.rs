@@ -1,4 +1,4 @@
-//! The dialog a SUBSCRIBE creates, as its notifier keeps it (RFC 3261 §12, RFC 6665 §4.4.1; W:A2).
+//! The dialog a SUBSCRIBE creates, as its notifier keeps it (RFC 3261 §12, RFC 6665 §4.4.1).
 //!
 //! One allocation holds every octet the dialog must remember: identifiers, URIs, route set. Writing
 //! an in-dialog request copies spans of it and allocates nothing.
@@ -26,7 +26,7 @@ pub const DIALOG_OCTETS_MAX: usize = 4096;
 /// Octets of a URI that is kept: a Contact, an asserted identity, a presentity.
 pub const URI_OCTETS_MAX: usize = 1024;
 
-/// A UAS dialog. CSeq numbers only go up, by one (W:A3.5).
+/// A UAS dialog. CSeq numbers only go up, by one (RFC 3261 §12.2.1.1).
 #[derive(Clone, Debug)]
 pub struct Dialog {
     /// Call-ID, the peer's From, its To with our tag, the Record-Routes with commas between, the
@@ -60,7 +60,7 @@ const _: () = assert!(size_of::<Dialog>() <= 64);
 pub enum Sequence {
     /// Higher than any seen: accept it.
     Next,
-    /// Not higher: 500 (W:A2.3).
+    /// Not higher: 500 (RFC 3261 §12.2.2).
     OutOfOrder,
 }
 
@@ -78,8 +78,9 @@ pub struct Origin<'a> {
 
 impl Dialog {
     /// The dialog an initial SUBSCRIBE asks for; `local_tag` is the To-tag of our 2xx. Fails when
-    /// Contact is missing, `*`, several, or no sip/sips URI (W:A1.17), the Record-Routes are
-    /// unreadable, To has a tag already, or a part or all of it is longer than a dialog may hold.
+    /// Contact is missing, `*`, several, or no sip/sips URI (RFC 3261 §12.1.1), the Record-Routes
+    /// are unreadable, To has a tag already, or a part or all of it is longer than a dialog may
+    /// hold.
     pub fn accept(
         request: &Message<'_>,
         local_tag: &[u8],
@@ -180,7 +181,8 @@ impl Dialog {
     }
 
     /// Whether the request belongs to this dialog: Call-ID and both tags are equal, octet by octet
-    /// (W:A2.1, A5.15). The tags compare in constant time: a hijacker has to guess them (E3.6).
+    /// (RFC 6665 §4.4.1, RFC 3261 §19.3). The tags compare in constant time: a hijacker has to
+    /// guess them (E3.6).
     #[must_use]
     pub fn matches(&self, call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> bool {
         let tags_match = self.local_tag().ct_eq(local_tag) & self.remote_tag().ct_eq(remote_tag);
@@ -196,8 +198,9 @@ impl Dialog {
         Sequence::Next
     }
 
-    /// Target refresh (W:A2.8): takes the Contact of a request or of a 2xx. An absent or equal
-    /// Contact changes nothing and allocates nothing; an unusable Contact is a fault.
+    /// Target refresh (RFC 6665 §4.4.1, RFC 3261 §12.2): takes the Contact of a request or of a
+    /// 2xx. An absent or equal Contact changes nothing and allocates nothing; an unusable Contact
+    /// is a fault.
     pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<(), Fault> {
         let Some(target) = read::contact(message)?.filter(|target| *target != self.remote_target())
         else {
@@ -215,9 +218,9 @@ impl Dialog {
         Ok(())
     }
 
-    /// Appends the head of the next NOTIFY: request line, Via, Route set (strict first hop by swap,
-    /// W:A2.9), Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The caller adds its
-    /// headers and the body.
+    /// Appends the head of the next NOTIFY: request line, Via, Route set (strict first hop by swap;
+    /// RFC 3261 §12.2.1.1), Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The
+    /// caller adds its headers and the body.
     pub fn write_notify(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
         self.write_last_notify(out, origin);

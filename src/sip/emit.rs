@@ -1,7 +1,7 @@
 //! Writes our own messages, straight into the caller's buffer, without allocating.
 //!
-//! No value written here can end its line: a peer cannot inject a header into our messages
-//! (W:E2.12).
+//! No value written here can end its line: a peer cannot inject a header into our messages (RFC
+//! 3261 §25.1).
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -16,9 +16,9 @@ use crate::sip::simd::find;
 use crate::sip::uri::host_ip;
 
 /// Starts a response: status line, all Vias (the topmost with `received`/`rport` filled in from
-/// `source`, W:A6.1), From, To (with `to_tag` added when the request's had none), Call-ID, CSeq.
-/// Values are copied unfolded. Add further headers with [`header`], then end with [`body`].
-/// `reason` overrides the standard phrase when given.
+/// `source`; RFC 3261 §18.2.1, RFC 3581), From, To (with `to_tag` added when the request's had
+/// none), Call-ID, CSeq. Values are copied unfolded. Add further headers with [`header`], then end
+/// with [`body`]. `reason` overrides the standard phrase when given.
 ///
 /// It has six parameters, because each is a part of the response that only the caller knows.
 pub fn response_head(
@@ -60,7 +60,7 @@ pub fn bare_response_head(
 }
 
 /// Appends `name: value CRLF`. CR and LF in `value` are written as spaces: a header can never be
-/// injected (W:E2.12).
+/// injected (RFC 3261 §25.1).
 pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");

@@ -14,7 +14,7 @@ pub enum Fault {
     HeaderLine,
     /// A header every request needs is missing (RFC 3261 §8.1.1).
     Missing(HeaderName),
-    /// A header that may occur once occurs more often (W:A5.4).
+    /// A header that may occur once occurs more often (RFC 3261 §7.3.1).
     Repeated(HeaderName),
     /// A header whose value does not follow its grammar.
     Invalid(HeaderName),
@@ -22,7 +22,7 @@ pub enum Fault {
     RequestUri,
     /// The CSeq's method is not the request's (E1.30).
     MethodMismatch,
-    /// Content-Length is larger than what arrived, or on a stream missing (W:A5.9).
+    /// Content-Length is larger than what arrived, or on a stream missing (RFC 3261 §18.3, §20.14).
     ContentLength,
     /// More headers, Vias or Record-Routes than we accept (W:E2.2, E2.3).
     TooManyHeaders,
@@ -44,7 +44,7 @@ impl Fault {
         }
     }
 
-    /// A reason phrase that names the header at fault: `Missing Call-ID` (W:A1.1).
+    /// A reason phrase that names the header at fault: `Missing Call-ID` (RFC 3261 §8.2, §18.3).
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {

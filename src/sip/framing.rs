@@ -1,4 +1,5 @@
-//! Cuts a byte stream into SIP messages (W:A6.5, A6.7, E2.6, E2.7). Pure: octets in, a verdict out.
+//! Cuts a byte stream into SIP messages (RFC 3261 §18.3, RFC 5626 §4.4.1, §5.4, RFC 8489, RFC 3261
+//! §20.14). Pure: octets in, a verdict out.
 
 use crate::sip::Fault;
 use crate::sip::HeaderName;

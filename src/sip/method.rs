@@ -1,4 +1,5 @@
-//! Request methods. Tokens are case-sensitive (W:A5.8); an unknown one is a value, not an error.
+//! Request methods. Tokens are case-sensitive (RFC 3261 §7.1); an unknown one is a value, not an
+//! error.
 
 /// A request's method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

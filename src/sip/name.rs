@@ -1,4 +1,4 @@
-//! Header field names, long and compact (W:A5.2), compared without case.
+//! Header field names, long and compact (RFC 3261 §7.3.3), compared without case.
 //!
 //! One table names every header we know: its variant, its canonical spelling, and the reason
 //! phrases of the faults that name it. A name is found by one look into a hash table without
@@ -234,7 +234,7 @@ impl HeaderName {
         bits
     };
 
-    /// Whether a second field of this name makes the message malformed (W:A5.4).
+    /// Whether a second field of this name makes the message malformed (RFC 3261 §7.3.1).
     #[must_use]
     pub const fn is_single(self) -> bool {
         matches!(

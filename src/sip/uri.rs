@@ -1,4 +1,5 @@
-//! SIP URIs (RFC 3261 §19.1) and the address-of-record key made of them (W:A5.6, A5.7, E3.25).
+//! SIP URIs (RFC 3261 §19.1) and the address-of-record key made of them (RFC 3261 §19.1.4, §25.1,
+//! §19.1.1).
 
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -87,7 +88,7 @@ impl<'a> Uri<'a> {
     }
 
     /// `user:password@host:port;parameters?headers`. Semicolons and question marks in front of the
-    /// `@` belong to the user (W:E1.9).
+    /// `@` belong to the user (RFC 4475 §3.1.1.9).
     #[inline(always)]
     fn read_sip(scheme: Scheme, text: &'a [u8]) -> Option<Self> {
         let front = octets::skip_class(&octets::URI_FRONT, text, 0);
@@ -265,7 +266,8 @@ pub fn host_ip(host: &[u8]) -> Option<IpAddr> {
 }
 
 /// Appends `user` so that it can stand as the user part of a URI: everything outside the unreserved
-/// and user-unreserved characters of RFC 3261 §25.1 is percent-encoded (`#` becomes `%23`, W:A5.7).
+/// and user-unreserved characters of RFC 3261 §25.1 is percent-encoded (`#` becomes `%23`; RFC 3261
+/// §25.1).
 pub fn write_escaped_user(user: &str, out: &mut String) {
     for &octet in user.as_bytes() {
         if octets::USER[usize::from(octet)] {

@@ -75,9 +75,9 @@ core_counters! {
     datagram_octets_received: Sum,
     /// Turns with datagrams; received by batches gives the batch length.
     receive_batches: Sum,
-    /// Keepalives and scanner noise dropped before the engine (W:A6.7).
+    /// Keepalives and scanner noise dropped before the engine (RFC 5626 §4.4.1, §5.4, RFC 8489).
     datagrams_junk: Sum,
-    /// STUN Binding requests answered (W:A6.7).
+    /// STUN Binding requests answered (RFC 5626 §4.4.1, §5.4, RFC 8489).
     stun_answered: Sum,
     /// Datagrams cut off by the kernel because no buffer was long enough.
     datagrams_truncated: Sum,
@@ -113,7 +113,7 @@ core_counters! {
     /// Of these: nothing that came by it lived, and no message came for long; or not for some
     /// seconds while room was short.
     connections_idle: Sum,
-    /// Of these: the stream was out of step or over its limits (W:E2.6).
+    /// Of these: the stream was out of step or over its limits (RFC 3261 §18.3).
     connections_out_of_step: Sum,
     /// Of these: the peer did not read and its queue was full.
     connections_overflowed: Sum,

@@ -360,7 +360,7 @@ privacy = 9
     complains(text, &expected);
 }
 
-/// W:B5.12
+/// RFC 4662 §4.4
 #[test]
 fn lists_have_limits() {
     let fault = |tables: &str| {

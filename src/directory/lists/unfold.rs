@@ -1,4 +1,4 @@
-//! Expansion of lists (W:B5.12): nested lists become one flat set of members.
+//! Expansion of lists (RFC 4662 §4.4): nested lists become one flat set of members.
 
 use std::collections::HashSet;
 

@@ -1,6 +1,6 @@
-//! A presentity's own rules on who may watch it (RFC 4745, 5025; W:B8.1): a document imported, and
-//! single watchers approved or denied. Live subscriptions follow at once. The rules survive a
-//! reading of the configuration, not the end of the process.
+//! A presentity's own rules on who may watch it (RFC 4745, 5025): a document imported, and single
+//! watchers approved or denied. Live subscriptions follow at once. The rules survive a reading of
+//! the configuration, not the end of the process.
 
 use crate::directory::Directory;
 use crate::http::answer::rules::Rules;

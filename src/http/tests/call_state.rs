@@ -105,7 +105,7 @@ fn an_alias_means_its_domain() {
     assert_eq!(server.told()[0].aor, "123@abc.com");
 }
 
-/// W:A7.10
+/// RFC 7616 §5
 #[test]
 fn guessing_is_answered_429_and_a_proved_account_goes_on() {
     let server = Server::start_with(OverloadOptions {

@@ -169,7 +169,7 @@ fn the_operator_is_told_what_was_refused() {
     assert_eq!(server.get("/refusals").status, 404);
 }
 
-/// W:A7.10
+/// RFC 7616 §5
 #[test]
 fn the_operator_is_told_who_failed_at_call_state() {
     let server = Server::start_with(OverloadOptions {

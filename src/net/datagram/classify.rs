@@ -1,4 +1,4 @@
-//! What a datagram on a SIP port is, by its first octets (RFC 7983, RFC 5626 §4.4; W:A6.7). Pure.
+//! What a datagram on a SIP port is, by its first octets (RFC 7983, RFC 5626 §4.4; RFC 8489). Pure.
 
 use crate::net::datagram::stun;
 

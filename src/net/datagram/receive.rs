@@ -4,9 +4,9 @@
 //! but the last are equally long, and the kernel says how long. They are handed out one by one, and
 //! the caller may stop anywhere and go on later.
 //!
-//! Guarantees: every datagram UDP can carry fits (W:A6.4); receiving never blocks and never
-//! allocates. The pool is address space, not memory: pages behind a buffer's first few exist only
-//! once a datagram, or a train, was that long.
+//! Guarantees: every datagram UDP can carry fits (RFC 3261 §18.1.1); receiving never blocks and
+//! never allocates. The pool is address space, not memory: pages behind a buffer's first few exist
+//! only once a datagram, or a train, was that long.
 
 use std::io;
 use std::mem;

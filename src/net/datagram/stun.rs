@@ -1,5 +1,5 @@
-//! STUN on the SIP port (RFC 5626 §4.4.2, RFC 8489; W:A6.7): the response to a Binding request says
-//! which address it came from. Pure.
+//! STUN on the SIP port (RFC 5626 §4.4.2, RFC 8489): the response to a Binding request says which
+//! address it came from. Pure.
 //!
 //! Only the Binding method without authentication, as RFC 5626 §8 asks of a server. A request with
 //! an unknown comprehension-required attribute gets 420; indications and responses get nothing.

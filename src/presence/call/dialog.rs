@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::presence::Aor;
 
-/// The state of a call leg (RFC 4235 §3.7.1; W:B3.6). Ordered by what a lamp should show first
-/// (W:B3.15, C0.3).
+/// The state of a call leg (RFC 4235 §3.7.1). Ordered by what a lamp should show first (W:B3.15,
+/// C0.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallState {
     /// Ended.
@@ -82,7 +82,7 @@ pub struct Party {
     pub display: Box<str>,
     /// The target URI; empty when unknown.
     pub target: Box<str>,
-    /// `+sip.rendering`: Some(false) is hold (W:B3.10).
+    /// `+sip.rendering`: Some(false) is hold (RFC 4235 §4.1.6).
     pub rendering: Option<bool>,
 }
 
@@ -107,8 +107,8 @@ pub struct CallDialog {
     pub local: Party,
     /// The other end.
     pub remote: Party,
-    /// The other end is shown to no watcher: CLIR (W:B9.2), or a number that its domain does not
-    /// reveal (W:D1.4).
+    /// The other end is shown to no watcher: CLIR (RFC 3323, RFC 3325 §9.3), or a number that its
+    /// domain does not reveal (W:D1.4).
     pub remote_is_private: bool,
 }
 

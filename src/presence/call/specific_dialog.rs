@@ -1,4 +1,4 @@
-//! A subscription to one dialog instead of all dialogs of a presentity (RFC 4235 §3.2; W:B3.1).
+//! A subscription to one dialog instead of all dialogs of a presentity (RFC 4235 §3.2).
 
 use crate::presence::call::CallDialog;
 

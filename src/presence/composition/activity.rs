@@ -1,4 +1,4 @@
-//! RPID activities (RFC 4480 §3.2; W:B2.8, D2.14), and what each implies for availability.
+//! RPID activities (RFC 4480 §3.2; W:D2.14), and what each implies for availability.
 //!
 //! A set of them is one word, so that composing neither sorts strings nor allocates. Activities are
 //! written in the order of the table. Names outside the table are not written, because the RPID

@@ -1,4 +1,4 @@
-//! `Content-Encoding: deflate` (RFC 9110 §8.4.1.2; W:B5.17, E2.16, G2).
+//! `Content-Encoding: deflate` (RFC 9110 §8.4.1.2; W:E2.16).
 //!
 //! Read with or without the zlib header, because clients do both, and never beyond a bound, which is
 //! all that a decompression bomb can cost. Written with the header, as the RFC says.
@@ -12,7 +12,7 @@ use flate2::Status;
 
 use crate::presence::document::DocumentFault;
 
-/// The shortest body, in octets, that is deflated (W:B5.17).
+/// The shortest body, in octets, that is deflated (RFC 9110 §8.4.1.2).
 pub const WORTHWHILE_OCTETS: usize = 1200;
 
 /// Bounds on an inflated body.

@@ -1,4 +1,4 @@
-//! `application/dialog-info+xml` (RFC 4235; W:B3, C0).
+//! `application/dialog-info+xml` (RFC 4235).
 //!
 //! A body is written in two pieces: the prolog differs per subscription (version, entity as the
 //! phone wrote it), the rest is equal for all watchers with equal views, so it is written
@@ -46,7 +46,7 @@ pub(super) const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
 pub(super) const ANONYMOUS_DISPLAY: &str = "Anonymous";
 
 /// Appends everything up to and including the opening `dialog-info` tag. `entity` is a URI, not yet
-/// XML-escaped (W:C0.8).
+/// XML-escaped (RFC 4235 §4.1).
 pub fn write_prolog(out: &mut Vec<u8>, version: u32, entity: &[u8]) {
     write_prolog_of("full", out, version, entity);
 }
@@ -148,7 +148,7 @@ fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
     rendering.idle == Idle::Terminated && !is_dark
 }
 
-/// Child order as in the schema: state, local, remote (W:B3.11).
+/// Child order as in the schema: state, local, remote (RFC 4235 §4.4).
 fn write_dialog(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDialog, view: View) {
     let privacy = view.privacy;
     out.extend_from_slice(b"<dialog id=\"");

@@ -1,5 +1,5 @@
-//! `application/simple-message-summary` (RFC 3842 §5; W:B7.1-B7.2): the state of a mailbox, in
-//! lines of text instead of XML.
+//! `application/simple-message-summary` (RFC 3842 §5): the state of a mailbox, in lines of text
+//! instead of XML.
 
 use std::io::Write;
 

@@ -39,7 +39,7 @@ pub enum Document {
     /// `application/dialog-info+xml`
     DialogInfo {
         /// The URI of the presentity that the document is about; None if it names none. The caller
-        /// compares it (W:E4.8).
+        /// compares it (RFC 3863 §4).
         entity: Option<Box<str>>,
         /// `state="full"`: legs that it does not name have ended.
         full: bool,
@@ -49,7 +49,7 @@ pub enum Document {
     /// `application/pidf+xml`
     Pidf {
         /// The URI of the presentity that the document is about; None if it names none. The caller
-        /// compares it (W:E4.8).
+        /// compares it (RFC 3863 §4).
         entity: Option<Box<str>>,
         /// Its statement.
         statement: RichPresence,
@@ -83,7 +83,8 @@ impl Document {
         }
     }
 
-    /// Makes the other party of every call private, as the source asked for (RFC 3323; W:B9.2).
+    /// Makes the other party of every call private, as the source asked for (RFC 3323; RFC 3325
+    /// §9.3).
     pub fn hide_remote_parties(&mut self) {
         if let Self::DialogInfo { dialogs, .. } = self {
             for dialog in dialogs {
@@ -104,9 +105,9 @@ impl Document {
     }
 }
 
-/// Appends the part of a document that differs for each subscription: everything up to and including
-/// the opening tag of the root, if the format has one. `entity` is a URI, not yet XML-escaped
-/// (W:C0.8).
+/// Appends the part of a document that differs for each subscription: everything up to and
+/// including the opening tag of the root, if the format has one. `entity` is a URI, not yet
+/// XML-escaped (RFC 4235 §4.1).
 pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) {
     let rendering = view.rendering;
     match view.format {
@@ -149,7 +150,7 @@ pub enum DocumentFault {
     UnsupportedType,
     /// Over a limit (W:E4.3): 413.
     TooLarge,
-    /// About another presentity (W:E4.8): 403.
+    /// About another presentity (RFC 3863 §4): 403.
     WrongEntity,
 }
 

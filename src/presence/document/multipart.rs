@@ -1,5 +1,5 @@
-//! `multipart/related` and `multipart/mixed` (RFC 2046, 2387): the bodies of lists, and a PIDF within a
-//! multipart (W:B5.3, B1.14).
+//! `multipart/related` and `multipart/mixed` (RFC 2046, 2387): the bodies of lists, and a PIDF
+//! within a multipart (RFC 4662 §4.3-4.5; W:B1.14).
 //!
 //! Written as a stream: the boundary is a constant, so no line of a part may begin with `--` and the
 //! boundary. Our XML lines begin with `<`, our other lines with a letter, and no part is a multipart

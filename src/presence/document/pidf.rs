@@ -1,4 +1,4 @@
-//! `application/pidf+xml` with the data model and RPID (RFC 3863, 4479, 4480; W:B2).
+//! `application/pidf+xml` with the data model and RPID (RFC 3863, 4479, 4480).
 //!
 //! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is
 //! shared. Tuples come before the person and nothing carries a time, so that equal states give equal
@@ -30,7 +30,7 @@ use crate::presence::source::RichPresence;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
 
-/// Characters of a note; a longer one is too large (W:B2.13, E4.8).
+/// Characters of a note; a longer one is too large (RFC 3863 §4).
 const NOTE_CHARS_MAX: usize = 1024;
 /// Activities that are read; further ones are ignored.
 const ACTIVITIES_MAX: usize = 32;
@@ -214,7 +214,7 @@ fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {
 }
 
 /// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9);
-/// activities count wherever they are; of two tuples with one `id` the last counts (W:E4.8).
+/// activities count wherever they are; of two tuples with one `id` the last counts (RFC 3863 §4).
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a `basic` that is neither open nor

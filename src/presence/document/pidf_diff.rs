@@ -1,4 +1,4 @@
-//! `application/pidf-diff+xml` (RFC 5262, 5263; W:B6.4): the full PIDF first, then its changes.
+//! `application/pidf-diff+xml` (RFC 5262, 5263): the full PIDF first, then its changes.
 //!
 //! Our PIDF has few elements below its root, so a change replaces, adds or removes whole elements (RFC
 //! 5261).
@@ -129,7 +129,7 @@ mod tests {
         (!content.is_empty()).then(|| content.to_owned())
     }
 
-    /// W:B6.4
+    /// RFC 5262, RFC 5263
     #[test]
     fn b6_4_first_the_whole() {
         let mut out = Vec::new();
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
-    /// W:B6.4
+    /// RFC 5262, RFC 5263
     #[test]
     fn b6_4_then_what_changed() {
         let generic = Rendering::GENERIC;

@@ -1,5 +1,4 @@
-//! `application/auth-policy+xml` (RFC 4745, 5025; W:B8.1): a presentity's own rules on who may
-//! subscribe.
+//! `application/auth-policy+xml` (RFC 4745, 5025): a presentity's own rules on who may subscribe.
 //!
 //! Unsupported parts of a rule never make it more generous: a rule with an unknown condition matches no
 //! watcher (RFC 4745 §6.1) and is dropped. The only transformation that counts is

@@ -1,4 +1,4 @@
-//! `application/reginfo+xml` (RFC 3680; W:B7.4): where a user is registered.
+//! `application/reginfo+xml` (RFC 3680): where a user is registered.
 //!
 //! Contacts reveal where devices are, so only watchers with full privacy rights see them (W:B9.4);
 //! others see whether there is one.

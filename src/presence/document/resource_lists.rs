@@ -1,5 +1,4 @@
-//! `application/resource-lists+xml` (RFC 4826, 5367; W:B5.14, B8.4): the list in the body of a
-//! SUBSCRIBE.
+//! `application/resource-lists+xml` (RFC 4826, 5367): the list in the body of a SUBSCRIBE.
 //!
 //! Entries of nested lists count as entries of the outer list. References to other documents
 //! (`entry-ref`, `external`) are ignored: nothing is ever fetched. `copyControl` has no meaning for a
@@ -15,9 +14,9 @@ use crate::presence::document::xml::Visitor;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/resource-lists+xml";
 
-/// The most entries of a document (W:B5.12).
+/// The most entries of a document (RFC 4662 §4.4).
 pub const ENTRIES_MAX: usize = 1000;
-/// The deepest nesting of lists (W:B5.12).
+/// The deepest nesting of lists (RFC 4662 §4.4).
 const LIST_DEPTH_MAX: usize = 4;
 /// Octets of a URI.
 const URI_OCTETS_MAX: usize = 1024;
@@ -124,7 +123,7 @@ mod tests {
         (uri.to_owned(), display.map(str::to_owned))
     }
 
-    /// As a softphone sends it (W:B5.14).
+    /// As a softphone sends it (RFC 5367).
     #[test]
     fn b5_14_a_list_in_a_body() {
         let linphone = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -144,7 +143,7 @@ mod tests {
         );
     }
 
-    /// W:B8.4
+    /// RFC 4826
     #[test]
     fn b8_4_nested_lists_and_what_is_passed_over() {
         let content = "<list name=\"a\" xmlns:cp=\"urn:ietf:params:xml:ns:copyControl\"><display-name>List</display-name>\
@@ -188,7 +187,7 @@ mod tests {
         for bad in ["<entry/>", "<entry uri=\" \"/>", "<entry uri='sip:1@h'>"] {
             assert_eq!(parsed(&list(bad)), Err(DocumentFault::Malformed), "{bad}");
         }
-        // W:E4.10
+        // RFC 3903 §6
         for root in [
             "<resource-lists/>",
             "<presence xmlns='urn:ietf:params:xml:ns:pidf'/>",

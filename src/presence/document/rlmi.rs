@@ -1,4 +1,4 @@
-//! `application/rlmi+xml` (RFC 4662 §5; W:B5.4-B5.9): the root of a list's body.
+//! `application/rlmi+xml` (RFC 4662 §5): the root of a list's body.
 //!
 //! Written as a stream, so that a list of any length needs no memory: [`begin`], [`write_name`], a
 //! [`write_resource`] for each, [`end`].

@@ -18,7 +18,7 @@ pub enum Format {
     CpimPidf,
     /// `application/xpidf+xml` (W:B2.11)
     Xpidf,
-    /// `application/pidf-diff+xml` (RFC 5262): only if Accept names it (W:B6.4).
+    /// `application/pidf-diff+xml` (RFC 5262): only if Accept names it (RFC 5262, RFC 5263).
     PidfDiff,
     /// `application/simple-message-summary` (RFC 3842)
     MessageSummary,

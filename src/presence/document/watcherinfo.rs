@@ -1,4 +1,4 @@
-//! `application/watcherinfo+xml` (RFC 3858; W:B4.2): the watchers of a presentity.
+//! `application/watcherinfo+xml` (RFC 3858): the watchers of a presentity.
 //!
 //! It is not made of composed state: the caller has the watchers.
 
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::presence::document::outline;
 
-    /// W:B4.2
+    /// RFC 3858 §4.1
     #[test]
     fn b4_2_the_document() {
         let bob = WatcherInfo {

@@ -1,5 +1,5 @@
-//! Resolved resource lists (RFC 4662; W:B5): one flat, ordered set of members, however many lists
-//! the operator nested in it.
+//! Resolved resource lists (RFC 4662): one flat, ordered set of members, however many lists the
+//! operator nested in it.
 //!
 //! The directory resolves them; a list in the body of a SUBSCRIBE (RFC 5367) is resolved as well. No
 //! member occurs twice, and the order changes only by an edit: phones arrange their keys by it
@@ -40,7 +40,7 @@ impl Resolved {
     }
 }
 
-/// Members of one list in the configuration, those of nested lists included (W:B5.12).
+/// Members of one list in the configuration, those of nested lists included (RFC 4662 §4.4).
 pub const MEMBERS_MAX: usize = 10_000;
 
 /// One member.
@@ -48,7 +48,7 @@ pub const MEMBERS_MAX: usize = 10_000;
 pub struct Member {
     /// `sip:user@host`: the host as it was written, in lower case; no port, no parameter.
     pub uri: Box<str>,
-    /// The presentity it names; None for a user of a foreign domain (W:B5.15).
+    /// The presentity it names; None for a user of a foreign domain (RFC 5367).
     pub aor: Option<Aor>,
     /// The label of a key (W:B5.7): the name of its account, else its user part.
     pub name: Box<str>,

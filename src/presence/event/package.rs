@@ -63,7 +63,8 @@ impl Package {
         }
     }
 
-    /// The expiry granted to a SUBSCRIBE without Expires (W:B2.1, B3.1, B4.1, B7.1, B7.4, C10.1-2).
+    /// The expiry granted to a SUBSCRIBE without Expires (RFC 3856 §6.2-6.5, RFC 4235 §3.1-3.4, RFC
+    /// 3857 §4, RFC 3842, RFC 3680; W:C10.1-2).
     #[must_use]
     pub const fn expires_default(self) -> Duration {
         Duration::from_secs(match self {
@@ -127,8 +128,8 @@ impl Package {
         }
     }
 
-    /// The shortest time between two NOTIFYs of changes, whatever rate the watcher asked for (RFC 3842 §3.9,
-    /// RFC 3680 §4.9, RFC 3857 §4.7; W:B7.1, B7.4, B4.4).
+    /// The shortest time between two NOTIFYs of changes, whatever rate the watcher asked for (RFC
+    /// 3842 §3.9, RFC 3680 §4.9, RFC 3857 §4.7).
     #[must_use]
     pub const fn notify_gap(self) -> Option<Duration> {
         match self {

@@ -1,6 +1,6 @@
 //! Why a subscription ended, as its last NOTIFY says.
 
-/// Why a subscription ended (RFC 6665 §4.1.3; W:A3.2).
+/// Why a subscription ended (RFC 6665 §4.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Termination {
     /// The server shuts down or moves: the watcher should resubscribe at once.

@@ -1,4 +1,4 @@
-//! The watchers of a presentity, as its `winfo` packages report them (RFC 3857, 3858; W:B4).
+//! The watchers of a presentity, as its `winfo` packages report them (RFC 3857, 3858).
 
 /// How a watcher's subscription stands (RFC 3857 §4.7.1). The numbers go into entity tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

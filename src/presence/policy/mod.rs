@@ -1,5 +1,4 @@
-//! Who may see what (RFC 5025; W:B8): the rules, and their outcome for one watcher of one
-//! presentity.
+//! Who may see what (RFC 5025): the rules, and their outcome for one watcher of one presentity.
 //!
 //! A rule here is a value that can be asked whether it matches a watcher. The directory knows which
 //! rules there are and which of them goes first.
@@ -67,8 +66,8 @@ impl Decision {
     };
 }
 
-/// Whether a package is private to its presentity (W:B4.4, C9): unless a rule names the package, only
-/// the presentity itself and trusted peers may subscribe to it.
+/// Whether a package is private to its presentity (RFC 3857 §4.6, §4.10; W:C9): unless a rule names
+/// the package, only the presentity itself and trusted peers may subscribe to it.
 #[must_use]
 pub const fn is_private(package: Package) -> bool {
     match package {

@@ -52,7 +52,7 @@ use crate::presence::source::Messages;
 use crate::presence::source::StateUpdate;
 
 /// How long a publication or registration outlives its expiry, because a refresh may be under way
-/// (W:B1.9).
+/// (RFC 3903 §4.2, §6).
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Why a user is offline although there are contributions: none is about calls or availability.

@@ -1,5 +1,4 @@
-//! A PUBLISH as the domain sees it: its content, what is granted, why it is refused (RFC 3903 §6;
-//! W:B1).
+//! A PUBLISH as the domain sees it: its content, what is granted, why it is refused (RFC 3903 §6).
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ pub enum Condition {
     None,
     /// A tag in the form of ours.
     Matches(EntityTag),
-    /// A tag that cannot be one of ours: 412 (W:E3.20).
+    /// A tag that cannot be one of ours: 412 (RFC 3903 §6).
     Foreign,
 }
 
@@ -34,7 +33,7 @@ pub struct Publication {
     pub document: Option<Result<Document, DocumentFault>>,
     /// The publisher, as a hash: equal for two PUBLISHes of one publisher for one presentity (W:B1.12).
     pub publisher: u64,
-    /// Whether the publisher may publish for every user of the domain, as a PBX does (W:B1.3).
+    /// Whether the publisher may publish for every user of the domain, as a PBX does (RFC 3903 §6).
     pub is_feeder: bool,
 }
 
@@ -64,7 +63,7 @@ pub struct PublicationLimits {
     pub expires_default: Duration,
     /// Publications of one presentity; one more is refused with 503.
     pub publications_max: usize,
-    /// Call legs of one presentity (W:E4.7).
+    /// Call legs of one presentity (RFC 4235 §4).
     pub calls_max: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Publishing: what a PUBLISH does to the publications of a presentity (RFC 3903 §6; W:B1).
+//! Publishing: what a PUBLISH does to the publications of a presentity (RFC 3903 §6).
 
 use std::time::Duration;
 use std::time::Instant;
@@ -82,7 +82,8 @@ impl Entity {
 
 /// What a PUBLISH does (RFC 3903 §4.1).
 enum Operation {
-    /// Nothing is stored: an initial publication that expires at once (W:B1.7). It may still end calls.
+    /// Nothing is stored: an initial publication that expires at once (RFC 3903 §4.1). It may still
+    /// end calls.
     Pass(Document),
     /// A new publication.
     Initial(Document),
@@ -95,7 +96,7 @@ enum Operation {
 }
 
 impl Presentity {
-    /// Applies a PUBLISH (RFC 3903 §6; W:B1). `fresh` becomes the entity tag on success. Returns the
+    /// Applies a PUBLISH (RFC 3903 §6). `fresh` becomes the entity tag on success. Returns the
     /// content of the 200, and whether the composed state changed.
     ///
     /// A refused PUBLISH changes nothing. (Contributions that had expired are dropped; their change is
@@ -149,7 +150,7 @@ impl Presentity {
         Ok((published, self.recompose()))
     }
 
-    /// The publication that the condition of a PUBLISH names (W:B1.4).
+    /// The publication that the condition of a PUBLISH names (RFC 3903 §6).
     fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
         let is_named = |entity: &Entity, entity_tag| {
             entity.entity_tag == entity_tag && entity.package == publication.package
@@ -339,7 +340,7 @@ fn grant(
     Ok(requested.min(limits.expires_max))
 }
 
-/// What a PUBLISH does to publication `index`, if it names one (RFC 3903 §4.1; W:B1.6, B1.7).
+/// What a PUBLISH does to publication `index`, if it names one (RFC 3903 §4.1).
 fn operation(
     index: Option<usize>,
     document: Option<Result<Document, DocumentFault>>,

@@ -134,7 +134,7 @@ fn a_contact_is_registered_refreshed_shortened_and_runs_out() {
             ("sip:b", 1, Shortened { expires: 5 })
         ]
     );
-    // With grace (W:B1.9).
+    // With grace (RFC 3903 §4.2, §6).
     stage.pass(6.9);
     assert_eq!(contacts(&stage).len(), 2);
     stage.pass(0.2);
@@ -229,7 +229,7 @@ fn contacts_are_bounded() {
     );
 }
 
-/// W:B7.4
+/// RFC 3680
 #[test]
 fn a_reg_publication_speaks_of_its_own_contacts() {
     let mut stage = Stage::new();
@@ -566,7 +566,7 @@ fn who_is_present() {
 
 // Mailboxes and appearances.
 
-/// W:B7.1
+/// RFC 3842
 #[test]
 fn the_newest_word_on_a_mailbox_counts() {
     let mut stage = Stage::new();

@@ -483,7 +483,7 @@ fn b1_4_conditions_that_do_not_hold() {
     }
     let other_package = stage.publish(1, Package::Presence, Condition::Matches(dialog), None, None);
     assert_eq!(other_package, Err(PublishRefused::ConditionFailed));
-    // A tag is good once (W:E3.21).
+    // A tag is good once (RFC 3903 §6).
     let old = dialog;
     stage.refresh(&mut dialog, Package::Dialog, 60);
     let again = stage.publish(1, Package::Dialog, Condition::Matches(old), None, None);

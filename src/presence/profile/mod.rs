@@ -17,13 +17,13 @@ pub struct Profile {
     pub name: Box<str>,
     /// How bodies are written.
     pub rendering: Rendering,
-    /// After the first `dialog-info`, only changes, with `state="partial"` (W:B3.8).
+    /// After the first `dialog-info`, only changes, with `state="partial"` (RFC 4235 §4.3).
     pub partial_dialog_info: bool,
     /// xpidf if Accept names it, even if Accept names PIDF as well (W:C2.2).
     pub prefers_xpidf: bool,
-    /// An empty Accept header counts as absent (W:A1.10).
+    /// An empty Accept header counts as absent (RFC 3261 §8.2.3, §21.4.7).
     pub empty_accept_is_absent: bool,
-    /// Lists are served even without `Supported: eventlist` (W:A1.11).
+    /// Lists are served even without `Supported: eventlist` (RFC 4662 §4.1).
     pub assumes_eventlist: bool,
     /// Octets of one NOTIFY of a list on UDP, header included; None for as many as a fragmented
     /// datagram carries (W:B5.10).
@@ -34,8 +34,8 @@ pub struct Profile {
     /// style.
     pub list_is_broadworks: Option<bool>,
     /// Lists of presence in the form that only linphone reads: `Event: Presence`, parts with a
-    /// `Content-Id` without angle brackets, and no names in a list that came in the SUBSCRIBE (W:C6.9,
-    /// G1).
+    /// `Content-Id` without angle brackets, and no names in a list that came in the SUBSCRIBE
+    /// (W:C6.9, G1).
     pub linphone_lists: bool,
     /// NOTIFYs per second on average; None for the server's default.
     pub notify_rate: Option<u32>,

@@ -12,7 +12,7 @@ pub enum Idle {
     Empty,
 }
 
-/// Which attribute carries a parameter's value in `dialog-info` (W:B3.9).
+/// Which attribute carries a parameter's value in `dialog-info` (RFC 4235 §4.1.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ParameterValue {
     /// `pval`, as the schema says.

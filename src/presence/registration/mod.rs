@@ -1,5 +1,5 @@
-//! Where a user is registered (RFC 3680; W:B7.4): contacts that the user's phones bind where we are
-//! the registrar, and contacts learned from a registrar's REGISTER requests and `reg` documents.
+//! Where a user is registered (RFC 3680): contacts that the user's phones bind where we are the
+//! registrar, and contacts learned from a registrar's REGISTER requests and `reg` documents.
 
 mod binding;
 mod contact;

@@ -1,4 +1,4 @@
-//! The messages in a mailbox (RFC 3842; W:B7.1).
+//! The messages in a mailbox (RFC 3842).
 
 /// A class of messages (RFC 3458).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

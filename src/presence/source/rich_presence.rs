@@ -1,4 +1,4 @@
-//! Rich presence: what a PIDF document with RPID elements says (RFC 3863, RFC 4480; W:B2).
+//! Rich presence: what a PIDF document with RPID elements says (RFC 3863, RFC 4480).
 
 /// The statement of one rich-presence source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub struct RichPresence {
     pub open: Option<bool>,
     /// RPID activities by their element names, in document order, without duplicates.
     pub activities: Vec<Box<str>>,
-    /// The note: person notes before tuple notes (W:B2.7).
+    /// The note: person notes before tuple notes (RFC 4479).
     pub note: Option<Box<str>>,
     /// A number or URI that reaches the user besides the SIP contacts: the `contact` of a tuple, if it
     /// is a `tel:` URI (W:D2.5, D2.6).

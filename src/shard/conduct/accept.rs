@@ -13,8 +13,8 @@ use crate::sip::Status;
 use crate::sip::emit;
 
 impl Engine {
-    /// Sends 200 with Expires and Contact, and queues the NOTIFY that must follow it
-    /// (W:A1.14-A1.16, A2.5).
+    /// Sends 200 with Expires and Contact, and queues the NOTIFY that must follow it (RFC 6665
+    /// §4.2.1.2; W:A1.14-A1.16).
     pub(crate) fn accept(
         &mut self,
         request: &Request<'_>,
@@ -29,8 +29,7 @@ impl Engine {
         self.subscriptions.table.want(id, Wants::Notify);
     }
 
-    /// Sends 204: the watcher has the current state already, so no NOTIFY follows (RFC 5839 §4.2;
-    /// W:B6.1).
+    /// Sends 204: the watcher has the current state already, so no NOTIFY follows (RFC 5839 §4.2).
     pub(crate) fn accept_silently(
         &mut self,
         request: &Request<'_>,

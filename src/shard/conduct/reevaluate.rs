@@ -1,6 +1,6 @@
 //! Re-evaluation of subscriptions and presentities after a change of the configuration or the
-//! rules, in batches, so that a million subscriptions do not delay other work (W:B8.2: within a
-//! second).
+//! rules, in batches, so that a million subscriptions do not delay other work (RFC 5025 §3: within
+//! a second).
 
 use std::time::Duration;
 

@@ -43,7 +43,7 @@ counters! {
     requests_shed_by_domain,
     /// 503 responses because too many dialogs wait for the first response from their address.
     requests_shed_by_path,
-    /// 503 responses because too many NOTIFYs are queued (W:A1.21).
+    /// 503 responses because too many NOTIFYs are queued (RFC 3261 §21.5.4).
     requests_shed_by_backlog,
     /// PUBLISHes deferred until the NOTIFY queue was short.
     requests_postponed,
@@ -79,7 +79,7 @@ counters! {
     subscriptions_ended,
     /// Subscriptions that expired.
     subscriptions_expired,
-    /// Subscriptions removed because of the response to a NOTIFY (W:A3.6).
+    /// Subscriptions removed because of the response to a NOTIFY (RFC 6665 §4.2.2, RFC 5057).
     subscriptions_rejected,
     /// Subscriptions removed because the phone restarted and subscribed anew (W:A2.19).
     subscriptions_replaced,
@@ -97,9 +97,9 @@ counters! {
     registrations_accepted,
     /// REGISTERs refused because the user or the shard has too many contacts.
     registrations_over_limit,
-    /// Resources of a list omitted because the list is too long (W:B5.12).
+    /// Resources of a list omitted because the list is too long (RFC 4662 §4.4).
     resources_over_limit,
-    /// Watchers omitted from watcher information because there are too many (W:B4.3).
+    /// Watchers omitted from watcher information because there are too many (RFC 3857 §4.7.1).
     watchers_over_limit,
     /// Appearances of shared lines seized (W:C10.2).
     appearances_seized,
@@ -129,6 +129,6 @@ counters! {
     timers_armed_late,
     /// Responses that match no request of ours.
     responses_unmatched,
-    /// NOTIFYs larger than 1,300 octets sent over UDP (W:A6.3).
+    /// NOTIFYs larger than 1,300 octets sent over UDP (RFC 3261 §18.1.1).
     udp_oversize,
 }

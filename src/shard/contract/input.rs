@@ -26,7 +26,7 @@ pub enum Input<'a> {
         /// The parsed message.
         response: PlainResponse<'a>,
     },
-    /// A stream ended. Dialogs on it cannot be reached until their phone returns (W:A6.8).
+    /// A stream ended. Dialogs on it cannot be reached until their phone returns (RFC 5626).
     Closed(ConnectionId),
     /// Mail from another shard.
     Mail(Mail),

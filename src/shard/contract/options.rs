@@ -39,7 +39,8 @@ pub struct Options {
     pub subscriptions_per_flow_home: usize,
     /// Subscriptions of one phone (a flow and a Contact). Beyond it: 503.
     pub subscriptions_per_phone_max: usize,
-    /// Time that a subscription outlives its granted expiry, because phones refresh late (W:A3.9).
+    /// Time that a subscription outlives its granted expiry, because phones refresh late (RFC 6665
+    /// §4.2.2).
     pub expiry_grace: Duration,
     /// Time between a NOTIFY without a response and the next attempt (W:A3.7).
     pub probation: Duration,
@@ -76,7 +77,7 @@ pub struct Options {
     pub contacts_max: usize,
     /// Publications of one presentity. Beyond it: 503.
     pub publications_per_presentity_max: usize,
-    /// Call legs of one presentity. Beyond it: further legs are ignored (W:E4.7).
+    /// Call legs of one presentity. Beyond it: further legs are ignored (RFC 4235 §4).
     pub calls_per_presentity_max: usize,
     /// Octets of a PUBLISH body. Beyond it: 413.
     pub body_octets_max: usize,

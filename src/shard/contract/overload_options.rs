@@ -45,7 +45,7 @@ pub struct OverloadOptions {
     pub refusal_life: Duration,
     /// 401 responses with stale=true to one repeated request of a phone. Beyond it: 403 (W:E3.9).
     pub stale_max: u32,
-    /// Wrong credentials from one address for one account. Beyond it: a lockout (W:A7.10).
+    /// Wrong credentials from one address for one account. Beyond it: a lockout (RFC 7616 §5).
     pub wrong_max: u32,
     /// Wrong credentials from one address for all accounts. Beyond it: a lockout.
     pub wrong_per_address_max: u32,
@@ -55,8 +55,8 @@ pub struct OverloadOptions {
     pub cool_down: Duration,
 
     // Load.
-    /// Queued NOTIFYs. Beyond it: new subscriptions get 503, and OPTIONS at twice as many
-    /// (W:A1.21).
+    /// Queued NOTIFYs. Beyond it: new subscriptions get 503, and OPTIONS at twice as many (RFC 3261
+    /// §21.5.4).
     pub backlog_max: usize,
     /// Queued NOTIFYs from which on PUBLISHes are deferred.
     pub postpone_at: usize,

@@ -98,7 +98,7 @@ impl Subscriptions {
     }
 
     /// Another package in the dialog of a first subscription, to whom that is: peers of RFC 3265 do
-    /// so (W:A2.4).
+    /// so (RFC 6665 §4.2.1.4, §4.5.2).
     pub(crate) fn add_usage<'d>(
         &mut self,
         (id, first): (DialogId, SubscriptionId),

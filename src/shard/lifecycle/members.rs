@@ -73,7 +73,7 @@ impl Subscriptions {
     }
 
     /// The list of a subscription is another: resources that stay keep their instances, the next
-    /// NOTIFY lists all (W:B5.6).
+    /// NOTIFY lists all (RFC 4662 §5.2).
     pub(crate) fn refill(&mut self, id: SubscriptionId, resolved: &Resolved, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscriptions.get_mut(id) else {
             return;
@@ -351,8 +351,8 @@ impl Table {
 }
 
 impl Subscriptions {
-    /// A SUBSCRIBE with another list in its body replaces the one before; one without keeps it
-    /// (W:B5.14). Whether it did.
+    /// A SUBSCRIBE with another list in its body replaces the one before; one without keeps it (RFC
+    /// 5367). Whether it did.
     pub(crate) fn replace_list(
         &mut self,
         id: SubscriptionId,

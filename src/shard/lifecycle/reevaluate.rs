@@ -54,7 +54,7 @@ impl Subscriptions {
         }
         self.decide_anew(id, turn);
         match resolved {
-            // What its body brought along stays, whatever list has that address (W:B5.14).
+            // What its body brought along stays, whatever list has that address (RFC 5367).
             _ if is_of_body => self.review_resources(id, turn),
             Some(resolved) => self.refill(id, &resolved, turn),
             None => {}
@@ -101,7 +101,7 @@ impl Subscriptions {
         self.take_decision(id, decision, turn);
     }
 
-    /// The rules make something else of a subscription than before (W:B8.2).
+    /// The rules make something else of a subscription than before (RFC 5025 §3).
     fn take_decision(&mut self, id: SubscriptionId, decision: Decision, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;

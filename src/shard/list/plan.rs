@@ -14,6 +14,6 @@ pub(crate) struct ListPlan {
     pub(crate) is_of_body: bool,
 }
 
-/// Resources of one subscription, those of rosters included; what is more is not shown (W:B5.12,
-/// E3.23).
+/// Resources of one subscription, those of rosters included; what is more is not shown (RFC 4662
+/// §4.4; W:E3.23).
 pub(crate) const RESOURCES_MAX: usize = 10_000;

@@ -61,8 +61,8 @@ impl Gathered {
     }
 }
 
-/// Resources of a list that a SUBSCRIBE brings along, those of lists it names counted in: anybody may
-/// bring one (W:B5.12).
+/// Resources of a list that a SUBSCRIBE brings along, those of lists it names counted in: anybody
+/// may bring one (RFC 4662 §4.4).
 const MEMBERS_MAX: usize = 1_000;
 
 const TOO_MANY: Refusal<'static> = Refusal::Because(Status::FORBIDDEN, "Too Many Resources");
@@ -84,8 +84,8 @@ pub(crate) fn requires_list(message: &Message<'_>) -> bool {
     has_token(message, HeaderName::Require, b"recipient-list-subscribe")
 }
 
-/// The list in the body of a SUBSCRIBE; None when there is none. No package of these takes
-/// another body: filters are answered as a type we do not know (W:B6.3).
+/// The list in the body of a SUBSCRIBE; None when there is none. No package of these takes another
+/// body: filters are answered as a type we do not know (RFC 4660, RFC 4661).
 pub(crate) fn read_list<'d>(
     message: &Message<'_>,
     turn: &Turn<'d>,
@@ -152,7 +152,7 @@ pub(crate) fn plan_list<'d>(
         return Ok(None);
     };
     if !package.is_for_lists() {
-        // The list is there, but not for this package (W:B5.18).
+        // The list is there, but not for this package (RFC 4826 §4).
         return Err(Refusal::BadListEvent);
     }
     let knows_lists = profile.assumes_eventlist

@@ -1,7 +1,7 @@
 //! The resources of one list subscription, and which of them its phone is to be told of.
 //!
 //! Invariants: an address of record is in it at most once; the order of resources never changes
-//! while the list does not (phones assign their keys by it, W:C1.3); a resource that comes and goes
+//! while the list does not (phones assign their keys by it; W:C1.3); a resource that comes and goes
 //! keeps its place and its number; what is marked stays marked until it was written.
 
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ pub(crate) enum Standing {
     Leaving,
     /// It is not there; its place is kept.
     Gone,
-    /// It is on the list but nobody we know: told as `noresource`, never dropped (W:B5.15).
+    /// It is on the list but nobody we know: told as `noresource`, never dropped (RFC 5367).
     Unknown,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Resource {
     /// What a key is labelled with (W:B5.7).
     pub(crate) name: Box<str>,
     pub(crate) slot: Option<WatchSlot>,
-    /// Names its instance and its parts (W:B5.5, B5.8).
+    /// Names its instance and its parts (RFC 4662 §5.3-5.5; W:B5.8).
     pub(crate) number: u32,
     pub(crate) decision: Decision,
     pub(crate) standing: Standing,
@@ -84,13 +84,13 @@ pub(crate) struct ListState {
     pub(crate) name: Box<str>,
     pub(crate) encoding: Encoding,
     pub(crate) style: ListStyle,
-    /// It came in the body of the SUBSCRIBE and stays as it is (W:B5.14).
+    /// It came in the body of the SUBSCRIBE and stays as it is (RFC 5367).
     pub(crate) is_of_body: bool,
     /// What it follows of whole domains.
     pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
     /// Full state is owed and not begun: after a SUBSCRIBE, or when somebody is no longer among the
-    /// resources (W:B5.6).
+    /// resources (RFC 4662 §5.2).
     pub(crate) owes_full: bool,
     /// Full state is under way: it did not fit one NOTIFY, and those that follow tell the rest.
     pub(crate) is_unfinished: bool,

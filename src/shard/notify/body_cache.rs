@@ -102,8 +102,9 @@ impl Bodies {
         render(aor, &composed.narrowed_to(dialog), view, out)
     }
 
-    /// The body that says nothing about anybody, for those who are politely told nothing (W:B2.3):
-    /// it reads like that of somebody in the same style of whom nothing is known.
+    /// The body that says nothing about anybody, for those who are politely told nothing (RFC 3856
+    /// §6.6, RFC 5025 §3.2.1): it reads like that of somebody in the same style of whom nothing is
+    /// known.
     pub(crate) fn of_blank(&self, aor: &Aor, style: Style, view: View, out: &mut Outbox) -> Body {
         let blank = match style {
             Style::Standard => &self.blanks.standard,

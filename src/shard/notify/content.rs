@@ -38,8 +38,8 @@ use crate::sip::emit;
 /// What a NOTIFY carries.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// No body: the watcher has to wait (W:A3.3), may not know (RFC 6665 §4.2.2), or has the state
-    /// already (RFC 5839 §4), whose hash it is.
+    /// No body: the watcher has to wait (RFC 6665 §4.2.2), may not know (RFC 6665 §4.2.2), or has
+    /// the state already (RFC 5839 §4), whose hash it is.
     Empty(u64),
     /// A document; its prolog is the subscription's own.
     Document(Body),
@@ -322,7 +322,7 @@ impl Notifier {
         Some(start..turn.out.arena.len())
     }
 
-    /// Deflates a body that is worth it, for a phone that can read it (W:B5.17).
+    /// Deflates a body that is worth it, for a phone that can read it (RFC 9110 §8.4.1.2).
     fn deflate(
         &mut self,
         id: SubscriptionId,

@@ -10,7 +10,7 @@ use crate::shard::subscription::Phase;
 
 impl Notifier {
     /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE
-    /// (W:A6.8).
+    /// (RFC 5626).
     pub(crate) fn handle_closed(
         &mut self,
         connection: ConnectionId,

@@ -1,5 +1,5 @@
 //! What becomes of a NOTIFY: sent again, answered, unanswered, cut off (RFC 6665 §4.2.2, RFC 5057;
-//! W:A3.6, A3.7).
+//! W:A3.7).
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::sip::header::list_items;
 use crate::sip::header::retry_after;
 use crate::sip::message::PlainResponse;
 
-/// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes
-/// (W:A3.6).
+/// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes (RFC
+/// 6665 §4.2.2, RFC 5057).
 const REFUSALS_MAX: u8 = 5;
 
 /// NOTIFYs in a row that may stay unanswered (W:A3.7).
@@ -33,7 +33,7 @@ const DELAY_MIN: Duration = Duration::from_secs(1);
 /// How often it doubles: up to 64 s.
 const DELAY_DOUBLINGS_MAX: u8 = 6;
 
-/// What an answer means for the subscription (W:A3.6).
+/// What an answer means for the subscription (RFC 6665 §4.2.2, RFC 5057).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// The phone has it.
@@ -59,7 +59,7 @@ impl Outcome {
 }
 
 impl Notifier {
-    /// A response: to a NOTIFY of ours, or to nothing (W:A4.7, E3.15).
+    /// A response: to a NOTIFY of ours, or to nothing (RFC 3261 §17.1.3, §18.1.2, §8.1.3.3).
     pub(crate) fn handle_response(
         &mut self,
         message: &Message<'_>,

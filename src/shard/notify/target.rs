@@ -20,7 +20,8 @@ use crate::sip::Status;
 use crate::sip::dialog::Sequence;
 
 impl Notifier {
-    /// CSeq, Contact and flow of an in-dialog request (W:A2.3, A2.8); whether it came another way.
+    /// CSeq, Contact and flow of an in-dialog request (RFC 3261 §12.2.2, RFC 6665 §4.4.1, RFC 3261
+    /// §12.2); whether it came another way.
     pub(crate) fn take_target<'d>(
         &mut self,
         request: &Request<'_>,
@@ -52,8 +53,9 @@ impl Notifier {
         Ok(self.take_path(id, Path { flow, destination }, subscriptions, turn))
     }
 
-    /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (W:A2.8);
-    /// one that makes no sense moves nothing. Whether they go another way now.
+    /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (RFC 6665
+    /// §4.4.1, RFC 3261 §12.2); one that makes no sense moves nothing. Whether they go another way
+    /// now.
     pub(crate) fn take_target_of_response(
         &mut self,
         id: DialogId,

@@ -29,7 +29,7 @@ use crate::sip::emit;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::client::ClientTransaction;
 
-/// Beyond it a datagram may be cut into fragments (W:A6.3).
+/// Beyond it a datagram may be cut into fragments (RFC 3261 §18.1.1).
 const UDP_OCTETS_ADVISED: usize = 1300;
 
 impl Notifier {

@@ -1,4 +1,4 @@
-//! Lockout after wrong credentials, which slows down password guessing (W:A7.10, E3.9).
+//! Lockout after wrong credentials, which slows down password guessing (RFC 7616 §5; W:E3.9).
 //!
 //! Failures are counted by sender and account, by sender, and by account. Beyond a limit,
 //! credentials are not checked for a lockout time that doubles with each further lockout, up to

@@ -1,5 +1,6 @@
 //! Overload control: keeps a looping phone, a flooding address, a restarting tenant or a mass
-//! restart from delaying everyone else's NOTIFYs (W:A1.21, A1.24, A7.10, B1.11, E3.8, E3.9).
+//! restart from delaying everyone else's NOTIFYs (RFC 3261 §21.5.4, RFC 7616 §5, RFC 3903 §9;
+//! W:A1.24, E3.8, E3.9).
 //!
 //! Requests outside dialogs pass it before they cause work (`conduct::guard`). Refreshes of live
 //! subscriptions and responses to NOTIFYs do not, and cost nothing here.

@@ -375,7 +375,7 @@ fn a_known_phone_keeps_its_share_of_a_flooded_address() {
     }
 }
 
-/// W:B1.11
+/// RFC 3903 §9
 #[test]
 fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
     let overload = OverloadOptions {
@@ -395,7 +395,7 @@ fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
     assert!(publish(STRANGER, "1@abc.com"), "a phone");
 }
 
-/// W:A1.21
+/// RFC 3261 §21.5.4
 #[test]
 fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
     let overload = OverloadOptions {
@@ -492,7 +492,7 @@ fn publish(lab: &mut Lab, user: &str, state: &str) -> String {
     lab.send(SBC, text.trim_end())
 }
 
-/// W:A1.21, B1.11; RFC 3903 §4
+/// RFC 3261 §21.5.4, RFC 3903 §9; RFC 3903 §4
 #[test]
 fn publishes_wait_in_their_order_while_many_are_to_be_told() {
     let overload = OverloadOptions {
@@ -577,7 +577,7 @@ fn a_publish_does_not_wait_for_those_that_are_refused() {
     assert_eq!(lab.counter("publications_accepted"), 1);
 }
 
-/// W:A1.21
+/// RFC 3261 §21.5.4
 #[test]
 fn when_too_many_wait_the_oldest_is_read() {
     let overload = OverloadOptions {

@@ -1,4 +1,4 @@
-//! Whose mailbox a SUBSCRIBE to `message-summary` means (W:B7.1).
+//! Whose mailbox a SUBSCRIBE to `message-summary` means (RFC 3842).
 //!
 //! Some phones ask about the number they call to hear their messages, others about a mailbox that is
 //! nobody's name. Both mean their own.

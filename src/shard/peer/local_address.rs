@@ -22,7 +22,8 @@ pub(crate) struct LocalAddress {
     port: u16,
     /// Our Via, up to and including the magic cookie of its branch.
     pub(crate) via: Vec<u8>,
-    /// Our Contact with angle brackets. It does not change during a subscription (W:A2.11).
+    /// Our Contact with angle brackets. It does not change during a subscription (RFC 3261
+    /// §8.1.1.8).
     pub(crate) contact: Vec<u8>,
 }
 
@@ -82,7 +83,7 @@ impl LocalAddress {
     }
 
     /// Whether a Via sent-by is ours. A response with any other sent-by answers no request of ours
-    /// (W:A4.7).
+    /// (RFC 3261 §17.1.3, §18.1.2, §8.1.3.3).
     pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
         let name = self.sent_by.as_bytes().get(..self.name_octets);
         port.unwrap_or_else(|| self.transport.default_port()) == self.port

@@ -50,8 +50,8 @@ pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option
     uri.write_user(&mut user).then(|| Aor::new(&user, &host))
 }
 
-/// The identity that a peer asserts for the sender (RFC 3325 §9.1; W:B9.1). Use it only if the peer
-/// is trusted.
+/// The identity that a peer asserts for the sender (RFC 3325 §9.1). Use it only if the peer is
+/// trusted.
 pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
     message
         .headers(HeaderName::PAssertedIdentity)
@@ -61,7 +61,7 @@ pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
         .find(|uri| Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sip))
 }
 
-/// Refuses an address of record that does not exist (W:A1.18).
+/// Refuses an address of record that does not exist (RFC 6665 §4.2.1.1).
 pub(crate) fn check_exists<'d>(aor: &Aor, directory: &Directory) -> Result<(), Refusal<'d>> {
     if directory.exists(aor) {
         Ok(())
@@ -89,7 +89,7 @@ pub(crate) fn content_type(message: &Message<'_>) -> String {
     })
 }
 
-/// Refuses a request whose Require names an unsupported option tag (W:A1.5).
+/// Refuses a request whose Require names an unsupported option tag (RFC 3261 §8.2.2.3).
 pub(crate) fn check_extensions<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
     if unsupported_option_tags(message).next().is_some() {
         Err(Refusal::Extension)
@@ -98,7 +98,7 @@ pub(crate) fn check_extensions<'d>(message: &Message<'_>) -> Result<(), Refusal<
     }
 }
 
-/// The event package, the parsed Event header, and its value (W:A1.7).
+/// The event package, the parsed Event header, and its value (RFC 6665 §4.2.1.1).
 pub(crate) fn event_of<'m, 'd>(
     message: &Message<'m>,
 ) -> Result<(Package, Event<'m>, &'m [u8]), Refusal<'d>> {
@@ -114,7 +114,7 @@ pub(crate) fn event_of<'m, 'd>(
 /// Octets of an Event header. Its value is stored and echoed in NOTIFYs.
 const EVENT_OCTETS_MAX: usize = 255;
 
-/// Expires in seconds; None if absent (W:A1.12).
+/// Expires in seconds; None if absent (RFC 6665 §4.2.1.1).
 pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refusal<'d>> {
     let Some(value) = message.header(HeaderName::Expires) else {
         return Ok(None);
@@ -124,8 +124,9 @@ pub(crate) fn expires_of<'d>(message: &Message<'_>) -> Result<Option<u32>, Refus
         .ok_or(Refusal::Fault(Fault::Invalid(HeaderName::Expires)))
 }
 
-/// The document format for the peer (W:A1.10): a format it names explicitly, if that format saves
-/// octets or its device family needs it; else the first format of the package that Accept admits.
+/// The document format for the peer (RFC 3261 §8.2.3, §21.4.7): a format it names explicitly, if
+/// that format saves octets or its device family needs it; else the first format of the package
+/// that Accept admits.
 pub(crate) fn accepted_format<'d>(
     message: &Message<'_>,
     package: Package,
@@ -157,8 +158,8 @@ pub(crate) fn accepted_format<'d>(
         let (kind, subtype) = format.content_type().split_once('/').unwrap_or_default();
         **format == Format::Nothing || accepts(ranges.iter().copied(), kind, subtype)
     };
-    // Phones that ask for a list name the list types, but not always the types of the parts
-    // (W:B5.1).
+    // Phones that ask for a list name the list types, but not always the types of the parts (RFC
+    // 4662 §4.1).
     let reads_lists = || names("multipart", "related");
     let mut meant = offered.iter().filter(is_meant);
     let mut plain = offered.iter().filter(|format| **format != Format::PidfDiff);
@@ -193,7 +194,7 @@ pub(crate) fn inflates(message: &Message<'_>) -> bool {
         })
 }
 
-/// Refuses a body with a content coding other than identity (W:A1.9).
+/// Refuses a body with a content coding other than identity (RFC 3261 §8.2.3).
 pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
     let mut codings = message
         .headers(HeaderName::ContentEncoding)
@@ -206,7 +207,7 @@ pub(crate) fn check_encoding<'d>(message: &Message<'_>) -> Result<(), Refusal<'d
 }
 
 /// The body after content decoding. Only `deflate` is supported, within limits; another coding is
-/// 415 (W:B5.17, E2.16).
+/// 415 (RFC 9110 §8.4.1.2; W:E2.16).
 pub(crate) fn decoded_body<'m, 'd>(message: &Message<'m>) -> Result<Cow<'m, [u8]>, Refusal<'d>> {
     if !has_token(message, HeaderName::ContentEncoding, b"deflate") {
         check_encoding(message)?;
@@ -227,7 +228,7 @@ pub(crate) fn decoded_body<'m, 'd>(message: &Message<'m>) -> Result<Cow<'m, [u8]
 }
 
 /// Whether a body that we do not understand may be ignored: `Content-Disposition:
-/// ...;handling=optional` (W:A1.9).
+/// ...;handling=optional` (RFC 3261 §8.2.3).
 pub(crate) fn is_body_optional(message: &Message<'_>) -> bool {
     message
         .header(HeaderName::ContentDisposition)

@@ -107,7 +107,7 @@ pub(crate) fn publication_limits(
 }
 
 /// Checks that the principal may publish for `aor`. A user may publish for itself, a feeder account
-/// for any user of its domain (W:B1.3). Only a feeder may publish message summaries and
+/// for any user of its domain (RFC 3903 §6). Only a feeder may publish message summaries and
 /// registrations, which a phone cannot know (W:B1.14).
 pub(crate) fn check_publisher<'d>(
     principal: &Principal,
@@ -129,7 +129,8 @@ pub(crate) fn check_publisher<'d>(
     }
 }
 
-/// Refuses a document about another presentity from a user that only speaks for itself (W:E4.8).
+/// Refuses a document about another presentity from a user that only speaks for itself (RFC 3863
+/// §4).
 fn check_entity(
     document: Document,
     principal: &Principal,
@@ -148,7 +149,7 @@ fn check_entity(
     }
 }
 
-/// Whether Privacy asks to hide parties (RFC 3323 §4.2, RFC 3325 §9.3; W:B9.2).
+/// Whether Privacy asks to hide parties (RFC 3323 §4.2, RFC 3325 §9.3).
 fn asks_privacy(message: &Message<'_>) -> bool {
     const HIDING: [&[u8]; 3] = [b"id", b"user", b"header"];
     message
@@ -161,8 +162,8 @@ fn asks_privacy(message: &Message<'_>) -> bool {
         })
 }
 
-/// SIP-If-Match: absent, an entity tag of our form, or one that we cannot have assigned (W:B1.4,
-/// E3.20).
+/// SIP-If-Match: absent, an entity tag of our form, or one that we cannot have assigned (RFC 3903
+/// §6).
 fn condition_of<'d>(message: &Message<'_>) -> Result<Condition, Refusal<'d>> {
     let Some(value) = message.header(HeaderName::SipIfMatch) else {
         return Ok(Condition::None);

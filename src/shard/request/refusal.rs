@@ -19,31 +19,31 @@ pub(crate) enum Refusal<'d> {
     Because(Status, &'static str),
     /// 403: From names, or the dialog belongs to, another user than the principal.
     ForeignFrom,
-    /// 405 or 501 with Allow (W:A1.2).
+    /// 405 or 501 with Allow (RFC 3261 §8.2.1).
     Method(Status),
     /// 405 with Allow, to an INVITE in a domain whose registrar we are: we do not route calls.
     NoCalls,
-    /// 420 with Unsupported (W:A1.5).
+    /// 420 with Unsupported (RFC 3261 §8.2.2.3).
     Extension,
-    /// 401 with the challenges of the domain (W:A1.6).
+    /// 401 with the challenges of the domain (RFC 3261 §22, RFC 6665 §4.2.1.3).
     Challenge { domain: &'d Domain, stale: bool },
-    /// 489 with Allow-Events (W:A1.7).
+    /// 489 with Allow-Events (RFC 6665 §4.2.1.1).
     BadEvent,
     /// 489 with the packages that support lists in Allow-Events. The package is supported, but not
-    /// for a list (W:B5.18).
+    /// for a list (RFC 4826 §4).
     BadListEvent,
-    /// 415 with Accept (W:A1.9).
+    /// 415 with Accept (RFC 3261 §8.2.3).
     MediaType(&'static str),
-    /// 415 with Accept-Encoding (W:A1.9).
+    /// 415 with Accept-Encoding (RFC 3261 §8.2.3).
     Encoding,
-    /// 406 with Accept (W:A1.10).
+    /// 406 with Accept (RFC 3261 §8.2.3, §21.4.7).
     NotAcceptable(Package),
     /// 421 with Require: eventlist. The target is a list, and the request does not support lists
-    /// (W:A1.11).
+    /// (RFC 4662 §4.1).
     ListRequired,
-    /// 423 with Min-Expires (W:A1.13).
+    /// 423 with Min-Expires (RFC 6665 §4.2.1.1).
     TooBrief(Duration),
-    /// 503 with Retry-After (W:A1.21).
+    /// 503 with Retry-After (RFC 3261 §21.5.4).
     OverLimit,
     /// 503 with Retry-After from overload control, not stored in the transaction (W:A1.24).
     Shed(OverloadLimit),

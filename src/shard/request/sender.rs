@@ -1,4 +1,5 @@
-//! The sender of a request: what From may say, and which identity the rules see (W:A7.7, B9.1).
+//! The sender of a request: what From may say, and which identity the rules see (RFC 3261 §22.3,
+//! RFC 3325).
 //!
 //! It applies to SUBSCRIBE, PUBLISH and REGISTER. No other place decides on it.
 //!
@@ -267,7 +268,7 @@ mod tests {
         )
     }
 
-    /// W:A7.7, B9.1
+    /// RFC 3261 §22.3, RFC 3325
     #[test]
     fn the_table_of_identities() {
         let rows = TABLE.iter();
@@ -310,7 +311,7 @@ mod tests {
         }
     }
 
-    /// W:A7.7
+    /// RFC 3261 §22.3
     #[test]
     fn a_dialog_belongs_to_the_sender_of_its_first_request() {
         let directory = directory(AuthMode::Digest);

@@ -34,7 +34,7 @@ pub(crate) fn refuse_call<'d>(uri: &[u8], flow: &Flow, turn: &Turn<'d>) -> Refus
     }
 }
 
-/// The target that a Request-URI names (W:A1.3).
+/// The target that a Request-URI names (RFC 3261 §8.2.2.1).
 ///
 /// Refuses URIs that are too long, malformed, of another scheme, or of a domain that we do not
 /// serve.
@@ -47,7 +47,7 @@ pub(crate) fn resolve<'d>(
         return Err(Fault::UriTooLong.into());
     }
     let uri = Uri::parse(uri)?;
-    // We do not offer TLS, which `sips:` requires on every hop (W:A1.19).
+    // We do not offer TLS, which `sips:` requires on every hop (RFC 3261 §8.1.1.8).
     if uri.scheme != Scheme::Sip {
         return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
     }

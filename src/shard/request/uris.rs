@@ -10,7 +10,8 @@ use crate::sip::uri::Scheme;
 use crate::sip::uri::sip_uri;
 
 /// The entity URI for documents: the URI in To as the phone wrote it, without parameters, because
-/// soft clients match on it (W:C0.8); if To does not name the presentity, its address of record.
+/// soft clients match on it (RFC 4235 §4.1); if To does not name the presentity, its address of
+/// record.
 pub(crate) fn entity_uri(message: &Message<'_>, aor: &Aor) -> Vec<u8> {
     let to = message.to().and_then(|to| Uri::parse(to.uri).ok());
     let mut user = String::new();

@@ -18,7 +18,7 @@ pub(crate) const PLACE_OCTETS: usize = 200;
 pub(crate) struct DialogEntry {
     pub(crate) dialog: Dialog,
     pub(crate) path: PathId,
-    /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (W:A6.8).
+    /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (RFC 5626).
     pub(crate) is_cut: bool,
     /// Our tag was sent elsewhere before its phone came by this way.
     pub(crate) has_moved: bool,
@@ -27,7 +27,7 @@ pub(crate) struct DialogEntry {
     pub(crate) profile: Arc<Profile>,
     /// The URI of its watcher where From does not name it, see `sender`.
     pub(crate) sender: Option<Box<[u8]>>,
-    /// More than one only for peers of RFC 3265 (W:A2.4).
+    /// More than one only for peers of RFC 3265 (RFC 6665 §4.2.1.4, §4.5.2).
     pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
 }
 
@@ -40,7 +40,7 @@ impl DialogEntry {
         size_of::<Self>() + self.dialog.octets() + sender
     }
 
-    /// The URI of its watcher (W:B9.1).
+    /// The URI of its watcher (RFC 3325).
     pub(crate) fn watcher_uri(&self) -> &[u8] {
         self.sender
             .as_deref()

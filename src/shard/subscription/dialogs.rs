@@ -1,5 +1,5 @@
 //! The dialog under a subscription: accepted with a SUBSCRIBE, found again by our tag, moved with
-//! its phone (RFC 3261 §12, RFC 6665 §4.4; W:A2).
+//! its phone (RFC 3261 §12, RFC 6665 §4.4).
 
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::DialogId;
@@ -16,7 +16,7 @@ use crate::sip::Message;
 use crate::sip::Status;
 use crate::sip::dialog::Dialog;
 
-/// Initial CSeq numbers stay this far below 2^31 (W:A3.5).
+/// Initial CSeq numbers stay this far below 2^31 (RFC 3261 §12.2.1.1).
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 
 impl Table {
@@ -33,7 +33,7 @@ impl Table {
         Ok((dialog, token))
     }
 
-    /// Our tag names the place; the octets decide (W:E3.6).
+    /// Our tag names the place; the octets decide (RFC 3261 §12.2.2).
     pub(crate) fn find_dialog(
         &self,
         message: &Message<'_>,

@@ -1,5 +1,5 @@
-//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839; W:B6.1), a rate
-//! (RFC 6446; W:B6.2), one dialog alone (RFC 4235 §3.2; W:B3.1), deflated bodies.
+//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839), a rate (RFC
+//! 6446), one dialog alone (RFC 4235 §3.2), deflated bodies.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -70,7 +70,7 @@ pub(crate) struct Terms {
     asks_gap: bool,
     /// The one dialog that is watched (RFC 4235 §3.2); None for all of them.
     pub(crate) dialog: Option<Box<SpecificDialog>>,
-    /// The phone can read deflated bodies (W:B5.17).
+    /// The phone can read deflated bodies (RFC 9110 §8.4.1.2).
     pub(crate) inflates: bool,
     /// When the last NOTIFY was sent.
     sent_at: Option<Instant>,
@@ -271,7 +271,7 @@ mod tests {
         );
     }
 
-    /// RFC 6446 §6.1; W:B6.2
+    /// RFC 6446 §6.1; RFC 6446
     #[test]
     fn a_rate_is_written_as_it_is_read() {
         let table = [
@@ -296,7 +296,7 @@ mod tests {
         }
     }
 
-    /// RFC 6446 §5.1; W:B6.2
+    /// RFC 6446 §5.1; RFC 6446
     #[test]
     fn a_rate_is_read_and_nonsense_is_none() {
         let table = [

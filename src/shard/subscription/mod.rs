@@ -46,7 +46,7 @@ pub(crate) enum Wants {
     Nothing,
     /// The state changed: a NOTIFY unless the phone was shown the same already (W:A3.14).
     Change,
-    /// A NOTIFY in any case: one is owed after every SUBSCRIBE (W:A2.5).
+    /// A NOTIFY in any case: one is owed after every SUBSCRIBE (RFC 6665 §4.2.1.2).
     Notify,
 }
 
@@ -63,9 +63,9 @@ pub(crate) enum Phase {
 /// then share one of these.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// The Event header's value, to echo; one line (W:A3.15).
+    /// The Event header's value, to echo; one line (RFC 6665 §4.2.2).
     pub(crate) event: Box<[u8]>,
-    /// The entity URI of its documents (W:C0.8).
+    /// The entity URI of its documents (RFC 4235 §4.1).
     pub(crate) entity: Box<[u8]>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct Subscription {
     wants: Wants,
     is_queued: bool,
     in_flight: Option<InFlightId>,
-    /// The version of the next document (W:B3.4).
+    /// The version of the next document (RFC 4235 §4.1).
     version: u32,
     /// A hash of the body last sent, 0 when the phone may not have it.
     shown: u64,

@@ -14,9 +14,9 @@ pub(crate) const SHOWN_EMPTY: u64 = 2;
 /// What a subscription that is told changes alone has been shown.
 #[derive(Debug)]
 pub(crate) enum Shown {
-    /// Dialogs of a `dialog-info` (W:B3.8).
+    /// Dialogs of a `dialog-info` (RFC 4235 §4.3).
     Dialogs(ShownDialogs),
-    /// The state behind a `pidf-full` or `pidf-diff` (W:B6.4).
+    /// The state behind a `pidf-full` or `pidf-diff` (RFC 5262, RFC 5263).
     State(Arc<Composed>),
     /// Contacts of a `reginfo`, each of which is told once more when it ends.
     Contacts(ShownContacts),

@@ -251,7 +251,8 @@ impl Table {
         self.change_dialog(id, |entry| entry.sender = sender);
     }
 
-    /// Takes the Contact of a request in a dialog, or of an answer (W:A2.8).
+    /// Takes the Contact of a request in a dialog, or of an answer (RFC 6665 §4.4.1, RFC 3261
+    /// §12.2).
     pub(crate) fn refresh_target(
         &mut self,
         id: DialogId,

@@ -25,7 +25,8 @@ impl Table {
         self.subscription(id).is_some_and(is_ended) || self.is_released(id)
     }
 
-    /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (W:A2.1).
+    /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (RFC 6665
+    /// §4.4.1).
     pub(crate) fn usage_of(
         &self,
         id: DialogId,

@@ -1,4 +1,4 @@
-//! Who watches, as the rules see it (W:B9.1), and what they make of it.
+//! Who watches, as the rules see it (RFC 3325), and what they make of it.
 //!
 //! A dialog knows the URI of its watcher for as long as it lives: its From, or what stands in its
 //! place (`sender` has the table).

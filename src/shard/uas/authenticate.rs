@@ -17,7 +17,7 @@ use crate::sip::header::Event;
 
 impl Uas {
     /// CANCEL: our transactions are complete as soon as they are served, so a CANCEL that matches
-    /// one has no effect (RFC 3261 §9.2; W:A2.15).
+    /// one has no effect (RFC 3261 §9.2; RFC 6665 §4.6).
     pub(crate) fn serve_cancel<'d>(
         &mut self,
         request: &Request<'_>,
@@ -30,7 +30,8 @@ impl Uas {
         Ok(())
     }
 
-    /// Refuses a NOTIFY, because we have no subscription; answers keep-alive with 200 (W:A2.16).
+    /// Refuses a NOTIFY, because we have no subscription; answers keep-alive with 200 (RFC 6665
+    /// §4.1.3).
     pub(crate) fn serve_stray_notify<'d>(
         &mut self,
         request: &Request<'_>,
@@ -58,7 +59,7 @@ impl Uas {
         Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST))
     }
 
-    /// Authenticates a request as the domain requires (W:A1.6, A7).
+    /// Authenticates a request as the domain requires (RFC 3261 §22, RFC 6665 §4.2.1.3; W:A7).
     ///
     /// Refuses it with 401, with 403 if only trusted addresses may send it or after too many
     /// attempts, or with 400 if its credentials are malformed.

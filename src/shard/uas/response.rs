@@ -233,9 +233,9 @@ impl Uas {
         self.end_response(request, head, turn);
     }
 
-    /// Sends the 200 to OPTIONS with our capabilities (W:A5.11); not stored in the transaction. An
-    /// unauthenticated sender gets the methods only if the full response would amplify its datagram
-    /// (W:E3.8).
+    /// Sends the 200 to OPTIONS with our capabilities (RFC 3261 §11.2); not stored in the
+    /// transaction. An unauthenticated sender gets the methods only if the full response would
+    /// amplify its datagram (W:E3.8).
     pub(crate) fn respond_options(
         &mut self,
         request: &Request<'_>,
@@ -348,8 +348,8 @@ pub(crate) fn begin_response(
     start
 }
 
-/// The To-tag of a response that is not stored: equal for each retransmission of the request
-/// (W:A4.12).
+/// The To-tag of a response that is not stored: equal for each retransmission of the request (RFC
+/// 3261 §8.2.6.2).
 fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
     let mut hasher = DefaultHasher::new();
     turn.options.key.hash(&mut hasher);

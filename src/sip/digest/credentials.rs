@@ -1,5 +1,4 @@
-//! The Authorization header (RFC 3261 §20.7, RFC 7616 §3.4; W:A7.3), read and checked for
-//! completeness.
+//! The Authorization header (RFC 3261 §20.7, RFC 7616 §3.4), read and checked for completeness.
 //!
 //! Tolerant where phones differ: parameters in any order, unknown ones ignored, quoted or not,
 //! white space and folds around separators, empty list items. Strict where two readings would

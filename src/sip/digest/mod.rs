@@ -1,5 +1,5 @@
-//! Digest access authentication as a server (RFC 7616, 8760, RFC 3261 §22; W:A7). Nonces are
-//! stateless: a time, a MAC. The nonce counts already seen are kept by [`ReplayWindows`].
+//! Digest access authentication as a server (RFC 7616, 8760, RFC 3261 §22). Nonces are stateless: a
+//! time, a MAC. The nonce counts already seen are kept by [`ReplayWindows`].
 //!
 //! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. The form without qop of RFC
 //! 2069 counts as no credentials unless it is allowed: it has no count, so that each nonce is good
@@ -84,7 +84,7 @@ pub enum Denied {
     Stale,
     /// Wrong response or unknown user: challenge.
     Wrong,
-    /// The credentials cannot be read, or their uri is not the request's (W:A7.5).
+    /// The credentials cannot be read, or their uri is not the request's (RFC 3261 §22.4).
     Malformed,
 }
 
@@ -268,7 +268,7 @@ fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Deni
 /// Whether the credentials' uri means the Request-URI: equal octets; or the user of the Request-URI
 /// or To, or no user, at the Request-URI's host or a name of the realm's domain. Port and
 /// parameters may differ, because proxies and phones add and drop them; in a dialog the Request-URI
-/// is our Contact, and phones go on to write the address of record (W:A7.5).
+/// is our Contact, and phones go on to write the address of record (RFC 3261 §22.4).
 fn is_aimed_at(uri: &[u8], request: &Message<'_>, realm: &impl Realm) -> bool {
     let StartLine::Request {
         uri: request_uri, ..

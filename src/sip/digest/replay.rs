@@ -1,4 +1,4 @@
-//! The nonce counts already seen (RFC 7616 §3.3, §3.4; W:A7.4).
+//! The nonce counts already seen (RFC 7616 §3.3, §3.4).
 //!
 //! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every
 //! forgotten one is accepted at its first use. The price of the bound is a challenge with
@@ -12,8 +12,8 @@ use super::nonce::NonceId;
 /// Counts below the highest that are remembered one by one, because datagrams overtake each other.
 const WINDOW_COUNTS: u32 = 64;
 
-/// The nonce counts seen, a window of 64 per nonce (W:A7.4); bounded, the oldest nonce is forgotten
-/// first, and a forgotten nonce counts as stale.
+/// The nonce counts seen, a window of 64 per nonce (RFC 7616 §3.4); bounded, the oldest nonce is
+/// forgotten first, and a forgotten nonce counts as stale.
 #[derive(Debug)]
 pub struct ReplayWindows {
     nonces_max: usize,

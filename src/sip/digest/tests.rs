@@ -486,7 +486,7 @@ fn the_user_comes_back_without_escapes() {
     assert_eq!(verified, Ok(user.into()));
 }
 
-/// W:A7.5
+/// RFC 3261 §22.4
 #[test]
 fn the_uri_may_name_the_domain_otherwise() {
     let mut world = World::new();

@@ -18,7 +18,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Reads an Event value; None when empty or a list (W:E3.3).
+    /// Reads an Event value; None when empty or a list (RFC 6665 §8.2.1).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(octets::trim(value));
@@ -42,7 +42,7 @@ impl<'a> Event<'a> {
 /// `CSeq: 1 SUBSCRIBE`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CSeq<'a> {
-    /// At most 2^31-1 (W:A5.13).
+    /// At most 2^31-1 (RFC 3261 §8.1.1.5).
     pub number: u32,
     /// The method it names.
     pub method: Method<'a>,

@@ -51,8 +51,8 @@ fn item_end(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Expires, Min-Expires: `3600`, `3600;foo` (W:E3.4). Too large clamps to `u32::MAX` (W:A5.14);
-/// anything else is None.
+/// Expires, Min-Expires: `3600`, `3600;foo` (RFC 3261 §20.19). Too large clamps to `u32::MAX` (RFC
+/// 3261 §20.19); anything else is None.
 #[must_use]
 pub fn delta_seconds(value: &[u8]) -> Option<u32> {
     let digits = memchr::memchr(b';', value).map_or(value, |end| &value[..end]);
@@ -60,8 +60,8 @@ pub fn delta_seconds(value: &[u8]) -> Option<u32> {
     Some(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
-/// Retry-After: `18000;duration=3600`, `5 (busy)`; clamped to 3600 s; None when malformed
-/// (W:E3.19).
+/// Retry-After: `18000;duration=3600`, `5 (busy)`; clamped to 3600 s; None when malformed (RFC 3261
+/// §20.33).
 #[must_use]
 pub fn retry_after(value: &[u8]) -> Option<Duration> {
     let value = octets::trim(value);

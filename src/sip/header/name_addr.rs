@@ -24,8 +24,8 @@ const TAG: &[u8] = b";tag=";
 
 impl<'a> NameAddr<'a> {
     /// One address (the whole value, or one item of a list). The URI is known to have a scheme and
-    /// no blanks, no more. An unquoted display name may hold what is no token (W:E1.28): many
-    /// phones send it.
+    /// no blanks, no more. An unquoted display name may hold what is no token (RFC 4475 §3.1.2.15):
+    /// many phones send it.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         Self::parse_trimmed(octets::trim(value))
@@ -66,7 +66,7 @@ impl<'a> NameAddr<'a> {
     }
 
     /// `uri;parameters`: without brackets every semicolon is the header's, and commas and question
-    /// marks are not allowed (RFC 3261 §20, W:E1.26).
+    /// marks are not allowed (RFC 3261 §20; RFC 4475 §3.1.2.13).
     fn bare(value: &'a [u8]) -> Option<Self> {
         let end = value
             .iter()
@@ -109,8 +109,8 @@ impl<'a> NameAddr<'a> {
         close.is_some_and(|close| host_ip(&reference[..=close]).is_some())
     }
 
-    /// Whether there is at most one tag, which is one word, every quote is closed (W:E3.1), and an
-    /// IPv6 reference is one.
+    /// Whether there is at most one tag, which is one word, every quote is closed (RFC 3261
+    /// §7.3.1), and an IPv6 reference is one.
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
         self.has_sound_reference() && self.has_sound_parameters()

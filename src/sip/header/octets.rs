@@ -95,7 +95,7 @@ pub(crate) const fn is_blank(octet: u8) -> bool {
 }
 
 /// Whether the text can be one word: no space, no tab (every fold has one of them), no NUL. A NUL
-/// behind a backslash gets this far (W:E1.2) and could not be echoed in a response.
+/// behind a backslash gets this far (RFC 4475 §3.1.1.2) and could not be echoed in a response.
 #[inline]
 pub(crate) fn is_one_word(text: &[u8]) -> bool {
     let is_suspect = find(text, 0, |octets| octets.up_to(b' ')) < text.len();

@@ -15,7 +15,7 @@ impl<'a> Parameters<'a> {
         self.named(name).next()
     }
 
-    /// How often the name occurs (a repeated tag is malformed, W:E3.1).
+    /// How often the name occurs (a repeated tag is malformed; RFC 3261 §7.3.1).
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
         self.named(name).count()

@@ -31,7 +31,7 @@ pub struct Via<'a> {
 
 impl<'a> Via<'a> {
     /// The first entry of a Via value. Stricter than the other decoders, because responses are
-    /// routed by it: an empty entry or parameter makes it unreadable (W:E1.14).
+    /// routed by it: an empty entry or parameter makes it unreadable (RFC 4475 §3.1.2.1).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         Self::read_entry(value, true)

@@ -122,7 +122,7 @@ impl Fields {
         self.repeated & (1 << name as u8) != 0
     }
 
-    /// The first header that is repeated though it must not be (W:A5.4).
+    /// The first header that is repeated though it must not be (RFC 3261 §7.3.1).
     #[inline]
     pub(super) fn repeated_single(&self) -> Option<HeaderName> {
         if self.repeated & HeaderName::SINGLE == 0 {

@@ -1,5 +1,5 @@
 //! Splits a head into header lines: the one place that knows line ends and folds, for messages and
-//! for framing, so that both always agree on where a header ends (W:A5.1, E2.6, E2.12).
+//! for framing, so that both always agree on where a header ends (RFC 3261 §7.3.1, §18.3, §25.1).
 
 use memchr::memchr;
 
@@ -65,8 +65,8 @@ impl<'a> Lines<'a> {
         self.is_complete
     }
 
-    /// Whether no line so far had a CR that ends no line, or a NUL (W:E2.9, E2.12). A NUL behind a
-    /// backslash passes: as a quoted pair it is legal in a quoted string (W:E1.2).
+    /// Whether no line so far had a CR that ends no line, or a NUL (RFC 3261 §25.1). A NUL behind a
+    /// backslash passes: as a quoted pair it is legal in a quoted string (RFC 4475 §3.1.1.2).
     #[inline]
     pub(crate) const fn is_clean(&self) -> bool {
         self.is_clean

@@ -4,7 +4,7 @@
 //! Guarantees: linear time, at most [`HEADERS_MAX`] headers, no allocation for messages of up to 40
 //! headers, never a panic. A message whose start line and header lines can be told apart always
 //! gives a view; what is wrong inside is its [`Message::fault`], so that the receiver can respond
-//! 400 with the headers that are intact (W:A1.1).
+//! 400 with the headers that are intact (RFC 3261 §8.2, §18.3).
 //!
 //! Reading is strict where a response is routed (start line, Via, CSeq, lengths) and where
 //! addresses would be guessed (From, To, Contact); everything else is left to the decoder that
@@ -33,11 +33,11 @@ pub const HEADERS_MAX: usize = 256;
 pub const VIAS_MAX: usize = 70;
 /// Record-Route entries in one message (W:E2.3).
 pub const RECORD_ROUTES_MAX: usize = 32;
-/// Octets of a Request-URI (W:A1.23).
+/// Octets of a Request-URI (RFC 3261 §21.4.11, §21.4.12, §21.5.7).
 pub const REQUEST_URI_OCTETS_MAX: usize = 8 * 1024;
 
-/// How the end of a message was found; decides what a missing or short Content-Length means
-/// (W:A5.9).
+/// How the end of a message was found; decides what a missing or short Content-Length means (RFC
+/// 3261 §18.3, §20.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// The datagram is the message: surplus octets are ignored, no Content-Length means "the rest".

@@ -137,7 +137,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// From or To. There is at most one tag, and it is not empty (W:E3.1).
+    /// From or To. There is at most one tag, and it is not empty (RFC 3261 §7.3.1).
     #[inline]
     fn read_address(&mut self, name: HeaderName) -> Option<NameAddr<'a>> {
         let Some(value) = self.header(name) else {
@@ -187,7 +187,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Contact: every address can be read, or it is the `*` of REGISTER (W:E1.26).
+    /// Contact: every address can be read, or it is the `*` of REGISTER (RFC 4475 §3.1.2.13).
     #[inline]
     fn read_contacts(&mut self) {
         let Some(first) = self.header(HeaderName::Contact) else {
@@ -201,7 +201,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Cuts off surplus octets behind the body (W:A5.9, E1.8).
+    /// Cuts off surplus octets behind the body (RFC 3261 §18.3, §20.14, RFC 4475 §3.1.1.8).
     #[inline]
     fn cut_body(&mut self, framing: Framing) {
         let available = self.bytes.len() - self.body_at;

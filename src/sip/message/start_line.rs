@@ -22,7 +22,7 @@ pub enum StartLine<'a> {
     Response {
         /// 100 to 699.
         code: u16,
-        /// May be empty (W:A5.10).
+        /// May be empty (RFC 3261 §7.2).
         reason: &'a [u8],
     },
 }
@@ -90,13 +90,13 @@ fn odd_request_line<'a>(
 }
 
 /// What is wrong with a Request-URI. Surplus blanks around it are a fault of the line; blanks
-/// inside it are its own fault (W:E1.21, E1.22).
+/// inside it are its own fault (RFC 4475 §3.1.2.8, §3.1.2.9).
 fn request_uri_fault(uri: &[u8]) -> Option<Fault> {
     if uri.len() > REQUEST_URI_OCTETS_MAX {
         return Some(Fault::UriTooLong);
     }
     match Uri::parse(uri) {
-        // A Request-URI carries no headers (RFC 3261 §19.1.1, W:E1.24).
+        // A Request-URI carries no headers (RFC 3261 §19.1.1; RFC 4475 §3.1.2.11).
         Ok(parsed) => (!parsed.headers.is_empty()).then_some(Fault::RequestUri),
         Err(_) if octets::trim(uri).len() < uri.len() || uri.is_empty() => Some(Fault::StartLine),
         Err(fault) => Some(fault),
@@ -126,8 +126,8 @@ fn status_line(line: &[u8]) -> Result<(StartLine<'_>, Option<Fault>), Fault> {
     ))
 }
 
-/// None for `SIP/2.0` in any case (W:A5.8), 505 for another SIP version, `Err` for what is no SIP
-/// version.
+/// None for `SIP/2.0` in any case (RFC 3261 §7.1), 505 for another SIP version, `Err` for what is
+/// no SIP version.
 fn version_fault(text: &[u8]) -> Result<Option<Fault>, Fault> {
     if text.eq_ignore_ascii_case(b"SIP/2.0") {
         return Ok(None);

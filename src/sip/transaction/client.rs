@@ -1,5 +1,5 @@
-//! The client side: when to retransmit a request and when to give up (W:A4.1). A state machine
-//! without a clock or a buffer.
+//! The client side: when to retransmit a request and when to give up (RFC 3261 §17.1.2.2). A state
+//! machine without a clock or a buffer.
 //!
 //! The schedule is anchored to the first transmission, so a late call does not push the later ones
 //! back; a call so late that the next one is already due as well sends once, not twice. Matching a
@@ -55,8 +55,8 @@ impl ClientTransaction {
         }
     }
 
-    /// A 1xx came: from now on retransmit every T2 (W:A4.1). The Timer E that is running is not
-    /// touched (RFC 3261 §17.1.2.2: it is reset to T2 when it fires).
+    /// A 1xx came: from now on retransmit every T2 (RFC 3261 §17.1.2.2). The Timer E that is
+    /// running is not touched (RFC 3261 §17.1.2.2: it is reset to T2 when it fires).
     pub fn handle_provisional(&mut self) {
         self.interval_ms = T2_MS;
     }

@@ -1,5 +1,5 @@
 //! The identity of a server transaction, as octets that can be hashed, stored and compared (RFC
-//! 3261 §17.2.3, §8.2.2.2; W:A4.5, A4.6, A1.4).
+//! 3261 §17.2.3, §8.2.2.2).
 //!
 //! Each field is written with its length in front, so no two different requests write equal octets.
 //! Fields that compare without case are written in lower case.

@@ -1,4 +1,4 @@
-//! Non-INVITE transactions (RFC 3261 §17.1.2, §17.2.2, RFC 4320; W:A4).
+//! Non-INVITE transactions (RFC 3261 §17.1.2, §17.2.2, RFC 4320).
 
 pub mod client;
 mod identity;

@@ -1,5 +1,6 @@
 //! The server side: a retransmitted request gets its final response again or, while there is none,
-//! is absorbed; a copy of a request by another path is a loop (W:A4.3, A4.5, A4.6, A1.4).
+//! is absorbed; a copy of a request by another path is a loop (RFC 3261 §17.2.2, §17.2.3,
+//! §8.2.2.2).
 //!
 //! All transactions of a shard share one ring of octets of fixed size and one index: no timer and
 //! no allocation each. An entry lives for Timer J (32 s) or until the ring needs its place, oldest
@@ -200,8 +201,8 @@ impl ServerTransactions {
         self.take_under_way(key);
     }
 
-    /// Whether a CANCEL names a request that is remembered (RFC 3261 §9.2): 200, otherwise 481
-    /// (W:A2.15). The CANCEL has a transaction of its own.
+    /// Whether a CANCEL names a request that is remembered (RFC 3261 §9.2): 200, otherwise 481 (RFC
+    /// 6665 §4.6, RFC 3261 §9.2). The CANCEL has a transaction of its own.
     pub fn knows_cancelled(&mut self, cancel: &Message<'_>, now: Instant) -> bool {
         CANCELLABLE.into_iter().any(|method| {
             self.scratch.clear();

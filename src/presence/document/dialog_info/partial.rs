@@ -1,4 +1,4 @@
-//! Partial documents, which have only changes (RFC 4235 §4.3; W:B3.8), for watchers that take them.
+//! Partial documents, which have only changes (RFC 4235 §4.3), for watchers that take them.
 //!
 //! Each subscription remembers what it was last shown. A dialog is written again if its element
 //! changed, and written once as terminated when it is no longer shown.

@@ -1,4 +1,4 @@
-//! Reading a published `dialog-info` document (W:B3, E4.7).
+//! Reading a published `dialog-info` document (RFC 4235 §4; W:B3).
 
 use crate::presence::call::CallDialog;
 use crate::presence::call::CallState;
@@ -12,7 +12,7 @@ use crate::presence::document::xml::Name;
 use crate::presence::document::xml::Space;
 use crate::presence::document::xml::Visitor;
 
-/// Dialogs of a document that are read; further ones are ignored (W:E4.7).
+/// Dialogs of a document that are read; further ones are ignored (RFC 4235 §4).
 pub(super) const DIALOGS_MAX: usize = 50;
 /// Octets of an `id`, Call-ID, tag or URI.
 pub(super) const NAME_OCTETS_MAX: usize = 1024;
@@ -21,7 +21,7 @@ pub(super) const DISPLAY_CHARS_MAX: usize = 256;
 
 /// Reads a published document. A missing `version`, `state` (taken as full) or `entity` is
 /// tolerated, `receiver` is taken as `recipient`, a dialog without a known state is ignored, and of
-/// two with one `id` the last counts (W:E4.7).
+/// two with one `id` the last counts (RFC 4235 §4).
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge`
@@ -196,7 +196,7 @@ impl Reading {
         }
     }
 
-    /// The schema has `pval`, Asterisk and FreeSWITCH write `pvalue` (W:B3.9).
+    /// The schema has `pval`, Asterisk and FreeSWITCH write `pvalue` (RFC 4235 §4.1.6).
     fn param(&mut self, side: Name, element: &Element<'_>) {
         let is_rendering = element
             .attribute("pname")

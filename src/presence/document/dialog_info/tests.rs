@@ -1,4 +1,4 @@
-//! dialog-info: what phones are sent (W:C0, B3.12) and what is taken from sources (W:E4.7).
+//! dialog-info: what phones are sent (W:C0, B3.12) and what is taken from sources (RFC 4235 §4).
 
 use std::sync::Arc;
 
@@ -538,7 +538,7 @@ fn c8_1_a_parked_call_may_blink() {
     }
 }
 
-/// W:B3.9
+/// RFC 4235 §4.1.6
 #[test]
 fn b3_9_both_spellings_for_who_needs_them() {
     let held = composed([CallDialog {
@@ -586,7 +586,7 @@ fn the_users_name_stands_in_for_a_missing_display() {
     assert!(body(&named, Privacy::Party).contains("<identity display=\"Desk\">"));
 }
 
-/// W:B3.8
+/// RFC 4235 §4.3
 #[test]
 fn b3_8_partial_documents_tell_what_changed_and_each_end_once() {
     let view = View {
@@ -677,7 +677,7 @@ fn a_document_as_a_source_writes_it() {
     assert_eq!(dialogs, [expected]);
 }
 
-/// W:E4.7
+/// RFC 4235 §4
 #[test]
 fn e4_7_the_root() {
     let root = |attributes: &str| {
@@ -722,7 +722,7 @@ fn e4_7_the_root() {
     }
 }
 
-/// W:E4.7
+/// RFC 4235 §4
 #[test]
 fn e4_7_dialogs() {
     let states = |dialogs: &str| {

@@ -1,4 +1,5 @@
-//! multipart: what list subscribers are sent (W:B5.3, B5.8, G1) and what is taken (W:E4.9).
+//! multipart: what list subscribers are sent (RFC 4662 §4.3-4.5; W:B5.8, G1) and what is taken
+//! (W:E4.9).
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! PIDF: what watchers are sent (W:B2, D2) and what is taken from clients (W:E4.8, G3).
+//! PIDF: what watchers are sent (W:B2, D2) and what is taken from clients (RFC 3863 §4; W:G3).
 
 use std::sync::Arc;
 
@@ -303,7 +303,7 @@ fn real_clients() {
     assert_eq!(parsed(cisco), said(Some(true), &["busy", "dnd"], None));
 }
 
-/// W:E4.8
+/// RFC 3863 §4
 #[test]
 fn e4_8_basic() {
     let tuple =

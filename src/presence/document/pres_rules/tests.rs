@@ -1,4 +1,4 @@
-//! pres-rules: what a presentity's own document says (W:B8.1).
+//! pres-rules: what a presentity's own document says (RFC 4745, RFC 5025).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! reginfo: what watchers are told and what registrars tell (W:B7.4).
+//! reginfo: what watchers are told and what registrars tell (RFC 3680).
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn contact(uri: &str, id: u64, event: ContactEvent) -> RegisteredContact {
     }
 }
 
-/// W:B7.4
+/// RFC 3680
 #[test]
 fn b7_4_the_document() {
     let contacts = vec![

@@ -1,5 +1,5 @@
-//! How much one NOTIFY of a list may tell: what its transport carries, the phone takes, and the path
-//! is known to bring there (W:A6.3, B5.10).
+//! How much one NOTIFY of a list may tell: what its transport carries, the phone takes, and the
+//! path is known to bring there (RFC 3261 §18.1.1; W:B5.10).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
-/// most take fragments, and less than this no datagram has to hold (W:A6.4).
+/// most take fragments, and less than this no datagram has to hold (RFC 3261 §18.1.1).
 const UDP_OCTETS: usize = 60_000;
 
 /// Octets of a NOTIFY of changes on UDP: what nearly every path carries in one piece.

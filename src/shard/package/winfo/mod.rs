@@ -31,13 +31,14 @@ impl WatcherInfos {
     }
 }
 
-/// Watchers in one document, and in one answer of a shard; more are counted and not told (W:B4.3).
+/// Watchers in one document, and in one answer of a shard; more are counted and not told (RFC 3857
+/// §4.7.1).
 const WATCHERS_MAX: usize = 1_000;
 
-/// Watchers that a shard remembers as waiting; beyond it the oldest is forgotten (W:B4.3).
+/// Watchers that a shard remembers as waiting; beyond it the oldest is forgotten (RFC 3857 §4.7.1).
 const WAITING_MAX: usize = 1_000;
 
-/// For how long (W:B4.3).
+/// For how long (RFC 3857 §4.7.1).
 const WAITING_TIME: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What a shard knows of watchers elsewhere, and who wants to know of its own.

@@ -21,7 +21,7 @@ use crate::shard::subscription::audience::Topic;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 
-/// Octets of their elements in one document: less than a datagram can hold (W:A6.4).
+/// Octets of their elements in one document: less than a datagram can hold (RFC 3261 §18.1.1).
 const WATCHERS_OCTETS_MAX: usize = 60_000;
 
 /// Octets of one element besides its URI and name.
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    /// W:B4.3, A6.4
+    /// RFC 3857 §4.7.1, RFC 3261 §18.1.1
     #[test]
     fn a_document_lists_a_thousand_and_fits_a_datagram() {
         let many = |count: u64, uri: &str| -> Vec<WatcherInfo> {
