@@ -9,19 +9,12 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::BatchSize;
-use criterion::Criterion;
+use criterion::{BatchSize, Criterion};
 use lamplighter::sip::Message;
-use lamplighter::sip::digest::Algorithm;
-use lamplighter::sip::digest::Authenticator;
-use lamplighter::sip::digest::Challenge;
-use lamplighter::sip::digest::Realm;
-use lamplighter::sip::digest::ReplayWindows;
-use lamplighter::sip::digest::Secret;
+use lamplighter::sip::digest::{Algorithm, Authenticator, Challenge, Realm, ReplayWindows, Secret};
 use lamplighter::sip::message::Framing;
 use lamplighter_bench::Error;
-use md5::Digest;
-use md5::Md5;
+use md5::{Digest, Md5};
 
 const REALM: &str = "b.test";
 const URI: &str = "sip:p7@b.test";

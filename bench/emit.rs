@@ -8,19 +8,14 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use lamplighter::sip::Message;
-use lamplighter::sip::Status;
-use lamplighter::sip::dialog::Dialog;
-use lamplighter::sip::dialog::Origin;
-use lamplighter::sip::emit;
+use lamplighter::sip::dialog::{Dialog, Origin};
 use lamplighter::sip::message::Framing;
-use lamplighter_bench::Error;
-use lamplighter_bench::pairs;
+use lamplighter::sip::{Message, Status, emit};
 use lamplighter_bench::sip::Subscribe;
+use lamplighter_bench::{Error, pairs};
 
 const PAIRS: usize = 101;
 const ROUNDS: u32 = 2000;

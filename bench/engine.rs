@@ -21,11 +21,9 @@ mod inside;
 
 use std::time::Duration;
 
-use criterion::Criterion;
-use criterion::Throughput;
+use criterion::{Criterion, Throughput};
 use inside::Inside;
-use lamplighter_bench::Error;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, system};
 
 const WATCHERS: u32 = 1000;
 

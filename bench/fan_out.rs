@@ -8,23 +8,14 @@
 //! `cargo bench --bench fan_out`, half a minute. `-- --hold 20` keeps the fan-out going for 20
 //! seconds and prints the process id for `perf record`.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::bars;
-use lamplighter_bench::blaster::Blast;
-use lamplighter_bench::blaster::Blaster;
+use lamplighter_bench::blaster::{Blast, Blaster};
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
-use lamplighter_bench::fleet::Stimulus;
-use lamplighter_bench::pairs;
+use lamplighter_bench::fleet::{Fleet, Size, Stimulus};
 use lamplighter_bench::pairs::Side;
-use lamplighter_bench::scenario;
 use lamplighter_bench::scenario::Work;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, bars, pairs, scenario, system};
 
 const WATCHERS: u32 = 1000;
 /// Pairs of slices.

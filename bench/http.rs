@@ -7,32 +7,23 @@
 //! `cargo bench --bench http`, a quarter of a minute.
 
 use std::convert::Infallible;
-use std::io::Read;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::Request;
-use hyper::Response;
-use hyper::body::Bytes;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::SERVER_CPU;
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::pairs;
 use lamplighter_bench::pairs::Side;
 use lamplighter_bench::scenario::micros;
 use lamplighter_bench::sip::DOMAIN;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, SERVER_CPU, pairs, system};
 
 const CONNECTIONS: usize = 16;
 /// Requests on each connection in one slice.

@@ -6,22 +6,14 @@
 //!
 //! `cargo bench --bench idle`, under a minute. `-- --small` uses 10,000 subscriptions.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::bars;
-use lamplighter_bench::blaster::Blast;
-use lamplighter_bench::blaster::Blaster;
+use lamplighter_bench::blaster::{Blast, Blaster};
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
-use lamplighter_bench::pairs;
+use lamplighter_bench::fleet::{Fleet, Size};
 use lamplighter_bench::pairs::Side;
-use lamplighter_bench::scenario;
 use lamplighter_bench::scenario::micros;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, bars, pairs, scenario, system};
 
 const SUBSCRIPTIONS: u32 = 1_000_000;
 const SMALL: u32 = 10_000;

@@ -1,27 +1,16 @@
 //! One engine without sockets, for measurements inside a process: requests in, octets out, time as
 //! an argument.
 
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lamplighter::config;
 use lamplighter::net::kernel;
-use lamplighter::shard::ConnectionId;
-use lamplighter::shard::Flow;
-use lamplighter::shard::Input;
-use lamplighter::shard::Options;
-use lamplighter::shard::Outbox;
-use lamplighter::shard::Shard;
-use lamplighter::shard::ShardId;
+use lamplighter::shard::{ConnectionId, Flow, Input, Options, Outbox, Shard, ShardId};
 use lamplighter::sip::Transport;
-use lamplighter_bench::Error;
-use lamplighter_bench::sip;
-use lamplighter_bench::sip::DOMAIN;
-use lamplighter_bench::sip::Subscribe;
-use lamplighter_bench::system;
+use lamplighter_bench::sip::{DOMAIN, Subscribe};
+use lamplighter_bench::{Error, sip, system};
 
 /// The server's allocator: the system's own compacts for milliseconds at a time.
 #[global_allocator]

@@ -9,23 +9,14 @@
 //!
 //! `cargo bench --bench latency`, a minute. It measures wall-clock times and needs a quiet machine.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::bars;
-use lamplighter_bench::blaster::Blast;
-use lamplighter_bench::blaster::Blaster;
+use lamplighter_bench::blaster::{Blast, Blaster};
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
-use lamplighter_bench::fleet::Stimulus;
-use lamplighter_bench::pairs;
+use lamplighter_bench::fleet::{Fleet, Size, Stimulus};
 use lamplighter_bench::pairs::Side;
-use lamplighter_bench::scenario;
 use lamplighter_bench::scenario::Outcome;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, bars, pairs, scenario, system};
 
 const WATCHERS: u32 = 1000;
 const PRESENTITIES: u32 = 20;

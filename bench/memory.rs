@@ -13,14 +13,10 @@ mod inside;
 use std::time::Duration;
 
 use inside::Inside;
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::bars;
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
+use lamplighter_bench::fleet::{Fleet, Size};
 use lamplighter_bench::scenario::micros;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, bars, system};
 
 const SUBSCRIPTIONS: u32 = 1_000_000;
 /// Numbers of subscriptions at which memory is measured.

@@ -11,30 +11,18 @@
 //! `cargo bench --bench one_sbc`, under a minute; `-- --tcp` runs only the connection.
 
 use std::collections::HashSet;
-use std::io::Read;
-use std::io::Write;
-use std::net::TcpListener;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::SERVER_CPU;
-use lamplighter_bench::bars;
-use lamplighter_bench::blaster::Blast;
-use lamplighter_bench::blaster::Blaster;
+use lamplighter_bench::blaster::{Blast, Blaster};
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
-use lamplighter_bench::fleet::Stimulus;
-use lamplighter_bench::pairs;
+use lamplighter_bench::fleet::{Fleet, Size, Stimulus};
 use lamplighter_bench::pairs::Side;
-use lamplighter_bench::scenario;
 use lamplighter_bench::scenario::micros;
-use lamplighter_bench::sip;
 use lamplighter_bench::sip::Subscribe;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, SERVER_CPU, bars, pairs, scenario, sip, system};
 
 const WATCHERS: u32 = 10_000;
 const PRESENTITIES: u32 = 10;

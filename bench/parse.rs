@@ -11,11 +11,9 @@
 //! `cargo bench --bench parse`, with or without `--no-default-features`; under a minute.
 
 use std::hint::black_box;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use criterion::Criterion;
-use criterion::Throughput;
+use criterion::{Criterion, Throughput};
 use lamplighter::sip::Message;
 use lamplighter::sip::message::Framing;
 use lamplighter_bench::bars;

@@ -9,20 +9,12 @@
 //! `cargo bench --bench refresh`, about a minute, most of it for a million subscriptions.
 //! `-- --small` stops at 100,000.
 
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::bars;
-use lamplighter_bench::blaster::Blast;
-use lamplighter_bench::blaster::Blaster;
+use lamplighter_bench::blaster::{Blast, Blaster};
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
-use lamplighter_bench::pairs;
+use lamplighter_bench::fleet::{Fleet, Size};
 use lamplighter_bench::pairs::Side;
-use lamplighter_bench::scenario;
 use lamplighter_bench::scenario::micros;
-use lamplighter_bench::sip;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, bars, pairs, scenario, sip, system};
 
 const SMALL: u32 = 1_000;
 const MIDDLE: u32 = 100_000;

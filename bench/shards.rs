@@ -12,25 +12,14 @@
 //!
 //! `cargo bench --bench shards`, a minute.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lamplighter::presence::Aor;
 use lamplighter::shard::ShardId;
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::PORTS;
-use lamplighter_bench::SERVER_CPU;
-use lamplighter_bench::bars;
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::fleet::Fleet;
-use lamplighter_bench::fleet::Size;
-use lamplighter_bench::fleet::Stimulus;
-use lamplighter_bench::pairs;
+use lamplighter_bench::fleet::{Fleet, Size, Stimulus};
 use lamplighter_bench::pairs::Side;
-use lamplighter_bench::scenario;
-use lamplighter_bench::sip;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, PORTS, SERVER_CPU, bars, pairs, scenario, sip, system};
 
 const WATCHERS: u32 = 10_000;
 const PRESENTITIES: u32 = 10;

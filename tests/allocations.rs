@@ -10,38 +10,20 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use lamplighter::directory::AuthMode;
-use lamplighter::directory::Directory;
-use lamplighter::directory::Domain;
-use lamplighter::presence::Aor;
-use lamplighter::presence::CallDialog;
-use lamplighter::presence::call::CallState;
-use lamplighter::presence::call::Direction;
-use lamplighter::presence::call::Party;
-use lamplighter::presence::document;
+use lamplighter::directory::{AuthMode, Directory, Domain};
+use lamplighter::presence::call::{CallState, Direction, Party};
 use lamplighter::presence::event::Package;
-use lamplighter::shard::Command;
-use lamplighter::shard::CommandId;
-use lamplighter::shard::ConnectionId;
-use lamplighter::shard::Flow;
-use lamplighter::shard::Input;
-use lamplighter::shard::Options;
-use lamplighter::shard::Outbox;
-use lamplighter::shard::Shard;
-use lamplighter::shard::ShardId;
-use lamplighter::shard::contract::overload_options::OverloadOptions;
-use lamplighter::shard::contract::overload_options::Rate;
+use lamplighter::presence::{Aor, CallDialog, document};
+use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
+use lamplighter::shard::{
+    Command, CommandId, ConnectionId, Flow, Input, Options, Outbox, Shard, ShardId,
+};
 use lamplighter::sip::Transport;
 
 // The counting allocator.

@@ -1,14 +1,10 @@
 //! `lamplighter-load` as a child on the phones' CPU, and the figures of its JSON report.
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, PHONES_CPU, system};
 use serde_json::Value;
 
 use crate::servers::Subject;

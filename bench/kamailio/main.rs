@@ -14,18 +14,11 @@ mod load;
 mod servers;
 mod table;
 
-use lamplighter_bench::Error;
-use lamplighter_bench::PHONES_CPU;
-use lamplighter_bench::bars;
 use lamplighter_bench::bars::Bar;
-use lamplighter_bench::system;
-use load::Load;
-use load::Report;
-use servers::Postgres;
-use servers::Subject;
-use table::Better;
-use table::Runs;
-use table::Table;
+use lamplighter_bench::{Error, PHONES_CPU, bars, system};
+use load::{Load, Report};
+use servers::{Postgres, Subject};
+use table::{Better, Runs, Table};
 
 /// The columns: this server, Kamailio in memory, Kamailio with PostgreSQL.
 const NAMES: [&str; 3] = ["lamplighter", "Kamailio memory", "Kamailio durable"];

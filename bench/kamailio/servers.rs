@@ -2,20 +2,14 @@
 //! dropped: this one, and Kamailio in memory or with PostgreSQL behind it.
 
 use std::any::Any;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
-use std::thread;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use std::{fs, thread};
 
-use lamplighter_bench::Error;
-use lamplighter_bench::SERVER_CPU;
 use lamplighter_bench::daemon::Daemon;
-use lamplighter_bench::system;
+use lamplighter_bench::{Error, SERVER_CPU, system};
 
 const KAMAILIO: &str = "127.0.0.1:36060";
 const KAMAILIO_DURABLE: &str = "127.0.0.1:36061";

@@ -26,16 +26,12 @@ mod selfcheck;
 mod swarm;
 mod wire;
 
-use std::fs;
-use std::io;
-use std::net::IpAddr;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, io};
 
-use clap::Parser;
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 
 use crate::report::summary::Summary;
 use crate::run::Setting;

@@ -8,27 +8,17 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::net::UdpSocket;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rsip::Header;
 use rsip::headers::ToTypedHeader;
-use rsip::message::HasHeaders;
-use rsip::message::HeadersExt;
+use rsip::message::{HasHeaders, HeadersExt};
 
-use crate::wire::dialog_info;
-use crate::wire::dialog_info::Lamp;
-use crate::wire::dialog_info::PublishedCall;
-use crate::wire::message;
+use crate::wire::dialog_info::{Lamp, PublishedCall};
+use crate::wire::{dialog_info, message};
 
 /// A fault or an oddity of the notifier, once, at the third NOTIFY of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,21 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddrV4;
-use std::net::UdpSocket;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::net::sockets;
-use crate::net::sockets::Poller;
-use crate::net::sockets::ReceiveBatch;
-use crate::net::sockets::SendBatch;
-use crate::wire::dialog_info;
-use crate::wire::message;
-use crate::wire::message::Incoming;
-use crate::wire::message::Start;
+use crate::net::sockets::{Poller, ReceiveBatch, SendBatch};
+use crate::wire::message::{Incoming, Start};
 use crate::wire::template::decimal;
+use crate::wire::{dialog_info, message};
 
 const RECEIVE_BUFFER_OCTETS: i32 = 64 << 20;
 /// NOTIFYs in flight: as much as the far end's sockets and ours hold.

@@ -2,28 +2,16 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
-use std::time::Instant;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::measure::process;
-use crate::measure::process::Server;
-use crate::measure::process::Usage;
+use crate::measure::process::{Server, Usage};
 use crate::measure::tally::Tally;
-use crate::net::ports::Opening;
-use crate::net::ports::Outbox;
-use crate::net::ports::Ports;
+use crate::net::ports::{Opening, Outbox, Ports};
 use crate::net::sockets;
 use crate::report::progress::Progress;
-use crate::scenario::Feed;
-use crate::scenario::Scenario;
-use crate::swarm::LocalPorts;
-use crate::swarm::Search;
-use crate::swarm::Stage;
-use crate::swarm::StageRecord;
-use crate::swarm::Swarm;
-use crate::swarm::Target;
+use crate::scenario::{Feed, Scenario};
+use crate::swarm::{LocalPorts, Search, Stage, StageRecord, Swarm, Target};
 
 /// The longest wait of one turn.
 const WAIT_MAX: Duration = Duration::from_millis(100);

@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::net::ports::Transport;
 use crate::wire::dialog_info::Lamp;
@@ -328,10 +325,7 @@ fn value_of(text: &str) -> toml::Value {
 
 /// Time spans: seconds, or a text as `1m 30s`.
 mod span {
-    use super::Deserialize;
-    use super::Deserializer;
-    use super::Duration;
-    use super::Serializer;
+    use super::{Deserialize, Deserializer, Duration, Serializer};
 
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -4,27 +4,20 @@
 //! Wall-clock rates depend on who else uses the machine; the CPU time that this thread needs for each
 //! acknowledged NOTIFY does not, and its inverse is the rate of one core.
 
-use std::io;
-use std::net::Ipv4Addr;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use std::{io, thread};
 
 use crate::net::sockets;
-use crate::reference::Done;
-use crate::reference::Reference;
+use crate::reference::{Done, Reference};
 use crate::report::summary::Summary;
 use crate::report::units;
 use crate::run;
-use crate::run::Outcome;
-use crate::run::Setting;
-use crate::scenario::Arrival;
-use crate::scenario::Scenario;
-use crate::swarm::Stage;
-use crate::swarm::Target;
+use crate::run::{Outcome, Setting};
+use crate::scenario::{Arrival, Scenario};
+use crate::swarm::{Stage, Target};
 
 /// NOTIFYs per second offered: more than any server can send, so that there is always another.
 const ENDLESS: f64 = 2e6;

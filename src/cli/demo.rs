@@ -23,9 +23,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::demo::runner::Ending;
-use crate::cli::demo::runner::Runner;
-use crate::cli::demo::runner::RunnerError;
+use crate::cli::demo::runner::{Ending, Runner, RunnerError};
 use crate::cli::demo::screen::Screen;
 use crate::runtime::signals;
 

@@ -4,16 +4,13 @@
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use crate::cli::ServerArguments;
 use crate::cli::client::Request;
-use crate::cli::question;
+use crate::cli::{ServerArguments, question};
 
 /// Octets read of a document: more than the server accepts.
 const DOCUMENT_OCTETS_MAX: u64 = 1 << 20;

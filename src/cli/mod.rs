@@ -13,18 +13,12 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
-use clap::Parser;
-use clap::Subcommand;
+use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
-use crate::cli::edit::ApproveArguments;
-use crate::cli::edit::DenyArguments;
-use crate::cli::edit::ListArguments;
-use crate::cli::edit::RulesArguments;
-use crate::cli::operate::ReloadArguments;
-use crate::cli::operate::StatusArguments;
+use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
+use crate::cli::operate::{ReloadArguments, StatusArguments};
 use crate::cli::say::SayArguments;
 
 /// Where the configuration is unless `--config` or [`CONFIG_VARIABLE`] says otherwise.

@@ -2,18 +2,12 @@
 
 use std::io;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::CONFIG_FILE;
-use crate::cli::ServerArguments;
-use crate::cli::client::Format;
-use crate::cli::client::Request;
-use crate::cli::config_of_environment;
-use crate::config::Complaints;
-use crate::config::Config;
-use crate::config::Source;
+use crate::cli::client::{Format, Request};
+use crate::cli::{CONFIG_FILE, ServerArguments, config_of_environment};
+use crate::config::{Complaints, Config, Source};
 
 /// Sends it and prints what comes back.
 pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {

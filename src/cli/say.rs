@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use crate::cli::ServerArguments;
 use crate::cli::client::Request;
-use crate::cli::question;
+use crate::cli::{ServerArguments, question};
 
 /// `lamplighter say`
 #[derive(Debug, Args)]

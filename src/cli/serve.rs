@@ -5,19 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::config;
-use crate::config::Config;
-use crate::config::Connections;
-use crate::config::Loaded;
-use crate::config::Plan;
+use crate::config::{Config, Connections, Loaded, Plan};
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::runtime;
-use crate::runtime::ListenerPlan;
-use crate::runtime::LoadedConfiguration;
-use crate::runtime::Node;
-use crate::runtime::NodePlan;
-use crate::telemetry;
+use crate::runtime::{ListenerPlan, LoadedConfiguration, Node, NodePlan};
+use crate::{config, runtime, telemetry};
 
 /// Runs until a signal ends it.
 pub(super) fn run(file: &Path) -> ExitCode {

@@ -1,13 +1,11 @@
 //! What is wrong with a configuration file: where, what, and what to do about it.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::fs;
-use std::io;
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::{fmt, fs, io};
 
 /// A configuration text and the name it goes by.
 #[derive(Clone, Debug, Default)]

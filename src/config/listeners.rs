@@ -1,15 +1,12 @@
 //! The sockets: SIP listeners, HTTP listeners, the control socket.
 
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema;
-use crate::config::schema::Config;
-use crate::config::schema::TransportKind;
+use crate::config::schema::{Config, TransportKind};
 use crate::config::text::canonical_domain;
 use crate::sip::Transport;
 

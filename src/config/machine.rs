@@ -2,9 +2,8 @@
 //!
 //! Read from `/proc`, which has the mask of `sched_getaffinity` and needs no foreign call.
 
-use std::fs;
-use std::io;
 use std::io::Read;
+use std::{fs, io};
 
 /// The facts of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,18 +21,12 @@ mod suggestion;
 mod tenants;
 mod text;
 
-pub use complaint::Complaint;
-pub use complaint::Complaints;
-pub use complaint::Source;
+pub use complaint::{Complaint, Complaints, Source};
 pub use listeners::Listener;
 pub use machine::Machine;
-pub use plan::Connections;
-pub use plan::Plan;
-pub use quantity::Interval;
-pub use quantity::Octets;
-pub use schema::AuthKind;
-pub use schema::Config;
-pub use schema::TransportKind;
+pub use plan::{Connections, Plan};
+pub use quantity::{Interval, Octets};
+pub use schema::{AuthKind, Config, TransportKind};
 pub use tenants::SHIPPED_FILE;
 
 use std::path::Path;

@@ -2,23 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
-use std::time::Instant;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::complaint::Complainer;
-use crate::config::complaint::Complaints;
-use crate::config::cores;
-use crate::config::listeners;
+use crate::config::complaint::{Complainer, Complaints};
 use crate::config::listeners::Listener;
-use crate::config::machine::Machine;
-use crate::config::machine::random_key;
+use crate::config::machine::{Machine, random_key};
 use crate::config::schema::Config;
-use crate::config::shield;
-use crate::config::tenants;
+use crate::config::{cores, listeners, shield, tenants};
 use crate::directory::Directory;
-use crate::shard::Options;
-use crate::shard::ShardId;
+use crate::shard::{Options, ShardId};
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

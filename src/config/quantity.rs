@@ -6,9 +6,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::config::complaint::Complainer;
-use crate::config::reader::Found;
-use crate::config::reader::Quantity;
-use crate::config::reader::Value;
+use crate::config::reader::{Found, Quantity, Value};
 
 /// A time span: a whole number of seconds, or a text with units (`"500ms"`, `"1h 30m"`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,8 +143,7 @@ impl Quantity for Octets {
 mod tests {
     use super::*;
     use crate::config::complaint::Source;
-    use crate::config::reader::document;
-    use crate::config::reader::keys;
+    use crate::config::reader::{document, keys};
 
     keys! {
         /// Both kinds.

@@ -8,40 +8,21 @@ mod profile;
 mod shield;
 mod tenant;
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::complaint::Complainer;
-use crate::config::complaint::Complaints;
-use crate::config::complaint::Source;
-use crate::config::quantity::Interval;
-use crate::config::quantity::Octets;
-use crate::config::reader::Table;
-use crate::config::reader::Tables;
-use crate::config::reader::absent;
-use crate::config::reader::document;
-use crate::config::reader::keys;
-use crate::config::reader::words;
+use crate::config::complaint::{Complainer, Complaints, Source};
+use crate::config::quantity::{Interval, Octets};
+use crate::config::reader::{Table, Tables, absent, document, keys, words};
 
-pub(super) use profile::IdleKind;
-pub(super) use profile::ParameterKind;
-pub(super) use profile::Profile;
-pub(super) use profile::Shipped;
-pub(super) use profile::UnregisteredKind;
+pub(super) use profile::{IdleKind, ParameterKind, Profile, Shipped, UnregisteredKind};
 pub(super) use shield::Shield;
-pub(super) use tenant::Account;
 pub use tenant::AuthKind;
-pub(super) use tenant::CompositionKind;
-pub(super) use tenant::DndLampKind;
-pub(super) use tenant::Domain;
-pub(super) use tenant::Group;
-pub(super) use tenant::HandlingKind;
-pub(super) use tenant::List;
-pub(super) use tenant::Policy;
-pub(super) use tenant::RegistrarKind;
-pub(super) use tenant::StyleKind;
+pub(super) use tenant::{
+    Account, CompositionKind, DndLampKind, Domain, Group, HandlingKind, List, Policy,
+    RegistrarKind, StyleKind,
+};
 
 /// A default: a value without a place in the file.
 fn unplaced<T>(value: T) -> Spanned<T> {

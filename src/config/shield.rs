@@ -3,8 +3,7 @@
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::text::network;
-use crate::shard::contract::overload_options::OverloadOptions;
-use crate::shard::contract::overload_options::Rate;
+use crate::shard::contract::overload_options::{OverloadOptions, Rate};
 
 /// The options of the shield.
 pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) -> OverloadOptions {

@@ -1,7 +1,6 @@
 //! Texts that several tables have: domain names, networks, users, phrases.
 
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use toml::Spanned;

@@ -6,11 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::directory::Directory;
-use crate::directory::Domain;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::sip::digest::Realm;
-use crate::sip::digest::Secret;
+use crate::sip::digest::{Realm, Secret};
 
 /// The secrets of an account for digest authentication.
 #[derive(Clone, Debug)]

@@ -14,24 +14,16 @@
 //!
 //! Nothing here allocates.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::directory::Directory;
-use crate::directory::Tenant;
+use crate::directory::{Directory, Tenant};
 use crate::presence::Aor;
 use crate::presence::event::Package;
-use crate::presence::policy::DecidingRule;
-use crate::presence::policy::Decision;
-use crate::presence::policy::Handling;
-use crate::presence::policy::IdentityCondition;
-use crate::presence::policy::ImportedRule;
-use crate::presence::policy::People;
-use crate::presence::policy::Policy;
-use crate::presence::policy::Privacy;
-use crate::presence::policy::WatcherCondition;
-use crate::presence::policy::is_private;
+use crate::presence::policy::{
+    DecidingRule, Decision, Handling, IdentityCondition, ImportedRule, People, Policy, Privacy,
+    WatcherCondition, is_private,
+};
 
 /// The identity of a watcher, as far as admission knows it (RFC 3325).
 #[derive(Clone, Copy, Debug)]

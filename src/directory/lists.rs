@@ -13,24 +13,17 @@
 
 mod unfold;
 
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
-use crate::directory::Directory;
-use crate::directory::Domain;
 use crate::directory::lists::unfold::Unfolding;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::presence::event::list::ListStyle;
-use crate::presence::event::list::MEMBERS_MAX;
-use crate::presence::event::list::Member;
-use crate::presence::event::list::Resolved;
+use crate::presence::event::list::{ListStyle, MEMBERS_MAX, Member, Resolved};
 use crate::sip::Uri;
-use crate::sip::uri::Scheme;
-use crate::sip::uri::sip_uri;
+use crate::sip::uri::{Scheme, sip_uri};
 
 /// The user of the list of the whole domain (W:D4.2).
 pub const ANY_DN: &str = "any-dn";

@@ -35,13 +35,8 @@ use crate::directory::lists::Lists;
 use crate::directory::profiles::Profiles;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
-use crate::presence::composition::Rules;
-use crate::presence::composition::Style;
-use crate::presence::policy::Handling;
-use crate::presence::policy::ImportedRule;
-use crate::presence::policy::People;
-use crate::presence::policy::Policy;
-use crate::presence::policy::Privacy;
+use crate::presence::composition::{Rules, Style};
+use crate::presence::policy::{Handling, ImportedRule, People, Policy, Privacy};
 use crate::presence::profile::DoNotDisturbLamp;
 use crate::sip::digest::Secret;
 

@@ -1,20 +1,12 @@
 //! The directory as the engine uses it: which users exist, what watchers may see, who is in a list.
 
 use super::decide::WatcherIdentity;
-use super::lists::ListFault;
-use super::lists::StoredList;
+use super::lists::{ListFault, StoredList};
 use super::*;
 use crate::directory::profiles::AgentPattern;
 use crate::presence::event::Package;
-use crate::presence::event::list::ListStyle;
-use crate::presence::event::list::MEMBERS_MAX;
-use crate::presence::event::list::Member;
-use crate::presence::event::list::Resolved;
-use crate::presence::event::list::RosterKind;
-use crate::presence::policy::Decision;
-use crate::presence::policy::IdentityCondition;
-use crate::presence::policy::Pattern;
-use crate::presence::policy::WatcherCondition;
+use crate::presence::event::list::{ListStyle, MEMBERS_MAX, Member, Resolved, RosterKind};
+use crate::presence::policy::{Decision, IdentityCondition, Pattern, WatcherCondition};
 use crate::presence::profile::Profile;
 
 fn aor(key: &str) -> Aor {

@@ -4,22 +4,17 @@
 //! logged in a line that names address and user, so that a tool that reads logs can block the
 //! address.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::hash::BuildHasher;
-use std::hash::RandomState;
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 
 use crate::directory::Directory;
-use crate::http::failed_attempts::FailedAttempt;
-use crate::http::failed_attempts::FailedAttempts;
+use crate::http::failed_attempts::{FailedAttempt, FailedAttempts};
 use crate::shard::contract::overload_options::OverloadOptions;
-use crate::shard::overload::auth_lockout::Attempt;
-use crate::shard::overload::auth_lockout::Lockouts;
+use crate::shard::overload::auth_lockout::{Attempt, Lockouts};
 use crate::telemetry::Throttle;
 
 /// The least time between two lines about wrong passwords.

@@ -10,24 +10,18 @@
 //! that holds all the others must not make the server look dead. When the spare ones are in use
 //! too, the one that has waited longest is closed to make room.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::future::Future;
-use std::future::poll_fn;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Waker;
-use std::time::Duration;
-use std::time::Instant;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
 use slab::Slab;
 
-use crate::net::connection_limits::ConnectionCount;
-use crate::net::connection_limits::ConnectionLimits;
+use crate::net::connection_limits::{ConnectionCount, ConnectionLimits};
 
 /// Connections beyond the limits, at each endpoint.
 pub const SPARE_CONNECTIONS: usize = 16;

@@ -1,10 +1,7 @@
 //! The directory in force. Changes are made one at a time, and each is handed to the shards before
 //! the next is made, so that every shard ends with the directory that is in force.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::directory::Directory;
 

@@ -2,9 +2,7 @@
 
 use std::future::Future;
 
-use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::ShardId;
+use crate::shard::{Command, Reply, ShardId};
 
 /// A handle of the engine. A clone is another handle of the same one.
 pub trait Engine: Clone + 'static {

@@ -31,9 +31,7 @@ mod site;
 
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
-pub use engine::Engine;
-pub use engine::Reloaded;
-pub use engine::Unavailable;
+pub use engine::{Engine, Reloaded, Unavailable};
 pub use facts::Facts;
 
 use std::os::fd::OwnedFd;
@@ -41,9 +39,7 @@ use std::rc::Rc;
 
 use crate::http::attempts::Attempts;
 use crate::http::connections::Connections;
-use crate::http::site::CallNumbers;
-use crate::http::site::Endpoint;
-use crate::http::site::Site;
+use crate::http::site::{CallNumbers, Endpoint, Site};
 use crate::net::connection_limits::ConnectionLimits;
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::sip::digest::Secret;

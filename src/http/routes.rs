@@ -6,30 +6,19 @@
 use std::net::IpAddr;
 
 use futures_util::future::LocalBoxFuture;
-use hyper::Method;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
+use hyper::{Method, Request};
 
 use crate::http::answer::response::Response;
 use crate::http::call_state;
-use crate::http::control::Answered;
-use crate::http::control::Form;
 use crate::http::control::form::BodyKind;
-use crate::http::control::lists;
-use crate::http::control::loops;
-use crate::http::control::refusals;
-use crate::http::control::reload;
-use crate::http::control::rules;
-use crate::http::control::say;
-use crate::http::control::status;
-use crate::http::control::watchers;
-use crate::http::control::why;
+use crate::http::control::{
+    Answered, Form, lists, loops, refusals, reload, rules, say, status, watchers, why,
+};
 use crate::http::engine::Engine;
-use crate::http::monitor::health;
-use crate::http::monitor::metrics;
-use crate::http::site::Endpoint;
-use crate::http::site::Site;
+use crate::http::monitor::{health, metrics};
+use crate::http::site::{Endpoint, Site};
 
 /// A row of the table.
 pub(crate) struct Route<E: 'static> {

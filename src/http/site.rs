@@ -10,9 +10,7 @@ use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::engine::Engine;
 use crate::http::facts::Facts;
-use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::ShardId;
+use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 
 /// Where a connection comes in.

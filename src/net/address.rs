@@ -1,14 +1,8 @@
 //! Converts socket addresses between the kernel's form and ours.
 
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
-use std::net::SocketAddrV4;
-use std::net::SocketAddrV6;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use libc::sockaddr_in;
-use libc::sockaddr_in6;
-use libc::sockaddr_storage;
+use libc::{sockaddr_in, sockaddr_in6, sockaddr_storage};
 
 /// Room for an address of any family, all zero.
 #[must_use]

@@ -5,23 +5,12 @@
 //! and take half the phones; so the port is first bound without it, which fails when it is taken.
 //! All sockets are bound before any core starts: the kernel's dealing changes when the group does.
 
-use std::io;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::UdpSocket;
-use std::os::fd::AsFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::IntoRawFd;
-use std::os::fd::OwnedFd;
-use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
-use socket2::Domain;
-use socket2::Protocol;
-use socket2::Socket;
-use socket2::TcpKeepalive;
-use socket2::Type;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::net::kernel_options;
 

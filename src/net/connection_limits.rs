@@ -4,8 +4,7 @@
 //! a domain trusts (an SBC with a connection for each phone) counts only against the limit for all.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// How many connections may be open. What happens beyond a limit is written beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

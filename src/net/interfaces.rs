@@ -1,8 +1,7 @@
 //! The addresses of this machine, on which a wildcard listener listens.
 
-use std::io;
 use std::net::IpAddr;
-use std::ptr;
+use std::{io, ptr};
 
 use crate::net::address;
 

@@ -1,10 +1,9 @@
 //! Questions to the kernel at boot: whether io_uring is permitted, how many files may be open,
 //! random octets.
 
-use std::io;
 use std::io::Read;
 use std::mem::MaybeUninit;
-use std::thread;
+use std::{io, thread};
 
 /// Octets of `struct io_uring_params` since it exists.
 const URING_PARAMS_OCTETS: usize = 120;

@@ -1,9 +1,7 @@
 //! Socket options that no safe wrapper offers.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use socket2::Socket;
 

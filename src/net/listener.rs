@@ -5,19 +5,15 @@
 //! shard's executor.
 
 use std::io;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::UdpSocket;
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::net::Limits;
-use crate::net::bind;
 use crate::net::bind::BindError;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::datagram::udp::UdpTransport;
 use crate::net::stream::StreamListener;
 use crate::net::stream::tcp::TcpAcceptor;
+use crate::net::{Limits, bind};
 use crate::sip::Transport;
 
 /// One shard's bound socket of one listener.

@@ -138,9 +138,7 @@ fn round([a, b, c, d]: &mut [u64; 4]) {
 
 #[cfg(test)]
 mod tests {
-    use super::SipHash13;
-    use super::fnv1a;
-    use super::fnv1a_of_parts;
+    use super::{SipHash13, fnv1a, fnv1a_of_parts};
 
     /// Known answers: entity tags that phones hold must mean the same after an upgrade.
     #[test]

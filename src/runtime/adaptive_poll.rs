@@ -14,11 +14,9 @@
 //! While the thread polls, streams wait for the next pass, and the engine's timer may be a
 //! millisecond late.
 
-use std::io;
 use std::rc::Rc;
-use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use crate::net::datagram::port::DatagramPort;
 use crate::net::readiness::Waited;

@@ -1,7 +1,6 @@
 //! Log lines for events that the operator should see at once.
 
-use crate::shard::contract::report::AuthenticationFailure;
-use crate::shard::contract::report::LoopReport;
+use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 
 /// A phone loops: one line, rare by the engine's own pace. It names the phone, because a technician
 /// has to go there.

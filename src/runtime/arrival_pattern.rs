@@ -1,8 +1,7 @@
 //! How batches of datagrams have arrived lately: whether the next one is worth waiting for, and
 //! whether datagrams should gather before it is taken ([`adaptive_poll`](super::adaptive_poll)).
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A datagram that comes within this time is worth waiting for.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(1);

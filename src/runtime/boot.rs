@@ -1,22 +1,16 @@
 //! Binds all sockets of a node before any core starts, and deals them out to the shards.
 
-use std::fs;
-use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::{fs, io};
 
-use crate::net::Limits;
-use crate::net::bind;
-use crate::net::listener;
 use crate::net::listener::ListenerSocket;
 use crate::net::readiness::Readiness;
+use crate::net::{Limits, bind, listener};
 use crate::runtime::error::BootError;
-use crate::runtime::plan::ListenerPlan;
-use crate::runtime::plan::NodePlan;
+use crate::runtime::plan::{ListenerPlan, NodePlan};
 use crate::shard::Options;
 use crate::sip::Transport;
 

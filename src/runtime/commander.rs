@@ -3,21 +3,14 @@
 //! Guarantees: every command is answered, or its asker is told [`Unavailable`]: when the inbox is
 //! full, when the core ends, when it panics.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use crate::http::Engine;
-use crate::http::Reloaded;
-use crate::http::Unavailable;
+use crate::http::{Engine, Reloaded, Unavailable};
 use crate::runtime::mesh::Mesh;
-use crate::runtime::replier::PendingCommand;
-use crate::runtime::replier::Replier;
-use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::ShardId;
+use crate::runtime::replier::{PendingCommand, Replier};
+use crate::shard::{Command, Reply, ShardId};
 
 /// A request to reload the configuration.
 #[derive(Debug)]
@@ -142,8 +135,7 @@ impl Engine for Commander {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use glommio::LocalExecutorBuilder;
-    use glommio::Placement;
+    use glommio::{LocalExecutorBuilder, Placement};
 
     use super::*;
 

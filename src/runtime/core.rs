@@ -14,15 +14,12 @@
 //! Invariants worth naming: no turn runs inside another one, and none waits. One clock reading per
 //! turn is the engine's `now`. The outbox is empty between turns.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::cell::RefMut;
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::net::Limits;
 use crate::net::datagram::port::DatagramPort;
@@ -36,16 +33,8 @@ use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
 use crate::runtime::replier::Replier;
 use crate::runtime::watchdog::Watchdog;
-use crate::shard::CommandId;
-use crate::shard::ConnectionId;
-use crate::shard::Flow;
-use crate::shard::Input;
-use crate::shard::Outbox;
-use crate::shard::Shard;
-use crate::shard::ShardId;
-use crate::shard::Transmit;
-use crate::telemetry::CoreCounters;
-use crate::telemetry::TurnTimes;
+use crate::shard::{CommandId, ConnectionId, Flow, Input, Outbox, Shard, ShardId, Transmit};
+use crate::telemetry::{CoreCounters, TurnTimes};
 
 /// Mail taken in one turn; the rest waits for the next, so that sockets get theirs.
 const MAIL_PER_TURN: usize = 256;

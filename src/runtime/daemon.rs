@@ -9,12 +9,10 @@ use crate::runtime::commander::ReloadRequest;
 use crate::runtime::error::BootError;
 use crate::runtime::node::Node;
 use crate::runtime::plan::NodePlan;
-use crate::runtime::reload;
 use crate::runtime::reload::LoadedConfiguration;
-use crate::runtime::service_manager;
 use crate::runtime::service_manager::State;
-use crate::runtime::signals;
 use crate::runtime::signals::Request;
+use crate::runtime::{reload, service_manager, signals};
 
 /// How long draining may take.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);

@@ -3,14 +3,10 @@
 use std::io;
 use std::time::Instant;
 
-use crate::net::datagram::BATCH;
-use crate::net::datagram::Received;
-use crate::net::datagram::classify::DatagramKind;
-use crate::net::datagram::classify::classify;
+use crate::net::datagram::classify::{DatagramKind, classify};
 use crate::net::datagram::port::DatagramPort;
-use crate::net::datagram::stun;
-use crate::runtime::core::Core;
-use crate::runtime::core::Turn;
+use crate::net::datagram::{BATCH, Received, stun};
+use crate::runtime::core::{Core, Turn};
 use crate::shard::Input;
 
 /// Whether a turn left datagrams unread.

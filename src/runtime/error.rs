@@ -3,8 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use glommio::GlommioError;
-use glommio::ReactorErrorKind;
+use glommio::{GlommioError, ReactorErrorKind};
 
 use crate::net::bind::BindError;
 use crate::net::kernel;

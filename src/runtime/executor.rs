@@ -1,17 +1,13 @@
 //! Threads with an executor, pinned to a CPU each.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use glommio::LocalExecutor;
-use glommio::LocalExecutorBuilder;
-use glommio::Placement;
-use glommio::PoolPlacement;
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::runtime::error::BootError;
 

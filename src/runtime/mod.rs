@@ -39,8 +39,7 @@ pub use commander::Commander;
 pub use daemon::run;
 pub use error::BootError;
 pub use node::Node;
-pub use plan::ListenerPlan;
-pub use plan::NodePlan;
+pub use plan::{ListenerPlan, NodePlan};
 pub use reload::LoadedConfiguration;
 
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::directory::Directory;
-use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::net::interfaces;
+use crate::net::{Limits, interfaces};
 use crate::shard;
 use crate::sip::Transport;
 

@@ -6,20 +6,15 @@
 //! unless the operator confirms it: an editor that truncates before it writes, or a full disk, must
 //! not end all subscriptions.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use std::{io, thread};
 
 use crate::directory::Directory;
 use crate::directory::removal::Removal;
-use crate::http::Reloaded;
-use crate::http::SharedDirectory;
-use crate::http::Unavailable;
 use crate::http::facts::tenants;
-use crate::runtime::commander::Commander;
-use crate::runtime::commander::ReloadRequest;
+use crate::http::{Reloaded, SharedDirectory, Unavailable};
+use crate::runtime::commander::{Commander, ReloadRequest};
 use crate::shard::Command;
 
 /// How long a shard may take to accept a directory before it counts as stuck.

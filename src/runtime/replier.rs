@@ -3,19 +3,15 @@
 //! Guarantee: an asker gets a reply, or [`Unavailable`] once the replier is dropped.
 
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll};
 
 use crossbeam::queue::ArrayQueue;
 use futures_util::task::AtomicWaker;
 
 use crate::http::Unavailable;
-use crate::shard::Command;
-use crate::shard::Reply;
+use crate::shard::{Command, Reply};
 
 /// A command on its way to a shard.
 #[derive(Debug)]

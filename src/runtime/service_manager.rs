@@ -1,13 +1,11 @@
 //! Reports the daemon's state to the service manager (sd_notify(3)): one datagram to the socket
 //! that `NOTIFY_SOCKET` names, if it is set.
 
-use std::env;
 use std::ffi::OsStr;
-use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::SocketAddr;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::{env, io};
 
 const VARIABLE: &str = "NOTIFY_SOCKET";
 

@@ -3,27 +3,19 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use glommio::Task;
 
 use crate::directory::Directory;
 use crate::net::Limits;
-use crate::net::listener::ListenerSocket;
-use crate::net::listener::Port;
+use crate::net::listener::{ListenerSocket, Port};
 use crate::net::readiness::Readiness;
-use crate::runtime::adaptive_poll;
-use crate::runtime::core::Core;
-use crate::runtime::core::Sockets;
-use crate::runtime::datagrams;
-use crate::runtime::mesh::Mesh;
-use crate::runtime::mesh::Woken;
-use crate::runtime::streams;
+use crate::runtime::core::{Core, Sockets};
+use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::streams::Acceptor;
-use crate::runtime::timekeeper;
-use crate::shard::Options;
-use crate::shard::Shard;
+use crate::runtime::{adaptive_poll, datagrams, streams, timekeeper};
+use crate::shard::{Options, Shard};
 use crate::telemetry::CoreCounters;
 
 /// How long the readers of stream connections may take to notice that these have ended.

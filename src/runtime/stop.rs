@@ -1,9 +1,7 @@
 //! A signal to end, set once from any thread and waited for by one task.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 

@@ -2,13 +2,10 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::net::stream::Arrival;
-use crate::net::stream::Framing;
-use crate::net::stream::StreamListener;
 use crate::net::stream::connection::Connection;
+use crate::net::stream::{Arrival, Framing, StreamListener};
 use crate::runtime::core::Core;
 use crate::shard::Input;
 use crate::sip::Fault;

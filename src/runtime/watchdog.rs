@@ -5,8 +5,7 @@
 //! was due, and a warning is logged when it is long. It is no remedy: timers are late because of
 //! overload, which the counters of the shield show, or a fault of ours.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::shard::ShardId;
 use crate::telemetry::CoreCounters;

@@ -69,24 +69,18 @@ mod uas;
 pub mod contract;
 pub mod overload;
 
-pub use contract::command::Command;
-pub use contract::command::CommandId;
-pub use contract::command::Reply;
+pub use contract::command::{Command, CommandId, Reply};
 pub use contract::counters::Counters;
-pub use contract::flow::ConnectionId;
-pub use contract::flow::Flow;
-pub use contract::flow::ShardId;
+pub use contract::flow::{ConnectionId, Flow, ShardId};
 pub use contract::input::Input;
 pub use contract::mail::Mail;
 pub use contract::options::Options;
-pub use contract::outbox::Outbox;
-pub use contract::outbox::Transmit;
+pub use contract::outbox::{Outbox, Transmit};
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::directory::Directory;
 use crate::shard::conduct::Engine;

@@ -12,10 +12,7 @@ use std::hint::black_box;
 
 use subtle::ConstantTimeEq;
 
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::emit;
+use crate::sip::{Fault, HeaderName, Message, emit};
 use read::Span;
 
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).

@@ -4,16 +4,12 @@
 //! 3261 §25.1).
 
 use std::io::Write;
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Status;
 use crate::sip::header::Via;
-use crate::sip::simd::Block;
-use crate::sip::simd::find;
+use crate::sip::simd::{Block, find};
 use crate::sip::uri::host_ip;
+use crate::sip::{HeaderName, Message, Status};
 
 /// Starts a response: status line, all Vias (the topmost with `received`/`rport` filled in from
 /// `source`; RFC 3261 §18.2.1, RFC 3581), From, To (with `to_tag` added when the request's had

@@ -1,7 +1,6 @@
 //! What can be wrong with a message, and the status and reason phrase of the response to it.
 
-use crate::sip::HeaderName;
-use crate::sip::Status;
+use crate::sip::{HeaderName, Status};
 
 /// The first thing found wrong with a message. Every fault knows its response (RFC 3261 §21.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,10 @@
 //! Cuts a byte stream into SIP messages (RFC 3261 §18.3, RFC 5626 §4.4.1, §5.4, RFC 8489, RFC 3261
 //! §20.14). Pure: octets in, a verdict out.
 
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::StartLine;
 use crate::sip::header::octets;
 use crate::sip::message::PlainResponse;
 use crate::sip::message::lines::Lines;
+use crate::sip::{Fault, HeaderName, StartLine};
 
 /// What the front of a stream's buffer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

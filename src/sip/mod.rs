@@ -21,8 +21,7 @@ pub mod transport;
 pub mod uri;
 
 pub use fault::Fault;
-pub use message::Message;
-pub use message::StartLine;
+pub use message::{Message, StartLine};
 pub use method::Method;
 pub use name::HeaderName;
 pub use status::Status;

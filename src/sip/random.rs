@@ -2,8 +2,7 @@
 //! be repeated.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// The one source of randomness of a shard. In production its seed comes from the kernel, in the
 /// simulator from the run.

@@ -2,16 +2,13 @@
 //! §19.1.1).
 
 use std::fmt::Write;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use memchr::memchr;
 use smallvec::SmallVec;
 
 use crate::sip::Fault;
-use crate::sip::header::Parameters;
-use crate::sip::header::octets;
+use crate::sip::header::{Parameters, octets};
 
 /// Octets of a host that we read: the longest domain name.
 const HOST_OCTETS_MAX: usize = 255;

@@ -4,12 +4,8 @@
 //! without a lock prefix. Readers see every counter on its own, up to date within nanoseconds, not
 //! a consistent cut over all of them.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::Weak;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A number that one thread writes and every thread may read.
 #[derive(Debug, Default)]

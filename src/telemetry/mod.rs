@@ -9,10 +9,6 @@ pub mod logs;
 pub mod throttle;
 pub mod turns;
 
-pub use counters::CoreCounters;
-pub use counters::Sample;
-pub use counters::register;
-pub use counters::snapshot;
-pub use counters::totals;
+pub use counters::{CoreCounters, Sample, register, snapshot, totals};
 pub use throttle::Throttle;
 pub use turns::TurnTimes;

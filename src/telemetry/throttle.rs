@@ -1,7 +1,6 @@
 //! Limits how often a line is logged while its cause lasts.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lets one line pass, and the next one only after an interval.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 //! A long turn delays everything else on its core, so the tail of this histogram is the latency
 //! that a lamp may see.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::placeholder::Bindings;
-use crate::placeholder::escape;
+use crate::placeholder::{Bindings, escape};
 
 /// The lines of a message as sent; the last is what follows the last LF.
 pub(crate) fn lines(bytes: &[u8]) -> Vec<&[u8]> {

@@ -3,16 +3,10 @@
 //! A block that holds already stays as it is. One that does not is written anew in its shortest
 //! form, see [`crate::shorthand::shorten`]; what its author insisted on stays to be seen.
 
-use crate::compare::escaped;
-use crate::compare::expected_lines;
-use crate::compare::lines;
-use crate::dialogue::Action;
-use crate::dialogue::Block;
-use crate::dialogue::Step;
+use crate::compare::{escaped, expected_lines, lines};
+use crate::dialogue::{Action, Block, Step};
 use crate::play::Stage;
-use crate::shorthand::shorten::long;
-use crate::shorthand::shorten::shorten;
-use crate::shorthand::shorten::step_range;
+use crate::shorthand::shorten::{long, shorten, step_range};
 use crate::world::Sent;
 
 /// What to do with a `<` block that differs from what came.

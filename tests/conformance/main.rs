@@ -39,8 +39,7 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dialogue::Dialogue;
 use golden::Golden;

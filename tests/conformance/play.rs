@@ -2,34 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
-use crate::compare::difference;
-use crate::compare::expected_lines;
-use crate::compare::indented;
-use crate::compare::lines;
-use crate::dialogue::Action;
-use crate::dialogue::Block;
-use crate::dialogue::Dialogue;
-use crate::dialogue::Ending;
-use crate::dialogue::Peer;
-use crate::dialogue::Step;
+use crate::compare::{difference, expected_lines, indented, lines};
+use crate::dialogue::{Action, Block, Dialogue, Ending, Peer, Step};
 use crate::digest::Challenges;
 use crate::golden::Golden;
 use crate::placeholder::Bindings;
 use crate::shorthand::Conversation;
-use crate::shorthand::shorten::lengthened;
-use crate::shorthand::shorten::replaced;
-use crate::shorthand::shorten::shortened;
+use crate::shorthand::shorten::{lengthened, replaced, shortened};
 use crate::world::World;
 
 /// Plays one case.

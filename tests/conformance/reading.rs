@@ -5,13 +5,7 @@ use std::time::Duration;
 
 use lamplighter::sip::Transport;
 
-use crate::dialogue::Action;
-use crate::dialogue::Block;
-use crate::dialogue::Dialogue;
-use crate::dialogue::Ending;
-use crate::dialogue::Peer;
-use crate::dialogue::Rule;
-use crate::dialogue::Step;
+use crate::dialogue::{Action, Block, Dialogue, Ending, Peer, Rule, Step};
 use crate::said;
 use crate::shorthand::Sentence;
 

@@ -13,11 +13,9 @@
 //! `W:` lines of the dialogues. Sources cite rules as `W:A1.13`, `W:A1.12-A1.14, A2.5` or, for a
 //! whole section, `W:A1`.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a rule begins; its number follows, and `**`.
 const RULE: &str = "- **";

@@ -15,19 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lamplighter::presence::CallDialog;
-use lamplighter::presence::call::Appearance;
-use lamplighter::presence::call::AppearanceState;
-use lamplighter::presence::call::CallState;
-use lamplighter::presence::call::Direction;
-use lamplighter::presence::call::Party;
-use lamplighter::presence::source::CallSource;
-use lamplighter::presence::source::Forward;
-use lamplighter::presence::source::ForwardKind;
-use lamplighter::presence::source::MessageClass;
-use lamplighter::presence::source::MessageCounts;
-use lamplighter::presence::source::Messages;
-use lamplighter::presence::source::RichPresence;
-use lamplighter::presence::source::StateUpdate;
+use lamplighter::presence::call::{Appearance, AppearanceState, CallState, Direction, Party};
+use lamplighter::presence::source::{
+    CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
+    StateUpdate,
+};
 
 use crate::reading::duration;
 

@@ -1,20 +1,13 @@
 //! The scene of a case: its tenants and limits, from the lines above the steps.
 
 use std::net::SocketAddr;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lamplighter::config;
-use lamplighter::config::Config;
-use lamplighter::config::Machine;
-use lamplighter::config::Source;
-use lamplighter::directory::AuthMode;
-use lamplighter::directory::Directory;
-use lamplighter::directory::Domain;
-use lamplighter::shard::Options;
-use lamplighter::shard::ShardId;
-use lamplighter::shard::contract::overload_options::OverloadOptions;
-use lamplighter::shard::contract::overload_options::Rate;
+use lamplighter::config::{Config, Machine, Source};
+use lamplighter::directory::{AuthMode, Directory, Domain};
+use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
+use lamplighter::shard::{Options, ShardId};
 
 /// Where the server listens.
 const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];

@@ -7,14 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cases;
 use crate::dialogue::Action;
 use crate::placeholder::Bindings;
-use crate::read;
+use crate::{cases, read};
 
 /// What must be found at least, by media type: a dialogue that is read wrongly must not make the
 /// suite greener.

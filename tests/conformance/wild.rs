@@ -9,8 +9,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use lamplighter::presence::document::deflate::InflateLimits;
-use lamplighter::presence::document::deflate::inflate;
+use lamplighter::presence::document::deflate::{InflateLimits, inflate};
 use lamplighter::sip::Transport;
 
 use crate::dialogue::Peer;
@@ -31,11 +30,7 @@ enum Answer {
     NoDialog,
 }
 
-use Answer::ForeignTag;
-use Answer::NoDialog;
-use Answer::Published;
-use Answer::Refused;
-use Answer::Subscribed;
+use Answer::{ForeignTag, NoDialog, Published, Refused, Subscribed};
 
 /// By client and number in the file's name.
 const ANSWERS: &[(&str, &[(u32, Answer)])] = &[

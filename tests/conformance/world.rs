@@ -5,38 +5,23 @@
 //! when they are due; mail delivered in order, at once. Nothing is lost and nothing takes time
 //! here; that is the simulator's business.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use lamplighter::presence::Aor;
-use lamplighter::presence::CallDialog;
-use lamplighter::presence::call::CallState;
-use lamplighter::presence::call::Direction;
-use lamplighter::presence::call::Party;
+use lamplighter::presence::call::{CallState, Direction, Party};
 use lamplighter::presence::source::StateUpdate;
-use lamplighter::shard::Command;
-use lamplighter::shard::CommandId;
-use lamplighter::shard::ConnectionId;
-use lamplighter::shard::Flow;
-use lamplighter::shard::Input;
-use lamplighter::shard::Mail;
-use lamplighter::shard::Options;
-use lamplighter::shard::Outbox;
-use lamplighter::shard::Reply;
-use lamplighter::shard::Shard;
-use lamplighter::shard::ShardId;
+use lamplighter::presence::{Aor, CallDialog};
 use lamplighter::shard::contract::report::LoopReport;
+use lamplighter::shard::{
+    Command, CommandId, ConnectionId, Flow, Input, Mail, Options, Outbox, Reply, Shard, ShardId,
+};
 use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
 
 use crate::dialogue::Peer;
-use crate::scene::Scene;
-use crate::scene::configured;
-use crate::scene::local;
+use crate::scene::{Scene, configured, local};
 
 /// Turns a shard may ask for at one instant before we call it a loop.
 const TURNS_MAX: usize = 10_000;

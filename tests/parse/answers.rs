@@ -1,16 +1,10 @@
 //! What is read of a plain 200 in a hurry is what the reader of whole messages reads, whatever is
 //! done to it. The other way round nothing is asked for: what is not plain is read in full.
 
-use crate::wild::MUTATIONS;
-use crate::wild::XorShift;
-use crate::wild::damage;
-use lamplighter::sip::HeaderName;
-use lamplighter::sip::Message;
-use lamplighter::sip::Method;
-use lamplighter::sip::StartLine;
+use crate::wild::{MUTATIONS, XorShift, damage};
 use lamplighter::sip::header::list_items;
-use lamplighter::sip::message::Framing;
-use lamplighter::sip::message::PlainResponse;
+use lamplighter::sip::message::{Framing, PlainResponse};
+use lamplighter::sip::{HeaderName, Message, Method, StartLine};
 
 /// As phones, SBCs and proxies answer: in their own order, spelling and mood.
 const SEEDS: &[&str] = &[

@@ -2,8 +2,7 @@
 //! reading them must find. Line ends are written as LF and become CRLF; `{length}` becomes the
 //! length of the body where it is not the point.
 
-use lamplighter::sip::Fault;
-use lamplighter::sip::HeaderName;
+use lamplighter::sip::{Fault, HeaderName};
 
 /// What reading finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +15,7 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-use Outcome::Faulty;
-use Outcome::Refused;
-use Outcome::Sound;
+use Outcome::{Faulty, Refused, Sound};
 
 /// One torture message.
 pub(crate) struct Torture {

@@ -2,22 +2,12 @@
 //! does with a sound message (405, 416, 420 ...) is decided elsewhere; here it gets what it decides
 //! by.
 
-use crate::corpus::Outcome;
-use crate::corpus::TORTURES;
-use crate::corpus::Torture;
-use lamplighter::sip::Fault;
-use lamplighter::sip::HeaderName;
-use lamplighter::sip::Message;
-use lamplighter::sip::Method;
-use lamplighter::sip::StartLine;
-use lamplighter::sip::Uri;
-use lamplighter::sip::framing::Frame;
-use lamplighter::sip::framing::Limits;
-use lamplighter::sip::framing::next_frame;
-use lamplighter::sip::header::MediaRange;
-use lamplighter::sip::header::list_items;
+use crate::corpus::{Outcome, TORTURES, Torture};
+use lamplighter::sip::framing::{Frame, Limits, next_frame};
+use lamplighter::sip::header::{MediaRange, list_items};
 use lamplighter::sip::message::Framing;
 use lamplighter::sip::uri::Scheme;
+use lamplighter::sip::{Fault, HeaderName, Message, Method, StartLine, Uri};
 
 fn by_name(name: &str) -> &'static Torture {
     TORTURES

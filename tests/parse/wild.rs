@@ -6,28 +6,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::corpus::Outcome;
-use crate::corpus::TORTURES;
+use crate::corpus::{Outcome, TORTURES};
 use crate::plain;
-use lamplighter::sip::HeaderName;
-use lamplighter::sip::Message;
-use lamplighter::sip::StartLine;
-use lamplighter::sip::Status;
-use lamplighter::sip::Uri;
-use lamplighter::sip::emit;
-use lamplighter::sip::framing::Frame;
-use lamplighter::sip::framing::Limits;
-use lamplighter::sip::framing::next_frame;
-use lamplighter::sip::header::Event;
-use lamplighter::sip::header::MediaRange;
-use lamplighter::sip::header::NameAddr;
-use lamplighter::sip::header::Parameters;
-use lamplighter::sip::header::Via;
-use lamplighter::sip::header::accepts;
-use lamplighter::sip::header::delta_seconds;
-use lamplighter::sip::header::list_items;
-use lamplighter::sip::header::retry_after;
+use lamplighter::sip::framing::{Frame, Limits, next_frame};
+use lamplighter::sip::header::{
+    Event, MediaRange, NameAddr, Parameters, Via, accepts, delta_seconds, list_items, retry_after,
+};
 use lamplighter::sip::message::Framing;
+use lamplighter::sip::{HeaderName, Message, StartLine, Status, Uri, emit};
 
 /// How many damaged messages a run tries; `LAMPLIGHTER_FUZZ` raises it.
 pub(crate) const MUTATIONS: u64 = 20_000;

@@ -21,14 +21,10 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use lamplighter::shard::ConnectionId;
-use lamplighter::shard::Flow;
+use lamplighter::shard::{ConnectionId, Flow};
 
-use crate::network::MILLISECOND;
-use crate::network::Micros;
-use crate::network::SECOND;
-use crate::paths::Paths;
-use crate::paths::Wait;
+use crate::network::{MILLISECOND, Micros, SECOND};
+use crate::paths::{Paths, Wait};
 use crate::pauses::Pauses;
 
 /// Timer F.

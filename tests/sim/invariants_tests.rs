@@ -1,7 +1,6 @@
 //! Tests of the checker: one broken trace for every invariant, and one correct trace.
 
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use lamplighter::sip::Transport;
 

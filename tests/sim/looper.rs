@@ -5,20 +5,11 @@
 //! addresses without a host (W:E3.8). Neither may make a lamp of the other phones wrong, which the
 //! other judges check.
 
-use crate::network::Access;
-use crate::network::ActorId;
-use crate::network::MILLISECOND;
-use crate::network::SECOND;
-use crate::network::Wake;
-use crate::realm::DOMAIN;
-use crate::realm::ELSEWHERE;
-use crate::sip_text::Request;
-use crate::sip_text::Text;
-use crate::sip_text::response;
-use crate::world::Bench;
-use crate::world::presentity_uri;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
+use crate::network::{Access, ActorId, MILLISECOND, SECOND, Wake};
+use crate::realm::{DOMAIN, ELSEWHERE};
+use crate::sip_text::{Request, Text, response};
+use crate::world::{Bench, presentity_uri};
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Requests of the phone at once.
 const BURST: u64 = 10;

@@ -34,18 +34,13 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::trace::Words;
-use crate::world::Outcome;
-use crate::world::run;
+use crate::world::{Outcome, run};
 
 /// Seeds that are always run, from 0.
 const FIXED_SEEDS: u64 = 200;

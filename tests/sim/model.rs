@@ -13,26 +13,15 @@
 mod composition;
 mod told;
 
-pub(crate) use composition::Expected;
-pub(crate) use composition::Style;
-pub(crate) use composition::Word;
-pub(crate) use told::Told;
-pub(crate) use told::VOICE_MAIL;
+pub(crate) use composition::{Expected, Style, Word};
+pub(crate) use told::{Told, VOICE_MAIL};
 
 use std::collections::HashMap;
 
-use crate::documents::Document;
-use crate::documents::Leg;
-use crate::documents::State;
-use crate::model::composition::Claim;
-use crate::model::composition::LegKey;
-use crate::model::composition::Nature;
-use crate::model::composition::Says;
-use crate::model::composition::compose;
+use crate::documents::{Document, Leg, State};
+use crate::model::composition::{Claim, LegKey, Nature, Says, compose};
 use crate::model::told::Statements;
-use crate::network::ActorId;
-use crate::network::Micros;
-use crate::network::SECOND;
+use crate::network::{ActorId, Micros, SECOND};
 
 /// How long after its expiry a statement may still count (W:B1.9: 2 s).
 pub(crate) const EXPIRY_SLACK: Micros = 3 * SECOND;

@@ -1,8 +1,7 @@
 //! Tests of the reference model.
 
 use super::*;
-use crate::documents::Party;
-use crate::documents::Shown;
+use crate::documents::{Party, Shown};
 
 fn leg(call_id: &str, state: State) -> Leg {
     Leg {
@@ -149,9 +148,7 @@ fn declared(open: Option<bool>, activity: Option<&'static str>) -> Told {
 /// W:D2.7-D2.13, D3.14-D3.19
 #[test]
 fn precedence_in_every_style() {
-    use Style::Alceo;
-    use Style::Imagicle;
-    use Style::Standard;
+    use Style::{Alceo, Imagicle, Standard};
     let dnd = || Told::DoNotDisturb(true);
     let forward = |target| Told::Forward {
         is_active: true,

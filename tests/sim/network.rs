@@ -5,24 +5,15 @@
 //! The seed determines the order of events at one instant.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use lamplighter::shard::Command;
-use lamplighter::shard::CommandId;
-use lamplighter::shard::ConnectionId;
-use lamplighter::shard::Flow;
-use lamplighter::shard::Mail;
-use lamplighter::shard::ShardId;
+use lamplighter::shard::{Command, CommandId, ConnectionId, Flow, Mail, ShardId};
 use lamplighter::sip::Transport;
 
 use crate::plan::Plan;
-use crate::random::Rng;
-use crate::random::scramble;
+use crate::random::{Rng, scramble};
 use crate::trace::Trace;
 
 /// Virtual time: microseconds since the start of the run.

@@ -3,14 +3,10 @@
 //! A path counts as proven here as soon as anything shows it, which may be before the shard that
 //! sends knows, and for good: the judge is milder than the engine, never stricter.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 
-use crate::network::MILLISECOND;
-use crate::network::Micros;
-use crate::network::SECOND;
+use crate::network::{MILLISECOND, Micros, SECOND};
 
 /// Transmissions of one NOTIFY.
 const TRANSMISSIONS_MAX: u32 = 4;

@@ -1,8 +1,7 @@
 //! The pause after a NOTIFY that was answered 503 with Retry-After: a second, which doubles with
 //! each such answer in a row, or as long as Retry-After says if that is longer.
 
-use crate::network::Micros;
-use crate::network::SECOND;
+use crate::network::{Micros, SECOND};
 
 const DOUBLINGS_MAX: u32 = 6;
 

@@ -2,9 +2,7 @@
 //! the length of the chaos.
 
 use crate::model::Style;
-use crate::network::MILLISECOND;
-use crate::network::Micros;
-use crate::network::SECOND;
+use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::random::Rng;
 
 /// Everything drawn from the seed before the run begins.

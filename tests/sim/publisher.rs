@@ -6,21 +6,12 @@
 //! workers, every state of a call as a publication of its own, where the network may reorder
 //! `early` and `terminated`.
 
-use crate::documents::Document;
-use crate::documents::Leg;
-use crate::documents::State;
+use crate::documents::{Document, Leg, State};
 use crate::model::Intent;
-use crate::network::Access;
-use crate::network::ActorId;
-use crate::network::MILLISECOND;
-use crate::network::Micros;
-use crate::network::SECOND;
-use crate::network::Wake;
-use crate::sip_text::Request;
-use crate::sip_text::Text;
+use crate::network::{Access, ActorId, MILLISECOND, Micros, SECOND, Wake};
+use crate::sip_text::{Request, Text};
 use crate::uac::Uac;
-use crate::world::Bench;
-use crate::world::presentity_uri;
+use crate::world::{Bench, presentity_uri};
 
 /// How a source publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

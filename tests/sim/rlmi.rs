@@ -1,8 +1,7 @@
 //! Bodies of list subscriptions as the simulated phones read them (RFC 4662 §5; W:B5.3-
 //! B5.8): plain text, strict, without the engine's own code.
 
-use crate::documents::attribute;
-use crate::documents::element;
+use crate::documents::{attribute, element};
 
 /// The body of one NOTIFY of a list.
 #[derive(Debug)]

@@ -3,13 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::network::Access;
-use crate::network::ActorId;
-use crate::network::MILLISECOND;
-use crate::network::Micros;
-use crate::network::Net;
-use crate::network::SECOND;
-use crate::network::Wake;
+use crate::network::{Access, ActorId, MILLISECOND, Micros, Net, SECOND, Wake};
 
 const T1: Micros = 500 * MILLISECOND;
 const T2: Micros = 4 * SECOND;
@@ -119,8 +113,7 @@ mod tests {
     use super::*;
     use crate::network::Event;
     use crate::plan::Plan;
-    use crate::trace::Trace;
-    use crate::trace::Words;
+    use crate::trace::{Trace, Words};
 
     #[test]
     fn a_request_is_sent_eleven_times_in_thirty_two_seconds() {

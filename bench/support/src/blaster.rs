@@ -2,23 +2,15 @@
 //! given once to all their destinations; what comes back it counts. What it costs is what the
 //! kernel asks of any server for the same datagrams.
 
-use std::io;
-use std::net::SocketAddr;
-use std::net::SocketAddrV4;
-use std::net::UdpSocket;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::thread;
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::{io, thread};
 
-use crate::Error;
-use crate::SERVER_CPU;
-use crate::system;
-use crate::system::Incoming;
-use crate::system::Outgoing;
+use crate::system::{Incoming, Outgoing};
+use crate::{Error, SERVER_CPU, system};
 
 /// Room in its socket for the answers to everything it sends at once.
 const BUFFER_OCTETS: usize = 16 * 1024 * 1024;

@@ -1,26 +1,15 @@
 //! The server under test as a child process: one shard on a CPU of its own, loopback, no rate
 //! limit, no authentication.
 
-use std::fs;
-use std::io::Read;
-use std::io::Write;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
-use std::net::TcpStream;
-use std::net::UdpSocket;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
-use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
-use crate::Error;
-use crate::SERVER_CPU;
 use crate::sip::DOMAIN;
-use crate::system;
+use crate::{Error, SERVER_CPU, system};
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(10);

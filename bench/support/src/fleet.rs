@@ -5,20 +5,13 @@
 //! and the [`Blaster`](crate::blaster::Blaster). A watcher is found by its Call-ID, `s<number>@`.
 
 use std::io;
-use std::net::SocketAddr;
-use std::net::SocketAddrV4;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::ops::Range;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::Error;
-use crate::sip;
 use crate::sip::Subscribe;
-use crate::system;
-use crate::system::Incoming;
-use crate::system::Outgoing;
-use crate::system::Poll;
+use crate::system::{Incoming, Outgoing, Poll};
+use crate::{Error, sip, system};
 
 /// Unanswered requests at any time, while a fleet subscribes or refreshes.
 const WINDOW: u64 = 256;

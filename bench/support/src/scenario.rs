@@ -2,13 +2,10 @@
 //! highest rate without loss.
 
 use std::ops::Range;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::Error;
-use crate::fleet::Fleet;
-use crate::fleet::Stimulus;
-use crate::pairs;
+use crate::fleet::{Fleet, Stimulus};
+use crate::{Error, pairs};
 
 /// The server must have been idle for this long before its CPU time is read.
 const REST: Duration = Duration::from_millis(4);

@@ -4,8 +4,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use memchr::memchr;
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 /// The domain of all users.
 pub const DOMAIN: &str = "b.test";

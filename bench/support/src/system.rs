@@ -1,22 +1,12 @@
 //! Functions without a safe wrapper in std: pinning, CPU clocks, epoll, datagrams in batches. The
 //! only module with `unsafe`.
 
-use std::fs;
-use std::io;
-use std::mem;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
-use std::net::SocketAddrV4;
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::ops::Range;
-use std::os::fd::AsRawFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::OwnedFd;
-use std::process::Child;
-use std::process::Command;
-use std::ptr;
-use std::thread;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Child, Command};
 use std::time::Duration;
+use std::{fs, io, mem, ptr, thread};
 
 /// Datagrams of one `sendmmsg` or `recvmmsg`.
 pub const BATCH: usize = 64;

@@ -2,24 +2,14 @@
 //! on one thread.
 
 use std::io;
-use std::io::Read;
-use std::io::Write;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::net::SocketAddr;
-use std::net::TcpStream;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::net::sockets;
-use crate::net::sockets::Poller;
-use crate::net::sockets::Ready;
-use crate::net::sockets::ReceiveBatch;
-use crate::net::sockets::SendBatch;
+use crate::net::sockets::{Poller, Ready, ReceiveBatch, SendBatch};
 use crate::wire::message;
 
 /// Octets asked for as the receive buffer of each UDP port: a burst for all phones behind it must

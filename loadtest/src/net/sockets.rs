@@ -8,15 +8,10 @@
     reason = "recvmmsg, sendmmsg and epoll have no safe form in std"
 )]
 
-use std::io;
-use std::mem;
-use std::net::SocketAddrV4;
-use std::net::UdpSocket;
-use std::os::fd::AsRawFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::OwnedFd;
-use std::ptr;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
+use std::{io, mem, ptr};
 
 /// Datagrams taken or given by one system call.
 pub(crate) const BATCH: usize = 64;

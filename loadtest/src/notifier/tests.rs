@@ -1,23 +1,16 @@
 //! Scenarios against a notifier that behaves well, oddly or badly: what is found, and what is not.
 
-use std::net::SocketAddr;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use super::Habit;
-use super::start;
+use super::{Habit, start};
 use crate::measure::latency::Measure;
 use crate::measure::tally::Tally;
 use crate::net::ports::Transport;
 use crate::report::summary::Summary;
 use crate::run;
-use crate::run::Outcome;
-use crate::run::Setting;
-use crate::scenario::Arrival;
-use crate::scenario::Feed;
-use crate::scenario::FirstVersion;
-use crate::scenario::PublicationOf;
-use crate::scenario::Scenario;
+use crate::run::{Outcome, Setting};
+use crate::scenario::{Arrival, Feed, FirstVersion, PublicationOf, Scenario};
 use crate::swarm::Target;
 use crate::wire::dialog_info::Lamp;
 

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::summary::Cost;
-use crate::report::summary::Summary;
+use crate::report::summary::{Cost, Summary};
 use crate::report::units;
 use crate::report::units::Unit;
 

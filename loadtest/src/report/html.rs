@@ -3,17 +3,10 @@
 
 use std::fmt::Write;
 
-use crate::report::chart::Axis;
-use crate::report::chart::Band;
-use crate::report::chart::Chart;
-use crate::report::chart::Scale;
-use crate::report::chart::Series;
-use crate::report::chart::escape;
+use crate::report::chart::{Axis, Band, Chart, Scale, Series, escape};
 use crate::report::search::Limit;
-use crate::report::summary::PointSummary;
-use crate::report::summary::Summary;
-use crate::report::table;
-use crate::report::units;
+use crate::report::summary::{PointSummary, Summary};
+use crate::report::{table, units};
 
 const STYLE: &str = include_str!("report.css");
 

@@ -5,14 +5,12 @@
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::units;
 use crate::run::Point;
 use crate::scenario::Scenario;
-use crate::swarm::StageRecord;
-use crate::swarm::Swarm;
+use crate::swarm::{StageRecord, Swarm};
 
 /// Points of the timeline between two plain lines.
 const POINTS_PER_LINE: u32 = 4;

@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::report::summary::BUSY_MAX;
 use crate::run::Outcome;
-use crate::swarm::SearchStep;
-use crate::swarm::Stage;
+use crate::swarm::{SearchStep, Stage};
 
 /// Where neither the generator nor the server was busier than this, something else was the limit.
 const IDLE_MAX: f64 = 0.6;

@@ -4,19 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::measure::latency::Latency;
-use crate::measure::latency::Measure;
+use crate::measure::latency::{Latency, Measure};
 use crate::measure::process::Usage;
-use crate::report::search;
-use crate::report::search::Limit;
-use crate::report::search::Overload;
-use crate::report::units;
+use crate::report::search::{Limit, Overload};
 use crate::report::units::Unit;
-use crate::run::Outcome;
-use crate::run::Point;
+use crate::report::{search, units};
+use crate::run::{Outcome, Point};
 use crate::swarm::Stage;
 
 /// Version of the format: goes up when a field changes its meaning.

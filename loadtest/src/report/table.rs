@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use crate::report::search::Limit;
-use crate::report::summary::Cost;
-use crate::report::summary::Summary;
+use crate::report::summary::{Cost, Summary};
 use crate::report::units;
 
 /// The whole table, for a terminal or a log.

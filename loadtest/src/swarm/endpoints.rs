@@ -3,19 +3,12 @@
 
 use std::time::Instant;
 
-use crate::swarm::client::Client;
-use crate::swarm::client::Owner;
-use crate::swarm::client::Planned;
-use crate::swarm::client::Purpose;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::UserKey;
-use crate::swarm::phones::Fate;
-use crate::swarm::phones::Phones;
+use crate::swarm::client::{Client, Owner, Planned, Purpose};
+use crate::swarm::key::{SubscriptionKey, UserKey};
+use crate::swarm::phones::{Fate, Phones};
 use crate::swarm::stage::Stage;
-use crate::swarm::turn::Received;
-use crate::swarm::turn::Turn;
-use crate::swarm::users::Users;
-use crate::swarm::users::Wanted;
+use crate::swarm::turn::{Received, Turn};
+use crate::swarm::users::{Users, Wanted};
 use crate::wire::dialog_info::Lamp;
 use crate::wire::message;
 use crate::wire::message::Start;

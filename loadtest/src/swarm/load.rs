@@ -4,16 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::scenario::Arrival;
-use crate::scenario::Feed;
-use crate::scenario::Scenario;
+use crate::scenario::{Arrival, Feed, Scenario};
 use crate::swarm::agenda::Agenda;
 use crate::swarm::endpoints::Endpoints;
-use crate::swarm::key::Key;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::UserKey;
-use crate::swarm::pace::Pacer;
-use crate::swarm::pace::Random;
+use crate::swarm::key::{Key, SubscriptionKey, UserKey};
+use crate::swarm::pace::{Pacer, Random};
 use crate::swarm::turn::Turn;
 use crate::wire::dialog_info::Lamp;
 

@@ -43,29 +43,22 @@ mod users;
 mod versions;
 
 use std::net::SocketAddr;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::measure::latency::Latencies;
-use crate::measure::latency::Latency;
+use crate::measure::latency::{Latencies, Latency};
 use crate::measure::tally::Tally;
 use crate::net::ports::Outbox;
 use crate::scenario::Scenario;
-use crate::swarm::client::Client;
-use crate::swarm::client::Identity;
+use crate::swarm::client::{Client, Identity};
 use crate::swarm::endpoints::Endpoints;
 use crate::swarm::pace::Random;
 use crate::swarm::phones::Phones;
 use crate::swarm::plan::Plan;
 use crate::swarm::schedule::Schedule;
-pub(crate) use crate::swarm::search::Search;
-pub(crate) use crate::swarm::search::SearchStep;
-pub(crate) use crate::swarm::stage::Stage;
-pub(crate) use crate::swarm::stage::StageRecord;
-use crate::swarm::turn::Results;
-use crate::swarm::turn::Turn;
-use crate::swarm::users::CallStates;
-use crate::swarm::users::Users;
+pub(crate) use crate::swarm::search::{Search, SearchStep};
+pub(crate) use crate::swarm::stage::{Stage, StageRecord};
+use crate::swarm::turn::{Results, Turn};
+use crate::swarm::users::{CallStates, Users};
 use crate::wire::names::Names;
 
 /// The server under test, and our accounts there.

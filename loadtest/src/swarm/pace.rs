@@ -1,7 +1,6 @@
 //! When events are due: open-loop pacing and its random numbers, without a clock.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::scenario::Arrival;
 

@@ -3,11 +3,8 @@
 
 use std::ops::Range;
 
-use crate::scenario::ListBy;
-use crate::scenario::Scenario;
-use crate::swarm::key::Key;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::UserKey;
+use crate::scenario::{ListBy, Scenario};
+use crate::swarm::key::{Key, SubscriptionKey, UserKey};
 use crate::wire::names::Names;
 
 /// What every component may read and none may change.

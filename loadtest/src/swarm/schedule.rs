@@ -1,26 +1,18 @@
 //! The schedule of a run: which stage runs, when it ends, what comes next, and what counts as lost
 //! when patience ends.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::measure::tally::Tally;
-use crate::scenario::Arrival;
-use crate::scenario::Scenario;
+use crate::scenario::{Arrival, Scenario};
 use crate::swarm::endpoints::Endpoints;
-use crate::swarm::key::Key;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::UserKey;
+use crate::swarm::key::{Key, SubscriptionKey, UserKey};
 use crate::swarm::load::Load;
 use crate::swarm::pace::Pacer;
 use crate::swarm::plan::Plan;
-use crate::swarm::search::Phase;
-use crate::swarm::search::Search;
-use crate::swarm::search::Seen;
-use crate::swarm::stage::Stage;
-use crate::swarm::stage::StageRecord;
-use crate::swarm::turn::Results;
-use crate::swarm::turn::Turn;
+use crate::swarm::search::{Phase, Search, Seen};
+use crate::swarm::stage::{Stage, StageRecord};
+use crate::swarm::turn::{Results, Turn};
 
 /// Requests started in one turn, so that receiving does not have to wait long.
 const STARTS_PER_TURN: usize = 64;

@@ -8,8 +8,7 @@
 //! known; then rates between them are tried until the two are near each other. So the search works
 //! for a server that takes fifty changes a second and for one that takes fifty thousand.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::measure::tally::Tally;
 use crate::scenario::Scenario;

@@ -2,12 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::swarm::key::Key;
-use crate::swarm::key::UserKey;
-use crate::wire::dialog_info;
-use crate::wire::dialog_info::Lamp;
-use crate::wire::dialog_info::PublishedCall;
-use crate::wire::message;
+use crate::swarm::key::{Key, UserKey};
+use crate::wire::dialog_info::{Lamp, PublishedCall};
+use crate::wire::{dialog_info, message};
 
 /// What a 200 has more than its request.
 const ANSWERED: &str = "Contact: <sip:s@127.0.0.1:5060>\r\nExpires: 3600\r\nContent-Length";

@@ -1,11 +1,9 @@
 //! The context of one turn: the time, the stage, the plan, the messages to send and the results.
 
 use std::fmt::Debug;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::measure::latency::Latencies;
-use crate::measure::latency::Measure;
+use crate::measure::latency::{Latencies, Measure};
 use crate::measure::tally::Tally;
 use crate::net::ports::Outbox;
 use crate::swarm::pace::Random;

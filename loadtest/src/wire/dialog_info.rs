@@ -5,8 +5,7 @@
 //! dialogs the one counts that a key would show: ringing before busy before anything else.
 
 use memchr::memchr;
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::message::number;
 

@@ -5,8 +5,7 @@
 
 use std::fmt::Write;
 
-use md5::Digest;
-use md5::Md5;
+use md5::{Digest, Md5};
 
 use crate::wire::dialog_info::find;
 
@@ -137,8 +136,7 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use rsip::headers::ToTypedHeader;
-    use rsip::headers::UntypedHeader;
+    use rsip::headers::{ToTypedHeader, UntypedHeader};
     use rsip::services::DigestGenerator;
 
     use super::*;

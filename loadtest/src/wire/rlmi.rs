@@ -9,10 +9,8 @@ use std::fmt::Write;
 
 use memchr::memchr;
 
-use crate::wire::dialog_info::attribute;
-use crate::wire::dialog_info::find;
-use crate::wire::message::number;
-use crate::wire::message::parameter;
+use crate::wire::dialog_info::{attribute, find};
+use crate::wire::message::{number, parameter};
 
 /// The content type of a list's root part.
 const RLMI: &[u8] = b"application/rlmi+xml";

@@ -1,11 +1,9 @@
 //! A full reading of a sample of what the server sends, by `rsip`: the plain scans of
 //! [`crate::wire::message`] carry the rest.
 
-use rsip::Header;
-use rsip::SipMessage;
 use rsip::headers::ToTypedHeader;
-use rsip::message::HasHeaders;
-use rsip::message::HeadersExt;
+use rsip::message::{HasHeaders, HeadersExt};
+use rsip::{Header, SipMessage};
 
 /// What the message must say, as this tool already knows it.
 #[derive(Clone, Copy, Debug)]

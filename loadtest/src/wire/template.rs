@@ -1,12 +1,8 @@
 //! Requests made once with `rsip`, then filled: the text is cut at marks, and a request is its
 //! pieces with values between.
 
-use rsip::Header;
-use rsip::Headers;
-use rsip::Method;
-use rsip::Param;
-use rsip::Uri;
 use rsip::param::OtherParam;
+use rsip::{Header, Headers, Method, Param, Uri};
 
 /// Opens and closes the name of a hole in the text that `rsip` writes; no header value of ours
 /// holds it.
@@ -262,8 +258,7 @@ pub(crate) fn decimal(mut value: u64, out: &mut Vec<u8>) {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use rsip::headers::ToTypedHeader;
-    use rsip::message::HasHeaders;
-    use rsip::message::HeadersExt;
+    use rsip::message::{HasHeaders, HeadersExt};
 
     use super::*;
     use crate::wire::message;

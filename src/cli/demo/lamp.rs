@@ -3,8 +3,7 @@
 use std::fmt;
 
 use crate::presence::call::CallState;
-use crate::presence::document::Document;
-use crate::presence::document::dialog_info;
+use crate::presence::document::{Document, dialog_info};
 
 /// A lamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

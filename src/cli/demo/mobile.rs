@@ -1,15 +1,11 @@
 //! A mobile phone, whose operator reports its calls over HTTP: `call_state.htm`.
 
 use std::io;
-use std::io::Read;
-use std::io::Write;
-use std::net::SocketAddr;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::cli::demo::participants::DOMAIN;
-use crate::cli::demo::participants::PASSWORD;
-use crate::cli::demo::participants::PEOPLE;
+use crate::cli::demo::participants::{DOMAIN, PASSWORD, PEOPLE};
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -4,11 +4,8 @@ use std::path::Path;
 
 use crate::cli::serve;
 use crate::config;
-use crate::config::Complaints;
-use crate::config::Machine;
-use crate::config::Source;
-use crate::runtime::ListenerPlan;
-use crate::runtime::NodePlan;
+use crate::config::{Complaints, Machine, Source};
+use crate::runtime::{ListenerPlan, NodePlan};
 
 /// The domain of the demonstration.
 pub(super) const DOMAIN: &str = "example.com";

@@ -1,16 +1,12 @@
 //! The PBX: publishes the calls of all participants (RFC 3903), one request at a time.
 
 use std::io;
-use std::net::SocketAddr;
-use std::net::UdpSocket;
-use std::time::Duration;
-use std::time::Instant;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use crate::cli::demo::participants::PEOPLE;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::StartLine;
 use crate::sip::message::Framing;
+use crate::sip::{HeaderName, Message, StartLine};
 
 /// Timer E.
 const T1: Duration = Duration::from_millis(500);

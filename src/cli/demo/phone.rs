@@ -5,30 +5,19 @@
 //! gets wrong. It parses with the server's own `sip` room; the load tester, which must not share code
 //! with the server, has phones of its own.
 
-use std::io;
-use std::net::SocketAddr;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::thread;
 use std::thread::JoinHandle;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use crate::cli::demo::lamp::Lamp;
-use crate::cli::demo::participants::Key;
-use crate::cli::demo::participants::PEOPLE;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Method;
-use crate::sip::StartLine;
-use crate::sip::Status;
-use crate::sip::emit;
-use crate::sip::header::NameAddr;
-use crate::sip::header::delta_seconds;
+use crate::cli::demo::participants::{Key, PEOPLE};
+use crate::sip::header::{NameAddr, delta_seconds};
 use crate::sip::message::Framing;
+use crate::sip::{HeaderName, Message, Method, StartLine, Status, emit};
 
 /// Expires of a SUBSCRIBE, in seconds.
 const EXPIRES: u32 = 3600;

@@ -4,34 +4,22 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::TryRecvError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli::demo::lamp::Lamp;
-use crate::cli::demo::mobile;
-use crate::cli::demo::participants;
-use crate::cli::demo::participants::Key;
-use crate::cli::demo::participants::PEOPLE;
+use crate::cli::demo::participants::{Key, PEOPLE};
 use crate::cli::demo::pbx::Pbx;
-use crate::cli::demo::phone;
 use crate::cli::demo::phone::Event;
-use crate::cli::demo::screen::Screen;
-use crate::cli::demo::screen::VISITOR;
-use crate::cli::demo::screen::View;
-use crate::cli::demo::script;
-use crate::cli::demo::script::Act;
-use crate::cli::demo::script::Scene;
+use crate::cli::demo::screen::{Screen, VISITOR, View};
+use crate::cli::demo::script::{Act, Scene};
+use crate::cli::demo::{mobile, participants, phone, script};
 use crate::config::Complaints;
-use crate::runtime::BootError;
-use crate::runtime::Node;
 use crate::runtime::signals::Request;
+use crate::runtime::{BootError, Node};
 use crate::sip::Transport;
 
 /// How long a lamp may take to change. It takes a millisecond on loopback, longer on a busy machine.

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use crate::cli::demo::lamp::Lamp;
 use crate::cli::demo::mobile;
-use crate::cli::demo::participants::Key;
-use crate::cli::demo::participants::PEOPLE;
+use crate::cli::demo::participants::{Key, PEOPLE};
 
 /// Columns inside a phone's frame.
 const PHONE_COLUMNS: usize = 22;

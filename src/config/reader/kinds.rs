@@ -6,11 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::config::complaint::Complainer;
-use crate::config::reader::Bounded;
-use crate::config::reader::Found;
-use crate::config::reader::Quantity;
-use crate::config::reader::Required;
-use crate::config::reader::Value;
+use crate::config::reader::{Bounded, Found, Quantity, Required, Value};
 
 impl Value for String {
     fn read(found: &Found<'_>, complainer: &mut Complainer<'_>) -> Option<Self> {

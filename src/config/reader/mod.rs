@@ -15,10 +15,7 @@ mod table;
 use std::ops::Range;
 
 pub(super) use found::Found;
-pub(super) use table::Keys;
-pub(super) use table::absent;
-pub(super) use table::document;
-pub(super) use table::table;
+pub(super) use table::{Keys, absent, document, table};
 
 use crate::config::complaint::Complainer;
 

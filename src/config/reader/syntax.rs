@@ -1,7 +1,6 @@
 //! Syntax errors: the complaints about them, and how much of the file can still be trusted.
 
-use crate::config::complaint::Complainer;
-use crate::config::complaint::Source;
+use crate::config::complaint::{Complainer, Source};
 
 /// Complains of a syntax error. Nothing else on that line is trusted.
 pub(super) fn complain(error: &toml::de::Error, source: &Source, complainer: &mut Complainer<'_>) {

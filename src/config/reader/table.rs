@@ -1,22 +1,12 @@
 //! Tables of the file: their keys read one by one, unknown keys complained of.
 
-use std::ops::Range;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
-use toml::de::DeTable;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
-use crate::config::complaint::Complainer;
-use crate::config::complaint::Source;
-use crate::config::reader::Bounded;
-use crate::config::reader::Found;
-use crate::config::reader::Quantity;
-use crate::config::reader::Required;
-use crate::config::reader::Table;
-use crate::config::reader::Tables;
-use crate::config::reader::Value;
-use crate::config::reader::syntax;
+use crate::config::complaint::{Complainer, Source};
+use crate::config::reader::{Bounded, Found, Quantity, Required, Table, Tables, Value, syntax};
 use crate::config::suggestion::nearest;
 
 /// The keys of one table of the file.

@@ -3,12 +3,9 @@
 
 use toml::Spanned;
 
-use crate::config::quantity::Interval;
-use crate::config::quantity::Octets;
-use crate::config::reader::keys;
-use crate::config::reader::words;
-use crate::config::schema::DndLampKind;
-use crate::config::schema::StyleKind;
+use crate::config::quantity::{Interval, Octets};
+use crate::config::reader::{keys, words};
+use crate::config::schema::{DndLampKind, StyleKind};
 
 keys! {
     /// The shipped file: `[[profile]]` alone.

@@ -2,8 +2,7 @@
 
 use toml::Spanned;
 
-use crate::config::quantity::Interval;
-use crate::config::quantity::Octets;
+use crate::config::quantity::{Interval, Octets};
 use crate::config::reader::keys;
 use crate::config::schema::unplaced;
 

@@ -7,10 +7,7 @@ use toml::de::DeValue;
 
 use crate::config::complaint::Complainer;
 use crate::config::quantity::Interval;
-use crate::config::reader::Found;
-use crate::config::reader::Value;
-use crate::config::reader::keys;
-use crate::config::reader::words;
+use crate::config::reader::{Found, Value, keys, words};
 use crate::config::schema::unplaced;
 use crate::presence::profile::DoNotDisturbLamp;
 

@@ -7,11 +7,8 @@ use toml::Spanned;
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::tenants::names::Names;
-use crate::config::text::is_user;
-use crate::config::text::phrase;
-use crate::config::text::user_remedy;
-use crate::directory::Details;
-use crate::directory::Directory;
+use crate::config::text::{is_user, phrase, user_remedy};
+use crate::directory::{Details, Directory};
 use crate::presence::Aor;
 
 /// Adds an account, unless it is there already.

@@ -6,21 +6,13 @@ use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema;
-use crate::config::schema::Config;
-use crate::config::schema::StyleKind;
+use crate::config::schema::{Config, StyleKind};
 use crate::config::tenants::names::Names;
-use crate::config::text::is_user;
-use crate::config::text::user_remedy;
+use crate::config::text::{is_user, user_remedy};
 use crate::directory::Directory;
-use crate::directory::lists::ANY_DN;
-use crate::directory::lists::ListFault;
-use crate::directory::lists::ORBITS;
-use crate::directory::lists::PARKED;
-use crate::directory::lists::StoredList;
+use crate::directory::lists::{ANY_DN, ListFault, ORBITS, PARKED, StoredList};
 use crate::presence::Aor;
-use crate::presence::event::list::ListStyle;
-use crate::presence::event::list::MEMBERS_MAX;
-use crate::presence::event::list::Member;
+use crate::presence::event::list::{ListStyle, MEMBERS_MAX, Member};
 
 /// Adds the groups of a file.
 pub(super) fn add_groups(

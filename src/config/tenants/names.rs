@@ -1,20 +1,15 @@
 //! Names in the configuration: domains by any of their names, users, patterns, groups.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema::Config;
 use crate::config::suggestion::nearest;
-use crate::config::text::bare;
-use crate::config::text::canonical_domain;
-use crate::config::text::is_user;
+use crate::config::text::{bare, canonical_domain, is_user};
 use crate::directory::Directory;
-use crate::presence::policy::Pattern;
-use crate::presence::policy::People;
-use crate::presence::policy::WatcherCondition;
+use crate::presence::policy::{Pattern, People, WatcherCondition};
 
 /// The names that a configuration defines. They are read before anything is converted, because a table
 /// may name what comes further down.

@@ -4,18 +4,13 @@ use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema;
-use crate::config::schema::Config;
-use crate::config::schema::HandlingKind;
+use crate::config::schema::{Config, HandlingKind};
 use crate::config::suggestion::nearest;
 use crate::config::tenants::names::Names;
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::event::Package;
-use crate::presence::policy::Handling;
-use crate::presence::policy::People;
-use crate::presence::policy::Policy;
-use crate::presence::policy::Privacy;
-use crate::presence::policy::WatcherCondition;
+use crate::presence::policy::{Handling, People, Policy, Privacy, WatcherCondition};
 
 /// Rules of one file: each has a number of 16 bits.
 const POLICIES_MAX: usize = 10_000;

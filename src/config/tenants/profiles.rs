@@ -2,22 +2,13 @@
 
 use std::collections::HashMap;
 
-use crate::config::complaint::Complainer;
-use crate::config::complaint::Source;
+use crate::config::complaint::{Complainer, Source};
 use crate::config::reader::document;
 use crate::config::schema;
-use crate::config::schema::DndLampKind;
-use crate::config::schema::IdleKind;
-use crate::config::schema::ParameterKind;
-use crate::config::schema::StyleKind;
-use crate::config::schema::UnregisteredKind;
+use crate::config::schema::{DndLampKind, IdleKind, ParameterKind, StyleKind, UnregisteredKind};
 use crate::config::suggestion::nearest;
-use crate::directory::profiles::AgentPattern;
-use crate::directory::profiles::GENERIC;
-use crate::presence::profile::Idle;
-use crate::presence::profile::ParameterValue;
-use crate::presence::profile::Profile;
-use crate::presence::profile::Unregistered;
+use crate::directory::profiles::{AgentPattern, GENERIC};
+use crate::presence::profile::{Idle, ParameterValue, Profile, Unregistered};
 
 /// The profiles that come with the product, each with its reason.
 pub const SHIPPED_FILE: &str = include_str!("../profiles.toml");

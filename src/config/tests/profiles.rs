@@ -1,12 +1,9 @@
 //! The shipped profiles, and what an operator makes of them.
 
 use super::*;
-use crate::presence::profile::DoNotDisturbLamp;
-use crate::presence::profile::Idle;
-use crate::presence::profile::ParameterValue;
-use crate::presence::profile::Profile;
-use crate::presence::profile::Rendering;
-use crate::presence::profile::Unregistered;
+use crate::presence::profile::{
+    DoNotDisturbLamp, Idle, ParameterValue, Profile, Rendering, Unregistered,
+};
 
 fn generic(name: &str) -> Profile {
     Profile {

@@ -6,8 +6,7 @@ use crate::directory::decide::WatcherIdentity;
 use crate::presence::composition::Style;
 use crate::presence::event::Package;
 use crate::presence::event::list::ListStyle;
-use crate::presence::policy::Handling;
-use crate::presence::policy::Privacy;
+use crate::presence::policy::{Handling, Privacy};
 
 const TENANT: &str = r#"
     [[domain]]
@@ -127,10 +126,7 @@ fn a_tenant_is_converted() {
 
 #[test]
 fn policies_are_converted_in_their_order() {
-    use Handling::Allow;
-    use Handling::Block;
-    use Handling::Confirm;
-    use Handling::PoliteBlock;
+    use Handling::{Allow, Block, Confirm, PoliteBlock};
     let plan = plan(TENANT);
     let (dialog, reg) = (Package::Dialog, Package::Reg);
     let table = [

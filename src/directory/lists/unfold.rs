@@ -3,16 +3,9 @@
 use std::collections::HashSet;
 
 use crate::directory::Directory;
-use crate::directory::lists::DEPTH_MAX;
-use crate::directory::lists::Definition;
-use crate::directory::lists::List;
-use crate::directory::lists::ListFault;
+use crate::directory::lists::{DEPTH_MAX, Definition, List, ListFault};
 use crate::presence::Aor;
-use crate::presence::event::list::MEMBERS_MAX;
-use crate::presence::event::list::Member;
-use crate::presence::event::list::Resolved;
-use crate::presence::event::list::Roster;
-use crate::presence::event::list::RosterKind;
+use crate::presence::event::list::{MEMBERS_MAX, Member, Resolved, Roster, RosterKind};
 use crate::sip::uri::sip_uri;
 
 impl Directory {

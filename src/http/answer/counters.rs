@@ -1,8 +1,6 @@
 //! Every counter.
 
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::http::answer::Answer;
 use crate::http::answer::table::Table;

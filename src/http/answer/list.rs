@@ -1,15 +1,11 @@
 //! Lists: one with its members, or all that are stored.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
 use crate::http::answer::table::Table;
-use crate::http::answer::visible;
+use crate::http::answer::{Answer, visible};
 use crate::presence::Aor;
-use crate::presence::event::list::ListStyle;
-use crate::presence::event::list::Resolved;
-use crate::presence::event::list::RosterKind;
+use crate::presence::event::list::{ListStyle, Resolved, RosterKind};
 
 /// What a list is, without its members.
 #[derive(Clone, Debug)]

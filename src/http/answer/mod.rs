@@ -19,8 +19,7 @@ pub(crate) mod watchers;
 pub(crate) mod why;
 
 pub(crate) use accept::Format;
-pub(crate) use text::TERMINAL_COLUMNS;
-pub(crate) use text::visible;
+pub(crate) use text::{TERMINAL_COLUMNS, visible};
 
 use serde_json::Value;
 

@@ -1,16 +1,12 @@
 //! The requests that were refused lately, by SIP and at `call_state.htm`.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::answer::Answer;
 use crate::http::answer::table::Table;
-use crate::http::answer::text::address;
-use crate::http::answer::text::span;
-use crate::http::answer::text::write_silent;
+use crate::http::answer::text::{address, span, write_silent};
 use crate::http::failed_attempts::FailedAttempt;
 use crate::shard::contract::report::RefusalReport;
 

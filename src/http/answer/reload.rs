@@ -1,7 +1,6 @@
 //! What came of reading the configuration again.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::answer::Answer;
 

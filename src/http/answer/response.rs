@@ -1,14 +1,11 @@
 //! Responses. Those of the public pages are short and quote nothing of the request.
 
 use http_body_util::Full;
-use hyper::StatusCode;
 use hyper::body::Bytes;
-use hyper::header;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{StatusCode, header};
 
-use crate::http::answer::Answer;
-use crate::http::answer::Format;
+use crate::http::answer::{Answer, Format};
 
 /// A whole response.
 pub(crate) type Response = hyper::Response<Full<Bytes>>;

@@ -1,20 +1,13 @@
 //! A presentity's own rules on who may watch it.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
-use crate::http::answer::TERMINAL_COLUMNS;
 use crate::http::answer::table::Table;
-use crate::http::answer::visible;
+use crate::http::answer::{Answer, TERMINAL_COLUMNS, visible};
 use crate::presence::Aor;
-use crate::presence::policy::Exception;
-use crate::presence::policy::Handling;
-use crate::presence::policy::IdentityCondition;
-use crate::presence::policy::ImportedRule;
+use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule};
 
 /// All of them.
 #[derive(Debug)]

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::answer::Answer;
-use crate::http::answer::text::span;
-use crate::http::answer::text::write_silent;
-use crate::http::facts::Facts;
-use crate::http::facts::counted;
+use crate::http::answer::text::{span, write_silent};
+use crate::http::facts::{Facts, counted};
 
 /// A few facts and figures.
 #[derive(Debug)]

@@ -1,13 +1,10 @@
 //! Who watches an address, or subscribes to a list.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::answer::Answer;
 use crate::http::answer::table::Table;
-use crate::http::answer::text::address;
-use crate::http::answer::text::span;
-use crate::http::answer::text::write_silent;
+use crate::http::answer::text::{address, span, write_silent};
 use crate::presence::Aor;
 use crate::presence::policy::DecidingRule;
 use crate::shard::contract::report::WatcherReport;

@@ -1,25 +1,17 @@
 //! Why a lamp is as it is: of one address, or of each member of a list.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
 use crate::http::answer::list::Heading;
 use crate::http::answer::table::Table;
 use crate::http::answer::text::span;
-use crate::http::answer::visible;
+use crate::http::answer::{Answer, visible};
 use crate::presence::Aor;
 use crate::presence::call::Direction;
-use crate::presence::composition::Extended;
-use crate::presence::composition::ImagicleStatus;
-use crate::presence::presentity::Assertion;
-use crate::presence::presentity::Call;
-use crate::presence::presentity::CallParty;
-use crate::presence::source::Forward;
-use crate::presence::source::ForwardKind;
-use crate::presence::source::Messages;
-use crate::shard::contract::report::Contribution;
-use crate::shard::contract::report::Why;
+use crate::presence::composition::{Extended, ImagicleStatus};
+use crate::presence::presentity::{Assertion, Call, CallParty};
+use crate::presence::source::{Forward, ForwardKind, Messages};
+use crate::shard::contract::report::{Contribution, Why};
 
 /// The state of an address and everything that makes it so.
 #[derive(Debug)]
@@ -331,12 +323,9 @@ fn messages_json(messages: &Messages) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presence::call::Appearance;
-    use crate::presence::call::AppearanceState;
-    use crate::presence::call::CallState;
+    use crate::presence::call::{Appearance, AppearanceState, CallState};
     use crate::presence::presentity::Presence;
-    use crate::presence::source::MessageClass;
-    use crate::presence::source::MessageCounts;
+    use crate::presence::source::{MessageClass, MessageCounts};
 
     fn call(party: CallParty, direction: Option<Direction>) -> Call {
         Call {

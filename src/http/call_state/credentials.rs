@@ -1,7 +1,6 @@
 //! Name and password of an account.
 
-use crate::directory::Directory;
-use crate::directory::Domain;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
 use crate::sip::digest::Secret;
 

@@ -11,16 +11,9 @@ mod report;
 
 use std::net::IpAddr;
 
-use http_body_util::BodyExt;
-use http_body_util::LengthLimitError;
-use http_body_util::Limited;
-use hyper::Method;
-use hyper::Request;
-use hyper::StatusCode;
-use hyper::body::Body;
-use hyper::body::Bytes;
-use hyper::body::Incoming;
-use hyper::header;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::{Method, Request, StatusCode, header};
 
 use crate::http::answer::response;
 use crate::http::answer::response::Response;
@@ -28,9 +21,7 @@ use crate::http::call_state::fields::Fields;
 use crate::http::call_state::report::Report;
 use crate::http::engine::Engine;
 use crate::http::site::Site;
-use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::ShardId;
+use crate::shard::{Command, Reply, ShardId};
 
 /// Octets of a form; a longer one is 413.
 const FORM_OCTETS_MAX: usize = 8 << 10;

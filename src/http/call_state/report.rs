@@ -11,12 +11,8 @@ use crate::http::call_state::credentials::CredentialCheck;
 use crate::http::call_state::fields::Fields;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
-use crate::presence::source::CallSource;
-use crate::presence::source::StateUpdate;
+use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::source::{CallSource, StateUpdate};
 use crate::sip::uri::sip_uri;
 
 /// Characters of a number.

@@ -10,8 +10,7 @@ use crate::directory::Directory;
 use crate::http::control::refusal::Refusal;
 use crate::http::engine::Engine;
 use crate::http::site::Site;
-use crate::shard::Command;
-use crate::shard::ShardId;
+use crate::shard::{Command, ShardId};
 
 /// How often a directory is offered to a shard whose inbox is full.
 const OFFERS_MAX: u32 = 20;

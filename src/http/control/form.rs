@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-use http_body_util::Limited;
+use http_body_util::{BodyExt, Limited};
 use hyper::Request;
-use hyper::body::Bytes;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 
 use crate::directory::Directory;
 use crate::http::answer::TERMINAL_COLUMNS;

@@ -4,24 +4,15 @@
 use std::sync::Arc;
 
 use crate::directory::Directory;
-use crate::directory::lists::ListFault;
-use crate::directory::lists::StoredList;
+use crate::directory::lists::{ListFault, StoredList};
 use crate::http::answer::list;
-use crate::http::answer::list::Deleted;
-use crate::http::answer::list::Edited;
-use crate::http::answer::list::Heading;
-use crate::http::answer::list::List;
-use crate::http::answer::list::Lists;
-use crate::http::answer::list::Stored;
-use crate::http::control::Answered;
-use crate::http::control::Form;
-use crate::http::control::Refusal;
+use crate::http::answer::list::{Deleted, Edited, Heading, List, Lists, Stored};
 use crate::http::control::edit::edit;
+use crate::http::control::{Answered, Form, Refusal};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::presence::event::list::ListStyle;
-use crate::presence::event::list::Member;
+use crate::presence::event::list::{ListStyle, Member};
 
 /// Octets of a list's user.
 const USER_OCTETS_MAX: usize = 256;

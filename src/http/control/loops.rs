@@ -3,12 +3,10 @@
 use std::cmp::Reverse;
 
 use crate::http::answer::loops::Loops;
-use crate::http::control::Answered;
-use crate::http::control::Form;
+use crate::http::control::{Answered, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
-use crate::shard::Command;
-use crate::shard::Reply;
+use crate::shard::{Command, Reply};
 
 /// Asks every shard; the busiest phone comes first.
 pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> Answered {

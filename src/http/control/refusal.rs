@@ -1,17 +1,12 @@
 //! Why a question or command of the operator is refused: words for humans, a status for programs.
 
-use hyper::StatusCode;
-use hyper::header;
 use hyper::header::HeaderValue;
-use serde_json::Value;
-use serde_json::json;
+use hyper::{StatusCode, header};
+use serde_json::{Value, json};
 
 use crate::directory::lists::ListFault;
-use crate::http::answer::Answer;
-use crate::http::answer::Format;
-use crate::http::answer::response;
 use crate::http::answer::response::Response;
-use crate::http::answer::visible;
+use crate::http::answer::{Answer, Format, response, visible};
 use crate::http::control::aor::NotAnAor;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;

@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use crate::http::answer::refusals::Refusals;
-use crate::http::control::Answered;
-use crate::http::control::Form;
+use crate::http::control::{Answered, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
-use crate::shard::Command;
-use crate::shard::Reply;
+use crate::shard::{Command, Reply};
 
 /// Asks every shard; the latest comes first.
 pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> Answered {

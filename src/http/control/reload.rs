@@ -1,9 +1,7 @@
 //! `POST /reload`: has the configuration read again.
 
 use crate::http::answer::reload::Reload;
-use crate::http::control::Answered;
-use crate::http::control::Form;
-use crate::http::control::Refusal;
+use crate::http::control::{Answered, Form, Refusal};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 

@@ -4,20 +4,14 @@
 
 use crate::directory::Directory;
 use crate::http::answer::rules::Rules;
-use crate::http::control::Answered;
-use crate::http::control::Form;
-use crate::http::control::Refusal;
-use crate::http::control::aor;
 use crate::http::control::aor::NotAnAor;
 use crate::http::control::edit::edit;
+use crate::http::control::{Answered, Form, Refusal, aor};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::document::pres_rules;
-use crate::presence::policy::Exception;
-use crate::presence::policy::Handling;
-use crate::presence::policy::IdentityCondition;
-use crate::presence::policy::ImportedRule;
+use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule};
 
 /// Presentities with rules of their own.
 const DOCUMENTS_MAX: usize = 100_000;

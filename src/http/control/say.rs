@@ -19,33 +19,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::control::Answered;
-use crate::http::control::Form;
-use crate::http::control::Refusal;
-use crate::http::control::why;
+use crate::http::control::{Answered, Form, Refusal, why};
 use crate::http::engine::Engine;
-use crate::http::site::CallNumbers;
-use crate::http::site::Site;
-use crate::presence::Aor;
-use crate::presence::CallDialog;
-use crate::presence::call::Appearance;
-use crate::presence::call::AppearanceState;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
-use crate::presence::call::appearance;
+use crate::http::site::{CallNumbers, Site};
+use crate::presence::call::{Appearance, AppearanceState, CallState, Direction, Party, appearance};
 use crate::presence::composition::activity;
-use crate::presence::source::CallSource;
-use crate::presence::source::Forward;
-use crate::presence::source::ForwardKind;
-use crate::presence::source::MessageClass;
-use crate::presence::source::MessageCounts;
-use crate::presence::source::Messages;
-use crate::presence::source::RichPresence;
-use crate::presence::source::StateUpdate;
-use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::ShardId;
+use crate::presence::source::{
+    CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
+    StateUpdate,
+};
+use crate::presence::{Aor, CallDialog};
+use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Uri;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::sip_uri;

@@ -1,8 +1,7 @@
 //! `GET /status` and `GET /counters`: how the server is, and what it counted.
 
 use crate::http::answer::status::Status;
-use crate::http::control::Answered;
-use crate::http::control::Form;
+use crate::http::control::{Answered, Form};
 use crate::http::engine::Engine;
 use crate::http::monitor;
 use crate::http::site::Site;

@@ -1,14 +1,12 @@
 //! `GET /watchers`: who watches an address, or subscribes to a list.
 
 use crate::http::answer::watchers::Watchers;
-use crate::http::control::Answered;
-use crate::http::control::Form;
+use crate::http::control::{Answered, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::shard::Command;
-use crate::shard::Reply;
 use crate::shard::contract::report::WatcherReport;
+use crate::shard::{Command, Reply};
 
 /// Asks every shard.
 pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {

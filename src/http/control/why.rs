@@ -3,22 +3,13 @@
 use futures_util::future::join_all;
 
 use crate::http::answer::list::Heading;
-use crate::http::answer::why::Explanation;
-use crate::http::answer::why::ListExplanation;
-use crate::http::answer::why::MemberState;
-use crate::http::answer::why::NoState;
-use crate::http::answer::why::State;
-use crate::http::control::Answered;
-use crate::http::control::Form;
-use crate::http::control::Refusal;
+use crate::http::answer::why::{Explanation, ListExplanation, MemberState, NoState, State};
+use crate::http::control::{Answered, Form, Refusal};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::presence::event::list::Member;
-use crate::presence::event::list::Resolved;
-use crate::shard::Command;
-use crate::shard::Reply;
-use crate::shard::ShardId;
+use crate::presence::event::list::{Member, Resolved};
+use crate::shard::{Command, Reply, ShardId};
 
 /// Members of one list that are looked up; `any-dn` may have more.
 const MEMBERS_SHOWN_MAX: usize = 1_000;

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use hyper::StatusCode;
-use hyper::header;
 use hyper::header::HeaderValue;
+use hyper::{StatusCode, header};
 
 use crate::http::answer::response;
 use crate::http::answer::response::Response;
@@ -71,14 +70,7 @@ mod tests {
     use super::*;
     use crate::http::CONTROL_CONNECTIONS;
     use crate::http::connections::Connections;
-    use crate::shard::Command;
-    use crate::shard::CommandId;
-    use crate::shard::Input;
-    use crate::shard::Options;
-    use crate::shard::Outbox;
-    use crate::shard::Reply;
-    use crate::shard::Shard;
-    use crate::shard::ShardId;
+    use crate::shard::{Command, CommandId, Input, Options, Outbox, Reply, Shard, ShardId};
     use crate::telemetry;
 
     #[test]

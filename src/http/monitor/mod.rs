@@ -6,8 +6,7 @@ pub(crate) mod metrics;
 use crate::http::answer::counters::Counters;
 use crate::http::engine::Engine;
 use crate::http::site::Site;
-use crate::shard::Command;
-use crate::shard::Reply;
+use crate::shard::{Command, Reply};
 use crate::telemetry;
 
 /// Asks every shard, and adds what the cores count themselves.

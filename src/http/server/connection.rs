@@ -11,8 +11,7 @@ use crate::http::connections::Visit;
 use crate::http::engine::Engine;
 use crate::http::server::dispatch;
 use crate::http::server::io::Io;
-use crate::http::site::Endpoint;
-use crate::http::site::Site;
+use crate::http::site::{Endpoint, Site};
 
 /// From a request's head to its response.
 const RESPONSE_TIME: Duration = Duration::from_secs(15);

@@ -2,29 +2,20 @@
 
 use std::net::IpAddr;
 
-use hyper::Method;
-use hyper::Request;
-use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header;
 use hyper::header::HeaderValue;
+use hyper::{Method, Request, StatusCode, header};
 
-use crate::http::answer::Format;
-use crate::http::answer::response;
 use crate::http::answer::response::Response;
+use crate::http::answer::{Format, response};
 use crate::http::connections::Visit;
-use crate::http::control::Form;
-use crate::http::control::Refusal;
 use crate::http::control::form::BodyKind;
+use crate::http::control::{Form, Refusal};
 use crate::http::engine::Engine;
 use crate::http::routes;
-use crate::http::routes::Handler;
-use crate::http::routes::Page;
-use crate::http::routes::Route;
-use crate::http::routes::Who;
+use crate::http::routes::{Handler, Page, Route, Who};
 use crate::http::server::host;
-use crate::http::site::Endpoint;
-use crate::http::site::Site;
+use crate::http::site::{Endpoint, Site};
 
 /// Octets of a query; a longer one is 414 (W:E3.28).
 const QUERY_OCTETS_MAX: usize = 8 << 10;

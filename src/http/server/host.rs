@@ -3,9 +3,7 @@
 
 use std::net::Ipv6Addr;
 
-use hyper::Request;
-use hyper::Version;
-use hyper::header;
+use hyper::{Request, Version, header};
 
 /// Whether a request has the Host that its version of HTTP demands.
 pub(super) fn is_valid<B>(request: &Request<B>) -> bool {

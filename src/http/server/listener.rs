@@ -1,20 +1,16 @@
 //! Accepting connections, each served in a task of its own. How many there may be is said in
 //! `connections`.
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use glommio::net::TcpListener;
-use glommio::net::TcpStream;
+use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 
 use crate::http::engine::Engine;
 use crate::http::server::connection;
-use crate::http::site::Endpoint;
-use crate::http::site::Site;
+use crate::http::site::{Endpoint, Site};
 use crate::telemetry::Throttle;
 
 /// After accepting failed (descriptors ran out), until it is tried again.

@@ -9,12 +9,10 @@ mod listener;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use futures_util::future::join;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use crate::http::engine::Engine;
-use crate::http::site::Endpoint;
-use crate::http::site::Site;
+use crate::http::site::{Endpoint, Site};
 use crate::net::bind;
 
 /// Serves at these listening sockets until it is dropped; at once done when there is none.

@@ -1,8 +1,7 @@
 //! call_state.htm: what is taken, what is refused, and what nobody learns by it (W:D1, E3.28).
 
 use super::*;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
+use crate::presence::call::{CallState, Direction};
 
 #[test]
 fn a_number_makes_busy_and_its_absence_clears() {

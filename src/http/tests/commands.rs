@@ -1,9 +1,7 @@
 //! The operator's commands: what each does, and what each refuses.
 
 use super::*;
-use crate::presence::call::AppearanceState;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
+use crate::presence::call::{AppearanceState, CallState, Direction};
 use crate::presence::policy::Handling;
 use crate::presence::source::ForwardKind;
 

@@ -1,7 +1,6 @@
 //! The operator's answers in JSON: the same values as in the texts of `operator` and `commands`.
 
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 

@@ -1,15 +1,11 @@
 //! The table of routes, row by row over real sockets: each page has its methods and no others, and
 //! is at its own endpoint and at no other.
 
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::*;
 use crate::http::control::form::BodyKind;
-use crate::http::routes::Handler;
-use crate::http::routes::Route;
-use crate::http::routes::RouteMethod;
-use crate::http::routes::Who;
+use crate::http::routes::{Handler, Route, RouteMethod, Who};
 use crate::http::site::Endpoint;
 
 const TABLE: &[Route<FakeEngine>] = Route::TABLE;

@@ -13,10 +13,6 @@ mod transmit;
 mod transport;
 pub mod udp;
 
-pub use transport::BATCH;
-pub use transport::Datagram;
-pub use transport::DatagramTransport;
-pub use transport::Interest;
-pub use transport::Received;
-pub use transport::ReceivedDatagrams;
-pub use transport::Sent;
+pub use transport::{
+    BATCH, Datagram, DatagramTransport, Interest, Received, ReceivedDatagrams, Sent,
+};

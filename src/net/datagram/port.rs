@@ -1,24 +1,14 @@
 //! A shard's port of one UDP listener: flows in, datagrams out, and a bounded queue for what the
 //! socket has no room for.
 
-use std::cell::Cell;
-use std::cell::RefCell;
-use std::cell::RefMut;
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use crate::net::datagram::Datagram;
-use crate::net::datagram::DatagramTransport;
-use crate::net::datagram::Interest;
-use crate::net::datagram::Received;
-use crate::net::datagram::ReceivedDatagrams;
 use crate::net::datagram::send_order::SendOrder;
-use crate::shard::ConnectionId;
-use crate::shard::Flow;
-use crate::shard::Outbox;
-use crate::shard::Transmit;
+use crate::net::datagram::{Datagram, DatagramTransport, Interest, Received, ReceivedDatagrams};
+use crate::shard::{ConnectionId, Flow, Outbox, Transmit};
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
 
@@ -213,8 +203,7 @@ mod tests {
 
     use futures_util::FutureExt;
     use futures_util::future::LocalBoxFuture;
-    use glommio::LocalExecutorBuilder;
-    use glommio::Placement;
+    use glommio::{LocalExecutorBuilder, Placement};
 
     use super::*;
     use crate::net::bind;

@@ -8,25 +8,14 @@
 //! never allocates. The pool is address space, not memory: pages behind a buffer's first few exist
 //! only once a datagram, or a train, was that long.
 
-use std::io;
-use std::mem;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
-use std::ptr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{io, mem, ptr};
 
-use libc::cmsghdr;
-use libc::iovec;
-use libc::mmsghdr;
-use libc::msghdr;
-use libc::sockaddr_storage;
+use libc::{cmsghdr, iovec, mmsghdr, msghdr, sockaddr_storage};
 
 use crate::net::address;
-use crate::net::datagram::BATCH;
-use crate::net::datagram::Received;
-use crate::net::datagram::ReceivedDatagrams;
+use crate::net::datagram::{BATCH, Received, ReceivedDatagrams};
 
 /// Octets of the longest datagram there is, rounded up.
 const DATAGRAM_OCTETS_MAX: usize = 64 * 1024;

@@ -4,8 +4,7 @@
 //! Only the Binding method without authentication, as RFC 5626 §8 asks of a server. A request with
 //! an unknown comprehension-required attribute gets 420; indications and responses get nothing.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const HEADER_OCTETS: usize = 20;

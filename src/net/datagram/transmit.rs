@@ -11,22 +11,16 @@
 //! kernel before 4.18, a device without checksums, a path with a small MTU), and the limit for
 //! trains is lowered, finally to none.
 
-use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
-use std::ptr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{io, ptr};
 
-use libc::cmsghdr;
-use libc::iovec;
-use libc::mmsghdr;
-use libc::sockaddr_storage;
+use libc::{cmsghdr, iovec, mmsghdr, sockaddr_storage};
 
 use crate::net::address;
-use crate::net::datagram::Datagram;
-use crate::net::datagram::Sent;
 use crate::net::datagram::receive::empty_header;
+use crate::net::datagram::{Datagram, Sent};
 
 /// Messages of one call, each a datagram or a train of them.
 const MESSAGES: usize = 64;
@@ -340,14 +334,12 @@ fn write_control<T>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::net::SocketAddr;
-    use std::net::UdpSocket;
+    use std::net::{SocketAddr, UdpSocket};
     use std::os::fd::AsFd;
     use std::time::Duration;
 
     use super::*;
-    use crate::net::bind;
-    use crate::net::kernel_options;
+    use crate::net::{bind, kernel_options};
 
     fn client() -> UdpSocket {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -2,10 +2,8 @@
 //! waiting for it.
 
 use std::cell::RefMut;
-use std::fmt;
-use std::io;
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::{fmt, io};
 
 use futures_util::future::LocalBoxFuture;
 

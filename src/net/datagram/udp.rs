@@ -1,26 +1,17 @@
 //! UDP by the kernel's socket, in batches.
 
-use std::cell::RefCell;
-use std::cell::RefMut;
+use std::cell::{RefCell, RefMut};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
-use std::os::fd::FromRawFd;
-use std::os::fd::IntoRawFd;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use crate::net::datagram::Datagram;
-use crate::net::datagram::DatagramTransport;
-use crate::net::datagram::Interest;
-use crate::net::datagram::ReceivedDatagrams;
-use crate::net::datagram::Sent;
 use crate::net::datagram::receive::ReceiveBatch;
 use crate::net::datagram::transmit::SendBatch;
+use crate::net::datagram::{Datagram, DatagramTransport, Interest, ReceivedDatagrams, Sent};
 
 /// Milliseconds that one wait for room in the send buffer may take before the caller tries again.
 const WRITABLE_WAIT_MILLISECONDS: libc::c_int = 100;

@@ -5,17 +5,14 @@
 //! used only while the socket has no room. An idle connection holds no buffer. A connection that has
 //! been ended sends nothing more; its reader notices by the end of the stream.
 
-use std::cell::Cell;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::io::IoSlice;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::net::Limits;
-use crate::net::stream::Framing;
-use crate::net::stream::StreamTransport;
+use crate::net::stream::{Framing, StreamTransport};
 use crate::shard::Flow;
 
 /// The outcome of a write.
@@ -198,8 +195,7 @@ impl Connection {
 mod tests {
     use std::net::SocketAddr;
     use std::rc::Rc;
-    use std::task::Context;
-    use std::task::Poll;
+    use std::task::{Context, Poll};
 
     use futures_util::FutureExt;
 

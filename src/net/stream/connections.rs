@@ -5,13 +5,11 @@
 //! is gone is counted and dropped.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-use std::hash::Hasher;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::IoSlice;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use smallvec::SmallVec;
@@ -19,12 +17,8 @@ use smallvec::SmallVec;
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionCount;
 use crate::net::stream::StreamTransport;
-use crate::net::stream::connection::Connection;
-use crate::net::stream::connection::Written;
-use crate::shard::ConnectionId;
-use crate::shard::Flow;
-use crate::shard::Outbox;
-use crate::shard::ShardId;
+use crate::net::stream::connection::{Connection, Written};
+use crate::shard::{ConnectionId, Flow, Outbox, ShardId};
 use crate::telemetry::CoreCounters;
 
 /// Pieces of one write: as many as the kernel takes. They fit on the stack.

@@ -4,15 +4,12 @@
 //! handed on from there; only the beginning of an incomplete message is kept. Between messages
 //! nothing is kept.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::net::Limits;
-use crate::net::stream::Arrival;
-use crate::net::stream::Framing;
-use crate::sip::Fault;
-use crate::sip::framing;
+use crate::net::stream::{Arrival, Framing};
 use crate::sip::framing::Frame;
+use crate::sip::{Fault, framing};
 
 /// Two lone CRLFs this close together are one keepalive that was split on its way; further apart
 /// they are two of the single kind, which want no response.

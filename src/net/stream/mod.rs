@@ -10,7 +10,4 @@ pub mod content_length;
 pub mod tcp;
 mod transport;
 
-pub use transport::Arrival;
-pub use transport::Framing;
-pub use transport::StreamListener;
-pub use transport::StreamTransport;
+pub use transport::{Arrival, Framing, StreamListener, StreamTransport};

@@ -2,29 +2,21 @@
 
 use std::io;
 use std::io::IoSlice;
-use std::net::Shutdown;
-use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use futures_util::io::AsyncRead;
-use futures_util::io::AsyncWrite;
-use glommio::net::TcpListener;
-use glommio::net::TcpStream;
+use futures_util::io::{AsyncRead, AsyncWrite};
+use glommio::net::{TcpListener, TcpStream};
 use socket2::SockRef;
 
-use crate::net::Limits;
-use crate::net::bind;
-use crate::net::stream::Framing;
-use crate::net::stream::StreamListener;
-use crate::net::stream::StreamTransport;
 use crate::net::stream::content_length::ContentLengthFraming;
+use crate::net::stream::{Framing, StreamListener, StreamTransport};
+use crate::net::{Limits, bind};
 use crate::sip::Transport;
 
 /// A listening TCP socket.

@@ -1,20 +1,16 @@
 //! The interface of a stream transport: accepting, octets in and out, and the messages in them.
 
-use std::fmt;
-use std::io;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::task::Context;
-use std::task::Poll;
-use std::time::Duration;
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use futures_util::future::LocalBoxFuture;
 
 use crate::net::Limits;
-use crate::sip::Fault;
-use crate::sip::Transport;
 use crate::sip::message::PlainResponse;
+use crate::sip::{Fault, Transport};
 
 /// A listening socket of a stream transport.
 pub trait StreamListener: fmt::Debug {

@@ -22,14 +22,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Party;
-use crate::presence::call::leg_key::Key;
-use crate::presence::call::leg_key::Likeness;
-use crate::presence::call::tombstone::Ending;
-use crate::presence::call::tombstone::Owner;
-use crate::presence::call::tombstone::Tombstones;
+use crate::presence::call::leg_key::{Key, Likeness};
+use crate::presence::call::tombstone::{Ending, Owner, Tombstones};
+use crate::presence::call::{CallDialog, CallState, Party};
 
 /// A live leg.
 #[derive(Debug)]

@@ -11,12 +11,8 @@ pub mod appearance;
 
 use std::sync::Arc;
 
-pub use appearance::Appearance;
-pub use appearance::AppearanceState;
-pub use dialog::CallDialog;
-pub use dialog::CallState;
-pub use dialog::Direction;
-pub use dialog::Party;
+pub use appearance::{Appearance, AppearanceState};
+pub use dialog::{CallDialog, CallState, Direction, Party};
 pub use specific_dialog::SpecificDialog;
 
 pub(crate) use legs::CallSet;

@@ -4,14 +4,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::leg_key::CallIdDigest;
-use crate::presence::call::leg_key::Key;
-use crate::presence::call::leg_key::Likeness;
+use crate::presence::call::leg_key::{CallIdDigest, Key, Likeness};
+use crate::presence::call::{CallDialog, CallState};
 
 /// The life of a tombstone: as long as a delayed or retransmitted report can be under way, 64 × T1
 /// (RFC 3261 §17.1.2.2).

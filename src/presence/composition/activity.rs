@@ -135,8 +135,7 @@ fn bit(name: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::ACTIVITIES;
-    use super::ActivitySet;
+    use super::{ACTIVITIES, ActivitySet};
     use crate::presence::composition::Availability;
 
     #[test]

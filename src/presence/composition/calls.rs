@@ -1,15 +1,9 @@
 //! Which calls are shown, and in which order.
 
-use std::cmp::Ordering;
-use std::cmp::Reverse;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::cmp::{Ordering, Reverse};
+use std::sync::{Arc, LazyLock};
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Calls;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
+use crate::presence::call::{CallDialog, CallState, Calls, Direction, Party};
 use crate::presence::composition::activity::ON_THE_PHONE;
 
 /// The call that `on-the-phone` stands for. Nothing is known about it.

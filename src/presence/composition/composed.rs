@@ -2,18 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::presence::call::Appearance;
-use crate::presence::call::Calls;
-use crate::presence::call::SpecificDialog;
-use crate::presence::composition::Availability;
-use crate::presence::composition::Extended;
-use crate::presence::composition::Style;
-use crate::presence::composition::Tracks;
+use crate::presence::call::{Appearance, Calls, SpecificDialog};
+use crate::presence::composition::{Availability, Extended, Style, Tracks};
 use crate::presence::profile::DoNotDisturbLamp;
-use crate::presence::registration::EndedContact;
-use crate::presence::registration::RegisteredContact;
-use crate::presence::source::Features;
-use crate::presence::source::Messages;
+use crate::presence::registration::{EndedContact, RegisteredContact};
+use crate::presence::source::{Features, Messages};
 
 /// The one state that every document about a presentity is made of. Watchers are notified if it
 /// changes (W:A3.14).
@@ -102,10 +95,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::Composed;
-    use crate::presence::call::CallDialog;
-    use crate::presence::call::CallState;
-    use crate::presence::call::Party;
-    use crate::presence::call::SpecificDialog;
+    use crate::presence::call::{CallDialog, CallState, Party, SpecificDialog};
     use crate::presence::composition::Availability;
 
     fn call(call_id: &str, local_tag: &str, remote_tag: &str) -> CallDialog {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::composition::Availability;
-use crate::presence::composition::activity::ActivitySet;
-use crate::presence::composition::activity::ON_THE_PHONE;
+use crate::presence::composition::activity::{ActivitySet, ON_THE_PHONE};
 use crate::presence::source::RichPresence;
 
 /// A [`RichPresence`], made ready for composing.

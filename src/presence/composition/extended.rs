@@ -2,8 +2,7 @@
 //!
 //! A document carries them in an element that other clients ignore (W:D2.7).
 
-use crate::presence::composition::Availability;
-use crate::presence::composition::ForwardedTo;
+use crate::presence::composition::{Availability, ForwardedTo};
 
 /// The state of a presentity in the words of its domain's style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -34,26 +34,16 @@ pub mod activity;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-pub use availability::Availability;
-pub use availability::ForwardedTo;
-pub use composed::Composed;
-pub use composed::Extras;
-pub use extended::AlceoStatus;
-pub use extended::Extended;
-pub use extended::ImagicleStatus;
-pub use extended::Tracks;
-pub use rules::Rules;
-pub use rules::Style;
+pub use availability::{Availability, ForwardedTo};
+pub use composed::{Composed, Extras};
+pub use extended::{AlceoStatus, Extended, ImagicleStatus, Tracks};
+pub use rules::{Rules, Style};
 
 pub(crate) use declaration::Declaration;
-pub(crate) use verdict::Circumstances;
-pub(crate) use verdict::Contributor;
-pub(crate) use verdict::Verdict;
+pub(crate) use verdict::{Circumstances, Contributor, Verdict};
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::composition::activity::ActivitySet;
-use crate::presence::composition::activity::ON_THE_PHONE;
+use crate::presence::call::{CallDialog, CallState};
+use crate::presence::composition::activity::{ActivitySet, ON_THE_PHONE};
 
 /// Composes what the sources state into `composed`, whose old content does not matter but whose
 /// memory is used again. Parts that equal the state before, `previous`, are shared, not built anew.

@@ -4,28 +4,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
-use crate::presence::composition::Circumstances;
-use crate::presence::composition::Composed;
-use crate::presence::composition::Contributor;
-use crate::presence::composition::Declaration;
-use crate::presence::composition::Extended;
-use crate::presence::composition::Extras;
-use crate::presence::composition::Rules;
-use crate::presence::composition::Style;
-use crate::presence::composition::Verdict;
-use crate::presence::composition::compose;
-use crate::presence::composition::implied_activity;
-use crate::presence::composition::lamp;
-use crate::presence::registration::ContactEvent;
-use crate::presence::registration::RegisteredContact;
-use crate::presence::source::CallSource;
-use crate::presence::source::Forward;
-use crate::presence::source::ForwardKind;
-use crate::presence::source::RichPresence;
+use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::composition::{
+    Circumstances, Composed, Contributor, Declaration, Extended, Extras, Rules, Style, Verdict,
+    compose, implied_activity, lamp,
+};
+use crate::presence::registration::{ContactEvent, RegisteredContact};
+use crate::presence::source::{CallSource, Forward, ForwardKind, RichPresence};
 
 const FEED: Contributor = Contributor::Publication(0);
 const CLIENT: Contributor = Contributor::Publication(1);
@@ -516,9 +501,7 @@ fn a_claim_beside_a_better_source_lights_no_lamp() {
 /// Who decides, and why.
 #[test]
 fn the_decider_is_named_in_every_style() {
-    use Style::Alceo;
-    use Style::Imagicle;
-    use Style::Standard;
+    use Style::{Alceo, Imagicle, Standard};
     let table = [
         (
             Standard,

@@ -1,26 +1,14 @@
 //! What contributions add up to, as a table.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
-use crate::presence::composition::Availability;
-use crate::presence::composition::Circumstances;
-use crate::presence::composition::Composed;
-use crate::presence::composition::Contributor;
-use crate::presence::composition::Declaration;
-use crate::presence::composition::Extras;
-use crate::presence::composition::Rules;
-use crate::presence::composition::Verdict;
-use crate::presence::composition::compose;
-use crate::presence::composition::implied_activity;
-use crate::presence::composition::lamp;
-use crate::presence::source::CallSource;
-use crate::presence::source::RichPresence;
+use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::composition::{
+    Availability, Circumstances, Composed, Contributor, Declaration, Extras, Rules, Verdict,
+    compose, implied_activity, lamp,
+};
+use crate::presence::source::{CallSource, RichPresence};
 
 fn call(id: &str, direction: Option<Direction>, state: CallState) -> Arc<CallDialog> {
     Arc::new(CallDialog {
@@ -91,13 +79,8 @@ const OUT: Option<Direction> = Some(Direction::Initiator);
 /// Calls alone: both packages agree in every case.
 #[test]
 fn what_calls_add_up_to() {
-    use Availability::Busy;
-    use Availability::Offline;
-    use Availability::Ringing;
-    use CallState::Confirmed;
-    use CallState::Early;
-    use CallState::Proceeding;
-    use CallState::Trying;
+    use Availability::{Busy, Offline, Ringing};
+    use CallState::{Confirmed, Early, Proceeding, Trying};
     type Legs<'a> = &'a [(Option<Direction>, CallState)];
     let table: [(Legs<'_>, Availability, CallState); 16] = [
         (&[], Offline, CallState::Terminated),
@@ -139,12 +122,7 @@ fn what_calls_add_up_to() {
 /// Clients alone and beside a call.
 #[test]
 fn what_clients_add_up_to() {
-    use Availability::Available;
-    use Availability::Away;
-    use Availability::Busy;
-    use Availability::DoNotDisturb;
-    use Availability::Offline;
-    use Availability::Ringing;
+    use Availability::{Available, Away, Busy, DoNotDisturb, Offline, Ringing};
     let ringing = call("x", IN, CallState::Early);
     let now = Instant::now();
     type StateUpdate<'a> = &'a [(Option<bool>, &'a [&'a str])];

@@ -8,17 +8,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Calls;
-use crate::presence::composition::Availability;
-use crate::presence::composition::Extras;
-use crate::presence::composition::ForwardedTo;
-use crate::presence::composition::Rules;
-use crate::presence::composition::Style;
-use crate::presence::composition::declaration;
-use crate::presence::composition::declaration::Declaration;
-use crate::presence::composition::declaration::Understanding;
+use crate::presence::call::{CallDialog, CallState, Calls};
+use crate::presence::composition::declaration::{Declaration, Understanding};
+use crate::presence::composition::{Availability, Extras, ForwardedTo, Rules, Style, declaration};
 use crate::presence::source::CallSource;
 
 /// The source of a contribution.

@@ -3,15 +3,12 @@
 
 use std::io::Write;
 
-use crate::presence::Aor;
-use crate::presence::Composed;
-use crate::presence::call::Appearance;
-use crate::presence::call::CallDialog;
-use crate::presence::document::dialog_info::ANONYMOUS_DISPLAY;
-use crate::presence::document::dialog_info::ANONYMOUS_URI;
+use crate::presence::call::{Appearance, CallDialog};
+use crate::presence::document::dialog_info::{ANONYMOUS_DISPLAY, ANONYMOUS_URI};
 use crate::presence::document::xml;
 use crate::presence::document::xml::write_attribute;
 use crate::presence::policy::Privacy;
+use crate::presence::{Aor, Composed};
 
 /// The media type of the parked call.
 pub const CONTENT_TYPE: &str = "application/x-broadworks-callpark-info+xml";

@@ -3,12 +3,7 @@
 //! Read with or without the zlib header, because clients do both, and never beyond a bound, which is
 //! all that a decompression bomb can cost. Written with the header, as the RFC says.
 
-use flate2::Compress;
-use flate2::Compression;
-use flate2::Decompress;
-use flate2::FlushCompress;
-use flate2::FlushDecompress;
-use flate2::Status;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::presence::document::DocumentFault;
 

@@ -11,31 +11,20 @@
 use std::cmp::Reverse;
 use std::sync::LazyLock;
 
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-use crate::presence::Aor;
-use crate::presence::Composed;
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
+use crate::presence::call::{CallDialog, CallState, Direction, Party};
 use crate::presence::composition::Availability;
-use crate::presence::document::View;
-use crate::presence::document::xml;
-use crate::presence::document::xml::write_attribute;
-use crate::presence::document::xml::write_escaped;
+use crate::presence::document::xml::{write_attribute, write_escaped};
+use crate::presence::document::{View, xml};
 use crate::presence::policy::Privacy;
-use crate::presence::profile::Idle;
-use crate::presence::profile::ParameterValue;
-use crate::presence::profile::Rendering;
-use crate::presence::profile::Unregistered;
+use crate::presence::profile::{Idle, ParameterValue, Rendering, Unregistered};
+use crate::presence::{Aor, Composed};
 
 mod partial;
 mod reading;
 
-pub use partial::ShownDialogs;
-pub use partial::write_changes;
+pub use partial::{ShownDialogs, write_changes};
 pub use reading::parse;
 
 /// The media type.

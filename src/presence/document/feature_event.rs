@@ -9,14 +9,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::presence::Composed;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::multipart;
-use crate::presence::document::xml;
-use crate::presence::document::xml::Element;
-use crate::presence::document::xml::Name;
-use crate::presence::document::xml::Visitor;
-use crate::presence::source::Forward;
-use crate::presence::source::ForwardKind;
+use crate::presence::document::xml::{Element, Name, Visitor};
+use crate::presence::document::{DocumentFault, multipart, xml};
+use crate::presence::source::{Forward, ForwardKind};
 
 /// The media type of a command, and of each event.
 pub const CONTENT_TYPE: &str = "application/x-as-feature-event+xml";

@@ -3,15 +3,10 @@
 
 use std::io::Write;
 
-use crate::presence::Aor;
-use crate::presence::Composed;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::xml;
+use crate::presence::document::{Document, DocumentFault, xml};
 use crate::presence::profile::Rendering;
-use crate::presence::source::MessageClass;
-use crate::presence::source::MessageCounts;
-use crate::presence::source::Messages;
+use crate::presence::source::{MessageClass, MessageCounts, Messages};
+use crate::presence::{Aor, Composed};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/simple-message-summary";

@@ -22,16 +22,13 @@ pub mod watcherinfo;
 pub mod xml;
 pub mod xpidf;
 
-pub use view::Format;
-pub use view::View;
+pub use view::{Format, View};
 
-use crate::presence::Aor;
-use crate::presence::Composed;
 use crate::presence::call::CallDialog;
 use crate::presence::event::Package;
 use crate::presence::registration::ContactEnd;
-use crate::presence::source::Messages;
-use crate::presence::source::RichPresence;
+use crate::presence::source::{Messages, RichPresence};
+use crate::presence::{Aor, Composed};
 
 /// The content of a published document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,9 +205,7 @@ mod outline;
 
 #[cfg(test)]
 mod tests {
-    use super::DocumentFault;
-    use super::accepted;
-    use super::read;
+    use super::{DocumentFault, accepted, read};
     use crate::presence::event::Package;
 
     #[test]

@@ -8,24 +8,13 @@
 //! which other clients ignore (W:D2.7): `extended` in `status`, with the tracks of W:D3.2 as its
 //! attributes.
 
-use crate::presence::Aor;
-use crate::presence::Composed;
 use crate::presence::call::CallState;
-use crate::presence::composition::Availability;
-use crate::presence::composition::Extended;
-use crate::presence::composition::activity;
-use crate::presence::composition::implied_activity;
-use crate::presence::composition::lamp;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::xml;
-use crate::presence::document::xml::Element;
-use crate::presence::document::xml::Name;
-use crate::presence::document::xml::Space;
-use crate::presence::document::xml::Visitor;
-use crate::presence::document::xml::write_escaped;
+use crate::presence::composition::{Availability, Extended, activity, implied_activity, lamp};
+use crate::presence::document::xml::{Element, Name, Space, Visitor, write_escaped};
+use crate::presence::document::{Document, DocumentFault, xml};
 use crate::presence::profile::Rendering;
 use crate::presence::source::RichPresence;
+use crate::presence::{Aor, Composed};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";

@@ -5,12 +5,10 @@
 
 use std::io::Write;
 
-use crate::presence::Aor;
-use crate::presence::Composed;
-use crate::presence::document::pidf;
-use crate::presence::document::xml;
 use crate::presence::document::xml::write_escaped;
+use crate::presence::document::{pidf, xml};
 use crate::presence::profile::Rendering;
+use crate::presence::{Aor, Composed};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf-diff+xml";

@@ -6,17 +6,9 @@
 //! do not have.
 
 use crate::presence::Aor;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::xml;
-use crate::presence::document::xml::Element;
-use crate::presence::document::xml::Name;
-use crate::presence::document::xml::Space;
-use crate::presence::document::xml::Visitor;
-use crate::presence::policy::Exception;
-use crate::presence::policy::Handling;
-use crate::presence::policy::IdentityCondition;
-use crate::presence::policy::ImportedRule;
-use crate::presence::policy::Privacy;
+use crate::presence::document::xml::{Element, Name, Space, Visitor};
+use crate::presence::document::{DocumentFault, xml};
+use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule, Privacy};
 
 mod time;
 

@@ -7,21 +7,13 @@ use std::io::Write;
 
 use smallvec::SmallVec;
 
-use crate::presence::Aor;
-use crate::presence::Composed;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::xml;
-use crate::presence::document::xml::Element;
-use crate::presence::document::xml::Name;
-use crate::presence::document::xml::Space;
-use crate::presence::document::xml::Visitor;
+use crate::presence::document::xml::{Element, Name, Space, Visitor};
+use crate::presence::document::{Document, DocumentFault, xml};
 use crate::presence::policy::Privacy;
-use crate::presence::registration::ContactEnd;
-use crate::presence::registration::ContactEvent;
-use crate::presence::registration::EndedContact;
-use crate::presence::registration::RegisteredContact;
-use crate::presence::registration::URI_OCTETS_MAX;
+use crate::presence::registration::{
+    ContactEnd, ContactEvent, EndedContact, RegisteredContact, URI_OCTETS_MAX,
+};
+use crate::presence::{Aor, Composed};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/reginfo+xml";

@@ -4,12 +4,8 @@
 //! (`entry-ref`, `external`) are ignored: nothing is ever fetched. `copyControl` has no meaning for a
 //! subscription (RFC 5367 §4).
 
-use crate::presence::document::DocumentFault;
-use crate::presence::document::xml;
-use crate::presence::document::xml::Element;
-use crate::presence::document::xml::Name;
-use crate::presence::document::xml::Space;
-use crate::presence::document::xml::Visitor;
+use crate::presence::document::xml::{Element, Name, Space, Visitor};
+use crate::presence::document::{DocumentFault, xml};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/resource-lists+xml";

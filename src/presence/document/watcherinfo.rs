@@ -5,11 +5,8 @@
 use std::io::Write;
 
 use crate::presence::document::xml;
-use crate::presence::document::xml::write_attribute;
-use crate::presence::document::xml::write_escaped;
-use crate::presence::event::WatcherEvent;
-use crate::presence::event::WatcherInfo;
-use crate::presence::event::WatcherStatus;
+use crate::presence::document::xml::{write_attribute, write_escaped};
+use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::fixed_hash::SipHash13;
 
 /// The media type.

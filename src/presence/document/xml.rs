@@ -10,27 +10,21 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader;
-use quick_xml::events::BytesStart;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 use smallvec::SmallVec;
 
 use crate::presence::document::DocumentFault;
 
 mod characters;
 
-pub(super) use characters::without_byte_order_mark;
-pub(super) use characters::write_attribute;
-pub(super) use characters::write_full_uri;
-pub(super) use characters::write_number;
-pub(super) use characters::write_plain_sip_uri;
-pub(super) use characters::write_sip_uri;
-pub(super) use characters::write_text_element;
+pub(super) use characters::{
+    without_byte_order_mark, write_attribute, write_full_uri, write_number, write_plain_sip_uri,
+    write_sip_uri, write_text_element,
+};
 
 pub use characters::write_escaped;
 
-use characters::decode;
-use characters::resolve;
-use characters::unescape;
+use characters::{decode, resolve, unescape};
 
 /// How every document begins (W:C0.9).
 pub(super) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";

@@ -4,19 +4,12 @@
 //! It has no namespace, and a DOCTYPE that is written because those phones expect it, and ignored when
 //! read. It can express a status of three words and a second status of seven.
 
-use crate::presence::Aor;
-use crate::presence::Composed;
 use crate::presence::composition::Availability;
 use crate::presence::composition::activity::ON_THE_PHONE;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::xml;
-use crate::presence::document::xml::Element;
-use crate::presence::document::xml::Name;
-use crate::presence::document::xml::Space;
-use crate::presence::document::xml::Visitor;
-use crate::presence::document::xml::write_escaped;
+use crate::presence::document::xml::{Element, Name, Space, Visitor, write_escaped};
+use crate::presence::document::{Document, DocumentFault, xml};
 use crate::presence::source::RichPresence;
+use crate::presence::{Aor, Composed};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/xpidf+xml";

@@ -36,8 +36,7 @@ impl ExpiryLimits {
 mod tests {
     use std::time::Duration;
 
-    use super::ExpiryLimits;
-    use super::TooBrief;
+    use super::{ExpiryLimits, TooBrief};
 
     const LIMITS: ExpiryLimits = ExpiryLimits {
         min: Duration::from_secs(60),

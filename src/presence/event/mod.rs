@@ -8,10 +8,7 @@ mod watcher;
 
 pub mod list;
 
-pub use expiry::ExpiryLimits;
-pub use expiry::TooBrief;
+pub use expiry::{ExpiryLimits, TooBrief};
 pub use package::Package;
 pub use termination::Termination;
-pub use watcher::WatcherEvent;
-pub use watcher::WatcherInfo;
-pub use watcher::WatcherStatus;
+pub use watcher::{WatcherEvent, WatcherInfo, WatcherStatus};

@@ -1,8 +1,7 @@
 //! The rules of a presentity's own document (RFC 4745, RFC 5025).
 
 use crate::presence::aor::Aor;
-use crate::presence::policy::Handling;
-use crate::presence::policy::Privacy;
+use crate::presence::policy::{Handling, Privacy};
 
 /// One rule of a presentity's own document (RFC 4745 §7, RFC 5025), as far as we act on it. Every
 /// condition must hold; of all the rules that match, the most generous value counts.
@@ -89,9 +88,7 @@ impl Exception {
 
 #[cfg(test)]
 mod tests {
-    use super::Exception;
-    use super::IdentityCondition;
-    use super::ImportedRule;
+    use super::{Exception, IdentityCondition, ImportedRule};
     use crate::presence::aor::Aor;
     use crate::presence::policy::Handling;
 

@@ -9,14 +9,9 @@ mod privacy;
 mod rule;
 
 pub use deciding_rule::DecidingRule;
-pub use imported_rule::Exception;
-pub use imported_rule::IdentityCondition;
-pub use imported_rule::ImportedRule;
+pub use imported_rule::{Exception, IdentityCondition, ImportedRule};
 pub use privacy::Privacy;
-pub use rule::Pattern;
-pub use rule::People;
-pub use rule::Policy;
-pub use rule::WatcherCondition;
+pub use rule::{Pattern, People, Policy, WatcherCondition};
 
 use crate::presence::event::Package;
 

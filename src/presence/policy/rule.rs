@@ -2,8 +2,7 @@
 
 use crate::presence::aor::Aor;
 use crate::presence::event::Package;
-use crate::presence::policy::Handling;
-use crate::presence::policy::Privacy;
+use crate::presence::policy::{Handling, Privacy};
 
 /// One rule of the operator (`[[policy]]`). The first that matches decides.
 #[derive(Clone, Debug, PartialEq, Eq)]

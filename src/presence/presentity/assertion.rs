@@ -4,14 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::presence::call::Appearance;
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
+use crate::presence::call::{Appearance, CallDialog, CallState, Direction};
 use crate::presence::composition::Declaration;
-use crate::presence::source::Forward;
-use crate::presence::source::ForwardKind;
-use crate::presence::source::Messages;
+use crate::presence::source::{Forward, ForwardKind, Messages};
 
 /// The assertion of one contribution.
 #[derive(Clone, Debug, PartialEq, Eq)]

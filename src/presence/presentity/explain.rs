@@ -3,20 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::composition::Contributor;
-use crate::presence::composition::Verdict;
+use crate::presence::composition::{Contributor, Verdict};
 use crate::presence::event::Package;
-use crate::presence::presentity::Assertion;
-use crate::presence::presentity::Presentity;
-use crate::presence::presentity::publishing::Entity;
-use crate::presence::presentity::publishing::Holding;
-use crate::presence::presentity::statements::CallStatement;
-use crate::presence::presentity::statements::Statements;
-use crate::presence::registration::Registration;
-use crate::presence::registration::Reporter;
-use crate::presence::source::CallSource;
-use crate::presence::source::ForwardKind;
-use crate::presence::source::Source;
+use crate::presence::presentity::publishing::{Entity, Holding};
+use crate::presence::presentity::statements::{CallStatement, Statements};
+use crate::presence::presentity::{Assertion, Presentity};
+use crate::presence::registration::{Registration, Reporter};
+use crate::presence::source::{CallSource, ForwardKind, Source};
 
 /// One source's statement, for `lamplighter why`.
 #[derive(Clone, Debug)]

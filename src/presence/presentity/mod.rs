@@ -14,42 +14,23 @@ mod publication;
 mod publishing;
 mod statements;
 
-use std::sync::Arc;
-use std::sync::LazyLock;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
-pub use assertion::Assertion;
-pub use assertion::Call;
-pub use assertion::CallParty;
-pub use assertion::Presence;
+pub use assertion::{Assertion, Call, CallParty, Presence};
 pub use explain::Explained;
-pub use publication::Condition;
-pub use publication::Publication;
-pub use publication::PublicationLimits;
-pub use publication::PublishRefused;
-pub use publication::Published;
+pub use publication::{Condition, Publication, PublicationLimits, PublishRefused, Published};
 
 use crate::presence::call::CallSet;
 use crate::presence::composition;
-use crate::presence::composition::Circumstances;
-use crate::presence::composition::Composed;
-use crate::presence::composition::Contributor;
-use crate::presence::composition::Declaration;
-use crate::presence::composition::Extras;
-use crate::presence::composition::Rules;
-use crate::presence::composition::Style;
-use crate::presence::composition::Verdict;
+use crate::presence::composition::{
+    Circumstances, Composed, Contributor, Declaration, Extras, Rules, Style, Verdict,
+};
 use crate::presence::event::Package;
 use crate::presence::presentity::publishing::Entity;
 use crate::presence::presentity::statements::Statements;
-use crate::presence::registration::Binding;
-use crate::presence::registration::BindingChange;
-use crate::presence::registration::BindingRefused;
-use crate::presence::registration::ContactEnd;
-use crate::presence::registration::Sequence;
-use crate::presence::source::Messages;
-use crate::presence::source::StateUpdate;
+use crate::presence::registration::{Binding, BindingChange, BindingRefused, ContactEnd, Sequence};
+use crate::presence::source::{Messages, StateUpdate};
 
 /// How long a publication or registration outlives its expiry, because a refresh may be under way
 /// (RFC 3903 §4.2, §6).

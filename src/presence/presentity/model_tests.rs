@@ -7,30 +7,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use crate::presence::call::CallState;
-use crate::presence::composition::Availability;
-use crate::presence::composition::Composed;
-use crate::presence::composition::ForwardedTo;
+use crate::presence::composition::{Availability, Composed, ForwardedTo};
 use crate::presence::document::Document;
 use crate::presence::event::Package;
-use crate::presence::presentity::Condition;
-use crate::presence::presentity::Presentity;
-use crate::presence::presentity::Publication;
-use crate::presence::presentity::PublicationLimits;
-use crate::presence::presentity::PublishRefused;
-use crate::presence::presentity::tests::LIMITS;
-use crate::presence::presentity::tests::full;
-use crate::presence::presentity::tests::leg;
-use crate::presence::source::CallSource;
-use crate::presence::source::EntityTag;
-use crate::presence::source::Forward;
-use crate::presence::source::ForwardKind;
-use crate::presence::source::StateUpdate;
+use crate::presence::presentity::tests::{LIMITS, full, leg};
+use crate::presence::presentity::{
+    Condition, Presentity, Publication, PublicationLimits, PublishRefused,
+};
+use crate::presence::source::{CallSource, EntityTag, Forward, ForwardKind, StateUpdate};
 
 /// Call-ID and remote tag.
 type Key = (u8, u8);

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::presence::call::CallState;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
+use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
 use crate::presence::source::EntityTag;
 

@@ -1,24 +1,16 @@
 //! Publishing: what a PUBLISH does to the publications of a presentity (RFC 3903 §6).
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::presence::call::CallState;
-use crate::presence::call::Owner;
+use crate::presence::call::{CallState, Owner};
 use crate::presence::composition::Declaration;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
+use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
-use crate::presence::presentity::Condition;
-use crate::presence::presentity::GRACE;
-use crate::presence::presentity::Presentity;
-use crate::presence::presentity::Publication;
-use crate::presence::presentity::PublicationLimits;
-use crate::presence::presentity::PublishRefused;
-use crate::presence::presentity::Published;
+use crate::presence::presentity::{
+    Condition, GRACE, Presentity, Publication, PublicationLimits, PublishRefused, Published,
+};
 use crate::presence::registration::ContactEnd;
-use crate::presence::source::EntityTag;
-use crate::presence::source::Messages;
+use crate::presence::source::{EntityTag, Messages};
 
 /// A stored publication: the event state of RFC 3903 §3.
 #[derive(Debug)]

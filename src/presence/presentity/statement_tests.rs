@@ -3,40 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::presence::call::Appearance;
-use crate::presence::call::AppearanceState;
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState::Confirmed;
-use crate::presence::call::CallState::Early;
-use crate::presence::call::CallState::Terminated;
-use crate::presence::composition::Availability;
-use crate::presence::composition::Extras;
-use crate::presence::composition::ForwardedTo;
-use crate::presence::composition::Rules;
-use crate::presence::composition::Style;
+use crate::presence::call::CallState::{Confirmed, Early, Terminated};
+use crate::presence::call::{Appearance, AppearanceState, CallDialog};
+use crate::presence::composition::{Availability, Extras, ForwardedTo, Rules, Style};
 use crate::presence::document::Document;
 use crate::presence::event::Package;
 use crate::presence::presentity::Condition;
-use crate::presence::presentity::tests::EXCHANGE;
-use crate::presence::presentity::tests::Stage;
-use crate::presence::presentity::tests::call_state;
-use crate::presence::presentity::tests::client;
-use crate::presence::presentity::tests::full;
-use crate::presence::presentity::tests::leg;
-use crate::presence::presentity::tests::number;
+use crate::presence::presentity::tests::{EXCHANGE, Stage, call_state, client, full, leg, number};
 use crate::presence::profile::DoNotDisturbLamp;
-use crate::presence::registration::CONTACTS_MAX;
-use crate::presence::registration::ContactEnd;
-use crate::presence::registration::ContactEvent;
-use crate::presence::source::CallSource;
-use crate::presence::source::Features;
-use crate::presence::source::Forward;
-use crate::presence::source::ForwardKind;
-use crate::presence::source::MessageClass;
-use crate::presence::source::MessageCounts;
-use crate::presence::source::Messages;
-use crate::presence::source::RichPresence;
-use crate::presence::source::StateUpdate;
+use crate::presence::registration::{CONTACTS_MAX, ContactEnd, ContactEvent};
+use crate::presence::source::{
+    CallSource, Features, Forward, ForwardKind, MessageClass, MessageCounts, Messages,
+    RichPresence, StateUpdate,
+};
 
 fn extras(stage: &Stage) -> &Extras {
     &stage.presentity.composed().extras
@@ -110,9 +89,7 @@ fn explained(stage: &Stage) -> Vec<(String, String, bool, bool)> {
 
 #[test]
 fn a_contact_is_registered_refreshed_shortened_and_runs_out() {
-    use ContactEvent::Refreshed;
-    use ContactEvent::Registered;
-    use ContactEvent::Shortened;
+    use ContactEvent::{Refreshed, Registered, Shortened};
     let mut stage = Stage::new();
     assert!(stage.say(registered(&[("sip:a", 100), ("sip:b", 50)])));
     assert_eq!(
@@ -179,10 +156,7 @@ fn contacts_go_one_by_one_or_all_at_once() {
 /// RFC 3680 §5.2
 #[test]
 fn contacts_that_ended_are_remembered_for_their_watchers() {
-    use ContactEnd::Deactivated;
-    use ContactEnd::Expired;
-    use ContactEnd::Rejected;
-    use ContactEnd::Unregistered;
+    use ContactEnd::{Deactivated, Expired, Rejected, Unregistered};
     let ended = |stage: &Stage| -> Vec<(String, ContactEnd)> {
         let ended = extras(stage).ended_contacts.iter();
         ended.map(|one| (one.uri.to_string(), one.end)).collect()

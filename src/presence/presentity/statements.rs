@@ -3,20 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::call::Appearance;
-use crate::presence::call::AppearanceState;
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::appearance;
-use crate::presence::composition::Contributor;
-use crate::presence::composition::Declaration;
+use crate::presence::call::{Appearance, AppearanceState, CallDialog, CallState, appearance};
+use crate::presence::composition::{Contributor, Declaration};
 use crate::presence::presentity::GRACE;
 use crate::presence::registration::Registrations;
-use crate::presence::source::CallSource;
-use crate::presence::source::Features;
-use crate::presence::source::Forward;
-use crate::presence::source::Messages;
-use crate::presence::source::StateUpdate;
+use crate::presence::source::{CallSource, Features, Forward, Messages, StateUpdate};
 
 /// All of these statements.
 #[derive(Debug, Default)]

@@ -2,35 +2,17 @@
 //! W:B1.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::CallState::Confirmed;
-use crate::presence::call::CallState::Early;
-use crate::presence::call::CallState::Proceeding;
-use crate::presence::call::CallState::Terminated;
-use crate::presence::call::CallState::Trying;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
-use crate::presence::composition::Availability;
-use crate::presence::composition::lamp;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
+use crate::presence::call::CallState::{Confirmed, Early, Proceeding, Terminated, Trying};
+use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::composition::{Availability, lamp};
+use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
-use crate::presence::presentity::Assertion;
-use crate::presence::presentity::Condition;
-use crate::presence::presentity::Presentity;
-use crate::presence::presentity::Publication;
-use crate::presence::presentity::PublicationLimits;
-use crate::presence::presentity::PublishRefused;
-use crate::presence::presentity::Published;
-use crate::presence::source::CallSource;
-use crate::presence::source::EntityTag;
-use crate::presence::source::RichPresence;
-use crate::presence::source::Source;
-use crate::presence::source::StateUpdate;
+use crate::presence::presentity::{
+    Assertion, Condition, Presentity, Publication, PublicationLimits, PublishRefused, Published,
+};
+use crate::presence::source::{CallSource, EntityTag, RichPresence, Source, StateUpdate};
 
 pub(super) const LIMITS: PublicationLimits = PublicationLimits {
     expires_min: Duration::from_secs(60),

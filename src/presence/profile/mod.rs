@@ -4,11 +4,7 @@ mod rendering;
 
 use std::time::Duration;
 
-pub use rendering::DoNotDisturbLamp;
-pub use rendering::Idle;
-pub use rendering::ParameterValue;
-pub use rendering::Rendering;
-pub use rendering::Unregistered;
+pub use rendering::{DoNotDisturbLamp, Idle, ParameterValue, Rendering, Unregistered};
 
 /// A family of User-Agents.
 #[derive(Clone, Debug, PartialEq, Eq)]

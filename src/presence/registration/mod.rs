@@ -5,18 +5,10 @@ mod binding;
 mod contact;
 mod registrations;
 
-pub use binding::Binding;
-pub use binding::BindingChange;
-pub use binding::BindingRefused;
-pub use binding::Sequence;
-pub use contact::ContactEnd;
-pub use contact::ContactEvent;
-pub use contact::EndedContact;
-pub use contact::RegisteredContact;
+pub use binding::{Binding, BindingChange, BindingRefused, Sequence};
+pub use contact::{ContactEnd, ContactEvent, EndedContact, RegisteredContact};
 
-pub(crate) use registrations::Registration;
-pub(crate) use registrations::Registrations;
-pub(crate) use registrations::Reporter;
+pub(crate) use registrations::{Registration, Registrations, Reporter};
 
 /// Contacts of one presentity; one more is ignored.
 pub const CONTACTS_MAX: usize = 16;

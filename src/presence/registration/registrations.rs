@@ -1,18 +1,12 @@
 //! All the contacts of a presentity, and who vouches for each.
 
 use std::collections::VecDeque;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::presence::registration::Binding;
-use crate::presence::registration::BindingChange;
-use crate::presence::registration::BindingRefused;
-use crate::presence::registration::CONTACTS_MAX;
-use crate::presence::registration::ContactEnd;
-use crate::presence::registration::ContactEvent;
-use crate::presence::registration::EndedContact;
-use crate::presence::registration::RegisteredContact;
-use crate::presence::registration::Sequence;
+use crate::presence::registration::{
+    Binding, BindingChange, BindingRefused, CONTACTS_MAX, ContactEnd, ContactEvent, EndedContact,
+    RegisteredContact, Sequence,
+};
 
 /// Ended contacts of one presentity that are remembered; the latest are kept.
 const ENDED_MAX: usize = 16;

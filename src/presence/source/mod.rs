@@ -12,15 +12,10 @@ mod state_update;
 use std::fmt;
 
 pub use entity_tag::EntityTag;
-pub use features::Features;
-pub use features::Forward;
-pub use features::ForwardKind;
-pub use messages::MessageClass;
-pub use messages::MessageCounts;
-pub use messages::Messages;
+pub use features::{Features, Forward, ForwardKind};
+pub use messages::{MessageClass, MessageCounts, Messages};
 pub use rich_presence::RichPresence;
-pub use state_update::CallSource;
-pub use state_update::StateUpdate;
+pub use state_update::{CallSource, StateUpdate};
 
 /// Who makes a statement. The name is what `lamplighter why` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,8 +71,7 @@ impl fmt::Display for Source {
 
 #[cfg(test)]
 mod tests {
-    use super::EntityTag;
-    use super::Source;
+    use super::{EntityTag, Source};
 
     #[test]
     fn a_source_is_named() {

@@ -6,11 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::presence::call::Appearance;
-use crate::presence::call::CallDialog;
-use crate::presence::source::Forward;
-use crate::presence::source::Messages;
-use crate::presence::source::RichPresence;
+use crate::presence::call::{Appearance, CallDialog};
+use crate::presence::source::{Forward, Messages, RichPresence};
 
 /// Who reports a call outside of publications. A source has one call: a later update replaces its
 /// earlier one.

@@ -6,10 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::runtime::mesh::MAIL_MAX;
-use crate::runtime::mesh::Mesh;
-use crate::shard::Mail;
-use crate::shard::ShardId;
+use crate::runtime::mesh::{MAIL_MAX, Mesh};
+use crate::shard::{Mail, ShardId};
 use crate::telemetry::CoreCounters;
 
 /// Mail waiting at a sender beyond which it leaves its sockets unread.
@@ -115,18 +113,13 @@ impl MailSender {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::atomic::Ordering;
-    use std::task::Context;
-    use std::task::Poll;
-    use std::task::Wake;
-    use std::task::Waker;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
 
     use super::*;
     use crate::presence::presentity::PublishRefused;
     use crate::runtime::mesh::Woken;
-    use crate::shard::ConnectionId;
-    use crate::shard::Flow;
+    use crate::shard::{ConnectionId, Flow};
     use crate::sip::Transport;
 
     fn numbered(request: u32) -> Mail {

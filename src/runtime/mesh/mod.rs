@@ -6,13 +6,9 @@
 
 pub(crate) mod mail_sender;
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::atomic::fence;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
@@ -20,8 +16,7 @@ use futures_util::task::AtomicWaker;
 
 use crate::net::readiness::Bell;
 use crate::runtime::replier::PendingCommand;
-use crate::shard::Mail;
-use crate::shard::ShardId;
+use crate::shard::{Mail, ShardId};
 
 /// Mail that may wait in a shard's inbox.
 const MAIL_MAX: usize = 8192;

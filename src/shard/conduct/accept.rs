@@ -8,9 +8,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::subscription::Wants;
 use crate::shard::uas::response::begin_response;
-use crate::sip::HeaderName;
-use crate::sip::Status;
-use crate::sip::emit;
+use crate::sip::{HeaderName, Status, emit};
 
 impl Engine {
     /// Sends 200 with Expires and Contact, and queues the NOTIFY that must follow it (RFC 6665

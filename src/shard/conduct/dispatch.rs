@@ -12,15 +12,10 @@ use crate::shard::request::headers::check_extensions;
 use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::response_flow::response_flow;
-use crate::shard::request::target::Target;
-use crate::shard::request::target::refuse_call;
-use crate::shard::request::target::resolve;
-use crate::sip::Message;
-use crate::sip::Method;
-use crate::sip::StartLine;
-use crate::sip::Status;
+use crate::shard::request::target::{Target, refuse_call, resolve};
 use crate::sip::message::PlainResponse;
 use crate::sip::transaction::server::Arrival;
+use crate::sip::{Message, Method, StartLine, Status};
 
 impl Engine {
     /// Handles a datagram or a message cut from a stream. `response` is the message already parsed

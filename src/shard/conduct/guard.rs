@@ -4,11 +4,9 @@ use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::rate_limit::network_of;
-use crate::shard::overload::rate_limit::offers_proof;
+use crate::shard::overload::rate_limit::{network_of, offers_proof};
 use crate::shard::request::Request;
-use crate::shard::request::refusal::OverloadLimit;
-use crate::shard::request::refusal::Refusal;
+use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::sip::Method;
 use std::hash::Hash;
 

@@ -23,8 +23,7 @@ pub(crate) mod subscribe;
 
 use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
-use crate::shard::contract::flow::ConnectionId;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::{ConnectionId, ShardId};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::input::Input;
 use crate::shard::contract::mail::Mail;

@@ -1,8 +1,7 @@
 //! Operator commands.
 
 use crate::shard::conduct::Engine;
-use crate::shard::contract::command::Command;
-use crate::shard::contract::command::Reply;
+use crate::shard::contract::command::{Command, Reply};
 use crate::shard::contract::turn::Turn;
 
 impl Engine {

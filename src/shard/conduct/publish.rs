@@ -2,16 +2,13 @@
 
 use crate::presence::document;
 use crate::shard::conduct::Engine;
-use crate::shard::contract::mail::ForwardedPublish;
-use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::{ForwardedPublish, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::headers::check_exists;
-use crate::shard::request::headers::event_of;
-use crate::shard::request::publication::check_publisher;
-use crate::shard::request::publication::mint_entity_tag;
-use crate::shard::request::publication::publication_limits;
-use crate::shard::request::publication::read_publication;
+use crate::shard::request::headers::{check_exists, event_of};
+use crate::shard::request::publication::{
+    check_publisher, mint_entity_tag, publication_limits, read_publication,
+};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::check_from;
 use crate::shard::request::target::Target;

@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use crate::shard::conduct::Engine;
-use crate::shard::contract::ids::PresentityId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{PresentityId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::Subscription;

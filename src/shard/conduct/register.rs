@@ -1,28 +1,21 @@
 //! REGISTER, from a registrar that reports to us, or from phones of a domain whose registrar we
 //! are.
 
-use crate::directory::Directory;
-use crate::directory::Domain;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::registration::BindingChange;
 use crate::presence::source::StateUpdate;
 use crate::shard::conduct::Engine;
-use crate::shard::contract::mail::ForwardedRegister;
-use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::{ForwardedRegister, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::contacts::change_of;
-use crate::shard::request::contacts::sequence_of;
-use crate::shard::request::contacts::write_contacts;
-use crate::shard::request::headers::address_of_record;
-use crate::shard::request::headers::check_exists;
-use crate::shard::request::headers::check_extensions;
+use crate::shard::request::contacts::{change_of, sequence_of, write_contacts};
+use crate::shard::request::headers::{address_of_record, check_exists, check_extensions};
 use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::check_from;
-use crate::shard::request::target::Target;
-use crate::shard::request::target::resolve;
+use crate::shard::request::target::{Target, resolve};
 use crate::shard::uas::response::begin_response;
 use crate::sip::Status;
 

@@ -4,21 +4,15 @@ use crate::presence::call::appearance;
 use crate::presence::event::Package;
 use crate::shard::conduct::Engine;
 use crate::shard::conduct::subscribe::Admitted;
-use crate::shard::contract::mail::Claim;
-use crate::shard::contract::mail::Mail;
-use crate::shard::contract::mail::SeizeRefused;
+use crate::shard::contract::mail::{Claim, Mail, SeizeRefused};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
-use crate::shard::request::target::Target;
-use crate::shard::request::target::resolve;
+use crate::shard::request::target::{Target, resolve};
 use crate::shard::subscription::seizure::give_back;
 use crate::shard::uas::Uas;
-use crate::sip::Message;
-use crate::sip::StartLine;
-use crate::sip::Status;
-use crate::sip::header::NameAddr;
-use crate::sip::header::list_items;
+use crate::sip::header::{NameAddr, list_items};
+use crate::sip::{Message, StartLine, Status};
 
 // On the shard that received the SUBSCRIBE.
 impl Uas {

@@ -2,42 +2,30 @@
 
 use std::sync::Arc;
 
-use crate::directory::Directory;
-use crate::directory::Domain;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::presence::event::Package;
-use crate::presence::event::Termination;
-use crate::presence::policy::Decision;
-use crate::presence::policy::Handling;
+use crate::presence::event::{Package, Termination};
+use crate::presence::policy::{Decision, Handling};
 use crate::shard::conduct::Engine;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
-use crate::shard::lifecycle::asked::Asked;
-use crate::shard::lifecycle::asked::Beginning;
-use crate::shard::lifecycle::asked::read_subscribe;
+use crate::shard::lifecycle::asked::{Asked, Beginning, read_subscribe};
 use crate::shard::lifecycle::body::Enclosed;
 use crate::shard::list::plan::ListPlan;
-use crate::shard::list::request::plan_list;
-use crate::shard::list::request::requires_list;
+use crate::shard::list::request::{plan_list, requires_list};
 use crate::shard::package::feature_event::check_may_switch;
 use crate::shard::package::message_summary::mailbox;
 use crate::shard::peer::next_hop::phone_key;
 use crate::shard::request::Request;
-use crate::shard::request::headers::check_exists;
-use crate::shard::request::headers::event_of;
+use crate::shard::request::headers::{check_exists, event_of};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::sender_instead_of_from;
 use crate::shard::request::target::Target;
-use crate::shard::request::uris::entity_uri;
-use crate::shard::request::uris::request_uri;
-use crate::shard::subscription::watcher::Watcher;
-use crate::shard::subscription::watcher::decide;
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::Status;
-use crate::sip::dialog::Dialog;
-use crate::sip::dialog::URI_OCTETS_MAX;
+use crate::shard::request::uris::{entity_uri, request_uri};
+use crate::shard::subscription::watcher::{Watcher, decide};
+use crate::sip::dialog::{Dialog, URI_OCTETS_MAX};
+use crate::sip::{Fault, HeaderName, Status};
 
 /// A SUBSCRIBE that passed authentication and rate limits.
 #[derive(Clone, Copy, Debug)]

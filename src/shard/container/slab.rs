@@ -6,8 +6,7 @@
 //! of a key must know by other means that it is still valid.
 
 use std::marker::PhantomData;
-use std::ops::Index;
-use std::ops::IndexMut;
+use std::ops::{Index, IndexMut};
 
 /// Slots allocated at once.
 const CHUNK_SLOTS: usize = 1024;

@@ -15,8 +15,7 @@
 //! meanwhile.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::shard::container::slab::Slab;
 

@@ -4,14 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::Directory;
-use crate::presence::Aor;
-use crate::presence::CallDialog;
-use crate::presence::source::CallSource;
-use crate::presence::source::StateUpdate;
-use crate::shard::contract::report::LoopReport;
-use crate::shard::contract::report::RefusalReport;
-use crate::shard::contract::report::WatcherReport;
-use crate::shard::contract::report::Why;
+use crate::presence::source::{CallSource, StateUpdate};
+use crate::presence::{Aor, CallDialog};
+use crate::shard::contract::report::{LoopReport, RefusalReport, WatcherReport, Why};
 
 /// Matches a reply to its command. The driver chooses it; a shard only returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,9 +1,7 @@
 //! A transport flow (RFC 5626 §3): the 4-tuple or the stream that a message arrived on.
 
-use std::hash::Hash;
-use std::hash::Hasher;
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::presence::Aor;
 use crate::presence::fixed_hash::fnv1a;

@@ -1,9 +1,7 @@
 //! Inputs of a shard: SIP messages, mail from other shards, operator commands.
 
-use crate::shard::contract::command::Command;
-use crate::shard::contract::command::CommandId;
-use crate::shard::contract::flow::ConnectionId;
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::command::{Command, CommandId};
+use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::mail::Mail;
 use crate::sip::message::PlainResponse;
 

@@ -5,27 +5,14 @@
 //! Mail is reliable and ordered between any two shards.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::presence::Aor;
-use crate::presence::Composed;
-use crate::presence::event::Package;
-use crate::presence::event::WatcherEvent;
-use crate::presence::event::WatcherInfo;
-use crate::presence::presentity::Publication;
-use crate::presence::presentity::PublicationLimits;
-use crate::presence::presentity::PublishRefused;
-use crate::presence::presentity::Published;
-use crate::presence::registration::Binding;
-use crate::presence::registration::BindingChange;
-use crate::presence::registration::BindingRefused;
-use crate::presence::registration::Sequence;
-use crate::presence::source::EntityTag;
-use crate::presence::source::StateUpdate;
-use crate::shard::contract::flow::ConnectionId;
-use crate::shard::contract::flow::Flow;
-use crate::shard::contract::flow::ShardId;
+use crate::presence::event::{Package, WatcherEvent, WatcherInfo};
+use crate::presence::presentity::{Publication, PublicationLimits, PublishRefused, Published};
+use crate::presence::registration::{Binding, BindingChange, BindingRefused, Sequence};
+use crate::presence::source::{EntityTag, StateUpdate};
+use crate::presence::{Aor, Composed};
+use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 
 /// One message between shards.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! The options and limits of a shard, with their defaults. Each limit says what happens beyond it.
 
 use std::net::SocketAddr;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::overload_options::OverloadOptions;

@@ -6,14 +6,10 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::shard::contract::command::CommandId;
-use crate::shard::contract::command::Reply;
-use crate::shard::contract::flow::ConnectionId;
-use crate::shard::contract::flow::Flow;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::command::{CommandId, Reply};
+use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
-use crate::shard::contract::report::AuthenticationFailure;
-use crate::shard::contract::report::LoopReport;
+use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 
 /// One message to send: `head`, then `tail`, both ranges of the arena. Several messages may share
 /// one tail.

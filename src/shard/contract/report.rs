@@ -5,12 +5,10 @@ use crate::presence::Aor;
 use crate::presence::call::CallState;
 use crate::presence::composition::Availability;
 use crate::presence::event::Package;
-use crate::presence::policy::DecidingRule;
-use crate::presence::policy::Privacy;
+use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::Assertion;
 use crate::presence::source::Source;
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::presence::composition::Extended;

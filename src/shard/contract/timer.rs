@@ -1,9 +1,6 @@
 //! The timers of all rooms. One timer wheel holds them.
 
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::contract::ids::PhoneId;
-use crate::shard::contract::ids::PresentityId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{InFlightId, PhoneId, PresentityId, SubscriptionId};
 
 /// What a timer does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,19 +4,16 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::shard::container::timer_wheel::Wheel;
 use crate::shard::contract::counters::Counters;
-use crate::shard::contract::flow::Flow;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::{Flow, ShardId};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::options::Options;
-use crate::shard::contract::outbox::Outbox;
-use crate::shard::contract::outbox::Transmit;
+use crate::shard::contract::outbox::{Outbox, Transmit};
 use crate::shard::contract::timer::Timer;
 use crate::sip::random::Random;
 

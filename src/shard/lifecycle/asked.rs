@@ -6,21 +6,15 @@ use std::time::Duration;
 use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::presence::document::Format;
-use crate::presence::event::ExpiryLimits;
-use crate::presence::event::Package;
-use crate::presence::event::TooBrief;
+use crate::presence::event::{ExpiryLimits, Package, TooBrief};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::shard::contract::turn::Turn;
-use crate::shard::lifecycle::body::Enclosed;
-use crate::shard::lifecycle::body::read_enclosed;
+use crate::shard::lifecycle::body::{Enclosed, read_enclosed};
 use crate::shard::list::plan::ListPlan;
-use crate::shard::request::headers::accepted_format;
-use crate::shard::request::headers::event_of;
-use crate::shard::request::headers::expires_of;
+use crate::shard::request::headers::{accepted_format, event_of, expires_of};
 use crate::shard::request::refusal::Refusal;
-use crate::sip::HeaderName;
-use crate::sip::Message;
+use crate::sip::{HeaderName, Message};
 
 /// What a SUBSCRIBE asks for, checked.
 pub(crate) struct Asked<'m> {

@@ -1,15 +1,12 @@
 //! A subscription begins, is renewed, or gets a sibling in its dialog.
 
-use crate::presence::document::Format;
-use crate::presence::document::View;
+use crate::presence::document::{Format, View};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::lifecycle::asked::Asked;
-use crate::shard::lifecycle::asked::Beginning;
+use crate::shard::lifecycle::asked::{Asked, Beginning};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::event_rate::Terms;
@@ -17,8 +14,7 @@ use crate::shard::subscription::shown::Shown;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::watch::begin_watch;
 use crate::shard::subscription::watcher::decide;
-use crate::sip::Message;
-use crate::sip::Status;
+use crate::sip::{Message, Status};
 
 impl Subscriptions {
     pub(crate) fn renew(

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use crate::presence::profile::Profile;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::PhoneId;
+use crate::shard::contract::ids::{DialogId, PhoneId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::peer::next_hop::next_hop;
-use crate::shard::peer::next_hop::phone_key;
+use crate::shard::peer::next_hop::{next_hop, phone_key};
 use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::request::Request;

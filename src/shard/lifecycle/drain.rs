@@ -4,8 +4,7 @@ use crate::presence::event::Termination;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Wants;
+use crate::shard::subscription::{Phase, Wants};
 
 /// Subscriptions ended by one `Drain`: at 50 commands a second, 50,000 a second.
 const DEACTIVATIONS_PER_DRAIN: usize = 1_000;

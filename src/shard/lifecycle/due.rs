@@ -5,18 +5,16 @@ use std::hint::black_box;
 use smallvec::SmallVec;
 
 use crate::presence::event::Termination;
-use crate::shard::contract::ids::PhoneId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::peer::next_hop::phone_key;
 use crate::shard::request::Request;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Wants;
 use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::due::grace_of;
 use crate::shard::subscription::pacing::Admitted;
+use crate::shard::subscription::{Phase, Wants};
 use crate::sip::HeaderName;
 use crate::sip::header::NameAddr;
 

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use crate::presence::event::Termination;
-use crate::presence::policy::Decision;
-use crate::presence::policy::Handling;
+use crate::presence::policy::{Decision, Handling};
 use crate::presence::profile::Profile;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Wants;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
+use crate::shard::subscription::{Phase, Wants};
 
 impl Subscriptions {
     pub(crate) fn reevaluate_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {

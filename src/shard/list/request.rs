@@ -5,27 +5,20 @@ use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::resource_lists;
 use crate::presence::document::resource_lists::Entry;
+use crate::presence::document::{DocumentFault, resource_lists};
 use crate::presence::event::Package;
-use crate::presence::event::list::Member;
-use crate::presence::event::list::Resolved;
+use crate::presence::event::list::{Member, Resolved};
 use crate::presence::profile::Profile;
 use crate::shard::contract::turn::Turn;
 use crate::shard::list::plan::ListPlan;
 use crate::shard::list::state::Encoding;
-use crate::shard::request::headers::address_of_record;
-use crate::shard::request::headers::any_address_of_record;
-use crate::shard::request::headers::check_encoding;
-use crate::shard::request::headers::content_type;
-use crate::shard::request::headers::decoded_body;
-use crate::shard::request::headers::has_token;
-use crate::shard::request::headers::is_body_optional;
+use crate::shard::request::headers::{
+    address_of_record, any_address_of_record, check_encoding, content_type, decoded_body,
+    has_token, is_body_optional,
+};
 use crate::shard::request::refusal::Refusal;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Status;
+use crate::sip::{HeaderName, Message, Status};
 
 /// What the entries of a body come to: nobody twice, and never more than [`MEMBERS_MAX`], however
 /// often the body names one list.

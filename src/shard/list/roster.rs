@@ -1,11 +1,9 @@
 //! Who is present in the domains that subscriptions here watch as a whole.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::presence::Aor;
-use crate::presence::event::list::Roster;
-use crate::presence::event::list::RosterKind;
+use crate::presence::event::list::{Roster, RosterKind};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::WatchNumber;
 

@@ -7,9 +7,7 @@
 use std::collections::HashMap;
 
 use crate::presence::Aor;
-use crate::presence::event::list::ListStyle;
-use crate::presence::event::list::Member;
-use crate::presence::event::list::Roster;
+use crate::presence::event::list::{ListStyle, Member, Roster};
 use crate::presence::policy::Decision;
 use crate::shard::contract::ids::WatchSlot;
 use crate::shard::list::plan::ListPlan;

@@ -1,14 +1,10 @@
 //! Bodies rendered once per (document, view) and shared by all watchers of a turn.
 
-use crate::presence::Aor;
-use crate::presence::Composed;
 use crate::presence::call::SpecificDialog;
 use crate::presence::composition::Style;
-use crate::presence::document;
-use crate::presence::document::View;
-use crate::presence::document::call_info;
-use crate::shard::contract::body::Body;
-use crate::shard::contract::body::hash_of;
+use crate::presence::document::{View, call_info};
+use crate::presence::{Aor, Composed, document};
+use crate::shard::contract::body::{Body, hash_of};
 use crate::shard::contract::outbox::Outbox;
 
 #[derive(Debug)]

@@ -9,16 +9,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::presence::document;
-use crate::presence::document::Format;
-use crate::presence::document::deflate;
-use crate::presence::document::dialog_info;
-use crate::presence::document::multipart;
 use crate::presence::document::multipart::ContentId;
-use crate::presence::document::pidf_diff;
-use crate::presence::document::reginfo;
-use crate::presence::document::rlmi;
-use crate::presence::event::Package;
-use crate::presence::event::Termination;
+use crate::presence::document::{
+    Format, deflate, dialog_info, multipart, pidf_diff, reginfo, rlmi,
+};
+use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::ids::SubscriptionId;
@@ -26,13 +21,11 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Wants;
-use crate::shard::subscription::shown::SHOWN_EMPTY;
-use crate::shard::subscription::shown::Shown;
+use crate::shard::subscription::shown::{SHOWN_EMPTY, Shown};
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::suppress::entity_tag;
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::{Phase, Wants};
 use crate::sip::emit;
 
 /// What a NOTIFY carries.

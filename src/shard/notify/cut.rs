@@ -1,8 +1,7 @@
 //! A path is gone: a stream closed, or a phone moved.
 
 use crate::shard::contract::flow::ConnectionId;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;

@@ -14,8 +14,7 @@
 //!
 //! A phone never sees any of it: only a peer with `DIALOGS_MIN` dialogs is padded for.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Destinations that are kept apart; two that fall on the same place disturb each other, and send
 /// some of their NOTIFYs as they are.

@@ -1,14 +1,10 @@
 //! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
 
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::contract::ids::PathId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::notify::InFlight;
-use crate::shard::notify::Notifier;
-use crate::shard::notify::content::Content;
-use crate::shard::notify::content::Written;
+use crate::shard::notify::content::{Content, Written};
+use crate::shard::notify::{InFlight, Notifier};
 
 /// Retransmissions of a NOTIFY over a path that is not proven.
 pub(crate) const RETRANSMISSIONS_MAX: u8 = 3;

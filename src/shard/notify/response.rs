@@ -4,20 +4,16 @@
 use std::time::Duration;
 
 use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::peer::local_address::LocalAddress;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::Wants;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Method;
-use crate::sip::header::list_items;
-use crate::sip::header::retry_after;
+use crate::sip::header::{list_items, retry_after};
 use crate::sip::message::PlainResponse;
+use crate::sip::{HeaderName, Message, Method};
 
 /// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes (RFC
 /// 6665 §4.2.2, RFC 5057).

@@ -1,18 +1,15 @@
 //! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
 
 use crate::presence::event::Termination;
-use crate::shard::contract::ids::PhoneId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::due::FETCHED_AT_ONCE;
 use crate::shard::notify::Notifier;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Subscription;
-use crate::shard::subscription::Wants;
 use crate::shard::subscription::pacing::Release;
 use crate::shard::subscription::watch::end_watch;
+use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Notifier {
     /// Sends what is queued, as much as a turn may: the rest is for the next. Answers

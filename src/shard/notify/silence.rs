@@ -6,8 +6,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::response::STRIKES_MAX;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Wants;
+use crate::shard::subscription::{Phase, Wants};
 use crate::sip::transaction::client::Due;
 
 impl Notifier {

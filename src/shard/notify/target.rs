@@ -1,23 +1,18 @@
 //! A phone moves: the remote target and path of its dialog change (RFC 3261 §12.2).
 
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
-use crate::shard::peer::next_hop::moved_hop;
-use crate::shard::peer::next_hop::named_hop;
-use crate::shard::peer::next_hop::next_hop;
+use crate::shard::peer::next_hop::{moved_hop, named_hop, next_hop};
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::subject::Subject;
-use crate::shard::subscription::table::Table;
-use crate::shard::subscription::table::WatcherSlot;
-use crate::sip::Message;
-use crate::sip::Status;
+use crate::shard::subscription::table::{Table, WatcherSlot};
 use crate::sip::dialog::Sequence;
+use crate::sip::{Message, Status};
 
 impl Notifier {
     /// CSeq, Contact and flow of an in-dialog request (RFC 3261 §12.2.2, RFC 6665 §4.4.1, RFC 3261

@@ -2,28 +2,23 @@
 
 use std::time::Instant;
 
-use crate::presence::document::multipart;
 use crate::presence::document::multipart::ContentId;
-use crate::presence::document::rlmi;
+use crate::presence::document::{multipart, rlmi};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::outbox::Transmit;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::notify::InFlight;
-use crate::shard::notify::Notifier;
-use crate::shard::notify::content::Content;
-use crate::shard::notify::content::Written;
+use crate::shard::notify::content::{Content, Written};
 use crate::shard::notify::retransmit::Kept;
+use crate::shard::notify::{InFlight, Notifier};
 use crate::shard::peer::routing_token;
 use crate::shard::peer::routing_token::RoutingToken;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Subscription;
 use crate::shard::subscription::suppress::entity_tag;
+use crate::shard::subscription::{Phase, Subscription};
 use crate::sip::dialog::Origin;
 use crate::sip::emit;
 use crate::sip::transaction::TIMER_F;

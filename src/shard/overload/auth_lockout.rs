@@ -11,9 +11,7 @@
 //! Memory is fixed (`ExpiringCache`). Each shard has its own lockouts and HTTP has one, so the
 //! limits apply to each of them. Exemptions are the caller's.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 

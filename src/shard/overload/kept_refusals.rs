@@ -11,8 +11,7 @@ use crate::shard::overload::OverloadControl;
 use crate::shard::overload::expiring_cache::ExpiringCache;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::HeaderName;
-use crate::sip::Status;
+use crate::sip::{HeaderName, Status};
 use std::hash::Hash;
 
 /// The headers a refusal may depend on, besides start line, From and To.

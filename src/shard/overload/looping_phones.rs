@@ -7,8 +7,7 @@
 //! token: the challenge before them was no failure. A phone that finds the bucket empty is listed.
 //! If it still loops ten seconds later, an alarm is logged, and again every ten minutes.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::report::LoopReport;
@@ -16,9 +15,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
 use crate::shard::overload::bucket::RateLimit;
 use crate::shard::request::Request;
-use crate::sip::HeaderName;
-use crate::sip::Method;
-use crate::sip::Status;
+use crate::sip::{HeaderName, Method, Status};
 
 /// How long a phone loops before the first alarm.
 const ALARM_AFTER: Duration = Duration::from_secs(10);

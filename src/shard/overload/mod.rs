@@ -32,17 +32,12 @@ pub(crate) mod rate_limit;
 pub(crate) mod refusals;
 pub(crate) mod stale_nonces;
 
-use crate::shard::contract::overload_options::OverloadOptions;
-use crate::shard::contract::overload_options::Rate;
+use crate::shard::contract::overload_options::{OverloadOptions, Rate};
 use crate::shard::overload::auth_lockout::Lockouts;
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
-use std::time::Duration;
-use std::time::Instant;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
-use crate::shard::overload::bucket::Buckets;
-use crate::shard::overload::bucket::RateLimit;
+use crate::shard::overload::bucket::{Buckets, RateLimit};
 use crate::shard::overload::kept_refusals::KeptRefusals;
 use crate::shard::overload::looping_phones::LoopingPhones;
 use crate::shard::overload::refusals::RefusalList;

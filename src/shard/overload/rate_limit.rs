@@ -4,18 +4,14 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use crate::directory::AuthMode;
-use crate::directory::Directory;
-use crate::directory::Domain;
+use crate::directory::{AuthMode, Directory, Domain};
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
 use crate::shard::request::Request;
 use crate::shard::request::headers::address_of_record;
 use crate::shard::request::refusal::OverloadLimit;
-use crate::sip::HeaderName;
-use crate::sip::Method;
-use crate::sip::Uri;
+use crate::sip::{HeaderName, Method, Uri};
 
 impl OverloadControl {
     /// Whether an authenticated or believed request passes although a bucket is empty.

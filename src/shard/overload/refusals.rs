@@ -4,8 +4,7 @@
 //! allocation. A new one takes a token of the shard; without a token it is counted only, so that a
 //! flood costs nothing. In a full table it replaces the one seen least recently.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::report::RefusalReport;
@@ -14,8 +13,7 @@ use crate::shard::overload::OverloadControl;
 use crate::shard::overload::bucket::RateLimit;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::Status;
-use crate::sip::digest;
+use crate::sip::{Status, digest};
 
 /// Refusals listed.
 pub(super) const REFUSALS_MAX: usize = 256;

@@ -7,8 +7,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::HeaderName;
-use crate::sip::Status;
+use crate::sip::{HeaderName, Status};
 use std::hash::Hash;
 
 /// 403 to credentials that are no longer checked.

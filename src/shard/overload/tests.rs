@@ -5,24 +5,14 @@ mod refusals;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
-use crate::directory::AuthMode;
-use crate::directory::Directory;
-use crate::directory::Domain;
-use crate::shard::Command;
-use crate::shard::CommandId;
-use crate::shard::ConnectionId;
-use crate::shard::Flow;
-use crate::shard::Input;
-use crate::shard::Options;
-use crate::shard::Outbox;
-use crate::shard::Shard;
-use crate::shard::ShardId;
-use crate::shard::contract::report::LoopReport;
-use crate::shard::contract::report::RefusalReport;
+use crate::directory::{AuthMode, Directory, Domain};
+use crate::shard::contract::report::{LoopReport, RefusalReport};
+use crate::shard::{
+    Command, CommandId, ConnectionId, Flow, Input, Options, Outbox, Shard, ShardId,
+};
 use crate::sip::Transport;
 
 const SBC: &str = "10.0.0.9:5060";

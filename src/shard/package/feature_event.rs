@@ -11,24 +11,20 @@ use std::time::Duration;
 
 use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::feature_event;
 use crate::presence::document::feature_event::FeatureCommand;
+use crate::presence::document::{DocumentFault, feature_event};
 use crate::presence::event::Package;
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::headers::check_encoding;
-use crate::shard::request::headers::content_type;
-use crate::shard::request::headers::is_body_optional;
+use crate::shard::request::headers::{check_encoding, content_type, is_body_optional};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::Wants;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::Watcher;
-use crate::sip::Message;
-use crate::sip::Status;
+use crate::sip::{Message, Status};
 
 /// How long a NOTIFY waits for the owner's word on what was switched. It comes within a turn; one
 /// that does not come must not keep the phone from being told anything.

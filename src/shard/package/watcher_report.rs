@@ -2,14 +2,12 @@
 
 use crate::presence::Aor;
 use crate::presence::policy::Handling;
-use crate::shard::contract::report::WatcherReport;
-use crate::shard::contract::report::WatcherState;
+use crate::shard::contract::report::{WatcherReport, WatcherState};
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::subject::Subject;
-use crate::shard::subscription::table::Table;
-use crate::shard::subscription::table::WatcherSlot;
+use crate::shard::subscription::table::{Table, WatcherSlot};
 
 impl WatcherInfos {
     pub(crate) fn watchers(

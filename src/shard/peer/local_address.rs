@@ -123,8 +123,7 @@ impl LocalAddress {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
-    use std::net::SocketAddrV6;
+    use std::net::{Ipv6Addr, SocketAddrV6};
 
     use super::*;
     use crate::shard::contract::flow::ConnectionId;

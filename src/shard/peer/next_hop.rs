@@ -3,16 +3,14 @@
 //!
 //! Guarantee: a NOTIFY never goes to a host other than the source of the SUBSCRIBE.
 
-use std::net::IpAddr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::presence::fixed_hash::fnv1a_of_parts;
 use crate::shard::contract::flow::Flow;
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
-use crate::sip::Transport;
-use crate::sip::Uri;
 use crate::sip::dialog::Dialog;
+use crate::sip::{Transport, Uri};
 
 /// The key of a phone: a hash of the source address and port of its requests, and of user, host and
 /// port of the URI in `target`, its Contact.

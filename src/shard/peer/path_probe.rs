@@ -1,9 +1,7 @@
 //! The proof of a path: until a response to a NOTIFY arrives from it, only one NOTIFY is
 //! outstanding on the path (W:E3.8), because the source address of a SUBSCRIBE may be forged.
 
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::contract::ids::PathId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::peer::path::Paths;
 
 /// The probe of an unproven path.

@@ -1,12 +1,8 @@
 //! The contacts that a presentity registered.
 
 use crate::presence::Aor;
-use crate::presence::registration::BindingChange;
-use crate::presence::registration::BindingRefused;
-use crate::presence::registration::Sequence;
-use crate::shard::contract::mail::ForwardedRegister;
-use crate::shard::contract::mail::Mail;
-use crate::shard::contract::mail::Registered;
+use crate::presence::registration::{BindingChange, BindingRefused, Sequence};
+use crate::shard::contract::mail::{ForwardedRegister, Mail, Registered};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 

@@ -3,13 +3,10 @@
 use std::collections::HashMap;
 
 use crate::presence::Aor;
-use crate::presence::call::Appearance;
-use crate::presence::call::AppearanceState;
+use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::flow::ShardId;
-use crate::shard::contract::mail::Claim;
-use crate::shard::contract::mail::Mail;
-use crate::shard::contract::mail::SeizeRefused;
+use crate::shard::contract::mail::{Claim, Mail, SeizeRefused};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 

@@ -6,9 +6,7 @@ use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::shard::contract::flow::ShardId;
-use crate::shard::contract::mail::Announcement;
-use crate::shard::contract::mail::Mail;
-use crate::shard::contract::mail::WatchNumber;
+use crate::shard::contract::mail::{Announcement, Mail, WatchNumber};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 

@@ -5,8 +5,7 @@ use std::time::Instant;
 use smallvec::SmallVec;
 
 use crate::directory::Directory;
-use crate::presence::Aor;
-use crate::presence::Presentity;
+use crate::presence::{Aor, Presentity};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;

@@ -1,13 +1,9 @@
 //! Publications of a presentity that is owned here (RFC 3903 §6).
 
 use crate::presence::Aor;
-use crate::presence::presentity::Publication;
-use crate::presence::presentity::PublicationLimits;
-use crate::presence::presentity::PublishRefused;
-use crate::presence::presentity::Published;
+use crate::presence::presentity::{Publication, PublicationLimits, PublishRefused, Published};
 use crate::presence::source::EntityTag;
-use crate::shard::contract::mail::ForwardedPublish;
-use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::{ForwardedPublish, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 

@@ -2,12 +2,10 @@
 
 use std::time::Instant;
 
-use crate::presence::Aor;
-use crate::presence::Presentity;
 use crate::presence::composition::lamp;
 use crate::presence::presentity::Explained;
-use crate::shard::contract::report::Contribution;
-use crate::shard::contract::report::Why;
+use crate::presence::{Aor, Presentity};
+use crate::shard::contract::report::{Contribution, Why};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 

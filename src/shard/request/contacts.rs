@@ -3,25 +3,16 @@
 use std::time::Duration;
 
 use crate::directory::Domain;
-use crate::presence::event::ExpiryLimits;
-use crate::presence::event::TooBrief;
+use crate::presence::event::{ExpiryLimits, TooBrief};
 use crate::presence::fixed_hash::fnv1a;
-use crate::presence::registration::Binding;
-use crate::presence::registration::BindingChange;
-use crate::presence::registration::CONTACTS_MAX;
-use crate::presence::registration::Sequence;
-use crate::presence::registration::URI_OCTETS_MAX;
+use crate::presence::registration::{
+    Binding, BindingChange, CONTACTS_MAX, Sequence, URI_OCTETS_MAX,
+};
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::request::headers::expires_of;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Status;
-use crate::sip::emit;
-use crate::sip::header::NameAddr;
-use crate::sip::header::delta_seconds;
-use crate::sip::header::list_items;
+use crate::sip::header::{NameAddr, delta_seconds, list_items};
+use crate::sip::{Fault, HeaderName, Message, Status, emit};
 
 /// 500: the phone sent a later REGISTER before, so this one changes nothing (RFC 3261 §10.3, step
 /// 7).

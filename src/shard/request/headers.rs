@@ -7,25 +7,15 @@ use smallvec::SmallVec;
 
 use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::Format;
-use crate::presence::document::deflate;
+use crate::presence::document::{DocumentFault, Format, deflate};
 use crate::presence::event::Package;
 use crate::presence::profile::Profile;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Status;
-use crate::sip::Uri;
-use crate::sip::header::Event;
-use crate::sip::header::MediaRange;
-use crate::sip::header::NameAddr;
-use crate::sip::header::Parameters;
-use crate::sip::header::accepts;
-use crate::sip::header::delta_seconds;
-use crate::sip::header::list_items;
+use crate::sip::header::{
+    Event, MediaRange, NameAddr, Parameters, accepts, delta_seconds, list_items,
+};
 use crate::sip::uri::Scheme;
+use crate::sip::{Fault, HeaderName, Message, Status, Uri};
 
 /// The address of record that a URI names; None if it is not of a domain that we serve.
 pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {

@@ -1,28 +1,19 @@
 //! The contents of a PUBLISH: expiry, SIP-If-Match and document (RFC 3903 §6).
 
-use crate::directory::Directory;
-use crate::directory::Domain;
-use crate::presence::Aor;
-use crate::presence::document;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
+use crate::directory::{Directory, Domain};
+use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
-use crate::presence::presentity::Condition;
-use crate::presence::presentity::Publication;
-use crate::presence::presentity::PublicationLimits;
+use crate::presence::presentity::{Condition, Publication, PublicationLimits};
 use crate::presence::source::EntityTag;
+use crate::presence::{Aor, document};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::headers::address_of_record;
-use crate::shard::request::headers::decoded_body;
-use crate::shard::request::headers::expires_of;
+use crate::shard::request::headers::{address_of_record, decoded_body, expires_of};
 use crate::shard::request::principal::Principal;
 use crate::shard::request::publisher::publisher_of;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Status;
 use crate::sip::header::list_items;
+use crate::sip::{HeaderName, Message, Status};
 
 /// Reads a PUBLISH about `aor`. A malformed document is part of the result, because the owner refuses it
 /// only after SIP-If-Match was checked.

@@ -27,11 +27,8 @@ use std::net::IpAddr;
 
 use crate::presence::fixed_hash::SipHash13;
 use crate::shard::request::principal::Principal;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::header::NameAddr;
-use crate::sip::header::Via;
-use crate::sip::header::list_items;
+use crate::sip::header::{NameAddr, Via, list_items};
+use crate::sip::{HeaderName, Message};
 
 /// What distinguishes one device or exchange from another.
 enum Device<'m> {

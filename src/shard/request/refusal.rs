@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::directory::Domain;
 use crate::presence::event::Package;
-use crate::sip::Fault;
-use crate::sip::Status;
+use crate::sip::{Fault, Status};
 
 /// Why a request is refused, with the contents of the headers that the response needs.
 #[derive(Clone, Copy, Debug)]

@@ -19,16 +19,13 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::directory::Directory;
-use crate::directory::Domain;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::shard::request::headers::any_address_of_record;
-use crate::shard::request::headers::asserted_identity;
+use crate::shard::request::headers::{any_address_of_record, asserted_identity};
 use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::Message;
-use crate::sip::Uri;
 use crate::sip::uri::sip_uri;
+use crate::sip::{Message, Uri};
 
 /// What From names, compared with the authenticated account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,8 +140,7 @@ mod tests {
         /// Nobody: 403.
         Refused,
     }
-    use Sender::Refused;
-    use Sender::Uri;
+    use Sender::{Refused, Uri};
 
     /// What proves who sends a request.
     #[derive(Clone, Copy, Debug)]
@@ -156,9 +152,7 @@ mod tests {
         /// Nothing, at `auth = "none"`, though an identity may be asserted.
         Nothing(Option<&'static str>),
     }
-    use Proof::Account;
-    use Proof::Nothing;
-    use Proof::Peer;
+    use Proof::{Account, Nothing, Peer};
 
     /// What proves the sender, From, and who the sender is.
     const TABLE: [(Proof, &str, Sender); 32] = [

@@ -10,11 +10,9 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::address_of_record;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::Fault;
-use crate::sip::Status;
-use crate::sip::Uri;
 use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::uri::Scheme;
+use crate::sip::{Fault, Status, Uri};
 
 /// The target of a request.
 #[derive(Debug)]

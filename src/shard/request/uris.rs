@@ -1,13 +1,9 @@
 //! The URIs of a SUBSCRIBE that its NOTIFYs repeat, and the `id` parameter of its Event.
 
 use crate::presence::Aor;
-use crate::sip::Message;
-use crate::sip::StartLine;
-use crate::sip::Uri;
-use crate::sip::emit;
 use crate::sip::header::Event;
-use crate::sip::uri::Scheme;
-use crate::sip::uri::sip_uri;
+use crate::sip::uri::{Scheme, sip_uri};
+use crate::sip::{Message, StartLine, Uri, emit};
 
 /// The entity URI for documents: the URI in To as the phone wrote it, without parameters, because
 /// soft clients match on it (RFC 4235 §4.1); if To does not name the presentity, its address of

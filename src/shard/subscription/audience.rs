@@ -1,8 +1,7 @@
 //! What a subscription to the watchers of a presentity holds.
 
 use crate::presence::Aor;
-use crate::presence::event::Package;
-use crate::presence::event::WatcherInfo;
+use crate::presence::event::{Package, WatcherInfo};
 
 /// The watchers of a presentity, for one package.
 pub(crate) type Topic = (Aor, Package);

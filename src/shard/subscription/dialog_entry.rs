@@ -5,9 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::presence::profile::Profile;
-use crate::shard::contract::ids::PathId;
-use crate::shard::contract::ids::PhoneId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{PathId, PhoneId, SubscriptionId};
 use crate::sip::dialog::Dialog;
 
 /// Octets of a watcher, of its resource in a list, and of the way to it.

@@ -2,8 +2,7 @@
 //! its phone (RFC 3261 §12, RFC 6665 §4.4).
 
 use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::numeric_address;
 use crate::shard::peer::routing_token::RoutingToken;
@@ -12,9 +11,8 @@ use crate::shard::request::headers::any_address_of_record;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::table::Table;
-use crate::sip::Message;
-use crate::sip::Status;
 use crate::sip::dialog::Dialog;
+use crate::sip::{Message, Status};
 
 /// Initial CSeq numbers stay this far below 2^31 (RFC 3261 §12.2.1.1).
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);

@@ -6,11 +6,9 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::options::Options;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Subscription;
-use crate::shard::subscription::Wants;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Table {
     /// Wants a NOTIFY, and queues for it.

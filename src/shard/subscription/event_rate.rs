@@ -1,18 +1,15 @@
 //! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839), a rate (RFC
 //! 6446), one dialog alone (RFC 4235 §3.2), deflated bodies.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::presence::call::SpecificDialog;
 use crate::presence::event::Package;
 use crate::shard::request::headers::inflates;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::suppress::Suppress;
-use crate::sip::Message;
-use crate::sip::emit;
-use crate::sip::header::Event;
-use crate::sip::header::Parameters;
+use crate::sip::header::{Event, Parameters};
+use crate::sip::{Message, emit};
 
 /// The longest time between NOTIFYs that a `max-rate` may ask for: beyond it a lamp is no lamp.
 const GAP_MAX: Duration = Duration::from_secs(3600);
@@ -240,9 +237,7 @@ impl Subscription {
 mod tests {
     use std::time::Duration;
 
-    use super::Adaptive;
-    use super::rate;
-    use super::write_rate;
+    use super::{Adaptive, rate, write_rate};
 
     /// RFC 6446 §7.2, §7.4
     #[test]

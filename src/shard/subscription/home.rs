@@ -1,14 +1,11 @@
 //! The shard that a message belongs to.
 
 use crate::presence::fixed_hash::fnv1a;
-use crate::shard::contract::flow::Flow;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::{Flow, ShardId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::table::Table;
-use crate::sip::Message;
-use crate::sip::Method;
-use crate::sip::StartLine;
+use crate::sip::{Message, Method, StartLine};
 
 impl Table {
     /// The other shard a message belongs to: the one that minted its branch or To-tag, or, on a

@@ -25,14 +25,11 @@ use std::time::Instant;
 
 use crate::presence::call::SpecificDialog;
 use crate::presence::document::View;
-use crate::presence::event::Package;
-use crate::presence::event::Termination;
+use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::shard::container::timer_wheel::TimerHandle;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, InFlightId, SubscriptionId};
 use crate::shard::list::state::Encoding;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::queue::Backlog;

@@ -6,14 +6,12 @@
 //! its turn comes is the state of that moment.
 
 use std::collections::VecDeque;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::presence::profile::Profile;
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
-use crate::shard::contract::ids::PhoneId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 
 #[derive(Debug)]
 struct Phone {

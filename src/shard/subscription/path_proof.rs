@@ -1,15 +1,11 @@
 //! Whether what is sent to a phone is known to arrive there, by the table of dialogs.
 
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::contract::ids::PathId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::next_hop;
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
-use crate::shard::request::refusal::OverloadLimit;
-use crate::shard::request::refusal::Refusal;
+use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::subscription::table::Table;
 use crate::sip::dialog::Dialog;
 

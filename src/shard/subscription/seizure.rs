@@ -1,15 +1,11 @@
 //! What a `line-seize` subscription holds (RFC-less; Broadsoft SCA).
 
-use crate::presence::call::Appearance;
-use crate::presence::call::AppearanceState;
+use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::document::call_info;
 use crate::presence::policy::Privacy;
-use crate::shard::contract::body::Body;
-use crate::shard::contract::body::hash_of;
-use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WatchSlot;
-use crate::shard::contract::mail::Claim;
-use crate::shard::contract::mail::Mail;
+use crate::shard::contract::body::{Body, hash_of};
+use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
+use crate::shard::contract::mail::{Claim, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;

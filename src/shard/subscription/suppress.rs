@@ -1,7 +1,6 @@
 //! NOTIFYs that a phone does not want, because it has the state already (RFC 5839).
 
-use crate::sip::HeaderName;
-use crate::sip::Message;
+use crate::sip::{HeaderName, Message};
 
 /// `Suppress-If-Match`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

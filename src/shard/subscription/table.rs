@@ -11,33 +11,19 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::presence::Aor;
-use crate::presence::Composed;
 use crate::presence::profile::Profile;
+use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
-use crate::shard::contract::flow::ConnectionId;
-use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::PhoneId;
-use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WatchSlot;
-use crate::shard::contract::ids::WatchedId;
-use crate::shard::peer::path::Path;
-use crate::shard::peer::path::Paths;
-use crate::shard::subscription::Names;
-use crate::shard::subscription::NewSubscription;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Subscription;
-use crate::shard::subscription::Wants;
-use crate::shard::subscription::dialog_entry::DialogEntry;
-use crate::shard::subscription::dialog_entry::PLACE_OCTETS;
+use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::peer::path::{Path, Paths};
+use crate::shard::subscription::dialog_entry::{DialogEntry, PLACE_OCTETS};
 use crate::shard::subscription::queue::Backlog;
 use crate::shard::subscription::subject::Subject;
-use crate::sip::Fault;
-use crate::sip::Message;
+use crate::shard::subscription::{Names, NewSubscription, Phase, Subscription, Wants};
 use crate::sip::dialog::Dialog;
-use crate::sip::emit;
+use crate::sip::{Fault, Message, emit};
 
 /// Who is told when a presentity changes: a subscription to it, or one resource of a subscription to
 /// a list.

@@ -8,9 +8,7 @@ use crate::presence::event::Termination;
 use crate::presence::policy::Decision;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::ids::InFlightId;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Subscription;
-use crate::shard::subscription::Wants;
+use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Subscription {
     /// A SUBSCRIBE renews it until `expires_at`. True if it had ended, but its last NOTIFY had not

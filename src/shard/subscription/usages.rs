@@ -1,15 +1,11 @@
 //! The subscriptions that share a dialog.
 
-use crate::presence::event::Package;
-use crate::presence::event::Termination;
+use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::request::uris::event_id;
-use crate::shard::subscription::Phase;
-use crate::shard::subscription::Subscription;
-use crate::shard::subscription::Wants;
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Table {
     /// Whether a subscription cannot be refreshed: we ended it, although its last NOTIFY could not

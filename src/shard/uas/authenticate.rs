@@ -1,19 +1,15 @@
 //! Digest authentication of requests as their domain requires it (RFC 3261 §22, RFC 8760).
 
-use crate::directory::AuthMode;
-use crate::directory::Domain;
-use crate::directory::DomainRealm;
+use crate::directory::{AuthMode, Domain, DomainRealm};
 use crate::presence::event::Package;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::Status;
 use crate::sip::digest::Denied;
 use crate::sip::header::Event;
+use crate::sip::{Fault, HeaderName, Status};
 
 impl Uas {
     /// CANCEL: our transactions are complete as soon as they are served, so a CANCEL that matches

@@ -23,8 +23,7 @@ use crate::shard::contract::options::Options;
 use crate::shard::overload::OverloadControl;
 use crate::shard::uas::refusal_counters::RefusalCounters;
 use crate::shard::uas::suspended::SuspendedRequest;
-use crate::sip::digest::Authenticator;
-use crate::sip::digest::ReplayWindows;
+use crate::sip::digest::{Authenticator, ReplayWindows};
 use crate::sip::random::Random;
 use crate::sip::transaction::server::ServerTransactions;
 

@@ -3,15 +3,13 @@
 use crate::presence::document;
 use crate::presence::document::DocumentFault;
 use crate::presence::event::Package;
-use crate::presence::presentity::PublishRefused;
-use crate::presence::presentity::Published;
+use crate::presence::presentity::{PublishRefused, Published};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 use crate::shard::uas::response::begin_response;
-use crate::sip::Status;
-use crate::sip::emit;
+use crate::sip::{Status, emit};
 
 impl Uas {
     /// Resumes a PUBLISH with the outcome that the owner reports.

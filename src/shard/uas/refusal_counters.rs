@@ -2,8 +2,7 @@
 //! fixed, so that counting is one addition and a peer cannot create names. Counters that are zero
 //! are not reported.
 
-use crate::sip::Method;
-use crate::sip::Status;
+use crate::sip::{Method, Status};
 
 /// Statuses with a counter of their own; all others share one.
 const STATUSES: [u16; 19] = [

@@ -4,15 +4,11 @@ use crate::presence::registration::BindingRefused;
 use crate::shard::contract::mail::Registered;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::contacts::OUT_OF_ORDER;
-use crate::shard::request::contacts::TOO_MANY_CONTACTS;
-use crate::shard::request::contacts::write_contacts;
+use crate::shard::request::contacts::{OUT_OF_ORDER, TOO_MANY_CONTACTS, write_contacts};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
 use crate::shard::uas::response::begin_response;
-use crate::sip::Status;
-use crate::sip::date;
-use crate::sip::emit;
+use crate::sip::{Status, date, emit};
 
 impl Uas {
     /// Resumes a REGISTER with the outcome that the owner reports.

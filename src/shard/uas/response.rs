@@ -1,30 +1,22 @@
 //! Responses (W:A1). All responses but the ones that the transaction ring repeats are written here.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use crate::directory::Domain;
 use crate::presence::document;
-use crate::presence::document::Format;
-use crate::presence::document::feature_event;
-use crate::presence::document::resource_lists;
+use crate::presence::document::{Format, feature_event, resource_lists};
 use crate::presence::event::Package;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::unsupported_option_tags;
-use crate::shard::request::refusal::OverloadLimit;
-use crate::shard::request::refusal::Refusal;
+use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::request::response_flow::response_flow;
 use crate::shard::uas::Uas;
 use crate::shard::uas::salt::salt_for;
-use crate::sip::Message;
-use crate::sip::Status;
-use crate::sip::digest::Algorithm;
-use crate::sip::digest::Challenge;
-use crate::sip::emit;
+use crate::sip::digest::{Algorithm, Challenge};
+use crate::sip::{Message, Status, emit};
 
 /// The methods we support. REGISTER is left out, because only trusted registrars may use it.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";

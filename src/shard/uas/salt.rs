@@ -1,9 +1,7 @@
 //! Nonce salts that are bound to the address of the peer, so that a nonce that returns proves its
 //! path.
 
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use crate::shard::contract::turn::Turn;

@@ -1,16 +1,11 @@
 //! Reads what a dialog keeps of a message: its only Contact, the addresses, the route set. Each is
 //! appended to the dialog's text; later uses find their part of it by spans.
 
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Uri;
 use crate::sip::dialog::URI_OCTETS_MAX;
-use crate::sip::emit;
-use crate::sip::header::NameAddr;
-use crate::sip::header::list_items;
+use crate::sip::header::{NameAddr, list_items};
 use crate::sip::message::RECORD_ROUTES_MAX;
 use crate::sip::uri::Scheme;
+use crate::sip::{Fault, HeaderName, Message, Uri, emit};
 
 /// Octets of a Call-ID; a longer one is 400.
 const CALL_ID_OCTETS_MAX: usize = 512;

@@ -6,8 +6,7 @@
 //! computed over them.
 
 use super::Algorithm;
-use super::hash::HexHash;
-use super::hash::hash;
+use super::hash::{HexHash, hash};
 use super::secret::Secret;
 use crate::sip::message::REQUEST_URI_OCTETS_MAX;
 

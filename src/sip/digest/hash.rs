@@ -1,8 +1,7 @@
 //! The hashes of digest authentication (RFC 7616 §3.4), always as lower-case hexadecimal digits, as
 //! the RFC chains them.
 
-use md5::Digest;
-use md5::Md5;
+use md5::{Digest, Md5};
 use sha2::Sha256;
 
 use super::Algorithm;

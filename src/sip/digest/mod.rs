@@ -19,18 +19,12 @@ pub use secret::Secret;
 
 use std::time::Duration;
 
-use subtle::Choice;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::StartLine;
-use crate::sip::Uri;
-use credentials::Parameters;
-use credentials::Unreadable;
+use crate::sip::{HeaderName, Message, StartLine, Uri};
+use credentials::{Parameters, Unreadable};
 use hash::HexHash;
-use nonce::NonceId;
-use nonce::NonceKey;
+use nonce::{NonceId, NonceKey};
 
 /// The most that the clocks of two shards may differ: a nonce issued this far in the future is
 /// accepted.

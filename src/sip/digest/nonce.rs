@@ -4,12 +4,9 @@
 
 use std::time::Duration;
 
-use hmac::Hmac;
-use hmac::KeyInit;
-use hmac::Mac;
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use subtle::Choice;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 /// Octets of the time of issue: microseconds, for almost nine years.
 const ISSUED_OCTETS: usize = 6;

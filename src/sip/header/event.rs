@@ -1,10 +1,8 @@
 //! Event (RFC 6665 §8.2.1) and CSeq (RFC 3261 §20.16).
 
 use crate::sip::Method;
-use crate::sip::header::Parameters;
-use crate::sip::header::list_items;
-use crate::sip::header::octets;
 use crate::sip::header::octets::Cursor;
+use crate::sip::header::{Parameters, list_items, octets};
 
 /// `Event: dialog;id=7;sla`
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,7 @@
 //! Media types and ranges: Accept and Content-Type (RFC 3261 §20.1, §20.15).
 
-use crate::sip::header::Parameters;
-use crate::sip::header::octets;
 use crate::sip::header::octets::Cursor;
+use crate::sip::header::{Parameters, octets};
 
 /// `application/pidf+xml;q=0.5`
 #[derive(Clone, Copy, Debug)]

@@ -12,13 +12,9 @@ pub(crate) mod octets;
 mod parameters;
 mod via;
 
-pub use event::CSeq;
-pub use event::Event;
-pub use list::delta_seconds;
-pub use list::list_items;
-pub use list::retry_after;
-pub use media_range::MediaRange;
-pub use media_range::accepts;
+pub use event::{CSeq, Event};
+pub use list::{delta_seconds, list_items, retry_after};
+pub use media_range::{MediaRange, accepts};
 pub use name_addr::NameAddr;
 pub use parameters::Parameters;
 pub use via::Via;

@@ -2,8 +2,7 @@
 
 use memchr::memchr;
 
-use crate::sip::header::Parameters;
-use crate::sip::header::octets;
+use crate::sip::header::{Parameters, octets};
 use crate::sip::uri::host_ip;
 
 /// A name-addr or addr-spec with the header's parameters: From, To, Contact, Route.

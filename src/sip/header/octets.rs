@@ -1,11 +1,9 @@
 //! Character classes and cuts that every decoder shares. White space is LWS: CR and LF of a fold
 //! count as blanks.
 
-use memchr::memchr;
-use memchr::memchr3;
+use memchr::{memchr, memchr3};
 
-use crate::sip::simd::Block;
-use crate::sip::simd::find;
+use crate::sip::simd::{Block, find};
 
 /// Membership of the 256 octets in one class of the grammar.
 pub(crate) type Class = [bool; 256];

@@ -1,8 +1,7 @@
 //! Via: the path of a request and of its responses (RFC 3261 §20.42, RFC 3581).
 
-use crate::sip::header::Parameters;
-use crate::sip::header::octets;
 use crate::sip::header::octets::Cursor;
+use crate::sip::header::{Parameters, octets};
 use crate::sip::uri::host_ip;
 
 /// The topmost Via (RFC 3261 §20.42).

@@ -5,9 +5,7 @@ use memchr::memchr;
 
 use crate::sip::HeaderName;
 use crate::sip::header::octets;
-use crate::sip::simd::Block;
-use crate::sip::simd::Mask;
-use crate::sip::simd::find;
+use crate::sip::simd::{Block, Mask, find};
 
 /// Walks over the header lines up to and with the blank line.
 #[derive(Debug)]

@@ -19,13 +19,9 @@ mod start_line;
 pub use plain_response::PlainResponse;
 pub use start_line::StartLine;
 
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::Method;
-use crate::sip::header::CSeq;
-use crate::sip::header::NameAddr;
-use crate::sip::header::Via;
+use crate::sip::header::{CSeq, NameAddr, Via};
 use crate::sip::message::fields::Fields;
+use crate::sip::{Fault, HeaderName, Method};
 
 /// Header fields in one message (W:E2.2); one more is [`Fault::TooManyHeaders`].
 pub const HEADERS_MAX: usize = 256;

@@ -3,21 +3,11 @@
 
 use memchr::memchr;
 
-use crate::sip::Fault;
-use crate::sip::HeaderName;
-use crate::sip::header::CSeq;
-use crate::sip::header::NameAddr;
-use crate::sip::header::Via;
-use crate::sip::header::list_items;
-use crate::sip::header::octets;
-use crate::sip::message::Framing;
-use crate::sip::message::Message;
-use crate::sip::message::RECORD_ROUTES_MAX;
-use crate::sip::message::StartLine;
-use crate::sip::message::VIAS_MAX;
+use crate::sip::header::{CSeq, NameAddr, Via, list_items, octets};
 use crate::sip::message::fields::Fields;
-use crate::sip::message::lines::Lines;
-use crate::sip::message::lines::PlainLine;
+use crate::sip::message::lines::{Lines, PlainLine};
+use crate::sip::message::{Framing, Message, RECORD_ROUTES_MAX, StartLine, VIAS_MAX};
+use crate::sip::{Fault, HeaderName};
 
 /// Highest value of Max-Forwards (RFC 3261 §20.22).
 const MAX_FORWARDS_MAX: u64 = 255;

@@ -2,11 +2,9 @@
 
 use memchr::memchr;
 
-use crate::sip::Fault;
-use crate::sip::Method;
-use crate::sip::Uri;
 use crate::sip::header::octets;
 use crate::sip::message::REQUEST_URI_OCTETS_MAX;
+use crate::sip::{Fault, Method, Uri};
 
 /// A message's first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,9 @@
 //! back; a call so late that the next one is already due as well sends once, not twice. Matching a
 //! response to its request is the caller's.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::T1;
-use super::T2;
-use super::TIMER_F;
+use super::{T1, T2, TIMER_F};
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,8 @@
 //! Each field is written with its length in front, so no two different requests write equal octets.
 //! Fields that compare without case are written in lower case.
 
-use crate::sip::HeaderName;
-use crate::sip::Message;
-use crate::sip::Method;
-use crate::sip::StartLine;
-use crate::sip::Transport;
-use crate::sip::header::Via;
-use crate::sip::header::list_items;
+use crate::sip::header::{Via, list_items};
+use crate::sip::{HeaderName, Message, Method, StartLine, Transport};
 
 /// The magic cookie of a branch made after RFC 3261 §8.1.1.7.
 const BRANCH_COOKIE: &[u8] = b"z9hG4bK";

@@ -10,19 +10,12 @@
 //! one, whatever the hashes say; an entry under way is never evicted within its 32 s.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-use std::hash::DefaultHasher;
-use std::hash::Hasher;
-use std::time::Duration;
-use std::time::Instant;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+use std::time::{Duration, Instant};
 
-use super::TIMER_F;
-use super::identity;
-use super::ring::Record;
-use super::ring::Ring;
-use super::ring::State;
-use crate::sip::Message;
-use crate::sip::Method;
+use super::ring::{Record, Ring, State};
+use super::{TIMER_F, identity};
+use crate::sip::{Message, Method};
 
 /// Timer J: how long a response is kept, and a request waits for one.
 const TIMER_J: Duration = TIMER_F;

@@ -2,13 +2,10 @@
 
 use crate::dialogue::Peer;
 use crate::shorthand::Conversation;
-use crate::shorthand::conversation::Said;
-use crate::shorthand::conversation::call_of;
-use crate::shorthand::conversation::uri_of;
+use crate::shorthand::conversation::{Said, call_of, uri_of};
 use crate::shorthand::message::Message;
 use crate::shorthand::notify::contact_of;
-use crate::shorthand::sentence::Draft;
-use crate::shorthand::sentence::Which;
+use crate::shorthand::sentence::{Draft, Which};
 
 /// What a response copies from its request (RFC 3261 §8.2.6.2).
 const COPIED: [&str; 5] = ["Via", "From", "To", "Call-ID", "CSeq"];

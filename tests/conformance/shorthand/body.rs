@@ -18,13 +18,10 @@ mod messages;
 mod presence;
 
 use std::collections::BTreeMap;
-use std::hash::DefaultHasher;
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::shorthand::Conversation;
-use crate::shorthand::conversation::between;
-use crate::shorthand::conversation::uri_of;
+use crate::shorthand::conversation::{between, uri_of};
 use crate::shorthand::message::Message;
 use crate::shorthand::sentence::octets;
 

@@ -1,12 +1,10 @@
 //! What was said so far, as far as a sentence may lean on it: requests and who sent them,
 //! subscriptions, NOTIFYs, the names given to what the server chose, and the time.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::dialogue::Dialogue;
-use crate::dialogue::Peer;
+use crate::dialogue::{Dialogue, Peer};
 use crate::shorthand::message::Message;
 use crate::shorthand::phone::Phone;
 

@@ -5,12 +5,9 @@ use std::net::SocketAddr;
 use crate::dialogue::Peer;
 use crate::scene::local;
 use crate::shorthand::Conversation;
-use crate::shorthand::conversation::Subscription;
-use crate::shorthand::conversation::call_of;
-use crate::shorthand::conversation::uri_of;
+use crate::shorthand::conversation::{Subscription, call_of, uri_of};
 use crate::shorthand::message::Message;
-use crate::shorthand::sentence::Draft;
-use crate::shorthand::sentence::Which;
+use crate::shorthand::sentence::{Draft, Which};
 
 impl Conversation {
     /// `NOTIFY to 9`: in the subscription about the subject of its first statement, if there is

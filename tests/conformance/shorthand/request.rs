@@ -1,14 +1,10 @@
 //! What a phone asks: SUBSCRIBE, PUBLISH, REGISTER.
 
 use crate::shorthand::Conversation;
-use crate::shorthand::conversation::Said;
-use crate::shorthand::conversation::Subscription;
-use crate::shorthand::conversation::call_of;
-use crate::shorthand::conversation::uri_of;
+use crate::shorthand::conversation::{Said, Subscription, call_of, uri_of};
 use crate::shorthand::message::Message;
 use crate::shorthand::phone::Phone;
-use crate::shorthand::sentence::Draft;
-use crate::shorthand::sentence::Which;
+use crate::shorthand::sentence::{Draft, Which};
 
 /// What a phone says that takes lists (RFC 4662 §4.1).
 fn take_lists(message: &mut Message) {

@@ -1,14 +1,9 @@
 //! A sentence: taken apart, written out in full, and told to the conversation.
 
-use crate::dialogue::Action;
-use crate::dialogue::Block;
-use crate::dialogue::Ending;
-use crate::dialogue::Peer;
+use crate::dialogue::{Action, Block, Ending, Peer};
 use crate::placeholder::Bindings;
-use crate::shorthand::Conversation;
-use crate::shorthand::body;
-use crate::shorthand::message::Message;
-use crate::shorthand::message::is_change;
+use crate::shorthand::message::{Message, is_change};
+use crate::shorthand::{Conversation, body};
 
 /// A sentence and the lines under it.
 #[derive(Clone)]

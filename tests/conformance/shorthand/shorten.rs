@@ -6,19 +6,10 @@
 
 use std::ops::Range;
 
-use crate::dialogue::Action;
-use crate::dialogue::Block;
-use crate::dialogue::Dialogue;
-use crate::dialogue::Ending;
-use crate::dialogue::Peer;
-use crate::dialogue::Step;
-use crate::shorthand::Conversation;
-use crate::shorthand::Sentence;
-use crate::shorthand::body;
-use crate::shorthand::conversation::between;
-use crate::shorthand::conversation::call_of;
-use crate::shorthand::conversation::uri_of;
+use crate::dialogue::{Action, Block, Dialogue, Ending, Peer, Step};
+use crate::shorthand::conversation::{between, call_of, uri_of};
 use crate::shorthand::message::Message;
+use crate::shorthand::{Conversation, Sentence, body};
 
 /// With more lines than these under it, a sentence hides more than it says.
 const CHANGES_MAX: usize = 5;

@@ -1,11 +1,8 @@
 //! Sentences against the messages they stand for, written out here.
 
-use crate::case_name;
-use crate::cases;
 use crate::dialogue::Dialogue;
-use crate::shorthand::shorten::lengthened;
-use crate::shorthand::shorten::long;
-use crate::shorthand::shorten::shortened;
+use crate::shorthand::shorten::{lengthened, long, shortened};
+use crate::{case_name, cases};
 
 const SHORT: &str = r#"Domain: abc.com
 Phone: ann at 10.0.0.8:5062 tcp branch=a{n}-{q}

@@ -6,25 +6,11 @@
 
 mod values;
 
-use lamplighter::sip::Fault;
-use lamplighter::sip::HeaderName;
-use lamplighter::sip::Message;
-use lamplighter::sip::StartLine;
 use lamplighter::sip::header::list_items;
-use lamplighter::sip::message::Framing;
-use lamplighter::sip::message::HEADERS_MAX;
-use lamplighter::sip::message::RECORD_ROUTES_MAX;
-use lamplighter::sip::message::VIAS_MAX;
+use lamplighter::sip::message::{Framing, HEADERS_MAX, RECORD_ROUTES_MAX, VIAS_MAX};
+use lamplighter::sip::{Fault, HeaderName, Message, StartLine};
 
-use crate::plain::values::Address;
-use crate::plain::values::Via;
-use crate::plain::values::address;
-use crate::plain::values::is_blank;
-use crate::plain::values::is_token;
-use crate::plain::values::number;
-use crate::plain::values::text;
-use crate::plain::values::trim;
-use crate::plain::values::via;
+use crate::plain::values::{Address, Via, address, is_blank, is_token, number, text, trim, via};
 
 /// What a message says, however it was read.
 #[derive(Debug, PartialEq)]

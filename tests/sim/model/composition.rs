@@ -12,9 +12,7 @@
 //! - The operator's status replaces that of clients; the operator's note comes first (W:D3.4,
 //!   D3.18).
 
-use crate::documents::Party;
-use crate::documents::Shown;
-use crate::documents::State;
+use crate::documents::{Party, Shown, State};
 use crate::network::Micros;
 
 /// The style whose rules compose the state.

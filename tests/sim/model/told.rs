@@ -1,8 +1,6 @@
 //! Statements that come otherwise than by PUBLISH: of each source only the last one counts.
 
-use crate::model::composition::Claim;
-use crate::model::composition::Says;
-use crate::model::composition::Word;
+use crate::model::composition::{Claim, Says, Word};
 use crate::network::Micros;
 
 /// A statement that comes otherwise than by PUBLISH.

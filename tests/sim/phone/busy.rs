@@ -1,9 +1,7 @@
 //! A phone, or a proxy in front of it, that refuses NOTIFYs for a time with 503 and Retry-After.
 
 use super::Phone;
-use crate::network::Micros;
-use crate::network::Net;
-use crate::network::SECOND;
+use crate::network::{Micros, Net, SECOND};
 use crate::sip_text::Text;
 use crate::world::Bench;
 

@@ -1,18 +1,12 @@
 //! The targets of keys, and the state that phones show of each resource of a list.
 
-use super::Dialog;
-use super::Key;
-use super::Phone;
-use crate::documents;
+use super::{Dialog, Key, Phone};
 use crate::documents::Shown;
-use crate::network::Micros;
-use crate::network::Net;
-use crate::network::SECOND;
-use crate::network::Wake;
+use crate::network::{Micros, Net, SECOND, Wake};
 use crate::realm::DOMAIN;
-use crate::rlmi;
 use crate::rlmi::InstanceState;
 use crate::sip_text::parameter;
+use crate::{documents, rlmi};
 
 /// The package of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,9 @@
 //! Misbehaviour of phones and of the networks around them: reboots, NAT rebinding, broken streams,
 //! silence, refusal, requests in quick succession.
 
-use super::Asked;
-use super::Phone;
 use super::busy::Busy;
-use crate::network::Access;
-use crate::network::SECOND;
-use crate::network::Wake;
+use super::{Asked, Phone};
+use crate::network::{Access, SECOND, Wake};
 use crate::world::Bench;
 
 impl Phone {

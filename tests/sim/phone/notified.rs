@@ -1,15 +1,9 @@
 //! How a phone handles a NOTIFY: its checks, its response, and the end of a subscription.
 
-use super::Dialog;
-use super::Phone;
-use crate::documents::Shown;
-use crate::documents::read;
-use crate::network::MILLISECOND;
-use crate::network::SECOND;
-use crate::network::Wake;
-use crate::sip_text::Text;
-use crate::sip_text::parameter;
-use crate::sip_text::response;
+use super::{Dialog, Phone};
+use crate::documents::{Shown, read};
+use crate::network::{MILLISECOND, SECOND, Wake};
+use crate::sip_text::{Text, parameter, response};
 use crate::world::Bench;
 use std::rc::Rc;
 

@@ -3,37 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lamplighter::directory::AuthMode;
-use lamplighter::directory::Details;
-use lamplighter::directory::Directory;
-use lamplighter::directory::Domain;
 use lamplighter::directory::lists::StoredList;
 use lamplighter::directory::user_range::UserRange;
-use lamplighter::presence::Aor;
-use lamplighter::presence::composition;
-use lamplighter::presence::event::list::ListStyle;
-use lamplighter::presence::event::list::Member;
-use lamplighter::presence::policy;
-use lamplighter::presence::policy::IdentityCondition;
-use lamplighter::presence::policy::ImportedRule;
-use lamplighter::presence::policy::Pattern;
-use lamplighter::presence::policy::Policy;
-use lamplighter::presence::policy::Privacy;
-use lamplighter::presence::policy::WatcherCondition;
+use lamplighter::directory::{AuthMode, Details, Directory, Domain};
+use lamplighter::presence::event::list::{ListStyle, Member};
+use lamplighter::presence::policy::{
+    IdentityCondition, ImportedRule, Pattern, Policy, Privacy, WatcherCondition,
+};
+use lamplighter::presence::{Aor, composition, policy};
 
 use crate::model::Style;
 use crate::phone::agent;
 use crate::plan::Plan;
 use crate::random::Rng;
-use crate::realm::Condition;
-use crate::realm::DOMAIN;
-use crate::realm::ELSEWHERE;
-use crate::realm::Grant;
-use crate::realm::Handling;
-use crate::realm::List;
-use crate::realm::People;
-use crate::realm::Realm;
-use crate::realm::Rule;
+use crate::realm::{Condition, DOMAIN, ELSEWHERE, Grant, Handling, List, People, Realm, Rule};
 
 /// Rules of one configuration.
 const RULES_MAX: usize = 4;

@@ -1,23 +1,14 @@
 //! The judges of a run: the messages of the node, the state that watchers show, the replies of
 //! shards, and the state left at the end.
 
-use super::Actor;
-use super::Asked;
-use super::Context;
-use super::Phase;
-use super::World;
+use super::{Actor, Asked, Context, Phase, World};
 use crate::model::Expected;
-use crate::network::Event;
-use crate::network::SECOND;
+use crate::network::{Event, SECOND};
 use crate::phone::lists::Target;
 use crate::sip_text::Text;
 use lamplighter::presence::presentity::PublishRefused;
 use lamplighter::presence::source::Source;
-use lamplighter::shard::CommandId;
-use lamplighter::shard::Flow;
-use lamplighter::shard::Mail;
-use lamplighter::shard::Outbox;
-use lamplighter::shard::Reply;
+use lamplighter::shard::{CommandId, Flow, Mail, Outbox, Reply};
 
 /// Late timers of a shard that are permitted in a run because its driver is late, apart from those
 /// of NOTIFYs.

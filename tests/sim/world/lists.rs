@@ -3,23 +3,15 @@
 
 use super::World;
 use super::watchers::Told;
-use crate::documents::Shown;
-use crate::documents::read;
+use crate::documents::{Shown, read};
 use crate::invariants::Standing;
 use crate::network::Micros;
 use crate::phone::Dialog;
-use crate::phone::agent::Agent;
-use crate::phone::agent::PATH_OCTETS;
-use crate::phone::lists::Line;
-use crate::phone::lists::LineStanding;
-use crate::realm::DOMAIN;
-use crate::realm::Handling;
-use crate::realm::Realm;
-use crate::realm::Unfolded;
-use crate::realm::Watcher;
+use crate::phone::agent::{Agent, PATH_OCTETS};
+use crate::phone::lists::{Line, LineStanding};
+use crate::realm::{DOMAIN, Handling, Realm, Unfolded, Watcher};
 use crate::rlmi;
-use crate::rlmi::Instance;
-use crate::rlmi::InstanceState;
+use crate::rlmi::{Instance, InstanceState};
 use crate::sip_text::Text;
 use std::collections::HashMap;
 

@@ -5,14 +5,10 @@ use crate::network::NODE;
 use crate::plan::Plan;
 use crate::random::Rng;
 use lamplighter::directory::Directory;
-use lamplighter::shard::Options;
-use lamplighter::shard::Shard;
-use lamplighter::shard::ShardId;
-use lamplighter::shard::contract::overload_options::OverloadOptions;
-use lamplighter::shard::contract::overload_options::Rate;
+use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
+use lamplighter::shard::{Options, Shard, ShardId};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directory>) -> Core {
     let options = Options {

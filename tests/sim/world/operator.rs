@@ -1,28 +1,14 @@
 //! The operator's side: `call_state.htm`, features switched on at the PBX, notes, registrations,
 //! and edits to the configuration while phones are subscribed.
 
-use super::Asked;
-use super::DOMAIN;
-use super::Phase;
-use super::World;
-use super::aor_of;
+use super::{Asked, DOMAIN, Phase, World, aor_of};
 use crate::model;
 use crate::model::Told;
-use crate::network::ActorId;
-use crate::network::MILLISECOND;
-use crate::network::Micros;
-use crate::network::SECOND;
-use crate::network::Wake;
+use crate::network::{ActorId, MILLISECOND, Micros, SECOND, Wake};
 use lamplighter::presence::CallDialog;
-use lamplighter::presence::call::CallState;
-use lamplighter::presence::call::Party;
-use lamplighter::presence::source::CallSource;
-use lamplighter::presence::source::Forward;
-use lamplighter::presence::source::ForwardKind;
-use lamplighter::presence::source::RichPresence;
-use lamplighter::presence::source::StateUpdate;
-use lamplighter::shard::Command;
-use lamplighter::shard::ShardId;
+use lamplighter::presence::call::{CallState, Party};
+use lamplighter::presence::source::{CallSource, Forward, ForwardKind, RichPresence, StateUpdate};
+use lamplighter::shard::{Command, ShardId};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,19 +1,11 @@
 //! The course of a run: its phases, and the operator's queries.
 
-use super::Actor;
-use super::Asked;
-use super::Bench;
-use super::Phase;
-use super::World;
-use super::aor_of;
+use super::{Actor, Asked, Bench, Phase, World, aor_of};
 use crate::model::EXPIRY_SLACK;
-use crate::network::Event;
-use crate::network::Micros;
-use crate::network::SECOND;
+use crate::network::{Event, Micros, SECOND};
 use crate::phone::Phone;
 use crate::publisher::Source;
-use lamplighter::shard::Command;
-use lamplighter::shard::ShardId;
+use lamplighter::shard::{Command, ShardId};
 
 impl World {
     pub(super) fn next_phase(&mut self) {

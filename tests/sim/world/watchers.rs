@@ -1,31 +1,18 @@
 //! The judges of watchers: each NOTIFY as it leaves, and the state that phones show once they had
 //! time to be notified. A state is right if the models of presence state and of policies allow it.
 
-use super::Actor;
-use super::World;
-use super::judge::dialog_key;
-use super::judge::hash_of;
-use crate::documents::Shown;
-use crate::documents::read;
-use crate::documents::without_versions;
-use crate::invariants::LeastRate;
-use crate::invariants::Notify;
-use crate::invariants::Standing;
+use super::judge::{dialog_key, hash_of};
+use super::{Actor, World};
+use crate::documents::{Shown, read, without_versions};
+use crate::invariants::{LeastRate, Notify, Standing};
 use crate::model::Expected;
-use crate::network::MILLISECOND;
-use crate::network::Micros;
-use crate::network::SECOND;
-use crate::phone::Dialog;
-use crate::phone::Key;
-use crate::phone::Phone;
+use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::phone::agent::Agent;
 use crate::phone::lists::Target;
+use crate::phone::{Dialog, Key, Phone};
 use crate::plan::Plan;
-use crate::realm::Handling;
-use crate::realm::Realm;
-use crate::realm::Watcher;
-use crate::sip_text::Text;
-use crate::sip_text::parameter;
+use crate::realm::{Handling, Realm, Watcher};
+use crate::sip_text::{Text, parameter};
 use lamplighter::shard::Flow;
 use std::collections::HashMap;
 

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::swarm::key::UserKey;
 use crate::swarm::pace::Random;
 use crate::swarm::plan::Plan;
-use crate::wire::digest::Challenge;
-use crate::wire::digest::Credentials;
+use crate::wire::digest::{Challenge, Credentials};
 
 /// One account shared by all users, or one of each user's own.
 #[derive(Debug)]

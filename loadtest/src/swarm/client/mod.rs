@@ -7,34 +7,21 @@
 mod accounts;
 mod transactions;
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::net::ports::Transport;
 use crate::swarm::agenda::Agenda;
-use crate::swarm::client::accounts::Accounts;
-use crate::swarm::client::accounts::Protected;
-use crate::swarm::client::transactions::Due;
-pub(super) use crate::swarm::client::transactions::Owner;
-pub(super) use crate::swarm::client::transactions::Planned;
-pub(super) use crate::swarm::client::transactions::Purpose;
-use crate::swarm::client::transactions::Sent;
-pub(super) use crate::swarm::client::transactions::Ticket;
-use crate::swarm::client::transactions::Transactions;
-use crate::swarm::key::Key;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::UserKey;
+use crate::swarm::client::accounts::{Accounts, Protected};
+use crate::swarm::client::transactions::{Due, Sent, Transactions};
+pub(super) use crate::swarm::client::transactions::{Owner, Planned, Purpose, Ticket};
+use crate::swarm::key::{Key, SubscriptionKey, UserKey};
 use crate::swarm::plan::Plan;
-use crate::swarm::turn::Received;
-use crate::swarm::turn::Turn;
+use crate::swarm::turn::{Received, Turn};
 use crate::wire::digest::Challenge;
-use crate::wire::message;
 use crate::wire::message::Incoming;
-use crate::wire::second_opinion;
 use crate::wire::second_opinion::Expected;
-use crate::wire::template::Style;
-use crate::wire::template::Template;
-use crate::wire::template::Values;
+use crate::wire::template::{Style, Template, Values};
+use crate::wire::{message, second_opinion};
 
 /// How long to wait when a 503 has no Retry-After.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);

@@ -5,13 +5,9 @@
 //! order of time.
 
 use std::collections::VecDeque;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::swarm::key::Key;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::Table;
-use crate::swarm::key::UserKey;
+use crate::swarm::key::{Key, SubscriptionKey, Table, UserKey};
 
 /// Timer E: 500 ms, doubled up to T2.
 const INTERVALS: [Duration; 4] = [

@@ -4,23 +4,16 @@ use std::time::Instant;
 
 use crate::measure::latency::Measure;
 use crate::scenario::FirstVersion;
-use crate::swarm::key::Key;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::UserKey;
-use crate::swarm::phones::subscription::NextNotify;
-use crate::swarm::phones::subscription::Subscription;
-use crate::swarm::phones::subscription::Wrong;
+use crate::swarm::key::{Key, SubscriptionKey, UserKey};
+use crate::swarm::phones::subscription::{NextNotify, Subscription, Wrong};
 use crate::swarm::stage::Stage;
 use crate::swarm::turn::Turn;
-use crate::swarm::users::Shown;
-use crate::swarm::users::Sight;
-use crate::swarm::users::Users;
+use crate::swarm::users::{Shown, Sight, Users};
 use crate::swarm::versions::Version;
-use crate::wire::dialog_info;
 use crate::wire::dialog_info::DialogInfo;
 use crate::wire::message::Incoming;
-use crate::wire::rlmi;
 use crate::wire::rlmi::List;
+use crate::wire::{dialog_info, rlmi};
 
 /// A fault of a NOTIFY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

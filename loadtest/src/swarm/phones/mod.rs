@@ -6,30 +6,16 @@ mod subscription;
 
 use crate::measure::latency::Measure;
 use crate::scenario::ListBy;
-use crate::swarm::client::Answer;
-use crate::swarm::client::Client;
-use crate::swarm::client::Outcome;
-use crate::swarm::client::Planned;
-use crate::swarm::client::Purpose;
-use crate::swarm::client::Request;
-use crate::swarm::key::Key;
-use crate::swarm::key::SubscriptionKey;
-use crate::swarm::key::Table;
-use crate::swarm::phones::judge::Fault;
-use crate::swarm::phones::judge::Judge;
-use crate::swarm::phones::subscription::Heard;
-use crate::swarm::phones::subscription::NextNotify;
-use crate::swarm::phones::subscription::Phase;
-use crate::swarm::phones::subscription::Subscription;
+use crate::swarm::client::{Answer, Client, Outcome, Planned, Purpose, Request};
+use crate::swarm::key::{Key, SubscriptionKey, Table};
+use crate::swarm::phones::judge::{Fault, Judge};
+use crate::swarm::phones::subscription::{Heard, NextNotify, Phase, Subscription};
 use crate::swarm::plan::Plan;
-use crate::swarm::turn::Received;
-use crate::swarm::turn::Turn;
-use crate::swarm::users::Sight;
-use crate::swarm::users::Users;
+use crate::swarm::turn::{Received, Turn};
+use crate::swarm::users::{Sight, Users};
 use crate::wire::names::Life;
-use crate::wire::rlmi;
-use crate::wire::second_opinion;
 use crate::wire::second_opinion::Expected;
+use crate::wire::{rlmi, second_opinion};
 
 /// The first NOTIFYs are all read by the second parser.
 const SAMPLED_AT_FIRST: u64 = 100;

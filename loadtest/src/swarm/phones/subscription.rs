@@ -8,10 +8,8 @@
 use std::time::Instant;
 
 use crate::swarm::client::Ticket;
-use crate::swarm::versions::Version;
-use crate::swarm::versions::Versions;
-use crate::wire::message::Incoming;
-use crate::wire::message::before_byte;
+use crate::swarm::versions::{Version, Versions};
+use crate::wire::message::{Incoming, before_byte};
 
 /// NOTIFYs remembered, to recognize their retransmissions.
 const KNOWN: usize = 32;

@@ -7,30 +7,17 @@ mod presentity;
 use std::time::Instant;
 
 use crate::measure::latency::Measure;
-use crate::scenario::Feed;
-use crate::scenario::PublicationOf;
-use crate::swarm::client::Answer;
-use crate::swarm::client::Client;
-use crate::swarm::client::Outcome;
-use crate::swarm::client::Planned;
-use crate::swarm::client::Purpose;
-use crate::swarm::client::Request;
-use crate::swarm::key::Key;
-use crate::swarm::key::Table;
-use crate::swarm::key::UserKey;
+use crate::scenario::{Feed, PublicationOf};
+use crate::swarm::client::{Answer, Client, Outcome, Planned, Purpose, Request};
+use crate::swarm::key::{Key, Table, UserKey};
 use crate::swarm::plan::Plan;
 use crate::swarm::stage::Stage;
 use crate::swarm::turn::Turn;
-use crate::swarm::users::call_state::Change;
-use crate::swarm::users::call_state::Feeder;
+use crate::swarm::users::call_state::{Change, Feeder};
 use crate::swarm::users::presentity::Presentity;
-pub(super) use crate::swarm::users::presentity::Shown;
-pub(super) use crate::swarm::users::presentity::Sight;
-pub(super) use crate::swarm::users::presentity::Wanted;
+pub(super) use crate::swarm::users::presentity::{Shown, Sight, Wanted};
 use crate::wire::dialog_info;
-use crate::wire::dialog_info::DialogInfo;
-use crate::wire::dialog_info::Lamp;
-use crate::wire::dialog_info::PublishedCall;
+use crate::wire::dialog_info::{DialogInfo, Lamp, PublishedCall};
 use crate::wire::message::Incoming;
 
 /// The users.

@@ -7,8 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::swarm::versions::Version;
-use crate::swarm::versions::Versions;
+use crate::swarm::versions::{Version, Versions};
 use crate::wire::dialog_info::Lamp;
 
 /// Changes that wait for the response to the one before; a further change replaces the newest.

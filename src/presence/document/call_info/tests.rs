@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::presence::call::AppearanceState;
-use crate::presence::call::CallState;
-use crate::presence::call::Party;
+use crate::presence::call::{AppearanceState, CallState, Party};
 use crate::presence::composition::Extras;
 use crate::presence::document::outline;
 

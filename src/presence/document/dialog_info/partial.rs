@@ -5,13 +5,10 @@
 
 use smallvec::SmallVec;
 
-use crate::presence::Aor;
-use crate::presence::Composed;
 use crate::presence::document::View;
-use crate::presence::document::dialog_info::shown_calls;
-use crate::presence::document::dialog_info::shown_id;
-use crate::presence::document::dialog_info::write_dialog;
+use crate::presence::document::dialog_info::{shown_calls, shown_id, write_dialog};
 use crate::presence::fixed_hash::SipHash13;
+use crate::presence::{Aor, Composed};
 
 /// The `id` of a dialog as watchers see it.
 type ShownId = [u8; 16];

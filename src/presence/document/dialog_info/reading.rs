@@ -1,16 +1,8 @@
 //! Reading a published `dialog-info` document (RFC 4235 §4; W:B3).
 
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Direction;
-use crate::presence::call::Party;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::xml;
-use crate::presence::document::xml::Element;
-use crate::presence::document::xml::Name;
-use crate::presence::document::xml::Space;
-use crate::presence::document::xml::Visitor;
+use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::document::xml::{Element, Name, Space, Visitor};
+use crate::presence::document::{Document, DocumentFault, xml};
 
 /// Dialogs of a document that are read; further ones are ignored (RFC 4235 §4).
 pub(super) const DIALOGS_MAX: usize = 50;

@@ -4,16 +4,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::reading::DIALOGS_MAX;
-use super::reading::DISPLAY_CHARS_MAX;
-use super::reading::NAME_OCTETS_MAX;
+use super::reading::{DIALOGS_MAX, DISPLAY_CHARS_MAX, NAME_OCTETS_MAX};
 use super::*;
 use crate::presence::call::Party;
-use crate::presence::composition::Extras;
-use crate::presence::composition::lamp;
-use crate::presence::document::Document;
-use crate::presence::document::DocumentFault;
-use crate::presence::document::Format;
+use crate::presence::composition::{Extras, lamp};
+use crate::presence::document::{Document, DocumentFault, Format};
 
 fn aor() -> Aor {
     Aor::new("123", "abc.com")

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::presence::composition::AlceoStatus;
-use crate::presence::composition::Extras;
-use crate::presence::composition::ImagicleStatus;
-use crate::presence::composition::Tracks;
+use crate::presence::composition::{AlceoStatus, Extras, ImagicleStatus, Tracks};
 use crate::presence::document::outline;
 
 fn aor() -> Aor {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::presence::call::CallDialog;
-use crate::presence::call::CallState;
-use crate::presence::call::Party;
+use crate::presence::call::{CallDialog, CallState, Party};
 use crate::presence::document::outline;
 
 fn call(rendering: Option<bool>) -> Arc<CallDialog> {

@@ -3,15 +3,12 @@
 
 use std::ops::Range;
 
-use crate::presence::document::Format;
-use crate::presence::document::multipart;
 use crate::presence::document::multipart::ContentId;
-use crate::presence::document::rlmi;
+use crate::presence::document::{Format, multipart, rlmi};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::list::state::ListState;
-use crate::shard::list::state::Standing;
+use crate::shard::list::state::{ListState, Standing};
 use crate::shard::notify::Notifier;
 use crate::shard::notify::list::selection::Selection;
 use crate::shard::subscription::subject::Subject;

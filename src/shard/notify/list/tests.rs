@@ -1,25 +1,15 @@
 //! Long lists, from the SUBSCRIBE to the last state: how many NOTIFYs, octets and round trips it
 //! takes, and that nothing is missing.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::directory::AuthMode;
-use crate::directory::Directory;
-use crate::directory::Domain;
 use crate::directory::lists::StoredList;
+use crate::directory::{AuthMode, Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::profile::Profile;
-use crate::shard::ConnectionId;
-use crate::shard::Flow;
-use crate::shard::Input;
-use crate::shard::Options;
-use crate::shard::Outbox;
-use crate::shard::Shard;
-use crate::shard::ShardId;
+use crate::shard::{ConnectionId, Flow, Input, Options, Outbox, Shard, ShardId};
 use crate::sip::Transport;
 
 /// From a NOTIFY to the answer.

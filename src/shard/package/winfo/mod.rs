@@ -4,17 +4,13 @@ pub(crate) mod notifier;
 pub(crate) mod subscriber;
 pub(crate) mod waiting;
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
-use std::time::Duration;
-use std::time::Instant;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
-use crate::presence::event::Package;
-use crate::presence::event::WatcherEvent;
-use crate::presence::event::WatcherInfo;
+use crate::presence::event::{Package, WatcherEvent, WatcherInfo};
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;

@@ -1,21 +1,14 @@
 //! The watchers that this shard has, told to the shards that want to know.
 
 use crate::presence::Aor;
-use crate::presence::event::Package;
-use crate::presence::event::Termination;
-use crate::presence::event::WatcherEvent;
-use crate::presence::event::WatcherInfo;
-use crate::presence::event::WatcherStatus;
+use crate::presence::event::{Package, Termination, WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
 use crate::shard::contract::flow::ShardId;
-use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::ids::WatchSlot;
-use crate::shard::contract::mail::Mail;
-use crate::shard::contract::mail::WatchersHere;
+use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
+use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
-use crate::shard::package::winfo::WATCHERS_MAX;
-use crate::shard::package::winfo::WatcherInfos;
+use crate::shard::package::winfo::{WATCHERS_MAX, WatcherInfos};
 use crate::shard::subscription::Phase;
 use crate::shard::subscription::audience::Topic;
 use crate::shard::subscription::subject::Subject;

@@ -1,25 +1,17 @@
 //! Subscriptions here to the watchers of a presentity.
 
 use crate::presence::document::watcherinfo;
-use crate::presence::event::WatcherEvent;
-use crate::presence::event::WatcherInfo;
-use crate::presence::event::WatcherStatus;
+use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
-use crate::shard::contract::ids::DialogId;
-use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::mail::Mail;
-use crate::shard::contract::mail::WatchersHere;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
-use crate::shard::package::winfo::Followed;
-use crate::shard::package::winfo::WATCHERS_MAX;
-use crate::shard::package::winfo::WatcherInfos;
-use crate::shard::subscription::NewSubscription;
-use crate::shard::subscription::Wants;
-use crate::shard::subscription::audience::Audience;
-use crate::shard::subscription::audience::Topic;
+use crate::shard::package::winfo::{Followed, WATCHERS_MAX, WatcherInfos};
+use crate::shard::subscription::audience::{Audience, Topic};
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::{NewSubscription, Wants};
 
 /// Octets of their elements in one document: less than a datagram can hold (RFC 3261 §18.1.1).
 const WATCHERS_OCTETS_MAX: usize = 60_000;
@@ -234,8 +226,7 @@ mod tests {
     /// RFC 3857 §4.7.1
     #[test]
     fn an_event_says_what_happened_last() {
-        use WatcherStatus::Active;
-        use WatcherStatus::Pending;
+        use WatcherStatus::{Active, Pending};
         let approved = WatcherInfo {
             event: WatcherEvent::Approved,
             ..watcher(1, Active, "")

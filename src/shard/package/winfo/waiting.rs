@@ -2,16 +2,11 @@
 
 use std::collections::VecDeque;
 
-use crate::presence::event::WatcherEvent;
-use crate::presence::event::WatcherInfo;
-use crate::presence::event::WatcherStatus;
+use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
-use crate::shard::package::winfo::WAITING_MAX;
-use crate::shard::package::winfo::WAITING_TIME;
-use crate::shard::package::winfo::WaitingWatcher;
-use crate::shard::package::winfo::WatcherInfos;
+use crate::shard::package::winfo::{WAITING_MAX, WAITING_TIME, WaitingWatcher, WatcherInfos};
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
 

@@ -4,9 +4,7 @@
 //! do not disturb is off, forward immediate to 9, forward busy to 8, forward no answer to 7
 //! ```
 
-use crate::shorthand::body::Document;
-use crate::shorthand::body::find;
-use crate::shorthand::body::owned;
+use crate::shorthand::body::{Document, find, owned};
 
 /// The media type.
 pub(crate) const CONTENT_TYPE: &str = "multipart/mixed;boundary=lamps00";

@@ -13,13 +13,9 @@
 //!
 //! A phone or PBX writes the same otherwise: dialog `1`, and of the remote side one line.
 
-use crate::shorthand::body::Clauses;
-use crate::shorthand::body::Context;
-use crate::shorthand::body::DECLARATION;
-use crate::shorthand::body::DECLARATION_OF_PEERS;
-use crate::shorthand::body::Document;
-use crate::shorthand::body::find;
-use crate::shorthand::body::owned;
+use crate::shorthand::body::{
+    Clauses, Context, DECLARATION, DECLARATION_OF_PEERS, Document, find, owned,
+};
 use crate::shorthand::conversation::between;
 
 /// The media type.

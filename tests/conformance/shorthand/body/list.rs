@@ -11,14 +11,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::shorthand::body::Clauses;
-use crate::shorthand::body::Context;
-use crate::shorthand::body::DECLARATION;
-use crate::shorthand::body::Document;
-use crate::shorthand::body::find;
-use crate::shorthand::body::owned;
-use crate::shorthand::body::read_state;
-use crate::shorthand::body::write_state;
+use crate::shorthand::body::{
+    Clauses, Context, DECLARATION, Document, find, owned, read_state, write_state,
+};
 use crate::shorthand::conversation::between;
 
 const CONTENT_TYPE: &str =

@@ -1,8 +1,6 @@
 //! message-summary (RFC 3842): `messages 2/8`, new and old.
 
-use crate::shorthand::body::Context;
-use crate::shorthand::body::Document;
-use crate::shorthand::body::find;
+use crate::shorthand::body::{Context, Document, find};
 
 /// The media type.
 pub(crate) const CONTENT_TYPE: &str = "application/simple-message-summary";

@@ -8,13 +8,9 @@
 //! A clause without a name is an activity; `note` stands for tuple and person, `extended` and
 //! `telephony` for what some PBXes say beyond open and closed.
 
-use crate::shorthand::body::Clauses;
-use crate::shorthand::body::Context;
-use crate::shorthand::body::DECLARATION;
-use crate::shorthand::body::DECLARATION_OF_PEERS;
-use crate::shorthand::body::Document;
-use crate::shorthand::body::find;
-use crate::shorthand::body::owned;
+use crate::shorthand::body::{
+    Clauses, Context, DECLARATION, DECLARATION_OF_PEERS, Document, find, owned,
+};
 use crate::shorthand::conversation::between;
 
 /// The media type.
