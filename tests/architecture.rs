@@ -1259,26 +1259,32 @@ fn lines_without_tests(file: &str, code: &str) -> usize {
 
 /// Every `use` statement with its first line's number.
 fn use_statements(code: &str) -> Vec<(usize, String)> {
-    let lines: Vec<&str> = code.lines().collect();
     let mut statements = Vec::new();
-    for (index, line) in lines.iter().enumerate() {
-        let bare = line.trim_start();
-        let bare = match bare.strip_prefix("pub") {
-            Some(rest) => rest
-                .trim_start_matches("(crate)")
-                .trim_start_matches("(super)")
-                .trim_start(),
-            None => bare,
-        };
-        if bare.starts_with("use ") {
-            let rest = lines[index..].join("\n");
-            statements.push((
-                index + 1,
-                rest.split(';').next().unwrap_or_default().to_owned(),
-            ));
+    let mut start = 0;
+    for (index, line) in code.lines().enumerate() {
+        let mut at = start;
+        // Several may stand on one line, see `spread_uses`.
+        for piece in line.split_inclusive(';') {
+            if is_use(piece) {
+                let statement = code[at..].split(';').next().unwrap_or_default();
+                statements.push((index + 1, statement.trim_start().to_owned()));
+            }
+            at += piece.len();
         }
+        start += line.len() + 1;
     }
     statements
+}
+
+/// Whether a `use` begins here, of whatever visibility.
+fn is_use(piece: &str) -> bool {
+    let bare = piece.trim_start();
+    let bare = bare.strip_prefix("pub").map_or(bare, |rest| {
+        rest.trim_start_matches("(crate)")
+            .trim_start_matches("(super)")
+            .trim_start()
+    });
+    bare.starts_with("use ")
 }
 
 /// The keys of `[dependencies]`.
