@@ -11,7 +11,7 @@ const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
 
 impl Subscriptions {
     /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows (RFC
-    /// 6665 §4.4.2). Each command takes the next, so that the one who drains sets the pace.
+    /// 6665 §4.4.2). Each command takes the next ones: the operator's side sets the pace.
     pub(crate) fn deactivate_some(&mut self, turn: &mut Turn<'_>) {
         let from = self.drained.0;
         let active = self

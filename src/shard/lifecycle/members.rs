@@ -20,7 +20,7 @@ use crate::shard::subscription::watcher::{Watcher, decide};
 use crate::shard::subscription::{NewSubscription, Wants};
 use crate::sip::uri::sip_uri;
 
-/// Whom a member means, when there is somebody of that name.
+/// The presentity that a member names; None if there is none of that name.
 fn known<'a>(member: &'a Member, directory: &Directory) -> Option<&'a Aor> {
     member.aor.as_ref().filter(|aor| directory.exists(aor))
 }
@@ -72,7 +72,7 @@ impl Subscriptions {
         let Subject::List(list) = &mut subscription.subject else {
             return;
         };
-        // Somebody of that name may be there turn.now, or no longer.
+        // A reload may have added or removed a user of that name.
         let members = resolved.members.iter();
         let members = members.map(|member| {
             let is_known = known(member, turn.directory).is_some();
@@ -213,7 +213,7 @@ impl Subscriptions {
         }
     }
 
-    /// Somebody of a domain is there now (W:D4.5).
+    /// A user of a domain is present now (W:D4.5).
     pub(crate) fn appear(
         &mut self,
         id: SubscriptionId,
@@ -310,7 +310,7 @@ impl Table {
         ))
     }
 
-    /// Somebody of a domain is there no longer.
+    /// A user of a domain is no longer present.
     pub(crate) fn vanish(&mut self, id: SubscriptionId, aor: &Aor) {
         let is_told = self
             .list_mut(id)

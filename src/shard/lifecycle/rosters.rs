@@ -12,7 +12,7 @@ use crate::shard::list::roster::WatchedRoster;
 use crate::shard::subscription::Wants;
 
 impl Subscriptions {
-    /// A subscription follows a roster from now on; who is there as far as is known.
+    /// A subscription follows a roster from now on. Returns the users known to be present.
     pub(crate) fn attend(
         &mut self,
         roster: &Roster,
@@ -63,7 +63,7 @@ impl Subscriptions {
         }
     }
 
-    /// From an owner: who is there, came, or went.
+    /// From an owner: the users that are present, or became so, or are no longer.
     pub(crate) fn handle_roster(
         &mut self,
         domain: &str,

@@ -60,7 +60,7 @@ const MEMBERS_MAX: usize = 1_000;
 
 const TOO_MANY: Refusal<'static> = Refusal::Because(Status::FORBIDDEN, "Too Many Resources");
 
-/// An entry that is no list of ours, with the name to show: its own, else that of whom it means.
+/// An entry that is no list of ours, with the name to show: its own, else that of its user.
 fn member_of(entry: &Entry, aor: Option<Aor>, directory: &Directory) -> Member {
     let uri = entry.uri.clone();
     let anybody = any_address_of_record(uri.as_bytes(), directory);
@@ -102,7 +102,7 @@ pub(crate) fn read_list<'d>(
     for entry in &entries {
         let aor = address_of_record(entry.uri.as_bytes(), turn.directory);
         let nested = aor.as_ref().and_then(|aor| turn.directory.list(aor));
-        // A list that fills by itself is served by its own name alone, to who may (W:D4.9).
+        // A list that fills by itself is served by its own name alone, to permitted watchers (W:D4.9).
         let fills_itself = nested
             .as_ref()
             .is_some_and(|nested| !nested.rosters.is_empty());

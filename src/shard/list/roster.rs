@@ -25,7 +25,7 @@ pub(crate) struct WatchedRoster {
 }
 
 impl Rosters {
-    /// Whether all shards have said who is there in the domains of these.
+    /// Whether all shards have told who is present in the domains of these rosters.
     pub(crate) fn are_complete(&self, rosters: &[Roster]) -> bool {
         rosters.iter().all(|roster| {
             self.watched

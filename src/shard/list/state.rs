@@ -31,7 +31,7 @@ pub(crate) enum Standing {
     Leaving,
     /// It is not there; its place is kept.
     Gone,
-    /// It is on the list but nobody we know: told as `noresource`, never dropped (RFC 5367).
+    /// It is on the list but no user of ours: told as `noresource`, never dropped (RFC 5367).
     Unknown,
 }
 
@@ -64,8 +64,8 @@ pub(crate) struct Resource {
     is_known: bool,
 }
 
-/// Somebody who is no longer on the list and whom the phone may still show. A full list says so by
-/// leaving him out; where full state takes several NOTIFYs, one of them tells his end.
+/// A resource that is no longer on the list, and that the phone may still show. Full state in one
+/// NOTIFY omits it; where full state takes several NOTIFYs, one of them tells that it ended.
 #[derive(Debug)]
 pub(crate) struct Leaver {
     pub(crate) uri: Box<str>,
@@ -87,28 +87,28 @@ pub(crate) struct ListState {
     /// What it follows of whole domains.
     pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
-    /// Full state is owed and not begun: after a SUBSCRIBE, or when somebody is no longer among the
-    /// resources (RFC 4662 §5.2).
+    /// Full state is owed and not begun: after a SUBSCRIBE, or when a resource left the list
+    /// (RFC 4662 §5.2).
     pub(crate) owes_full: bool,
     /// Full state is under way: it did not fit one NOTIFY, and those that follow tell the rest.
     pub(crate) is_unfinished: bool,
     /// It is told once and then over, in as many NOTIFYs as that takes.
     pub(crate) is_fetch: bool,
     pub(crate) leavers: Vec<Leaver>,
-    /// Behind the last resource that was told: what changes all the time keeps nobody else waiting.
+    /// Where the next NOTIFY begins, so that a resource that keeps changing delays no other.
     pub(crate) next_place: usize,
-    /// The places of those who may come and go; empty in a list that follows no roster.
+    /// The places of resources that may come and go; empty in a list that follows no roster.
     place_by_aor: HashMap<Aor, u32>,
     /// Resources whose owner has not spoken yet.
     awaited: u32,
     numbers: u32,
-    /// Numbers and versions of those who are no longer among the resources, by URI: who is again goes
-    /// on with them, because the phone may not have seen that he was gone (W:B5.9).
+    /// Numbers and versions of former resources, by URI. A resource that returns resumes them, because
+    /// the phone may not have seen that it was gone (W:B5.9).
     departed: HashMap<Box<str>, (u32, u32)>,
 }
 
-/// Departed resources of one list that are remembered. Beyond it they are forgotten, and who is there
-/// again is another instance.
+/// Former resources of one list that are remembered. Beyond it they are forgotten, and a resource that
+/// returns is another instance.
 const DEPARTED_MAX: usize = 10_000;
 
 impl ListState {
@@ -266,7 +266,7 @@ impl ListState {
     }
 
     /// Leavers that the phone has been told of are forgotten, once it has all the rest as well, and
-    /// so are those who are back.
+    /// so are those of resources that returned.
     pub(crate) fn forget_leavers(&mut self) {
         if self.leavers.is_empty() {
             return;
@@ -288,7 +288,7 @@ impl ListState {
         }
     }
 
-    /// The place of somebody, in a list that follows a roster.
+    /// The place of a presentity, in a list that follows a roster.
     pub(crate) fn place_of(&self, aor: &Aor) -> Option<u32> {
         self.place_by_aor.get(aor).copied()
     }
@@ -302,8 +302,8 @@ impl ListState {
             .map(|it| (&*it.uri, &*it.name, it.standing != Standing::Unknown))
     }
 
-    /// A resource that went is there again, and the rules of this moment make that of it; whether it
-    /// has to watch anew.
+    /// A resource returns, under the decision of this moment. True if its presentity is to be watched
+    /// again.
     pub(crate) fn revive(&mut self, place: u32, decision: Decision) -> bool {
         let Some(resource) = self.resources.get_mut(place as usize) else {
             return false;
@@ -341,14 +341,14 @@ impl ListState {
         }
     }
 
-    /// Whether somebody went and still watches.
+    /// Whether a resource that is gone is still watched.
     pub(crate) fn has_leavers(&self) -> bool {
         // Who is on the list itself does not go.
         let has_left = |it: &Resource| it.standing == Standing::Gone && it.slot.is_some();
         !self.rosters.is_empty() && self.resources.iter().any(has_left)
     }
 
-    /// The watchers of those who went.
+    /// The watch slots of resources that are gone.
     pub(crate) fn take_gone_slots(&mut self) -> Vec<WatchSlot> {
         let places = 0..self.resources.len() as u32;
         let is_gone =
@@ -358,7 +358,7 @@ impl ListState {
             .collect()
     }
 
-    /// Makes room for one more by forgetting the place of one that went. False when nobody did.
+    /// Makes room for one more by reusing the place of a resource that is gone. False if none is.
     pub(crate) fn reuse_gone(&mut self) -> bool {
         // Only the last can go without moving others.
         let is_free =

@@ -27,7 +27,7 @@ pub(crate) struct Bodies {
     rendered: Vec<Rendered>,
     /// Behind the newest; the oldest is next.
     newest_end: usize,
-    /// The state of somebody of whom nothing is known, by style.
+    /// The state of an unknown presentity, by style.
     blanks: Blanks,
 }
 
@@ -98,9 +98,8 @@ impl Bodies {
         render(aor, &composed.narrowed_to(dialog), view, out)
     }
 
-    /// The body that says nothing about anybody, for those who are politely told nothing (RFC 3856
-    /// §6.6, RFC 5025 §3.2.1): it reads like that of somebody in the same style of whom nothing is
-    /// known.
+    /// The body for a politely blocked watcher (RFC 3856 §6.6, RFC 5025 §3.2.1): it reads like that of
+    /// an unknown presentity in the same style.
     pub(crate) fn of_blank(&self, aor: &Aor, style: Style, view: View, out: &mut Outbox) -> Body {
         let blank = match style {
             Style::Standard => &self.blanks.standard,

@@ -214,7 +214,7 @@ impl Notifier {
             Content::Resources => {
                 let list = self.write_resources(id, subscriptions, turn)?;
                 if list.octets.is_empty() {
-                    // Nobody is there to be told of one by one.
+                    // The list has no resource to tell by itself.
                     return None;
                 }
                 Written {
@@ -291,7 +291,7 @@ impl Notifier {
                 dialog_info::write_partial_prolog(prolog, version, entity);
                 dialog_info::write_changes(&mut turn.out.arena, aor, composed, view, dialogs);
             }
-            // Whoever may not see them is shown none.
+            // A watcher that may not see contacts is shown none.
             Shown::Contacts(_) if !is_allowed => {
                 return None;
             }

@@ -8,7 +8,7 @@
 //!
 //! The header is User-Agent, between colon and value, where RFC 3261 §7.3.1 allows any amount of it
 //! and its own example (`Subject:            lunch`) has twelve: every parser skips it, and this is
-//! the one header of a NOTIFY whose value nobody acts on. A server that is configured not to name
+//! the one header of a NOTIFY whose value no phone acts on. A server that is configured not to name
 //! its product writes no such header and pads nothing; what is equally long by chance still leaves
 //! together (`net`).
 //!

@@ -41,7 +41,7 @@ impl Notifier {
         None
     }
 
-    /// Whether a NOTIFY that nobody answered yet may be sent once more.
+    /// Whether a NOTIFY that is not answered yet may be sent once more.
     pub(crate) fn may_retransmit(
         &mut self,
         id: InFlightId,
@@ -101,7 +101,7 @@ impl Notifier {
         for id in waiting.unwrap_or_default() {
             let subscription = subscriptions.table.subscription(id);
             let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog));
-            // The place may be another subscription's by turn.now.
+            // The key may name another subscription by now.
             if dialog.is_some_and(|entry| entry.path == path) {
                 turn.counters.subscriptions_unanswered += 1;
                 self.remove_subscription(id, subscriptions, turn);

@@ -125,7 +125,7 @@ impl Notifier {
         }
     }
 
-    /// Forgets a subscription, and what nobody needs any more with it.
+    /// Removes a subscription, and with it what no other one needs.
     pub(crate) fn remove_subscription(
         &mut self,
         id: SubscriptionId,

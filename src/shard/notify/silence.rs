@@ -49,7 +49,7 @@ impl Notifier {
         turn.transmit(in_flight.flow, head, 0..0);
     }
 
-    /// Nobody answered within 32 s: one strike, then a pause; at the second the phone counts as
+    /// No answer within 32 s: one strike, then a pause; at the second the phone counts as
     /// gone (W:A3.7). An address that never answered anything gets no second try.
     fn handle_silence(
         &mut self,

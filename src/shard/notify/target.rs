@@ -99,8 +99,8 @@ impl Notifier {
         is_moved
     }
 
-    /// The phone starts anew without having ended what it had: older subscriptions of its Contact
-    /// to the same presentity and package go, silently, for it knows them no more (W:A2.19).
+    /// A phone that restarted did not end its subscriptions, and does not know them any more: older
+    /// ones of its Contact to this presentity and package are removed without a NOTIFY (W:A2.19).
     pub(crate) fn replace_older(
         &mut self,
         id: SubscriptionId,

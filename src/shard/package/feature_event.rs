@@ -69,7 +69,7 @@ pub(crate) fn check_may_switch<'d>(
 }
 
 impl Table {
-    /// The same for the sender of a SUBSCRIBE in the dialog of a subscription.
+    /// Whether the sender of a SUBSCRIBE in the dialog of a subscription may switch its features.
     pub(crate) fn check_switch_in_dialog<'d>(
         &self,
         request: &Request<'_>,

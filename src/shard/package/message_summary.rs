@@ -1,7 +1,7 @@
 //! Whose mailbox a SUBSCRIBE to `message-summary` means (RFC 3842).
 //!
 //! Some phones ask about the number they call to hear their messages, others about a mailbox that is
-//! nobody's name. Both mean their own.
+//! the name of no user. Both mean their own.
 
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
@@ -9,8 +9,8 @@ use crate::shard::request::Request;
 use crate::shard::request::principal::Principal;
 use crate::shard::request::target::sender;
 
-/// The mailbox that is meant by `named`: the one of the user who asks when that is a voice mail
-/// number of his, or when nobody of that name exists.
+/// The mailbox that `named` means: that of the asking user if `named` is the voice mail number of
+/// this user, or the name of no user.
 pub(crate) fn mailbox(
     named: Aor,
     request: &Request<'_>,

@@ -34,7 +34,7 @@ impl Compositor {
         turn.send(shard, Mail::SeizeOutcome { request, outcome });
     }
 
-    /// The first one who wants an idle appearance has it.
+    /// The first claim to an idle appearance is granted.
     fn claim(&mut self, aor: &Aor, index: u8, turn: &mut Turn<'_>) -> Result<Claim, SeizeRefused> {
         if self.appearance(aor, index) != AppearanceState::Idle {
             turn.counters.appearances_refused += 1;

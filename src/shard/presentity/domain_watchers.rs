@@ -23,7 +23,7 @@ impl DomainWatchers {
     }
 }
 
-/// A shard that is told who is there.
+/// A shard that is told which users are present.
 #[derive(Clone, Copy, Debug)]
 struct Watching {
     shard: ShardId,
@@ -46,7 +46,7 @@ fn tell_roster(
 }
 
 impl Compositor {
-    /// As owner: a shard wants to know who is there in a domain.
+    /// As owner: a shard wants to know which users of a domain are present.
     pub(crate) fn handle_watch_domain(
         &mut self,
         domain: Box<str>,
@@ -83,7 +83,7 @@ impl Compositor {
         }
     }
 
-    /// As owner: somebody came or went.
+    /// As owner: a user became present, or is no longer.
     pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
         let Some(watching) = self.domain_watchers.watching.get(aor.domain()).cloned() else {
             return;

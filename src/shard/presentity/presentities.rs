@@ -17,7 +17,7 @@ use crate::shard::contract::ids::PresentityId;
 pub(crate) struct Owned {
     pub(crate) aor: Aor,
     pub(crate) presentity: Presentity,
-    /// Those who watch the whole domain know that it is there.
+    /// Whether watchers of the whole domain were told that it is present.
     pub(crate) is_present: bool,
     pub(crate) watching: SmallVec<[ShardId; 2]>,
     /// Its contacts, as counted in [`Presentities::contacts`].
@@ -71,8 +71,8 @@ impl Presentities {
         self.owned.end()
     }
 
-    /// Makes room by forgetting one of whom is only known that its calls were reported once. False
-    /// when none was found in some steps; the next search goes on behind them.
+    /// Makes room by forgetting a presentity of which only past calls are known. False if none was
+    /// found in a bounded number of steps; the next search continues from there.
     pub(crate) fn forget_idle(&mut self) -> bool {
         for _ in 0..FORGET_STEPS.min(self.owned.end()) {
             let id = PresentityId(self.forget_next % self.owned.end());

@@ -21,8 +21,8 @@ impl Compositor {
         Some(self.presentities.find_or_add(aor, turn.directory, turn.now))
     }
 
-    /// What somebody says about a presentity, whoever owns it. False when it is owned here and there
-    /// is no room for it; another owner is not waited for.
+    /// A source reports on a presentity, whichever shard owns it. False if this shard owns it and has
+    /// no room for it; another owner is not waited for.
     pub(crate) fn say(&mut self, aor: Aor, update: StateUpdate, turn: &mut Turn<'_>) -> bool {
         let owner = turn.owner_of(&aor);
         if owner == turn.options.id {
@@ -33,7 +33,7 @@ impl Compositor {
         true
     }
 
-    /// What somebody says about a presentity that is owned here. False when there is no room for it.
+    /// A source reports on a presentity that is owned here. False if there is no room for it.
     pub(crate) fn take_statement(
         &mut self,
         aor: &Aor,
@@ -98,7 +98,7 @@ impl Compositor {
         self.tend(id, turn);
     }
 
-    /// Tells those who watch a whole domain who comes and goes.
+    /// Tells watchers of the whole domain when a presentity becomes present, or is no longer.
     fn follow_presence(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
@@ -133,8 +133,8 @@ impl Compositor {
         }
     }
 
-    /// Sets the timer to the next expiry; forgets a presentity of which nothing is known and that
-    /// nobody watches. That a user is known by its calls is remembered until the room is needed.
+    /// Sets the timer to the next expiry; forgets a presentity that has no state and no watcher. One
+    /// that is known by past calls is kept until its room is needed.
     fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get_mut(id) else {
             return;

@@ -14,7 +14,7 @@ impl Compositor {
         let id = self.presentities.find(aor);
         match id.and_then(|id| self.presentities.get_mut(id)) {
             Some(owned) => explain(&owned.presentity, turn.now),
-            // Nobody has said anything, but the configuration may.
+            // No source has reported, but the configuration may decide.
             None => {
                 let mut presentity = Presentity::default();
                 presentity.set_rules(turn.directory.rules_of(aor), turn.now);

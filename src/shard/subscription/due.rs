@@ -62,7 +62,7 @@ impl Table {
 }
 
 /// How much longer than granted a subscription lives: phones refresh late (RFC 6665 §4.2.2), but
-/// nobody holds an appearance for longer than he may (W:C10.2).
+/// no phone holds an appearance for longer than it was granted (W:C10.2).
 pub(crate) fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
     match subscription.subject {
         Subject::Seizure(_) => Duration::ZERO,

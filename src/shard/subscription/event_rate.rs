@@ -80,7 +80,7 @@ impl Terms {
         let parameters = event.map_or(Parameters(b""), |event| event.parameters);
         let asked = |name| rate(parameters.get(name));
         let asked_gap = asked("max-rate");
-        // The package may have a rate of its own, which nobody exceeds.
+        // The package may have a maximum rate of its own, which no SUBSCRIBE raises.
         let package = event.and_then(|event| Package::from_token(event.package));
         let gap = asked_gap.map(|gap| gap.min(GAP_MAX));
         let gap = gap.max(package.and_then(Package::notify_gap));

@@ -97,7 +97,7 @@ pub(crate) struct Subscription {
     version: u32,
     /// A hash of the body last sent, 0 when the phone may not have it.
     shown: u64,
-    /// NOTIFYs in a row that nobody answered.
+    /// NOTIFYs in a row that were not answered.
     strikes: u8,
     /// NOTIFYs in a row that were refused.
     refusals: u8,

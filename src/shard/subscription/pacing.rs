@@ -170,9 +170,9 @@ pub(crate) enum Admitted {
 pub(crate) enum Release {
     /// This one may go now.
     Next(SubscriptionId),
-    /// Somebody waits until then.
+    /// A subscription waits until then.
     Later(Instant),
-    /// Nobody waits.
+    /// No subscription waits.
     Empty,
 }
 

@@ -51,7 +51,7 @@ impl Backlog {
         self.changes.len() + self.others.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether no subscription is queued.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

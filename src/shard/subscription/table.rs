@@ -38,7 +38,7 @@ impl WatcherSlot {
     pub(crate) const WHOLE: u32 = u32::MAX;
 }
 
-/// A presentity that somebody watches from this shard.
+/// A presentity that at least one subscription of this shard watches.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) aor: Aor,
@@ -359,7 +359,7 @@ impl Table {
         self.watched.get(id)
     }
 
-    /// Whom or what a subscription is to.
+    /// The presentity or list that a subscription is to.
     pub(crate) fn aor_of<'a>(&'a self, subscription: &'a Subscription) -> Option<&'a Aor> {
         match &subscription.subject {
             Subject::List(list) => Some(list.aor()),

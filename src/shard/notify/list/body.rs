@@ -117,7 +117,7 @@ impl ListState {
         self.is_unfinished = is_owed || !are_told;
     }
 
-    /// A full list tells of those who went by leaving them out.
+    /// Full state tells that resources are gone by omitting them.
     fn drop_leavers(&mut self) {
         for resource in &mut self.resources {
             if resource.standing == Standing::Leaving {

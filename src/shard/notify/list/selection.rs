@@ -67,7 +67,7 @@ pub(super) struct Dialect {
     pub(super) is_multipart: bool,
     /// Parts as linphone finds them (W:G1).
     pub(super) is_for_linphone: bool,
-    /// Linphone has the names of its own list, and crashes when it cannot find whom to give one to.
+    /// Linphone crashes on a name whose resource its address book does not have: then none is sent.
     is_named: bool,
 }
 
@@ -169,7 +169,7 @@ impl Selection {
         }
     }
 
-    /// Adds the ends of those who left, as far as they fit.
+    /// Adds the ends of resources that left, as far as they fit.
     fn push_leavers(&mut self, leavers: &[Leaver], budget: Budget) {
         let mut resources = self.told.len();
         for (index, leaver) in leavers.iter().enumerate() {
@@ -229,7 +229,7 @@ impl Viewpoint<'_> {
                     None => self.bodies.of(aor, revision, composed, view, out),
                 })
             }
-            // In a series there is no other way to say that somebody may not be seen any more.
+            // A series has no other way to tell that a resource may no longer be seen.
             Handling::Block | Handling::Confirm if self.is_multipart => None,
             Handling::Block | Handling::Confirm | Handling::PoliteBlock => {
                 let style = self.directory.style_of(&watched.aor);

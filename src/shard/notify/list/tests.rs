@@ -301,7 +301,7 @@ fn a_long_list_that_is_deflated_fits_one_datagram() {
     assert!(!list.1.is_mid_list(), "nothing is left");
 }
 
-/// What is kept to be sent again is bounded: who comes too late waits, and is told all the same.
+/// What is kept for retransmission is bounded: a NOTIFY beyond it waits, and is sent later.
 #[test]
 fn long_lists_wait_for_room_to_be_sent_again_from() {
     let mut lab = Lab::new(Transport::Udp, 100, None);

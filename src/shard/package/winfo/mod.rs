@@ -59,7 +59,7 @@ struct Followed {
     watchers: Vec<Option<Vec<WatcherInfo>>>,
 }
 
-/// Somebody whose subscription ended before anybody decided about it.
+/// A watcher whose subscription ended before it was decided about.
 #[derive(Debug)]
 struct WaitingWatcher {
     topic: Topic,
@@ -83,7 +83,7 @@ impl WatcherInfos {
         self.changed.is_empty()
     }
 
-    /// Whether anybody wants to know who watches a presentity.
+    /// Whether a shard follows the watchers of a presentity.
     fn is_followed(&self, aor: &Aor) -> bool {
         !self.followers.is_empty() && self.followers.contains_key(aor)
     }

@@ -112,7 +112,7 @@ impl WatcherInfos {
         }
     }
 
-    /// At the end of a turn: tells who wants to know of what changed in it.
+    /// At the end of a turn: tells followers which watchers changed in it.
     pub(crate) fn report_watchers(&mut self, table: &mut Table, turn: &mut Turn<'_>) {
         let ended = std::mem::take(&mut self.ended);
         for aor in std::mem::take(&mut self.changed) {

@@ -139,7 +139,7 @@ impl WatcherInfos {
         };
         let (_, package) = &audience.topic;
         let mut watchers = Vec::new();
-        // A policy may have it that nobody is shown.
+        // A policy may hide all watchers.
         if subscription.decision().handling == Handling::Allow {
             let followed = self.followed.get(&audience.topic)?;
             for known in &followed.watchers {

@@ -10,9 +10,9 @@ use crate::shard::package::winfo::{WAITING_MAX, WAITING_TIME, WaitingWatcher, Wa
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
 
-// Those who wait.
+// Watchers in the state `waiting`.
 impl WatcherInfos {
-    /// A subscription that nobody decided about ended: its watcher waits from now on.
+    /// A subscription ended before it was decided about: its watcher waits from now on.
     pub(crate) fn remember_waiting(
         &mut self,
         id: SubscriptionId,
@@ -79,7 +79,7 @@ impl WatcherInfos {
         });
     }
 
-    /// The rules are others: they may have decided about those who wait.
+    /// The rules changed: they may have decided about waiting watchers.
     pub(crate) fn reevaluate_waiting(&mut self, turn: &Turn<'_>) {
         for waiting in std::mem::take(&mut self.waiting) {
             let (aor, package) = &waiting.topic;
