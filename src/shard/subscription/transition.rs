@@ -40,8 +40,11 @@ impl Subscription {
     pub(crate) fn sent(&mut self, in_flight: InFlightId, is_withheld: bool, now: Instant) {
         debug_assert!(self.in_flight.is_none(), "one NOTIFY at a time");
         self.in_flight = Some(in_flight);
-        let rest = self.subject.told();
-        self.wants = if is_withheld { Wants::Notify } else { rest };
+        // A withheld state told nothing: what is told once is still to be told.
+        self.wants = match is_withheld {
+            true => Wants::Notify,
+            false => self.subject.told(),
+        };
         self.version += 1;
         self.count_sent(now);
     }
