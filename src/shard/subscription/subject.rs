@@ -20,15 +20,25 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// A NOTIFY told it. What is still to be told: of a list, what did not fit.
-    pub(super) fn told(&mut self) -> Wants {
+    /// A NOTIFY was sent. What is still to be told: all, if its body was withheld; of a list, what
+    /// did not fit.
+    pub(super) fn sent(&mut self, is_withheld: bool) -> Wants {
+        if let Self::Watchers(audience) = self {
+            audience.sent(is_withheld);
+        }
         match self {
+            _ if is_withheld => Wants::Notify,
             Self::List(list) if list.is_marked() => Wants::Change,
-            Self::Watchers(audience) => {
-                audience.told();
+            Self::List(_) | Self::Presentity(_) | Self::Seizure(_) | Self::Watchers(_) => {
                 Wants::Nothing
             }
-            Self::List(_) | Self::Presentity(_) | Self::Seizure(_) => Wants::Nothing,
+        }
+    }
+
+    /// The phone accepted that NOTIFY.
+    pub(super) fn delivered(&mut self) {
+        if let Self::Watchers(audience) = self {
+            audience.delivered();
         }
     }
 

@@ -40,11 +40,7 @@ impl Subscription {
     pub(crate) fn sent(&mut self, in_flight: InFlightId, is_withheld: bool, now: Instant) {
         debug_assert!(self.in_flight.is_none(), "one NOTIFY at a time");
         self.in_flight = Some(in_flight);
-        // A withheld state told nothing: what is told once is still to be told.
-        self.wants = match is_withheld {
-            true => Wants::Notify,
-            false => self.subject.told(),
-        };
+        self.wants = self.subject.sent(is_withheld);
         self.version += 1;
         self.count_sent(now);
     }
@@ -69,6 +65,7 @@ impl Subscription {
     pub(crate) fn delivered(&mut self) {
         self.refusals = 0;
         self.delays = 0;
+        self.subject.delivered();
     }
 
     /// The phone put a NOTIFY off, for the time that `pause` makes of the number of such responses in

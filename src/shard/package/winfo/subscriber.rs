@@ -30,10 +30,7 @@ impl WatcherInfos {
         table: &mut Table,
         turn: &mut Turn<'_>,
     ) -> SubscriptionId {
-        let audience = Audience {
-            topic: topic.clone(),
-            gone: Vec::new(),
-        };
+        let audience = Audience::new(topic.clone());
         let subject = Subject::Watchers(Box::new(audience));
         let id = table.insert_subscription(dialog, subject, new);
         if let Some(followed) = self.followed.get_mut(&topic) {
