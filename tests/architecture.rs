@@ -433,6 +433,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ),
     ("sha2", &["sip/digest", "presence/document"]),
     ("signal_hook", &["runtime"]),
+    ("siphasher", &["presence/fixed_hash"]),
     ("slab", &["shard", "sip", "net", "http"]),
     ("smallvec", &["sip", "presence", "shard", "net"]),
     ("socket2", &["net", "config", "runtime", "http"]),

@@ -6,6 +6,10 @@
 //! choice. The standard library's hashers promise nothing from one release to the next, and what
 //! `derive(Hash)` feeds them depends on the order of variants: do not use either for these.
 
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
 /// FNV-1a of 64 bits: for short keys.
 pub(crate) fn fnv1a(octets: &[u8]) -> u64 {
     fnv1a_of_parts(&[octets])
@@ -22,34 +26,15 @@ pub(crate) fn fnv1a_of_parts(parts: &[&[u8]]) -> u64 {
         })
 }
 
-/// SipHash-1-3 with the key zero: for documents, and for values of several fields. It takes eight
-/// octets a round, and documents that differ have equal hashes only by chance.
+/// SipHash-1-3 with the key zero: for documents, and for values of several fields. Documents that
+/// differ have equal hashes only by chance.
 #[derive(Clone, Debug)]
-pub(crate) struct SipHash13 {
-    state: [u64; 4],
-    /// Octets that do not fill a word yet, the first one in the lowest bits.
-    tail: u64,
-    /// The number of octets in `tail`, below 8.
-    tail_len: u32,
-    /// The number of octets taken, modulo 256.
-    octets: u8,
-}
+pub(crate) struct SipHash13(SipHasher13);
 
 impl SipHash13 {
     /// A hash that has taken nothing yet.
-    pub(crate) const fn new() -> Self {
-        Self {
-            // "somepseudorandomlygeneratedbytes"
-            state: [
-                0x736f_6d65_7073_6575,
-                0x646f_7261_6e64_6f6d,
-                0x6c79_6765_6e65_7261,
-                0x7465_6462_7974_6573,
-            ],
-            tail: 0,
-            tail_len: 0,
-            octets: 0,
-        }
+    pub(crate) fn new() -> Self {
+        Self(SipHasher13::new())
     }
 
     /// The hash of one field, see [`Self::field`].
@@ -68,72 +53,18 @@ impl SipHash13 {
 
     /// Takes a number.
     pub(crate) fn number(&mut self, number: u64) {
-        self.word(number);
-        self.octets = self.octets.wrapping_add(8);
+        self.raw(&number.to_le_bytes());
     }
 
     /// Takes octets without their length.
     pub(crate) fn raw(&mut self, octets: &[u8]) {
-        let (words, rest) = octets.as_chunks::<8>();
-        for word in words {
-            self.word(u64::from_le_bytes(*word));
-        }
-        for octet in rest {
-            self.octet(*octet);
-        }
-        // Only the lowest 8 bits of the length count.
-        self.octets = self.octets.wrapping_add(octets.len() as u8);
+        self.0.write(octets);
     }
 
     /// The hash of what was taken.
     pub(crate) fn finish(&self) -> u64 {
-        let mut state = self.state;
-        absorb(&mut state, u64::from(self.octets) << 56 | self.tail);
-        state[2] ^= 0xff;
-        for _ in 0..3 {
-            round(&mut state);
-        }
-        state[0] ^ state[1] ^ state[2] ^ state[3]
+        self.0.finish()
     }
-
-    fn word(&mut self, word: u64) {
-        if self.tail_len == 0 {
-            absorb(&mut self.state, word);
-        } else {
-            let bits = 8 * self.tail_len;
-            absorb(&mut self.state, self.tail | word << bits);
-            self.tail = word >> (64 - bits);
-        }
-    }
-
-    fn octet(&mut self, octet: u8) {
-        self.tail |= u64::from(octet) << (8 * self.tail_len);
-        self.tail_len += 1;
-        if self.tail_len == 8 {
-            absorb(&mut self.state, self.tail);
-            (self.tail, self.tail_len) = (0, 0);
-        }
-    }
-}
-
-fn absorb(state: &mut [u64; 4], word: u64) {
-    state[3] ^= word;
-    round(state);
-    state[0] ^= word;
-}
-
-/// One SipRound.
-fn round([a, b, c, d]: &mut [u64; 4]) {
-    *a = a.wrapping_add(*b);
-    *b = b.rotate_left(13) ^ *a;
-    *a = a.rotate_left(32);
-    *c = c.wrapping_add(*d);
-    *d = d.rotate_left(16) ^ *c;
-    *a = a.wrapping_add(*d);
-    *d = d.rotate_left(21) ^ *a;
-    *c = c.wrapping_add(*b);
-    *b = b.rotate_left(17) ^ *c;
-    *c = c.rotate_left(32);
 }
 
 #[cfg(test)]
