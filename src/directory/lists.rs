@@ -83,7 +83,7 @@ pub enum ListFault {
     /// Lists are nested too deeply: the path.
     #[error("lists are nested more than {DEPTH_MAX} deep: {}", .0.join(" -> "))]
     TooDeep(Vec<Box<str>>),
-    /// It contains `any-dn`: whoever may watch a list must not see the whole domain through it.
+    /// It contains `any-dn`: a watcher of a list must not see the whole domain through it.
     #[error("the list {0} contains any-dn, which is subscribed by itself alone")]
     AnyDnWithin(Aor),
 }

@@ -42,12 +42,12 @@ pub(crate) enum RouteMethod {
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
-    /// Whoever reaches the public sockets, on a spare connection too: a client that holds all the
+    /// Any client of the public sockets, on a spare connection too: a client that holds all the
     /// others must not make the server look dead.
     Anybody,
     /// A user of ours, at the public sockets: the handler checks name and password.
     Account,
-    /// Whoever may open the control socket.
+    /// A process that may open the control socket.
     Operator,
 }
 

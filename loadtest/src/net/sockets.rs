@@ -42,7 +42,7 @@ pub(crate) struct Ready {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the descriptor that comes back belongs to nobody else.
+        // SAFETY: no pointers; the descriptor that is returned has no other owner.
         let epoll = unsafe {
             let descriptor = check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
             OwnedFd::from_raw_fd(descriptor)
@@ -196,7 +196,7 @@ impl ReceiveBatch {
     }
 
     /// Takes what waits at a socket, without blocking; false when there may be more. An error of
-    /// the socket (nobody listens at the other end) counts as nothing.
+    /// the socket (no socket listens at the other end) counts as nothing.
     pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<bool> {
         if self.coalesced {
             for header in &mut self.headers {

@@ -22,7 +22,7 @@
 //!    ├─ users         changes, PUBLISH and call_state.htm
 //!    └─ client        transactions, challenges, deferred requests
 //! turn                the context: time, stage, messages to send, results
-//! plan                who watches whom, behind which port, called what
+//! plan                which phones watch which users, by which port and name
 //! ```
 
 mod agenda;

@@ -2,7 +2,7 @@
 //! one document per resource; and the list that a SUBSCRIBE brings along (RFC 5367).
 //!
 //! Read here and refused with a word: a boundary or root that is missing, a `cid` without its part,
-//! a part that nobody names or that two name, a resource twice. What the documents say is for the
+//! a part that no resource names or that two name, a resource twice. What the documents say is for the
 //! caller.
 
 use std::fmt::Write;

@@ -270,7 +270,7 @@ impl Phone {
         self.tell(Event::Fault(format!("{owner}'s phone {what}")));
     }
 
-    /// Nobody listens any more when the demonstration is over.
+    /// Reports an event. An error means that the demonstration is over, and nothing reads it.
     fn tell(&self, event: Event) {
         let _ = self.events.send(event);
     }

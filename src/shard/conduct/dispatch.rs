@@ -44,13 +44,8 @@ impl Engine {
             && let Some(shard) = self.subscriptions.table.home_of(&message, &flow, turn)
         {
             turn.counters.messages_misdirected += 1;
-            turn.out.mail.push((
-                shard,
-                Mail::Misdirected {
-                    flow,
-                    bytes: octets.into(),
-                },
-            ));
+            let bytes = octets.into();
+            turn.send(shard, Mail::Misdirected { flow, bytes });
             return;
         }
         match message.start_line() {

@@ -49,9 +49,7 @@ impl Engine {
             limits,
             reply_to,
         };
-        turn.out
-            .mail
-            .push((owner, Mail::Publish(Box::new(publish))));
+        turn.send(owner, Mail::Publish(Box::new(publish)));
         Ok(())
     }
 }

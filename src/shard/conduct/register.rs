@@ -49,9 +49,7 @@ impl Engine {
             sequence,
             reply_to: (turn.options.id, suspended),
         };
-        turn.out
-            .mail
-            .push((owner, Mail::Register(Box::new(register))));
+        turn.send(owner, Mail::Register(Box::new(register)));
         Ok(())
     }
 }

@@ -54,19 +54,12 @@ impl Engine {
             give_back(outcome.ok(), turn);
             return;
         };
-        let Some(message) = suspended.message() else {
-            return;
-        };
-        let request = Request {
-            message: &message,
-            flow: suspended.flow,
-            transaction: suspended.transaction,
-        };
-        let sender = suspended.sender.as_deref();
-        let seized = self.go_on_seizing(&request, sender, outcome, turn);
-        if let Err(refusal) = seized {
-            self.uas.refuse(&request, &refusal, turn);
-        }
+        suspended.with_request(|request| {
+            let sender = suspended.sender.as_deref();
+            if let Err(refusal) = self.go_on_seizing(request, sender, outcome, turn) {
+                self.uas.refuse(request, &refusal, turn);
+            }
+        });
     }
 
     /// Continues the SUBSCRIBE, which was admitted before it was suspended.

@@ -75,7 +75,7 @@ impl Turn<'_> {
         if flow.transport.is_reliable() && flow.connection.shard != self.options.id {
             let bytes = self.out.pieces(&transmit).concat().into();
             let mail = Mail::Transmit { flow, bytes };
-            self.out.mail.push((flow.connection.shard, mail));
+            self.send(flow.connection.shard, mail);
         } else {
             self.out.transmits.push(transmit);
         }
@@ -93,7 +93,7 @@ impl Turn<'_> {
             self.out.kept.push((connection, until));
         } else {
             let mail = Mail::Keep(connection, until);
-            self.out.mail.push((connection.shard, mail));
+            self.send(connection.shard, mail);
         }
     }
 }

@@ -11,7 +11,9 @@ use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
+use crate::sip::HeaderName;
 use crate::sip::dialog::Dialog;
+use crate::sip::header::NameAddr;
 
 impl Subscriptions {
     /// Whether a phone may have another subscription, which takes so many places.
@@ -55,5 +57,16 @@ impl Subscriptions {
         let id = self.table.add_dialog(dialog, path, phone, profile);
         debug_assert_eq!(id.0, token.index, "the To-tag names the dialog's place");
         id
+    }
+
+    /// Whether the phone a request comes from, by its address, port and Contact, has a live
+    /// subscription.
+    pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
+        let contact = request.message.header(HeaderName::Contact);
+        let target = contact.and_then(NameAddr::parse).map(|contact| contact.uri);
+        target.is_some_and(|target| {
+            let key = phone_key(&request.flow, target);
+            self.phones.find(key).is_some()
+        })
     }
 }

@@ -9,14 +9,10 @@ use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::peer::next_hop::phone_key;
-use crate::shard::request::Request;
 use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::due::grace_of;
 use crate::shard::subscription::pacing::Admitted;
 use crate::shard::subscription::{Phase, Wants};
-use crate::sip::HeaderName;
-use crate::sip::header::NameAddr;
 
 /// NOTIFYs whose subscriptions are fetched from memory together: more than there are fetches a core
 /// can have under way, few enough to stay in the first-level cache.
@@ -78,22 +74,7 @@ impl Subscriptions {
         }
         self.table.arm_subscription(id, turn);
     }
-}
 
-impl Subscriptions {
-    /// Whether the phone a request comes from, by its address, port and Contact, has a live
-    /// subscription.
-    pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
-        let contact = request.message.header(HeaderName::Contact);
-        let target = contact.and_then(NameAddr::parse).map(|contact| contact.uri);
-        target.is_some_and(|target| {
-            let key = phone_key(&request.flow, target);
-            self.phones.find(key).is_some()
-        })
-    }
-}
-
-impl Subscriptions {
     /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
     pub(crate) fn is_telling(&self, turn: &Turn<'_>) -> bool {
         self.table.queue.len() >= turn.options.overload.postpone_at && !self.is_draining

@@ -421,19 +421,25 @@ mod tests {
     use crate::presence::event::list::Resolved;
     use crate::shard::contract::ids::WatchedId;
 
-    #[test]
-    fn a_resource_that_left_and_returned_is_still_listed() {
+    /// A list without resources, and a member for it.
+    fn empty_list() -> (ListState, Member) {
         let plan = ListPlan {
             encoding: Encoding::Rlmi,
             resolved: Arc::new(Resolved::default()),
             is_of_body: false,
         };
-        let mut list = ListState::new(Aor::new("all", "abc.com"), &plan, ListStyle::default());
+        let list = ListState::new(Aor::new("all", "abc.com"), &plan, ListStyle::default());
         let member = Member {
             uri: "sip:1@abc.com".into(),
             aor: Some(Aor::new("1", "abc.com")),
             name: "".into(),
         };
+        (list, member)
+    }
+
+    #[test]
+    fn a_resource_that_left_and_returned_is_still_listed() {
+        let (mut list, member) = empty_list();
         let place = list.push(&member, Decision::ALLOW, Standing::Live, true);
         list.resources[place as usize].is_listed = true;
         list.empty();
@@ -450,17 +456,7 @@ mod tests {
 
     #[test]
     fn a_list_is_complete_once_every_owner_has_told_its_state() {
-        let plan = ListPlan {
-            encoding: Encoding::Rlmi,
-            resolved: Arc::new(Resolved::default()),
-            is_of_body: false,
-        };
-        let mut list = ListState::new(Aor::new("all", "abc.com"), &plan, ListStyle::default());
-        let member = Member {
-            uri: "sip:1@abc.com".into(),
-            aor: Some(Aor::new("1", "abc.com")),
-            name: "".into(),
-        };
+        let (mut list, member) = empty_list();
         let place = list.push(&member, Decision::STATE_ONLY, Standing::Live, true);
         assert!(list.is_complete());
         let slot = WatchSlot {

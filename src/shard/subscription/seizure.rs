@@ -1,4 +1,4 @@
-//! What a `line-seize` subscription holds (RFC-less; Broadsoft SCA).
+//! What a `line-seize` subscription holds (W:C10.2).
 
 use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::document::call_info;

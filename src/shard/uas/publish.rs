@@ -23,17 +23,12 @@ impl Uas {
             // The request timed out before.
             return;
         };
-        let Some(message) = suspended.message() else {
-            return;
-        };
-        let request = Request {
-            message: &message,
-            flow: suspended.flow,
-            transaction: suspended.transaction,
-        };
-        if let Err(refusal) = self.respond_to_publish(&request, suspended.package, outcome, turn) {
-            self.refuse(&request, &refusal, turn);
-        }
+        suspended.with_request(|request| {
+            let package = suspended.package;
+            if let Err(refusal) = self.respond_to_publish(request, package, outcome, turn) {
+                self.refuse(request, &refusal, turn);
+            }
+        });
     }
 
     /// Sends the 200 to a PUBLISH, or returns the refusal that the outcome means.

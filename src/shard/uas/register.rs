@@ -22,17 +22,11 @@ impl Uas {
             // The request timed out before.
             return;
         };
-        let Some(message) = suspended.message() else {
-            return;
-        };
-        let request = Request {
-            message: &message,
-            flow: suspended.flow,
-            transaction: suspended.transaction,
-        };
-        if let Err(refusal) = self.respond_to_register(&request, outcome, turn) {
-            self.refuse(&request, &refusal, turn);
-        }
+        suspended.with_request(|request| {
+            if let Err(refusal) = self.respond_to_register(request, outcome, turn) {
+                self.refuse(request, &refusal, turn);
+            }
+        });
     }
 
     /// Sends the 200 to a REGISTER, or returns the refusal that the outcome means.

@@ -1,5 +1,5 @@
 //! Suspended requests: they arrived on this shard and wait for the outcome from the owner of their
-//! presentity, which is another shard.
+//! presentity.
 
 use crate::presence::event::Package;
 use crate::shard::container::timer_wheel::TimerHandle;
@@ -29,11 +29,17 @@ pub(crate) struct SuspendedRequest {
 const SUSPENDED_MAX: usize = 65_536;
 
 impl SuspendedRequest {
-    /// The message, parsed again.
-    pub(crate) fn message(&self) -> Option<Message<'_>> {
-        let message = Message::parse(&self.octets, self.flow.transport.framing()).ok();
-        debug_assert!(message.is_some(), "only a parsed request is suspended");
-        message
+    /// Calls `serve` with the request, parsed again.
+    pub(crate) fn with_request(&self, serve: impl FnOnce(&Request<'_>)) {
+        let message = Message::parse(&self.octets, self.flow.transport.framing());
+        debug_assert!(message.is_ok(), "only a parsed request is suspended");
+        if let Ok(message) = message {
+            serve(&Request {
+                message: &message,
+                flow: self.flow,
+                transaction: self.transaction,
+            });
+        }
     }
 }
 
