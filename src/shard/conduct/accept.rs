@@ -53,7 +53,7 @@ impl Engine {
     ) {
         let table = &self.subscriptions.table;
         let subscription = table.subscription(id);
-        let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog));
+        let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog()));
         debug_assert!(entry.is_some(), "an accepted subscription is in the table");
         let (Some(subscription), Some(entry)) = (subscription, entry) else {
             return;

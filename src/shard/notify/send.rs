@@ -75,7 +75,7 @@ impl Notifier {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
-        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
+        let Some(entry) = subscriptions.table.dialog(subscription.dialog()) else {
             return;
         };
         if entry.is_cut {
@@ -148,7 +148,7 @@ impl Notifier {
         if let Some(phone) = removed.phone {
             subscriptions.phones.leave(phone);
         }
-        subscriptions.forget_subject(id, removed.subscription.subject, turn);
+        subscriptions.forget_subject(id, removed.subscription.into_subject(), turn);
         for watched in removed.unwatched {
             end_watch(&watched.aor, turn);
         }

@@ -9,7 +9,6 @@ use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::{Table, WatcherSlot};
 use crate::sip::dialog::Sequence;
 use crate::sip::{Message, Status};
@@ -110,16 +109,15 @@ impl Notifier {
         let phone_of = |table: &Table, id: SubscriptionId| {
             let subscription = table.subscription(id)?;
             Some((
-                table.dialog(subscription.dialog)?.phone,
-                subscription.package,
+                table.dialog(subscription.dialog())?.phone,
+                subscription.package(),
             ))
         };
         let Some(own) = phone_of(&subscriptions.table, id) else {
             return;
         };
-        let Some(Subject::Presentity(slot)) =
-            subscriptions.table.subscription(id).map(|own| &own.subject)
-        else {
+        let subscription = subscriptions.table.subscription(id);
+        let Some(slot) = subscription.and_then(|own| own.subject().presentity_slot()) else {
             return;
         };
         let watched = subscriptions.table.watched(slot.watched);

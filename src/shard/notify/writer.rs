@@ -39,7 +39,7 @@ impl Notifier {
         let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
             return;
         };
-        let Some(entry) = subscriptions.table.dialogs.get_mut(subscription.dialog) else {
+        let Some(entry) = subscriptions.table.dialogs.get_mut(subscription.dialog()) else {
             return;
         };
         let path = entry.path;
@@ -138,7 +138,7 @@ impl Notifier {
         let Some(subscription) = subscriptions.table.subscription(id) else {
             return 0;
         };
-        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
+        let Some(entry) = subscriptions.table.dialog(subscription.dialog()) else {
             return 0;
         };
         let local = self
@@ -184,7 +184,7 @@ fn write_line<const N: usize>(arena: &mut Vec<u8>, name: &[u8; N], value: &[u8])
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
 /// capital (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
-    let event = &subscription.names.event;
+    let event = subscription.event();
     if !subscription.is_linphone_list(profile) {
         return write_line(arena, b"Event: ", event);
     }
@@ -222,7 +222,7 @@ fn write_subscription_state(
             let remaining = subscription.expires_at().saturating_duration_since(now);
             let begun = u64::from(remaining.subsec_millis() > 0);
             emit::decimal(arena, remaining.as_secs() + begun);
-            if let Some(terms) = &subscription.terms {
+            if let Some(terms) = subscription.terms() {
                 terms.write_rates(arena);
             }
         }

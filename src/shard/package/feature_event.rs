@@ -78,7 +78,7 @@ impl Table {
     ) -> Result<(), Refusal<'d>> {
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         let subscription = self.subscription(id).ok_or(GONE)?;
-        let entry = self.dialog(subscription.dialog).ok_or(GONE)?;
+        let entry = self.dialog(subscription.dialog()).ok_or(GONE)?;
         let aor = self.aor_of(subscription).ok_or(GONE)?;
         let peer = request.flow.peer.ip();
         let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
@@ -111,7 +111,7 @@ impl Table {
         let Some(subscription) = self.subscription(id) else {
             return;
         };
-        let is_it = subscription.package == Package::AsFeatureEvent
+        let is_it = subscription.package() == Package::AsFeatureEvent
             && self.aor_of(subscription) == Some(aor);
         if is_it && let Some(subscription) = self.subscription_mut(id) {
             subscription.resume();

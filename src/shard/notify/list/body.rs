@@ -11,7 +11,6 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::state::{ListState, Standing};
 use crate::shard::notify::Notifier;
 use crate::shard::notify::list::selection::Selection;
-use crate::shard::subscription::subject::Subject;
 
 /// A body of a list subscription, written.
 #[derive(Debug)]
@@ -38,14 +37,12 @@ impl Notifier {
             None => self.write_list_body(id, subscriptions, turn)?,
         };
         let subscription = subscriptions.table.subscriptions.get_mut(id)?;
-        let Subject::List(list) = &mut subscription.subject else {
-            return None;
-        };
+        let format = subscription.view().format;
         let selection = &self.selection;
-        list.told(selection);
+        subscription.list_mut()?.told(selection);
         Some(ListBody {
             octets,
-            format: subscription.view.format,
+            format,
             is_multipart: selection.dialect().is_multipart,
             is_deflated,
         })
@@ -59,9 +56,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
         let subscription = subscriptions.table.subscription(id)?;
-        let Subject::List(list) = &subscription.subject else {
-            return None;
-        };
+        let list = subscription.subject().list()?;
         let selection = &self.selection;
         let dialect = selection.dialect();
         let arena = &mut turn.out.arena;
@@ -70,7 +65,7 @@ impl Notifier {
             arena.extend_from_slice(&selection.parts);
             return Some(start..arena.len());
         }
-        let (uri, version) = (&subscription.names.entity, subscription.version());
+        let (uri, version) = (subscription.entity(), subscription.version());
         dialect.begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
         rlmi::begin(arena, uri, version, selection.is_full);
         if !list.name.is_empty() {

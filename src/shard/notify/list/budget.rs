@@ -12,7 +12,6 @@ use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::content::Content;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
@@ -47,10 +46,8 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) -> Option<Budget> {
         let subscription = subscriptions.table.subscription(id)?;
-        let entry = subscriptions.table.dialog(subscription.dialog)?;
-        let Subject::List(list) = &subscription.subject else {
-            return None;
-        };
+        let entry = subscriptions.table.dialog(subscription.dialog())?;
+        let list = subscription.subject().list()?;
         let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch;
         let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
         let of_profile = entry.profile.list_octets.map(|octets| octets as usize);
@@ -75,7 +72,7 @@ impl Notifier {
                 resources.map_or(usize::MAX, usize::from)
             }
         };
-        let inflates = subscription.terms.as_ref().is_some_and(|it| it.inflates);
+        let inflates = subscription.inflates();
         let may_deflate_all = inflates && list.owes_full;
         let octets = message.saturating_sub(self.head_octets(id, subscriptions, turn));
         let inflated_octets = match may_deflate_all {
@@ -124,7 +121,7 @@ impl Notifier {
 
 impl Table {
     fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
-        let entry = self.dialog(self.subscription(id)?.dialog)?;
+        let entry = self.dialog(self.subscription(id)?.dialog())?;
         Some(self.flow_of(entry))
     }
 }

@@ -25,7 +25,6 @@ use crate::shard::list::state::{Encoding, Leaver, Resource, Standing};
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::notify::list::budget::Budget;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Watched;
 
 /// What of a list the NOTIFY at hand tells.
@@ -275,19 +274,19 @@ impl Notifier {
             return;
         };
         let (of_list, version) = (subscription.decision().handling, subscription.version());
-        let Subject::List(list) = &mut subscription.subject else {
+        let view = subscription.view();
+        let Some((list, dialog)) = subscription.list_and_dialog_mut() else {
             return;
         };
         list.forget_leavers();
         selection.begin(dialect, dialect.is_multipart && list.owes_full);
-        let terms = subscription.terms.as_ref();
         let mut viewpoint = Viewpoint {
             watched: &subscriptions.table.watched,
             bodies: &mut self.bodies,
             directory: turn.directory,
-            view: subscription.view,
+            view,
             of_list,
-            dialog: terms.and_then(|terms| terms.dialog.as_deref()),
+            dialog,
             is_multipart: dialect.is_multipart,
         };
         let mut is_cut = false;
@@ -350,10 +349,8 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) -> Option<Dialect> {
         let subscription = subscriptions.table.subscription(id)?;
-        let entry = subscriptions.table.dialog(subscription.dialog)?;
-        let Subject::List(list) = &subscription.subject else {
-            return None;
-        };
+        let entry = subscriptions.table.dialog(subscription.dialog())?;
+        let list = subscription.subject().list()?;
         let is_for_linphone = subscription.is_linphone_list(&entry.profile);
         let dialect = Dialect {
             is_multipart: list.encoding == Encoding::Rlmi,

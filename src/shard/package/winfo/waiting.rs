@@ -25,9 +25,9 @@ impl WatcherInfos {
         if subscription.decision().handling != Handling::Confirm {
             return;
         }
-        let slot = subscription.subject.slot();
+        let slot = subscription.subject().slot();
         let aor = slot.and_then(|slot| Some(table.watched(slot.watched)?.aor.clone()));
-        let (Some(aor), package) = (aor, subscription.package) else {
+        let (Some(aor), package) = (aor, subscription.package()) else {
             return;
         };
         let (Some(info), Some(watcher)) = (
@@ -68,12 +68,12 @@ impl WatcherInfos {
         };
         let (Some(aor), Some(entry)) = (
             table.aor_of(subscription),
-            table.dialog(subscription.dialog),
+            table.dialog(subscription.dialog()),
         ) else {
             return;
         };
         let uri = String::from_utf8_lossy(entry.watcher_uri());
-        let package = subscription.package;
+        let package = subscription.package();
         self.waiting.retain(|waiting| {
             *waiting.info.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
         });
