@@ -17,22 +17,14 @@ impl Engine {
         id: DialogId,
         turn: &Turn<'_>,
     ) {
-        let path = self.subscriptions.table.dialog(id).map(|entry| entry.path);
-        debug_assert!(path.is_some(), "the SUBSCRIBE is in this dialog");
-        let Some(path) = path else {
+        let peer = request.flow.peer;
+        let Some(path) = self.subscriptions.table().unproven_path_to(id, peer) else {
             return;
         };
-        let is_of_peer = self.subscriptions.table.paths.of(path).destination == request.flow.peer;
-        if !is_of_peer || self.subscriptions.table.is_path_proven(path) {
-            return;
-        }
         let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-        let salt = self
-            .uas
-            .authenticator
-            .salt_of(request.message, &domain.name, uptime);
+        let salt = self.uas.salt_of(request.message, &domain.name, uptime);
         if salt.is_some_and(|salt| is_salt_for(salt, request.flow.peer, turn)) {
-            self.subscriptions.table.prove_path(path);
+            self.subscriptions.table_mut().prove_path(path);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::{Asked, read_subscribe};
 use crate::shard::lifecycle::body::Enclosed;
+use crate::shard::package::feature_event::{check_switch_in_dialog, switch};
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
 use crate::shard::request::refusal::Refusal;
@@ -29,37 +30,32 @@ impl Engine {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         check_extensions(request.message)?;
-        let table = &self.subscriptions.table;
+        let table = self.subscriptions.table();
         let id = table.find_dialog(request.message, tag, turn).ok_or(GONE)?;
-        let first = table
-            .dialog(id)
-            .and_then(|entry| entry.subscriptions.first().copied());
+        let first = table.usages(id).first().copied();
         debug_assert!(first.is_some(), "a dialog has a subscription");
         let first = first.ok_or(GONE)?;
         let domain = self.admit_in_dialog(request, id, first, turn)?;
         let asked = read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
-            self.subscriptions
-                .table
-                .check_switch_in_dialog(request, first, turn)?;
+            check_switch_in_dialog(self.subscriptions.table(), request, first, turn)?;
         }
         let usage = self
             .subscriptions
-            .table
+            .table()
             .usage_of(id, asked.package, asked.event);
-        if usage.is_some_and(|subscription| self.subscriptions.table.is_over(subscription)) {
+        if usage.is_some_and(|subscription| self.subscriptions.table().is_over(subscription)) {
             return Err(GONE);
         }
         let is_moved = self
             .notifier
             .take_target(request, id, &mut self.subscriptions, turn)?;
-        self.subscriptions.table.prove_path_by_tag(request, id);
+        self.subscriptions
+            .table_mut()
+            .prove_path_by_tag(request, id);
         self.prove_path_by_digest(request, domain, id, turn);
-        let entry = self.subscriptions.table.dialog_mut(id);
-        debug_assert!(entry.is_some(), "the dialog was found above");
-        if let Some(entry) = entry {
-            entry.profile = Arc::clone(&asked.profile);
-        }
+        let profile = Arc::clone(&asked.profile);
+        self.subscriptions.table_mut().take_profile(id, profile);
         let subscription = match usage {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
@@ -73,12 +69,14 @@ impl Engine {
         // decided about the old address.
         if is_moved {
             self.subscriptions.decide_moved(id, turn);
-            if self.subscriptions.table.is_over(subscription) {
+            if self.subscriptions.table().is_over(subscription) {
                 return Err(GONE);
             }
         }
         self.refresh(request, subscription, asked, turn);
-        self.subscriptions.table.wake_siblings(id, subscription);
+        self.subscriptions
+            .table_mut()
+            .wake_siblings(id, subscription);
         Ok(())
     }
 
@@ -93,9 +91,9 @@ impl Engine {
     ) -> Result<&'d Domain, Refusal<'d>> {
         let aor = self
             .subscriptions
-            .table
+            .table()
             .subscription(first)
-            .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
+            .and_then(|subscription| self.subscriptions.table().aor_of(subscription))
             .ok_or(GONE)?;
         // Removing a domain ends its subscriptions.
         let domain = turn
@@ -106,7 +104,7 @@ impl Engine {
         check_from(request.message, &principal, domain, turn.directory)?;
         let watcher = self
             .subscriptions
-            .table
+            .table()
             .dialog(id)
             .map(DialogEntry::watcher_uri);
         check_owner(&principal, watcher.ok_or(GONE)?, domain, turn.directory)?;
@@ -147,7 +145,7 @@ impl Engine {
             self.accept(request, subscription, asked.granted, turn);
         }
         if let Enclosed::Switch(update) = asked.enclosed {
-            self.subscriptions.table.switch(subscription, update, turn);
+            switch(self.subscriptions.table_mut(), subscription, update, turn);
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::subscription::shown::{SHOWN_EMPTY, Shown};
 use crate::shard::subscription::suppress::entity_tag;
-use crate::shard::subscription::table::Table;
+use crate::shard::subscription::table::{Recipient, Table};
 use crate::shard::subscription::{Phase, Subscription, Wants};
 use crate::sip::emit;
 
@@ -110,7 +110,7 @@ impl Notifier {
         let slot = match subscriptions.source_of(id, turn)? {
             Source::State(slot) => slot,
             Source::Document(body) => {
-                return subscriptions.table.content_unless_suppressed(id, body);
+                return content_unless_suppressed(subscriptions.table(), id, body);
             }
             Source::Headers(body) => return Some(Content::Document(body)),
             Source::Resources => {
@@ -119,10 +119,10 @@ impl Notifier {
             }
             Source::Nothing => return Some(Content::Empty(SHOWN_EMPTY)),
         };
-        let subscription = subscriptions.table.subscription(id)?;
-        let watched = subscriptions.table.watched(slot.watched)?;
-        let composed = watched.composed.as_deref()?;
-        let (aor, view) = (&watched.aor, subscription.view());
+        let subscription = subscriptions.table().subscription(id)?;
+        let watched = subscriptions.table().watched(slot.watched)?;
+        let composed = watched.composed()?;
+        let (aor, view) = (watched.aor(), subscription.view());
         let body = if subscription.decision().handling == Handling::PoliteBlock {
             let style = turn.directory.style_of(aor);
             self.bodies.of_blank(aor, style, view, turn.out)
@@ -130,9 +130,9 @@ impl Notifier {
             Bodies::of_dialog(aor, composed, dialog, view, turn.out)
         } else {
             self.bodies
-                .of(aor, watched.revision, composed, view, turn.out)
+                .of(aor, watched.revision(), composed, view, turn.out)
         };
-        subscriptions.table.content_unless_suppressed(id, body)
+        content_unless_suppressed(subscriptions.table(), id, body)
     }
 
     /// The hash of the state that a NOTIFY sent now would carry; None for a list, or if it would carry
@@ -143,7 +143,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<u64> {
-        let subscription = subscriptions.table.subscription(id)?;
+        let subscription = subscriptions.table().subscription(id)?;
         if subscription.subject().list().is_some() {
             return None;
         }
@@ -160,7 +160,7 @@ impl Notifier {
         content: &Content,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let Some(subscription) = subscriptions.table.subscription(id) else {
+        let Some(subscription) = subscriptions.table().subscription(id) else {
             return true;
         };
         let knows = match content {
@@ -183,7 +183,10 @@ impl Notifier {
         self.prolog.clear();
         let mut written = match content {
             Content::Empty(hash) => {
-                subscriptions.table.subscription_mut(id)?.showed(*hash);
+                subscriptions
+                    .table_mut()
+                    .subscription_mut(id)?
+                    .showed(*hash);
                 return None;
             }
             Content::Withheld => return None,
@@ -206,7 +209,7 @@ impl Notifier {
                 let octets = match self.write_changes(id, subscriptions, turn) {
                     Some(changes) => changes,
                     None => {
-                        let subscription = subscriptions.table.subscription(id)?;
+                        let subscription = subscriptions.table().subscription(id)?;
                         document::write_prolog(
                             &mut self.prolog,
                             subscription.view(),
@@ -216,7 +219,7 @@ impl Notifier {
                         body.octets.clone()
                     }
                 };
-                let subscription = subscriptions.table.subscription_mut(id)?;
+                let subscription = subscriptions.table_mut().subscription_mut(id)?;
                 subscription.showed(body.hash);
                 Written {
                     octets,
@@ -240,11 +243,15 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
+        let Recipient {
+            subscription,
+            watched,
+            ..
+        } = subscriptions.table_mut().recipient(id)?;
         let (view, version) = (subscription.view(), subscription.version());
         let slot = subscription.subject().presentity_slot()?;
-        let watched = subscriptions.table.watched.get(slot.watched)?;
-        let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
+        let watched = watched.get(slot.watched)?;
+        let (aor, composed) = (watched.aor(), watched.composed()?);
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
@@ -297,7 +304,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let inflates = subscription.is_some_and(Subscription::inflates);
         let prolog = &mut self.prolog;
         if !inflates
@@ -319,14 +326,12 @@ impl Notifier {
     }
 }
 
-impl Table {
-    /// A document, but for a phone that has it by its own word (RFC 5839 §4).
-    fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
-        let subscription = self.subscription(id)?;
-        let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
-        Some(match is_known {
-            true => Content::Empty(body.hash),
-            false => Content::Document(body),
-        })
-    }
+/// A document, but for a phone that has it by its own word (RFC 5839 §4).
+fn content_unless_suppressed(table: &Table, id: SubscriptionId, body: Body) -> Option<Content> {
+    let subscription = table.subscription(id)?;
+    let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
+    Some(match is_known {
+        true => Content::Empty(body.hash),
+        false => Content::Document(body),
+    })
 }

@@ -16,13 +16,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        for id in subscriptions.table.cut(connection) {
-            let usages = subscriptions
-                .table
-                .dialog(id)
-                .map(|entry| entry.subscriptions.clone())
-                .unwrap_or_default();
-            for usage in usages {
+        for id in subscriptions.table_mut().cut(connection) {
+            for usage in subscriptions.table().usages(id) {
                 self.cut_subscription(usage, subscriptions, turn);
             }
         }
@@ -37,14 +32,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let entry = subscriptions.table.dialog(id);
-        let usages = entry.map(|entry| entry.subscriptions.clone());
-        let usages = usages.unwrap_or_default();
+        let usages = subscriptions.table().usages(id);
         for usage in &usages {
             self.abandon_notify(*usage, subscriptions, turn);
         }
         // What waited for the proof of the old path waits no longer.
-        subscriptions.table.queue_again(&usages);
+        subscriptions.table_mut().queue_again(&usages);
     }
 
     /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
@@ -54,14 +47,14 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table.subscription_mut(id);
+        let subscription = subscriptions.table_mut().subscription_mut(id);
         let in_flight = subscription.and_then(|subscription| subscription.take_in_flight());
         let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight, subscriptions))
         else {
             return;
         };
         turn.wheel.cancel(lost.timer);
-        if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+        if let Some(subscription) = subscriptions.table_mut().subscription_mut(id) {
             subscription.owe_all();
         }
     }
@@ -73,7 +66,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         self.abandon_notify(id, subscriptions, turn);
-        let Some(subscription) = subscriptions.table.subscription_mut(id) else {
+        let Some(subscription) = subscriptions.table_mut().subscription_mut(id) else {
             return;
         };
         subscription.forget_shown();

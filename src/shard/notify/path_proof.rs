@@ -23,7 +23,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Written> {
-        if subscriptions.table.is_path_proven(path) {
+        if subscriptions.table().is_path_proven(path) {
             return self.write_body(id, content, subscriptions, turn);
         }
         // Writing a list takes note of what is told, so a long one is not even begun.
@@ -34,7 +34,10 @@ impl Notifier {
             if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
                 return Some(body);
             }
-            subscriptions.table.subscription_mut(id)?.forget_shown();
+            subscriptions
+                .table_mut()
+                .subscription_mut(id)?
+                .forget_shown();
         }
         self.prolog.clear();
         *content = Content::Withheld;
@@ -53,11 +56,11 @@ impl Notifier {
         let sent_again = in_flight.transaction.retransmissions();
         let unproven = in_flight
             .probed
-            .filter(|path| !subscriptions.table.is_path_proven(*path));
+            .filter(|path| !subscriptions.table().is_path_proven(*path));
         let Some(path) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
             return true;
         };
-        subscriptions.table.end_turn(id, path);
+        subscriptions.table_mut().end_turn(id, path);
         false
     }
 
@@ -69,7 +72,7 @@ impl Notifier {
     ) -> Option<InFlight> {
         let probed = self.in_flight.get(id.place())?.probed;
         if let Some(path) = probed {
-            subscriptions.table.prove_path(path);
+            subscriptions.table_mut().prove_path(path);
         }
         self.end_notify(id, subscriptions)
     }
@@ -82,8 +85,7 @@ impl Notifier {
     ) -> Option<InFlight> {
         let in_flight = self.end(id)?;
         if let Some(path) = in_flight.probed {
-            subscriptions.table.end_turn(id, path);
-            subscriptions.table.paths.let_go(path);
+            subscriptions.table_mut().end_probe(id, path);
         }
         Some(in_flight)
     }
@@ -96,13 +98,9 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let probe = subscriptions.table.paths.probe_mut(path);
-        let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
-        for id in waiting.unwrap_or_default() {
-            let subscription = subscriptions.table.subscription(id);
-            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog()));
-            // The key may name another subscription by now.
-            if dialog.is_some_and(|entry| entry.path == path) {
+        for id in subscriptions.table_mut().take_waiting(path) {
+            // The id may be another subscription's by now.
+            if subscriptions.table().uses_path(id, path) {
                 turn.counters.subscriptions_unanswered += 1;
                 self.remove_subscription(id, subscriptions, turn);
             }

@@ -72,7 +72,7 @@ impl Notifier {
             if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
                 in_flight.transaction.handle_provisional();
                 if let Some(path) = in_flight.probed {
-                    subscriptions.table.prove_path(path);
+                    subscriptions.table_mut().prove_path(path);
                 }
             }
             return;
@@ -160,7 +160,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
+        let Some(subscription) = subscriptions.table_mut().subscription_mut(id) else {
             return;
         };
         subscription.answered();
@@ -171,7 +171,7 @@ impl Notifier {
                 if let Some(message) = message
                     && self.take_target_of_response(dialog, message, subscriptions, turn)
                 {
-                    subscriptions.table.wake_siblings(dialog, id);
+                    subscriptions.table_mut().wake_siblings(dialog, id);
                 }
             }
             Outcome::Gone => {
@@ -183,7 +183,7 @@ impl Notifier {
                 subscription.delayed(DELAY_DOUBLINGS_MAX, |doublings| {
                     turn.now + delay.max(delay_min(doublings))
                 });
-                subscriptions.table.arm_subscription(id, turn);
+                subscriptions.table_mut().arm_subscription(id, turn);
             }
             Outcome::Failed => {
                 if subscription.refused() >= REFUSALS_MAX {
@@ -193,13 +193,13 @@ impl Notifier {
             }
         }
         if subscriptions
-            .table
+            .table()
             .subscription(id)
             .is_some_and(|subscription| subscription.wants() > Wants::Nothing)
         {
-            subscriptions.table.want(id, Wants::Change);
+            subscriptions.table_mut().want(id, Wants::Change);
         } else {
-            subscriptions.table.await_report(id, turn);
+            subscriptions.table_mut().await_report(id, turn);
         }
     }
 }

@@ -1,14 +1,10 @@
 //! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
 
-use crate::presence::event::Termination;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
-use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::due::FETCHED_AT_ONCE;
 use crate::shard::notify::Notifier;
-use crate::shard::subscription::pacing::Release;
-use crate::shard::subscription::watch::end_watch;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Notifier {
@@ -24,12 +20,9 @@ impl Notifier {
             if count % FETCHED_AT_ONCE == 0 {
                 subscriptions.fetch_queued();
             }
-            let Some(id) = subscriptions.table.queue.pop() else {
+            let Some(id) = subscriptions.table_mut().dequeue() else {
                 return;
             };
-            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-                subscription.dequeued();
-            }
             self.notify(id, false, subscriptions, turn);
         }
     }
@@ -41,20 +34,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        loop {
-            match subscriptions.phones.release(phone, turn.now) {
-                Release::Next(id) => {
-                    if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-                        subscription.dequeued();
-                    }
-                    self.notify(id, true, subscriptions, turn);
-                }
-                Release::Later(at) => {
-                    turn.wheel.arm(at, Timer::Phone(phone));
-                    return;
-                }
-                Release::Empty => return,
-            }
+        while let Some(id) = subscriptions.next_paced(phone, turn) {
+            self.notify(id, true, subscriptions, turn);
         }
     }
 
@@ -68,17 +49,17 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         subscriptions.before_notify(id, turn);
-        let Some(subscription) = subscriptions.table.subscription(id) else {
+        let Some(subscription) = subscriptions.table().subscription(id) else {
             return;
         };
         if subscription.wants() == Wants::Nothing || subscription.in_flight().is_some() {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
-        let Some(entry) = subscriptions.table.dialog(subscription.dialog()) else {
+        let Some(entry) = subscriptions.table().dialog(subscription.dialog()) else {
             return;
         };
-        if entry.is_cut {
+        if entry.is_cut() {
             if is_ending {
                 self.remove_subscription(id, subscriptions, turn);
             }
@@ -87,7 +68,7 @@ impl Notifier {
         if subscription.not_before().is_some_and(|at| at > turn.now) {
             return;
         }
-        let (phone, path) = (entry.phone, entry.path);
+        let (phone, path) = (entry.phone(), entry.path());
         // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
         // pace enough.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
@@ -96,18 +77,18 @@ impl Notifier {
         };
         if self.is_told(id, &content, subscriptions) {
             turn.counters.notifies_suppressed += 1;
-            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+            if let Some(subscription) = subscriptions.table_mut().subscription_mut(id) {
                 subscription.told_already();
             }
-            subscriptions.table.await_report(id, turn);
+            subscriptions.table_mut().await_report(id, turn);
             return;
         }
-        if !is_mid_list && subscriptions.table.is_too_soon(id, turn)
+        if !is_mid_list && subscriptions.table_mut().is_too_soon(id, turn)
             || self.lacks_room(id, &content, subscriptions, turn)
         {
             return;
         }
-        if !subscriptions.table.may_use_path(id, path, turn) {
+        if !subscriptions.table_mut().may_use_path(id, path, turn) {
             return;
         }
         if !is_mid_list && !has_token && !subscriptions.take_token(id, phone, turn) {
@@ -117,7 +98,7 @@ impl Notifier {
         self.write_notify(id, &content, body, subscriptions, turn);
         subscriptions.after_notify(id, turn);
         let is_mid_fetch = subscriptions
-            .table
+            .table()
             .subscription(id)
             .is_some_and(Subscription::is_mid_fetch);
         if is_ending && !is_mid_fetch && !content.is_withheld() {
@@ -132,25 +113,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table.subscription(id);
-        if subscription.is_some_and(|subscription| subscription.phase() == Phase::Active) {
-            subscriptions.end_subscription(id, Termination::Timeout, turn);
-        }
-        let Some(removed) = subscriptions.table.remove_subscription(id) else {
-            return;
-        };
-        if let Some(timer) = removed.subscription.timer() {
-            turn.wheel.cancel(timer);
-        }
-        if let Some(in_flight) = removed.subscription.in_flight() {
+        if let Some(in_flight) = subscriptions.remove(id, turn) {
             self.orphan(in_flight);
-        }
-        if let Some(phone) = removed.phone {
-            subscriptions.phones.leave(phone);
-        }
-        subscriptions.forget_subject(id, removed.subscription.into_subject(), turn);
-        for watched in removed.unwatched {
-            end_watch(&watched.aor, turn);
         }
     }
 }

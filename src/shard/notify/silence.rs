@@ -6,6 +6,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::response::STRIKES_MAX;
+use crate::shard::subscription::table::Recipient;
 use crate::shard::subscription::{Phase, Wants};
 use crate::sip::transaction::client::Due;
 
@@ -61,7 +62,7 @@ impl Notifier {
         let in_flight = self.in_flight.get(id.place());
         let unproven = in_flight
             .and_then(|in_flight| in_flight.probed)
-            .filter(|path| !subscriptions.table.is_path_proven(*path));
+            .filter(|path| !subscriptions.table().is_path_proven(*path));
         if let Some(path) = unproven {
             self.give_up_path(path, subscriptions, turn);
         }
@@ -72,13 +73,17 @@ impl Notifier {
             return;
         };
         let not_before = turn.now + turn.options.probation;
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(ended) else {
+        let Some(Recipient {
+            subscription,
+            dialog,
+            ..
+        }) = subscriptions.table_mut().recipient(ended)
+        else {
+            debug_assert!(false, "a NOTIFY knows whether its subscription is gone");
             return;
         };
         let strikes = subscription.timed_out();
-        let entry = subscriptions.table.dialogs.get(subscription.dialog());
-        let strikes_max = entry.and_then(|entry| entry.profile.strikes);
-        let is_gone = strikes >= strikes_max.unwrap_or(STRIKES_MAX);
+        let is_gone = strikes >= dialog.profile().strikes.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {
             turn.counters.subscriptions_unanswered += 1;
             self.remove_subscription(ended, subscriptions, turn);
@@ -86,10 +91,10 @@ impl Notifier {
             || subscription.wants() == Wants::Notify
         {
             // A SUBSCRIBE came meanwhile, or the end: that is owed at once.
-            subscriptions.table.want(ended, Wants::Notify);
+            subscriptions.table_mut().want(ended, Wants::Notify);
         } else {
             subscription.retry_at(not_before);
-            subscriptions.table.arm_subscription(ended, turn);
+            subscriptions.table_mut().arm_subscription(ended, turn);
         }
     }
 }

@@ -21,7 +21,7 @@ impl Notifier {
         };
         let hash = self.state_hash(id, subscriptions, turn);
         let is_it = hash.is_some_and(|hash| suppress.matches(hash));
-        let Some(subscription) = subscriptions.table.subscription_mut(id) else {
+        let Some(subscription) = subscriptions.table_mut().subscription_mut(id) else {
             return false;
         };
         // Who is told changes alone is told them against what was sent last.

@@ -18,6 +18,7 @@ use crate::shard::notify::{InFlight, Notifier};
 use crate::shard::peer::routing_token;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::suppress::entity_tag;
+use crate::shard::subscription::table::Recipient;
 use crate::shard::subscription::{Phase, Subscription};
 use crate::sip::dialog::Origin;
 use crate::sip::emit;
@@ -36,19 +37,20 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
+        let Some(Recipient {
+            subscription,
+            dialog: entry,
+            paths,
+            ..
+        }) = subscriptions.table_mut().recipient(id)
+        else {
+            debug_assert!(false, "a NOTIFY is written to a subscription in the table");
             return;
         };
-        let Some(entry) = subscriptions.table.dialogs.get_mut(subscription.dialog()) else {
-            return;
-        };
-        let path = entry.path;
-        let flow = subscriptions.table.paths.of(path).onward();
+        let path = entry.path();
+        let flow = paths.of(path).onward();
         let is_reliable = flow.transport.is_reliable();
-        let (generation, dialogs) = (
-            turn.out.generation(),
-            subscriptions.table.paths.dialogs(path),
-        );
+        let (generation, dialogs) = (turn.out.generation(), paths.dialogs(path));
         let trains = &mut self.trains;
         let is_one_of_many = !is_reliable && trains.join(flow.peer, generation, dialogs);
         let place = self.in_flight.vacant_key() as u32;
@@ -62,8 +64,8 @@ impl Notifier {
 
         let start = turn.out.arena.len();
         let arena = &mut turn.out.arena;
-        entry.dialog.write_notify(arena, &origin);
-        write_event(arena, subscription, &entry.profile);
+        entry.dialog_mut().write_notify(arena, &origin);
+        write_event(arena, subscription, entry.profile());
         let is_followed = content.is_withheld() || subscription.is_mid_fetch();
         write_subscription_state(arena, subscription, is_followed, turn.now);
         let product = turn.options.product.as_bytes();
@@ -76,8 +78,8 @@ impl Notifier {
         }
         let prolog = &self.prolog;
         match &body {
-            Some(body) => body.write_headers(arena, entry.profile.entity_tags),
-            None => write_suppressed(arena, content, entry.profile.entity_tags),
+            Some(body) => body.write_headers(arena, entry.profile().entity_tags),
+            None => write_suppressed(arena, content, entry.profile().entity_tags),
         }
         let tail = body.map_or(0..0, |body| body.octets);
         let octets = (prolog.len() + tail.len()) as u64;
@@ -109,7 +111,7 @@ impl Notifier {
         let timer = turn
             .wheel
             .arm(transaction.deadline(), Timer::Notify(in_flight_id));
-        let sequence = entry.dialog.local_sequence();
+        let sequence = entry.dialog().local_sequence();
         let subscription_id = Some(id);
         self.in_flight.insert(InFlight {
             token,
@@ -119,7 +121,7 @@ impl Notifier {
             transaction,
             timer,
             kept,
-            probed: subscriptions.table.paths.ask_for_proof(path, in_flight_id),
+            probed: paths.ask_for_proof(path, in_flight_id),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;
@@ -135,23 +137,23 @@ impl Notifier {
     ) -> usize {
         /// What its numbers may be longer by than those of the one before.
         const NUMBERS_OCTETS: usize = 16;
-        let Some(subscription) = subscriptions.table.subscription(id) else {
+        let Some(subscription) = subscriptions.table().subscription(id) else {
             return 0;
         };
-        let Some(entry) = subscriptions.table.dialog(subscription.dialog()) else {
+        let Some(entry) = subscriptions.table().dialog(subscription.dialog()) else {
             return 0;
         };
         let local = self
             .local_addresses
-            .of(&subscriptions.table.paths.of(entry.path).onward());
+            .of(&subscriptions.table().path_of(entry).onward());
         let origin = Origin {
             via: &local.via,
             branch: &[b'0'; routing_token::OCTETS],
             contact: &local.contact,
         };
         let (start, arena) = (turn.out.arena.len(), &mut turn.out.arena);
-        entry.dialog.write_last_notify(arena, &origin);
-        write_event(arena, subscription, &entry.profile);
+        entry.dialog().write_last_notify(arena, &origin);
+        write_event(arena, subscription, entry.profile());
         write_subscription_state(arena, subscription, false, turn.now);
         write_line(arena, b"User-Agent: ", turn.options.product.as_bytes());
         write_line(arena, b"Require: ", b"eventlist");

@@ -36,7 +36,7 @@ impl Notifier {
             Some(deflated) => deflated,
             None => self.write_list_body(id, subscriptions, turn)?,
         };
-        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
+        let subscription = subscriptions.table_mut().subscription_mut(id)?;
         let format = subscription.view().format;
         let selection = &self.selection;
         subscription.list_mut()?.told(selection);
@@ -55,7 +55,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscription(id)?;
+        let subscription = subscriptions.table().subscription(id)?;
         let list = subscription.subject().list()?;
         let selection = &self.selection;
         let dialect = selection.dialect();

@@ -6,6 +6,7 @@ use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
+use crate::shard::package::winfo::notifier::watcher;
 use crate::shard::package::winfo::{WAITING_MAX, WAITING_TIME, WaitingWatcher, WatcherInfos};
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
@@ -13,12 +14,7 @@ use crate::shard::subscription::watcher::decide;
 // Watchers in the state `waiting`.
 impl WatcherInfos {
     /// A subscription ended before it was decided about: its watcher waits from now on.
-    pub(crate) fn remember_waiting(
-        &mut self,
-        id: SubscriptionId,
-        table: &mut Table,
-        turn: &Turn<'_>,
-    ) {
+    pub(crate) fn remember_waiting(&mut self, id: SubscriptionId, table: &Table, turn: &Turn<'_>) {
         let Some(subscription) = table.subscription(id) else {
             return;
         };
@@ -26,12 +22,12 @@ impl WatcherInfos {
             return;
         }
         let slot = subscription.subject().slot();
-        let aor = slot.and_then(|slot| Some(table.watched(slot.watched)?.aor.clone()));
+        let aor = slot.and_then(|slot| Some(table.watched(slot.watched)?.aor().clone()));
         let (Some(aor), package) = (aor, subscription.package()) else {
             return;
         };
         let (Some(info), Some(watcher)) = (
-            table.watcher(id, 0, package, turn),
+            watcher(table, (id, 0), package, turn),
             table.watcher_of(id, turn),
         ) else {
             return;
@@ -59,7 +55,7 @@ impl WatcherInfos {
     }
 
     /// Who waits came back.
-    pub(crate) fn forget_waiting(&mut self, id: SubscriptionId, table: &mut Table) {
+    pub(crate) fn forget_waiting(&mut self, id: SubscriptionId, table: &Table) {
         if self.waiting.is_empty() {
             return;
         }
