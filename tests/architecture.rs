@@ -158,6 +158,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("kernel", &[]),
             ("kernel_options", &[]),
             ("readiness", &[]),
+            ("source_address", &[]),
             ("interfaces", &["address"]),
             ("limits", &["connection_limits"]),
             ("bind", &["kernel_options"]),
@@ -228,6 +229,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ),
             ("presentity", &["container", "contract"]),
             ("uas", &["container", "contract", "overload", "request"]),
+            ("uac", &["container", "contract", "peer", "request"]),
             (
                 "conduct",
                 &[
@@ -242,6 +244,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "presentity",
                     "request",
                     "subscription",
+                    "uac",
                     "uas",
                 ],
             ),

@@ -34,6 +34,7 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::overload::publish_queue::PublishQueue;
 use crate::shard::presentity::Compositor;
+use crate::shard::uac::Uac;
 use crate::shard::uas::Uas;
 use crate::sip::message::PlainResponse;
 use crate::sip::random::Random;
@@ -43,6 +44,8 @@ use crate::sip::random::Random;
 pub(crate) struct Engine {
     /// Server transactions, authentication, overload control.
     pub(super) uas: Uas,
+    /// Our requests to other servers.
+    pub(super) uac: Uac,
     /// The presentities that this shard owns.
     pub(super) compositor: Compositor,
     /// The subscriptions that this shard holds.
@@ -62,6 +65,7 @@ impl Engine {
     pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
         Self {
             uas: Uas::new(options, random),
+            uac: Uac::new(options),
             compositor: Compositor::default(),
             subscriptions: Subscriptions::new(options),
             notifier: Notifier::new(options),
@@ -151,6 +155,8 @@ impl Engine {
                     self.reevaluation_timer = None;
                     self.begin_reevaluation(turn);
                 }
+                Timer::ClientTransaction(id) => self.uac.handle_transaction_timer(id, turn),
+                Timer::Client(id) => self.uac.handle_client_timer(id, turn),
                 Timer::SuspendedRequest(place) => {
                     self.uas.suspended.try_remove(place as usize);
                 }
