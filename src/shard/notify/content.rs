@@ -16,6 +16,7 @@ use crate::presence::document::{
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -27,6 +28,9 @@ use crate::shard::subscription::suppress::entity_tag;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Wants};
 use crate::sip::emit;
+
+/// See [`Expected`].
+const OF_A_SUBSCRIPTION: &str = "a NOTIFY is of a subscription";
 
 /// What a NOTIFY carries.
 #[derive(Debug)]
@@ -108,7 +112,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Content> {
-        let subscription = subscriptions.table.subscription(id)?;
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
         if subscription.phase() == Phase::Ending(Termination::Rejected) {
             return Some(Content::Empty(SHOWN_EMPTY));
         }
@@ -140,12 +145,14 @@ impl Notifier {
                     .map(Content::Document);
             }
             // Nothing is seized by asking.
-            _ if subscription.package == Package::LineSeize => {
+            Subject::Presentity(_) if subscription.package == Package::LineSeize => {
                 return Some(Content::Empty(SHOWN_EMPTY));
             }
-            subject => subject.slot()?,
+            Subject::Presentity(slot) => slot,
         };
-        let watched = subscriptions.table.watched(slot.watched)?;
+        let watched = subscriptions.table.watched(slot.watched);
+        let watched = watched.expected("a subscription watches its presentity")?;
+        // None until the owner has sent the state.
         let composed = watched.composed.as_deref()?;
         let (aor, view) = (&watched.aor, subscription.view);
         let body = if handling == Handling::PoliteBlock {
@@ -168,7 +175,11 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<u64> {
-        match subscriptions.table.subscription(id)?.subject {
+        let subscription = subscriptions.table.subscription(id);
+        match subscription
+            .expected("a subscription is refreshed")?
+            .subject
+        {
             Subject::List(_) => None,
             _ => match self.content_of(id, subscriptions, turn)? {
                 Content::Document(body) => Some(body.hash),
@@ -184,7 +195,8 @@ impl Notifier {
         content: &Content,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let Some(subscription) = subscriptions.table.subscription(id) else {
+        let subscription = subscriptions.table.subscription(id);
+        let Some(subscription) = subscription.expected(OF_A_SUBSCRIPTION) else {
             return true;
         };
         let knows = match content {
@@ -207,7 +219,8 @@ impl Notifier {
         self.prolog.clear();
         let mut written = match content {
             Content::Empty(hash) => {
-                subscriptions.table.subscription_mut(id)?.showed(*hash);
+                let subscription = subscriptions.table.subscription_mut(id);
+                subscription.expected(OF_A_SUBSCRIPTION)?.showed(*hash);
                 return None;
             }
             Content::Withheld => return None,
@@ -230,7 +243,8 @@ impl Notifier {
                 let octets = match self.write_changes(id, subscriptions, turn) {
                     Some(changes) => changes,
                     None => {
-                        let subscription = subscriptions.table.subscription(id)?;
+                        let subscription = subscriptions.table.subscription(id);
+                        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                         document::write_prolog(
                             &mut self.prolog,
                             subscription.view,
@@ -240,7 +254,8 @@ impl Notifier {
                         body.octets.clone()
                     }
                 };
-                let subscription = subscriptions.table.subscription_mut(id)?;
+                let subscription = subscriptions.table.subscription_mut(id);
+                let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                 subscription.showed(body.hash);
                 Written {
                     octets,
@@ -264,13 +279,19 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
+        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
+        // Others than these are told all state each time.
+        subscription.history.as_ref()?;
         let (view, version) = (subscription.view, subscription.version());
         let Subject::Presentity(slot) = subscription.subject else {
             return None;
         };
-        let watched = subscriptions.table.watched.get(slot.watched)?;
-        let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
+        let watched = subscriptions.table.watched.get(slot.watched);
+        let watched = watched.expected("a subscription watches its presentity")?;
+        let composed = watched.composed.as_ref();
+        let composed = composed.expected("the content was made from this state")?;
+        let aor = &watched.aor;
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
@@ -326,6 +347,7 @@ impl Notifier {
         let inflates = subscriptions
             .table
             .subscription(id)
+            .expected(OF_A_SUBSCRIPTION)
             .and_then(|subscription| subscription.terms.as_ref())
             .is_some_and(|terms| terms.inflates);
         let prolog = &mut self.prolog;
@@ -351,7 +373,7 @@ impl Notifier {
 impl Table {
     /// A document, but for a phone that has it by its own word (RFC 5839 §4).
     fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
-        let subscription = self.subscription(id)?;
+        let subscription = self.subscription(id).expected(OF_A_SUBSCRIPTION)?;
         let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
         Some(match is_known {
             true => Content::Empty(body.hash),

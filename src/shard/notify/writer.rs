@@ -7,6 +7,7 @@ use crate::presence::document::{multipart, rlmi};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::outbox::Transmit;
 use crate::shard::contract::timer::Timer;
@@ -36,10 +37,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
+        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
-        let Some(entry) = subscriptions.table.dialogs.get_mut(subscription.dialog) else {
+        let entry = subscriptions.table.dialogs.get_mut(subscription.dialog);
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
             return;
         };
         let path = entry.path;
@@ -135,10 +138,12 @@ impl Notifier {
     ) -> usize {
         /// What its numbers may be longer by than those of the one before.
         const NUMBERS_OCTETS: usize = 16;
-        let Some(subscription) = subscriptions.table.subscription(id) else {
+        let subscription = subscriptions.table.subscription(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return 0;
         };
-        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
+        let entry = subscriptions.table.dialog(subscription.dialog);
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
             return 0;
         };
         let local = self

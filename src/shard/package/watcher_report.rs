@@ -2,6 +2,7 @@
 
 use crate::presence::Aor;
 use crate::presence::policy::Handling;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::report::{WatcherReport, WatcherState};
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WatcherInfos;
@@ -43,15 +44,18 @@ impl WatcherInfos {
 
 impl Table {
     fn report(&self, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<WatcherReport> {
-        let subscription = self.subscription(watcher.subscription)?;
-        let entry = self.dialog(subscription.dialog)?;
+        let subscription = self.subscription(watcher.subscription);
+        let subscription = subscription.expected("a watcher is a subscription")?;
+        let entry = self.dialog(subscription.dialog);
+        let entry = entry.expected("a subscription has a dialog")?;
         let flow = self.flow_of(entry);
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let (list, decision) = match &subscription.subject {
-            Subject::List(list) if watcher.resource != WatcherSlot::WHOLE => (
-                Some(list.aor().clone()),
-                list.resources.get(watcher.resource as usize)?.decision,
-            ),
+            Subject::List(list) if watcher.resource != WatcherSlot::WHOLE => {
+                let resource = list.resources.get(watcher.resource as usize);
+                let resource = resource.expected("a watcher names its resource")?;
+                (Some(list.aor().clone()), resource.decision)
+            }
             _ => (None, subscription.decision()),
         };
         Some(WatcherReport {

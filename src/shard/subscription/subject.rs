@@ -42,6 +42,22 @@ impl Subject {
         }
     }
 
+    /// The list, if it is one.
+    pub(crate) fn list(&self) -> Option<&ListState> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Presentity(_) | Self::Seizure(_) | Self::Watchers(_) => None,
+        }
+    }
+
+    /// The list, to change it, if it is one.
+    pub(crate) fn list_mut(&mut self) -> Option<&mut ListState> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Presentity(_) | Self::Seizure(_) | Self::Watchers(_) => None,
+        }
+    }
+
     /// Its place with the one presentity it watches; None for others.
     pub(crate) fn slot(&self) -> Option<WatchSlot> {
         match self {

@@ -7,6 +7,7 @@ use crate::directory::Domain;
 use crate::presence::document;
 use crate::presence::document::{Format, feature_event, resource_lists};
 use crate::presence::event::Package;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -292,8 +293,9 @@ impl Uas {
     /// Sends a complete response and stores it for retransmitted requests.
     fn send_response(&mut self, request: &Request<'_>, start: usize, turn: &mut Turn<'_>) {
         let head = start..turn.out.arena.len();
-        if let (Some(key), Some(response)) = (request.transaction, turn.out.arena.get(head.clone()))
-        {
+        let response = turn.out.arena.get(head.clone());
+        let response = response.expected("the response lies in the outbox");
+        if let (Some(key), Some(response)) = (request.transaction, response) {
             self.transactions.complete(
                 key,
                 response,

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::{Format, multipart, rlmi};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::state::{ListState, Standing};
 use crate::shard::notify::Notifier;
 use crate::shard::notify::list::selection::Selection;
-use crate::shard::subscription::subject::Subject;
 
 /// A body of a list subscription, written.
 #[derive(Debug)]
@@ -37,10 +37,10 @@ impl Notifier {
             Some(deflated) => deflated,
             None => self.write_list_body(id, subscriptions, turn)?,
         };
-        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
-        let Subject::List(list) = &mut subscription.subject else {
-            return None;
-        };
+        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let list = subscription.subject.list_mut();
+        let list = list.expected("resources are selected for a list")?;
         let selection = &self.selection;
         list.told(selection);
         Some(ListBody {
@@ -58,10 +58,10 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscription(id)?;
-        let Subject::List(list) = &subscription.subject else {
-            return None;
-        };
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let list = subscription.subject.list();
+        let list = list.expected("resources are selected for a list")?;
         let selection = &self.selection;
         let dialect = selection.dialect();
         let arena = &mut turn.out.arena;

@@ -17,6 +17,7 @@ use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchedId};
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
@@ -25,7 +26,6 @@ use crate::shard::list::state::{Encoding, Leaver, Resource, Standing};
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::notify::list::budget::Budget;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Watched;
 
 /// What of a list the NOTIFY at hand tells.
@@ -142,7 +142,9 @@ impl Selection {
                 .begin_part(parts, id, view.format.content_type());
         }
         document::write_prolog(parts, view, version, resource.uri.as_bytes());
-        parts.extend_from_slice(arena.get(document.octets.clone()).unwrap_or_default());
+        let octets = arena.get(document.octets.clone());
+        let octets = octets.expected("a document lies in the outbox");
+        parts.extend_from_slice(octets.unwrap_or_default());
         if self.dialect.is_multipart {
             multipart::end_part(parts);
         }
@@ -215,13 +217,16 @@ impl Viewpoint<'_> {
 
     /// The shared part of a resource's document; None when it has no state to show.
     fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
-        let watched = self.watched.get(resource.slot?.watched)?;
+        // A resource that does not exist is not watched.
+        let watched = self.watched.get(resource.slot?.watched);
+        let watched = watched.expected("a list watches its resources")?;
         if resource.standing != Standing::Live {
             return None;
         }
         let view = self.view_of(resource);
         match resource.decision.handling.min(self.of_list) {
             Handling::Allow => {
+                // None until the owner has sent the state.
                 let composed = watched.composed.as_deref()?;
                 let (aor, revision) = (&watched.aor, watched.revision);
                 Some(match self.dialog {
@@ -271,11 +276,13 @@ impl Notifier {
             return;
         };
         let selection = &mut self.selection;
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
+        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
         let (of_list, version) = (subscription.decision().handling, subscription.version());
-        let Subject::List(list) = &mut subscription.subject else {
+        let list = subscription.subject.list_mut();
+        let Some(list) = list.expected("resources are selected for a list") else {
             return;
         };
         list.forget_leavers();
@@ -349,11 +356,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Dialect> {
-        let subscription = subscriptions.table.subscription(id)?;
-        let entry = subscriptions.table.dialog(subscription.dialog)?;
-        let Subject::List(list) = &subscription.subject else {
-            return None;
-        };
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let entry = subscriptions.table.dialog(subscription.dialog);
+        let entry = entry.expected("a subscription has a dialog")?;
+        let list = subscription.subject.list();
+        let list = list.expected("resources are selected for a list")?;
         let is_for_linphone = subscription.is_linphone_list(&entry.profile);
         let dialect = Dialect {
             is_multipart: list.encoding == Encoding::Rlmi,

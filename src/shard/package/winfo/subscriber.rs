@@ -4,6 +4,7 @@ use crate::presence::document::watcherinfo;
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
@@ -59,7 +60,8 @@ impl WatcherInfos {
         audience: Audience,
         turn: &mut Turn<'_>,
     ) {
-        let Some(followed) = self.followed.get_mut(&audience.topic) else {
+        let followed = self.followed.get_mut(&audience.topic);
+        let Some(followed) = followed.expected("the topic of a subscription is followed") else {
             return;
         };
         followed.subscriptions.retain(|it| *it != id);
@@ -86,9 +88,11 @@ impl WatcherInfos {
             ended,
         } = told;
         let Some(followed) = self.followed.get_mut(&(aor, package)) else {
+            // The last subscription ended while the report was on its way.
             return;
         };
-        let Some(known) = followed.watchers.get_mut(usize::from(shard.0)) else {
+        let known = followed.watchers.get_mut(usize::from(shard.0));
+        let Some(known) = known.expected("there is a place for each shard") else {
             return;
         };
         let mut gone = Vec::new();
@@ -112,7 +116,8 @@ impl WatcherInfos {
         }
         *known = Some(watchers);
         for id in &followed.subscriptions {
-            let Some(subscription) = table.subscriptions.get_mut(*id) else {
+            let subscription = table.subscriptions.get_mut(*id);
+            let Some(subscription) = subscription.expected("a removed one is not followed") else {
                 continue;
             };
             if let Subject::Watchers(audience) = &mut subscription.subject {
@@ -130,15 +135,18 @@ impl WatcherInfos {
         table: &mut Table,
         turn: &mut Turn<'_>,
     ) -> Option<Body> {
-        let subscription = table.subscription(id)?;
+        let subscription = table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
         let Subject::Watchers(audience) = &subscription.subject else {
+            debug_assert!(false, "watchers are written for a subscription to watchers");
             return None;
         };
         let (_, package) = &audience.topic;
         let mut watchers = Vec::new();
         // A policy may hide all watchers.
         if subscription.decision().handling == Handling::Allow {
-            let followed = self.followed.get(&audience.topic)?;
+            let followed = self.followed.get(&audience.topic);
+            let followed = followed.expected("the topic of a subscription is followed")?;
             for known in &followed.watchers {
                 watchers.extend_from_slice(known.as_ref()?);
             }
