@@ -5,6 +5,9 @@
 //! It reads the sources as text, after blanking comments and literals, so it needs no compiler and
 //! no crate. It is not a style checker: rustfmt and clippy do that.
 
+#[path = "architecture/functions.rs"]
+mod functions;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};

@@ -17,6 +17,7 @@ use crate::shard::request::response_flow::response_flow;
 use crate::shard::uas::Uas;
 use crate::shard::uas::salt::salt_for;
 use crate::sip::digest::{Algorithm, Challenge};
+use crate::sip::emit::ResponseHead;
 use crate::sip::{Message, Status, emit};
 
 /// The methods we support. REGISTER is left out, because only trusted registrars may use it.
@@ -96,14 +97,19 @@ impl Uas {
     ) {
         let (message, peer) = (request.message, request.flow.peer);
         let tag = stateless_tag(message, turn);
-        let tag = &tag[..BARE_TAG_OCTETS];
         for form in [Bare::Whole, Bare::Short, Bare::TooShort] {
             turn.out.arena.truncate(start);
             let status = match form {
                 Bare::Whole | Bare::Short => refusal.status(),
                 Bare::TooShort => Status::BAD_REQUEST,
             };
-            emit::bare_response_head(&mut turn.out.arena, message, status, tag, peer);
+            let head = ResponseHead {
+                status,
+                reason: None,
+                to_tag: &tag[..BARE_TAG_OCTETS],
+                source: peer,
+            };
+            emit::bare_response_head(&mut turn.out.arena, message, &head);
             match (form, refusal) {
                 (Bare::Whole, Refusal::Challenge { domain, stale }) => {
                     self.write_short_challenge(domain, algorithms(domain), *stale, peer, turn);
@@ -266,13 +272,13 @@ impl Uas {
         if is_stranger && is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
             let (message, peer) = (request.message, request.flow.peer);
             turn.out.arena.truncate(head);
-            emit::bare_response_head(
-                &mut turn.out.arena,
-                message,
-                Status::OK,
-                &tag[..BARE_TAG_OCTETS],
-                peer,
-            );
+            let bare = ResponseHead {
+                status: Status::OK,
+                reason: None,
+                to_tag: &tag[..BARE_TAG_OCTETS],
+                source: peer,
+            };
+            emit::bare_response_head(&mut turn.out.arena, message, &bare);
             turn.out.arena.extend_from_slice(b"\r\n");
             return self.send_response(request, head, turn);
         }
@@ -324,14 +330,13 @@ pub(crate) fn begin_response(
     turn: &mut Turn<'_>,
 ) -> usize {
     let start = turn.out.arena.len();
-    emit::response_head(
-        &mut turn.out.arena,
-        request.message,
+    let head = ResponseHead {
         status,
         reason,
-        tag,
-        request.flow.peer,
-    );
+        to_tag: tag,
+        source: request.flow.peer,
+    };
+    emit::response_head(&mut turn.out.arena, request.message, &head);
     if !turn.options.product.is_empty() {
         emit::header(
             &mut turn.out.arena,

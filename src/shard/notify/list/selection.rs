@@ -109,19 +109,12 @@ impl Selection {
         self.dialect
     }
 
-    /// Adds a resource; `document` is the shared part of its state, in the arena.
-    fn push(
-        &mut self,
-        place: usize,
-        resource: &Resource,
-        view: View,
-        version: u32,
-        document: Option<&Body>,
-        arena: &[u8],
-    ) {
+    /// Adds the resource at `place` of the list.
+    fn push(&mut self, place: usize, resource: &Resource, news: &News, arena: &[u8]) {
+        let document = news.document.as_ref();
         self.told.push(Told {
             place,
-            shown: shown_as(resource, document),
+            shown: news.shown,
             has_document: document.is_some(),
             element: self.elements.len(),
             part: self.parts.len(),
@@ -139,9 +132,9 @@ impl Selection {
         let parts = &mut self.parts;
         if self.dialect.is_multipart {
             self.dialect
-                .begin_part(parts, id, view.format.content_type());
+                .begin_part(parts, id, news.view.format.content_type());
         }
-        document::write_prolog(parts, view, version, resource.uri.as_bytes());
+        document::write_prolog(parts, news.view, news.version, resource.uri.as_bytes());
         let octets = arena.get(document.octets.clone());
         let octets = octets.expected("a document lies in the outbox");
         parts.extend_from_slice(octets.unwrap_or_default());
@@ -153,6 +146,12 @@ impl Selection {
     fn write_resource(&mut self, uri: &str, name: &str, instance: Instance) {
         let name = self.dialect.is_named.then_some(name);
         rlmi::write_resource(&mut self.elements, uri.as_bytes(), name, Some(instance));
+    }
+
+    /// Whether it tells more than one resource, and more than the budget allows.
+    fn is_over(&self, budget: Budget) -> bool {
+        let resources = self.told.len();
+        resources > 1 && (self.octets() > budget.inflated_octets || resources > budget.resources)
     }
 
     /// Takes the last resource back.
@@ -195,6 +194,17 @@ impl Selection {
     }
 }
 
+/// What is told of one resource.
+struct News {
+    view: View,
+    /// The version of its document.
+    version: u32,
+    /// The shared part of its state, in the arena; None if it has no state to show.
+    document: Option<Body>,
+    /// What [`Resource::shown`] becomes.
+    shown: u64,
+}
+
 /// What of its resources a subscription may see.
 struct Viewpoint<'a> {
     watched: &'a Slab<WatchedId, Watched>,
@@ -205,9 +215,46 @@ struct Viewpoint<'a> {
     of_list: Handling,
     dialog: Option<&'a SpecificDialog>,
     is_multipart: bool,
+    /// The version of the next document of the subscription itself.
+    version: u32,
 }
 
 impl Viewpoint<'_> {
+    /// What is to be told of a resource; None if the phone knows it, or may not know it. In a
+    /// notification of full state, resources that leave are told by leaving them out.
+    fn news_of(
+        &mut self,
+        resource: &mut Resource,
+        is_full: bool,
+        out: &mut Outbox,
+    ) -> Option<News> {
+        if resource.standing == Standing::Gone {
+            // The phone has answered the NOTIFY that said so.
+            resource.is_listed = false;
+            return None;
+        }
+        if !resource.is_marked || is_full && resource.standing == Standing::Leaving {
+            return None;
+        }
+        let document = self.state_of(resource, out);
+        let is_nothing = document.is_none() && !self.is_multipart;
+        let shown = shown_as(resource, document.as_ref());
+        if is_nothing || resource.shown == shown && !resource.is_owed {
+            resource.is_marked = false;
+            resource.is_owed = false;
+            return None;
+        }
+        Some(News {
+            view: self.view_of(resource),
+            version: match self.is_multipart {
+                true => resource.version,
+                false => self.version,
+            },
+            document,
+            shown,
+        })
+    }
+
     fn view_of(&self, resource: &Resource) -> View {
         View {
             privacy: resource.decision.privacy,
@@ -265,6 +312,7 @@ impl Notifier {
         }
     }
 
+    /// Chooses as much as the budget allows.
     fn select_within(
         &mut self,
         id: SubscriptionId,
@@ -296,41 +344,16 @@ impl Notifier {
             of_list,
             dialog: terms.and_then(|terms| terms.dialog.as_deref()),
             is_multipart: dialect.is_multipart,
+            version,
         };
         let mut is_cut = false;
         for place in list.turns() {
             let resource = &mut list.resources[place];
-            if resource.standing == Standing::Gone {
-                // The phone has answered the NOTIFY that said so.
-                resource.is_listed = false;
+            let Some(news) = viewpoint.news_of(resource, selection.is_full, turn.out) else {
                 continue;
-            }
-            if !resource.is_marked || selection.is_full && resource.standing == Standing::Leaving {
-                continue;
-            }
-            let body = viewpoint.state_of(resource, turn.out);
-            let is_nothing = body.is_none() && !dialect.is_multipart;
-            let is_known = resource.shown == shown_as(resource, body.as_ref());
-            if is_nothing || is_known && !resource.is_owed {
-                resource.is_marked = false;
-                resource.is_owed = false;
-                continue;
-            }
-            let version = match dialect.is_multipart {
-                true => resource.version,
-                false => version,
             };
-            let view = viewpoint.view_of(resource);
-            selection.push(
-                place,
-                resource,
-                view,
-                version,
-                body.as_ref(),
-                &turn.out.arena,
-            );
-            let is_over = selection.octets() > budget.inflated_octets;
-            if selection.told.len() > 1 && (is_over || selection.told.len() > budget.resources) {
+            selection.push(place, resource, &news, &turn.out.arena);
+            if selection.is_over(budget) {
                 selection.pop();
                 is_cut = true;
                 break;
