@@ -55,7 +55,7 @@ impl Engine {
     ) {
         let table = &self.subscriptions.table;
         let subscription = table.subscription(id);
-        let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog));
+        let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog()));
         let entry = entry.expected("an accepted subscription is in the table");
         let (Some(subscription), Some(entry)) = (subscription, entry) else {
             return;

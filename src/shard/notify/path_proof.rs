@@ -108,8 +108,8 @@ impl Notifier {
         let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
         for id in waiting.unwrap_or_default() {
             let subscription = subscriptions.table.subscription(id);
-            // The key may name no subscription or another one by now.
-            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog));
+            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog()));
+            // The key may name another subscription by now.
             if dialog.is_some_and(|entry| entry.path == path) {
                 turn.counters.subscriptions_unanswered += 1;
                 self.remove_subscription(id, subscriptions, turn);

@@ -171,7 +171,7 @@ impl Notifier {
         match outcome {
             Outcome::Delivered => {
                 subscription.delivered();
-                let dialog = subscription.dialog;
+                let dialog = subscription.dialog();
                 if let Some(message) = message
                     && self.take_target_of_response(dialog, message, subscriptions, turn)
                 {

@@ -79,7 +79,7 @@ impl Notifier {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
-        let entry = subscriptions.table.dialog(subscription.dialog);
+        let entry = subscriptions.table.dialog(subscription.dialog());
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return;
         };
@@ -157,7 +157,7 @@ impl Notifier {
         if let Some(phone) = removed.phone {
             subscriptions.phones.leave(phone);
         }
-        subscriptions.forget_subject(id, removed.subscription.subject, turn);
+        subscriptions.forget_subject(id, removed.subscription.into_subject(), turn);
         for watched in removed.unwatched {
             end_watch(&watched.aor, turn);
         }

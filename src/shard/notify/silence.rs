@@ -82,7 +82,7 @@ impl Notifier {
             return;
         };
         let strikes = subscription.timed_out();
-        let entry = subscriptions.table.dialogs.get(subscription.dialog);
+        let entry = subscriptions.table.dialogs.get(subscription.dialog());
         let entry = entry.expected("a subscription has a dialog");
         let strikes_max = entry.and_then(|entry| entry.profile.strikes);
         let is_gone = strikes >= strikes_max.unwrap_or(STRIKES_MAX);

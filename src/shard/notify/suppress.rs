@@ -27,7 +27,7 @@ impl Notifier {
             return false;
         };
         // Who is told changes alone is told them against what was sent last.
-        let is_known = subscription.history.is_none() || hash == Some(subscription.shown());
+        let is_known = !subscription.has_history() || hash == Some(subscription.shown());
         if let Some(hash) = hash.filter(|_| is_it && is_known) {
             subscription.showed(hash);
         }

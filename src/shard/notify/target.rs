@@ -10,7 +10,6 @@ use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::{Table, WatcherSlot};
 use crate::sip::dialog::Sequence;
 use crate::sip::{Message, Status};
@@ -115,14 +114,15 @@ impl Notifier {
         let phone_of = |table: &Table, id: SubscriptionId| {
             let subscription = table.subscription(id);
             let subscription = subscription.expected("a watcher is a subscription")?;
-            let entry = table.dialog(subscription.dialog);
+            let entry = table.dialog(subscription.dialog());
             let phone = entry.expected("a subscription has a dialog")?.phone;
-            Some((phone, subscription.package))
+            Some((phone, subscription.package()))
         };
         let own = phone_of(&subscriptions.table, id);
-        let subject = subscriptions.table.subscription(id).map(|own| &own.subject);
+        let subscription = subscriptions.table.subscription(id);
+        let slot = subscription.and_then(|own| own.subject().presentity_slot());
         // Lists, watcher information and seized appearances replace nothing.
-        let (Some(own), Some(Subject::Presentity(slot))) = (own, subject) else {
+        let (Some(own), Some(slot)) = (own, slot) else {
             return;
         };
         let watched = subscriptions.table.watched(slot.watched);

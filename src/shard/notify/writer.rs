@@ -45,7 +45,7 @@ impl Notifier {
         let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
-        let entry = table.dialogs.get_mut(subscription.dialog);
+        let entry = table.dialogs.get_mut(subscription.dialog());
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return;
         };
@@ -159,7 +159,7 @@ impl Notifier {
         let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return 0;
         };
-        let entry = subscriptions.table.dialog(subscription.dialog);
+        let entry = subscriptions.table.dialog(subscription.dialog());
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return 0;
         };
@@ -229,7 +229,7 @@ fn write_line<const N: usize>(arena: &mut Vec<u8>, name: &[u8; N], value: &[u8])
 /// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
 /// capital (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
-    let event = &subscription.names.event;
+    let event = subscription.event();
     if !subscription.is_linphone_list(profile) {
         return write_line(arena, b"Event: ", event);
     }
@@ -267,7 +267,7 @@ fn write_subscription_state(
             let remaining = subscription.expires_at().saturating_duration_since(now);
             let begun = u64::from(remaining.subsec_millis() > 0);
             emit::decimal(arena, remaining.as_secs() + begun);
-            if let Some(terms) = &subscription.terms {
+            if let Some(terms) = subscription.terms() {
                 terms.write_rates(arena);
             }
         }

@@ -81,7 +81,7 @@ impl Table {
         let subscription = self.subscription(id);
         let subscription = subscription.expected("it was found in its dialog");
         let subscription = subscription.ok_or(GONE)?;
-        let entry = self.dialog(subscription.dialog);
+        let entry = self.dialog(subscription.dialog());
         let entry = entry.expected("a subscription has a dialog").ok_or(GONE)?;
         let aor = self.aor_of(subscription);
         let aor = aor.expected("a subscription is to an address of record");
@@ -119,8 +119,7 @@ impl Table {
             // It ended while the mail was on its way.
             return;
         };
-        // Another subscription may have its place by now.
-        let is_it = subscription.package == Package::AsFeatureEvent
+        let is_it = subscription.package() == Package::AsFeatureEvent
             && self.aor_of(subscription) == Some(aor);
         if is_it && let Some(subscription) = self.subscription_mut(id) {
             subscription.resume();

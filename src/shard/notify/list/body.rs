@@ -39,13 +39,14 @@ impl Notifier {
         };
         let subscription = subscriptions.table.subscriptions.get_mut(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let list = subscription.subject.list_mut();
-        let list = list.expected("resources are selected for a list")?;
+        let format = subscription.view().format;
         let selection = &self.selection;
-        list.told(selection);
+        let list = subscription.list_mut();
+        list.expected("resources are selected for a list")?
+            .told(selection);
         Some(ListBody {
             octets,
-            format: subscription.view.format,
+            format,
             is_multipart: selection.dialect().is_multipart,
             is_deflated,
         })
@@ -60,7 +61,7 @@ impl Notifier {
     ) -> Option<Range<usize>> {
         let subscription = subscriptions.table.subscription(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let list = subscription.subject.list();
+        let list = subscription.subject().list();
         let list = list.expected("resources are selected for a list")?;
         let selection = &self.selection;
         let dialect = selection.dialect();
@@ -70,7 +71,7 @@ impl Notifier {
             arena.extend_from_slice(&selection.parts);
             return Some(start..arena.len());
         }
-        let (uri, version) = (&subscription.names.entity, subscription.version());
+        let (uri, version) = (subscription.entity(), subscription.version());
         dialect.begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
         rlmi::begin(arena, uri, version, selection.is_full);
         if !list.name.is_empty() {

@@ -48,9 +48,9 @@ impl Notifier {
     ) -> Option<Budget> {
         let subscription = subscriptions.table.subscription(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = subscriptions.table.dialog(subscription.dialog);
+        let entry = subscriptions.table.dialog(subscription.dialog());
         let entry = entry.expected("a subscription has a dialog")?;
-        let list = subscription.subject.list();
+        let list = subscription.subject().list();
         let list = list.expected("resources are selected for a list")?;
         let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch;
         let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
@@ -76,7 +76,7 @@ impl Notifier {
                 resources.map_or(usize::MAX, usize::from)
             }
         };
-        let inflates = subscription.terms.as_ref().is_some_and(|it| it.inflates);
+        let inflates = subscription.inflates();
         let may_deflate_all = inflates && list.owes_full;
         let octets = message.saturating_sub(self.head_octets(id, subscriptions, turn));
         let inflated_octets = match may_deflate_all {
@@ -128,7 +128,7 @@ impl Table {
     fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
         let subscription = self.subscription(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = self.dialog(subscription.dialog);
+        let entry = self.dialog(subscription.dialog());
         Some(self.flow_of(entry.expected("a subscription has a dialog")?))
     }
 }

@@ -329,20 +329,20 @@ impl Notifier {
             return;
         };
         let (of_list, version) = (subscription.decision().handling, subscription.version());
-        let list = subscription.subject.list_mut();
-        let Some(list) = list.expected("resources are selected for a list") else {
+        let view = subscription.view();
+        let list = subscription.list_and_dialog_mut();
+        let Some((list, dialog)) = list.expected("resources are selected for a list") else {
             return;
         };
         list.forget_leavers();
         selection.begin(dialect, dialect.is_multipart && list.owes_full);
-        let terms = subscription.terms.as_ref();
         let mut viewpoint = Viewpoint {
             watched: &subscriptions.table.watched,
             bodies: &mut self.bodies,
             directory: turn.directory,
-            view: subscription.view,
+            view,
             of_list,
-            dialog: terms.and_then(|terms| terms.dialog.as_deref()),
+            dialog,
             is_multipart: dialect.is_multipart,
             version,
         };
@@ -381,9 +381,9 @@ impl Notifier {
     ) -> Option<Dialect> {
         let subscription = subscriptions.table.subscription(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = subscriptions.table.dialog(subscription.dialog);
+        let entry = subscriptions.table.dialog(subscription.dialog());
         let entry = entry.expected("a subscription has a dialog")?;
-        let list = subscription.subject.list();
+        let list = subscription.subject().list();
         let list = list.expected("resources are selected for a list")?;
         let is_for_linphone = subscription.is_linphone_list(&entry.profile);
         let dialect = Dialect {

@@ -9,10 +9,9 @@ use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
-use crate::shard::package::winfo::{WATCHERS_MAX, WatcherInfos};
+use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::audience::Topic;
-use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::audience::{Topic, WATCHERS_MAX};
 use crate::shard::subscription::table::Table;
 
 // As a shard that has watchers.
@@ -105,19 +104,10 @@ impl WatcherInfos {
             let is_followed = self.followers.contains_key(aor);
             is_followed.then(|| (aor.clone(), number))
         };
-        match &subscription.subject {
-            Subject::List(list) => list
-                .resources
-                .iter()
-                .filter_map(|resource| followed(resource.slot?, resource.number))
-                .collect(),
-            subject => {
-                let slot = subject.slot();
-                slot.and_then(|slot| followed(slot, 0))
-                    .into_iter()
-                    .collect()
-            }
-        }
+        let slots = subscription.subject().slots();
+        slots
+            .filter_map(|(slot, number)| followed(slot, number))
+            .collect()
     }
 
     /// At the end of a turn: tells followers which watchers changed in it.
@@ -193,27 +183,21 @@ impl Table {
     ) -> Option<WatcherInfo> {
         let subscription = self.subscription(id);
         let subscription = subscription.expected("a watcher is a subscription")?;
-        if subscription.package != package || subscription.phase() != Phase::Active {
+        if subscription.package() != package || subscription.phase() != Phase::Active {
             return None;
         }
-        let (number, handling) = match &subscription.subject {
-            Subject::List(list) => {
-                let resource = list.resources.get(resource as usize);
-                let resource = resource.expected("a watcher names its resource")?;
-                (resource.number, resource.decision.handling)
-            }
-            _ => (0, subscription.decision().handling),
-        };
-        let status = match handling {
+        let standing = subscription.watcher(resource);
+        let standing = standing.expected("a watcher names its resource")?;
+        let status = match standing.decision.handling {
             Handling::Block => return None,
             Handling::Confirm => WatcherStatus::Pending,
             // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
             Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
         };
-        let entry = self.dialog(subscription.dialog);
+        let entry = self.dialog(subscription.dialog());
         let entry = entry.expected("a subscription has a dialog")?;
         Some(WatcherInfo {
-            id: self.watcher_id(id, number)?,
+            id: self.watcher_id(id, standing.number)?,
             status,
             event: WatcherEvent::Subscribe,
             uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
@@ -227,14 +211,14 @@ impl Table {
     fn watcher_id(&self, id: SubscriptionId, number: u32) -> Option<u64> {
         let subscription = self.subscription(id);
         let subscription = subscription.expected("a watcher is a subscription")?;
-        let entry = self.dialog(subscription.dialog);
+        let entry = self.dialog(subscription.dialog());
         let dialog = &entry.expected("a subscription has a dialog")?.dialog;
         let octets = [
             dialog.call_id(),
             b"\0",
             dialog.remote_tag(),
             b"\0",
-            &subscription.names.event,
+            subscription.event(),
             &number.to_le_bytes(),
         ];
         Some(fnv1a(&octets.concat()))

@@ -27,7 +27,7 @@ impl WatcherInfos {
         if subscription.decision().handling != Handling::Confirm {
             return;
         }
-        let Some(slot) = subscription.subject.slot() else {
+        let Some(slot) = subscription.subject().slot() else {
             // Watchers of a list, or of watchers, do not wait.
             return;
         };
@@ -35,7 +35,7 @@ impl WatcherInfos {
         let Some(watched) = watched.expected("a subscription watches its presentity") else {
             return;
         };
-        let (aor, package) = (watched.aor.clone(), subscription.package);
+        let (aor, package) = (watched.aor.clone(), subscription.package());
         // None if the subscription had ended before, for another reason.
         let Some(info) = table.watcher(id, 0, package, turn) else {
             return;
@@ -76,7 +76,7 @@ impl WatcherInfos {
             return;
         };
         let aor = table.aor_of(subscription);
-        let entry = table.dialog(subscription.dialog);
+        let entry = table.dialog(subscription.dialog());
         let (Some(aor), Some(entry)) = (
             aor.expected("a subscription is to an address of record"),
             entry.expected("a subscription has a dialog"),
@@ -84,7 +84,7 @@ impl WatcherInfos {
             return;
         };
         let uri = String::from_utf8_lossy(entry.watcher_uri());
-        let package = subscription.package;
+        let package = subscription.package();
         self.waiting.retain(|waiting| {
             *waiting.info.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
         });
