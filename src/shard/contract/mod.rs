@@ -4,13 +4,15 @@
 //! - Out: [`outbox::Outbox`] (messages to send, mail, replies, log records), [`counters::Counters`].
 //! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
 //! - Probes of other servers: [`probe`].
-//! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `timer::Timer`.
+//! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `timer::Timer`,
+//!   `expected` (assertions of what our own tables must hold).
 //!
 //! Data only, no protocol logic. Imports no other room of the shard but the timer wheel.
 
 pub(crate) mod body;
 pub mod command;
 pub mod counters;
+pub(crate) mod expected;
 pub mod flow;
 pub(crate) mod ids;
 pub mod input;

@@ -1,7 +1,8 @@
 //! The timers of all rooms. One timer wheel holds them.
 
 use crate::shard::contract::ids::{
-    ClientId, ClientTransactionId, InFlightId, PhoneId, PresentityId, SubscriptionId};
+    ClientId, ClientTransactionId, InFlightId, PhoneId, PresentityId, SubscriptionId,
+};
 
 /// What a timer does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{ClientId, ClientTransactionId};
-use crate::shard::contract::probe::{
-    ProbeEvent, ProbeId, ProbeOrder, ProbeTask, UserStatus,
-};
+use crate::shard::contract::probe::{ProbeEvent, ProbeId, ProbeOrder, ProbeTask, UserStatus};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::routing_token::RoutingToken;
@@ -140,6 +138,15 @@ impl Client {
         }
     }
 
+    /// Whether the server's state of it ended because no refresh succeeded in time.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        let expires_at = match &self.role {
+            Role::Subscriber(subscriber) => subscriber.expires_at,
+            Role::Publisher(publisher) => publisher.expires_at,
+        };
+        expires_at.is_some_and(|end| end <= now)
+    }
+
     /// The server has no state of it any more: the next request begins anew, for a subscription
     /// with another Call-ID and From-tag.
     pub(super) fn begin_anew(&mut self, turn: &mut Turn<'_>) {
@@ -173,7 +180,10 @@ impl Client {
             Phase::Leaving => None,
             Phase::Over(forgotten_at) => return Some(forgotten_at),
         };
-        [request_at, ends_at, self.notify_by].into_iter().flatten().min()
+        [request_at, ends_at, self.notify_by]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

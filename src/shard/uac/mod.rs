@@ -86,8 +86,12 @@ impl Uac {
         seen: usize,
         turn: &mut Turn<'_>,
     ) -> Option<ProbeReport> {
-        let is_meant = |(_, client): &(ClientId, &Box<Client>)| client.probe == probe;
-        let (id, client) = self.clients.iter().find(is_meant)?;
+        let is_meant = |client: &Client| client.probe == probe;
+        let id = self
+            .clients
+            .iter()
+            .find_map(|(id, client)| is_meant(client).then_some(id))?;
+        let client = self.clients.get(id)?;
         let report = ProbeReport {
             entries: client.log.after(seen),
             is_over: client.is_over(),

@@ -211,7 +211,10 @@ fn check_dialog(
         return Ok(());
     };
     let local = message.to().and_then(|to| to.tag()).unwrap_or_default();
-    let remote = message.from().and_then(|from| from.tag()).unwrap_or_default();
+    let remote = message
+        .from()
+        .and_then(|from| from.tag())
+        .unwrap_or_default();
     if !dialog.matches(message.call_id(), local, remote) {
         return Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST));
     }
@@ -239,13 +242,15 @@ fn read_body(
     }
     let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
     let content_type = String::from_utf8_lossy(content_type);
-    document::read(package, &content_type, &body).map(Some).map_err(|fault| match fault {
-        DocumentFault::UnsupportedType => Refusal::MediaType(document::accepted(package)),
-        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
-        DocumentFault::Malformed | DocumentFault::WrongEntity => {
-            Refusal::Because(Status::BAD_REQUEST, "Malformed Body")
-        }
-    })
+    document::read(package, &content_type, &body)
+        .map(Some)
+        .map_err(|fault| match fault {
+            DocumentFault::UnsupportedType => Refusal::MediaType(document::accepted(package)),
+            DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
+            DocumentFault::Malformed | DocumentFault::WrongEntity => {
+                Refusal::Because(Status::BAD_REQUEST, "Malformed Body")
+            }
+        })
 }
 
 impl SubscriptionState {

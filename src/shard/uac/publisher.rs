@@ -19,7 +19,7 @@ pub(super) struct Publisher {
     /// What the server calls the publication; None while it has none.
     pub(super) entity_tag: Option<Box<[u8]>>,
     /// When it ends unless it is refreshed.
-    expires_at: Option<Instant>,
+    pub(super) expires_at: Option<Instant>,
 }
 
 impl Publisher {

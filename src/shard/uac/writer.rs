@@ -25,6 +25,9 @@ impl Uac {
             return self.take_outcome(id, Outcome::Unanswered, turn);
         };
         client.is_removing = client.is_leaving();
+        if client.has_expired(turn.now) {
+            client.begin_anew(turn);
+        }
         let method = client.method();
         client.tell_sent(method, turn);
         let local = self.local_addresses.of(&client.flow);
