@@ -7,13 +7,11 @@ use std::time::Duration;
 use crate::http::answer::probe::{ProbeBegun, ProbeProgress};
 use crate::http::control::{Answered, Form, Refusal};
 use crate::http::engine::Engine;
-use crate::http::facts::Facts;
 use crate::http::site::Site;
-use crate::net::source_address;
 use crate::presence::call::CallState;
 use crate::presence::event::Package;
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeTask};
-use crate::shard::{Command, ConnectionId, Flow, Reply, ShardId};
+use crate::shard::{Command, Flow, Reply, ShardId};
 use crate::sip::digest::client::Login;
 use crate::sip::uri::Scheme;
 use crate::sip::{Transport, Uri};
@@ -63,7 +61,10 @@ pub(crate) async fn read<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> Answered {
-    let order = order(form, task, &site.facts)?;
+    let target = sip_uri("target", form.required("target")?)?;
+    let server = server_of(form, &target)?;
+    let flow = site.facts.flow_to(server).ok_or(Refusal::NoRoute)?;
+    let order = order(form, task, target, flow)?;
     // One probe of an address after another goes to one shard; which one does not matter.
     let shard = ShardId(order.flow.peer.port() % site.engine.shards());
     let command = Command::BeginProbe(Box::new(order));
@@ -74,8 +75,7 @@ async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> Answe
     }
 }
 
-fn order(form: &Form, task: ProbeTask, facts: &Facts) -> Result<ProbeOrder, Refusal> {
-    let target = sip_uri("target", form.required("target")?)?;
+fn order(form: &Form, task: ProbeTask, target: String, flow: Flow) -> Result<ProbeOrder, Refusal> {
     let host = host_of(&target);
     let user = form.optional("user")?;
     let from = match (form.optional("from")?, user, task) {
@@ -97,7 +97,7 @@ fn order(form: &Form, task: ProbeTask, facts: &Facts) -> Result<ProbeOrder, Refu
         return Err(Refusal::Senseless("for is not between 1s and 1h"));
     }
     Ok(ProbeOrder {
-        flow: flow_to(server_of(form, &target)?, facts)?,
+        flow,
         target: target.into(),
         from: from.into(),
         login,
@@ -108,10 +108,8 @@ fn order(form: &Form, task: ProbeTask, facts: &Facts) -> Result<ProbeOrder, Refu
 
 /// Reads `123@example.com` or a SIP URI. The parameters of a URI are kept.
 fn sip_uri(field: &'static str, text: &str) -> Result<String, Refusal> {
-    let uri = match text
-        .get(..4)
-        .is_some_and(|front| front.eq_ignore_ascii_case("sip:"))
-    {
+    let user = text.split('@').next().unwrap_or_default();
+    let uri = match user.contains(':') {
         true => text.to_owned(),
         false => format!("sip:{text}"),
     };
@@ -152,28 +150,6 @@ fn server_of(form: &Form, target: &str) -> Result<SocketAddr, Refusal> {
     let port = uri.port.unwrap_or_else(|| Transport::Udp.default_port());
     let ip = uri.ip().ok_or(Refusal::ServerNotConfigured)?;
     Ok(SocketAddr::new(ip, port))
-}
-
-/// From one of our UDP listeners to the server.
-fn flow_to(peer: SocketAddr, facts: &Facts) -> Result<Flow, Refusal> {
-    let source = source_address::towards(peer).map_err(|_| Refusal::NoRoute)?;
-    let is_right = |(transport, bound): &(Transport, SocketAddr)| {
-        let is_reached = bound.ip() == source || bound.ip().is_unspecified();
-        *transport == Transport::Udp && bound.is_ipv4() == peer.is_ipv4() && is_reached
-    };
-    let listener = facts
-        .sip
-        .iter()
-        .position(is_right)
-        .ok_or(Refusal::NoRoute)?;
-    let port = facts.sip.get(listener).map_or(0, |(_, bound)| bound.port());
-    Ok(Flow {
-        transport: Transport::Udp,
-        listener: u16::try_from(listener).unwrap_or_default(),
-        connection: ConnectionId::default(),
-        local: SocketAddr::new(source, port),
-        peer,
-    })
 }
 
 /// Reads `3-1f`: the shard and the number.
@@ -221,28 +197,5 @@ mod tests {
         for wrong in ["", "3", "3-", "x-1", "70000-1", "1-g"] {
             assert_eq!(id_of(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn the_listener_that_reaches_the_server() {
-        let facts = |addresses: &[(Transport, &str)]| Facts {
-            sip: addresses
-                .iter()
-                .map(|(transport, address)| (*transport, address.parse().unwrap()))
-                .collect(),
-            http: Vec::new(),
-            started: std::time::Instant::now(),
-        };
-        let peer = "127.0.0.1:9".parse().unwrap();
-        let known = facts(&[
-            (Transport::Tcp, "0.0.0.0:5060"),
-            (Transport::Udp, "[::]:5060"),
-            (Transport::Udp, "0.0.0.0:5062"),
-        ]);
-        let flow = flow_to(peer, &known).unwrap();
-        assert_eq!((flow.listener, flow.local.port()), (2, 5062));
-        assert!(flow.local.ip().is_loopback());
-        let other = facts(&[(Transport::Udp, "192.0.2.1:5060")]);
-        assert_eq!(flow_to(peer, &other), Err(Refusal::NoRoute));
     }
 }

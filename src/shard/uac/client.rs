@@ -21,6 +21,8 @@ use crate::sip::digest::client::{Login, ReceivedChallenge};
 
 /// How long a client that is over can be read.
 const READABLE: Duration = Duration::from_secs(60);
+/// The least Expires that it asks for: many servers answer 423 to a shorter one.
+const EXPIRES_MIN: u32 = 60;
 /// Digits of a Call-ID.
 const CALL_ID_DIGITS: usize = 32;
 
@@ -100,7 +102,7 @@ impl Client {
             call_id: [b'0'; CALL_ID_DIGITS],
             tag: RoutingToken::mint(turn.options.id, place.0, turn.random),
             sequence: 0,
-            expires: u32::try_from(order.duration.as_secs()).unwrap_or(u32::MAX),
+            expires: EXPIRES_MIN.max(u32::try_from(order.duration.as_secs()).unwrap_or(u32::MAX)),
             login: order.login,
             challenges: [None, None],
             challenged: 0,
