@@ -5,6 +5,9 @@
 //! It reads the sources as text, after blanking comments and literals, so it needs no compiler and
 //! no crate. It is not a style checker: rustfmt and clippy do that.
 
+#[path = "architecture/functions.rs"]
+mod functions;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
@@ -493,6 +496,21 @@ const IMPURITIES: &[(&str, &str)] = &[
 /// The only room that may say `unsafe`.
 const UNSAFE_HOME: &str = "net";
 
+/// The structs that own the state of a room, by their file below `src`, and the widest visibility of
+/// a field: with "" the fields are private, so that no other file (but those below a `mod.rs`) reads
+/// or writes them.
+const COMPONENTS: &[(&str, &str, &str)] =
+    &[("shard/subscription/transition.rs", "Subscription", "")];
+
+/// Types whose variants only these files below `src` may name: all others ask their methods.
+const VARIANT_HOMES: &[(&str, &[&str])] = &[(
+    "Subject",
+    &[
+        "shard/subscription/subject.rs",
+        "shard/lifecycle/subject.rs",
+    ],
+)];
+
 /// Lines of a file, without its test module.
 const LINES_MAX: usize = 600;
 
@@ -551,6 +569,8 @@ fn sources_keep_to_the_architecture() {
             .to_string_lossy()
             .replace('\\', "/");
         breaches.extend(check(&name, &text));
+        breaches.extend(check_components(COMPONENTS, &name, &text));
+        breaches.extend(check_variants(VARIANT_HOMES, &name, &text));
         breaches.extend(check_sub_rooms(SUB_ROOMS, &name, &text, &|parent| {
             re_exports(&text_of_room(&root, parent))
         }));
@@ -734,6 +754,44 @@ fn the_checker_lets_pass_what_sub_rooms_may_do() {
             [],
             "{file}: {text}"
         );
+    }
+}
+
+#[test]
+fn a_component_with_open_fields_is_caught() {
+    let components = [
+        ("shard/table.rs", "Table", "pub(super)"),
+        ("shard/uas/mod.rs", "Uas", ""),
+    ];
+    let open = "pub(crate) struct Table<T> {\n    one: T,\n    pub(crate) other: T,\n}\n";
+    let caught = check_components(&components, "shard/table.rs", open);
+    assert_eq!(caught.len(), 1, "{caught:?}");
+    assert_eq!(caught[0].line, 3);
+    let within = "pub(crate) struct Table {\n    pub(super) one: u8,\n}\n";
+    assert_eq!(check_components(&components, "shard/table.rs", within), []);
+    let within = within.replace("Table", "Uas");
+    let caught = check_components(&components, "shard/uas/mod.rs", &within);
+    assert_eq!(caught.len(), 1, "{caught:?}");
+    let missing = check_components(&components, "shard/uas/mod.rs", "struct Other {\n}\n");
+    assert!(listed(&missing).contains("no struct Uas"), "{missing:?}");
+}
+
+#[test]
+fn a_variant_away_from_home_is_caught() {
+    let homes: &[(&str, &[&str])] = &[("Subject", &["shard/subject.rs"])];
+    let text = "match self {\n    Subject::List(list) => 1,\n}\n";
+    assert_eq!(check_variants(homes, "shard/subject.rs", text), []);
+    let caught = check_variants(homes, "shard/notify.rs", text);
+    assert_eq!(caught.len(), 1, "{caught:?}");
+    assert_eq!(caught[0].line, 2);
+    // A function of the type, another type, a comment and a test are none.
+    for text in [
+        "Subject::from(list);",
+        "ListSubject::List;",
+        "// Subject::List",
+        "#[cfg(test)]\nmod tests {\n    Subject::List;\n}\n",
+    ] {
+        assert_eq!(check_variants(homes, "shard/notify.rs", text), [], "{text}");
     }
 }
 
@@ -1061,6 +1119,65 @@ fn check_sub_rooms(
                         format!("{child} must not use {used}; it may use {uses:?}"),
                     );
                 }
+            }
+        }
+    }
+    breaches
+}
+
+/// Every field of a component that may be seen further than its row in `components` says.
+fn check_components(components: &[(&str, &str, &str)], file: &str, text: &str) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    for (_, name, widest) in components.iter().filter(|(home, ..)| *home == file) {
+        let mut breach = |line: usize, what: String| {
+            breaches.push(Breach {
+                file: file.to_owned(),
+                line,
+                what,
+            });
+        };
+        let code = code_of(text);
+        let is_head = |line: &&str| {
+            line.ends_with('{')
+                && word_positions(line, "struct").next().is_some()
+                && word_positions(line, name).next().is_some()
+        };
+        let Some(head) = code.lines().position(|line| is_head(&line)) else {
+            breach(0, format!("no struct {name}, which COMPONENTS names"));
+            continue;
+        };
+        let fields = code.lines().enumerate().skip(head + 1);
+        for (index, field) in fields.take_while(|(_, line)| *line != "}") {
+            let field = field.trim_start();
+            let is_open = field.starts_with("pub");
+            if is_open && (widest.is_empty() || !field.starts_with(widest)) {
+                breach(
+                    index + 1,
+                    format!("a field of {name} is open to other rooms; give it a function"),
+                );
+            }
+        }
+    }
+    breaches
+}
+
+/// Every place that names a variant of a type whose variants are at home elsewhere.
+fn check_variants(homes: &[(&str, &[&str])], file: &str, text: &str) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let code = code_of(text);
+    let untested = lines_without_tests(file, &code);
+    for (name, files) in homes.iter().filter(|(_, files)| !files.contains(&file)) {
+        for (index, line) in code.lines().enumerate().take(untested) {
+            let names_variant = |position: usize| {
+                let rest = line[position + name.len()..].strip_prefix("::");
+                rest.is_some_and(|rest| rest.starts_with(char::is_uppercase))
+            };
+            if word_positions(line, name).any(names_variant) {
+                breaches.push(Breach {
+                    file: file.to_owned(),
+                    line: index + 1,
+                    what: format!("variants of {name} are told apart in {files:?}; ask it there"),
+                });
             }
         }
     }

@@ -23,6 +23,7 @@ pub(crate) mod subscribe;
 
 use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, ShardId};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::input::Input;
@@ -152,7 +153,8 @@ impl Engine {
                     self.begin_reevaluation(turn);
                 }
                 Timer::SuspendedRequest(place) => {
-                    self.uas.suspended.try_remove(place as usize);
+                    let suspended = self.uas.suspended.try_remove(place as usize);
+                    suspended.expected("resuming a request cancels its timer");
                 }
             }
         }
@@ -170,8 +172,8 @@ impl Engine {
         }
     }
 
-    /// Passes a mail to the room it is for. Longer than 70 lines because the match is exhaustive; each
-    /// arm is one call.
+    /// Passes a mail to the room it is for.
+    // Long: one arm for each kind of mail, nearly all of them one call.
     fn handle_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
             Mail::Misdirected { flow, bytes } => {

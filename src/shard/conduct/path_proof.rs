@@ -2,6 +2,7 @@
 
 use crate::directory::Domain;
 use crate::shard::conduct::Engine;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -17,11 +18,11 @@ impl Engine {
         id: DialogId,
         turn: &Turn<'_>,
     ) {
-        let path = self.subscriptions.table.dialog(id).map(|entry| entry.path);
-        debug_assert!(path.is_some(), "the SUBSCRIBE is in this dialog");
-        let Some(path) = path else {
+        let entry = self.subscriptions.table.dialog(id);
+        let Some(entry) = entry.expected("the SUBSCRIBE is in this dialog") else {
             return;
         };
+        let path = entry.path;
         let is_of_peer = self.subscriptions.table.paths.of(path).destination == request.flow.peer;
         if !is_of_peer || self.subscriptions.table.is_path_proven(path) {
             return;

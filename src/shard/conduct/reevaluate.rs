@@ -8,7 +8,6 @@ use crate::shard::conduct::Engine;
 use crate::shard::contract::ids::{PresentityId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
-use crate::shard::subscription::Subscription;
 
 /// Subscriptions, list resources and presentities re-evaluated per turn.
 const REEVALUATED_PER_TURN: usize = 2_000;
@@ -71,11 +70,12 @@ impl Engine {
         }
         while left > 0 && self.reevaluation.subscription < self.reevaluation.subscriptions {
             let id = SubscriptionId(self.reevaluation.subscription);
+            // A vacant place costs one, too.
             let cost = self
                 .subscriptions
                 .table
                 .subscription(id)
-                .map_or(1, Subscription::resources);
+                .map_or(1, |subscription| subscription.subject().resources());
             self.subscriptions.reevaluate_subscription(id, turn);
             self.reevaluation.subscription += 1;
             left = left.saturating_sub(cost);

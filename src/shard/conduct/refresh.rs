@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::directory::Domain;
 use crate::presence::event::Termination;
 use crate::shard::conduct::Engine;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::{Asked, read_subscribe};
@@ -14,7 +15,6 @@ use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::{check_from, check_owner};
-use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::sip::Status;
 
 const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
@@ -34,8 +34,7 @@ impl Engine {
         let first = table
             .dialog(id)
             .and_then(|entry| entry.subscriptions.first().copied());
-        debug_assert!(first.is_some(), "a dialog has a subscription");
-        let first = first.ok_or(GONE)?;
+        let first = first.expected("a dialog has a subscription").ok_or(GONE)?;
         let domain = self.admit_in_dialog(request, id, first, turn)?;
         let asked = read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
@@ -56,8 +55,7 @@ impl Engine {
         self.subscriptions.table.prove_path_by_tag(request, id);
         self.prove_path_by_digest(request, domain, id, turn);
         let entry = self.subscriptions.table.dialog_mut(id);
-        debug_assert!(entry.is_some(), "the dialog was found above");
-        if let Some(entry) = entry {
+        if let Some(entry) = entry.expected("the dialog was found above") {
             entry.profile = Arc::clone(&asked.profile);
         }
         let subscription = match usage {
@@ -96,6 +94,7 @@ impl Engine {
             .table
             .subscription(first)
             .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
+            .expected("a subscription is to an address of record")
             .ok_or(GONE)?;
         // Removing a domain ends its subscriptions.
         let domain = turn
@@ -104,12 +103,9 @@ impl Engine {
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
         let principal = self.uas.authenticate(request, domain, turn)?;
         check_from(request.message, &principal, domain, turn.directory)?;
-        let watcher = self
-            .subscriptions
-            .table
-            .dialog(id)
-            .map(DialogEntry::watcher_uri);
-        check_owner(&principal, watcher.ok_or(GONE)?, domain, turn.directory)?;
+        let entry = self.subscriptions.table.dialog(id);
+        let entry = entry.expected("the dialog was found above").ok_or(GONE)?;
+        check_owner(&principal, entry.watcher_uri(), domain, turn.directory)?;
         Ok(domain)
     }
 

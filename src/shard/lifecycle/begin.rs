@@ -11,7 +11,6 @@ use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::watch::begin_watch;
 use crate::shard::subscription::watcher::decide;
 use crate::sip::{Message, Status};
@@ -24,15 +23,17 @@ impl Subscriptions {
         message: &Message<'_>,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(entry) = self.table.subscription_mut(id) {
-            let is_back = entry.renew(turn.now + asked.granted);
-            if let Subject::List(list) = &mut entry.subject {
-                list.is_fetch = false;
-            }
-            entry.renew_terms(message, asked.event);
-            if is_back {
-                self.winfo.note_watcher(id, &mut self.table);
-            }
+        let subscription = self.table.subscription_mut(id);
+        debug_assert!(
+            subscription.is_some(),
+            "a usage of the dialog is in the table"
+        );
+        let Some(subscription) = subscription else {
+            return;
+        };
+        let terms = Terms::of(message, asked.event);
+        if subscription.renew(turn.now + asked.granted, terms) {
+            self.winfo.note_watcher(id, &mut self.table);
         }
         self.table.render_anew(id);
         self.table.arm_subscription(id, turn);
@@ -113,13 +114,13 @@ impl Subscriptions {
         let phone = entry.phone;
         self.check_room(Some(phone), 1, turn)?;
         let sibling = self.table.subscription(first).ok_or(GONE)?;
-        if asked.enclosed.list().is_some() || matches!(sibling.subject, Subject::List(_)) {
+        if asked.enclosed.list().is_some() || sibling.subject().list().is_some() {
             return Err(Refusal::Because(
                 Status::FORBIDDEN,
                 "List In A Dialog Of Its Own",
             ));
         }
-        let entity = sibling.names.entity.to_vec();
+        let entity = sibling.entity().to_vec();
         let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
         let watcher = self.table.watcher_of(first, turn).ok_or(GONE)?;
         let decision = decide(&watcher, &aor, asked.package, turn);

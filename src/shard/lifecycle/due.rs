@@ -10,7 +10,6 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::subscription::dialog_entry::DialogEntry;
-use crate::shard::subscription::due::grace_of;
 use crate::shard::subscription::pacing::Admitted;
 use crate::shard::subscription::{Phase, Wants};
 
@@ -24,7 +23,7 @@ impl Subscriptions {
     pub(crate) fn fetch_queued(&self) {
         let queued = self.table.queue.first(FETCHED_AT_ONCE);
         let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = queued
-            .filter_map(|id| self.table.dialog(self.table.subscription(id)?.dialog))
+            .filter_map(|id| self.table.dialog(self.table.subscription(id)?.dialog()))
             .collect();
         for entry in entries {
             black_box(self.phones.subscriptions_of(entry.phone));
@@ -57,10 +56,9 @@ impl Subscriptions {
         let Some(subscription) = self.table.subscription_mut(id) else {
             return;
         };
-        let grace = grace_of(subscription, turn.options);
         subscription.timer_fired(turn.now);
         let is_due = subscription.report_due().is_some_and(|at| at <= turn.now);
-        let is_over = subscription.expires_at() + grace <= turn.now;
+        let is_over = subscription.lives_until(turn.options) <= turn.now;
         if is_over && subscription.phase() == Phase::Active {
             turn.counters.subscriptions_expired += 1;
             self.end_subscription(id, Termination::Timeout, turn);

@@ -16,10 +16,8 @@ impl Subscriptions {
         self.winfo
             .note_watcher_end(id, reason, &mut self.table, turn);
         self.table.give_back(id, turn);
-        if let Some(subscription) = self.table.subscription_mut(id)
-            && let Some(timer) = subscription.end(reason)
-        {
-            turn.wheel.cancel(timer);
+        if let Some(subscription) = self.table.subscription_mut(id) {
+            subscription.end(reason, turn);
         }
     }
 }

@@ -13,11 +13,10 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::plan::{ListPlan, RESOURCES_MAX};
 use crate::shard::list::state::{ListState, Standing};
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::{Table, WatcherSlot};
 use crate::shard::subscription::watch::{begin_watch, end_watch};
 use crate::shard::subscription::watcher::{Watcher, decide};
-use crate::shard::subscription::{NewSubscription, Wants};
+use crate::shard::subscription::{NewSubscription, Subscription, Wants};
 use crate::sip::uri::sip_uri;
 
 /// The presentity that a member names; None if there is none of that name.
@@ -52,9 +51,7 @@ impl Subscriptions {
             });
         let list = ListState::new(aor.clone(), plan, style);
         let package = new.package;
-        let id = self
-            .table
-            .insert_subscription(dialog, Subject::List(Box::new(list)), new);
+        let id = self.table.insert_subscription(dialog, list.into(), new);
         self.table.render_anew(id);
         self.fill(id, &plan.resolved, package, turn);
         id
@@ -66,10 +63,10 @@ impl Subscriptions {
         let Some(subscription) = self.table.subscriptions.get_mut(id) else {
             return;
         };
-        let package = subscription.package;
-        let entry = self.table.dialogs.get(subscription.dialog);
+        let package = subscription.package();
+        let entry = self.table.dialogs.get(subscription.dialog());
         let style = entry.map_or(resolved.style, |entry| style(resolved, &entry.profile));
-        let Subject::List(list) = &mut subscription.subject else {
+        let Some(list) = subscription.list_mut() else {
             return;
         };
         // A reload may have added or removed a user of that name.
@@ -180,7 +177,7 @@ impl Subscriptions {
 
     /// The rules may be others, or the way the phone comes: resources are decided anew.
     pub(crate) fn review_resources(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
-        let Some(package) = self.table.subscription(id).map(|it| it.package) else {
+        let Some(package) = self.table.subscription(id).map(Subscription::package) else {
             return;
         };
         let places = self
@@ -225,7 +222,7 @@ impl Subscriptions {
             RosterKind::AnyDn => true,
             RosterKind::Parked => turn.directory.is_orbit(aor),
         };
-        let Some(package) = self.table.subscription(id).map(|it| it.package) else {
+        let Some(package) = self.table.subscription(id).map(Subscription::package) else {
             return;
         };
         if !fits {
@@ -273,14 +270,10 @@ impl Table {
         let Some(subscription) = self.subscriptions.get_mut(id) else {
             return;
         };
-        let Some(entry) = self.dialogs.get(subscription.dialog) else {
+        let Some(entry) = self.dialogs.get(subscription.dialog()) else {
             return;
         };
-        let rendering = &mut subscription.view.rendering;
-        *rendering = entry.profile.rendering;
-        if let Subject::List(list) = &subscription.subject {
-            rendering.all_dialogs |= list.style == ListStyle::Broadworks;
-        }
+        subscription.render_as(entry.profile.rendering);
     }
 
     fn decide_resource(
@@ -299,7 +292,7 @@ impl Table {
     /// Who the watcher of a subscription is.
     pub(crate) fn watcher_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Watcher> {
         let subscription = self.subscription(id)?;
-        let entry = self.dialog(subscription.dialog)?;
+        let entry = self.dialog(subscription.dialog())?;
         let domain = self.aor_of(subscription)?.domain();
         let peer = self.flow_of(entry).peer.ip();
         Some(Watcher::new(
@@ -322,18 +315,15 @@ impl Table {
 
     /// The list of a subscription to one.
     pub(crate) fn list_mut(&mut self, id: SubscriptionId) -> Option<&mut ListState> {
-        match &mut self.subscription_mut(id)?.subject {
-            Subject::List(list) => Some(list),
-            _ => None,
-        }
+        self.subscription_mut(id)?.list_mut()
     }
 }
 
 impl Table {
     /// A subscription that is a fetch, if it is to a list, lasts until all of it is told.
     pub(crate) fn fetch_list(&mut self, id: SubscriptionId) {
-        if let Some(list) = self.list_mut(id) {
-            list.is_fetch = true;
+        if let Some(subscription) = self.subscription_mut(id) {
+            subscription.fetch();
         }
     }
 }
@@ -347,9 +337,8 @@ impl Subscriptions {
         list: Option<&Arc<Resolved>>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let is_replaceable = self.table.subscription(id).is_some_and(
-            |subscription| matches!(&subscription.subject, Subject::List(list) if list.is_of_body),
-        );
+        let subscription = self.table.subscription(id);
+        let is_replaceable = subscription.is_some_and(|it| it.subject().is_of_body());
         match list {
             Some(resolved) if is_replaceable => {
                 self.refill(id, resolved, turn);

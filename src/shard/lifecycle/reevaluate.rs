@@ -8,10 +8,9 @@ use crate::presence::profile::Profile;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
-use crate::shard::subscription::{Phase, Wants};
+use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Subscriptions {
     pub(crate) fn reevaluate_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
@@ -20,7 +19,7 @@ impl Subscriptions {
         };
         let (Some(aor), Some(entry)) = (
             self.table.aor_of(subscription),
-            self.table.dialog(subscription.dialog),
+            self.table.dialog(subscription.dialog()),
         ) else {
             return;
         };
@@ -29,16 +28,7 @@ impl Subscriptions {
         let profile = profile
             .filter(|profile| **profile != entry.profile)
             .cloned();
-        let (is_of_body, is_list) = match &subscription.subject {
-            Subject::List(list) => (list.is_of_body, true),
-            _ => (false, false),
-        };
-        let resolved = if is_list {
-            turn.directory.list(aor)
-        } else {
-            None
-        };
-        let is_gone = !is_of_body && (!turn.directory.exists(aor) || is_list && resolved.is_none());
+        let is_gone = !subscription.subject().exists(aor, turn.directory);
         if is_gone && !is_active {
             return;
         }
@@ -50,12 +40,7 @@ impl Subscriptions {
             self.table.take_profile(id, profile);
         }
         self.decide_anew(id, turn);
-        match resolved {
-            // What its body brought along stays, whatever list has that address (RFC 5367).
-            _ if is_of_body => self.review_resources(id, turn),
-            Some(resolved) => self.refill(id, &resolved, turn),
-            None => {}
-        }
+        self.reevaluate_resources(id, turn);
     }
 
     /// A phone comes from another address: the rules may make something else of all it has in a
@@ -74,25 +59,20 @@ impl Subscriptions {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
-        let is_of_body = matches!(&subscription.subject, Subject::List(list) if list.is_of_body);
         let (Some(watcher), Some(aor)) = (
             self.table.watcher_of(id, turn),
             self.table.aor_of(subscription),
         ) else {
             return;
         };
-        if is_of_body {
+        let subject = subscription.subject();
+        if subject.is_of_body() {
             return;
         }
-        let package = subscription.package;
+        let package = subscription.package();
         let mut decision = decide(&watcher, aor, package, turn);
-        let is_list = matches!(subscription.subject, Subject::List(_));
-        let is_of_everybody = is_list
-            && turn
-                .directory
-                .list(aor)
-                .is_some_and(|list| list.has_whole_domain());
-        if is_of_everybody && !watcher.may_any_dn(aor.domain(), turn.directory) {
+        let is_of_domain = subject.has_whole_domain(aor, turn.directory);
+        if is_of_domain && !watcher.may_any_dn(aor.domain(), turn.directory) {
             decision.handling = Handling::Block;
         }
         self.take_decision(id, decision, turn);
@@ -128,7 +108,7 @@ impl Subscriptions {
 
 impl Table {
     fn take_profile(&mut self, id: SubscriptionId, profile: Arc<Profile>) {
-        let dialog = self.subscription(id).map(|it| it.dialog);
+        let dialog = self.subscription(id).map(Subscription::dialog);
         if let Some(entry) = dialog.and_then(|dialog| self.dialog_mut(dialog)) {
             entry.profile = profile;
         }

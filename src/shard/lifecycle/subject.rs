@@ -1,24 +1,73 @@
-//! What differs by what a subscription is to: before a NOTIFY, after it, and at the end. The notifier
-//! knows none of these by name.
+//! What depends on the kind of thing a subscription is to, and needs several rooms: what a NOTIFY
+//! carries, what precedes and follows it, and the end. The notifier and the conductor ask here and
+//! know no kind by name. What one room knows, `subscription::subject` answers.
 
-use crate::presence::call::AppearanceState;
-use crate::presence::event::Termination;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::presence::event::{Package, Termination};
+use crate::presence::policy::Handling;
+use crate::shard::contract::body::Body;
+use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::seizure::Seizure;
 use crate::shard::subscription::subject::Subject;
 
+/// Where the content of a NOTIFY comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The state of one presentity, to be rendered.
+    State(WatchSlot),
+    /// The resources of a list, of which some are to be selected.
+    Resources,
+    /// A document, written already.
+    Document(Body),
+    /// Headers that carry the state without a body, written already. They are never suppressed.
+    Headers(Body),
+    /// There is no state to report.
+    Nothing,
+}
+
 impl Subscriptions {
+    /// Where the content of the next NOTIFY comes from; None while an owner or a shard has not
+    /// reported yet. A watcher that the rules block, or have not decided about, gets no state
+    /// (RFC 6665 §4.2.2).
+    #[inline]
+    pub(crate) fn source_of(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<Source> {
+        let subscription = self.table.subscription(id)?;
+        let handling = subscription.decision().handling;
+        if subscription.phase() == Phase::Ending(Termination::Rejected)
+            || matches!(handling, Handling::Block | Handling::Confirm)
+        {
+            return Some(Source::Nothing);
+        }
+        match subscription.subject() {
+            // A fetch of `line-seize` seizes nothing.
+            Subject::Presentity(_) if subscription.package() == Package::LineSeize => {
+                Some(Source::Nothing)
+            }
+            Subject::Presentity(slot) => Some(Source::State(*slot)),
+            Subject::List(list) => {
+                let is_known = list.is_complete() && self.rosters.are_complete(&list.rosters);
+                is_known.then_some(Source::Resources)
+            }
+            Subject::Watchers(_) => {
+                let body = self.winfo.write_watchers(id, &mut self.table, turn)?;
+                Some(Source::Document(body))
+            }
+            Subject::Seizure(seizure) => {
+                let body = self.table.write_seizure(seizure, turn)?;
+                Some(Source::Headers(body))
+            }
+        }
+    }
+
     /// A NOTIFY is about to be written. A subscription to a seized appearance ends here once the
     /// appearance is no longer seized.
     pub(crate) fn before_notify(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
             return;
         };
-        let is_over = match &subscription.subject {
-            Subject::Seizure(seizure) => self.is_no_longer_seized(seizure),
+        let is_over = match subscription.subject() {
+            Subject::Seizure(seizure) => !self.table.is_seized(seizure),
             Subject::Presentity(_) | Subject::List(_) | Subject::Watchers(_) => false,
         };
         if is_over && subscription.phase() == Phase::Active {
@@ -31,6 +80,23 @@ impl Subscriptions {
         self.release_gone(id, turn);
     }
 
+    /// The directory changed: the resources of a list are resolved and decided about again. A list
+    /// that came in a body stays as it is, even if a list of this address exists (RFC 5367).
+    pub(crate) fn reevaluate_resources(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let Some(subscription) = self.table.subscription(id) else {
+            return;
+        };
+        match subscription.subject() {
+            Subject::List(list) if list.is_of_body => self.review_resources(id, turn),
+            Subject::List(list) => {
+                if let Some(resolved) = turn.directory.list(list.aor()) {
+                    self.refill(id, &resolved, turn);
+                }
+            }
+            Subject::Presentity(_) | Subject::Watchers(_) | Subject::Seizure(_) => {}
+        }
+    }
+
     /// A subscription was removed: what only its subject needed is given up.
     pub(crate) fn forget_subject(
         &mut self,
@@ -40,17 +106,11 @@ impl Subscriptions {
     ) {
         match subject {
             Subject::List(list) => self.abandon_rosters(id, &list.rosters, turn),
-            Subject::Watchers(audience) => self.winfo.remove_audience(id, *audience, turn),
+            Subject::Watchers(audience) => {
+                let topic = audience.topic().clone();
+                self.winfo.remove_audience(id, topic, turn);
+            }
             Subject::Presentity(_) | Subject::Seizure(_) => {}
         }
-    }
-
-    fn is_no_longer_seized(&self, seizure: &Seizure) -> bool {
-        let watched = self.table.watched(seizure.slot.watched);
-        let composed = watched.and_then(|watched| watched.composed.as_ref());
-        composed.is_some_and(|composed| {
-            let appearances = &composed.extras.appearances;
-            AppearanceState::of(appearances, seizure.index) != AppearanceState::Seized
-        })
     }
 }

@@ -203,9 +203,10 @@ impl ListState {
         }
     }
 
-    /// All places where it watches.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = WatchSlot> {
-        self.resources.iter().filter_map(|resource| resource.slot)
+    /// Where its resources are watched, each with its number.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (WatchSlot, u32)> {
+        let watched = |resource: &Resource| Some((resource.slot?, resource.number));
+        self.resources.iter().filter_map(watched)
     }
 
     /// The owner of a resource told its state, first or again.
@@ -379,7 +380,7 @@ impl ListState {
         self.next_place = 0;
         self.awaited = 0;
         self.place_by_aor.clear();
-        let slots = self.slots().collect();
+        let slots = self.slots().map(|(slot, _)| slot).collect();
         for resource in std::mem::take(&mut self.resources) {
             if resource.is_listed && self.encoding == Encoding::Rlmi {
                 self.leavers.push(Leaver {

@@ -13,20 +13,23 @@ use crate::presence::document::multipart::ContentId;
 use crate::presence::document::{
     Format, deflate, dialog_info, multipart, pidf_diff, reginfo, rlmi,
 };
-use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::subject::Source;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::subscription::shown::{SHOWN_EMPTY, Shown};
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::suppress::entity_tag;
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::{Phase, Wants};
+use crate::shard::subscription::{Phase, Subscription, Wants};
 use crate::sip::emit;
+
+/// See [`Expected`].
+const OF_A_SUBSCRIPTION: &str = "a NOTIFY is of a subscription";
 
 /// What a NOTIFY carries.
 #[derive(Debug)]
@@ -101,54 +104,33 @@ impl Written {
 }
 
 impl Notifier {
-    /// What a NOTIFY of this moment says; None while an owner has not spoken.
+    /// What a NOTIFY sent now would carry; None while an owner has not reported the state.
     pub(crate) fn content_of(
         &mut self,
         id: SubscriptionId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Content> {
-        let subscription = subscriptions.table.subscription(id)?;
-        if subscription.phase() == Phase::Ending(Termination::Rejected) {
-            return Some(Content::Empty(SHOWN_EMPTY));
-        }
-        let handling = subscription.decision().handling;
-        if matches!(handling, Handling::Block | Handling::Confirm) {
-            return Some(Content::Empty(SHOWN_EMPTY));
-        }
-        let slot = match &subscription.subject {
-            Subject::List(list)
-                if !list.is_complete() || !subscriptions.rosters.are_complete(&list.rosters) =>
-            {
-                return None;
+        let slot = match subscriptions.source_of(id, turn)? {
+            Source::State(slot) => slot,
+            Source::Document(body) => {
+                return subscriptions.table.content_unless_suppressed(id, body);
             }
-            Subject::List(_) => {
+            Source::Headers(body) => return Some(Content::Document(body)),
+            Source::Resources => {
                 self.select_resources(id, subscriptions, turn);
                 return Some(Content::Resources);
             }
-            Subject::Watchers(_) => {
-                let body =
-                    subscriptions
-                        .winfo
-                        .write_watchers(id, &mut subscriptions.table, turn)?;
-                return subscriptions.table.content_unless_suppressed(id, body);
-            }
-            Subject::Seizure(seizure) => {
-                return subscriptions
-                    .table
-                    .write_seizure(seizure, turn)
-                    .map(Content::Document);
-            }
-            // Nothing is seized by asking.
-            _ if subscription.package == Package::LineSeize => {
-                return Some(Content::Empty(SHOWN_EMPTY));
-            }
-            subject => subject.slot()?,
+            Source::Nothing => return Some(Content::Empty(SHOWN_EMPTY)),
         };
-        let watched = subscriptions.table.watched(slot.watched)?;
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
+        let watched = subscriptions.table.watched(slot.watched);
+        let watched = watched.expected("a subscription watches its presentity")?;
+        // None until the owner has sent the state.
         let composed = watched.composed.as_deref()?;
-        let (aor, view) = (&watched.aor, subscription.view);
-        let body = if handling == Handling::PoliteBlock {
+        let (aor, view) = (&watched.aor, subscription.view());
+        let body = if subscription.decision().handling == Handling::PoliteBlock {
             let style = turn.directory.style_of(aor);
             self.bodies.of_blank(aor, style, view, turn.out)
         } else if let Some(dialog) = subscription.specific_dialog() {
@@ -160,20 +142,22 @@ impl Notifier {
         subscriptions.table.content_unless_suppressed(id, body)
     }
 
-    /// The hash of what a NOTIFY of this moment would say; None for a list, and when it would say
-    /// nothing.
+    /// The hash of the state that a NOTIFY sent now would carry; None for a list, or if it would carry
+    /// none.
     pub(crate) fn state_hash(
         &mut self,
         id: SubscriptionId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<u64> {
-        match subscriptions.table.subscription(id)?.subject {
-            Subject::List(_) => None,
-            _ => match self.content_of(id, subscriptions, turn)? {
-                Content::Document(body) => Some(body.hash),
-                Content::Empty(_) | Content::Resources | Content::Withheld => None,
-            },
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected("a subscription is refreshed")?;
+        if subscription.subject().list().is_some() {
+            return None;
+        }
+        match self.content_of(id, subscriptions, turn)? {
+            Content::Document(body) => Some(body.hash),
+            Content::Empty(_) | Content::Resources | Content::Withheld => None,
         }
     }
 
@@ -184,7 +168,8 @@ impl Notifier {
         content: &Content,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let Some(subscription) = subscriptions.table.subscription(id) else {
+        let subscription = subscriptions.table.subscription(id);
+        let Some(subscription) = subscription.expected(OF_A_SUBSCRIPTION) else {
             return true;
         };
         let knows = match content {
@@ -207,7 +192,8 @@ impl Notifier {
         self.prolog.clear();
         let mut written = match content {
             Content::Empty(hash) => {
-                subscriptions.table.subscription_mut(id)?.showed(*hash);
+                let subscription = subscriptions.table.subscription_mut(id);
+                subscription.expected(OF_A_SUBSCRIPTION)?.showed(*hash);
                 return None;
             }
             Content::Withheld => return None,
@@ -230,22 +216,24 @@ impl Notifier {
                 let octets = match self.write_changes(id, subscriptions, turn) {
                     Some(changes) => changes,
                     None => {
-                        let subscription = subscriptions.table.subscription(id)?;
+                        let subscription = subscriptions.table.subscription(id);
+                        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                         document::write_prolog(
                             &mut self.prolog,
-                            subscription.view,
+                            subscription.view(),
                             subscription.version(),
-                            &subscription.names.entity,
+                            subscription.entity(),
                         );
                         body.octets.clone()
                     }
                 };
-                let subscription = subscriptions.table.subscription_mut(id)?;
+                let subscription = subscriptions.table.subscription_mut(id);
+                let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                 subscription.showed(body.hash);
                 Written {
                     octets,
                     call_info: body.call_info.clone(),
-                    format: subscription.view.format,
+                    format: subscription.view().format,
                     is_multipart: false,
                     is_deflated: false,
                     hash: Some(body.hash),
@@ -264,13 +252,16 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
-        let (view, version) = (subscription.view, subscription.version());
-        let Subject::Presentity(slot) = subscription.subject else {
-            return None;
-        };
-        let watched = subscriptions.table.watched.get(slot.watched)?;
-        let (aor, composed) = (&watched.aor, watched.composed.as_ref()?);
+        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
+        let (view, version) = (subscription.view(), subscription.version());
+        // Other kinds are told all state each time.
+        let slot = subscription.subject().presentity_slot()?;
+        let watched = subscriptions.table.watched.get(slot.watched);
+        let watched = watched.expected("a subscription watches its presentity")?;
+        let composed = watched.composed.as_ref();
+        let composed = composed.expected("the content was made from this state")?;
+        let aor = &watched.aor;
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
@@ -278,7 +269,7 @@ impl Notifier {
         let is_allowed = subscription.decision().handling == Handling::Allow;
         let is_owed_all = subscription.wants() == Wants::Notify || subscription.shown() == 0;
         let is_full = is_owed_all || !is_allowed;
-        let shown = subscription.history.as_deref_mut()?;
+        let (shown, names) = subscription.history_mut()?;
         let prolog = &mut self.prolog;
         let start = turn.out.arena.len();
         match shown {
@@ -287,7 +278,7 @@ impl Notifier {
                 return None;
             }
             Shown::Dialogs(dialogs) => {
-                let entity = &subscription.names.entity;
+                let entity = &names.entity;
                 dialog_info::write_partial_prolog(prolog, version, entity);
                 dialog_info::write_changes(&mut turn.out.arena, aor, composed, view, dialogs);
             }
@@ -296,7 +287,7 @@ impl Notifier {
                 return None;
             }
             Shown::Contacts(contacts) => {
-                let entity = &subscription.names.entity;
+                let entity = &names.entity;
                 document::write_prolog(prolog, view, version, entity);
                 reginfo::write_since(&mut turn.out.arena, aor, composed, view.privacy, contacts);
             }
@@ -306,7 +297,7 @@ impl Notifier {
             }
             Shown::State(state) => {
                 let rendering = view.rendering;
-                let entity = &subscription.names.entity;
+                let entity = &names.entity;
                 pidf_diff::write_diff_prolog(prolog, rendering, version, entity);
                 pidf_diff::write_changes(&mut turn.out.arena, aor, state, composed, rendering);
                 *state = Arc::clone(composed);
@@ -323,11 +314,9 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let inflates = subscriptions
-            .table
-            .subscription(id)
-            .and_then(|subscription| subscription.terms.as_ref())
-            .is_some_and(|terms| terms.inflates);
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected(OF_A_SUBSCRIPTION);
+        let inflates = subscription.is_some_and(Subscription::inflates);
         let prolog = &mut self.prolog;
         if !inflates
             || written.is_deflated
@@ -351,7 +340,7 @@ impl Notifier {
 impl Table {
     /// A document, but for a phone that has it by its own word (RFC 5839 §4).
     fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
-        let subscription = self.subscription(id)?;
+        let subscription = self.subscription(id).expected(OF_A_SUBSCRIPTION)?;
         let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
         Some(match is_known {
             true => Content::Empty(body.hash),

@@ -1,5 +1,6 @@
 //! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -30,11 +31,15 @@ impl Notifier {
         let is_long_list =
             matches!(content, Content::Resources) && self.selection.octets() > BODY_OCTETS_MAX;
         if !is_long_list {
+            // None if there is nothing to write.
             let body = self.write_body(id, content, subscriptions, turn)?;
             if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
                 return Some(body);
             }
-            subscriptions.table.subscription_mut(id)?.forget_shown();
+            let subscription = subscriptions.table.subscription_mut(id);
+            subscription
+                .expected("a NOTIFY is of a subscription")?
+                .forget_shown();
         }
         self.prolog.clear();
         *content = Content::Withheld;
@@ -47,7 +52,8 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let Some(in_flight) = self.in_flight.get(id.place()) else {
+        let in_flight = self.in_flight.get(id.place());
+        let Some(in_flight) = in_flight.expected("its timer fired") else {
             return false;
         };
         let sent_again = in_flight.transaction.retransmissions();
@@ -67,7 +73,8 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
-        let probed = self.in_flight.get(id.place())?.probed;
+        let in_flight = self.in_flight.get(id.place());
+        let probed = in_flight.expected("the response was matched to it")?.probed;
         if let Some(path) = probed {
             subscriptions.table.prove_path(path);
         }
@@ -97,10 +104,11 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let probe = subscriptions.table.paths.probe_mut(path);
+        let probe = probe.expected("the path is not proven");
         let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
         for id in waiting.unwrap_or_default() {
             let subscription = subscriptions.table.subscription(id);
-            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog));
+            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog()));
             // The key may name another subscription by now.
             if dialog.is_some_and(|entry| entry.path == path) {
                 turn.counters.subscriptions_unanswered += 1;

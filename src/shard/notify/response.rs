@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
@@ -69,7 +70,8 @@ impl Notifier {
             return;
         };
         if code < 200 {
-            if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
+            let in_flight = self.in_flight.get_mut(id.place());
+            if let Some(in_flight) = in_flight.expected("the response was matched to it") {
                 in_flight.transaction.handle_provisional();
                 if let Some(path) = in_flight.probed {
                     subscriptions.table.prove_path(path);
@@ -135,6 +137,7 @@ impl Notifier {
         if !is_it {
             return None;
         }
+        // None if the table of local addresses was full, and was cleared since.
         Some((id, self.local_addresses.known(&in_flight.flow)?))
     }
 
@@ -160,14 +163,15 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(id) else {
+        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let Some(subscription) = subscription.expected("a removed one leaves its NOTIFY") else {
             return;
         };
         subscription.answered();
         match outcome {
             Outcome::Delivered => {
                 subscription.delivered();
-                let dialog = subscription.dialog;
+                let dialog = subscription.dialog();
                 if let Some(message) = message
                     && self.take_target_of_response(dialog, message, subscriptions, turn)
                 {
@@ -195,6 +199,7 @@ impl Notifier {
         if subscriptions
             .table
             .subscription(id)
+            .expected("its NOTIFY was answered")
             .is_some_and(|subscription| subscription.wants() > Wants::Nothing)
         {
             subscriptions.table.want(id, Wants::Change);

@@ -1,6 +1,7 @@
 //! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
 
 use crate::presence::event::Termination;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -27,10 +28,11 @@ impl Notifier {
             let Some(id) = subscriptions.table.queue.pop() else {
                 return;
             };
+            // It may have been removed while it was queued.
             if let Some(subscription) = subscriptions.table.subscription_mut(id) {
                 subscription.dequeued();
+                self.notify(id, false, subscriptions, turn);
             }
-            self.notify(id, false, subscriptions, turn);
         }
     }
 
@@ -44,10 +46,11 @@ impl Notifier {
         loop {
             match subscriptions.phones.release(phone, turn.now) {
                 Release::Next(id) => {
+                    // It may have been removed while it waited.
                     if let Some(subscription) = subscriptions.table.subscription_mut(id) {
                         subscription.dequeued();
+                        self.notify(id, true, subscriptions, turn);
                     }
-                    self.notify(id, true, subscriptions, turn);
                 }
                 Release::Later(at) => {
                     turn.wheel.arm(at, Timer::Phone(phone));
@@ -68,14 +71,16 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         subscriptions.before_notify(id, turn);
-        let Some(subscription) = subscriptions.table.subscription(id) else {
+        let subscription = subscriptions.table.subscription(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
         if subscription.wants() == Wants::Nothing || subscription.in_flight().is_some() {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
-        let Some(entry) = subscriptions.table.dialog(subscription.dialog) else {
+        let entry = subscriptions.table.dialog(subscription.dialog());
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
             return;
         };
         if entry.is_cut {
@@ -92,11 +97,13 @@ impl Notifier {
         // pace enough.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
         let Some(mut content) = self.content_of(id, subscriptions, turn) else {
+            // The owner of a presentity has not sent its state yet.
             return;
         };
         if self.is_told(id, &content, subscriptions) {
             turn.counters.notifies_suppressed += 1;
-            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+            let subscription = subscriptions.table.subscription_mut(id);
+            if let Some(subscription) = subscription.expected("its content was compared") {
                 subscription.told_already();
             }
             subscriptions.table.await_report(id, turn);
@@ -119,6 +126,7 @@ impl Notifier {
         let is_mid_fetch = subscriptions
             .table
             .subscription(id)
+            .expected("its NOTIFY was written")
             .is_some_and(Subscription::is_mid_fetch);
         if is_ending && !is_mid_fetch && !content.is_withheld() {
             self.remove_subscription(id, subscriptions, turn);
@@ -133,6 +141,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected("a subscription is removed once");
         if subscription.is_some_and(|subscription| subscription.phase() == Phase::Active) {
             subscriptions.end_subscription(id, Termination::Timeout, turn);
         }
@@ -148,7 +157,7 @@ impl Notifier {
         if let Some(phone) = removed.phone {
             subscriptions.phones.leave(phone);
         }
-        subscriptions.forget_subject(id, removed.subscription.subject, turn);
+        subscriptions.forget_subject(id, removed.subscription.into_subject(), turn);
         for watched in removed.unwatched {
             end_watch(&watched.aor, turn);
         }

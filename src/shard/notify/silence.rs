@@ -1,5 +1,6 @@
 //! A NOTIFY is not answered: retransmission and timeout (RFC 3261 §17.1.2.2).
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -17,7 +18,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(in_flight) = self.in_flight.get_mut(id.place()) else {
+        let in_flight = self.in_flight.get_mut(id.place());
+        let Some(in_flight) = in_flight.expected("the end of a NOTIFY cancels its timer") else {
             return;
         };
         match in_flight.transaction.handle_timeout(turn.now) {
@@ -39,7 +41,8 @@ impl Notifier {
     }
 
     fn retransmit(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
-        let Some(in_flight) = self.in_flight.get(id.place()) else {
+        let in_flight = self.in_flight.get(id.place());
+        let Some(in_flight) = in_flight.expected("its timer fired") else {
             return;
         };
         let start = turn.out.arena.len();
@@ -60,6 +63,7 @@ impl Notifier {
         turn.counters.notifies_unanswered += 1;
         let in_flight = self.in_flight.get(id.place());
         let unproven = in_flight
+            .expected("its timer fired")
             .and_then(|in_flight| in_flight.probed)
             .filter(|path| !subscriptions.table.is_path_proven(*path));
         if let Some(path) = unproven {
@@ -69,14 +73,17 @@ impl Notifier {
             .end_notify(id, subscriptions)
             .and_then(|in_flight| in_flight.subscription)
         else {
+            // It was the last NOTIFY of a subscription that is removed already.
             return;
         };
         let not_before = turn.now + turn.options.probation;
-        let Some(subscription) = subscriptions.table.subscriptions.get_mut(ended) else {
+        let subscription = subscriptions.table.subscriptions.get_mut(ended);
+        let Some(subscription) = subscription.expected("a removed one leaves its NOTIFY") else {
             return;
         };
         let strikes = subscription.timed_out();
-        let entry = subscriptions.table.dialogs.get(subscription.dialog);
+        let entry = subscriptions.table.dialogs.get(subscription.dialog());
+        let entry = entry.expected("a subscription has a dialog");
         let strikes_max = entry.and_then(|entry| entry.profile.strikes);
         let is_gone = strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {

@@ -1,5 +1,6 @@
 //! Whether a phone has the state already, by its own word (RFC 5839 §4.2).
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -21,11 +22,12 @@ impl Notifier {
         };
         let hash = self.state_hash(id, subscriptions, turn);
         let is_it = hash.is_some_and(|hash| suppress.matches(hash));
-        let Some(subscription) = subscriptions.table.subscription_mut(id) else {
+        let subscription = subscriptions.table.subscription_mut(id);
+        let Some(subscription) = subscription.expected("a subscription is refreshed") else {
             return false;
         };
         // Who is told changes alone is told them against what was sent last.
-        let is_known = subscription.history.is_none() || hash == Some(subscription.shown());
+        let is_known = !subscription.has_history() || hash == Some(subscription.shown());
         if let Some(hash) = hash.filter(|_| is_it && is_known) {
             subscription.showed(hash);
         }

@@ -1,5 +1,6 @@
 //! A phone moves: the remote target and path of its dialog change (RFC 3261 §12.2).
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -9,7 +10,6 @@ use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::{Table, WatcherSlot};
 use crate::sip::dialog::Sequence;
 use crate::sip::{Message, Status};
@@ -25,7 +25,8 @@ impl Notifier {
         turn: &mut Turn<'d>,
     ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = subscriptions.table.dialogs.get_mut(id) else {
+        let entry = subscriptions.table.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("the request was found to be in this dialog") else {
             return Ok(false);
         };
         if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
@@ -37,7 +38,8 @@ impl Notifier {
         let flow = request.flow;
         let before = named_hop(&entry.dialog, flow.transport);
         subscriptions.table.refresh_target(id, request.message)?;
-        let Some(entry) = subscriptions.table.dialog(id) else {
+        let entry = subscriptions.table.dialog(id);
+        let Some(entry) = entry.expected("its target has just been taken") else {
             return Ok(false);
         };
         let path = subscriptions.table.paths.of(entry.path);
@@ -58,7 +60,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(entry) = subscriptions.table.dialog(id) else {
+        let entry = subscriptions.table.dialog(id);
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
             return false;
         };
         let path = *subscriptions.table.paths.of(entry.path);
@@ -66,7 +69,8 @@ impl Notifier {
         if subscriptions.table.refresh_target(id, response).is_err() {
             return false;
         }
-        let Some(entry) = subscriptions.table.dialog(id) else {
+        let entry = subscriptions.table.dialog(id);
+        let Some(entry) = entry.expected("its target has just been taken") else {
             return false;
         };
         let moved = moved_hop(&path, before, &entry.dialog);
@@ -108,22 +112,22 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let phone_of = |table: &Table, id: SubscriptionId| {
-            let subscription = table.subscription(id)?;
-            Some((
-                table.dialog(subscription.dialog)?.phone,
-                subscription.package,
-            ))
+            let subscription = table.subscription(id);
+            let subscription = subscription.expected("a watcher is a subscription")?;
+            let entry = table.dialog(subscription.dialog());
+            let phone = entry.expected("a subscription has a dialog")?.phone;
+            Some((phone, subscription.package()))
         };
-        let Some(own) = phone_of(&subscriptions.table, id) else {
-            return;
-        };
-        let Some(Subject::Presentity(slot)) =
-            subscriptions.table.subscription(id).map(|own| &own.subject)
-        else {
+        let own = phone_of(&subscriptions.table, id);
+        let subscription = subscriptions.table.subscription(id);
+        let slot = subscription.and_then(|own| own.subject().presentity_slot());
+        // Lists, watcher information and seized appearances replace nothing.
+        let (Some(own), Some(slot)) = (own, slot) else {
             return;
         };
         let watched = subscriptions.table.watched(slot.watched);
         let older: Vec<SubscriptionId> = watched
+            .expected("a subscription watches its presentity")
             .iter()
             .flat_map(|watched| &watched.watchers)
             .filter(|watcher| watcher.resource == WatcherSlot::WHOLE && watcher.subscription != id)

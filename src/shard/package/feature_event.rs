@@ -15,6 +15,7 @@ use crate::presence::document::feature_event::FeatureCommand;
 use crate::presence::document::{DocumentFault, feature_event};
 use crate::presence::event::Package;
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
@@ -77,9 +78,14 @@ impl Table {
         turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
-        let subscription = self.subscription(id).ok_or(GONE)?;
-        let entry = self.dialog(subscription.dialog).ok_or(GONE)?;
-        let aor = self.aor_of(subscription).ok_or(GONE)?;
+        let subscription = self.subscription(id);
+        let subscription = subscription.expected("it was found in its dialog");
+        let subscription = subscription.ok_or(GONE)?;
+        let entry = self.dialog(subscription.dialog());
+        let entry = entry.expected("a subscription has a dialog").ok_or(GONE)?;
+        let aor = self.aor_of(subscription);
+        let aor = aor.expected("a subscription is to an address of record");
+        let aor = aor.ok_or(GONE)?;
         let peer = request.flow.peer.ip();
         let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
         check_may_switch(&watcher, aor, turn.directory)
@@ -89,7 +95,7 @@ impl Table {
     pub(crate) fn switch(&mut self, id: SubscriptionId, update: StateUpdate, turn: &mut Turn<'_>) {
         let subscription = self.subscription(id);
         let aor = subscription.and_then(|subscription| self.aor_of(subscription));
-        let Some(aor) = aor.cloned() else {
+        let Some(aor) = aor.expected("its SUBSCRIBE was accepted").cloned() else {
             return;
         };
         let update = Box::new(update);
@@ -100,7 +106,8 @@ impl Table {
             reply_to,
         };
         turn.send_to_owner(&aor, mail);
-        if let Some(subscription) = self.subscription_mut(id) {
+        let subscription = self.subscription_mut(id);
+        if let Some(subscription) = subscription.expected("its SUBSCRIBE was accepted") {
             subscription.pause(turn.now + OWNER_DELAY_MAX);
         }
         self.arm_subscription(id, turn);
@@ -109,9 +116,10 @@ impl Table {
     /// From the owner: what was switched is done, and its state has come.
     pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId) {
         let Some(subscription) = self.subscription(id) else {
+            // It ended while the mail was on its way.
             return;
         };
-        let is_it = subscription.package == Package::AsFeatureEvent
+        let is_it = subscription.package() == Package::AsFeatureEvent
             && self.aor_of(subscription) == Some(aor);
         if is_it && let Some(subscription) = self.subscription_mut(id) {
             subscription.resume();

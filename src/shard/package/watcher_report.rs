@@ -2,11 +2,11 @@
 
 use crate::presence::Aor;
 use crate::presence::policy::Handling;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::report::{WatcherReport, WatcherState};
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::Subscription;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::{Table, WatcherSlot};
 
 impl WatcherInfos {
@@ -23,7 +23,10 @@ impl WatcherInfos {
             .directory
             .is_list(aor)
             .then(|| table.subscriptions.iter());
-        let is_to = |subscription: &Subscription| matches!(&subscription.subject, Subject::List(list) if list.aor() == aor);
+        let is_to = |subscription: &Subscription| {
+            let list = subscription.subject().list();
+            list.is_some_and(|list| list.aor() == aor)
+        };
         // Lists are not looked up by address anywhere else: the operator waits for a walk.
         let of_list = subscriptions
             .into_iter()
@@ -43,21 +46,19 @@ impl WatcherInfos {
 
 impl Table {
     fn report(&self, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<WatcherReport> {
-        let subscription = self.subscription(watcher.subscription)?;
-        let entry = self.dialog(subscription.dialog)?;
+        let subscription = self.subscription(watcher.subscription);
+        let subscription = subscription.expected("a watcher is a subscription")?;
+        let entry = self.dialog(subscription.dialog());
+        let entry = entry.expected("a subscription has a dialog")?;
         let flow = self.flow_of(entry);
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        let (list, decision) = match &subscription.subject {
-            Subject::List(list) if watcher.resource != WatcherSlot::WHOLE => (
-                Some(list.aor().clone()),
-                list.resources.get(watcher.resource as usize)?.decision,
-            ),
-            _ => (None, subscription.decision()),
-        };
+        let standing = subscription.watcher(watcher.resource);
+        let standing = standing.expected("a watcher names its resource")?;
+        let decision = standing.decision;
         Some(WatcherReport {
             shard: turn.options.id,
             watcher: text(entry.watcher_uri()),
-            package: subscription.package,
+            package: subscription.package(),
             transport: flow.transport,
             peer: flow.peer,
             target: text(entry.dialog.remote_target()),
@@ -65,9 +66,9 @@ impl Table {
                 (true, _) => WatcherState::NoFlow,
                 (_, Handling::Confirm) => WatcherState::Pending,
                 (_, Handling::PoliteBlock) => WatcherState::PoliteBlock,
-                _ => standing(subscription),
+                _ => state_of(subscription),
             },
-            list,
+            list: standing.list.cloned(),
             rule: turn.directory.deciding_rule(decision.rule),
             privacy: decision.privacy,
             profile: entry.profile.name.to_string(),
@@ -80,7 +81,7 @@ impl Table {
     }
 }
 
-fn standing(subscription: &Subscription) -> WatcherState {
+fn state_of(subscription: &Subscription) -> WatcherState {
     if subscription.strikes() > 0 || subscription.refusals() > 0 {
         WatcherState::Probation
     } else if subscription.in_flight().is_some() {

@@ -56,7 +56,7 @@ impl Table {
     ) -> bool {
         let watcher = |id| {
             let subscription = self.subscription(id)?;
-            let entry = self.dialog(subscription.dialog)?;
+            let entry = self.dialog(subscription.dialog())?;
             any_address_of_record(entry.watcher_uri(), turn.directory)
         };
         watcher(one) == watcher(other)

@@ -1,56 +1,62 @@
-//! When a subscription is due a NOTIFY or its end: what it wants, and its timer.
+//! When a NOTIFY of a subscription or its end is due.
 
-use std::time::Duration;
-
+use crate::presence::event::WatcherInfo;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::options::Options;
-use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
-use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Table {
     /// Wants a NOTIFY, and queues for it.
     pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
-        if let Some(subscription) = self.subscriptions.get_mut(id) {
+        let subscription = self.subscriptions.get_mut(id);
+        debug_assert!(subscription.is_some(), "only a subscription wants a NOTIFY");
+        if let Some(subscription) = subscription {
             subscription.want(wants, id, &mut self.queue);
         }
     }
 
-    /// Whether the rate its SUBSCRIBE asked for holds this NOTIFY back (RFC 6446 §5.2); a timer
-    /// brings it then.
+    /// The watchers of a presentity changed, and these of them ended: the next NOTIFY of a
+    /// subscription to them reports it.
+    pub(crate) fn report_watchers_ended(&mut self, id: SubscriptionId, ended: &[WatcherInfo]) {
+        let subscription = self.subscriptions.get_mut(id);
+        debug_assert!(subscription.is_some(), "a topic knows its subscriptions");
+        if let Some(subscription) = subscription {
+            subscription.watchers_ended(ended, id, &mut self.queue);
+        }
+    }
+
+    /// Whether the `max-rate` of its SUBSCRIBE delays this NOTIFY (RFC 6446 §5.2); then a timer is
+    /// set for it.
     pub(crate) fn is_too_soon(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
-        let Some(subscription) = self.subscription_mut(id) else {
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
+            debug_assert!(false, "a NOTIFY is due to a subscription in the table");
             return true;
         };
-        let is_change = subscription.wants == Wants::Change && subscription.phase == Phase::Active;
-        let terms = subscription.terms.as_ref();
-        let at = terms.and_then(|terms| terms.not_before());
+        let is_change =
+            subscription.wants() == Wants::Change && subscription.phase() == Phase::Active;
+        let at = subscription.terms().and_then(Terms::not_before);
         let Some(at) = at.filter(|at| is_change && *at > turn.now) else {
             return false;
         };
-        subscription.not_before = Some(at);
-        self.arm_subscription(id, turn);
+        subscription.pause(at);
+        subscription.arm(id, turn);
         true
     }
 
-    /// Sets the timer to the end of the subscription, of its pause, or of the time it may stay
-    /// silent, whichever is first.
+    /// Sets the timer to the end of the subscription, of its pause, or of the longest time between
+    /// two NOTIFYs, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.subscriptions.get_mut(id) else {
-            return;
-        };
-        let end = subscription.expires_at + grace_of(subscription, turn.options);
-        if let Some(timer) = subscription.timer.take() {
-            turn.wheel.cancel(timer);
+        let subscription = self.subscriptions.get_mut(id);
+        debug_assert!(subscription.is_some(), "only a subscription has a timer");
+        if let Some(subscription) = subscription {
+            subscription.arm(id, turn);
         }
-        let at = subscription.wake_at(end);
-        subscription.timer = at.map(|at| turn.wheel.arm(at, Timer::Subscription(id)));
     }
 
-    /// A NOTIFY could go again: what its `min-rate` asks for is sent if it is overdue, else awaited.
-    /// Most subscriptions ask for none.
+    /// No NOTIFY is outstanding any more: one that `min-rate` requires is wanted if overdue, else its
+    /// timer is set. Most subscriptions ask for no rate.
     pub(crate) fn await_report(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.subscription(id);
         match subscription.and_then(Subscription::report_due) {
@@ -58,14 +64,5 @@ impl Table {
             Some(_) => self.arm_subscription(id, turn),
             None => {}
         }
-    }
-}
-
-/// How much longer than granted a subscription lives: phones refresh late (RFC 6665 §4.2.2), but
-/// no phone holds an appearance for longer than it was granted (W:C10.2).
-pub(crate) fn grace_of(subscription: &Subscription, options: &Options) -> Duration {
-    match subscription.subject {
-        Subject::Seizure(_) => Duration::ZERO,
-        _ => options.expiry_grace,
     }
 }

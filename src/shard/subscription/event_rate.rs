@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::presence::call::SpecificDialog;
 use crate::presence::event::Package;
 use crate::shard::request::headers::inflates;
-use crate::shard::subscription::Subscription;
 use crate::shard::subscription::suppress::Suppress;
 use crate::sip::header::{Event, Parameters};
 use crate::sip::{Message, emit};
@@ -56,19 +55,19 @@ impl Adaptive {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Terms {
     /// The first NOTIFY carries no state that matches.
-    pub(crate) suppress: Option<Suppress>,
+    suppress: Option<Suppress>,
     /// The least time between two NOTIFYs of changes (`max-rate`).
-    pub(crate) gap: Option<Duration>,
+    gap: Option<Duration>,
     /// The most time between two NOTIFYs (`min-rate`).
-    pub(crate) period: Option<Duration>,
+    period: Option<Duration>,
     /// A least rate on the average (`adaptive-min-rate`).
     adaptive: Option<Adaptive>,
     /// A `max-rate` was asked for; the gap may be the package's alone.
     asks_gap: bool,
     /// The one dialog that is watched (RFC 4235 §3.2); None for all of them.
-    pub(crate) dialog: Option<Box<SpecificDialog>>,
+    dialog: Option<Box<SpecificDialog>>,
     /// The phone can read deflated bodies (RFC 9110 §8.4.1.2).
-    pub(crate) inflates: bool,
+    inflates: bool,
     /// When the last NOTIFY was sent.
     sent_at: Option<Instant>,
 }
@@ -103,7 +102,38 @@ impl Terms {
         (terms != Self::default()).then(|| Box::new(terms))
     }
 
-    /// Before when no change may be told.
+    /// Continues from the terms before: the rates count from the last NOTIFY. `Suppress-If-Match` of
+    /// a refresh was answered with 204, or does not match; it holds for no later NOTIFY.
+    pub(super) fn continue_from(&mut self, before: Option<&Self>) {
+        self.suppress = None;
+        self.sent_at = before.and_then(|before| before.sent_at);
+    }
+
+    /// A NOTIFY was sent: counts it towards the rates.
+    pub(super) fn count_sent(&mut self, now: Instant) {
+        self.suppress = None;
+        let before = self.sent_at.replace(now);
+        if let (Some(adaptive), Some(before)) = (&mut self.adaptive, before) {
+            adaptive.count(now.saturating_duration_since(before));
+        }
+    }
+
+    /// The one dialog that is watched (RFC 4235 §3.2); None for all of them.
+    pub(super) fn dialog(&self) -> Option<&SpecificDialog> {
+        self.dialog.as_deref()
+    }
+
+    /// Whether the phone reads deflated bodies (RFC 9110 §8.4.1.2).
+    pub(super) fn inflates(&self) -> bool {
+        self.inflates
+    }
+
+    /// Whether the first NOTIFY need not carry the state with this hash.
+    pub(super) fn suppresses(&self, hash: u64) -> bool {
+        self.suppress.is_some_and(|suppress| suppress.matches(hash))
+    }
+
+    /// No change is notified before this time.
     pub(crate) fn not_before(&self) -> Option<Instant> {
         Some(self.sent_at? + self.gap?)
     }
@@ -198,38 +228,6 @@ fn write_rate(out: &mut Vec<u8>, time: Duration) {
         place /= 10;
         out.push(b'0' + (fraction / place) as u8);
         fraction %= place;
-    }
-}
-
-impl Subscription {
-    /// A SUBSCRIBE refreshes it on other terms, while time goes on. What it suppresses is answered
-    /// with 204, and what it does not is told.
-    pub(crate) fn renew_terms(&mut self, message: &Message<'_>, event: &[u8]) {
-        let sent_at = self.terms.as_ref().and_then(|terms| terms.sent_at);
-        self.terms = Terms::of(message, event);
-        if let Some(terms) = &mut self.terms {
-            terms.suppress = None;
-            terms.sent_at = sent_at;
-        }
-    }
-
-    /// Whether the state of that hash need not be told again.
-    pub(crate) fn suppresses(&self, hash: u64) -> bool {
-        self.terms
-            .as_ref()
-            .and_then(|terms| terms.suppress)
-            .is_some_and(|suppress| suppress.matches(hash))
-    }
-
-    /// A NOTIFY was sent: counts it towards the rates.
-    pub(super) fn count_sent(&mut self, now: Instant) {
-        if let Some(terms) = &mut self.terms {
-            terms.suppress = None;
-            let before = terms.sent_at.replace(now);
-            if let (Some(adaptive), Some(before)) = (&mut terms.adaptive, before) {
-                adaptive.count(now.saturating_duration_since(before));
-            }
-        }
     }
 }
 

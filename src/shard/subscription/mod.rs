@@ -1,5 +1,13 @@
-//! One subscription: what it is to, how it is told, how far its life got. Its dialog and its place
-//! among others are the [`table`](super::table)'s.
+//! Subscriptions, their dialogs, and the presentities that they watch.
+//!
+//! - `transition`: one subscription, and every change to it. `subject`: what it is to, and what
+//!   depends on that; `audience` and `seizure` hold what only one kind has, `list` is a room.
+//! - `event_rate`, `suppress`, `shown`: how the NOTIFYs of one subscription are spaced and shortened.
+//! - `table`: all dialogs, subscriptions and watched presentities of a shard. Other rooms find
+//!   (`subscription`, `dialog`, `watched`), add and remove through it, and have NOTIFYs sent
+//!   (`want`, `take_state`). `dialogs`, `usages`, `due`, `path_proof`, `home` are parts of it.
+//! - `queue`, `pacing`: the order and the rate of NOTIFYs.
+//! - `watcher`, `watch`: who watches, and the mail that a watched presentity's owner gets.
 
 pub(crate) mod audience;
 pub(crate) mod dialog_entry;
@@ -20,44 +28,43 @@ pub(crate) mod usages;
 pub(crate) mod watch;
 pub(crate) mod watcher;
 
-use std::sync::Arc;
 use std::time::Instant;
 
+use crate::presence::Aor;
 use crate::presence::call::SpecificDialog;
 use crate::presence::document::View;
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
-use crate::shard::container::timer_wheel::TimerHandle;
-use crate::shard::contract::ids::{DialogId, InFlightId, SubscriptionId};
-use crate::shard::list::state::Encoding;
+use crate::shard::contract::options::Options;
 use crate::shard::subscription::event_rate::Terms;
-use crate::shard::subscription::queue::Backlog;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::WatcherSlot;
+
+pub(crate) use transition::Subscription;
 
 /// Whether a NOTIFY is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wants {
-    /// The phone has been told.
+    /// The phone has the state.
     Nothing,
-    /// The state changed: a NOTIFY unless the phone was shown the same already (W:A3.14).
+    /// The state changed: a NOTIFY, unless the phone was shown this state already (W:A3.14).
     Change,
     /// A NOTIFY in any case: one is owed after every SUBSCRIBE (RFC 6665 §4.2.1.2).
     Notify,
 }
 
-/// How far a subscription's life got.
+/// Whether a subscription lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It is told of changes.
+    /// NOTIFYs report changes.
     Active,
-    /// One last NOTIFY is owed.
+    /// One last NOTIFY is due.
     Ending(Termination),
 }
 
-/// What a watcher calls what it watches. Watchers of one presentity mostly call it the same, and
-/// then share one of these.
+/// The names that a watcher uses for what it watches. Watchers of one presentity mostly use equal
+/// names, and then share them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Names {
     /// The Event header's value, to echo; one line (RFC 6665 §4.2.2).
@@ -66,50 +73,7 @@ pub(crate) struct Names {
     pub(crate) entity: Box<[u8]>,
 }
 
-/// One subscription.
-#[derive(Debug)]
-pub(crate) struct Subscription {
-    pub(crate) dialog: DialogId,
-    pub(crate) subject: Subject,
-
-    // What was asked for.
-    pub(crate) package: Package,
-    pub(crate) view: View,
-    /// What the rules make of it.
-    decision: Decision,
-    /// What else its SUBSCRIBE asked for; None for nothing.
-    pub(crate) terms: Option<Box<Terms>>,
-    /// What it was shown, when it is told changes alone.
-    pub(crate) history: Option<Box<Shown>>,
-    pub(crate) names: Arc<Names>,
-
-    // Its life.
-    phase: Phase,
-    /// The end the phone was told.
-    expires_at: Instant,
-    timer: Option<TimerHandle>,
-
-    // Its NOTIFYs.
-    wants: Wants,
-    is_queued: bool,
-    in_flight: Option<InFlightId>,
-    /// The version of the next document (RFC 4235 §4.1).
-    version: u32,
-    /// A hash of the body last sent, 0 when the phone may not have it.
-    shown: u64,
-    /// NOTIFYs in a row that were not answered.
-    strikes: u8,
-    /// NOTIFYs in a row that were refused.
-    refusals: u8,
-    /// NOTIFYs in a row that were refused with Retry-After, as far as the pause after them grows.
-    delays: u8,
-    /// Nothing is sent before.
-    not_before: Option<Instant>,
-}
-
-const _: () = assert!(size_of::<Subscription>() <= 120);
-
-/// What a new subscription is made of.
+/// What a subscription begins with.
 #[derive(Debug)]
 pub(crate) struct NewSubscription<'a> {
     pub(crate) package: Package,
@@ -122,143 +86,110 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) expires_at: Instant,
 }
 
+// Questions that several fields answer together.
 impl Subscription {
-    /// Whether it is active, or why it is ending.
+    /// Whether it is sent as RLMI with parts (RFC 4662).
     #[inline]
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    /// What it wants a NOTIFY for.
-    #[inline]
-    pub(crate) fn wants(&self) -> Wants {
-        self.wants
-    }
-
-    /// Its NOTIFY that is not answered yet.
-    #[inline]
-    pub(crate) fn in_flight(&self) -> Option<InFlightId> {
-        self.in_flight
-    }
-
-    /// The version of its next document (RFC 4235 §4.1).
-    #[inline]
-    pub(crate) fn version(&self) -> u32 {
-        self.version
-    }
-
-    /// A hash of the body sent last, 0 when the phone may not have it.
-    #[inline]
-    pub(crate) fn shown(&self) -> u64 {
-        self.shown
-    }
-
-    /// What the rules make of it.
-    #[inline]
-    pub(crate) fn decision(&self) -> Decision {
-        self.decision
-    }
-
-    /// The end that the phone was told.
-    #[inline]
-    pub(crate) fn expires_at(&self) -> Instant {
-        self.expires_at
-    }
-
-    /// NOTIFYs in a row that were not answered.
-    #[inline]
-    pub(crate) fn strikes(&self) -> u8 {
-        self.strikes
-    }
-
-    /// NOTIFYs in a row that were refused.
-    #[inline]
-    pub(crate) fn refusals(&self) -> u8 {
-        self.refusals
-    }
-
-    /// The end of a pause in its NOTIFYs.
-    #[inline]
-    pub(crate) fn not_before(&self) -> Option<Instant> {
-        self.not_before
-    }
-
-    /// Its timer.
-    #[inline]
-    pub(crate) fn timer(&self) -> Option<TimerHandle> {
-        self.timer
-    }
-}
-
-impl Subscription {
-    /// Wants a NOTIFY at least as much as before, and queues for it.
-    pub(crate) fn want(&mut self, wants: Wants, own: SubscriptionId, queue: &mut Backlog) {
-        self.wants = self.wants.max(wants);
-        if !self.is_queued {
-            self.is_queued = true;
-            queue.push(own, self.wants);
-        }
-    }
-
-    /// Whether it is told as a list (RFC 4662).
     pub(crate) fn is_multipart(&self) -> bool {
-        matches!(&self.subject, Subject::List(list) if list.encoding == Encoding::Rlmi)
+        self.subject().is_multipart()
     }
 
-    /// Whether a NOTIFY of full state has been sent and another goes on with it.
+    /// Whether full state was begun in one NOTIFY and continues in the next.
+    #[inline]
     pub(crate) fn is_mid_list(&self) -> bool {
-        matches!(&self.subject, Subject::List(list) if list.is_unfinished)
+        self.subject().is_unfinished()
     }
 
-    /// Whether it is a fetch of a list that goes on in another NOTIFY, and is over only then.
+    /// Whether it is a fetch of a list that continues in another NOTIFY, and ends with the last.
     pub(crate) fn is_mid_fetch(&self) -> bool {
-        let is_fetch = matches!(&self.subject, Subject::List(list) if list.is_fetch);
-        is_fetch && self.is_mid_list() && self.phase == Phase::Ending(Termination::Timeout)
+        self.subject().is_unfinished_fetch() && self.phase() == Phase::Ending(Termination::Timeout)
     }
 
-    /// The one dialog it watches; None for all that its presentity has (RFC 4235 §3.2).
+    /// The one dialog it watches; None for all dialogs of its presentity (RFC 4235 §3.2).
+    #[inline]
     pub(crate) fn specific_dialog(&self) -> Option<&SpecificDialog> {
-        self.terms.as_ref()?.dialog.as_deref()
+        self.terms()?.dialog()
     }
 
-    /// How many it watches, at least one: what looking at it costs.
-    pub(crate) fn resources(&self) -> usize {
-        match &self.subject {
-            Subject::List(list) => list.resources.len().max(1),
-            _ => 1,
-        }
+    /// Whether the phone reads deflated bodies (RFC 9110 §8.4.1.2).
+    pub(crate) fn inflates(&self) -> bool {
+        self.terms().is_some_and(Terms::inflates)
     }
 
-    /// Whether it is told as linphone alone reads lists (W:G1).
+    /// Whether the phone has the state with this hash by its own word (RFC 5839).
+    pub(crate) fn suppresses(&self, hash: u64) -> bool {
+        self.terms().is_some_and(|terms| terms.suppresses(hash))
+    }
+
+    /// The Event header's value to echo.
+    #[inline]
+    pub(crate) fn event(&self) -> &[u8] {
+        &self.names().event
+    }
+
+    /// The entity URI of its documents (RFC 4235 §4.1).
+    #[inline]
+    pub(crate) fn entity(&self) -> &[u8] {
+        &self.names().entity
+    }
+
+    /// Whether it is a list as only linphone reads it (W:G1).
     pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
-        profile.linphone_lists && self.package == Package::Presence && self.is_multipart()
+        profile.linphone_lists && self.package() == Package::Presence && self.is_multipart()
     }
 
-    /// When something must happen to it without a message, if it lives until `end`; None when only
-    /// an answer or another event moves it on.
+    /// The last moment of its life if no SUBSCRIBE renews it.
+    pub(crate) fn lives_until(&self, options: &Options) -> Instant {
+        self.expires_at() + self.subject().grace(options)
+    }
+
+    /// When something must happen to it without a message, if it lives until `end`. None if only a
+    /// response or another event moves it on.
     ///
-    /// The period of a `min-rate` counts only while a NOTIFY could go. While one is in flight or
-    /// owed, whatever ends that (an answer, Timer F, a token, a SUBSCRIBE over a new flow) goes on
-    /// from there, and a moment that has passed must not be armed again.
-    pub(crate) fn wake_at(&self, end: Instant) -> Option<Instant> {
-        if matches!(self.phase, Phase::Ending(_)) {
-            return self.not_before;
+    /// The period of a `min-rate` counts only while a NOTIFY could be sent. While one is outstanding
+    /// or owed, the event that ends this (a response, Timer F, a token, a SUBSCRIBE over a new flow)
+    /// sets the timer again; a time that has passed must not be armed.
+    pub(super) fn wake_at(&self, end: Instant) -> Option<Instant> {
+        if matches!(self.phase(), Phase::Ending(_)) {
+            return self.not_before();
         }
-        let sooner = [self.not_before, self.report_due()];
+        let sooner = [self.not_before(), self.report_due()];
         Some(sooner.into_iter().flatten().fold(end, Instant::min))
     }
 
-    /// When `min-rate` wants a NOTIFY although nothing changed; None while one is in flight or owed.
+    /// When `min-rate` requires a NOTIFY without a change. None while one is outstanding or owed.
     pub(crate) fn report_due(&self) -> Option<Instant> {
-        let is_at_rest = self.wants == Wants::Nothing && self.in_flight.is_none();
-        self.terms.as_ref().filter(|_| is_at_rest)?.due()
+        let is_at_rest = self.wants() == Wants::Nothing && self.in_flight().is_none();
+        self.terms().filter(|_| is_at_rest)?.due()
     }
 
-    /// The phone may not have what it was sent last: it is told everything again.
-    pub(crate) fn forget_shown(&mut self) {
-        self.shown = 0;
-        if let Subject::List(list) = &mut self.subject {
-            list.forget_shown();
+    /// How a watcher of one presentity stands: `resource` is the place in a list, or
+    /// [`WatcherSlot::WHOLE`](table::WatcherSlot::WHOLE).
+    pub(crate) fn watcher(&self, resource: u32) -> Option<WatcherStanding<'_>> {
+        let list = self.subject().list();
+        match list.filter(|_| resource != WatcherSlot::WHOLE) {
+            Some(list) => {
+                let resource = list.resources.get(resource as usize)?;
+                Some(WatcherStanding {
+                    number: resource.number,
+                    decision: resource.decision,
+                    list: Some(list.aor()),
+                })
+            }
+            None => Some(WatcherStanding {
+                number: 0,
+                decision: self.decision(),
+                list: None,
+            }),
         }
     }
+}
+
+/// How a subscription, or one resource of a subscription to a list, watches a presentity.
+#[derive(Debug)]
+pub(crate) struct WatcherStanding<'a> {
+    /// The number of the resource in its list; 0 without a list.
+    pub(crate) number: u32,
+    pub(crate) decision: Decision,
+    pub(crate) list: Option<&'a Aor>,
 }

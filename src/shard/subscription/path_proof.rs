@@ -53,7 +53,7 @@ impl Table {
         }
         probe.waiting.push(id);
         if let Some(subscription) = self.subscription_mut(id) {
-            subscription.is_queued = true;
+            subscription.queued();
         }
         turn.counters.notifies_unproven += 1;
         false
@@ -94,8 +94,8 @@ impl Table {
     pub(crate) fn queue_again(&mut self, waiting: &[SubscriptionId]) {
         for id in waiting {
             let subscription = self.subscription(*id);
-            if let Some(subscription) = subscription.filter(|it| it.is_queued) {
-                self.queue.push(*id, subscription.wants);
+            if let Some(subscription) = subscription.filter(|it| it.is_queued()) {
+                self.queue.push(*id, subscription.wants());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a `line-seize` subscription holds (W:C10.2).
+//! The appearance of a line that a `line-seize` subscription holds (W:C10.2).
 
 use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::document::call_info;
@@ -7,51 +7,72 @@ use crate::shard::contract::body::{Body, hash_of};
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::mail::{Claim, Mail};
 use crate::shard::contract::turn::Turn;
-use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::Subscription;
 use crate::shard::subscription::table::Table;
 
-/// What a `line-seize` subscription holds.
+/// The appearance of a line that a `line-seize` subscription holds.
 #[derive(Debug)]
 pub(crate) struct Seizure {
-    pub(crate) slot: WatchSlot,
-    pub(crate) index: u8,
+    pub(super) slot: WatchSlot,
+    index: u8,
     /// None once it was given back.
     claim: Option<Claim>,
 }
 
-// As the shard of the phone.
-impl Table {
-    /// A new subscription holds what was granted.
-    pub(crate) fn hold(&mut self, id: SubscriptionId, claim: &Claim) {
-        if let Some(subscription) = self.subscription_mut(id)
-            && let Subject::Presentity(slot) = subscription.subject
-        {
-            subscription.subject = Subject::Seizure(Box::new(Seizure {
-                slot,
-                index: claim.index,
-                claim: Some(claim.clone()),
-            }));
+impl Seizure {
+    /// The appearance that the owner granted.
+    pub(super) fn new(slot: WatchSlot, claim: Claim) -> Self {
+        Self {
+            slot,
+            index: claim.index,
+            claim: Some(claim),
         }
     }
 
-    /// Whether what a subscription held was given back: it cannot be refreshed.
-    pub(crate) fn is_released(&self, id: SubscriptionId) -> bool {
-        self.subscription(id).is_some_and(|subscription| {
-            matches!(&subscription.subject, Subject::Seizure(seizure) if seizure.claim.is_none())
+    /// Takes the claim back, once.
+    pub(super) fn take_claim(&mut self) -> Option<Claim> {
+        self.claim.take()
+    }
+
+    /// Whether the claim was given back.
+    pub(super) fn is_released(&self) -> bool {
+        self.claim.is_none()
+    }
+}
+
+// As the shard of the phone.
+impl Table {
+    /// A new subscription holds the appearance that the owner granted.
+    pub(crate) fn hold(&mut self, id: SubscriptionId, claim: &Claim) {
+        let subscription = self.subscription_mut(id);
+        debug_assert!(subscription.is_some(), "a new subscription is in the table");
+        if let Some(subscription) = subscription {
+            subscription.hold(claim.clone());
+        }
+    }
+
+    /// A subscription ends: the appearance that it may hold is given back at the end of the turn.
+    pub(crate) fn give_back(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let subscription = self.subscription_mut(id);
+        debug_assert!(
+            subscription.is_some(),
+            "a subscription ends while in the table"
+        );
+        give_back(subscription.and_then(Subscription::take_claim), turn);
+    }
+
+    /// Whether the appearance is still seized, as its owner reported last.
+    pub(crate) fn is_seized(&self, seizure: &Seizure) -> bool {
+        let watched = self.watched(seizure.slot.watched);
+        let composed = watched.and_then(|watched| watched.composed.as_ref());
+        composed.is_none_or(|composed| {
+            let appearances = &composed.extras.appearances;
+            AppearanceState::of(appearances, seizure.index) == AppearanceState::Seized
         })
     }
 
-    /// A subscription ends: whatever it held is given back at the end of the turn.
-    pub(crate) fn give_back(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        if let Some(subscription) = self.subscription_mut(id)
-            && let Subject::Seizure(seizure) = &mut subscription.subject
-        {
-            give_back(seizure.claim.take(), turn);
-        }
-    }
-
-    /// Writes what a NOTIFY says of the appearance that is held, into a header alone (W:C10.2); None
-    /// while its owner has not spoken.
+    /// Writes the Call-Info header for the appearance that is held; there is no body (W:C10.2). None
+    /// before the owner's first report.
     pub(crate) fn write_seizure(&self, seizure: &Seizure, turn: &mut Turn<'_>) -> Option<Body> {
         let watched = self.watched(seizure.slot.watched)?;
         let index = seizure.index;

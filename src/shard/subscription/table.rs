@@ -21,7 +21,7 @@ use crate::shard::peer::path::{Path, Paths};
 use crate::shard::subscription::dialog_entry::{DialogEntry, PLACE_OCTETS};
 use crate::shard::subscription::queue::Backlog;
 use crate::shard::subscription::subject::Subject;
-use crate::shard::subscription::{Names, NewSubscription, Phase, Subscription, Wants};
+use crate::shard::subscription::{Names, NewSubscription, Subscription};
 use crate::sip::dialog::Dialog;
 use crate::sip::{Fault, Message, emit};
 
@@ -177,7 +177,7 @@ impl Table {
                 resource,
             },
         );
-        self.insert_subscription(dialog, Subject::Presentity(slot), new)
+        self.insert_subscription(dialog, slot.into(), new)
     }
 
     /// The place the next subscription will take.
@@ -199,28 +199,8 @@ impl Table {
         }
         let names = self.names_of(&subject, new.event, new.entity);
         self.octets += octets_of_names(&names);
-        self.subscriptions.insert(Subscription {
-            dialog,
-            subject,
-            package: new.package,
-            view: new.view,
-            decision: new.decision,
-            terms: new.terms,
-            history: new.history,
-            names,
-            phase: Phase::Active,
-            expires_at: new.expires_at,
-            timer: None,
-            wants: Wants::Nothing,
-            is_queued: false,
-            in_flight: None,
-            version: 0,
-            shown: 0,
-            strikes: 0,
-            refusals: 0,
-            delays: 0,
-            not_before: None,
-        });
+        let subscription = Subscription::begin(dialog, subject, names, new);
+        self.subscriptions.insert(subscription);
         id
     }
 
@@ -272,7 +252,7 @@ impl Table {
         let others = subject.slot().and_then(|slot| {
             let watchers = &self.watched(slot.watched)?.watchers;
             let other = watchers.iter().rev().nth(1)?.subscription;
-            Some(&self.subscription(other)?.names)
+            Some(self.subscription(other)?.names())
         });
         let mut line = Vec::with_capacity(event.len());
         emit::made_one_line(&mut line, event);
@@ -304,12 +284,7 @@ impl Table {
         self.watchers -= 1;
         if let Some(moved) = watched.watchers.get(index) {
             let subscription = &mut self.subscriptions[moved.subscription];
-            match &mut subscription.subject {
-                Subject::Presentity(moved) => moved.index = slot.index,
-                Subject::Seizure(seizure) => seizure.slot.index = slot.index,
-                Subject::List(list) => list.move_slot(moved.resource, slot.index),
-                Subject::Watchers(_) => {}
-            }
+            subscription.move_slot(moved.resource, slot.index);
         }
         if !watched.watchers.is_empty() {
             return None;
@@ -322,16 +297,10 @@ impl Table {
     /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
         let subscription = self.subscriptions.remove(id)?;
-        self.octets -= octets_of_names(&subscription.names);
-        let phone = self.forget_usage(subscription.dialog, id);
-        let unwatched = match &subscription.subject {
-            Subject::List(list) => list.slots().filter_map(|slot| self.leave(slot)).collect(),
-            subject => subject
-                .slot()
-                .and_then(|slot| self.leave(slot))
-                .into_iter()
-                .collect(),
-        };
+        self.octets -= octets_of_names(subscription.names());
+        let phone = self.forget_usage(subscription.dialog(), id);
+        let slots = subscription.subject().slots();
+        let unwatched = slots.filter_map(|(slot, _)| self.leave(slot)).collect();
         Some(Removed {
             subscription,
             phone,
@@ -361,11 +330,10 @@ impl Table {
 
     /// The presentity or list that a subscription is to.
     pub(crate) fn aor_of<'a>(&'a self, subscription: &'a Subscription) -> Option<&'a Aor> {
-        match &subscription.subject {
-            Subject::List(list) => Some(list.aor()),
-            Subject::Watchers(audience) => Some(audience.aor()),
-            subject => Some(&self.watched(subject.slot()?.watched)?.aor),
-        }
+        let subject = subscription.subject();
+        subject
+            .aor()
+            .or_else(|| Some(&self.watched(subject.slot()?.watched)?.aor))
     }
 
     pub(crate) fn watched_by_aor(&self, aor: &Aor) -> Option<&Watched> {
@@ -383,10 +351,8 @@ impl Table {
         watched.revision = self.revisions;
         for watcher in &watched.watchers {
             let subscription = &mut self.subscriptions[watcher.subscription];
-            if let Subject::List(list) = &mut subscription.subject {
-                list.take_state(watcher.resource);
-            }
-            subscription.want(Wants::Change, watcher.subscription, &mut self.queue);
+            let (id, resource) = (watcher.subscription, watcher.resource);
+            subscription.state_changed(resource, id, &mut self.queue);
         }
     }
 

@@ -1,19 +1,114 @@
-//! How a subscription changes: it is renewed, a NOTIFY is delivered or fails, it pauses, it ends.
-//! Other rooms change the life of a subscription by these and by nothing else: a durable record of
-//! it is to be made here.
+//! One subscription: its fields, and every change to them.
+//!
+//! The fields are private to this file, so a subscription changes only by the functions here: it
+//! begins, is renewed, is decided about, a NOTIFY is sent and delivered or fails, it pauses, it ends.
+//! What only one kind of subscription has changes in [`Subject`], and is called from here too.
+//! A durable record of a subscription can therefore be made in this file and nowhere else.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::event::Termination;
+use crate::presence::call::SpecificDialog;
+use crate::presence::document::View;
+use crate::presence::event::{Package, Termination, WatcherInfo};
 use crate::presence::policy::Decision;
+use crate::presence::profile::Rendering;
 use crate::shard::container::timer_wheel::TimerHandle;
-use crate::shard::contract::ids::InFlightId;
-use crate::shard::subscription::{Phase, Subscription, Wants};
+use crate::shard::contract::ids::{DialogId, InFlightId, SubscriptionId};
+use crate::shard::contract::mail::Claim;
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::list::state::ListState;
+use crate::shard::subscription::event_rate::Terms;
+use crate::shard::subscription::queue::Backlog;
+use crate::shard::subscription::shown::Shown;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::{Names, NewSubscription, Phase, Wants};
 
+/// One subscription.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    dialog: DialogId,
+    subject: Subject,
+
+    // What was asked for.
+    package: Package,
+    view: View,
+    /// The decision of the rules.
+    decision: Decision,
+    /// What else the SUBSCRIBE asked for; None if nothing.
+    terms: Option<Box<Terms>>,
+    /// What the phone was shown; None unless NOTIFYs tell only what changed.
+    history: Option<Box<Shown>>,
+    names: Arc<Names>,
+
+    // Its life.
+    phase: Phase,
+    /// When it expires, as granted to the phone.
+    expires_at: Instant,
+    timer: Option<TimerHandle>,
+
+    // Its NOTIFYs.
+    wants: Wants,
+    is_queued: bool,
+    in_flight: Option<InFlightId>,
+    /// The version of the next document (RFC 4235 §4.1).
+    version: u32,
+    /// The hash of the body last sent; 0 if the phone may not have it.
+    shown: u64,
+    /// Consecutive NOTIFYs without a response.
+    strikes: u8,
+    /// Consecutive NOTIFYs that were refused.
+    refusals: u8,
+    /// Consecutive NOTIFYs that were refused with Retry-After, up to the longest pause.
+    delays: u8,
+    /// No NOTIFY is sent before this time.
+    not_before: Option<Instant>,
+}
+
+const _: () = assert!(size_of::<Subscription>() <= 120);
+
+// Begin, renew, decide, end.
 impl Subscription {
-    /// A SUBSCRIBE renews it until `expires_at`. True if it had ended, but its last NOTIFY had not
-    /// left yet: such a refresh is late, not too late.
-    pub(crate) fn renew(&mut self, expires_at: Instant) -> bool {
+    /// A subscription that begins; it wants no NOTIFY yet.
+    pub(super) fn begin(
+        dialog: DialogId,
+        subject: Subject,
+        names: Arc<Names>,
+        new: NewSubscription<'_>,
+    ) -> Self {
+        Self {
+            dialog,
+            subject,
+            package: new.package,
+            view: new.view,
+            decision: new.decision,
+            terms: new.terms,
+            history: new.history,
+            names,
+            phase: Phase::Active,
+            expires_at: new.expires_at,
+            timer: None,
+            wants: Wants::Nothing,
+            is_queued: false,
+            in_flight: None,
+            version: 0,
+            shown: 0,
+            strikes: 0,
+            refusals: 0,
+            delays: 0,
+            not_before: None,
+        }
+    }
+
+    /// A SUBSCRIBE renews it until `expires_at`, on new terms. True if it had expired and its last
+    /// NOTIFY had not been sent yet: then it continues.
+    pub(crate) fn renew(&mut self, expires_at: Instant, mut terms: Option<Box<Terms>>) -> bool {
+        if let Some(terms) = &mut terms {
+            terms.continue_from(self.terms.as_deref());
+        }
+        self.terms = terms;
+        self.subject.renewed();
         let before = std::mem::replace(&mut self.phase, Phase::Active);
         self.expires_at = expires_at;
         self.strikes = 0;
@@ -22,27 +117,83 @@ impl Subscription {
         before != Phase::Active
     }
 
-    /// It ends: one last NOTIFY, which nothing delays. Returns its timer, to be cancelled.
-    pub(crate) fn end(&mut self, reason: Termination) -> Option<TimerHandle> {
-        self.phase = Phase::Ending(reason);
-        self.not_before = None;
-        self.timer.take()
-    }
-
-    /// The rules decide about it; the decision before.
+    /// The rules were evaluated again. Returns the previous decision.
     pub(crate) fn decide(&mut self, decision: Decision) -> Decision {
         self.view.privacy = decision.privacy;
         std::mem::replace(&mut self.decision, decision)
     }
 
-    /// A NOTIFY was sent. If its state was withheld from an unproven path, or a list has more to
-    /// tell, another one is wanted.
+    /// Its documents are rendered for another family of phones; those of a list as its style asks.
+    pub(crate) fn render_as(&mut self, rendering: Rendering) {
+        self.view.rendering = rendering;
+        self.view.rendering.all_dialogs |= self.subject.shows_all_dialogs();
+    }
+
+    /// It ends: one last NOTIFY is due, which no pause delays.
+    pub(crate) fn end(&mut self, reason: Termination, turn: &mut Turn<'_>) {
+        self.phase = Phase::Ending(reason);
+        self.not_before = None;
+        if let Some(timer) = self.timer.take() {
+            turn.wheel.cancel(timer);
+        }
+    }
+}
+
+// A NOTIFY is wanted, sent, answered, or fails.
+impl Subscription {
+    /// Wants a NOTIFY at least as much as before, and queues for it.
+    #[inline]
+    pub(super) fn want(&mut self, wants: Wants, own: SubscriptionId, queue: &mut Backlog) {
+        self.wants = self.wants.max(wants);
+        if !self.is_queued {
+            self.is_queued = true;
+            queue.push(own, self.wants);
+        }
+    }
+
+    /// The state of what it watches changed. `resource` is the place in a list.
+    #[inline]
+    pub(super) fn state_changed(
+        &mut self,
+        resource: u32,
+        own: SubscriptionId,
+        queue: &mut Backlog,
+    ) {
+        self.subject.state_changed(resource);
+        self.want(Wants::Change, own, queue);
+    }
+
+    /// Watchers ended whose end the next NOTIFY of watcher information reports.
+    pub(super) fn watchers_ended(
+        &mut self,
+        ended: &[WatcherInfo],
+        own: SubscriptionId,
+        queue: &mut Backlog,
+    ) {
+        self.subject.watchers_ended(ended);
+        self.want(Wants::Change, own, queue);
+    }
+
+    /// It waits in the queue of the table, of its phone or of its path.
+    pub(crate) fn queued(&mut self) {
+        self.is_queued = true;
+    }
+
+    /// It was taken from that queue.
+    pub(crate) fn dequeued(&mut self) {
+        self.is_queued = false;
+    }
+
+    /// A NOTIFY was sent. Another one is wanted if its body was withheld from an unproven path, or if
+    /// a list did not fit.
     pub(crate) fn sent(&mut self, in_flight: InFlightId, is_withheld: bool, now: Instant) {
         debug_assert!(self.in_flight.is_none(), "one NOTIFY at a time");
         self.in_flight = Some(in_flight);
         self.wants = self.subject.sent(is_withheld);
         self.version += 1;
-        self.count_sent(now);
+        if let Some(terms) = &mut self.terms {
+            terms.count_sent(now);
+        }
     }
 
     /// The phone was shown the state with this hash.
@@ -50,12 +201,12 @@ impl Subscription {
         self.shown = hash;
     }
 
-    /// The state that a NOTIFY is wanted for is what the phone was shown last.
+    /// The state is what the phone was shown last: no NOTIFY is wanted.
     pub(crate) fn told_already(&mut self) {
         self.wants = Wants::Nothing;
     }
 
-    /// Its NOTIFY was answered, whatever the response.
+    /// Its NOTIFY got a final response.
     pub(crate) fn answered(&mut self) {
         self.in_flight = None;
         self.strikes = 0;
@@ -68,8 +219,8 @@ impl Subscription {
         self.subject.delivered();
     }
 
-    /// The phone put a NOTIFY off, for the time that `pause` makes of the number of such responses in
-    /// a row, `doublings_max` at most.
+    /// The phone refused a NOTIFY with Retry-After. `pause` gives the time of the next attempt from
+    /// the number of such responses in a row, at most `doublings_max`.
     pub(crate) fn delayed(&mut self, doublings_max: u8, pause: impl FnOnce(u8) -> Instant) {
         let doublings = self.delays.min(doublings_max);
         self.delays = doublings + 1;
@@ -77,14 +228,14 @@ impl Subscription {
         self.retry_at(pause(doublings));
     }
 
-    /// The phone refused a NOTIFY; how many in a row.
+    /// The phone refused a NOTIFY. Returns how many it has refused in a row.
     pub(crate) fn refused(&mut self) -> u8 {
         self.forget_shown();
         self.refusals += 1;
         self.refusals
     }
 
-    /// The phone did not answer a NOTIFY; how many in a row.
+    /// A NOTIFY got no response. Returns how many in a row did not.
     pub(crate) fn timed_out(&mut self) -> u8 {
         self.in_flight = None;
         self.forget_shown();
@@ -92,31 +243,49 @@ impl Subscription {
         self.strikes
     }
 
-    /// The NOTIFY under way is given up, and the phone may not have it.
+    /// Gives up the outstanding NOTIFY; the phone may not have it.
     pub(crate) fn take_in_flight(&mut self) -> Option<InFlightId> {
         self.in_flight.take()
     }
 
-    /// Everything is owed again.
+    /// The phone may have lost what it was sent: the next NOTIFY carries the full state.
+    pub(crate) fn forget_shown(&mut self) {
+        self.shown = 0;
+        self.subject.forget_shown();
+    }
+
+    /// A NOTIFY with the full state is due.
     pub(crate) fn owe_all(&mut self) {
         self.forget_shown();
         self.wants = Wants::Notify;
     }
+}
 
-    /// A NOTIFY is tried at `at`, not before.
+// Pauses and the timer.
+impl Subscription {
+    /// A NOTIFY is due at `at`, not before.
     pub(crate) fn retry_at(&mut self, at: Instant) {
         self.not_before = Some(at);
         self.wants = Wants::Notify;
     }
 
-    /// No NOTIFY before `at`.
+    /// No NOTIFY is sent before `at`.
     pub(crate) fn pause(&mut self, at: Instant) {
         self.not_before = Some(at);
     }
 
-    /// A NOTIFY may be sent again.
+    /// Ends a pause.
     pub(crate) fn resume(&mut self) {
         self.not_before = None;
+    }
+
+    /// Sets the timer for when something must happen without a message.
+    pub(super) fn arm(&mut self, own: SubscriptionId, turn: &mut Turn<'_>) {
+        if let Some(timer) = self.timer.take() {
+            turn.wheel.cancel(timer);
+        }
+        let at = self.wake_at(self.lives_until(turn.options));
+        self.timer = at.map(|at| turn.wheel.arm(at, Timer::Subscription(own)));
     }
 
     /// Its timer fired: a pause that is over ends.
@@ -124,14 +293,165 @@ impl Subscription {
         self.timer = None;
         self.not_before = self.not_before.filter(|at| *at > now);
     }
+}
 
-    /// It waits in the queue of the table or of its phone.
-    pub(crate) fn queued(&mut self) {
-        self.is_queued = true;
+// What only one kind of subscription has.
+impl Subscription {
+    /// A fetch of a list lasts until all of the list was sent.
+    pub(crate) fn fetch(&mut self) {
+        self.subject.fetch();
     }
 
-    /// It was taken from that queue.
-    pub(crate) fn dequeued(&mut self) {
-        self.is_queued = false;
+    /// It holds the appearance of a line that the owner granted.
+    pub(super) fn hold(&mut self, claim: Claim) {
+        self.subject.hold(claim);
+    }
+
+    /// Takes back the appearance of a line that it holds.
+    pub(super) fn take_claim(&mut self) -> Option<Claim> {
+        self.subject.take_claim()
+    }
+
+    /// Its watcher has moved to `index` in the watcher list of its presentity.
+    pub(super) fn move_slot(&mut self, resource: u32, index: u32) {
+        self.subject.move_slot(resource, index);
+    }
+
+    /// The list it is to, to be changed.
+    #[inline]
+    pub(crate) fn list_mut(&mut self) -> Option<&mut ListState> {
+        self.subject.list_mut()
+    }
+
+    /// The list it is to, to be changed, and the one dialog of its resources that is watched.
+    pub(crate) fn list_and_dialog_mut(
+        &mut self,
+    ) -> Option<(&mut ListState, Option<&SpecificDialog>)> {
+        let terms = self.terms.as_deref();
+        Some((self.subject.list_mut()?, terms.and_then(Terms::dialog)))
+    }
+
+    /// What the phone was shown, to be replaced by what the next NOTIFY shows, and the names to write
+    /// it with. None unless NOTIFYs tell only what changed.
+    #[inline]
+    pub(crate) fn history_mut(&mut self) -> Option<(&mut Shown, &Names)> {
+        Some((self.history.as_deref_mut()?, &self.names))
+    }
+
+    /// What it was to, once it is removed.
+    pub(crate) fn into_subject(self) -> Subject {
+        self.subject
+    }
+}
+
+// Readers.
+impl Subscription {
+    #[inline]
+    pub(crate) fn dialog(&self) -> DialogId {
+        self.dialog
+    }
+
+    #[inline]
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    #[inline]
+    pub(crate) fn package(&self) -> Package {
+        self.package
+    }
+
+    /// How its documents are rendered.
+    #[inline]
+    pub(crate) fn view(&self) -> View {
+        self.view
+    }
+
+    /// The decision of the rules.
+    #[inline]
+    pub(crate) fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// What else its SUBSCRIBE asked for; None if nothing.
+    #[inline]
+    pub(crate) fn terms(&self) -> Option<&Terms> {
+        self.terms.as_deref()
+    }
+
+    /// Whether its NOTIFYs tell only what changed since the one before.
+    #[inline]
+    pub(crate) fn has_history(&self) -> bool {
+        self.history.is_some()
+    }
+
+    #[inline]
+    pub(crate) fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    /// Whether it is active, or why it is ending.
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When it expires, as granted to the phone.
+    #[inline]
+    pub(crate) fn expires_at(&self) -> Instant {
+        self.expires_at
+    }
+
+    #[inline]
+    pub(crate) fn timer(&self) -> Option<TimerHandle> {
+        self.timer
+    }
+
+    /// Why a NOTIFY is wanted.
+    #[inline]
+    pub(crate) fn wants(&self) -> Wants {
+        self.wants
+    }
+
+    /// Whether it waits in a queue.
+    #[inline]
+    pub(super) fn is_queued(&self) -> bool {
+        self.is_queued
+    }
+
+    /// Its NOTIFY that has no final response yet.
+    #[inline]
+    pub(crate) fn in_flight(&self) -> Option<InFlightId> {
+        self.in_flight
+    }
+
+    /// The version of its next document (RFC 4235 §4.1).
+    #[inline]
+    pub(crate) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The hash of the body last sent; 0 if the phone may not have it.
+    #[inline]
+    pub(crate) fn shown(&self) -> u64 {
+        self.shown
+    }
+
+    /// Consecutive NOTIFYs without a response.
+    #[inline]
+    pub(crate) fn strikes(&self) -> u8 {
+        self.strikes
+    }
+
+    /// Consecutive NOTIFYs that were refused.
+    #[inline]
+    pub(crate) fn refusals(&self) -> u8 {
+        self.refusals
+    }
+
+    /// The end of a pause in its NOTIFYs.
+    #[inline]
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        self.not_before
     }
 }

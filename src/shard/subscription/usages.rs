@@ -11,14 +11,17 @@ impl Table {
     /// Whether a subscription cannot be refreshed: we ended it, although its last NOTIFY could not
     /// leave yet, or what it held was given back. One that ran out is late, not too late.
     pub(crate) fn is_over(&self, id: SubscriptionId) -> bool {
-        let is_ended = |subscription: &Subscription| match subscription.phase {
-            Phase::Ending(Termination::Timeout) => {
-                subscription.decision.handling == Handling::Block
-            }
-            Phase::Ending(_) => true,
-            Phase::Active => false,
+        let is_over = |subscription: &Subscription| {
+            let is_ended = match subscription.phase() {
+                Phase::Ending(Termination::Timeout) => {
+                    subscription.decision().handling == Handling::Block
+                }
+                Phase::Ending(_) => true,
+                Phase::Active => false,
+            };
+            is_ended || subscription.subject().is_released()
         };
-        self.subscription(id).is_some_and(is_ended) || self.is_released(id)
+        self.subscription(id).is_some_and(is_over)
     }
 
     /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (RFC 6665
@@ -32,8 +35,8 @@ impl Table {
         let usages = &self.dialog(id)?.subscriptions;
         usages.iter().copied().find(|usage| {
             self.subscription(*usage).is_some_and(|subscription| {
-                subscription.package == package
-                    && event_id(&subscription.names.event) == event_id(event)
+                subscription.package() == package
+                    && event_id(subscription.event()) == event_id(event)
             })
         })
     }
@@ -45,7 +48,7 @@ impl Table {
         };
         for usage in entry.subscriptions.iter().filter(|usage| **usage != awake) {
             if let Some(subscription) = self.subscriptions.get_mut(*usage)
-                && subscription.wants > Wants::Nothing
+                && subscription.wants() > Wants::Nothing
             {
                 subscription.want(Wants::Change, *usage, &mut self.queue);
             }

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::{Format, multipart, rlmi};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::state::{ListState, Standing};
 use crate::shard::notify::Notifier;
 use crate::shard::notify::list::selection::Selection;
-use crate::shard::subscription::subject::Subject;
 
 /// A body of a list subscription, written.
 #[derive(Debug)]
@@ -37,15 +37,16 @@ impl Notifier {
             Some(deflated) => deflated,
             None => self.write_list_body(id, subscriptions, turn)?,
         };
-        let subscription = subscriptions.table.subscriptions.get_mut(id)?;
-        let Subject::List(list) = &mut subscription.subject else {
-            return None;
-        };
+        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let format = subscription.view().format;
         let selection = &self.selection;
-        list.told(selection);
+        let list = subscription.list_mut();
+        list.expected("resources are selected for a list")?
+            .told(selection);
         Some(ListBody {
             octets,
-            format: subscription.view.format,
+            format,
             is_multipart: selection.dialect().is_multipart,
             is_deflated,
         })
@@ -58,10 +59,10 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscription(id)?;
-        let Subject::List(list) = &subscription.subject else {
-            return None;
-        };
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let list = subscription.subject().list();
+        let list = list.expected("resources are selected for a list")?;
         let selection = &self.selection;
         let dialect = selection.dialect();
         let arena = &mut turn.out.arena;
@@ -70,7 +71,7 @@ impl Notifier {
             arena.extend_from_slice(&selection.parts);
             return Some(start..arena.len());
         }
-        let (uri, version) = (&subscription.names.entity, subscription.version());
+        let (uri, version) = (subscription.entity(), subscription.version());
         dialect.begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
         rlmi::begin(arena, uri, version, selection.is_full);
         if !list.name.is_empty() {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::presence::event::list::ListStyle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
@@ -12,7 +13,6 @@ use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::content::Content;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
@@ -46,11 +46,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Budget> {
-        let subscription = subscriptions.table.subscription(id)?;
-        let entry = subscriptions.table.dialog(subscription.dialog)?;
-        let Subject::List(list) = &subscription.subject else {
-            return None;
-        };
+        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let entry = subscriptions.table.dialog(subscription.dialog());
+        let entry = entry.expected("a subscription has a dialog")?;
+        let list = subscription.subject().list();
+        let list = list.expected("resources are selected for a list")?;
         let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch;
         let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
         let of_profile = entry.profile.list_octets.map(|octets| octets as usize);
@@ -75,7 +76,7 @@ impl Notifier {
                 resources.map_or(usize::MAX, usize::from)
             }
         };
-        let inflates = subscription.terms.as_ref().is_some_and(|it| it.inflates);
+        let inflates = subscription.inflates();
         let may_deflate_all = inflates && list.owes_full;
         let octets = message.saturating_sub(self.head_octets(id, subscriptions, turn));
         let inflated_octets = match may_deflate_all {
@@ -114,7 +115,8 @@ impl Notifier {
             return false;
         }
         turn.counters.notifies_short_of_room += 1;
-        if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+        let subscription = subscriptions.table.subscription_mut(id);
+        if let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") {
             subscription.pause(turn.now + PAUSE);
         }
         subscriptions.table.arm_subscription(id, turn);
@@ -124,7 +126,9 @@ impl Notifier {
 
 impl Table {
     fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
-        let entry = self.dialog(self.subscription(id)?.dialog)?;
-        Some(self.flow_of(entry))
+        let subscription = self.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let entry = self.dialog(subscription.dialog());
+        Some(self.flow_of(entry.expected("a subscription has a dialog")?))
     }
 }

@@ -27,10 +27,6 @@ impl WatcherInfos {
     }
 }
 
-/// Watchers in one document, and in one answer of a shard; more are counted and not told (RFC 3857
-/// §4.7.1).
-const WATCHERS_MAX: usize = 1_000;
-
 /// Watchers that a shard remembers as waiting; beyond it the oldest is forgotten (RFC 3857 §4.7.1).
 const WAITING_MAX: usize = 1_000;
 

@@ -4,14 +4,14 @@ use crate::presence::Aor;
 use crate::presence::event::{Package, Termination, WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
-use crate::shard::package::winfo::{WATCHERS_MAX, WatcherInfos};
+use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::audience::Topic;
-use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::audience::{Topic, WATCHERS_MAX};
 use crate::shard::subscription::table::Table;
 
 // As a shard that has watchers.
@@ -39,7 +39,8 @@ impl WatcherInfos {
         package: Package,
         follower: ShardId,
     ) {
-        if let Some(followers) = self.followers.get_mut(aor) {
+        let followers = self.followers.get_mut(aor);
+        if let Some(followers) = followers.expected("a shard that unfollows has followed") {
             followers.retain(|it| *it != (package, follower));
             if followers.is_empty() {
                 self.followers.remove(aor);
@@ -88,34 +89,32 @@ impl WatcherInfos {
 
     /// The followed presentities that a subscription watches, each with its number in its list.
     fn followed_by(&self, id: SubscriptionId, table: &mut Table) -> Vec<(Aor, u32)> {
+        if self.followers.is_empty() {
+            return Vec::new();
+        }
         let subscription = table.subscription(id);
-        let Some(subscription) = subscription.filter(|_| !self.followers.is_empty()) else {
+        let Some(subscription) = subscription.expected("a watcher is a subscription") else {
             return Vec::new();
         };
         let followed = |slot: WatchSlot, number: u32| {
-            let aor = &table.watched(slot.watched)?.aor;
+            let watched = table.watched(slot.watched);
+            let aor = &watched
+                .expected("a subscription watches its presentity")?
+                .aor;
             let is_followed = self.followers.contains_key(aor);
             is_followed.then(|| (aor.clone(), number))
         };
-        match &subscription.subject {
-            Subject::List(list) => list
-                .resources
-                .iter()
-                .filter_map(|resource| followed(resource.slot?, resource.number))
-                .collect(),
-            subject => {
-                let slot = subject.slot();
-                slot.and_then(|slot| followed(slot, 0))
-                    .into_iter()
-                    .collect()
-            }
-        }
+        let slots = subscription.subject().slots();
+        slots
+            .filter_map(|(slot, number)| followed(slot, number))
+            .collect()
     }
 
     /// At the end of a turn: tells followers which watchers changed in it.
     pub(crate) fn report_watchers(&mut self, table: &mut Table, turn: &mut Turn<'_>) {
         let ended = std::mem::take(&mut self.ended);
         for aor in std::mem::take(&mut self.changed) {
+            // None if the last follower left in this turn.
             let followers = self.followers.get(&aor).cloned();
             for (package, follower) in followers.unwrap_or_default() {
                 self.tell_watchers(follower, (aor.clone(), package), ended.clone(), table, turn);
@@ -182,26 +181,23 @@ impl Table {
         package: Package,
         turn: &Turn<'_>,
     ) -> Option<WatcherInfo> {
-        let subscription = self.subscription(id)?;
-        if subscription.package != package || subscription.phase() != Phase::Active {
+        let subscription = self.subscription(id);
+        let subscription = subscription.expected("a watcher is a subscription")?;
+        if subscription.package() != package || subscription.phase() != Phase::Active {
             return None;
         }
-        let (number, handling) = match &subscription.subject {
-            Subject::List(list) => {
-                let resource = list.resources.get(resource as usize)?;
-                (resource.number, resource.decision.handling)
-            }
-            _ => (0, subscription.decision().handling),
-        };
-        let status = match handling {
+        let standing = subscription.watcher(resource);
+        let standing = standing.expected("a watcher names its resource")?;
+        let status = match standing.decision.handling {
             Handling::Block => return None,
             Handling::Confirm => WatcherStatus::Pending,
             // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
             Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
         };
-        let entry = self.dialog(subscription.dialog)?;
+        let entry = self.dialog(subscription.dialog());
+        let entry = entry.expected("a subscription has a dialog")?;
         Some(WatcherInfo {
-            id: self.watcher_id(id, number)?,
+            id: self.watcher_id(id, standing.number)?,
             status,
             event: WatcherEvent::Subscribe,
             uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
@@ -213,14 +209,16 @@ impl Table {
 
     /// Names a watcher for its life: `number` is its resource's in a list, 0 for none.
     fn watcher_id(&self, id: SubscriptionId, number: u32) -> Option<u64> {
-        let subscription = self.subscription(id)?;
-        let dialog = &self.dialog(subscription.dialog)?.dialog;
+        let subscription = self.subscription(id);
+        let subscription = subscription.expected("a watcher is a subscription")?;
+        let entry = self.dialog(subscription.dialog());
+        let dialog = &entry.expected("a subscription has a dialog")?.dialog;
         let octets = [
             dialog.call_id(),
             b"\0",
             dialog.remote_tag(),
             b"\0",
-            &subscription.names.event,
+            subscription.event(),
             &number.to_le_bytes(),
         ];
         Some(fnv1a(&octets.concat()))

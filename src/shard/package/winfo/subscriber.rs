@@ -4,14 +4,14 @@ use crate::presence::document::watcherinfo;
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
-use crate::shard::package::winfo::{Followed, WATCHERS_MAX, WatcherInfos};
-use crate::shard::subscription::audience::{Audience, Topic};
-use crate::shard::subscription::subject::Subject;
+use crate::shard::package::winfo::{Followed, WatcherInfos};
+use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::audience::{Audience, Topic, WATCHERS_MAX};
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::{NewSubscription, Wants};
 
 /// Octets of their elements in one document: less than a datagram can hold (RFC 3261 §18.1.1).
 const WATCHERS_OCTETS_MAX: usize = 60_000;
@@ -31,8 +31,7 @@ impl WatcherInfos {
         turn: &mut Turn<'_>,
     ) -> SubscriptionId {
         let audience = Audience::new(topic.clone());
-        let subject = Subject::Watchers(Box::new(audience));
-        let id = table.insert_subscription(dialog, subject, new);
+        let id = table.insert_subscription(dialog, audience.into(), new);
         if let Some(followed) = self.followed.get_mut(&topic) {
             followed.subscriptions.push(id);
             return id;
@@ -56,18 +55,19 @@ impl WatcherInfos {
     pub(crate) fn remove_audience(
         &mut self,
         id: SubscriptionId,
-        audience: Audience,
+        topic: Topic,
         turn: &mut Turn<'_>,
     ) {
-        let Some(followed) = self.followed.get_mut(&audience.topic) else {
+        let followed = self.followed.get_mut(&topic);
+        let Some(followed) = followed.expected("the topic of a subscription is followed") else {
             return;
         };
         followed.subscriptions.retain(|it| *it != id);
         if !followed.subscriptions.is_empty() {
             return;
         }
-        self.followed.remove(&audience.topic);
-        let (aor, package) = audience.topic;
+        self.followed.remove(&topic);
+        let (aor, package) = topic;
         let follower = turn.options.id;
         turn.send_to_all(|| Mail::UnfollowWatchers {
             aor: aor.clone(),
@@ -86,9 +86,11 @@ impl WatcherInfos {
             ended,
         } = told;
         let Some(followed) = self.followed.get_mut(&(aor, package)) else {
+            // The last subscription ended while the report was on its way.
             return;
         };
-        let Some(known) = followed.watchers.get_mut(usize::from(shard.0)) else {
+        let known = followed.watchers.get_mut(usize::from(shard.0));
+        let Some(known) = known.expected("there is a place for each shard") else {
             return;
         };
         let mut gone = Vec::new();
@@ -112,14 +114,7 @@ impl WatcherInfos {
         }
         *known = Some(watchers);
         for id in &followed.subscriptions {
-            let Some(subscription) = table.subscriptions.get_mut(*id) else {
-                continue;
-            };
-            if let Subject::Watchers(audience) = &mut subscription.subject {
-                let room = WATCHERS_MAX.saturating_sub(audience.gone.len());
-                audience.gone.extend(gone.iter().take(room).cloned());
-            }
-            subscription.want(Wants::Change, *id, &mut table.queue);
+            table.report_watchers_ended(*id, &gone);
         }
     }
 
@@ -130,25 +125,26 @@ impl WatcherInfos {
         table: &mut Table,
         turn: &mut Turn<'_>,
     ) -> Option<Body> {
-        let subscription = table.subscription(id)?;
-        let Subject::Watchers(audience) = &subscription.subject else {
-            return None;
-        };
-        let (_, package) = &audience.topic;
+        let subscription = table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let audience = subscription.subject().audience();
+        let audience = audience.expected("the subscription is to watchers")?;
+        let (_, package) = audience.topic();
         let mut watchers = Vec::new();
         // A policy may hide all watchers.
         if subscription.decision().handling == Handling::Allow {
-            let followed = self.followed.get(&audience.topic)?;
+            let followed = self.followed.get(audience.topic());
+            let followed = followed.expected("the topic of a subscription is followed")?;
             for known in &followed.watchers {
                 watchers.extend_from_slice(known.as_ref()?);
             }
-            watchers.extend_from_slice(&audience.gone);
+            watchers.extend_from_slice(audience.ended());
         }
         let fitting = fitting(&watchers);
         turn.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
         watchers.truncate(fitting);
         let start = turn.out.arena.len();
-        let (version, entity) = (subscription.version(), &subscription.names.entity);
+        let (version, entity) = (subscription.version(), subscription.entity());
         let token = package.token();
         watcherinfo::write(&mut turn.out.arena, version, entity, token, &watchers);
         Some(Body {

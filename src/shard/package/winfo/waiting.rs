@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::{WAITING_MAX, WAITING_TIME, WaitingWatcher, WatcherInfos};
@@ -19,21 +20,28 @@ impl WatcherInfos {
         table: &mut Table,
         turn: &Turn<'_>,
     ) {
-        let Some(subscription) = table.subscription(id) else {
+        let subscription = table.subscription(id);
+        let Some(subscription) = subscription.expected("a subscription ends once") else {
             return;
         };
         if subscription.decision().handling != Handling::Confirm {
             return;
         }
-        let slot = subscription.subject.slot();
-        let aor = slot.and_then(|slot| Some(table.watched(slot.watched)?.aor.clone()));
-        let (Some(aor), package) = (aor, subscription.package) else {
+        let Some(slot) = subscription.subject().slot() else {
+            // Watchers of a list, or of watchers, do not wait.
             return;
         };
-        let (Some(info), Some(watcher)) = (
-            table.watcher(id, 0, package, turn),
-            table.watcher_of(id, turn),
-        ) else {
+        let watched = table.watched(slot.watched);
+        let Some(watched) = watched.expected("a subscription watches its presentity") else {
+            return;
+        };
+        let (aor, package) = (watched.aor.clone(), subscription.package());
+        // None if the subscription had ended before, for another reason.
+        let Some(info) = table.watcher(id, 0, package, turn) else {
+            return;
+        };
+        let watcher = table.watcher_of(id, turn);
+        let Some(watcher) = watcher.expected("a subscription has a watcher") else {
             return;
         };
         let info = WatcherInfo {
@@ -63,17 +71,20 @@ impl WatcherInfos {
         if self.waiting.is_empty() {
             return;
         }
-        let Some(subscription) = table.subscription(id) else {
+        let subscription = table.subscription(id);
+        let Some(subscription) = subscription.expected("a watcher is a subscription") else {
             return;
         };
+        let aor = table.aor_of(subscription);
+        let entry = table.dialog(subscription.dialog());
         let (Some(aor), Some(entry)) = (
-            table.aor_of(subscription),
-            table.dialog(subscription.dialog),
+            aor.expected("a subscription is to an address of record"),
+            entry.expected("a subscription has a dialog"),
         ) else {
             return;
         };
         let uri = String::from_utf8_lossy(entry.watcher_uri());
-        let package = subscription.package;
+        let package = subscription.package();
         self.waiting.retain(|waiting| {
             *waiting.info.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
         });
