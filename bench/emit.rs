@@ -22,7 +22,13 @@ const ROUNDS: u32 = 2000;
 const TAG: &[u8] = b"000000000000f28a70a922cdd6e3";
 
 fn write_ok(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
-    emit::response_head(out, request, Status::OK, None, TAG, source);
+    let head = emit::ResponseHead {
+        status: Status::OK,
+        reason: None,
+        to_tag: TAG,
+        source,
+    };
+    emit::response_head(out, request, &head);
     emit::header(out, "Contact", b"<sip:192.0.2.1:5060>");
     emit::header_number(out, "Expires", 3600);
     emit::header(out, "Server", b"Lamplighter");

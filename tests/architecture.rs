@@ -5,6 +5,9 @@
 //! It reads the sources as text, after blanking comments and literals, so it needs no compiler and
 //! no crate. It is not a style checker: rustfmt and clippy do that.
 
+#[path = "architecture/functions.rs"]
+mod functions;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
@@ -158,6 +161,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("kernel", &[]),
             ("kernel_options", &[]),
             ("readiness", &[]),
+            ("source_address", &[]),
             ("interfaces", &["address"]),
             ("limits", &["connection_limits"]),
             ("bind", &["kernel_options"]),
@@ -228,6 +232,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ),
             ("presentity", &["container", "contract"]),
             ("uas", &["container", "contract", "overload", "request"]),
+            ("uac", &["container", "contract", "peer", "request"]),
             (
                 "conduct",
                 &[
@@ -242,6 +247,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "presentity",
                     "request",
                     "subscription",
+                    "uac",
                     "uas",
                 ],
             ),
@@ -496,8 +502,22 @@ const UNSAFE_HOME: &str = "net";
 /// The structs that own the state of a room, by their file below `src`, and the widest visibility of
 /// a field: with "" the fields are private, so that no other file (but those below a `mod.rs`) reads
 /// or writes them.
-const COMPONENTS: &[(&str, &str, &str)] =
-    &[("shard/subscription/transition.rs", "Subscription", "")];
+const COMPONENTS: &[(&str, &str, &str)] = &[
+    ("shard/subscription/transition.rs", "Subscription", ""),
+    ("shard/subscription/table.rs", "Table", "pub(super)"),
+    (
+        "shard/subscription/dialog_entry.rs",
+        "DialogEntry",
+        "pub(super)",
+    ),
+    ("shard/subscription/watched.rs", "Watched", ""),
+    ("shard/subscription/watched.rs", "WatchedPresentities", ""),
+    ("shard/lifecycle/mod.rs", "Subscriptions", ""),
+    ("shard/notify/mod.rs", "Notifier", ""),
+    ("shard/presentity/mod.rs", "Compositor", ""),
+    ("shard/uas/mod.rs", "Uas", ""),
+    ("shard/conduct/mod.rs", "Engine", ""),
+];
 
 /// Types whose variants only these files below `src` may name: all others ask their methods.
 const VARIANT_HOMES: &[(&str, &[&str])] = &[(

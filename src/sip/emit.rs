@@ -11,20 +11,29 @@ use crate::sip::simd::{Block, find};
 use crate::sip::uri::host_ip;
 use crate::sip::{HeaderName, Message, Status};
 
-/// Starts a response: status line, all Vias (the topmost with `received`/`rport` filled in from
-/// `source`; RFC 3261 §18.2.1, RFC 3581), From, To (with `to_tag` added when the request's had
-/// none), Call-ID, CSeq. Values are copied unfolded. Add further headers with [`header`], then end
-/// with [`body`]. `reason` overrides the standard phrase when given.
-///
-/// It has six parameters, because each is a part of the response that only the caller knows.
-pub fn response_head(
-    out: &mut Vec<u8>,
-    request: &Message<'_>,
-    status: Status,
-    reason: Option<&str>,
-    to_tag: &[u8],
-    source: SocketAddr,
-) {
+/// What the head of a response does not copy from the request.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    /// The status code.
+    pub status: Status,
+    /// Replaces the standard reason phrase of the status.
+    pub reason: Option<&'a str>,
+    /// Added to To if the request has no To-tag.
+    pub to_tag: &'a [u8],
+    /// The source of the request, for `received` and `rport` in the topmost Via (RFC 3261 §18.2.1,
+    /// RFC 3581).
+    pub source: SocketAddr,
+}
+
+/// Starts a response: status line, all Vias, From, To, Call-ID, CSeq. Values are copied unfolded.
+/// Add further headers with [`header`], then end with [`body`].
+pub fn response_head(out: &mut Vec<u8>, request: &Message<'_>, head: &ResponseHead<'_>) {
+    let ResponseHead {
+        status,
+        reason,
+        to_tag,
+        source,
+    } = *head;
     out.extend_from_slice(b"SIP/2.0 ");
     decimal(out, u64::from(status.0));
     out.push(b' ');
@@ -38,13 +47,13 @@ pub fn response_head(
 }
 
 /// Starts a response in its shortest form: without a reason phrase, with compact names.
-pub fn bare_response_head(
-    out: &mut Vec<u8>,
-    request: &Message<'_>,
-    status: Status,
-    to_tag: &[u8],
-    source: SocketAddr,
-) {
+pub fn bare_response_head(out: &mut Vec<u8>, request: &Message<'_>, head: &ResponseHead<'_>) {
+    let ResponseHead {
+        status,
+        to_tag,
+        source,
+        ..
+    } = *head;
     out.extend_from_slice(b"SIP/2.0 ");
     decimal(out, u64::from(status.0));
     out.extend_from_slice(b" \r\n");
@@ -320,14 +329,13 @@ mod tests {
         let request = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
         assert_eq!(request.fault(), None);
         written(|out| {
-            response_head(
-                out,
-                &request,
-                Status::OK,
-                None,
-                b"ours",
-                source.parse().unwrap(),
-            );
+            let head = ResponseHead {
+                status: Status::OK,
+                reason: None,
+                to_tag: b"ours",
+                source: source.parse().unwrap(),
+            };
+            response_head(out, &request, &head);
         })
     }
 

@@ -342,14 +342,13 @@ fn decode(message: &Message<'_>) {
 fn answer(message: &Message<'_>) {
     let source: SocketAddr = "192.0.2.77:5099".parse().unwrap();
     let mut out = Vec::new();
-    emit::response_head(
-        &mut out,
-        message,
-        Status::BAD_REQUEST,
-        None,
-        b"our-tag",
+    let head = emit::ResponseHead {
+        status: Status::BAD_REQUEST,
+        reason: None,
+        to_tag: b"our-tag",
         source,
-    );
+    };
+    emit::response_head(&mut out, message, &head);
     let names = [
         &b"SIP/2.0 400 "[..],
         b"Via: ",

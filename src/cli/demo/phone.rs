@@ -252,7 +252,13 @@ impl Phone {
 
     fn answer(&self, request: &Message<'_>, status: Status) {
         let mut out = Vec::with_capacity(512);
-        emit::response_head(&mut out, request, status, None, b"phone", self.server);
+        let head = emit::ResponseHead {
+            status,
+            reason: None,
+            to_tag: b"phone",
+            source: self.server,
+        };
+        emit::response_head(&mut out, request, &head);
         emit::body(&mut out, "", b"");
         self.send(&out);
     }

@@ -24,7 +24,7 @@ pub(super) use characters::{
 
 pub use characters::write_escaped;
 
-use characters::{decode, resolve, unescape};
+use characters::{decode, is_name, is_plain_value, qualified_name, resolve, unescape};
 
 /// How every document begins (W:C0.9).
 pub(super) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -112,8 +112,12 @@ pub(super) struct Element<'a> {
     pub(super) name: Name,
     /// Its local name, known or not.
     pub(super) local: &'a str,
-    attributes: SmallVec<[(&'a str, Cow<'a, str>); 8]>,
+    attributes: &'a [Attribute<'a>],
 }
+
+/// The name of an attribute and its value, unescaped.
+type Attribute<'a> = (&'a str, Cow<'a, str>);
+type Attributes<'a> = SmallVec<[Attribute<'a>; 8]>;
 
 impl Element<'_> {
     /// The value of an attribute without a prefix.
@@ -138,8 +142,8 @@ pub(super) trait Visitor {
     /// An element begins. `parents` are the elements around it, the root first.
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
 
-    /// An element ends. `text` is the text between its last inner tag and its end: all of its text if
-    /// it has no child elements.
+    /// An element ends. `text` is the text between its last inner tag and its end, without white
+    /// space before it: all of its text if it has no child elements.
     fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault>;
 }
 
@@ -163,7 +167,10 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     let mut is_first = true;
     let mut may_have_doctype = V::PASSES_OVER_DOCTYPE;
     loop {
-        match reader.read_event().map_err(|_| DocumentFault::Malformed)? {
+        let event = reader.read_event().map_err(|_| DocumentFault::Malformed)?;
+        // White space between tags is skipped at once: no visitor looks at it.
+        reader.config_mut().trim_text_start = follows_markup(&event);
+        match event {
             Event::Start(start) => walk.start(&start)?,
             Event::Empty(start) => {
                 walk.start(&start)?;
@@ -175,7 +182,7 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
             Event::GeneralRef(reference) => walk.reference(&reference)?,
             Event::Comment(_) => {}
             Event::Decl(_) if is_first => {}
-            Event::PI(instruction) if !instruction.target().eq_ignore_ascii_case("xml") => {}
+            Event::PI(instruction) if may_be_target(instruction.target()) => {}
             Event::DocType(doctype)
                 if !walk.has_root
                     && std::mem::take(&mut may_have_doctype)
@@ -192,6 +199,19 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     } else {
         Err(DocumentFault::Malformed)
     }
+}
+
+/// Whether what follows the event follows a tag or the XML declaration, rather than a piece of text.
+const fn follows_markup(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Start(_) | Event::Empty(_) | Event::End(_) | Event::Decl(_)
+    )
+}
+
+/// Whether a processing instruction may have that target (XML 1.0 §2.6).
+fn may_be_target(target: &str) -> bool {
+    is_name(target) && !target.eq_ignore_ascii_case("xml")
 }
 
 /// Text as a display name: trimmed, cut between characters, None if nothing is left.
@@ -247,33 +267,11 @@ impl<V: Visitor> Walk<'_, V> {
         if self.names.len() >= DEPTH_MAX {
             return Err(DocumentFault::TooLarge);
         }
-        let mut attributes: SmallVec<[(&str, Cow<'_, str>); 8]> = SmallVec::new();
-        for attribute in start.attributes() {
-            let attribute = attribute.map_err(|_| DocumentFault::Malformed)?;
-            if attributes.len() >= ATTRIBUTES_MAX {
-                return Err(DocumentFault::TooLarge);
-            }
-            attributes.push((attribute.key.into_inner(), attribute.value));
-        }
-        let depth = self.names.len();
-        for (key, value) in &mut attributes {
-            *value = unescape(std::mem::take(value))?;
-            if let Some(declared) = key.strip_prefix("xmlns") {
-                match declared.strip_prefix(':') {
-                    None if declared.is_empty() => self.bindings.declare("", value, depth)?,
-                    Some(prefix) => self.bindings.declare(prefix, value, depth)?,
-                    None => {}
-                }
-            }
-        }
+        let mut attributes = Attributes::new();
+        read_attributes(start, &mut attributes)?;
+        self.declare(&attributes)?;
         let name = start.name().into_inner();
-        let (prefix, local) = match memchr::memchr(b':', name.as_bytes()) {
-            Some(colon) => (&name[..colon], &name[colon + 1..]),
-            None => ("", name),
-        };
-        if local.is_empty() || memchr::memchr(b':', local.as_bytes()).is_some() {
-            return Err(DocumentFault::Malformed);
-        }
+        let (prefix, local) = qualified_name(name).ok_or(DocumentFault::Malformed)?;
         let known = V::NAMES
             .iter()
             .find(|known| **known == local)
@@ -282,11 +280,26 @@ impl<V: Visitor> Walk<'_, V> {
         let element = Element {
             name: (self.bindings.space(prefix), known),
             local,
-            attributes,
+            attributes: &attributes,
         };
         self.visitor.start(&element, &self.names)?;
         self.names.push(element.name);
         self.text.clear();
+        Ok(())
+    }
+
+    /// Declares the namespaces of an element.
+    fn declare(&mut self, attributes: &[Attribute<'_>]) -> Result<(), DocumentFault> {
+        let depth = self.names.len();
+        for (key, value) in attributes {
+            if let Some(declared) = key.strip_prefix("xmlns") {
+                match declared.strip_prefix(':') {
+                    None if declared.is_empty() => self.bindings.declare("", value, depth)?,
+                    Some(prefix) => self.bindings.declare(prefix, value, depth)?,
+                    None => {}
+                }
+            }
+        }
         Ok(())
     }
 
@@ -326,6 +339,36 @@ impl<V: Visitor> Walk<'_, V> {
         self.text.push(resolve(name)?);
         Ok(())
     }
+}
+
+/// Reads the attributes of an element, each with another name (XML 1.0 §3.1).
+fn read_attributes<'a>(
+    start: &'a BytesStart<'_>,
+    attributes: &mut Attributes<'a>,
+) -> Result<(), DocumentFault> {
+    let raw = start.attributes_raw();
+    if raw.is_empty() {
+        return Ok(());
+    }
+    let is_plain = is_plain_value(raw);
+    for attribute in start.attributes().with_checks(false) {
+        let attribute = attribute.map_err(|_| DocumentFault::Malformed)?;
+        let key = attribute.key.into_inner();
+        let is_second = attributes.iter().any(|(other, _)| *other == key);
+        if is_second || qualified_name(key).is_none() {
+            return Err(DocumentFault::Malformed);
+        }
+        if attributes.len() >= ATTRIBUTES_MAX {
+            return Err(DocumentFault::TooLarge);
+        }
+        let value = if is_plain {
+            attribute.value
+        } else {
+            unescape(attribute.value)?
+        };
+        attributes.push((key, value));
+    }
+    Ok(())
 }
 
 /// The namespace declarations in scope.

@@ -78,14 +78,27 @@ impl Entity {
 }
 
 impl Statements {
+    /// What each source states, in the order of the report.
     pub(super) fn explain(&self, verdict: &Verdict) -> impl Iterator<Item = Explained> {
-        let stated = |source: Source, asserts: Assertion, since, contributor| Explained {
-            source,
-            asserts,
-            since,
-            until: None,
-            decides: contributor == verdict.decider && contributor != Contributor::Nobody,
-        };
+        let mut explained = self.explain_calls(verdict);
+        explained.extend(self.explain_switches(verdict));
+        explained.extend(self.explain_announcements(verdict));
+        let registered = self.registrations.iter();
+        explained.extend(registered.filter_map(|one| explain_registration(one, verdict)));
+        explained.extend(self.registrations.empty_since().map(|since| {
+            let asserts = Assertion::Contacts(Vec::new());
+            let decides = verdict.decider == Contributor::Registrar;
+            stated(Source::Registrar, asserts, since, decides)
+        }));
+        explained.extend(self.appearances.iter().map(|appearance| {
+            let asserts = Assertion::Appearance(appearance.what.clone());
+            stated(Source::Appearance, asserts, appearance.since, false)
+        }));
+        explained.into_iter()
+    }
+
+    /// Calls, and do-not-disturb that came with them.
+    fn explain_calls(&self, verdict: &Verdict) -> Vec<Explained> {
         let mut explained = Vec::new();
         for (source, name, slot) in [
             (CallSource::CallState, Source::CallState, &self.call_state),
@@ -101,57 +114,43 @@ impl Statements {
             until: Some(*until),
             decides: verdict.decider == Contributor::Call(CallSource::CallState),
         }));
-        explained.extend(self.do_not_disturb.iter().map(|switch| {
-            let by = Contributor::DoNotDisturb;
-            stated(
-                Source::DoNotDisturb,
-                Assertion::DoNotDisturb,
-                switch.since,
-                by,
-            )
-        }));
-        explained.extend(self.forwards.iter().map(|forward| {
-            let by = match forward.what.kind {
-                ForwardKind::Immediate => Contributor::Forward,
-                ForwardKind::Busy | ForwardKind::NoAnswer => Contributor::Nobody,
-            };
+        explained
+    }
+
+    /// Do-not-disturb and forwarding.
+    fn explain_switches(&self, verdict: &Verdict) -> impl Iterator<Item = Explained> {
+        let decider = verdict.decider;
+        let do_not_disturb = self.do_not_disturb.iter().map(move |switch| {
+            let decides = decider == Contributor::DoNotDisturb;
+            let asserts = Assertion::DoNotDisturb;
+            stated(Source::DoNotDisturb, asserts, switch.since, decides)
+        });
+        let forwards = self.forwards.iter().map(move |forward| {
+            let is_immediate = forward.what.kind == ForwardKind::Immediate;
+            let decides = is_immediate && decider == Contributor::Forward;
             let asserts = Assertion::Forward(forward.what.clone());
-            stated(Source::Forward, asserts, forward.since, by)
-        }));
-        explained.extend(self.note.iter().map(|note| {
+            stated(Source::Forward, asserts, forward.since, decides)
+        });
+        do_not_disturb.chain(forwards)
+    }
+
+    /// The note, the presence and the waiting messages that the operator's side stated.
+    fn explain_announcements(&self, verdict: &Verdict) -> impl Iterator<Item = Explained> {
+        let decider = verdict.decider;
+        let note = self.note.iter().map(|note| {
             let asserts = Assertion::Note(Arc::clone(&note.what));
-            stated(Source::Note, asserts, note.since, Contributor::Nobody)
-        }));
-        explained.extend(self.presence.iter().map(|declaration| {
+            stated(Source::Note, asserts, note.since, false)
+        });
+        let presence = self.presence.iter().map(move |declaration| {
             let asserts = Assertion::Presence(declaration.into());
-            let by = Contributor::OperatorPresence;
-            stated(Source::Presence, asserts, declaration.since, by)
-        }));
-        explained.extend(self.messages.iter().map(|messages| {
+            let decides = decider == Contributor::OperatorPresence;
+            stated(Source::Presence, asserts, declaration.since, decides)
+        });
+        let messages = self.messages.iter().map(|messages| {
             let asserts = Assertion::Messages(messages.what.clone());
-            stated(
-                Source::Messages,
-                asserts,
-                messages.since,
-                Contributor::Nobody,
-            )
-        }));
-        let registered = self.registrations.iter();
-        explained.extend(registered.filter_map(|one| explain_registration(one, verdict)));
-        explained.extend(self.registrations.empty_since().map(|since| {
-            let asserts = Assertion::Contacts(Vec::new());
-            stated(Source::Registrar, asserts, since, Contributor::Registrar)
-        }));
-        explained.extend(self.appearances.iter().map(|appearance| {
-            let asserts = Assertion::Appearance(appearance.what.clone());
-            stated(
-                Source::Appearance,
-                asserts,
-                appearance.since,
-                Contributor::Nobody,
-            )
-        }));
-        explained.into_iter()
+            stated(Source::Messages, asserts, messages.since, false)
+        });
+        note.chain(presence).chain(messages)
     }
 }
 
@@ -164,6 +163,17 @@ impl CallStatement {
             until: self.until,
             decides,
         }
+    }
+}
+
+/// A statement that stands until its source replaces it.
+fn stated(source: Source, asserts: Assertion, since: Instant, decides: bool) -> Explained {
+    Explained {
+        source,
+        asserts,
+        since,
+        until: None,
+        decides,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::shard::conduct::Engine;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -21,7 +22,8 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         self.respond_subscribed(request, Status::OK, id, granted, turn);
-        if let Some(subscription) = self.subscriptions.table_mut().subscription_mut(id) {
+        let subscription = self.subscriptions.table_mut().subscription_mut(id);
+        if let Some(subscription) = subscription.expected("its SUBSCRIBE is accepted") {
             subscription.forget_shown();
         }
         self.subscriptions.table_mut().want(id, Wants::Notify);
@@ -54,7 +56,7 @@ impl Engine {
         let table = self.subscriptions.table();
         let subscription = table.subscription(id);
         let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog()));
-        debug_assert!(entry.is_some(), "an accepted subscription is in the table");
+        let entry = entry.expected("an accepted subscription is in the table");
         let (Some(subscription), Some(entry)) = (subscription, entry) else {
             return;
         };

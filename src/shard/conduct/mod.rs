@@ -35,6 +35,7 @@ use crate::shard::notify::Notifier;
 use crate::shard::overload::publish_queue::PublishQueue;
 use crate::shard::package::feature_event::handle_switched;
 use crate::shard::presentity::Compositor;
+use crate::shard::uac::Uac;
 use crate::shard::uas::Uas;
 use crate::sip::message::PlainResponse;
 use crate::sip::random::Random;
@@ -44,6 +45,8 @@ use crate::sip::random::Random;
 pub(crate) struct Engine {
     /// Server transactions, authentication, overload control.
     uas: Uas,
+    /// Our requests to other servers.
+    pub(super) uac: Uac,
     /// The presentities that this shard owns.
     compositor: Compositor,
     /// The subscriptions that this shard holds.
@@ -63,6 +66,7 @@ impl Engine {
     pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
         Self {
             uas: Uas::new(options, random),
+            uac: Uac::new(options),
             compositor: Compositor::default(),
             subscriptions: Subscriptions::new(options),
             notifier: Notifier::new(options),
@@ -152,9 +156,9 @@ impl Engine {
                     self.reevaluation_timer = None;
                     self.begin_reevaluation(turn);
                 }
-                Timer::SuspendedRequest(place) => {
-                    self.uas.handle_suspended_timer(place);
-                }
+                Timer::ClientTransaction(id) => self.uac.handle_transaction_timer(id, turn),
+                Timer::Client(id) => self.uac.handle_client_timer(id, turn),
+                Timer::SuspendedRequest(place) => self.uas.handle_suspended_timer(place),
             }
         }
     }
@@ -169,8 +173,8 @@ impl Engine {
         }
     }
 
-    /// Passes a mail to the room it is for. Longer than 70 lines because the match is exhaustive; each
-    /// arm is one call.
+    /// Passes a mail to the room it is for.
+    // Long: one arm for each kind of mail, nearly all of them one call.
     fn handle_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
             Mail::Misdirected { flow, bytes } => {

@@ -30,6 +30,8 @@ impl Engine {
                     self.subscriptions.table().subscription_count() + self.notifier.outstanding(),
                 )
             }
+            Command::BeginProbe(order) => self.uac.begin(*order, turn),
+            Command::ReadProbe { id, seen } => Reply::Probe(self.uac.read(id, seen, turn)),
             Command::Counters => Reply::Counters(self.count(turn)),
         }
     }
@@ -53,6 +55,7 @@ impl Engine {
                 "notifies_queued",
                 self.subscriptions.table().queued() as u64,
             ),
+            ("clients", self.uac.clients() as u64),
             ("timers", turn.wheel.len() as u64),
             (
                 "phones_looping",

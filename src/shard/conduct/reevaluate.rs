@@ -70,6 +70,7 @@ impl Engine {
         }
         while left > 0 && self.reevaluation.subscription < self.reevaluation.subscriptions {
             let id = SubscriptionId(self.reevaluation.subscription);
+            // A vacant place costs one, too.
             let cost = self
                 .subscriptions
                 .table()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::directory::Domain;
 use crate::presence::event::Termination;
 use crate::shard::conduct::Engine;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::{Asked, read_subscribe};
@@ -15,7 +16,6 @@ use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::{check_from, check_owner};
-use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::sip::Status;
 
 const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
@@ -33,8 +33,7 @@ impl Engine {
         let table = self.subscriptions.table();
         let id = table.find_dialog(request.message, tag, turn).ok_or(GONE)?;
         let first = table.usages(id).first().copied();
-        debug_assert!(first.is_some(), "a dialog has a subscription");
-        let first = first.ok_or(GONE)?;
+        let first = first.expected("a dialog has a subscription").ok_or(GONE)?;
         let domain = self.admit_in_dialog(request, id, first, turn)?;
         let asked = read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
@@ -94,6 +93,7 @@ impl Engine {
             .table()
             .subscription(first)
             .and_then(|subscription| self.subscriptions.table().aor_of(subscription))
+            .expected("a subscription is to an address of record")
             .ok_or(GONE)?;
         // Removing a domain ends its subscriptions.
         let domain = turn
@@ -102,12 +102,9 @@ impl Engine {
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
         let principal = self.uas.authenticate(request, domain, turn)?;
         check_from(request.message, &principal, domain, turn.directory)?;
-        let watcher = self
-            .subscriptions
-            .table()
-            .dialog(id)
-            .map(DialogEntry::watcher_uri);
-        check_owner(&principal, watcher.ok_or(GONE)?, domain, turn.directory)?;
+        let entry = self.subscriptions.table().dialog(id);
+        let entry = entry.expected("the dialog was found above").ok_or(GONE)?;
+        check_owner(&principal, entry.watcher_uri(), domain, turn.directory)?;
         Ok(domain)
     }
 

@@ -13,7 +13,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::{Asked, Beginning, read_subscribe};
 use crate::shard::lifecycle::body::Enclosed;
 use crate::shard::list::plan::ListPlan;
-use crate::shard::list::request::{plan_list, requires_list};
+use crate::shard::list::request::{plan_enclosed_list, plan_list, requires_list};
 use crate::shard::package::feature_event::{check_may_switch, switch};
 use crate::shard::package::message_summary::mailbox;
 use crate::shard::request::Request;
@@ -93,8 +93,10 @@ impl Engine {
             .table_mut()
             .accept_dialog(request, turn)?;
         let (package, profile) = (asked.package, &asked.profile);
-        let of_body = asked.enclosed.list();
-        let plan = plan_list(request.message, aor, package, profile, of_body, turn)?;
+        let plan = match asked.enclosed.list() {
+            Some(list) => Some(plan_enclosed_list(list, package)?),
+            None => plan_list(request.message, aor, package, profile, turn)?,
+        };
         if plan.is_none() {
             check_exists(aor, directory)?;
         }

@@ -58,18 +58,21 @@ impl Subscriptions {
         phone: PhoneId,
         turn: &mut Turn<'_>,
     ) -> Option<SubscriptionId> {
-        match self.phones.release(phone, turn.now) {
-            Release::Next(id) => {
-                if let Some(subscription) = self.table.subscription_mut(id) {
-                    subscription.dequeued();
+        loop {
+            match self.phones.release(phone, turn.now) {
+                Release::Next(id) => {
+                    // It may have been removed while it waited.
+                    if let Some(subscription) = self.table.subscription_mut(id) {
+                        subscription.dequeued();
+                        return Some(id);
+                    }
                 }
-                Some(id)
+                Release::Later(at) => {
+                    turn.wheel.arm(at, Timer::Phone(phone));
+                    return None;
+                }
+                Release::Empty => return None,
             }
-            Release::Later(at) => {
-                turn.wheel.arm(at, Timer::Phone(phone));
-                None
-            }
-            Release::Empty => None,
         }
     }
 

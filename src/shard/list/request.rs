@@ -122,25 +122,29 @@ pub(crate) fn read_list<'d>(
     })))
 }
 
-/// Whether the subscription is to a list, and how it will be told.
+/// The plan for the list in the body of a SUBSCRIBE (RFC 5367).
+pub(crate) fn plan_enclosed_list<'d>(
+    list: &Arc<Resolved>,
+    package: Package,
+) -> Result<ListPlan, Refusal<'d>> {
+    if !package.is_for_lists() {
+        return Err(Refusal::BadListEvent);
+    }
+    Ok(ListPlan {
+        encoding: Encoding::Rlmi,
+        resolved: Arc::clone(list),
+        is_of_body: true,
+    })
+}
+
+/// The plan for the configured list at `aor`; None if there is none.
 pub(crate) fn plan_list<'d>(
     message: &Message<'_>,
     aor: &Aor,
     package: Package,
     profile: &Profile,
-    of_body: Option<&Arc<Resolved>>,
     turn: &Turn<'d>,
 ) -> Result<Option<ListPlan>, Refusal<'d>> {
-    if let Some(list) = of_body {
-        if !package.is_for_lists() {
-            return Err(Refusal::BadListEvent);
-        }
-        return Ok(Some(ListPlan {
-            encoding: Encoding::Rlmi,
-            resolved: Arc::clone(list),
-            is_of_body: true,
-        }));
-    }
     let Some(resolved) = turn.directory.list(aor) else {
         return Ok(None);
     };

@@ -15,6 +15,7 @@ use crate::presence::document::{
 };
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -26,6 +27,9 @@ use crate::shard::subscription::suppress::entity_tag;
 use crate::shard::subscription::table::{Recipient, Table};
 use crate::shard::subscription::{Phase, Subscription, Wants};
 use crate::sip::emit;
+
+/// See [`Expected`].
+const OF_A_SUBSCRIPTION: &str = "a NOTIFY is of a subscription";
 
 /// What a NOTIFY carries.
 #[derive(Debug)]
@@ -119,8 +123,11 @@ impl Notifier {
             }
             Source::Nothing => return Some(Content::Empty(SHOWN_EMPTY)),
         };
-        let subscription = subscriptions.table().subscription(id)?;
-        let watched = subscriptions.table().watched(slot.watched)?;
+        let subscription = subscriptions.table().subscription(id);
+        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
+        let watched = subscriptions.table().watched(slot.watched);
+        let watched = watched.expected("a subscription watches its presentity")?;
+        // None until the owner has sent the state.
         let composed = watched.composed()?;
         let (aor, view) = (watched.aor(), subscription.view());
         let body = if subscription.decision().handling == Handling::PoliteBlock {
@@ -143,7 +150,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<u64> {
-        let subscription = subscriptions.table().subscription(id)?;
+        let subscription = subscriptions.table().subscription(id);
+        let subscription = subscription.expected("a subscription is refreshed")?;
         if subscription.subject().list().is_some() {
             return None;
         }
@@ -160,7 +168,8 @@ impl Notifier {
         content: &Content,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let Some(subscription) = subscriptions.table().subscription(id) else {
+        let subscription = subscriptions.table().subscription(id);
+        let Some(subscription) = subscription.expected(OF_A_SUBSCRIPTION) else {
             return true;
         };
         let knows = match content {
@@ -183,10 +192,8 @@ impl Notifier {
         self.prolog.clear();
         let mut written = match content {
             Content::Empty(hash) => {
-                subscriptions
-                    .table_mut()
-                    .subscription_mut(id)?
-                    .showed(*hash);
+                let subscription = subscriptions.table_mut().subscription_mut(id);
+                subscription.expected(OF_A_SUBSCRIPTION)?.showed(*hash);
                 return None;
             }
             Content::Withheld => return None,
@@ -209,7 +216,8 @@ impl Notifier {
                 let octets = match self.write_changes(id, subscriptions, turn) {
                     Some(changes) => changes,
                     None => {
-                        let subscription = subscriptions.table().subscription(id)?;
+                        let subscription = subscriptions.table().subscription(id);
+                        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                         document::write_prolog(
                             &mut self.prolog,
                             subscription.view(),
@@ -219,7 +227,8 @@ impl Notifier {
                         body.octets.clone()
                     }
                 };
-                let subscription = subscriptions.table_mut().subscription_mut(id)?;
+                let subscription = subscriptions.table_mut().subscription_mut(id);
+                let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                 subscription.showed(body.hash);
                 Written {
                     octets,
@@ -243,15 +252,20 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
+        let recipient = subscriptions.table_mut().recipient(id);
         let Recipient {
             subscription,
             watched,
             ..
-        } = subscriptions.table_mut().recipient(id)?;
+        } = recipient.expected(OF_A_SUBSCRIPTION)?;
         let (view, version) = (subscription.view(), subscription.version());
+        // Other kinds are told all state each time.
         let slot = subscription.subject().presentity_slot()?;
-        let watched = watched.get(slot.watched)?;
-        let (aor, composed) = (watched.aor(), watched.composed()?);
+        let watched = watched.get(slot.watched);
+        let watched = watched.expected("a subscription watches its presentity")?;
+        let composed = watched.composed();
+        let composed = composed.expected("the content was made from this state")?;
+        let aor = watched.aor();
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
@@ -305,6 +319,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let subscription = subscriptions.table().subscription(id);
+        let subscription = subscription.expected(OF_A_SUBSCRIPTION);
         let inflates = subscription.is_some_and(Subscription::inflates);
         let prolog = &mut self.prolog;
         if !inflates
@@ -328,7 +343,7 @@ impl Notifier {
 
 /// A document, but for a phone that has it by its own word (RFC 5839 §4).
 fn content_unless_suppressed(table: &Table, id: SubscriptionId, body: Body) -> Option<Content> {
-    let subscription = table.subscription(id)?;
+    let subscription = table.subscription(id).expected(OF_A_SUBSCRIPTION)?;
     let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
     Some(match is_known {
         true => Content::Empty(body.hash),

@@ -1,5 +1,6 @@
 //! A path is gone: a stream closed, or a phone moved.
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
@@ -48,14 +49,15 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let subscription = subscriptions.table_mut().subscription_mut(id);
-        let in_flight = subscription.and_then(|subscription| subscription.take_in_flight());
-        let Some(lost) = in_flight.and_then(|in_flight| self.end_notify(in_flight, subscriptions))
-        else {
+        let Some(subscription) = subscription.expected("a dialog's subscription exists") else {
             return;
         };
-        turn.wheel.cancel(lost.timer);
-        if let Some(subscription) = subscriptions.table_mut().subscription_mut(id) {
-            subscription.owe_all();
+        let Some(in_flight) = subscription.take_in_flight() else {
+            return;
+        };
+        subscription.owe_all();
+        if let Some(lost) = self.end_notify(in_flight, subscriptions) {
+            turn.wheel.cancel(lost.timer);
         }
     }
 
@@ -66,7 +68,8 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         self.abandon_notify(id, subscriptions, turn);
-        let Some(subscription) = subscriptions.table_mut().subscription_mut(id) else {
+        let subscription = subscriptions.table_mut().subscription_mut(id);
+        let Some(subscription) = subscription.expected("a dialog's subscription exists") else {
             return;
         };
         subscription.forget_shown();

@@ -16,6 +16,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::shard::contract::expected::Expected;
+
 /// Destinations that are kept apart; two that fall on the same place disturb each other, and send
 /// some of their NOTIFYs as they are.
 const PLACES: usize = 16;
@@ -79,7 +81,8 @@ impl Trains {
         octets: usize,
         octets_max: usize,
     ) -> usize {
-        let Some(train) = &mut self.places[place_of(destination)] else {
+        let train = self.places[place_of(destination)].as_mut();
+        let Some(train) = train.expected("the NOTIFY has joined") else {
             return octets;
         };
         let fits = octets <= train.octets && train.octets - octets <= PADDING_OCTETS_MAX;

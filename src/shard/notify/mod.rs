@@ -18,6 +18,7 @@ use slab::Slab;
 
 use crate::presence::document::deflate::Deflater;
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::options::Options;
@@ -87,14 +88,16 @@ impl Notifier {
 
     /// The subscription is gone; its NOTIFY goes on alone.
     pub(crate) fn orphan(&mut self, id: InFlightId) {
-        if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
+        let in_flight = self.in_flight.get_mut(id.place());
+        if let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") {
             in_flight.subscription = None;
         }
     }
 
     /// A NOTIFY is answered, or never will be: it is not sent again.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
-        let mut in_flight = self.in_flight.try_remove(id.place())?;
+        let in_flight = self.in_flight.try_remove(id.place());
+        let mut in_flight = in_flight.expected("a NOTIFY ends once")?;
         self.copies.forget(std::mem::take(&mut in_flight.kept));
         Some(in_flight)
     }

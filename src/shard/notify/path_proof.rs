@@ -1,5 +1,6 @@
 //! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -30,13 +31,14 @@ impl Notifier {
         let is_long_list =
             matches!(content, Content::Resources) && self.selection.octets() > BODY_OCTETS_MAX;
         if !is_long_list {
+            // None if there is nothing to write.
             let body = self.write_body(id, content, subscriptions, turn)?;
             if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
                 return Some(body);
             }
-            subscriptions
-                .table_mut()
-                .subscription_mut(id)?
+            let subscription = subscriptions.table_mut().subscription_mut(id);
+            subscription
+                .expected("a NOTIFY is of a subscription")?
                 .forget_shown();
         }
         self.prolog.clear();
@@ -50,7 +52,8 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let Some(in_flight) = self.in_flight.get(id.place()) else {
+        let in_flight = self.in_flight.get(id.place());
+        let Some(in_flight) = in_flight.expected("its timer fired") else {
             return false;
         };
         let sent_again = in_flight.transaction.retransmissions();
@@ -70,7 +73,8 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
-        let probed = self.in_flight.get(id.place())?.probed;
+        let in_flight = self.in_flight.get(id.place());
+        let probed = in_flight.expected("the response was matched to it")?.probed;
         if let Some(path) = probed {
             subscriptions.table_mut().prove_path(path);
         }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
@@ -55,7 +56,8 @@ impl Outcome {
 }
 
 impl Notifier {
-    /// A response: to a NOTIFY of ours, or to nothing (RFC 3261 §17.1.3, §18.1.2, §8.1.3.3).
+    /// A response to a NOTIFY of ours; false if it answers something else (RFC 3261 §17.1.3, §18.1.2,
+    /// §8.1.3.3).
     pub(crate) fn handle_response(
         &mut self,
         message: &Message<'_>,
@@ -63,22 +65,22 @@ impl Notifier {
         flow: &Flow,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let Some(id) = self.match_response(message, flow) else {
-            turn.counters.responses_unmatched += 1;
-            return;
+            return false;
         };
         if code < 200 {
-            if let Some(in_flight) = self.in_flight.get_mut(id.place()) {
+            let in_flight = self.in_flight.get_mut(id.place());
+            if let Some(in_flight) = in_flight.expected("the response was matched to it") {
                 in_flight.transaction.handle_provisional();
                 if let Some(path) = in_flight.probed {
                     subscriptions.table_mut().prove_path(path);
                 }
             }
-            return;
+            return true;
         }
         let Some(in_flight) = self.end_answered(id, subscriptions) else {
-            return;
+            return true;
         };
         turn.wheel.cancel(in_flight.timer);
         let delay = message.header(HeaderName::RetryAfter).and_then(retry_after);
@@ -91,6 +93,7 @@ impl Notifier {
         if let Some(subscription) = in_flight.subscription {
             self.settle(subscription, outcome, Some(message), subscriptions, turn);
         }
+        true
     }
 
     /// A plain 200 to a NOTIFY of ours; false when it is to something else.
@@ -135,6 +138,7 @@ impl Notifier {
         if !is_it {
             return None;
         }
+        // None if the table of local addresses was full, and was cleared since.
         Some((id, self.local_addresses.known(&in_flight.flow)?))
     }
 
@@ -160,7 +164,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(subscription) = subscriptions.table_mut().subscription_mut(id) else {
+        let subscription = subscriptions.table_mut().subscription_mut(id);
+        let Some(subscription) = subscription.expected("a removed one leaves its NOTIFY") else {
             return;
         };
         subscription.answered();
@@ -195,6 +200,7 @@ impl Notifier {
         if subscriptions
             .table()
             .subscription(id)
+            .expected("its NOTIFY was answered")
             .is_some_and(|subscription| subscription.wants() > Wants::Nothing)
         {
             subscriptions.table_mut().want(id, Wants::Change);

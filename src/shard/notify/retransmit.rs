@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use slab::Slab;
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::outbox::Outbox;
 
 /// Buffers kept for the next NOTIFYs.
@@ -15,6 +16,9 @@ const BUFFERS_KEPT_MAX: usize = 4096;
 
 /// Octets of a buffer that is kept: more than any NOTIFY has but those of lists.
 const BUFFER_OCTETS_MAX: usize = 4096;
+
+/// See [`Expected`].
+const SHARED: &str = "a body is kept as long as a NOTIFY that shares it";
 
 /// What one NOTIFY is sent again from; empty on a stream, which does that itself.
 #[derive(Debug, Default)]
@@ -51,7 +55,12 @@ impl Copies {
             head: self.buffers.pop().unwrap_or_default(),
             body: None,
         };
-        let octets = |range: &Range<usize>| out.arena.get(range.clone()).unwrap_or_default();
+        let octets = |range: &Range<usize>| {
+            let octets = out.arena.get(range.clone());
+            octets
+                .expected("a NOTIFY lies in the outbox")
+                .unwrap_or_default()
+        };
         kept.head.extend_from_slice(octets(&head));
         self.octets += kept.head.len();
         if !tail.is_empty() {
@@ -63,7 +72,7 @@ impl Copies {
     fn share(&mut self, octets: &[u8], generation: u64, tail: &Range<usize>) -> u32 {
         if let Some((known, place, id)) = &self.newest
             && (known, place) == (&generation, tail)
-            && let Some(body) = self.bodies.get_mut(*id as usize)
+            && let Some(body) = self.bodies.get_mut(*id as usize).expected(SHARED)
         {
             body.sharers += 1;
             return *id;
@@ -82,15 +91,17 @@ impl Copies {
     /// Appends the message.
     pub(crate) fn write(&self, kept: &Kept, arena: &mut Vec<u8>) {
         arena.extend_from_slice(&kept.head);
-        let body = kept.body.and_then(|id| self.bodies.get(id as usize));
-        arena.extend_from_slice(body.map_or(&[], |body| &body.octets));
+        let Some(id) = kept.body else { return };
+        if let Some(body) = self.bodies.get(id as usize).expected(SHARED) {
+            arena.extend_from_slice(&body.octets);
+        }
     }
 
     /// The message will not be sent again.
     pub(crate) fn forget(&mut self, kept: Kept) {
         self.recycle(kept.head);
         let Some(id) = kept.body else { return };
-        let Some(body) = self.bodies.get_mut(id as usize) else {
+        let Some(body) = self.bodies.get_mut(id as usize).expected(SHARED) else {
             return;
         };
         body.sharers -= 1;

@@ -1,5 +1,6 @@
 //! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -20,10 +21,14 @@ impl Notifier {
             if count % FETCHED_AT_ONCE == 0 {
                 subscriptions.fetch_queued();
             }
-            let Some(id) = subscriptions.table_mut().dequeue() else {
+            let Some(id) = subscriptions.table_mut().pop_queued() else {
                 return;
             };
-            self.notify(id, false, subscriptions, turn);
+            // It may have been removed while it was queued.
+            if let Some(subscription) = subscriptions.table_mut().subscription_mut(id) {
+                subscription.dequeued();
+                self.notify(id, false, subscriptions, turn);
+            }
         }
     }
 
@@ -49,14 +54,16 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         subscriptions.before_notify(id, turn);
-        let Some(subscription) = subscriptions.table().subscription(id) else {
+        let subscription = subscriptions.table().subscription(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
         if subscription.wants() == Wants::Nothing || subscription.in_flight().is_some() {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
-        let Some(entry) = subscriptions.table().dialog(subscription.dialog()) else {
+        let entry = subscriptions.table().dialog(subscription.dialog());
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
             return;
         };
         if entry.is_cut() {
@@ -73,11 +80,13 @@ impl Notifier {
         // pace enough.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
         let Some(mut content) = self.content_of(id, subscriptions, turn) else {
+            // The owner of a presentity has not sent its state yet.
             return;
         };
         if self.is_told(id, &content, subscriptions) {
             turn.counters.notifies_suppressed += 1;
-            if let Some(subscription) = subscriptions.table_mut().subscription_mut(id) {
+            let subscription = subscriptions.table_mut().subscription_mut(id);
+            if let Some(subscription) = subscription.expected("its content was compared") {
                 subscription.told_already();
             }
             subscriptions.table_mut().await_report(id, turn);
@@ -100,6 +109,7 @@ impl Notifier {
         let is_mid_fetch = subscriptions
             .table()
             .subscription(id)
+            .expected("its NOTIFY was written")
             .is_some_and(Subscription::is_mid_fetch);
         if is_ending && !is_mid_fetch && !content.is_withheld() {
             self.remove_subscription(id, subscriptions, turn);

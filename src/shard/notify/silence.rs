@@ -1,12 +1,12 @@
 //! A NOTIFY is not answered: retransmission and timeout (RFC 3261 §17.1.2.2).
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::response::STRIKES_MAX;
-use crate::shard::subscription::table::Recipient;
 use crate::shard::subscription::{Phase, Wants};
 use crate::sip::transaction::client::Due;
 
@@ -18,7 +18,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(in_flight) = self.in_flight.get_mut(id.place()) else {
+        let in_flight = self.in_flight.get_mut(id.place());
+        let Some(in_flight) = in_flight.expected("the end of a NOTIFY cancels its timer") else {
             return;
         };
         match in_flight.transaction.handle_timeout(turn.now) {
@@ -40,7 +41,8 @@ impl Notifier {
     }
 
     fn retransmit(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
-        let Some(in_flight) = self.in_flight.get(id.place()) else {
+        let in_flight = self.in_flight.get(id.place());
+        let Some(in_flight) = in_flight.expected("its timer fired") else {
             return;
         };
         let start = turn.out.arena.len();
@@ -61,6 +63,7 @@ impl Notifier {
         turn.counters.notifies_unanswered += 1;
         let in_flight = self.in_flight.get(id.place());
         let unproven = in_flight
+            .expected("its timer fired")
             .and_then(|in_flight| in_flight.probed)
             .filter(|path| !subscriptions.table().is_path_proven(*path));
         if let Some(path) = unproven {
@@ -70,20 +73,18 @@ impl Notifier {
             .end_notify(id, subscriptions)
             .and_then(|in_flight| in_flight.subscription)
         else {
+            // It was the last NOTIFY of a subscription that is removed already.
             return;
         };
         let not_before = turn.now + turn.options.probation;
-        let Some(Recipient {
-            subscription,
-            dialog,
-            ..
-        }) = subscriptions.table_mut().recipient(ended)
-        else {
-            debug_assert!(false, "a NOTIFY knows whether its subscription is gone");
+        let recipient = subscriptions.table_mut().recipient(ended);
+        let Some(recipient) = recipient.expected("a removed one leaves its NOTIFY") else {
             return;
         };
+        let subscription = recipient.subscription;
         let strikes = subscription.timed_out();
-        let is_gone = strikes >= dialog.profile().strikes.unwrap_or(STRIKES_MAX);
+        let strikes_max = recipient.dialog.profile().strikes;
+        let is_gone = strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {
             turn.counters.subscriptions_unanswered += 1;
             self.remove_subscription(ended, subscriptions, turn);

@@ -1,5 +1,6 @@
 //! Whether a phone has the state already, by its own word (RFC 5839 §4.2).
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -21,7 +22,8 @@ impl Notifier {
         };
         let hash = self.state_hash(id, subscriptions, turn);
         let is_it = hash.is_some_and(|hash| suppress.matches(hash));
-        let Some(subscription) = subscriptions.table_mut().subscription_mut(id) else {
+        let subscription = subscriptions.table_mut().subscription_mut(id);
+        let Some(subscription) = subscription.expected("a subscription is refreshed") else {
             return false;
         };
         // Who is told changes alone is told them against what was sent last.

@@ -1,5 +1,6 @@
 //! A phone moves: the remote target and path of its dialog change (RFC 3261 §12.2).
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -25,7 +26,8 @@ impl Notifier {
         turn: &mut Turn<'d>,
     ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let Some(entry) = subscriptions.table_mut().dialog_mut(id) else {
+        let entry = subscriptions.table_mut().dialog_mut(id);
+        let Some(entry) = entry.expected("the request was found to be in this dialog") else {
             return Ok(false);
         };
         if entry.dialog_mut().take_sequence(number) == Sequence::OutOfOrder {
@@ -39,7 +41,8 @@ impl Notifier {
         subscriptions
             .table_mut()
             .refresh_target(id, request.message)?;
-        let Some(entry) = subscriptions.table().dialog(id) else {
+        let entry = subscriptions.table().dialog(id);
+        let Some(entry) = entry.expected("its target has just been taken") else {
             return Ok(false);
         };
         let path = subscriptions.table().path_of(entry);
@@ -60,7 +63,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(entry) = subscriptions.table().dialog(id) else {
+        let entry = subscriptions.table().dialog(id);
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
             return false;
         };
         let path = *subscriptions.table().path_of(entry);
@@ -72,7 +76,8 @@ impl Notifier {
         {
             return false;
         }
-        let Some(entry) = subscriptions.table().dialog(id) else {
+        let entry = subscriptions.table().dialog(id);
+        let Some(entry) = entry.expected("its target has just been taken") else {
             return false;
         };
         let moved = moved_hop(&path, before, entry.dialog());
@@ -114,21 +119,22 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let phone_of = |table: &Table, id: SubscriptionId| {
-            let subscription = table.subscription(id)?;
-            Some((
-                table.dialog(subscription.dialog())?.phone(),
-                subscription.package(),
-            ))
+            let subscription = table.subscription(id);
+            let subscription = subscription.expected("a watcher is a subscription")?;
+            let entry = table.dialog(subscription.dialog());
+            let phone = entry.expected("a subscription has a dialog")?.phone();
+            Some((phone, subscription.package()))
         };
-        let Some(own) = phone_of(subscriptions.table(), id) else {
-            return;
-        };
+        let own = phone_of(subscriptions.table(), id);
         let subscription = subscriptions.table().subscription(id);
-        let Some(slot) = subscription.and_then(|own| own.subject().presentity_slot()) else {
+        let slot = subscription.and_then(|own| own.subject().presentity_slot());
+        // Lists, watcher information and seized appearances replace nothing.
+        let (Some(own), Some(slot)) = (own, slot) else {
             return;
         };
         let watched = subscriptions.table().watched(slot.watched);
         let older: Vec<SubscriptionId> = watched
+            .expected("a subscription watches its presentity")
             .iter()
             .flat_map(|watched| watched.watchers())
             .filter(|watcher| watcher.resource == WatcherSlot::WHOLE && watcher.subscription != id)

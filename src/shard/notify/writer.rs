@@ -1,5 +1,7 @@
 //! How a NOTIFY is written (RFC 6665 §4.2.2).
 
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Instant;
 
 use crate::presence::document::multipart::ContentId;
@@ -7,6 +9,7 @@ use crate::presence::document::{multipart, rlmi};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::outbox::Transmit;
 use crate::shard::contract::timer::Timer;
@@ -29,6 +32,7 @@ use crate::sip::transaction::client::ClientTransaction;
 const UDP_OCTETS_ADVISED: usize = 1300;
 
 impl Notifier {
+    /// Writes a NOTIFY, keeps it for retransmission, and sends it. `body` is None if it has none.
     pub(crate) fn write_notify(
         &mut self,
         id: SubscriptionId,
@@ -37,23 +41,23 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let Some(Recipient {
+        let recipient = subscriptions.table_mut().recipient(id);
+        let Some(recipient) = recipient.expected("a NOTIFY is of a subscription") else {
+            return;
+        };
+        let Recipient {
             subscription,
             dialog: entry,
             paths,
             ..
-        }) = subscriptions.table_mut().recipient(id)
-        else {
-            debug_assert!(false, "a NOTIFY is written to a subscription in the table");
-            return;
-        };
-        let path = entry.path();
+        } = recipient;
+        let (path, dialogs) = (entry.path(), paths.dialogs(entry.path()));
         let flow = paths.of(path).onward();
         let is_reliable = flow.transport.is_reliable();
-        let (generation, dialogs) = (turn.out.generation(), paths.dialogs(path));
-        let trains = &mut self.trains;
-        let is_one_of_many = !is_reliable && trains.join(flow.peer, generation, dialogs);
-        let place = self.in_flight.vacant_key() as u32;
+        let generation = turn.out.generation();
+        let is_one_of_many = !is_reliable && self.trains.join(flow.peer, generation, dialogs);
+        let in_flight_id = InFlightId::at(self.in_flight.vacant_key() as u32);
+        let place = in_flight_id.place() as u32;
         let token = RoutingToken::mint(turn.options.id, place, turn.random);
         let local = self.local_addresses.of(&flow);
         let origin = Origin {
@@ -63,69 +67,87 @@ impl Notifier {
         };
 
         let start = turn.out.arena.len();
-        let arena = &mut turn.out.arena;
-        entry.dialog_mut().write_notify(arena, &origin);
-        write_event(arena, subscription, entry.profile());
+        entry
+            .dialog_mut()
+            .write_notify(&mut turn.out.arena, &origin);
         let is_followed = content.is_withheld() || subscription.is_mid_fetch();
-        write_subscription_state(arena, subscription, is_followed, turn.now);
-        let product = turn.options.product.as_bytes();
-        let padding_at = arena.len() + "User-Agent: ".len();
-        if !product.is_empty() {
-            write_line(arena, b"User-Agent: ", product);
-        }
-        if subscription.is_multipart() {
-            emit::plain_header(arena, "Require", b"eventlist");
-        }
-        let prolog = &self.prolog;
-        match &body {
-            Some(body) => body.write_headers(arena, entry.profile().entity_tags),
-            None => write_suppressed(arena, content, entry.profile().entity_tags),
-        }
-        let tail = body.map_or(0..0, |body| body.octets);
-        let octets = (prolog.len() + tail.len()) as u64;
-        arena.extend_from_slice(b"Content-Length: ");
-        emit::decimal(arena, octets);
-        arena.extend_from_slice(b"\r\n\r\n");
-        arena.extend_from_slice(prolog);
-        if is_one_of_many && !product.is_empty() {
-            let octets = arena.len() - start + tail.len();
-            let octets_max = turn.options.segment_octets_max;
-            let length = self.trains.length(flow.peer, octets, octets_max);
-            pad(arena, padding_at, length - octets);
+        let padding_at = write_state(subscription, entry.profile(), is_followed, turn);
+        let tail = self.write_content(content, body, entry.profile().entity_tags, turn);
+        if is_one_of_many && !turn.options.product.is_empty() {
+            self.pad_to_train(flow.peer, start..padding_at, tail.len(), turn);
         }
         let transmit = Transmit {
             flow,
-            head: start..arena.len(),
+            head: start..turn.out.arena.len(),
             tail,
         };
 
-        let mut kept = Kept::default();
-        if !is_reliable {
-            let octets = transmit.head.len() + transmit.tail.len();
-            turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
-            let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
-            kept = self.copies.keep(turn.out, head, tail);
-        }
+        let kept = match is_reliable {
+            true => Kept::default(),
+            false => self.keep(&transmit, turn),
+        };
         let transaction = ClientTransaction::new(turn.now, is_reliable);
-        let in_flight_id = InFlightId::at(place);
-        let timer = turn
-            .wheel
-            .arm(transaction.deadline(), Timer::Notify(in_flight_id));
-        let sequence = entry.dialog().local_sequence();
-        let subscription_id = Some(id);
+        let deadline = transaction.deadline();
         self.in_flight.insert(InFlight {
             token,
-            sequence,
-            subscription: subscription_id,
+            sequence: entry.dialog().local_sequence(),
+            subscription: Some(id),
             flow,
             transaction,
-            timer,
+            timer: turn.wheel.arm(deadline, Timer::Notify(in_flight_id)),
             kept,
             probed: paths.ask_for_proof(path, in_flight_id),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;
         turn.transmit(flow, transmit.head, transmit.tail);
+    }
+
+    /// Appends the headers of the body, and the part of the body that is this subscription's own.
+    /// Returns the part that it shares.
+    #[inline]
+    fn write_content(
+        &self,
+        content: &Content,
+        body: Option<Written>,
+        has_entity_tag: bool,
+        turn: &mut Turn<'_>,
+    ) -> Range<usize> {
+        let arena = &mut turn.out.arena;
+        match &body {
+            Some(body) => body.write_headers(arena, has_entity_tag),
+            None => write_suppressed(arena, content, has_entity_tag),
+        }
+        let shared = body.map_or(0..0, |body| body.octets);
+        arena.extend_from_slice(b"Content-Length: ");
+        emit::decimal(arena, (self.prolog.len() + shared.len()) as u64);
+        arena.extend_from_slice(b"\r\n\r\n");
+        arena.extend_from_slice(&self.prolog);
+        shared
+    }
+
+    /// Makes a NOTIFY that begins at `head.start` as long as the others to that destination:
+    /// inserts spaces at `head.end`. `tail` is the length of its shared part.
+    fn pad_to_train(
+        &mut self,
+        destination: SocketAddr,
+        head: Range<usize>,
+        tail: usize,
+        turn: &mut Turn<'_>,
+    ) {
+        let octets = turn.out.arena.len() - head.start + tail;
+        let octets_max = turn.options.segment_octets_max;
+        let length = self.trains.length(destination, octets, octets_max);
+        pad(&mut turn.out.arena, head.end, length - octets);
+    }
+
+    /// Keeps a copy of a datagram for retransmission.
+    #[inline]
+    fn keep(&mut self, transmit: &Transmit, turn: &mut Turn<'_>) -> Kept {
+        let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
+        let octets = head.len() + tail.len();
+        turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
+        self.copies.keep(turn.out, head, tail)
     }
 
     /// Octets of the next NOTIFY of a list subscription without its body: never too few.
@@ -137,10 +159,12 @@ impl Notifier {
     ) -> usize {
         /// What its numbers may be longer by than those of the one before.
         const NUMBERS_OCTETS: usize = 16;
-        let Some(subscription) = subscriptions.table().subscription(id) else {
+        let subscription = subscriptions.table().subscription(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return 0;
         };
-        let Some(entry) = subscriptions.table().dialog(subscription.dialog()) else {
+        let entry = subscriptions.table().dialog(subscription.dialog());
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
             return 0;
         };
         let local = self
@@ -166,7 +190,30 @@ impl Notifier {
     }
 }
 
-/// Inserts so many spaces.
+/// Appends the headers that tell what the subscription is and how long it lasts. Returns where
+/// spaces may be inserted before the value of User-Agent.
+#[inline]
+fn write_state(
+    subscription: &Subscription,
+    profile: &Profile,
+    is_followed: bool,
+    turn: &mut Turn<'_>,
+) -> usize {
+    let arena = &mut turn.out.arena;
+    write_event(arena, subscription, profile);
+    write_subscription_state(arena, subscription, is_followed, turn.now);
+    let product = turn.options.product.as_bytes();
+    let padding_at = arena.len() + "User-Agent: ".len();
+    if !product.is_empty() {
+        write_line(arena, b"User-Agent: ", product);
+    }
+    if subscription.is_multipart() {
+        emit::plain_header(arena, "Require", b"eventlist");
+    }
+    padding_at
+}
+
+/// Inserts spaces at a position of the arena.
 fn pad(arena: &mut Vec<u8>, at: usize, octets: usize) {
     let end = arena.len();
     arena.resize(end + octets, b' ');

@@ -6,6 +6,7 @@
 //! They expire after seconds, and at a reload.
 
 use crate::directory::Directory;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
 use crate::shard::overload::expiring_cache::ExpiringCache;
@@ -75,6 +76,7 @@ impl KeptRefusal {
             {
                 let place = directory.place_of(&domain.name);
                 place
+                    .expected("the domain is of this directory")
                     .and_then(|place| u32::try_from(place).ok())
                     .map_or(Self::Nothing, Self::Challenge)
             }
@@ -90,7 +92,10 @@ impl KeptRefusal {
             Self::NotFound => Refusal::Plain(Status::NOT_FOUND),
             Self::BadEvent => Refusal::BadEvent,
             Self::Challenge(place) => Refusal::Challenge {
-                domain: directory.domains().get(place as usize)?,
+                domain: directory
+                    .domains()
+                    .get(place as usize)
+                    .expected("a reload forgets kept refusals")?,
                 stale: false,
             },
         })

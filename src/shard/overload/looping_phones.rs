@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::report::LoopReport;
 use crate::shard::contract::turn::Turn;
@@ -116,7 +117,12 @@ impl OverloadControl {
             });
             Some(loops.looping.len() - 1)
         });
-        let Some(looping) = place.and_then(|place| loops.looping.get_mut(place)) else {
+        let Some(place) = place else {
+            // The list is full.
+            return;
+        };
+        let looping = loops.looping.get_mut(place);
+        let Some(looping) = looping.expected("a listed phone has its place") else {
             return;
         };
         if looping.is_over(turn.now) {

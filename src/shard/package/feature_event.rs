@@ -15,6 +15,7 @@ use crate::presence::document::feature_event::FeatureCommand;
 use crate::presence::document::{DocumentFault, feature_event};
 use crate::presence::event::Package;
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
@@ -76,9 +77,14 @@ pub(crate) fn check_switch_in_dialog<'d>(
     turn: &Turn<'d>,
 ) -> Result<(), Refusal<'d>> {
     const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
-    let subscription = table.subscription(id).ok_or(GONE)?;
-    let entry = table.dialog(subscription.dialog()).ok_or(GONE)?;
-    let aor = table.aor_of(subscription).ok_or(GONE)?;
+    let subscription = table.subscription(id);
+    let subscription = subscription.expected("it was found in its dialog");
+    let subscription = subscription.ok_or(GONE)?;
+    let entry = table.dialog(subscription.dialog());
+    let entry = entry.expected("a subscription has a dialog").ok_or(GONE)?;
+    let aor = table.aor_of(subscription);
+    let aor = aor.expected("a subscription is to an address of record");
+    let aor = aor.ok_or(GONE)?;
     let peer = request.flow.peer.ip();
     let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
     check_may_switch(&watcher, aor, turn.directory)
@@ -93,7 +99,7 @@ pub(crate) fn switch(
 ) {
     let subscription = table.subscription(id);
     let aor = subscription.and_then(|subscription| table.aor_of(subscription));
-    let Some(aor) = aor.cloned() else {
+    let Some(aor) = aor.expected("its SUBSCRIBE was accepted").cloned() else {
         return;
     };
     let update = Box::new(update);
@@ -104,7 +110,8 @@ pub(crate) fn switch(
         reply_to,
     };
     turn.send_to_owner(&aor, mail);
-    if let Some(subscription) = table.subscription_mut(id) {
+    let subscription = table.subscription_mut(id);
+    if let Some(subscription) = subscription.expected("its SUBSCRIBE was accepted") {
         subscription.pause(turn.now + OWNER_DELAY_MAX);
     }
     table.arm_subscription(id, turn);
@@ -113,6 +120,7 @@ pub(crate) fn switch(
 /// From the owner: what was switched is done, and its state has come.
 pub(crate) fn handle_switched(table: &mut Table, aor: &Aor, id: SubscriptionId) {
     let Some(subscription) = table.subscription(id) else {
+        // It ended while the mail was on its way.
         return;
     };
     let is_it = subscription.package() == Package::AsFeatureEvent

@@ -2,6 +2,7 @@
 
 use crate::presence::Aor;
 use crate::presence::policy::Handling;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::report::{WatcherReport, WatcherState};
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WatcherInfos;
@@ -37,11 +38,14 @@ impl WatcherInfos {
 }
 
 fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<WatcherReport> {
-    let subscription = table.subscription(watcher.subscription)?;
-    let entry = table.dialog(subscription.dialog())?;
+    let subscription = table.subscription(watcher.subscription);
+    let subscription = subscription.expected("a watcher is a subscription")?;
+    let entry = table.dialog(subscription.dialog());
+    let entry = entry.expected("a subscription has a dialog")?;
     let flow = table.flow_of(entry);
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    let standing = subscription.watcher(watcher.resource)?;
+    let standing = subscription.watcher(watcher.resource);
+    let standing = standing.expected("a watcher names its resource")?;
     let decision = standing.decision;
     Some(WatcherReport {
         shard: turn.options.id,

@@ -2,9 +2,10 @@
 
 use crate::presence::Aor;
 use crate::presence::registration::{BindingChange, BindingRefused, Sequence};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::mail::{ForwardedRegister, Mail, Registered};
 use crate::shard::contract::turn::Turn;
-use crate::shard::presentity::Compositor;
+use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
     /// As owner: a REGISTER that arrived at another shard.
@@ -34,7 +35,7 @@ impl Compositor {
         let contacts = self.presentities.contacts();
         let room = turn.options.contacts_max.saturating_sub(contacts);
         let owned = self.presentities.get_mut(id);
-        let owned = owned.ok_or(BindingRefused::OverLimit)?;
+        let owned = owned.expected(OWNED).ok_or(BindingRefused::OverLimit)?;
         let expires = match &change {
             BindingChange::Bind(bindings) => bindings.iter().map(|binding| binding.expires).max(),
             BindingChange::Query | BindingChange::Clear => None,

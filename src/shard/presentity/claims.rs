@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use crate::presence::Aor;
 use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::mail::{Claim, Mail, SeizeRefused};
 use crate::shard::contract::turn::Turn;
-use crate::shard::presentity::Compositor;
+use crate::shard::presentity::{Compositor, OWNED};
 
 /// The claims to appearances of lines that are owned here.
 #[derive(Debug, Default)]
@@ -55,6 +56,7 @@ impl Compositor {
     pub(crate) fn handle_release(&mut self, claim: &Claim, turn: &mut Turn<'_>) {
         let key = (claim.aor.clone(), claim.index);
         if self.claims.held.get(&key) != Some(&claim.number) {
+            // Another phone has claimed the appearance since.
             return;
         }
         self.claims.held.remove(&key);
@@ -65,7 +67,8 @@ impl Compositor {
 
     fn appearance(&mut self, aor: &Aor, index: u8) -> AppearanceState {
         let id = self.presentities.find(aor);
-        let owned = id.and_then(|id| self.presentities.get_mut(id));
+        let owned = id.and_then(|id| self.presentities.get_mut(id).expected(OWNED));
+        // A line that no source has reported on is idle.
         owned.map_or(AppearanceState::Idle, |owned| {
             AppearanceState::of(&owned.presentity.composed().extras.appearances, index)
         })

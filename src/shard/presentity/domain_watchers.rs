@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::mail::{Announcement, Mail, WatchNumber};
 use crate::shard::contract::turn::Turn;
@@ -75,7 +76,8 @@ impl Compositor {
 
     /// As owner: a shard need not know any more.
     pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: ShardId) {
-        if let Some(watching) = self.domain_watchers.watching.get_mut(domain) {
+        let watching = self.domain_watchers.watching.get_mut(domain);
+        if let Some(watching) = watching.expected("a shard that unwatches a domain watched it") {
             watching.retain(|watching| watching.shard != watcher);
             if watching.is_empty() {
                 self.domain_watchers.watching.remove(domain);
@@ -86,6 +88,7 @@ impl Compositor {
     /// As owner: a user became present, or is no longer.
     pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
         let Some(watching) = self.domain_watchers.watching.get(aor.domain()).cloned() else {
+            // No shard watches this domain.
             return;
         };
         for Watching { shard, watch } in watching {

@@ -14,6 +14,9 @@ use crate::shard::presentity::claims::Claims;
 use crate::shard::presentity::domain_watchers::DomainWatchers;
 use crate::shard::presentity::presentities::Presentities;
 
+/// See [`Expected`](crate::shard::contract::expected::Expected).
+const OWNED: &str = "a presentity is in the table while it is being changed";
+
 /// Presentities owned here, and who is told of them.
 #[derive(Debug, Default)]
 pub(crate) struct Compositor {

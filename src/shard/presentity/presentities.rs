@@ -9,8 +9,10 @@ use crate::presence::{Aor, Presentity};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::PresentityId;
+use crate::shard::presentity::OWNED;
 
 /// One owned presentity.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Presentities {
     }
 
     pub(crate) fn count_contacts(&mut self, id: PresentityId) {
-        if let Some(owned) = self.owned.get_mut(id) {
+        if let Some(owned) = self.owned.get_mut(id).expected(OWNED) {
             let contacts = owned.presentity.contacts();
             self.contacts = self.contacts - owned.contacts + contacts;
             owned.contacts = contacts;
@@ -86,7 +88,7 @@ impl Presentities {
     }
 
     pub(crate) fn forget(&mut self, id: PresentityId) {
-        if let Some(owned) = self.owned.get(id) {
+        if let Some(owned) = self.owned.get(id).expected(OWNED) {
             debug_assert_eq!(owned.contacts, 0, "a contact is a reason to be kept");
             self.owned_by_aor.remove(&owned.aor);
             self.owned.remove(id);

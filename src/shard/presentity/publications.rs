@@ -3,9 +3,10 @@
 use crate::presence::Aor;
 use crate::presence::presentity::{Publication, PublicationLimits, PublishRefused, Published};
 use crate::presence::source::EntityTag;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::mail::{ForwardedPublish, Mail};
 use crate::shard::contract::turn::Turn;
-use crate::shard::presentity::Compositor;
+use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
     /// As owner: a PUBLISH that arrived at another shard.
@@ -34,6 +35,7 @@ impl Compositor {
         let owned = self
             .presentities
             .get_mut(id)
+            .expected(OWNED)
             .ok_or(PublishRefused::TooMany)?;
         let has_expired = owned.presentity.expire(turn.now);
         let applied = owned

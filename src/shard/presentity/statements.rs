@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::presence::Aor;
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
-use crate::shard::presentity::Compositor;
+use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
     /// The presentity, which is made when there is room for it.
@@ -45,7 +46,7 @@ impl Compositor {
             return false;
         };
         turn.counters.statements_accepted += 1;
-        if let Some(owned) = self.presentities.get_mut(id) {
+        if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
             let has_expired = owned.presentity.expire(turn.now);
             let is_changed = owned.presentity.apply(update, turn.now) || has_expired;
             self.after_contribution(id, is_changed, turn);
@@ -57,7 +58,7 @@ impl Compositor {
     pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
         let (directory, now) = (turn.directory, turn.now);
         let id = self.presentities.find_or_add(aor, directory, now);
-        let Some(owned) = self.presentities.get_mut(id) else {
+        let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
             return;
         };
         if !owned.watching.contains(&watcher) {
@@ -70,10 +71,11 @@ impl Compositor {
 
     /// As owner: a shard need not know any more.
     pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
-        let Some(id) = self.presentities.find(aor) else {
+        let id = self.presentities.find(aor);
+        let Some(id) = id.expected("a presentity is kept while it is watched") else {
             return;
         };
-        if let Some(owned) = self.presentities.get_mut(id) {
+        if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
             owned.watching.retain(|watching| *watching != watcher);
         }
         self.tend(id, turn);
@@ -100,7 +102,7 @@ impl Compositor {
 
     /// Tells watchers of the whole domain when a presentity becomes present, or is no longer.
     fn follow_presence(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
-        let Some(owned) = self.presentities.get_mut(id) else {
+        let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
             return;
         };
         let is_present = owned.presentity.is_present();
@@ -112,7 +114,8 @@ impl Compositor {
 
     /// A contribution of a presentity is past its time.
     pub(crate) fn handle_presentity_timer(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
-        let Some(owned) = self.presentities.get_mut(id) else {
+        let owned = self.presentities.get_mut(id);
+        let Some(owned) = owned.expected("a presentity is kept while its timer is set") else {
             return;
         };
         owned.timer = None;
@@ -121,7 +124,7 @@ impl Compositor {
     }
 
     fn tell_all(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
-        let Some(owned) = self.presentities.owned.get(id) else {
+        let Some(owned) = self.presentities.owned.get(id).expected(OWNED) else {
             return;
         };
         if owned.watching.is_empty() {
@@ -136,7 +139,7 @@ impl Compositor {
     /// Sets the timer to the next expiry; forgets a presentity that has no state and no watcher. One
     /// that is known by past calls is kept until its room is needed.
     fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
-        let Some(owned) = self.presentities.owned.get_mut(id) else {
+        let Some(owned) = self.presentities.owned.get_mut(id).expected(OWNED) else {
             return;
         };
         let next = owned.presentity.next_expiry().map(|at| at.max(turn.now));
@@ -155,6 +158,7 @@ impl Compositor {
 impl Compositor {
     pub(crate) fn reevaluate_presentity(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id) else {
+            // Vacant: re-evaluation walks the places of the table.
             return;
         };
         let rules = turn.directory.rules_of(owned.aor());

@@ -5,14 +5,15 @@ use std::time::Instant;
 use crate::presence::composition::lamp;
 use crate::presence::presentity::Explained;
 use crate::presence::{Aor, Presentity};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::report::{Contribution, Why};
 use crate::shard::contract::turn::Turn;
-use crate::shard::presentity::Compositor;
+use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
     pub(crate) fn why(&mut self, aor: &Aor, turn: &Turn<'_>) -> Why {
         let id = self.presentities.find(aor);
-        match id.and_then(|id| self.presentities.get_mut(id)) {
+        match id.and_then(|id| self.presentities.get_mut(id).expected(OWNED)) {
             Some(owned) => explain(&owned.presentity, turn.now),
             // No source has reported, but the configuration may decide.
             None => {

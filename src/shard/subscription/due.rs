@@ -18,14 +18,10 @@ impl Table {
         self.queue.first(count)
     }
 
-    /// Takes the next subscription from the queue.
+    /// Takes the next subscription from the queue, which may have been removed meanwhile.
     #[inline]
-    pub(crate) fn dequeue(&mut self) -> Option<SubscriptionId> {
-        let id = self.queue.pop()?;
-        if let Some(subscription) = self.subscriptions.get_mut(id) {
-            subscription.dequeued();
-        }
-        Some(id)
+    pub(crate) fn pop_queued(&mut self) -> Option<SubscriptionId> {
+        self.queue.pop()
     }
 
     /// Wants a NOTIFY, and queues for it.

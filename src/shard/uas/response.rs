@@ -7,6 +7,7 @@ use crate::directory::Domain;
 use crate::presence::document;
 use crate::presence::document::{Format, feature_event, resource_lists};
 use crate::presence::event::Package;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -16,6 +17,7 @@ use crate::shard::request::response_flow::response_flow;
 use crate::shard::uas::Uas;
 use crate::shard::uas::salt::salt_for;
 use crate::sip::digest::{Algorithm, Challenge};
+use crate::sip::emit::ResponseHead;
 use crate::sip::{Message, Status, emit};
 
 /// The methods we support. REGISTER is left out, because only trusted registrars may use it.
@@ -95,14 +97,19 @@ impl Uas {
     ) {
         let (message, peer) = (request.message, request.flow.peer);
         let tag = stateless_tag(message, turn);
-        let tag = &tag[..BARE_TAG_OCTETS];
         for form in [Bare::Whole, Bare::Short, Bare::TooShort] {
             turn.out.arena.truncate(start);
             let status = match form {
                 Bare::Whole | Bare::Short => refusal.status(),
                 Bare::TooShort => Status::BAD_REQUEST,
             };
-            emit::bare_response_head(&mut turn.out.arena, message, status, tag, peer);
+            let head = ResponseHead {
+                status,
+                reason: None,
+                to_tag: &tag[..BARE_TAG_OCTETS],
+                source: peer,
+            };
+            emit::bare_response_head(&mut turn.out.arena, message, &head);
             match (form, refusal) {
                 (Bare::Whole, Refusal::Challenge { domain, stale }) => {
                     self.write_short_challenge(domain, algorithms(domain), *stale, peer, turn);
@@ -265,13 +272,13 @@ impl Uas {
         if is_stranger && is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
             let (message, peer) = (request.message, request.flow.peer);
             turn.out.arena.truncate(head);
-            emit::bare_response_head(
-                &mut turn.out.arena,
-                message,
-                Status::OK,
-                &tag[..BARE_TAG_OCTETS],
-                peer,
-            );
+            let bare = ResponseHead {
+                status: Status::OK,
+                reason: None,
+                to_tag: &tag[..BARE_TAG_OCTETS],
+                source: peer,
+            };
+            emit::bare_response_head(&mut turn.out.arena, message, &bare);
             turn.out.arena.extend_from_slice(b"\r\n");
             return self.send_response(request, head, turn);
         }
@@ -292,8 +299,9 @@ impl Uas {
     /// Sends a complete response and stores it for retransmitted requests.
     fn send_response(&mut self, request: &Request<'_>, start: usize, turn: &mut Turn<'_>) {
         let head = start..turn.out.arena.len();
-        if let (Some(key), Some(response)) = (request.transaction, turn.out.arena.get(head.clone()))
-        {
+        let response = turn.out.arena.get(head.clone());
+        let response = response.expected("the response lies in the outbox");
+        if let (Some(key), Some(response)) = (request.transaction, response) {
             self.transactions.complete(
                 key,
                 response,
@@ -322,14 +330,13 @@ pub(crate) fn begin_response(
     turn: &mut Turn<'_>,
 ) -> usize {
     let start = turn.out.arena.len();
-    emit::response_head(
-        &mut turn.out.arena,
-        request.message,
+    let head = ResponseHead {
         status,
         reason,
-        tag,
-        request.flow.peer,
-    );
+        to_tag: tag,
+        source: request.flow.peer,
+    };
+    emit::response_head(&mut turn.out.arena, request.message, &head);
     if !turn.options.product.is_empty() {
         emit::header(
             &mut turn.out.arena,

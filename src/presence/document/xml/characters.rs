@@ -109,10 +109,70 @@ pub(super) const fn is_xml_char(character: char) -> bool {
     }
 }
 
+/// The prefix, empty if there is none, and the local part of a name (Namespaces in XML 1.0 §4).
+pub(super) fn qualified_name(name: &str) -> Option<(&str, &str)> {
+    if is_name_without_colon(name) {
+        return Some(("", name));
+    }
+    let (prefix, local) = name.split_once(':')?;
+    (is_name_without_colon(prefix) && is_name_without_colon(local)).then_some((prefix, local))
+}
+
+/// Whether XML 1.0 allows the name (§2.3).
+pub(super) fn is_name(name: &str) -> bool {
+    let mut characters = name.chars();
+    let is_initial = |first: char| first == ':' || is_name_start(first);
+    characters.next().is_some_and(is_initial)
+        && characters.all(|character| character == ':' || is_name_character(character))
+}
+
+/// Whether a name without a colon is one. Nearly every name has only what ASCII allows.
+fn is_name_without_colon(name: &str) -> bool {
+    let Some(first) = name.chars().next() else {
+        return false;
+    };
+    let is_ascii_name = name.bytes().all(|octet| NAME_OCTETS[usize::from(octet)]);
+    is_name_start(first) && (is_ascii_name || name.chars().all(is_name_character))
+}
+
+/// The ASCII characters of a name.
+const NAME_OCTETS: [bool; 256] = {
+    let mut names = [false; 256];
+    let mut octet = 0;
+    while octet < 0x80 {
+        names[octet] = is_name_character(octet as u8 as char);
+        octet += 1;
+    }
+    names
+};
+
+/// Whether a name may begin with the character; the colon has a meaning of its own.
+const fn is_name_start(character: char) -> bool {
+    matches!(character, 'a'..='z' | 'A'..='Z' | '_'
+        | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
+        | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}'
+        | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}'
+        | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
+}
+
+const fn is_name_character(character: char) -> bool {
+    is_name_start(character)
+        || matches!(character, '-' | '.' | '0'..='9' | '\u{b7}'
+            | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
+}
+
+/// Whether the value of an attribute, or all of a tag behind its name, has nothing that
+/// [`unescape`] replaces or refuses. Reads all octets without a branch for each.
+pub(super) fn is_plain_value(raw: &str) -> bool {
+    // A document has no controls but tab, line feed and carriage return: see `is_plain_ascii`.
+    let is_special = |octet: u8| (octet < 0x20) | (octet == b'<') | (octet == b'&');
+    !raw.bytes()
+        .fold(false, |special, octet| special | is_special(octet))
+}
+
 /// The value of an attribute: references resolved, white space replaced by spaces (XML 1.0 §3.3.3).
 pub(super) fn unescape(raw: Cow<'_, str>) -> Result<Cow<'_, str>, DocumentFault> {
-    let is_special = |octet: &u8| matches!(octet, b'<' | b'&' | b'\t' | b'\n' | b'\r');
-    if !raw.as_bytes().iter().any(is_special) {
+    if is_plain_value(&raw) {
         return Ok(raw);
     }
     if raw.contains('<') {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::presence::document::multipart::ContentId;
 use crate::presence::document::{Format, multipart, rlmi};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -36,10 +37,13 @@ impl Notifier {
             Some(deflated) => deflated,
             None => self.write_list_body(id, subscriptions, turn)?,
         };
-        let subscription = subscriptions.table_mut().subscription_mut(id)?;
+        let subscription = subscriptions.table_mut().subscription_mut(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
         let format = subscription.view().format;
         let selection = &self.selection;
-        subscription.list_mut()?.told(selection);
+        let list = subscription.list_mut();
+        list.expected("resources are selected for a list")?
+            .told(selection);
         Some(ListBody {
             octets,
             format,
@@ -55,8 +59,10 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table().subscription(id)?;
-        let list = subscription.subject().list()?;
+        let subscription = subscriptions.table().subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let list = subscription.subject().list();
+        let list = list.expected("resources are selected for a list")?;
         let selection = &self.selection;
         let dialect = selection.dialect();
         let arena = &mut turn.out.arena;

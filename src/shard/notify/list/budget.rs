@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::presence::event::list::ListStyle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -43,9 +44,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Budget> {
-        let subscription = subscriptions.table().subscription(id)?;
-        let entry = subscriptions.table().dialog(subscription.dialog())?;
-        let list = subscription.subject().list()?;
+        let subscription = subscriptions.table().subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let entry = subscriptions.table().dialog(subscription.dialog());
+        let entry = entry.expected("a subscription has a dialog")?;
+        let list = subscription.subject().list();
+        let list = list.expected("resources are selected for a list")?;
         let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch;
         let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
         let of_profile = entry.profile().list_octets.map(|octets| octets as usize);
@@ -104,7 +108,8 @@ impl Notifier {
             return false;
         }
         turn.counters.notifies_short_of_room += 1;
-        if let Some(subscription) = subscriptions.table_mut().subscription_mut(id) {
+        let subscription = subscriptions.table_mut().subscription_mut(id);
+        if let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") {
             subscription.pause(turn.now + PAUSE);
         }
         subscriptions.table_mut().arm_subscription(id, turn);

@@ -16,6 +16,7 @@ use crate::presence::event::Termination;
 use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
@@ -108,19 +109,12 @@ impl Selection {
         self.dialect
     }
 
-    /// Adds a resource; `document` is the shared part of its state, in the arena.
-    fn push(
-        &mut self,
-        place: usize,
-        resource: &Resource,
-        view: View,
-        version: u32,
-        document: Option<&Body>,
-        arena: &[u8],
-    ) {
+    /// Adds the resource at `place` of the list.
+    fn push(&mut self, place: usize, resource: &Resource, news: &News, arena: &[u8]) {
+        let document = news.document.as_ref();
         self.told.push(Told {
             place,
-            shown: shown_as(resource, document),
+            shown: news.shown,
             has_document: document.is_some(),
             element: self.elements.len(),
             part: self.parts.len(),
@@ -138,10 +132,12 @@ impl Selection {
         let parts = &mut self.parts;
         if self.dialect.is_multipart {
             self.dialect
-                .begin_part(parts, id, view.format.content_type());
+                .begin_part(parts, id, news.view.format.content_type());
         }
-        document::write_prolog(parts, view, version, resource.uri.as_bytes());
-        parts.extend_from_slice(arena.get(document.octets.clone()).unwrap_or_default());
+        document::write_prolog(parts, news.view, news.version, resource.uri.as_bytes());
+        let octets = arena.get(document.octets.clone());
+        let octets = octets.expected("a document lies in the outbox");
+        parts.extend_from_slice(octets.unwrap_or_default());
         if self.dialect.is_multipart {
             multipart::end_part(parts);
         }
@@ -150,6 +146,12 @@ impl Selection {
     fn write_resource(&mut self, uri: &str, name: &str, instance: Instance) {
         let name = self.dialect.is_named.then_some(name);
         rlmi::write_resource(&mut self.elements, uri.as_bytes(), name, Some(instance));
+    }
+
+    /// Whether it tells more than one resource, and more than the budget allows.
+    fn is_over(&self, budget: Budget) -> bool {
+        let resources = self.told.len();
+        resources > 1 && (self.octets() > budget.inflated_octets || resources > budget.resources)
     }
 
     /// Takes the last resource back.
@@ -192,6 +194,17 @@ impl Selection {
     }
 }
 
+/// What is told of one resource.
+struct News {
+    view: View,
+    /// The version of its document.
+    version: u32,
+    /// The shared part of its state, in the arena; None if it has no state to show.
+    document: Option<Body>,
+    /// What [`Resource::shown`] becomes.
+    shown: u64,
+}
+
 /// What of its resources a subscription may see.
 struct Viewpoint<'a> {
     watched: &'a WatchedPresentities,
@@ -202,9 +215,46 @@ struct Viewpoint<'a> {
     of_list: Handling,
     dialog: Option<&'a SpecificDialog>,
     is_multipart: bool,
+    /// The version of the next document of the subscription itself.
+    version: u32,
 }
 
 impl Viewpoint<'_> {
+    /// What is to be told of a resource; None if the phone knows it, or may not know it. In a
+    /// notification of full state, resources that leave are told by leaving them out.
+    fn news_of(
+        &mut self,
+        resource: &mut Resource,
+        is_full: bool,
+        out: &mut Outbox,
+    ) -> Option<News> {
+        if resource.standing == Standing::Gone {
+            // The phone has answered the NOTIFY that said so.
+            resource.is_listed = false;
+            return None;
+        }
+        if !resource.is_marked || is_full && resource.standing == Standing::Leaving {
+            return None;
+        }
+        let document = self.state_of(resource, out);
+        let is_nothing = document.is_none() && !self.is_multipart;
+        let shown = shown_as(resource, document.as_ref());
+        if is_nothing || resource.shown == shown && !resource.is_owed {
+            resource.is_marked = false;
+            resource.is_owed = false;
+            return None;
+        }
+        Some(News {
+            view: self.view_of(resource),
+            version: match self.is_multipart {
+                true => resource.version,
+                false => self.version,
+            },
+            document,
+            shown,
+        })
+    }
+
     fn view_of(&self, resource: &Resource) -> View {
         View {
             privacy: resource.decision.privacy,
@@ -214,13 +264,16 @@ impl Viewpoint<'_> {
 
     /// The shared part of a resource's document; None when it has no state to show.
     fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
-        let watched = self.watched.get(resource.slot?.watched)?;
+        // A resource that does not exist is not watched.
+        let watched = self.watched.get(resource.slot?.watched);
+        let watched = watched.expected("a list watches its resources")?;
         if resource.standing != Standing::Live {
             return None;
         }
         let view = self.view_of(resource);
         match resource.decision.handling.min(self.of_list) {
             Handling::Allow => {
+                // None until the owner has sent the state.
                 let composed = watched.composed()?;
                 let (aor, revision) = (watched.aor(), watched.revision());
                 Some(match self.dialog {
@@ -259,6 +312,7 @@ impl Notifier {
         }
     }
 
+    /// Chooses as much as the budget allows.
     fn select_within(
         &mut self,
         id: SubscriptionId,
@@ -270,17 +324,19 @@ impl Notifier {
             return;
         };
         let selection = &mut self.selection;
-        let Some(Recipient {
+        let recipient = subscriptions.table_mut().recipient(id);
+        let Some(recipient) = recipient.expected("a NOTIFY is of a subscription") else {
+            return;
+        };
+        let Recipient {
             subscription,
             watched,
             ..
-        }) = subscriptions.table_mut().recipient(id)
-        else {
-            return;
-        };
+        } = recipient;
         let (of_list, version) = (subscription.decision().handling, subscription.version());
         let view = subscription.view();
-        let Some((list, dialog)) = subscription.list_and_dialog_mut() else {
+        let list = subscription.list_and_dialog_mut();
+        let Some((list, dialog)) = list.expected("resources are selected for a list") else {
             return;
         };
         list.forget_leavers();
@@ -293,41 +349,16 @@ impl Notifier {
             of_list,
             dialog,
             is_multipart: dialect.is_multipart,
+            version,
         };
         let mut is_cut = false;
         for place in list.turns() {
             let resource = &mut list.resources[place];
-            if resource.standing == Standing::Gone {
-                // The phone has answered the NOTIFY that said so.
-                resource.is_listed = false;
+            let Some(news) = viewpoint.news_of(resource, selection.is_full, turn.out) else {
                 continue;
-            }
-            if !resource.is_marked || selection.is_full && resource.standing == Standing::Leaving {
-                continue;
-            }
-            let body = viewpoint.state_of(resource, turn.out);
-            let is_nothing = body.is_none() && !dialect.is_multipart;
-            let is_known = resource.shown == shown_as(resource, body.as_ref());
-            if is_nothing || is_known && !resource.is_owed {
-                resource.is_marked = false;
-                resource.is_owed = false;
-                continue;
-            }
-            let version = match dialect.is_multipart {
-                true => resource.version,
-                false => version,
             };
-            let view = viewpoint.view_of(resource);
-            selection.push(
-                place,
-                resource,
-                view,
-                version,
-                body.as_ref(),
-                &turn.out.arena,
-            );
-            let is_over = selection.octets() > budget.inflated_octets;
-            if selection.told.len() > 1 && (is_over || selection.told.len() > budget.resources) {
+            selection.push(place, resource, &news, &turn.out.arena);
+            if selection.is_over(budget) {
                 selection.pop();
                 is_cut = true;
                 break;
@@ -353,9 +384,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Dialect> {
-        let subscription = subscriptions.table().subscription(id)?;
-        let entry = subscriptions.table().dialog(subscription.dialog())?;
-        let list = subscription.subject().list()?;
+        let subscription = subscriptions.table().subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let entry = subscriptions.table().dialog(subscription.dialog());
+        let entry = entry.expected("a subscription has a dialog")?;
+        let list = subscription.subject().list();
+        let list = list.expected("resources are selected for a list")?;
         let is_for_linphone = subscription.is_linphone_list(entry.profile());
         let dialect = Dialect {
             is_multipart: list.encoding == Encoding::Rlmi,

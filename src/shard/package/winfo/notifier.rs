@@ -4,6 +4,7 @@ use crate::presence::Aor;
 use crate::presence::event::{Package, Termination, WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::mail::{Mail, WatchersHere};
@@ -37,7 +38,8 @@ impl WatcherInfos {
         package: Package,
         follower: ShardId,
     ) {
-        if let Some(followers) = self.followers.get_mut(aor) {
+        let followers = self.followers.get_mut(aor);
+        if let Some(followers) = followers.expected("a shard that unfollows has followed") {
             followers.retain(|it| *it != (package, follower));
             if followers.is_empty() {
                 self.followers.remove(aor);
@@ -86,12 +88,17 @@ impl WatcherInfos {
 
     /// The followed presentities that a subscription watches, each with its number in its list.
     fn followed_by(&self, id: SubscriptionId, table: &Table) -> Vec<(Aor, u32)> {
+        if self.followers.is_empty() {
+            return Vec::new();
+        }
         let subscription = table.subscription(id);
-        let Some(subscription) = subscription.filter(|_| !self.followers.is_empty()) else {
+        let Some(subscription) = subscription.expected("a watcher is a subscription") else {
             return Vec::new();
         };
         let followed = |slot: WatchSlot, number: u32| {
-            let aor = table.watched(slot.watched)?.aor();
+            let watched = table.watched(slot.watched);
+            let watched = watched.expected("a subscription watches its presentity")?;
+            let aor = watched.aor();
             let is_followed = self.followers.contains_key(aor);
             is_followed.then(|| (aor.clone(), number))
         };
@@ -105,6 +112,7 @@ impl WatcherInfos {
     pub(crate) fn report_watchers(&mut self, table: &Table, turn: &mut Turn<'_>) {
         let ended = std::mem::take(&mut self.ended);
         for aor in std::mem::take(&mut self.changed) {
+            // None if the last follower left in this turn.
             let followers = self.followers.get(&aor).cloned();
             for (package, follower) in followers.unwrap_or_default() {
                 self.tell_watchers(follower, (aor.clone(), package), ended.clone(), table, turn);
@@ -173,18 +181,21 @@ pub(super) fn watcher(
     package: Package,
     turn: &Turn<'_>,
 ) -> Option<WatcherInfo> {
-    let subscription = table.subscription(id)?;
+    let subscription = table.subscription(id);
+    let subscription = subscription.expected("a watcher is a subscription")?;
     if subscription.package() != package || subscription.phase() != Phase::Active {
         return None;
     }
-    let standing = subscription.watcher(resource)?;
+    let standing = subscription.watcher(resource);
+    let standing = standing.expected("a watcher names its resource")?;
     let status = match standing.decision.handling {
         Handling::Block => return None,
         Handling::Confirm => WatcherStatus::Pending,
         // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
         Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
     };
-    let entry = table.dialog(subscription.dialog())?;
+    let entry = table.dialog(subscription.dialog());
+    let entry = entry.expected("a subscription has a dialog")?;
     Some(WatcherInfo {
         id: watcher_id(table, id, standing.number)?,
         status,
@@ -198,8 +209,10 @@ pub(super) fn watcher(
 
 /// Names a watcher for its life: `number` is its resource's in a list, 0 for none.
 fn watcher_id(table: &Table, id: SubscriptionId, number: u32) -> Option<u64> {
-    let subscription = table.subscription(id)?;
-    let dialog = table.dialog(subscription.dialog())?.dialog();
+    let subscription = table.subscription(id);
+    let subscription = subscription.expected("a watcher is a subscription")?;
+    let entry = table.dialog(subscription.dialog());
+    let dialog = entry.expected("a subscription has a dialog")?.dialog();
     let octets = [
         dialog.call_id(),
         b"\0",

@@ -4,6 +4,7 @@ use crate::presence::document::watcherinfo;
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
@@ -58,8 +59,7 @@ impl WatcherInfos {
         turn: &mut Turn<'_>,
     ) {
         let followed = self.followed.get_mut(&topic);
-        debug_assert!(followed.is_some(), "its topic is followed");
-        let Some(followed) = followed else {
+        let Some(followed) = followed.expected("the topic of a subscription is followed") else {
             return;
         };
         followed.subscriptions.retain(|it| *it != id);
@@ -86,9 +86,11 @@ impl WatcherInfos {
             ended,
         } = told;
         let Some(followed) = self.followed.get_mut(&(aor, package)) else {
+            // The last subscription ended while the report was on its way.
             return;
         };
-        let Some(known) = followed.watchers.get_mut(usize::from(shard.0)) else {
+        let known = followed.watchers.get_mut(usize::from(shard.0));
+        let Some(known) = known.expected("there is a place for each shard") else {
             return;
         };
         let mut gone = Vec::new();
@@ -123,13 +125,16 @@ impl WatcherInfos {
         table: &mut Table,
         turn: &mut Turn<'_>,
     ) -> Option<Body> {
-        let subscription = table.subscription(id)?;
-        let audience = subscription.subject().audience()?;
+        let subscription = table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
+        let audience = subscription.subject().audience();
+        let audience = audience.expected("the subscription is to watchers")?;
         let (_, package) = audience.topic();
         let mut watchers = Vec::new();
         // A policy may hide all watchers.
         if subscription.decision().handling == Handling::Allow {
-            let followed = self.followed.get(audience.topic())?;
+            let followed = self.followed.get(audience.topic());
+            let followed = followed.expected("the topic of a subscription is followed")?;
             for known in &followed.watchers {
                 watchers.extend_from_slice(known.as_ref()?);
             }

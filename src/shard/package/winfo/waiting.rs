@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::notifier::watcher;
@@ -15,21 +16,28 @@ use crate::shard::subscription::watcher::decide;
 impl WatcherInfos {
     /// A subscription ended before it was decided about: its watcher waits from now on.
     pub(crate) fn remember_waiting(&mut self, id: SubscriptionId, table: &Table, turn: &Turn<'_>) {
-        let Some(subscription) = table.subscription(id) else {
+        let subscription = table.subscription(id);
+        let Some(subscription) = subscription.expected("a subscription ends once") else {
             return;
         };
         if subscription.decision().handling != Handling::Confirm {
             return;
         }
-        let slot = subscription.subject().slot();
-        let aor = slot.and_then(|slot| Some(table.watched(slot.watched)?.aor().clone()));
-        let (Some(aor), package) = (aor, subscription.package()) else {
+        let Some(slot) = subscription.subject().slot() else {
+            // Watchers of a list, or of watchers, do not wait.
             return;
         };
-        let (Some(info), Some(watcher)) = (
-            watcher(table, (id, 0), package, turn),
-            table.watcher_of(id, turn),
-        ) else {
+        let watched = table.watched(slot.watched);
+        let Some(watched) = watched.expected("a subscription watches its presentity") else {
+            return;
+        };
+        let (aor, package) = (watched.aor().clone(), subscription.package());
+        // None if the subscription had ended before, for another reason.
+        let Some(info) = watcher(table, (id, 0), package, turn) else {
+            return;
+        };
+        let watcher = table.watcher_of(id, turn);
+        let Some(watcher) = watcher.expected("a subscription has a watcher") else {
             return;
         };
         let info = WatcherInfo {
@@ -59,12 +67,15 @@ impl WatcherInfos {
         if self.waiting.is_empty() {
             return;
         }
-        let Some(subscription) = table.subscription(id) else {
+        let subscription = table.subscription(id);
+        let Some(subscription) = subscription.expected("a watcher is a subscription") else {
             return;
         };
+        let aor = table.aor_of(subscription);
+        let entry = table.dialog(subscription.dialog());
         let (Some(aor), Some(entry)) = (
-            table.aor_of(subscription),
-            table.dialog(subscription.dialog()),
+            aor.expected("a subscription is to an address of record"),
+            entry.expected("a subscription has a dialog"),
         ) else {
             return;
         };
