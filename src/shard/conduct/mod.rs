@@ -46,7 +46,7 @@ pub(crate) struct Engine {
     /// Server transactions, authentication, overload control.
     uas: Uas,
     /// Our requests to other servers.
-    pub(super) uac: Uac,
+    uac: Uac,
     /// The presentities that this shard owns.
     compositor: Compositor,
     /// The subscriptions that this shard holds.
