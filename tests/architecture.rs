@@ -784,7 +784,7 @@ fn a_component_with_open_fields_is_caught() {
     let caught = check_components(&components, "shard/table.rs", open);
     assert_eq!(caught.len(), 1, "{caught:?}");
     assert_eq!(caught[0].line, 3);
-    let within = "pub(crate) struct Table {\n    pub(super) one: u8,\n}\n";
+    let within = "pub(crate) struct Table {\n    pub(super) one: u8,\n    publish_queue: u8,\n}\n";
     assert_eq!(check_components(&components, "shard/table.rs", within), []);
     let within = within.replace("Table", "Uas");
     let caught = check_components(&components, "shard/uas/mod.rs", &within);
@@ -1166,7 +1166,7 @@ fn check_components(components: &[(&str, &str, &str)], file: &str, text: &str) -
         let fields = code.lines().enumerate().skip(head + 1);
         for (index, field) in fields.take_while(|(_, line)| *line != "}") {
             let field = field.trim_start();
-            let is_open = field.starts_with("pub");
+            let is_open = leading_word(field) == "pub";
             if is_open && (widest.is_empty() || !field.starts_with(widest)) {
                 breach(
                     index + 1,
