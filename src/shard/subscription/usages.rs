@@ -77,7 +77,7 @@ impl Table {
     /// be sent now.
     pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
         let Some(entry) = self.dialogs.get(id) else {
-            debug_assert!(false, "the SUBSCRIBE is in this dialog");
+            // The SUBSCRIBE ended its last subscription without another NOTIFY (RFC 5839 §4.2).
             return;
         };
         for usage in entry.subscriptions.iter().filter(|usage| **usage != awake) {
