@@ -332,7 +332,9 @@ fn one_server_probes_another() {
         let line = format!("probe subscribe {rest} --user 1 --for 5s");
         let watch = scope.spawn(|| here.says(&line));
         thread::sleep(Duration::from_secs(1));
-        let told = here.says(&format!("probe publish {rest} --user 0 --state busy --for 2s"));
+        let told = here.says(&format!(
+            "probe publish {rest} --user 0 --state busy --for 2s"
+        ));
         for words in ["401 Unauthorized", "200 OK, for", "the user is: Published"] {
             assert!(told.contains(words), "{words}\n{told}");
         }
@@ -355,5 +357,8 @@ fn one_server_probes_another() {
     let json = String::from_utf8(json.stdout).unwrap();
     assert!(json.contains("\"user_status\":\"Access denied\""), "{json}");
     let complaint = here.complains("probe subscribe sip:0@there.test;transport=tcp");
-    assert_eq!(complaint, "a probe goes by UDP only; TCP and TLS are not there yet\n");
+    assert_eq!(
+        complaint,
+        "a probe goes by UDP only; TCP and TLS are not there yet\n"
+    );
 }

@@ -47,7 +47,8 @@ impl World {
     fn drain(&mut self) {
         for transmit in &self.out.transmits {
             let octets = self.out.pieces(transmit).concat();
-            self.sent.push(String::from_utf8_lossy(&octets).into_owned());
+            self.sent
+                .push(String::from_utf8_lossy(&octets).into_owned());
         }
         self.out.clear();
     }
@@ -164,7 +165,10 @@ fn a_request_beyond_the_limit_waits() {
     let id = world.begin(SUBSCRIBE);
     assert_eq!(world.sent.len(), 1);
     assert_eq!(world.counter("client_transactions_over_limit"), 1);
-    assert_eq!(world.read(id, 0).unwrap().entries[0].event, ProbeEvent::NotSent);
+    assert_eq!(
+        world.read(id, 0).unwrap().entries[0].event,
+        ProbeEvent::NotSent
+    );
     let refused = world.response("403 Forbidden", "");
     world.receive(refused.as_bytes());
     // Timer K of the first, then the second tries again.
@@ -213,7 +217,10 @@ fn a_report_is_bounded_and_tells_the_end() {
     world.receive(accepted.as_bytes());
     world.wait(Duration::from_secs(60));
     let report = world.read(id, 0).unwrap();
-    let last: Vec<ProbeEvent> = report.entries[3..].iter().map(|entry| entry.event.clone()).collect();
+    let last: Vec<ProbeEvent> = report.entries[3..]
+        .iter()
+        .map(|entry| entry.event.clone())
+        .collect();
     assert_eq!(last, [ProbeEvent::Skipped, ProbeEvent::Over]);
     assert!(world.counter("probe_events_skipped") >= 2);
 }
@@ -225,7 +232,10 @@ fn damaged_messages_do_no_harm() {
         let mut world = World::new(|_| ());
         world.begin(if round % 2 == 0 { SUBSCRIBE } else { PUBLISH });
         let messages = [
-            world.response("401 Unauthorized", "WWW-Authenticate: Digest realm=\"a\", nonce=\"b\"\r\n"),
+            world.response(
+                "401 Unauthorized",
+                "WWW-Authenticate: Digest realm=\"a\", nonce=\"b\"\r\n",
+            ),
             world.response("423 Interval Too Brief", "Min-Expires: 90\r\n"),
             world.notify(1),
             world.response("200 OK", "SIP-ETag: e\r\nExpires: 9\r\n"),
