@@ -328,8 +328,8 @@ fn one_server_probes_another() {
         "sip:0@there.test --server {address} --password-file {}",
         password.display()
     );
+    let line = format!("probe subscribe {rest} --user 1 --for 5s");
     let watched = thread::scope(|scope| {
-        let line = format!("probe subscribe {rest} --user 1 --for 5s");
         let watch = scope.spawn(|| here.says(&line));
         thread::sleep(Duration::from_secs(1));
         let told = here.says(&format!(
