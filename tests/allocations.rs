@@ -140,6 +140,9 @@ fn options(epoch: Instant) -> Options {
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
         allow_rfc2069: false,
+        clients_max: 4,
+        client_transactions_max: 4,
+        probe_entries_max: 100,
         overload: OverloadOptions {
             phone: Rate {
                 per_second: 1,

@@ -161,6 +161,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("kernel", &[]),
             ("kernel_options", &[]),
             ("readiness", &[]),
+            ("source_address", &[]),
             ("interfaces", &["address"]),
             ("limits", &["connection_limits"]),
             ("bind", &["kernel_options"]),
@@ -231,6 +232,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ),
             ("presentity", &["container", "contract"]),
             ("uas", &["container", "contract", "overload", "request"]),
+            ("uac", &["container", "contract", "peer", "request"]),
             (
                 "conduct",
                 &[
@@ -245,6 +247,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "presentity",
                     "request",
                     "subscription",
+                    "uac",
                     "uas",
                 ],
             ),

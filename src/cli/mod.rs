@@ -6,6 +6,7 @@ mod client;
 mod demo;
 mod edit;
 mod operate;
+mod probe;
 mod question;
 mod say;
 mod serve;
@@ -19,6 +20,7 @@ use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
 use crate::cli::operate::{ReloadArguments, StatusArguments};
+use crate::cli::probe::ProbeArguments;
 use crate::cli::say::SayArguments;
 
 /// Where the configuration is unless `--config` or [`CONFIG_VARIABLE`] says otherwise.
@@ -62,6 +64,8 @@ enum Command {
     Loops(ReportArguments),
     /// Show which requests were refused recently, by sender and reason.
     Refusals(ReportArguments),
+    /// Test another SIP server: subscribe or publish there for a minute, and see what it says.
+    Probe(ProbeArguments),
     /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
     /// Set state of an address: do-not-disturb, a note, a lamp, a parked call.
@@ -162,6 +166,7 @@ pub fn main() -> ExitCode {
         Command::Watchers(arguments) => arguments.ask("/watchers"),
         Command::Loops(arguments) => arguments.ask("/loops"),
         Command::Refusals(arguments) => arguments.ask("/refusals"),
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::List(arguments) => edit::list(&arguments),
         Command::Say(arguments) => say::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),
@@ -227,6 +232,7 @@ mod tests {
             Command::Approve(arguments) => Some(arguments.request()),
             Command::Deny(arguments) => Some(arguments.request()),
             Command::Rules(arguments) => arguments.request().ok(),
+            Command::Probe(arguments) => arguments.request().ok(),
             _ => None,
         }
     }
@@ -347,6 +353,22 @@ mod tests {
                 "/say/unregistered",
                 &[("aor", "1@a")],
             ),
+            (
+                "probe subscribe sip:1@a --server 192.0.2.1:5060 --package presence --user 7 --socket /x",
+                "/probe/subscribe",
+                &[
+                    ("package", "presence"),
+                    ("target", "sip:1@a"),
+                    ("server", "192.0.2.1:5060"),
+                    ("user", "7"),
+                    ("for", "60s"),
+                ],
+            ),
+            (
+                "probe publish 1@a --state ringing --for 5m",
+                "/probe/publish",
+                &[("state", "ringing"), ("target", "1@a"), ("for", "5m")],
+            ),
             ("rules show 1@a", "/rules", &[("aor", "1@a")]),
             ("rules remove 1@a", "/rules/remove", &[("aor", "1@a")]),
             (
@@ -383,6 +405,11 @@ mod tests {
             "say 1@a appearance two held",
             "approve b@x",
             "loops 1@a",
+            "probe",
+            "probe subscribe",
+            "probe subscribe 1@a --package reg",
+            "probe subscribe 1@a --password-file /x",
+            "probe publish 1@a",
             "list show --socket /x --config /y",
             "rules import 1@a /nowhere/at/all",
         ] {

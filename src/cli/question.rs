@@ -33,7 +33,7 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("{}: {error}{}", socket.display(), advice(error.kind()));
+            eprintln!("{}", complaint(&socket, &error));
             ExitCode::FAILURE
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
 /// The control socket: the one given; else the one in the configuration, which is the file given,
 /// named by the environment, or in the usual place; else the default. A configuration with faults
 /// still tells where its server is.
-fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
+pub(super) fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
     if let Some(socket) = &server.socket {
         return Ok(socket.clone());
     }
@@ -52,6 +52,11 @@ fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
         None => Source::read(Path::new(CONFIG_FILE)).unwrap_or_default(),
     };
     Ok(Config::glance(&source).control_socket())
+}
+
+/// Why there is no answer at the socket, and what may help.
+pub(super) fn complaint(socket: &Path, error: &io::Error) -> String {
+    format!("{}: {error}{}", socket.display(), advice(error.kind()))
 }
 
 fn advice(kind: io::ErrorKind) -> &'static str {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::directory::Directory;
+use crate::net::source_address;
+use crate::shard::{ConnectionId, Flow};
 use crate::sip::Transport;
 
 /// What does not change after the start.
@@ -27,6 +29,24 @@ impl Facts {
         let http = self.http.iter().map(|address| format!("HTTP on {address}"));
         sip.chain(http).collect::<Vec<_>>().join(", ")
     }
+
+    /// The flow from a UDP listener to another server: from the listener that is bound to the address
+    /// the kernel routes there from, or to any address. None if there is no such listener.
+    pub(crate) fn flow_to(&self, peer: SocketAddr) -> Option<Flow> {
+        let source = source_address::towards(peer).ok()?;
+        let is_right = |(_, (transport, bound)): &(u16, &(Transport, SocketAddr))| {
+            let reaches = bound.ip() == source || bound.ip().is_unspecified();
+            *transport == Transport::Udp && bound.is_ipv4() == peer.is_ipv4() && reaches
+        };
+        let (listener, (_, bound)) = (0..).zip(&self.sip).find(is_right)?;
+        Some(Flow {
+            transport: Transport::Udp,
+            listener,
+            connection: ConnectionId::default(),
+            local: SocketAddr::new(source, bound.port()),
+            peer,
+        })
+    }
 }
 
 /// `1 domain, 3 accounts`
@@ -44,4 +64,33 @@ pub fn tenants(directory: &Directory) -> String {
 pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listener_that_reaches_the_server() {
+        let facts = |addresses: &[(Transport, &str)]| Facts {
+            sip: addresses
+                .iter()
+                .map(|(transport, address)| (*transport, address.parse().unwrap()))
+                .collect(),
+            http: Vec::new(),
+            started: Instant::now(),
+        };
+        let peer = "127.0.0.1:9".parse().unwrap();
+        let known = facts(&[
+            (Transport::Tcp, "0.0.0.0:5060"),
+            (Transport::Udp, "[::]:5060"),
+            (Transport::Udp, "0.0.0.0:5062"),
+        ]);
+        let flow = known.flow_to(peer).unwrap();
+        assert_eq!((flow.listener, flow.local.port()), (2, 5062));
+        assert!(flow.local.ip().is_loopback());
+        let other = facts(&[(Transport::Udp, "192.0.2.1:5060")]);
+        assert_eq!(other.flow_to(peer), None);
+    }
 }

@@ -14,7 +14,7 @@ use crate::http::answer::response::Response;
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    Answered, Form, lists, loops, refusals, reload, rules, say, status, watchers, why,
+    Answered, Form, lists, loops, probe, refusals, reload, rules, say, status, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -117,7 +117,10 @@ impl<E: Engine> Route<E> {
         Self::question("/refusals", &["wide"], page!(refusals::show)),
         Self::question("/list", &["list"], page!(lists::show)),
         Self::question("/rules", &["aor"], page!(rules::show)),
+        Self::question("/probe", &["id", "seen"], page!(probe::read)),
         // Commands.
+        Self::command("/probe/subscribe", &probe::FIELDS, page!(probe::subscribe)),
+        Self::command("/probe/publish", &probe::FIELDS, page!(probe::publish)),
         Self::command("/reload", &["accept_removal"], page!(reload::reload)),
         Self::command(
             "/list/create",

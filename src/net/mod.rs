@@ -20,6 +20,7 @@ mod kernel_options;
 mod limits;
 pub mod listener;
 pub mod readiness;
+pub mod source_address;
 pub mod stream;
 
 pub use limits::Limits;

@@ -15,6 +15,7 @@
 //! - `notify`: when and how a NOTIFY is sent, and what its response brings about.
 //! - `presentity`: the event state compositor: presentities owned here, and their contributions.
 //! - `uas`: server transactions, authentication, responses.
+//! - `uac`: our SUBSCRIBEs and PUBLISHes to other servers, and the NOTIFYs that they bring.
 //! - `conduct`: which room an input is for. [`Shard`] gives it inputs; it alone knows all rooms.
 //!
 //! # Four ways through the engine
@@ -64,6 +65,7 @@ mod peer;
 mod presentity;
 mod request;
 mod subscription;
+mod uac;
 mod uas;
 
 pub mod contract;

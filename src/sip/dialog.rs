@@ -1,4 +1,5 @@
-//! The dialog a SUBSCRIBE creates, as its notifier keeps it (RFC 3261 §12, RFC 6665 §4.4.1).
+//! The dialog a SUBSCRIBE creates, as its notifier or its subscriber keeps it (RFC 3261 §12, RFC 6665
+//! §4.4.1).
 //!
 //! One allocation holds every octet the dialog must remember: identifiers, URIs, route set. Writing
 //! an in-dialog request copies spans of it and allocates nothing.
@@ -23,7 +24,7 @@ pub const DIALOG_OCTETS_MAX: usize = 4096;
 /// Octets of a URI that is kept: a Contact, an asserted identity, a presentity.
 pub const URI_OCTETS_MAX: usize = 1024;
 
-/// A UAS dialog. CSeq numbers only go up, by one (RFC 3261 §12.2.1.1).
+/// One end of a dialog. CSeq numbers only go up, by one (RFC 3261 §12.2.1.1).
 #[derive(Clone, Debug)]
 pub struct Dialog {
     /// Call-ID, the peer's From, its To with our tag, the Record-Routes with commas between, the
@@ -61,7 +62,7 @@ pub enum Sequence {
     OutOfOrder,
 }
 
-/// The sender's side of a NOTIFY: our Via and our Contact.
+/// The sender's side of a request: our Via and our Contact.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// Our Via, up to and with its branch's magic cookie: `SIP/2.0/UDP host:port;branch=z9hG4bK`
@@ -83,18 +84,39 @@ impl Dialog {
         local_tag: &[u8],
         local_sequence: u32,
     ) -> Result<Self, Fault> {
+        let to = request.to().ok_or(Fault::Missing(HeaderName::To))?;
+        if to.tag().is_some() {
+            return Err(Fault::Invalid(HeaderName::To));
+        }
+        Self::read(request, Some(local_tag), local_sequence)
+    }
+
+    /// The dialog that the first NOTIFY to a SUBSCRIBE of ours creates (RFC 6665 §4.4.1); its To-tag
+    /// is the From-tag of our SUBSCRIBE, whose CSeq is `local_sequence`. Fails as [`Self::accept`]
+    /// does.
+    pub fn of_notify(notify: &Message<'_>, local_sequence: u32) -> Result<Self, Fault> {
+        Self::read(notify, None, local_sequence)
+    }
+
+    /// The dialog of a request from the peer. Our tag is `added_tag`, or stands in To.
+    fn read(
+        request: &Message<'_>,
+        added_tag: Option<&[u8]>,
+        local_sequence: u32,
+    ) -> Result<Self, Fault> {
         let cseq = request.cseq().ok_or(Fault::Missing(HeaderName::CSeq))?;
         let target = read::contact(request)?.ok_or(Fault::Missing(HeaderName::Contact))?;
-        let mut text = Vec::with_capacity(read::text_octets(request, local_tag, target));
+        let tag_octets = added_tag.unwrap_or_default();
+        let mut text = Vec::with_capacity(read::text_octets(request, tag_octets, target));
         read::push_call_id(&mut text, request)?;
         let call_id_end = read::end_of(&text)?;
         let remote = read::push_address(&mut text, request, HeaderName::From)?;
         let remote_end = read::end_of(&text)?;
         let local = read::push_address(&mut text, request, HeaderName::To)?;
-        if local.tag.end > local.tag.start {
-            return Err(Fault::Invalid(HeaderName::To));
-        }
-        let local_tag = read::push_tag(&mut text, local_tag)?;
+        let local_tag = match added_tag {
+            Some(tag) => read::push_tag(&mut text, tag)?,
+            None => local.tag,
+        };
         let local_end = read::end_of(&text)?;
         let routes = read::push_routes(&mut text, request)?;
         let routes_end = read::end_of(&text)?;
@@ -227,6 +249,25 @@ impl Dialog {
     /// be.
     pub fn write_last_notify(&self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         out.extend_from_slice(b"NOTIFY ");
+        self.write_common_headers(out, origin);
+        out.extend_from_slice(b" NOTIFY\r\nContact: ");
+        out.extend_from_slice(origin.contact);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Appends the head of the next SUBSCRIBE of ours, as [`Self::write_notify`] does.
+    pub fn write_subscribe(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>) {
+        self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
+        out.extend_from_slice(b"SUBSCRIBE ");
+        self.write_common_headers(out, origin);
+        out.extend_from_slice(b" SUBSCRIBE\r\nContact: ");
+        out.extend_from_slice(origin.contact);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Everything between the method in the request line and the method in CSeq.
+    #[inline(always)]
+    fn write_common_headers(&self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         out.extend_from_slice(self.request_uri());
         out.extend_from_slice(b" SIP/2.0\r\nVia: ");
         out.extend_from_slice(origin.via);
@@ -241,9 +282,6 @@ impl Dialog {
         out.extend_from_slice(self.call_id());
         out.extend_from_slice(b"\r\nCSeq: ");
         emit::decimal(out, u64::from(self.local_sequence));
-        out.extend_from_slice(b" NOTIFY\r\nContact: ");
-        out.extend_from_slice(origin.contact);
-        out.extend_from_slice(b"\r\n");
     }
 
     /// Touches the octets that a NOTIFY is written from, one per cache line, so that they are in
@@ -255,7 +293,9 @@ impl Dialog {
         }
     }
 
-    fn request_uri(&self) -> &[u8] {
+    /// What the next request of ours has in its request line.
+    #[must_use]
+    pub fn request_uri(&self) -> &[u8] {
         if self.first_route_is_strict {
             self.slice(self.first_route)
         } else {

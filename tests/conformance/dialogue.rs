@@ -28,6 +28,10 @@
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
 //!                                                  state=ringing|busy|dnd|idle says more
 //! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
+//! ! probe subscribe sip:123@pbx.com    the operator probes the server at 10.0.0.9:5060; `package=presence`, `from=`,
+//!                                       `user=`, `password=` and `for=60s` may follow
+//! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
+//! ! probe tells the user is: Requesting the next thing that the probe has to tell; `tells nothing` if there is none
 //! ! closed 10.0.0.7:5060              the peer's stream ends
 //! ! config                            the operator reloads a file that now says this and no more
 //!     [[domain]]                      four spaces, then a line of it
@@ -47,6 +51,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use lamplighter::presence::source::StateUpdate;
+use lamplighter::shard::contract::probe::ProbeOrder;
 use lamplighter::sip::Transport;
 
 use crate::shorthand::Sentence;
@@ -129,6 +134,10 @@ pub(crate) enum Action {
         /// What.
         said: StateUpdate,
     },
+    /// The operator begins a probe.
+    Probe(Box<ProbeOrder>),
+    /// The probe must have told this next; None for nothing more.
+    Told(Option<String>),
     /// The operator reloads the configuration, which is this text now.
     Reload(String),
     /// A stream ends.

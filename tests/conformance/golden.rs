@@ -139,8 +139,12 @@ impl Stage {
         let ours = if is_request { "From" } else { "To" };
         for line in text.lines().take_while(|line| !line.is_empty()) {
             let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+            if name == "Authorization" || name == "Proxy-Authorization" {
+                self.name_the_credentials(value);
+            }
             let found = match name {
                 "Via" if is_request => value.split("branch=").nth(1).map(|rest| ("branch", rest)),
+                "Call-ID" if is_request && !text.starts_with("NOTIFY ") => Some(("callid", value)),
                 // That of a NOTIFY is a hash of what it says (RFC 5839), not chosen at random.
                 "SIP-ETag" if !is_request => Some(("etag", value)),
                 "WWW-Authenticate" => value.split("nonce=\"").nth(1).map(|rest| ("nonce", rest)),
@@ -154,6 +158,16 @@ impl Stage {
                 if !(kind == "tag" && rest[..end].len() < 8) {
                     self.bindings.name_for(kind, &rest[..end]);
                 }
+            }
+        }
+    }
+
+    /// Names what is random in credentials of ours, and the response that depends on it.
+    fn name_the_credentials(&mut self, value: &str) {
+        for (parameter, kind) in [("cnonce=\"", "cnonce"), (" response=\"", "response")] {
+            if let Some((_, rest)) = value.split_once(parameter) {
+                let end = rest.find('"').unwrap_or(rest.len());
+                self.bindings.name_for(kind, &rest[..end]);
             }
         }
     }

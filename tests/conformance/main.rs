@@ -28,6 +28,7 @@ mod digest;
 mod golden;
 mod placeholder;
 mod play;
+mod probe;
 mod reading;
 mod rules;
 mod said;
@@ -45,7 +46,7 @@ use dialogue::Dialogue;
 use golden::Golden;
 
 /// A folder that disappears must not make the suite greener.
-const CASES_MIN: usize = 710;
+const CASES_MIN: usize = 763;
 
 #[test]
 fn every_dialogue_goes_as_written() {

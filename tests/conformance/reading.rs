@@ -6,8 +6,8 @@ use std::time::Duration;
 use lamplighter::sip::Transport;
 
 use crate::dialogue::{Action, Block, Dialogue, Ending, Peer, Rule, Step};
-use crate::said;
 use crate::shorthand::Sentence;
+use crate::{probe, said};
 
 impl Dialogue {
     /// Reads a case; the error names the line.
@@ -156,6 +156,9 @@ fn command(words: &[&str]) -> Result<Action, String> {
         ["congested", "on"] => Ok(Action::Congested(true)),
         ["congested", "off"] => Ok(Action::Congested(false)),
         ["alarm", words @ ..] => Ok(Action::Alarm(words.join(" "))),
+        ["probe", "tells", "nothing"] => Ok(Action::Told(None)),
+        ["probe", "tells", words @ ..] => Ok(Action::Told(Some(words.join(" ")))),
+        ["probe", words @ ..] => Ok(Action::Probe(Box::new(probe::order(words)?))),
         ["say", aor, rest @ ..] => Ok(Action::Say {
             aor: (*aor).to_owned(),
             said: said::parse(rest)?,

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use lamplighter::presence::call::{CallState, Direction, Party};
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::presence::{Aor, CallDialog};
+use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder};
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::shard::{
     Command, CommandId, ConnectionId, Flow, Input, Mail, Options, Outbox, Reply, Shard, ShardId,
@@ -50,6 +51,8 @@ pub(crate) struct World {
     /// Phones that loop, as the log warned of them: `sip:1@abc.com SUBSCRIBE 503`.
     pub(crate) alarms: VecDeque<String>,
     commands: u64,
+    /// The probe of the case, and how much of what it told was looked at.
+    probe: Option<(ProbeId, usize)>,
     connections: BTreeMap<SocketAddr, (usize, ConnectionId)>,
     connections_opened: u32,
 }
@@ -81,6 +84,7 @@ impl World {
             replies: Vec::new(),
             alarms: VecDeque::new(),
             commands: 0,
+            probe: None,
             connections: BTreeMap::new(),
             connections_opened: 0,
         })
@@ -166,6 +170,42 @@ impl World {
         self.settle();
         match self.replies.pop() {
             Some((answered, Reply::Done)) if answered == token => Ok(()),
+            other => Err(format!("the command was answered {other:?}")),
+        }
+    }
+
+    /// The operator begins a probe, on the first shard.
+    pub(crate) fn begin_probe(&mut self, order: &ProbeOrder) -> Result<(), String> {
+        match self.ask_first(Command::BeginProbe(Box::new(order.clone())))? {
+            Reply::ProbeBegun(id) => self.probe = Some((id, 0)),
+            Reply::OverLimit => return Err("too many probes".to_owned()),
+            other => return Err(format!("the command was answered {other:?}")),
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// The probe must have told this next, or nothing more.
+    pub(crate) fn expect_told(&mut self, expected: Option<&str>) -> Result<(), String> {
+        let (id, seen) = self.probe.ok_or("there is no probe")?;
+        let told = match self.ask_first(Command::ReadProbe { id, seen })? {
+            Reply::Probe(report) => report.map_or_else(Vec::new, |report| report.entries),
+            other => return Err(format!("the command was answered {other:?}")),
+        };
+        let told: Vec<String> = told.iter().map(|entry| entry.event.to_string()).collect();
+        if told.first().map(String::as_str) != expected {
+            return Err(format!("the probe told\n{}", told.join("\n")));
+        }
+        self.probe = Some((id, seen + usize::from(expected.is_some())));
+        Ok(())
+    }
+
+    /// The reply of the first shard.
+    fn ask_first(&mut self, command: Command) -> Result<Reply, String> {
+        let token = self.token();
+        self.input(0, Input::Command(token, command));
+        match self.replies.pop() {
+            Some((answered, reply)) if answered == token => Ok(reply),
             other => Err(format!("the command was answered {other:?}")),
         }
     }

@@ -8,6 +8,7 @@ mod accept;
 pub(crate) mod counters;
 pub(crate) mod list;
 pub(crate) mod loops;
+pub(crate) mod probe;
 pub(crate) mod refusals;
 pub(crate) mod reload;
 pub(crate) mod response;

@@ -9,6 +9,7 @@ mod edit;
 pub(crate) mod form;
 pub(crate) mod lists;
 pub(crate) mod loops;
+pub(crate) mod probe;
 mod refusal;
 pub(crate) mod refusals;
 pub(crate) mod reload;

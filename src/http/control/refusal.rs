@@ -88,6 +88,18 @@ pub(crate) enum Refusal {
         "the rules of {0} allow every watcher, authenticated or not: remove them or import stricter ones"
     )]
     AllowsEveryWatcher(Aor),
+    /// A probe of another transport than UDP.
+    #[error("a probe goes by UDP only; TCP and TLS are not there yet")]
+    OnlyUdp,
+    /// A probe without the address of its server.
+    #[error("Server not configured: name the address of the server, like 192.0.2.1:5060")]
+    ServerNotConfigured,
+    /// No UDP listener reaches the server of a probe.
+    #[error("no UDP listener of ours reaches that server")]
+    NoRoute,
+    /// There is no such probe, or it was forgotten a minute after its end.
+    #[error("there is no such probe")]
+    NoProbe,
     /// A table is full.
     #[error("{0}")]
     Full(&'static str),
@@ -117,10 +129,14 @@ impl Refusal {
             | Self::Senseless(_)
             | Self::NotAnAor(NotAnAor::Unreadable)
             | Self::List(ListFault::NoMember(_))
+            | Self::OnlyUdp
+            | Self::ServerNotConfigured
+            | Self::NoRoute
             | Self::NoRuleset => StatusCode::BAD_REQUEST,
             Self::NotAnAor(NotAnAor::UnknownDomain(_))
             | Self::NoAddress(_)
             | Self::NoRules(_)
+            | Self::NoProbe
             | Self::List(ListFault::NoDomain(_) | ListFault::NoList(_) | ListFault::NotMember(_)) => {
                 StatusCode::NOT_FOUND
             }

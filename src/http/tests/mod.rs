@@ -6,6 +6,7 @@ mod commands;
 mod crowded;
 mod json;
 mod operator;
+mod probe;
 mod protocol;
 mod routes;
 
@@ -31,6 +32,9 @@ use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
 use crate::presence::{Aor, CallDialog};
+use crate::shard::contract::probe::{
+    ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
+};
 use crate::shard::contract::report::{
     Contribution, LoopReport, RefusalReport, WatcherReport, WatcherState, Why,
 };
@@ -56,6 +60,8 @@ struct FakeEngine {
     is_full: Arc<AtomicBool>,
     /// What else was said, by whom it is about.
     said: Arc<Mutex<Vec<(String, StateUpdate)>>>,
+    /// Probes that were ordered.
+    probes: Arc<Mutex<Vec<ProbeOrder>>>,
     /// Directories that each shard was given.
     reloads: Arc<Mutex<Vec<ShardId>>>,
     /// Directories that are refused before one is taken.
@@ -128,6 +134,12 @@ impl Engine for FakeEngine {
                 self.reloads.lock().unwrap().push(shard);
                 Reply::Done
             }
+            Command::BeginProbe(order) => {
+                let number = order.duration.as_secs();
+                self.probes.lock().unwrap().push(*order);
+                Reply::ProbeBegun(ProbeId { shard, number })
+            }
+            Command::ReadProbe { id, seen } => Reply::Probe(probe_report(id, seen)),
             Command::Drain => unreachable!("the HTTP core never does that"),
         })
     }
@@ -205,6 +217,19 @@ fn why(aor: &Aor) -> Why {
         rule: "a call is early",
         contributions: vec![contribution, forever],
     }
+}
+
+fn probe_report(id: ProbeId, seen: usize) -> Option<ProbeReport> {
+    let entry = |event| ProbeEntry {
+        at: Duration::from_secs(1),
+        event,
+    };
+    let server = ProbeEvent::Server(ServerStatus::UpAndRunning);
+    let entries = [entry(server), entry(ProbeEvent::Over)];
+    (id.number == 60).then(|| ProbeReport {
+        entries: entries[seen.min(2)..].to_vec(),
+        is_over: true,
+    })
 }
 
 fn watcher() -> WatcherReport {

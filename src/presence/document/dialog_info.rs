@@ -22,9 +22,11 @@ use crate::presence::profile::{Idle, ParameterValue, Rendering, Unregistered};
 use crate::presence::{Aor, Composed};
 
 mod partial;
+mod published;
 mod reading;
 
 pub use partial::{ShownDialogs, write_changes};
+pub use published::write_call;
 pub use reading::parse;
 
 /// The media type.

@@ -5,6 +5,7 @@ use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -50,8 +51,14 @@ impl Engine {
         }
         match message.start_line() {
             StartLine::Response { code, .. } => {
-                self.notifier
-                    .handle_response(&message, code, &flow, &mut self.subscriptions, turn)
+                let is_ours = self.notifier.handle_response(
+                    &message,
+                    code,
+                    &flow,
+                    &mut self.subscriptions,
+                    turn,
+                ) || self.uac.handle_response(&message, code, &flow, turn);
+                turn.counters.responses_unmatched += u64::from(!is_ours);
             }
             StartLine::Request { method, uri } => {
                 self.handle_request(&message, method, uri, flow, turn)
@@ -83,10 +90,13 @@ impl Engine {
             }
             return;
         }
-        if matches!(
-            method,
-            Method::Subscribe | Method::Publish | Method::Register
-        ) {
+        let is_to_client = method == Method::Notify && self.client_of(message).is_some();
+        if is_to_client
+            || matches!(
+                method,
+                Method::Subscribe | Method::Publish | Method::Register
+            )
+        {
             let (key, arrival) = self.uas.transactions.begin(message, turn.now);
             match arrival {
                 Arrival::New => request.transaction = Some(key),
@@ -111,7 +121,7 @@ impl Engine {
         }
         let is_in_dialog =
             method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
-        if !is_in_dialog && method != Method::Cancel {
+        if !is_in_dialog && !is_to_client && method != Method::Cancel {
             return self.serve_guarded(&request, method, uri, turn);
         }
         if let Err(refusal) = self.serve(&request, method, uri, turn) {
@@ -153,12 +163,32 @@ impl Engine {
                     .respond_options(request, is_stranger, is_registrar, turn);
                 Ok(())
             }
-            Method::Notify => self.uas.serve_stray_notify(request, turn),
+            Method::Notify => self.serve_notify(request, turn),
             Method::Cancel => self.uas.serve_cancel(request, turn),
             Method::Invite => Err(refuse_call(uri, &request.flow, turn)),
             Method::Other(_) => Err(Refusal::Method(Status::NOT_IMPLEMENTED)),
             _ => Err(Refusal::Method(Status::METHOD_NOT_ALLOWED)),
         }
+    }
+
+    /// Serves a NOTIFY: to a subscription of ours, or to none (RFC 6665 §4.1.3).
+    fn serve_notify<'d>(
+        &mut self,
+        request: &Request<'_>,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let Some(client) = self.client_of(request.message) else {
+            return self.uas.serve_stray_notify(request, turn);
+        };
+        self.uac.handle_notify(client, request, turn)?;
+        self.uas.respond_ok(request, turn);
+        Ok(())
+    }
+
+    /// The subscription of ours that a NOTIFY is for.
+    fn client_of(&self, notify: &Message<'_>) -> Option<ClientId> {
+        let tag = notify.to()?.tag()?;
+        self.uac.find(notify, tag)
     }
 
     /// The checks of every request about a presentity: target, Require, authentication, rate limits

@@ -35,6 +35,7 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::overload::publish_queue::PublishQueue;
 use crate::shard::presentity::Compositor;
+use crate::shard::uac::Uac;
 use crate::shard::uas::Uas;
 use crate::sip::message::PlainResponse;
 use crate::sip::random::Random;
@@ -44,6 +45,8 @@ use crate::sip::random::Random;
 pub(crate) struct Engine {
     /// Server transactions, authentication, overload control.
     pub(super) uas: Uas,
+    /// Our requests to other servers.
+    pub(super) uac: Uac,
     /// The presentities that this shard owns.
     pub(super) compositor: Compositor,
     /// The subscriptions that this shard holds.
@@ -63,6 +66,7 @@ impl Engine {
     pub(crate) fn new(options: &Options, random: &mut Random) -> Self {
         Self {
             uas: Uas::new(options, random),
+            uac: Uac::new(options),
             compositor: Compositor::default(),
             subscriptions: Subscriptions::new(options),
             notifier: Notifier::new(options),
@@ -152,6 +156,8 @@ impl Engine {
                     self.reevaluation_timer = None;
                     self.begin_reevaluation(turn);
                 }
+                Timer::ClientTransaction(id) => self.uac.handle_transaction_timer(id, turn),
+                Timer::Client(id) => self.uac.handle_client_timer(id, turn),
                 Timer::SuspendedRequest(place) => {
                     let suspended = self.uas.suspended.try_remove(place as usize);
                     suspended.expected("resuming a request cancels its timer");

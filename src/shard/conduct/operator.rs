@@ -35,6 +35,8 @@ impl Engine {
                     self.subscriptions.table.subscriptions.len() + self.notifier.outstanding(),
                 )
             }
+            Command::BeginProbe(order) => self.uac.begin(*order, turn),
+            Command::ReadProbe { id, seen } => Reply::Probe(self.uac.read(id, seen, turn)),
             Command::Counters => Reply::Counters(self.count(turn)),
         }
     }
@@ -58,6 +60,7 @@ impl Engine {
                 "notifies_queued",
                 self.subscriptions.table.queue.len() as u64,
             ),
+            ("clients", self.uac.clients() as u64),
             ("timers", turn.wheel.len() as u64),
             ("phones_looping", self.uas.overload.loops(turn).len() as u64),
         ]);

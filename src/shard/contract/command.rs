@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::directory::Directory;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::{Aor, CallDialog};
+use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
 use crate::shard::contract::report::{LoopReport, RefusalReport, WatcherReport, Why};
 
 /// Matches a reply to its command. The driver chooses it; a shard only returns it.
@@ -38,6 +39,15 @@ pub enum Command {
     /// `deactivated` (RFC 6665 §4.1.3). The reply is the number of subscriptions and outstanding
     /// NOTIFYs that remain; repeat the command until it is 0.
     Drain,
+    /// Begins a probe of another server, from this shard: `lamplighter probe`.
+    BeginProbe(Box<ProbeOrder>),
+    /// Reads what happened in a probe of this shard.
+    ReadProbe {
+        /// The probe.
+        id: ProbeId,
+        /// The entries that the operator has already seen.
+        seen: usize,
+    },
     /// Reads the counters.
     Counters,
 }
@@ -71,6 +81,10 @@ pub enum Reply {
     Loops(Vec<LoopReport>),
     /// To `Refusals`.
     Refusals(Vec<RefusalReport>),
+    /// To `BeginProbe`.
+    ProbeBegun(ProbeId),
+    /// To `ReadProbe`; None if there is no such probe (any more).
+    Probe(Option<ProbeReport>),
     /// To `Drain`: subscriptions and outstanding NOTIFYs that remain.
     Outstanding(usize),
     /// To `Counters`: names and values, in a fixed order.

@@ -129,6 +129,20 @@ counters! {
     timers_armed_late,
     /// Responses that match no request of ours.
     responses_unmatched,
+    /// Requests of ours other than NOTIFY: SUBSCRIBE and PUBLISH to other servers.
+    client_requests_sent,
+    /// Retransmissions of these.
+    client_requests_retransmitted,
+    /// These without a final response within 32 s (Timer F).
+    client_requests_unanswered,
+    /// Requests of ours that were not sent because too many wait for a response.
+    client_transactions_over_limit,
+    /// Probes refused because too many are running.
+    clients_over_limit,
+    /// NOTIFYs to us that were accepted.
+    notifies_received,
+    /// Events missing from the report of a probe because there were too many.
+    probe_events_skipped,
     /// NOTIFYs larger than 1,300 octets sent over UDP (RFC 3261 §18.1.1).
     udp_oversize,
 }

@@ -44,6 +44,14 @@ pub(crate) struct WatchedId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathId(pub(crate) u32);
 
+/// Key of a subscription or publication of ours at another server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientId(pub(crate) u32);
+
+/// Key of a client transaction other than that of a NOTIFY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientTransactionId(pub(crate) u32);
+
 /// The watched presentity of a subscription or list resource, and the position of the watcher in
 /// that presentity's watcher list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +79,8 @@ macro_rules! slab_key {
 }
 
 slab_key!(
+    ClientId,
+    ClientTransactionId,
     DialogId,
     PhoneId,
     PresentityId,

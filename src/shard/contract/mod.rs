@@ -3,6 +3,7 @@
 //! - In: [`input::Input`] (SIP messages, mail from other shards, operator commands).
 //! - Out: [`outbox::Outbox`] (messages to send, mail, replies, log records), [`counters::Counters`].
 //! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
+//! - Probes of other servers: [`probe`].
 //! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `timer::Timer`,
 //!   `expected` (assertions of what our own tables must hold).
 //!
@@ -19,6 +20,7 @@ pub mod mail;
 pub mod options;
 pub mod outbox;
 pub mod overload_options;
+pub mod probe;
 pub mod report;
 pub(crate) mod timer;
 pub(crate) mod turn;

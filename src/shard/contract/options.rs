@@ -91,6 +91,14 @@ pub struct Options {
     /// Whether digest credentials without qop are accepted (RFC 2069).
     pub allow_rfc2069: bool,
 
+    // Requests of ours to other servers.
+    /// Subscriptions and publications of ours at other servers. Beyond it: a probe is refused.
+    pub clients_max: usize,
+    /// Client transactions of these. Beyond it: the request is not sent and counts as unanswered.
+    pub client_transactions_max: usize,
+    /// Events of one probe that are kept for the operator. Beyond it: further ones are left out.
+    pub probe_entries_max: usize,
+
     // Overload.
     /// Rate limits, lockouts and queue limits.
     pub overload: OverloadOptions,
@@ -132,6 +140,9 @@ impl Options {
             nonces_max: 65_536,
             nonce_life: Duration::from_secs(2 * 3600),
             allow_rfc2069: false,
+            clients_max: 64,
+            client_transactions_max: 256,
+            probe_entries_max: 1_000,
             overload: OverloadOptions::default(),
         }
     }

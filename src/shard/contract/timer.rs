@@ -1,6 +1,8 @@
 //! The timers of all rooms. One timer wheel holds them.
 
-use crate::shard::contract::ids::{InFlightId, PhoneId, PresentityId, SubscriptionId};
+use crate::shard::contract::ids::{
+    ClientId, ClientTransactionId, InFlightId, PhoneId, PresentityId, SubscriptionId,
+};
 
 /// What a timer does when it fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +15,10 @@ pub(crate) enum Timer {
     Presentity(PresentityId),
     /// Releases NOTIFYs that the rate limit of a phone delays.
     Phone(PhoneId),
+    /// Timer E, F or K of a request of ours other than NOTIFY (RFC 3261 §17.1.2.2).
+    ClientTransaction(ClientTransactionId),
+    /// Refreshes, repeats or ends a subscription or publication of ours.
+    Client(ClientId),
     /// Drops a suspended request: the owner did not reply in time.
     SuspendedRequest(u32),
     /// Re-evaluates all subscriptions: the validity of a rule begins or ends (RFC 4745 §7.3).

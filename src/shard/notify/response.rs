@@ -56,7 +56,8 @@ impl Outcome {
 }
 
 impl Notifier {
-    /// A response: to a NOTIFY of ours, or to nothing (RFC 3261 §17.1.3, §18.1.2, §8.1.3.3).
+    /// A response to a NOTIFY of ours; false if it answers something else (RFC 3261 §17.1.3, §18.1.2,
+    /// §8.1.3.3).
     pub(crate) fn handle_response(
         &mut self,
         message: &Message<'_>,
@@ -64,10 +65,9 @@ impl Notifier {
         flow: &Flow,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let Some(id) = self.match_response(message, flow) else {
-            turn.counters.responses_unmatched += 1;
-            return;
+            return false;
         };
         if code < 200 {
             let in_flight = self.in_flight.get_mut(id.place());
@@ -77,10 +77,10 @@ impl Notifier {
                     subscriptions.table.prove_path(path);
                 }
             }
-            return;
+            return true;
         }
         let Some(in_flight) = self.end_answered(id, subscriptions) else {
-            return;
+            return true;
         };
         turn.wheel.cancel(in_flight.timer);
         let delay = message.header(HeaderName::RetryAfter).and_then(retry_after);
@@ -93,6 +93,7 @@ impl Notifier {
         if let Some(subscription) = in_flight.subscription {
             self.settle(subscription, outcome, Some(message), subscriptions, turn);
         }
+        true
     }
 
     /// A plain 200 to a NOTIFY of ours; false when it is to something else.

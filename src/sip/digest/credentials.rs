@@ -67,38 +67,15 @@ pub(super) struct Quality<'a> {
 impl<'a> Parameters<'a> {
     /// Reads the value of an Authorization.
     pub(super) fn read(value: &'a [u8]) -> Result<Self, Unreadable> {
-        let value = skip_space(value);
-        let (scheme, mut rest) = split_while(value, |octet| !is_space(octet));
-        if !scheme.eq_ignore_ascii_case(b"Digest") {
-            return Err(Unreadable::OtherScheme);
-        }
         let mut parameters = Self::default();
-        loop {
-            rest = split_while(rest, |octet| is_space(octet) || octet == b',').1;
-            if rest.is_empty() {
-                return Ok(parameters);
-            }
-            let (name, value, behind) = split_parameter(rest).ok_or(Unreadable::Syntax)?;
-            parameters.set(name, value).ok_or(Unreadable::Syntax)?;
-            rest = behind;
-        }
+        each_parameter(value, |name, value| parameters.set(name, value))?;
+        Ok(parameters)
     }
 
     /// The algorithm with its `-sess`; MD5 when none is named. None when we do not know it.
     pub(super) fn algorithm(&self) -> Option<(Algorithm, bool)> {
-        let names: [(&[u8], _); 4] = [
-            (b"MD5", (Algorithm::Md5, false)),
-            (b"MD5-sess", (Algorithm::Md5, true)),
-            (b"SHA-256", (Algorithm::Sha256, false)),
-            (b"SHA-256-sess", (Algorithm::Sha256, true)),
-        ];
-        let Some(wanted) = self.algorithm else {
-            return Some((Algorithm::Md5, false));
-        };
-        names
-            .into_iter()
-            .find(|(name, _)| wanted.eq_ignore_ascii_case(name))
-            .map(|(_, algorithm)| algorithm)
+        self.algorithm
+            .map_or(Some((Algorithm::Md5, false)), Algorithm::from_token)
     }
 
     /// The user name without its escapes. None when there is none, or it is too long or not UTF-8.
@@ -198,6 +175,28 @@ impl Credentials<'_> {
     }
 }
 
+/// Calls `take` with the name and the value, without quotes, of each parameter of a Digest challenge
+/// or of credentials. `take` returns None for a parameter that makes the whole unreadable.
+pub(super) fn each_parameter<'a>(
+    value: &'a [u8],
+    mut take: impl FnMut(&'a [u8], &'a [u8]) -> Option<()>,
+) -> Result<(), Unreadable> {
+    let value = skip_space(value);
+    let (scheme, mut rest) = split_while(value, |octet| !is_space(octet));
+    if !scheme.eq_ignore_ascii_case(b"Digest") {
+        return Err(Unreadable::OtherScheme);
+    }
+    loop {
+        rest = split_while(rest, |octet| is_space(octet) || octet == b',').1;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let (name, value, behind) = split_parameter(rest).ok_or(Unreadable::Syntax)?;
+        take(name, value).ok_or(Unreadable::Syntax)?;
+        rest = behind;
+    }
+}
+
 /// `name = value` at the front: the name, the value without quotes, and what is behind.
 fn split_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, rest) = split_while(text, |octet| {
@@ -225,7 +224,7 @@ fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The octets that a quoted string stands for (RFC 3261 §25.1).
-fn unescape(quoted: &[u8]) -> impl Iterator<Item = u8> {
+pub(super) fn unescape(quoted: &[u8]) -> impl Iterator<Item = u8> {
     let mut escaped = false;
     quoted.iter().copied().filter(move |&octet| {
         escaped = octet == b'\\' && !escaped;

@@ -1,5 +1,6 @@
-//! Digest access authentication as a server (RFC 7616, 8760, RFC 3261 §22). Nonces are stateless: a
-//! time, a MAC. The nonce counts already seen are kept by [`ReplayWindows`].
+//! Digest access authentication (RFC 7616, 8760, RFC 3261 §22): here as a server, in [`client`] as a
+//! client. Nonces are stateless: a time, a MAC. The nonce counts already seen are kept by
+//! [`ReplayWindows`].
 //!
 //! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. The form without qop of RFC
 //! 2069 counts as no credentials unless it is allowed: it has no count, so that each nonce is good
@@ -8,6 +9,7 @@
 //! An unknown user takes the path of a known one with a wrong password, and every comparison of a
 //! secret takes the same time, so that response times do not tell which users exist.
 
+pub mod client;
 mod credentials;
 mod hash;
 mod nonce;
@@ -47,6 +49,19 @@ impl Algorithm {
             Self::Md5 => "MD5",
             Self::Sha256 => "SHA-256",
         }
+    }
+
+    /// The algorithm that a token names, and whether it is the `-sess` variant. None for one that we
+    /// do not know.
+    pub(crate) fn from_token(token: &[u8]) -> Option<(Self, bool)> {
+        let names: [(&[u8], _); 4] = [
+            (b"MD5", (Self::Md5, false)),
+            (b"MD5-sess", (Self::Md5, true)),
+            (b"SHA-256", (Self::Sha256, false)),
+            (b"SHA-256-sess", (Self::Sha256, true)),
+        ];
+        let is_named = |(name, _): &(&[u8], _)| token.eq_ignore_ascii_case(name);
+        names.into_iter().find(is_named).map(|(_, known)| known)
     }
 }
 

@@ -25,7 +25,12 @@ impl Secret {
     /// Hashes a password once.
     #[must_use]
     pub fn new(user: &str, realm: &str, password: &str) -> Self {
-        let parts = [user.as_bytes(), realm.as_bytes(), password.as_bytes()];
+        Self::of_realm(user, realm.as_bytes(), password)
+    }
+
+    /// Hashes a password once, for a realm that may be no text.
+    pub(super) fn of_realm(user: &str, realm: &[u8], password: &str) -> Self {
+        let parts = [user.as_bytes(), realm, password.as_bytes()];
         let mut secret = Self {
             md5: [0; 32],
             sha256: [0; 64],

@@ -42,6 +42,9 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         nonces_max: 64,
         nonce_life: Duration::from_secs(3600),
         allow_rfc2069: false,
+        clients_max: 4,
+        client_transactions_max: 8,
+        probe_entries_max: 100,
         overload: OverloadOptions {
             phone: Rate {
                 per_second: 3,

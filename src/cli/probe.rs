@@ -1,0 +1,212 @@
+//! `lamplighter probe`: a test of another SIP server, sent by the running server and told line by line
+//! until it is over.
+
+use std::io;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::cli::client::{Format, Request, Response};
+use crate::cli::{ServerArguments, question};
+
+/// How often the server is asked what happened.
+const POLL: Duration = Duration::from_millis(200);
+/// What the last line of a probe ends with.
+const OVER: &str = "the probe is over";
+/// What a line that tells the user's status has in front of it.
+const USER: &str = "the user is: ";
+/// The statuses that make the command fail.
+const FAILURES: [&str; 3] = ["Access denied", "Error", "Not Found"];
+
+/// `lamplighter probe`
+#[derive(Debug, Args)]
+pub(super) struct ProbeArguments {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Subscribe to an address at another server, and print what it says, live.
+    Subscribe {
+        #[command(flatten)]
+        target: TargetArguments,
+        /// What to subscribe to.
+        #[arg(long, value_enum, default_value = "dialog")]
+        package: Package,
+    },
+    /// Publish the state of an address to another server, and remove it at the end.
+    Publish {
+        #[command(flatten)]
+        target: TargetArguments,
+        /// The state to publish.
+        #[arg(long, value_enum)]
+        state: State,
+    },
+}
+
+/// Whom the probe is about, where, and as whom.
+#[derive(Debug, Args)]
+struct TargetArguments {
+    /// The address at the other server: sip:123@pbx.example.com.
+    #[arg(value_name = "URI")]
+    target: String,
+    /// The other server's address and port; UDP [default: the host of the URI, if that is an address]
+    #[arg(long = "server", id = "peer", value_name = "ADDRESS")]
+    peer: Option<String>,
+    /// The user name that answers a challenge of the server.
+    #[arg(long)]
+    user: Option<String>,
+    /// A file with the password, on its first line.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// The SIP URI in From [default: the user at the host of the URI]
+    #[arg(long, value_name = "URI")]
+    from: Option<String>,
+    /// How long: 60s, 10m, at most 1h. The state is removed from the other server then.
+    #[arg(
+        long = "for",
+        id = "duration",
+        value_name = "TIME",
+        default_value = "60s"
+    )]
+    duration: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Package {
+    Dialog,
+    Presence,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    Busy,
+    Ringing,
+    Idle,
+}
+
+/// Begins the probe and prints what happens until it is over. Fails when the server refused us, or
+/// did not know the address, or could not be reached at the end.
+pub(super) fn run(arguments: &ProbeArguments) -> ExitCode {
+    let begun = arguments.request().and_then(|request| {
+        let socket = question::socket(&arguments.server).map_err(|faults| faults.to_string())?;
+        let id = ask(&request, &socket, Format::Text)?;
+        follow(id.trim(), &socket, arguments.server.json)
+    });
+    match begun {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(complaint) => {
+            eprintln!("{}", complaint.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what happens; whether the probe succeeded.
+fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
+    let (mut seen, mut is_good, mut is_over) = (0, true, false);
+    while !is_over {
+        std::thread::sleep(POLL);
+        let told = ask(&progress(id, seen), socket, Format::Text)?;
+        seen += told.lines().count();
+        if !is_json {
+            print(&told);
+        }
+        is_good = told.lines().rev().find_map(status).unwrap_or(is_good);
+        is_over = told.lines().any(|line| line.ends_with(OVER));
+    }
+    if is_json {
+        print(&ask(&progress(id, 0), socket, Format::Json)?);
+    }
+    // A probe that was read to its end is forgotten at once.
+    let _ = ask(&progress(id, seen), socket, Format::Text);
+    Ok(is_good)
+}
+
+/// Whether a line tells of a good or a bad status of the user; None for any other line. That nothing
+/// is requested any more is neither.
+fn status(line: &str) -> Option<bool> {
+    let (_, status) = line.split_once(USER)?;
+    (status != "Not requested by anyone").then_some(!FAILURES.contains(&status))
+}
+
+fn progress(id: &str, seen: usize) -> Request {
+    Request::get("/probe").with("id", id).with("seen", seen)
+}
+
+fn ask(request: &Request, socket: &Path, format: Format) -> Result<String, String> {
+    match request.send(socket, format) {
+        Ok(Response { status: 200, body }) => Ok(body),
+        Ok(refused) => Err(refused.body),
+        Err(error) => Err(question::complaint(socket, &error)),
+    }
+}
+
+fn print(text: &str) {
+    let mut out = io::stdout();
+    // A reader behind a pipe may stop before the end.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+impl ProbeArguments {
+    /// The command that begins the probe.
+    pub(super) fn request(&self) -> Result<Request, String> {
+        let word = |word: Option<clap::builder::PossibleValue>| {
+            word.map(|word| word.get_name().to_owned())
+        };
+        match &self.what {
+            What::Subscribe { target, package } => {
+                let request = Request::post("/probe/subscribe");
+                let request = request.with_some("package", word(package.to_possible_value()));
+                target.add_to(request)
+            }
+            What::Publish { target, state } => {
+                let request = Request::post("/probe/publish");
+                let request = request.with_some("state", word(state.to_possible_value()));
+                target.add_to(request)
+            }
+        }
+    }
+}
+
+impl TargetArguments {
+    fn add_to(&self, request: Request) -> Result<Request, String> {
+        let password = self.password_file.as_deref().map(password).transpose()?;
+        Ok(request
+            .with("target", &self.target)
+            .with_some("server", self.peer.as_ref())
+            .with_some("user", self.user.as_ref())
+            .with_some("password", password)
+            .with_some("from", self.from.as_ref())
+            .with("for", &self.duration))
+    }
+}
+
+fn password(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_status_decides() {
+        assert_eq!(status("  0.1 s  the user is: Available"), Some(true));
+        assert_eq!(status("  0.1 s  the user is: Access denied"), Some(false));
+        assert_eq!(
+            status("  0.1 s  the user is: Not requested by anyone"),
+            None
+        );
+        assert_eq!(status("  0.1 s  200 OK"), None);
+    }
+}

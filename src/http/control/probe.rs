@@ -1,0 +1,201 @@
+//! `POST /probe/subscribe`, `POST /probe/publish` and `GET /probe`: tests of another SIP server, which
+//! the engine sends from our own listener.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::http::answer::probe::{ProbeBegun, ProbeProgress};
+use crate::http::control::{Answered, Form, Refusal};
+use crate::http::engine::Engine;
+use crate::http::site::Site;
+use crate::presence::call::CallState;
+use crate::presence::event::Package;
+use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeTask};
+use crate::shard::{Command, Flow, Reply, ShardId};
+use crate::sip::digest::client::Login;
+use crate::sip::uri::Scheme;
+use crate::sip::{Transport, Uri};
+
+/// How long a probe lasts if the operator does not say.
+const DURATION: Duration = Duration::from_secs(60);
+/// The longest that it may last.
+const DURATION_MAX: Duration = Duration::from_secs(3600);
+/// The fields of both commands.
+pub(crate) const FIELDS: [&str; 8] = [
+    "target", "server", "from", "user", "password", "for", "package", "state",
+];
+
+/// Subscribes.
+pub(crate) async fn subscribe<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    let package = match form.optional("package")? {
+        None => Package::Dialog,
+        Some(_) => form.word(
+            "package",
+            [("dialog", Package::Dialog), ("presence", Package::Presence)],
+        )?,
+    };
+    begin(&form, ProbeTask::Subscribe(package), site).await
+}
+
+/// Publishes.
+pub(crate) async fn publish<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    let states = [
+        ("busy", CallState::Confirmed),
+        ("ringing", CallState::Early),
+        ("idle", CallState::Terminated),
+    ];
+    let state = form.word("state", states)?;
+    begin(&form, ProbeTask::Publish(state), site).await
+}
+
+/// What happened since the operator last asked.
+pub(crate) async fn read<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+    let id = id_of(form.required("id")?).ok_or(Refusal::NoProbe)?;
+    let seen = form.number("seen")?.unwrap_or_default() as usize;
+    let command = Command::ReadProbe { id, seen };
+    match site.engine.ask(id.shard, command).await {
+        Ok(Reply::Probe(Some(report))) => Ok(Box::new(ProbeProgress(report))),
+        Ok(Reply::Probe(None)) => Err(Refusal::NoProbe),
+        Ok(_) | Err(_) => Err(Refusal::Silent),
+    }
+}
+
+async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> Answered {
+    let target = sip_uri("target", form.required("target")?)?;
+    let server = server_of(form, &target)?;
+    let flow = site.facts.flow_to(server).ok_or(Refusal::NoRoute)?;
+    let order = order(form, task, target, flow)?;
+    // One probe of an address after another goes to one shard; which one does not matter.
+    let shard = ShardId(order.flow.peer.port() % site.engine.shards());
+    let command = Command::BeginProbe(Box::new(order));
+    match site.engine.ask(shard, command).await {
+        Ok(Reply::ProbeBegun(id)) => Ok(Box::new(ProbeBegun(id))),
+        Ok(Reply::OverLimit) => Err(Refusal::Full("too many probes are running")),
+        Ok(_) | Err(_) => Err(Refusal::Silent),
+    }
+}
+
+fn order(form: &Form, task: ProbeTask, target: String, flow: Flow) -> Result<ProbeOrder, Refusal> {
+    let host = host_of(&target);
+    let user = form.optional("user")?;
+    let from = match (form.optional("from")?, user, task) {
+        (Some(from), _, _) => sip_uri("from", from)?,
+        (None, _, ProbeTask::Publish(_)) => target.clone(),
+        (None, Some(user), ProbeTask::Subscribe(_)) => crate::sip::uri::sip_uri(user, &host),
+        (None, None, ProbeTask::Subscribe(_)) => format!("sip:probe@{host}"),
+    };
+    let login = match (user, form.optional("password")?) {
+        (Some(user), password) => Some(Login {
+            user: user.into(),
+            password: password.unwrap_or_default().into(),
+        }),
+        (None, None) => None,
+        (None, Some(_)) => return Err(Refusal::Missing("user")),
+    };
+    let duration = form.time("for")?.unwrap_or(DURATION);
+    if duration < Duration::from_secs(1) || duration > DURATION_MAX {
+        return Err(Refusal::Senseless("for is not between 1s and 1h"));
+    }
+    Ok(ProbeOrder {
+        flow,
+        target: target.into(),
+        from: from.into(),
+        login,
+        duration,
+        task,
+    })
+}
+
+/// Reads `123@example.com` or a SIP URI. The parameters of a URI are kept.
+fn sip_uri(field: &'static str, text: &str) -> Result<String, Refusal> {
+    let user = text.split('@').next().unwrap_or_default();
+    let uri = match user.contains(':') {
+        true => text.to_owned(),
+        false => format!("sip:{text}"),
+    };
+    let parsed = Uri::parse(uri.as_bytes()).map_err(|_| Refusal::NoUri(field))?;
+    let is_plain = parsed.scheme == Scheme::Sip
+        && parsed.headers.is_empty()
+        && parsed.user.is_some()
+        && !uri.contains(['<', '>', '"', ' ']);
+    if !is_plain {
+        return Err(Refusal::NoUri(field));
+    }
+    check_transport(parsed)?;
+    Ok(uri)
+}
+
+fn check_transport(uri: Uri<'_>) -> Result<(), Refusal> {
+    match uri.parameter("transport") {
+        None => Ok(()),
+        Some(transport) if transport.eq_ignore_ascii_case(b"udp") => Ok(()),
+        Some(_) => Err(Refusal::OnlyUdp),
+    }
+}
+
+fn host_of(uri: &str) -> String {
+    let mut host = String::new();
+    if let Ok(uri) = Uri::parse(uri.as_bytes()) {
+        uri.write_host(&mut host);
+    }
+    host
+}
+
+/// The server: the one given, or the host of the target if that is an address.
+fn server_of(form: &Form, target: &str) -> Result<SocketAddr, Refusal> {
+    let given = form.optional("server")?;
+    let text = given.map_or_else(|| target.to_owned(), |server| format!("sip:{server}"));
+    let uri = Uri::parse(text.as_bytes()).map_err(|_| Refusal::NoUri("server"))?;
+    check_transport(uri)?;
+    let port = uri.port.unwrap_or_else(|| Transport::Udp.default_port());
+    let ip = uri.ip().ok_or(Refusal::ServerNotConfigured)?;
+    Ok(SocketAddr::new(ip, port))
+}
+
+/// Reads `3-1f`: the shard and the number.
+fn id_of(text: &str) -> Option<ProbeId> {
+    let (shard, number) = text.split_once('-')?;
+    Some(ProbeId {
+        shard: ShardId(shard.parse().ok()?),
+        number: u64::from_str_radix(number, 16).ok()?,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_that_can_stand_in_a_request() {
+        let read = |text| sip_uri("target", text);
+        assert_eq!(read("123@abc.com").unwrap(), "sip:123@abc.com");
+        assert_eq!(
+            read("SIP:1@h:5070;transport=UDP").unwrap(),
+            "SIP:1@h:5070;transport=UDP"
+        );
+        for wrong in [
+            "abc.com",
+            "sips:1@h",
+            "sip:1@h?x=y",
+            "tel:1",
+            "<sip:1@h>",
+            "1@",
+            "1@h\"x",
+        ] {
+            assert_eq!(read(wrong), Err(Refusal::NoUri("target")), "{wrong}");
+        }
+        for other in ["1@h;transport=tcp", "sip:1@h;transport=tls"] {
+            assert_eq!(read(other), Err(Refusal::OnlyUdp), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_id_reads_back() {
+        let id = id_of("3-1f").unwrap();
+        assert_eq!((id.shard, id.number), (ShardId(3), 31));
+        for wrong in ["", "3", "3-", "x-1", "70000-1", "1-g"] {
+            assert_eq!(id_of(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Probes of other servers: what is ordered of the engine, and what is refused.
+
+use super::*;
+use crate::shard::contract::probe::ProbeTask;
+
+#[test]
+fn a_probe_is_ordered_and_read() {
+    let server = Server::start();
+    let fields = "target=123@pbx.example.com&server=127.0.0.1:5070&user=7&password=x&for=1m";
+    let answer = server.command("/probe/subscribe", fields);
+    // 5070 modulo three shards, and the number that the engine gave.
+    assert_eq!((answer.status, answer.body.as_str()), (200, "0-3c\n"));
+    let order = server.engine.probes.lock().unwrap().pop().unwrap();
+    assert_eq!(&*order.target, "sip:123@pbx.example.com");
+    assert_eq!(&*order.from, "sip:7@pbx.example.com");
+    assert_eq!(order.flow.peer.to_string(), "127.0.0.1:5070");
+    assert_eq!(order.flow.local.to_string(), "127.0.0.1:5060");
+    assert_eq!(order.task, ProbeTask::Subscribe(Package::Dialog));
+    assert!(order.login.is_some());
+    let told = server.operator("/probe?id=0-3c").body;
+    let over = "  1.000 s  the probe is over\n";
+    assert_eq!(
+        told,
+        format!("  1.000 s  the server is: UpAndRunning\n{over}")
+    );
+    assert_eq!(server.operator("/probe?id=0-3c&seen=1").body, over);
+    assert_eq!(server.operator("/probe?id=0-1").status, 404);
+    let fields = "target=sip:9@127.0.0.1&state=ringing";
+    assert_eq!(server.command("/probe/publish", fields).status, 200);
+    let order = server.engine.probes.lock().unwrap().pop().unwrap();
+    assert_eq!(&*order.from, "sip:9@127.0.0.1");
+    assert_eq!(order.flow.peer.to_string(), "127.0.0.1:5060");
+    assert_eq!(order.task, ProbeTask::Publish(CallState::Early));
+}
+
+#[test]
+fn a_probe_that_cannot_be_is_refused() {
+    let server = Server::start();
+    let here = "server=127.0.0.1:5070";
+    let table = [
+        (
+            "subscribe",
+            format!("target=1@h;transport=tcp&{here}"),
+            "by UDP only",
+        ),
+        (
+            "subscribe",
+            format!("target=1@h&{here};transport=tls"),
+            "by UDP only",
+        ),
+        (
+            "subscribe",
+            "target=1@h".to_owned(),
+            "Server not configured",
+        ),
+        (
+            "subscribe",
+            "target=1@h&server=pbx.example.com".to_owned(),
+            "Server not configured",
+        ),
+        ("subscribe", here.to_owned(), "target is missing"),
+        (
+            "subscribe",
+            format!("target=h&{here}"),
+            "target is not a URI",
+        ),
+        (
+            "subscribe",
+            format!("target=1@h&{here}&package=reg"),
+            "package is none of",
+        ),
+        (
+            "subscribe",
+            format!("target=1@h&{here}&password=x"),
+            "user is missing",
+        ),
+        (
+            "subscribe",
+            format!("target=1@h&{here}&for=2h"),
+            "between 1s and 1h",
+        ),
+        ("publish", format!("target=1@h&{here}"), "state is missing"),
+        (
+            "publish",
+            format!("target=1@h&{here}&state=away"),
+            "state is none of",
+        ),
+        (
+            "subscribe",
+            "target=1@h&server=[::1]:5070".to_owned(),
+            "no UDP listener",
+        ),
+    ];
+    for (page, fields, words) in table {
+        let answer = server.command(&format!("/probe/{page}"), &fields);
+        assert_eq!(answer.status, 400, "{fields}: {}", answer.body);
+        assert!(answer.body.contains(words), "{fields}: {}", answer.body);
+    }
+    assert!(server.engine.probes.lock().unwrap().is_empty());
+}

@@ -1,0 +1,260 @@
+//! What a subscription and a publication of ours have in common: who is asked about whom, the
+//! request that is under way, and when what is due.
+//!
+//! It is *active* until its time is over, then *leaving* while its state is being removed at the
+//! server, then *over*; it stays a minute more for the operator to read.
+
+use std::time::{Duration, Instant};
+
+use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::{ClientId, ClientTransactionId};
+use crate::shard::contract::probe::{ProbeEvent, ProbeId, ProbeOrder, ProbeTask, UserStatus};
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::uac::Uac;
+use crate::shard::uac::log::Log;
+use crate::shard::uac::publisher::Publisher;
+use crate::shard::uac::subscriber::Subscriber;
+use crate::sip::digest::client::{Login, ReceivedChallenge};
+
+/// How long a client that is over can be read.
+const READABLE: Duration = Duration::from_secs(60);
+/// The least Expires that it asks for: many servers answer 423 to a shorter one.
+const EXPIRES_MIN: u32 = 60;
+/// Digits of a Call-ID.
+const CALL_ID_DIGITS: usize = 32;
+
+/// A subscription or publication of ours at another server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) probe: ProbeId,
+    pub(super) log: Log,
+    pub(super) role: Role,
+    phase: Phase,
+
+    // What its requests say.
+    pub(super) flow: Flow,
+    pub(super) target: Box<str>,
+    pub(super) from: Box<str>,
+    pub(super) call_id: [u8; CALL_ID_DIGITS],
+    /// Our From-tag.
+    pub(super) tag: RoutingToken,
+    /// CSeq of the latest request outside a dialog.
+    pub(super) sequence: u32,
+    /// The Expires to ask for.
+    pub(super) expires: u32,
+    pub(super) login: Option<Login>,
+    /// The challenge of the server (401) and the one of a proxy (407) that credentials are written
+    /// for.
+    pub(super) challenges: [Option<ReceivedChallenge>; 2],
+    /// How often the request at hand was challenged.
+    pub(super) challenged: u8,
+
+    // What is under way, and when what is due.
+    pub(super) transaction: Option<ClientTransactionId>,
+    /// The request that is under way, or was last, removes the state.
+    pub(super) is_removing: bool,
+    pub(super) timer: Option<TimerHandle>,
+    ends_at: Instant,
+    /// The next request, unless one is under way then.
+    pub(super) request_at: Option<Instant>,
+    /// Timer N: a NOTIFY must have come by then (RFC 6665 §4.1.2.4).
+    pub(super) notify_by: Option<Instant>,
+}
+
+/// What it is.
+#[derive(Debug)]
+pub(super) enum Role {
+    Subscriber(Subscriber),
+    Publisher(Publisher),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Active,
+    Leaving,
+    /// Until it is forgotten.
+    Over(Instant),
+}
+
+impl Client {
+    /// A client at that place of the table, which has sent nothing yet.
+    pub(super) fn new(
+        order: ProbeOrder,
+        probe: ProbeId,
+        place: ClientId,
+        turn: &mut Turn<'_>,
+    ) -> Self {
+        let role = match order.task {
+            ProbeTask::Subscribe(package) => Role::Subscriber(Subscriber::new(package)),
+            ProbeTask::Publish(state) => Role::Publisher(Publisher::new(state)),
+        };
+        let mut client = Self {
+            probe,
+            log: Log::new(turn.now),
+            role,
+            phase: Phase::Active,
+            flow: order.flow,
+            target: order.target,
+            from: order.from,
+            call_id: [b'0'; CALL_ID_DIGITS],
+            tag: RoutingToken::mint(turn.options.id, place.0, turn.random),
+            sequence: 0,
+            expires: EXPIRES_MIN.max(u32::try_from(order.duration.as_secs()).unwrap_or(u32::MAX)),
+            login: order.login,
+            challenges: [None, None],
+            challenged: 0,
+            transaction: None,
+            is_removing: false,
+            timer: None,
+            ends_at: turn.now + order.duration,
+            request_at: None,
+            notify_by: None,
+        };
+        turn.random.fill_hex(&mut client.call_id);
+        client
+    }
+
+    /// Whether it has ended; it is only there to be read.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over(_))
+    }
+
+    /// Whether its time is over, so that the next request removes its state.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.phase == Phase::Leaving
+    }
+
+    /// Whether a request with that To-tag and Call-ID is for it.
+    pub(super) fn is_addressed(&self, tag: RoutingToken, call_id: &[u8]) -> bool {
+        !self.is_over() && self.tag == tag && self.call_id == call_id
+    }
+
+    /// Whether the server may have state of it that a request can remove.
+    pub(super) fn is_established(&self, now: Instant) -> bool {
+        match &self.role {
+            Role::Subscriber(subscriber) => subscriber.is_established(now),
+            Role::Publisher(publisher) => publisher.is_established(now),
+        }
+    }
+
+    /// Whether the server's state of it ended because no refresh succeeded in time.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        let expires_at = match &self.role {
+            Role::Subscriber(subscriber) => subscriber.expires_at,
+            Role::Publisher(publisher) => publisher.expires_at,
+        };
+        expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// The server has no state of it any more: the next request begins anew, for a subscription
+    /// with another Call-ID and From-tag.
+    pub(super) fn begin_anew(&mut self, turn: &mut Turn<'_>) {
+        match &mut self.role {
+            Role::Publisher(publisher) => publisher.ended(),
+            Role::Subscriber(subscriber) => {
+                subscriber.ended();
+                self.tag = RoutingToken::mint(turn.options.id, self.tag.index, turn.random);
+                turn.random.fill_hex(&mut self.call_id);
+            }
+        }
+    }
+
+    /// Ends it; `status` is what the operator is told of the user.
+    pub(super) fn end(&mut self, status: Option<UserStatus>, turn: &mut Turn<'_>) {
+        if let Some(status) = status {
+            self.log.user(status, turn);
+        }
+        self.log.add(ProbeEvent::Over, turn);
+        self.phase = Phase::Over(turn.now + READABLE);
+        (self.request_at, self.notify_by) = (None, None);
+        // Its password is no longer needed.
+        self.login = None;
+    }
+
+    /// When its timer is due.
+    fn due(&self) -> Option<Instant> {
+        let request_at = self.request_at.filter(|_| self.transaction.is_none());
+        let ends_at = match self.phase {
+            Phase::Active => Some(self.ends_at),
+            Phase::Leaving => None,
+            Phase::Over(forgotten_at) => return Some(forgotten_at),
+        };
+        [request_at, ends_at, self.notify_by]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl Uac {
+    /// Arms the timer of a client for what is due next. A client that is over drops its
+    /// transaction.
+    pub(super) fn arm(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        if let Some(timer) = client.timer.take() {
+            turn.wheel.cancel(timer);
+        }
+        let due = client.due();
+        client.timer = due.map(|due| turn.wheel.arm(due.max(turn.now), Timer::Client(id)));
+        if client.is_over()
+            && let Some(transaction) = client.transaction.take()
+        {
+            self.transactions.remove(transaction, turn);
+        }
+    }
+
+    /// The timer of a client: its time is over, a NOTIFY is missing, a request is due, or it is to
+    /// be forgotten.
+    pub(crate) fn handle_client_timer(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+        let Some(client) = self.clients.get_mut(id) else {
+            debug_assert!(false, "the timer of a client ends with it");
+            return;
+        };
+        client.timer = None;
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= turn.now);
+        match client.phase {
+            Phase::Over(forgotten_at) if forgotten_at <= turn.now => return self.remove(id, turn),
+            Phase::Active if client.ends_at <= turn.now => return self.leave(id, turn),
+            _ => {}
+        }
+        if is_due(client.notify_by) {
+            client.log.add(ProbeEvent::NotifyMissing, turn);
+            let status = match client.phase {
+                Phase::Leaving => UserStatus::NotRequested,
+                Phase::Active | Phase::Over(_) => UserStatus::Error,
+            };
+            client.end(Some(status), turn);
+        } else if client.transaction.is_none() && is_due(client.request_at) {
+            return self.send_request(id, turn);
+        }
+        self.arm(id, turn);
+    }
+
+    /// The time of a client is over: its state at the server is removed.
+    fn leave(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.phase = Phase::Leaving;
+            (client.request_at, client.notify_by) = (None, None);
+        }
+        self.go_on_leaving(id, turn);
+    }
+
+    /// Removes the state of a client at the server, unless a request is still under way. One without
+    /// state there is over.
+    pub(super) fn go_on_leaving(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        if !client.is_established(turn.now) {
+            client.end(Some(UserStatus::NotRequested), turn);
+        } else if client.transaction.is_none() {
+            return self.send_request(id, turn);
+        }
+        self.arm(id, turn);
+    }
+}

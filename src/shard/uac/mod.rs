@@ -1,0 +1,159 @@
+//! The user agent client (RFC 3261 §8.1): our SUBSCRIBEs and PUBLISHes to other servers, and the
+//! NOTIFYs that come back. NOTIFYs of our own subscriptions are the business of `notify`.
+//!
+//! - `transactions`: non-INVITE client transactions, for any method (RFC 3261 §17.1.2).
+//! - `client`: what a subscription and a publication of ours have in common: target, credentials,
+//!   the request that is under way, refresh, retry, end.
+//! - `subscriber`: the dialog of a subscription of ours (RFC 6665 §4.1, §4.4.1).
+//! - `publisher`: the entity tag of a publication of ours, and its document (RFC 3903 §4).
+//! - `response`, `notification`: what the server says, and what follows from it.
+//! - `log`: what an operator reads of it.
+//!
+//! Guarantees: nothing here allocates or costs time on the way of a NOTIFY of ours to a phone. A
+//! client has at most one request under way. It sends nothing to a host that the operator did not
+//! name. It ends at its time, and at the latest 32 s after that it is gone.
+
+pub(crate) mod client;
+pub(crate) mod log;
+pub(crate) mod notification;
+pub(crate) mod publisher;
+pub(crate) mod response;
+pub(crate) mod subscriber;
+pub(crate) mod transactions;
+pub(crate) mod writer;
+
+use crate::shard::container::slab::Slab;
+use crate::shard::contract::command::Reply;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::{ClientId, ClientTransactionId};
+use crate::shard::contract::options::Options;
+use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
+use crate::shard::contract::turn::Turn;
+use crate::shard::peer::local_address::LocalAddresses;
+use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::uac::client::Client;
+use crate::shard::uac::response::Outcome;
+use crate::shard::uac::transactions::{ClientTransactions, Due};
+use crate::sip::Message;
+
+/// Our subscriptions and publications at other servers, and their client transactions.
+#[derive(Debug)]
+pub(crate) struct Uac {
+    clients: Slab<ClientId, Box<Client>>,
+    transactions: ClientTransactions,
+    local_addresses: LocalAddresses,
+}
+
+impl Uac {
+    /// A user agent client that has sent nothing yet.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            clients: Slab::default(),
+            transactions: ClientTransactions::default(),
+            local_addresses: LocalAddresses::new(options.advertise.clone()),
+        }
+    }
+
+    /// Number of clients that have not ended.
+    pub(crate) fn clients(&self) -> usize {
+        let live = self.clients.iter().filter(|(_, client)| !client.is_over());
+        live.count()
+    }
+
+    /// Begins what the operator orders, and sends the first request.
+    pub(crate) fn begin(&mut self, order: ProbeOrder, turn: &mut Turn<'_>) -> Reply {
+        if self.clients.len() >= turn.options.clients_max {
+            turn.counters.clients_over_limit += 1;
+            return Reply::OverLimit;
+        }
+        let place = self.clients.vacant_key();
+        let probe = ProbeId {
+            shard: turn.options.id,
+            number: turn.random.next_u64(),
+        };
+        let client = Client::new(order, probe, place, turn);
+        let id = self.clients.insert(Box::new(client));
+        debug_assert_eq!(id, place, "the tag names the place of its client");
+        self.send_request(id, turn);
+        Reply::ProbeBegun(probe)
+    }
+
+    /// What happened in a probe after the first `seen` entries. A probe that is over is forgotten
+    /// once its last entry was read.
+    pub(crate) fn read(
+        &mut self,
+        probe: ProbeId,
+        seen: usize,
+        turn: &mut Turn<'_>,
+    ) -> Option<ProbeReport> {
+        let is_meant = |client: &Client| client.probe == probe;
+        let id = self
+            .clients
+            .iter()
+            .find_map(|(id, client)| is_meant(client).then_some(id))?;
+        let client = self.clients.get(id)?;
+        let report = ProbeReport {
+            entries: client.log.after(seen),
+            is_over: client.is_over(),
+        };
+        if report.is_over && report.entries.is_empty() {
+            self.remove(id, turn);
+        }
+        Some(report)
+    }
+
+    /// A response that answers no NOTIFY. False if it answers no request of this room either.
+    pub(crate) fn handle_response(
+        &mut self,
+        message: &Message<'_>,
+        code: u16,
+        flow: &Flow,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let local_addresses = &self.local_addresses;
+        let Some(id) = self.transactions.find(message, flow, local_addresses) else {
+            return false;
+        };
+        if let Some(client) = self.transactions.take_response(id, code, turn) {
+            self.take_outcome(client, Outcome::Response(message, code), turn);
+        }
+        true
+    }
+
+    /// Timer E, F or K.
+    pub(crate) fn handle_transaction_timer(
+        &mut self,
+        id: ClientTransactionId,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Due::TimedOut(client) = self.transactions.handle_timer(id, turn) {
+            self.take_outcome(client, Outcome::Unanswered, turn);
+        }
+    }
+
+    /// A request to us within a dialog of this room: its client. `tag` is the request's To-tag.
+    pub(crate) fn find(&self, message: &Message<'_>, tag: &[u8]) -> Option<ClientId> {
+        let token = RoutingToken::of_tag(tag)?;
+        let id = ClientId(token.index);
+        let client = self.clients.get(id)?;
+        client.is_addressed(token, message.call_id()).then_some(id)
+    }
+
+    /// Frees a client with its timer and its transaction.
+    fn remove(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+        let Some(client) = self.clients.remove(id) else {
+            debug_assert!(false, "a client is removed once");
+            return;
+        };
+        if let Some(timer) = client.timer {
+            turn.wheel.cancel(timer);
+        }
+        if let Some(transaction) = client.transaction {
+            self.transactions.remove(transaction, turn);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
