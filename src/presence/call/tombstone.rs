@@ -136,8 +136,8 @@ impl Tombstone {
             },
             // A late report of a call that its source reported as ended.
             _ if state.is_unanswered() && self.ended_dialog_of(owner, key) => true,
-            // A report without tags does not end an answered call: it may be the winner of the
-            // fork.
+            // If a tag is missing, a report of an answered call is not ignored: the call may be the
+            // winner of the fork.
             Likeness::Compatible { .. } if !state.is_unanswered() => false,
             Likeness::Compatible { .. } if is_own => self.ending == Ending::Terminated,
             // The report was sent before the first tag was known, so it is late.

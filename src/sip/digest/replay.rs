@@ -2,8 +2,8 @@
 //!
 //! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every
 //! forgotten one is accepted at its first use. If an entry was evicted, the client gets a
-//! stale=true challenge; a replay is never accepted. Each shard keeps its own: a count is good once
-//! per shard, and a phone stays with one.
+//! stale=true challenge, and the shard still accepts no replay. Each shard keeps its own counts: a
+//! count is valid once per shard, and a phone stays with one shard.
 
 use std::collections::BTreeMap;
 
